@@ -1,0 +1,1 @@
+//! DNS-based authentication of mail hosts (RFC 6698, RFC 7672).

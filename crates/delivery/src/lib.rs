@@ -1,0 +1,1 @@
+//! Outbound SMTP: from a lease to an outcome per recipient.

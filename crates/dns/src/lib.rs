@@ -1,0 +1,1 @@
+//! What the DNS says, told apart: found, absent, or cannot tell.

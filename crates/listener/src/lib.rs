@@ -1,0 +1,1 @@
+//! Inbound SMTP: from bytes to a committed message.

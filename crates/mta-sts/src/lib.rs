@@ -1,0 +1,1 @@
+//! SMTP MTA Strict Transport Security (RFC 8461) for a sending mail server.

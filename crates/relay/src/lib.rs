@@ -1,0 +1,1 @@
+//! A standalone SMTP relay with enforced outbound MTA-STS.

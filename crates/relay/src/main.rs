@@ -1,0 +1,3 @@
+//! The program `sts-relay`.
+
+fn main() {}
