@@ -1,0 +1,64 @@
+"""Runs the interop scenarios in a network namespace that holds nothing else; prints a line for each."""
+
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import traceback
+
+from programs import Failure, run
+from scenarios import SCENARIOS
+from world import World
+
+HERE = pathlib.Path(__file__).resolve().parent
+BINARY = pathlib.Path(os.environ.get("STS_RELAY_BIN", HERE.parents[1] / "target/debug/sts-relay"))
+
+
+def main(words):
+    """Runs what was asked for; the exit status says whether all of it held."""
+    if not BINARY.exists():
+        print(f"interop: {BINARY} is not there; build it first (cargo build)", file=sys.stderr)
+        return 1
+    chosen = [one for one in SCENARIOS if not words or any(word in one.__name__ for word in words)]
+    if not chosen:
+        print(f"interop: no scenario is called {words}", file=sys.stderr)
+        return 1
+    run("ip", "link", "set", "lo", "up")
+    passed = failed = 0
+    for scenario in chosen:
+        name = scenario.__name__.replace("_", " ")
+        if attempt(scenario, name):
+            passed += 1
+        else:
+            failed += 1
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def attempt(scenario, name):
+    """Runs one scenario in a world of its own; keeps the folder of one that failed."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sts-interop-"))
+    os.chmod(folder, 0o755)
+    world = None
+    try:
+        world = World(folder, BINARY)
+        scenario(world)
+    except Exception as failure:  # any surprise is a failed scenario, never the end of the run
+        print(f"FAILED {name}: {failure}", flush=True)
+        if not isinstance(failure, Failure):
+            traceback.print_exc()
+        if world is not None:
+            print(world.logs(), flush=True)
+        print(f"(kept: {folder})", flush=True)
+        return False
+    finally:
+        if world is not None:
+            world.stop()
+    shutil.rmtree(folder)
+    print(f"ok {name}", flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,268 @@
+"""The real programs around the relay, each started with a configuration written for it and stopped by its pid."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+PATIENCE = 30.0
+
+
+class Failure(Exception):
+    """What a scenario expected and did not see."""
+
+
+def run(*words, timeout=60, check=True, **options):
+    """Runs a command to its end and returns it, output as text."""
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, timeout=timeout, **options
+    )
+    if check and done.returncode != 0:
+        raise Failure(f"{' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def until(what, condition, patience=PATIENCE):
+    """Waits for `condition` to give something true, and gives it back."""
+    end = time.monotonic() + patience
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise Failure(f"waited {patience:.0f} s in vain for {what}")
+        time.sleep(0.05)
+
+
+def answers(address, port):
+    """Whether something listens there."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Program:
+    """A child process with a folder and a log of its own."""
+
+    def __init__(self, name, folder):
+        self.name = name
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = self.folder / "log"
+        self.child = None
+
+    def spawn(self, *words, env=None):
+        """Starts the child, its output to the log."""
+        with self.log.open("ab") as log:
+            self.child = subprocess.Popen(
+                [str(word) for word in words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+            )
+
+    def up(self, address, port):
+        """Waits until the child listens."""
+
+        def ready():
+            if self.child.poll() is not None:
+                raise Failure(f"{self.name} ended with {self.child.returncode}:\n{self.tail()}")
+            return answers(address, port)
+
+        until(f"{self.name} on {address}:{port}", ready)
+
+    def stop(self, how=signal.SIGTERM):
+        """Ends the child and waits for it; gives its exit status."""
+        if self.child is None:
+            return None
+        if self.child.poll() is None:
+            self.child.send_signal(how)
+            try:
+                self.child.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+                raise Failure(f"{self.name} did not stop within {PATIENCE:.0f} s") from None
+        status, self.child = self.child.returncode, None
+        return status
+
+    def tail(self, lines=40):
+        """The end of the log."""
+        if not self.log.exists():
+            return "(no log)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Authority:
+    """One certificate authority, made by openssl."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True)
+        self.key, self.certificate = self.folder / "ca.key", self.folder / "ca.pem"
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", self.key, "-out", self.certificate, "-days", "30", "-subj", "/CN=Interop CA",
+            "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
+    def issue(self, *names):
+        """A key and a certificate for `names`: their paths."""
+        key, request, certificate = (self.folder / f"{names[0]}.{end}" for end in ("key", "csr", "pem"))
+        extensions = self.folder / f"{names[0]}.ext"
+        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\n")
+        run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", key, "-out", request, "-subj", f"/CN={names[0]}")
+        run("openssl", "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key,
+            "-CAcreateserial", "-days", "20", "-extfile", extensions, "-out", certificate)
+        return key, certificate
+
+
+class Knot(Program):
+    """An authoritative name server for one zone that holds everything."""
+
+    def __init__(self, folder, address, zone, records):
+        super().__init__("knot", folder)
+        self.address, self.zone, self.serial = address, zone, 0
+        self.write(records)
+        (self.folder / "knot.conf").write_text(
+            f"server:\n  listen: {address}@53\n  rundir: {self.folder}\n"
+            f"database:\n  storage: {self.folder}\n"
+            f"log:\n  - target: stderr\n    any: info\n"
+            f"zone:\n  - domain: {zone}\n    file: {self.folder}/zone\n    semantic-checks: off\n"
+            f"    zonefile-sync: -1\n    zonefile-load: whole\n    journal-content: none\n"
+        )
+        self.spawn("knotd", "-c", self.folder / "knot.conf")
+        self.up(address, 53)
+
+    def write(self, records):
+        """Writes the zone file with a new serial."""
+        self.serial += 1
+        text = f"$ORIGIN {self.zone}.\n$TTL 1\n@ SOA ns hostmaster {self.serial} 3600 600 86400 1\n@ NS ns\nns A {self.address}\n"
+        (self.folder / "zone").write_text(text + "\n".join(records) + "\n")
+
+    def publish(self, records):
+        """Replaces the zone's records and waits until they are served."""
+        self.write(records)
+        run("knotc", "-c", self.folder / "knot.conf", "zone-reload", self.zone)
+        until("the new zone", lambda: f" {self.serial}" in
+              run("knotc", "-c", self.folder / "knot.conf", "zone-status", self.zone, "+serial").stdout)
+
+
+class Nginx(Program):
+    """The policy hosts of all domains, by name."""
+
+    def __init__(self, folder, address, policies, authority):
+        super().__init__("nginx", folder)
+        self.roots = {}
+        servers = []
+        for domain, policy in policies.items():
+            host = f"mta-sts.{domain}"
+            root = self.folder / host
+            (root / ".well-known").mkdir(parents=True)
+            self.roots[domain] = root / ".well-known" / "mta-sts.txt"
+            self.policy(domain, policy)
+            key, certificate = authority.issue(host)
+            servers.append(
+                f"server {{ listen {address}:443 ssl; server_name {host}; root {root};\n"
+                f"  ssl_certificate {certificate}; ssl_certificate_key {key}; }}\n"
+            )
+        (self.folder / "nginx.conf").write_text(
+            f"daemon off; user root; pid {self.folder}/pid; error_log stderr;\nevents {{}}\n"
+            f"http {{ access_log {self.folder}/access.log;\n default_type text/plain; types {{ text/plain txt; }}\n"
+            + "".join(f" {kind}_temp_path {self.folder}/{kind};\n"
+                      for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+            + "".join(servers) + "}\n"
+        )
+        self.spawn("nginx", "-p", self.folder, "-c", self.folder / "nginx.conf")
+        self.up(address, 443)
+
+    def policy(self, domain, lines):
+        """Publishes the lines as the domain's policy file."""
+        self.roots[domain].write_text("\r\n".join(lines) + "\r\n")
+
+
+class Postfix(Program):
+    """A Postfix instance of its own: configuration, queue, log and mail folders."""
+
+    MASTER = (
+        "smtp inet n - n - - smtpd\npickup unix n - n 60 1 pickup\ncleanup unix n - n - 0 cleanup\n"
+        "qmgr unix n - n 5 1 qmgr\nrewrite unix - - n - - trivial-rewrite\nbounce unix - - n - 0 bounce\n"
+        "defer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\nverify unix - - n - 1 verify\n"
+        "flush unix n - n 1000? 0 flush\nproxymap unix - - n - - proxymap\nsmtp unix - - n - - smtp\n"
+        "relay unix - - n - - smtp\nerror unix - - n - - error\nretry unix - - n - - error\n"
+        "discard unix - - n - - discard\nlocal unix - n n - - local\nvirtual unix - n n - - virtual\n"
+        "anvil unix - - n - 1 anvil\nscache unix - - n - 1 scache\ntlsmgr unix - - n 1000? 1 tlsmgr\n"
+        "postlog unix-dgram n - n - 1 postlogd\n"
+    )
+
+    def __init__(self, name, folder, address, **settings):
+        super().__init__(f"postfix {name}", folder)
+        self.address = address
+        self.log = self.folder / "mail.log"
+        self.config, self.mail = self.folder / "etc", self.folder / "mail"
+        for part in (self.config, self.folder / "queue", self.folder / "data", self.mail):
+            part.mkdir()
+        run("chown", "postfix", self.folder / "data")
+        run("chown", "nobody", self.mail)
+        os.chmod(self.folder, 0o755)
+        common = {
+            "compatibility_level": "3.6", "queue_directory": self.folder / "queue",
+            "data_directory": self.folder / "data", "maillog_file": self.log,
+            "maillog_file_prefixes": self.folder, "inet_interfaces": address, "inet_protocols": "ipv4",
+            "myhostname": name, "mydestination": "", "alias_maps": "", "mynetworks": "10.77.0.0/16",
+            "smtp_bind_address": address, "smtpd_banner": "$myhostname ESMTP",
+            "virtual_mailbox_base": self.mail, "virtual_mailbox_maps": "static:inbox/",
+            "virtual_uid_maps": f"static:{nobody()}", "virtual_gid_maps": f"static:{nobody()}",
+            "virtual_minimum_uid": "1", "smtputf8_enable": "yes", "notify_classes": "",
+            "smtpd_peername_lookup": "no", "smtp_host_lookup": "native", "disable_dns_lookups": "yes",
+        }
+        (self.config / "master.cf").write_text(self.MASTER)
+        (self.config / "main.cf").write_text(
+            "".join(f"{key} = {value}\n" for key, value in (common | settings).items())
+        )
+        self.spawn("postfix", "-c", self.config, "start-fg")
+        self.up(address, 25)
+
+    def change(self, **settings):
+        """Changes settings of the running instance."""
+        run("postconf", "-c", self.config, "-e", *(f"{key}={value}" for key, value in settings.items()))
+        run("postfix", "-c", self.config, "reload")
+
+    def messages(self):
+        """The messages in the inbox, as text."""
+        inbox = self.mail / "inbox" / "new"
+        return [path.read_text(errors="replace") for path in sorted(inbox.glob("*"))] if inbox.exists() else []
+
+    def received(self, word):
+        """The messages that contain `word`."""
+        return [message for message in self.messages() if word in message]
+
+
+def nobody():
+    """The numeric id of the user that owns delivered mail."""
+    return run("id", "-u", "nobody").stdout.strip()
+
+
+class Relay(Program):
+    """The relay under test."""
+
+    def __init__(self, folder, binary, address, port, settings):
+        super().__init__("sts-relay", folder)
+        self.binary, self.address, self.port = binary, address, port
+        self.config = self.folder / "sts-relay.toml"
+        self.config.write_text(settings)
+        self.start()
+
+    def start(self):
+        """Starts it and waits for its listener."""
+        self.spawn(self.binary, "serve", "--config", self.config)
+        self.up(self.address, self.port)
+
+    def command(self, *words, check=True):
+        """Runs one of its commands against the running relay."""
+        return run(self.binary, *words, "--config", self.config, check=check)
+
+    def queue(self):
+        """What is queued, as the script's view gives it."""
+        return json.loads(self.command("queue", "list", "--json").stdout)

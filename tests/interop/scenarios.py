@@ -1,0 +1,72 @@
+"""What must hold between real programs. A scenario's name is the sentence."""
+
+from programs import Failure, until
+
+
+def expect(condition, what):
+    """Fails the scenario where `condition` does not hold."""
+    if not condition:
+        raise Failure(what)
+
+
+def postfix_as_client_reaches_a_postfix_mx_over_verified_tls(world):
+    """The main job: relayhost -> sts-relay -> MX with STARTTLS, under an enforced policy."""
+    world.send("bob@good.test", "heliotrope")
+    message = world.arrives("good.test", "heliotrope")
+    expect("TLSv1.3" in message, f"no TLS in the MX's Received header:\n{message}")
+    expect("by relay.test" in message, f"no Received header of the relay:\n{message}")
+    until("an empty queue", lambda: world.relay.queue() == [])
+
+
+def mail_for_a_domain_without_policy_goes_out_as_well_as_it_can(world):
+    """No policy, no STARTTLS: ordinary mail flows."""
+    world.send("bob@plain.test", "periwinkle")
+    world.arrives("plain.test", "periwinkle")
+
+
+def a_downgraded_mx_gets_nothing_until_it_is_mended(world):
+    """Enforce without STARTTLS: held with the reason, delivered after the mending and `queue retry`."""
+    world.send("bob@down.test", "marigold")
+    held = until("the message held", lambda: [one for one in world.relay.queue() if held_at(one, "down.test")])
+    number = held[0]["id"]
+    shown = world.relay.command("queue", "show", number).stdout
+    for word in ("down.test", "mx.down.test", "enforce", "STARTTLS"):
+        expect(word in shown, f"`queue show` does not say {word}:\n{shown}")
+    expect(not world.mx["down.test"].messages(), "the message arrived in clear")
+    expect("MAIL FROM" not in world.mx["down.test"].tail(1000), "the downgraded MX saw a MAIL FROM")
+
+    world.mx["down.test"].change(smtpd_tls_security_level="may")
+    world.relay.command("queue", "retry", number)
+    message = world.arrives("down.test", "marigold")
+    expect("TLSv1.3" in message, f"no TLS in the MX's Received header:\n{message}")
+    until("an empty queue", lambda: world.relay.queue() == [])
+
+
+def held_mail_and_cached_policy_survive_a_restart(world):
+    """The queue and the policy are on disk: after a restart with the policy host gone, enforcement goes on."""
+    world.send("bob@down.test", "celandine")
+    until("the message held", lambda: [one for one in world.relay.queue() if held_at(one, "down.test")])
+    status = world.relay.stop()
+    expect(status == 0, f"SIGTERM ended the relay with {status}")
+    world.web.stop()
+    world.relay.start()
+    expect([one for one in world.relay.queue() if "down.test" in str(one)], "the held message is gone")
+    shown = world.relay.command("policy", "show", "down.test").stdout
+    expect("enforce" in shown, f"the policy is gone:\n{shown}")
+    world.send("bob@down.test", "saffron")
+    until("both held", lambda: len([one for one in world.relay.queue() if held_at(one, "down.test")]) == 2)
+    expect(not world.mx["down.test"].messages(), "a message arrived in clear")
+
+
+def held_at(one, domain):
+    """Whether the queue's entry is for `domain` and has been tried."""
+    text = str(one)
+    return domain in text and ("4.7." in text)
+
+
+SCENARIOS = [
+    postfix_as_client_reaches_a_postfix_mx_over_verified_tls,
+    mail_for_a_domain_without_policy_goes_out_as_well_as_it_can,
+    a_downgraded_mx_gets_nothing_until_it_is_mended,
+    held_mail_and_cached_policy_survive_a_restart,
+]

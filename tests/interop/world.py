@@ -1,0 +1,107 @@
+"""The small internet of the interop scenarios.
+
+    postfix `sender` (relayhost) --> sts-relay --> postfix `mx.good.test`   STARTTLS, certificate of the interop CA
+                                             `--> postfix `mx.down.test`   its policy enforces, its STARTTLS is gone
+                                             `--> postfix `mx.plain.test`  no policy, no STARTTLS
+    knot serves the names, nginx the policies.
+"""
+
+import pathlib
+
+from programs import Authority, Failure, Knot, Nginx, Postfix, Relay, run, until
+
+DNS, WEB = "10.77.0.1", "10.77.0.2"
+SENDER, RELAY = "10.77.0.3", "10.77.0.4"
+MX = {"good.test": "10.77.1.1", "down.test": "10.77.1.2", "plain.test": "10.77.1.3"}
+RELAY_PORT = 2525
+
+
+def enforce(domain):
+    """The lines of a policy that names the domain's one MX host."""
+    return ["version: STSv1", "mode: enforce", f"mx: mx.{domain}", "max_age: 86400"]
+
+
+class World:
+    """Everything that runs around one scenario; parts are started when they are first asked for."""
+
+    def __init__(self, folder, binary):
+        self.folder = pathlib.Path(folder)
+        self.programs = []
+        for address in (DNS, WEB, SENDER, RELAY, *MX.values()):
+            run("ip", "address", "replace", f"{address}/32", "dev", "lo")
+        self.authority = Authority(self.folder / "ca")
+        self.keep(Knot(self.folder / "knot", DNS, "test", self.records()))
+        policies = {domain: enforce(domain) for domain in ("good.test", "down.test")}
+        self.web = self.keep(Nginx(self.folder / "nginx", WEB, policies, self.authority))
+        self.mx = {domain: self.keep(self.receiver(domain, address)) for domain, address in MX.items()}
+        self.relay = self.keep(Relay(self.folder / "relay", binary, RELAY, RELAY_PORT, self.settings()))
+        self.sender = self.keep(Postfix(
+            "sender.test", self.folder / "sender", SENDER,
+            relayhost=f"[{RELAY}]:{RELAY_PORT}", smtp_tls_security_level="may",
+        ))
+
+    def keep(self, program):
+        """Remembers the program, to stop it at the end."""
+        self.programs.append(program)
+        return program
+
+    def records(self):
+        """The zone."""
+        lines = [f"relay A {RELAY}", f"sender A {SENDER}"]
+        for domain, address in MX.items():
+            label = domain.removesuffix(".test")
+            lines += [f"{label} MX 10 mx.{label}", f"mx.{label} A {address}"]
+        for label in ("good", "down"):
+            lines += [f'_mta-sts.{label} TXT "v=STSv1; id=1;"', f"mta-sts.{label} A {WEB}"]
+        return lines
+
+    def receiver(self, domain, address):
+        """A Postfix that is the MX of `domain`."""
+        key, certificate = self.authority.issue(f"mx.{domain}")
+        level = "may" if domain == "good.test" else "none"
+        return Postfix(
+            f"mx.{domain}", self.folder / domain, address, virtual_mailbox_domains=domain,
+            smtpd_tls_cert_file=certificate, smtpd_tls_key_file=key, smtpd_tls_security_level=level,
+            smtpd_tls_loglevel="1", smtpd_tls_received_header="yes",
+        )
+
+    def settings(self):
+        """The relay's settings file."""
+        return f"""hostname = "relay.test"
+data_dir = "{self.folder}/relay/data"
+[[listener]]
+address = "{RELAY}:{RELAY_PORT}"
+[access]
+networks = ["10.77.0.0/16"]
+[dns]
+servers = ["{DNS}:53"]
+[trust]
+ca_file = "{self.authority.certificate}"
+extend = false
+[mta_sts]
+allow_private_policy_hosts = true
+"""
+
+    def send(self, recipient, word, sender="alice@sender.test", through=SENDER, port=25):
+        """Hands a message to the sending Postfix, as a user's program would."""
+        run("swaks", "--server", through, "--port", port, "--from", sender, "--to", recipient, "--ehlo", "client.test",
+            "--header", f"Subject: {word}", "--body", f"The word is {word}.", "--hide-all", timeout=120)
+
+    def arrives(self, domain, word):
+        """Waits for the message at the domain's MX, and gives it back."""
+        found = until(f"{word} at mx.{domain}", lambda: self.mx[domain].received(word))
+        if len(found) != 1:
+            raise Failure(f"{word} arrived {len(found)} times at mx.{domain}")
+        return found[0]
+
+    def logs(self):
+        """The ends of all logs, for the one who must find out why."""
+        return "\n".join(f"--- {program.name}\n{program.tail()}" for program in self.programs)
+
+    def stop(self):
+        """Stops everything, the last started first."""
+        for program in reversed(self.programs):
+            try:
+                program.stop()
+            except Failure as failure:
+                print(failure)
