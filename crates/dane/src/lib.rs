@@ -1,1 +1,10 @@
 //! DNS-based authentication of mail hosts (RFC 6698, RFC 7672).
+//!
+//! So far the words: a [`TlsaRecord`] and what SMTP may make of it. Verifying a certificate against
+//! a record is not here yet.
+
+mod tlsa;
+
+pub use self::tlsa::{
+    CertificateUsage, MatchingType, RdataError, Selector, SmtpUsage, TlsaRecord, Unusable,
+};

@@ -1,1 +1,72 @@
 //! The nouns of RFC 5321: mailboxes, commands, replies, lines and the end of data. No I/O.
+//!
+//! Everything here takes bytes from anyone on the network and gives either a value whose parts can be
+//! trusted to be what their types say, or the reply that refuses them. Nothing panics, nothing takes
+//! more than linear time, and nothing that was parsed can, when it is written again, become more than
+//! it was: an address cannot become a parameter, a parameter cannot become a line.
+//!
+//! | noun | what it is | where it comes from |
+//! |---|---|---|
+//! | [`Domain`], [`Mailbox`], [`LocalPart`], [`MailboxDomain`] | names and addresses | RFC 5321 §4.1.2, RFC 6531 |
+//! | [`ReversePath`], [`ForwardPath`] | the arguments of MAIL and RCPT | RFC 5321 §4.1.2 |
+//! | [`Command`], [`MailParameters`], [`RcptParameters`], [`ClientName`] | what a client says | RFC 5321 §4.1.1 |
+//! | [`Notify`], [`Ret`], [`EnvelopeId`], [`OriginalRecipient`] | what it asks of reports | RFC 3461, RFC 6533 |
+//! | [`BodyType`], [`Smtputf8`] | what the envelope says of the bytes | RFC 6152, RFC 6531 |
+//! | [`Reply`], [`ReplyCode`], [`EnhancedCode`], [`ReplyReader`] | what a server says | RFC 5321 §4.2, RFC 3463 |
+//! | [`LineFramer`] | where a command line ends | RFC 5321 §2.3.8 |
+//! | [`EndOfData`], [`DotStuffer`] | where a message ends | RFC 5321 §4.1.1.4, §4.5.2 |
+//!
+//! A command from the wire to its reply:
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use smtp::{Command, LineFramer, Reply, ReplyCode};
+//!
+//! fn answer(line: &[u8]) -> Reply {
+//!     match Command::parse(line) {
+//!         Ok(Command::Noop) => Reply::new(ReplyCode::OK, None, "nothing done"),
+//!         Ok(_) => Reply::new(ReplyCode::NOT_IMPLEMENTED, None, "later"),
+//!         Err(error) => error.reply(),
+//!     }
+//! }
+//!
+//! let mut framer = LineFramer::new(LineFramer::COMMAND_LIMIT);
+//! let mut received = BytesMut::from("noop\r\nHELLO\r\n");
+//! let mut sent = String::new();
+//! while let Some(line) = framer.next(&mut received)? {
+//!     sent += &answer(line.as_bytes()).to_string();
+//! }
+//! assert_eq!(sent, "250 nothing done\r\n500 5.5.2 command not recognized\r\n");
+//! # Ok::<(), smtp::LineFault>(())
+//! ```
+//!
+//! Deliberately absent: sockets and timers, the order in which commands may come, what a server
+//! offers, message headers (they are not looked at), and comments in addresses (RFC 5322 has them,
+//! envelopes do not).
+
+mod body;
+mod client_name;
+mod command;
+mod data;
+mod domain;
+mod dsn;
+mod enhanced;
+mod line;
+mod mailbox;
+mod path;
+mod reply;
+mod xtext;
+
+pub use self::body::{BodyType, Smtputf8};
+pub use self::client_name::ClientName;
+pub use self::command::{
+    Chunk, Command, CommandError, InitialResponse, MailParameters, RcptParameters,
+};
+pub use self::data::{DataFault, DotStuffer, EndOfData, Faults, Progress};
+pub use self::domain::{Domain, DomainError};
+pub use self::dsn::{Condition, EnvelopeId, Notify, OriginalRecipient, Ret};
+pub use self::enhanced::{Class, EnhancedCode};
+pub use self::line::{Line, LineFault, LineFramer};
+pub use self::mailbox::{AddressError, LocalPart, Mailbox, MailboxDomain};
+pub use self::path::{ForwardPath, PathError, ReversePath};
+pub use self::reply::{Reply, ReplyCode, ReplyError, ReplyReader, Severity};

@@ -1,0 +1,50 @@
+//! What an envelope says about the message's bytes (RFC 6152, RFC 6531).
+
+use std::fmt;
+
+/// How many bits of its octets a message uses: the BODY parameter of MAIL (RFC 6152 §2).
+///
+/// BINARYMIME is deliberately absent: it needs CHUNKING from end to end (RFC 3030 §3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BodyType {
+    /// ASCII alone.
+    #[default]
+    SevenBit,
+    /// Octets above 127 may stand in it.
+    EightBitMime,
+}
+
+impl BodyType {
+    /// The parameter's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SevenBit => "7BIT",
+            Self::EightBitMime => "8BITMIME",
+        }
+    }
+
+    /// Reads the parameter's value, in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::SevenBit, Self::EightBitMime]
+            .into_iter()
+            .find(|body| text.eq_ignore_ascii_case(body.as_str()))
+    }
+}
+
+impl fmt::Display for BodyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether the sender asked for SMTPUTF8 (RFC 6531 §3.4): the envelope or headers may be UTF-8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Smtputf8 {
+    /// It did not: envelope and headers are ASCII.
+    #[default]
+    NotRequested,
+    /// It did.
+    Requested,
+}

@@ -1,0 +1,241 @@
+//! Commands (RFC 5321 §4.1.1) and those of STARTTLS, AUTH and CHUNKING.
+//!
+//! Whether a command is *offered* is the server's matter: everything with a syntax is read here, and
+//! the server refuses what it has not announced.
+
+mod error;
+mod parameters;
+
+use std::fmt;
+
+pub use self::error::CommandError;
+pub use self::parameters::{MailParameters, RcptParameters};
+use crate::body::Smtputf8;
+use crate::client_name::ClientName;
+use crate::path::{ForwardPath, PathError, ReversePath, split_bracketed};
+
+/// What a client asks for.
+///
+/// ```
+/// use smtp::{BodyType, Command, MailParameters, Mailbox, ReversePath};
+///
+/// let command = Command::parse(b"mail from:<bob@example.com> body=8bitmime")?;
+/// let Command::Mail { path, parameters } = command else { panic!("it is MAIL") };
+/// assert_eq!(path.to_string(), "<bob@example.com>");
+/// assert_eq!(parameters.body, BodyType::EightBitMime);
+///
+/// let refusal = Command::parse(b"MAIL FROM:<> MOON=FULL").unwrap_err();
+/// assert_eq!(refusal.reply().code().as_u16(), 555);
+/// # Ok::<(), smtp::CommandError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// AUTH: log in (RFC 4954).
+    Auth {
+        /// The SASL mechanism, in capitals.
+        mechanism: String,
+        /// The first response, if it came with the command.
+        initial: Option<InitialResponse>,
+    },
+    /// BDAT: that many octets of the message follow the command (RFC 3030).
+    Bdat {
+        /// How many octets.
+        size: u64,
+        /// Whether more are to come after them.
+        chunk: Chunk,
+    },
+    /// DATA: the message follows.
+    Data,
+    /// EHLO: the client's name, and the wish to hear of extensions.
+    Ehlo(ClientName),
+    /// EXPN: who is on a list.
+    Expn(String),
+    /// HELO: the client's name.
+    Helo(ClientName),
+    /// HELP, on a subject or in general.
+    Help(Option<String>),
+    /// MAIL: a transaction begins.
+    Mail {
+        /// Where reports go.
+        path: ReversePath,
+        /// The rest.
+        parameters: MailParameters,
+    },
+    /// NOOP: nothing.
+    Noop,
+    /// QUIT: goodbye.
+    Quit,
+    /// RCPT: the message has this recipient.
+    Rcpt {
+        /// The recipient.
+        path: ForwardPath,
+        /// The rest.
+        parameters: RcptParameters,
+    },
+    /// RSET: the transaction is forgotten.
+    Rset,
+    /// STARTTLS: the next octets are TLS (RFC 3207).
+    StartTls,
+    /// VRFY: whether a mailbox exists.
+    Vrfy(String),
+}
+
+/// Whether a chunk ends the message (RFC 3030 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Chunk {
+    /// It does: `LAST`.
+    Last,
+    /// It does not.
+    More,
+}
+
+/// The first response of an AUTH exchange: BASE64 text, or empty where the client sent `=`.
+///
+/// It is a secret; [`Debug`](fmt::Debug) does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InitialResponse(String);
+
+impl InitialResponse {
+    fn parse(text: &str) -> Option<Self> {
+        if text == "=" {
+            return Some(Self(String::new()));
+        }
+        let digits = text.trim_end_matches('=');
+        let padding = text.len() - digits.len();
+        let known = digits.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'));
+        let whole = !digits.is_empty() && text.len().is_multiple_of(4) && padding <= 2;
+        (known && whole).then(|| Self(text.to_owned()))
+    }
+
+    /// The BASE64 text.
+    #[must_use]
+    pub fn as_base64(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for InitialResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InitialResponse(..)")
+    }
+}
+
+impl Command {
+    /// Reads one command line, without its CRLF.
+    ///
+    /// Blanks at the end are let go (RFC 5321 §4.1.1), and so are blanks after the colon of MAIL and
+    /// RCPT, which old clients send. A path with characters beyond ASCII needs SMTPUTF8: for MAIL
+    /// that is seen to here; for RCPT it is the transaction that knows ([`ForwardPath::is_ascii`]).
+    ///
+    /// # Errors
+    ///
+    /// The line is no command; the error knows the [`reply`](CommandError::reply).
+    pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
+        let text = std::str::from_utf8(line).map_err(CommandError::NotUtf8)?;
+        let text = text.trim_end_matches([' ', '\t']);
+        let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let rest = rest.trim_start_matches(' ');
+        match verb.to_ascii_uppercase().as_str() {
+            "AUTH" => auth(rest),
+            "BDAT" => bdat(rest),
+            "DATA" => alone(rest, Self::Data),
+            "EHLO" => Ok(Self::Ehlo(client(rest, "syntax: EHLO hostname")?)),
+            "EXPN" => Ok(Self::Expn(text_of(rest, "syntax: EXPN list")?)),
+            "HELO" => Ok(Self::Helo(client(rest, "syntax: HELO hostname")?)),
+            "HELP" => Ok(Self::Help(text_of(rest, "").ok())),
+            "MAIL" => mail(rest),
+            "NOOP" => Ok(Self::Noop),
+            "QUIT" => alone(rest, Self::Quit),
+            "RCPT" => rcpt(rest),
+            "RSET" => alone(rest, Self::Rset),
+            "STARTTLS" => alone(rest, Self::StartTls),
+            "VRFY" => Ok(Self::Vrfy(text_of(rest, "syntax: VRFY address")?)),
+            "ATRN" | "BURL" | "ETRN" | "LHLO" | "SAML" | "SEND" | "SOML" | "TURN" => {
+                Err(CommandError::NotImplemented)
+            }
+            _ => Err(CommandError::Unrecognized),
+        }
+    }
+}
+
+fn alone(rest: &str, command: Command) -> Result<Command, CommandError> {
+    if rest.is_empty() { Ok(command) } else { Err(CommandError::NoArgumentsAllowed) }
+}
+
+fn client(rest: &str, syntax: &'static str) -> Result<ClientName, CommandError> {
+    ClientName::parse(rest).ok_or(CommandError::Arguments { syntax })
+}
+
+fn text_of(rest: &str, syntax: &'static str) -> Result<String, CommandError> {
+    if rest.is_empty() { Err(CommandError::Arguments { syntax }) } else { Ok(rest.to_owned()) }
+}
+
+fn mail(rest: &str) -> Result<Command, CommandError> {
+    let syntax = "syntax: MAIL FROM:<address>";
+    let rest = after_keyword(rest, "FROM:").ok_or(CommandError::Arguments { syntax })?;
+    let (inside, parameters) = path_and_parameters(rest).map_err(CommandError::ReversePath)?;
+    let path = ReversePath::from_bracketed(inside).map_err(CommandError::ReversePath)?;
+    let parameters = MailParameters::parse(parameters)?;
+    if parameters.smtputf8 == Smtputf8::NotRequested && !path.is_ascii() {
+        return Err(CommandError::Smtputf8Required);
+    }
+    Ok(Command::Mail { path, parameters })
+}
+
+fn rcpt(rest: &str) -> Result<Command, CommandError> {
+    let syntax = "syntax: RCPT TO:<address>";
+    let rest = after_keyword(rest, "TO:").ok_or(CommandError::Arguments { syntax })?;
+    let (inside, parameters) = path_and_parameters(rest).map_err(CommandError::ForwardPath)?;
+    let path = ForwardPath::from_bracketed(inside).map_err(CommandError::ForwardPath)?;
+    Ok(Command::Rcpt { path, parameters: RcptParameters::parse(parameters)? })
+}
+
+/// What follows `keyword`, which may be in any case, and blanks after it.
+fn after_keyword<'a>(text: &'a str, keyword: &str) -> Option<&'a str> {
+    let (start, rest) = text.split_at_checked(keyword.len())?;
+    start.eq_ignore_ascii_case(keyword).then(|| rest.trim_start_matches(' '))
+}
+
+/// What stands between the brackets, and the parameters, which a blank must set off.
+fn path_and_parameters(text: &str) -> Result<(&str, &str), PathError> {
+    let (inside, rest) = split_bracketed(text)?;
+    if rest.is_empty() || rest.starts_with(' ') {
+        Ok((inside, rest))
+    } else {
+        Err(PathError::Brackets)
+    }
+}
+
+fn bdat(rest: &str) -> Result<Command, CommandError> {
+    let error = CommandError::Arguments { syntax: "syntax: BDAT size [LAST]" };
+    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    let size = words.next().and_then(parameters::number);
+    let chunk = match words.next() {
+        None => Some(Chunk::More),
+        Some(word) => word.eq_ignore_ascii_case("LAST").then_some(Chunk::Last),
+    };
+    match (size, chunk, words.next()) {
+        (Some(size), Some(chunk), None) => Ok(Command::Bdat { size, chunk }),
+        (_, _, _) => Err(error),
+    }
+}
+
+fn auth(rest: &str) -> Result<Command, CommandError> {
+    let error = CommandError::Arguments { syntax: "syntax: AUTH mechanism [initial-response]" };
+    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    let mechanism = words.next().filter(|word| is_mechanism(word));
+    let initial = words.next().map(InitialResponse::parse);
+    match (mechanism, initial, words.next()) {
+        (None, _, _) | (_, Some(None), _) | (_, _, Some(_)) => Err(error),
+        (Some(mechanism), initial, None) => {
+            let mechanism = mechanism.to_ascii_uppercase();
+            Ok(Command::Auth { mechanism, initial: initial.flatten() })
+        }
+    }
+}
+
+/// RFC 4422 §3.1: 1 to 20 letters, digits, hyphens and underscores.
+fn is_mechanism(word: &str) -> bool {
+    (1..=20).contains(&word.len())
+        && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}

@@ -1,0 +1,263 @@
+//! What a sender asks of delivery reports: the parameters of RFC 3461 and RFC 6533.
+
+use std::fmt::{self, Write};
+
+use crate::xtext;
+
+/// How much of the message a failure report returns: the RET parameter of MAIL (RFC 3461 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ret {
+    /// The whole message.
+    Full,
+    /// Its headers.
+    Hdrs,
+}
+
+impl Ret {
+    /// The parameter's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "FULL",
+            Self::Hdrs => "HDRS",
+        }
+    }
+
+    /// Reads the parameter's value, in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Full, Self::Hdrs].into_iter().find(|ret| text.eq_ignore_ascii_case(ret.as_str()))
+    }
+}
+
+impl fmt::Display for Ret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The sender's own name for the transaction: the ENVID parameter of MAIL (RFC 3461 §4.4).
+///
+/// It is kept decoded and written as xtext.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvelopeId(String);
+
+impl EnvelopeId {
+    /// The most octets of the parameter's value (RFC 3461 §4.4).
+    pub const MAX_OCTETS: usize = 100;
+
+    /// Reads the parameter's value.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() || text.len() > Self::MAX_OCTETS {
+            return None;
+        }
+        xtext::decode(text).map(Self)
+    }
+
+    /// What it says: graphic ASCII characters and blanks, as a report shows it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EnvelopeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        xtext::write(f, &self.0)
+    }
+}
+
+/// When the sender wants a report: the NOTIFY parameter of RCPT (RFC 3461 §4.1).
+///
+/// ```
+/// use smtp::{Condition, Notify};
+///
+/// let notify = Notify::parse("SUCCESS,DELAY").unwrap();
+/// assert!(notify.on(Condition::Success) && !notify.on(Condition::Failure));
+/// assert_eq!(Notify::parse("NEVER,DELAY"), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Notify(u8);
+
+/// What may be worth a report (RFC 3461 §4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Condition {
+    /// It was delivered.
+    Success,
+    /// It could not be delivered.
+    Failure,
+    /// It is late.
+    Delay,
+}
+
+impl Condition {
+    const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Delay];
+
+    /// The word in the parameter's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "SUCCESS",
+            Self::Failure => "FAILURE",
+            Self::Delay => "DELAY",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Success => 1,
+            Self::Failure => 2,
+            Self::Delay => 4,
+        }
+    }
+}
+
+impl Notify {
+    /// Never.
+    pub const NEVER: Self = Self(0);
+
+    /// Reads the parameter's value, in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.eq_ignore_ascii_case("NEVER") {
+            return Some(Self::NEVER);
+        }
+        text.split(',').try_fold(Self::NEVER, |notify, word| {
+            let condition =
+                Condition::ALL.into_iter().find(|c| word.eq_ignore_ascii_case(c.as_str()))?;
+            Some(notify.and(condition))
+        })
+    }
+
+    /// The same, and when `condition` comes about.
+    #[must_use]
+    pub const fn and(self, condition: Condition) -> Self {
+        Self(self.0 | condition.bit())
+    }
+
+    /// Whether a report is wanted when `condition` comes about.
+    #[must_use]
+    pub const fn on(self, condition: Condition) -> bool {
+        self.0 & condition.bit() != 0
+    }
+}
+
+impl fmt::Display for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<_> =
+            Condition::ALL.into_iter().filter(|&c| self.on(c)).map(Condition::as_str).collect();
+        f.write_str(if words.is_empty() { "NEVER" } else { "" })?;
+        f.write_str(&words.join(","))
+    }
+}
+
+/// Whom the sender first wrote to: the ORCPT parameter of RCPT (RFC 3461 §4.2, RFC 6533 §3).
+///
+/// It is kept decoded. An address of type `utf-8` is written in the form that needs no SMTPUTF8,
+/// every other as xtext.
+///
+/// ```
+/// use smtp::OriginalRecipient;
+///
+/// let first = OriginalRecipient::parse("rfc822;Bob+2Bnews@example.com").unwrap();
+/// assert_eq!(first.address(), "Bob+news@example.com");
+/// assert_eq!(first.to_string(), "rfc822;Bob+2Bnews@example.com");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OriginalRecipient {
+    /// In lower case.
+    address_type: String,
+    address: String,
+}
+
+impl OriginalRecipient {
+    /// The most octets of the parameter's value (RFC 3461 §4.2).
+    pub const MAX_OCTETS: usize = 500;
+    /// The address type of internationalised mailboxes (RFC 6533 §3).
+    const UTF_8: &str = "utf-8";
+
+    /// Reads the parameter's value; one longer than 500 octets, as it would be written again, is
+    /// none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > Self::MAX_OCTETS {
+            return None;
+        }
+        let (address_type, address) = text.split_once(';')?;
+        let address_type = address_type.to_ascii_lowercase();
+        if !is_address_type(&address_type) || address.is_empty() {
+            return None;
+        }
+        let address = match address_type.as_str() {
+            Self::UTF_8 => decode_utf_8(address)?,
+            _ => xtext::decode(address)?,
+        };
+        let recipient = Self { address_type, address };
+        (recipient.to_string().len() <= Self::MAX_OCTETS).then_some(recipient)
+    }
+
+    /// The kind of address, in lower case: `rfc822` almost always.
+    #[must_use]
+    pub fn address_type(&self) -> &str {
+        &self.address_type
+    }
+
+    /// The address; without control characters, otherwise as the sender wrote it.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl fmt::Display for OriginalRecipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{};", self.address_type)?;
+        match self.address_type.as_str() {
+            Self::UTF_8 => write_utf_8(f, &self.address),
+            _ => xtext::write(f, &self.address),
+        }
+    }
+}
+
+/// An IANA-registered name is an `atom` (RFC 3461 §4.2); all there are hold letters, digits, hyphens.
+fn is_address_type(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// RFC 6533 §3: characters as they are, or as `\x{` hexadecimal digits `}`.
+fn decode_utf_8(text: &str) -> Option<String> {
+    let mut said = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        let c = match c {
+            '\\' => {
+                let (point, rest) = chars.as_str().strip_prefix("x{")?.split_once('}')?;
+                chars = rest.chars();
+                code_point(point)?
+            }
+            '+' | '=' | ' ' => return None,
+            c => c,
+        };
+        if c.is_control() {
+            return None;
+        }
+        said.push(c);
+    }
+    Some(said)
+}
+
+fn code_point(digits: &str) -> Option<char> {
+    let plain = matches!(digits.len(), 1..=6) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    if plain { char::from_u32(u32::from_str_radix(digits, 16).ok()?) } else { None }
+}
+
+fn write_utf_8(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for c in text.chars() {
+        match c {
+            '+' | '=' | '\\' | ..=' ' | '\x7f'.. => write!(f, "\\x{{{:X}}}", u32::from(c))?,
+            '!'..='~' => f.write_char(c)?,
+        }
+    }
+    Ok(())
+}

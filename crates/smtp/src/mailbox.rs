@@ -1,0 +1,273 @@
+//! Mailboxes (RFC 5321 §4.1.2, RFC 6531 §3.3).
+//!
+//! A mailbox keeps what an address *means*: the local part without its quotes. It is written by one
+//! printer, which quotes whatever needs it, so that nothing in an address can end the path it stands
+//! in and become a parameter or a line of its own. Comments and folding white space, which RFC 5322
+//! lets stand in headers, have no place in an envelope and are not read.
+
+use std::fmt::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::domain::{Domain, DomainError};
+
+/// An address that can be written to: a local part at a domain or at an address literal.
+///
+/// ```
+/// use smtp::Mailbox;
+///
+/// let mailbox = Mailbox::parse("\"j\\ohn\"@Example.COM")?;
+/// assert_eq!(mailbox.to_string(), "john@example.com");
+///
+/// let odd = Mailbox::parse("\"x> SIZE=1\"@example.com")?;
+/// assert_eq!(odd.local().as_str(), "x> SIZE=1");
+/// assert_eq!(odd.to_string(), "\"x> SIZE=1\"@example.com");
+/// # Ok::<(), smtp::AddressError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mailbox {
+    local: LocalPart,
+    domain: MailboxDomain,
+}
+
+impl Mailbox {
+    /// The most octets a mailbox may have: a path's 256 less the brackets (RFC 5321 §4.5.3.1.3).
+    pub const MAX_OCTETS: usize = 254;
+
+    /// Joins a local part and a domain.
+    ///
+    /// # Errors
+    ///
+    /// The whole would be longer than a path may be.
+    pub fn new(local: LocalPart, domain: MailboxDomain) -> Result<Self, AddressError> {
+        let mailbox = Self { local, domain };
+        if mailbox.to_string().len() > Self::MAX_OCTETS {
+            return Err(AddressError::TooLong);
+        }
+        Ok(mailbox)
+    }
+
+    /// Reads an address as it stands in an envelope, without angle brackets.
+    ///
+    /// The length is judged as the address would be written again.
+    ///
+    /// # Errors
+    ///
+    /// Says what keeps `text` from being an address.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let (local, domain) = match text.strip_prefix('"') {
+            Some(quoted) => {
+                let (content, rest) = unquote(quoted)?;
+                let domain = rest.strip_prefix('@').ok_or(AddressError::MissingAt)?;
+                (LocalPart::new(&content)?, domain)
+            }
+            None => {
+                let (local, domain) = text.split_once('@').ok_or(AddressError::MissingAt)?;
+                (LocalPart::dot_string(local)?, domain)
+            }
+        };
+        Self::new(local, MailboxDomain::parse(domain)?)
+    }
+
+    /// What stands before the at sign.
+    #[must_use]
+    pub const fn local(&self) -> &LocalPart {
+        &self.local
+    }
+
+    /// What stands after it.
+    #[must_use]
+    pub const fn domain(&self) -> &MailboxDomain {
+        &self.domain
+    }
+
+    /// Whether the mailbox can be written without SMTPUTF8 (RFC 6531 §3.4); its domain always can.
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        self.local.as_str().is_ascii()
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{self}>")
+    }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.local, self.domain)
+    }
+}
+
+impl FromStr for Mailbox {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::parse(text)
+    }
+}
+
+/// What a local part says, without quotes or backslashes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalPart(Arc<str>);
+
+impl LocalPart {
+    /// The most octets a local part may have, quotes not counted (RFC 5321 §4.5.3.1.1).
+    pub const MAX_OCTETS: usize = 64;
+
+    /// A local part that says `content`; whether it needs quotes shows when it is written.
+    ///
+    /// # Errors
+    ///
+    /// `content` is too long, or holds a control character.
+    pub fn new(content: &str) -> Result<Self, AddressError> {
+        if content.len() > Self::MAX_OCTETS {
+            return Err(AddressError::LocalPartTooLong);
+        }
+        match content.chars().find(|c| c.is_control()) {
+            Some(c) => Err(AddressError::LocalPart(c)),
+            None => Ok(Self(content.into())),
+        }
+    }
+
+    /// A local part written without quotes (RFC 5321 §4.1.2, `Dot-string`).
+    fn dot_string(text: &str) -> Result<Self, AddressError> {
+        if let Some(c) = text.chars().find(|&c| c != '.' && !is_atext(c)) {
+            return Err(AddressError::LocalPart(c));
+        }
+        if !is_dot_string(text) {
+            return Err(AddressError::LocalPartDots);
+        }
+        Self::new(text)
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LocalPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_dot_string(&self.0) {
+            return f.write_str(&self.0);
+        }
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            if matches!(c, '"' | '\\') {
+                f.write_char('\\')?;
+            }
+            f.write_char(c)?;
+        }
+        f.write_char('"')
+    }
+}
+
+/// The host part of a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MailboxDomain {
+    /// A domain name.
+    Domain(Domain),
+    /// An address literal (RFC 5321 §4.1.3).
+    Literal(IpAddr),
+}
+
+impl MailboxDomain {
+    /// Reads a domain name or a bracketed address literal.
+    ///
+    /// # Errors
+    ///
+    /// `text` is neither.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        match text.strip_prefix('[') {
+            Some(rest) => {
+                let inside = rest.strip_suffix(']').ok_or(AddressError::Literal)?;
+                literal(inside).map(Self::Literal).ok_or(AddressError::Literal)
+            }
+            None => Ok(Self::Domain(Domain::parse(text)?)),
+        }
+    }
+}
+
+impl From<Domain> for MailboxDomain {
+    fn from(domain: Domain) -> Self {
+        Self::Domain(domain)
+    }
+}
+
+impl fmt::Display for MailboxDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(domain) => write!(f, "{domain}"),
+            Self::Literal(IpAddr::V4(address)) => write!(f, "[{address}]"),
+            Self::Literal(IpAddr::V6(address)) => write!(f, "[IPv6:{address}]"),
+        }
+    }
+}
+
+/// What stands in the brackets of a literal; general literals (`[tag:..]`) have no registry entry.
+fn literal(inside: &str) -> Option<IpAddr> {
+    match inside.split_at_checked(5) {
+        Some((tag, address)) if tag.eq_ignore_ascii_case("IPv6:") => {
+            address.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+        }
+        Some(_) | None => inside.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
+}
+
+/// What a quoted string says, and what follows its closing quote.
+fn unquote(text: &str) -> Result<(String, &str), AddressError> {
+    let mut content = String::new();
+    let mut chars = text.chars();
+    loop {
+        match chars.next().ok_or(AddressError::UnclosedQuote)? {
+            '"' => return Ok((content, chars.as_str())),
+            '\\' => content.push(chars.next().ok_or(AddressError::UnclosedQuote)?),
+            c => content.push(c),
+        }
+    }
+}
+
+fn is_dot_string(text: &str) -> bool {
+    text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+}
+
+/// RFC 5321 §4.1.2 `atext`, with the rest of Unicode as RFC 6531 §3.3 adds it.
+fn is_atext(c: char) -> bool {
+    match c {
+        c if c.is_ascii() => c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c),
+        c => !c.is_control(),
+    }
+}
+
+/// Why a text is no address.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// What follows the at sign is no domain name.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    /// Brackets hold something other than an IPv4 or IPv6 address.
+    #[error("malformed address literal")]
+    Literal,
+    /// The local part holds a character that may not stand there.
+    #[error("character {0:?} in a local part")]
+    LocalPart(char),
+    /// Without quotes a local part has no dot first, last, or after another, and is not empty.
+    #[error("a local part without quotes is empty or has a misplaced dot")]
+    LocalPartDots,
+    /// The local part has more than 64 octets.
+    #[error("local part longer than 64 octets")]
+    LocalPartTooLong,
+    /// There is no at sign after the local part.
+    #[error("no @ after the local part")]
+    MissingAt,
+    /// The mailbox does not fit a path.
+    #[error("address longer than 254 octets")]
+    TooLong,
+    /// A quoted local part does not end.
+    #[error("unclosed quote")]
+    UnclosedQuote,
+}

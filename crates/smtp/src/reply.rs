@@ -1,0 +1,245 @@
+//! Replies (RFC 5321 §4.2) with enhanced codes (RFC 2034), as they are sent and as they are read.
+
+mod reader;
+
+use std::fmt;
+
+pub use self::reader::{ReplyError, ReplyReader};
+use crate::enhanced::{Class, EnhancedCode};
+
+/// A three-digit reply code between 200 and 599.
+///
+/// The constants are the codes of RFC 5321 §4.2.3 and its extensions, named by what they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplyCode(u16);
+
+impl ReplyCode {
+    /// 214: help follows.
+    pub const HELP: Self = Self(214);
+    /// 220: the greeting, and the leave to start TLS (RFC 3207 §4).
+    pub const READY: Self = Self(220);
+    /// 221: goodbye.
+    pub const CLOSING: Self = Self(221);
+    /// 235: authenticated (RFC 4954 §6).
+    pub const AUTHENTICATED: Self = Self(235);
+    /// 250: done.
+    pub const OK: Self = Self(250);
+    /// 252: cannot verify, but will try to deliver.
+    pub const CANNOT_VERIFY: Self = Self(252);
+    /// 334: the next challenge (RFC 4954 §4).
+    pub const CHALLENGE: Self = Self(334);
+    /// 354: send the message, end it with a dot.
+    pub const START_MAIL_INPUT: Self = Self(354);
+    /// 421: the server closes the connection.
+    pub const NOT_AVAILABLE: Self = Self(421);
+    /// 450: the mailbox cannot be reached now.
+    pub const MAILBOX_BUSY: Self = Self(450);
+    /// 451: an error here, not in the command.
+    pub const LOCAL_ERROR: Self = Self(451);
+    /// 452: no room, or too many recipients.
+    pub const INSUFFICIENT_STORAGE: Self = Self(452);
+    /// 454: TLS or authentication cannot be had now (RFC 3207 §4, RFC 4954 §4.7).
+    pub const TEMPORARY_FAILURE: Self = Self(454);
+    /// 500: no such command, or a line too long.
+    pub const UNRECOGNIZED: Self = Self(500);
+    /// 501: the command is known, its arguments are wrong.
+    pub const BAD_ARGUMENTS: Self = Self(501);
+    /// 502: the command is known and not implemented.
+    pub const NOT_IMPLEMENTED: Self = Self(502);
+    /// 503: not now; another command has to come first.
+    pub const BAD_SEQUENCE: Self = Self(503);
+    /// 504: this value of a parameter is not implemented.
+    pub const PARAMETER_NOT_IMPLEMENTED: Self = Self(504);
+    /// 521: this host takes no mail (RFC 7504).
+    pub const NO_MAIL: Self = Self(521);
+    /// 530: authentication or TLS has to come first (RFC 4954 §6, RFC 3207 §4).
+    pub const AUTHENTICATION_REQUIRED: Self = Self(530);
+    /// 535: the credentials are wrong (RFC 4954 §6).
+    pub const AUTHENTICATION_FAILED: Self = Self(535);
+    /// 538: this mechanism needs TLS (RFC 4954 §6).
+    pub const ENCRYPTION_REQUIRED: Self = Self(538);
+    /// 550: refused: no such mailbox, or by policy.
+    pub const REFUSED: Self = Self(550);
+    /// 552: larger than may be stored.
+    pub const TOO_LARGE: Self = Self(552);
+    /// 553: this name of a mailbox is not allowed.
+    pub const NAME_NOT_ALLOWED: Self = Self(553);
+    /// 554: the transaction failed.
+    pub const TRANSACTION_FAILED: Self = Self(554);
+    /// 555: a parameter of MAIL or RCPT is not known.
+    pub const UNKNOWN_PARAMETER: Self = Self(555);
+
+    /// The code, if there can be such a one.
+    #[must_use]
+    pub const fn new(code: u16) -> Option<Self> {
+        if 200 <= code && code <= 599 { Some(Self(code)) } else { None }
+    }
+
+    /// The code as a number.
+    #[must_use]
+    pub const fn as_u16(self) -> u16 {
+        self.0
+    }
+
+    /// What the first digit says.
+    #[must_use]
+    pub const fn severity(self) -> Severity {
+        match self.0 {
+            0..300 => Severity::PositiveCompletion,
+            300..400 => Severity::PositiveIntermediate,
+            400..500 => Severity::TransientNegative,
+            500.. => Severity::PermanentNegative,
+        }
+    }
+}
+
+impl fmt::Display for ReplyCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:03}", self.0)
+    }
+}
+
+/// The first digit of a reply (RFC 5321 §4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// 2yz: done.
+    PositiveCompletion,
+    /// 3yz: accepted so far, go on.
+    PositiveIntermediate,
+    /// 4yz: not done, try again later.
+    TransientNegative,
+    /// 5yz: not done, do not try the same again.
+    PermanentNegative,
+}
+
+impl Severity {
+    /// The class an enhanced code must have beside it; none goes with 3yz (RFC 2034 §4).
+    const fn class(self) -> Option<Class> {
+        match self {
+            Self::PositiveCompletion => Some(Class::Success),
+            Self::PositiveIntermediate => None,
+            Self::TransientNegative => Some(Class::PersistentTransient),
+            Self::PermanentNegative => Some(Class::Permanent),
+        }
+    }
+}
+
+/// A reply: a code and at least one line of text.
+///
+/// Text is made fit for a reply line when the reply is made: a control character becomes a blank,
+/// a character beyond ASCII a question mark, and a line is cut where it would grow past 512 octets.
+///
+/// ```
+/// use smtp::{Class, EnhancedCode, Reply, ReplyCode};
+///
+/// let ok = EnhancedCode::new(Class::Success, 0, 0);
+/// let reply = Reply::new(ReplyCode::OK, Some(ok), "queued as 4f2a");
+/// assert_eq!(reply.to_string(), "250 2.0.0 queued as 4f2a\r\n");
+///
+/// let ehlo = Reply::multiline(ReplyCode::OK, None, ["relay.example", "PIPELINING"]);
+/// assert_eq!(ehlo.to_string(), "250-relay.example\r\n250 PIPELINING\r\n");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reply {
+    code: ReplyCode,
+    enhanced: Option<EnhancedCode>,
+    /// Never empty; each line fit to be sent.
+    lines: Vec<String>,
+}
+
+impl Reply {
+    /// The most octets of a reply line, CRLF included (RFC 5321 §4.5.3.1.5).
+    pub const MAX_LINE_OCTETS: usize = 512;
+    /// The most lines of a reply, sent or read; our own bound, above any list of EHLO keywords.
+    pub const MAX_LINES: usize = 100;
+
+    /// A reply of one line.
+    ///
+    /// An enhanced code whose class is not the code's is left out (RFC 2034 §4).
+    #[must_use]
+    pub fn new(code: ReplyCode, enhanced: Option<EnhancedCode>, text: &str) -> Self {
+        Self::multiline(code, enhanced, [text])
+    }
+
+    /// A reply of as many lines as `lines` has, but at least one and at most
+    /// [`MAX_LINES`](Self::MAX_LINES).
+    #[must_use]
+    pub fn multiline<I>(code: ReplyCode, enhanced: Option<EnhancedCode>, lines: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        let enhanced = enhanced.filter(|e| code.severity().class() == Some(e.class()));
+        let room =
+            Self::MAX_LINE_OCTETS - "250 \r\n".len() - enhanced.map_or(0, |e| prefix(e).len());
+        let lines = lines.into_iter().take(Self::MAX_LINES);
+        let mut lines: Vec<String> = lines.map(|line| fit(line.as_ref(), room)).collect();
+        if lines.is_empty() {
+            lines.push(String::new());
+        }
+        Self { code, enhanced, lines }
+    }
+
+    /// The three digits.
+    #[must_use]
+    pub const fn code(&self) -> ReplyCode {
+        self.code
+    }
+
+    /// The enhanced code.
+    #[must_use]
+    pub const fn enhanced(&self) -> Option<EnhancedCode> {
+        self.enhanced
+    }
+
+    /// What the first digit says.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+
+    /// The lines of text, without codes.
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.lines.iter().map(String::as_str)
+    }
+
+    /// The whole reply on one line, without CRLF: for logs, the queue and reports.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        let enhanced = self.enhanced.map_or_else(String::new, prefix);
+        format!("{} {enhanced}{}", self.code, self.lines.join(" "))
+    }
+
+    /// Appends the reply as it goes over the wire.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.to_string().as_bytes());
+    }
+}
+
+impl fmt::Display for Reply {
+    /// The reply as it goes over the wire, every line with its codes and CRLF.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let enhanced = self.enhanced.map_or_else(String::new, prefix);
+        let mut lines = self.lines.iter().peekable();
+        while let Some(line) = lines.next() {
+            let mark = if lines.peek().is_some() { '-' } else { ' ' };
+            write!(f, "{}{mark}{enhanced}{line}\r\n", self.code)?;
+        }
+        Ok(())
+    }
+}
+
+fn prefix(enhanced: EnhancedCode) -> String {
+    format!("{enhanced} ")
+}
+
+/// At most `room` characters of `text`, each one that may stand in a reply line.
+fn fit(text: &str, room: usize) -> String {
+    text.chars()
+        .take(room)
+        .map(|c| match c {
+            c if c.is_control() => ' ',
+            c if c.is_ascii() => c,
+            _ => '?',
+        })
+        .collect()
+}

@@ -1,0 +1,46 @@
+//! xtext: any ASCII text as the value of a parameter (RFC 3461 §4).
+
+use std::fmt::{self, Write};
+
+/// Writes `text` as xtext.
+pub(crate) fn write(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for octet in text.bytes() {
+        match octet {
+            b'+' | b'=' | ..=b' ' | b'\x7f'.. => write!(f, "+{octet:02X}")?,
+            b'!'..=b'~' => f.write_char(char::from(octet))?,
+        }
+    }
+    Ok(())
+}
+
+/// What xtext says, if it is xtext and says nothing but graphic ASCII characters and blanks.
+///
+/// RFC 3461 §4.2 and §4.4 allow no others in ORCPT and ENVID; a line end decoded here would become a
+/// line of its own in a delivery report.
+pub(crate) fn decode(text: &str) -> Option<String> {
+    let mut said = String::new();
+    let mut octets = text.bytes();
+    while let Some(octet) = octets.next() {
+        let octet = match octet {
+            b'+' => hex(octets.next()?)? * 16 + hex(octets.next()?)?,
+            b'=' => return None,
+            b'!'..=b'~' => octet,
+            _ => return None,
+        };
+        if !matches!(octet, b' '..=b'~') {
+            return None;
+        }
+        said.push(char::from(octet));
+    }
+    Some(said)
+}
+
+/// A hexadecimal digit; the RFC has capitals only, senders have both.
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
