@@ -1,0 +1,514 @@
+//! From a policy domain to a route: the only place that gives leave to send unverified.
+//!
+//! Two families of values start here and never meet:
+//!
+//! ```text
+//! decide - Require(RequiredTls) - admit(mx) -> VerifiedRoute  STARTTLS and a proven name, or nothing
+//!        - Permit(Fallback)     - via(host) -> OpenRoute      whatever works
+//!        - Err(Undecided)                                     nothing is sent
+//! ```
+//!
+//! A mail client that lets itself be given a route, and not a host name, can forget nothing: it
+//! cannot make an [`OpenRoute`] without a [`Fallback`], and an enforced policy yields none. None of
+//! these values can be cloned or made elsewhere, so each stands for one attempt.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use thiserror::Error;
+use tracing::warn;
+
+use crate::cache::{CachedPolicy, PolicyStore, StoreError};
+use crate::discovery::{Names, NamesError, TxtAnswer};
+use crate::evidence::Evidence;
+use crate::exception::Exceptions;
+use crate::fetch::Fetcher;
+use crate::lookup::Lookup;
+use crate::name::{MxHost, PolicyDomain};
+use crate::policy::{Mode, Policy};
+use crate::record::PolicyId;
+
+/// What [`Policies`] goes by.
+#[derive(Clone, Debug)]
+pub struct PolicySettings {
+    /// How long a message waits for the DNS to say whether there is a policy, where none is
+    /// cached, before it goes without one.
+    pub undecided_grace: Duration,
+    /// How often a policy that is in use is refreshed (RFC 8461 §3.3 suggests daily).
+    pub refresh_interval: Duration,
+    /// For how long after its last use a policy is still refreshed.
+    pub unused_after: Duration,
+    /// The domains whose policy is not enforced for now.
+    pub exceptions: Exceptions,
+}
+
+impl Default for PolicySettings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            undecided_grace: Duration::from_secs(30 * 60),
+            refresh_interval: DAY,
+            unused_after: 90 * DAY,
+            exceptions: Exceptions::default(),
+        }
+    }
+}
+
+/// The policies of everyone we send to.
+#[derive(Debug)]
+pub struct Policies {
+    pub(crate) settings: PolicySettings,
+    pub(crate) lookup: Lookup,
+}
+
+impl Policies {
+    /// Decides by what is published in `names`, fetched by `fetcher` and kept in `store`.
+    #[must_use]
+    pub fn new(
+        settings: PolicySettings,
+        names: Arc<dyn Names>,
+        store: Arc<dyn PolicyStore>,
+        fetcher: Fetcher,
+    ) -> Self {
+        Self { settings, lookup: Lookup::new(names, store, fetcher) }
+    }
+
+    /// What the policy of `next_hop` makes of a delivery at `now` (RFC 8461 §5).
+    ///
+    /// # Errors
+    ///
+    /// [`Undecided`] where a policy may be in force that cannot be seen: send nothing, try later.
+    pub async fn decide(
+        &self,
+        next_hop: &NextHop,
+        purpose: Purpose,
+        now: SystemTime,
+    ) -> Result<Decision, Undecided> {
+        let permit = |why, evidence| Decision::permit(next_hop.clone(), why, evidence);
+        let (domain, queued_for) = match (purpose, next_hop) {
+            (Purpose::TlsReport, _) => {
+                return Ok(permit(WhyFallback::TlsReport, Evidence::default()));
+            }
+            (Purpose::Delivery { .. }, NextHop::Literal(_)) => {
+                return Ok(permit(WhyFallback::AddressLiteral, Evidence::default()));
+            }
+            (Purpose::Delivery { queued_for }, NextHop::Domain(domain)) => (domain, queued_for),
+        };
+        match Box::pin(self.lookup.find(domain, now)).await {
+            Ok(evidence) => Ok(self.judge(domain, evidence, now)),
+            Err(Undecided::NamesFailed { domain, source })
+                if queued_for > self.settings.undecided_grace =>
+            {
+                warn!(%domain, error = crate::fetch::in_full(&source), "undecided too long");
+                let txt = Some(TxtAnswer::Failed(source));
+                let evidence = Evidence { txt, ..Evidence::default() };
+                Ok(permit(WhyFallback::UndecidedTooLong, evidence))
+            }
+            Err(undecided) => Err(undecided),
+        }
+    }
+
+    /// What the policy that was found asks for; an exception can only lift what is enforced.
+    fn judge(&self, domain: &PolicyDomain, evidence: Evidence, now: SystemTime) -> Decision {
+        let policy = evidence.policy.as_ref();
+        let why = match policy.map(|cached| (cached, cached.policy().mode())) {
+            None => WhyFallback::NoPolicy,
+            Some((_, Mode::None)) => WhyFallback::ModeNone,
+            Some((cached, Mode::Testing)) => WhyFallback::ModeTesting(Arc::clone(cached.policy())),
+            Some((cached, Mode::Enforce)) => {
+                let Some(exception) = self.settings.exceptions.find(domain, now) else {
+                    let cached = cached.clone();
+                    return Decision::Require(RequiredTls { cached, evidence });
+                };
+                let (until, reason) = (exception.until(), exception.reason().to_owned());
+                warn!(%domain, reason, "exception used");
+                WhyFallback::Exception { until, reason }
+            }
+        };
+        Decision::permit(NextHop::Domain(domain.clone()), why, evidence)
+    }
+}
+
+/// Where mail is to go next.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum NextHop {
+    /// The recipients' domain, or a configured smart host's (RFC 8461 §3.4).
+    Domain(PolicyDomain),
+    /// An address literal, with which no policy can be associated (RFC 8461 §3.4).
+    Literal(IpAddr),
+}
+
+impl NextHop {
+    /// The policy domain, where there can be one.
+    #[must_use]
+    pub const fn domain(&self) -> Option<&PolicyDomain> {
+        match self {
+            Self::Domain(domain) => Some(domain),
+            Self::Literal(_) => None,
+        }
+    }
+}
+
+/// What is to be sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// Mail.
+    Delivery {
+        /// How long ago it was accepted.
+        queued_for: Duration,
+    },
+    /// A TLS-RPT report, which has to arrive in spite of the failures it reports (RFC 8460 §5.3).
+    TlsReport,
+}
+
+/// What a policy makes of a delivery. It is for one attempt:
+///
+/// ```compile_fail,E0599
+/// fn twice(decision: mta_sts::Decision) -> [mta_sts::Decision; 2] {
+///     [decision.clone(), decision]
+/// }
+/// ```
+///
+/// ```
+/// fn once(decision: mta_sts::Decision) -> [mta_sts::Decision; 1] {
+///     [decision]
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub enum Decision {
+    /// Anything but an enforced policy.
+    Permit(Fallback),
+    /// `mode: enforce` (RFC 8461 §5).
+    Require(RequiredTls),
+}
+
+impl Decision {
+    const fn permit(next_hop: NextHop, why: WhyFallback, evidence: Evidence) -> Self {
+        Self::Permit(Fallback { next_hop, why, evidence })
+    }
+
+    /// What was seen on the way here.
+    #[must_use]
+    pub const fn evidence(&self) -> &Evidence {
+        match self {
+            Self::Permit(fallback) => fallback.evidence(),
+            Self::Require(required) => required.evidence(),
+        }
+    }
+}
+
+/// Whether a policy is in force cannot be told, so nothing may be sent for now.
+#[derive(Clone, Debug, Error)]
+pub enum Undecided {
+    /// What is kept could not be read, and may be a policy that is enforced. No time makes this
+    /// one better.
+    #[error("the policy kept for {domain} cannot be read")]
+    CacheUnreadable {
+        /// The policy domain.
+        domain: PolicyDomain,
+        /// What went wrong.
+        source: StoreError,
+    },
+    /// Nothing is kept, and the DNS did not say whether a policy is published.
+    #[error("whether {domain} has a policy cannot be looked up")]
+    NamesFailed {
+        /// The policy domain.
+        domain: PolicyDomain,
+        /// What went wrong.
+        source: NamesError,
+    },
+}
+
+impl Undecided {
+    /// A word for a metric or a table.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::CacheUnreadable { .. } => "cache-unreadable",
+            Self::NamesFailed { .. } => "names-failed",
+        }
+    }
+}
+
+/// An enforced policy: mail may go only over sessions with proof (RFC 8461 §4 and §5).
+#[derive(Debug)]
+pub struct RequiredTls {
+    cached: CachedPolicy,
+    evidence: Evidence,
+}
+
+impl RequiredTls {
+    /// Lets `mx` stand as a candidate, if the policy names it (RFC 8461 §4.1).
+    ///
+    /// # Errors
+    ///
+    /// [`MxMismatch`] where no `mx` of the policy names the host.
+    pub fn admit(&self, mx: MxHost) -> Result<VerifiedRoute, MxMismatch> {
+        let domain = self.domain().clone();
+        if self.policy().admits(&mx) {
+            let (policy, id) = (Arc::clone(self.policy()), self.id().clone());
+            Ok(VerifiedRoute { domain, mx, policy, id })
+        } else {
+            Err(MxMismatch { domain, mx })
+        }
+    }
+
+    /// The policy domain.
+    #[must_use]
+    pub const fn domain(&self) -> &PolicyDomain {
+        self.cached.domain()
+    }
+
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> &Arc<Policy> {
+        self.cached.policy()
+    }
+
+    /// The policy's id.
+    #[must_use]
+    pub const fn id(&self) -> &PolicyId {
+        self.cached.id()
+    }
+
+    /// What was seen on the way here.
+    #[must_use]
+    pub const fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+}
+
+/// An MX host that an enforced policy does not name.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("the policy of {domain} does not name the host {mx}")]
+pub struct MxMismatch {
+    /// The policy domain.
+    pub domain: PolicyDomain,
+    /// The host.
+    pub mx: MxHost,
+}
+
+/// Leave to send to one next hop without proof of the peer.
+///
+/// Nothing outside this module can make one:
+///
+/// ```compile_fail,E0451
+/// # use mta_sts::{Evidence, Fallback, NextHop, WhyFallback};
+/// fn forge(next_hop: NextHop, why: WhyFallback, evidence: Evidence) -> Fallback {
+///     Fallback { next_hop, why, evidence }
+/// }
+/// ```
+///
+/// and what it holds can be read:
+///
+/// ```
+/// # use mta_sts::{Evidence, Fallback, NextHop, WhyFallback};
+/// fn read(fallback: &Fallback) -> (&NextHop, &WhyFallback, &Evidence) {
+///     (fallback.next_hop(), fallback.why(), fallback.evidence())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Fallback {
+    next_hop: NextHop,
+    why: WhyFallback,
+    evidence: Evidence,
+}
+
+impl Fallback {
+    /// Any host will do.
+    #[must_use]
+    pub fn via(&self, host: OpenHost) -> OpenRoute {
+        OpenRoute { next_hop: self.next_hop.clone(), host, why: self.why.clone() }
+    }
+
+    /// Where mail is to go.
+    #[must_use]
+    pub const fn next_hop(&self) -> &NextHop {
+        &self.next_hop
+    }
+
+    /// The policy domain; an address literal has none.
+    #[must_use]
+    pub const fn domain(&self) -> Option<&PolicyDomain> {
+        self.next_hop.domain()
+    }
+
+    /// Why nothing is enforced.
+    #[must_use]
+    pub const fn why(&self) -> &WhyFallback {
+        &self.why
+    }
+
+    /// What was seen on the way here.
+    #[must_use]
+    pub const fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+}
+
+/// Every reason there is for mail to leave unverified.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum WhyFallback {
+    /// The mail is for an address literal (RFC 8461 §3.4).
+    AddressLiteral,
+    /// The operator has set the policy aside.
+    Exception {
+        /// When that ends.
+        until: SystemTime,
+        /// Why, in the operator's words.
+        reason: String,
+    },
+    /// The domain has withdrawn its policy (RFC 8461 §5).
+    ModeNone,
+    /// The policy only asks to be told of failures (RFC 8461 §5); it is here so that they can be
+    /// found.
+    ModeTesting(Arc<Policy>),
+    /// No policy is published, or none could be fetched and none that applies is cached
+    /// (RFC 8461 §3.3).
+    NoPolicy,
+    /// A TLS-RPT report has to arrive in spite of failures (RFC 8460 §5.3).
+    TlsReport,
+    /// The DNS has not said for longer than the grace whether there is a policy.
+    UndecidedTooLong,
+}
+
+impl WhyFallback {
+    /// A word for a metric or a table.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::AddressLiteral => "address-literal",
+            Self::Exception { .. } => "exception",
+            Self::ModeNone => "mode-none",
+            Self::ModeTesting(_) => "mode-testing",
+            Self::NoPolicy => "no-policy",
+            Self::TlsReport => "tls-report",
+            Self::UndecidedTooLong => "undecided-too-long",
+        }
+    }
+}
+
+/// A host to be reached with proof of its name, or not at all.
+///
+/// Only [`RequiredTls::admit`] makes one:
+///
+/// ```compile_fail,E0451
+/// # use std::sync::Arc;
+/// # use mta_sts::{MxHost, Policy, PolicyDomain, PolicyId, VerifiedRoute};
+/// fn forge(domain: PolicyDomain, mx: MxHost, policy: Arc<Policy>, id: PolicyId) -> VerifiedRoute {
+///     VerifiedRoute { domain, mx, policy, id }
+/// }
+/// ```
+///
+/// ```
+/// # use mta_sts::{MxHost, RequiredTls, VerifiedRoute};
+/// fn admit(required: &RequiredTls, mx: MxHost) -> Option<VerifiedRoute> {
+///     required.admit(mx).ok()
+/// }
+/// ```
+///
+/// and it cannot be turned into a route that does with less:
+///
+/// ```compile_fail,E0308
+/// fn weaken(route: mta_sts::VerifiedRoute) -> mta_sts::OpenRoute {
+///     route
+/// }
+/// ```
+///
+/// ```
+/// fn keep(route: mta_sts::VerifiedRoute) -> mta_sts::VerifiedRoute {
+///     route
+/// }
+/// ```
+#[derive(Debug)]
+pub struct VerifiedRoute {
+    domain: PolicyDomain,
+    mx: MxHost,
+    policy: Arc<Policy>,
+    id: PolicyId,
+}
+
+impl VerifiedRoute {
+    /// The policy domain.
+    #[must_use]
+    pub const fn domain(&self) -> &PolicyDomain {
+        &self.domain
+    }
+
+    /// The host, which is also the name to verify (RFC 8461 §4.2) and the SNI (RFC 8461 §7.1).
+    #[must_use]
+    pub const fn mx(&self) -> &MxHost {
+        &self.mx
+    }
+
+    /// The policy that names the host.
+    #[must_use]
+    pub const fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// The policy's id.
+    #[must_use]
+    pub const fn id(&self) -> &PolicyId {
+        &self.id
+    }
+}
+
+/// What an open route leads to.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum OpenHost {
+    /// The address of an address literal.
+    Literal(IpAddr),
+    /// An MX host.
+    Name(MxHost),
+}
+
+/// A host to be reached by whatever works. Only [`Fallback::via`] makes one:
+///
+/// ```compile_fail,E0451
+/// # use mta_sts::{NextHop, OpenHost, OpenRoute, WhyFallback};
+/// fn forge(next_hop: NextHop, host: OpenHost, why: WhyFallback) -> OpenRoute {
+///     OpenRoute { next_hop, host, why }
+/// }
+/// ```
+///
+/// ```
+/// # use mta_sts::{Fallback, OpenHost, OpenRoute};
+/// fn via(fallback: &Fallback, host: OpenHost) -> OpenRoute {
+///     fallback.via(host)
+/// }
+/// ```
+#[derive(Debug)]
+pub struct OpenRoute {
+    next_hop: NextHop,
+    host: OpenHost,
+    why: WhyFallback,
+}
+
+impl OpenRoute {
+    /// Where mail is to go.
+    #[must_use]
+    pub const fn next_hop(&self) -> &NextHop {
+        &self.next_hop
+    }
+
+    /// The policy domain; an address literal has none.
+    #[must_use]
+    pub const fn domain(&self) -> Option<&PolicyDomain> {
+        self.next_hop.domain()
+    }
+
+    /// The host.
+    #[must_use]
+    pub const fn host(&self) -> &OpenHost {
+        &self.host
+    }
+
+    /// Why nothing is enforced.
+    #[must_use]
+    pub const fn why(&self) -> &WhyFallback {
+        &self.why
+    }
+}

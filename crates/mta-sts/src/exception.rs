@@ -1,0 +1,130 @@
+//! Exceptions: the one way in which an operator may send to a domain despite its policy.
+//!
+//! RFC 8461 knows none. One is needed where a domain has locked itself out and the mail cannot
+//! wait; so each is for one domain, says why, ends by itself within [`EXCEPTION_MAX`], and is
+//! logged at every use.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use thiserror::Error;
+
+use crate::cache::later;
+use crate::name::PolicyDomain;
+
+/// How far ahead an exception may end.
+pub const EXCEPTION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Leave to send to one domain for a while without regard to its policy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Exception {
+    domain: PolicyDomain,
+    until: SystemTime,
+    reason: String,
+}
+
+impl Exception {
+    /// An exception for `domain` that ends at `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`ExceptionError`] where it ends more than [`EXCEPTION_MAX`] after `now` or says no reason.
+    /// One that has ended already is allowed and has no effect, so that a settings file does not
+    /// turn invalid by itself.
+    pub fn new(
+        domain: PolicyDomain,
+        until: SystemTime,
+        reason: &str,
+        now: SystemTime,
+    ) -> Result<Self, ExceptionError> {
+        if until > later(now, EXCEPTION_MAX) {
+            return Err(ExceptionError::TooLong);
+        }
+        if reason.trim().is_empty() {
+            return Err(ExceptionError::NoReason);
+        }
+        Ok(Self { domain, until, reason: reason.trim().to_owned() })
+    }
+
+    /// The policy domain it is for; not its subdomains.
+    #[must_use]
+    pub const fn domain(&self) -> &PolicyDomain {
+        &self.domain
+    }
+
+    /// When it ends.
+    #[must_use]
+    pub const fn until(&self) -> SystemTime {
+        self.until
+    }
+
+    /// Why there is one, in the operator's words.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+/// Why an exception is refused.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum ExceptionError {
+    /// It does not say why it is needed.
+    #[error("an exception must say its reason")]
+    NoReason,
+    /// It ends too far ahead.
+    #[error("an exception may end at most 30 days ahead")]
+    TooLong,
+}
+
+/// The exceptions that are set, at most one for a domain.
+#[derive(Clone, Debug, Default)]
+pub struct Exceptions(BTreeMap<PolicyDomain, Exception>);
+
+impl Exceptions {
+    /// The exception for `domain`, where there is one that has not ended at `now`.
+    #[must_use]
+    pub fn find(&self, domain: &PolicyDomain, now: SystemTime) -> Option<&Exception> {
+        self.0.get(domain).filter(|exception| now < exception.until)
+    }
+
+    /// All that are set, ended ones included.
+    pub fn iter(&self) -> impl Iterator<Item = &Exception> {
+        self.0.values()
+    }
+}
+
+/// Of several exceptions for one domain the last counts.
+impl FromIterator<Exception> for Exceptions {
+    fn from_iter<I: IntoIterator<Item = Exception>>(exceptions: I) -> Self {
+        Self(exceptions.into_iter().map(|one| (one.domain.clone(), one)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn exception(until: SystemTime, reason: &str) -> Result<Exception, ExceptionError> {
+        Exception::new(PolicyDomain::parse("example.org").unwrap(), until, reason, NOW)
+    }
+
+    #[test]
+    fn an_exception_ends_within_thirty_days_and_says_why() {
+        assert!(exception(NOW + 30 * DAY, "their certificate lapsed").is_ok());
+        assert_eq!(exception(NOW + 31 * DAY, "?"), Err(ExceptionError::TooLong));
+        assert_eq!(exception(NOW + DAY, " "), Err(ExceptionError::NoReason));
+    }
+
+    #[test]
+    fn an_exception_is_for_its_domain_alone_and_ends() {
+        let exceptions: Exceptions =
+            [exception(NOW + DAY, "agreed").unwrap()].into_iter().collect();
+        let find = |name: &str, now| exceptions.find(&PolicyDomain::parse(name).unwrap(), now);
+        assert!(find("example.org", NOW).is_some());
+        assert!(find("sub.example.org", NOW).is_none());
+        assert!(find("example.org", NOW + DAY).is_none());
+    }
+}

@@ -1,0 +1,322 @@
+//! Fetching a policy: `https://mta-sts.DOMAIN/.well-known/mta-sts.txt` (RFC 8461 §3.2 and §3.3).
+//!
+//! The connection is made here, step by step, so that nothing happens that RFC 8461 forbids: there
+//! are no redirects, no cache, no cookies and no proxies, because nothing here knows of any.
+//! Revocation is not checked (RFC 8461 §3.3 leaves it open), and neither is DANE.
+
+use std::error::Error;
+use std::fmt::{self, Debug};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::discovery::{Names, NamesError};
+use crate::name::PolicyDomain;
+use crate::parsed::Parsed;
+use crate::policy::{Policy, PolicyError};
+
+mod address;
+mod http;
+
+/// The largest policy file that is read (RFC 8461 §3.3).
+pub const POLICY_SIZE_MAX: usize = 64 * 1024;
+
+/// How many addresses of one policy host are tried.
+const ADDRESSES_MAX: usize = 6;
+
+/// What a [`Fetcher`] works with.
+#[derive(Clone, Debug)]
+pub struct FetchSettings {
+    /// The authorities a policy host's certificate must lead to (RFC 8461 §3.3).
+    pub roots: Arc<RootCertStore>,
+    /// The longest that one fetch may take, from the first DNS query to the last octet
+    /// (RFC 8461 §3.3 suggests one minute).
+    pub timeout: Duration,
+    /// The longest that connecting to one address and the TLS handshake there may take, after
+    /// which the next address is tried.
+    pub address_timeout: Duration,
+    /// The port of policy hosts; anything but 443 is for tests and closed networks.
+    pub port: u16,
+    /// Whether a policy host may have an address that is not global.
+    pub private_hosts: PrivateHosts,
+}
+
+impl FetchSettings {
+    /// The settings RFC 8461 suggests, with these trust roots.
+    #[must_use]
+    pub const fn new(roots: Arc<RootCertStore>) -> Self {
+        Self {
+            roots,
+            timeout: Duration::from_secs(60),
+            address_timeout: Duration::from_secs(10),
+            port: 443,
+            private_hosts: PrivateHosts::Refused,
+        }
+    }
+}
+
+/// Whether a policy host may have an address that is not global.
+///
+/// Anyone who can make us send mail can make us fetch from the policy host of a domain of their
+/// own, and so have us connect to whatever address they publish for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PrivateHosts {
+    /// It may: for tests, and for domains served within one's own network.
+    Allowed,
+    /// Such addresses are passed over.
+    Refused,
+}
+
+/// Fetches policies; cheap to clone.
+#[derive(Clone)]
+pub struct Fetcher {
+    settings: FetchSettings,
+    tls: TlsConnector,
+}
+
+impl Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// A policy as it came over HTTPS.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The policy, and what had to be overlooked in it.
+    pub policy: Parsed<Policy>,
+    /// Where it came from.
+    pub address: SocketAddr,
+}
+
+impl Fetcher {
+    /// A fetcher with these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`rustls::Error`] where the TLS library cannot be set up.
+    pub fn new(settings: FetchSettings) -> Result<Self, rustls::Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut tls = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .with_root_certificates(Arc::clone(&settings.roots))
+            .with_no_client_auth();
+        // A resumed session would not look at the certificate again.
+        tls.resumption = Resumption::disabled();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { settings, tls: TlsConnector::from(Arc::new(tls)) })
+    }
+
+    /// Fetches the policy of `domain` (RFC 8461 §3.3).
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError`]; whatever it is, a policy that is cached goes on to apply.
+    pub async fn fetch(
+        &self,
+        names: &dyn Names,
+        domain: &PolicyDomain,
+    ) -> Result<Fetched, FetchError> {
+        let fetch = Box::pin(self.fetch_untimed(names, domain));
+        timeout(self.settings.timeout, fetch).await.unwrap_or(Err(FetchError::TimedOut))
+    }
+
+    async fn fetch_untimed(
+        &self,
+        names: &dyn Names,
+        domain: &PolicyDomain,
+    ) -> Result<Fetched, FetchError> {
+        let host = domain.policy_host();
+        let name = ServerName::try_from(host.clone()).map_err(|_not_a_name| FetchError::NoName)?;
+        let addresses = self.addresses(names, &host).await?;
+        let (stream, address) = self.connect(&addresses, name).await?;
+        let authority = match self.settings.port {
+            443 => host,
+            port => format!("{host}:{port}"),
+        };
+        let body = http::get(stream, &authority).await?;
+        Ok(Fetched { policy: Policy::parse(&body)?, address })
+    }
+
+    async fn addresses(
+        &self,
+        names: &dyn Names,
+        host: &str,
+    ) -> Result<Vec<SocketAddr>, FetchError> {
+        let all = names.addresses(host).await?;
+        let allowed = |address: &IpAddr| match self.settings.private_hosts {
+            PrivateHosts::Allowed => true,
+            PrivateHosts::Refused => address::is_global(*address),
+        };
+        let some: Vec<_> = all.iter().copied().filter(allowed).collect();
+        match all.first() {
+            None => Err(FetchError::NoAddress),
+            Some(first) if some.is_empty() => Err(FetchError::PrivateAddress(*first)),
+            Some(_) => Ok(address::by_turns(&some)
+                .take(ADDRESSES_MAX)
+                .map(|address| SocketAddr::new(address, self.settings.port))
+                .collect()),
+        }
+    }
+
+    /// Connects to the first address that answers and proves the name.
+    async fn connect(
+        &self,
+        addresses: &[SocketAddr],
+        name: ServerName<'static>,
+    ) -> Result<(TlsStream<TcpStream>, SocketAddr), FetchError> {
+        let mut failure = FetchError::NoAddress;
+        for address in addresses {
+            let attempt = Box::pin(self.connect_to(*address, name.clone()));
+            match timeout(self.settings.address_timeout, attempt).await {
+                Ok(Ok(stream)) => return Ok((stream, *address)),
+                Ok(Err(error)) => failure = failure.or_later(error),
+                Err(_elapsed) => failure = failure.or_later(FetchError::Silent(*address)),
+            }
+        }
+        Err(failure)
+    }
+
+    /// The certificate must lead to a root, be in date, and name the policy host in a DNS-ID, with
+    /// a wildcard as the whole left-most label at most; SNI is the policy host's name
+    /// (RFC 8461 §3.3 and §7.1).
+    async fn connect_to(
+        &self,
+        address: SocketAddr,
+        name: ServerName<'static>,
+    ) -> Result<TlsStream<TcpStream>, FetchError> {
+        let stream = match TcpStream::connect(address).await {
+            Ok(stream) => stream,
+            Err(source) => return Err(FetchError::Connect { address, source }),
+        };
+        self.tls
+            .connect(name, stream)
+            .await
+            .map_err(|source| FetchError::handshake(address, source))
+    }
+}
+
+/// Why a policy could not be fetched.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// The policy host did not prove its name.
+    #[error("the policy host at {address} did not prove its name")]
+    Certificate {
+        /// The host's address.
+        address: SocketAddr,
+        /// What is wrong with its certificate.
+        source: rustls::Error,
+    },
+    /// No connection came about.
+    #[error("no connection to the policy host at {address}")]
+    Connect {
+        /// The host's address.
+        address: SocketAddr,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The conversation broke off or did not keep to HTTP.
+    #[error("the HTTP exchange with the policy host failed")]
+    Http(#[source] Box<dyn Error + Send + Sync>),
+    /// The reply is not `text/plain` (RFC 8461 §3.2).
+    #[error("the policy host served {0:?}, not text/plain")]
+    MediaType(String),
+    /// The policy host's addresses could not be looked up.
+    #[error("the addresses of the policy host could not be looked up")]
+    Names(#[from] NamesError),
+    /// The policy host has no address.
+    #[error("the policy host has no address")]
+    NoAddress,
+    /// The policy host's name cannot stand in a certificate.
+    #[error("the policy host's name is none for TLS")]
+    NoName,
+    /// What was fetched is not a policy.
+    #[error("the policy is invalid")]
+    Policy(#[from] PolicyError),
+    /// The policy host has none but private addresses.
+    #[error("the policy host has the address {0}, which is not global")]
+    PrivateAddress(IpAddr),
+    /// An address let connecting and the TLS handshake take too long.
+    #[error("the policy host at {0} did not answer")]
+    Silent(SocketAddr),
+    /// The reply's status is not 200; a redirect is not followed (RFC 8461 §3.3).
+    #[error("the policy host answered with status {0}, not 200")]
+    Status(u16),
+    /// The whole fetch took too long.
+    #[error("the fetch took too long")]
+    TimedOut,
+    /// The TLS handshake failed for another reason than the certificate.
+    #[error("the TLS handshake with the policy host at {address} failed")]
+    Tls {
+        /// The host's address.
+        address: SocketAddr,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The policy file is larger than [`POLICY_SIZE_MAX`].
+    #[error("the policy is larger than 64 KiB")]
+    TooLarge,
+}
+
+impl FetchError {
+    /// The result type of RFC 8460 §4.3.2.2.
+    #[must_use]
+    pub const fn result_type(&self) -> &'static str {
+        match self {
+            Self::Certificate { .. } => "sts-webpki-invalid",
+            Self::Policy(_) => "sts-policy-invalid",
+            Self::Connect { .. }
+            | Self::Http(_)
+            | Self::MediaType(_)
+            | Self::Names(_)
+            | Self::NoAddress
+            | Self::NoName
+            | Self::PrivateAddress(_)
+            | Self::Silent(_)
+            | Self::Status(_)
+            | Self::TimedOut
+            | Self::Tls { .. }
+            | Self::TooLarge => "sts-policy-fetch-error",
+        }
+    }
+
+    /// The error and its causes in one line, for a log or a report.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        in_full(self)
+    }
+
+    fn handshake(address: SocketAddr, source: std::io::Error) -> Self {
+        let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match inner {
+            Some(
+                error @ (rustls::Error::InvalidCertificate(_)
+                | rustls::Error::NoCertificatesPresented),
+            ) => Self::Certificate { address, source: error.clone() },
+            Some(_) | None => Self::Tls { address, source },
+        }
+    }
+
+    /// Of the failures at several addresses the one to report: that a host which answered could
+    /// not prove its name says more than that another did not answer.
+    fn or_later(self, later: Self) -> Self {
+        if matches!(self, Self::Certificate { .. }) { self } else { later }
+    }
+}
+
+/// `error` and its causes in one line.
+pub(crate) fn in_full(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,242 @@
+//! Finding the policy that applies now: cache, DNS and HTTPS together (RFC 8461 §3.3 and §5.1).
+//!
+//! The rules, for one domain and one delivery:
+//!
+//! * A cached policy that has not expired applies. The TXT record is looked at each time; only a
+//!   new id is reason to fetch, and only a fetch that succeeds replaces the policy.
+//! * With nothing cached, a TXT record is reason to fetch before the mail goes, and without a
+//!   policy the domain is as if it had none (RFC 8461 §3.3).
+//! * Nothing cached and no word from the DNS is no answer. RFC 8461 has none for it either; to take
+//!   it for "no policy" would hand the decision to whoever can drop our packets.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tracing::{debug, info, warn};
+
+use crate::backoff::BackOff;
+use crate::cache::{CachedPolicy, PolicyStore, StoreError};
+use crate::decision::Undecided;
+use crate::discovery::{Freshness, Names, TxtAnswer, discover};
+use crate::evidence::{Evidence, FetchReport};
+use crate::fetch::{FetchError, Fetcher, in_full};
+use crate::flights::Flights;
+use crate::name::PolicyDomain;
+use crate::parsed::Parsed;
+use crate::policy::Mode;
+use crate::record::PolicyId;
+
+/// Everything policies come from.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    pub(crate) names: Arc<dyn Names>,
+    pub(crate) store: Arc<dyn PolicyStore>,
+    fetcher: Fetcher,
+    flights: Flights<Obtained>,
+    back_off: BackOff,
+}
+
+/// What came of the wish for a new policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Obtained {
+    id: PolicyId,
+    pub(crate) policy: Option<CachedPolicy>,
+    pub(crate) report: FetchReport,
+    pub(crate) store: Option<StoreError>,
+}
+
+/// Why a policy is fetched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Want {
+    /// There is none of this id; if one has come meanwhile it will do.
+    Missing,
+    /// To have it confirmed, whatever is cached.
+    Renewed,
+}
+
+impl Lookup {
+    pub(crate) fn new(
+        names: Arc<dyn Names>,
+        store: Arc<dyn PolicyStore>,
+        fetcher: Fetcher,
+    ) -> Self {
+        Self { names, store, fetcher, flights: Flights::default(), back_off: BackOff::default() }
+    }
+
+    /// The policy of `domain` that applies at `now`, with how it was found.
+    pub(crate) async fn find(
+        &self,
+        domain: &PolicyDomain,
+        now: SystemTime,
+    ) -> Result<Evidence, Undecided> {
+        let txt = discover(&*self.names, domain, Freshness::Cached).await;
+        let (live, expired) = match self.cached(domain)? {
+            Some(cached) if cached.applies_at(now) => (Some(cached), None),
+            other => (None, other),
+        };
+        debug!(%domain, txt = txt.label(), cached = live.is_some(), "policy looked up");
+        let mut evidence = Evidence { expired, ..Evidence::default() };
+        match (live, txt.id()) {
+            (Some(live), Some(id)) if live.id() != id => {
+                self.obtain_for(domain, id, now, &mut evidence).await?;
+                if evidence.policy.is_none() {
+                    self.apply(live, now, &mut evidence).await;
+                }
+            }
+            (Some(live), _) => self.apply(live, now, &mut evidence).await,
+            (None, Some(id)) => self.obtain_for(domain, id, now, &mut evidence).await?,
+            (None, None) => {
+                if let TxtAnswer::Failed(source) = txt {
+                    return Err(Undecided::NamesFailed { domain: domain.clone(), source });
+                }
+            }
+        }
+        Ok(Evidence { txt: Some(txt), ..evidence })
+    }
+
+    /// What is kept for `domain`.
+    pub(crate) fn cached(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, Undecided> {
+        let unreadable = |source| Undecided::CacheUnreadable { domain: domain.clone(), source };
+        match self.store.find(domain).map_err(unreadable)? {
+            Some(cached) if cached.domain() != domain => {
+                Err(unreadable(StoreError::new("the policy that is kept is another domain's")))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// Applies a cached policy, and notes now and then that it was of use.
+    async fn apply(&self, live: CachedPolicy, now: SystemTime, evidence: &mut Evidence) {
+        if live.used(now).is_some() {
+            let noted = self.amend(live.domain(), |cached| cached.used(now)).await;
+            evidence.store = noted.err().or_else(|| evidence.store.take());
+        }
+        evidence.policy = Some(live);
+    }
+
+    async fn obtain_for(
+        &self,
+        domain: &PolicyDomain,
+        id: &PolicyId,
+        now: SystemTime,
+        evidence: &mut Evidence,
+    ) -> Result<(), Undecided> {
+        let obtained = self.obtain(domain, id, now, Want::Missing).await?;
+        evidence.policy = obtained.policy;
+        evidence.fetch = Some(obtained.report);
+        evidence.store = obtained.store;
+        Ok(())
+    }
+
+    /// Fetches the policy of `domain`, unless somebody else does or it failed a moment ago.
+    pub(crate) async fn obtain(
+        &self,
+        domain: &PolicyDomain,
+        id: &PolicyId,
+        now: SystemTime,
+        want: Want,
+    ) -> Result<Obtained, Undecided> {
+        let place = self.flights.join(domain);
+        let turn = place.turn().await;
+        if let Some(news) = turn.news().filter(|news| news.id == *id) {
+            return Ok(news.clone());
+        }
+        let cached = self.cached(domain)?;
+        if want == Want::Missing
+            && let Some(cached) =
+                cached.as_ref().filter(|one| one.id() == id && one.applies_at(now))
+        {
+            let (policy, report) = (Some(cached.clone()), FetchReport::Fetched(Vec::new()));
+            return Ok(Obtained { id: id.clone(), policy, report, store: None });
+        }
+        let obtained = match self.back_off.holds(domain, id, now) {
+            Some(failure) => {
+                let (until, error) = (failure.until(), failure.error);
+                let report = FetchReport::BackedOff { until, error };
+                return Ok(Obtained { id: id.clone(), policy: None, report, store: None });
+            }
+            None => self.fetch(domain, id, now, cached.as_ref(), want).await,
+        };
+        turn.end(obtained.clone());
+        Ok(obtained)
+    }
+
+    async fn fetch(
+        &self,
+        domain: &PolicyDomain,
+        id: &PolicyId,
+        now: SystemTime,
+        cached: Option<&CachedPolicy>,
+        want: Want,
+    ) -> Obtained {
+        let (policy, report, kept) = match self.fetcher.fetch(&*self.names, domain).await {
+            Ok(fetched) => {
+                self.back_off.succeeded(domain);
+                let Parsed { value, warnings } = fetched.policy;
+                let policy = CachedPolicy::new(domain.clone(), id.clone(), value, now);
+                let policy = match cached.filter(|_| want == Want::Renewed) {
+                    Some(cached) => policy.used_like(cached),
+                    None => policy,
+                };
+                info!(%domain, id = %id, mode = %policy.policy().mode(), "policy fetched");
+                let kept = self.store.keep(&policy).await;
+                (Some(policy), FetchReport::Fetched(warnings), kept)
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                self.back_off.failed(domain, id, now, &error);
+                report_failure(domain, cached, &error);
+                let kept = match cached {
+                    Some(cached) => self.store.keep(&cached.troubled(now, error.in_full())).await,
+                    None => Ok(()),
+                };
+                (None, FetchReport::Failed(error), kept)
+            }
+        };
+        if let Err(error) = &kept {
+            warn!(%domain, error = in_full(error), "policy not kept");
+        }
+        Obtained { id: id.clone(), policy, report, store: kept.err() }
+    }
+
+    /// Writes anew what is kept for `domain` where `change` says so; a fetch does not come between.
+    pub(crate) async fn amend(
+        &self,
+        domain: &PolicyDomain,
+        change: impl FnOnce(&CachedPolicy) -> Option<CachedPolicy>,
+    ) -> Result<(), StoreError> {
+        let place = self.flights.join(domain);
+        let _turn = place.turn().await;
+        match self.store.find(domain)?.as_ref().and_then(change) {
+            Some(changed) => self.store.keep(&changed).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets what is kept for `domain` where it is still what `seen` was.
+    pub(crate) async fn forget(&self, seen: &CachedPolicy) -> Result<Option<()>, StoreError> {
+        let domain = seen.domain();
+        let place = self.flights.join(domain);
+        let _turn = place.turn().await;
+        match self.store.find(domain)? {
+            Some(cached) if cached.fetched_at() == seen.fetched_at() => {
+                self.store.remove(domain).await.map(Some)
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+}
+
+/// Administrators are told of a failure, except where the policy is `none` and its removal is to
+/// be expected (RFC 8461 §3.3 and §8.3).
+fn report_failure(domain: &PolicyDomain, cached: Option<&CachedPolicy>, error: &FetchError) {
+    let result_type = error.result_type();
+    let error = error.in_full();
+    match cached.map(|cached| cached.policy().mode()) {
+        Some(Mode::None) => {
+            debug!(%domain, result_type, error, "policy fetch failed");
+        }
+        Some(mode) => warn!(%domain, %mode, result_type, error, "policy refresh failed"),
+        None => warn!(%domain, result_type, error, "policy fetch failed"),
+    }
+}

@@ -1,0 +1,254 @@
+//! Keeping policies fresh, and the last look before mail is returned (RFC 8461 §3.3, §5.1, §10.2).
+//!
+//! There is no loop here: a program asks now and then what is due with
+//! [`refresh_due`](Policies::refresh_due) and calls [`refresh`](Policies::refresh) for each.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tracing::debug;
+
+use crate::backoff::BACK_OFF;
+use crate::cache::{CachedPolicy, StoreError, later};
+use crate::decision::{Policies, PolicySettings, RequiredTls, Undecided};
+use crate::discovery::{Freshness, TxtAnswer, discover};
+use crate::evidence::Evidence;
+use crate::fetch::FetchError;
+use crate::lookup::Want;
+use crate::name::PolicyDomain;
+use crate::policy::{Mode, Policy};
+
+/// How long after a refresh that failed the next one comes, at most.
+const RETRY_MAX: Duration = Duration::from_secs(60 * 60);
+
+impl Policies {
+    /// Of at most `limit` domains after `after` those whose policy is due to be refreshed.
+    ///
+    /// A policy is due about once per refresh interval, and by half of its `max_age` at the
+    /// latest; up to a quarter less, so that not all are due at once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the domains cannot be listed.
+    pub fn refresh_due(
+        &self,
+        after: Option<&PolicyDomain>,
+        limit: usize,
+        now: SystemTime,
+    ) -> Result<RefreshPage, StoreError> {
+        let domains = self.lookup.store.list(after, limit)?;
+        let mut page = RefreshPage { next: domains.last().cloned(), ..RefreshPage::default() };
+        for domain in domains {
+            match self.lookup.cached(&domain) {
+                Ok(Some(cached)) if is_due(&self.settings, &cached, now) => page.due.push(domain),
+                Ok(_) => {}
+                Err(undecided) => page.unreadable.push(undecided),
+            }
+        }
+        Ok(page)
+    }
+
+    /// Refreshes the cached policy of `domain`, whether it is due or not.
+    ///
+    /// It is fetched whatever the state of the TXT record, so that whoever can suppress only DNS
+    /// answers cannot keep it from being refreshed (RFC 8461 §10.2). A policy that has expired and
+    /// is not of use any more, or is not published any more, is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`Undecided`] where the policy that is kept cannot be read.
+    pub async fn refresh(
+        &self,
+        domain: &PolicyDomain,
+        now: SystemTime,
+    ) -> Result<Refreshed, Undecided> {
+        let Some(cached) = self.lookup.cached(domain)? else {
+            return Ok(Refreshed::NotCached);
+        };
+        if is_useless(&self.settings, &cached, now) {
+            return self.forget(&cached).await;
+        }
+        let txt = discover(&*self.lookup.names, domain, Freshness::Cached).await;
+        if matches!(txt, TxtAnswer::NotPublished(_)) && !cached.applies_at(now) {
+            return self.forget(&cached).await;
+        }
+        let id = txt.id().unwrap_or_else(|| cached.id());
+        let obtain = Box::pin(self.lookup.obtain(domain, id, now, Want::Renewed));
+        let obtained = obtain.await?;
+        Ok(match (obtained.policy, obtained.report.error()) {
+            (Some(policy), _) => Refreshed::Renewed(policy),
+            (None, Some(error)) => Refreshed::Failed { cached, error: Arc::clone(error) },
+            (None, None) => Refreshed::NotCached,
+        })
+    }
+
+    async fn forget(&self, cached: &CachedPolicy) -> Result<Refreshed, Undecided> {
+        let domain = cached.domain();
+        debug!(%domain, "expired policy forgotten");
+        let unreadable = |source| Undecided::CacheUnreadable { domain: domain.clone(), source };
+        self.lookup.forget(cached).await.map_err(unreadable)?;
+        Ok(Refreshed::Forgotten)
+    }
+
+    /// Looks once more whether what kept mail back is still in force, before the mail is returned
+    /// to its sender (RFC 8461 §5.1): a fresh TXT record, and a fetch.
+    ///
+    /// Where the DNS cannot say or the fetch fails, the cached policy goes on to apply, and that is
+    /// an answer: the RFC asks for the look, not for its success.
+    ///
+    /// # Errors
+    ///
+    /// [`Undecided`] where the policy that is kept cannot be read.
+    pub async fn recheck(
+        &self,
+        required: &RequiredTls,
+        now: SystemTime,
+    ) -> Result<Recheck, Undecided> {
+        let domain = required.domain();
+        let txt = discover(&*self.lookup.names, domain, Freshness::Fresh).await;
+        let id = txt.id().unwrap_or_else(|| required.id());
+        let obtain = Box::pin(self.lookup.obtain(domain, id, now, Want::Renewed));
+        let obtained = obtain.await?;
+        let kept = self.lookup.cached(domain)?.filter(|cached| cached.applies_at(now));
+        let policy = obtained.policy.or(kept);
+        let same = policy.as_ref().is_some_and(|cached| asks_alike(cached.policy(), required));
+        let evidence = Evidence {
+            txt: Some(txt),
+            fetch: Some(obtained.report),
+            policy,
+            expired: None,
+            store: obtained.store,
+        };
+        Ok(if same {
+            Recheck::Confirmed(Rechecked { domain: domain.clone(), evidence })
+        } else {
+            Recheck::Changed(evidence)
+        })
+    }
+}
+
+/// Some of the domains with a cached policy.
+#[derive(Debug, Default)]
+pub struct RefreshPage {
+    /// Those that are due.
+    pub due: Vec<PolicyDomain>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<PolicyDomain>,
+    /// Those whose policy cannot be read: mail to them waits until somebody acts.
+    pub unreadable: Vec<Undecided>,
+}
+
+/// What came of a refresh.
+#[derive(Clone, Debug)]
+pub enum Refreshed {
+    /// No new policy could be fetched; the cached one applies until it expires.
+    Failed {
+        /// What is cached.
+        cached: CachedPolicy,
+        /// What went wrong, now or in the last five minutes.
+        error: Arc<FetchError>,
+    },
+    /// What was cached had expired and is of no use any more.
+    Forgotten,
+    /// Nothing is cached.
+    NotCached,
+    /// There is a policy as new as can be.
+    Renewed(CachedPolicy),
+}
+
+/// What came of the last look before mail is returned.
+#[derive(Debug)]
+#[must_use]
+pub enum Recheck {
+    /// The policy asks for something else now, or applies no longer: decide and try again.
+    Changed(Evidence),
+    /// It still asks for the same.
+    Confirmed(Rechecked),
+}
+
+/// Proof that the policy was looked at once more before mail is returned (RFC 8461 §5.1).
+///
+/// Only [`Policies::recheck`] makes one:
+///
+/// ```compile_fail,E0451
+/// # use mta_sts::{Evidence, PolicyDomain, Rechecked};
+/// fn forge(domain: PolicyDomain, evidence: Evidence) -> Rechecked {
+///     Rechecked { domain, evidence }
+/// }
+/// ```
+///
+/// ```
+/// # use mta_sts::{Evidence, PolicyDomain, Rechecked};
+/// fn read(rechecked: &Rechecked) -> (&PolicyDomain, &Evidence) {
+///     (rechecked.domain(), rechecked.evidence())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Rechecked {
+    domain: PolicyDomain,
+    evidence: Evidence,
+}
+
+impl Rechecked {
+    /// The policy domain whose mail may be returned now.
+    #[must_use]
+    pub const fn domain(&self) -> &PolicyDomain {
+        &self.domain
+    }
+
+    /// What was seen.
+    #[must_use]
+    pub const fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+}
+
+/// Whether `policy` keeps back the same mail as the one that did.
+fn asks_alike(policy: &Policy, required: &RequiredTls) -> bool {
+    policy.mode() == required.policy().mode() && policy.mx() == required.policy().mx()
+}
+
+/// Whether an expired policy is worth no further fetch: the domain withdrew it, or nobody has sent
+/// there for long.
+fn is_useless(settings: &PolicySettings, cached: &CachedPolicy, now: SystemTime) -> bool {
+    let withdrawn = cached.policy().mode() == Mode::None;
+    !cached.applies_at(now) && (withdrawn || is_unused(settings, cached, now))
+}
+
+fn is_unused(settings: &PolicySettings, cached: &CachedPolicy, now: SystemTime) -> bool {
+    later(cached.used_at(), settings.unused_after) < now
+}
+
+fn is_due(settings: &PolicySettings, cached: &CachedPolicy, now: SystemTime) -> bool {
+    if is_useless(settings, cached, now) {
+        return true;
+    }
+    if is_unused(settings, cached, now) {
+        return false;
+    }
+    if cached.policy().max_age() / 2 < BACK_OFF {
+        // Nothing is gained by fetching what will have expired before it is used.
+        return false;
+    }
+    let period = period(settings, cached.policy());
+    let retry = if cached.applies_at(now) { RETRY_MAX.min(period / 4) } else { period };
+    let retry = retry.max(BACK_OFF);
+    let failed_just_now =
+        cached.last_failure().is_some_and(|last| last <= now && now < later(last, retry));
+    !failed_just_now && (cached.is_ahead_of(now) || now >= due_at(cached, period))
+}
+
+/// How often a policy is refreshed, jitter apart.
+fn period(settings: &PolicySettings, policy: &Policy) -> Duration {
+    settings.refresh_interval.min(policy.max_age() / 2).max(BACK_OFF)
+}
+
+/// The moment at which a policy is due, up to a quarter of the period early: another one for each
+/// domain and each fetch, and the same however often it is asked for.
+fn due_at(cached: &CachedPolicy, period: Duration) -> SystemTime {
+    let mut hasher = DefaultHasher::new();
+    (cached.domain(), cached.fetched_at()).hash(&mut hasher);
+    let parts = u32::try_from(hasher.finish() % 256).unwrap_or_default();
+    later(cached.fetched_at(), period - period / 4 / 256 * parts)
+}
