@@ -1,0 +1,115 @@
+//! The DNS server in front of the names.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hickory_proto::op::{Edns, HeaderCounts, Metadata, ResponseCode};
+use hickory_server::Server;
+use hickory_server::net::runtime::Time;
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::zone_handler::MessageResponseBuilder;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::zone::{Answer, Authenticity, Zone};
+use crate::tasks::Tasks;
+
+/// How often a port is drawn that is to be free for UDP and for TCP.
+const DRAWS: usize = 32;
+/// How long a TCP connection may be idle.
+const IDLE: Duration = Duration::from_secs(30);
+/// Responses waiting on one TCP connection.
+const RESPONSES: usize = 32;
+/// The greatest UDP response (RFC 9715 §3).
+const PAYLOAD: u16 = 1400;
+
+/// Answers from a zone that others may change.
+struct Answerer {
+    zone: Arc<watch::Sender<Zone>>,
+}
+
+/// Starts a server at `ip` and says at which port.
+pub(super) async fn start(
+    ip: IpAddr,
+    zone: Arc<watch::Sender<Zone>>,
+    tasks: &Tasks,
+) -> io::Result<SocketAddr> {
+    let (udp, tcp) = sockets(ip).await?;
+    let address = udp.local_addr()?;
+    let mut server = Server::new(Answerer { zone });
+    server.register_socket(udp);
+    server.register_listener(tcp, IDLE, RESPONSES);
+    tasks.spawn(async move {
+        // It ends with the world, or when its sockets break; either way nobody asks any more.
+        drop(server.block_until_done().await);
+    });
+    Ok(address)
+}
+
+async fn sockets(ip: IpAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..DRAWS {
+        let udp = UdpSocket::bind((ip, 0)).await?;
+        match TcpListener::bind(udp.local_addr()?).await {
+            Ok(tcp) => return Ok((udp, tcp)),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+#[async_trait]
+impl RequestHandler for Answerer {
+    async fn handle_request<R: ResponseHandler, T: Time>(
+        &self,
+        request: &Request,
+        mut response_handle: R,
+    ) -> ResponseInfo {
+        let mut metadata = Metadata::response_from_request(&request.metadata);
+        let unsent = ResponseInfo::from(hickory_proto::op::Header {
+            metadata,
+            counts: HeaderCounts::default(),
+        });
+        let Ok(info) = request.request_info() else { return unsent };
+        let (name, record_type) = (info.query.original().name().clone(), info.query.query_type());
+        self.zone.send_modify(|zone| zone.count(&name, record_type));
+        let answer = self.zone.borrow().answer(&name, record_type);
+        let Some(answer) = answer else { return unsent };
+        sleep(answer.delay).await;
+        metadata.recursion_available = true;
+        metadata.response_code = answer.code;
+        metadata.authentic_data = wants_ad(request) && vouched_for(&answer);
+        let edns = request.edns.as_ref().map(reply_edns);
+        let response = MessageResponseBuilder::new(&request.queries, edns.as_ref()).build(
+            metadata,
+            &answer.records,
+            [],
+            &answer.soa,
+            [],
+        );
+        response_handle.send_response(response).await.unwrap_or(unsent)
+    }
+}
+
+/// RFC 6840 §5.7: the AD bit in a query, or DO, asks for it in the response.
+fn wants_ad(request: &Request) -> bool {
+    let dnssec_ok = request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
+    dnssec_ok || request.metadata.authentic_data
+}
+
+fn vouched_for(answer: &Answer) -> bool {
+    let told = matches!(answer.code, ResponseCode::NoError | ResponseCode::NXDomain);
+    told && answer.security == Authenticity::Proven
+}
+
+fn reply_edns(asked: &Edns) -> Edns {
+    let mut edns = Edns::new();
+    edns.set_max_payload(asked.max_payload().clamp(512, PAYLOAD));
+    edns.set_version(0);
+    edns.set_dnssec_ok(asked.flags().dnssec_ok);
+    edns
+}

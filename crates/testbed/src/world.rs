@@ -1,0 +1,205 @@
+//! A small internet.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::authority::Authority;
+use crate::domain::DomainSetup;
+use crate::loopback::Loopback;
+use crate::message::{Mailbox, Message, NotYet};
+use crate::mx::{MxBehaviour, MxHost};
+use crate::names::Names;
+use crate::policy_host::{PolicyBehaviour, PolicyHost};
+use crate::tap::Tap;
+use crate::tasks::Tasks;
+
+/// A small internet. Everything in it ends when it is dropped.
+#[derive(Debug)]
+pub struct World {
+    loopback: Loopback,
+    authority: Arc<Authority>,
+    names: Names,
+    tap: Tap,
+    mailbox: Mailbox,
+    policy_hosts: Mutex<HashMap<String, PolicyHost>>,
+    tasks: Tasks,
+}
+
+impl World {
+    /// A new world, with names, an authority and nothing else.
+    ///
+    /// # Panics
+    /// The machine has no free loopback addresses or no room for temporary files; see
+    /// [`World::create`].
+    pub async fn new() -> Self {
+        Self::create().await.expect("a world needs 127.0.0.0/8 and a temporary directory")
+    }
+
+    /// A new world, with names, an authority and nothing else.
+    ///
+    /// # Errors
+    /// The machine has no free loopback addresses or no room for temporary files.
+    pub async fn create() -> io::Result<Self> {
+        let loopback = Loopback::claim()?;
+        let tasks = Tasks::default();
+        let names = Names::serve(loopback.first(), &tasks).await?;
+        let authority = Arc::new(Authority::new()?);
+        let tap = Tap::default();
+        let mailbox = Mailbox::new(tap.clone());
+        let policy_hosts = Mutex::default();
+        Ok(Self { loopback, authority, names, tap, mailbox, policy_hosts, tasks })
+    }
+
+    /// Starts an MX host at an address of its own, to which `name` leads. A second host of the same
+    /// name gives the name a second address.
+    ///
+    /// # Panics
+    /// Somebody listens on the world's SMTP port at all addresses.
+    pub async fn mx(&self, name: &str, behaviour: MxBehaviour) -> MxHost {
+        let mx = self.mx_without_address_record(name, behaviour).await;
+        self.names.add_address(name, mx.address().ip());
+        mx
+    }
+
+    /// Starts an MX host to which no name leads.
+    ///
+    /// # Panics
+    /// Somebody listens on the world's SMTP port at all addresses.
+    pub async fn mx_without_address_record(&self, name: &str, behaviour: MxBehaviour) -> MxHost {
+        let address = SocketAddr::new(self.loopback.address(), self.loopback.smtp_port());
+        let mailbox = self.mailbox.of(address);
+        let shared = (self.tap.clone(), mailbox, self.tasks.clone());
+        MxHost::start(name, address, behaviour, Arc::clone(&self.authority), shared)
+            .await
+            .expect("the SMTP port is free at a fresh address")
+    }
+
+    /// Starts the policy host of `domain` at an address of its own, to which `mta-sts.` and the
+    /// domain lead; if there is one already, only what it does is changed.
+    ///
+    /// # Panics
+    /// Somebody listens on the world's HTTPS port at all addresses.
+    pub async fn policy_host(
+        &self,
+        domain: &str,
+        behaviour: impl Into<PolicyBehaviour>,
+    ) -> PolicyHost {
+        let name = format!("mta-sts.{domain}");
+        let known = self.policy_hosts().get(&name).cloned();
+        if let Some(host) = known {
+            host.behave(behaviour);
+            return host;
+        }
+        let address = SocketAddr::new(self.loopback.address(), self.loopback.https_port());
+        let (authority, tasks) = (Arc::clone(&self.authority), self.tasks.clone());
+        let host = PolicyHost::start(&name, address, behaviour.into(), authority, tasks)
+            .await
+            .expect("the HTTPS port is free at a fresh address");
+        self.names.add_address(&name, address.ip());
+        self.policy_hosts().insert(name, host.clone());
+        host
+    }
+
+    /// What the names say of a mail domain, to be set up or changed.
+    pub fn domain<'w>(&'w self, domain: &str) -> DomainSetup<'w> {
+        DomainSetup::new(self, domain)
+    }
+
+    /// The names.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The wire tap.
+    #[must_use]
+    pub const fn tap(&self) -> &Tap {
+        &self.tap
+    }
+
+    /// The certificate authority.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The authority's certificate as a PEM file.
+    #[must_use]
+    pub fn ca_file(&self) -> &Path {
+        self.authority.file()
+    }
+
+    /// A directory for the program under test, removed with the world.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.authority.directory()
+    }
+
+    /// Where the DNS server listens, over UDP and TCP.
+    #[must_use]
+    pub const fn dns_address(&self) -> SocketAddr {
+        self.names.address()
+    }
+
+    /// The port at which every MX host listens.
+    #[must_use]
+    pub const fn smtp_port(&self) -> u16 {
+        self.loopback.smtp_port()
+    }
+
+    /// The port at which every policy host listens.
+    #[must_use]
+    pub const fn https_port(&self) -> u16 {
+        self.loopback.https_port()
+    }
+
+    /// A loopback address of this world that nothing else uses: for the program under test, for a
+    /// client, or for a host that is not there.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.loopback.address()
+    }
+
+    /// The messages taken by any MX host, in order.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Arc<Message>> {
+        self.mailbox.messages()
+    }
+
+    /// Forgets the messages taken by any MX host.
+    pub fn forget_messages(&self) {
+        self.mailbox.forget();
+    }
+
+    /// Waits until MX hosts have taken at least `count` messages between them.
+    ///
+    /// # Errors
+    /// The time was up; the error tells what happened on the wire.
+    pub async fn wait_for_messages(
+        &self,
+        count: usize,
+        within: Duration,
+    ) -> Result<Vec<Arc<Message>>, NotYet> {
+        self.mailbox.wait_for(count, within).await
+    }
+
+    /// Ends everything, and waits until it has ended.
+    pub async fn close(self) {
+        self.tasks.stop();
+        self.tasks.ended().await;
+    }
+
+    fn policy_hosts(&self) -> std::sync::MutexGuard<'_, HashMap<String, PolicyHost>> {
+        self.policy_hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
+}
