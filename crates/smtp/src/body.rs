@@ -48,3 +48,19 @@ pub enum Smtputf8 {
     /// It did.
     Requested,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_type_is_read_in_any_case() {
+        for body in [BodyType::SevenBit, BodyType::EightBitMime] {
+            assert_eq!(BodyType::parse(&body.to_string()), Some(body));
+            assert_eq!(BodyType::parse(&body.to_string().to_lowercase()), Some(body));
+        }
+        for text in ["", "8BIT", "BINARYMIME", "7BIT "] {
+            assert_eq!(BodyType::parse(text), None);
+        }
+    }
+}

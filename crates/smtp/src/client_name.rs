@@ -51,3 +51,39 @@ impl fmt::Display for ClientName {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_client_is_refused_for_an_unusual_name() {
+        let table = [
+            ("Mail.Example.COM", "mail.example.com"),
+            ("localhost", "localhost"),
+            ("[192.0.2.1]", "[192.0.2.1]"),
+            ("[IPv6:2001:DB8::1]", "[IPv6:2001:db8::1]"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("Bob's Computer", "Bob?s?Computer"),
+            ("a (b) <c> \"d\"; e", "a??b???c???d???e"),
+            ("jörg's", "j?rg?s"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(ClientName::parse(text).unwrap().to_string(), shown, "{text}");
+        }
+        assert_eq!(
+            ClientName::parse("Bob's Computer"),
+            Some(ClientName::Other("Bob's Computer".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_name_is_there_fits_and_has_no_control_characters() {
+        assert!(ClientName::parse(&"_a".repeat(127)).is_some());
+        for text in ["", "a\tb", "a\u{7f}", "a\u{85}b", &"a".repeat(256)] {
+            assert_eq!(ClientName::parse(text), None, "{text:?}");
+        }
+    }
+}

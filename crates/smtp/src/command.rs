@@ -239,3 +239,6 @@ fn is_mechanism(word: &str) -> bool {
     (1..=20).contains(&word.len())
         && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
+
+#[cfg(test)]
+mod tests;

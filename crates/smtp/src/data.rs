@@ -227,3 +227,6 @@ impl Faults {
         self.0 |= fault.bit();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -261,3 +261,121 @@ fn write_utf_8(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn notify_is_never_or_a_list_of_conditions() {
+        let good = [
+            ("NEVER", "NEVER"),
+            ("never", "NEVER"),
+            ("SUCCESS", "SUCCESS"),
+            ("delay,Failure", "FAILURE,DELAY"),
+            ("SUCCESS,FAILURE,DELAY", "SUCCESS,FAILURE,DELAY"),
+            ("DELAY,DELAY", "DELAY"),
+        ];
+        for (text, written) in good {
+            let notify = Notify::parse(text).unwrap();
+            assert_eq!(notify.to_string(), written);
+            assert_eq!(Notify::parse(written), Some(notify));
+        }
+        let bad = ["", ",", "NEVER,FAILURE", "FAILURE,NEVER", "FAILURE,", ",FAILURE", "ALWAYS"];
+        for text in bad {
+            assert_eq!(Notify::parse(text), None, "{text}");
+        }
+        assert!(!Notify::NEVER.on(Condition::Failure));
+    }
+
+    #[test]
+    fn ret_is_full_or_hdrs() {
+        assert_eq!(Ret::parse("full"), Some(Ret::Full));
+        assert_eq!(Ret::parse("HDRS"), Some(Ret::Hdrs));
+        assert_eq!(Ret::parse("BODY"), None);
+    }
+
+    #[test]
+    fn an_envelope_id_is_at_most_100_octets_of_xtext() {
+        assert_eq!(EnvelopeId::parse("QQ+20314159").unwrap().as_str(), "QQ 314159");
+        assert!(EnvelopeId::parse(&"a".repeat(100)).is_some());
+        for text in ["", &"a".repeat(101), "a+0D+0ABcc:x", "a=b", "ä"] {
+            assert_eq!(EnvelopeId::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_original_recipient_has_a_type_and_an_address() {
+        let good = [
+            ("rfc822;Bob@example.com", "rfc822", "Bob@example.com", "rfc822;Bob@example.com"),
+            ("RFC822;a+2Bb@x", "rfc822", "a+b@x", "rfc822;a+2Bb@x"),
+            ("rfc822;a;b", "rfc822", "a;b", "rfc822;a;b"),
+            ("x-local;bob", "x-local", "bob", "x-local;bob"),
+            ("utf-8;j\\x{F6}rg@x", "utf-8", "jörg@x", "utf-8;j\\x{F6}rg@x"),
+            ("utf-8;jörg@x", "utf-8", "jörg@x", "utf-8;j\\x{F6}rg@x"),
+            ("utf-8;\\x{1F600}\\x{2B}\\x{5c}", "utf-8", "😀+\\", "utf-8;\\x{1F600}\\x{2B}\\x{5C}"),
+        ];
+        for (text, address_type, address, written) in good {
+            let recipient = OriginalRecipient::parse(text).unwrap();
+            assert_eq!(recipient.address_type(), address_type, "{text}");
+            assert_eq!(recipient.address(), address, "{text}");
+            assert_eq!(recipient.to_string(), written, "{text}");
+            assert_eq!(OriginalRecipient::parse(written), Some(recipient), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_original_recipient_that_is_malformed_or_hides_a_line_end_is_refused() {
+        let long = format!("rfc822;{}", "a".repeat(494));
+        let wide = format!("utf-8;{}", "ö".repeat(200));
+        let bad = [
+            "",
+            "rfc822",
+            "rfc822;",
+            ";bob@example.com",
+            "rfc 822;bob",
+            "rfc822;jörg@x",
+            "rfc822;a+0D+0Ab",
+            "rfc822;a=b",
+            "utf-8;\\x{A}",
+            "utf-8;\\x{D800}",
+            "utf-8;\\x{110000}",
+            "utf-8;\\x{0000041}",
+            "utf-8;\\x{}",
+            "utf-8;\\x{+1}",
+            "utf-8;\\x{41",
+            "utf-8;\\x41",
+            "utf-8;\\",
+            "utf-8;a\u{85}b",
+            "utf-8;a+2Bb",
+            long.as_str(),
+            wide.as_str(),
+        ];
+        for text in bad {
+            assert_eq!(OriginalRecipient::parse(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_envelope_id_reads_as_itself(text in "[!-~]{1,100}|([a-z]|\\+[2-7][0-9A-F]){1,33}") {
+            if let Some(id) = EnvelopeId::parse(&text) {
+                prop_assert_eq!(EnvelopeId::parse(&id.to_string()), Some(id));
+            }
+        }
+
+        #[test]
+        fn a_written_original_recipient_reads_as_itself(
+            text in "(rfc822|utf-8|x);([!-~]|\\\\x\\{[0-9A-F]{1,6}\\}|\\+[0-9A-F]{2}|\\PC){1,40}"
+        ) {
+            if let Some(recipient) = OriginalRecipient::parse(&text) {
+                let written = recipient.to_string();
+                prop_assert!(written.bytes().all(|b| matches!(b, b'!'..=b'~')));
+                prop_assert!(!recipient.address().chars().any(char::is_control));
+                prop_assert_eq!(OriginalRecipient::parse(&written), Some(recipient));
+            }
+        }
+    }
+}

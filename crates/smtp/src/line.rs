@@ -181,3 +181,6 @@ impl LineFault {
         Reply::new(ReplyCode::UNRECOGNIZED, Some(syntax), &self.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

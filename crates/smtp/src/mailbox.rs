@@ -271,3 +271,6 @@ pub enum AddressError {
     #[error("unclosed quote")]
     UnclosedQuote,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -179,3 +179,94 @@ pub enum PathError {
     #[error("malformed source route")]
     SourceRoute,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mailbox::tests::any_mailbox;
+
+    #[test]
+    fn a_path_is_read_and_its_source_route_dropped() {
+        let good = [
+            ("<bob@example.com>", "<bob@example.com>"),
+            ("<\"a>b\"@example.com>", "<\"a>b\"@example.com>"),
+            ("<\"a\\\">b\"@example.com>", "<\"a\\\">b\"@example.com>"),
+            ("<@a.example:bob@example.com>", "<bob@example.com>"),
+            ("<@a.example,@b.example:bob@example.com>", "<bob@example.com>"),
+            ("<@a.example:\"x:y\"@example.com>", "<\"x:y\"@example.com>"),
+            ("<bob@[IPv6:::1]>", "<bob@[IPv6:::1]>"),
+        ];
+        for (text, written) in good {
+            assert_eq!(ReversePath::parse(text).unwrap().to_string(), written, "{text}");
+            assert_eq!(ForwardPath::parse(text).unwrap().to_string(), written, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_reverse_path_may_be_null() {
+        assert_eq!(ReversePath::parse("<>").unwrap(), ReversePath::Null);
+        assert_eq!(ReversePath::Null.to_string(), "<>");
+        assert!(matches!(ForwardPath::parse("<>"), Err(PathError::Null)));
+    }
+
+    #[test]
+    fn only_a_forward_path_may_be_the_nameless_postmaster() {
+        for text in ["<postmaster>", "<Postmaster>", "<POSTMASTER>"] {
+            assert_eq!(ForwardPath::parse(text).unwrap(), ForwardPath::Postmaster);
+            assert!(ReversePath::parse(text).is_err());
+        }
+        assert_eq!(ForwardPath::Postmaster.to_string(), "<postmaster>");
+        assert!(ForwardPath::parse("<@a.example:postmaster>").is_err());
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        let bad = [
+            ("", "nothing"),
+            ("bob@example.com", "no brackets"),
+            ("<bob@example.com", "not closed"),
+            ("bob@example.com>", "not opened"),
+            ("<<bob@example.com>>", "two brackets"),
+            ("<bob@example.com>>", "more after it"),
+            ("<bob@example.com> SIZE=1", "more after it"),
+            ("<\"a@example.com>", "quote not closed"),
+            ("<\"a\\\"@example.com>", "quote not closed"),
+            ("< bob@example.com>", "blank"),
+            ("<bob>", "no domain"),
+            ("< >", "blank"),
+            ("<@a.example>", "a route to nobody"),
+            ("<@a.example:>", "a route to nobody"),
+            ("<@:bob@example.com>", "a route without a host"),
+            ("<@a.example,:bob@example.com>", "a hop without a host"),
+            ("<@a.example,b.example:bob@example.com>", "a hop without its sign"),
+            ("<@a b:bob@example.com>", "a hop that is no domain"),
+            ("<@a.example:@b.example:bob@example.com>", "two routes"),
+        ];
+        for (text, why) in bad {
+            assert!(ReversePath::parse(text).is_err(), "{why}: {text:?}");
+            assert!(ForwardPath::parse(text).is_err(), "{why}: {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_at_most_256_octets_long() {
+        let domain = format!("{0}.{0}.{0}.example", "d".repeat(60));
+        let room = 256 - "<@>".len() - domain.len();
+        let longest = format!("<{}@{domain}>", "a".repeat(room));
+        assert_eq!(longest.len(), 256);
+        assert_eq!(ForwardPath::parse(&longest).unwrap().to_string(), longest);
+        assert!(ForwardPath::parse(&format!("<{}@{domain}>", "a".repeat(room + 1))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_path_reads_as_itself(mailbox in any_mailbox()) {
+            let reverse = ReversePath::Mailbox(mailbox.clone());
+            prop_assert_eq!(ReversePath::parse(&reverse.to_string()).unwrap(), reverse);
+            let forward = ForwardPath::Mailbox(mailbox);
+            prop_assert_eq!(ForwardPath::parse(&forward.to_string()).unwrap(), forward);
+        }
+    }
+}

@@ -243,3 +243,95 @@ fn fit(text: &str, room: usize) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_first_digit_says_how_it_stands() {
+        let table = [
+            (199, None),
+            (200, Some(Severity::PositiveCompletion)),
+            (299, Some(Severity::PositiveCompletion)),
+            (354, Some(Severity::PositiveIntermediate)),
+            (400, Some(Severity::TransientNegative)),
+            (499, Some(Severity::TransientNegative)),
+            (599, Some(Severity::PermanentNegative)),
+            (600, None),
+            (0, None),
+            (u16::MAX, None),
+        ];
+        for (code, severity) in table {
+            assert_eq!(ReplyCode::new(code).map(ReplyCode::severity), severity, "{code}");
+        }
+    }
+
+    #[test]
+    fn every_line_carries_both_codes() {
+        let refused = EnhancedCode::new(Class::Permanent, 7, 1);
+        let reply = Reply::multiline(ReplyCode::REFUSED, Some(refused), ["no", "", "thanks"]);
+        assert_eq!(reply.to_string(), "550-5.7.1 no\r\n550-5.7.1 \r\n550 5.7.1 thanks\r\n");
+        assert_eq!(reply.one_line(), "550 5.7.1 no  thanks");
+        let mut wire = b"250 before\r\n".to_vec();
+        reply.write_to(&mut wire);
+        assert!(wire.ends_with(b"\r\n550 5.7.1 thanks\r\n"));
+    }
+
+    #[test]
+    fn an_enhanced_code_of_another_class_is_left_out() {
+        let permanent = Some(EnhancedCode::new(Class::Permanent, 7, 1));
+        for code in [ReplyCode::OK, ReplyCode::CHALLENGE, ReplyCode::LOCAL_ERROR] {
+            assert_eq!(Reply::new(code, permanent, "x").to_string(), format!("{code} x\r\n"));
+        }
+        assert_eq!(Reply::new(ReplyCode::REFUSED, permanent, "").enhanced(), permanent);
+    }
+
+    #[test]
+    fn a_reply_has_at_least_one_line_and_at_most_a_hundred() {
+        let none = Reply::multiline(ReplyCode::OK, None, [""; 0]);
+        assert_eq!(none.to_string(), "250 \r\n");
+        let many = Reply::multiline(ReplyCode::OK, None, std::iter::repeat("x"));
+        assert_eq!(many.lines().len(), Reply::MAX_LINES);
+    }
+
+    #[test]
+    fn text_cannot_add_a_line_or_leave_ascii() {
+        let reply = Reply::new(ReplyCode::REFUSED, None, "no\r\n250 jörg\0\tx\u{85}\u{7f}");
+        assert_eq!(reply.to_string(), "550 no  250 j?rg  x  \r\n");
+    }
+
+    #[test]
+    fn a_line_is_cut_at_512_octets() {
+        let enhanced = EnhancedCode::new(Class::Success, 999, 999);
+        let reply =
+            Reply::multiline(ReplyCode::OK, Some(enhanced), ["ä".repeat(600), "b".repeat(600)]);
+        for line in reply.to_string().split_inclusive("\r\n") {
+            assert_eq!(line.len(), Reply::MAX_LINE_OCTETS);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_reply_reads_as_itself(
+            code in 200..=599_u16,
+            numbers in prop::option::of((0..=999_u16, 0..=999_u16)),
+            lines in prop::collection::vec("|[^0-9][\\PC\r\n\0]{0,40}|[a-z ]{500,600}", 1..6),
+        ) {
+            let code = ReplyCode::new(code).unwrap();
+            let class = code.severity().class().unwrap_or(Class::Success);
+            let enhanced = numbers.map(|(s, d)| EnhancedCode::new(class, s, d));
+            let reply = Reply::multiline(code, enhanced, &lines);
+            let mut reader = ReplyReader::new();
+            let mut read = None;
+            for line in reply.to_string().split_terminator("\r\n") {
+                prop_assert!(line.len() <= 510 && !line.contains(['\r', '\n', '\0']));
+                prop_assert_eq!(&read, &None);
+                read = reader.line(line.as_bytes()).unwrap();
+            }
+            prop_assert_eq!(read, Some(reply));
+        }
+    }
+}

@@ -44,3 +44,47 @@ fn hex(digit: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Xtext<'a>(&'a str);
+
+    impl fmt::Display for Xtext<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write(f, self.0)
+        }
+    }
+
+    #[test]
+    fn xtext_says_what_its_hexadecimal_digits_say() {
+        let good =
+            [("", ""), ("abc", "abc"), ("a+2Bb", "a+b"), ("a+3Db+20c", "a=b c"), ("+2b", "+")];
+        for (text, said) in good {
+            assert_eq!(decode(text).as_deref(), Some(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn xtext_that_is_malformed_or_says_a_control_character_is_refused() {
+        let bad = [
+            "+", "+2", "+2G", "+ 2", "a=b", "a b", "ä", "\t", "\u{7f}", "+0A", "+0D+0A", "+00",
+            "+7F", "+80", "+FF", "++2B",
+        ];
+        for text in bad {
+            assert_eq!(decode(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn written_xtext_reads_as_itself(text in "[ -~]{0,40}") {
+            let written = Xtext(&text).to_string();
+            prop_assert!(written.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'='));
+            prop_assert_eq!(decode(&written), Some(text));
+        }
+    }
+}

@@ -109,3 +109,97 @@ pub enum ReplyError {
     #[error("reply of more than 100 lines")]
     TooManyLines,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(lines: &[&str]) -> Result<Option<Reply>, ReplyError> {
+        let mut reader = ReplyReader::new();
+        let mut last = Ok(None);
+        for line in lines {
+            assert_eq!(last, Ok(None), "the reply ended before {line}");
+            last = reader.line(line.as_bytes());
+        }
+        last
+    }
+
+    #[test]
+    fn a_reply_is_read_with_its_enhanced_code() {
+        let table: [(&[&str], &str); 10] = [
+            (&["250 ok"], "250 ok"),
+            (&["250"], "250 "),
+            (&["250 "], "250 "),
+            (&["550 5.7.1 no"], "550 5.7.1 no"),
+            (&["550 5.7.1"], "550 5.7.1 "),
+            (&["550-5.7.1 no", "550 5.7.1 never"], "550 5.7.1 no never"),
+            (&["550-5.7.1 no", "550 never"], "550 5.7.1 no never"),
+            (&["550-no", "550 5.7.1 never"], "550 no 5.7.1 never"),
+            (&["550 5.7.10.2 no"], "550 5.7.10.2 no"),
+            (&["250 2.1.5jörg"], "250 2.1.5j?rg"),
+        ];
+        for (lines, whole) in table {
+            assert_eq!(read(lines).unwrap().unwrap().one_line(), whole, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_enhanced_code_of_another_class_is_only_text() {
+        let reply = read(&["250 5.7.1 ok"]).unwrap().unwrap();
+        assert_eq!(reply.enhanced(), None);
+        assert_eq!(reply.lines().collect::<Vec<_>>(), ["5.7.1 ok"]);
+    }
+
+    #[test]
+    fn lines_with_different_codes_are_no_reply() {
+        assert_eq!(read(&["250-ok", "550 no"]), Err(ReplyError::CodesDiffer));
+        assert_eq!(read(&["550-no", "250-ok"]), Err(ReplyError::CodesDiffer));
+    }
+
+    #[test]
+    fn what_is_no_reply_line_is_refused() {
+        for line in [
+            "", "2", "25", "ok", "199 x", "600 x", "000 x", "999 x", "2500 x", "250x", "250+x",
+            " 250 x", "-50 x", "+50 x", "2 0 x", "250\tx", "ÄÖ x",
+        ] {
+            assert_eq!(read(&[line]), Err(ReplyError::Malformed), "{line:?}");
+        }
+        assert_eq!(ReplyReader::new().line(b"\xff\xff\xff x"), Err(ReplyError::Malformed));
+    }
+
+    #[test]
+    fn a_reply_that_does_not_end_is_given_up() {
+        let mut lines = vec!["250-x"; Reply::MAX_LINES];
+        assert_eq!(read(&lines), Ok(None));
+        lines.push("250 x");
+        assert_eq!(read(&lines), Err(ReplyError::TooManyLines));
+    }
+
+    #[test]
+    fn one_reader_reads_one_reply_after_the_other() {
+        let mut reader = ReplyReader::new();
+        assert!(reader.line(b"250 one").unwrap().is_some());
+        assert!(reader.line(b"354-two").unwrap().is_none());
+        assert_eq!(reader.line(b"354 three").unwrap().unwrap().one_line(), "354 two three");
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_too_odd_to_be_judged(lines in prop::collection::vec(
+            prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..30),
+                "(250|550)[ -]([245]\\.[0-9]\\.[0-9] )?\\PC{0,10}".prop_map(String::into_bytes),
+            ],
+            0..8,
+        )) {
+            let mut reader = ReplyReader::new();
+            for line in lines {
+                if let Ok(Some(reply)) = reader.line(&line) {
+                    prop_assert!(reply.lines().len() >= 1);
+                }
+            }
+        }
+    }
+}
