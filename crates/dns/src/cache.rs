@@ -1,0 +1,125 @@
+//! Remembers answers for as long as they say (RFC 1035 §7.4, RFC 2308 §5).
+//!
+//! What could not be answered is not remembered; but all who ask the same at the same time share one
+//! question to the server, and its outcome, whatever it is.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::Expiry;
+use tokio::time::Instant;
+
+use crate::answer::Answer;
+use crate::error::LookupError;
+use crate::question::Question;
+
+/// The most octets of answers that are remembered.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// What an answer takes beside its own octets, roughly; with [`LARGEST`] it bounds their number.
+const OVERHEAD: usize = 512;
+
+/// An answer that may still be used.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) answer: Arc<Answer>,
+    /// For how long from now.
+    pub(crate) valid_for: Duration,
+}
+
+/// The answers of late.
+pub(crate) struct Cache {
+    outcomes: moka::future::Cache<Question, Outcome>,
+}
+
+#[derive(Clone, Debug)]
+struct Outcome {
+    result: Result<Arc<Answer>, LookupError>,
+    expires_at: Instant,
+}
+
+impl Cache {
+    pub(crate) fn new() -> Self {
+        let outcomes = moka::future::Cache::builder()
+            .max_capacity(LARGEST)
+            .weigher(|_, outcome: &Outcome| outcome.weight())
+            .expire_after(AsTheAnswerSays)
+            .build();
+        Self { outcomes }
+    }
+
+    /// The answer to `question`, remembered or got by `ask`.
+    pub(crate) async fn answer(
+        &self,
+        question: &Question,
+        ask: impl Future<Output = Result<Answer, LookupError>>,
+    ) -> Result<Known, LookupError> {
+        let outcome = self
+            .outcomes
+            .entry_by_ref(question)
+            .or_insert_with_if(async { Outcome::of(ask.await) }, Outcome::is_over)
+            .await
+            .into_value();
+        let valid_for = outcome.expires_at.saturating_duration_since(Instant::now());
+        outcome.result.map(|answer| Known { answer, valid_for })
+    }
+
+    /// Makes the next asking for `question` reach a server.
+    pub(crate) async fn forget(&self, question: &Question) {
+        self.outcomes.invalidate(question).await;
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Cache")
+            .field("answers", &self.outcomes.entry_count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Outcome {
+    fn of(result: Result<Answer, LookupError>) -> Self {
+        let valid_for = result.as_ref().map_or(Duration::ZERO, |answer| answer.valid_for);
+        Self { result: result.map(Arc::new), expires_at: Instant::now() + valid_for }
+    }
+
+    fn is_over(&self) -> bool {
+        self.expires_at <= Instant::now()
+    }
+
+    fn weight(&self) -> u32 {
+        let size = self.result.as_ref().map_or(0, |answer| answer.size);
+        u32::try_from(size.saturating_add(OVERHEAD)).unwrap_or(u32::MAX)
+    }
+
+    fn left(&self) -> Duration {
+        self.expires_at.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Lets go of what is over; whether it is over is decided by [`Outcome::is_over`] alone.
+struct AsTheAnswerSays;
+
+impl Expiry<Question, Outcome> for AsTheAnswerSays {
+    fn expire_after_create(
+        &self,
+        _: &Question,
+        outcome: &Outcome,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(outcome.left())
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Question,
+        outcome: &Outcome,
+        _: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(outcome.left())
+    }
+}

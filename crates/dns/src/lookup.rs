@@ -1,0 +1,58 @@
+//! What a lookup learned.
+
+use std::time::Duration;
+
+/// What the DNS knows about one name and type; that it knows of nothing is knowledge, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup<T> {
+    /// There are records.
+    Found(Records<T>),
+    /// The name exists, with no record of the type asked for (NODATA, RFC 2308 §2.2).
+    NoData,
+    /// The name does not exist (NXDOMAIN, RFC 2308 §2.1).
+    NxDomain,
+}
+
+impl<T> Lookup<T> {
+    /// The records, or `None` if there are none, for callers to whom NODATA and NXDOMAIN are one.
+    #[must_use]
+    pub fn into_records(self) -> Option<Records<T>> {
+        match self {
+            Self::Found(records) => Some(records),
+            Self::NoData | Self::NxDomain => None,
+        }
+    }
+}
+
+/// The records of one type at one name; there is at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records<T> {
+    /// The records, in the order in which the server gave them.
+    pub records: Vec<T>,
+    /// Whether DNSSEC proved them.
+    pub security: Security,
+    /// For how long from now they may be used without asking again.
+    pub valid_for: Duration,
+}
+
+/// Whether DNSSEC proved an answer (RFC 4035 §4.3), as far as this machine may believe it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Security {
+    /// A trusted resolver validated the whole answer, aliases included.
+    Secure,
+    /// Nobody whom we trust said so.
+    Insecure,
+}
+
+impl Security {
+    /// Secure only if both are.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Secure, Self::Secure) => Self::Secure,
+            (Self::Secure | Self::Insecure, Self::Insecure) | (Self::Insecure, Self::Secure) => {
+                Self::Insecure
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The [`Dns`] that asks real name servers.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use async_trait::async_trait;
+use hickory_resolver::proto::rr::RecordType;
+use smtp::Domain;
+
+use crate::Dns;
+use crate::answer::Finding;
+use crate::cache::{Cache, Known};
+use crate::error::{LookupError, Obstacle};
+use crate::lookup::{Lookup, Records};
+use crate::question::{NameFault, Question};
+use crate::records::{FromRdata, Mx, TlsaData, Txt};
+use crate::servers::Servers;
+use crate::settings::{DnsSettings, ResolverError, system_servers};
+
+/// Asks the recursive resolvers of the settings, and remembers what they said.
+pub struct Resolver {
+    servers: Servers,
+    cache: Cache,
+}
+
+impl Resolver {
+    /// A resolver as the settings say.
+    ///
+    /// # Errors
+    ///
+    /// If the settings name no server and `/etc/resolv.conf` cannot be read.
+    pub fn new(mut settings: DnsSettings) -> Result<Self, ResolverError> {
+        if settings.servers.is_empty() {
+            settings.servers = system_servers()?;
+        }
+        Ok(Self { servers: Servers::new(&settings), cache: Cache::new() })
+    }
+
+    /// The servers that are asked, in their order.
+    pub fn servers(&self) -> impl Iterator<Item = SocketAddr> {
+        self.servers.addresses()
+    }
+
+    /// Whether any answer can be [`Secure`](crate::Security::Secure).
+    #[must_use]
+    pub fn trusts_ad(&self) -> bool {
+        self.servers.trusts_ad()
+    }
+
+    async fn lookup<T: FromRdata>(
+        &self,
+        name: &str,
+        record_type: RecordType,
+        age: Age,
+    ) -> Result<Lookup<T>, LookupError> {
+        let question = match Question::new(name, record_type) {
+            Ok(question) => question,
+            Err(NameFault::TooLong) => return Ok(Lookup::NxDomain),
+            Err(NameFault::NotAName) => return Err(Obstacle::NotAName(name.to_owned()).into()),
+        };
+        if age == Age::Fresh {
+            self.cache.forget(&question).await;
+        }
+        let ask = Box::pin(self.servers.ask(&question));
+        self.cache.answer(&question, ask).await.map(|known| typed(&known))
+    }
+}
+
+#[async_trait]
+impl Dns for Resolver {
+    async fn mx(&self, domain: &Domain) -> Result<Lookup<Mx>, LookupError> {
+        self.lookup(domain.as_str(), RecordType::MX, Age::Any).await
+    }
+
+    async fn addresses(&self, host: &Domain) -> Result<Lookup<IpAddr>, LookupError> {
+        let (v4, v6) = tokio::join!(
+            self.lookup(host.as_str(), RecordType::A, Age::Any),
+            self.lookup(host.as_str(), RecordType::AAAA, Age::Any),
+        );
+        either(v4, v6)
+    }
+
+    async fn txt(&self, name: &str) -> Result<Lookup<Txt>, LookupError> {
+        self.lookup(name, RecordType::TXT, Age::Any).await
+    }
+
+    /// At most as old as a question that was already under way.
+    async fn txt_fresh(&self, name: &str) -> Result<Lookup<Txt>, LookupError> {
+        self.lookup(name, RecordType::TXT, Age::Fresh).await
+    }
+
+    async fn tlsa(&self, host: &Domain, port: u16) -> Result<Lookup<TlsaData>, LookupError> {
+        self.lookup(&format!("_{port}._tcp.{host}"), RecordType::TLSA, Age::Any).await
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Resolver")
+            .field("servers", &self.servers().collect::<Vec<_>>())
+            .field("trusts_ad", &self.trusts_ad())
+            .field("cache", &self.cache)
+            .finish()
+    }
+}
+
+/// How old an answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    /// As old as its TTL allows.
+    Any,
+    /// Not remembered.
+    Fresh,
+}
+
+/// The answer in the terms of the type asked for.
+fn typed<T: FromRdata>(known: &Known) -> Lookup<T> {
+    match &known.answer.finding {
+        Finding::Found(data, security) => Lookup::Found(Records {
+            records: data.iter().filter_map(T::from_rdata).collect(),
+            security: *security,
+            valid_for: known.valid_for,
+        }),
+        Finding::NoData => Lookup::NoData,
+        Finding::NxDomain => Lookup::NxDomain,
+    }
+}
+
+/// The addresses of both families as one.
+///
+/// One family found is enough to deliver to. With none found, a failure leaves the question open,
+/// also beside an NXDOMAIN: there are servers that answer so for one family only (RFC 4074 §4.2).
+fn either(
+    v4: Result<Lookup<IpAddr>, LookupError>,
+    v6: Result<Lookup<IpAddr>, LookupError>,
+) -> Result<Lookup<IpAddr>, LookupError> {
+    use Lookup::{Found, NoData, NxDomain};
+    match (v4, v6) {
+        (Ok(Found(v4)), Ok(Found(v6))) => Ok(Found(both(v4, v6))),
+        (Ok(Found(one)), Ok(NoData | NxDomain) | Err(_))
+        | (Ok(NoData | NxDomain) | Err(_), Ok(Found(one))) => Ok(Found(one)),
+        (Ok(NxDomain), Ok(NxDomain)) => Ok(NxDomain),
+        (Ok(NoData | NxDomain), Ok(NoData | NxDomain)) => Ok(NoData),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
+}
+
+fn both(v4: Records<IpAddr>, v6: Records<IpAddr>) -> Records<IpAddr> {
+    Records {
+        security: v4.security.and(v6.security),
+        valid_for: v4.valid_for.min(v6.valid_for),
+        records: [v4.records, v6.records].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
