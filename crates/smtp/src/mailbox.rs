@@ -114,8 +114,11 @@ impl FromStr for Mailbox {
 pub struct LocalPart(Arc<str>);
 
 impl LocalPart {
-    /// The most octets a local part may have, quotes not counted (RFC 5321 §4.5.3.1.1).
-    pub const MAX_OCTETS: usize = 64;
+    /// The most octets a local part may have, quotes not counted: what fits a mailbox.
+    ///
+    /// RFC 5321 §4.5.3.1.1 obliges nobody to take more than 64, but §4.5.3.1 asks for no limit where
+    /// none is needed, and senders that write a return address into another one go beyond it.
+    pub const MAX_OCTETS: usize = 252;
 
     /// A local part that says `content`; whether it needs quotes shows when it is written.
     ///
@@ -258,8 +261,8 @@ pub enum AddressError {
     /// Without quotes a local part has no dot first, last, or after another, and is not empty.
     #[error("a local part without quotes is empty or has a misplaced dot")]
     LocalPartDots,
-    /// The local part has more than 64 octets.
-    #[error("local part longer than 64 octets")]
+    /// The local part has more than 252 octets.
+    #[error("local part longer than 252 octets")]
     LocalPartTooLong,
     /// There is no at sign after the local part.
     #[error("no @ after the local part")]
