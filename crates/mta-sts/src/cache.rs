@@ -252,3 +252,6 @@ impl CachedPolicy {
 pub(crate) fn later(time: SystemTime, by: Duration) -> SystemTime {
     time.checked_add(by).unwrap_or(time)
 }
+
+#[cfg(test)]
+mod tests;

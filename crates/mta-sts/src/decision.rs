@@ -23,7 +23,7 @@ use crate::cache::{CachedPolicy, PolicyStore, StoreError};
 use crate::discovery::{Names, NamesError, TxtAnswer};
 use crate::evidence::Evidence;
 use crate::exception::Exceptions;
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, in_full};
 use crate::lookup::Lookup;
 use crate::name::{MxHost, PolicyDomain};
 use crate::policy::{Mode, Policy};
@@ -100,7 +100,7 @@ impl Policies {
             Err(Undecided::NamesFailed { domain, source })
                 if queued_for > self.settings.undecided_grace =>
             {
-                warn!(%domain, error = crate::fetch::in_full(&source), "undecided too long");
+                warn!(%domain, error = in_full(&source), "undecided too long");
                 let txt = Some(TxtAnswer::Failed(source));
                 let evidence = Evidence { txt, ..Evidence::default() };
                 Ok(permit(WhyFallback::UndecidedTooLong, evidence))

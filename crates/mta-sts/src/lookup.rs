@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::backoff::BackOff;
 use crate::cache::{CachedPolicy, PolicyStore, StoreError};
@@ -178,7 +178,7 @@ impl Lookup {
                     Some(cached) => policy.used_like(cached),
                     None => policy,
                 };
-                info!(%domain, id = %id, mode = %policy.policy().mode(), "policy fetched");
+                debug!(%domain, policy = %policy.policy().mode(), %id, "policy fetched");
                 let kept = self.store.keep(&policy).await;
                 (Some(policy), FetchReport::Fetched(warnings), kept)
             }
@@ -236,7 +236,7 @@ fn report_failure(domain: &PolicyDomain, cached: Option<&CachedPolicy>, error: &
         Some(Mode::None) => {
             debug!(%domain, result_type, error, "policy fetch failed");
         }
-        Some(mode) => warn!(%domain, %mode, result_type, error, "policy refresh failed"),
+        Some(mode) => warn!(%domain, policy = %mode, result_type, error, "policy refresh failed"),
         None => warn!(%domain, result_type, error, "policy fetch failed"),
     }
 }

@@ -107,19 +107,19 @@ impl Policies {
     ) -> Result<Recheck, Undecided> {
         let domain = required.domain();
         let txt = discover(&*self.lookup.names, domain, Freshness::Fresh).await;
-        let id = txt.id().unwrap_or_else(|| required.id());
-        let obtain = Box::pin(self.lookup.obtain(domain, id, now, Want::Renewed));
-        let obtained = obtain.await?;
         let kept = self.lookup.cached(domain)?.filter(|cached| cached.applies_at(now));
-        let policy = obtained.policy.or(kept);
-        let same = policy.as_ref().is_some_and(|cached| asks_alike(cached.policy(), required));
-        let evidence = Evidence {
-            txt: Some(txt),
-            fetch: Some(obtained.report),
-            policy,
-            expired: None,
-            store: obtained.store,
-        };
+        let id = txt.id().or_else(|| kept.as_ref().map(CachedPolicy::id)).cloned();
+        let mut evidence = Evidence { txt: Some(txt), policy: kept, ..Evidence::default() };
+        // With no record and nothing cached there is no policy to fetch.
+        if let Some(id) = id {
+            let obtain = Box::pin(self.lookup.obtain(domain, &id, now, Want::Renewed));
+            let obtained = obtain.await?;
+            evidence.policy = obtained.policy.or(evidence.policy);
+            evidence.fetch = Some(obtained.report);
+            evidence.store = obtained.store;
+        }
+        let policy = evidence.policy.as_ref().map(CachedPolicy::policy);
+        let same = policy.is_some_and(|policy| asks_alike(policy, required));
         Ok(if same {
             Recheck::Confirmed(Rechecked { domain: domain.clone(), evidence })
         } else {

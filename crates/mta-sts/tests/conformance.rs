@@ -1,12 +1,5 @@
 //! Every row of the conformance vectors, against what this crate does.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::string_slice,
-    reason = "a test may stop at the first surprise"
-)]
-
 use mta_sts::{MxHost, MxPattern, Parsed, Policy, Record, Warning};
 
 const TABLE: &str = include_str!("vectors/mta-sts.tsv");

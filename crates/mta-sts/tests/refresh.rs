@@ -1,0 +1,259 @@
+//! Refreshing, and the last look before mail is returned (RFC 8461 §3.3, §5.1 and §10.2).
+
+use std::time::Duration;
+
+use mta_sts::{NamesError, PolicySettings, Recheck, Refreshed};
+
+use crate::policy_host::Behaviour;
+use crate::scene::{DAY, DOMAIN, HOUR, MINUTE, Scene, domain, file};
+
+const WEEK: Duration = Duration::from_secs(604_800);
+
+impl Scene {
+    async fn refresh(&self) -> Refreshed {
+        self.policies.refresh(&domain(DOMAIN), self.now()).await.unwrap()
+    }
+
+    fn is_due(&self) -> bool {
+        let page = self.policies.refresh_due(None, 10, self.now()).unwrap();
+        assert!(page.unreadable.is_empty());
+        page.due == [domain(DOMAIN)]
+    }
+
+    async fn recheck(&self, required: &mta_sts::RequiredTls) -> Recheck {
+        self.policies.recheck(required, self.now()).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_moves_the_end_of_a_policy() {
+    let scene = Scene::enforce().await;
+    scene.required().await;
+    scene.advance(DAY);
+    assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)));
+    let cached = scene.cached().unwrap();
+    assert_eq!(cached.valid_until(), scene.now() + WEEK);
+    assert_eq!(cached.used_at(), scene.now() - DAY, "a refresh is not a use");
+}
+
+/// RFC 8461 §10.2: regardless of the state of the TXT record.
+#[tokio::test]
+async fn a_refresh_fetches_whatever_the_record_says() {
+    let scene = Scene::enforce().await;
+    scene.required().await;
+    scene.advance(DAY);
+    scene.zone.no_sts(DOMAIN);
+    assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)));
+    assert_eq!(scene.cached().unwrap().fetched_at(), scene.now());
+    scene.advance(DAY);
+    scene.zone.sts_fails(DOMAIN, NamesError::TimedOut);
+    assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)));
+    assert_eq!(scene.cached().unwrap().id().as_str(), "1");
+    assert_eq!(scene.cached().unwrap().fetched_at(), scene.now());
+}
+
+#[tokio::test]
+async fn a_refresh_takes_up_a_new_id_and_a_new_policy() {
+    let scene = Scene::enforce().await;
+    scene.required().await;
+    scene.publish("2", &file("testing"));
+    let Refreshed::Renewed(policy) = scene.refresh().await else { panic!() };
+    assert_eq!(policy.id().as_str(), "2");
+    assert_eq!(scene.cached(), Some(policy));
+}
+
+#[tokio::test]
+async fn a_failed_refresh_leaves_the_policy_and_is_told() {
+    let scene = Scene::enforce().await;
+    scene.required().await;
+    let until = scene.cached().unwrap().valid_until();
+    scene.fetch_fails();
+    scene.advance(DAY);
+    let since = scene.now();
+    assert!(matches!(scene.refresh().await, Refreshed::Failed { .. }));
+    scene.advance(HOUR);
+    scene.refresh().await;
+    let cached = scene.cached().unwrap();
+    assert_eq!(cached.valid_until(), until);
+    let trouble = cached.trouble().unwrap();
+    assert_eq!((trouble.since, trouble.last, trouble.failures), (since, scene.now(), 2));
+    assert!(trouble.error.contains("404"), "{}", trouble.error);
+    scene.required().await;
+
+    scene.host.behave(Behaviour::policy(&file("enforce")));
+    scene.advance(HOUR);
+    scene.refresh().await;
+    assert_eq!(scene.cached().unwrap().trouble(), None);
+}
+
+#[tokio::test]
+async fn a_withdrawn_policy_is_no_trouble_and_is_forgotten_when_it_expires() {
+    let scene = Scene::publishing(&file("none")).await;
+    scene.why().await;
+    scene.zone.no_sts(DOMAIN);
+    scene.fetch_fails();
+    scene.advance(DAY);
+    assert!(matches!(scene.refresh().await, Refreshed::Failed { .. }));
+    assert_eq!(scene.cached().unwrap().trouble(), None);
+    scene.advance(WEEK);
+    assert!(scene.is_due());
+    assert!(matches!(scene.refresh().await, Refreshed::Forgotten));
+    assert!(scene.cached().is_none());
+}
+
+#[tokio::test]
+async fn an_expired_policy_that_is_not_published_is_forgotten() {
+    let scene = Scene::enforce().await;
+    scene.required().await;
+    scene.zone.no_sts(DOMAIN);
+    scene.advance(WEEK);
+    assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)), "it has not expired");
+    scene.advance(WEEK + DAY);
+    assert!(matches!(scene.refresh().await, Refreshed::Forgotten));
+    assert!(scene.cached().is_none());
+}
+
+#[tokio::test]
+async fn an_expired_policy_is_kept_and_tried_as_long_as_the_dns_does_not_say() {
+    let scene = Scene::enforce().await;
+    scene.required().await;
+    scene.zone.sts_fails(DOMAIN, NamesError::ServFail);
+    scene.advance(WEEK + DAY);
+    assert!(scene.is_due());
+    assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)));
+}
+
+#[tokio::test]
+async fn an_unused_policy_is_left_alone_and_forgotten_when_it_expires() {
+    let mut scene = Scene::enforce().await;
+    scene.restart(PolicySettings { unused_after: 3 * DAY, ..PolicySettings::default() });
+    scene.required().await;
+    scene.advance(2 * DAY);
+    assert!(scene.is_due());
+    scene.advance(2 * DAY);
+    assert!(!scene.is_due());
+    scene.advance(4 * DAY);
+    assert!(scene.is_due());
+    assert!(matches!(scene.refresh().await, Refreshed::Forgotten));
+    assert_eq!(scene.host.connections(), 1);
+    assert!(matches!(scene.refresh().await, Refreshed::NotCached));
+}
+
+#[tokio::test]
+async fn a_policy_is_due_once_a_day_with_jitter() {
+    let scene = Scene::enforce().await;
+    scene.required().await;
+    scene.advance(18 * HOUR - Duration::from_secs(1));
+    assert!(!scene.is_due(), "never earlier than three quarters of the interval");
+    scene.advance(6 * HOUR + Duration::from_secs(1));
+    assert!(scene.is_due(), "never later than the interval");
+}
+
+#[tokio::test]
+async fn a_short_lived_policy_is_due_before_it_expires() {
+    let text = "version: STSv1\nmode: enforce\nmx: mx.example.test\nmax_age: 7200\n";
+    let scene = Scene::publishing(text).await;
+    scene.required().await;
+    scene.advance(HOUR);
+    assert!(scene.is_due());
+    scene.fetch_fails();
+    scene.refresh().await;
+    assert!(!scene.is_due(), "not again at once");
+    scene.advance(15 * MINUTE);
+    assert!(scene.is_due(), "but again before it expires");
+}
+
+#[tokio::test]
+async fn a_policy_too_short_lived_to_refresh_is_fetched_when_it_is_needed() {
+    let text = "version: STSv1\nmode: enforce\nmx: mx.example.test\nmax_age: 60\n";
+    let scene = Scene::publishing(text).await;
+    scene.required().await;
+    for _ in 0..10 {
+        scene.advance(MINUTE);
+        assert!(!scene.is_due());
+    }
+}
+
+#[tokio::test]
+async fn due_policies_come_in_pages_and_an_unreadable_one_hides_no_other() {
+    let scene = Scene::enforce().await;
+    scene.required().await;
+    let entry = String::from_utf8(scene.cached().unwrap().to_bytes()).unwrap();
+    for name in ["a.test", "b.test", "c.test", "d.test"] {
+        scene.store.put(name, entry.replace(DOMAIN, name).as_bytes());
+    }
+    scene.store.put("b.test", b"garbage");
+    scene.advance(DAY);
+    let (mut due, mut unreadable, mut after) = (Vec::new(), 0, None);
+    loop {
+        let page = scene.policies.refresh_due(after.as_ref(), 2, scene.now()).unwrap();
+        due.extend(page.due.iter().map(ToString::to_string));
+        unreadable += page.unreadable.len();
+        let Some(next) = page.next else { break };
+        after = Some(next);
+    }
+    assert_eq!(due, ["a.test", "c.test", "d.test", DOMAIN]);
+    assert_eq!(unreadable, 1);
+    assert!(scene.policies.refresh(&domain("b.test"), scene.now()).await.is_err());
+}
+
+/// RFC 8461 §5.1: not before the presence of a new policy has been checked for.
+#[tokio::test]
+async fn the_last_look_asks_past_the_cache_and_fetches() {
+    let scene = Scene::enforce().await;
+    let required = scene.required().await;
+    let Recheck::Confirmed(rechecked) = scene.recheck(&required).await else { panic!() };
+    assert_eq!(rechecked.domain(), required.domain());
+    assert!(rechecked.evidence().fetch.is_some());
+    assert!(scene.zone.asked().contains(&"txt-fresh _mta-sts.example.test".to_owned()));
+    assert_eq!(scene.host.connections(), 2);
+}
+
+#[tokio::test]
+async fn the_last_look_finds_a_policy_that_has_changed() {
+    for text in
+        [file("testing"), file("none"), file("enforce").replace("mx.example", "mx2.example")]
+    {
+        let scene = Scene::enforce().await;
+        let required = scene.required().await;
+        scene.publish("2", &text);
+        assert!(matches!(scene.recheck(&required).await, Recheck::Changed(_)), "{text}");
+        assert_eq!(scene.cached().unwrap().id().as_str(), "2");
+    }
+    let scene = Scene::enforce().await;
+    let required = scene.required().await;
+    scene.publish("2", &file("enforce").replace("604800", "86400"));
+    assert!(matches!(scene.recheck(&required).await, Recheck::Confirmed(_)));
+}
+
+#[tokio::test]
+async fn the_last_look_finds_what_another_task_has_found_since() {
+    let scene = Scene::enforce().await;
+    let required = scene.required().await;
+    scene.publish("2", &file("none"));
+    scene.why().await;
+    assert!(matches!(scene.recheck(&required).await, Recheck::Changed(_)));
+}
+
+#[tokio::test]
+async fn the_last_look_finds_that_nothing_is_published_or_cached_any_more() {
+    let scene = Scene::enforce().await;
+    let required = scene.required().await;
+    scene.advance(WEEK + DAY);
+    scene.zone.no_sts(DOMAIN);
+    assert!(matches!(scene.recheck(&required).await, Recheck::Changed(_)));
+    assert_eq!(scene.host.connections(), 1, "what is not published is not fetched");
+}
+
+#[tokio::test]
+async fn the_last_look_without_an_answer_confirms_what_is_cached_and_applies() {
+    let scene = Scene::enforce().await;
+    let required = scene.required().await;
+    scene.zone.sts_fails(DOMAIN, NamesError::TimedOut);
+    scene.fetch_fails();
+    assert!(matches!(scene.recheck(&required).await, Recheck::Confirmed(_)));
+    scene.advance(WEEK + DAY);
+    assert!(matches!(scene.recheck(&required).await, Recheck::Changed(_)), "it has expired");
+    scene.store.put(DOMAIN, b"garbage");
+    assert!(scene.policies.recheck(&required, scene.now()).await.is_err());
+}
