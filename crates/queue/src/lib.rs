@@ -1,1 +1,59 @@
 //! The durable queue: spool segments that hold the mail, and a sled index that finds it.
+//!
+//! ```text
+//! Submitter + Envelope --begin--> Draft --write, commit--> Committed        (the 250 to DATA)
+//!                                   ... later ...
+//!                       Queue --lease--> Lease --settle(outcomes, bounce)--> Settled
+//! ```
+//!
+//! The promise: once a [`Committed`] exists, only a destroyed disk loses the message. The spool's
+//! record, with the whole envelope in its header, is the copy that counts; the index can be built
+//! anew from it. One thread writes everything ([`Queue`] only asks it), so that many messages share
+//! one `fdatasync`. The format of the files is described in `docs/queue-format.md`.
+//!
+//! The queue does not know how a message is sent, nor who may be sent what.
+
+mod admission;
+mod batch;
+mod body;
+mod codec;
+mod committer;
+mod destinations;
+mod draft;
+mod envelope;
+mod error;
+mod id;
+mod index;
+mod key;
+mod lease;
+mod outcome;
+mod queue;
+mod record;
+mod recovery;
+mod rows;
+mod schedule;
+mod settings;
+mod shared;
+mod shelf;
+mod spool;
+mod survey;
+mod work;
+
+pub use crate::admission::{Networks, NetworksError, Submitter};
+pub use crate::batch::Settled;
+pub use crate::body::BodyReader;
+pub use crate::draft::{Committed, Draft};
+pub use crate::envelope::{Envelope, Message, Purpose, Recipient};
+pub use crate::error::{BeginError, BodyError, CommitError, IndexError, OpenError, StoreError};
+pub use crate::id::{QueueId, QueueIdError};
+pub use crate::lease::Lease;
+pub use crate::outcome::{Outcome, Reason};
+pub use crate::queue::{OwnMessage, Queue};
+pub use crate::rows::State;
+pub use crate::schedule::{Jitter, RetrySchedule};
+pub use crate::settings::QueueSettings;
+pub use crate::shared::{Health, Totals};
+pub use crate::shelf::Shelf;
+pub use crate::survey::{
+    Depth, Details, Filter, LotDetails, RecipientDetails, Selection, StateKind, Stats, Summary,
+};

@@ -1,0 +1,275 @@
+//! Who may submit: the only maker of a [`Submitter`].
+//!
+//! Closed by default: a relay that lists no network admits nobody, and a list that would admit
+//! every address there is is refused, for that is an open relay.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Leave to put mail into the queue.
+///
+/// Only admission makes one; nothing else can:
+///
+/// ```compile_fail,E0451
+/// fn open_relay(peer: std::net::IpAddr) -> queue::Submitter {
+///     queue::Submitter { peer: Some(peer) }
+/// }
+/// ```
+///
+/// and who was admitted stays readable:
+///
+/// ```
+/// fn who(submitter: &queue::Submitter) -> Option<std::net::IpAddr> {
+///     submitter.peer()
+/// }
+/// ```
+///
+/// It is spent by the draft it makes, so one admission is one transaction:
+///
+/// ```compile_fail,E0599
+/// fn twice(submitter: &queue::Submitter) -> queue::Submitter {
+///     submitter.clone()
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Submitter {
+    peer: Option<IpAddr>,
+}
+
+impl Submitter {
+    /// The address that was admitted; none for the relay's own messages.
+    #[must_use]
+    pub const fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
+    /// The relay itself, for its bounces and reports: only with the null reverse-path.
+    pub(crate) const fn own() -> Self {
+        Self { peer: None }
+    }
+}
+
+/// The networks whose hosts may submit.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Networks {
+    networks: Vec<Network>,
+}
+
+/// One network: the addresses that share a prefix.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+/// The list of networks cannot be used.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NetworksError {
+    /// A network, or all of them together, admit every address of a family.
+    #[error("{0}: every address would be admitted, which makes an open relay")]
+    AllAddresses(String),
+    /// Bits are set beyond the prefix, so it is not clear which network is meant.
+    #[error("{given}: bits are set beyond the prefix; {meant} may be meant")]
+    HostBits {
+        /// What was written.
+        given: String,
+        /// The network that holds the address.
+        meant: String,
+    },
+    /// Not an address, or an address and a prefix length.
+    #[error("{0}: not a network such as 192.0.2.0/24 or 2001:db8::/32")]
+    Syntax(String),
+}
+
+impl Networks {
+    /// Reads networks in CIDR form; a bare address is a network of one.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworksError`] for the first entry that is wrong, or for the list that admits everyone.
+    pub fn parse<I>(list: I) -> Result<Self, NetworksError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let networks = list
+            .into_iter()
+            .map(|entry| Network::parse(entry.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
+        for (family, most) in [("0.0.0.0/0", u128::from(u32::MAX)), ("::/0", u128::MAX)] {
+            let is_four = family.contains('.');
+            let spans =
+                networks.iter().filter(|n| n.address.is_ipv4() == is_four).map(Network::span);
+            if covers(spans.collect(), most) {
+                return Err(NetworksError::AllAddresses(family.to_owned()));
+            }
+        }
+        Ok(Self { networks })
+    }
+
+    /// Leave for the host at `peer` to submit, if one of the networks holds it.
+    #[must_use]
+    pub fn admit(&self, peer: IpAddr) -> Option<Submitter> {
+        let address = peer.to_canonical();
+        let listed = self.networks.iter().any(|network| network.holds(address));
+        listed.then_some(Submitter { peer: Some(address) })
+    }
+}
+
+impl Network {
+    /// Reads one network.
+    fn parse(text: &str) -> Result<Self, NetworksError> {
+        let syntax = || NetworksError::Syntax(text.to_owned());
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.trim().parse().map_err(|_cause| syntax())?;
+        let prefix = match prefix {
+            Some(prefix) if prefix.bytes().all(|b| b.is_ascii_digit()) => {
+                prefix.parse().map_err(|_cause| syntax())?
+            }
+            Some(_) => return Err(syntax()),
+            None => width(address),
+        };
+        if prefix > width(address) {
+            return Err(syntax());
+        }
+        Self { address, prefix }.canonical().checked(text)
+    }
+
+    /// The IPv4 network that an IPv4-mapped one stands for.
+    fn canonical(self) -> Self {
+        match (self.address.to_canonical(), self.prefix.checked_sub(96)) {
+            (IpAddr::V4(address), Some(prefix)) if self.address.is_ipv6() => {
+                Self { address: address.into(), prefix }
+            }
+            (IpAddr::V4(_) | IpAddr::V6(_), _) => self,
+        }
+    }
+
+    /// Refuses all addresses and stray bits.
+    fn checked(self, text: &str) -> Result<Self, NetworksError> {
+        if self.prefix == 0 {
+            return Err(NetworksError::AllAddresses(text.to_owned()));
+        }
+        let (first, _) = self.span();
+        if first == bits(self.address) {
+            return Ok(self);
+        }
+        let address = match self.address {
+            IpAddr::V4(_) => {
+                IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(first).unwrap_or_default()))
+            }
+            IpAddr::V6(_) => IpAddr::V6(first.into()),
+        };
+        Err(NetworksError::HostBits {
+            given: text.to_owned(),
+            meant: format!("{address}/{}", self.prefix),
+        })
+    }
+
+    /// The first and the last address, as numbers.
+    fn span(&self) -> (u128, u128) {
+        let free = width(self.address).saturating_sub(self.prefix);
+        let mask = u128::MAX.checked_shl(free).unwrap_or(0);
+        let first = bits(self.address) & mask;
+        (first, first | !mask)
+    }
+
+    /// Whether `address` is one of the network's.
+    fn holds(&self, address: IpAddr) -> bool {
+        let (first, last) = self.span();
+        address.is_ipv4() == self.address.is_ipv4() && (first..=last).contains(&bits(address))
+    }
+}
+
+/// How many bits an address has.
+const fn width(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// The address as a number.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// Whether the spans together hold every number up to `most`.
+fn covers(mut spans: Vec<(u128, u128)>, most: u128) -> bool {
+    spans.sort_unstable();
+    let mut next = 0;
+    for (first, last) in spans {
+        if first > next {
+            return false;
+        }
+        if last >= most {
+            return true;
+        }
+        next = next.max(last.saturating_add(1));
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admits(list: &[&str], peer: &str) -> bool {
+        Networks::parse(list).unwrap().admit(peer.parse().unwrap()).is_some()
+    }
+
+    #[test]
+    fn a_host_is_admitted_by_its_network_alone() {
+        for (list, peer, admitted) in [
+            (&["127.0.0.0/8"][..], "127.0.0.1", true),
+            (&["127.0.0.0/8"], "128.0.0.1", false),
+            (&["127.0.0.0/8"], "::1", false),
+            (&["127.0.0.0/8"], "::ffff:127.0.0.1", true),
+            (&["::ffff:10.0.0.0/104"], "10.1.2.3", true),
+            (&["::1"], "::1", true),
+            (&["::1"], "::2", false),
+            (&["192.0.2.7"], "192.0.2.7", true),
+            (&["192.0.2.7"], "192.0.2.8", false),
+            (&["2001:db8::/33", "192.0.2.0/31"], "2001:db8:7fff::1", true),
+            (&["2001:db8::/33", "192.0.2.0/31"], "2001:db8:8000::1", false),
+            (&["2001:db8::/33", "192.0.2.0/31"], "192.0.2.1", true),
+            (&[], "127.0.0.1", false),
+        ] {
+            assert_eq!(admits(list, peer), admitted, "{list:?} {peer}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_admits_everyone_is_refused() {
+        for list in [
+            &["0.0.0.0/0"][..],
+            &["::/0"],
+            &["192.0.2.0/24", "::ffff:0:0/96"],
+            &["0.0.0.0/1", "128.0.0.0/1"],
+            &["128.0.0.0/1", "0.0.0.0/2", "64.0.0.0/2"],
+            &["8000::/1", "::/1"],
+        ] {
+            let refused = Networks::parse(list);
+            assert!(matches!(refused, Err(NetworksError::AllAddresses(_))), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for text in ["", "localhost", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10/8"] {
+            let refused = Networks::parse([text]);
+            assert_eq!(refused, Err(NetworksError::Syntax(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn stray_bits_are_refused_with_the_network_that_may_be_meant() {
+        let refused = Networks::parse(["192.0.2.9/24"]).unwrap_err();
+        assert!(refused.to_string().contains("192.0.2.0/24"), "{refused}");
+    }
+}

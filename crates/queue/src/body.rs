@@ -1,0 +1,238 @@
+//! Reading a message back, and never a damaged one to its end.
+
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::fs::File;
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::error::{BodyError, StoreError};
+use crate::id::QueueId;
+use crate::key::Key;
+use crate::record::{HEADER_SIZE, Header};
+use crate::rows::{MessageRow, Place};
+use crate::shared::Handle;
+use crate::shared::Shared;
+use crate::work::Edit;
+
+/// How much is read at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Bodies up to this size are read and checked whole before the first byte is given.
+const WHOLE_BYTES: u64 = 256 << 10;
+
+/// A message's header and body, as they were received.
+#[derive(Debug)]
+pub struct BodyReader {
+    handle: Arc<Handle>,
+    id: QueueId,
+    size: u64,
+    /// Checked or withheld bytes that may be given.
+    chunk: Vec<u8>,
+    /// How many of them have been given.
+    given: usize,
+    rest: Option<Rest>,
+}
+
+/// What is still in the file.
+#[derive(Debug)]
+struct Rest {
+    file: File,
+    left: u64,
+    /// The checksum of what has been read.
+    sum: u32,
+    /// The checksum that the header names.
+    expected: u32,
+    chunk: Vec<u8>,
+    filled: usize,
+}
+
+/// A record that was opened.
+#[derive(Debug)]
+struct Opened {
+    header: Header,
+    file: fs::File,
+    whole: Option<Vec<u8>>,
+}
+
+impl BodyReader {
+    /// Opens the body of message `id`.
+    pub(crate) async fn open(handle: Arc<Handle>, id: QueueId) -> Result<Self, BodyError> {
+        let shared = Arc::clone(&handle.shared);
+        let opened = tokio::task::spawn_blocking(move || open_again(&shared, id));
+        match opened.await.map_err(io::Error::other)? {
+            Ok(opened) => Ok(Self::new(handle, id, opened)),
+            Err(error) => {
+                if let BodyError::Damaged(why) = &error {
+                    quarantine(&handle, id, why);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The size of header and body, in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// A reader of what was opened.
+    fn new(handle: Arc<Handle>, id: QueueId, opened: Opened) -> Self {
+        let header = opened.header;
+        let (chunk, rest) = match opened.whole {
+            Some(body) => (body, None),
+            None => {
+                let rest = Rest {
+                    file: File::from_std(opened.file),
+                    left: header.body_size,
+                    sum: 0,
+                    expected: header.body_sum,
+                    chunk: Vec::new(),
+                    filled: 0,
+                };
+                (Vec::new(), Some(rest))
+            }
+        };
+        Self { handle, id, size: header.body_size, chunk, given: 0, rest }
+    }
+
+    /// Reads the next chunk, and compares the checksum before the last one is given.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(rest) = self.rest.as_mut() else { return Poll::Ready(Ok(())) };
+        let filled = ready!(rest.poll_fill(cx));
+        let result = filled.map(|chunk| {
+            self.chunk = chunk;
+            self.given = 0;
+            rest.left == 0
+        });
+        match result {
+            Ok(true) => self.rest = None,
+            Ok(false) => {}
+            Err(error) => {
+                if is_damage(&error) {
+                    quarantine(&self.handle, self.id, &error.to_string());
+                }
+                return Poll::Ready(Err(error));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for BodyReader {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.given >= this.chunk.len() {
+            ready!(this.poll_chunk(cx))?;
+        }
+        let rest = this.chunk.get(this.given..).unwrap_or_default();
+        let taken = rest.get(..out.remaining()).unwrap_or(rest);
+        out.put_slice(taken);
+        this.given = this.given.saturating_add(taken.len());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Rest {
+    /// Fills a chunk.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+        let size = usize::try_from(self.left).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+        self.chunk.resize(size, 0);
+        while self.filled < size {
+            let space = self.chunk.get_mut(self.filled..).unwrap_or_default();
+            let mut space = ReadBuf::new(space);
+            ready!(Pin::new(&mut self.file).poll_read(cx, &mut space))?;
+            let read = space.filled().len();
+            if read == 0 {
+                return Poll::Ready(Err(damage("the record ends before its end")));
+            }
+            self.filled = self.filled.saturating_add(read);
+        }
+        let chunk = std::mem::take(&mut self.chunk);
+        self.filled = 0;
+        self.sum = crc32c::crc32c_append(self.sum, &chunk);
+        self.left = self.left.saturating_sub(u64::try_from(size).unwrap_or(u64::MAX));
+        if self.left == 0 && self.sum != self.expected {
+            return Poll::Ready(Err(damage("the body's checksum is wrong")));
+        }
+        Poll::Ready(Ok(chunk))
+    }
+}
+
+/// Opens a record; once more if it was copied elsewhere between the look-up and the opening.
+fn open_again(shared: &Shared, id: QueueId) -> Result<Opened, BodyError> {
+    match open_record(shared, id) {
+        Err(BodyError::Damaged(_)) => open_record(shared, id),
+        other @ (Ok(_) | Err(BodyError::Gone | BodyError::Io(_) | BodyError::Store(_))) => other,
+    }
+}
+
+/// Opens the record of message `id` where the index says it is.
+fn open_record(shared: &Shared, id: QueueId) -> Result<Opened, BodyError> {
+    let row = shared.engine()?.find(&Key::message(id)).map_err(StoreError::from)?;
+    let row = MessageRow::decode(&row.ok_or(BodyError::Gone)?)
+        .map_err(|error| StoreError::from(crate::index::EngineError::from(error)))?;
+    match read_record(shared, id, &row) {
+        Ok(opened) => Ok(opened),
+        Err(error) if is_damage(&error) => Err(BodyError::Damaged(error.to_string())),
+        Err(error) => Err(BodyError::Io(error)),
+    }
+}
+
+/// Reads a record's header, and its body too if that is short.
+fn read_record(shared: &Shared, id: QueueId, row: &MessageRow) -> io::Result<Opened> {
+    let mut file = fs::File::open(shared.paths.record(id, row.place))?;
+    let offset = match row.place {
+        Place::Big => 0,
+        Place::Segment { offset, .. } => offset,
+    };
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = [0; HEADER_SIZE];
+    file.read_exact(&mut bytes)?;
+    let header =
+        Header::decode(&bytes).map_err(|_cause| damage("the header's checksum is wrong"))?;
+    if header.id != id || header.store != shared.store || header.body_size != row.message.size {
+        return Err(damage("the header names another message"));
+    }
+    file.seek(SeekFrom::Start(offset.saturating_add(header.body_offset())))?;
+    let whole = (header.body_size <= WHOLE_BYTES).then(|| read_whole(&mut file, &header));
+    Ok(Opened { header, whole: whole.transpose()?, file })
+}
+
+/// Reads a short body and compares its checksum.
+fn read_whole(file: &mut fs::File, header: &Header) -> io::Result<Vec<u8>> {
+    let mut body = vec![0; usize::try_from(header.body_size).map_err(io::Error::other)?];
+    file.read_exact(&mut body)?;
+    if crc32c::crc32c(&body) == header.body_sum {
+        Ok(body)
+    } else {
+        Err(damage("the body's checksum is wrong"))
+    }
+}
+
+/// An error that says the record is damaged.
+fn damage(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+/// Whether an error means that the record is damaged, not that the disk refused.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+    )
+}
+
+/// Has the message set aside: it is not tried again, and not lost.
+fn quarantine(handle: &Handle, id: QueueId, why: &str) {
+    tracing::error!(queue_id = %id, why, "message quarantined: its copy in the spool is damaged");
+    handle.tell(Edit::Quarantine(id, why.to_owned()));
+}

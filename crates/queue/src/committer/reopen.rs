@@ -1,0 +1,204 @@
+//! The store fails, is opened again, and at last is closed.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::batch::Batch;
+use crate::committer::{Committer, Flow, RoundError};
+use crate::id::QueueId;
+use crate::index::{Engine, EngineError};
+use crate::shared::Health;
+use crate::spool::unlink;
+use crate::work::{Edit, Job, PreparedBody, Work};
+
+/// The wait before the store is opened again, which doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// The longest such wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// How long readers may take to let go of an index that is closed.
+const READERS_WAIT: Duration = Duration::from_secs(10);
+
+impl Committer {
+    /// The round failed: nobody is acknowledged, the store is closed, settlements wait.
+    pub(super) fn fail(&mut self, jobs: Vec<Job>, error: &RoundError) {
+        tracing::error!(
+            error = %chain(error),
+            "store failed: new mail is refused until it is open again"
+        );
+        self.shared.set_health(Health::Failed);
+        self.segments.take_back();
+        if is_full(error) {
+            self.give_up_reserve();
+        }
+        if let RoundError::Index(error) = error
+            && error.is_damage()
+        {
+            self.store.rebuild_next();
+        }
+        let mut void = Vec::new();
+        for job in jobs {
+            match &job.work {
+                Work::Settle(..) | Work::Close(_) => self.pending.push(job),
+                Work::Accept(message, _) => {
+                    void.push(message.header.id);
+                    if matches!(message.body, PreparedBody::File(_)) {
+                        self.discard_body(message.header.id);
+                    }
+                    job.work.fail();
+                }
+                Work::Edit(..) | Work::Damaged(_) => job.work.fail(),
+            }
+        }
+        self.forget_unacknowledged(void);
+        let engine = self.engine.take();
+        drop(self.shared.set_engine(None));
+        wait_for_readers(engine);
+    }
+
+    /// Has messages removed that nobody was told of, should the index know them nevertheless.
+    fn forget_unacknowledged(&mut self, ids: Vec<QueueId>) {
+        if !ids.is_empty() {
+            let (answer, _) = tokio::sync::oneshot::channel();
+            let work = Work::Edit(Edit::Void(ids), answer);
+            self.pending.insert(0, Job { work, _room: None });
+        }
+    }
+
+    /// Unlinks the file of a message that nobody was told of.
+    fn discard_body(&self, id: QueueId) {
+        if let Err(error) = unlink(&self.shared.paths.big(id)) {
+            tracing::warn!(queue_id = %id, %error, "unacknowledged body not unlinked");
+        }
+    }
+
+    /// Opens the store again, as often as it takes, and answers meanwhile.
+    pub(super) fn reopen(&mut self, line: &Receiver<Job>) -> Flow {
+        let mut wait = FIRST_WAIT;
+        loop {
+            if self.wait_failed(line, wait) == Flow::End {
+                return Flow::End;
+            }
+            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+            let opened = self.store.recover(self.shared.clock.now());
+            let taken = opened
+                .map_err(|error| chain(&error))
+                .and_then(|recovered| self.take_over(recovered).map_err(|error| chain(&error)));
+            match taken {
+                Ok(()) => {
+                    tracing::info!("store opened again");
+                    let pending = std::mem::take(&mut self.pending);
+                    if pending.is_empty() {
+                        return Flow::GoOn;
+                    }
+                    if self.round(pending) == Flow::End {
+                        return Flow::End;
+                    }
+                    if self.engine.is_some() {
+                        return Flow::GoOn;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(error, "store not opened again");
+                    self.engine = None;
+                    drop(self.shared.set_engine(None));
+                }
+            }
+        }
+    }
+
+    /// Answers for a while that the store has failed; settlements wait.
+    fn wait_failed(&mut self, line: &Receiver<Job>, wait: Duration) -> Flow {
+        let began = Instant::now();
+        loop {
+            match line.recv_timeout(wait.saturating_sub(began.elapsed())) {
+                Ok(job) => match job.work {
+                    Work::Close(_) => {
+                        self.pending.push(job);
+                        return Flow::End;
+                    }
+                    Work::Settle(..) => self.pending.push(job),
+                    Work::Accept(..) | Work::Damaged(_) | Work::Edit(..) => job.work.fail(),
+                },
+                Err(RecvTimeoutError::Timeout) => return Flow::GoOn,
+                Err(RecvTimeoutError::Disconnected) => return Flow::End,
+            }
+        }
+    }
+
+    /// Ends the store in order, so that it opens fast.
+    pub(super) fn finish(&mut self) {
+        self.shared.set_health(Health::Closed);
+        let Some(engine) = self.engine.take() else { return self.store.unlock() };
+        if let Err(error) = self.finish_rows(engine.as_ref()) {
+            tracing::error!(error = %chain(&error), "store not closed in order");
+        }
+        drop(self.shared.set_engine(None));
+        if wait_for_readers(Some(engine))
+            && let Err(error) = self.store.write_closed(self.ledger.row.rounds)
+        {
+            tracing::warn!(%error, "store not marked as closed");
+        }
+        self.store.unlock();
+    }
+
+    /// Writes what the next start should find.
+    fn finish_rows(&mut self, engine: &dyn Engine) -> Result<(), RoundError> {
+        self.sidecars.sync()?;
+        self.segments.finish_current()?;
+        let mut batch = Batch::new(engine, &mut self.ledger);
+        batch.release_ids(self.shared.ids.last());
+        let (changes, _) = batch.seal()?;
+        Ok(engine.commit(changes)?)
+    }
+
+    /// Ends, and tells all who still wait.
+    pub(super) fn close(mut self, line: &Receiver<Job>) {
+        self.finish();
+        for job in std::mem::take(&mut self.pending) {
+            job.work.refuse();
+        }
+        while let Ok(job) = line.try_recv() {
+            job.work.refuse();
+        }
+    }
+}
+
+/// Waits until nobody reads the engine any more, and drops it; whether that happened.
+fn wait_for_readers(engine: Option<Arc<dyn Engine>>) -> bool {
+    let Some(engine) = engine else { return true };
+    let began = Instant::now();
+    while Arc::strong_count(&engine) > 1 {
+        if began.elapsed() > READERS_WAIT {
+            tracing::warn!("index still read while it was closed");
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+/// Whether the disk is full.
+fn is_full(error: &RoundError) -> bool {
+    let (RoundError::Index(EngineError::Io(error)) | RoundError::Spool(error)) = error else {
+        return false;
+    };
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,222 @@
+//! A draft: a message on its way into the queue.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use smtp::{Class, EnhancedCode, Reply, ReplyCode};
+use tokio::fs::File;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+
+use crate::envelope::Envelope;
+use crate::error::CommitError;
+use crate::id::{QueueId, millis};
+use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, encode_envelope};
+use crate::rows::{message_of, split_lots};
+use crate::shared::Handle;
+use crate::work::{Prepared, PreparedBody, TemporaryFile, Work};
+
+/// A message that is being received; dropped before it is committed, it leaves nothing.
+#[derive(Debug)]
+pub struct Draft {
+    handle: Arc<Handle>,
+    id: QueueId,
+    received_at: SystemTime,
+    envelope: Envelope,
+    encoded: Vec<u8>,
+    body: Body,
+    size: u64,
+    sum: u32,
+}
+
+/// Where the body is collected.
+#[derive(Debug)]
+enum Body {
+    /// Nowhere: writing it failed.
+    Failed,
+    /// In a file that begins with room for the header and holds the envelope.
+    File { file: File, path: TemporaryFile },
+    /// In memory, while it is small.
+    Memory(Vec<u8>),
+}
+
+impl Draft {
+    /// An empty message.
+    pub(crate) fn new(handle: Arc<Handle>, id: QueueId, envelope: Envelope) -> Self {
+        Self {
+            received_at: handle.shared.clock.now(),
+            handle,
+            id,
+            encoded: encode_envelope(&envelope),
+            envelope,
+            body: Body::Memory(Vec::new()),
+            size: 0,
+            sum: 0,
+        }
+    }
+
+    /// The message's id, which goes into its Received field.
+    #[must_use]
+    pub const fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// Who the message is from and for.
+    #[must_use]
+    pub const fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// When the message was begun.
+    #[must_use]
+    pub const fn received_at(&self) -> SystemTime {
+        self.received_at
+    }
+
+    /// How many bytes have been written.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The length of the envelope in the record.
+    pub(crate) const fn envelope_len(&self) -> usize {
+        self.encoded.len()
+    }
+
+    /// Appends to the body.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError::Io`] where a body too long for memory could not be written to its file.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
+        let written = self.append(bytes).await;
+        if written.is_err() {
+            self.body = Body::Failed;
+        }
+        written
+    }
+
+    /// Puts the message into the queue and waits until it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError`]: nothing of the message is kept, and nobody may be told that it was taken.
+    pub async fn commit(self) -> Result<Committed, CommitError> {
+        let handle = Arc::clone(&self.handle);
+        let prepared = Box::new(self.prepare().await?);
+        let answer = handle.ask(|answer| Work::Accept(prepared, answer)).await;
+        answer.unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// Makes the message ready for the committer.
+    pub(crate) async fn prepare(self) -> Result<Prepared, CommitError> {
+        let header = self.header()?;
+        let lots = split_lots(self.envelope.recipients(), millis(self.received_at), |_| true);
+        let message = message_of(&self.envelope, self.received_at, self.size);
+        let body = match self.body {
+            Body::Failed => return Err(CommitError::Failed),
+            Body::Memory(bytes) => PreparedBody::Memory(bytes),
+            Body::File { mut file, path } => {
+                file.rewind().await?;
+                file.write_all(&header.encode()).await?;
+                file.flush().await?;
+                file.sync_all().await?;
+                PreparedBody::File(path)
+            }
+        };
+        Ok(Prepared { header, envelope: self.encoded, message, lots, body })
+    }
+
+    /// Appends to the body, in memory or in its file.
+    async fn append(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
+        let added = u64::try_from(bytes.len()).map_err(std::io::Error::other)?;
+        self.sum = crc32c::crc32c_append(self.sum, bytes);
+        self.size = self.size.saturating_add(added);
+        match &mut self.body {
+            Body::Failed => Err(CommitError::Failed),
+            Body::Memory(memory) => {
+                memory.extend_from_slice(bytes);
+                if self.record_size() < self.handle.shared.settings.big_body {
+                    return Ok(());
+                }
+                self.move_to_file().await
+            }
+            Body::File { file, .. } => Ok(file.write_all(bytes).await?),
+        }
+    }
+
+    /// Goes on in a file, for the body has become big.
+    async fn move_to_file(&mut self) -> Result<(), CommitError> {
+        let path = TemporaryFile(self.handle.shared.paths.tmp(self.id));
+        let mut file = File::create_new(&path.0).await?;
+        file.write_all(&[0; HEADER_SIZE]).await?;
+        file.write_all(&self.encoded).await?;
+        if let Body::Memory(memory) = &self.body {
+            file.write_all(memory).await?;
+        }
+        self.body = Body::File { file, path };
+        Ok(())
+    }
+
+    /// The length of the record as it is now.
+    fn record_size(&self) -> u64 {
+        let envelope = u64::try_from(self.encoded.len()).unwrap_or(u64::MAX);
+        self.size.saturating_add(envelope).saturating_add(HEADER_BYTES)
+    }
+
+    /// The record's header.
+    fn header(&self) -> Result<Header, CommitError> {
+        Ok(Header {
+            store: self.handle.shared.store,
+            id: self.id,
+            received_at: self.received_at,
+            body_size: self.size,
+            envelope_size: u32::try_from(self.encoded.len()).map_err(std::io::Error::other)?,
+            envelope_sum: crc32c::crc32c(&self.encoded),
+            body_sum: self.sum,
+        })
+    }
+}
+
+/// Proof that a message is in the queue, on disk, to stay.
+///
+/// Only the committer makes one, after the disk has said so; and only this makes the 250 to the
+/// end of the data. Nothing else can:
+///
+/// ```compile_fail,E0451
+/// fn too_early(id: queue::QueueId) -> queue::Committed {
+///     queue::Committed { id }
+/// }
+/// ```
+///
+/// and what it proves stays readable:
+///
+/// ```
+/// fn log(committed: &queue::Committed) -> queue::QueueId {
+///     committed.id()
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Committed {
+    id: QueueId,
+}
+
+impl Committed {
+    /// The committer's word that message `id` is durable.
+    pub(crate) const fn durable(id: QueueId) -> Self {
+        Self { id }
+    }
+
+    /// The message.
+    #[must_use]
+    pub const fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// The answer to the end of the data: the only 250 to it there is.
+    #[must_use]
+    pub fn reply(&self) -> Reply {
+        let ok = EnhancedCode::new(Class::Success, 0, 0);
+        Reply::new(ReplyCode::OK, Some(ok), &format!("queued as {}", self.id))
+    }
+}

@@ -1,0 +1,106 @@
+//! The envelope of a message, and what else the queue keeps about it.
+
+use std::time::SystemTime;
+
+use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+
+/// Who a message is from and for, and what its transport needs (RFC 5321 §2.3.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Envelope {
+    reverse_path: ReversePath,
+    recipients: Vec<Recipient>,
+    body: BodyType,
+    smtputf8: Smtputf8,
+    /// Only this crate makes one that is not [`Purpose::Mail`]: it weakens what TLS must prove.
+    purpose: Purpose,
+}
+
+impl Envelope {
+    /// The envelope of ordinary mail.
+    #[must_use]
+    pub const fn new(
+        reverse_path: ReversePath,
+        recipients: Vec<Recipient>,
+        body: BodyType,
+        smtputf8: Smtputf8,
+    ) -> Self {
+        Self { reverse_path, recipients, body, smtputf8, purpose: Purpose::Mail }
+    }
+
+    /// The same envelope for another purpose.
+    pub(crate) const fn with_purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
+        self
+    }
+
+    /// Where a bounce goes.
+    #[must_use]
+    pub const fn reverse_path(&self) -> &ReversePath {
+        &self.reverse_path
+    }
+
+    /// Everyone the message is for, in the order they were named.
+    #[must_use]
+    pub fn recipients(&self) -> &[Recipient] {
+        &self.recipients
+    }
+
+    /// What the body may hold (RFC 6152).
+    #[must_use]
+    pub const fn body(&self) -> BodyType {
+        self.body
+    }
+
+    /// Whether SMTPUTF8 was asked for (RFC 6531).
+    #[must_use]
+    pub const fn smtputf8(&self) -> Smtputf8 {
+        self.smtputf8
+    }
+
+    /// What the message is.
+    #[must_use]
+    pub const fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+}
+
+/// One recipient.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Recipient {
+    /// The address.
+    pub mailbox: Mailbox,
+}
+
+impl Recipient {
+    /// A recipient without further wishes.
+    #[must_use]
+    pub const fn new(mailbox: Mailbox) -> Self {
+        Self { mailbox }
+    }
+}
+
+/// What a message is, which decides how its transport is judged.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Purpose {
+    /// Mail, and bounces.
+    Mail,
+    /// A report on TLS failures, which must be sent despite such failures (RFC 8460 §5.3).
+    TlsReport,
+}
+
+/// What is the same for all recipients of a queued message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// Where a bounce goes.
+    pub reverse_path: ReversePath,
+    /// What the body may hold.
+    pub body: BodyType,
+    /// Whether SMTPUTF8 was asked for.
+    pub smtputf8: Smtputf8,
+    /// When the message was taken.
+    pub received_at: SystemTime,
+    /// The size of header and body, in bytes.
+    pub size: u64,
+    /// What the message is.
+    pub purpose: Purpose,
+}

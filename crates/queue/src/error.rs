@@ -1,0 +1,197 @@
+//! What can go wrong with the queue, one enum per operation, and what to answer.
+
+use std::path::PathBuf;
+
+use smtp::{Class, EnhancedCode, Reply, ReplyCode};
+
+use crate::index::EngineError;
+
+/// The queue takes no draft.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// The queue is closed or being closed.
+    #[error("the queue is closed")]
+    Closed,
+    /// The store has failed and is being opened again.
+    #[error("the queue's store has failed")]
+    Failed,
+    /// The file system is nearly full.
+    #[error("not enough disk space is free")]
+    LowOnSpace,
+    /// The envelope names nobody.
+    #[error("the envelope has no recipient")]
+    NoRecipients,
+    /// The envelope is longer than a record may hold.
+    #[error("the envelope has too many recipients")]
+    TooManyRecipients,
+}
+
+impl BeginError {
+    /// What to answer to MAIL or DATA.
+    #[must_use]
+    pub fn reply(&self) -> Reply {
+        match self {
+            Self::Closed => Reply::new(
+                ReplyCode::NOT_AVAILABLE,
+                Some(EnhancedCode::new(Class::PersistentTransient, 3, 2)),
+                "shutting down, try again later",
+            ),
+            Self::Failed => storage_failed(),
+            Self::LowOnSpace => storage_full(),
+            Self::NoRecipients => Reply::new(
+                ReplyCode::TRANSACTION_FAILED,
+                Some(EnhancedCode::new(Class::Permanent, 5, 1)),
+                "no valid recipients",
+            ),
+            Self::TooManyRecipients => Reply::new(
+                ReplyCode::INSUFFICIENT_STORAGE,
+                Some(EnhancedCode::new(Class::PersistentTransient, 5, 3)),
+                "too many recipients",
+            ),
+        }
+    }
+}
+
+/// A draft did not become a message; nothing of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The queue is closed or being closed.
+    #[error("the queue is closed")]
+    Closed,
+    /// The store has failed.
+    #[error("the queue's store has failed")]
+    Failed,
+    /// The body could not be written.
+    #[error("the body could not be written")]
+    Io(#[from] std::io::Error),
+}
+
+impl CommitError {
+    /// What to answer after the end of the data.
+    #[must_use]
+    pub fn reply(&self) -> Reply {
+        match self {
+            Self::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => storage_full(),
+            Self::Closed | Self::Failed | Self::Io(_) => storage_failed(),
+        }
+    }
+}
+
+/// The answer while the store cannot be written.
+fn storage_failed() -> Reply {
+    Reply::new(
+        ReplyCode::LOCAL_ERROR,
+        Some(EnhancedCode::new(Class::PersistentTransient, 3, 0)),
+        "mail cannot be stored now, try again later",
+    )
+}
+
+/// The answer while there is no room (RFC 3463: mail system full).
+fn storage_full() -> Reply {
+    Reply::new(
+        ReplyCode::INSUFFICIENT_STORAGE,
+        Some(EnhancedCode::new(Class::PersistentTransient, 3, 1)),
+        "not enough disk space, try again later",
+    )
+}
+
+/// The store could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The queue is closed or being closed.
+    #[error("the queue is closed")]
+    Closed,
+    /// The store has failed and is being opened again.
+    #[error("the queue's store has failed")]
+    Failed,
+    /// The index could not be read.
+    #[error("the index could not be read")]
+    Index(#[source] IndexError),
+    /// A shelf's key is empty, too long or holds a NUL.
+    #[error("not a key for a shelf: empty, longer than 512 bytes, or with a NUL")]
+    Key,
+    /// There is not one outcome for each recipient of the lease.
+    #[error("{given} outcomes for {recipients} recipients")]
+    OutcomeCount {
+        /// How many outcomes were given.
+        given: usize,
+        /// How many recipients the lease has.
+        recipients: usize,
+    },
+}
+
+/// What the index said when it failed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct IndexError(pub(crate) EngineError);
+
+impl From<EngineError> for StoreError {
+    fn from(error: EngineError) -> Self {
+        Self::Index(IndexError(error))
+    }
+}
+
+/// The queue could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("{}: the queue is open in another process", dir.display())]
+    Locked {
+        /// The queue's directory.
+        dir: PathBuf,
+    },
+    /// The index could not be opened or built anew.
+    #[error("{}: the index could not be opened", dir.display())]
+    Index {
+        /// The queue's directory.
+        dir: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: IndexError,
+    },
+    /// A file or directory could not be read or written.
+    #[error("{}: could not be read or written", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A later version of the program wrote the store.
+    #[error(
+        "{}: the queue has format {found}, this program knows format {known}: \
+         a later version wrote it", dir.display()
+    )]
+    NewerFormat {
+        /// The queue's directory.
+        dir: PathBuf,
+        /// The store's format.
+        found: u32,
+        /// The last format that this program can read.
+        known: u32,
+    },
+    /// The file that names the format says something else.
+    #[error("{}: not the directory of a queue", dir.display())]
+    NotAQueue {
+        /// The queue's directory.
+        dir: PathBuf,
+    },
+}
+
+/// A body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The record in the spool is damaged; the message is quarantined.
+    #[error("the message's copy in the spool is damaged: {0}")]
+    Damaged(String),
+    /// The message is no longer in the queue.
+    #[error("the message is no longer in the queue")]
+    Gone,
+    /// The spool could not be read.
+    #[error("the spool could not be read")]
+    Io(#[from] std::io::Error),
+    /// The index could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,221 @@
+//! The queue id: 64 bits, ordered by time, written as thirteen letters and digits.
+//!
+//! An id is never given twice, not even when the clock goes back or the index is lost: the store
+//! keeps the highest id it may have given, and the spool's own records are a second witness.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// The digits of an id's text, in order: no `i`, `l`, `o` or `u`, which are misread.
+const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// How many digits an id's text has: 13 times 5 bits hold 64.
+const LENGTH: usize = 13;
+
+/// How far the millisecond is shifted to leave room for a count within it.
+const SHIFT: u32 = 20;
+
+/// How far ahead of the clock ids are reserved by one write to the index.
+const RESERVED_AHEAD: Duration = Duration::from_secs(600);
+
+/// The name of one message in the queue; later ids are greater.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct QueueId(u64);
+
+impl QueueId {
+    /// The id with this number.
+    #[must_use]
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The id's number, as the store writes it.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// When the id was given, by the clock of that moment or later.
+    #[must_use]
+    pub fn given_at(self) -> SystemTime {
+        time(self.0 >> SHIFT)
+    }
+}
+
+impl Display for QueueId {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for place in (0..LENGTH).rev() {
+            let digit = place
+                .checked_mul(5)
+                .and_then(|bits| u32::try_from(bits).ok())
+                .and_then(|bits| self.0.checked_shr(bits))
+                .and_then(|shifted| usize::try_from(shifted & 31).ok())
+                .and_then(|index| DIGITS.get(index))
+                .copied()
+                .unwrap_or(b'0');
+            write!(f, "{}", char::from(digit))?;
+        }
+        Ok(())
+    }
+}
+
+/// The text is not a queue id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a queue id: an id has 13 letters and digits")]
+pub struct QueueIdError;
+
+impl FromStr for QueueId {
+    type Err = QueueIdError;
+
+    fn from_str(text: &str) -> Result<Self, QueueIdError> {
+        if text.len() != LENGTH {
+            return Err(QueueIdError);
+        }
+        let mut number = 0_u64;
+        for byte in text.bytes() {
+            let lower = byte.to_ascii_lowercase();
+            let digit = DIGITS.iter().position(|digit| *digit == lower).ok_or(QueueIdError)?;
+            let digit = u64::try_from(digit).map_err(|_cause| QueueIdError)?;
+            number = number.checked_mul(32).ok_or(QueueIdError)? | digit;
+        }
+        Ok(Self(number))
+    }
+}
+
+/// Gives ids: one above the last, or the clock's if that is later, and never above what is reserved.
+#[derive(Debug)]
+pub(crate) struct IdSource {
+    state: Mutex<Ids>,
+}
+
+/// What the source has given and may give.
+#[derive(Clone, Copy, Debug)]
+struct Ids {
+    /// The last id given.
+    last: u64,
+    /// The highest id that the index knows may have been given.
+    reserved: u64,
+}
+
+impl IdSource {
+    /// A source that starts above `last`, with nothing reserved yet.
+    pub(crate) const fn after(last: QueueId) -> Self {
+        Self { state: Mutex::new(Ids { last: last.0, reserved: last.0 }) }
+    }
+
+    /// The next id, or none where the reservation is used up.
+    pub(crate) fn next(&self, now: SystemTime) -> Option<QueueId> {
+        let mut ids = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let above = ids.last.checked_add(1)?;
+        let next = (millis(now) << SHIFT).min(ids.reserved).max(above);
+        if next > ids.reserved {
+            return None;
+        }
+        ids.last = next;
+        Some(QueueId(next))
+    }
+
+    /// What should be reserved at `now`, if less than half of it is left.
+    pub(crate) fn wants(&self, now: SystemTime) -> Option<QueueId> {
+        let ids = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = ids.last.max(millis(now) << SHIFT);
+        let half = span(RESERVED_AHEAD / 2);
+        (ids.reserved < from.saturating_add(half))
+            .then(|| QueueId(from.saturating_add(span(RESERVED_AHEAD))))
+    }
+
+    /// Lets ids up to `reserved` be given, now that the index holds that number durably.
+    pub(crate) fn reserve(&self, reserved: QueueId) {
+        let mut ids = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.reserved = ids.reserved.max(reserved.0);
+    }
+
+    /// Starts above `last` if the source is behind it: the spool knows ids that the index forgot.
+    pub(crate) fn start_after(&self, last: QueueId) {
+        let mut ids = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.last = ids.last.max(last.0);
+        ids.reserved = ids.reserved.max(ids.last);
+    }
+
+    /// The last id given: all that has to be remembered at a clean end.
+    pub(crate) fn last(&self) -> QueueId {
+        QueueId(self.state.lock().unwrap_or_else(PoisonError::into_inner).last)
+    }
+}
+
+/// Milliseconds since 1970, 0 before it, and never so many that the shift loses any.
+pub(crate) fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX).min(u64::MAX >> SHIFT)
+}
+
+/// The time that [`millis`] gave.
+pub(crate) fn time(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_millis(millis))
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// How many ids a duration spans.
+fn span(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX >> SHIFT) << SHIFT
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_text_that_is_no_id_is_refused() {
+        for text in ["", "0", "000000000000", "00000000000000", "000000000000u", "zzzzzzzzzzzzz"] {
+            assert_eq!(text.parse::<QueueId>(), Err(QueueIdError), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_grow_even_when_the_clock_goes_back() {
+        let source = IdSource::after(QueueId(0));
+        source.reserve(source.wants(at(1_000)).unwrap());
+        let first = source.next(at(1_000)).unwrap();
+        let second = source.next(at(10)).unwrap();
+        let third = source.next(at(1_000)).unwrap();
+        assert!(first < second && second < third);
+    }
+
+    #[test]
+    fn no_id_is_given_beyond_the_reservation() {
+        let source = IdSource::after(QueueId(5));
+        assert_eq!(source.next(at(1_000)), None);
+        source.reserve(QueueId(7));
+        assert_eq!(source.next(at(1_000)), Some(QueueId(7)));
+        assert_eq!(source.next(at(1_000)), None);
+    }
+
+    #[test]
+    fn a_reservation_is_wanted_before_it_runs_out() {
+        let source = IdSource::after(QueueId(0));
+        let wanted = source.wants(at(1_000)).unwrap();
+        source.reserve(wanted);
+        assert_eq!(source.wants(at(1_000)), None);
+        assert_eq!(source.wants(at(1_200)), None);
+        assert!(source.wants(at(1_400)).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_read_back_from_its_text_and_sorts_like_it(a: u64, b: u64) {
+            let (a, b) = (QueueId(a), QueueId(b));
+            prop_assert_eq!(a.to_string().parse::<QueueId>(), Ok(a));
+            prop_assert_eq!(a.to_string().to_uppercase().parse::<QueueId>(), Ok(a));
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+        }
+    }
+}

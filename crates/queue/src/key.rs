@@ -1,0 +1,149 @@
+//! The index's keys: one ordered map, one byte in front of each key for the kind of row.
+//!
+//! All rows live in one tree, so that one batch changes any of them at once or none.
+
+use crate::codec::{Decoder, Encoder, Malformed};
+use crate::id::QueueId;
+
+/// No value in the index is longer: a longer one may become a file of its own in sled, which sled
+/// never syncs.
+pub(crate) const VALUE_MOST: usize = 4096;
+
+/// Which of a message's lots.
+pub(crate) type LotNumber = u32;
+
+/// One lot of one message: the unit of schedule and lease.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct LotId {
+    /// The message.
+    pub(crate) id: QueueId,
+    /// The lot.
+    pub(crate) lot: LotNumber,
+}
+
+/// A row's place in the index.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Key(pub(crate) Vec<u8>);
+
+impl Key {
+    /// The one row of the store itself.
+    pub(crate) fn store() -> Self {
+        Self(b"S".to_vec())
+    }
+
+    /// A message.
+    pub(crate) fn message(id: QueueId) -> Self {
+        Self(Encoder::default().u8(b'M').u64(id.number()).finish())
+    }
+
+    /// A lot.
+    pub(crate) fn lot(lot: LotId) -> Self {
+        Self(Encoder::default().u8(b'L').u64(lot.id.number()).u32(lot.lot).finish())
+    }
+
+    /// The first key that is no longer one of the message's lots.
+    pub(crate) fn after_lots(id: QueueId) -> Self {
+        Self(Encoder::default().u8(b'L').u64(id.number()).u32(u32::MAX).u8(0).finish())
+    }
+
+    /// One of a lot's reasons.
+    pub(crate) fn reason(lot: LotId, number: u16) -> Self {
+        Self(Encoder::default().u8(b'R').u64(lot.id.number()).u32(lot.lot).u16(number).finish())
+    }
+
+    /// A lot's place among those of its destination, by the time it is due.
+    pub(crate) fn due(destination: &str, due: u64, lot: LotId) -> Self {
+        let mut key = Encoder::default();
+        key.u8(b'D').raw(destination.as_bytes()).u8(0);
+        Self(key.u64(due).u64(lot.id.number()).u32(lot.lot).finish())
+    }
+
+    /// Before the first lot of a destination.
+    pub(crate) fn destination(destination: &str) -> Self {
+        Self(Encoder::default().u8(b'D').raw(destination.as_bytes()).u8(0).finish())
+    }
+
+    /// After the last lot of a destination.
+    pub(crate) fn after_destination(destination: &str) -> Self {
+        Self(Encoder::default().u8(b'D').raw(destination.as_bytes()).u8(1).finish())
+    }
+
+    /// Before all rows of a kind.
+    pub(crate) fn first(kind: u8) -> Self {
+        Self(vec![kind])
+    }
+
+    /// After all rows of a kind.
+    pub(crate) fn end(kind: u8) -> Self {
+        Self(vec![kind.saturating_add(1)])
+    }
+
+    /// What is alive in a segment.
+    pub(crate) fn segment(segment: u32) -> Self {
+        Self(Encoder::default().u8(b'G').u32(segment).finish())
+    }
+
+    /// A body file that may be unlinked.
+    pub(crate) fn finished_body(id: QueueId) -> Self {
+        Self(Encoder::default().u8(b'B').u64(id.number()).finish())
+    }
+
+    /// The key that follows this one.
+    pub(crate) fn next(&self) -> Self {
+        let mut bytes = self.0.clone();
+        bytes.push(0);
+        Self(bytes)
+    }
+
+    /// The message that a message's key names.
+    pub(crate) fn message_id(&self) -> Result<QueueId, Malformed> {
+        let mut input = Decoder::new(&self.0, "key");
+        input.u8()?;
+        let id = input.u64()?;
+        input.end()?;
+        Ok(QueueId::from_number(id))
+    }
+
+    /// The lot that a lot's key names.
+    pub(crate) fn lot_id(&self) -> Result<LotId, Malformed> {
+        let mut input = Decoder::new(&self.0, "lot key");
+        input.u8()?;
+        let (id, lot) = (input.u64()?, input.u32()?);
+        input.end()?;
+        Ok(LotId { id: QueueId::from_number(id), lot })
+    }
+
+    /// The segment that a segment's key names.
+    pub(crate) fn segment_number(&self) -> Result<u32, Malformed> {
+        let mut input = Decoder::new(&self.0, "segment key");
+        input.u8()?;
+        let segment = input.u32()?;
+        input.end()?;
+        Ok(segment)
+    }
+
+    /// What a due key says.
+    pub(crate) fn due_entry(&self) -> Result<DueEntry, Malformed> {
+        let malformed = Malformed("due key");
+        let body = self.0.get(1..).ok_or(malformed)?;
+        let end = body.iter().position(|byte| *byte == 0).ok_or(malformed)?;
+        let (name, rest) = body.split_at_checked(end).ok_or(malformed)?;
+        let mut input = Decoder::new(rest, "due key");
+        input.u8()?;
+        let (due, id, lot) = (input.u64()?, input.u64()?, input.u32()?);
+        input.end()?;
+        let destination = String::from_utf8(name.to_vec()).map_err(|_cause| malformed)?;
+        Ok(DueEntry { destination, due, lot: LotId { id: QueueId::from_number(id), lot } })
+    }
+}
+
+/// A lot in the due index.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct DueEntry {
+    /// Its destination.
+    pub(crate) destination: String,
+    /// When it is due, in milliseconds since 1970.
+    pub(crate) due: u64,
+    /// The lot.
+    pub(crate) lot: LotId,
+}

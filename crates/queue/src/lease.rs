@@ -1,0 +1,155 @@
+//! A lease: one lot, lent to whoever tries to deliver it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use smtp::MailboxDomain;
+
+use crate::body::BodyReader;
+use crate::envelope::{Message, Recipient};
+use crate::error::BodyError;
+use crate::id::QueueId;
+use crate::key::LotId;
+use crate::outcome::Reason;
+use crate::rows::LotRow;
+use crate::shared::Handle;
+
+/// Recipients of one message at one destination that are due; nobody else has them meanwhile.
+///
+/// Settled, it is gone. Dropped, it returns to the queue and is due again after a rest.
+#[derive(Debug)]
+pub struct Lease {
+    handle: Arc<Handle>,
+    lot: LotId,
+    message: Message,
+    destination: MailboxDomain,
+    recipients: Vec<Recipient>,
+    attempts: u32,
+    reasons: Vec<Option<Reason>>,
+    state: LeaseState,
+}
+
+/// Whether the lot returns to the queue when the lease is dropped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum LeaseState {
+    /// It does.
+    Held,
+    /// The committer has it now.
+    HandedOver,
+}
+
+/// What the index holds about a lot.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The lot's row.
+    pub(crate) row: LotRow,
+    /// What is the same for all recipients.
+    pub(crate) message: Message,
+    /// Where the lot goes.
+    pub(crate) destination: MailboxDomain,
+    /// Why recipients were deferred.
+    pub(crate) reasons: Vec<Reason>,
+}
+
+impl Lease {
+    /// A lease of `lot`, which the table of destinations has marked as leased.
+    pub(crate) fn new(handle: Arc<Handle>, lot: LotId, found: Found) -> Self {
+        let Found { row, message, destination, reasons } = found;
+        let reason_of = |number: Option<u16>| reasons.get(usize::from(number?)).cloned();
+        Self {
+            handle,
+            lot,
+            message,
+            destination,
+            attempts: row.attempts,
+            reasons: row.recipients.iter().map(|entry| reason_of(entry.reason)).collect(),
+            recipients: row.recipients.into_iter().map(|entry| entry.recipient).collect(),
+            state: LeaseState::Held,
+        }
+    }
+
+    /// The message.
+    #[must_use]
+    pub const fn id(&self) -> QueueId {
+        self.lot.id
+    }
+
+    /// Which lot of the message it is, counted from 0.
+    #[must_use]
+    pub const fn lot(&self) -> u32 {
+        self.lot.lot
+    }
+
+    /// What is the same for all recipients.
+    #[must_use]
+    pub const fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// Where the lot goes.
+    #[must_use]
+    pub const fn destination(&self) -> &MailboxDomain {
+        &self.destination
+    }
+
+    /// Who it is for; outcomes are given in this order.
+    #[must_use]
+    pub fn recipients(&self) -> &[Recipient] {
+        &self.recipients
+    }
+
+    /// How many attempts have failed so far.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Why each recipient was deferred last, in their order; none before the first attempt.
+    #[must_use]
+    pub fn reasons(&self) -> &[Option<Reason>] {
+        &self.reasons
+    }
+
+    /// How long the message has been in the queue.
+    #[must_use]
+    pub fn queued_for(&self, now: SystemTime) -> Duration {
+        now.duration_since(self.message.received_at).unwrap_or_default()
+    }
+
+    /// Whether the message's lifetime has ended, so that this attempt is the last.
+    #[must_use]
+    pub fn expired(&self, now: SystemTime) -> bool {
+        self.queued_for(now) >= self.handle.shared.settings.lifetime
+    }
+
+    /// The message's header and body, checked against its checksum before the last byte is given.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`]; a damaged message is also quarantined.
+    pub async fn body(&self) -> Result<BodyReader, BodyError> {
+        BodyReader::open(Arc::clone(&self.handle), self.lot.id).await
+    }
+
+    /// The lot.
+    pub(crate) const fn lot_id(&self) -> LotId {
+        self.lot
+    }
+
+    /// The committer gives the lot back from now on.
+    pub(crate) const fn hand_over(&mut self) {
+        self.state = LeaseState::HandedOver;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.state == LeaseState::HandedOver {
+            return;
+        }
+        let shared = &self.handle.shared;
+        let rest = shared.rest_after_drop();
+        shared.destinations().give_back(&self.destination.to_string(), self.lot, Some(rest));
+        shared.wake.notify_waiters();
+    }
+}

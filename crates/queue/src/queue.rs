@@ -1,0 +1,287 @@
+//! The queue as its users see it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clock::Clock;
+use smtp::{BodyType, MailboxDomain, ReversePath, Smtputf8};
+
+use crate::admission::Submitter;
+use crate::batch::Settled;
+use crate::committer::Committer;
+use crate::draft::Draft;
+use crate::envelope::{Envelope, Purpose, Recipient};
+use crate::error::{BeginError, OpenError, StoreError};
+use crate::id::{millis, time};
+use crate::index::{Engine, EngineError};
+use crate::key::{DueEntry, Key};
+use crate::lease::{Found, Lease};
+use crate::outcome::Outcome;
+use crate::record::ENVELOPE_MOST;
+use crate::rows::{LotRow, MessageRow, decode_reason};
+use crate::settings::QueueSettings;
+use crate::shared::{Handle, Health, Shared, SpaceGuard, Totals};
+use crate::work::{Settlement, Work};
+
+/// The longest a worker waits before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The durable queue; clones are handles to the same one.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub(crate) handle: Arc<Handle>,
+}
+
+/// A message of the relay's own: a bounce or a report. Its reverse-path is always the null one,
+/// so that nothing can answer it with a bounce (RFC 5321 §4.5.5).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OwnMessage {
+    /// Who it is for.
+    pub recipients: Vec<Recipient>,
+    /// What its body may hold.
+    pub body: BodyType,
+    /// Whether it needs SMTPUTF8.
+    pub smtputf8: Smtputf8,
+    /// What it is.
+    pub purpose: Purpose,
+}
+
+impl Queue {
+    /// Opens the queue, or makes it; blocks until its index is whole.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; another process that has the queue open is one.
+    pub fn open(settings: QueueSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let handle = Committer::start(settings, clock)?;
+        Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// Begins a message.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError`], whose [`reply`](BeginError::reply) says what to answer.
+    #[expect(clippy::needless_pass_by_value, reason = "a submitter is spent by its draft")]
+    pub fn begin(&self, submitter: Submitter, envelope: Envelope) -> Result<Draft, BeginError> {
+        let guard = match submitter.peer() {
+            Some(_) => SpaceGuard::Applies,
+            None => SpaceGuard::Waived,
+        };
+        if envelope.recipients().is_empty() {
+            return Err(BeginError::NoRecipients);
+        }
+        let id = self.handle.shared.next_id(guard)?;
+        let draft = Draft::new(Arc::clone(&self.handle), id, envelope);
+        match u32::try_from(draft.envelope_len()) {
+            Ok(length) if length <= ENVELOPE_MOST => Ok(draft),
+            Ok(_) | Err(_) => Err(BeginError::TooManyRecipients),
+        }
+    }
+
+    /// Begins a bounce or a report.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError`]; a disk that is nearly full is none here.
+    pub fn begin_own(&self, message: OwnMessage) -> Result<Draft, BeginError> {
+        let OwnMessage { recipients, body, smtputf8, purpose } = message;
+        let envelope = Envelope::new(ReversePath::Null, recipients, body, smtputf8);
+        self.begin(Submitter::own(), envelope.with_purpose(purpose))
+    }
+
+    /// Leases a lot that is due, from the destination whose turn it is; at most `per_destination`
+    /// lots of one destination are leased at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn lease(&self, per_destination: usize) -> Result<Option<Lease>, StoreError> {
+        let engine = self.handle.shared.engine()?;
+        loop {
+            let Some(entry) = self.pick(engine.as_ref(), per_destination)? else {
+                return Ok(None);
+            };
+            match self.find(engine.as_ref(), &entry) {
+                Ok(Some(found)) => {
+                    return Ok(Some(Lease::new(Arc::clone(&self.handle), entry.lot, found)));
+                }
+                Ok(None) => self.give_back(&entry, None),
+                Err(error) => {
+                    let rest = self.handle.shared.rest_after_drop();
+                    self.give_back(&entry, Some(rest));
+                    return Err(self.report(error));
+                }
+            }
+        }
+    }
+
+    /// Waits until something may be leasable.
+    pub async fn work(&self) {
+        let shared = &self.handle.shared;
+        loop {
+            let woken = shared.wake.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            let now = shared.now();
+            let next = {
+                let table = shared.destinations();
+                if table.is_ready(now) && shared.engine().is_ok() {
+                    return;
+                }
+                table.next_due()
+            };
+            let wait =
+                next.map_or(LOOK_AGAIN, |due| Duration::from_millis(due.saturating_sub(now)));
+            let wait = wait.clamp(Duration::from_millis(1), LOOK_AGAIN);
+            let _woken_or_not = tokio::time::timeout(wait, woken).await;
+        }
+    }
+
+    /// Ends a lease: what is delivered or bounced leaves the queue, what is deferred stays for
+    /// later, and the bounce is in the queue, all at once or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the lot then stays in the queue as it was. While the store has failed, the
+    /// settlement waits until it is open again.
+    pub async fn settle(
+        &self,
+        mut lease: Lease,
+        outcomes: Vec<Outcome>,
+        bounce: Option<Draft>,
+    ) -> Result<Settled, StoreError> {
+        let recipients = lease.recipients().len();
+        if outcomes.len() != recipients {
+            return Err(StoreError::OutcomeCount { given: outcomes.len(), recipients });
+        }
+        let bounce = match bounce {
+            Some(draft) => {
+                let prepared = draft.prepare().await.map_err(|error| {
+                    tracing::error!(%error, "bounce not written");
+                    StoreError::Failed
+                })?;
+                Some(Box::new(prepared))
+            }
+            None => None,
+        };
+        let settlement = Settlement {
+            lot: lease.lot_id(),
+            destination: lease.destination().to_string(),
+            outcomes,
+            bounce,
+        };
+        let answer = self.handle.ask(|answer| {
+            lease.hand_over();
+            Work::Settle(settlement, answer)
+        });
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Lets nothing of a destination be leased for a while, because none of its hosts answers.
+    pub fn rest(&self, destination: &MailboxDomain, pause: Duration) {
+        let shared = &self.handle.shared;
+        let until = shared.clock.now().checked_add(pause).unwrap_or(SystemTime::UNIX_EPOCH);
+        shared.destinations().rest(&destination.to_string(), millis(until));
+    }
+
+    /// Whether the queue takes and gives mail.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.handle.shared.health()
+    }
+
+    /// How much is in the queue, without looking into it.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.handle.shared.totals()
+    }
+
+    /// When the next lot is due, if none is due now.
+    #[must_use]
+    pub fn next_due(&self) -> Option<SystemTime> {
+        self.handle.shared.destinations().next_due().map(time)
+    }
+
+    /// How many lots are leased.
+    #[must_use]
+    pub fn leased(&self) -> usize {
+        self.handle.shared.destinations().leased()
+    }
+
+    /// Ends the queue in order: everything asked for before is done, nothing is taken afterwards.
+    pub async fn close(&self) {
+        let closed: Option<Result<(), StoreError>> = self.handle.ask(Work::Close).await;
+        if closed.is_none() {
+            tracing::debug!("the queue was closed before");
+        }
+    }
+
+    /// Picks a lot and marks it as leased.
+    fn pick(
+        &self,
+        engine: &dyn Engine,
+        per_destination: usize,
+    ) -> Result<Option<DueEntry>, StoreError> {
+        let shared = &self.handle.shared;
+        let now = shared.now();
+        let picked = shared.destinations().pick(now, per_destination, |destination, after| {
+            Shared::seek(engine, destination, after)
+        });
+        picked.map_err(|error| self.report(error))
+    }
+
+    /// What the index holds about a lot that is due; none if it was settled or moved meanwhile.
+    fn find(&self, engine: &dyn Engine, entry: &DueEntry) -> Result<Option<Found>, EngineError> {
+        let row = engine.find(&Key::lot(entry.lot))?;
+        let message = engine.find(&Key::message(entry.lot.id))?;
+        let (Some(row), Some(message)) = (row, message) else {
+            return self.vanished(engine, entry);
+        };
+        let row = LotRow::decode(&row)?;
+        if row.due != Some(entry.due) {
+            return self.vanished(engine, entry);
+        }
+        let message = MessageRow::decode(&message)?.message;
+        let mut reasons = Vec::new();
+        for number in 0..row.reasons {
+            if let Some(reason) = engine.find(&Key::reason(entry.lot, number))? {
+                reasons.push(decode_reason(&reason)?);
+            }
+        }
+        let destination = row.destination()?.clone();
+        Ok(Some(Found { row, message, destination, reasons }))
+    }
+
+    /// A lot in the due index that has no row: fine while a batch goes by, damage if it stays.
+    fn vanished(
+        &self,
+        engine: &dyn Engine,
+        entry: &DueEntry,
+    ) -> Result<Option<Found>, EngineError> {
+        let key = Key::due(&entry.destination, entry.due, entry.lot);
+        if engine.find(&key)?.is_none() {
+            return Ok(None);
+        }
+        match engine.find(&Key::lot(entry.lot))? {
+            Some(row) if LotRow::decode(&row)?.due == Some(entry.due) => Ok(None),
+            Some(_) | None => {
+                let lot = format!("{} lot {}", entry.lot.id, entry.lot.lot);
+                Err(EngineError::Damaged(format!("{lot} is due and is not there")))
+            }
+        }
+    }
+
+    /// Gives a lot back that was picked.
+    fn give_back(&self, entry: &DueEntry, rest: Option<u64>) {
+        self.handle.shared.destinations().give_back(&entry.destination, entry.lot, rest);
+    }
+
+    /// Tells the committer of an error, so that a damaged index is built anew.
+    fn report(&self, error: EngineError) -> StoreError {
+        if error.is_damage() {
+            self.handle.report_damage(error.to_string());
+        }
+        error.into()
+    }
+}

@@ -1,0 +1,295 @@
+//! A message as the spool holds it: header, envelope, body. This is the copy that must survive.
+//!
+//! The header names its store by a random number, so that bytes inside a body that look like a
+//! record are never taken for one when a damaged segment is searched for what is still whole.
+
+use std::time::SystemTime;
+
+use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+
+use crate::codec::{Decoder, Encoder, Malformed};
+use crate::envelope::{Envelope, Purpose, Recipient};
+use crate::id::{QueueId, millis, time};
+
+/// How every record begins.
+pub(crate) const MAGIC: [u8; 8] = *b"\x8fSTSMAIL";
+
+/// The version of the format written here.
+const VERSION: u16 = 1;
+
+/// The size of a header in bytes.
+pub(crate) const HEADER_SIZE: usize = 64;
+
+/// The size of a header in bytes, as an offset.
+pub(crate) const HEADER_BYTES: u64 = 64;
+
+/// The part of the header that its own checksum covers.
+const CHECKED_SIZE: usize = 60;
+
+/// No envelope is longer: enough for 50,000 recipients.
+pub(crate) const ENVELOPE_MOST: u32 = 24 << 20;
+
+/// The fixed beginning of a record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Header {
+    /// The store that wrote the record.
+    pub(crate) store: u64,
+    /// The message.
+    pub(crate) id: QueueId,
+    /// When it was taken.
+    pub(crate) received_at: SystemTime,
+    /// The length of the body in bytes.
+    pub(crate) body_size: u64,
+    /// The length of the envelope in bytes.
+    pub(crate) envelope_size: u32,
+    /// The envelope's CRC-32C.
+    pub(crate) envelope_sum: u32,
+    /// The body's CRC-32C.
+    pub(crate) body_sum: u32,
+}
+
+impl Header {
+    /// The header as bytes, its own checksum last.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.raw(&MAGIC).u16(VERSION).u16(0).u32(0).u64(self.store).u64(self.id.number());
+        out.u64(millis(self.received_at)).u64(self.body_size);
+        out.u32(self.envelope_size).u32(self.envelope_sum).u32(self.body_sum);
+        let mut bytes = out.finish();
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_be_bytes());
+        bytes
+    }
+
+    /// Reads a header back; anything but a whole one of this version is malformed.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut input = Decoder::new(bytes, "record header");
+        let covered = bytes.get(..CHECKED_SIZE).ok_or_else(|| input.fault())?;
+        let magic = input.raw(MAGIC.len())?;
+        let version = input.u16()?;
+        let (flags, spare) = (input.u16()?, input.u32()?);
+        if magic != MAGIC || version != VERSION || flags != 0 || spare != 0 {
+            return Err(input.fault());
+        }
+        let header = Self {
+            store: input.u64()?,
+            id: QueueId::from_number(input.u64()?),
+            received_at: time(input.u64()?),
+            body_size: input.u64()?,
+            envelope_size: input.u32()?,
+            envelope_sum: input.u32()?,
+            body_sum: input.u32()?,
+        };
+        if input.u32()? != crc32c::crc32c(covered) || header.envelope_size > ENVELOPE_MOST {
+            return Err(input.fault());
+        }
+        Ok(header)
+    }
+
+    /// Where the body begins, counted from the beginning of the record.
+    pub(crate) fn body_offset(&self) -> u64 {
+        HEADER_BYTES.saturating_add(u64::from(self.envelope_size))
+    }
+
+    /// The length of the whole record.
+    pub(crate) fn record_size(&self) -> u64 {
+        self.body_offset().saturating_add(self.body_size)
+    }
+}
+
+/// The envelope as bytes.
+pub(crate) fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
+    let mut out = Encoder::default();
+    out.maybe_text(reverse_path_text(envelope.reverse_path()).as_deref());
+    out.u8(body_byte(envelope.body())).u8(smtputf8_byte(envelope.smtputf8()));
+    out.u8(purpose_byte(envelope.purpose())).u8(NO_OPTIONS);
+    out.u32(u32::try_from(envelope.recipients().len()).unwrap_or(u32::MAX));
+    for recipient in envelope.recipients() {
+        encode_recipient(&mut out, recipient);
+    }
+    out.finish()
+}
+
+/// Reads an envelope back.
+pub(crate) fn decode_envelope(bytes: &[u8]) -> Result<Envelope, Malformed> {
+    let mut input = Decoder::new(bytes, "envelope");
+    let reverse_path = decode_reverse_path(&mut input)?;
+    let body = decode_body(&mut input)?;
+    let smtputf8 = decode_smtputf8(&mut input)?;
+    let purpose = decode_purpose(&mut input)?;
+    skip_options(&mut input)?;
+    let count = input.u32()?;
+    let mut recipients = Vec::new();
+    for _ in 0..count {
+        recipients.push(decode_recipient(&mut input)?);
+    }
+    input.end()?;
+    Ok(Envelope::new(reverse_path, recipients, body, smtputf8).with_purpose(purpose))
+}
+
+/// The number of options where there are none. An option is a tag and a text; readers skip those
+/// they do not know, so that later versions can add some without a new format.
+const NO_OPTIONS: u8 = 0;
+
+/// Writes one recipient.
+pub(crate) fn encode_recipient(out: &mut Encoder, recipient: &Recipient) {
+    out.text(&recipient.mailbox.to_string()).u8(NO_OPTIONS);
+}
+
+/// Reads one recipient.
+pub(crate) fn decode_recipient(input: &mut Decoder<'_>) -> Result<Recipient, Malformed> {
+    let mailbox = Mailbox::parse(input.text()?).map_err(|_cause| input.fault())?;
+    skip_options(input)?;
+    Ok(Recipient::new(mailbox))
+}
+
+/// Passes over options.
+fn skip_options(input: &mut Decoder<'_>) -> Result<(), Malformed> {
+    for _ in 0..input.u8()? {
+        input.u8()?;
+        input.text()?;
+    }
+    Ok(())
+}
+
+/// The mailbox of a reverse-path, none for the null one.
+pub(crate) fn reverse_path_text(path: &ReversePath) -> Option<String> {
+    match path {
+        ReversePath::Null => None,
+        ReversePath::Mailbox(mailbox) => Some(mailbox.to_string()),
+    }
+}
+
+/// Reads a reverse-path.
+pub(crate) fn decode_reverse_path(input: &mut Decoder<'_>) -> Result<ReversePath, Malformed> {
+    match input.maybe_text()? {
+        None => Ok(ReversePath::Null),
+        Some(text) => {
+            Mailbox::parse(text).map(ReversePath::Mailbox).map_err(|_cause| input.fault())
+        }
+    }
+}
+
+/// The body type as a byte.
+pub(crate) const fn body_byte(body: BodyType) -> u8 {
+    match body {
+        BodyType::SevenBit => 0,
+        BodyType::EightBitMime => 1,
+    }
+}
+
+/// Reads a body type.
+pub(crate) fn decode_body(input: &mut Decoder<'_>) -> Result<BodyType, Malformed> {
+    match input.u8()? {
+        0 => Ok(BodyType::SevenBit),
+        1 => Ok(BodyType::EightBitMime),
+        _ => Err(input.fault()),
+    }
+}
+
+/// SMTPUTF8 as a byte.
+pub(crate) const fn smtputf8_byte(smtputf8: Smtputf8) -> u8 {
+    match smtputf8 {
+        Smtputf8::NotRequested => 0,
+        Smtputf8::Requested => 1,
+    }
+}
+
+/// Reads SMTPUTF8.
+pub(crate) fn decode_smtputf8(input: &mut Decoder<'_>) -> Result<Smtputf8, Malformed> {
+    match input.u8()? {
+        0 => Ok(Smtputf8::NotRequested),
+        1 => Ok(Smtputf8::Requested),
+        _ => Err(input.fault()),
+    }
+}
+
+/// The purpose as a byte.
+pub(crate) const fn purpose_byte(purpose: Purpose) -> u8 {
+    match purpose {
+        Purpose::Mail => 0,
+        Purpose::TlsReport => 1,
+    }
+}
+
+/// Reads a purpose: trusted to say what may be sent unverified, so nothing is guessed.
+pub(crate) fn decode_purpose(input: &mut Decoder<'_>) -> Result<Purpose, Malformed> {
+    match input.u8()? {
+        0 => Ok(Purpose::Mail),
+        1 => Ok(Purpose::TlsReport),
+        _ => Err(input.fault()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn header(numbers: (u64, u64, u64, u64, u32, u32, u32)) -> Header {
+        let (store, id, received_at, body_size, envelope_size, envelope_sum, body_sum) = numbers;
+        Header {
+            store,
+            id: QueueId::from_number(id),
+            received_at: SystemTime::UNIX_EPOCH + Duration::from_millis(received_at % (1 << 43)),
+            body_size,
+            envelope_size: envelope_size % ENVELOPE_MOST,
+            envelope_sum,
+            body_sum,
+        }
+    }
+
+    fn recipient() -> impl Strategy<Value = Recipient> {
+        let domains = prop_oneof!["[a-z]{1,9}\\.example", Just("[192.0.2.1]".to_owned())];
+        ("[a-z0-9.+ \"\\\\-]{1,20}", domains).prop_filter_map("not a mailbox", |(local, domain)| {
+            let quoted = local.replace('\\', "\\\\").replace('"', "\\\"");
+            Mailbox::parse(&format!("\"{quoted}\"@{domain}")).ok().map(Recipient::new)
+        })
+    }
+
+    fn envelope() -> impl Strategy<Value = Envelope> {
+        let path = proptest::option::of(recipient()).prop_map(|sender| {
+            sender.map_or(ReversePath::Null, |sender| ReversePath::Mailbox(sender.mailbox))
+        });
+        let recipients = proptest::collection::vec(recipient(), 0..5);
+        (path, recipients, any::<[bool; 3]>()).prop_map(|(path, recipients, [b, s, p])| {
+            let body = if b { BodyType::EightBitMime } else { BodyType::SevenBit };
+            let smtputf8 = if s { Smtputf8::Requested } else { Smtputf8::NotRequested };
+            let purpose = if p { Purpose::TlsReport } else { Purpose::Mail };
+            Envelope::new(path, recipients, body, smtputf8).with_purpose(purpose)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_is_read_back(numbers: (u64, u64, u64, u64, u32, u32, u32)) {
+            let header = header(numbers);
+            let bytes = header.encode();
+            prop_assert_eq!(bytes.len(), HEADER_SIZE);
+            prop_assert_eq!(Header::decode(&bytes), Ok(header));
+        }
+
+        #[test]
+        fn a_header_with_a_flipped_bit_is_refused(
+            numbers: (u64, u64, u64, u64, u32, u32, u32), at in 0..HEADER_SIZE, bit in 0..8_u32,
+        ) {
+            let mut bytes = header(numbers).encode();
+            bytes[at] ^= 1 << bit;
+            prop_assert!(Header::decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn an_envelope_is_read_back(envelope in envelope()) {
+            let bytes = encode_envelope(&envelope);
+            prop_assert_eq!(decode_envelope(&bytes), Ok(envelope));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
+            let _refused = Header::decode(&bytes);
+            let _refused = decode_envelope(&bytes);
+        }
+    }
+}

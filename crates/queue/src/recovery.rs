@@ -1,0 +1,332 @@
+//! Opening a store: what a crash left is put right, and a lost index is built anew.
+//!
+//! The index knows how far it has read the spool. What lies beyond is read at every start; if the
+//! index is damaged, missing or in disagreement with itself, all of the spool is. Nothing in the
+//! spool is changed by that, and no message is dropped that any file still holds.
+
+use std::fmt::{self, Debug, Formatter};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::batch::{Batch, Ledger};
+use crate::error::{IndexError, OpenError};
+use crate::index::{Engine, EngineError, SledEngine, for_each};
+use crate::key::Key;
+use crate::recovery::replay::{Replay, ReplayError, Span};
+use crate::rows::{SegmentRow, StoreRow};
+use crate::spool::{Paths, replace, sync_dir, unlink};
+
+mod check;
+mod format;
+mod replay;
+mod salvage;
+
+/// Opens an index.
+#[derive(Clone)]
+pub(crate) struct Opener(pub(crate) Arc<dyn Fn(&Path) -> OpenedEngine + Send + Sync>);
+
+/// What opening an index gives.
+pub(crate) type OpenedEngine = Result<Arc<dyn Engine>, EngineError>;
+
+impl Debug for Opener {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Opener")
+    }
+}
+
+impl Default for Opener {
+    fn default() -> Self {
+        Self(Arc::new(|dir| Ok(Arc::new(SledEngine::open(dir)?))))
+    }
+}
+
+/// A store that this process alone may open.
+#[derive(Debug)]
+pub(crate) struct Store {
+    paths: Paths,
+    opener: Opener,
+    lock: Option<File>,
+    number: u64,
+    /// Whether the index is known to be damaged.
+    damaged: bool,
+}
+
+/// A store that was opened.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// Its index.
+    pub(crate) engine: Arc<dyn Engine>,
+    /// Its numbers.
+    pub(crate) ledger: Ledger,
+    /// The first segment that no process has written to.
+    pub(crate) next_segment: u32,
+}
+
+/// Whether the index can be used as it is.
+#[derive(Debug)]
+enum Condition {
+    /// It can.
+    Whole(Arc<dyn Engine>, StoreRow),
+    /// It has to be built anew, and why.
+    Damaged(String),
+}
+
+impl Store {
+    /// Makes the store's directories and locks it.
+    pub(crate) fn lock(dir: &Path, opener: Opener) -> Result<Self, OpenError> {
+        let paths = Paths::new(dir.to_path_buf());
+        fs::create_dir_all(dir).map_err(|source| io_error(dir, source))?;
+        let path = paths.lock();
+        let lock = File::options().write(true).create(true).truncate(false).open(&path);
+        let lock = lock.map_err(|source| io_error(&path, source))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Locked { dir: dir.to_path_buf() });
+            }
+            Err(TryLockError::Error(source)) => return Err(io_error(&path, source)),
+        }
+        paths.create().map_err(|source| io_error(dir, source))?;
+        let number = format::store_number(&paths)?;
+        Ok(Self { paths, opener, lock: Some(lock), number, damaged: false })
+    }
+
+    /// The store's number.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Has the index built anew when the store is opened next.
+    pub(crate) const fn rebuild_next(&mut self) {
+        self.damaged = true;
+    }
+
+    /// Lets other processes open the store.
+    pub(crate) fn unlock(&mut self) {
+        self.lock = None;
+    }
+
+    /// An error of the index, with the store's directory.
+    pub(crate) fn index_error(&self, source: EngineError) -> OpenError {
+        OpenError::Index { dir: self.paths.root().to_path_buf(), source: IndexError(source) }
+    }
+
+    /// Opens the index, puts right what a crash left, or builds it anew.
+    pub(crate) fn recover(&mut self, now: SystemTime) -> Result<Recovered, OpenError> {
+        let root = self.paths.root().to_path_buf();
+        let closed = self.take_closed().map_err(|source| io_error(&root, source))?;
+        self.clear_temporary().map_err(|source| io_error(&root, source))?;
+        let recovered = match self.condition(closed)? {
+            Condition::Whole(engine, row) => match self.catch_up(engine, row, now) {
+                Err(ReplayError::Index(error)) if error.is_damage() => {
+                    self.rebuild(&error.to_string(), now)
+                }
+                caught_up => caught_up,
+            },
+            Condition::Damaged(why) => self.rebuild(&why, now),
+        };
+        let recovered = recovered.map_err(|error| match error {
+            ReplayError::Index(error) => self.index_error(error),
+            ReplayError::Spool(source) => io_error(&root, source),
+        })?;
+        self.damaged = false;
+        Ok(recovered)
+    }
+
+    /// Writes that the store was closed in order, after so many rounds.
+    pub(crate) fn write_closed(&self, rounds: u64) -> io::Result<()> {
+        let length = fs::metadata(self.paths.index().join("db"))?.len();
+        replace(&self.paths.closed(), format!("rounds {rounds}\nlength {length}\n").as_bytes())
+    }
+
+    /// After how many rounds the store was closed in order, if it was; from now on it is open.
+    fn take_closed(&self) -> io::Result<Option<u64>> {
+        let path = self.paths.closed();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(_) => String::new(),
+        };
+        unlink(&path)?;
+        sync_dir(self.paths.root())?;
+        let length = fs::metadata(self.paths.index().join("db")).map_or(0, |file| file.len());
+        let value = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
+        };
+        Ok(value("rounds ").filter(|_| value("length ") == Some(length)))
+    }
+
+    /// Unlinks what was being received when the last process ended.
+    fn clear_temporary(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.paths.tmp_dir())? {
+            unlink(&entry?.path())?;
+        }
+        Ok(())
+    }
+
+    /// Opens the index and looks whether it can be used.
+    fn condition(&self, closed: Option<u64>) -> Result<Condition, OpenError> {
+        if self.damaged {
+            return Ok(Condition::Damaged("it was found damaged in use".to_owned()));
+        }
+        if self.rebuild_mark().exists() {
+            return Ok(Condition::Damaged("building it anew was interrupted".to_owned()));
+        }
+        let engine = match (self.opener.0)(&self.paths.index()) {
+            Ok(engine) => engine,
+            Err(error) if is_refusal(&error) => return Err(self.index_error(error)),
+            Err(error) => return Ok(Condition::Damaged(error.to_string())),
+        };
+        match self.inspect(engine.as_ref(), closed) {
+            Ok(Some(row)) => Ok(Condition::Whole(engine, row)),
+            Ok(None) => Ok(Condition::Damaged("it is empty and the spool is not".to_owned())),
+            Err(error) if is_refusal(&error) => Err(self.index_error(error)),
+            Err(error) => Ok(Condition::Damaged(error.to_string())),
+        }
+    }
+
+    /// The store's row, if the index is whole; none if the index has lost everything.
+    fn inspect(
+        &self,
+        engine: &dyn Engine,
+        closed: Option<u64>,
+    ) -> Result<Option<StoreRow>, EngineError> {
+        let Some(row) = engine.find(&Key::store())? else {
+            let is_new = self.paths.segments()?.is_empty()
+                && self.paths.bigs()?.is_empty()
+                && engine.first(&Key(Vec::new()), &Key(vec![u8::MAX]))?.is_none();
+            return Ok(is_new.then(StoreRow::empty));
+        };
+        let row = StoreRow::decode(&row)?;
+        if closed != Some(row.rounds) {
+            check::check(engine, &row)?;
+        }
+        Ok(Some(row))
+    }
+
+    /// Reads what the index does not know yet.
+    fn catch_up(
+        &self,
+        engine: Arc<dyn Engine>,
+        row: StoreRow,
+        now: SystemTime,
+    ) -> Result<Recovered, ReplayError> {
+        let mut segments = std::collections::BTreeMap::new();
+        for_each(engine.as_ref(), Key::first(b'G'), &Key::end(b'G'), |key, value| {
+            segments.insert(key.segment_number()?, SegmentRow::decode(&value)?);
+            Ok(())
+        })?;
+        let ledger = Ledger { row, segments };
+        self.replay(engine, ledger, now, Span::Unread)
+    }
+
+    /// Moves the index aside and builds a new one from the spool.
+    fn rebuild(&self, why: &str, now: SystemTime) -> Result<Recovered, ReplayError> {
+        tracing::error!(why, "index damaged: it is built anew from the spool");
+        let mark = self.rebuild_mark();
+        let aside = match self.free_name()? {
+            // What an interrupted attempt left holds nothing that the spool does not.
+            _ if mark.exists() => {
+                fs::remove_dir_all(self.paths.index()).or_else(ignore_absence)?;
+                None
+            }
+            aside => {
+                fs::rename(self.paths.index(), &aside).or_else(ignore_absence)?;
+                Some(aside)
+            }
+        };
+        fs::write(&mark, why)?;
+        sync_dir(self.paths.root())?;
+        let engine = (self.opener.0)(&self.paths.index())?;
+        if let Some(aside) = &aside {
+            self.salvage(aside, engine.as_ref());
+        }
+        let ledger = Ledger { row: StoreRow::empty(), segments: std::collections::BTreeMap::new() };
+        let recovered = self.replay(engine, ledger, now, Span::Everything)?;
+        unlink(&mark)?;
+        sync_dir(self.paths.root())?;
+        tracing::error!(
+            messages = recovered.ledger.row.messages,
+            "index built anew: some recipients may be sent a message twice"
+        );
+        Ok(recovered)
+    }
+
+    /// Copies shelves out of a damaged index, as far as it can be read.
+    fn salvage(&self, aside: &Path, engine: &dyn Engine) {
+        if !aside.exists() {
+            return;
+        }
+        let saved = (self.opener.0)(aside)
+            .and_then(|damaged| salvage::copy_shelves(damaged.as_ref(), engine));
+        match saved {
+            Ok(values) => tracing::info!(values, "shelves saved from the damaged index"),
+            Err(error) => tracing::warn!(%error, "shelves not saved from the damaged index"),
+        }
+    }
+
+    /// Reads a span of the spool into the index.
+    fn replay(
+        &self,
+        engine: Arc<dyn Engine>,
+        ledger: Ledger,
+        now: SystemTime,
+        span: Span,
+    ) -> Result<Recovered, ReplayError> {
+        let mut replay = Replay::new(&self.paths, self.number, engine.as_ref(), ledger, now, span);
+        replay.run()?;
+        let (mut ledger, highest) = replay.finish();
+        let last = self.paths.segments()?.last().copied().unwrap_or(0);
+        let next_segment = last.max(ledger.row.mark_segment).saturating_add(1);
+        let mut batch = Batch::new(engine.as_ref(), &mut ledger);
+        batch.mark((next_segment, 0));
+        if let Some(highest) = highest {
+            batch.reserve_ids(highest);
+        }
+        let (changes, _) = batch.seal()?;
+        engine.commit(changes)?;
+        Ok(Recovered { engine, ledger, next_segment })
+    }
+
+    /// The file that is there while the index is being built anew.
+    fn rebuild_mark(&self) -> PathBuf {
+        self.paths.root().join("rebuilding")
+    }
+
+    /// A name for a damaged index that no other one has.
+    fn free_name(&self) -> io::Result<PathBuf> {
+        let names = (1_u32..).map(|n| self.paths.root().join(format!("index.damaged-{n}")));
+        names.into_iter().find(|name| !name.exists()).ok_or_else(|| io::Error::other("no name"))
+    }
+}
+
+/// Whether the operating system refused, so that a new index would fare no better.
+fn is_refusal(error: &EngineError) -> bool {
+    match error {
+        EngineError::Io(error) => {
+            let is_refused = matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::ReadOnlyFilesystem
+                    | io::ErrorKind::StorageFull
+            );
+            // sled says so when this process has not quite closed the index yet.
+            is_refused || error.to_string().contains("could not acquire lock")
+        }
+        EngineError::Damaged(_) | EngineError::Malformed(_) | EngineError::ValueTooLong(_) => false,
+    }
+}
+
+/// That something is not there is fine.
+fn ignore_absence(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// An error of a file.
+fn io_error(path: &Path, source: io::Error) -> OpenError {
+    OpenError::Io { path: path.to_path_buf(), source }
+}

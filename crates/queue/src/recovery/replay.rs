@@ -1,0 +1,256 @@
+//! Reading the spool into the index.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::batch::{Batch, Ledger};
+use crate::id::{QueueId, millis};
+use crate::index::{Engine, EngineError, for_each};
+use crate::key::Key;
+use crate::rows::{Place, State, message_of, split_lots};
+use crate::spool::scan::{Bodies, Body, Found, Record, scan};
+use crate::spool::sidecar::Settled;
+use crate::spool::{Paths, sidecar_of, sync_dir, unlink};
+
+/// A batch is committed when it has so many recipients.
+const BATCH_RECIPIENTS: usize = 1024;
+
+/// What is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Span {
+    /// All of the spool, into an empty index.
+    Everything,
+    /// What the index has not read yet.
+    Unread,
+}
+
+/// The spool could not be read into the index.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReplayError {
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] EngineError),
+    /// The spool failed.
+    #[error("the spool could not be read")]
+    Spool(#[from] io::Error),
+}
+
+/// A reading of the spool.
+#[derive(Debug)]
+pub(super) struct Replay<'a> {
+    paths: &'a Paths,
+    store: u64,
+    engine: &'a dyn Engine,
+    ledger: Ledger,
+    now: SystemTime,
+    span: Span,
+    /// The highest id that the spool names.
+    highest: Option<QueueId>,
+}
+
+impl<'a> Replay<'a> {
+    /// A reading of `span` into `engine`.
+    pub(super) const fn new(
+        paths: &'a Paths,
+        store: u64,
+        engine: &'a dyn Engine,
+        ledger: Ledger,
+        now: SystemTime,
+        span: Span,
+    ) -> Self {
+        Self { paths, store, engine, ledger, now, span, highest: None }
+    }
+
+    /// Reads segments, then files of single messages.
+    pub(super) fn run(&mut self) -> Result<(), ReplayError> {
+        let mut segments = self.paths.segments()?;
+        if self.span == Span::Everything {
+            // The later copy of a message that was copied forward has the better sidecar.
+            segments.reverse();
+        }
+        for segment in segments {
+            if let Some(from) = self.unread_from(segment) {
+                self.read_segment(segment, from)?;
+            }
+        }
+        for id in self.paths.bigs()? {
+            self.read_big(id)?;
+        }
+        self.forget_finished_bodies()
+    }
+
+    /// The numbers after the reading, and the highest id met.
+    pub(super) fn finish(self) -> (Ledger, Option<QueueId>) {
+        (self.ledger, self.highest)
+    }
+
+    /// From where on a segment is to be read, if at all.
+    fn unread_from(&self, segment: u32) -> Option<u64> {
+        let (mark, offset) = (self.ledger.row.mark_segment, self.ledger.row.mark_offset);
+        match self.span {
+            Span::Everything => Some(0),
+            Span::Unread if segment == mark => Some(offset),
+            Span::Unread if segment > mark => Some(0),
+            // Its row goes only after its file is gone for good.
+            Span::Unread => (!self.ledger.segments.contains_key(&segment)).then_some(0),
+        }
+    }
+
+    /// Reads one segment.
+    fn read_segment(&mut self, segment: u32, from: u64) -> Result<(), ReplayError> {
+        let path = self.paths.segment(segment);
+        let settled = Settled::load(&sidecar_of(&path))?;
+        self.highest = self.highest.max(settled.highest());
+        // Known from now on, so that it is unlinked when nothing in it is alive.
+        self.ledger.segments.entry(segment).or_default();
+        let (mut waiting, mut recipients, mut count) = (Vec::new(), 0_usize, 0_u64);
+        scan(&path, self.store, from, self.bodies(), |found| match found {
+            Found::Record(record) => {
+                count = count.saturating_add(1);
+                recipients = recipients.saturating_add(record.envelope.recipients().len());
+                let place = Place::Segment { segment, offset: record.offset };
+                waiting.push((*record, place));
+                if recipients < BATCH_RECIPIENTS {
+                    return Ok(());
+                }
+                recipients = 0;
+                self.enter(std::mem::take(&mut waiting), &settled)
+            }
+            Found::Damage { offset, size, why } => self.set_aside(&path, offset, size, why),
+            Found::Torn { offset } => self.torn(&path, offset),
+        })?;
+        self.enter(waiting, &settled)?;
+        if self.span == Span::Unread && count > 0 {
+            tracing::info!(segment, records = count, "records read that the index did not know");
+        }
+        Ok(())
+    }
+
+    /// Reads the file of a single message.
+    fn read_big(&mut self, id: QueueId) -> Result<(), ReplayError> {
+        let is_finished = self.engine.find(&Key::finished_body(id))?.is_some();
+        if is_finished || self.engine.find(&Key::message(id))?.is_some() {
+            return Ok(());
+        }
+        let path = self.paths.big(id);
+        let settled = Settled::load(&sidecar_of(&path))?;
+        let mut records = Vec::new();
+        scan(&path, self.store, 0, self.bodies(), |found| {
+            if let Found::Record(record) = found
+                && record.offset == 0
+                && record.header.id == id
+            {
+                records.push((*record, Place::Big));
+            }
+            Ok::<(), ReplayError>(())
+        })?;
+        if records.is_empty() {
+            let aside = self.paths.quarantine_dir().join(format!("big-{id}"));
+            tracing::error!(path = %path.display(), to = %aside.display(), "damaged record set aside");
+            fs::rename(&path, &aside)?;
+            return Ok(());
+        }
+        tracing::info!(queue_id = %id, "record read that the index did not know");
+        self.enter(records, &settled)
+    }
+
+    /// Enters records into the index.
+    fn enter(
+        &mut self,
+        records: Vec<(Record, Place)>,
+        settled: &Settled,
+    ) -> Result<(), ReplayError> {
+        let due = millis(self.now);
+        let mut batch = Batch::new(self.engine, &mut self.ledger);
+        for (record, place) in records {
+            let id = record.header.id;
+            self.highest = self.highest.max(Some(id));
+            if let Some(known) = batch.message(id)? {
+                if self.span == Span::Unread && known.place != place {
+                    batch.relocate(id, place)?;
+                }
+                continue;
+            }
+            let is_open = |index| !settled.holds(id, index);
+            let lots = split_lots(record.envelope.recipients(), due, is_open);
+            if lots.is_empty() {
+                if place == Place::Big {
+                    batch.put(Key::finished_body(id), Vec::new())?;
+                }
+                continue;
+            }
+            let header = record.header;
+            let message = message_of(&record.envelope, header.received_at, header.body_size);
+            batch.add(id, place, header.envelope_size, message, &lots)?;
+            if record.body == Body::Damaged {
+                let why = "the body's checksum is wrong".to_owned();
+                tracing::error!(queue_id = %id, why, "message quarantined");
+                batch.set_state(id, State::Quarantined { why }, due)?;
+            }
+        }
+        let (changes, _) = batch.seal()?;
+        Ok(self.engine.commit(changes)?)
+    }
+
+    /// Unlinks the files of messages that have left the queue.
+    fn forget_finished_bodies(&mut self) -> Result<(), ReplayError> {
+        let mut finished = Vec::new();
+        for_each(self.engine, Key::first(b'B'), &Key::end(b'B'), |key, _| {
+            finished.push(key.message_id()?);
+            Ok(())
+        })?;
+        if finished.is_empty() {
+            return Ok(());
+        }
+        for id in &finished {
+            let path = self.paths.big(*id);
+            unlink(&path)?;
+            unlink(&sidecar_of(&path))?;
+        }
+        sync_dir(&self.paths.big_dir())?;
+        let mut batch = Batch::new(self.engine, &mut self.ledger);
+        for id in finished {
+            batch.remove(Key::finished_body(id));
+        }
+        let (changes, _) = batch.seal()?;
+        Ok(self.engine.commit(changes)?)
+    }
+
+    /// Whether bodies are checked: those that nobody has checked since a crash.
+    const fn bodies(&self) -> Bodies {
+        match self.span {
+            Span::Everything => Bodies::Skip,
+            Span::Unread => Bodies::Check,
+        }
+    }
+
+    /// A record ends before its end.
+    fn torn(&self, path: &Path, offset: u64) -> Result<(), ReplayError> {
+        tracing::info!(path = %path.display(), offset, "torn record: it was never acknowledged");
+        match self.span {
+            Span::Everything => {
+                let size = fs::metadata(path)?.len().saturating_sub(offset);
+                self.set_aside(path, offset, size, "the file ends before the record")
+            }
+            Span::Unread => Ok(()),
+        }
+    }
+
+    /// Copies damaged bytes to where they are not in the way and not lost.
+    fn set_aside(&self, path: &Path, offset: u64, size: u64, why: &str) -> Result<(), ReplayError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = self.paths.quarantine_dir().join(format!("{name}-at-{offset}"));
+        tracing::error!(
+            path = %path.display(), offset, size, why, to = %aside.display(),
+            "damaged bytes in the spool set aside"
+        );
+        let mut input = File::open(path)?;
+        input.seek(SeekFrom::Start(offset))?;
+        let mut output = File::create(&aside)?;
+        io::copy(&mut input.take(size), &mut output)?;
+        output.sync_all()?;
+        Ok(sync_dir(&self.paths.quarantine_dir())?)
+    }
+}

@@ -1,0 +1,38 @@
+//! Shelves out of a damaged index: they are not in the spool, and a cached policy protects mail.
+
+use crate::index::{Change, Engine, EngineError};
+use crate::key::Key;
+use crate::shelf::{base_of, whole_value};
+
+/// How many rows are read at a time.
+const SLICE: usize = 256;
+
+/// Copies all values that are whole, until the damaged index gives no more; how many there were.
+pub(super) fn copy_shelves(from: &dyn Engine, to: &dyn Engine) -> Result<usize, EngineError> {
+    let mut next = Key::first(b'F');
+    let mut group: Vec<(Key, Vec<u8>)> = Vec::new();
+    let mut values = 0_usize;
+    while let Ok(rows) = from.scan(&next, &Key::end(b'F'), SLICE) {
+        let Some((last, _)) = rows.last() else { break };
+        next = last.next();
+        for row in rows {
+            let is_same = group.first().is_some_and(|first| base_of(&first.0) == base_of(&row.0));
+            if !is_same {
+                values = values.saturating_add(copy_value(to, std::mem::take(&mut group))?);
+            }
+            group.push(row);
+        }
+    }
+    Ok(values.saturating_add(copy_value(to, group)?))
+}
+
+/// Copies the pieces of one value, if they are all there; 1 if they were.
+fn copy_value(to: &dyn Engine, pieces: Vec<(Key, Vec<u8>)>) -> Result<usize, EngineError> {
+    if whole_value(&pieces.iter().map(|(_, piece)| piece.as_slice()).collect::<Vec<_>>()).is_none()
+    {
+        return Ok(0);
+    }
+    let changes: Vec<Change> = pieces.into_iter().map(|(key, piece)| (key, Some(piece))).collect();
+    to.commit(changes)?;
+    Ok(1)
+}

@@ -1,0 +1,379 @@
+//! The index's values: messages, lots, reasons, segments and the store itself.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use smtp::{EnhancedCode, MailboxDomain};
+
+use crate::codec::{Decoder, Encoder, Malformed, shortened};
+use crate::envelope::{Envelope, Message, Recipient};
+use crate::id::{QueueId, millis, time};
+use crate::outcome::Reason;
+use crate::record::{
+    body_byte, decode_body, decode_purpose, decode_recipient, decode_reverse_path, decode_smtputf8,
+    encode_recipient, purpose_byte, reverse_path_text, smtputf8_byte,
+};
+
+/// A lot's recipients take at most this many bytes.
+const LOT_BYTES: usize = 3584;
+
+/// A lot has at most this many recipients, so that it fits one transaction with any server
+/// (RFC 5321 §4.5.3.1.8).
+const LOT_RECIPIENTS: usize = 100;
+
+/// The longest text of a reason that is kept.
+const REASON_TEXT: usize = 900;
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Place {
+    /// In a file of its own, named by the message's id.
+    Big,
+    /// In a segment, at an offset.
+    Segment {
+        /// Which segment.
+        segment: u32,
+        /// Where in it the header begins.
+        offset: u64,
+    },
+}
+
+/// Whether a message is on its way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum State {
+    /// An operator holds it.
+    Held,
+    /// Its copy in the spool is damaged; it is kept for a person to look at.
+    Quarantined {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is on its way.
+    Queued,
+}
+
+/// A message's row.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct MessageRow {
+    /// Where its record is.
+    pub(crate) place: Place,
+    /// The length of the envelope in the record.
+    pub(crate) envelope_size: u32,
+    /// What is the same for all recipients.
+    pub(crate) message: Message,
+    /// Whether it is on its way.
+    pub(crate) state: State,
+    /// How many lots it was split into; their numbers are below this.
+    pub(crate) lots: u32,
+    /// How many lots are left.
+    pub(crate) open_lots: u32,
+    /// How many recipients are left.
+    pub(crate) open_recipients: u32,
+}
+
+impl MessageRow {
+    /// The length of the whole record.
+    pub(crate) fn record_size(&self) -> u64 {
+        crate::record::HEADER_BYTES
+            .saturating_add(u64::from(self.envelope_size))
+            .saturating_add(self.message.size)
+    }
+
+    /// The row as bytes.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u8(1);
+        match self.place {
+            Place::Big => out.u8(0),
+            Place::Segment { segment, offset } => out.u8(1).u32(segment).u64(offset),
+        };
+        out.u32(self.envelope_size).u64(self.message.size);
+        out.u64(millis(self.message.received_at));
+        out.u8(body_byte(self.message.body)).u8(smtputf8_byte(self.message.smtputf8));
+        out.u8(purpose_byte(self.message.purpose));
+        out.maybe_text(reverse_path_text(&self.message.reverse_path).as_deref());
+        match &self.state {
+            State::Queued => out.u8(0),
+            State::Held => out.u8(1),
+            State::Quarantined { why } => out.u8(2).text(shortened(why, REASON_TEXT)),
+        };
+        out.u32(self.lots).u32(self.open_lots).u32(self.open_recipients).finish()
+    }
+
+    /// Reads the row back.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut input = Decoder::new(bytes, "message row");
+        if input.u8()? != 1 {
+            return Err(input.fault());
+        }
+        let place = match input.u8()? {
+            0 => Place::Big,
+            1 => Place::Segment { segment: input.u32()?, offset: input.u64()? },
+            _ => return Err(input.fault()),
+        };
+        let envelope_size = input.u32()?;
+        let (size, received_at) = (input.u64()?, time(input.u64()?));
+        let body = decode_body(&mut input)?;
+        let smtputf8 = decode_smtputf8(&mut input)?;
+        let purpose = decode_purpose(&mut input)?;
+        let reverse_path = decode_reverse_path(&mut input)?;
+        let message = Message { reverse_path, body, smtputf8, received_at, size, purpose };
+        let state = match input.u8()? {
+            0 => State::Queued,
+            1 => State::Held,
+            2 => State::Quarantined { why: input.text()?.to_owned() },
+            _ => return Err(input.fault()),
+        };
+        let (lots, open_lots, open_recipients) = (input.u32()?, input.u32()?, input.u32()?);
+        input.end()?;
+        Ok(Self { place, envelope_size, message, state, lots, open_lots, open_recipients })
+    }
+}
+
+/// What is the same for all recipients of `envelope`, taken at `received_at`.
+pub(crate) fn message_of(envelope: &Envelope, received_at: SystemTime, size: u64) -> Message {
+    Message {
+        reverse_path: envelope.reverse_path().clone(),
+        body: envelope.body(),
+        smtputf8: envelope.smtputf8(),
+        received_at,
+        size,
+        purpose: envelope.purpose(),
+    }
+}
+
+/// A recipient within a lot.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct LotRecipient {
+    /// Its place among all recipients of the message.
+    pub(crate) index: u32,
+    /// Which of the lot's reasons it was last deferred for.
+    pub(crate) reason: Option<u16>,
+    /// The recipient.
+    pub(crate) recipient: Recipient,
+}
+
+/// A lot's row: recipients of one message at one destination.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct LotRow {
+    /// When it is due, in milliseconds since 1970; none while the message is held.
+    pub(crate) due: Option<u64>,
+    /// How many attempts have failed.
+    pub(crate) attempts: u32,
+    /// How many reasons are kept for it.
+    pub(crate) reasons: u16,
+    /// The recipients that are left; never empty.
+    pub(crate) recipients: Vec<LotRecipient>,
+}
+
+impl LotRow {
+    /// Where the lot goes.
+    pub(crate) fn destination(&self) -> Result<&MailboxDomain, Malformed> {
+        let first = self.recipients.first().ok_or(Malformed("lot"))?;
+        Ok(first.recipient.mailbox.domain())
+    }
+
+    /// The row as bytes.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u8(1);
+        match self.due {
+            Some(due) => out.u8(1).u64(due),
+            None => out.u8(0),
+        };
+        out.u32(self.attempts).u16(self.reasons);
+        out.u16(u16::try_from(self.recipients.len()).unwrap_or(u16::MAX));
+        for entry in &self.recipients {
+            encode_entry(&mut out, entry);
+        }
+        out.finish()
+    }
+
+    /// Reads the row back.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut input = Decoder::new(bytes, "lot row");
+        if input.u8()? != 1 {
+            return Err(input.fault());
+        }
+        let due = match input.u8()? {
+            0 => None,
+            1 => Some(input.u64()?),
+            _ => return Err(input.fault()),
+        };
+        let (attempts, reasons, count) = (input.u32()?, input.u16()?, input.u16()?);
+        let mut recipients = Vec::new();
+        for _ in 0..count {
+            let index = input.u32()?;
+            let reason = Some(input.u16()?).filter(|reason| *reason != NO_REASON);
+            recipients.push(LotRecipient {
+                index,
+                reason,
+                recipient: decode_recipient(&mut input)?,
+            });
+        }
+        if recipients.is_empty() {
+            return Err(input.fault());
+        }
+        input.end()?;
+        Ok(Self { due, attempts, reasons, recipients })
+    }
+}
+
+/// The number that stands for no reason.
+const NO_REASON: u16 = u16::MAX;
+
+/// Writes one recipient of a lot.
+fn encode_entry(out: &mut Encoder, entry: &LotRecipient) {
+    out.u32(entry.index).u16(entry.reason.unwrap_or(NO_REASON));
+    encode_recipient(out, &entry.recipient);
+}
+
+/// Splits the wanted recipients into lots: one destination each, few enough and short enough for one row.
+pub(crate) fn split_lots(
+    recipients: &[Recipient],
+    due: u64,
+    mut wanted: impl FnMut(u32) -> bool,
+) -> Vec<LotRow> {
+    let mut groups: Vec<(usize, LotRow)> = Vec::new();
+    let mut open: HashMap<&MailboxDomain, usize> = HashMap::new();
+    for (index, recipient) in (0_u32..).zip(recipients).filter(|(index, _)| wanted(*index)) {
+        let entry = LotRecipient { index, reason: None, recipient: recipient.clone() };
+        let mut measured = Encoder::default();
+        encode_entry(&mut measured, &entry);
+        let size = measured.len();
+        let fitting = open
+            .get(recipient.mailbox.domain())
+            .and_then(|place| groups.get_mut(*place))
+            .filter(|(bytes, lot)| {
+                bytes.saturating_add(size) <= LOT_BYTES && lot.recipients.len() < LOT_RECIPIENTS
+            });
+        if let Some((bytes, lot)) = fitting {
+            *bytes = bytes.saturating_add(size);
+            lot.recipients.push(entry);
+        } else {
+            open.insert(recipient.mailbox.domain(), groups.len());
+            let lot = LotRow { due: Some(due), attempts: 0, reasons: 0, recipients: vec![entry] };
+            groups.push((size, lot));
+        }
+    }
+    groups.into_iter().map(|(_, lot)| lot).collect()
+}
+
+/// A reason as bytes; long texts are cut.
+pub(crate) fn encode_reason(reason: &Reason) -> Vec<u8> {
+    let cut = |text: &'_ Option<String>| {
+        text.as_deref().map(|text| shortened(text, REASON_TEXT).to_owned())
+    };
+    let mut out = Encoder::default();
+    out.u8(1).text(&reason.enhanced.to_string()).text(shortened(&reason.text, REASON_TEXT));
+    out.maybe_text(cut(&reason.mx).as_deref()).maybe_text(cut(&reason.reply).as_deref());
+    out.maybe_text(cut(&reason.policy).as_deref()).finish()
+}
+
+/// Reads a reason back.
+pub(crate) fn decode_reason(bytes: &[u8]) -> Result<Reason, Malformed> {
+    let mut input = Decoder::new(bytes, "reason row");
+    if input.u8()? != 1 {
+        return Err(input.fault());
+    }
+    let enhanced = EnhancedCode::parse(input.text()?).ok_or_else(|| input.fault())?;
+    let text = input.text()?.to_owned();
+    let mx = input.maybe_text()?.map(str::to_owned);
+    let reply = input.maybe_text()?.map(str::to_owned);
+    let policy = input.maybe_text()?.map(str::to_owned);
+    input.end()?;
+    Ok(Reason { enhanced, text, mx, reply, policy })
+}
+
+/// What is alive in one segment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct SegmentRow {
+    /// Messages.
+    pub(crate) messages: u64,
+    /// The bytes of their records.
+    pub(crate) bytes: u64,
+}
+
+impl SegmentRow {
+    /// The row as bytes.
+    pub(crate) fn encode(self) -> Vec<u8> {
+        Encoder::default().u64(self.messages).u64(self.bytes).finish()
+    }
+
+    /// Reads the row back.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut input = Decoder::new(bytes, "segment row");
+        let row = Self { messages: input.u64()?, bytes: input.u64()? };
+        input.end()?;
+        Ok(row)
+    }
+}
+
+/// The store's own row: rewritten in every batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct StoreRow {
+    /// The highest id that may have been given.
+    pub(crate) reserved: QueueId,
+    /// The segment up to which the spool is indexed.
+    pub(crate) mark_segment: u32,
+    /// How far that segment is indexed.
+    pub(crate) mark_offset: u64,
+    /// How many messages there are.
+    pub(crate) messages: u64,
+    /// How many lots there are.
+    pub(crate) lots: u64,
+    /// How many recipients are left.
+    pub(crate) recipients: u64,
+    /// The bytes of all records.
+    pub(crate) bytes: u64,
+    /// How many batches there have been.
+    pub(crate) rounds: u64,
+}
+
+/// The format of the index.
+pub(crate) const INDEX_FORMAT: u16 = 1;
+
+impl StoreRow {
+    /// The row of an empty store.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            reserved: QueueId::from_number(0),
+            mark_segment: 0,
+            mark_offset: 0,
+            messages: 0,
+            lots: 0,
+            recipients: 0,
+            bytes: 0,
+            rounds: 0,
+        }
+    }
+
+    /// The row as bytes.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u16(INDEX_FORMAT).u64(self.reserved.number());
+        out.u32(self.mark_segment).u64(self.mark_offset);
+        out.u64(self.messages).u64(self.lots).u64(self.recipients).u64(self.bytes);
+        out.u64(self.rounds).finish()
+    }
+
+    /// Reads the row back.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut input = Decoder::new(bytes, "store row");
+        if input.u16()? != INDEX_FORMAT {
+            return Err(input.fault());
+        }
+        let row = Self {
+            reserved: QueueId::from_number(input.u64()?),
+            mark_segment: input.u32()?,
+            mark_offset: input.u64()?,
+            messages: input.u64()?,
+            lots: input.u64()?,
+            recipients: input.u64()?,
+            bytes: input.u64()?,
+            rounds: input.u64()?,
+        };
+        input.end()?;
+        Ok(row)
+    }
+}

@@ -1,0 +1,251 @@
+//! What the committer and all handles share.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use clock::Clock;
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+use crate::destinations::Destinations;
+use crate::error::{BeginError, StoreError};
+use crate::id::{IdSource, QueueId, millis};
+use crate::index::{Engine, EngineError};
+use crate::key::{DueEntry, Key};
+use crate::settings::QueueSettings;
+use crate::spool::Paths;
+use crate::work::{Edit, Job, Work};
+
+/// How many jobs may wait for the committer.
+const LINE_LENGTH: usize = 2048;
+
+/// Whether the queue takes and gives mail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Health {
+    /// It is closed.
+    Closed,
+    /// The store has failed and is being opened again.
+    Failed,
+    /// It gives mail and takes none: the file system is nearly full.
+    LowOnSpace,
+    /// All is well.
+    Ready,
+}
+
+/// How much is in the queue.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Totals {
+    /// Messages.
+    pub messages: u64,
+    /// Recipients that are not settled.
+    pub recipients: u64,
+    /// Bytes of records, with envelopes.
+    pub bytes: u64,
+}
+
+/// What all parts of an open queue share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: QueueSettings,
+    pub(crate) paths: Paths,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The store's number, which is in every record.
+    pub(crate) store: u64,
+    pub(crate) ids: IdSource,
+    /// Wakes those who wait for something to lease.
+    pub(crate) wake: Notify,
+    engine: RwLock<Option<Arc<dyn Engine>>>,
+    destinations: Mutex<Destinations>,
+    health: AtomicU8,
+    totals: Mutex<Totals>,
+}
+
+impl Shared {
+    /// The parts of a queue that is not open yet.
+    pub(crate) fn new(
+        settings: QueueSettings,
+        clock: Arc<dyn Clock>,
+        store: u64,
+        last: QueueId,
+    ) -> Self {
+        Self {
+            paths: Paths::new(settings.dir.clone()),
+            settings,
+            clock,
+            store,
+            ids: IdSource::after(last),
+            wake: Notify::new(),
+            engine: RwLock::new(None),
+            destinations: Mutex::new(Destinations::default()),
+            health: AtomicU8::new(health_number(Health::Failed)),
+            totals: Mutex::new(Totals::default()),
+        }
+    }
+
+    /// The time now, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        millis(self.clock.now())
+    }
+
+    /// The engine, unless the store has failed.
+    pub(crate) fn engine(&self) -> Result<Arc<dyn Engine>, StoreError> {
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        engine.clone().ok_or_else(|| match self.health() {
+            Health::Closed => StoreError::Closed,
+            Health::Failed | Health::LowOnSpace | Health::Ready => StoreError::Failed,
+        })
+    }
+
+    /// Puts an engine in place, or takes it away.
+    pub(crate) fn set_engine(&self, engine: Option<Arc<dyn Engine>>) -> Option<Arc<dyn Engine>> {
+        let mut place = self.engine.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *place, engine)
+    }
+
+    /// The table of destinations.
+    pub(crate) fn destinations(&self) -> MutexGuard<'_, Destinations> {
+        self.destinations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the table of destinations anew: one look into the due index for each.
+    pub(crate) fn read_destinations(&self, engine: &dyn Engine) -> Result<(), EngineError> {
+        let mut table = self.destinations();
+        table.start_again();
+        let mut from = Key::first(b'D');
+        while let Some((key, _)) = engine.first(&from, &Key::end(b'D'))? {
+            let entry = key.due_entry()?;
+            table.note(&entry.destination, entry.due);
+            from = Key::after_destination(&entry.destination);
+        }
+        Ok(())
+    }
+
+    /// Whether the queue takes and gives mail.
+    pub(crate) fn health(&self) -> Health {
+        match self.health.load(Ordering::Acquire) {
+            0 => Health::Closed,
+            1 => Health::Failed,
+            2 => Health::LowOnSpace,
+            _ => Health::Ready,
+        }
+    }
+
+    /// Says how the queue is.
+    pub(crate) fn set_health(&self, health: Health) {
+        let before = self.health.swap(health_number(health), Ordering::AcqRel);
+        if before != health_number(health) {
+            self.wake.notify_waiters();
+        }
+    }
+
+    /// How much is in the queue.
+    pub(crate) fn totals(&self) -> Totals {
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how much is in the queue.
+    pub(crate) fn set_totals(&self, totals: Totals) {
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = totals;
+    }
+
+    /// A new id, if the queue takes mail.
+    pub(crate) fn next_id(&self, guard: SpaceGuard) -> Result<QueueId, BeginError> {
+        match (self.health(), guard) {
+            (Health::Closed, _) => Err(BeginError::Closed),
+            (Health::Failed, _) => Err(BeginError::Failed),
+            (Health::LowOnSpace, SpaceGuard::Applies) => Err(BeginError::LowOnSpace),
+            (Health::LowOnSpace, SpaceGuard::Waived) | (Health::Ready, _) => {
+                self.ids.next(self.clock.now()).ok_or(BeginError::Failed)
+            }
+        }
+    }
+
+    /// Looks for a destination's first lot in the due index, after `after` if given.
+    pub(crate) fn seek(
+        engine: &dyn Engine,
+        destination: &str,
+        after: Option<&DueEntry>,
+    ) -> Result<Option<DueEntry>, EngineError> {
+        let from = after.map_or_else(
+            || Key::destination(destination),
+            |entry| Key::due(&entry.destination, entry.due, entry.lot).next(),
+        );
+        let row = engine.first(&from, &Key::after_destination(destination))?;
+        Ok(row.map(|(key, _)| key.due_entry()).transpose()?)
+    }
+
+    /// When a lot whose lease was dropped is due again.
+    pub(crate) fn rest_after_drop(&self) -> u64 {
+        let rest = self.settings.rest_after_drop;
+        millis(self.clock.now().checked_add(rest).unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+}
+
+/// Whether the guard against a full disk applies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SpaceGuard {
+    /// To mail from outside.
+    Applies,
+    /// Not to bounces: a settlement that waits for room would keep its message in the queue.
+    Waived,
+}
+
+/// A health as a number.
+const fn health_number(health: Health) -> u8 {
+    match health {
+        Health::Closed => 0,
+        Health::Failed => 1,
+        Health::LowOnSpace => 2,
+        Health::Ready => 3,
+    }
+}
+
+/// A way to reach the committer; when the last one is dropped the committer ends.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    jobs: Sender<Job>,
+    room: Arc<Semaphore>,
+}
+
+impl Handle {
+    /// A handle to the committer that reads the other end of `jobs`.
+    pub(crate) fn new(shared: Arc<Shared>, jobs: Sender<Job>) -> Self {
+        Self { shared, jobs, room: Arc::new(Semaphore::new(LINE_LENGTH)) }
+    }
+
+    /// Asks the committer and waits for the answer; none where it has ended.
+    pub(crate) async fn ask<T, E>(
+        &self,
+        work: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Work,
+    ) -> Option<Result<T, E>> {
+        let room = Arc::clone(&self.room).acquire_owned().await.ok()?;
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job { work: work(answer), _room: Some(room) }).ok()?;
+        answered.await.ok()
+    }
+
+    /// Changes what is in the queue.
+    pub(crate) async fn edit(&self, edit: Edit) -> Result<usize, StoreError> {
+        self.ask(|answer| Work::Edit(edit, answer)).await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Tells the committer something without waiting.
+    pub(crate) fn tell(&self, edit: Edit) {
+        let (answer, _) = oneshot::channel();
+        self.send(Work::Edit(edit, answer));
+    }
+
+    /// Tells the committer that the index is damaged.
+    pub(crate) fn report_damage(&self, why: String) {
+        self.send(Work::Damaged(why));
+    }
+
+    /// Sends work that nobody waits for.
+    fn send(&self, work: Work) {
+        if self.jobs.send(Job { work, _room: None }).is_err() {
+            tracing::debug!("the committer has ended");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Shelves: small durable values for the rest of the program, in the same index.
+//!
+//! A value longer than the index takes is split over several rows. Shelves are not in the spool:
+//! if the index is lost, so are they, and what they held is learned again.
+
+use std::sync::Arc;
+
+use crate::batch::Batch;
+use crate::codec::{Decoder, Encoder, Malformed};
+use crate::error::StoreError;
+use crate::index::{Engine, EngineError};
+use crate::key::Key;
+use crate::queue::Queue;
+use crate::shared::Handle;
+use crate::work::Edit;
+
+/// The longest key.
+const KEY_MOST: usize = 512;
+
+/// The bytes of a value in one row.
+const PIECE_BYTES: usize = 4000;
+
+/// The length of what stands before a piece: the value's length and checksum.
+const PIECE_HEAD: usize = 8;
+
+/// How often a value is read again that changed while it was read.
+const TRIES: usize = 100;
+
+/// Durable keys and values under one name.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    handle: Arc<Handle>,
+    name: String,
+}
+
+impl Queue {
+    /// The shelf of this name; names are the program's own, without NUL.
+    #[must_use]
+    pub fn shelf(&self, name: &str) -> Shelf {
+        Shelf { handle: Arc::clone(&self.handle), name: name.replace('\0', "") }
+    }
+}
+
+impl Shelf {
+    /// The value at `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: it cannot be told whether there is one.
+    pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let base = self.key(key)?;
+        Ok(read(self.handle.shared.engine()?.as_ref(), &base)?)
+    }
+
+    /// Writes the value at `key`; it is durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the value is as it was before.
+    pub async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), StoreError> {
+        let base = self.key(key)?;
+        self.handle.edit(Edit::Shelve(base, Some(value))).await.map(|_| ())
+    }
+
+    /// Removes the value at `key`; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the value is as it was before.
+    pub async fn remove(&self, key: &str) -> Result<bool, StoreError> {
+        let base = self.key(key)?;
+        self.handle.edit(Edit::Shelve(base, None)).await.map(|changed| changed > 0)
+    }
+
+    /// Up to `limit` keys and values in the order of their keys, after `after` if given.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the shelf could not be read.
+    pub fn scan(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let engine = self.handle.shared.engine()?;
+        let until = Key(self.prefix(1));
+        let mut from = match after {
+            Some(key) => after_value(&self.key(key)?),
+            None => Key(self.prefix(0)),
+        };
+        let mut values = Vec::new();
+        while values.len() < limit {
+            let Some((found, _)) = engine.first(&from, &until)? else { break };
+            let base = base_of(&found).map_err(EngineError::from)?;
+            from = after_value(&base);
+            let name = self.name_of(&base).map_err(EngineError::from)?;
+            if let Some(value) = read(engine.as_ref(), &base)? {
+                values.push((name, value));
+            }
+        }
+        Ok(values)
+    }
+
+    /// What all keys of the shelf begin with; `end` 1 gives what follows them all.
+    fn prefix(&self, end: u8) -> Vec<u8> {
+        Encoder::default().u8(b'F').raw(self.name.as_bytes()).u8(end).finish()
+    }
+
+    /// The beginning of the keys of a value's rows.
+    fn key(&self, key: &str) -> Result<Key, StoreError> {
+        if key.is_empty() || key.len() > KEY_MOST || key.contains('\0') {
+            return Err(StoreError::Key);
+        }
+        let mut bytes = self.prefix(0);
+        bytes.extend_from_slice(key.as_bytes());
+        bytes.push(0);
+        Ok(Key(bytes))
+    }
+
+    /// The key within the shelf.
+    fn name_of(&self, base: &Key) -> Result<String, Malformed> {
+        let malformed = Malformed("shelf key");
+        let name = base.0.strip_prefix(self.prefix(0).as_slice()).ok_or(malformed)?;
+        let name = name.strip_suffix(&[0]).ok_or(malformed)?;
+        String::from_utf8(name.to_vec()).map_err(|_cause| malformed)
+    }
+}
+
+/// Changes a value within a batch; how many values were there before.
+pub(crate) fn shelve(
+    batch: &mut Batch<'_>,
+    base: &Key,
+    value: Option<&[u8]>,
+) -> Result<usize, EngineError> {
+    let head = batch.find(&piece_key(base, 0))?;
+    let before = head.as_deref().map(head_of).transpose()?;
+    let pieces_before = before.map_or(0, |(length, _)| piece_count(length));
+    let pieces = value.map_or(0, |value| piece_count(value.len()));
+    for number in pieces..pieces_before {
+        batch.remove(piece_key(base, number));
+    }
+    let changed = usize::from(before.is_some() || value.is_some());
+    let Some(value) = value else { return Ok(changed) };
+    let length =
+        u32::try_from(value.len()).map_err(|_cause| EngineError::ValueTooLong(value.len()))?;
+    let sum = crc32c::crc32c(value);
+    for number in 0..pieces {
+        let from = number.saturating_mul(PIECE_BYTES);
+        let until = from.saturating_add(PIECE_BYTES).min(value.len());
+        let piece = value.get(from..until).unwrap_or_default();
+        let row = Encoder::default().u32(length).u32(sum).raw(piece).finish();
+        batch.put(piece_key(base, number), row)?;
+    }
+    Ok(changed)
+}
+
+/// Reads a value; again if it was changed meanwhile, so that its pieces belong together.
+fn read(engine: &dyn Engine, base: &Key) -> Result<Option<Vec<u8>>, EngineError> {
+    for _ in 0..TRIES {
+        let Some(head) = engine.find(&piece_key(base, 0))? else { return Ok(None) };
+        let (length, _) = head_of(&head)?;
+        let mut pieces = vec![head];
+        for number in 1..piece_count(length) {
+            pieces.extend(engine.find(&piece_key(base, number))?);
+        }
+        if let Some(value) = whole_value(&pieces.iter().map(Vec::as_slice).collect::<Vec<_>>()) {
+            return Ok(Some(value));
+        }
+    }
+    Err(Malformed("shelf value").into())
+}
+
+/// The value that these pieces make, if they are all there and belong together.
+pub(crate) fn whole_value(pieces: &[&[u8]]) -> Option<Vec<u8>> {
+    let (length, sum) = head_of(pieces.first()?).ok()?;
+    let mut value = Vec::new();
+    for piece in pieces {
+        value.extend_from_slice(piece.get(PIECE_HEAD..)?);
+    }
+    (value.len() == length && crc32c::crc32c(&value) == sum).then_some(value)
+}
+
+/// The length and the checksum of a value.
+fn head_of(piece: &[u8]) -> Result<(usize, u32), Malformed> {
+    let mut input = Decoder::new(piece, "shelf value");
+    let length = usize::try_from(input.u32()?).map_err(|_cause| input.fault())?;
+    Ok((length, input.u32()?))
+}
+
+/// How many rows a value takes: one at least.
+fn piece_count(length: usize) -> usize {
+    length.div_ceil(PIECE_BYTES).max(1)
+}
+
+/// The key of one piece.
+fn piece_key(base: &Key, number: usize) -> Key {
+    let mut bytes = base.0.clone();
+    bytes.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
+    Key(bytes)
+}
+
+/// The key after all pieces of a value.
+fn after_value(base: &Key) -> Key {
+    let mut bytes = base.0.clone();
+    if let Some(last) = bytes.last_mut() {
+        *last = 1;
+    }
+    Key(bytes)
+}
+
+/// The value that a piece belongs to.
+pub(crate) fn base_of(piece: &Key) -> Result<Key, Malformed> {
+    let length = piece.0.len().checked_sub(4).ok_or(Malformed("shelf key"))?;
+    Ok(Key(piece.0.get(..length).unwrap_or_default().to_vec()))
+}

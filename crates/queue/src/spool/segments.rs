@@ -1,0 +1,188 @@
+//! Appending to segments, and making what was appended durable.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+
+use crate::rows::Place;
+use crate::spool::{Paths, sync_dir};
+
+/// How much is collected before it is written.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// The end of the spool, where records are appended.
+///
+/// A process never appends to a segment that another one began: whatever a crash left at its end
+/// stays as it is.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    paths: Paths,
+    segment_size: u64,
+    next: u32,
+    current: Option<Segment>,
+    /// Segments written since the last [`Segments::sync`], and how long each was then.
+    since_sync: Vec<(u32, u64)>,
+}
+
+/// The segment that is being written.
+#[derive(Debug)]
+struct Segment {
+    number: u32,
+    file: File,
+    /// Its length, with what is still in the buffer.
+    size: u64,
+    buffer: Vec<u8>,
+}
+
+impl Segments {
+    /// Appends to segments from number `next` on, each of about `segment_size` bytes.
+    pub(crate) const fn new(paths: Paths, segment_size: u64, next: u32) -> Self {
+        Self { paths, segment_size, next, current: None, since_sync: Vec::new() }
+    }
+
+    /// Appends a record; it is durable after [`Segments::sync`].
+    pub(crate) fn append(&mut self, parts: &[&[u8]]) -> io::Result<Place> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let length = u64::try_from(length).map_err(io::Error::other)?;
+        let limit = self.segment_size;
+        let is_full = |s: &Segment| s.size > 0 && s.size.saturating_add(length) > limit;
+        if self.current.as_ref().is_some_and(is_full) {
+            self.finish_current()?;
+        }
+        if self.current.is_none() {
+            self.begin()?;
+        }
+        let Some(segment) = self.current.as_mut() else {
+            return Err(io::Error::other("no segment is open"));
+        };
+        let offset = segment.size;
+        for part in parts {
+            segment.buffer.extend_from_slice(part);
+        }
+        segment.size = segment.size.saturating_add(length);
+        if segment.buffer.len() >= BUFFER_BYTES {
+            segment.write_out()?;
+        }
+        Ok(Place::Segment { segment: segment.number, offset })
+    }
+
+    /// Makes everything appended so far durable.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if let Some(segment) = self.current.as_mut() {
+            let unsynced = self
+                .since_sync
+                .iter()
+                .any(|(number, from)| *number == segment.number && *from < segment.size);
+            if unsynced {
+                segment.write_out()?;
+                segment.file.sync_data()?;
+            }
+        }
+        self.since_sync.clear();
+        if let Some(segment) = self.current.as_ref() {
+            self.since_sync.push((segment.number, segment.size));
+        }
+        Ok(())
+    }
+
+    /// Takes back what was appended since the last [`Segments::sync`]: nobody was told of it.
+    ///
+    /// The next record begins a new segment, for the state of this one is not known.
+    pub(crate) fn take_back(&mut self) {
+        self.current = None;
+        for (number, size) in std::mem::take(&mut self.since_sync) {
+            let path = self.paths.segment(number);
+            let taken = OpenOptions::new().write(true).open(&path).and_then(|file| {
+                file.set_len(size)?;
+                file.sync_data()
+            });
+            if let Err(error) = taken {
+                tracing::warn!(path = %path.display(), %error, "unacknowledged records not taken back");
+            }
+        }
+    }
+
+    /// The segment being written and its length: up to here the spool is whole.
+    pub(crate) fn end(&self) -> (u32, u64) {
+        self.current.as_ref().map_or((self.next, 0), |segment| (segment.number, segment.size))
+    }
+
+    /// Whether this segment may still grow.
+    pub(crate) fn is_current(&self, segment: u32) -> bool {
+        self.current.as_ref().is_some_and(|current| current.number == segment)
+    }
+
+    /// Begins no record in the current segment any more.
+    pub(crate) fn finish_current(&mut self) -> io::Result<()> {
+        if let Some(mut segment) = self.current.take() {
+            segment.write_out()?;
+            segment.file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    /// Begins the next segment; its name is durable before anything is in it.
+    fn begin(&mut self) -> io::Result<()> {
+        let number = self.next;
+        self.next =
+            number.checked_add(1).ok_or_else(|| io::Error::other("no segment number left"))?;
+        let path = self.paths.segment(number);
+        let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+        file.sync_all()?;
+        sync_dir(&self.paths.spool())?;
+        self.since_sync.push((number, 0));
+        self.current = Some(Segment { number, file, size: 0, buffer: Vec::new() });
+        Ok(())
+    }
+}
+
+impl Segment {
+    /// Hands the buffer to the kernel.
+    fn write_out(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments(limit: u64) -> (tempfile::TempDir, Paths, Segments) {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::new(dir.path().to_path_buf());
+        paths.create().unwrap();
+        let segments = Segments::new(paths.clone(), limit, 7);
+        (dir, paths, segments)
+    }
+
+    #[test]
+    fn records_follow_each_other_until_the_segment_is_full() {
+        let (_dir, paths, mut segments) = segments(10);
+        let places: Vec<_> = [&b"aaaa"[..], b"bbbb", b"cc", b"dddddddddddddd", b"e"]
+            .iter()
+            .map(|record| segments.append(&[record]).unwrap())
+            .collect();
+        segments.sync().unwrap();
+        let expected = [(7, 0), (7, 4), (7, 8), (8, 0), (9, 0)]
+            .map(|(segment, offset)| Place::Segment { segment, offset });
+        assert_eq!(places, expected);
+        assert_eq!(std::fs::read(paths.segment(7)).unwrap(), b"aaaabbbbcc");
+        assert_eq!(paths.segments().unwrap(), [7, 8, 9]);
+        assert_eq!(segments.end(), (9, 1));
+    }
+
+    #[test]
+    fn what_nobody_was_told_of_is_taken_back() {
+        let (_dir, paths, mut segments) = segments(10);
+        segments.append(&[b"aaaa"]).unwrap();
+        segments.sync().unwrap();
+        segments.append(&[b"bbbb"]).unwrap();
+        segments.append(&[b"cccc"]).unwrap();
+        segments.take_back();
+        assert_eq!(std::fs::read(paths.segment(7)).unwrap(), b"aaaa");
+        assert_eq!(std::fs::read(paths.segment(8)).unwrap(), b"");
+        let next = segments.append(&[b"d"]).unwrap();
+        assert_eq!(next, Place::Segment { segment: 9, offset: 0 });
+    }
+}

@@ -1,0 +1,442 @@
+//! Looking into the queue, and changing what is in it, by hand.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use smtp::{MailboxDomain, ReversePath};
+
+use crate::draft::Draft;
+use crate::envelope::{Message, Recipient};
+use crate::error::{BodyError, StoreError};
+use crate::id::{QueueId, time};
+use crate::index::{Engine, EngineError, for_each};
+use crate::key::{Key, LotId};
+use crate::outcome::Reason;
+use crate::queue::Queue;
+use crate::rows::{LotRow, MessageRow, Place, State, decode_reason};
+use crate::work::Edit;
+
+/// How many lots are moved by one batch.
+const SLICE: usize = 512;
+
+/// Which messages are listed: those that meet every wish.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only messages from this reverse-path.
+    pub sender: Option<ReversePath>,
+    /// Only messages with a recipient left at this destination.
+    pub destination: Option<MailboxDomain>,
+    /// Only messages in this state.
+    pub state: Option<StateKind>,
+    /// Only messages that have been queued for at least this long.
+    pub older_than: Option<Duration>,
+}
+
+/// A state without what belongs to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StateKind {
+    /// An operator holds it.
+    Held,
+    /// Its record is damaged.
+    Quarantined,
+    /// It is on its way.
+    Queued,
+}
+
+impl From<&State> for StateKind {
+    fn from(state: &State) -> Self {
+        match state {
+            State::Held => Self::Held,
+            State::Quarantined { .. } => Self::Quarantined,
+            State::Queued => Self::Queued,
+        }
+    }
+}
+
+/// A message in a list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Summary {
+    /// The message.
+    pub id: QueueId,
+    /// What is the same for all its recipients.
+    pub message: Message,
+    /// Whether it is on its way.
+    pub state: State,
+    /// How many recipients are left.
+    pub recipients: u32,
+    /// The first of them.
+    pub first_recipient: Option<Recipient>,
+    /// The most attempts that any of its lots has seen.
+    pub attempts: u32,
+    /// When its next lot is due.
+    pub next_attempt: Option<SystemTime>,
+    /// Why its first recipient was deferred last.
+    pub reason: Option<Reason>,
+}
+
+/// All about one message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Details {
+    /// The message.
+    pub id: QueueId,
+    /// What is the same for all its recipients.
+    pub message: Message,
+    /// Whether it is on its way.
+    pub state: State,
+    /// The file that holds its record, within the queue's directory.
+    pub file: String,
+    /// The recipients that are left, by lot.
+    pub lots: Vec<LotDetails>,
+}
+
+/// Recipients that are tried together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LotDetails {
+    /// Where they are.
+    pub destination: MailboxDomain,
+    /// How many attempts have failed.
+    pub attempts: u32,
+    /// When the next one is due.
+    pub next_attempt: Option<SystemTime>,
+    /// The recipients.
+    pub recipients: Vec<RecipientDetails>,
+}
+
+/// A recipient that is left.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RecipientDetails {
+    /// The recipient.
+    pub recipient: Recipient,
+    /// Why it was deferred last.
+    pub reason: Option<Reason>,
+}
+
+/// Which messages are to be tried at once.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Selection {
+    /// All.
+    All,
+    /// Those with recipients at this destination; only these recipients are tried.
+    Destination(MailboxDomain),
+    /// One.
+    Message(QueueId),
+}
+
+/// What is queued for one destination.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Depth {
+    /// The destination.
+    pub destination: String,
+    /// How many lots wait for it: recipients of one message that are tried together.
+    pub lots: u64,
+    /// How many of them are due.
+    pub due: u64,
+    /// How long the oldest message has been queued.
+    pub oldest: Duration,
+}
+
+/// What is queued, by destination.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Stats {
+    /// How much there is in all.
+    pub totals: crate::shared::Totals,
+    /// The destinations, the one with most lots first.
+    pub destinations: Vec<Depth>,
+}
+
+impl Queue {
+    /// Up to `limit` messages that meet `filter`, oldest first, after `after` if given. Reads the
+    /// disk; call it from a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn list(
+        &self,
+        filter: &Filter,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Summary>, StoreError> {
+        let engine = self.handle.shared.engine()?;
+        let now = self.handle.shared.clock.now();
+        let mut from = after.map_or_else(|| Key::first(b'M'), |id| Key::message(id).next());
+        let mut found = Vec::new();
+        loop {
+            let rows = engine.scan(&from, &Key::end(b'M'), SLICE)?;
+            let Some((last, _)) = rows.last() else { return Ok(found) };
+            from = last.next();
+            for (key, value) in rows {
+                let id = key.message_id().map_err(EngineError::from)?;
+                let row = MessageRow::decode(&value).map_err(EngineError::from)?;
+                if !filter.admits(&row, now) {
+                    continue;
+                }
+                let lots = lots_of(engine.as_ref(), id)?;
+                if !filter.admits_lots(&lots) {
+                    continue;
+                }
+                found.push(summary(engine.as_ref(), id, row, &lots)?);
+                if found.len() >= limit {
+                    return Ok(found);
+                }
+            }
+        }
+    }
+
+    /// All about one message. Reads the disk; call it from a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn show(&self, id: QueueId) -> Result<Option<Details>, StoreError> {
+        let engine = self.handle.shared.engine()?;
+        let Some(row) = engine.find(&Key::message(id))? else { return Ok(None) };
+        let row = MessageRow::decode(&row).map_err(EngineError::from)?;
+        let mut lots = Vec::new();
+        for (lot_id, lot) in lots_of(engine.as_ref(), id)? {
+            lots.push(lot_details(engine.as_ref(), lot_id, &lot)?);
+        }
+        let path = self.handle.shared.paths.record(id, row.place);
+        let file = path.strip_prefix(self.handle.shared.paths.root()).unwrap_or(&path);
+        let file = match row.place {
+            Place::Big => file.display().to_string(),
+            Place::Segment { offset, .. } => format!("{} at {offset}", file.display()),
+        };
+        Ok(Some(Details { id, message: row.message, state: row.state, file, lots }))
+    }
+
+    /// The header and body of a message, for a person to read.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`]; a damaged message is also quarantined.
+    pub async fn body(&self, id: QueueId) -> Result<crate::body::BodyReader, BodyError> {
+        crate::body::BodyReader::open(Arc::clone(&self.handle), id).await
+    }
+
+    /// Makes messages due now; how many lots were moved.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; some may have been moved.
+    pub async fn retry(&self, selection: Selection) -> Result<usize, StoreError> {
+        let shared = &self.handle.shared;
+        let now = shared.now();
+        let mut moved = 0_usize;
+        let mut after = None;
+        loop {
+            let (lots, last) = self.selected(&selection, now, after)?;
+            if !lots.is_empty() {
+                moved = moved.saturating_add(self.handle.edit(Edit::Retry(lots, now)).await?);
+            }
+            after = last;
+            if after.is_none() {
+                break;
+            }
+        }
+        match &selection {
+            Selection::All => shared.destinations().wake_up(None),
+            Selection::Destination(domain) => {
+                shared.destinations().wake_up(Some(&domain.to_string()));
+            }
+            Selection::Message(id) => self.wake_destinations_of(*id)?,
+        }
+        shared.wake.notify_waiters();
+        Ok(moved)
+    }
+
+    /// Keeps a message from being sent until it is released; whether it was on its way.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing has changed.
+    pub async fn hold(&self, id: QueueId) -> Result<bool, StoreError> {
+        self.handle.edit(Edit::Hold(id)).await.map(|changed| changed > 0)
+    }
+
+    /// Lets a held or quarantined message go; whether it was one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing has changed.
+    pub async fn release(&self, id: QueueId) -> Result<bool, StoreError> {
+        self.handle.edit(Edit::Release(id)).await.map(|changed| changed > 0)
+    }
+
+    /// Removes a message, with a bounce if one is given; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing has changed.
+    pub async fn delete(&self, id: QueueId, bounce: Option<Draft>) -> Result<bool, StoreError> {
+        let bounce = match bounce {
+            Some(draft) => {
+                let prepared = draft.prepare().await.map_err(|error| {
+                    tracing::error!(%error, "bounce not written");
+                    StoreError::Failed
+                })?;
+                Some(Box::new(prepared))
+            }
+            None => None,
+        };
+        self.handle.edit(Edit::Delete(id, bounce)).await.map(|changed| changed > 0)
+    }
+
+    /// How much is queued for each destination, like qshape. Reads the whole due index; call it
+    /// from a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn stats(&self) -> Result<Stats, StoreError> {
+        let shared = &self.handle.shared;
+        let engine = shared.engine()?;
+        let (now, now_millis) = (shared.clock.now(), shared.now());
+        let mut destinations: Vec<Depth> = Vec::new();
+        for_each(engine.as_ref(), Key::first(b'D'), &Key::end(b'D'), |key, _| {
+            let entry = key.due_entry()?;
+            let age = now.duration_since(entry.lot.id.given_at()).unwrap_or_default();
+            let due = u64::from(entry.due <= now_millis);
+            match destinations.last_mut().filter(|depth| depth.destination == entry.destination) {
+                Some(depth) => {
+                    depth.lots = depth.lots.saturating_add(1);
+                    depth.due = depth.due.saturating_add(due);
+                    depth.oldest = depth.oldest.max(age);
+                }
+                None => destinations.push(Depth {
+                    destination: entry.destination,
+                    lots: 1,
+                    due,
+                    oldest: age,
+                }),
+            }
+            Ok(())
+        })?;
+        destinations.sort_by(|a, b| b.lots.cmp(&a.lots).then(b.oldest.cmp(&a.oldest)));
+        Ok(Stats { totals: shared.totals(), destinations })
+    }
+
+    /// The next lots of a selection after `after`, and where to go on; of a destination those
+    /// alone that are due after `now`, so that none is met again after it was moved.
+    fn selected(
+        &self,
+        selection: &Selection,
+        now: u64,
+        after: Option<Key>,
+    ) -> Result<(Vec<LotId>, Option<Key>), StoreError> {
+        let engine = self.handle.shared.engine()?;
+        let (from, until) = match selection {
+            Selection::All => (Key::first(b'L'), Key::end(b'L')),
+            Selection::Message(id) => (Key::lot(LotId { id: *id, lot: 0 }), Key::after_lots(*id)),
+            Selection::Destination(domain) => {
+                let name = domain.to_string();
+                let first = LotId { id: QueueId::from_number(0), lot: 0 };
+                let from = Key::due(&name, now.saturating_add(1), first);
+                (from, Key::after_destination(&name))
+            }
+        };
+        let rows = engine.scan(&after.map_or(from, |key| key.next()), &until, SLICE)?;
+        let last = rows.last().filter(|_| rows.len() >= SLICE).map(|(key, _)| key.clone());
+        let lots = rows.iter().map(|(key, _)| match selection {
+            Selection::All | Selection::Message(_) => key.lot_id(),
+            Selection::Destination(_) => key.due_entry().map(|entry| entry.lot),
+        });
+        let lots = lots.collect::<Result<Vec<_>, _>>().map_err(EngineError::from)?;
+        Ok((lots, last))
+    }
+
+    /// Ends the rest of every destination of a message.
+    fn wake_destinations_of(&self, id: QueueId) -> Result<(), StoreError> {
+        let engine = self.handle.shared.engine()?;
+        for (_, lot) in lots_of(engine.as_ref(), id)? {
+            let name = lot.destination().map_err(EngineError::from)?.to_string();
+            self.handle.shared.destinations().wake_up(Some(&name));
+        }
+        Ok(())
+    }
+}
+
+impl Filter {
+    /// Whether the message's own row meets the wishes.
+    fn admits(&self, row: &MessageRow, now: SystemTime) -> bool {
+        let age = now.duration_since(row.message.received_at).unwrap_or_default();
+        self.sender.as_ref().is_none_or(|sender| *sender == row.message.reverse_path)
+            && self.state.is_none_or(|state| state == StateKind::from(&row.state))
+            && self.older_than.is_none_or(|least| age >= least)
+    }
+
+    /// Whether its recipients do.
+    fn admits_lots(&self, lots: &[(LotId, LotRow)]) -> bool {
+        self.destination.as_ref().is_none_or(|destination| {
+            lots.iter().any(|(_, lot)| lot.destination() == Ok(destination))
+        })
+    }
+}
+
+/// The lots of a message.
+pub(crate) fn lots_of(
+    engine: &dyn Engine,
+    id: QueueId,
+) -> Result<Vec<(LotId, LotRow)>, EngineError> {
+    let mut lots = Vec::new();
+    let first = Key::lot(LotId { id, lot: 0 });
+    for_each(engine, first, &Key::after_lots(id), |key, value| {
+        lots.push((key.lot_id()?, LotRow::decode(&value)?));
+        Ok(())
+    })?;
+    Ok(lots)
+}
+
+/// A reason of a lot.
+fn reason(
+    engine: &dyn Engine,
+    lot: LotId,
+    number: Option<u16>,
+) -> Result<Option<Reason>, EngineError> {
+    let Some(number) = number else { return Ok(None) };
+    let row = engine.find(&Key::reason(lot, number))?;
+    Ok(row.map(|row| decode_reason(&row)).transpose()?)
+}
+
+/// A message in short.
+fn summary(
+    engine: &dyn Engine,
+    id: QueueId,
+    row: MessageRow,
+    lots: &[(LotId, LotRow)],
+) -> Result<Summary, EngineError> {
+    let first = lots.first().and_then(|(lot_id, lot)| Some((*lot_id, lot.recipients.first()?)));
+    let reason = match first {
+        Some((lot_id, entry)) => reason(engine, lot_id, entry.reason)?,
+        None => None,
+    };
+    Ok(Summary {
+        id,
+        message: row.message,
+        state: row.state,
+        recipients: row.open_recipients,
+        first_recipient: first.map(|(_, entry)| entry.recipient.clone()),
+        attempts: lots.iter().map(|(_, lot)| lot.attempts).max().unwrap_or(0),
+        next_attempt: lots.iter().filter_map(|(_, lot)| lot.due).min().map(time),
+        reason,
+    })
+}
+
+/// A lot in full.
+fn lot_details(
+    engine: &dyn Engine,
+    lot_id: LotId,
+    lot: &LotRow,
+) -> Result<LotDetails, EngineError> {
+    let mut recipients = Vec::new();
+    for entry in &lot.recipients {
+        let reason = reason(engine, lot_id, entry.reason)?;
+        recipients.push(RecipientDetails { recipient: entry.recipient.clone(), reason });
+    }
+    Ok(LotDetails {
+        destination: lot.destination()?.clone(),
+        attempts: lot.attempts,
+        next_attempt: lot.due.map(time),
+        recipients,
+    })
+}

@@ -1,0 +1,162 @@
+//! What the committer is asked to do.
+
+use std::path::PathBuf;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::batch::Settled;
+use crate::draft::Committed;
+use crate::envelope::Message;
+use crate::error::{CommitError, StoreError};
+use crate::id::QueueId;
+use crate::key::{Key, LotId};
+use crate::outcome::Outcome;
+use crate::record::Header;
+use crate::rows::LotRow;
+
+/// Where an answer goes; the asker may have gone meanwhile.
+pub(crate) type Answer<T, E> = oneshot::Sender<Result<T, E>>;
+
+/// Work, and the room it takes in the line.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// What to do.
+    pub(crate) work: Work,
+    /// Held while the job waits or is done, so that the line has an end.
+    pub(crate) _room: Option<OwnedSemaphorePermit>,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Put a message into the queue.
+    Accept(Box<Prepared>, Answer<Committed, CommitError>),
+    /// The index was found damaged by a reader.
+    Damaged(String),
+    /// End in order.
+    Close(Answer<(), StoreError>),
+    /// Change what is in the queue.
+    Edit(Edit, Answer<usize, StoreError>),
+    /// Settle a lot, and put the bounce, if any, into the queue with the same stroke.
+    Settle(Settlement, Answer<Settled, StoreError>),
+}
+
+/// A lot's outcomes.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    /// The lot.
+    pub(crate) lot: LotId,
+    /// Where it goes.
+    pub(crate) destination: String,
+    /// What became of each recipient, in order.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// The bounce.
+    pub(crate) bounce: Option<Box<Prepared>>,
+}
+
+/// A change that is not a delivery's.
+#[derive(Debug)]
+pub(crate) enum Edit {
+    /// Remove a message, with a bounce if there is one.
+    Delete(QueueId, Option<Box<Prepared>>),
+    /// Keep a message from being sent.
+    Hold(QueueId),
+    /// Set a message aside whose record is damaged.
+    Quarantine(QueueId, String),
+    /// Let a message go that was held or quarantined.
+    Release(QueueId),
+    /// Make lots due at this time, if they are due later.
+    Retry(Vec<LotId>, u64),
+    /// Write a value to a shelf, or remove it.
+    Shelve(Key, Option<Vec<u8>>),
+    /// Remove messages that nobody was told of.
+    Void(Vec<QueueId>),
+}
+
+impl Work {
+    /// About how many bytes it writes.
+    pub(crate) fn size(&self) -> usize {
+        self.prepared().map_or(0, |prepared| match &prepared.body {
+            PreparedBody::File(_) => 0,
+            PreparedBody::Memory(bytes) => bytes.len().saturating_add(prepared.envelope.len()),
+        })
+    }
+
+    /// The message that it brings, if any.
+    pub(crate) fn prepared(&self) -> Option<&Prepared> {
+        match self {
+            Self::Accept(prepared, _) => Some(prepared),
+            Self::Settle(settlement, _) => settlement.bounce.as_deref(),
+            Self::Edit(Edit::Delete(_, bounce), _) => bounce.as_deref(),
+            Self::Edit(
+                Edit::Hold(_)
+                | Edit::Quarantine(..)
+                | Edit::Release(_)
+                | Edit::Retry(..)
+                | Edit::Shelve(..)
+                | Edit::Void(_),
+                _,
+            )
+            | Self::Close(_)
+            | Self::Damaged(_) => None,
+        }
+    }
+
+    /// Says that the store has failed.
+    pub(crate) fn fail(self) {
+        match self {
+            Self::Accept(_, answer) => drop(answer.send(Err(CommitError::Failed))),
+            Self::Close(answer) => drop(answer.send(Err(StoreError::Failed))),
+            Self::Damaged(_) => {}
+            Self::Edit(_, answer) => drop(answer.send(Err(StoreError::Failed))),
+            Self::Settle(_, answer) => drop(answer.send(Err(StoreError::Failed))),
+        }
+    }
+
+    /// Says that the queue is closed.
+    pub(crate) fn refuse(self) {
+        match self {
+            Self::Accept(_, answer) => drop(answer.send(Err(CommitError::Closed))),
+            Self::Close(answer) => drop(answer.send(Ok(()))),
+            Self::Damaged(_) => {}
+            Self::Edit(_, answer) => drop(answer.send(Err(StoreError::Closed))),
+            Self::Settle(_, answer) => drop(answer.send(Err(StoreError::Closed))),
+        }
+    }
+}
+
+/// A message that is ready to be committed.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The record's header.
+    pub(crate) header: Header,
+    /// The record's envelope.
+    pub(crate) envelope: Vec<u8>,
+    /// What is the same for all recipients.
+    pub(crate) message: Message,
+    /// Its recipients.
+    pub(crate) lots: Vec<LotRow>,
+    /// Its body.
+    pub(crate) body: PreparedBody,
+}
+
+/// Where the body of a message waits that is to be committed.
+#[derive(Debug)]
+pub(crate) enum PreparedBody {
+    /// In a file that holds the whole record, synced.
+    File(TemporaryFile),
+    /// In memory.
+    Memory(Vec<u8>),
+}
+
+/// A file that is unlinked unless it is renamed before.
+#[derive(Debug)]
+pub(crate) struct TemporaryFile(pub(crate) PathBuf);
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        if let Err(error) = crate::spool::unlink(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "temporary file not unlinked");
+        }
+    }
+}
