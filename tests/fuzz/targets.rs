@@ -1,0 +1,173 @@
+//! What each fuzz target does with its input: shared by the fuzzer and by the test that replays the corpora.
+//!
+//! A target panics when something that must hold does not.
+
+#![allow(dead_code, reason = "each fuzz binary uses one of these")]
+
+use bytes::BytesMut;
+use mta_sts::{MxHost, MxPattern, Policy, Record};
+use smtp::{
+    Command, DotStuffer, EndOfData, ForwardPath, LineFault, LineFramer, Mailbox, Progress, ReplyReader,
+    ReversePath,
+};
+
+/// A target by its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target; the folder of its corpus has its name.
+pub const TARGETS: &[Target] = &[
+    ("smtp_address", smtp_address),
+    ("smtp_command", smtp_command),
+    ("smtp_end_of_data", smtp_end_of_data),
+    ("smtp_framing", smtp_framing),
+    ("smtp_reply", smtp_reply),
+    ("sts_match", sts_match),
+    ("sts_policy", sts_policy),
+    ("sts_record", sts_record),
+];
+
+/// A command line gives a command or a reply of one line ending, and its paths print as they parse.
+pub fn smtp_command(input: &[u8]) {
+    match Command::parse(input) {
+        Ok(Command::Mail { path, .. }) => {
+            let again = ReversePath::parse(&path.to_string()).unwrap();
+            assert_eq!(again, path);
+        }
+        Ok(Command::Rcpt { path, .. }) => {
+            let again = ForwardPath::parse(&path.to_string()).unwrap();
+            assert_eq!(again, path);
+        }
+        Ok(_) => {}
+        Err(error) => {
+            let mut reply = Vec::new();
+            error.reply().write_to(&mut reply);
+            let text = std::str::from_utf8(&reply).unwrap();
+            assert!(text.ends_with("\r\n"));
+            assert!(text.split("\r\n").all(|line| !line.contains(['\r', '\n', '\0'])));
+        }
+    }
+}
+
+/// Where the input is cut makes no difference to the lines, and no line holds a line ending.
+pub fn smtp_framing(input: &[u8]) {
+    let (cut, stream) = cut(input);
+    let whole = lines(&[stream]);
+    assert_eq!(whole, lines(&[&stream[..cut], &stream[cut..]]));
+    for line in whole.into_iter().flatten() {
+        assert!(!line.iter().any(|octet| matches!(octet, b'\r' | b'\n' | b'\0')));
+    }
+}
+
+/// Where the input is cut makes no difference; a message ends at CRLF.CRLF alone; stuffing undoes it.
+pub fn smtp_end_of_data(input: &[u8]) {
+    let (cut, stream) = cut(input);
+    let (message, end, clean) = unstuffed(&[stream]);
+    assert_eq!((message.clone(), end, clean), unstuffed(&[&stream[..cut], &stream[cut..]]));
+    if let Some(end) = end {
+        let taken = &stream[..end];
+        assert!(taken == b".\r\n" || taken.ends_with(b"\r\n.\r\n"));
+    }
+    if clean {
+        let mut stuffed = Vec::new();
+        let mut stuffer = DotStuffer::new();
+        stuffer.feed(&message, &mut stuffed);
+        stuffer.finish(&mut stuffed);
+        let (again, end, _) = unstuffed(&[&stuffed]);
+        assert_eq!(end, Some(stuffed.len()));
+        assert!(again == message || again == [message.as_slice(), b"\r\n"].concat());
+    }
+}
+
+/// A mailbox that parses prints as something that parses to it, and cannot end the path it stands in.
+pub fn smtp_address(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(mailbox) = Mailbox::parse(text) {
+        let printed = mailbox.to_string();
+        assert!(!printed.contains(char::is_control));
+        assert_eq!(Mailbox::parse(&printed).unwrap(), mailbox);
+        let path = format!("<{printed}>");
+        assert_eq!(ForwardPath::parse(&path).unwrap().mailbox(), Some(&mailbox));
+    }
+}
+
+/// Reply lines from a peer never panic, and what they give prints as clean lines.
+pub fn smtp_reply(input: &[u8]) {
+    let mut reader = ReplyReader::new();
+    for line in input.split(|&octet| octet == b'\n') {
+        let Ok(read) = reader.line(line) else { return };
+        if let Some(reply) = read {
+            let mut printed = Vec::new();
+            reply.write_to(&mut printed);
+            assert!(printed.ends_with(b"\r\n"));
+        }
+    }
+}
+
+/// A record that parses prints as one that parses without warning to the same id.
+pub fn sts_record(input: &[u8]) {
+    if let Ok(parsed) = Record::parse(input) {
+        let again = Record::parse(parsed.value.to_string().as_bytes()).unwrap();
+        assert!(again.warnings.is_empty());
+        assert_eq!(again.value, parsed.value);
+    }
+}
+
+/// A policy that parses prints as one that parses without warning to the same policy.
+pub fn sts_policy(input: &[u8]) {
+    if let Ok(parsed) = Policy::parse(input) {
+        let again = Policy::parse(parsed.value.to_string().as_bytes()).unwrap();
+        assert!(again.warnings.is_empty());
+        assert_eq!(again.value, parsed.value);
+    }
+}
+
+/// A pattern covers a host of the same number of labels or none.
+pub fn sts_match(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Some((host, pattern)) = text.split_once('\n') else { return };
+    if let (Ok(host), Ok(pattern)) = (MxHost::parse(host), MxPattern::parse(pattern)) {
+        if pattern.matches(&host) {
+            let labels = |name: &str| name.split('.').count();
+            assert_eq!(labels(host.as_str()), labels(pattern.as_str()));
+        }
+    }
+}
+
+/// The first octet says where the rest is cut.
+fn cut(input: &[u8]) -> (usize, &[u8]) {
+    match input.split_first() {
+        Some((&at, stream)) => (usize::from(at).min(stream.len()), stream),
+        None => (0, input),
+    }
+}
+
+fn lines(parts: &[&[u8]]) -> Vec<Result<Vec<u8>, LineFault>> {
+    let mut framer = LineFramer::new(64);
+    let mut buffer = BytesMut::new();
+    let mut found = Vec::new();
+    for part in parts {
+        buffer.extend_from_slice(part);
+        loop {
+            match framer.next(&mut buffer) {
+                Ok(None) => break,
+                Ok(Some(line)) => found.push(Ok(line.as_bytes().to_vec())),
+                Err(fault) => found.push(Err(fault)),
+            }
+        }
+    }
+    found
+}
+
+/// The message, where it ended in the stream, and whether it was without fault.
+fn unstuffed(parts: &[&[u8]]) -> (Vec<u8>, Option<usize>, bool) {
+    let mut machine = EndOfData::new();
+    let mut message = Vec::new();
+    let mut before = 0;
+    for part in parts {
+        if let Progress::Done { consumed } = machine.feed(part, &mut message) {
+            return (message, Some(before + consumed), machine.faults().is_empty());
+        }
+        before += part.len();
+    }
+    (message, None, false)
+}
