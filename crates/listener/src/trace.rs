@@ -1,0 +1,120 @@
+//! The Received header field that is put before each message (RFC 5321 §4.4).
+
+use std::fmt::{self, Display, Formatter};
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use jiff::tz::TimeZone;
+use queue::QueueId;
+use smtp::{ClientName, Domain, MailboxDomain};
+
+/// How a message came: the registered protocol names (RFC 3848, RFC 6531 §4.3).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Protocol {
+    /// After EHLO.
+    Esmtp,
+    /// After HELO.
+    Smtp,
+    /// After EHLO, with SMTPUTF8.
+    Utf8Smtp,
+}
+
+impl Protocol {
+    /// The registered name.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Esmtp => "ESMTP",
+            Self::Smtp => "SMTP",
+            Self::Utf8Smtp => "UTF8SMTP",
+        }
+    }
+}
+
+/// The field as it is written: three short lines with their CRLF.
+///
+/// There is no `for` clause: it would tell one recipient of another (RFC 5321 §7.6).
+#[derive(Debug)]
+pub(crate) struct ReceivedField<'a> {
+    /// How the client called itself.
+    pub(crate) client_name: &'a ClientName,
+    /// Where it connected from.
+    pub(crate) peer: IpAddr,
+    /// Our name.
+    pub(crate) hostname: &'a Domain,
+    /// How the message came.
+    pub(crate) protocol: Protocol,
+    /// The message's name in the queue.
+    pub(crate) id: QueueId,
+    /// When the message came.
+    pub(crate) at: SystemTime,
+}
+
+impl Display for ReceivedField<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { client_name, hostname, id, .. } = self;
+        let peer = MailboxDomain::Literal(self.peer);
+        let protocol = self.protocol.as_str();
+        write!(f, "Received: from {client_name} ({peer})\r\n")?;
+        write!(f, "\tby {hostname} with {protocol} id {id};\r\n")?;
+        write!(f, "\t{}\r\n", date_time(self.at))
+    }
+}
+
+/// The date as RFC 5322 §3.3 writes it, in UTC; a clock beyond the calendar reads as 1970.
+fn date_time(at: SystemTime) -> String {
+    let at = Timestamp::try_from(at).unwrap_or_default();
+    rfc2822::to_string(&at.to_zoned(TimeZone::UTC))
+        .unwrap_or_else(|_| "Thu, 1 Jan 1970 00:00:00 +0000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn field(name: &str, peer: &str, protocol: Protocol) -> String {
+        ReceivedField {
+            client_name: &ClientName::parse(name).unwrap(),
+            peer: peer.parse().unwrap(),
+            hostname: &Domain::parse("relay.example").unwrap(),
+            protocol,
+            id: QueueId::from_number(1),
+            at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_392_000),
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn the_received_field_tells_from_by_with_id_and_date() {
+        assert_eq!(
+            field("client.example", "192.0.2.7", Protocol::Esmtp),
+            "Received: from client.example ([192.0.2.7])\r\n\
+             \tby relay.example with ESMTP id 0000000000001;\r\n\
+             \tMon, 23 Nov 2026 00:00:00 +0000\r\n"
+        );
+    }
+
+    #[test]
+    fn literals_and_protocols_are_written_as_the_rfcs_write_them() {
+        let v6 = field("[IPv6:2001:db8::1]", "2001:db8::1", Protocol::Utf8Smtp);
+        assert!(v6.starts_with("Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n"));
+        assert!(v6.contains(" with UTF8SMTP id "));
+        assert!(field("x", "192.0.2.7", Protocol::Smtp).contains(" with SMTP id "));
+    }
+
+    #[test]
+    fn a_client_name_cannot_add_to_the_header() {
+        let text = field("a)(b;\u{e9} c\\d", "192.0.2.7", Protocol::Esmtp);
+        let first = text.lines().next().unwrap();
+        assert_eq!(first, "Received: from a??b???c?d ([192.0.2.7])");
+    }
+
+    #[test]
+    fn a_time_beyond_the_calendar_does_no_harm() {
+        let late = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 50);
+        assert_eq!(date_time(late), "Thu, 1 Jan 1970 00:00:00 +0000");
+    }
+}

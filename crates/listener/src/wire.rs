@@ -1,0 +1,136 @@
+//! A client's stream with what was read ahead and what is still to be written.
+//!
+//! Both are small while the client is idle and bounded always: nothing is read before what was
+//! read is used up, and replies wait only while more commands are at hand (RFC 2920 §3.2).
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{BufMut, BytesMut};
+use smtp::Reply;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How many bytes of replies wait at most for more commands.
+const MAX_WAITING_REPLIES: usize = 8 << 10;
+
+/// How many bytes a client may still send after the last reply; more is cut off.
+const MAX_AFTER_FAREWELL: usize = 64 << 10;
+
+/// How many of them are read at once.
+const FAREWELL_ROOM: usize = 1 << 10;
+
+/// What stands for a time beyond the clock: decades.
+const FAR: Duration = Duration::from_secs(1 << 30);
+
+/// A client's stream and its two buffers.
+#[derive(Debug)]
+pub(crate) struct Wire<S> {
+    stream: S,
+    input: BytesMut,
+    output: Vec<u8>,
+    /// How long the client may take to accept a reply.
+    patience: Duration,
+}
+
+/// The client cannot be talked to any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireFault {
+    /// The client closed the connection.
+    #[error("connection closed by the client")]
+    Closed,
+    /// The network failed.
+    #[error("connection lost")]
+    Lost(#[from] io::Error),
+    /// The client sent nothing, or took no reply, for too long.
+    #[error("timed out")]
+    TimedOut,
+}
+
+/// The time after `wait`.
+pub(crate) fn from_now(wait: Duration) -> Instant {
+    Instant::now() + wait.min(FAR)
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Nothing was read and nothing is to be written.
+    pub(crate) fn new(stream: S, patience: Duration) -> Self {
+        Self { stream, input: BytesMut::new(), output: Vec::new(), patience }
+    }
+
+    /// What was read and not yet used.
+    pub(crate) const fn input(&mut self) -> &mut BytesMut {
+        &mut self.input
+    }
+
+    /// Puts a reply behind those that wait.
+    pub(crate) fn queue(&mut self, reply: &Reply) {
+        reply.write_to(&mut self.output);
+    }
+
+    /// Writes the replies that wait if they are many.
+    pub(crate) async fn flush_if_full(&mut self) -> Result<(), WireFault> {
+        if self.output.len() < MAX_WAITING_REPLIES {
+            return Ok(());
+        }
+        self.flush().await
+    }
+
+    /// Writes all replies that wait, in one piece.
+    pub(crate) async fn flush(&mut self) -> Result<(), WireFault> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let output = std::mem::take(&mut self.output);
+        let write = async {
+            self.stream.write_all(&output).await?;
+            self.stream.flush().await
+        };
+        match timeout(self.patience, write).await {
+            Ok(written) => Ok(written?),
+            Err(_) => Err(WireFault::TimedOut),
+        }
+    }
+
+    /// Reads what there is, at most `room` bytes; waits until `end` at most.
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub(crate) async fn read(&mut self, room: usize, end: Instant) -> Result<(), WireFault> {
+        self.input.reserve(room);
+        let mut space = (&mut self.input).limit(room);
+        match timeout_at(end, self.stream.read_buf(&mut space)).await {
+            Ok(Ok(0)) => Err(WireFault::Closed),
+            Ok(read) => Ok(read.map(|_| ())?),
+            Err(_) => Err(WireFault::TimedOut),
+        }
+    }
+
+    /// Gives back what an idle client does not need.
+    pub(crate) fn rest(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+    }
+
+    /// Writes the last replies and closes.
+    ///
+    /// The client's own bytes are read and dropped for a short while: a socket closed with bytes
+    /// unread resets the connection, which can take the last reply away from the client.
+    pub(crate) async fn close(mut self, wait: Duration) -> Result<(), WireFault> {
+        self.flush().await?;
+        let leave = async {
+            self.stream.shutdown().await?;
+            let mut dropped = 0_usize;
+            while dropped < MAX_AFTER_FAREWELL {
+                self.input.clear();
+                self.input.reserve(FAREWELL_ROOM);
+                match self.stream.read_buf(&mut (&mut self.input).limit(FAREWELL_ROOM)).await? {
+                    0 => break,
+                    read => dropped = dropped.saturating_add(read),
+                }
+            }
+            Ok(())
+        };
+        timeout(wait, leave).await.unwrap_or(Ok(()))
+    }
+}
