@@ -1,0 +1,17 @@
+//! Sessions over real sockets, with a real queue in a directory of their own.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(clippy::expect_used, reason = "a test may stop at the first surprise")]
+#![allow(clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+
+mod bodies;
+mod dialogue;
+mod early;
+mod limits;
+mod lines;
+mod logs;
+mod networks;
+mod shutdown;
+mod smuggling;
+mod storage;
+mod world;

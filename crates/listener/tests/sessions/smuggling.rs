@@ -1,0 +1,104 @@
+//! Nothing but CRLF `.` CRLF ends a message (RFC 5321 §4.1.1.4), and what looks like another end is
+//! refused with the message it stands in, whoever sends it (CVE-2023-51764 and its kin).
+
+use crate::world::World;
+
+/// Every published form of a false end of data, and some more.
+const FALSE_ENDS: &[&[u8]] = &[
+    b"\n.\n",
+    b"\n.\r\n",
+    b"\r\n.\n",
+    b"\r\n.\r",
+    b"\r.\r",
+    b"\r.\r\n",
+    b"\r.\n",
+    b"\n.\r",
+    b"\r\n.\r\r\n",
+    b"\r\n.\r\r\r\n",
+    b"\r\r\n.\r\r\n",
+    b"\r\r\n.\r\n\r",
+    b"\n\r.\n\r",
+    b"\n\r\n.\n\r\n",
+    b"\r\n\0.\r\n",
+    b"\r\n.\0\r\n",
+    b"\r\0\n.\r\n",
+    b"\r\n\r.\r\n",
+    b"\n\n.\n\n",
+    b"\r\n.\n\r\n.\n",
+];
+
+const SECOND: &[u8] = b"MAIL FROM:<evil@client.example>\r\nRCPT TO:<victim@far.example>\r\n\
+    DATA\r\nSubject: smuggled\r\n\r\nsmuggled";
+
+/// The false end with a message before and a message behind it.
+fn with(false_end: &[u8]) -> Vec<u8> {
+    [b"Subject: x\r\n\r\nfirst", false_end, SECOND, b"\r\n.\r\n"].concat()
+}
+
+#[tokio::test]
+async fn no_false_end_splits_a_message_and_the_message_is_refused() {
+    for false_end in FALSE_ENDS {
+        // A true end follows one of the forms' bare CR: what is behind it are commands, as it
+        // should be, and no lines of the message may be left over to be taken for them.
+        let true_end_inside = false_end.windows(5).any(|five| five == b"\r\n.\r\n");
+        let world = World::new().await;
+        let mut client = world.sender().await;
+        client.send(with(false_end)).await;
+        client.hears("554 5.6.0 ").await;
+        if !true_end_inside {
+            client.expect("NOOP", "250 2.0.0 nothing done").await;
+            client.send(b"QUIT\r\n").await;
+            let rest = client.rest().await;
+            assert!(rest.starts_with("221 "), "{false_end:?}: {rest:?}");
+            assert_eq!(rest.lines().count(), 1, "{false_end:?}: {rest:?}");
+        }
+        let stored = world.stored().await;
+        assert!(stored.iter().all(|stored| stored.from != "<evil@client.example>"), "{stored:?}");
+        assert_eq!(world.queue.totals().messages, 0, "{false_end:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_false_end_splits_a_message_however_it_is_cut() {
+    let world = World::with(|s| s.limits.errors_per_connection = usize::MAX).await;
+    let mut client = world.client().await;
+    for false_end in FALSE_ENDS {
+        if false_end.windows(5).any(|five| five == b"\r\n.\r\n") {
+            continue;
+        }
+        let wire = with(false_end);
+        let start = b"Subject: x\r\n\r\nfirst".len();
+        for cut in start..=start + false_end.len() {
+            client.begin_message().await;
+            client.send(&wire[..cut]).await;
+            tokio::task::yield_now().await;
+            client.send(&wire[cut..]).await;
+            client.hears("554 5.6.0 ").await;
+            client.expect("RSET", "250 2.0.0 reset").await;
+        }
+    }
+    assert_eq!(world.queue.totals().messages, 0);
+}
+
+#[tokio::test]
+async fn a_false_end_as_the_first_line_splits_nothing_either() {
+    for first in [&b".\n"[..], b".\r\r\n", b".\r.\r\n", b"\n.\r\n"] {
+        let world = World::new().await;
+        let mut client = world.sender().await;
+        client.send([first, b"QUIT\r\n.\r\n"].concat()).await;
+        client.hears("554 5.6.0 ").await;
+        client.expect("NOOP", "250 2.0.0 nothing done").await;
+        assert_eq!(world.queue.totals().messages, 0, "{first:?}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_refused_message_the_next_one_is_taken() {
+    let world = World::new().await;
+    let mut client = world.sender().await;
+    client.send(b"bare\nline\r\n.\r\n").await;
+    client.hears("554 5.6.0 message has a bare LF").await;
+    client.begin_message().await;
+    assert!(client.message(b"Subject: y\r\n\r\n").await.starts_with("250 2.0.0 "));
+    assert_eq!(world.stored().await.len(), 1);
+}

@@ -1,0 +1,319 @@
+//! A listener with its queue, and clients that talk to it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use clock::SystemClock;
+use listener::{Listener, ListenerSettings};
+use queue::{Networks, Queue, QueueSettings};
+use smtp::{Domain, DotStuffer};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How long a test waits for what must come; only a failing test gets there.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A listener and its queue.
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) queue: Queue,
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    served: JoinSet<()>,
+}
+
+/// What the queue holds of one message for one destination.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Stored {
+    pub(crate) id: String,
+    pub(crate) from: String,
+    pub(crate) recipients: Vec<String>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Stored {
+    /// The message without the Received header field, which has three lines.
+    pub(crate) fn as_sent(&self) -> &[u8] {
+        let mut rest = &self.bytes[..];
+        for _ in 0..3 {
+            let end = rest.windows(2).position(|pair| pair == b"\r\n").expect("a Received field");
+            rest = &rest[end + 2..];
+        }
+        rest
+    }
+}
+
+impl World {
+    /// A listener for 127.0.0.1 with the defaults.
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A listener for 127.0.0.1 with changed settings.
+    pub(crate) async fn with(change: impl FnOnce(&mut ListenerSettings)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = open(dir.path()).await;
+        Self::over(dir, queue, change).await
+    }
+
+    /// A listener for 127.0.0.1 over a queue, with changed settings.
+    pub(crate) async fn over(
+        dir: TempDir,
+        queue: Queue,
+        change: impl FnOnce(&mut ListenerSettings),
+    ) -> Self {
+        LOG.get_or_init(Log::collect);
+        let mut settings = ListenerSettings::new(Domain::parse("relay.example").unwrap());
+        settings.timeouts.farewell = Duration::from_millis(200);
+        change(&mut settings);
+        let networks = Networks::parse(["127.0.0.1"]).unwrap();
+        let listener = Listener::new(settings, networks, queue.clone(), Arc::new(SystemClock));
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let mut served = JoinSet::new();
+        let token = stop.clone();
+        served.spawn(async move { listener.serve(socket, token).await });
+        Self { dir, queue, address, stop, served }
+    }
+
+    /// A client that has connected and not yet read the greeting.
+    pub(crate) async fn connect(&self) -> Client {
+        self.connect_from("127.0.0.1").await
+    }
+
+    /// The same, from an address of its own.
+    pub(crate) async fn connect_from(&self, address: &str) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+        let stream = socket.connect(self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, read: Vec::new() }
+    }
+
+    /// A client that has been greeted.
+    pub(crate) async fn greeted(&self) -> Client {
+        let mut client = self.connect().await;
+        assert_eq!(client.reply().await, "220 relay.example ESMTP sts-relay\r\n");
+        client
+    }
+
+    /// A client that has said EHLO.
+    pub(crate) async fn client(&self) -> Client {
+        let mut client = self.greeted().await;
+        client.expect("EHLO client.example", "250-relay.example\r\n").await;
+        client
+    }
+
+    /// A client that has been told to send its message.
+    pub(crate) async fn sender(&self) -> Client {
+        let mut client = self.client().await;
+        client.begin_message().await;
+        client
+    }
+
+    /// All that is in the queue, in order.
+    pub(crate) async fn stored(&self) -> Vec<Stored> {
+        stored(&self.queue).await
+    }
+
+    /// What was logged with this message of connections to this listener.
+    pub(crate) fn logged(&self, message: &str) -> Vec<String> {
+        let text = LOG.get().unwrap().0.lock().unwrap().clone();
+        let text = String::from_utf8(text).unwrap();
+        let ours = format!("listener=\"{}\"", self.address);
+        let lines = text.lines().filter(|line| line.contains(&ours) && line.contains(message));
+        lines.map(str::to_owned).collect()
+    }
+
+    /// Tells the listener to stop.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until the listener has stopped.
+    pub(crate) async fn stopped(&mut self) {
+        let ended = timeout(PATIENCE, self.served.join_next()).await;
+        ended.expect("the listener does not stop").unwrap().unwrap();
+    }
+}
+
+/// What all tests of this program log; they share it, for tracing has but one subscriber that
+/// hears everything.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Collects from now on.
+    fn collect() -> Self {
+        let log = Self::default();
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::INFO)
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .init();
+        log
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Opens the queue in a directory.
+pub(crate) async fn open(dir: &Path) -> Queue {
+    open_with(dir, 0).await
+}
+
+/// Opens the queue in a directory, for as long as there are so many bytes free.
+pub(crate) async fn open_with(dir: &Path, min_free: u64) -> Queue {
+    let mut settings = QueueSettings::new(dir);
+    settings.min_free = min_free;
+    settings.reserve = 4096;
+    let open = move || Queue::open(settings, Arc::new(SystemClock));
+    tokio::task::spawn_blocking(open).await.unwrap().unwrap()
+}
+
+/// All that is in a queue, in order.
+pub(crate) async fn stored(queue: &Queue) -> Vec<Stored> {
+    let mut leases = Vec::new();
+    let mut stored = Vec::new();
+    while let Some(lease) = queue.lease(usize::MAX).unwrap() {
+        let mut bytes = Vec::new();
+        lease.body().await.unwrap().read_to_end(&mut bytes).await.unwrap();
+        stored.push(Stored {
+            id: lease.id().to_string(),
+            from: lease.message().reverse_path.to_string(),
+            recipients: lease.recipients().iter().map(|r| r.mailbox.to_string()).collect(),
+            bytes,
+        });
+        leases.push(lease);
+    }
+    stored.sort_by(|one, other| one.id.cmp(&other.id));
+    stored
+}
+
+/// One client's connection.
+pub(crate) struct Client {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Client {
+    /// Sends bytes as they are.
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Sends bytes as long as somebody takes them.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    /// Sends a line and reads the reply.
+    pub(crate) async fn say(&mut self, line: &str) -> String {
+        self.send(format!("{line}\r\n")).await;
+        self.reply().await
+    }
+
+    /// Sends a line and asserts what the reply begins with.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, line: &str, reply: &str) -> impl Future<Output = ()> + use<'_> {
+        let (line, reply) = (line.to_owned(), reply.to_owned());
+        async move {
+            let told = self.say(&line).await;
+            assert!(told.starts_with(&reply), "{line}: expected {reply:?}, was {told:?}");
+        }
+    }
+
+    /// Asserts what the next reply begins with.
+    pub(crate) async fn hears(&mut self, reply: &str) {
+        let told = self.reply().await;
+        assert!(told.starts_with(reply), "expected {reply:?}, was {told:?}");
+    }
+
+    /// A transaction up to the 354.
+    pub(crate) async fn begin_message(&mut self) {
+        self.expect("MAIL FROM:<a@client.example>", "250 2.1.0 ").await;
+        self.expect("RCPT TO:<b@far.example>", "250 2.1.5 ").await;
+        self.expect("DATA", "354 ").await;
+    }
+
+    /// Sends a message with its dots stuffed and its end, and reads the reply.
+    pub(crate) async fn message(&mut self, message: &[u8]) -> String {
+        self.send(stuffed(message)).await;
+        self.reply().await
+    }
+
+    /// The next reply, all its lines; what there is if the connection ends before.
+    pub(crate) async fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let line = self.line().await;
+            reply.push_str(&line);
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return reply;
+            }
+        }
+    }
+
+    /// All that comes until the connection ends.
+    pub(crate) async fn rest(&mut self) -> String {
+        while self.read_more().await > 0 {}
+        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+    }
+
+    /// The next line; what there is if the connection ends before.
+    async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.read.windows(2).position(|pair| pair == b"\r\n") {
+                let rest = self.read.split_off(end + 2);
+                return String::from_utf8(std::mem::replace(&mut self.read, rest)).unwrap();
+            }
+            if self.read_more().await == 0 {
+                return String::from_utf8(std::mem::take(&mut self.read)).unwrap();
+            }
+        }
+    }
+
+    /// Reads what there is; 0 at the end.
+    async fn read_more(&mut self) -> usize {
+        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await;
+        read.expect("no reply comes").unwrap_or(0)
+    }
+}
+
+/// A message as it goes over the wire, with its end.
+pub(crate) fn stuffed(message: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::new();
+    let mut stuffer = DotStuffer::new();
+    stuffer.feed(message, &mut wire);
+    stuffer.finish(&mut wire);
+    wire
+}
