@@ -158,7 +158,7 @@ pub enum Purpose {
         /// How long ago it was accepted.
         queued_for: Duration,
     },
-    /// A TLS-RPT report, which has to arrive in spite of the failures it reports (RFC 8460 §5.3).
+    /// A TLS-RPT report, which has to arrive in spite of the failures it reports (RFC 8460 §5.3.1).
     TlsReport,
 }
 
@@ -368,7 +368,7 @@ pub enum WhyFallback {
     /// No policy is published, or none could be fetched and none that applies is cached
     /// (RFC 8461 §3.3).
     NoPolicy,
-    /// A TLS-RPT report has to arrive in spite of failures (RFC 8460 §5.3).
+    /// A TLS-RPT report has to arrive in spite of failures (RFC 8460 §5.3.1).
     TlsReport,
     /// The DNS has not said for longer than the grace whether there is a policy.
     UndecidedTooLong,

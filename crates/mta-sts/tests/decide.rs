@@ -372,10 +372,11 @@ async fn a_policy_survives_a_restart() {
 
 #[tokio::test]
 async fn one_fetch_serves_all_who_wait_for_it() {
-    let text = "version: STSv1\nmode: enforce\nmx: mx.example.test\nmax_age: 0\n";
     let scene = Scene::enforce().await;
+    // The result is shared as it is, and not by way of the store.
+    scene.store.fail_writes();
     let leave = Arc::new(Semaphore::new(0));
-    let whole = reply("200 OK", "Content-Type: text/plain\r\n", text);
+    let whole = reply("200 OK", "Content-Type: text/plain\r\n", &file("enforce"));
     scene.host.behave(Behaviour::Held(Arc::clone(&leave), whole));
     let decisions = async { tokio::join!(scene.decide(), scene.decide(), scene.decide()) };
     let release = async {

@@ -7,7 +7,7 @@ use mta_sts::{
     FetchError, FetchSettings, Fetched, Fetcher, Mode, NamesError, POLICY_SIZE_MAX, PolicyError,
     PrivateHosts,
 };
-use rustls::CertificateError;
+use rustls::{CertificateError, HandshakeKind};
 
 use crate::authority::{Authority, Kind};
 use crate::policy_host::{Behaviour, PolicyHost, reply};
@@ -273,23 +273,18 @@ async fn what_is_not_tls_is_a_fetch_error_and_not_a_bad_certificate() {
     assert_eq!(error.result_type(), "sts-policy-fetch-error");
 }
 
+/// A resumed session would not look at the certificate again.
 #[tokio::test]
-async fn every_fetch_looks_at_the_certificate_anew() {
-    let authority = Authority::new();
-    let good = authority.server(Kind::Valid, &[HOST]);
-    let host = PolicyHost::start(good, Behaviour::policy(&file("enforce"))).await;
-    let zone = Zone::default();
-    zone.policy_host(DOMAIN, &[host.ip()]);
-    let fetcher = Fetcher::new(FetchSettings {
-        port: host.port(),
-        private_hosts: PrivateHosts::Allowed,
-        ..FetchSettings::new(authority.roots())
-    })
-    .unwrap();
-    fetcher.fetch(&zone, &domain(DOMAIN)).await.unwrap();
-    host.present(authority.server(Kind::Expired, &[HOST]));
-    let error = fetcher.fetch(&zone, &domain(DOMAIN)).await.unwrap_err();
-    assert!(matches!(error, FetchError::Certificate { .. }), "{error:?}");
+async fn no_tls_session_is_resumed() {
+    for kind in [Kind::Valid, Kind::ValidTls12] {
+        let fetch = Fetch::new(kind, &[HOST], Behaviour::policy(&file("enforce"))).await;
+        let fetcher = Fetcher::new(fetch.settings.clone()).unwrap();
+        fetcher.fetch(&fetch.zone, &domain(DOMAIN)).await.unwrap();
+        fetcher.fetch(&fetch.zone, &domain(DOMAIN)).await.unwrap();
+        for heard in fetch.host.heard() {
+            assert_ne!(heard.handshake, HandshakeKind::Resumed);
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::ServerConfig;
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -55,13 +55,14 @@ pub(crate) fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     pub(crate) sni: Option<String>,
+    pub(crate) handshake: HandshakeKind,
     pub(crate) request: String,
 }
 
 #[derive(Debug)]
 struct Shared {
     behaviour: Mutex<Behaviour>,
-    tls: Mutex<Arc<ServerConfig>>,
+    tls: Arc<ServerConfig>,
     connections: Mutex<usize>,
     heard: Mutex<Vec<Heard>>,
 }
@@ -88,7 +89,7 @@ impl PolicyHost {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             behaviour: Mutex::new(behaviour),
-            tls: Mutex::new(tls),
+            tls,
             connections: Mutex::new(0),
             heard: Mutex::new(Vec::new()),
         });
@@ -107,10 +108,6 @@ impl PolicyHost {
 
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         *self.shared.behaviour.lock().unwrap() = behaviour;
-    }
-
-    pub(crate) fn present(&self, tls: Arc<ServerConfig>) {
-        *self.shared.tls.lock().unwrap() = tls;
     }
 
     /// How many connections there have been.
@@ -144,16 +141,18 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         }
         _ => {}
     }
-    let acceptor = TlsAcceptor::from(Arc::clone(&shared.tls.lock().unwrap()));
+    let acceptor = TlsAcceptor::from(Arc::clone(&shared.tls));
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
-    let sni = stream.get_ref().1.server_name().map(str::to_owned);
+    let tls = stream.get_ref().1;
+    let sni = tls.server_name().map(str::to_owned);
+    let handshake = tls.handshake_kind().unwrap();
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let Ok(octet) = stream.read_u8().await else { return };
         request.push(octet);
     }
     let request = String::from_utf8(request).unwrap();
-    shared.heard.lock().unwrap().push(Heard { sni, request });
+    shared.heard.lock().unwrap().push(Heard { sni, handshake, request });
     match behaviour {
         Behaviour::Reply(reply) => drop(stream.write_all(&reply).await),
         Behaviour::Held(leave, reply) => {
