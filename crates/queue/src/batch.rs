@@ -158,6 +158,39 @@ impl<'a> Batch<'a> {
         })
     }
 
+    /// Removes recipients of a message that are known to be settled; how many there were.
+    pub(crate) fn forget_settled(
+        &mut self,
+        id: QueueId,
+        is_settled: impl Fn(u32) -> bool,
+    ) -> Result<u32, EngineError> {
+        let Some(mut message) = self.message(id)? else { return Ok(0) };
+        let mut forgotten = 0_u32;
+        for number in 0..message.lots {
+            let lot_id = LotId { id, lot: number };
+            let Some(mut lot) = self.lot(lot_id)? else { continue };
+            let before = lot.clone();
+            lot.recipients.retain(|recipient| !is_settled(recipient.index));
+            let fewer = before.recipients.len().saturating_sub(lot.recipients.len());
+            let fewer = u32::try_from(fewer).unwrap_or(u32::MAX);
+            if fewer == 0 {
+                continue;
+            }
+            forgotten = forgotten.saturating_add(fewer);
+            message.open_recipients = message.open_recipients.saturating_sub(fewer);
+            self.ledger.row.recipients = self.ledger.row.recipients.saturating_sub(fewer.into());
+            if lot.recipients.is_empty() {
+                self.remove_due(lot_id, &before)?;
+                self.remove_reasons(lot_id, &before);
+                self.close_lot(lot_id, &mut message)?;
+            } else {
+                self.put(Key::lot(lot_id), lot.encode())?;
+                self.put(Key::message(id), message.encode())?;
+            }
+        }
+        Ok(forgotten)
+    }
+
     /// Makes a lot due at `due` if it is due later; whether there was one that is not held.
     pub(crate) fn reschedule(&mut self, lot_id: LotId, due: u64) -> Result<bool, EngineError> {
         let Some(mut lot) = self.lot(lot_id)? else { return Ok(false) };
@@ -277,6 +310,11 @@ impl<'a> Batch<'a> {
     /// Removes a value.
     pub(crate) fn remove(&mut self, key: Key) {
         self.changes.insert(key, None);
+    }
+
+    /// Whether nothing is changed so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
     }
 
     /// The changes to commit, and what is to be done afterwards.

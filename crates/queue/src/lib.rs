@@ -37,6 +37,8 @@ mod shared;
 mod shelf;
 mod spool;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use crate::admission::{Networks, NetworksError, Submitter};

@@ -68,8 +68,8 @@ pub(crate) struct Recovered {
 /// Whether the index can be used as it is.
 #[derive(Debug)]
 enum Condition {
-    /// It can.
-    Whole(Arc<dyn Engine>, StoreRow),
+    /// It can, once this span of the spool is read.
+    Whole(Arc<dyn Engine>, StoreRow, Span),
     /// It has to be built anew, and why.
     Damaged(String),
 }
@@ -120,7 +120,7 @@ impl Store {
         let closed = self.take_closed().map_err(|source| io_error(&root, source))?;
         self.clear_temporary().map_err(|source| io_error(&root, source))?;
         let recovered = match self.condition(closed)? {
-            Condition::Whole(engine, row) => match self.catch_up(engine, row, now) {
+            Condition::Whole(engine, row, span) => match self.catch_up(engine, row, now, span) {
                 Err(ReplayError::Index(error)) if error.is_damage() => {
                     self.rebuild(&error.to_string(), now)
                 }
@@ -181,30 +181,32 @@ impl Store {
             Err(error) => return Ok(Condition::Damaged(error.to_string())),
         };
         match self.inspect(engine.as_ref(), closed) {
-            Ok(Some(row)) => Ok(Condition::Whole(engine, row)),
+            Ok(Some((row, span))) => Ok(Condition::Whole(engine, row, span)),
             Ok(None) => Ok(Condition::Damaged("it is empty and the spool is not".to_owned())),
             Err(error) if is_refusal(&error) => Err(self.index_error(error)),
             Err(error) => Ok(Condition::Damaged(error.to_string())),
         }
     }
 
-    /// The store's row, if the index is whole; none if the index has lost everything.
+    /// The store's row and what it has not read, if the index is whole; none if the index has lost
+    /// everything.
     fn inspect(
         &self,
         engine: &dyn Engine,
         closed: Option<u64>,
-    ) -> Result<Option<StoreRow>, EngineError> {
+    ) -> Result<Option<(StoreRow, Span)>, EngineError> {
         let Some(row) = engine.find(&Key::store())? else {
             let is_new = self.paths.segments()?.is_empty()
                 && self.paths.bigs()?.is_empty()
                 && engine.first(&Key(Vec::new()), &Key(vec![u8::MAX]))?.is_none();
-            return Ok(is_new.then(StoreRow::empty));
+            return Ok(is_new.then(|| (StoreRow::empty(), Span::Unread)));
         };
         let row = StoreRow::decode(&row)?;
-        if closed != Some(row.rounds) {
-            check::check(engine, &row)?;
+        if closed == Some(row.rounds) {
+            return Ok(Some((row, Span::Unread)));
         }
-        Ok(Some(row))
+        check::check(engine, &row)?;
+        Ok(Some((row, Span::UnreadAndSettled)))
     }
 
     /// Reads what the index does not know yet.
@@ -213,6 +215,7 @@ impl Store {
         engine: Arc<dyn Engine>,
         row: StoreRow,
         now: SystemTime,
+        span: Span,
     ) -> Result<Recovered, ReplayError> {
         let mut segments = std::collections::BTreeMap::new();
         for_each(engine.as_ref(), Key::first(b'G'), &Key::end(b'G'), |key, value| {
@@ -220,7 +223,7 @@ impl Store {
             Ok(())
         })?;
         let ledger = Ledger { row, segments };
-        self.replay(engine, ledger, now, Span::Unread)
+        self.replay(engine, ledger, now, span)
     }
 
     /// Moves the index aside and builds a new one from the spool.

@@ -1,8 +1,9 @@
 //! Reading the spool into the index.
 
+use std::cmp::Ordering;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::batch::{Batch, Ledger};
@@ -24,6 +25,8 @@ pub(super) enum Span {
     Everything,
     /// What the index has not read yet.
     Unread,
+    /// The same, and what the sidecars know that the index may have forgotten.
+    UnreadAndSettled,
 }
 
 /// The spool could not be read into the index.
@@ -65,6 +68,9 @@ impl<'a> Replay<'a> {
 
     /// Reads segments, then files of single messages.
     pub(super) fn run(&mut self) -> Result<(), ReplayError> {
+        if self.span == Span::UnreadAndSettled {
+            self.read_sidecars()?;
+        }
         let mut segments = self.paths.segments()?;
         if self.span == Span::Everything {
             // The later copy of a message that was copied forward has the better sidecar.
@@ -91,11 +97,37 @@ impl<'a> Replay<'a> {
         let (mark, offset) = (self.ledger.row.mark_segment, self.ledger.row.mark_offset);
         match self.span {
             Span::Everything => Some(0),
-            Span::Unread if segment == mark => Some(offset),
-            Span::Unread if segment > mark => Some(0),
-            // Its row goes only after its file is gone for good.
-            Span::Unread => (!self.ledger.segments.contains_key(&segment)).then_some(0),
+            Span::Unread | Span::UnreadAndSettled => match segment.cmp(&mark) {
+                Ordering::Equal => Some(offset),
+                Ordering::Greater => Some(0),
+                // Its row goes only after its file is gone for good.
+                Ordering::Less => (!self.ledger.segments.contains_key(&segment)).then_some(0),
+            },
         }
+    }
+
+    /// Removes recipients that the sidecars know to be settled: sled may have gone back in time.
+    fn read_sidecars(&mut self) -> Result<(), ReplayError> {
+        let segments = self.paths.segments()?.into_iter().map(|number| self.paths.segment(number));
+        let bigs = self.paths.bigs()?.into_iter().map(|id| self.paths.big(id));
+        let files: Vec<PathBuf> = segments.chain(bigs).collect();
+        let mut forgotten = 0_u32;
+        for file in files {
+            let settled = Settled::load(&sidecar_of(&file))?;
+            let mut batch = Batch::new(self.engine, &mut self.ledger);
+            for id in settled.messages() {
+                let is_settled = |recipient| settled.holds(id, recipient);
+                forgotten = forgotten.saturating_add(batch.forget_settled(id, is_settled)?);
+            }
+            if !batch.is_empty() {
+                let (changes, _) = batch.seal()?;
+                self.engine.commit(changes)?;
+            }
+        }
+        if forgotten > 0 {
+            tracing::warn!(recipients = forgotten, "index had forgotten what was settled");
+        }
+        Ok(())
     }
 
     /// Reads one segment.
@@ -122,7 +154,7 @@ impl<'a> Replay<'a> {
             Found::Torn { offset } => self.torn(&path, offset),
         })?;
         self.enter(waiting, &settled)?;
-        if self.span == Span::Unread && count > 0 {
+        if self.span != Span::Everything && count > 0 {
             tracing::info!(segment, records = count, "records read that the index did not know");
         }
         Ok(())
@@ -168,7 +200,7 @@ impl<'a> Replay<'a> {
             let id = record.header.id;
             self.highest = self.highest.max(Some(id));
             if let Some(known) = batch.message(id)? {
-                if self.span == Span::Unread && known.place != place {
+                if self.span != Span::Everything && known.place != place {
                     batch.relocate(id, place)?;
                 }
                 continue;
@@ -222,7 +254,7 @@ impl<'a> Replay<'a> {
     const fn bodies(&self) -> Bodies {
         match self.span {
             Span::Everything => Bodies::Skip,
-            Span::Unread => Bodies::Check,
+            Span::Unread | Span::UnreadAndSettled => Bodies::Check,
         }
     }
 
@@ -234,7 +266,7 @@ impl<'a> Replay<'a> {
                 let size = fs::metadata(path)?.len().saturating_sub(offset);
                 self.set_aside(path, offset, size, "the file ends before the record")
             }
-            Span::Unread => Ok(()),
+            Span::Unread | Span::UnreadAndSettled => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@
 //! again at most what was settled in the second before a power cut. They are never needed while
 //! the index is whole.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -88,6 +88,11 @@ impl Settled {
     /// Whether this recipient of the message is settled.
     pub(crate) fn holds(&self, id: QueueId, recipient: u32) -> bool {
         self.0.contains(&(id, recipient)) || self.0.contains(&(id, ALL_RECIPIENTS))
+    }
+
+    /// The messages that are named, each once.
+    pub(crate) fn messages(&self) -> BTreeSet<QueueId> {
+        self.0.iter().map(|(id, _)| *id).collect()
     }
 
     /// The highest id that is named.

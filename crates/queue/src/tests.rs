@@ -1,0 +1,189 @@
+//! The queue as a whole, on real files.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clock::{Clock, SetClock};
+use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+
+use crate::*;
+
+mod delivering;
+mod editing;
+mod failing;
+mod keeping;
+mod recovering;
+mod shelving;
+mod taking;
+
+/// A queue in a directory of its own, with a clock that is moved by hand.
+struct Bench {
+    dir: TempDir,
+    clock: Arc<SetClock>,
+    queue: Queue,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut QueueSettings)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = settings(dir.path());
+        change(&mut settings);
+        let clock = Arc::new(SetClock::new(start()));
+        let queue = open(settings, &clock).await.unwrap();
+        Self { dir, clock, queue }
+    }
+
+    /// Closes the queue and opens it again.
+    async fn restart(self) -> Self {
+        self.queue.close().await;
+        self.opened_again().await
+    }
+
+    /// Leaves the queue as a process that is killed would, and opens what is on disk.
+    async fn crash(self) -> Self {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(self.dir.path(), copy.path());
+        let Self { clock, .. } = self;
+        let queue = open(settings(copy.path()), &clock).await.unwrap();
+        Self { dir: copy, clock, queue }
+    }
+
+    /// Opens the queue that was closed before.
+    async fn opened_again(self) -> Self {
+        let Self { dir, clock, .. } = self;
+        let queue = open(settings(dir.path()), &clock).await.unwrap();
+        Self { dir, clock, queue }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Puts a message into the queue.
+    async fn accept(&self, recipients: &[&str], body: &[u8]) -> QueueId {
+        let mut draft = self.queue.begin(submitter(), envelope(recipients)).unwrap();
+        draft.write(body).await.unwrap();
+        draft.commit().await.unwrap().id()
+    }
+
+    /// Leases whatever is due.
+    fn lease(&self) -> Option<Lease> {
+        self.queue.lease(usize::MAX).unwrap()
+    }
+
+    /// Delivers everything that is due; ids and recipients in the order of delivery.
+    async fn deliver_all(&self) -> Vec<(QueueId, String)> {
+        let mut delivered = Vec::new();
+        while let Some(lease) = self.lease() {
+            let id = lease.id();
+            delivered.extend(lease.recipients().iter().map(|r| (id, r.mailbox.to_string())));
+            let outcomes = lease.recipients().iter().map(|_| delivered_outcome()).collect();
+            self.queue.settle(lease, outcomes, None).await.unwrap();
+        }
+        delivered
+    }
+
+    fn ids(&self) -> Vec<QueueId> {
+        let all = self.queue.list(&Filter::default(), None, usize::MAX).unwrap();
+        all.into_iter().map(|summary| summary.id).collect()
+    }
+}
+
+fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+fn settings(dir: &Path) -> QueueSettings {
+    QueueSettings { reserve: 0, min_free: 0, ..QueueSettings::new(dir) }
+}
+
+async fn open(settings: QueueSettings, clock: &Arc<SetClock>) -> Result<Queue, OpenError> {
+    let clock: Arc<dyn Clock> = Arc::<SetClock>::clone(clock);
+    tokio::task::spawn_blocking(|| Queue::open(settings, clock)).await.unwrap()
+}
+
+fn submitter() -> Submitter {
+    let networks = Networks::parse(["127.0.0.0/8"]).unwrap();
+    networks.admit([127, 0, 0, 1].into()).unwrap()
+}
+
+fn mailbox(text: &str) -> Mailbox {
+    Mailbox::parse(text).unwrap()
+}
+
+fn envelope(recipients: &[&str]) -> Envelope {
+    let recipients = recipients.iter().map(|text| Recipient::new(mailbox(text))).collect();
+    let sender = ReversePath::Mailbox(mailbox("sender@example.org"));
+    Envelope::new(sender, recipients, BodyType::EightBitMime, Smtputf8::NotRequested)
+}
+
+fn delivered_outcome() -> Outcome {
+    Outcome::Delivered { mx: "mx.example".to_owned(), reply: "250 ok".to_owned() }
+}
+
+fn reason(text: &str) -> Reason {
+    Reason {
+        mx: Some("mx.example".to_owned()),
+        reply: Some("450 later".to_owned()),
+        ..Reason::new(EnhancedCode::new(Class::PersistentTransient, 4, 1), text)
+    }
+}
+
+fn deferred(text: &str) -> Outcome {
+    Outcome::Deferred(reason(text))
+}
+
+fn bounced(text: &str) -> Outcome {
+    Outcome::Bounced(Reason::new(EnhancedCode::new(Class::Permanent, 1, 1), text))
+}
+
+fn own_message(recipient: &str) -> OwnMessage {
+    OwnMessage {
+        recipients: vec![Recipient::new(mailbox(recipient))],
+        body: BodyType::SevenBit,
+        smtputf8: Smtputf8::NotRequested,
+        purpose: Purpose::Mail,
+    }
+}
+
+async fn read(lease: &Lease) -> Result<Vec<u8>, BodyError> {
+    let mut body = Vec::new();
+    lease.body().await?.read_to_end(&mut body).await?;
+    Ok(body)
+}
+
+/// A body whose every part differs.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|n| u8::try_from((n * 31 + n / 251) % 251).unwrap()).collect()
+}
+
+/// Copies a directory as it is now; files that go meanwhile are left out.
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).ok();
+        }
+    }
+}
+
+fn files_in(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,205 @@
+//! Leasing and settling.
+
+use tokio::time::timeout;
+
+use super::*;
+
+#[tokio::test]
+async fn a_deferred_lot_is_due_again_later_and_keeps_what_is_known() {
+    let bench = Bench::new().await;
+    let id = bench.accept(&["a@one.example", "b@one.example", "c@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    let outcomes = vec![deferred("greylisted"), delivered_outcome(), deferred("full")];
+    let settled = bench.queue.settle(lease, outcomes, None).await.unwrap();
+    assert_eq!((settled.deferred, settled.message_gone), (2, false));
+    let wait = settled.next_attempt.unwrap().duration_since(start()).unwrap();
+    assert!(wait >= Duration::from_secs(270) && wait <= Duration::from_secs(330), "{wait:?}");
+    assert!(bench.lease().is_none());
+    bench.clock.advance(Duration::from_secs(269));
+    assert!(bench.lease().is_none());
+    let bench = bench.restart().await;
+    bench.clock.advance(Duration::from_secs(62));
+    let lease = bench.lease().unwrap();
+    assert_eq!((lease.id(), lease.attempts()), (id, 1));
+    assert_eq!(lease.queued_for(bench.clock.now()), Duration::from_secs(331));
+    let left: Vec<_> = lease.recipients().iter().map(|r| r.mailbox.to_string()).collect();
+    assert_eq!(left, ["a@one.example", "c@one.example"]);
+    assert_eq!(lease.reasons(), [Some(reason("greylisted")), Some(reason("full"))]);
+}
+
+#[tokio::test]
+async fn attempts_grow_and_waits_with_them() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    let mut waits = Vec::new();
+    for attempt in 0..9 {
+        let lease = bench.lease().unwrap();
+        assert_eq!(lease.attempts(), attempt);
+        let settled = bench.queue.settle(lease, vec![deferred("no")], None).await.unwrap();
+        let next = settled.next_attempt.unwrap();
+        waits.push(next.duration_since(bench.clock.now()).unwrap().as_secs() / 60);
+        bench.clock.set(next);
+    }
+    for (wait, middle) in waits.iter().zip([5, 10, 20, 40, 80, 160, 240, 240, 240]) {
+        assert!(*wait >= middle * 9 / 10 - 1 && *wait <= middle * 11 / 10, "{waits:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_expires_at_the_end_of_its_lifetime() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    let lifetime = Duration::from_secs(5 * 24 * 3600);
+    assert!(!lease.expired(start() + lifetime - Duration::from_secs(1)));
+    assert!(lease.expired(start() + lifetime));
+    assert!(!lease.expired(start() - lifetime), "a clock that went back expires nothing");
+}
+
+#[tokio::test]
+async fn a_dropped_lease_returns_after_a_rest() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    drop(bench.lease().unwrap());
+    assert!(bench.lease().is_none());
+    assert_eq!(bench.queue.leased(), 0);
+    bench.clock.advance(Duration::from_secs(31));
+    assert_eq!(bench.lease().unwrap().attempts(), 0);
+}
+
+#[tokio::test]
+async fn a_settled_message_is_gone_after_a_crash_too() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example", "b@two.example"], b"x").await;
+    assert_eq!(bench.deliver_all().await.len(), 2);
+    assert_eq!(bench.queue.totals(), Totals::default());
+    let bench = bench.crash().await;
+    assert!(bench.lease().is_none());
+    assert!(bench.ids().is_empty());
+}
+
+#[tokio::test]
+async fn a_dead_domain_with_many_messages_delays_nobody() {
+    let bench = Bench::new().await;
+    for n in 0..200 {
+        bench.accept(&[&format!("{n}@dead.example")], b"x").await;
+    }
+    for n in 0..5 {
+        bench.accept(&[&format!("a@live-{n}.example")], b"x").await;
+    }
+    let mut dead = Vec::new();
+    let mut live = 0;
+    while live < 5 {
+        let lease = bench.queue.lease(3).unwrap().expect("a live domain is leased");
+        if lease.destination().to_string() == "dead.example" {
+            dead.push(lease);
+        } else {
+            live += 1;
+            bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+        }
+    }
+    assert!(dead.len() <= 3);
+    while let Some(lease) = bench.queue.lease(3).unwrap() {
+        dead.push(lease);
+    }
+    assert_eq!(dead.len(), 3);
+}
+
+#[tokio::test]
+async fn a_destination_at_rest_is_left_alone() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    bench.accept(&["a@two.example"], b"x").await;
+    let one = bench.lease().unwrap();
+    let domain = one.destination().clone();
+    bench.queue.settle(one, vec![deferred("no host answered")], None).await.unwrap();
+    bench.accept(&[&format!("b@{domain}")], b"x").await;
+    bench.queue.rest(&domain, Duration::from_secs(60));
+    let other = bench.lease().unwrap();
+    assert_ne!(*other.destination(), domain);
+    assert!(bench.lease().is_none());
+    bench.clock.advance(Duration::from_secs(61));
+    assert_eq!(*bench.lease().unwrap().destination(), domain);
+}
+
+#[tokio::test]
+async fn a_bounce_is_in_the_queue_when_its_message_has_left_it() {
+    let bench = Bench::new().await;
+    let id = bench.accept(&["a@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
+    let bounce_id = bounce.id();
+    bounce.write(b"it bounced").await.unwrap();
+    let settled = bench.queue.settle(lease, vec![bounced("no such user")], Some(bounce)).await;
+    assert!(settled.unwrap().message_gone);
+    let bench = bench.crash().await;
+    assert_eq!(bench.ids(), [bounce_id]);
+    assert_ne!(bounce_id, id);
+    let lease = bench.lease().unwrap();
+    assert_eq!(read(&lease).await.unwrap(), b"it bounced");
+}
+
+#[tokio::test]
+async fn a_big_bounce_is_in_the_queue_too() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
+    bounce.write(&pattern(600_000)).await.unwrap();
+    bench.queue.settle(lease, vec![bounced("no")], Some(bounce)).await.unwrap();
+    let bench = bench.restart().await;
+    assert!(read(&bench.lease().unwrap()).await.unwrap() == pattern(600_000));
+}
+
+#[tokio::test]
+async fn there_is_one_outcome_for_each_recipient() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example", "b@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    let refused = bench.queue.settle(lease, vec![delivered_outcome()], None).await;
+    assert!(matches!(refused, Err(StoreError::OutcomeCount { given: 1, recipients: 2 })));
+    bench.clock.advance(Duration::from_secs(31));
+    assert_eq!(bench.lease().unwrap().recipients().len(), 2);
+}
+
+#[tokio::test]
+async fn work_is_announced_when_a_message_comes_and_when_its_time_comes() {
+    let bench = Bench::new().await;
+    let waiting = bench.queue.clone();
+    let work = async move { waiting.work().await };
+    tokio::pin!(work);
+    assert!(timeout(Duration::from_millis(50), &mut work).await.is_err());
+    bench.accept(&["a@one.example"], b"x").await;
+    timeout(Duration::from_secs(20), &mut work).await.unwrap();
+    let lease = bench.lease().unwrap();
+    assert!(bench.lease().is_none());
+    assert!(timeout(Duration::from_millis(50), bench.queue.work()).await.is_err());
+    bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+    assert!(timeout(Duration::from_millis(50), bench.queue.work()).await.is_err());
+    bench.clock.advance(Duration::from_secs(400));
+    timeout(Duration::from_secs(20), bench.queue.work()).await.unwrap();
+    assert!(bench.lease().is_some());
+}
+
+#[tokio::test]
+async fn a_settlement_goes_on_when_nobody_waits_for_it() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    {
+        let settle = bench.queue.settle(lease, vec![delivered_outcome()], None);
+        tokio::pin!(settle);
+        assert!(futures_poll(settle.as_mut()).await.is_none(), "the answer takes a sync");
+    }
+    let bench = bench.restart().await;
+    assert!(bench.ids().is_empty());
+}
+
+/// Polls once.
+async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    })
+    .await
+}

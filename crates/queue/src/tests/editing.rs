@@ -1,0 +1,142 @@
+//! Looking into the queue and changing it by hand.
+
+use super::*;
+
+fn domain(text: &str) -> smtp::MailboxDomain {
+    smtp::MailboxDomain::parse(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_held_message_is_not_leased_until_it_is_released() {
+    let bench = Bench::new().await;
+    let id = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    assert!(bench.queue.hold(id).await.unwrap());
+    assert!(!bench.queue.hold(id).await.unwrap());
+    assert!(bench.lease().is_none());
+    bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+    bench.clock.advance(Duration::from_secs(3_600));
+    let bench = bench.restart().await;
+    assert!(bench.lease().is_none());
+    assert_eq!(bench.queue.retry(Selection::All).await.unwrap(), 0);
+    assert_eq!(bench.queue.show(id).unwrap().unwrap().state, State::Held);
+    assert!(bench.queue.release(id).await.unwrap());
+    assert_eq!(bench.deliver_all().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_deleted_message_is_gone_and_its_bounce_is_there() {
+    let bench = Bench::new().await;
+    let id = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    let bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
+    let bounce_id = bounce.id();
+    assert!(bench.queue.delete(id, Some(bounce)).await.unwrap());
+    assert!(!bench.queue.delete(id, None).await.unwrap());
+    assert_eq!(bench.ids(), [bounce_id]);
+    assert!(matches!(read(&lease).await, Err(BodyError::Gone)));
+    let settled = bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+    assert!(settled.message_gone);
+    assert_eq!(bench.ids(), [bounce_id]);
+    let bench = bench.crash().await;
+    assert_eq!(bench.ids(), [bounce_id]);
+}
+
+#[tokio::test]
+async fn messages_are_retried_by_id_by_destination_or_all() {
+    let bench = Bench::new().await;
+    let first = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
+    bench.accept(&["c@one.example"], b"x").await;
+    let defer_all = async || {
+        while let Some(lease) = bench.lease() {
+            bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+        }
+    };
+    for (selection, moved) in [
+        (Selection::Message(first), 2),
+        (Selection::Destination(domain("one.example")), 2),
+        (Selection::All, 3),
+        (Selection::Destination(domain("three.example")), 0),
+    ] {
+        defer_all().await;
+        assert!(bench.lease().is_none());
+        assert_eq!(bench.queue.retry(selection.clone()).await.unwrap(), moved, "{selection:?}");
+        assert_eq!(
+            bench.queue.stats().unwrap().destinations.iter().map(|d| d.due).sum::<u64>(),
+            u64::try_from(moved).unwrap()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_long_line_is_retried_to_its_end() {
+    let bench = Bench::new().await;
+    let names: Vec<String> = (0..1_500).map(|n| format!("a@d{n}.example")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    bench.accept(&names, b"x").await;
+    while let Some(lease) = bench.lease() {
+        bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+    }
+    assert_eq!(bench.queue.retry(Selection::All).await.unwrap(), 1_500);
+    assert_eq!(bench.deliver_all().await.len(), 1_500);
+}
+
+#[tokio::test]
+async fn the_list_is_filtered_and_goes_on_where_it_was() {
+    let bench = Bench::new().await;
+    let first = bench.accept(&["a@one.example"], b"x").await;
+    bench.clock.advance(Duration::from_secs(100));
+    let second = bench.accept(&["a@one.example", "b@two.example"], b"xyz").await;
+    let third = bench.queue.begin_own(own_message("c@two.example")).unwrap();
+    let third = third.commit().await.unwrap().id();
+    bench.queue.hold(second).await.unwrap();
+    let list = |filter: Filter| -> Vec<QueueId> {
+        let found = bench.queue.list(&filter, None, 99).unwrap();
+        found.into_iter().map(|summary| summary.id).collect()
+    };
+    let any = Filter::default;
+    assert_eq!(list(any()), [first, second, third]);
+    assert_eq!(list(Filter { sender: Some(ReversePath::Null), ..any() }), [third]);
+    assert_eq!(list(Filter { destination: Some(domain("two.example")), ..any() }), [second, third]);
+    assert_eq!(list(Filter { state: Some(StateKind::Held), ..any() }), [second]);
+    assert_eq!(list(Filter { older_than: Some(Duration::from_secs(50)), ..any() }), [first]);
+    let page = bench.queue.list(&any(), Some(first), 1).unwrap();
+    assert_eq!(page[0].id, second);
+    assert_eq!((page[0].recipients, page[0].message.size, page[0].next_attempt), (2, 3, None));
+}
+
+#[tokio::test]
+async fn a_message_is_shown_with_what_is_known_of_each_recipient() {
+    let bench = Bench::new().await;
+    let id = bench.accept(&["a@one.example", "b@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    bench.queue.settle(lease, vec![deferred("one"), deferred("two")], None).await.unwrap();
+    let shown = bench.queue.show(id).unwrap().unwrap();
+    assert_eq!(shown.lots.len(), 1);
+    let lot = &shown.lots[0];
+    assert_eq!((lot.attempts, lot.destination.clone()), (1, domain("one.example")));
+    assert!(lot.next_attempt.unwrap() > start());
+    assert_eq!(lot.recipients[1].reason, Some(reason("two")));
+    let summary = bench.queue.list(&Filter::default(), None, 1).unwrap().remove(0);
+    assert_eq!((summary.attempts, summary.reason), (1, Some(reason("one"))));
+    assert_eq!(bench.queue.show(QueueId::from_number(1)).unwrap(), None);
+    let mut body = Vec::new();
+    bench.queue.body(id).await.unwrap().read_to_end(&mut body).await.unwrap();
+    assert_eq!(body, b"x");
+}
+
+#[tokio::test]
+async fn stats_show_depth_and_oldest_age_of_each_destination() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    bench.clock.advance(Duration::from_secs(100));
+    bench.accept(&["a@one.example", "a@two.example"], b"x").await;
+    let stats = bench.queue.stats().unwrap();
+    assert_eq!(stats.totals.messages, 2);
+    let seen: Vec<_> = stats
+        .destinations
+        .iter()
+        .map(|depth| (depth.destination.as_str(), depth.lots, depth.due, depth.oldest.as_secs()))
+        .collect();
+    assert_eq!(seen, [("one.example", 2, 2, 100), ("two.example", 1, 1, 0)]);
+}

@@ -1,0 +1,222 @@
+//! The disk refuses, the index fails, the store is opened again.
+
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::*;
+use crate::committer::Committer;
+use crate::index::{Change, Engine, EngineError, Row, SledEngine};
+use crate::key::Key;
+use crate::recovery::Opener;
+
+/// How the index behaves.
+#[derive(Clone, Debug, Default)]
+struct Fault(Arc<AtomicU8>);
+
+const WELL: u8 = 0;
+/// Commits and openings fail.
+const FULL: u8 = 1;
+/// Commits are made and then reported as failed.
+const LOST: u8 = 2;
+/// Reads say that the index is damaged.
+const DAMAGED: u8 = 3;
+
+impl Fault {
+    fn set(&self, fault: u8) {
+        self.0.store(fault, Ordering::SeqCst);
+    }
+
+    fn is(&self, fault: u8) -> bool {
+        self.0.load(Ordering::SeqCst) == fault
+    }
+
+    fn opener(&self) -> Opener {
+        let fault = self.clone();
+        Opener(Arc::new(move |dir| {
+            if fault.is(FULL) || fault.is(LOST) {
+                return Err(full());
+            }
+            fault.set(WELL);
+            let sled = SledEngine::open(dir)?;
+            Ok(Arc::new(FaultyEngine { sled, fault: fault.clone() }))
+        }))
+    }
+}
+
+fn full() -> EngineError {
+    io::Error::from(io::ErrorKind::StorageFull).into()
+}
+
+#[derive(Debug)]
+struct FaultyEngine {
+    sled: SledEngine,
+    fault: Fault,
+}
+
+impl Engine for FaultyEngine {
+    fn find(&self, key: &Key) -> Result<Option<Vec<u8>>, EngineError> {
+        self.sled.find(key)
+    }
+
+    fn scan(&self, from: &Key, until: &Key, limit: usize) -> Result<Vec<Row>, EngineError> {
+        if self.fault.is(DAMAGED) {
+            return Err(EngineError::Damaged("a leaf does not match its checksum".to_owned()));
+        }
+        self.sled.scan(from, until, limit)
+    }
+
+    fn commit(&self, changes: Vec<Change>) -> Result<(), EngineError> {
+        if self.fault.is(FULL) {
+            return Err(full());
+        }
+        self.sled.commit(changes)?;
+        if self.fault.is(LOST) { Err(full()) } else { Ok(()) }
+    }
+}
+
+async fn bench() -> (Bench, Fault) {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SetClock::new(start()));
+    let fault = Fault::default();
+    let (settings, opener) = (settings(dir.path()), fault.opener());
+    let shared_clock: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
+    let started = move || Committer::start_with(settings, shared_clock, opener);
+    let handle = tokio::task::spawn_blocking(started).await.unwrap().unwrap();
+    (Bench { dir, clock, queue: Queue { handle: Arc::new(handle) } }, fault)
+}
+
+/// Waits until the queue is as it should be.
+async fn until(bench: &Bench, health: Health) {
+    let reached = async {
+        while bench.queue.health() != health {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), reached).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_acknowledged_while_the_disk_is_full_and_mail_is_taken_again_later() {
+    for size in [10, 400_000] {
+        let (bench, fault) = bench().await;
+        let before = bench.accept(&["a@one.example"], b"before").await;
+        let mut draft = bench.queue.begin(submitter(), envelope(&["a@two.example"])).unwrap();
+        draft.write(&pattern(size)).await.unwrap();
+        fault.set(FULL);
+        let refused = draft.commit().await.unwrap_err();
+        assert_eq!(refused.reply().code().as_u16(), 451);
+        until(&bench, Health::Failed).await;
+        let refused = bench.queue.begin(submitter(), envelope(&["a@two.example"])).unwrap_err();
+        assert_eq!(refused.reply().code().as_u16(), 451);
+        fault.set(WELL);
+        until(&bench, Health::Ready).await;
+        let after = bench.accept(&["a@three.example"], b"after").await;
+        assert_eq!(bench.ids(), [before, after], "what was refused is not there");
+        let bench = bench.restart().await;
+        assert_eq!(bench.ids(), [before, after]);
+        assert!(files_in(&bench.path("spool/big")).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_is_removed_even_if_the_index_has_it() {
+    let (bench, fault) = bench().await;
+    fault.set(LOST);
+    let mut draft = bench.queue.begin(submitter(), envelope(&["a@two.example"])).unwrap();
+    draft.write(b"x").await.unwrap();
+    assert!(draft.commit().await.is_err());
+    fault.set(WELL);
+    until(&bench, Health::Ready).await;
+    let kept = bench.accept(&["a@one.example"], b"x").await;
+    assert_eq!(bench.ids(), [kept]);
+    assert_eq!(bench.deliver_all().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_settlement_and_its_bounce_wait_for_the_store() {
+    for (fault_kind, size) in [(FULL, 10), (FULL, 400_000), (LOST, 10), (LOST, 400_000)] {
+        let (bench, fault) = bench().await;
+        bench.accept(&["a@one.example"], b"x").await;
+        let lease = bench.lease().unwrap();
+        let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
+        let bounce_id = bounce.id();
+        bounce.write(&pattern(size)).await.unwrap();
+        fault.set(fault_kind);
+        let queue = bench.queue.clone();
+        let settle = queue.settle(lease, vec![bounced("no such user")], Some(bounce));
+        let mend = async {
+            until(&bench, Health::Failed).await;
+            assert!(bench.queue.lease(1).is_err());
+            fault.set(WELL);
+        };
+        let (settled, ()) = tokio::join!(settle, mend);
+        settled.unwrap();
+        assert_eq!(bench.queue.leased(), 0);
+        assert_eq!(bench.ids(), [bounce_id]);
+        let lease = bench.lease().unwrap();
+        assert!(read(&lease).await.unwrap() == pattern(size));
+        drop(lease);
+        let bench = bench.restart().await;
+        assert_eq!(bench.ids(), [bounce_id]);
+        assert_eq!(bench.queue.totals().messages, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_queue_that_failed_answers_everybody() {
+    let (bench, fault) = bench().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    fault.set(FULL);
+    let settle = bench.queue.settle(lease, vec![delivered_outcome()], None);
+    let close = async {
+        until(&bench, Health::Failed).await;
+        bench.queue.close().await;
+    };
+    let (settled, ()) = tokio::join!(settle, close);
+    assert!(matches!(settled, Err(StoreError::Closed)));
+    fault.set(WELL);
+    let bench = bench.opened_again().await;
+    assert_eq!(bench.ids().len(), 1);
+}
+
+#[tokio::test]
+async fn an_index_found_damaged_in_use_is_built_anew_and_leases_stay_out() {
+    let (bench, fault) = bench().await;
+    bench.queue.shelf("policies").put("one.example", pattern(9_000)).await.unwrap();
+    let first = bench.accept(&["a@one.example"], b"first").await;
+    let second = bench.accept(&["a@two.example"], b"second").await;
+    let lease = bench.lease().unwrap();
+    fault.set(DAMAGED);
+    assert!(bench.queue.lease(9).is_err());
+    until(&bench, Health::Failed).await;
+    until(&bench, Health::Ready).await;
+    assert_eq!(bench.ids(), [first, second]);
+    assert_eq!(bench.queue.leased(), 1);
+    let other = bench.lease().unwrap();
+    assert_ne!(other.id(), lease.id());
+    assert!(bench.lease().is_none());
+    bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+    bench.queue.settle(other, vec![delivered_outcome()], None).await.unwrap();
+    assert!(bench.ids().is_empty());
+    assert_eq!(bench.queue.shelf("policies").get("one.example").unwrap(), Some(pattern(9_000)));
+    assert!(bench.path("index.damaged-1").exists());
+}
+
+#[tokio::test]
+async fn mail_is_refused_while_space_is_low_and_bounces_are_not() {
+    let bench = Bench::with(|settings| settings.min_free = u64::MAX).await;
+    assert_eq!(bench.queue.health(), Health::LowOnSpace);
+    let refused = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap_err();
+    let reply = refused.reply();
+    assert_eq!(reply.code().as_u16(), 452);
+    assert_eq!(reply.enhanced().unwrap().to_string(), "4.3.1");
+    bench.queue.begin_own(own_message("a@one.example")).unwrap().commit().await.unwrap();
+    assert_eq!(bench.deliver_all().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_reserve_is_held() {
+    let bench = Bench::with(|settings| settings.reserve = 1 << 20).await;
+    assert_eq!(fs::metadata(bench.path("reserve")).unwrap().len(), 1 << 20);
+}

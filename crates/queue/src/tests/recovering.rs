@@ -1,0 +1,280 @@
+//! What survives: kills, torn tails, lost and damaged indexes, damaged records.
+
+use super::*;
+
+/// Twenty messages, some delivered, some deferred, one big; ids that are left.
+async fn filled() -> (Bench, Vec<QueueId>) {
+    let bench = Bench::new().await;
+    for n in 0..20 {
+        bench.accept(&[&format!("a@d{n}.example")], &pattern(100 * n)).await;
+    }
+    bench.accept(&["a@big.example"], &pattern(400_000)).await;
+    for n in 0..10 {
+        let lease = bench.lease().unwrap();
+        let outcome = if n % 2 == 0 { delivered_outcome() } else { deferred("later") };
+        bench.queue.settle(lease, vec![outcome], None).await.unwrap();
+    }
+    let ids = bench.ids();
+    assert_eq!(ids.len(), 16);
+    (bench, ids)
+}
+
+/// Everything is still there, and no more than that; and all bodies are whole.
+async fn assert_all_there(bench: &Bench, ids: &[QueueId]) {
+    assert_eq!(bench.ids(), ids);
+    assert_eq!(bench.queue.totals().messages, u64::try_from(ids.len()).unwrap());
+    bench.clock.advance(Duration::from_secs(3_600));
+    let mut seen = Vec::new();
+    while let Some(lease) = bench.lease() {
+        let body = read(&lease).await.unwrap();
+        assert!(body == pattern(body.len()));
+        assert_eq!(u64::try_from(body.len()).unwrap(), lease.message().size);
+        seen.push(lease.id());
+        bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, ids);
+}
+
+fn one_segment(bench: &Bench) -> std::path::PathBuf {
+    bench.path("spool/seg-00000001")
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_nothing() {
+    let (bench, ids) = filled().await;
+    let bench = bench.crash().await;
+    assert_all_there(&bench, &ids).await;
+}
+
+#[tokio::test]
+async fn a_restart_loses_nothing_and_checks_nothing() {
+    let (bench, ids) = filled().await;
+    let bench = bench.restart().await;
+    assert!(!bench.path("closed").exists(), "an open store is not marked as closed");
+    assert_all_there(&bench, &ids).await;
+}
+
+#[tokio::test]
+async fn a_deleted_index_is_built_anew_and_only_what_is_left_is_sent_again() {
+    let (bench, ids) = filled().await;
+    bench.queue.close().await;
+    fs::remove_dir_all(bench.path("index")).unwrap();
+    let bench = bench.opened_again().await;
+    assert_all_there(&bench, &ids).await;
+}
+
+#[tokio::test]
+async fn a_lost_index_after_a_kill_is_built_anew_too() {
+    let (bench, ids) = filled().await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(bench.dir.path(), copy.path());
+    fs::remove_dir_all(copy.path().join("index")).unwrap();
+    let bench = Bench { dir: copy, ..bench }.opened_again().await;
+    assert_all_there(&bench, &ids).await;
+}
+
+#[tokio::test]
+async fn a_truncated_index_is_built_anew() {
+    for part in [0, 1, 2, 3, 5, 7] {
+        let (bench, ids) = filled().await;
+        bench.queue.close().await;
+        let db = bench.path("index/db");
+        let length = fs::metadata(&db).unwrap().len();
+        let file = fs::File::options().write(true).open(&db).unwrap();
+        file.set_len(length * part / 8).unwrap();
+        let bench = bench.opened_again().await;
+        assert_all_there(&bench, &ids).await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_index_loses_nothing_wherever_it_is_damaged() {
+    let (bench, ids) = filled().await;
+    bench.queue.close().await;
+    let whole = fs::read(bench.path("index/db")).unwrap();
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    for part in 0..12 {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(bench.dir.path(), copy.path());
+        let mut bytes = whole.clone();
+        let at = used * part / 12;
+        for byte in &mut bytes[at..(at + 64).min(used)] {
+            *byte ^= 0x55;
+        }
+        fs::write(copy.path().join("index/db"), bytes).unwrap();
+        let clock = Arc::new(SetClock::new(start()));
+        let queue = open(settings(copy.path()), &clock).await.unwrap();
+        let bench = Bench { dir: copy, clock, queue };
+        survive_damage_in_use(&bench, &ids).await;
+    }
+}
+
+/// Damage may show only when a leaf is read; the store is then opened again.
+async fn survive_damage_in_use(bench: &Bench, ids: &[QueueId]) {
+    bench.clock.advance(Duration::from_secs(3_600));
+    let mut seen = std::collections::BTreeSet::new();
+    let all = async {
+        while seen.len() < ids.len() {
+            let Ok(Some(lease)) = bench.queue.lease(9) else {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            };
+            let Ok(body) = read(&lease).await else { continue };
+            assert!(body == pattern(body.len()));
+            let id = lease.id();
+            if bench.queue.settle(lease, vec![delivered_outcome()], None).await.is_ok() {
+                seen.insert(id);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+    assert!(seen.into_iter().eq(ids.iter().copied()));
+}
+
+#[tokio::test]
+async fn a_rebuild_that_was_interrupted_is_done_again() {
+    let (bench, ids) = filled().await;
+    bench.queue.close().await;
+    fs::write(bench.path("rebuilding"), "x").unwrap();
+    let bench = bench.opened_again().await;
+    assert!(!bench.path("rebuilding").exists());
+    assert!(!bench.path("index.damaged-1").exists(), "half an index is not worth keeping");
+    assert_all_there(&bench, &ids).await;
+}
+
+#[tokio::test]
+async fn records_that_the_index_does_not_know_are_read() {
+    let bench = Bench::new().await;
+    let before = tempfile::tempdir().unwrap();
+    bench.accept(&["a@one.example"], &pattern(10)).await;
+    copy_dir(&bench.path("index"), before.path());
+    bench.accept(&["b@one.example"], &pattern(2_000)).await;
+    bench.accept(&["c@one.example"], &pattern(300_000)).await;
+    let ids = bench.ids();
+    bench.queue.close().await;
+    fs::remove_dir_all(bench.path("index")).unwrap();
+    copy_dir(before.path(), &bench.path("index"));
+    let bench = bench.opened_again().await;
+    assert!(!bench.path("index.damaged-1").exists());
+    assert_all_there(&bench, &ids).await;
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_passed_over_and_nothing_is_written_behind_it() {
+    let (bench, ids) = filled().await;
+    bench.queue.close().await;
+    let segment = one_segment(&bench);
+    let whole = fs::read(&segment).unwrap();
+    for cut in [1, 30, 63, 64, 90, 120] {
+        let torn = [&whole[..], &whole[..cut]].concat();
+        fs::write(&segment, &torn).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(bench.dir.path(), copy.path());
+        let clock = Arc::new(SetClock::new(start()));
+        let queue = open(settings(copy.path()), &clock).await.unwrap();
+        let bench = Bench { dir: copy, clock, queue };
+        let mut ids = ids.clone();
+        ids.push(bench.accept(&["z@z.example"], &pattern(50)).await);
+        assert!(fs::read(one_segment(&bench)).unwrap() == torn);
+        assert_all_there(&bench, &ids).await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_body_is_quarantined_and_never_sent() {
+    for size in [1_000, 500_000] {
+        let bench = Bench::new().await;
+        let id = bench.accept(&["a@one.example"], &pattern(size)).await;
+        bench.queue.close().await;
+        let big = bench.path("spool/big").join(id.to_string());
+        let path = if big.exists() { big } else { one_segment(&bench) };
+        let mut bytes = fs::read(&path).unwrap();
+        let near_end = bytes.len() - 10;
+        bytes[near_end] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let bench = bench.opened_again().await;
+        let lease = bench.lease().unwrap();
+        assert!(read(&lease).await.is_err());
+        bench.queue.settle(lease, vec![deferred("unreadable")], None).await.unwrap();
+        bench.clock.advance(Duration::from_secs(3_600));
+        assert!(bench.lease().is_none());
+        let filter = Filter { state: Some(StateKind::Quarantined), ..Filter::default() };
+        let listed = bench.queue.list(&filter, None, 9).unwrap();
+        assert_eq!(listed.len(), 1);
+        let State::Quarantined { why } = &listed[0].state else { panic!() };
+        assert!(why.contains("checksum"), "{why}");
+        let bench = bench.crash().await;
+        assert_eq!(bench.ids(), [id]);
+        assert!(bench.lease().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_missing_spool_file_is_quarantined_too() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    bench.queue.close().await;
+    fs::remove_file(one_segment(&bench)).unwrap();
+    let bench = bench.opened_again().await;
+    let lease = bench.lease().unwrap();
+    assert!(matches!(lease.body().await, Err(BodyError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_set_aside_when_the_index_is_built_anew() {
+    let (bench, ids) = filled().await;
+    bench.queue.close().await;
+    let segment = one_segment(&bench);
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    fs::remove_dir_all(bench.path("index")).unwrap();
+    let bench = bench.opened_again().await;
+    assert_eq!(files_in(&bench.path("quarantine")), ["seg-00000001-at-0"]);
+    let left: Vec<_> = bench.ids();
+    assert!(ids.iter().filter(|id| !left.contains(id)).count() <= 1);
+}
+
+#[tokio::test]
+async fn the_first_process_alone_has_the_queue() {
+    let bench = Bench::new().await;
+    let second = open(settings(bench.dir.path()), &bench.clock).await;
+    let Err(refused) = second else { panic!("opened twice") };
+    assert!(matches!(refused, OpenError::Locked { .. }));
+    assert!(refused.to_string().contains(&*bench.dir.path().to_string_lossy()), "{refused}");
+}
+
+#[tokio::test]
+async fn ids_grow_over_restarts_and_crashes_with_a_clock_that_goes_back() {
+    let mut bench = Bench::new().await;
+    let mut last = QueueId::from_number(0);
+    for round in 0..6 {
+        for _ in 0..3 {
+            let id = bench.accept(&["a@one.example"], b"x").await;
+            assert!(id > last);
+            last = id;
+        }
+        bench.clock.set(start() - Duration::from_secs(3_600 * round));
+        bench = match round % 3 {
+            0 => bench.restart().await,
+            1 => bench.crash().await,
+            _ => {
+                bench.queue.close().await;
+                fs::remove_dir_all(bench.path("index")).unwrap();
+                bench.opened_again().await
+            }
+        };
+    }
+}
+
+#[tokio::test]
+async fn a_lost_format_file_is_written_anew() {
+    let (bench, ids) = filled().await;
+    bench.queue.close().await;
+    let before = fs::read(bench.path("format")).unwrap();
+    fs::remove_file(bench.path("format")).unwrap();
+    let bench = bench.opened_again().await;
+    assert_eq!(fs::read(bench.path("format")).unwrap(), before);
+    assert_all_there(&bench, &ids).await;
+}

@@ -1,0 +1,215 @@
+//! Taking mail: drafts, commits, big bodies, long recipient lists.
+
+use std::collections::BTreeSet;
+
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::index::for_each;
+use crate::key::{Key, VALUE_MOST};
+use crate::rows::StoreRow;
+
+#[tokio::test]
+async fn a_committed_message_is_leased_with_its_envelope_and_its_bytes() {
+    let bench = Bench::new().await;
+    let id =
+        bench.accept(&["a@one.example", "b@one.example"], b"Subject: x\r\n\r\nhello\r\n").await;
+    let lease = bench.lease().unwrap();
+    assert_eq!(lease.id(), id);
+    assert_eq!(lease.destination().to_string(), "one.example");
+    assert_eq!(lease.message().reverse_path, *envelope(&["x@x.example"]).reverse_path());
+    assert_eq!(lease.message().purpose, Purpose::Mail);
+    assert_eq!(lease.message().received_at, start());
+    assert_eq!(lease.recipients().len(), 2);
+    assert_eq!((lease.attempts(), lease.reasons()), (0, &[None, None][..]));
+    assert_eq!(read(&lease).await.unwrap(), b"Subject: x\r\n\r\nhello\r\n");
+    assert!(bench.lease().is_none(), "nobody else has it meanwhile");
+}
+
+#[tokio::test]
+async fn the_reply_to_the_data_names_the_queue_id() {
+    let bench = Bench::new().await;
+    let draft = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap();
+    let id = draft.id();
+    let committed = draft.commit().await.unwrap();
+    assert_eq!(committed.id(), id);
+    let mut wire = Vec::new();
+    committed.reply().write_to(&mut wire);
+    assert_eq!(String::from_utf8(wire).unwrap(), format!("250 2.0.0 queued as {id}\r\n"));
+}
+
+#[tokio::test]
+async fn a_dropped_draft_leaves_nothing() {
+    let bench = Bench::new().await;
+    for size in [10, 1 << 20] {
+        let mut draft = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap();
+        draft.write(&pattern(size)).await.unwrap();
+        drop(draft);
+    }
+    assert!(files_in(&bench.path("spool/tmp")).is_empty());
+    assert!(bench.lease().is_none());
+    let bench = bench.restart().await;
+    assert!(bench.ids().is_empty());
+    assert_eq!(bench.queue.totals(), Totals::default());
+}
+
+#[tokio::test]
+async fn an_envelope_without_recipients_is_refused() {
+    let bench = Bench::new().await;
+    let refused = bench.queue.begin(submitter(), envelope(&[])).unwrap_err();
+    assert!(matches!(refused, BeginError::NoRecipients));
+}
+
+#[tokio::test]
+async fn bodies_of_every_size_are_read_back_as_they_came() {
+    let bench = Bench::new().await;
+    for size in [0, 1, 65_535, 65_536, 65_537, 262_000, 262_144, 262_145, 700_000, 5 << 20] {
+        let body = pattern(size);
+        let mut draft = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap();
+        for piece in body.chunks(10_007) {
+            draft.write(piece).await.unwrap();
+        }
+        assert_eq!(draft.size(), u64::try_from(size).unwrap());
+        draft.commit().await.unwrap();
+        let lease = bench.lease().unwrap();
+        assert_eq!(lease.message().size, u64::try_from(size).unwrap());
+        assert!(read(&lease).await.unwrap() == body, "{size}");
+        bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_big_body_has_a_file_of_its_own_until_it_is_delivered() {
+    let bench = Bench::new().await;
+    let id = bench.accept(&["a@one.example", "b@two.example"], &pattern(1 << 20)).await;
+    assert_eq!(files_in(&bench.path("spool/big")), [id.to_string()]);
+    let bench = bench.restart().await;
+    let lease = bench.lease().unwrap();
+    assert!(read(&lease).await.unwrap() == pattern(1 << 20));
+    bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+    assert!(files_in(&bench.path("spool/big")).contains(&id.to_string()));
+    bench.deliver_all().await;
+    assert!(files_in(&bench.path("spool/big")).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_writers_share_their_syncs() {
+    let bench = Bench::new().await;
+    let mut writers = JoinSet::new();
+    for writer in 0..100 {
+        let queue = bench.queue.clone();
+        writers.spawn(async move {
+            let mut ids = Vec::new();
+            for n in 0..10 {
+                let to = format!("w{writer}n{n}@one.example");
+                let mut draft = queue.begin(submitter(), envelope(&[&to])).unwrap();
+                draft.write(to.as_bytes()).await.unwrap();
+                ids.push((draft.commit().await.unwrap().id(), to));
+            }
+            ids
+        });
+    }
+    let expected: BTreeSet<_> = writers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(expected.len(), 1_000);
+    let engine = bench.queue.handle.shared.engine().unwrap();
+    let row = StoreRow::decode(&engine.find(&Key::store()).unwrap().unwrap()).unwrap();
+    assert!(row.rounds < 700, "{} rounds for 1,000 messages", row.rounds);
+    drop(engine);
+    let bench = bench.crash().await;
+    let mut found = BTreeSet::new();
+    while let Some(lease) = bench.lease() {
+        let to = lease.recipients()[0].mailbox.to_string();
+        assert_eq!(read(&lease).await.unwrap(), to.as_bytes());
+        found.insert((lease.id(), to));
+        bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+    }
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn ten_thousand_recipients_are_split_into_lots_that_fit_a_row_and_a_transaction() {
+    let bench = Bench::new().await;
+    let names: Vec<String> = (0..10_000)
+        .map(|n| format!("recipient-with-a-rather-long-name-{n}@domain-{}.example", n % 7))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    bench.accept(&names, b"hello").await;
+    assert_eq!(bench.queue.totals().recipients, 10_000);
+    assert_no_value_is_too_long(&bench);
+    let bench = bench.crash().await;
+    let mut seen = BTreeSet::new();
+    while let Some(lease) = bench.lease() {
+        assert!(lease.recipients().len() <= 100);
+        for recipient in lease.recipients() {
+            assert_eq!(recipient.mailbox.domain(), lease.destination());
+            assert!(seen.insert(recipient.mailbox.to_string()), "leased twice");
+        }
+        let outcomes = (0..lease.recipients().len()).map(|n| deferred(&format!("{n}"))).collect();
+        bench.queue.settle(lease, outcomes, None).await.unwrap();
+    }
+    assert_eq!(seen.len(), 10_000);
+    assert_no_value_is_too_long(&bench);
+}
+
+/// sled keeps a longer value in a file of its own, which it never syncs.
+fn assert_no_value_is_too_long(bench: &Bench) {
+    let engine = bench.queue.handle.shared.engine().unwrap();
+    for_each(engine.as_ref(), Key(Vec::new()), &Key(vec![u8::MAX]), |_, value| {
+        assert!(value.len() <= VALUE_MOST);
+        Ok(())
+    })
+    .unwrap();
+    assert!(files_in(&bench.path("index/blobs")).is_empty());
+}
+
+#[tokio::test]
+async fn reasons_of_any_length_are_kept_short_enough() {
+    let bench = Bench::new().await;
+    let names: Vec<String> = (0..100).map(|n| format!("{n}@one.example")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    bench.accept(&names, b"hello").await;
+    let lease = bench.lease().unwrap();
+    let outcomes = (0..100)
+        .map(|n| {
+            let long = format!("{n}{}", "ä".repeat(3_000));
+            let all = Some(long.clone());
+            let code = EnhancedCode::new(Class::PersistentTransient, 4, 7);
+            Outcome::Deferred(Reason {
+                enhanced: code,
+                text: long,
+                mx: all.clone(),
+                reply: all.clone(),
+                policy: all,
+            })
+        })
+        .collect();
+    bench.queue.settle(lease, outcomes, None).await.unwrap();
+    assert_no_value_is_too_long(&bench);
+    let shown = bench.queue.show(bench.ids()[0]).unwrap().unwrap();
+    let reason = shown.lots[0].recipients[99].reason.clone().unwrap();
+    assert!(reason.text.starts_with("99ää"));
+}
+
+#[tokio::test]
+async fn a_bounce_has_the_null_reverse_path_and_a_report_its_purpose() {
+    let bench = Bench::new().await;
+    let report = OwnMessage { purpose: Purpose::TlsReport, ..own_message("tls@one.example") };
+    let draft = bench.queue.begin_own(report).unwrap();
+    draft.commit().await.unwrap();
+    let bench = bench.restart().await;
+    let lease = bench.lease().unwrap();
+    assert_eq!(lease.message().reverse_path, ReversePath::Null);
+    assert_eq!(lease.message().purpose, Purpose::TlsReport);
+}
+
+#[tokio::test]
+async fn a_closed_queue_takes_nothing() {
+    let bench = Bench::new().await;
+    let draft = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap();
+    bench.queue.close().await;
+    assert_eq!(bench.queue.health(), Health::Closed);
+    assert!(matches!(draft.commit().await, Err(CommitError::Closed)));
+    let refused = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap_err();
+    assert_eq!(refused.reply().code().as_u16(), 421);
+    assert!(matches!(bench.queue.lease(1), Err(StoreError::Closed)));
+}
