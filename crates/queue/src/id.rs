@@ -37,7 +37,8 @@ impl QueueId {
         self.0
     }
 
-    /// When the id was given, by the clock of that moment or later.
+    /// When the id was given, more or less: a clock that jumps is followed a second later, and one
+    /// that goes back is not followed.
     #[must_use]
     pub fn given_at(self) -> SystemTime {
         time(self.0 >> SHIFT)
@@ -84,7 +85,8 @@ impl FromStr for QueueId {
     }
 }
 
-/// Gives ids: one above the last, or the clock's if that is later, and never above what is reserved.
+/// Gives ids: one above the last, or the clock's if that is later and reserved, and never above
+/// what is reserved.
 #[derive(Debug)]
 pub(crate) struct IdSource {
     state: Mutex<Ids>,
@@ -109,7 +111,10 @@ impl IdSource {
     pub(crate) fn next(&self, now: SystemTime) -> Option<QueueId> {
         let mut ids = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let above = ids.last.checked_add(1)?;
-        let next = (millis(now) << SHIFT).min(ids.reserved).max(above);
+        let clock = millis(now) << SHIFT;
+        // A clock that jumps beyond what is reserved must not use all of it up: mail goes on to be
+        // taken until more is.
+        let next = if clock > ids.reserved { above } else { clock.max(above) };
         if next > ids.reserved {
             return None;
         }
@@ -195,8 +200,18 @@ mod tests {
         let source = IdSource::after(QueueId(5));
         assert_eq!(source.next(at(1_000)), None);
         source.reserve(QueueId(7));
+        assert_eq!(source.next(at(1_000)), Some(QueueId(6)));
         assert_eq!(source.next(at(1_000)), Some(QueueId(7)));
         assert_eq!(source.next(at(1_000)), None);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ahead_does_not_use_up_what_is_reserved() {
+        let source = IdSource::after(QueueId(0));
+        source.reserve(source.wants(at(1_000)).unwrap());
+        let before = source.next(at(1_000)).unwrap();
+        let after: Vec<_> = (0..1_000).map(|_| source.next(at(90_000)).unwrap()).collect();
+        assert!(after.first().is_some_and(|first| *first > before) && after.is_sorted());
     }
 
     #[test]
