@@ -1,1 +1,62 @@
 //! Outbound SMTP: from a lease to an outcome per recipient.
+//!
+//! [`Delivery`] leases what is due and makes an attempt for each lease: the policy of the
+//! destination is decided, its hosts are found, and one after the other is tried until one has
+//! taken the message.
+//!
+//! ```text
+//! Lease - decide - hosts - Route - Plain - verify -> Session<Verified>   - Transaction - Outcome
+//!                                        - settle -> Session<Unverified>
+//! ```
+//!
+//! A route says what a session must prove, and [`Session`]s are made in one file that asks for it:
+//! under an enforced policy there is no other way to a MAIL command than through a verified
+//! handshake (RFC 8461 §5). Every handshake is judged and told of in an
+//! [`Observation`](tls_rpt::Observation).
+//!
+//! Deliberately absent: retry times and durability, which are the queue's; what a policy says,
+//! which is `mta_sts`'s; any setting that weakens an enforced policy.
+
+mod attempt;
+#[cfg(test)]
+mod authority;
+mod body;
+mod bounce;
+mod capabilities;
+mod client;
+mod connect;
+mod dialogue;
+mod dsn;
+mod envelope;
+mod failure;
+mod header;
+mod line_io;
+mod observation;
+mod observer;
+mod outcome;
+mod pool;
+mod round;
+mod routing;
+#[cfg(test)]
+mod scripted;
+mod session;
+mod settings;
+mod status;
+mod tls;
+mod transaction;
+
+pub use crate::dialogue::DialogueError;
+pub use crate::failure::{SessionFailure, Stage, TlsFailure};
+pub use crate::line_io::{BytesLeft, Stream};
+pub use crate::observer::{Handover, Observer, Terms, Unobserved};
+pub use crate::pool::Delivery;
+pub use crate::session::{
+    BrokenHandshake, Ends, Plain, Session, Unsettled, Unverified, Verified, WrongNextHop,
+};
+pub use crate::settings::{DeliverySettings, IpPreference, Timeouts};
+pub use crate::tls::danger::Observing;
+pub use crate::tls::{
+    HandshakeFailure, RootsError, SystemRoots, TlsSetupError, TrustSettings, WebPki, load_roots,
+    result_type,
+};
+pub use crate::transaction::Transaction;

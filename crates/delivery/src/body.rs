@@ -1,0 +1,167 @@
+//! Writing a message behind DATA (RFC 5321 §4.5.2), never whole in memory.
+
+use std::io;
+use std::time::Duration;
+
+use smtp::DotStuffer;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::dialogue::{Dialogue, DialogueError};
+use crate::line_io::Stream;
+
+/// How much of a message is read at once.
+const READ: usize = 32 * 1024;
+
+/// How much of a message is written at once.
+const BLOCK: usize = 64 * 1024;
+
+/// Writes `body` with its dots doubled, then the final dot.
+///
+/// Each block may take `limit` (RFC 5321 §4.5.3.2.5). A body that cannot be read to its end never
+/// gets the dot, so that the peer cannot take half of it for the whole.
+pub(crate) async fn write_body<S, B>(
+    dialogue: &mut Dialogue<S>,
+    mut body: B,
+    limit: Duration,
+) -> Result<(), BodyError>
+where
+    S: Stream,
+    B: AsyncRead + Unpin,
+{
+    let mut stuffer = DotStuffer::new();
+    let mut input = Vec::with_capacity(READ);
+    let mut block = Vec::with_capacity(BLOCK);
+    loop {
+        input.clear();
+        let read = body.read_buf(&mut input).await;
+        if read.map_err(|error| unreadable(&error))? == 0 {
+            break;
+        }
+        if block.len() >= READ {
+            dialogue.send(&block, limit).await.map_err(BodyError::Cut)?;
+            block.clear();
+        }
+        stuffer.feed(&input, &mut block);
+    }
+    stuffer.finish(&mut block);
+    dialogue.send(&block, limit).await.map_err(BodyError::InDoubt)
+}
+
+/// Why a message was not written to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum BodyError {
+    /// The connection failed before the last block; the peer has not got the message.
+    Cut(DialogueError),
+    /// The connection failed in the block with the final dot; the peer may have the message.
+    InDoubt(DialogueError),
+    /// The body could not be read to its end.
+    Unreadable(io::ErrorKind),
+}
+
+fn unreadable(error: &io::Error) -> BodyError {
+    tracing::error!(%error, "message body unreadable");
+    BodyError::Unreadable(error.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{ReadBuf, duplex};
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// What goes over the wire for this body, read by a peer that is always ready.
+    async fn written<B: AsyncRead + Unpin>(body: B) -> (Vec<u8>, Result<(), BodyError>) {
+        let (mut peer, stream) = duplex(1000);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut heard = Vec::new();
+            peer.read_to_end(&mut heard).await.unwrap();
+            heard
+        });
+        let mut dialogue = Dialogue::new(stream);
+        let result = write_body(&mut dialogue, body, LIMIT).await;
+        drop(dialogue);
+        (tasks.join_next().await.unwrap().unwrap(), result)
+    }
+
+    #[tokio::test]
+    async fn a_body_is_stuffed_from_its_first_line_and_ends_in_one_dot() {
+        for (body, wire) in [
+            ("", ".\r\n"),
+            ("a: b\r\n\r\nx\r\n", "a: b\r\n\r\nx\r\n.\r\n"),
+            ("x", "x\r\n.\r\n"),
+            (".\r\nMAIL FROM:<>\r\n", "..\r\nMAIL FROM:<>\r\n.\r\n"),
+            ("x\r\n.\r\n..\r\n", "x\r\n..\r\n...\r\n.\r\n"),
+        ] {
+            let (heard, result) = written(body.as_bytes()).await;
+            assert_eq!(result, Ok(()));
+            assert_eq!(String::from_utf8(heard).unwrap(), wire);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_body_arrives_whole() {
+        let body = b".dots and more\r\n".repeat(20_000);
+        let (heard, result) = written(&body[..]).await;
+        assert_eq!(result, Ok(()));
+        let expected = [b"..dots and more\r\n".repeat(20_000), b".\r\n".to_vec()].concat();
+        assert!(heard == expected);
+    }
+
+    /// A body whose end cannot be read.
+    struct Torn(usize);
+
+    impl AsyncRead for Torn {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+            room: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if self.0 == 0 {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            self.0 -= 1;
+            room.put_slice(b"line\r\n");
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_cannot_be_read_to_its_end_never_gets_the_dot() {
+        let (heard, result) = written(Torn(10_000)).await;
+        assert_eq!(result, Err(BodyError::Unreadable(io::ErrorKind::InvalidData)));
+        assert!(!heard.windows(3).any(|three| three == b".\r\n"));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_hangs_up_in_the_middle_has_not_got_the_message() {
+        let (peer, stream) = duplex(1000);
+        drop(peer);
+        let body = b"line\r\n".repeat(100_000);
+        let result = write_body(&mut Dialogue::new(stream), &body[..], LIMIT).await;
+        assert_eq!(result, Err(BodyError::Cut(DialogueError::Broken(io::ErrorKind::BrokenPipe))));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_hangs_up_at_the_end_may_have_got_the_message() {
+        let (peer, stream) = duplex(1000);
+        drop(peer);
+        let result = write_body(&mut Dialogue::new(stream), &b"short\r\n"[..], LIMIT).await;
+        let error = DialogueError::Broken(io::ErrorKind::BrokenPipe);
+        assert_eq!(result, Err(BodyError::InDoubt(error)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_stops_reading_is_given_up() {
+        let (_peer, stream) = duplex(1000);
+        let body = b"line\r\n".repeat(100_000);
+        let result = write_body(&mut Dialogue::new(stream), &body[..], LIMIT).await;
+        assert_eq!(result, Err(BodyError::Cut(DialogueError::TimedOut)));
+    }
+}

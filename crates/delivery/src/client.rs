@@ -1,0 +1,24 @@
+//! What every attempt works with.
+
+use std::sync::Arc;
+
+use clock::Clock;
+use dns::Dns;
+use mta_sts::Policies;
+
+use crate::observer::Observer;
+use crate::settings::DeliverySettings;
+use crate::tls::WebPki;
+use crate::tls::danger::Observing;
+
+/// The SMTP client (RFC 5321 §2.1): the same for all attempts.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) settings: Arc<DeliverySettings>,
+    pub(crate) dns: Arc<dyn Dns>,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) webpki: WebPki,
+    pub(crate) observing: Observing,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Arc<dyn Observer>,
+}

@@ -1,0 +1,231 @@
+//! Commands and replies on one connection, in clear or under TLS.
+//!
+//! mail-send writes the command and waits for the end of the reply; what the reply says is read
+//! by [`smtp::ReplyReader`], which wants one code on all lines. Only [`crate::session`] makes a
+//! dialogue, so what can be said in clear is decided there.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use mail_send::SmtpClient;
+use smtp::{EnhancedCode, Reply, ReplyReader};
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use crate::line_io::{BytesLeft, LineIo, Stream};
+use crate::status;
+
+/// A connection on which commands are sent and replies are read.
+pub(crate) struct Dialogue<S: Stream> {
+    client: SmtpClient<LineIo<S>>,
+}
+
+impl<S: Stream> Dialogue<S> {
+    /// A dialogue in which nothing has been said.
+    pub(crate) fn new(stream: S) -> Self {
+        // Every step sets its own time limit.
+        Self { client: SmtpClient { stream: LineIo::new(stream), timeout: Duration::ZERO } }
+    }
+
+    /// Sends one command, which ends in CRLF, and reads its reply.
+    pub(crate) async fn command(
+        &mut self,
+        line: &str,
+        limit: Duration,
+    ) -> Result<Reply, DialogueError> {
+        self.client.timeout = limit;
+        let end = self.client.cmd(line).await;
+        self.heard(end)
+    }
+
+    /// Sends bytes that may hold several commands, without waiting for a reply (RFC 2920).
+    pub(crate) async fn send(
+        &mut self,
+        bytes: &[u8],
+        limit: Duration,
+    ) -> Result<(), DialogueError> {
+        let stream = &mut self.client.stream;
+        timeout(limit, async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        })
+        .await
+        .map_or(Err(DialogueError::TimedOut), |sent| sent.map_err(|error| broken(&error)))
+    }
+
+    /// Reads the next reply.
+    pub(crate) async fn reply(&mut self, limit: Duration) -> Result<Reply, DialogueError> {
+        let end = timeout(limit, self.client.read()).await;
+        self.heard(end.unwrap_or(Err(mail_send::Error::Timeout)))
+    }
+
+    /// Ends the session; how the peer takes it is of no consequence.
+    pub(crate) async fn quit(mut self, limit: Duration) {
+        self.client.timeout = limit;
+        if let Err(error) = self.client.quit().await {
+            tracing::debug!(%error, "quit unanswered");
+        }
+    }
+
+    /// Gives the stream back, for TLS to begin on it.
+    pub(crate) fn into_stream(self) -> Result<S, BytesLeft> {
+        self.client.stream.into_stream()
+    }
+
+    /// The same dialogue on another stream that `f` makes of this one's.
+    pub(crate) fn map<T, F>(self, f: F) -> Dialogue<T>
+    where
+        T: Stream,
+        F: FnOnce(S) -> T,
+    {
+        let SmtpClient { stream, timeout } = self.client;
+        Dialogue { client: SmtpClient { stream: stream.map(f), timeout } }
+    }
+
+    /// Reads with our own reader what mail-send has waited for.
+    fn heard<T>(&mut self, end: mail_send::Result<T>) -> Result<Reply, DialogueError> {
+        let heard = self.client.stream.take_heard();
+        match end {
+            Ok(_) => read(&heard).ok_or(DialogueError::Garbled),
+            Err(mail_send::Error::Io(error)) => Err(broken(&error)),
+            Err(mail_send::Error::Timeout) => Err(DialogueError::TimedOut),
+            Err(_) if self.client.stream.closed() => Err(DialogueError::Closed),
+            Err(_) => Err(DialogueError::Garbled),
+        }
+    }
+}
+
+impl<S: Stream> fmt::Debug for Dialogue<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialogue").finish_non_exhaustive()
+    }
+}
+
+/// The reply whose lines these are.
+fn read(heard: &[u8]) -> Option<Reply> {
+    let mut reader = ReplyReader::new();
+    let mut reply = None;
+    for line in heard.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        reply = reader.line(line).ok()?;
+    }
+    reply
+}
+
+/// A connection that broke; what the system or TLS said is for the log.
+fn broken(error: &io::Error) -> DialogueError {
+    tracing::debug!(%error, "connection broke");
+    DialogueError::Broken(error.kind())
+}
+
+/// Why there is no reply.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum DialogueError {
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(io::ErrorKind),
+    /// The peer closed the connection.
+    #[error("the connection was closed")]
+    Closed,
+    /// What the peer said is no reply (RFC 5321 §4.2).
+    #[error("what was said is not an SMTP reply")]
+    Garbled,
+    /// The peer took too long.
+    #[error("no reply in time")]
+    TimedOut,
+}
+
+impl DialogueError {
+    /// The failure in RFC 3463's numbers.
+    #[must_use]
+    pub const fn enhanced_code(self) -> EnhancedCode {
+        match self {
+            Self::Broken(_) | Self::Closed | Self::TimedOut => status::BAD_CONNECTION,
+            Self::Garbled => status::PROTOCOL,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// What a dialogue makes of a peer that says this and hangs up.
+    async fn hear(said: &[u8]) -> Result<Reply, DialogueError> {
+        let (mut peer, stream) = duplex(64 * 1024);
+        peer.write_all(said).await.unwrap();
+        drop(peer);
+        Dialogue::new(stream).reply(LIMIT).await
+    }
+
+    #[tokio::test]
+    async fn replies_that_come_together_are_read_one_by_one() {
+        let (mut peer, stream) = duplex(1024);
+        let mut dialogue = Dialogue::new(stream);
+        peer.write_all(b"250-2.1.0 sender\r\n250 2.1.0 ok\r\n550 5.1.1 no\r\n421 bye\r\n")
+            .await
+            .unwrap();
+        let mut heard = Vec::new();
+        for _ in 0..3 {
+            heard.push(dialogue.reply(LIMIT).await.unwrap().one_line());
+        }
+        assert_eq!(heard, ["250 2.1.0 sender ok", "550 5.1.1 no", "421 bye"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_reply_is_not_taken_for_one() {
+        for said in [
+            &b"hello\r\n"[..],
+            b"000 nothing\r\n",
+            b"150 too low\r\n",
+            b"600 too high\r\n",
+            b"999 too high\r\n",
+            b"250-fine\r\n550 or not\r\n",
+            b"25 short\r\n",
+        ] {
+            let heard = hear(said).await;
+            let text = String::from_utf8_lossy(said);
+            assert!(matches!(heard, Err(DialogueError::Garbled)), "{text}: {heard:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_without_end_is_given_up() {
+        let heard = hear(&b"250-more to come\r\n".repeat(1000)).await;
+        assert!(matches!(heard, Err(DialogueError::Garbled)), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn half_a_reply_is_none() {
+        for said in [&b""[..], b"250", b"250 fi", b"250-fine\r\n"] {
+            let heard = hear(said).await;
+            assert!(matches!(heard, Err(DialogueError::Closed)), "{heard:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_peer_times_out() {
+        let (_peer, stream) = duplex(1024);
+        let mut dialogue = Dialogue::new(stream);
+        let heard = dialogue.command("NOOP\r\n", LIMIT).await;
+        assert!(matches!(heard, Err(DialogueError::TimedOut)), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn a_command_goes_out_as_it_is() {
+        let (mut peer, stream) = duplex(1024);
+        let mut dialogue = Dialogue::new(stream);
+        peer.write_all(b"250 ok\r\n").await.unwrap();
+        dialogue.command("RSET\r\n", LIMIT).await.unwrap();
+        drop(dialogue);
+        let mut said = String::new();
+        peer.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "RSET\r\n");
+    }
+}

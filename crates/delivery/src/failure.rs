@@ -1,0 +1,153 @@
+//! Why no session came about with a host, and what that is called elsewhere.
+
+use std::io;
+
+use smtp::{Class, EnhancedCode, Reply};
+use tls_rpt::ResultType;
+
+use crate::dialogue::DialogueError;
+use crate::line_io::BytesLeft;
+use crate::status;
+use crate::tls::HandshakeFailure;
+
+/// Why no session came about with a host.
+///
+/// None of these is permanent: another host, or the same one later, may do better.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionFailure {
+    /// There is no TCP connection.
+    #[error("no connection: {0}")]
+    Connect(io::Error),
+    /// There was no TCP connection in time.
+    #[error("no connection in time")]
+    ConnectTimedOut,
+    /// The dialogue ended before mail could be sent.
+    #[error("{error} (at {stage})")]
+    Dialogue {
+        /// What was being said.
+        stage: Stage,
+        /// How it ended.
+        error: DialogueError,
+    },
+    /// The host turned out to be this relay (RFC 5321 §6.3).
+    #[error("the address is this relay's own")]
+    Ourselves,
+    /// The host does not want to talk to us.
+    #[error("refused {stage}: {reply}", reply = .reply.one_line())]
+    Refused {
+        /// What it refused.
+        stage: Stage,
+        /// What it said.
+        reply: Reply,
+    },
+    /// TLS failed where it had to succeed.
+    #[error("{0}")]
+    Tls(#[from] TlsFailure),
+}
+
+/// What a session begins with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// The connection, up to its greeting.
+    Greeting,
+    /// EHLO, or HELO.
+    Hello,
+    /// EHLO again, under TLS.
+    HelloAgain,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Greeting => "greeting",
+            Self::Hello => "EHLO",
+            Self::HelloAgain => "EHLO under TLS",
+        })
+    }
+}
+
+/// Why TLS did not come about, or did not prove what it had to.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFailure {
+    /// The connection failed between STARTTLS and its reply.
+    #[error("STARTTLS was not answered: {0}")]
+    Cut(DialogueError),
+    /// The handshake failed.
+    #[error("TLS failed: {0}")]
+    Handshake(#[source] HandshakeFailure),
+    /// Something was said in clear behind the leave to begin TLS: an attack (RFC 3207 §4.2).
+    #[error("{0}")]
+    Injected(#[source] BytesLeft),
+    /// The MX host's name is not one that TLS can prove.
+    #[error("{0} is not a name that a certificate can prove")]
+    NotAName(String),
+    /// The EHLO reply lacked STARTTLS.
+    #[error("STARTTLS was not offered")]
+    NotOffered,
+    /// STARTTLS was offered and then refused.
+    #[error("STARTTLS was refused: {reply}", reply = .0.one_line())]
+    Refused(Reply),
+}
+
+impl SessionFailure {
+    /// The failure in RFC 3463's numbers.
+    #[must_use]
+    pub fn enhanced_code(&self) -> EnhancedCode {
+        match self {
+            Self::Connect(_) | Self::ConnectTimedOut => status::NO_ANSWER,
+            Self::Dialogue { error, .. } => error.enhanced_code(),
+            Self::Ourselves => status::LOOP,
+            Self::Refused { reply, .. } => reply
+                .enhanced()
+                .map_or(status::NOT_ACCEPTING, |code| code.with_class(Class::PersistentTransient)),
+            Self::Tls(failure) => failure.enhanced_code(),
+        }
+    }
+
+    /// What the host said, where its reply is the failure.
+    #[must_use]
+    pub const fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Refused { reply, .. } | Self::Tls(TlsFailure::Refused(reply)) => Some(reply),
+            Self::Connect(_)
+            | Self::ConnectTimedOut
+            | Self::Dialogue { .. }
+            | Self::Ourselves
+            | Self::Tls(
+                TlsFailure::Cut(_)
+                | TlsFailure::Handshake(_)
+                | TlsFailure::Injected(_)
+                | TlsFailure::NotAName(_)
+                | TlsFailure::NotOffered,
+            ) => None,
+        }
+    }
+}
+
+impl TlsFailure {
+    /// What a report calls it (RFC 8460 §4.3).
+    #[must_use]
+    pub fn result_type(&self) -> ResultType {
+        match self {
+            Self::Handshake(failure) => failure.result_type(),
+            Self::NotOffered | Self::Refused(_) => ResultType::StarttlsNotSupported,
+            Self::Cut(_) | Self::Injected(_) | Self::NotAName(_) => ResultType::ValidationFailure,
+        }
+    }
+
+    /// The failure in RFC 3463's numbers, as extended by RFC 5248's registry.
+    #[must_use]
+    pub fn enhanced_code(&self) -> EnhancedCode {
+        match self {
+            Self::NotOffered | Self::Refused(_) => status::ENCRYPTION_NEEDED,
+            Self::Cut(_) | Self::Handshake(_) | Self::NotAName(_) => status::CRYPTOGRAPHY,
+            Self::Injected(_) => status::SECURITY,
+        }
+    }
+
+    /// Whether someone seems to have meddled with the connection.
+    #[must_use]
+    pub const fn is_attack(&self) -> bool {
+        matches!(self, Self::Injected(_))
+    }
+}

@@ -1,0 +1,162 @@
+//! What an attempt is reported as (RFC 8460).
+//!
+//! Every handshake makes one [`Observation`], and so does a host that the policy does not name.
+//! Under a policy in testing the session is judged as if it were enforced (RFC 8461 §5), and
+//! nobody acts on the judgement.
+
+use mta_sts::{
+    Evidence, MxMismatch, NextHop, OpenHost, OpenRoute, Policy, PolicyDomain, RequiredTls,
+    VerifiedRoute, WhyFallback,
+};
+use tls_rpt::{Observation, ObservedPolicy, PolicyType, ResultType, Verdict as Judgement};
+
+use crate::failure::TlsFailure;
+use crate::session::Ends;
+use crate::tls::danger::Verdict;
+use crate::tls::result_type;
+
+/// What was seen of TLS on an open route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen<'a> {
+    /// There is none.
+    NoTls(&'a TlsFailure),
+    /// There is, and a verifying client would have said this.
+    Tls(&'a Verdict),
+}
+
+/// A session that had to be verified.
+pub(crate) fn of_verified(
+    route: &VerifiedRoute,
+    ends: Ends,
+    outcome: Result<(), &TlsFailure>,
+) -> Observation {
+    Observation {
+        policy: sts(route.domain(), route.policy()),
+        receiving_mx: Some(route.mx().as_str().to_owned()),
+        receiving_ip: ends.receiving,
+        sending_ip: ends.sending,
+        verdict: outcome.map_or_else(failed, |()| Judgement::Success),
+    }
+}
+
+/// A session that could not have failed for lack of proof.
+pub(crate) fn of_open(route: &OpenRoute, ends: Ends, seen: Seen<'_>) -> Observation {
+    let policy = match (route.why(), route.domain()) {
+        (WhyFallback::ModeTesting(policy), Some(domain)) => sts(domain, policy),
+        _ => none(route.next_hop()),
+    };
+    let verdict = match route.why() {
+        WhyFallback::ModeTesting(policy) => tested(policy, route.host(), seen),
+        WhyFallback::AddressLiteral
+        | WhyFallback::Exception { .. }
+        | WhyFallback::ModeNone
+        | WhyFallback::NoPolicy
+        | WhyFallback::TlsReport
+        | WhyFallback::UndecidedTooLong => match seen {
+            Seen::NoTls(failure) => failed(failure),
+            Seen::Tls(_) => Judgement::Success,
+        },
+    };
+    Observation {
+        policy,
+        receiving_mx: Some(host(route.host())),
+        receiving_ip: ends.receiving,
+        sending_ip: ends.sending,
+        verdict,
+    }
+}
+
+/// A host that is passed over because the enforced policy does not name it.
+pub(crate) fn of_mismatch(required: &RequiredTls, mismatch: &MxMismatch) -> Observation {
+    Observation {
+        policy: sts(required.domain(), required.policy()),
+        receiving_mx: Some(mismatch.mx.as_str().to_owned()),
+        receiving_ip: None,
+        sending_ip: None,
+        verdict: not_named(),
+    }
+}
+
+/// A policy that is published and could not be had (RFC 8460 §4.3.2.2).
+pub(crate) fn of_fetch(domain: &PolicyDomain, evidence: &Evidence) -> Option<Observation> {
+    let error = evidence.fetch_error()?;
+    let result_type = match error.result_type() {
+        "sts-policy-invalid" => ResultType::StsPolicyInvalid,
+        "sts-webpki-invalid" => ResultType::StsWebpkiInvalid,
+        _ => ResultType::StsPolicyFetchError,
+    };
+    Some(Observation {
+        policy: ObservedPolicy {
+            domain: domain.as_str().to_owned(),
+            policy_type: PolicyType::Sts,
+            strings: Vec::new(),
+            mx_patterns: Vec::new(),
+        },
+        receiving_mx: None,
+        receiving_ip: None,
+        sending_ip: None,
+        verdict: Judgement::Failure { result_type, reason: Some(error.to_string()) },
+    })
+}
+
+/// What an enforced policy would have made of the session.
+fn tested(policy: &Policy, to: &OpenHost, seen: Seen<'_>) -> Judgement {
+    let named = match to {
+        OpenHost::Name(mx) => policy.admits(mx),
+        OpenHost::Literal(_) => false,
+    };
+    if !named {
+        return not_named();
+    }
+    match seen {
+        Seen::NoTls(failure) => failed(failure),
+        Seen::Tls(Verdict::Valid) => Judgement::Success,
+        Seen::Tls(Verdict::Invalid(error)) => {
+            Judgement::Failure { result_type: result_type(error), reason: Some(error.to_string()) }
+        }
+        Seen::Tls(Verdict::Unknown) => Judgement::Failure {
+            result_type: ResultType::ValidationFailure,
+            reason: Some("no certificate was shown".to_owned()),
+        },
+    }
+}
+
+fn failed(failure: &TlsFailure) -> Judgement {
+    Judgement::Failure { result_type: failure.result_type(), reason: Some(failure.to_string()) }
+}
+
+/// RFC 8460 has no name for it.
+fn not_named() -> Judgement {
+    Judgement::Failure {
+        result_type: ResultType::ValidationFailure,
+        reason: Some("the policy does not name the MX host".to_owned()),
+    }
+}
+
+fn sts(domain: &PolicyDomain, policy: &Policy) -> ObservedPolicy {
+    ObservedPolicy {
+        domain: domain.as_str().to_owned(),
+        policy_type: PolicyType::Sts,
+        strings: policy.to_string().lines().map(str::to_owned).collect(),
+        mx_patterns: policy.mx().iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+    }
+}
+
+fn none(next_hop: &NextHop) -> ObservedPolicy {
+    ObservedPolicy {
+        domain: match next_hop {
+            NextHop::Domain(domain) => domain.as_str().to_owned(),
+            NextHop::Literal(address) => address.to_string(),
+        },
+        policy_type: PolicyType::NoPolicyFound,
+        strings: Vec::new(),
+        mx_patterns: Vec::new(),
+    }
+}
+
+fn host(host: &OpenHost) -> String {
+    match host {
+        OpenHost::Name(mx) => mx.as_str().to_owned(),
+        OpenHost::Literal(address) => address.to_string(),
+    }
+}

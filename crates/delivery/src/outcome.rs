@@ -1,0 +1,257 @@
+//! From what happened to what becomes of a recipient: delivered, deferred or bounced.
+//!
+//! Only two things are permanent at once: a destination that cannot be, and a host's own 5yz in a
+//! proper session. All that goes wrong before a session waits for better times, and a policy that
+//! is not met never ends a message's life unless the policy has been looked at once more
+//! (RFC 8461 §5.1).
+
+use std::time::Duration;
+
+use mta_sts::{MxMismatch, Rechecked, RequiredTls};
+use queue::{Outcome, Reason};
+use smtp::{Class, EnhancedCode, MailboxDomain, Reply, ReplyCode, Severity};
+
+use crate::failure::SessionFailure;
+use crate::routing::looped;
+use crate::status::{self, permanent};
+use crate::transaction::{Fate, Step, Unfit};
+
+/// What became of a recipient with one host.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Judged {
+    /// Another host may do better in the same attempt.
+    Open(Reason),
+    /// No other host is asked.
+    Settled(Outcome),
+}
+
+/// Judges a recipient's fate on a session with `host`.
+pub(crate) fn judge(fate: Fate, host: &str, tls: Encryption) -> Judged {
+    let reason =
+        |status, text: String| Reason { mx: Some(host.to_owned()), ..Reason::new(status, text) };
+    match fate {
+        Fate::Taken(reply) => {
+            Judged::Settled(Outcome::Delivered { mx: host.to_owned(), reply: reply.one_line() })
+        }
+        Fate::Refused { step, reply } => refused(step, &reply, host, tls),
+        Fate::Cut { step, error } => {
+            let text = format!("the session with {host} failed at {}: {error}", step.as_str());
+            Judged::Open(reason(error.enhanced_code(), text))
+        }
+        // Asking another host now could deliver the message twice.
+        Fate::InDoubt(error) => {
+            let text = format!(
+                "the session with {host} failed after the message was sent: {error}; it may have \
+                 been delivered",
+            );
+            Judged::Settled(Outcome::Deferred(reason(error.enhanced_code(), text)))
+        }
+        Fate::Unfit(unfit) => {
+            let status = match unfit {
+                Unfit::EightBit => status::CONVERSION_NEEDED,
+                Unfit::Smtputf8 => status::SMTPUTF8_NEEDED,
+                Unfit::TooLarge { .. } => status::TOO_BIG,
+            };
+            let text = format!("{host} cannot take this message: {unfit}");
+            Judged::Settled(Outcome::Bounced(reason(permanent(status), text)))
+        }
+        Fate::Unreadable(kind) => {
+            let text = format!("this relay could not read the message: {kind}");
+            Judged::Settled(Outcome::Deferred(Reason::new(status::OWN_SYSTEM, text)))
+        }
+    }
+}
+
+/// Whether a session was under TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Encryption {
+    /// It was not.
+    None,
+    /// It was.
+    Tls,
+}
+
+fn refused(step: Step, reply: &Reply, host: &str, tls: Encryption) -> Judged {
+    let what = match step {
+        Step::Mail => "the sender",
+        Step::Rcpt => "the recipient",
+        Step::Data | Step::Message => "the message",
+    };
+    let class = match reply.severity() {
+        Severity::PermanentNegative => Class::Permanent,
+        Severity::PositiveCompletion
+        | Severity::PositiveIntermediate
+        | Severity::TransientNegative => Class::PersistentTransient,
+    };
+    let given = reply.enhanced().unwrap_or_else(|| EnhancedCode::new(class, 0, 0));
+    let reason = |status| Reason {
+        enhanced: status,
+        text: format!("{host} refused {what}, in reply to {}", step.as_str()),
+        mx: Some(host.to_owned()),
+        reply: Some(reply.one_line()),
+        policy: None,
+    };
+    if class == Class::Permanent && !may_pass(step, reply, tls) {
+        Judged::Settled(Outcome::Bounced(reason(given)))
+    } else {
+        Judged::Open(reason(given.with_class(Class::PersistentTransient)))
+    }
+}
+
+/// The replies of 5yz that mean "not now".
+fn may_pass(step: Step, reply: &Reply, tls: Encryption) -> bool {
+    // Too many recipients, from hosts of the old school (RFC 5321 §4.5.3.1.10).
+    let crowd = step == Step::Rcpt && reply.code() == ReplyCode::TOO_LARGE;
+    // The host wants TLS (RFC 3207 §4), with which it has just failed.
+    let wants_tls = tls == Encryption::None && reply.code() == ReplyCode::AUTHENTICATION_REQUIRED;
+    crowd || wants_tls
+}
+
+/// Why there was no session with one host.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Trouble {
+    /// The host.
+    pub(crate) host: String,
+    /// What kind of trouble it is.
+    pub(crate) kind: Kind,
+    status: EnhancedCode,
+    text: String,
+    reply: Option<String>,
+}
+
+/// What stands between us and a host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// The host is this relay.
+    Loop,
+    /// The enforced policy.
+    Policy,
+    /// Anything else.
+    Reach,
+}
+
+impl Trouble {
+    /// The host has no address, or none can be looked up.
+    pub(crate) fn no_address(host: &str, status: EnhancedCode, text: String) -> Self {
+        Self { host: host.to_owned(), kind: Kind::Reach, status, text, reply: None }
+    }
+
+    /// The enforced policy does not name the host.
+    pub(crate) fn not_named(mismatch: &MxMismatch) -> Self {
+        Self {
+            host: mismatch.mx.as_str().to_owned(),
+            kind: Kind::Policy,
+            status: status::NOT_IN_POLICY,
+            text: "the policy does not name this host".to_owned(),
+            reply: None,
+        }
+    }
+
+    /// There was no session with the host.
+    pub(crate) fn no_session(host: &str, failure: &SessionFailure) -> Self {
+        let kind = match failure {
+            SessionFailure::Ourselves => Kind::Loop,
+            SessionFailure::Tls(_) => Kind::Policy,
+            SessionFailure::Connect(_)
+            | SessionFailure::ConnectTimedOut
+            | SessionFailure::Dialogue { .. }
+            | SessionFailure::Refused { .. } => Kind::Reach,
+        };
+        Self {
+            host: host.to_owned(),
+            kind,
+            status: failure.enhanced_code(),
+            text: failure.to_string(),
+            reply: failure.reply().map(Reply::one_line),
+        }
+    }
+
+    /// This trouble as a reason, in words that cover all of them.
+    fn reason(&self, text: String, policy: Option<String>) -> Reason {
+        Reason {
+            enhanced: self.status,
+            text,
+            mx: Some(self.host.clone()),
+            reply: self.reply.clone(),
+            policy,
+        }
+    }
+}
+
+/// What becomes of recipients whose enforced policy let no session come about.
+pub(crate) fn unmet(required: &RequiredTls, troubles: &[Trouble]) -> Outcome {
+    let domain = required.domain();
+    // A certificate or a missing STARTTLS tells more than a host that was not even asked.
+    let telling = |trouble: &&Trouble| trouble.kind == Kind::Policy;
+    let asked = |trouble: &&Trouble| telling(trouble) && trouble.status != status::NOT_IN_POLICY;
+    let Some(worst) = troubles.iter().find(asked).or_else(|| troubles.iter().find(telling)) else {
+        return unreached(domain, troubles);
+    };
+    let policy = format!("sts id={} mode={}", required.id(), required.policy().mode());
+    let text = format!(
+        "the MTA-STS policy of {domain} (id {}, mode {}) is not met by any of its hosts: {}",
+        required.id(),
+        required.policy().mode(),
+        list(troubles),
+    );
+    Outcome::Deferred(worst.reason(text, Some(policy)))
+}
+
+/// What becomes of recipients with whose hosts no session came about.
+pub(crate) fn unreached(domain: &dyn std::fmt::Display, troubles: &[Trouble]) -> Outcome {
+    match troubles.last() {
+        Some(last) if last.kind == Kind::Loop && troubles.len() == 1 => looped(domain),
+        Some(last) => {
+            let text = format!("no session with a host of {domain}: {}", list(troubles));
+            Outcome::Deferred(last.reason(text, None))
+        }
+        None => {
+            let text = format!("no host of {domain} could be tried");
+            Outcome::Deferred(Reason::new(status::NO_ROUTE, text))
+        }
+    }
+}
+
+fn list(troubles: &[Trouble]) -> String {
+    let each = troubles.iter().map(|trouble| format!("{}: {}", trouble.host, trouble.text));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+/// What becomes of a deferred recipient when the message's lifetime has ended.
+///
+/// Where a policy stood in the way it goes on waiting until somebody shows that the policy was
+/// looked at once more (RFC 8461 §5.1).
+pub(crate) fn expire(reason: Reason, waited: Duration, rechecked: Option<&Rechecked>) -> Outcome {
+    let waited = in_words(waited);
+    match (&reason.policy, rechecked) {
+        (Some(_), None) => Outcome::Deferred(reason),
+        (Some(_), Some(_)) => Outcome::Bounced(Reason {
+            enhanced: permanent(reason.enhanced),
+            text: format!("not delivered in {waited}: {}", reason.text),
+            ..reason
+        }),
+        (None, _) => Outcome::Bounced(Reason {
+            enhanced: permanent(status::EXPIRED),
+            text: format!("not delivered in {waited}; the last attempt: {}", reason.text),
+            ..reason
+        }),
+    }
+}
+
+/// A duration as people say it, in the largest unit that fits.
+fn in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    for (unit, name) in [(86_400, "days"), (3600, "hours"), (60, "minutes")] {
+        let count = seconds.checked_div(unit).unwrap_or_default();
+        if count >= 2 {
+            return format!("{count} {name}");
+        }
+    }
+    format!("{seconds} seconds")
+}
+
+/// What becomes of recipients at a destination that is no name.
+pub(crate) fn no_domain(destination: &MailboxDomain) -> Outcome {
+    let text = format!("{destination} is not the name of a domain");
+    Outcome::Bounced(Reason::new(permanent(status::NO_SUCH_SYSTEM), text))
+}

@@ -1,0 +1,206 @@
+//! The workers: as many attempts at once as the settings allow, each in a task of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Clock;
+use dns::Dns;
+use mta_sts::Policies;
+use queue::{Lease, Outcome, Queue, QueueId, Reason};
+use rustls::RootCertStore;
+use smtp::MailboxDomain;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::attempt::{Ended, attempt};
+use crate::bounce::bounce;
+use crate::client::Client;
+use crate::observer::{Handover, Observer};
+use crate::settings::DeliverySettings;
+use crate::status;
+use crate::tls::danger::Observing;
+use crate::tls::{TlsSetupError, WebPki};
+
+/// How long nothing is leased after the queue could not say what is due.
+const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Delivers what the queue holds.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    client: Arc<Client>,
+    queue: Queue,
+}
+
+impl Delivery {
+    /// Delivers from `queue`, to hosts that `dns` names, as `policies` decide.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsSetupError`] where `roots` is empty.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the relay, given once")]
+    pub fn new(
+        settings: DeliverySettings,
+        queue: Queue,
+        dns: Arc<dyn Dns>,
+        policies: Arc<Policies>,
+        roots: Arc<RootCertStore>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, TlsSetupError> {
+        let client = Client {
+            settings: Arc::new(settings),
+            dns,
+            policies,
+            webpki: WebPki::new(Arc::clone(&roots), Arc::clone(&clock))?,
+            observing: Observing::new(roots, Arc::clone(&clock))?,
+            clock,
+            observer,
+        };
+        Ok(Self { client: Arc::new(client), queue })
+    }
+
+    /// Delivers until `stop` is cancelled, then finishes what is in flight within the grace.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut attempts = JoinSet::new();
+        while !stop.is_cancelled() {
+            let pause = self.fill(&mut attempts);
+            let full = attempts.len() >= self.client.settings.workers;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(ended) = attempts.join_next() => ended_well(ended),
+                () = self.wait(pause), if !full => {}
+            }
+        }
+        self.finish(attempts).await;
+    }
+
+    /// Begins as many attempts as there is work and room for.
+    fn fill(&self, attempts: &mut JoinSet<()>) -> Pause {
+        while attempts.len() < self.client.settings.workers {
+            match self.queue.lease(self.client.settings.per_domain) {
+                Ok(Some(lease)) => {
+                    let (queue_id, domain) = (lease.id(), lease.destination());
+                    let n = lease.attempts().saturating_add(1);
+                    let span = tracing::info_span!("attempt", %queue_id, %domain, n);
+                    attempts.spawn(self.clone().deliver(lease).instrument(span));
+                }
+                Ok(None) => return Pause::UntilWork,
+                Err(error) => {
+                    tracing::error!(%error, "nothing leased");
+                    return Pause::Short;
+                }
+            }
+        }
+        Pause::UntilWork
+    }
+
+    async fn wait(&self, pause: Pause) {
+        match pause {
+            Pause::Short => tokio::time::sleep(QUEUE_PAUSE).await,
+            Pause::UntilWork => self.queue.work().await,
+        }
+    }
+
+    /// Lets attempts in progress end; one that does not, returns its lease when it is dropped.
+    async fn finish(&self, mut attempts: JoinSet<()>) {
+        let all = async {
+            while let Some(ended) = attempts.join_next().await {
+                ended_well(ended);
+            }
+        };
+        if tokio::time::timeout(self.client.settings.shutdown_grace, all).await.is_err() {
+            tracing::warn!(attempts = attempts.len(), "attempts broken off");
+            attempts.shutdown().await;
+        }
+    }
+
+    /// One attempt, from a lease to its settlement.
+    async fn deliver(self, lease: Lease) {
+        let ended = attempt(&self.client, &lease).await;
+        let (ended, bounce) = match bounce(&self.client, &self.queue, &lease, &ended).await {
+            Ok(bounce) => (ended, bounce),
+            Err(error) => {
+                tracing::error!(%error, "bounce put off");
+                (put_off(ended), None)
+            }
+        };
+        let (queue_id, domain) = (lease.id(), lease.destination().clone());
+        let outcomes = ended.iter().map(|ended| ended.outcome.clone()).collect();
+        let settled = self.queue.settle(lease, outcomes, bounce).await;
+        self.report(queue_id, &domain, &ended);
+        if let Err(error) = settled {
+            tracing::error!(%error, "outcomes lost: what was delivered may be delivered again");
+        }
+    }
+
+    /// Tells the log and the observer, once for all recipients who share their fate.
+    fn report(&self, queue_id: QueueId, domain: &MailboxDomain, ended: &[Ended]) {
+        let mut told: Vec<(&Ended, usize)> = Vec::new();
+        for one in ended {
+            match told.iter_mut().find(|(other, _)| *other == one) {
+                Some((_, count)) => *count = count.saturating_add(1),
+                None => told.push((one, 1)),
+            }
+        }
+        for (Ended { outcome, terms }, recipients) in told {
+            let handover = Handover { queue_id, domain, recipients, outcome, terms: *terms };
+            log(&handover);
+            self.client.observer.finished(&handover);
+        }
+    }
+}
+
+/// What to wait for when nothing can be leased.
+#[derive(Clone, Copy, Debug)]
+enum Pause {
+    Short,
+    UntilWork,
+}
+
+/// A bounce that cannot be told of is no bounce yet.
+fn put_off(ended: Vec<Ended>) -> Vec<Ended> {
+    let deferred = |reason: Reason| {
+        let text = format!("the sender cannot be told yet: {}", reason.text);
+        Outcome::Deferred(Reason { enhanced: status::OWN_SYSTEM, text, ..reason })
+    };
+    let one = |Ended { outcome, terms }| Ended {
+        outcome: match outcome {
+            Outcome::Bounced(reason) => deferred(reason),
+            other @ (Outcome::Deferred(_) | Outcome::Delivered { .. }) => other,
+        },
+        terms,
+    };
+    ended.into_iter().map(one).collect()
+}
+
+/// A panic ends one attempt and no more: its lease has returned to the queue.
+fn ended_well(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "attempt failed");
+    }
+}
+
+fn log(handover: &Handover<'_>) {
+    let Handover { queue_id, domain, recipients, outcome, terms } = handover;
+    let (policy, why, tls) = (terms.policy, terms.why, terms.tls);
+    match outcome {
+        Outcome::Delivered { mx, reply } => {
+            tracing::info!(%queue_id, %domain, recipients, mx, policy, why, tls, reply, "delivered");
+        }
+        Outcome::Deferred(Reason { enhanced, text, mx, reply, .. }) => {
+            let (mx, reply) = (mx.as_deref(), reply.as_deref());
+            tracing::info!(
+                %queue_id, %domain, recipients, mx, policy, why, tls, reply, status = %enhanced,
+                error = text, "deferred"
+            );
+        }
+        Outcome::Bounced(Reason { enhanced, text, mx, reply, .. }) => {
+            let (mx, reply) = (mx.as_deref(), reply.as_deref());
+            tracing::info!(
+                %queue_id, %domain, recipients, mx, policy, why, tls, reply, status = %enhanced,
+                error = text, "bounced"
+            );
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! One pass over the hosts of a destination, in their order, until one has taken the message.
+//!
+//! Under an enforced policy hosts that it does not name are passed over, and one that is named and
+//! does not prove its name is as good as absent (RFC 8461 §5). Otherwise any host will do.
+
+use std::net::IpAddr;
+
+use dns::Lookup;
+use mta_sts::{Decision, Fallback, MxHost, NextHop, OpenHost, RequiredTls, VerifiedRoute};
+use queue::{Lease, Outcome, Reason};
+use smtp::{Domain, Mailbox, Smtputf8};
+
+use crate::client::Client;
+use crate::connect::{connect, in_order};
+use crate::envelope::Mail;
+use crate::failure::SessionFailure;
+use crate::header::{Alphabet, alphabet};
+use crate::observation::of_mismatch;
+use crate::outcome::{Encryption, Judged, Kind, Trouble, judge, unmet, unreached};
+use crate::session::{Plain, Session, Unsettled, Unverified, Verified};
+use crate::status;
+use crate::transaction::{Connection, Fate};
+
+/// How many hosts are asked to take a message in one attempt. RFC 5321 §5.1 wants two at least;
+/// more would only make every host of a domain refuse it for the same reason.
+const SESSIONS: usize = 2;
+
+/// What has become of a recipient.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Ending {
+    /// What the queue is told.
+    pub(crate) outcome: Outcome,
+    /// The version of TLS of the session in which it was decided.
+    pub(crate) tls: &'static str,
+}
+
+/// A pass in progress.
+#[derive(Debug)]
+pub(crate) struct Round<'a> {
+    client: &'a Client,
+    lease: &'a Lease,
+    next_hop: &'a NextHop,
+    standings: Vec<Standing<'a>>,
+    troubles: Vec<Trouble>,
+    sessions: usize,
+}
+
+/// How a recipient stands.
+#[derive(Debug)]
+struct Standing<'a> {
+    mailbox: &'a Mailbox,
+    /// What the last host that was asked made of it.
+    judged: Option<Judged>,
+    tls: &'static str,
+}
+
+impl<'a> Round<'a> {
+    /// A pass for those recipients of `lease` that stand at `places`.
+    pub(crate) fn new(
+        client: &'a Client,
+        lease: &'a Lease,
+        next_hop: &'a NextHop,
+        places: &[usize],
+    ) -> Self {
+        let recipients = places.iter().filter_map(|place| lease.recipients().get(*place));
+        let standing = |mailbox: &'a Mailbox| Standing { mailbox, judged: None, tls: "none" };
+        let standings = recipients.map(|recipient| standing(&recipient.mailbox)).collect();
+        Self { client, lease, next_hop, standings, troubles: Vec::new(), sessions: 0 }
+    }
+
+    /// Tries the hosts, and tells what became of each recipient, in their order.
+    pub(crate) async fn run(mut self, decision: &Decision, hosts: &[OpenHost]) -> Vec<Ending> {
+        for host in hosts {
+            if self.is_over() {
+                break;
+            }
+            match decision {
+                Decision::Require(required) => Box::pin(self.try_verified(required, host)).await,
+                Decision::Permit(fallback) => Box::pin(self.try_open(fallback, host)).await,
+            }
+        }
+        self.close(decision)
+    }
+
+    fn is_over(&self) -> bool {
+        let looped = self.troubles.last().is_some_and(|trouble| trouble.kind == Kind::Loop);
+        looped || self.sessions >= SESSIONS || self.open().next().is_none()
+    }
+
+    /// Those recipients for whom another host can be asked.
+    fn open(&self) -> impl Iterator<Item = usize> {
+        self.standings.iter().enumerate().filter_map(|(place, standing)| match standing.judged {
+            None | Some(Judged::Open(_)) => Some(place),
+            Some(Judged::Settled(_)) => None,
+        })
+    }
+
+    fn close(self, decision: &Decision) -> Vec<Ending> {
+        let Self { lease, standings, troubles, .. } = self;
+        let untold = match decision {
+            Decision::Require(required) => unmet(required, &troubles),
+            Decision::Permit(_) => unreached(lease.destination(), &troubles),
+        };
+        let ending = |standing: Standing<'_>| Ending {
+            outcome: match standing.judged {
+                Some(Judged::Settled(outcome)) => outcome,
+                Some(Judged::Open(reason)) => Outcome::Deferred(reason),
+                None => untold.clone(),
+            },
+            tls: standing.tls,
+        };
+        standings.into_iter().map(ending).collect()
+    }
+
+    /// Tries a host that has to be named by the policy and to prove its name.
+    async fn try_verified(&mut self, required: &RequiredTls, host: &OpenHost) {
+        // No policy is enforced for an address literal.
+        let OpenHost::Name(mx) = host else { return };
+        let route = match required.admit(mx.clone()) {
+            Ok(route) => route,
+            Err(mismatch) => {
+                self.client.observer.observed(&of_mismatch(required, &mismatch));
+                return self.troubles.push(Trouble::not_named(&mismatch));
+            }
+        };
+        for address in self.addresses(route.mx()).await {
+            // A route is for one connection.
+            let Ok(route) = required.admit(mx.clone()) else { return };
+            match self.verified(route, address).await {
+                Ok(session) => return self.converse(session).await,
+                Err(failure) => self.note(mx.as_str(), &failure),
+            }
+            if self.is_over() {
+                return;
+            }
+        }
+    }
+
+    async fn verified(
+        &self,
+        route: VerifiedRoute,
+        address: IpAddr,
+    ) -> Result<Session<Verified>, SessionFailure> {
+        let plain = self.greet(route, address).await?;
+        let (session, observation) = plain.verify(&self.client.webpki).await;
+        self.client.observer.observed(&observation);
+        session
+    }
+
+    /// Tries a host that may be anyone.
+    async fn try_open(&mut self, fallback: &Fallback, host: &OpenHost) {
+        let (name, addresses) = match host {
+            OpenHost::Name(mx) => (mx.as_str().to_owned(), self.addresses(mx).await),
+            OpenHost::Literal(address) => (address.to_string(), vec![*address]),
+        };
+        for address in addresses {
+            match self.settled(fallback, host, address).await {
+                Ok(session) => return self.converse(session).await,
+                Err(failure) => self.note(&name, &failure),
+            }
+            if self.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// A session under TLS if that can be had; where TLS breaks, one in clear on a new connection.
+    async fn settled(
+        &self,
+        fallback: &Fallback,
+        host: &OpenHost,
+        address: IpAddr,
+    ) -> Result<Session<Unverified>, SessionFailure> {
+        let plain = self.greet(fallback.via(host.clone()), address).await?;
+        let (session, observation) = plain.settle(&self.client.observing).await;
+        self.client.observer.observed(&observation);
+        match session {
+            Ok(session) => Ok(session),
+            Err(Unsettled::Failed(failure)) => Err(failure),
+            Err(Unsettled::Broken(broken)) => {
+                let plain = self.greet(fallback.via(host.clone()), address).await?;
+                Ok(plain.settle_in_clear(&broken))
+            }
+        }
+    }
+
+    async fn greet<Route>(
+        &self,
+        route: Route,
+        address: IpAddr,
+    ) -> Result<Plain<Route>, SessionFailure> {
+        let settings = &self.client.settings;
+        let (stream, ends) = connect(address, settings).await?;
+        Plain::greet(route, stream, ends, std::sync::Arc::clone(settings)).await
+    }
+
+    /// Notes why there is no session with a host at one of its addresses.
+    fn note(&mut self, host: &str, failure: &SessionFailure) {
+        let warns = matches!(failure, SessionFailure::Tls(failure) if failure.is_attack());
+        if warns {
+            tracing::warn!(mx = host, error = %failure, "starttls injection seen");
+        } else {
+            tracing::debug!(mx = host, error = %failure, "no session");
+        }
+        self.troubles.push(Trouble::no_session(host, failure));
+    }
+
+    /// The addresses of a host, best first; if there are none, that is noted.
+    async fn addresses(&mut self, mx: &MxHost) -> Vec<IpAddr> {
+        let name = mx.as_str();
+        let found = match Domain::parse(name) {
+            Ok(domain) => self.client.dns.addresses(&domain).await,
+            Err(_not_a_name) => Ok(Lookup::NxDomain),
+        };
+        let (status, text) = match found {
+            Ok(Lookup::Found(found)) => {
+                let addresses = in_order(found.records, &self.client.settings);
+                if !addresses.is_empty() {
+                    return addresses;
+                }
+                (status::NO_ROUTE, "no address of a family that is in use".to_owned())
+            }
+            Ok(Lookup::NoData | Lookup::NxDomain) => (status::NO_ROUTE, "no address".to_owned()),
+            Err(error) => (status::NO_DIRECTORY, format!("no address: {error}")),
+        };
+        self.troubles.push(Trouble::no_address(name, status, text));
+        Vec::new()
+    }
+
+    /// Sends the message to everyone who has not got it, in as many transactions as that takes.
+    async fn converse<Trust>(&mut self, mut session: Session<Trust>) {
+        self.sessions = self.sessions.saturating_add(1);
+        let mut connection = Connection::Clean;
+        let open: Vec<usize> = self.open().collect();
+        for places in open.chunks(self.client.settings.recipients_per_transaction.max(1)) {
+            if connection == Connection::Open {
+                connection = session.reset().await;
+            }
+            if connection == Connection::Lost {
+                return;
+            }
+            connection = self.send(&mut session, places).await;
+        }
+        if connection != Connection::Lost {
+            session.quit().await;
+        }
+    }
+
+    /// Sends the message to the recipients at `places`, in one transaction.
+    async fn send<Trust>(&mut self, session: &mut Session<Trust>, places: &[usize]) -> Connection {
+        let recipients: Vec<&Mailbox> =
+            places.iter().filter_map(|place| Some(self.standings.get(*place)?.mailbox)).collect();
+        let message = self.lease.message();
+        let opened = match self.smtputf8(&recipients).await {
+            Ok(smtputf8) => self.lease.body().await.map(|body| (smtputf8, body)),
+            Err(error) => Err(error),
+        };
+        let (smtputf8, body) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::error!(%error, "message unreadable");
+                self.own_fault(places, &format!("this relay could not read the message: {error}"));
+                return Connection::Clean;
+            }
+        };
+        let (host, tls) = (session.host().to_owned(), session.tls());
+        let mail = Mail {
+            reverse_path: &message.reverse_path,
+            size: message.size,
+            body: message.body,
+            smtputf8,
+        };
+        let sent = match session.mail(self.next_hop) {
+            Ok(transaction) => transaction.send(&mail, &recipients, body).await,
+            Err(error) => {
+                tracing::error!(%error, "session mistaken");
+                self.own_fault(places, "a session was meant for another destination");
+                return Connection::Lost;
+            }
+        };
+        self.judge(places, sent.fates, &host, tls);
+        sent.connection
+    }
+
+    /// Whether the message cannot go without SMTPUTF8, although it came with it (RFC 6531 §3.2).
+    async fn smtputf8(&self, recipients: &[&Mailbox]) -> Result<Smtputf8, queue::BodyError> {
+        let message = self.lease.message();
+        let ascii = message.reverse_path.is_ascii()
+            && recipients.iter().all(|recipient| recipient.is_ascii());
+        match message.smtputf8 {
+            Smtputf8::NotRequested => Ok(Smtputf8::NotRequested),
+            Smtputf8::Requested if !ascii => Ok(Smtputf8::Requested),
+            Smtputf8::Requested => Ok(match alphabet(self.lease).await? {
+                Alphabet::Ascii => Smtputf8::NotRequested,
+                Alphabet::Utf8 => Smtputf8::Requested,
+            }),
+        }
+    }
+
+    fn judge(&mut self, places: &[usize], fates: Vec<Fate>, host: &str, tls: &'static str) {
+        let encryption = if tls == "none" { Encryption::None } else { Encryption::Tls };
+        for (place, fate) in places.iter().zip(fates) {
+            if let Some(standing) = self.standings.get_mut(*place) {
+                standing.judged = Some(judge(fate, host, encryption));
+                standing.tls = tls;
+            }
+        }
+    }
+
+    /// Something of our own went wrong; no other host is asked in this attempt.
+    fn own_fault(&mut self, places: &[usize], text: &str) {
+        for place in places {
+            if let Some(standing) = self.standings.get_mut(*place) {
+                let reason = Reason::new(status::OWN_SYSTEM, text);
+                standing.judged = Some(Judged::Settled(Outcome::Deferred(reason)));
+            }
+        }
+    }
+}

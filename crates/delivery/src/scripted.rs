@@ -1,0 +1,201 @@
+//! A peer that follows a script, and routes to it: for the tests of this crate.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use mta_sts::{
+    CachedPolicy, Decision, Fallback, FetchSettings, Fetcher, MxHost, Names, NamesError, NextHop,
+    OpenHost, OpenRoute, Policies, Policy, PolicyDomain, PolicyId, PolicySettings, PolicyStore,
+    Purpose, RequiredTls, StoreError, VerifiedRoute,
+};
+use rustls::ServerConfig;
+use smtp::Domain;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::authority::Authority;
+use crate::line_io::Stream;
+use crate::settings::DeliverySettings;
+
+/// One step of a peer.
+pub(crate) enum Act {
+    /// Waits for a line that begins so.
+    Hears(&'static str),
+    /// Waits for the beginning of a TLS handshake.
+    HearsHello,
+    /// Waits for lines up to a single dot.
+    HearsMessage,
+    /// Sends this.
+    Says(&'static str),
+    /// Shakes hands as a TLS server.
+    StartsTls(Arc<ServerConfig>),
+}
+
+/// A peer that follows a script and then hangs up.
+pub(crate) struct Peer(JoinSet<Vec<String>>);
+
+impl Peer {
+    /// The stream to talk to it, and the peer.
+    pub(crate) fn new(script: Vec<Act>) -> (DuplexStream, Self) {
+        let (near, far) = duplex(64 * 1024);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(play(Box::new(far), script));
+        (near, Self(tasks))
+    }
+
+    /// All lines it has heard, the last one "(end)" if the client hung up too early.
+    pub(crate) async fn heard(mut self) -> Vec<String> {
+        self.0.join_next().await.unwrap().unwrap()
+    }
+}
+
+async fn play(mut stream: Box<dyn SendStream>, script: Vec<Act>) -> Vec<String> {
+    let mut heard = Vec::new();
+    for act in script {
+        match act {
+            Act::Says(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+            Act::Hears(beginning) => {
+                let line = line(&mut stream).await;
+                heard.push(line.clone());
+                if line == "(end)" {
+                    return heard;
+                }
+                assert!(line.starts_with(beginning), "{line:?} is not {beginning:?}");
+            }
+            Act::HearsHello => assert_eq!(stream.read_u8().await.unwrap(), 22),
+            Act::HearsMessage => loop {
+                let line = line(&mut stream).await;
+                heard.push(line.clone());
+                if line == "." || line == "(end)" {
+                    break;
+                }
+            },
+            Act::StartsTls(config) => match TlsAcceptor::from(config).accept(stream).await {
+                Ok(tls) => stream = Box::new(tls),
+                Err(_refused) => {
+                    heard.push("(no tls)".to_owned());
+                    return heard;
+                }
+            },
+        }
+        stream.flush().await.unwrap();
+    }
+    heard
+}
+
+trait SendStream: Stream + Send {}
+
+impl<S: Stream + Send> SendStream for S {}
+
+async fn line(stream: &mut Box<dyn SendStream>) -> String {
+    let mut line = Vec::new();
+    loop {
+        match stream.read_u8().await {
+            Ok(b'\n') => break,
+            Ok(byte) => line.push(byte),
+            Err(_end) => return "(end)".to_owned(),
+        }
+    }
+    String::from_utf8(line).unwrap().trim_end_matches('\r').to_owned()
+}
+
+/// A policy for `example.org` that names `mx.example.org`, in this mode.
+pub(crate) fn policy(mode: &str) -> Policy {
+    let text = format!("version: STSv1\nmode: {mode}\nmx: mx.example.org\nmax_age: 86400\n");
+    Policy::parse(text.as_bytes()).unwrap().value
+}
+
+/// A store that holds one policy.
+#[derive(Debug)]
+struct OnePolicy(Option<CachedPolicy>);
+
+#[async_trait]
+impl PolicyStore for OnePolicy {
+    fn find(&self, _domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+        Ok(self.0.clone())
+    }
+
+    async fn keep(&self, _policy: &CachedPolicy) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn remove(&self, _domain: &PolicyDomain) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn list(
+        &self,
+        _after: Option<&PolicyDomain>,
+        _limit: usize,
+    ) -> Result<Vec<PolicyDomain>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A DNS without a name.
+#[derive(Debug)]
+struct NoNames;
+
+#[async_trait]
+impl Names for NoNames {
+    async fn txt(&self, _name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
+        Ok(None)
+    }
+
+    async fn txt_fresh(&self, _name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
+        Ok(None)
+    }
+
+    async fn addresses(&self, _host: &str) -> Result<Vec<IpAddr>, NamesError> {
+        Ok(Vec::new())
+    }
+}
+
+pub(crate) const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+/// The policies of a world in which at most `example.org` has one.
+pub(crate) fn policies(mode: Option<&str>) -> Policies {
+    let cached = mode.map(|mode| {
+        let (domain, id) = (PolicyDomain::parse("example.org").unwrap(), PolicyId::parse("a1"));
+        CachedPolicy::new(domain, id.unwrap(), policy(mode), NOW)
+    });
+    let fetcher = Fetcher::new(FetchSettings::new(Authority::new().roots())).unwrap();
+    let store = Arc::new(OnePolicy(cached));
+    Policies::new(PolicySettings::default(), Arc::new(NoNames), store, fetcher)
+}
+
+pub(crate) fn next_hop() -> NextHop {
+    NextHop::Domain(PolicyDomain::parse("example.org").unwrap())
+}
+
+async fn decide(mode: Option<&str>) -> Decision {
+    let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
+    policies(mode).decide(&next_hop(), purpose, NOW).await.unwrap()
+}
+
+pub(crate) async fn required() -> RequiredTls {
+    let Decision::Require(required) = decide(Some("enforce")).await else { panic!() };
+    required
+}
+
+pub(crate) async fn fallback(mode: Option<&str>) -> Fallback {
+    let Decision::Permit(fallback) = decide(mode).await else { panic!() };
+    fallback
+}
+
+/// A route to `mx.example.org` under an enforced policy.
+pub(crate) async fn verified_route() -> VerifiedRoute {
+    required().await.admit(MxHost::parse("mx.example.org").unwrap()).unwrap()
+}
+
+/// A route to `host` that nothing protects.
+pub(crate) async fn open_route(mode: Option<&str>, host: &str) -> OpenRoute {
+    fallback(mode).await.via(OpenHost::Name(MxHost::parse(host).unwrap()))
+}
+
+pub(crate) fn settings() -> Arc<DeliverySettings> {
+    Arc::new(DeliverySettings::new(Domain::parse("relay.example.com").unwrap()))
+}

@@ -1,0 +1,449 @@
+//! Sessions: the only file in which one is born.
+//!
+//! A [`Plain`] connection can greet, upgrade and quit. It has no MAIL, RCPT or DATA; those belong
+//! to a [`Session`], and a `Session` comes from [`Plain::verify`], [`Plain::settle`] and
+//! [`Plain::settle_in_clear`] alone. What has to be read to believe "no plaintext under enforce" is
+//! these functions and `mta_sts::decision`.
+//!
+//! An enforced route has no way to settle for less:
+//!
+//! ```compile_fail,E0599
+//! # async fn f(plain: delivery::Plain<mta_sts::VerifiedRoute>, tls: &delivery::Observing) {
+//! let (session, observation) = plain.settle(tls).await;
+//! # drop((session, observation)); }
+//! ```
+//!
+//! ```
+//! # async fn f(plain: delivery::Plain<mta_sts::VerifiedRoute>, tls: &delivery::WebPki) {
+//! let (session, observation) = plain.verify(tls).await;
+//! # drop((session, observation)); }
+//! ```
+//!
+//! It is not verified by a configuration that accepts any certificate:
+//!
+//! ```compile_fail,E0308
+//! # async fn f(plain: delivery::Plain<mta_sts::VerifiedRoute>, tls: &delivery::Observing) {
+//! let (session, observation) = plain.verify(tls).await;
+//! # drop((session, observation)); }
+//! ```
+//!
+//! A connection that failed to verify is gone, and there is nothing left to try again with:
+//!
+//! ```compile_fail,E0382
+//! # async fn f(plain: delivery::Plain<mta_sts::VerifiedRoute>, tls: &delivery::WebPki) {
+//! let first = plain.verify(tls).await;
+//! let second = plain.verify(tls).await;
+//! # drop((first, second)); }
+//! ```
+//!
+//! And mail needs a session:
+//!
+//! ```compile_fail,E0599
+//! # fn f(mut plain: delivery::Plain<mta_sts::OpenRoute>, to: &mta_sts::NextHop) {
+//! let transaction = plain.mail(to);
+//! # drop(transaction); }
+//! ```
+//!
+//! ```
+//! # fn f(mut session: delivery::Session<delivery::Verified>, to: &mta_sts::NextHop) {
+//! let transaction = session.mail(to);
+//! # drop(transaction); }
+//! ```
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mta_sts::{NextHop, OpenHost, OpenRoute, VerifiedRoute};
+use rustls::ProtocolVersion;
+use rustls::pki_types::ServerName;
+use smtp::{Reply, ReplyCode, Severity};
+use tls_rpt::Observation;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+
+use crate::capabilities::{Capabilities, Extension};
+use crate::dialogue::{Dialogue, DialogueError};
+use crate::failure::{SessionFailure, Stage, TlsFailure};
+use crate::line_io::Stream;
+use crate::observation::{Seen, of_open, of_verified};
+use crate::settings::DeliverySettings;
+use crate::tls::WebPki;
+use crate::tls::danger::Observing;
+use crate::transaction::{Connection, Transaction};
+
+/// The two ends of a connection, for reports.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Ends {
+    /// The host's address.
+    pub receiving: Option<IpAddr>,
+    /// Our own.
+    pub sending: Option<IpAddr>,
+}
+
+/// A cleartext connection that has heard the greeting and the EHLO reply.
+#[derive(Debug)]
+pub struct Plain<Route, S: Stream = TcpStream> {
+    route: Route,
+    dialogue: Dialogue<S>,
+    /// What was said in clear; it dies with this value (RFC 3207 §4.2).
+    capabilities: Capabilities,
+    ends: Ends,
+    settings: Arc<DeliverySettings>,
+}
+
+impl<Route, S: Stream> Plain<Route, S> {
+    /// Hears the greeting of the host at the other end of `stream`, and says EHLO.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionFailure`]; the connection is closed.
+    pub async fn greet(
+        route: Route,
+        stream: S,
+        ends: Ends,
+        settings: Arc<DeliverySettings>,
+    ) -> Result<Self, SessionFailure> {
+        let mut dialogue = Dialogue::new(stream);
+        let greeting = dialogue.reply(settings.timeouts.greeting).await;
+        let greeting = greeting.map_err(|error| at(Stage::Greeting, error))?;
+        if !is_positive(&greeting) {
+            // RFC 5321 §3.1: whoever is refused still says QUIT.
+            dialogue.quit(settings.timeouts.quit).await;
+            return Err(SessionFailure::Refused { stage: Stage::Greeting, reply: greeting });
+        }
+        let (dialogue, capabilities) = hello(dialogue, &settings, Stage::Hello).await?;
+        Ok(Self { route, dialogue, capabilities, ends, settings })
+    }
+}
+
+impl<S: Stream> Plain<VerifiedRoute, S> {
+    /// Upgrades with STARTTLS, and has the peer prove the MX host's name (RFC 8461 §4.2).
+    ///
+    /// The name looked for is the route's own, and there is no other in reach.
+    pub async fn verify(
+        self,
+        tls: &WebPki,
+    ) -> (Result<Session<Verified, S>, SessionFailure>, Observation) {
+        let Self { route, dialogue, capabilities, ends, settings } = self;
+        let stream = prove(&route, dialogue, &capabilities, tls, &settings).await;
+        let observation = of_verified(&route, ends, stream.as_ref().map(|_| ()));
+        let session = match stream {
+            Ok(stream) => {
+                let next_hop = NextHop::Domain(route.domain().clone());
+                let host = route.mx().as_str().to_owned();
+                Session::under_tls(next_hop, host, stream, settings).await
+            }
+            Err(failure) => Err(SessionFailure::Tls(failure)),
+        };
+        (session, observation)
+    }
+}
+
+/// The verifying half of STARTTLS: after it the peer is the route's MX host.
+async fn prove<S: Stream>(
+    route: &VerifiedRoute,
+    mut dialogue: Dialogue<S>,
+    capabilities: &Capabilities,
+    tls: &WebPki,
+    settings: &DeliverySettings,
+) -> Result<TlsStream<S>, TlsFailure> {
+    let mx = route.mx().as_str();
+    if let Err(failure) = starttls(&mut dialogue, capabilities, settings).await {
+        dialogue.quit(settings.timeouts.quit).await;
+        return Err(failure);
+    }
+    let stream = dialogue.into_stream().map_err(TlsFailure::Injected)?;
+    let name = ServerName::try_from(mx.to_owned())
+        .map_err(|_invalid| TlsFailure::NotAName(mx.to_owned()))?;
+    tls.handshake(stream, name, settings.timeouts.tls).await.map_err(TlsFailure::Handshake)
+}
+
+impl<S: Stream> Plain<OpenRoute, S> {
+    /// Upgrades where the host offers it, whoever it is, and carries on in clear where it does not.
+    pub async fn settle(
+        self,
+        tls: &Observing,
+    ) -> (Result<Session<Unverified, S>, Unsettled>, Observation) {
+        let Self { route, mut dialogue, capabilities, ends, settings } = self;
+        let refusal = match starttls(&mut dialogue, &capabilities, &settings).await {
+            Ok(()) => {
+                let stream = dialogue.into_stream().map_err(TlsFailure::Injected);
+                return encrypt(route, stream, ends, settings, tls).await;
+            }
+            Err(failure) => failure,
+        };
+        let observation = of_open(&route, ends, Seen::NoTls(&refusal));
+        let session = match refusal {
+            // The host has not begun TLS, so the dialogue goes on where it was.
+            TlsFailure::NotOffered | TlsFailure::Refused(_) => {
+                Ok(Session::in_clear(&route, dialogue, capabilities, settings))
+            }
+            TlsFailure::Cut(_)
+            | TlsFailure::Handshake(_)
+            | TlsFailure::Injected(_)
+            | TlsFailure::NotAName(_) => {
+                Err(Unsettled::Broken(BrokenHandshake { failure: refusal }))
+            }
+        };
+        (session, observation)
+    }
+
+    /// Goes without TLS to a host with which TLS has just failed.
+    pub fn settle_in_clear(self, broken: &BrokenHandshake) -> Session<Unverified, S> {
+        let Self { route, dialogue, capabilities, settings, .. } = self;
+        tracing::debug!(mx = %host(&route), error = %broken.failure, "going on without tls");
+        Session::in_clear(&route, dialogue, capabilities, settings)
+    }
+}
+
+/// The accepting half of STARTTLS: after it nobody listens in, and the peer may be anyone.
+async fn encrypt<S: Stream>(
+    route: OpenRoute,
+    stream: Result<S, TlsFailure>,
+    ends: Ends,
+    settings: Arc<DeliverySettings>,
+    tls: &Observing,
+) -> (Result<Session<Unverified, S>, Unsettled>, Observation) {
+    let shaken = match (stream, server_name(&route)) {
+        (Ok(stream), Ok(name)) => {
+            tls.handshake(stream, name, settings.timeouts.tls).await.map_err(TlsFailure::Handshake)
+        }
+        (Err(failure), _) | (_, Err(failure)) => Err(failure),
+    };
+    let (stream, verdict) = match shaken {
+        Ok(shaken) => shaken,
+        Err(failure) => {
+            let observation = of_open(&route, ends, Seen::NoTls(&failure));
+            // Who puts words into a connection would only do it again in clear.
+            let unsettled = if failure.is_attack() {
+                Unsettled::Failed(SessionFailure::Tls(failure))
+            } else {
+                Unsettled::Broken(BrokenHandshake { failure })
+            };
+            return (Err(unsettled), observation);
+        }
+    };
+    let observation = of_open(&route, ends, Seen::Tls(&verdict));
+    let next_hop = route.next_hop().clone();
+    let session = Session::under_tls(next_hop, host(&route), stream, settings).await;
+    (session.map_err(Unsettled::Failed), observation)
+}
+
+/// Why an open route has no session yet.
+#[derive(Debug)]
+pub enum Unsettled {
+    /// TLS failed; on a new connection the host may be talked to in clear, once.
+    Broken(BrokenHandshake),
+    /// There will be no session with the host.
+    Failed(SessionFailure),
+}
+
+/// TLS failed on an open route, and nothing was sent yet.
+#[derive(Debug)]
+pub struct BrokenHandshake {
+    failure: TlsFailure,
+}
+
+impl BrokenHandshake {
+    /// What failed.
+    #[must_use]
+    pub const fn failure(&self) -> &TlsFailure {
+        &self.failure
+    }
+}
+
+/// Marks a session whose peer has proved its name.
+#[derive(Debug)]
+pub enum Verified {}
+
+/// Marks a session whose peer could be anyone.
+#[derive(Debug)]
+pub enum Unverified {}
+
+/// A stream in clear or under TLS.
+pub(crate) type Wire<S> = Either<S, Box<TlsStream<S>>>;
+
+/// A session on which mail can be sent, for one next hop.
+pub struct Session<Trust, S: Stream = TcpStream> {
+    next_hop: NextHop,
+    host: String,
+    dialogue: Dialogue<Wire<S>>,
+    capabilities: Capabilities,
+    tls: Option<ProtocolVersion>,
+    settings: Arc<DeliverySettings>,
+    trust: PhantomData<Trust>,
+}
+
+impl<Trust, S: Stream> Session<Trust, S> {
+    /// A session under TLS that has just begun: what was said before it is forgotten, and EHLO is
+    /// said again (RFC 3207 §4.2).
+    async fn under_tls(
+        next_hop: NextHop,
+        host: String,
+        stream: TlsStream<S>,
+        settings: Arc<DeliverySettings>,
+    ) -> Result<Self, SessionFailure> {
+        let tls = stream.get_ref().1.protocol_version();
+        let dialogue = Dialogue::new(Either::Right(Box::new(stream)));
+        let (dialogue, capabilities) = hello(dialogue, &settings, Stage::HelloAgain).await?;
+        let trust = PhantomData;
+        Ok(Self { next_hop, host, dialogue, capabilities, tls, settings, trust })
+    }
+
+    /// Begins a transaction for recipients whose next hop this is.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongNextHop`] where the session was made for another: its policy is not theirs.
+    pub fn mail(&mut self, next_hop: &NextHop) -> Result<Transaction<'_, Wire<S>>, WrongNextHop> {
+        if *next_hop != self.next_hop {
+            let (asked, made_for) = (next_hop.clone(), self.next_hop.clone());
+            return Err(WrongNextHop { asked, made_for });
+        }
+        let timeouts = &self.settings.timeouts;
+        Ok(Transaction::new(&mut self.dialogue, &self.capabilities, timeouts))
+    }
+
+    /// Forgets a transaction that has begun and in which no message was sent (RFC 5321 §4.1.1.5).
+    pub(crate) async fn reset(&mut self) -> Connection {
+        match self.dialogue.command("RSET\r\n", self.settings.timeouts.hello).await {
+            Ok(reply) if is_positive(&reply) => Connection::Clean,
+            Ok(_) | Err(_) => Connection::Lost,
+        }
+    }
+
+    /// The host at the other end.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The version of TLS, for the log.
+    #[must_use]
+    pub fn tls(&self) -> &'static str {
+        match self.tls {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            Some(_) => "unknown",
+            None => "none",
+        }
+    }
+
+    /// Ends the session; whatever was taken is taken.
+    pub async fn quit(self) {
+        self.dialogue.quit(self.settings.timeouts.quit).await;
+    }
+}
+
+impl<S: Stream> Session<Unverified, S> {
+    /// A session in clear; an [`OpenRoute`] says that there may be one.
+    fn in_clear(
+        route: &OpenRoute,
+        dialogue: Dialogue<S>,
+        capabilities: Capabilities,
+        settings: Arc<DeliverySettings>,
+    ) -> Self {
+        Self {
+            next_hop: route.next_hop().clone(),
+            host: host(route),
+            dialogue: dialogue.map(Either::Left),
+            capabilities,
+            tls: None,
+            settings,
+            trust: PhantomData,
+        }
+    }
+}
+
+impl<Trust, S: Stream> fmt::Debug for Session<Trust, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("next_hop", &self.next_hop)
+            .field("host", &self.host)
+            .field("tls", &self.tls())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A session is not for this next hop.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a session for {made_for:?} was asked to send to {asked:?}")]
+pub struct WrongNextHop {
+    /// Where mail was to go.
+    pub asked: NextHop,
+    /// What the session is for.
+    pub made_for: NextHop,
+}
+
+/// Asks for TLS (RFC 3207 §4); afterwards it may begin.
+async fn starttls<S: Stream>(
+    dialogue: &mut Dialogue<S>,
+    capabilities: &Capabilities,
+    settings: &DeliverySettings,
+) -> Result<(), TlsFailure> {
+    if !capabilities.offers(Extension::Starttls) {
+        return Err(TlsFailure::NotOffered);
+    }
+    match dialogue.command("STARTTLS\r\n", settings.timeouts.tls).await {
+        Ok(reply) if reply.code() == ReplyCode::READY => Ok(()),
+        Ok(reply) if reply.code() == ReplyCode::NOT_AVAILABLE => {
+            Err(TlsFailure::Cut(DialogueError::Closed))
+        }
+        Ok(reply) => Err(TlsFailure::Refused(reply)),
+        Err(error) => Err(TlsFailure::Cut(error)),
+    }
+}
+
+/// Says EHLO, or HELO to a host that does not know EHLO (RFC 5321 §3.2).
+async fn hello<S: Stream>(
+    mut dialogue: Dialogue<S>,
+    settings: &DeliverySettings,
+    stage: Stage,
+) -> Result<(Dialogue<S>, Capabilities), SessionFailure> {
+    let name = &settings.hostname;
+    let limit = settings.timeouts.hello;
+    let ehlo = dialogue.command(&format!("EHLO {name}\r\n"), limit).await;
+    let ehlo = ehlo.map_err(|error| at(stage, error))?;
+    if is_positive(&ehlo) {
+        let capabilities = Capabilities::of(&ehlo);
+        return Ok((dialogue, capabilities));
+    }
+    if ehlo.severity() == Severity::PermanentNegative {
+        let helo = dialogue.command(&format!("HELO {name}\r\n"), limit).await;
+        if is_positive(&helo.map_err(|error| at(stage, error))?) {
+            return Ok((dialogue, Capabilities::default()));
+        }
+    }
+    dialogue.quit(settings.timeouts.quit).await;
+    Err(SessionFailure::Refused { stage, reply: ehlo })
+}
+
+/// The name to ask for on an open route: not to be believed, but many hosts have many certificates.
+fn server_name(route: &OpenRoute) -> Result<ServerName<'static>, TlsFailure> {
+    match route.host() {
+        OpenHost::Name(mx) => ServerName::try_from(mx.as_str().to_owned())
+            .map_err(|_invalid| TlsFailure::NotAName(mx.as_str().to_owned())),
+        OpenHost::Literal(address) => Ok(ServerName::IpAddress((*address).into())),
+    }
+}
+
+fn host(route: &OpenRoute) -> String {
+    match route.host() {
+        OpenHost::Name(mx) => mx.as_str().to_owned(),
+        OpenHost::Literal(address) => address.to_string(),
+    }
+}
+
+const fn at(stage: Stage, error: DialogueError) -> SessionFailure {
+    SessionFailure::Dialogue { stage, error }
+}
+
+fn is_positive(reply: &Reply) -> bool {
+    reply.severity() == Severity::PositiveCompletion
+}
+
+#[cfg(test)]
+mod tests;

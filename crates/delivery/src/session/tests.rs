@@ -1,0 +1,395 @@
+//! Sessions with a scripted peer, over a pipe and with real TLS.
+
+use clock::SystemClock;
+use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+use tls_rpt::{PolicyType, ResultType, Verdict as Judgement};
+use tokio::io::DuplexStream;
+
+use super::*;
+use crate::authority::{Authority, Flaw};
+use crate::envelope::Mail;
+use crate::scripted::Act::{Hears, HearsHello, HearsMessage, Says, StartsTls};
+use crate::scripted::{Act, Peer, next_hop, open_route, settings, verified_route};
+use crate::tls::HandshakeFailure;
+use crate::transaction::Fate;
+
+const OFFER: &str = "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 9\r\n250 STARTTLS\r\n";
+
+fn webpki(authority: &Authority) -> WebPki {
+    WebPki::new(authority.roots(), Arc::new(SystemClock)).unwrap()
+}
+
+fn observing(authority: &Authority) -> Observing {
+    Observing::new(authority.roots(), Arc::new(SystemClock)).unwrap()
+}
+
+/// The beginning of a script in which TLS is offered and asked for.
+fn offer(rest: Vec<Act>) -> Vec<Act> {
+    let mut script = vec![Says("220 mx.example.org\r\n"), Hears("EHLO relay.example.com")];
+    script.extend([Says(OFFER), Hears("STARTTLS")]);
+    script.extend(rest);
+    script
+}
+
+async fn greet<Route>(
+    route: Route,
+    script: Vec<Act>,
+) -> (Result<Plain<Route, DuplexStream>, SessionFailure>, Peer) {
+    let (stream, peer) = Peer::new(script);
+    (Plain::greet(route, stream, Ends::default(), settings()).await, peer)
+}
+
+/// What comes of verifying a peer with this script.
+async fn verify(
+    authority: &Authority,
+    script: Vec<Act>,
+) -> (Result<Session<Verified, DuplexStream>, SessionFailure>, Observation, Vec<String>) {
+    let (plain, peer) = greet(verified_route().await, script).await;
+    let (session, observation) = plain.unwrap().verify(&webpki(authority)).await;
+    (session, observation, peer.heard().await)
+}
+
+fn result_type(observation: &Observation) -> Option<ResultType> {
+    match &observation.verdict {
+        Judgement::Success => None,
+        Judgement::Failure { result_type, .. } => Some(*result_type),
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_proves_its_name_gets_a_verified_session() {
+    let authority = Authority::new();
+    let server = authority.server(&["mx.example.org"], Flaw::None);
+    let script = offer(vec![
+        Says("220 go ahead\r\n"),
+        StartsTls(server),
+        Hears("EHLO relay.example.com"),
+        Says("250 mx.example.org\r\n"),
+    ]);
+    let (session, observation, heard) = verify(&authority, script).await;
+    assert_eq!(session.unwrap().tls(), "TLSv1.3");
+    assert_eq!(heard.len(), 3);
+    assert_eq!(observation.policy.policy_type, PolicyType::Sts);
+    assert_eq!(observation.policy.domain, "example.org");
+    assert_eq!(observation.policy.mx_patterns, ["mx.example.org"]);
+    assert!(observation.policy.strings.contains(&"mode: enforce".to_owned()));
+    assert_eq!(observation.receiving_mx.as_deref(), Some("mx.example.org"));
+    assert_eq!(observation.verdict, Judgement::Success);
+}
+
+#[tokio::test]
+async fn enforce_with_stripped_starttls_yields_no_session() {
+    let script = vec![
+        Says("220 mx.example.org\r\n"),
+        Hears("EHLO"),
+        Says("250-mx.example.org\r\n250 PIPELINING\r\n"),
+        Hears("QUIT"),
+        Says("221 bye\r\n"),
+    ];
+    let (session, observation, heard) = verify(&Authority::new(), script).await;
+    let failure = session.unwrap_err();
+    assert!(matches!(failure, SessionFailure::Tls(TlsFailure::NotOffered)), "{failure}");
+    assert_eq!(result_type(&observation), Some(ResultType::StarttlsNotSupported));
+    assert_eq!(heard, ["EHLO relay.example.com", "QUIT"]);
+}
+
+#[tokio::test]
+async fn enforce_with_refused_starttls_yields_no_session() {
+    for refusal in ["454 not now\r\n", "502 no such thing\r\n", "250 what\r\n", "354 what\r\n"] {
+        let script = offer(vec![Says(refusal), Hears("QUIT"), Says("221 bye\r\n")]);
+        let (session, observation, _) = verify(&Authority::new(), script).await;
+        let failure = session.unwrap_err();
+        assert!(matches!(failure, SessionFailure::Tls(TlsFailure::Refused(_))), "{failure}");
+        assert_eq!(failure.enhanced_code().to_string(), "4.7.10");
+        assert_eq!(result_type(&observation), Some(ResultType::StarttlsNotSupported));
+    }
+}
+
+#[tokio::test]
+async fn enforce_with_a_connection_cut_at_starttls_yields_no_session() {
+    for last in [vec![], vec![Says("421 closing\r\n")], vec![Says("babble\r\n")]] {
+        let (session, observation, _) = verify(&Authority::new(), offer(last)).await;
+        let failure = session.unwrap_err();
+        assert!(matches!(failure, SessionFailure::Tls(TlsFailure::Cut(_))), "{failure}");
+        assert_eq!(result_type(&observation), Some(ResultType::ValidationFailure));
+    }
+}
+
+#[tokio::test]
+async fn enforce_with_words_put_before_tls_yields_no_session_and_says_no_more() {
+    let authority = Authority::new();
+    let script = offer(vec![Says("220 go\r\n250 injected\r\n"), Hears("(nothing)")]);
+    let (session, observation, heard) = verify(&authority, script).await;
+    let failure = session.unwrap_err();
+    let SessionFailure::Tls(tls) = &failure else { panic!("{failure}") };
+    assert!(tls.is_attack(), "{failure}");
+    assert_eq!(failure.enhanced_code().to_string(), "4.7.0");
+    assert_eq!(result_type(&observation), Some(ResultType::ValidationFailure));
+    assert_eq!(heard, ["EHLO relay.example.com", "STARTTLS", "(end)"]);
+}
+
+#[tokio::test]
+async fn enforce_with_a_bad_certificate_yields_no_session() {
+    for (names, flaw, expected) in [
+        (&["mx.example.org"], Flaw::Expired, ResultType::CertificateExpired),
+        (&["mx.example.org"], Flaw::SelfSigned, ResultType::CertificateNotTrusted),
+        // The domain's own name is not the MX host's.
+        (&["example.org"], Flaw::None, ResultType::CertificateHostMismatch),
+        (&["mx2.example.org"], Flaw::None, ResultType::CertificateHostMismatch),
+    ] {
+        let authority = Authority::new();
+        let server = authority.server(names, flaw);
+        let script = offer(vec![Says("220 go\r\n"), StartsTls(server), Hears("EHLO")]);
+        let (session, observation, heard) = verify(&authority, script).await;
+        let failure = session.unwrap_err();
+        assert_eq!(failure.enhanced_code().to_string(), "4.7.5", "{failure}");
+        assert_eq!(result_type(&observation), Some(expected), "{failure}");
+        assert!(!heard.iter().any(|line| line.starts_with("MAIL")), "{heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn enforce_with_a_broken_handshake_yields_no_session() {
+    let script = offer(vec![Says("220 go\r\n"), HearsHello]);
+    let (session, observation, _) = verify(&Authority::new(), script).await;
+    let failure = session.unwrap_err();
+    let broken =
+        matches!(&failure, SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::Broken(_))));
+    assert!(broken, "{failure}");
+    assert_eq!(result_type(&observation), Some(ResultType::ValidationFailure));
+}
+
+#[tokio::test]
+async fn a_refusal_of_ehlo_under_tls_is_no_failure_of_tls() {
+    let authority = Authority::new();
+    let server = authority.server(&["mx.example.org"], Flaw::None);
+    let script = offer(vec![
+        Says("220 go\r\n"),
+        StartsTls(server),
+        Hears("EHLO"),
+        Says("550 5.7.1 not you\r\n"),
+        Hears("HELO"),
+        Says("550 5.7.1 not you\r\n"),
+        Hears("QUIT"),
+        Says("221 bye\r\n"),
+    ]);
+    let (session, observation, _) = verify(&authority, script).await;
+    let failure = session.unwrap_err();
+    let refused = matches!(&failure, SessionFailure::Refused { stage: Stage::HelloAgain, .. });
+    assert!(refused, "{failure}");
+    assert_eq!(failure.enhanced_code().to_string(), "4.7.1");
+    assert_eq!(observation.verdict, Judgement::Success);
+}
+
+#[tokio::test]
+async fn what_was_offered_in_clear_is_forgotten_under_tls() {
+    let authority = Authority::new();
+    let server = authority.server(&["mx.example.org"], Flaw::None);
+    let (plain, peer) = greet(
+        verified_route().await,
+        offer(vec![
+            Says("220 go\r\n"),
+            StartsTls(server),
+            Hears("EHLO"),
+            Says("250 mx.example.org\r\n"),
+            Hears("MAIL FROM:<>"),
+            Says("250 ok\r\n"),
+            Hears("RCPT TO:<b@example.org>"),
+            Says("250 ok\r\n"),
+            Hears("DATA"),
+            Says("354 go\r\n"),
+            HearsMessage,
+            Says("250 taken\r\n"),
+            Hears("QUIT"),
+        ]),
+    )
+    .await;
+    let (session, _observation) = plain.unwrap().verify(&webpki(&authority)).await;
+    let mut session = session.unwrap();
+    let mail = Mail {
+        reverse_path: &ReversePath::Null,
+        size: 1000,
+        body: BodyType::SevenBit,
+        smtputf8: Smtputf8::NotRequested,
+    };
+    let to = Mailbox::parse("b@example.org").unwrap();
+    let transaction = session.mail(&next_hop()).unwrap();
+    let sent = transaction.send(&mail, &[&to], &b"Subject: x\r\n\r\nx\r\n"[..]).await;
+    assert!(matches!(sent.fates[..], [Fate::Taken(_)]), "{:?}", sent.fates);
+    session.quit().await;
+    // Not SIZE=1000, which the limit of 9 would have refused, and one command at a time.
+    assert_eq!(peer.heard().await[3], "MAIL FROM:<>");
+}
+
+#[tokio::test]
+async fn a_session_refuses_mail_for_another_next_hop() {
+    let script = vec![Says("220 hi\r\n"), Hears("EHLO"), Says("250 mx\r\n")];
+    let (plain, _peer) = greet(open_route(None, "mx.example.org").await, script).await;
+    let (session, _observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
+    let mut session = session.unwrap();
+    assert!(session.mail(&next_hop()).is_ok());
+    let other = mta_sts::PolicyDomain::parse("example.net").unwrap();
+    assert!(session.mail(&NextHop::Domain(other)).is_err());
+    assert!(session.mail(&NextHop::Literal([192, 0, 2, 1].into())).is_err());
+}
+
+/// What comes of settling with a peer with this script.
+async fn settle(
+    authority: &Authority,
+    mode: Option<&str>,
+    host: &str,
+    script: Vec<Act>,
+) -> (Result<Session<Unverified, DuplexStream>, Unsettled>, Observation, Vec<String>) {
+    let (plain, peer) = greet(open_route(mode, host).await, script).await;
+    let (session, observation) = plain.unwrap().settle(&observing(authority)).await;
+    (session, observation, peer.heard().await)
+}
+
+/// A script in which a server with this certificate does everything right.
+fn willing(authority: &Authority, names: &[&str], flaw: Flaw) -> Vec<Act> {
+    offer(vec![
+        Says("220 go\r\n"),
+        StartsTls(authority.server(names, flaw)),
+        Hears("EHLO"),
+        Says("250 mx.example.org\r\n"),
+    ])
+}
+
+#[tokio::test]
+async fn without_a_policy_any_certificate_will_do() {
+    let authority = Authority::new();
+    for flaw in [Flaw::None, Flaw::Expired, Flaw::SelfSigned] {
+        let script = willing(&authority, &["elsewhere.example"], flaw);
+        let (session, observation, _) = settle(&authority, None, "mx.example.org", script).await;
+        assert_eq!(session.unwrap().tls(), "TLSv1.3");
+        assert_eq!(observation.policy.policy_type, PolicyType::NoPolicyFound);
+        assert_eq!(observation.verdict, Judgement::Success);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_in_testing_is_judged_and_not_acted_on() {
+    let authority = Authority::new();
+    for (host, names, flaw, expected) in [
+        ("mx.example.org", &["mx.example.org"], Flaw::None, None),
+        (
+            "mx.example.org",
+            &["mx.example.org"],
+            Flaw::Expired,
+            Some(ResultType::CertificateExpired),
+        ),
+        ("mx.example.org", &["example.org"], Flaw::None, Some(ResultType::CertificateHostMismatch)),
+        (
+            "other.example.org",
+            &["other.example.org"],
+            Flaw::None,
+            Some(ResultType::ValidationFailure),
+        ),
+    ] {
+        let script = willing(&authority, names, flaw);
+        let (session, observation, _) = settle(&authority, Some("testing"), host, script).await;
+        assert_eq!(session.unwrap().tls(), "TLSv1.3");
+        assert_eq!(observation.policy.policy_type, PolicyType::Sts);
+        assert_eq!(result_type(&observation), expected, "{host} {flaw:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_of_mode_none_is_as_no_policy() {
+    let authority = Authority::new();
+    let script = willing(&authority, &["elsewhere.example"], Flaw::SelfSigned);
+    let (session, observation, _) =
+        settle(&authority, Some("none"), "mx.example.org", script).await;
+    assert!(session.is_ok());
+    assert_eq!(observation.policy.policy_type, PolicyType::NoPolicyFound);
+    assert_eq!(observation.verdict, Judgement::Success);
+}
+
+#[tokio::test]
+async fn an_open_route_goes_in_clear_where_starttls_is_missing_or_refused() {
+    let missing = vec![Says("220 hi\r\n"), Hears("EHLO"), Says("250 mx\r\n"), Hears("QUIT")];
+    let refused = offer(vec![Says("454 not now\r\n"), Hears("QUIT")]);
+    for script in [missing, refused] {
+        let (plain, peer) =
+            greet(open_route(Some("testing"), "mx.example.org").await, script).await;
+        let (session, observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
+        let session = session.unwrap();
+        assert_eq!(session.tls(), "none");
+        assert_eq!(result_type(&observation), Some(ResultType::StarttlsNotSupported));
+        session.quit().await;
+        assert_eq!(peer.heard().await.last().unwrap(), "QUIT");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_handshake_gives_leave_to_go_in_clear_on_a_new_connection() {
+    let authority = Authority::new();
+    let babble = vec![Says("220 go\r\n"), HearsHello, Says("this is no TLS\r\n")];
+    let silence = vec![Says("220 go\r\n"), HearsHello];
+    for last in [babble, silence, vec![]] {
+        let (session, observation, _) =
+            settle(&authority, None, "mx.example.org", offer(last)).await;
+        let Err(Unsettled::Broken(broken)) = session else { panic!("{session:?}") };
+        assert_eq!(result_type(&observation), Some(ResultType::ValidationFailure));
+        let route = open_route(None, "mx.example.org").await;
+        let script = vec![Says("220 hi\r\n"), Hears("EHLO"), Says(OFFER), Hears("QUIT")];
+        let (plain, peer) = greet(route, script).await;
+        let session = plain.unwrap().settle_in_clear(&broken);
+        assert_eq!(session.tls(), "none");
+        session.quit().await;
+        assert_eq!(peer.heard().await.last().unwrap(), "QUIT");
+    }
+}
+
+#[tokio::test]
+async fn words_put_before_tls_end_an_open_route_as_well() {
+    let authority = Authority::new();
+    let script = offer(vec![Says("220 go\r\n250 injected\r\n")]);
+    let (session, _observation, _) = settle(&authority, None, "mx.example.org", script).await;
+    let failed = matches!(&session, Err(Unsettled::Failed(SessionFailure::Tls(_))));
+    assert!(failed, "{session:?}");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_know_ehlo_is_greeted_with_helo() {
+    let script = vec![
+        Says("220 old.example.org\r\n"),
+        Hears("EHLO"),
+        Says("502 5.5.1 unknown\r\n"),
+        Hears("HELO relay.example.com"),
+        Says("250-old\r\n250 STARTTLS\r\n"),
+    ];
+    let (plain, peer) = greet(open_route(None, "mx.example.org").await, script).await;
+    let (session, observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
+    assert_eq!(session.unwrap().tls(), "none");
+    assert_eq!(result_type(&observation), Some(ResultType::StarttlsNotSupported));
+    assert_eq!(peer.heard().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_host_that_refuses_the_connection_is_told_quit() {
+    for greeting in ["554 5.3.2 no\r\n", "421 4.3.2 busy\r\n"] {
+        let script = vec![Says(greeting), Hears("QUIT"), Says("221 bye\r\n")];
+        let (plain, peer) = greet(open_route(None, "mx.example.org").await, script).await;
+        let failure = plain.unwrap_err();
+        let refused = matches!(&failure, SessionFailure::Refused { stage: Stage::Greeting, .. });
+        assert!(refused, "{failure}");
+        assert_eq!(failure.enhanced_code().to_string(), "4.3.2");
+        assert_eq!(peer.heard().await, ["QUIT"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_says_nothing_is_given_up_after_five_minutes() {
+    let (stream, _far) = tokio::io::duplex(100);
+    let began = tokio::time::Instant::now();
+    let route = open_route(None, "mx.example.org").await;
+    let plain = Plain::greet(route, stream, Ends::default(), settings()).await;
+    let failure = plain.unwrap_err();
+    let timed_out = matches!(
+        &failure,
+        SessionFailure::Dialogue { stage: Stage::Greeting, error: DialogueError::TimedOut }
+    );
+    assert!(timed_out, "{failure}");
+    assert_eq!(began.elapsed().as_secs(), 300);
+}

@@ -1,0 +1,115 @@
+//! What can be set about delivery.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use smtp::Domain;
+
+/// How mail is delivered.
+#[derive(Clone, Debug)]
+pub struct DeliverySettings {
+    /// The relay's own name, for EHLO (RFC 5321 §4.1.1.1) and notifications.
+    pub hostname: Domain,
+    /// Where the relay itself listens: mail is never delivered there (RFC 5321 §6.3).
+    pub own_addresses: Vec<SocketAddr>,
+    /// The port of the MX hosts: 25 everywhere but in tests.
+    pub smtp_port: u16,
+    /// How many messages are delivered at once.
+    pub workers: usize,
+    /// How many messages are delivered to one destination domain at once.
+    pub per_domain: usize,
+    /// How many MX hosts one attempt tries.
+    pub hosts_per_attempt: usize,
+    /// How many addresses of one MX host one attempt tries.
+    pub addresses_per_host: usize,
+    /// How many recipients share a transaction (RFC 5321 §4.5.3.1.8 asks for 100 at least).
+    pub recipients_per_transaction: usize,
+    /// The address that IPv4 connections come from.
+    pub source_address4: Option<Ipv4Addr>,
+    /// The address that IPv6 connections come from.
+    pub source_address6: Option<Ipv6Addr>,
+    /// Which addresses of a host are tried first.
+    pub ip_preference: IpPreference,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
+    /// How long deliveries in progress may go on once the relay is told to stop.
+    pub shutdown_grace: Duration,
+}
+
+impl DeliverySettings {
+    /// The defaults, for a relay of this name.
+    #[must_use]
+    pub fn new(hostname: Domain) -> Self {
+        Self {
+            hostname,
+            own_addresses: Vec::new(),
+            smtp_port: 25,
+            workers: 100,
+            per_domain: 10,
+            hosts_per_attempt: 5,
+            addresses_per_host: 4,
+            recipients_per_transaction: 100,
+            source_address4: None,
+            source_address6: None,
+            ip_preference: IpPreference::Ipv6,
+            timeouts: Timeouts::default(),
+            shutdown_grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Which family of addresses is tried first.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum IpPreference {
+    /// IPv4, then IPv6.
+    Ipv4,
+    /// IPv4 and nothing else.
+    Ipv4Only,
+    /// IPv6, then IPv4.
+    #[default]
+    Ipv6,
+    /// IPv6 and nothing else.
+    Ipv6Only,
+}
+
+/// How long each step of a session may take (RFC 5321 §4.5.3.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// Until the TCP connection stands.
+    pub connect: Duration,
+    /// Until the greeting is there (§4.5.3.2.1).
+    pub greeting: Duration,
+    /// Until EHLO, HELO or RSET is answered.
+    pub hello: Duration,
+    /// Until STARTTLS is answered, and again until the handshake is done.
+    pub tls: Duration,
+    /// Until MAIL is answered (§4.5.3.2.2).
+    pub mail: Duration,
+    /// Until RCPT is answered (§4.5.3.2.3).
+    pub rcpt: Duration,
+    /// Until DATA is answered (§4.5.3.2.4).
+    pub data_initiation: Duration,
+    /// Until a block of the message is written (§4.5.3.2.5).
+    pub data_block: Duration,
+    /// Until the final dot is answered (§4.5.3.2.6): a message given up too early is sent twice.
+    pub data_termination: Duration,
+    /// Until QUIT is answered; nothing depends on it.
+    pub quit: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            greeting: Duration::from_secs(5 * 60),
+            hello: Duration::from_secs(5 * 60),
+            tls: Duration::from_secs(60),
+            mail: Duration::from_secs(5 * 60),
+            rcpt: Duration::from_secs(5 * 60),
+            data_initiation: Duration::from_secs(2 * 60),
+            data_block: Duration::from_secs(3 * 60),
+            data_termination: Duration::from_secs(10 * 60),
+            quit: Duration::from_secs(2),
+        }
+    }
+}

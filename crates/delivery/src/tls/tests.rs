@@ -1,0 +1,167 @@
+//! Handshakes with good and bad servers, over a pipe.
+
+use std::io::Write;
+
+use clock::SystemClock;
+use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::danger::{Observing, Verdict};
+use super::*;
+use crate::authority::{Authority, Flaw};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The far end of a pipe, where a server with this configuration answers "hello".
+fn serve(tasks: &mut JoinSet<()>, config: Arc<ServerConfig>) -> DuplexStream {
+    let (near, far) = duplex(64 * 1024);
+    tasks.spawn(async move {
+        if let Ok(mut stream) = TlsAcceptor::from(config).accept(far).await {
+            stream.write_all(b"hello").await.ok();
+            stream.shutdown().await.ok();
+        }
+    });
+    near
+}
+
+fn name(text: &str) -> ServerName<'static> {
+    ServerName::try_from(text.to_owned()).unwrap()
+}
+
+fn webpki(authority: &Authority) -> WebPki {
+    WebPki::new(authority.roots(), Arc::new(SystemClock)).unwrap()
+}
+
+fn observing(authority: &Authority) -> Observing {
+    Observing::new(authority.roots(), Arc::new(SystemClock)).unwrap()
+}
+
+/// Certificates that do not prove `mx.example.org`, and what RFC 8460 calls them.
+const BAD: &[(&[&str], Flaw, ResultType)] = &[
+    (&["mx.example.org"], Flaw::Expired, ResultType::CertificateExpired),
+    (&["mx.example.org"], Flaw::NotYetValid, ResultType::CertificateNotTrusted),
+    (&["mx.example.org"], Flaw::SelfSigned, ResultType::CertificateNotTrusted),
+    (&["other.example.org"], Flaw::None, ResultType::CertificateHostMismatch),
+    (&["*.org"], Flaw::None, ResultType::CertificateHostMismatch),
+    (&["*.mx.example.org"], Flaw::None, ResultType::CertificateHostMismatch),
+    (&["m*.example.org"], Flaw::None, ResultType::CertificateHostMismatch),
+    (&[], Flaw::None, ResultType::CertificateHostMismatch),
+];
+
+#[tokio::test]
+async fn a_server_with_a_good_certificate_is_verified() {
+    let authority = Authority::new();
+    let mut tasks = JoinSet::new();
+    for names in [&["mx.example.org"][..], &["*.example.org"], &["a.example", "MX.example.ORG"]] {
+        let near = serve(&mut tasks, authority.server(names, Flaw::None));
+        let mut stream =
+            webpki(&authority).handshake(near, name("mx.example.org"), LIMIT).await.unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "hello");
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_a_bad_certificate_is_refused_and_the_fault_named() {
+    let authority = Authority::new();
+    let mut tasks = JoinSet::new();
+    for (names, flaw, expected) in BAD {
+        let near = serve(&mut tasks, authority.server(names, *flaw));
+        let failure =
+            webpki(&authority).handshake(near, name("mx.example.org"), LIMIT).await.unwrap_err();
+        assert_eq!(failure.result_type(), *expected, "{names:?} {flaw:?}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn an_observer_accepts_a_bad_certificate_and_notes_the_same_fault() {
+    let authority = Authority::new();
+    let mut tasks = JoinSet::new();
+    for (names, flaw, expected) in BAD {
+        let near = serve(&mut tasks, authority.server(names, *flaw));
+        let (_, verdict) =
+            observing(&authority).handshake(near, name("mx.example.org"), LIMIT).await.unwrap();
+        let Verdict::Invalid(error) = verdict else { panic!("{names:?} {flaw:?}: {verdict:?}") };
+        assert_eq!(result_type(&error), *expected, "{names:?} {flaw:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_observer_notes_a_good_certificate_each_time_anew() {
+    let authority = Authority::new();
+    let observing = observing(&authority);
+    let server = authority.server(&["mx.example.org"], Flaw::None);
+    let mut tasks = JoinSet::new();
+    for _ in 0..3 {
+        let near = serve(&mut tasks, Arc::clone(&server));
+        let (_, verdict) = observing.handshake(near, name("mx.example.org"), LIMIT).await.unwrap();
+        assert_eq!(verdict, Verdict::Valid);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_judged_at_the_time_of_the_relays_clock() {
+    let authority = Authority::new();
+    let past = UNIX_EPOCH + Duration::from_secs(900_000_000);
+    let webpki = WebPki::new(authority.roots(), Arc::new(clock::SetClock::new(past))).unwrap();
+    let mut tasks = JoinSet::new();
+    let near = serve(&mut tasks, authority.server(&["mx.example.org"], Flaw::None));
+    let failure = webpki.handshake(near, name("mx.example.org"), LIMIT).await.unwrap_err();
+    assert!(failure.to_string().contains("not valid yet"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_speak_tls_is_a_failed_validation() {
+    let authority = Authority::new();
+    let (near, mut far) = duplex(64 * 1024);
+    far.write_all(b"554 go away, I do not speak TLS\r\n").await.unwrap();
+    let failure =
+        webpki(&authority).handshake(near, name("mx.example.org"), LIMIT).await.unwrap_err();
+    assert!(matches!(failure, HandshakeFailure::Tls(_)), "{failure}");
+    assert_eq!(failure.result_type(), ResultType::ValidationFailure);
+}
+
+#[tokio::test]
+async fn a_peer_that_hangs_up_breaks_the_handshake() {
+    let authority = Authority::new();
+    let (near, far) = duplex(1024);
+    drop(far);
+    let failure =
+        webpki(&authority).handshake(near, name("mx.example.org"), LIMIT).await.unwrap_err();
+    assert!(matches!(failure, HandshakeFailure::Broken(_)), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_silent_times_out() {
+    let authority = Authority::new();
+    let (near, _far) = duplex(64 * 1024);
+    let failure =
+        webpki(&authority).handshake(near, name("mx.example.org"), LIMIT).await.unwrap_err();
+    assert!(matches!(failure, HandshakeFailure::TimedOut), "{failure}");
+}
+
+#[test]
+fn roots_come_from_the_file_alone_where_it_replaces_the_systems() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(Authority::new().pem().as_bytes()).unwrap();
+    let trust = TrustSettings {
+        ca_file: Some(file.path().to_owned()),
+        system_roots: SystemRoots::Replaced,
+    };
+    assert_eq!(load_roots(&trust).unwrap().len(), 1);
+}
+
+#[test]
+fn a_file_without_a_certificate_is_refused() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let trust =
+        TrustSettings { ca_file: Some(file.path().to_owned()), system_roots: SystemRoots::Kept };
+    assert!(matches!(load_roots(&trust), Err(RootsError::Empty { .. })));
+    file.write_all(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    assert!(matches!(load_roots(&trust), Err(RootsError::Unfit { .. })));
+    let missing = TrustSettings { ca_file: Some("/nonexistent/ca.pem".into()), ..trust };
+    assert!(matches!(load_roots(&missing), Err(RootsError::Unreadable { .. })));
+}

@@ -1,0 +1,292 @@
+//! One mail transaction: MAIL, RCPT and DATA (RFC 5321 §3.3), with a fate for every recipient.
+//!
+//! A transaction is begun on a [`Session`](crate::session::Session), which says whether anything
+//! may be sent at all; here it is only a matter of how. Where the peer offers PIPELINING the
+//! envelope goes out before the first reply is read (RFC 2920).
+
+use std::io;
+use std::time::Duration;
+
+use smtp::{BodyType, Mailbox, Reply, ReplyCode, Severity, Smtputf8};
+use tokio::io::AsyncRead;
+
+use crate::body::{BodyError, write_body};
+use crate::capabilities::{Capabilities, Extension};
+use crate::dialogue::{Dialogue, DialogueError};
+use crate::envelope::{Command, Mail, Pipelining, Progress, commands, windows};
+use crate::line_io::Stream;
+use crate::settings::Timeouts;
+
+/// How long a peer that stopped reading may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What became of one recipient in a transaction.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Fate {
+    /// The connection failed before the message was sent; the peer has not got it.
+    Cut {
+        /// In which step.
+        step: Step,
+        /// How.
+        error: DialogueError,
+    },
+    /// The connection failed between the final dot and its reply; the peer may have the message.
+    InDoubt(DialogueError),
+    /// The peer replied 4yz or 5yz.
+    Refused {
+        /// To what.
+        step: Step,
+        /// What it said.
+        reply: Reply,
+    },
+    /// The peer has taken the message (RFC 5321 §6.1).
+    Taken(Reply),
+    /// The peer cannot take such a message.
+    Unfit(Unfit),
+    /// We could not read the message ourselves; the peer has not got all of it.
+    Unreadable(io::ErrorKind),
+}
+
+/// What a peer lacks for a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Unfit {
+    /// RFC 6152 §3.
+    #[error("the host does not take 8-bit messages (8BITMIME)")]
+    EightBit,
+    /// RFC 6531 §3.2.
+    #[error("the host does not take internationalised mail (SMTPUTF8)")]
+    Smtputf8,
+    /// RFC 1870 §6.
+    #[error("the message has {size} bytes and the host takes {limit} at most")]
+    TooLarge {
+        /// The message's size.
+        size: u64,
+        /// The host's limit.
+        limit: u64,
+    },
+}
+
+/// A step of a transaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Step {
+    /// The sender.
+    Mail,
+    /// A recipient.
+    Rcpt,
+    /// The leave to send the message.
+    Data,
+    /// The message, up to the reply to the final dot.
+    Message,
+}
+
+impl Step {
+    /// The step's name, as it stands behind "in reply to".
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mail => "MAIL",
+            Self::Rcpt => "RCPT",
+            Self::Data => "DATA",
+            Self::Message => "the message",
+        }
+    }
+
+    /// How long its reply may take (RFC 5321 §4.5.3.2).
+    const fn limit(self, timeouts: &Timeouts) -> Duration {
+        match self {
+            Self::Mail => timeouts.mail,
+            Self::Rcpt => timeouts.rcpt,
+            Self::Data => timeouts.data_initiation,
+            Self::Message => timeouts.data_termination,
+        }
+    }
+
+    /// Whether a reply of this kind can be one to this step (RFC 5321 §4.3.2).
+    fn may_hear(self, severity: Severity) -> bool {
+        let expected = match self {
+            Self::Mail | Self::Rcpt | Self::Message => Severity::PositiveCompletion,
+            Self::Data => Severity::PositiveIntermediate,
+        };
+        severity == expected || is_negative(severity)
+    }
+}
+
+/// A transaction that can be carried out.
+#[derive(Debug)]
+pub struct Transaction<'s, S: Stream> {
+    dialogue: &'s mut Dialogue<S>,
+    capabilities: &'s Capabilities,
+    timeouts: &'s Timeouts,
+}
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// The fate of each recipient, in their order.
+    pub(crate) fates: Vec<Fate>,
+    /// How the connection stands.
+    pub(crate) connection: Connection,
+}
+
+/// How a connection stands behind a transaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Connection {
+    /// The transaction is over.
+    Clean,
+    /// It can only be closed.
+    Lost,
+    /// A transaction has begun in which no message was sent: RSET comes before the next.
+    Open,
+}
+
+impl<'s, S: Stream> Transaction<'s, S> {
+    /// For [`crate::session`] alone, which knows that mail may be sent here.
+    pub(crate) const fn new(
+        dialogue: &'s mut Dialogue<S>,
+        capabilities: &'s Capabilities,
+        timeouts: &'s Timeouts,
+    ) -> Self {
+        Self { dialogue, capabilities, timeouts }
+    }
+
+    /// What the peer lacks for this message.
+    pub(crate) fn unfit(&self, mail: &Mail<'_>) -> Option<Unfit> {
+        let lacks = |extension| !self.capabilities.offers(extension);
+        let limit = self.capabilities.size_limit().filter(|limit| *limit < mail.size);
+        if let Some(limit) = limit {
+            Some(Unfit::TooLarge { size: mail.size, limit })
+        } else if mail.smtputf8 == Smtputf8::Requested && lacks(Extension::Smtputf8) {
+            Some(Unfit::Smtputf8)
+        } else if mail.body == BodyType::EightBitMime && lacks(Extension::EightBitMime) {
+            Some(Unfit::EightBit)
+        } else {
+            None
+        }
+    }
+
+    /// Sends one message to `recipients`.
+    pub(crate) async fn send<B: AsyncRead + Unpin>(
+        mut self,
+        mail: &Mail<'_>,
+        recipients: &[&Mailbox],
+        body: B,
+    ) -> Sent {
+        if let Some(unfit) = self.unfit(mail) {
+            let fates = recipients.iter().map(|_| Fate::Unfit(unfit)).collect();
+            return Sent { fates, connection: Connection::Clean };
+        }
+        let mut progress = Progress::new(recipients.len());
+        self.envelope(&commands(mail, recipients, self.capabilities), &mut progress).await;
+        let (accepted, connection) = self.message(&progress, body).await;
+        let fates = (0..recipients.len()).map(|place| progress.fate(place, &accepted)).collect();
+        Sent { fates, connection }
+    }
+
+    /// Sends the envelope up to DATA, as far as it makes sense.
+    async fn envelope(&mut self, commands: &[Command], progress: &mut Progress) {
+        let pipelining = if self.capabilities.offers(Extension::Pipelining) {
+            Pipelining::Offered
+        } else {
+            Pipelining::NotOffered
+        };
+        for window in windows(commands, pipelining) {
+            if progress.is_hopeless(window) {
+                return;
+            }
+            if let Err(error) = self.exchange(window, progress).await {
+                return progress.failed(error);
+            }
+        }
+    }
+
+    /// Writes these commands, then reads their replies one by one.
+    async fn exchange(
+        &mut self,
+        window: &[Command],
+        progress: &mut Progress,
+    ) -> Result<(), DialogueError> {
+        let lines: String = window.iter().map(|command| command.line.as_str()).collect();
+        self.dialogue.send(lines.as_bytes(), self.timeouts.mail).await?;
+        for command in window {
+            let reply = self.dialogue.reply(command.step.limit(self.timeouts)).await?;
+            if !command.step.may_hear(reply.severity()) {
+                return Err(DialogueError::Garbled);
+            }
+            let closing = reply.code() == ReplyCode::NOT_AVAILABLE;
+            progress.heard(reply);
+            if closing {
+                return Err(DialogueError::Closed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the message to those who were accepted, and tells what became of them all.
+    async fn message<B: AsyncRead + Unpin>(
+        &mut self,
+        progress: &Progress,
+        body: B,
+    ) -> (Fate, Connection) {
+        if progress.failure().is_some() {
+            return (progress.lost(Step::Data), Connection::Lost);
+        }
+        match progress.data() {
+            Some(reply) if is_negative(reply.severity()) => {
+                (Fate::Refused { step: Step::Data, reply: reply.clone() }, Connection::Open)
+            }
+            Some(_) if progress.accepted() > 0 => self.data(body).await,
+            // A peer that wants the message although it refused everyone gets an empty one, for
+            // nobody (RFC 2920 §3.1).
+            Some(_) => self.data(tokio::io::empty()).await,
+            None => (progress.lost(Step::Data), Connection::Open),
+        }
+    }
+
+    /// Sends the message and the final dot, and reads the reply to it.
+    async fn data<B: AsyncRead + Unpin>(&mut self, body: B) -> (Fate, Connection) {
+        match write_body(self.dialogue, body, self.timeouts.data_block).await {
+            Ok(()) => self.completion().await,
+            Err(BodyError::Cut(error)) => (self.last_words(error).await, Connection::Lost),
+            Err(BodyError::InDoubt(error)) => (Fate::InDoubt(error), Connection::Lost),
+            Err(BodyError::Unreadable(kind)) => (Fate::Unreadable(kind), Connection::Lost),
+        }
+    }
+
+    /// Reads the reply to the final dot. Only a positive one moves the message out of our hands
+    /// (RFC 5321 §6.1).
+    async fn completion(&mut self) -> (Fate, Connection) {
+        match self.dialogue.reply(Step::Message.limit(self.timeouts)).await {
+            Ok(reply) if !Step::Message.may_hear(reply.severity()) => {
+                (Fate::InDoubt(DialogueError::Garbled), Connection::Lost)
+            }
+            Ok(reply) if reply.severity() == Severity::PositiveCompletion => {
+                (Fate::Taken(reply), Connection::Clean)
+            }
+            Ok(reply) => {
+                let closing = reply.code() == ReplyCode::NOT_AVAILABLE;
+                let connection = if closing { Connection::Lost } else { Connection::Clean };
+                (Fate::Refused { step: Step::Message, reply }, connection)
+            }
+            Err(error) => (Fate::InDoubt(error), Connection::Lost),
+        }
+    }
+
+    /// A peer that stops reading a message may have said why before it hung up.
+    async fn last_words(&mut self, error: DialogueError) -> Fate {
+        match self.dialogue.reply(LAST_WORDS).await {
+            Ok(reply) if is_negative(reply.severity()) => {
+                Fate::Refused { step: Step::Message, reply }
+            }
+            Ok(_) | Err(_) => Fate::Cut { step: Step::Message, error },
+        }
+    }
+}
+
+const fn is_negative(severity: Severity) -> bool {
+    match severity {
+        Severity::PositiveCompletion | Severity::PositiveIntermediate => false,
+        Severity::TransientNegative | Severity::PermanentNegative => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

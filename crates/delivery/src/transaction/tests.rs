@@ -1,0 +1,227 @@
+//! Transactions with a scripted peer.
+
+use smtp::ReversePath;
+
+use super::*;
+use crate::scripted::Act::{Hears, HearsMessage, Says};
+use crate::scripted::{Act, Peer};
+
+const PIPELINING: &[&str] = &["PIPELINING", "SIZE 1000", "8BITMIME", "SMTPUTF8"];
+const BODY: &[u8] = b"Subject: x\r\n\r\n.x\r\n";
+
+fn offering(keywords: &[&str]) -> Capabilities {
+    let lines = [&["mx.example.org"], keywords].concat();
+    Capabilities::of(&Reply::multiline(ReplyCode::OK, None, lines))
+}
+
+const MAIL: Mail<'_> = Mail {
+    reverse_path: &ReversePath::Null,
+    size: 20,
+    body: BodyType::SevenBit,
+    smtputf8: Smtputf8::NotRequested,
+};
+
+/// What comes of sending to two recipients, with a peer that follows `script`.
+async fn send(mail: &Mail<'_>, keywords: &[&str], script: Vec<Act>) -> (Sent, Vec<String>) {
+    let (stream, peer) = Peer::new(script);
+    let mut dialogue = Dialogue::new(stream);
+    let (capabilities, timeouts) = (offering(keywords), Timeouts::default());
+    let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
+    let to = ["b@example.org", "c@example.org"].map(|to| Mailbox::parse(to).unwrap());
+    let sent = transaction.send(mail, &[&to[0], &to[1]], BODY).await;
+    drop(dialogue);
+    (sent, peer.heard().await)
+}
+
+/// A fate in short: the step or the kind, and the reply's code.
+fn short(sent: &Sent) -> Vec<String> {
+    let one = |fate: &Fate| match fate {
+        Fate::Cut { step, error } => format!("cut {} {error:?}", step.as_str()),
+        Fate::InDoubt(error) => format!("in doubt {error:?}"),
+        Fate::Refused { step, reply } => format!("refused {} {}", step.as_str(), reply.code()),
+        Fate::Taken(reply) => format!("taken {}", reply.code()),
+        Fate::Unfit(unfit) => format!("unfit {unfit:?}"),
+        Fate::Unreadable(kind) => format!("unreadable {kind:?}"),
+    };
+    sent.fates.iter().map(one).collect()
+}
+
+/// The whole envelope, before anything is replied.
+fn pipelined(replies: &'static str, rest: Vec<Act>) -> Vec<Act> {
+    let mut script = vec![
+        Hears("MAIL FROM:<> SIZE=20"),
+        Hears("RCPT TO:<b@example.org>"),
+        Hears("RCPT TO:<c@example.org>"),
+        Hears("DATA"),
+        Says(replies),
+    ];
+    script.extend(rest);
+    script
+}
+
+#[tokio::test]
+async fn a_pipelined_envelope_goes_out_before_the_first_reply() {
+    let script = pipelined(
+        "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n",
+        vec![HearsMessage, Says("250 2.0.0 taken\r\n")],
+    );
+    let (sent, heard) = send(&MAIL, PIPELINING, script).await;
+    assert_eq!(short(&sent), ["taken 250", "taken 250"]);
+    assert_eq!(sent.connection, Connection::Clean);
+    assert_eq!(heard[4..], ["Subject: x", "", "..x", "."]);
+}
+
+#[tokio::test]
+async fn without_pipelining_each_command_waits_for_the_last_reply() {
+    let script = vec![
+        Hears("MAIL FROM:<>"),
+        Says("250 ok\r\n"),
+        Hears("RCPT TO:<b@example.org>"),
+        Says("250 ok\r\n"),
+        Hears("RCPT TO:<c@example.org>"),
+        Says("250 ok\r\n"),
+        Hears("DATA"),
+        Says("354 go\r\n"),
+        HearsMessage,
+        Says("250 taken\r\n"),
+    ];
+    let (sent, _) = send(&MAIL, &[], script).await;
+    assert_eq!(short(&sent), ["taken 250", "taken 250"]);
+}
+
+#[tokio::test]
+async fn each_recipient_has_a_fate_of_its_own() {
+    let script = pipelined(
+        "250 ok\r\n550 5.1.1 who\r\n250 ok\r\n354 go\r\n",
+        vec![HearsMessage, Says("250 taken\r\n")],
+    );
+    let (sent, _) = send(&MAIL, PIPELINING, script).await;
+    assert_eq!(short(&sent), ["refused RCPT 550", "taken 250"]);
+    let script = pipelined(
+        "250 ok\r\n451 4.2.0 later\r\n250 ok\r\n354 go\r\n",
+        vec![HearsMessage, Says("554 5.6.0 ugly\r\n")],
+    );
+    let (sent, _) = send(&MAIL, PIPELINING, script).await;
+    assert_eq!(short(&sent), ["refused RCPT 451", "refused the message 554"]);
+    assert_eq!(sent.connection, Connection::Clean);
+}
+
+#[tokio::test]
+async fn a_refused_sender_is_refused_for_all() {
+    let all = pipelined("550 5.7.1 no\r\n503 no\r\n503 no\r\n503 no\r\n", vec![]);
+    let (sent, _) = send(&MAIL, PIPELINING, all).await;
+    assert_eq!(short(&sent), ["refused MAIL 550", "refused MAIL 550"]);
+    let one = vec![Hears("MAIL"), Says("450 4.7.1 later\r\n"), Hears("(nothing more)")];
+    let (sent, heard) = send(&MAIL, &[], one).await;
+    assert_eq!(short(&sent), ["refused MAIL 450", "refused MAIL 450"]);
+    assert_eq!(heard, ["MAIL FROM:<>", "(end)"]);
+    assert_eq!(sent.connection, Connection::Open);
+}
+
+#[tokio::test]
+async fn a_peer_that_wants_the_message_for_nobody_gets_an_empty_one() {
+    let script = pipelined(
+        "250 ok\r\n550 no\r\n550 no\r\n354 go\r\n",
+        vec![HearsMessage, Says("554 no valid recipients\r\n")],
+    );
+    let (sent, heard) = send(&MAIL, PIPELINING, script).await;
+    assert_eq!(short(&sent), ["refused RCPT 550", "refused RCPT 550"]);
+    assert_eq!(heard[4..], ["."]);
+    assert_eq!(sent.connection, Connection::Clean);
+}
+
+#[tokio::test]
+async fn a_message_for_nobody_is_not_delivered_even_if_it_is_taken() {
+    let script = pipelined(
+        "250 ok\r\n550 no\r\n550 no\r\n354 go\r\n",
+        vec![HearsMessage, Says("250 taken\r\n")],
+    );
+    let (sent, _) = send(&MAIL, PIPELINING, script).await;
+    assert_eq!(short(&sent), ["refused RCPT 550", "refused RCPT 550"]);
+}
+
+#[tokio::test]
+async fn refused_data_is_refused_for_those_who_were_accepted() {
+    let script = pipelined("250 ok\r\n550 no\r\n250 ok\r\n451 4.3.0 later\r\n", vec![]);
+    let (sent, _) = send(&MAIL, PIPELINING, script).await;
+    assert_eq!(short(&sent), ["refused RCPT 550", "refused DATA 451"]);
+    assert_eq!(sent.connection, Connection::Open);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_keeps_the_replies_that_came_before() {
+    let script = pipelined("250 ok\r\n550 no\r\n", vec![]);
+    let (sent, _) = send(&MAIL, PIPELINING, script).await;
+    assert_eq!(short(&sent), ["refused RCPT 550", "cut RCPT Closed"]);
+    assert_eq!(sent.connection, Connection::Lost);
+    let script = pipelined("250 ok\r\n250 ok\r\n421 4.3.2 bye\r\n", vec![]);
+    let (sent, _) = send(&MAIL, PIPELINING, script).await;
+    assert_eq!(short(&sent), ["refused DATA 421", "refused RCPT 421"]);
+    assert_eq!(sent.connection, Connection::Lost);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_final_dot_leaves_doubt() {
+    for last in [vec![HearsMessage], vec![HearsMessage, Says("354 what\r\n")]] {
+        let script = pipelined("250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n", last);
+        let (sent, _) = send(&MAIL, PIPELINING, script).await;
+        let fates = short(&sent);
+        assert!(fates[0].starts_with("in doubt"), "{fates:?}");
+        assert_eq!(fates[1], "refused RCPT 550");
+        assert_eq!(sent.connection, Connection::Lost);
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_cannot_be_one_is_not_believed() {
+    for replies in [
+        "250 ok\r\n250 ok\r\n250 ok\r\n250 taken, honestly\r\n",
+        "354 go\r\n250 ok\r\n250 ok\r\n354 go\r\n",
+        "250 ok\r\n199 what\r\n250 ok\r\n354 go\r\n",
+        "250 ok\r\n250-ok\r\n550 or not\r\n250 ok\r\n354 go\r\n",
+    ] {
+        let (sent, heard) = send(&MAIL, PIPELINING, pipelined(replies, vec![])).await;
+        assert!(short(&sent).iter().any(|fate| fate.ends_with("Garbled")), "{replies}");
+        assert_eq!(heard.len(), 4, "no message follows");
+        assert_eq!(sent.connection, Connection::Lost);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_the_peer_cannot_take_is_not_begun() {
+    let eight_bit = Mail { body: BodyType::EightBitMime, ..MAIL };
+    let utf8 = Mail { smtputf8: Smtputf8::Requested, ..MAIL };
+    let large = Mail { size: 1001, ..MAIL };
+    for (mail, keywords, expected) in [
+        (eight_bit, &["SMTPUTF8"][..], "unfit EightBit"),
+        (utf8, &["8BITMIME"], "unfit Smtputf8"),
+        (large, PIPELINING, "unfit TooLarge { size: 1001, limit: 1000 }"),
+    ] {
+        let (sent, heard) = send(&mail, keywords, vec![Hears("(nothing)")]).await;
+        assert_eq!(short(&sent), [expected, expected]);
+        assert_eq!(heard, ["(end)"]);
+        assert_eq!(sent.connection, Connection::Clean);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_step_has_its_time_limit() {
+    let slow = || tokio::io::duplex(64 * 1024);
+    let (capabilities, timeouts) = (offering(&[]), Timeouts::default());
+    let to = Mailbox::parse("b@example.org").unwrap();
+    for (said, step, seconds) in [
+        ("", "cut MAIL TimedOut", 300),
+        ("250 ok\r\n", "cut RCPT TimedOut", 300),
+        ("250 ok\r\n250 ok\r\n", "cut DATA TimedOut", 120),
+        ("250 ok\r\n250 ok\r\n354 go\r\n", "in doubt TimedOut", 600),
+    ] {
+        let (near, mut far) = slow();
+        tokio::io::AsyncWriteExt::write_all(&mut far, said.as_bytes()).await.unwrap();
+        let mut dialogue = Dialogue::new(near);
+        let began = tokio::time::Instant::now();
+        let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
+        let sent = transaction.send(&MAIL, &[&to], BODY).await;
+        assert_eq!(short(&sent), [step]);
+        assert_eq!(began.elapsed().as_secs(), seconds, "{step}");
+    }
+}
