@@ -1,1 +1,20 @@
-//! A standalone SMTP relay with enforced outbound MTA-STS.
+//! The program `sts-relay`: settings, wiring, command line and admin.
+//!
+//! [`settings`] says what can be set; [`Relay`] starts and stops everything; [`cli`] is what people
+//! and scripts type. There are no rules here: who may submit is the queue's to say, what a policy
+//! asks for is `mta-sts`'s, and how a session is proved is `delivery`'s.
+
+pub mod cli;
+pub mod settings;
+
+mod admin;
+mod error_text;
+mod log;
+mod moment;
+mod names;
+mod policy_shelf;
+mod refresh;
+mod relay;
+
+pub use admin::SocketError;
+pub use relay::{EndedUnasked, Relay, StartError};

@@ -1,0 +1,323 @@
+//! What the admin interface says: the JSON of `--json`, whose keys are a contract.
+
+use std::time::SystemTime;
+
+use mta_sts::{CachedPolicy, PolicyDomain, RefreshTrouble};
+use queue::{Depth, Details, LotDetails, Reason, State, Stats, Summary};
+use serde::{Deserialize, Serialize};
+use smtp::ReversePath;
+
+use crate::moment::Moment;
+
+/// A message in `queue list`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Message {
+    /// The queue id.
+    pub(crate) id: String,
+    /// The reverse-path; null for the null one.
+    pub(crate) sender: Option<String>,
+    /// `queued`, `held` or `quarantined`.
+    pub(crate) state: String,
+    /// When it was accepted.
+    pub(crate) received_at: Moment,
+    /// Bytes of header and body.
+    pub(crate) size: u64,
+    /// How many recipients are left.
+    pub(crate) recipients: u32,
+    /// The first of them.
+    pub(crate) first_recipient: Option<String>,
+    /// How many attempts have failed.
+    pub(crate) attempts: u32,
+    /// When the next one is due.
+    pub(crate) next_attempt: Option<Moment>,
+    /// Why the first recipient was deferred last.
+    pub(crate) reason: Option<Why>,
+}
+
+/// A message in `queue show`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct FullMessage {
+    /// The queue id.
+    pub(crate) id: String,
+    /// The reverse-path; null for the null one.
+    pub(crate) sender: Option<String>,
+    /// `queued`, `held` or `quarantined`.
+    pub(crate) state: String,
+    /// When it was accepted.
+    pub(crate) received_at: Moment,
+    /// Bytes of header and body.
+    pub(crate) size: u64,
+    /// The file that holds it, within the queue's directory.
+    pub(crate) file: String,
+    /// The recipients that are left, by the domain they are at.
+    pub(crate) destinations: Vec<Destination>,
+}
+
+/// Recipients that are tried together.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Destination {
+    /// Their domain.
+    pub(crate) destination: String,
+    /// How many attempts have failed.
+    pub(crate) attempts: u32,
+    /// When the next one is due.
+    pub(crate) next_attempt: Option<Moment>,
+    /// The recipients.
+    pub(crate) recipients: Vec<Addressee>,
+}
+
+/// A recipient that is left.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Addressee {
+    /// The address.
+    pub(crate) address: String,
+    /// Why it was deferred last.
+    pub(crate) reason: Option<Why>,
+}
+
+/// Why mail is held.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Why {
+    /// RFC 3463's status.
+    pub(crate) status: String,
+    /// The same in words.
+    pub(crate) text: String,
+    /// The host that was tried.
+    pub(crate) mx: Option<String>,
+    /// What it replied.
+    pub(crate) reply: Option<String>,
+    /// The policy that stood in the way.
+    pub(crate) policy: Option<String>,
+}
+
+/// The answer to `queue stats`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct QueueStats {
+    /// Messages.
+    pub(crate) messages: u64,
+    /// Recipients that are left.
+    pub(crate) recipients: u64,
+    /// Bytes.
+    pub(crate) bytes: u64,
+    /// By destination, the one with most first.
+    pub(crate) destinations: Vec<DestinationStats>,
+}
+
+/// What waits for one destination.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct DestinationStats {
+    /// The domain.
+    pub(crate) destination: String,
+    /// How many messages have recipients there.
+    pub(crate) messages: u64,
+    /// How many of them are due.
+    pub(crate) due: u64,
+    /// How long the oldest has waited.
+    pub(crate) oldest_seconds: u64,
+}
+
+/// The answer to `queue retry`.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Retried {
+    /// How many attempts will be made now, one for each message and destination.
+    pub(crate) retried: usize,
+}
+
+/// A cached policy.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Policy {
+    /// The policy domain.
+    pub(crate) domain: String,
+    /// The id under which it was published.
+    pub(crate) id: String,
+    /// `enforce`, `testing` or `none`.
+    pub(crate) mode: String,
+    /// Seconds.
+    pub(crate) max_age: u64,
+    /// The patterns of its hosts.
+    pub(crate) mx: Vec<String>,
+    /// When it was fetched.
+    pub(crate) fetched_at: Moment,
+    /// Until when it applies.
+    pub(crate) valid_until: Moment,
+    /// When mail made use of it last, to the day.
+    pub(crate) used_at: Moment,
+    /// Whether it applies now.
+    pub(crate) applies: bool,
+    /// Why it could not be refreshed.
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// A refresh that fails.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Trouble {
+    /// When it failed first.
+    pub(crate) since: Moment,
+    /// When it failed last.
+    pub(crate) last: Moment,
+    /// How often in a row.
+    pub(crate) failures: u32,
+    /// What went wrong the last time.
+    pub(crate) error: String,
+}
+
+/// An entry of `policy list`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(crate) enum ListedPolicy {
+    /// A policy.
+    Cached(Policy),
+    /// One that cannot be read; mail to its domain waits.
+    Unreadable {
+        /// The policy domain.
+        domain: String,
+        /// What is wrong.
+        error: String,
+    },
+}
+
+impl ListedPolicy {
+    /// The policy domain.
+    pub(crate) fn domain(&self) -> &str {
+        match self {
+            Self::Cached(policy) => &policy.domain,
+            Self::Unreadable { domain, .. } => domain,
+        }
+    }
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Refusal {
+    /// In words.
+    pub(crate) error: String,
+}
+
+impl From<Summary> for Message {
+    fn from(summary: Summary) -> Self {
+        Self {
+            id: summary.id.to_string(),
+            sender: sender(&summary.message.reverse_path),
+            state: state(&summary.state),
+            received_at: Moment::of(summary.message.received_at),
+            size: summary.message.size,
+            recipients: summary.recipients,
+            first_recipient: summary.first_recipient.map(|first| first.mailbox.to_string()),
+            attempts: summary.attempts,
+            next_attempt: summary.next_attempt.map(Moment::of),
+            reason: summary.reason.map(Why::from),
+        }
+    }
+}
+
+impl From<Details> for FullMessage {
+    fn from(details: Details) -> Self {
+        Self {
+            id: details.id.to_string(),
+            sender: sender(&details.message.reverse_path),
+            state: state(&details.state),
+            received_at: Moment::of(details.message.received_at),
+            size: details.message.size,
+            file: details.file,
+            destinations: details.lots.into_iter().map(Destination::from).collect(),
+        }
+    }
+}
+
+impl From<LotDetails> for Destination {
+    fn from(lot: LotDetails) -> Self {
+        let recipients = lot.recipients.into_iter().map(|one| Addressee {
+            address: one.recipient.mailbox.to_string(),
+            reason: one.reason.map(Why::from),
+        });
+        Self {
+            destination: lot.destination.to_string(),
+            attempts: lot.attempts,
+            next_attempt: lot.next_attempt.map(Moment::of),
+            recipients: recipients.collect(),
+        }
+    }
+}
+
+impl From<Reason> for Why {
+    fn from(reason: Reason) -> Self {
+        let Reason { enhanced, text, mx, reply, policy } = reason;
+        Self { status: enhanced.to_string(), text, mx, reply, policy }
+    }
+}
+
+impl From<Stats> for QueueStats {
+    fn from(stats: Stats) -> Self {
+        Self {
+            messages: stats.totals.messages,
+            recipients: stats.totals.recipients,
+            bytes: stats.totals.bytes,
+            destinations: stats.destinations.into_iter().map(DestinationStats::from).collect(),
+        }
+    }
+}
+
+impl From<Depth> for DestinationStats {
+    fn from(depth: Depth) -> Self {
+        Self {
+            destination: depth.destination,
+            messages: depth.lots,
+            due: depth.due,
+            oldest_seconds: depth.oldest.as_secs(),
+        }
+    }
+}
+
+impl Policy {
+    /// What is cached, as it is at `now`.
+    pub(super) fn of(cached: &CachedPolicy, now: SystemTime) -> Self {
+        Self {
+            domain: cached.domain().as_str().to_owned(),
+            id: cached.id().to_string(),
+            mode: cached.policy().mode().to_string(),
+            max_age: cached.policy().max_age().as_secs(),
+            mx: cached.policy().mx().iter().map(ToString::to_string).collect(),
+            fetched_at: Moment::of(cached.fetched_at()),
+            valid_until: Moment::of(cached.valid_until()),
+            used_at: Moment::of(cached.used_at()),
+            applies: cached.applies_at(now),
+            trouble: cached.trouble().map(Trouble::from),
+        }
+    }
+}
+
+impl From<&RefreshTrouble> for Trouble {
+    fn from(trouble: &RefreshTrouble) -> Self {
+        Self {
+            since: Moment::of(trouble.since),
+            last: Moment::of(trouble.last),
+            failures: trouble.failures,
+            error: trouble.error.clone(),
+        }
+    }
+}
+
+impl ListedPolicy {
+    /// The entry of a policy that cannot be read.
+    pub(super) fn unreadable(domain: &PolicyDomain, error: String) -> Self {
+        Self::Unreadable { domain: domain.as_str().to_owned(), error }
+    }
+}
+
+/// The reverse-path without its brackets.
+fn sender(path: &ReversePath) -> Option<String> {
+    match path {
+        ReversePath::Null => None,
+        ReversePath::Mailbox(mailbox) => Some(mailbox.to_string()),
+    }
+}
+
+/// The word for a state.
+fn state(state: &State) -> String {
+    let word = match state {
+        State::Held => "held",
+        State::Quarantined { .. } => "quarantined",
+        State::Queued => "queued",
+    };
+    word.to_owned()
+}

@@ -1,0 +1,109 @@
+//! The command line: what an operator types, and what comes back.
+//!
+//! Names, JSON and exit statuses are others' scripts' business too: they change only with the
+//! CHANGELOG. Tables are for people, and change as people like.
+
+mod check_config;
+mod output;
+mod policy;
+mod queue;
+mod serve;
+mod table;
+mod words;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use clock::{Clock as _, SystemClock};
+use tokio::runtime::Runtime;
+
+use crate::settings::{Settings, Source};
+
+pub use output::Output;
+
+/// Where the settings are looked for unless the command line names a file.
+const USUAL_FILE: &str = "/etc/sts-relay/sts-relay.toml";
+
+/// An SMTP relay that enforces MTA-STS on outbound mail.
+#[derive(Debug, Parser)]
+#[command(name = "sts-relay", version, about, max_term_width = 100)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The settings file [default: /etc/sts-relay/sts-relay.toml, if there is one].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the relay (this is what happens without a command).
+    Serve,
+    /// Read the settings and print what differs from the defaults.
+    CheckConfig,
+    /// Look at the queue, and have it tried again.
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
+    /// Look at policies, and try out those that are to be published.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+}
+
+/// How a command ended, for the exit status.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// It did what was asked: status 0.
+    Done,
+    /// The answer is no: status 1.
+    Refused,
+}
+
+impl CommandLine {
+    /// Does what was typed.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept it from being done, in words for the one who typed it.
+    pub fn run(self, output: &mut Output) -> anyhow::Result<Ending> {
+        match &self.command {
+            None | Some(Command::Serve) => serve::run(self.settings()?, output),
+            Some(Command::CheckConfig) => check_config::run(&self.source()?, now(), output),
+            Some(Command::Queue(command)) => {
+                let settings = self.settings()?.0;
+                runtime()?.block_on(queue::run(command, &settings, output))
+            }
+            Some(Command::Policy(command)) => {
+                runtime()?.block_on(policy::run(command, || self.settings(), output))
+            }
+        }
+    }
+
+    /// What the settings file and the environment say.
+    fn source(&self) -> anyhow::Result<Source> {
+        let usual = PathBuf::from(USUAL_FILE);
+        let file = self.config.clone().or_else(|| usual.exists().then_some(usual));
+        Source::read(file.as_deref(), std::env::vars_os()).context("the settings cannot be used")
+    }
+
+    /// The settings, checked, and where they come from.
+    fn settings(&self) -> anyhow::Result<(Settings, Source)> {
+        let source = self.source()?;
+        let settings = Settings::check(&source, now()).context("the settings cannot be used")?;
+        Ok((settings, source))
+    }
+}
+
+/// What runs a command that asks and goes.
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// The time on the wall.
+fn now() -> SystemTime {
+    SystemClock.now()
+}

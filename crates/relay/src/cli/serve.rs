@@ -1,0 +1,98 @@
+//! `sts-relay serve`: runs the relay until it is told to stop.
+
+use std::io;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clock::SystemClock;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use super::output::Reader;
+use super::{Ending, Output};
+use crate::relay::Relay;
+use crate::settings::{Settings, Source};
+
+/// Runs the relay.
+pub(super) fn run(
+    (settings, source): (Settings, Source),
+    output: &mut Output,
+) -> anyhow::Result<Ending> {
+    crate::log::install(&settings.log);
+    for warning in &settings.warnings {
+        warn!(warning, "setting doubted");
+    }
+    Runtime::new()?.block_on(Box::pin(serve(settings, &source, output)))
+}
+
+/// Starts, waits, stops.
+async fn serve(settings: Settings, source: &Source, output: &mut Output) -> anyhow::Result<Ending> {
+    // Before anything is started, so that a signal during the start is not the end of the process.
+    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let start = Relay::start(settings, Arc::new(SystemClock));
+    let mut relay = tokio::select! {
+        relay = start => relay.context("the relay cannot be started")?,
+        () = signals.stop() => return Ok(Ending::Done),
+    };
+    tell(&relay, source, output)?;
+    let ended = tokio::select! {
+        () = signals.stop() => None,
+        ended = relay.ended() => Some(ended),
+    };
+    relay.stop().await;
+    ended.map_or(Ok(Ending::Done), |ended| Err(ended.into()))
+}
+
+/// Says where the relay is, and to a person what to try next.
+fn tell(relay: &Relay, source: &Source, output: &mut Output) -> io::Result<()> {
+    let addresses: Vec<_> = relay.addresses().iter().map(ToString::to_string).collect();
+    let addresses = addresses.join(", ");
+    let data_dir = relay.settings().data_dir.display();
+    let version = env!("CARGO_PKG_VERSION");
+    let hostname = &relay.settings().listener.hostname;
+    let file = source.file().map(|file| file.display().to_string());
+    let settings = file.as_deref().unwrap_or("defaults");
+    info!(version, %hostname, addresses, %data_dir, settings, "started");
+    if output.reader() == Reader::Program {
+        return Ok(());
+    }
+    output.line(format_args!("\nsts-relay {version}, {hostname}"))?;
+    output.line(format_args!("  takes mail in at   {addresses}"))?;
+    output.line(format_args!("  keeps it in        {data_dir}"))?;
+    output.line(format_args!("  settings           {settings}"))?;
+    if let Some(address) = relay.addresses().first() {
+        let (ip, port) = (address.ip(), address.port());
+        output.line("\nSend a message through it, from another terminal:")?;
+        output.line(format_args!(
+            "  printf 'EHLO me\\r\\nMAIL FROM:<me@example.org>\\r\\nRCPT TO:<you@example.org>\\r\\n\
+             DATA\\r\\nSubject: hello\\r\\n\\r\\nhello\\r\\n.\\r\\nQUIT\\r\\n' | nc {ip} {port}"
+        ))?;
+        output.line("and see what became of it:\n  sts-relay queue list\n")?;
+    }
+    Ok(())
+}
+
+/// What tells the relay to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Listens to SIGTERM and SIGINT.
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the first that comes.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => info!(signal = "SIGINT", "told to stop"),
+            _ = self.terminate.recv() => info!(signal = "SIGTERM", "told to stop"),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Keeps cached policies fresh (RFC 8461 §3.3 and §10.2), so that a policy that changed or would
+//! expire is renewed before mail needs it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Clock;
+use mta_sts::{Policies, PolicyDomain, Undecided};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use crate::error_text::in_full;
+
+/// How often the policies that are due are looked for; which are is spread by their own jitter.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// How many domains are looked at in one go.
+const PAGE: usize = 1000;
+
+/// How many policies are fetched at a time: refreshing is never urgent.
+const AT_ONCE: usize = 8;
+
+/// Refreshes what is due until `stop`; a fetch under way is given up then.
+pub(crate) async fn keep_fresh(
+    policies: Arc<Policies>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    let rounds = async {
+        loop {
+            round(&policies, &clock).await;
+            sleep(ROUND).await;
+        }
+    };
+    // Nothing is lost where a refresh is dropped: the policy is due again at the next start.
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = rounds => {}
+    }
+}
+
+/// Looks at every policy once.
+async fn round(policies: &Arc<Policies>, clock: &Arc<dyn Clock>) {
+    let mut after = None;
+    loop {
+        let (store, now) = (Arc::clone(policies), clock.now());
+        let look = move || store.refresh_due(after.as_ref(), PAGE, now);
+        match tokio::task::spawn_blocking(look).await {
+            Ok(Ok(page)) => {
+                page.unreadable.iter().for_each(tell);
+                refresh(policies, clock, page.due.into()).await;
+                after = page.next;
+            }
+            Ok(Err(error)) => return error!(error = in_full(&error), "policies not listed"),
+            Err(error) => return error!(%error, "policies not listed"),
+        }
+        if after.is_none() {
+            return;
+        }
+    }
+}
+
+/// Refreshes these policies, some at a time.
+async fn refresh(
+    policies: &Arc<Policies>,
+    clock: &Arc<dyn Clock>,
+    mut due: VecDeque<PolicyDomain>,
+) {
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < AT_ONCE
+            && let Some(domain) = due.pop_front()
+        {
+            let (policies, now) = (Arc::clone(policies), clock.now());
+            let one = async move { policies.refresh(&domain, now).await.map(|_seen| domain) };
+            let _handle = running.spawn(Box::pin(one));
+        }
+        match running.join_next().await {
+            // What came of a fetch is logged where it is made.
+            Some(Ok(Ok(domain))) => debug!(%domain, "policy refreshed"),
+            Some(Ok(Err(undecided))) => tell(&undecided),
+            Some(Err(error)) => error!(%error, "refresh failed"),
+            None => return,
+        }
+    }
+}
+
+/// A policy that cannot be read holds up mail until someone acts.
+fn tell(undecided: &Undecided) {
+    error!(error = in_full(undecided), "cached policy unreadable");
+}

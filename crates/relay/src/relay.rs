@@ -1,0 +1,313 @@
+//! The running relay: every part, made of the settings and wired to the others.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Clock;
+use delivery::{Delivery, TlsSetupError, Unobserved};
+use dns::{Dns, Resolver, ResolverError};
+use listener::Listener;
+use mta_sts::{Fetcher, Policies};
+use queue::{OpenError, Queue};
+use rustls::crypto::aws_lc_rs;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::admin::view::View;
+use crate::admin::{Admin, SocketError};
+use crate::names::DnsNames;
+use crate::policy_shelf::PolicyShelf;
+use crate::refresh;
+use crate::settings::Settings;
+
+/// Nobody but the relay's own user has business in the data directory.
+const DATA_DIR_MODE: u32 = 0o700;
+
+/// How much longer than the grace the parts may take to give up what is left.
+const GIVE_UP: Duration = Duration::from_secs(5);
+
+/// A relay that takes mail in and sends it out.
+///
+/// Dropped instead of stopped, it ends like one that is killed: nothing that was acknowledged is
+/// lost, and what was in flight may be sent again.
+#[derive(Debug)]
+pub struct Relay {
+    addresses: Vec<SocketAddr>,
+    settings: Settings,
+    queue: Queue,
+    policies: Arc<Policies>,
+    /// Ends what takes mail in and sends it out.
+    stop: CancellationToken,
+    /// Ends the admin interface, which tells of the rest until it has ended.
+    stop_admin: CancellationToken,
+    parts: JoinSet<Part>,
+    admin: JoinSet<()>,
+}
+
+/// A part of the relay that has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Part {
+    Delivery,
+    Listener(SocketAddr),
+    Refresh,
+}
+
+/// The relay could not be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A listener's address cannot be had.
+    #[error("the listener cannot have the address {address}")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The admin socket cannot be had.
+    #[error("the admin interface cannot be started")]
+    Admin(#[from] SocketError),
+    /// The data directory cannot be made.
+    #[error("{}: the data directory cannot be made", path.display())]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There is nobody to ask for names.
+    #[error("there is no resolver")]
+    Dns(#[from] ResolverError),
+    /// The queue cannot be opened.
+    #[error("the queue cannot be opened")]
+    Queue(#[from] OpenError),
+    /// Our own mistake.
+    #[error("a part could not be started")]
+    Task(#[from] JoinError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsSetupError),
+    /// TLS to policy hosts cannot be set up.
+    #[error("TLS to policy hosts cannot be set up")]
+    TlsToPolicyHosts(#[source] rustls::Error),
+}
+
+/// A part of the relay ended although nobody asked it to.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("a part of the relay ended unasked; the log says which")]
+pub struct EndedUnasked;
+
+impl Relay {
+    /// Starts a relay; when this returns, its addresses accept connections.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        install_crypto_provider();
+        make_data_dir(&settings.data_dir)?;
+        // The queue's lock comes first: it tells two relays on one data directory apart.
+        let queue = open_queue(&settings, &clock).await?;
+        match Self::start_around(queue.clone(), settings, clock).await {
+            Ok(relay) => Ok(relay),
+            Err(error) => {
+                queue.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts everything around the queue.
+    async fn start_around(
+        queue: Queue,
+        mut settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let sockets = bind(&settings.listeners).await?;
+        let addresses: Vec<_> = sockets.iter().map(|(address, _)| *address).collect();
+        settings.delivery.own_addresses.clone_from(&addresses);
+        let dns: Arc<dyn Dns> = Arc::new(Resolver::new(settings.dns.clone())?);
+        let policies = policies(&settings, &queue, &dns)?;
+        let delivery = Delivery::new(
+            settings.delivery.clone(),
+            queue.clone(),
+            dns,
+            Arc::clone(&policies),
+            Arc::clone(&settings.roots),
+            Arc::clone(&clock),
+            Arc::new(Unobserved),
+        )?;
+        let admin = Admin::listen(&settings.admin_socket).await?;
+
+        let mut relay = Self {
+            addresses,
+            queue: queue.clone(),
+            policies: Arc::clone(&policies),
+            stop: CancellationToken::new(),
+            stop_admin: CancellationToken::new(),
+            parts: JoinSet::new(),
+            admin: JoinSet::new(),
+            settings,
+        };
+        let view = View::of(queue, Arc::clone(&clock));
+        let _admin = relay.admin.spawn(admin.serve(view, relay.stop_admin.clone()));
+        relay.take_in(sockets, &clock);
+        relay.send_out(delivery);
+        relay.keep_fresh(policies, clock);
+        Ok(relay)
+    }
+
+    /// Starts a listener on each socket; their limits are shared.
+    fn take_in(&mut self, sockets: Vec<(SocketAddr, TcpListener)>, clock: &Arc<dyn Clock>) {
+        let Settings { listener, networks, .. } = &self.settings;
+        let listener = Listener::new(
+            listener.clone(),
+            networks.clone(),
+            self.queue.clone(),
+            Arc::clone(clock),
+        );
+        for (address, socket) in sockets {
+            let (listener, stop) = (listener.clone(), self.stop.clone());
+            let _handle = self.parts.spawn(async move {
+                listener.serve(socket, stop).await;
+                Part::Listener(address)
+            });
+        }
+    }
+
+    /// Starts delivery.
+    fn send_out(&mut self, delivery: Delivery) {
+        let stop = self.stop.clone();
+        let _handle = self.parts.spawn(async move {
+            delivery.run(stop).await;
+            Part::Delivery
+        });
+    }
+
+    /// Starts refreshing policies.
+    fn keep_fresh(&mut self, policies: Arc<Policies>, clock: Arc<dyn Clock>) {
+        let stop = self.stop.clone();
+        let _handle = self.parts.spawn(async move {
+            refresh::keep_fresh(policies, clock, stop).await;
+            Part::Refresh
+        });
+    }
+
+    /// Where mail is taken in, in the order of the settings; a port 0 has become the real one.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The settings that it runs by.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Its queue.
+    #[must_use]
+    pub const fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Its policies.
+    #[must_use]
+    pub const fn policies(&self) -> &Arc<Policies> {
+        &self.policies
+    }
+
+    /// Waits until a part ends, which none should before it is told to.
+    pub async fn ended(&mut self) -> EndedUnasked {
+        match self.parts.join_next().await {
+            Some(Ok(part)) => error!(?part, "part of the relay ended"),
+            Some(Err(error)) => error!(%error, "part of the relay failed"),
+            None => error!("no part of the relay runs"),
+        }
+        EndedUnasked
+    }
+
+    /// Stops the relay: nobody is let in any more, what is in flight comes to its end within the
+    /// grace, and the rest stays in the queue.
+    pub async fn stop(mut self) {
+        info!("stopping");
+        self.stop.cancel();
+        let grace = self.settings.shutdown_grace;
+        if timeout(grace, drain(&mut self.parts)).await.is_err() {
+            warn!(?grace, "grace ended, work broken off");
+            // Delivery keeps to the same grace and gives its leases back when that ends.
+            if timeout(GIVE_UP, drain(&mut self.parts)).await.is_err() {
+                self.parts.shutdown().await;
+            }
+        }
+        self.stop_admin.cancel();
+        if timeout(GIVE_UP, self.admin.join_next()).await.is_err() {
+            self.admin.shutdown().await;
+        }
+        self.queue.close().await;
+        info!("stopped");
+    }
+}
+
+/// Waits for all parts to end.
+async fn drain(parts: &mut JoinSet<Part>) {
+    while let Some(ended) = parts.join_next().await {
+        match ended {
+            Ok(part) => debug!(?part, "part stopped"),
+            Err(error) => error!(%error, "part of the relay failed"),
+        }
+    }
+}
+
+/// Names aws-lc-rs as what TLS computes with, for libraries that do not ask.
+fn install_crypto_provider() {
+    // In a process that has one already (a test with two relays) it is the same one.
+    if aws_lc_rs::default_provider().install_default().is_err() {
+        debug!("crypto provider was installed before");
+    }
+}
+
+/// Makes the data directory, closed to others.
+fn make_data_dir(path: &Path) -> Result<(), StartError> {
+    let made = DirBuilder::new().recursive(true).mode(DATA_DIR_MODE).create(path);
+    made.map_err(|source| StartError::DataDir { path: path.to_owned(), source })
+}
+
+/// Opens the queue, which reads the disk for a while.
+async fn open_queue(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Queue, StartError> {
+    let (queue, clock) = (settings.queue.clone(), Arc::clone(clock));
+    Ok(tokio::task::spawn_blocking(move || Queue::open(queue, clock)).await??)
+}
+
+/// Binds the listeners' addresses.
+async fn bind(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, TcpListener)>, StartError> {
+    let mut sockets = Vec::new();
+    for &address in addresses {
+        let failed = |source| StartError::Address { address, source };
+        let socket = TcpListener::bind(address).await.map_err(failed)?;
+        sockets.push((socket.local_addr().map_err(failed)?, socket));
+    }
+    Ok(sockets)
+}
+
+/// The policies, found through `dns` and kept on the queue's shelf.
+fn policies(
+    settings: &Settings,
+    queue: &Queue,
+    dns: &Arc<dyn Dns>,
+) -> Result<Arc<Policies>, StartError> {
+    let fetcher = Fetcher::new(settings.fetch.clone()).map_err(StartError::TlsToPolicyHosts)?;
+    let names = Arc::new(DnsNames(Arc::clone(dns)));
+    let store = Arc::new(PolicyShelf::of(queue));
+    Ok(Arc::new(Policies::new(settings.policies.clone(), names, store, fetcher)))
+}

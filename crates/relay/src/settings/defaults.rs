@@ -1,0 +1,131 @@
+//! The default of every key; `config/sts-relay.toml` says the same in words.
+//!
+//! Where another crate has a default of its own, it is taken from there.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use delivery::Timeouts;
+use dns::DnsSettings;
+use listener::Limits;
+use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
+use queue::QueueSettings;
+use rustls::RootCertStore;
+
+use super::byte_size::ByteSize;
+use super::raw::{
+    LogFormat, LogLevel, RawAccess, RawAdmin, RawDelivery, RawDns, RawIpPreference, RawLimits,
+    RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTimeouts, RawTrust,
+};
+
+impl Default for RawSettings {
+    fn default() -> Self {
+        Self {
+            hostname: None,
+            data_dir: PathBuf::from("sts-relay-data"),
+            shutdown_grace: Duration::from_secs(30),
+            listener: vec![RawListener::default()],
+            access: RawAccess::default(),
+            limits: RawLimits::default(),
+            dns: RawDns::default(),
+            trust: RawTrust::default(),
+            mta_sts: RawMtaSts::default(),
+            delivery: RawDelivery::default(),
+            exception: Vec::new(),
+            admin: RawAdmin::default(),
+            log: RawLog::default(),
+        }
+    }
+}
+
+impl Default for RawListener {
+    /// An unprivileged port that nobody else can reach.
+    fn default() -> Self {
+        Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 2525)) }
+    }
+}
+
+impl Default for RawAccess {
+    /// Loopback alone: whoever starts the relay does not open it.
+    fn default() -> Self {
+        Self { networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()] }
+    }
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            message_size: ByteSize::new(limits.message_size),
+            recipients: limits.recipients,
+            connections: limits.connections,
+            connections_per_client: limits.connections_per_client,
+            messages_per_connection: limits.messages_per_connection,
+            free_space: ByteSize::new(QueueSettings::new("").min_free),
+        }
+    }
+}
+
+impl Default for RawDns {
+    fn default() -> Self {
+        let DnsSettings { timeout, attempts, dnssec, servers: _ } = DnsSettings::default();
+        Self { servers: Vec::new(), timeout, attempts, dnssec: dnssec.into() }
+    }
+}
+
+impl Default for RawTrust {
+    fn default() -> Self {
+        Self { ca_file: PathBuf::new(), extend: true }
+    }
+}
+
+impl Default for RawMtaSts {
+    fn default() -> Self {
+        let policies = PolicySettings::default();
+        let fetch = FetchSettings::new(Arc::new(RootCertStore::empty()));
+        Self {
+            undecided_grace: policies.undecided_grace,
+            refresh_interval: policies.refresh_interval,
+            fetch_timeout: fetch.timeout,
+            https_port: fetch.port,
+            allow_private_policy_hosts: fetch.private_hosts == PrivateHosts::Allowed,
+        }
+    }
+}
+
+impl Default for RawDelivery {
+    fn default() -> Self {
+        Self {
+            smtp_port: 25,
+            concurrency: 100,
+            per_domain: 10,
+            source_address4: None,
+            source_address6: None,
+            ip_preference: RawIpPreference::Ipv6,
+            lifetime: QueueSettings::new("").lifetime,
+            retry: RawRetry::default(),
+            timeouts: RawTimeouts::default(),
+        }
+    }
+}
+
+impl Default for RawRetry {
+    fn default() -> Self {
+        let retry = QueueSettings::new("").retry;
+        Self { first: retry.first, longest: retry.most }
+    }
+}
+
+impl Default for RawTimeouts {
+    fn default() -> Self {
+        Timeouts::default().into()
+    }
+}
+
+impl Default for RawLog {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: LogLevel::Info }
+    }
+}

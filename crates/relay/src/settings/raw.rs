@@ -1,0 +1,285 @@
+//! The settings as they are typed: one struct per section, with the defaults.
+//!
+//! `config/sts-relay.toml` shows every key with its default; a test compares the two. An empty
+//! text means "not set", so that every key has a default that can be written down.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use smtp::Domain;
+
+use super::byte_size::ByteSize;
+use super::server_address::ServerAddress;
+use super::{duration_text, optional_text};
+use crate::moment::Moment;
+
+/// Everything a settings file may hold.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawSettings {
+    /// The name of this relay in greetings, EHLO and trace fields; empty: the system's name.
+    #[serde(with = "optional_text")]
+    pub hostname: Option<Domain>,
+    /// Where the queue, the policy cache and the admin socket live.
+    pub data_dir: PathBuf,
+    /// How long a stopping relay lets what is in flight come to its end.
+    #[serde(with = "duration_text")]
+    pub shutdown_grace: Duration,
+    /// Where mail is taken in.
+    pub listener: Vec<RawListener>,
+    /// Who may hand in mail.
+    pub access: RawAccess,
+    /// What one client, and all of them together, may take up.
+    pub limits: RawLimits,
+    /// Whom to ask for names.
+    pub dns: RawDns,
+    /// Which certificate authorities are believed.
+    pub trust: RawTrust,
+    /// How policies are found and kept (RFC 8461).
+    pub mta_sts: RawMtaSts,
+    /// How mail goes out.
+    pub delivery: RawDelivery,
+    /// Domains whose policy is set aside for a while.
+    pub exception: Vec<RawException>,
+    /// How the running relay is asked and told things.
+    pub admin: RawAdmin,
+    /// What is logged, and how.
+    pub log: RawLog,
+}
+
+/// `[[listener]]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawListener {
+    /// IP address and port.
+    pub address: SocketAddr,
+}
+
+/// `[access]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawAccess {
+    /// The networks whose hosts may relay, as CIDR.
+    pub networks: Vec<String>,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawLimits {
+    /// The largest message taken (RFC 1870).
+    pub message_size: ByteSize,
+    /// The most recipients of one message.
+    pub recipients: usize,
+    /// The most connections at a time.
+    pub connections: usize,
+    /// The most connections at a time from one client: an IPv4 address or an IPv6 /64.
+    pub connections_per_client: usize,
+    /// The most messages on one connection.
+    pub messages_per_connection: usize,
+    /// New mail is refused while the file system of `data_dir` has less room than this.
+    pub free_space: ByteSize,
+}
+
+/// `[dns]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawDns {
+    /// The name servers; none: those of `/etc/resolv.conf`.
+    pub servers: Vec<ServerAddress>,
+    /// How long one lookup may take, whatever happens.
+    #[serde(with = "duration_text")]
+    pub timeout: Duration,
+    /// How often a silent server is tried within that time.
+    pub attempts: u32,
+    /// Whose word on DNSSEC counts.
+    pub dnssec: RawDnssec,
+}
+
+/// When an answer's AD bit is believed (RFC 4035 §3.2.3).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawDnssec {
+    /// When every server is on this machine's loopback.
+    Auto,
+    /// Never.
+    Off,
+    /// Always: the operator vouches for the path to the servers.
+    TrustAd,
+}
+
+/// `[trust]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawTrust {
+    /// A PEM file of certificate authorities; empty: the system's alone.
+    pub ca_file: PathBuf,
+    /// Whether `ca_file` is believed besides the system's authorities, or instead of them.
+    pub extend: bool,
+}
+
+/// `[mta_sts]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawMtaSts {
+    /// How long mail waits for DNS to tell whether there is a policy.
+    #[serde(with = "duration_text")]
+    pub undecided_grace: Duration,
+    /// How often a cached policy is fetched anew (RFC 8461 §10.2).
+    #[serde(with = "duration_text")]
+    pub refresh_interval: Duration,
+    /// How long fetching one policy may take (RFC 8461 §3.3).
+    #[serde(with = "duration_text")]
+    pub fetch_timeout: Duration,
+    /// The port of policy hosts.
+    pub https_port: u16,
+    /// Whether a policy host may have an address that is not global.
+    pub allow_private_policy_hosts: bool,
+}
+
+/// `[delivery]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawDelivery {
+    /// The port of MX hosts.
+    pub smtp_port: u16,
+    /// The most deliveries at a time.
+    pub concurrency: usize,
+    /// The most deliveries at a time to one domain.
+    pub per_domain: usize,
+    /// The address that IPv4 connections come from; empty: as the system chooses.
+    #[serde(with = "optional_text")]
+    pub source_address4: Option<Ipv4Addr>,
+    /// The address that IPv6 connections come from; empty: as the system chooses.
+    #[serde(with = "optional_text")]
+    pub source_address6: Option<Ipv6Addr>,
+    /// Which addresses of a host are tried first.
+    pub ip_preference: RawIpPreference,
+    /// How long a message is tried before it is returned (RFC 5321 §4.5.4.1).
+    #[serde(with = "duration_text")]
+    pub lifetime: Duration,
+    /// When a message that could not be delivered is tried again.
+    pub retry: RawRetry,
+    /// How long each step of a session may take (RFC 5321 §4.5.3.2).
+    pub timeouts: RawTimeouts,
+}
+
+/// `[delivery.retry]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawRetry {
+    /// The wait after the first failure; it doubles with each further one.
+    #[serde(with = "duration_text")]
+    pub first: Duration,
+    /// The longest wait.
+    #[serde(with = "duration_text")]
+    pub longest: Duration,
+}
+
+/// `[delivery.timeouts]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawTimeouts {
+    /// The TCP connection.
+    #[serde(with = "duration_text")]
+    pub connect: Duration,
+    /// The greeting.
+    #[serde(with = "duration_text")]
+    pub greeting: Duration,
+    /// The reply to EHLO, HELO or RSET.
+    #[serde(with = "duration_text")]
+    pub hello: Duration,
+    /// The reply to STARTTLS, and then the handshake.
+    #[serde(with = "duration_text")]
+    pub tls: Duration,
+    /// The reply to MAIL.
+    #[serde(with = "duration_text")]
+    pub mail: Duration,
+    /// The reply to RCPT.
+    #[serde(with = "duration_text")]
+    pub rcpt: Duration,
+    /// The reply to DATA.
+    #[serde(with = "duration_text")]
+    pub data_initiation: Duration,
+    /// Writing one block of the message.
+    #[serde(with = "duration_text")]
+    pub data_block: Duration,
+    /// The reply to the final dot.
+    #[serde(with = "duration_text")]
+    pub data_termination: Duration,
+    /// The reply to QUIT.
+    #[serde(with = "duration_text")]
+    pub quit: Duration,
+}
+
+/// Which addresses of a host are tried first.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawIpPreference {
+    /// IPv4, then IPv6.
+    Ipv4,
+    /// IPv4 and nothing else.
+    Ipv4Only,
+    /// IPv6, then IPv4.
+    Ipv6,
+    /// IPv6 and nothing else.
+    Ipv6Only,
+}
+
+/// `[[exception]]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawException {
+    /// The recipients' domain.
+    pub domain: String,
+    /// When its policy counts again.
+    pub until: Moment,
+    /// Why it does not count until then.
+    pub reason: String,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawAdmin {
+    /// The unix socket; empty: `admin.sock` in `data_dir`.
+    pub socket: PathBuf,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawLog {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The least level that is written.
+    pub level: LogLevel,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// An object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// How much is logged; the levels' meaning is in docs/operations.md.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Someone must act.
+    Error,
+    /// Mail is late, or a peer broke a rule.
+    Warn,
+    /// A line per hand-over.
+    Info,
+    /// The protocol.
+    Debug,
+    /// The lines on the wire, without content.
+    Trace,
+}

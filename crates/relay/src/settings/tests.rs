@@ -1,0 +1,221 @@
+//! Tables of settings, good and bad.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+/// The settings that a file and variables say.
+fn read(file: Option<&Path>, environment: &[(&str, &str)]) -> Result<Source, String> {
+    let environment =
+        environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Source::read(file, environment).map_err(|error| error.to_string())
+}
+
+#[test]
+fn each_bad_file_is_refused_with_its_place_and_reason() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests-data/bad-settings");
+    let mut surprises = Vec::new();
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let expected = text.lines().next().unwrap().strip_prefix("# expect: ").unwrap();
+        let refused = read(Some(&path), &[]).map(|_| ()).unwrap_err();
+        let expected = format!("{}:{expected}", path.display());
+        if !refused.starts_with(&expected) || refused.contains('\n') {
+            surprises.push(format!("expected {expected}\n     got {refused}"));
+        }
+        seen += 1;
+    }
+    assert!(surprises.is_empty(), "{}", surprises.join("\n"));
+    assert!(seen >= 15, "the folder holds {seen} files");
+}
+
+/// The settings of an empty environment, checked at a fixed time.
+fn check(toml: &str) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sts-relay.toml");
+    fs::write(&file, toml).unwrap();
+    // The machine that runs this test need not have certificate authorities.
+    let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests-data/authority.pem");
+    let environment = [("STS_RELAY__TRUST__CA_FILE", authority)];
+    let usual = if toml.contains("[trust]") { &[][..] } else { &environment };
+    let source = read(Some(&file), usual)?;
+    let now = "2026-12-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().into();
+    let place = format!("{}:", file.display());
+    Settings::check(&source, now).map_err(|error| error.to_string().replace(&place, ""))
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_refused_with_their_place() {
+    let exception = "[[exception]]\ndomain = \"example.org\"\nreason = \"agreed\"\n";
+    let long = format!("{exception}until = 2027-01-02\n");
+    let twice = format!("{exception}until = 2026-12-02\n{exception}until = 2026-12-03\n");
+    for (toml, expected) in [
+        ("[access]\nnetworks = [\"0.0.0.0/0\"]", "2:12: access.networks: 0.0.0.0/0: every address"),
+        ("[access]\nnetworks = [\"lan\"]", "2:12: access.networks: lan: not a network"),
+        ("[limits]\nrecipients = 0", "2:14: limits.recipients: must not be zero"),
+        ("[limits]\nmessage_size = \"0B\"", "2:16: limits.message_size: must not be zero"),
+        ("[delivery.retry]\nfirst = \"5h\"", "2:9: delivery.retry.first: is longer than"),
+        ("[delivery]\nconcurrency = 0", "2:15: delivery.concurrency: must not be zero"),
+        ("listener = []", "1:12: listener: at least one is needed"),
+        (
+            "[[listener]]\naddress = \"[::1]:25\"\n[[listener]]\naddress = \"[::1]:25\"",
+            "4:11: listener.1.address: another listener has the same address",
+        ),
+        (
+            "[trust]\nca_file = \"/nonexistent.pem\"",
+            "2:11: trust.ca_file: /nonexistent.pem cannot be read",
+        ),
+        ("[trust]\nca_file = \"/dev/null\"", "2:11: trust.ca_file: /dev/null holds no certificate"),
+        (&long, "4:9: exception.0.until: an exception may end at most 30 days ahead"),
+        (&twice, "6:10: exception.1.domain: another exception is for the same domain"),
+        ("data_dir = \"\"", "1:12: data_dir: must not be empty"),
+    ] {
+        let refused = check(toml).map(|_| ()).unwrap_err();
+        assert!(refused.starts_with(expected), "expected {expected}\n     got {refused}");
+    }
+}
+
+#[test]
+fn without_any_setting_only_loopback_is_served_and_trusted() {
+    let settings = check("").unwrap();
+    assert_eq!(settings.listeners, ["127.0.0.1:2525".parse().unwrap()]);
+    assert_eq!(settings.data_dir, Path::new("sts-relay-data"));
+    assert_eq!(settings.admin_socket, Path::new("sts-relay-data/admin.sock"));
+    assert!(settings.networks.admit("127.0.0.1".parse().unwrap()).is_some());
+    assert!(settings.networks.admit("192.0.2.1".parse().unwrap()).is_none());
+}
+
+#[test]
+fn defaults_of_delivery_are_those_of_its_crate() {
+    let settings = check("hostname = \"mail.example.org\"").unwrap();
+    let host = smtp::Domain::parse("mail.example.org").unwrap();
+    let usual = delivery::DeliverySettings::new(host);
+    assert_eq!(format!("{:?}", settings.delivery), format!("{usual:?}"));
+}
+
+#[test]
+fn an_exception_that_has_ended_is_told_and_refuses_nothing() {
+    let toml = "[[exception]]\ndomain = \"example.org\"\nreason = \"agreed\"\nuntil = 2026-11-30\n";
+    let settings = check(toml).unwrap();
+    let ended = "the exception for example.org ended at 2026-11-30T00:00:00Z and has no effect";
+    assert!(settings.warnings.iter().any(|warning| warning == ended), "{:?}", settings.warnings);
+}
+
+/// The text of `config/sts-relay.toml`.
+fn shown() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/sts-relay.toml");
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_shown_file_uncommented_says_every_key_with_its_default() {
+    let uncommented: String = shown()
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => key,
+            _ => line,
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let said: toml::Table = toml::from_str(&uncommented).unwrap();
+    let read: RawSettings = toml::from_str(&uncommented).unwrap();
+    assert_eq!(read, RawSettings::default());
+    let paths =
+        |table| -> Vec<_> { keys::leaves(&table).into_iter().map(|(path, _)| path).collect() };
+    assert_eq!(paths(said), paths(keys::defaults()), "a key is missing in the shown file");
+}
+
+#[test]
+fn the_shown_file_as_it_is_changes_nothing() {
+    assert_eq!(toml::from_str::<RawSettings>(&shown()).unwrap(), RawSettings::default());
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_speaks_plainly() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sts-relay.toml");
+    fs::write(&file, "[delivery]\nsmtp_port = 26\nper_domain = 3\n").unwrap();
+    let name = folder.path().join("hostname");
+    fs::write(&name, "mail.example.org\n").unwrap();
+    let source = read(
+        Some(&file),
+        &[
+            ("STS_RELAY__DELIVERY__SMTP_PORT", "27"),
+            ("STS_RELAY__DELIVERY__RETRY__FIRST", "10m"),
+            ("STS_RELAY__ACCESS__NETWORKS", "10.0.0.0/8, 192.0.2.0/24"),
+            ("STS_RELAY__DNS__SERVERS", "[2001:db8::53]:53"),
+            ("STS_RELAY__TRUST__EXTEND", "false"),
+            ("STS_RELAY__TRUST__CA_FILE", "/etc/ca.pem"),
+            ("STS_RELAY__LISTENER", "[{ address = \"0.0.0.0:25\" }]"),
+            ("STS_RELAY__HOSTNAME_FILE", name.to_str().unwrap()),
+            ("STS_RELAY_OTHER", "not ours: one underscore"),
+        ],
+    )
+    .unwrap();
+    let raw = source.raw();
+    assert_eq!((raw.delivery.smtp_port, raw.delivery.per_domain), (27, 3));
+    assert_eq!(raw.delivery.retry.first.as_secs(), 600);
+    assert_eq!(raw.access.networks, ["10.0.0.0/8", "192.0.2.0/24"]);
+    assert_eq!(raw.dns.servers.len(), 1);
+    assert!(!raw.trust.extend);
+    assert_eq!(raw.trust.ca_file, Path::new("/etc/ca.pem"));
+    assert_eq!(raw.listener[0].address.to_string(), "0.0.0.0:25");
+    assert_eq!(raw.hostname.as_ref().unwrap().as_str(), "mail.example.org");
+    assert_eq!(
+        source.place("delivery.smtp_port"),
+        Place::Variable("STS_RELAY__DELIVERY__SMTP_PORT".to_owned())
+    );
+    let in_file = Place::File { path: file, line: 3, column: 14 };
+    assert_eq!(source.place("delivery.per_domain"), in_file);
+}
+
+#[test]
+fn bad_variables_are_refused_by_name() {
+    for (name, value, expected) in [
+        ("STS_RELAY__HOSTNAM", "a.example", "there is no such setting"),
+        ("STS_RELAY__DNS__SERVER", "192.0.2.53", "there is no such setting"),
+        ("STS_RELAY__", "", "there is no such setting"),
+        ("STS_RELAY__DNS", "192.0.2.53", "this is a section; name a key in it"),
+        ("STS_RELAY__DELIVERY__SMTP_PORT", "smtp", "`smtp` is not a whole number"),
+        ("STS_RELAY__DELIVERY__SMTP_PORT", "70000", "invalid value: integer `70000`, expected u16"),
+        ("STS_RELAY__TRUST__EXTEND", "yes", "`yes` is neither true nor false"),
+        ("STS_RELAY__DELIVERY__LIFETIME", "5", "`5` is not a duration"),
+        ("STS_RELAY__HOSTNAME", "-a", "`-a`: a label begins or ends with a hyphen"),
+        ("STS_RELAY__HOSTNAME_FILE", "/nonexistent", "the file /nonexistent cannot be read"),
+        ("STS_RELAY__LISTENER", "127.0.0.1:25", "invalid type: string"),
+        ("STS_RELAY__LISTENER", "[{ address = \"[::1]:25\" }]\nx = 1", "one list is expected"),
+        ("STS_RELAY__LISTENER", "[{ adress = \"[::1]:25\" }]", "unknown field `adress`"),
+    ] {
+        let refused = read(None, &[(name, value)]).map(|_| ()).unwrap_err();
+        let expected = format!("{name}: {expected}");
+        assert!(refused.starts_with(&expected), "expected {expected}\n     got {refused}");
+    }
+    let both = [("STS_RELAY__HOSTNAME", "a.example"), ("STS_RELAY__HOSTNAME_FILE", "/dev/null")];
+    let refused = read(None, &both).map(|_| ()).unwrap_err();
+    assert_eq!(refused, "STS_RELAY__HOSTNAME_FILE: STS_RELAY__HOSTNAME sets the same key");
+}
+
+#[test]
+fn what_differs_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sts-relay.toml");
+    fs::write(&file, "hostname = \"a.example\"\n[mta_sts]\nhttps_port = 443\n").unwrap();
+    let source = read(Some(&file), &[("STS_RELAY__LOG__LEVEL", "debug")]).unwrap();
+    let told: Vec<_> = source
+        .differences()
+        .into_iter()
+        .map(|one| format!("{} = {} {}", one.key, one.value, one.place))
+        .collect();
+    let file = file.display();
+    assert_eq!(
+        told,
+        [
+            format!("hostname = \"a.example\" {file}:1:12"),
+            "log.level = \"debug\" STS_RELAY__LOG__LEVEL".to_owned(),
+        ]
+    );
+}
