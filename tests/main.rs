@@ -1,0 +1,20 @@
+//! The end-to-end tests: one binary, so that everything is linked once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod cli;
+mod durability;
+mod enforce;
+mod failover;
+mod fuzz_corpus;
+mod over_time;
+mod process;
+mod returned;
+mod tidy;
+mod world;

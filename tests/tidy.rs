@@ -1,0 +1,276 @@
+//! The repository keeps its own rules: layers, sizes, names, and pages that speak of what exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The crates from the bottom up; each may depend on those of a lower row alone.
+const LAYERS: [&[&str]; 7] = [
+    &["clock", "smtp"],
+    &["dane", "dns", "mta-sts", "tls-rpt"],
+    &["queue"],
+    &["delivery", "listener"],
+    &["sts-relay"],
+    &[],
+    &["testbed"],
+];
+
+/// The most lines a file has above its tests.
+const LINES_MOST: usize = 500;
+
+/// Names that say nothing.
+const EMPTY_NAMES: [&str; 9] =
+    ["common", "helper", "helpers", "manager", "misc", "mod", "util", "utilities", "utils"];
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// Every file with this ending below `folder`, in order.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every Rust file of the repository with its text.
+fn sources() -> Vec<(PathBuf, String)> {
+    ["crates", "tests"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder), "rs"))
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+/// A page of the repository.
+fn page(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The path as it is seen from the root.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+/// Fails with all of `faults`.
+fn no(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn files_have_at_most_500_lines_above_their_tests() {
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let above = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
+        let lines = above.lines().count();
+        if lines > LINES_MOST {
+            faults.push(format!("{}: {lines} lines above its tests", shown(&path)));
+        }
+    }
+    no(&faults);
+}
+
+#[test]
+fn no_file_has_a_name_that_says_nothing() {
+    let empty = |path: &PathBuf| {
+        path.file_stem().is_some_and(|stem| EMPTY_NAMES.iter().any(|name| stem == *name))
+    };
+    let faults: Vec<_> = sources()
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(empty)
+        .map(|path| shown(&path))
+        .collect();
+    no(&faults);
+}
+
+#[test]
+fn what_is_left_to_do_names_its_issue() {
+    // Written in two parts, so that this file does not find itself.
+    let word = concat!("TO", "DO");
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        for (number, line) in (1..).zip(text.lines()) {
+            let Some((_, after)) = line.split_once(word) else { continue };
+            let issue = after.strip_prefix("(#").and_then(|rest| rest.split_once(')'));
+            if issue.is_none_or(|(number, _)| number.parse::<u32>().is_err()) {
+                faults.push(format!("{}:{number}: {}", shown(&path), line.trim()));
+            }
+        }
+    }
+    no(&faults);
+}
+
+/// The manifests of our crates, by the crate's name.
+fn manifests() -> BTreeMap<String, toml::Table> {
+    fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap())
+        .map(|text| text.parse::<toml::Table>().unwrap())
+        .map(|table| (table["package"]["name"].as_str().unwrap().to_owned(), table))
+        .collect()
+}
+
+/// The row of a crate; none for crates that are not ours.
+fn layer(name: &str) -> Option<usize> {
+    LAYERS.iter().position(|row| row.contains(&name))
+}
+
+#[test]
+fn crates_depend_downwards_only() {
+    let mut faults = Vec::new();
+    for (name, manifest) in manifests() {
+        let Some(own) = layer(&name) else {
+            faults.push(format!("{name} has no layer"));
+            continue;
+        };
+        let keys = |section: &str| -> Vec<String> {
+            let table = manifest.get(section).and_then(toml::Value::as_table);
+            table.into_iter().flat_map(|table| table.keys().cloned()).collect()
+        };
+        let upwards = |other: &String| layer(other).is_some_and(|layer| layer >= own);
+        for other in keys("dependencies").into_iter().chain(keys("build-dependencies")) {
+            if upwards(&other) {
+                faults.push(format!("{name} depends on {other}"));
+            }
+        }
+        // Tests may build a whole world around a crate.
+        for other in keys("dev-dependencies") {
+            if upwards(&other) && other != "testbed" {
+                faults.push(format!("{name} depends on {other} for its tests"));
+            }
+        }
+    }
+    no(&faults);
+}
+
+#[test]
+fn rules_meant_for_others_stand_alone() {
+    let manifests = manifests();
+    for name in ["mta-sts", "tls-rpt", "testbed"] {
+        let dependencies = manifests[name]["dependencies"].as_table().unwrap();
+        let ours: Vec<_> = dependencies.keys().filter(|other| layer(other).is_some()).collect();
+        assert!(ours.is_empty(), "{name} depends on {ours:?}");
+    }
+}
+
+/// The modules that a crate has for its tests alone, by the folder of the crate.
+fn test_modules() -> BTreeSet<(PathBuf, String)> {
+    let mut found = BTreeSet::new();
+    for (path, text) in sources() {
+        for (attribute, declaration) in text.lines().zip(text.lines().skip(1)) {
+            let name = declaration.rsplit(' ').next().and_then(|last| last.strip_suffix(';'));
+            if let (true, Some(name)) = (attribute.contains("#[cfg(test)]"), name) {
+                found.insert((crate_of(&path), name.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+/// The folder of the crate that a file belongs to.
+fn crate_of(path: &Path) -> PathBuf {
+    path.strip_prefix(root()).unwrap().components().take(2).collect()
+}
+
+/// The files whose code above the tests has a line that holds `text`.
+fn holders(text: &str) -> Vec<String> {
+    let tests = test_modules();
+    let is_source = |path: &Path| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        shown(path).contains("/src/") && !tests.contains(&(crate_of(path), name))
+    };
+    sources()
+        .into_iter()
+        .filter(|(path, _)| is_source(path))
+        .filter(|(_, source)| {
+            let code = source.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+            code.lines().any(|line| line.contains(text) && !line.trim_start().starts_with("//"))
+        })
+        .map(|(path, _)| shown(&path))
+        .collect()
+}
+
+#[test]
+fn what_can_weaken_a_promise_is_named_in_one_place() {
+    assert_eq!(holders("mod danger"), ["crates/delivery/src/tls.rs"]);
+    assert_eq!(holders("PolicyStore for "), ["crates/relay/src/policy_shelf.rs"]);
+}
+
+/// The names of everything that is tested: functions in Rust, scenarios in Python.
+fn tested() -> BTreeSet<String> {
+    let python = files(&root().join("tests"), "py");
+    let scripts = python.iter().map(|path| ("def ", fs::read_to_string(path).unwrap()));
+    let rust = sources().into_iter().map(|(_, text)| ("fn ", text));
+    let mut names = BTreeSet::new();
+    for (word, text) in rust.chain(scripts) {
+        for line in text.lines() {
+            let line = line.trim_start();
+            let line = line.strip_prefix("async ").unwrap_or(line);
+            if let Some(start) = line.strip_prefix(word) {
+                names.extend(start.split(['(', '<']).next().map(str::to_owned));
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn each_row_of_the_rfc_coverage_names_tests_that_exist() {
+    let tested = tested();
+    let mut faults = Vec::new();
+    let mut rows = 0;
+    for line in page("docs/rfc-coverage.md").lines().filter(|line| line.starts_with('|')) {
+        let cells: Vec<_> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let named = cells.last().unwrap();
+        if *named == "test" || named.starts_with("--") {
+            continue;
+        }
+        rows += 1;
+        let tests: Vec<_> = named.split('`').skip(1).step_by(2).collect();
+        if tests.is_empty() {
+            faults.push(format!("no test: {line}"));
+        }
+        for test in tests {
+            let name = test.rsplit("::").next().unwrap();
+            if !tested.contains(name) {
+                faults.push(format!("there is no test {name}: {line}"));
+            }
+        }
+    }
+    no(&faults);
+    assert!(rows > 0, "no row was understood");
+}
+
+#[test]
+fn every_reason_for_unverified_mail_is_explained_to_operators() {
+    let source = page("crates/mta-sts/src/decision.rs");
+    let reasons = source.split("impl WhyFallback").nth(1).unwrap();
+    let label = reasons.split("fn label").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let labels: Vec<_> = label.split('"').skip(1).step_by(2).collect();
+    let operations = page("docs/operations.md");
+    assert!(labels.len() >= 7, "{labels:?}");
+    for label in labels {
+        assert!(operations.contains(&format!("| `{label}` |")), "{label} is not explained");
+    }
+}
+
+#[test]
+fn the_changelog_has_a_place_for_what_is_not_released() {
+    assert!(page("CHANGELOG.md").lines().any(|line| line.starts_with("## Unreleased")));
+}
