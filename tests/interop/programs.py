@@ -210,7 +210,7 @@ class Postfix(Program):
             "compatibility_level": "3.6", "queue_directory": self.folder / "queue",
             "data_directory": self.folder / "data", "maillog_file": self.log,
             "maillog_file_prefixes": self.folder, "inet_interfaces": address, "inet_protocols": "ipv4",
-            "myhostname": name, "mydestination": "", "alias_maps": "", "mynetworks": "10.77.0.0/16",
+            "myhostname": name, "mydestination": "", "alias_maps": "", "virtual_mailbox_domains": "", "mynetworks": "10.77.0.0/16",
             "smtp_bind_address": address, "smtpd_banner": "$myhostname ESMTP",
             "virtual_mailbox_base": self.mail, "virtual_mailbox_maps": "static:inbox/",
             "virtual_uid_maps": f"static:{nobody()}", "virtual_gid_maps": f"static:{nobody()}",
@@ -228,6 +228,13 @@ class Postfix(Program):
         """Changes settings of the running instance."""
         run("postconf", "-c", self.config, "-e", *(f"{key}={value}" for key, value in settings.items()))
         run("postfix", "-c", self.config, "reload")
+
+    def stop(self, how=signal.SIGTERM):
+        """Stops the master process, which is a child of the child, and waits for its port to close."""
+        if self.child is not None and self.child.poll() is None:
+            run("postfix", "-c", self.config, "stop", check=False)
+            until(f"{self.name} to close its port", lambda: not answers(self.address, 25))
+        return super().stop(how)
 
     def messages(self):
         """The messages in the inbox, as text."""
