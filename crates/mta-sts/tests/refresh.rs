@@ -96,6 +96,7 @@ async fn a_withdrawn_policy_is_no_trouble_and_is_forgotten_when_it_expires() {
     assert!(matches!(scene.refresh().await, Refreshed::Failed { .. }));
     assert_eq!(scene.cached().unwrap().trouble(), None);
     scene.advance(WEEK);
+    scene.zone.sts(DOMAIN, &["v=STSv1; id=1;"]);
     assert!(scene.is_due());
     assert!(matches!(scene.refresh().await, Refreshed::Forgotten));
     assert!(scene.cached().is_none());
