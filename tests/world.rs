@@ -1,0 +1,235 @@
+//! A relay in a small internet of its own: everything the end-to-end tests begin with.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clock::{Clock as _, SetClock};
+use queue::{Details, Filter, Queue, QueueId, Reason, Selection};
+use sts_relay::Relay;
+use sts_relay::settings::{Settings, Source};
+use testbed::{MxBehaviour, MxHost, PolicyText, Sender, World};
+
+/// How long anything may take before a test gives up; nothing is measured by it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the queue is looked at while something is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// When every relay is started by its clock: 1 January 2030.
+const START: Duration = Duration::from_secs(1_893_456_000);
+
+/// Who sends, unless a test says otherwise.
+pub(crate) const SENDER: &str = "<ann@sender.test>";
+
+/// What is sent, unless a test says otherwise.
+pub(crate) const MESSAGE: &[u8] =
+    b"From: ann@sender.test\r\nSubject: hello\r\n\r\nHow are you?\r\n";
+
+/// A relay, the internet around it, and its clock.
+#[derive(Debug)]
+pub(crate) struct RelayInWorld {
+    pub(crate) world: World,
+    pub(crate) clock: Arc<SetClock>,
+    listener: SocketAddr,
+    config: PathBuf,
+    relay: Option<Relay>,
+}
+
+impl RelayInWorld {
+    /// Starts a relay in a new world.
+    pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// The same, with these lines of settings besides the usual ones.
+    pub(crate) async fn start_with(settings: &str) -> Self {
+        let world = World::new().await;
+        let clock = Arc::new(SetClock::new(SystemTime::UNIX_EPOCH + START));
+        let listener = SocketAddr::new(world.address(), world.smtp_port());
+        let config = write_settings(&world, listener, settings);
+        let mut relay = Self { world, clock, listener, config, relay: None };
+        relay.open().await;
+        relay
+    }
+
+    /// Where mail is taken in.
+    pub(crate) const fn listener(&self) -> SocketAddr {
+        self.listener
+    }
+
+    /// The queue.
+    pub(crate) fn queue(&self) -> &Queue {
+        self.relay.as_ref().unwrap().queue()
+    }
+
+    /// Stops the relay in order, and starts another with what it has left behind.
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.open().await;
+    }
+
+    /// Stops the relay in order.
+    pub(crate) async fn stop(&mut self) {
+        self.relay.take().unwrap().stop().await;
+    }
+
+    async fn open(&mut self) {
+        let source = Source::read(Some(&self.config), []).unwrap();
+        let settings = Settings::check(&source, self.clock.now()).unwrap();
+        let clock = Arc::clone(&self.clock);
+        self.relay = Some(Relay::start(settings, clock).await.unwrap());
+    }
+
+    /// Hands in a message from the usual sender; its name in the queue.
+    pub(crate) async fn submit(&self, recipients: &[&str]) -> QueueId {
+        self.submit_from(SENDER, recipients).await
+    }
+
+    /// Hands in a message; its name in the queue.
+    pub(crate) async fn submit_from(&self, sender: &str, recipients: &[&str]) -> QueueId {
+        let mut client = Sender::connect(self.listener).await.unwrap();
+        assert!(client.ehlo("client.test").await.unwrap().is_positive());
+        submit(&mut client, sender, recipients, MESSAGE).await
+    }
+
+    /// Lets time pass, and has everything that is due by then tried.
+    pub(crate) async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        self.queue().retry(Selection::All).await.unwrap();
+    }
+
+    /// Has everything tried at once.
+    pub(crate) async fn retry(&self) {
+        self.queue().retry(Selection::All).await.unwrap();
+    }
+
+    /// What the queue says of a message; none once it has left.
+    pub(crate) fn show(&self, id: QueueId) -> Option<Details> {
+        self.queue().show(id).unwrap()
+    }
+
+    /// Waits until each of a message's recipients was tried so often, and is still there.
+    pub(crate) async fn deferred(&self, id: QueueId, attempts: u32) -> Vec<Reason> {
+        self.until(&format!("{id} to be deferred {attempts} times"), || {
+            let details = self.show(id)?;
+            let tried = details.lots.iter().all(|lot| lot.attempts >= attempts);
+            let recipients = details.lots.iter().flat_map(|lot| &lot.recipients);
+            tried.then(|| recipients.filter_map(|recipient| recipient.reason.clone()).collect())
+        })
+        .await
+    }
+
+    /// Waits until nothing of a message is left in the queue.
+    pub(crate) async fn gone(&self, id: QueueId) {
+        let gone = || self.show(id).is_none().then_some(());
+        self.until(&format!("{id} to leave the queue"), gone).await;
+    }
+
+    /// Waits until the queue is empty.
+    pub(crate) async fn empty(&self) {
+        let empty = || self.queue().list(&Filter::default(), None, 1).unwrap().is_empty();
+        self.until("the queue to be empty", || empty().then_some(())).await;
+    }
+
+    /// Waits until exactly one message is in the queue; its name.
+    pub(crate) async fn only(&self) -> QueueId {
+        self.until("one message to be in the queue", || {
+            let messages = self.queue().list(&Filter::default(), None, 2).unwrap();
+            if let [message] = &messages[..] { Some(message.id) } else { None }
+        })
+        .await
+    }
+
+    /// Waits until there is what is looked for.
+    ///
+    /// The queue tells nobody what has changed in it, so it is looked at again and again.
+    async fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Some(found) = look() {
+                    return found;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        });
+        match found.await {
+            Ok(found) => found,
+            Err(_elapsed) => panic!("waited in vain for {what}\n{}", self.story()),
+        }
+    }
+
+    /// What is in the queue and what was on the wire, for a test that fails.
+    pub(crate) fn story(&self) -> String {
+        let mut story = String::from("in the queue:\n");
+        for summary in self.queue().list(&Filter::default(), None, 50).unwrap() {
+            for lot in self.show(summary.id).into_iter().flat_map(|details| details.lots) {
+                for recipient in lot.recipients {
+                    let text = recipient.reason.map(|reason| reason.text);
+                    let (id, tried) = (summary.id, lot.attempts);
+                    let mailbox = recipient.recipient.mailbox;
+                    writeln!(story, "{id} for {mailbox}, tried {tried} times: {text:?}").unwrap();
+                }
+            }
+        }
+        story + "on the wire:\n" + &self.world.tap().to_string()
+    }
+
+    /// Nothing that a well-behaved client would not do was done.
+    pub(crate) fn is_well_behaved(&self) {
+        assert_eq!(self.world.tap().violations(), Vec::<String>::new());
+    }
+
+    /// A domain with one MX host, `mx.` and its name, and no policy.
+    pub(crate) async fn domain(&self, domain: &str, behaviour: MxBehaviour) -> MxHost {
+        let mx = self.world.mx(&format!("mx.{domain}"), behaviour).await;
+        self.world.domain(domain).mx(10, &mx);
+        mx
+    }
+
+    /// The same, with an enforced policy that names the host.
+    pub(crate) async fn enforcing_domain(&self, domain: &str, behaviour: MxBehaviour) -> MxHost {
+        let mx = self.domain(domain, behaviour).await;
+        self.world.domain(domain).sts("1").policy(PolicyText::enforce([mx.name()])).await;
+        mx
+    }
+}
+
+/// Hands in a message on a connection that has said EHLO; its name in the queue.
+pub(crate) async fn submit(
+    client: &mut Sender,
+    sender: &str,
+    recipients: &[&str],
+    message: &[u8],
+) -> QueueId {
+    let reply = client.send(sender, recipients, message).await.unwrap();
+    assert_eq!(reply.code, 250, "{reply}");
+    let text = reply.text();
+    text.rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("no queue id: {text}"))
+}
+
+/// Writes a settings file that makes a relay part of `world`: its names, authority and ports.
+pub(crate) fn write_settings(world: &World, listener: SocketAddr, more: &str) -> PathBuf {
+    let directory = world.directory();
+    let (data_dir, ca_file) = (directory.join("data"), world.ca_file());
+    let (dns, smtp, https) = (world.dns_address(), world.smtp_port(), world.https_port());
+    let text = format!(
+        "hostname = \"relay.test\"\n\
+         data_dir = {data_dir:?}\n\
+         shutdown_grace = \"20s\"\n\
+         listener = [{{ address = \"{listener}\" }}]\n\
+         dns.servers = [\"{dns}\"]\n\
+         trust.ca_file = {ca_file:?}\n\
+         trust.extend = false\n\
+         mta_sts.https_port = {https}\n\
+         mta_sts.allow_private_policy_hosts = true\n\
+         delivery.smtp_port = {smtp}\n\
+         {more}\n"
+    );
+    let config = directory.join("sts-relay.toml");
+    fs::write(&config, text).unwrap();
+    config
+}
