@@ -1,0 +1,124 @@
+//! The program itself, as a process that can be stopped in every way there is.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use testbed::Sender;
+use tokio::time::{sleep, timeout};
+
+use crate::world::PATIENCE;
+
+/// How often a process is looked at while something is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// A running `sts-relay`, killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+/// The program with these settings, and nothing of the environment in them.
+fn program(config: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sts-relay"));
+    command.arg("--config").arg(config).env_clear();
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(config: &Path, arguments: &[&str]) -> Output {
+    program(config).args(arguments).output().unwrap()
+}
+
+impl Process {
+    /// Starts the program, with its log in `log`.
+    pub(crate) fn start(config: &Path, log: PathBuf) -> Self {
+        let (stdout, stderr) = (File::create(&log).unwrap(), File::create(stderr(&log)).unwrap());
+        let child = program(config)
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    /// Waits until it takes connections, and gives one.
+    pub(crate) async fn connected(&mut self, listener: SocketAddr) -> Sender {
+        let connected = timeout(PATIENCE, async {
+            loop {
+                if let Ok(client) = Sender::connect(listener).await {
+                    return client;
+                }
+                let ended = self.child.try_wait().unwrap();
+                assert_eq!(ended, None, "it ended by itself\n{}", self.said());
+                sleep(LOOK_AGAIN).await;
+            }
+        });
+        match connected.await {
+            Ok(client) => client,
+            Err(_elapsed) => panic!("it takes no connections\n{}", self.said()),
+        }
+    }
+
+    /// Kills it, so that it can do nothing more, and waits until it is gone.
+    pub(crate) fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.log_lines()
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+        let ended = timeout(2 * PATIENCE, async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status;
+                }
+                sleep(LOOK_AGAIN).await;
+            }
+        });
+        match ended.await {
+            Ok(status) => status,
+            Err(_elapsed) => panic!("it does not stop\n{}", self.said()),
+        }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log_lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.log).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The end of all that it has said, for a test that fails.
+    pub(crate) fn said(&self) -> String {
+        let read = |path: &Path| -> io::Result<String> {
+            let text = fs::read_to_string(path)?;
+            let lines: Vec<_> = text.lines().collect();
+            Ok(lines[lines.len().saturating_sub(50)..].join("\n"))
+        };
+        let (log, stderr) = (read(&self.log), read(&stderr(&self.log)));
+        format!("{}\n{}", log.unwrap_or_default(), stderr.unwrap_or_default())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended before.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Where standard error goes.
+fn stderr(log: &Path) -> PathBuf {
+    log.with_extension("err")
+}
