@@ -16,5 +16,6 @@ mod fuzz_corpus;
 mod over_time;
 mod process;
 mod returned;
+mod running;
 mod tidy;
 mod world;

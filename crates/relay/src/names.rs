@@ -44,3 +44,83 @@ fn cannot_tell(error: LookupError) -> NamesError {
         LookupError::Malformed { .. } | LookupError::Other { .. } => NamesError::other(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dns::{Mx, Records, Security, TlsaData};
+
+    use super::*;
+
+    /// Answers every question alike.
+    #[derive(Clone, Debug)]
+    enum Alike {
+        Fails(LookupError),
+        HasNone,
+        IsNot,
+    }
+
+    impl Alike {
+        fn answer<T>(&self) -> Result<Lookup<T>, LookupError> {
+            match self {
+                Self::Fails(error) => Err(error.clone()),
+                Self::HasNone => Ok(Lookup::NoData),
+                Self::IsNot => Ok(Lookup::NxDomain),
+            }
+        }
+    }
+
+    #[async_trait]
+    impl Dns for Alike {
+        async fn mx(&self, _domain: &Domain) -> Result<Lookup<Mx>, LookupError> {
+            self.answer()
+        }
+
+        async fn addresses(&self, _host: &Domain) -> Result<Lookup<IpAddr>, LookupError> {
+            self.answer()
+        }
+
+        async fn txt(&self, _name: &str) -> Result<Lookup<Txt>, LookupError> {
+            self.answer()
+        }
+
+        async fn tlsa(&self, _host: &Domain, _port: u16) -> Result<Lookup<TlsaData>, LookupError> {
+            self.answer()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unanswered_question_never_becomes_an_absence() {
+        for error in [
+            LookupError::Bogus,
+            LookupError::Refused,
+            LookupError::ServFail,
+            LookupError::TimedOut,
+            dns::Malformation::CnameLoop.into(),
+        ] {
+            let names = DnsNames(Arc::new(Alike::Fails(error.clone())));
+            assert!(names.txt("_mta-sts.example.org").await.is_err(), "{error}");
+            assert!(names.txt_fresh("_mta-sts.example.org").await.is_err(), "{error}");
+            assert!(names.addresses("mta-sts.example.org").await.is_err(), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_name_and_no_record_are_both_an_absence() {
+        for absent in [Alike::HasNone, Alike::IsNot] {
+            let names = DnsNames(Arc::new(absent));
+            assert_eq!(names.txt("_mta-sts.example.org").await.unwrap(), None);
+            assert!(names.addresses("mta-sts.example.org").await.unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn records_are_handed_on_as_they_are() {
+        let records = vec![b"v=STSv1; id=1;".to_vec(), b"\xff".to_vec()];
+        let found = Records {
+            records: records.clone(),
+            security: Security::Insecure,
+            valid_for: std::time::Duration::ZERO,
+        };
+        assert_eq!(texts(Ok(Lookup::Found(found))).unwrap(), Some(records));
+    }
+}

@@ -44,3 +44,84 @@ impl PolicyStore for PolicyShelf {
         rows.iter().map(|(key, _)| PolicyDomain::parse(key).map_err(StoreError::new)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    use clock::SystemClock;
+    use mta_sts::{Policy, PolicyId};
+    use queue::QueueSettings;
+
+    use super::*;
+
+    async fn open(folder: &Path) -> Queue {
+        let settings = QueueSettings::new(folder);
+        let open = || Queue::open(settings, Arc::new(SystemClock)).unwrap();
+        tokio::task::spawn_blocking(open).await.unwrap()
+    }
+
+    fn policy(domain: &str, hosts: usize) -> CachedPolicy {
+        let mx: String = (0..hosts).map(|host| format!("mx: mx{host}.example.org\n")).collect();
+        let file = format!("version: STSv1\nmode: enforce\n{mx}max_age: 86400\n");
+        let fetched_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        CachedPolicy::new(
+            PolicyDomain::parse(domain).unwrap(),
+            PolicyId::parse("1").unwrap(),
+            Policy::parse(file.as_bytes()).unwrap().value,
+            fetched_at,
+        )
+    }
+
+    #[tokio::test]
+    async fn a_policy_survives_a_restart_whatever_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path()).await;
+        // The second is larger than one value of the index may be.
+        let kept = [policy("a.example", 1), policy("b.example", 2000)];
+        for policy in &kept {
+            PolicyShelf::of(&queue).keep(policy).await.unwrap();
+        }
+        queue.close().await;
+        drop(queue);
+
+        let queue = open(folder.path()).await;
+        let shelf = PolicyShelf::of(&queue);
+        for policy in &kept {
+            assert_eq!(shelf.find(policy.domain()).unwrap().as_ref(), Some(policy));
+        }
+        shelf.remove(kept[0].domain()).await.unwrap();
+        assert_eq!(shelf.find(kept[0].domain()).unwrap(), None);
+        queue.close().await;
+    }
+
+    #[tokio::test]
+    async fn domains_are_listed_in_pages() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path()).await;
+        let shelf = PolicyShelf::of(&queue);
+        for name in ["b.example", "a.example", "c.example"] {
+            shelf.keep(&policy(name, 1)).await.unwrap();
+        }
+        let first = shelf.list(None, 2).unwrap();
+        let names: Vec<_> = first.iter().map(PolicyDomain::as_str).collect();
+        assert_eq!(names, ["a.example", "b.example"]);
+        let rest = shelf.list(first.last(), 2).unwrap();
+        assert_eq!(rest.iter().map(PolicyDomain::as_str).collect::<Vec<_>>(), ["c.example"]);
+        queue.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_an_error_and_not_an_absence() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path()).await;
+        queue.shelf(SHELF).put("a.example", b"nonsense".to_vec()).await.unwrap();
+        let shelf = PolicyShelf::of(&queue);
+        let domain = PolicyDomain::parse("a.example").unwrap();
+        assert!(shelf.find(&domain).is_err());
+        assert_eq!(shelf.list(None, 9).unwrap(), [domain]);
+        queue.close().await;
+    }
+}

@@ -1,6 +1,7 @@
 //! `sts-relay serve`: runs the relay until it is told to stop.
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -40,7 +41,11 @@ async fn serve(settings: Settings, source: &Source, output: &mut Output) -> anyh
         () = signals.stop() => None,
         ended = relay.ended() => Some(ended),
     };
-    relay.stop().await;
+    tokio::select! {
+        () = relay.stop() => {}
+        // Someone is in a hurry; the queue is made for worse.
+        () = signals.stop() => warn!("stopped at once"),
+    }
     ended.map_or(Ok(Ending::Done), |ended| Err(ended.into()))
 }
 
@@ -62,15 +67,34 @@ fn tell(relay: &Relay, source: &Source, output: &mut Output) -> io::Result<()> {
     output.line(format_args!("  keeps it in        {data_dir}"))?;
     output.line(format_args!("  settings           {settings}"))?;
     if let Some(address) = relay.addresses().first() {
-        let (ip, port) = (address.ip(), address.port());
         output.line("\nSend a message through it, from another terminal:")?;
-        output.line(format_args!(
-            "  printf 'EHLO me\\r\\nMAIL FROM:<me@example.org>\\r\\nRCPT TO:<you@example.org>\\r\\n\
-             DATA\\r\\nSubject: hello\\r\\n\\r\\nhello\\r\\n.\\r\\nQUIT\\r\\n' | nc {ip} {port}"
-        ))?;
-        output.line("and see what became of it:\n  sts-relay queue list\n")?;
+        output.line(format_args!("  {}", try_sending(*address)))?;
+        output.line("and see what became of it:")?;
+        output.line(format_args!("  {}\n", try_listing(file.as_deref())))?;
     }
     Ok(())
+}
+
+/// A command that sends a message through the listener at `address`.
+fn try_sending(mut address: SocketAddr) -> String {
+    // All addresses of this machine are no address to connect to.
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!(
+        "printf 'Subject: hello\\r\\n\\r\\nhello\\r\\n' | curl smtp://{address} \
+         --mail-from me@example.org --mail-rcpt you@example.org -T -"
+    )
+}
+
+/// A command that lists the queue of this relay.
+fn try_listing(file: Option<&str>) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "sts-relay".to_owned());
+    let config = file.map(|file| format!(" --config {file}")).unwrap_or_default();
+    format!("{program} queue list{config}")
 }
 
 /// What tells the relay to stop.
@@ -93,6 +117,24 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => info!(signal = "SIGINT", "told to stop"),
             _ = self.terminate.recv() => info!(signal = "SIGTERM", "told to stop"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_to_try_leads_to_an_address_that_can_be_connected_to() {
+        for (bound, tried) in [
+            ("127.0.0.1:2525", "smtp://127.0.0.1:2525 "),
+            ("0.0.0.0:25", "smtp://127.0.0.1:25 "),
+            ("[::]:25", "smtp://[::1]:25 "),
+            ("[2001:db8::1]:25", "smtp://[2001:db8::1]:25 "),
+        ] {
+            let command = try_sending(bound.parse().unwrap());
+            assert!(command.contains(tried), "{command}");
         }
     }
 }
