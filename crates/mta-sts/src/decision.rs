@@ -19,41 +19,16 @@ use std::time::{Duration, SystemTime};
 use thiserror::Error;
 use tracing::warn;
 
-use crate::cache::{CachedPolicy, PolicyStore, StoreError};
-use crate::discovery::{Names, NamesError, TxtAnswer};
+use crate::cache::{CachedPolicy, PolicyStore};
+use crate::discovery::{Names, TxtAnswer};
 use crate::evidence::Evidence;
-use crate::exception::Exceptions;
 use crate::fetch::{Fetcher, in_full};
 use crate::lookup::Lookup;
 use crate::name::{MxHost, PolicyDomain};
 use crate::policy::{Mode, Policy};
 use crate::record::PolicyId;
-
-/// What [`Policies`] goes by.
-#[derive(Clone, Debug)]
-pub struct PolicySettings {
-    /// How long a message waits for the DNS to say whether there is a policy, where none is
-    /// cached, before it goes without one.
-    pub undecided_grace: Duration,
-    /// How often a policy that is in use is refreshed (RFC 8461 §3.3 suggests daily).
-    pub refresh_interval: Duration,
-    /// For how long after its last use a policy is still refreshed.
-    pub unused_after: Duration,
-    /// The domains whose policy is not enforced for now.
-    pub exceptions: Exceptions,
-}
-
-impl Default for PolicySettings {
-    fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        Self {
-            undecided_grace: Duration::from_secs(30 * 60),
-            refresh_interval: DAY,
-            unused_after: 90 * DAY,
-            exceptions: Exceptions::default(),
-        }
-    }
-}
+use crate::settings::PolicySettings;
+use crate::undecided::Undecided;
 
 /// The policies of everyone we send to.
 #[derive(Debug)]
@@ -195,39 +170,6 @@ impl Decision {
         match self {
             Self::Permit(fallback) => fallback.evidence(),
             Self::Require(required) => required.evidence(),
-        }
-    }
-}
-
-/// Whether a policy is in force cannot be told, so nothing may be sent for now.
-#[derive(Clone, Debug, Error)]
-pub enum Undecided {
-    /// What is kept could not be read, and may be a policy that is enforced. No time makes this
-    /// one better.
-    #[error("the policy kept for {domain} cannot be read")]
-    CacheUnreadable {
-        /// The policy domain.
-        domain: PolicyDomain,
-        /// What went wrong.
-        source: StoreError,
-    },
-    /// Nothing is kept, and the DNS did not say whether a policy is published.
-    #[error("whether {domain} has a policy cannot be looked up")]
-    NamesFailed {
-        /// The policy domain.
-        domain: PolicyDomain,
-        /// What went wrong.
-        source: NamesError,
-    },
-}
-
-impl Undecided {
-    /// A word for a metric or a table.
-    #[must_use]
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::CacheUnreadable { .. } => "cache-unreadable",
-            Self::NamesFailed { .. } => "names-failed",
         }
     }
 }

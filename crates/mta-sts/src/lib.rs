@@ -190,12 +190,14 @@ mod pattern;
 mod policy;
 mod record;
 mod refresh;
+mod settings;
+mod undecided;
 
 pub use crate::backoff::BACK_OFF;
 pub use crate::cache::{CachedPolicy, DecodeError, PolicyStore, RefreshTrouble, StoreError};
 pub use crate::decision::{
-    Decision, Fallback, MxMismatch, NextHop, OpenHost, OpenRoute, Policies, PolicySettings,
-    Purpose, RequiredTls, Undecided, VerifiedRoute, WhyFallback,
+    Decision, Fallback, MxMismatch, NextHop, OpenHost, OpenRoute, Policies, Purpose, RequiredTls,
+    VerifiedRoute, WhyFallback,
 };
 pub use crate::discovery::{Freshness, Names, NamesError, TxtAnswer, discover};
 pub use crate::evidence::{Evidence, FetchReport};
@@ -209,6 +211,8 @@ pub use crate::pattern::{MxPattern, MxPatternError};
 pub use crate::policy::{MAX_AGE_MAX, Mode, Policy, PolicyError};
 pub use crate::record::{NoRecord, PolicyId, Record, RecordError, select};
 pub use crate::refresh::{Recheck, Rechecked, RefreshPage, Refreshed};
+pub use crate::settings::PolicySettings;
+pub use crate::undecided::Undecided;
 
 /// The example in the README.
 #[cfg(doctest)]

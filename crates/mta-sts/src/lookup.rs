@@ -16,7 +16,6 @@ use tracing::{debug, warn};
 
 use crate::backoff::BackOff;
 use crate::cache::{CachedPolicy, PolicyStore, StoreError};
-use crate::decision::Undecided;
 use crate::discovery::{Freshness, Names, TxtAnswer, discover};
 use crate::evidence::{Evidence, FetchReport};
 use crate::fetch::{FetchError, Fetcher, in_full};
@@ -25,6 +24,7 @@ use crate::name::PolicyDomain;
 use crate::parsed::Parsed;
 use crate::policy::Mode;
 use crate::record::PolicyId;
+use crate::undecided::Undecided;
 
 /// Everything policies come from.
 #[derive(Debug)]

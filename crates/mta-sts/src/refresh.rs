@@ -11,13 +11,15 @@ use tracing::debug;
 
 use crate::backoff::BACK_OFF;
 use crate::cache::{CachedPolicy, StoreError, later};
-use crate::decision::{Policies, PolicySettings, RequiredTls, Undecided};
+use crate::decision::{Policies, RequiredTls};
 use crate::discovery::{Freshness, TxtAnswer, discover};
 use crate::evidence::Evidence;
 use crate::fetch::FetchError;
 use crate::lookup::Want;
 use crate::name::PolicyDomain;
 use crate::policy::{Mode, Policy};
+use crate::settings::PolicySettings;
+use crate::undecided::Undecided;
 
 /// How long after a refresh that failed the next one comes, at most.
 const RETRY_MAX: Duration = Duration::from_secs(60 * 60);

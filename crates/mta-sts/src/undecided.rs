@@ -1,0 +1,40 @@
+//! When it cannot be told whether a policy is in force.
+
+use thiserror::Error;
+
+use crate::cache::StoreError;
+use crate::discovery::NamesError;
+use crate::name::PolicyDomain;
+
+/// Whether a policy is in force cannot be told, so nothing may be sent for now.
+#[derive(Clone, Debug, Error)]
+pub enum Undecided {
+    /// What is kept could not be read, and may be a policy that is enforced. No time makes this
+    /// one better.
+    #[error("the policy kept for {domain} cannot be read")]
+    CacheUnreadable {
+        /// The policy domain.
+        domain: PolicyDomain,
+        /// What went wrong.
+        source: StoreError,
+    },
+    /// Nothing is kept, and the DNS did not say whether a policy is published.
+    #[error("whether {domain} has a policy cannot be looked up")]
+    NamesFailed {
+        /// The policy domain.
+        domain: PolicyDomain,
+        /// What went wrong.
+        source: NamesError,
+    },
+}
+
+impl Undecided {
+    /// A word for a metric or a table.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::CacheUnreadable { .. } => "cache-unreadable",
+            Self::NamesFailed { .. } => "names-failed",
+        }
+    }
+}
