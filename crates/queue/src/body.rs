@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::error::{BodyError, StoreError};
+use crate::error::BodyError;
 use crate::id::QueueId;
 use crate::key::Key;
 use crate::record::{HEADER_SIZE, Header};
@@ -61,8 +61,8 @@ struct Opened {
 impl BodyReader {
     /// Opens the body of message `id`.
     pub(crate) async fn open(handle: Arc<Handle>, id: QueueId) -> Result<Self, BodyError> {
-        let shared = Arc::clone(&handle.shared);
-        let opened = tokio::task::spawn_blocking(move || open_again(&shared, id));
+        let opener = Arc::clone(&handle);
+        let opened = tokio::task::spawn_blocking(move || open_again(&opener, id));
         match opened.await.map_err(io::Error::other)? {
             Ok(opened) => Ok(Self::new(handle, id, opened)),
             Err(error) => {
@@ -168,19 +168,21 @@ impl Rest {
 }
 
 /// Opens a record; once more if it was copied elsewhere between the look-up and the opening.
-fn open_again(shared: &Shared, id: QueueId) -> Result<Opened, BodyError> {
-    match open_record(shared, id) {
-        Err(BodyError::Damaged(_)) => open_record(shared, id),
+fn open_again(handle: &Handle, id: QueueId) -> Result<Opened, BodyError> {
+    match open_record(handle, id) {
+        Err(BodyError::Damaged(_)) => open_record(handle, id),
         other @ (Ok(_) | Err(BodyError::Gone | BodyError::Io(_) | BodyError::Store(_))) => other,
     }
 }
 
 /// Opens the record of message `id` where the index says it is.
-fn open_record(shared: &Shared, id: QueueId) -> Result<Opened, BodyError> {
-    let row = shared.engine()?.find(&Key::message(id)).map_err(StoreError::from)?;
-    let row = MessageRow::decode(&row.ok_or(BodyError::Gone)?)
-        .map_err(|error| StoreError::from(crate::index::EngineError::from(error)))?;
-    match read_record(shared, id, &row) {
+fn open_record(handle: &Handle, id: QueueId) -> Result<Opened, BodyError> {
+    let row = handle.read(|engine| {
+        let row = engine.find(&Key::message(id))?;
+        Ok(row.map(|row| MessageRow::decode(&row)).transpose()?)
+    });
+    let row = row?.ok_or(BodyError::Gone)?;
+    match read_record(&handle.shared, id, &row) {
         Ok(opened) => Ok(opened),
         Err(error) if is_damage(&error) => Err(BodyError::Damaged(error.to_string())),
         Err(error) => Err(BodyError::Io(error)),

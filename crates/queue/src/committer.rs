@@ -16,6 +16,7 @@ use clock::Clock;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Effects, Later, Ledger, Settled};
+use crate::committer::stragglers::Search;
 use crate::draft::Committed;
 use crate::error::OpenError;
 use crate::id::QueueId;
@@ -24,7 +25,7 @@ use crate::recovery::{Opener, Recovered, Store};
 use crate::rows::{Place, State};
 use crate::schedule::Jitter;
 use crate::settings::QueueSettings;
-use crate::shared::{Handle, Shared, Totals};
+use crate::shared::{Handle, Health, Shared, Totals};
 use crate::shelf::shelve;
 use crate::spool::segments::Segments;
 use crate::spool::sidecar::Sidecars;
@@ -33,6 +34,7 @@ use crate::work::{Edit, Job, Prepared, PreparedBody, Settlement, Work};
 
 mod housekeeping;
 mod reopen;
+mod stragglers;
 
 /// A round takes no more jobs than this.
 const ROUND_JOBS: usize = 1024;
@@ -55,6 +57,8 @@ pub(crate) struct Committer {
     sidecars: Sidecars,
     /// Segments that cannot be emptied, because a record in them is damaged.
     stuck: HashSet<u32>,
+    /// The search for what is alive in a nearly finished segment.
+    search: Option<Search>,
     /// Messages whose own files are unlinked, but whose marks are still there.
     unlinked_bodies: Vec<QueueId>,
     /// Work that waits for the store to be opened again.
@@ -110,33 +114,43 @@ impl Committer {
         clock: Arc<dyn Clock>,
         opener: Opener,
     ) -> Result<Handle, OpenError> {
-        let mut store = Store::lock(&settings.dir, opener)?;
-        let recovered = store.recover(clock.now())?;
-        let last = recovered.ledger.row.reserved;
-        let shared = Arc::new(Shared::new(settings, clock, store.number(), last));
+        let store = Store::lock(&settings.dir, opener)?;
+        let shared = Arc::new(Shared::new(settings, clock, store.number()));
         let mut committer = Self {
-            segments: Segments::new(
-                shared.paths.clone(),
-                shared.settings.segment_size,
-                recovered.next_segment,
-            ),
+            segments: Segments::new(shared.paths.clone(), shared.settings.segment_size, 0),
             shared: Arc::clone(&shared),
             store,
             engine: None,
-            ledger: recovered.ledger.clone(),
+            ledger: Ledger::empty(),
             sidecars: Sidecars::default(),
             stuck: HashSet::new(),
+            search: None,
             unlinked_bodies: Vec::new(),
             pending: Vec::new(),
             last_tick: Instant::now(),
         };
-        committer.take_over(recovered).map_err(|error| committer.store.index_error(error))?;
+        committer.open()?;
         let (jobs, line) = channel();
         let thread = thread::Builder::new().name("queue-committer".to_owned());
         thread
             .spawn(move || committer.run(&line))
             .map_err(|source| OpenError::Io { path: shared.settings.dir.clone(), source })?;
         Ok(Handle::new(shared, jobs))
+    }
+
+    /// Opens the store; an index that turns out to be damaged is built anew.
+    fn open(&mut self) -> Result<(), OpenError> {
+        let mut tries = 0..2;
+        loop {
+            let recovered = self.store.recover(self.shared.clock.now())?;
+            match self.take_over(recovered) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_damage() && tries.next().is_some() => {
+                    self.store.rebuild_next();
+                }
+                Err(error) => return Err(self.store.index_error(error)),
+            }
+        }
     }
 
     /// Makes a store that was opened the one in use.
@@ -150,10 +164,10 @@ impl Committer {
         );
         self.shared.ids.start_after(self.ledger.row.reserved);
         self.shared.read_destinations(engine.as_ref())?;
-        self.engine = Some(Arc::clone(&engine));
         self.reserve_ids(engine.as_ref())?;
         self.publish_totals();
-        drop(self.shared.set_engine(Some(engine)));
+        self.engine = Some(Arc::clone(&engine));
+        self.shared.set_engine(Some(engine));
         self.shared.set_health(self.space());
         self.shared.wake.notify_waiters();
         Ok(())
@@ -161,6 +175,7 @@ impl Committer {
 
     /// Works until the queue is closed or nobody is left to ask.
     fn run(mut self, line: &Receiver<Job>) {
+        let _closed_at_last = CloseAtLast(Arc::clone(&self.shared));
         loop {
             let flow = match line.recv_timeout(TICK) {
                 Ok(job) => self.round(collect(job, line)),
@@ -182,9 +197,14 @@ impl Committer {
 
     /// Does a round of work and answers.
     fn round(&mut self, mut jobs: Vec<Job>) -> Flow {
+        let number = self.shared.engine_number();
         let damage = jobs.iter().find_map(|job| match &job.work {
-            Work::Damaged(why) => Some(why.clone()),
-            Work::Accept(..) | Work::Close(_) | Work::Edit(..) | Work::Settle(..) => None,
+            Work::Damaged(why, of) if *of == number => Some(why.clone()),
+            Work::Accept(..)
+            | Work::Close(_)
+            | Work::Damaged(..)
+            | Work::Edit(..)
+            | Work::Settle(..) => None,
         });
         if let Some(why) = damage {
             self.fail(jobs, &EngineError::Damaged(why).into());
@@ -273,6 +293,7 @@ impl Committer {
                     drop(answer.send(Ok(settled)));
                 }
                 (Work::Edit(_, answer), Done::Changed(count)) => drop(answer.send(Ok(count))),
+                (work, Done::Nothing) => drop(work),
                 (work, _) => work.fail(),
             }
         }
@@ -338,6 +359,20 @@ impl Committer {
     }
 }
 
+/// Says that the queue is closed when the committer ends, even by a panic.
+#[derive(Debug)]
+struct CloseAtLast(Arc<Shared>);
+
+impl Drop for CloseAtLast {
+    fn drop(&mut self) {
+        if self.0.health() != Health::Closed {
+            tracing::error!("committer ended unexpectedly: the queue is closed");
+        }
+        self.0.set_health(Health::Closed);
+        self.0.set_engine(None);
+    }
+}
+
 /// Takes all work that waits, within the limits of a round.
 fn collect(first: Job, line: &Receiver<Job>) -> Vec<Job> {
     let mut size = first.work.size();
@@ -364,14 +399,19 @@ fn plan(
             Ok(Done::Committed(message.header.id))
         }
         Work::Settle(settlement, _) => {
-            let settled = batch.settle(settlement.lot, &settlement.outcomes, later)?;
+            let settled = batch.settle(
+                settlement.lot,
+                &settlement.recipients,
+                &settlement.outcomes,
+                later,
+            )?;
             if let Some(bounce) = &settlement.bounce {
                 add(batch, bounce, place)?;
             }
             Ok(Done::Settled(settled))
         }
         Work::Edit(edit, _) => plan_edit(batch, edit, place, now).map(Done::Changed),
-        Work::Close(_) | Work::Damaged(_) => Ok(Done::Nothing),
+        Work::Close(_) | Work::Damaged(..) => Ok(Done::Nothing),
     }
 }
 

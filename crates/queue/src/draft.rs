@@ -111,7 +111,7 @@ impl Draft {
     /// Makes the message ready for the committer.
     pub(crate) async fn prepare(self) -> Result<Prepared, CommitError> {
         let header = self.header()?;
-        let lots = split_lots(self.envelope.recipients(), millis(self.received_at), |_| true);
+        let lots = split_lots(self.envelope.recipients(), millis(self.received_at));
         let message = message_of(&self.envelope, self.received_at, self.size);
         let body = match self.body {
             Body::Failed => return Err(CommitError::Failed),

@@ -26,6 +26,8 @@ pub struct Lease {
     recipients: Vec<Recipient>,
     attempts: u32,
     reasons: Vec<Option<Reason>>,
+    /// The places of the recipients among all those of the message.
+    places: Vec<u32>,
     state: LeaseState,
 }
 
@@ -63,6 +65,7 @@ impl Lease {
             destination,
             attempts: row.attempts,
             reasons: row.recipients.iter().map(|entry| reason_of(entry.reason)).collect(),
+            places: row.recipients.iter().map(|entry| entry.index).collect(),
             recipients: row.recipients.into_iter().map(|entry| entry.recipient).collect(),
             state: LeaseState::Held,
         }
@@ -134,6 +137,11 @@ impl Lease {
     /// The lot.
     pub(crate) const fn lot_id(&self) -> LotId {
         self.lot
+    }
+
+    /// The places of the recipients among all those of the message.
+    pub(crate) fn places(&self) -> &[u32] {
+        &self.places
     }
 
     /// The committer gives the lot back from now on.

@@ -97,23 +97,20 @@ impl Queue {
     ///
     /// [`StoreError`] where the index could not be read.
     pub fn lease(&self, per_destination: usize) -> Result<Option<Lease>, StoreError> {
-        let engine = self.handle.shared.engine()?;
-        loop {
-            let Some(entry) = self.pick(engine.as_ref(), per_destination)? else {
-                return Ok(None);
-            };
-            match self.find(engine.as_ref(), &entry) {
-                Ok(Some(found)) => {
-                    return Ok(Some(Lease::new(Arc::clone(&self.handle), entry.lot, found)));
-                }
-                Ok(None) => self.give_back(&entry, None),
-                Err(error) => {
-                    let rest = self.handle.shared.rest_after_drop();
-                    self.give_back(&entry, Some(rest));
-                    return Err(self.report(error));
+        let leased = self.handle.read(|engine| {
+            while let Some(entry) = self.pick(engine, per_destination)? {
+                match self.find(engine, &entry) {
+                    Ok(Some(found)) => return Ok(Some((entry.lot, found))),
+                    Ok(None) => self.give_back(&entry, None),
+                    Err(error) => {
+                        self.give_back(&entry, Some(self.handle.shared.rest_after_drop()));
+                        return Err(error);
+                    }
                 }
             }
-        }
+            Ok(None)
+        });
+        Ok(leased?.map(|(lot, found)| Lease::new(Arc::clone(&self.handle), lot, found)))
     }
 
     /// Waits until something may be leasable.
@@ -126,10 +123,11 @@ impl Queue {
             let now = shared.now();
             let next = {
                 let table = shared.destinations();
-                if table.is_ready(now) && shared.engine().is_ok() {
+                let is_open = shared.is_open();
+                if is_open && table.is_ready(now) {
                     return;
                 }
-                table.next_due()
+                table.next_due().filter(|_| is_open)
             };
             let wait =
                 next.map_or(LOOK_AGAIN, |due| Duration::from_millis(due.saturating_sub(now)));
@@ -168,6 +166,7 @@ impl Queue {
         let settlement = Settlement {
             lot: lease.lot_id(),
             destination: lease.destination().to_string(),
+            recipients: lease.places().to_vec(),
             outcomes,
             bounce,
         };
@@ -222,13 +221,12 @@ impl Queue {
         &self,
         engine: &dyn Engine,
         per_destination: usize,
-    ) -> Result<Option<DueEntry>, StoreError> {
+    ) -> Result<Option<DueEntry>, EngineError> {
         let shared = &self.handle.shared;
         let now = shared.now();
-        let picked = shared.destinations().pick(now, per_destination, |destination, after| {
+        shared.destinations().pick(now, per_destination, |destination, after| {
             Shared::seek(engine, destination, after)
-        });
-        picked.map_err(|error| self.report(error))
+        })
     }
 
     /// What the index holds about a lot that is due; none if it was settled or moved meanwhile.
@@ -275,13 +273,5 @@ impl Queue {
     /// Gives a lot back that was picked.
     fn give_back(&self, entry: &DueEntry, rest: Option<u64>) {
         self.handle.shared.destinations().give_back(&entry.destination, entry.lot, rest);
-    }
-
-    /// Tells the committer of an error, so that a damaged index is built anew.
-    fn report(&self, error: EngineError) -> StoreError {
-        if error.is_damage() {
-            self.handle.report_damage(error.to_string());
-        }
-        error.into()
     }
 }

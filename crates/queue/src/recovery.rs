@@ -17,7 +17,7 @@ use crate::index::{Engine, EngineError, SledEngine, for_each};
 use crate::key::Key;
 use crate::recovery::replay::{Replay, ReplayError, Span};
 use crate::rows::{SegmentRow, StoreRow};
-use crate::spool::{Paths, replace, sync_dir, unlink};
+use crate::spool::{Paths, create_dir, replace, sync_dir, unlink};
 
 mod check;
 mod format;
@@ -78,7 +78,7 @@ impl Store {
     /// Makes the store's directories and locks it.
     pub(crate) fn lock(dir: &Path, opener: Opener) -> Result<Self, OpenError> {
         let paths = Paths::new(dir.to_path_buf());
-        fs::create_dir_all(dir).map_err(|source| io_error(dir, source))?;
+        create_dir(dir).map_err(|source| io_error(dir, source))?;
         let path = paths.lock();
         let lock = File::options().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(|source| io_error(&path, source))?;
@@ -247,7 +247,7 @@ impl Store {
         if let Some(aside) = &aside {
             self.salvage(aside, engine.as_ref());
         }
-        let ledger = Ledger { row: StoreRow::empty(), segments: std::collections::BTreeMap::new() };
+        let ledger = Ledger::empty();
         let recovered = self.replay(engine, ledger, now, Span::Everything)?;
         unlink(&mark)?;
         sync_dir(self.paths.root())?;

@@ -228,15 +228,13 @@ fn encode_entry(out: &mut Encoder, entry: &LotRecipient) {
     encode_recipient(out, &entry.recipient);
 }
 
-/// Splits the wanted recipients into lots: one destination each, few enough and short enough for one row.
-pub(crate) fn split_lots(
-    recipients: &[Recipient],
-    due: u64,
-    mut wanted: impl FnMut(u32) -> bool,
-) -> Vec<LotRow> {
+/// Splits recipients into lots: one destination each, few enough and short enough for one row.
+///
+/// The same recipients always make the same lots: a lease outlives an index that is built anew.
+pub(crate) fn split_lots(recipients: &[Recipient], due: u64) -> Vec<LotRow> {
     let mut groups: Vec<(usize, LotRow)> = Vec::new();
     let mut open: HashMap<&MailboxDomain, usize> = HashMap::new();
-    for (index, recipient) in (0_u32..).zip(recipients).filter(|(index, _)| wanted(*index)) {
+    for (index, recipient) in (0_u32..).zip(recipients) {
         let entry = LotRecipient { index, reason: None, recipient: recipient.clone() };
         let mut measured = Encoder::default();
         encode_entry(&mut measured, &entry);

@@ -44,6 +44,14 @@ pub struct Totals {
     pub bytes: u64,
 }
 
+/// The engine in use.
+#[derive(Debug, Default)]
+struct Current {
+    /// How many engines there have been, so that news of an old one's damage are known as old.
+    number: u64,
+    engine: Option<Arc<dyn Engine>>,
+}
+
 /// What all parts of an open queue share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -55,7 +63,7 @@ pub(crate) struct Shared {
     pub(crate) ids: IdSource,
     /// Wakes those who wait for something to lease.
     pub(crate) wake: Notify,
-    engine: RwLock<Option<Arc<dyn Engine>>>,
+    engine: RwLock<Current>,
     destinations: Mutex<Destinations>,
     health: AtomicU8,
     totals: Mutex<Totals>,
@@ -63,20 +71,15 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The parts of a queue that is not open yet.
-    pub(crate) fn new(
-        settings: QueueSettings,
-        clock: Arc<dyn Clock>,
-        store: u64,
-        last: QueueId,
-    ) -> Self {
+    pub(crate) fn new(settings: QueueSettings, clock: Arc<dyn Clock>, store: u64) -> Self {
         Self {
             paths: Paths::new(settings.dir.clone()),
             settings,
             clock,
             store,
-            ids: IdSource::after(last),
+            ids: IdSource::after(QueueId::from_number(0)),
             wake: Notify::new(),
-            engine: RwLock::new(None),
+            engine: RwLock::new(Current::default()),
             destinations: Mutex::new(Destinations::default()),
             health: AtomicU8::new(health_number(Health::Failed)),
             totals: Mutex::new(Totals::default()),
@@ -88,19 +91,33 @@ impl Shared {
         millis(self.clock.now())
     }
 
-    /// The engine, unless the store has failed.
-    pub(crate) fn engine(&self) -> Result<Arc<dyn Engine>, StoreError> {
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-        engine.clone().ok_or_else(|| match self.health() {
-            Health::Closed => StoreError::Closed,
-            Health::Failed | Health::LowOnSpace | Health::Ready => StoreError::Failed,
-        })
+    /// The engine and its number, unless the store has failed.
+    fn engine(&self) -> Result<(Arc<dyn Engine>, u64), StoreError> {
+        let current = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        match (&current.engine, self.health()) {
+            (Some(engine), _) => Ok((Arc::clone(engine), current.number)),
+            (None, Health::Closed) => Err(StoreError::Closed),
+            (None, Health::Failed | Health::LowOnSpace | Health::Ready) => Err(StoreError::Failed),
+        }
     }
 
     /// Puts an engine in place, or takes it away.
-    pub(crate) fn set_engine(&self, engine: Option<Arc<dyn Engine>>) -> Option<Arc<dyn Engine>> {
-        let mut place = self.engine.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *place, engine)
+    pub(crate) fn set_engine(&self, engine: Option<Arc<dyn Engine>>) {
+        let mut current = self.engine.write().unwrap_or_else(PoisonError::into_inner);
+        current.number = current.number.saturating_add(1);
+        let before = std::mem::replace(&mut current.engine, engine);
+        drop(current);
+        drop(before);
+    }
+
+    /// The number of the engine in use.
+    pub(crate) fn engine_number(&self) -> u64 {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).number
+    }
+
+    /// Whether there is an engine.
+    pub(crate) fn is_open(&self) -> bool {
+        self.engine().is_ok()
     }
 
     /// The table of destinations.
@@ -237,9 +254,18 @@ impl Handle {
         self.send(Work::Edit(edit, answer));
     }
 
-    /// Tells the committer that the index is damaged.
-    pub(crate) fn report_damage(&self, why: String) {
-        self.send(Work::Damaged(why));
+    /// Reads the index; damage is told to the committer, which has it built anew.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&dyn Engine) -> Result<T, EngineError>,
+    ) -> Result<T, StoreError> {
+        let (engine, number) = self.shared.engine()?;
+        read(engine.as_ref()).map_err(|error| {
+            if error.is_damage() {
+                self.send(Work::Damaged(error.to_string(), number));
+            }
+            error.into()
+        })
     }
 
     /// Sends work that nobody waits for.

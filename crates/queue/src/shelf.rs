@@ -49,7 +49,7 @@ impl Shelf {
     /// [`StoreError`]: it cannot be told whether there is one.
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let base = self.key(key)?;
-        Ok(read(self.handle.shared.engine()?.as_ref(), &base)?)
+        self.handle.read(|engine| read(engine, &base))
     }
 
     /// Writes the value at `key`; it is durable when this returns.
@@ -82,23 +82,23 @@ impl Shelf {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let engine = self.handle.shared.engine()?;
         let until = Key(self.prefix(1));
         let mut from = match after {
             Some(key) => after_value(&self.key(key)?),
             None => Key(self.prefix(0)),
         };
-        let mut values = Vec::new();
-        while values.len() < limit {
-            let Some((found, _)) = engine.first(&from, &until)? else { break };
-            let base = base_of(&found).map_err(EngineError::from)?;
-            from = after_value(&base);
-            let name = self.name_of(&base).map_err(EngineError::from)?;
-            if let Some(value) = read(engine.as_ref(), &base)? {
-                values.push((name, value));
+        self.handle.read(|engine| {
+            let mut values = Vec::new();
+            while values.len() < limit {
+                let Some((found, _)) = engine.first(&from, &until)? else { break };
+                let base = base_of(&found)?;
+                from = after_value(&base);
+                if let Some(value) = read(engine, &base)? {
+                    values.push((self.name_of(&base)?, value));
+                }
             }
-        }
-        Ok(values)
+            Ok(values)
+        })
     }
 
     /// What all keys of the shelf begin with; `end` 1 gives what follows them all.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::id::QueueId;
@@ -26,7 +27,7 @@ impl Paths {
     /// Makes the directories, durably.
     pub(crate) fn create(&self) -> io::Result<()> {
         for dir in [self.spool(), self.big_dir(), self.tmp_dir(), self.quarantine_dir()] {
-            fs::create_dir_all(dir)?;
+            create_dir(&dir)?;
         }
         for dir in [self.big_dir(), self.spool(), self.root.clone()] {
             sync_dir(&dir)?;
@@ -135,6 +136,11 @@ impl Paths {
         ids.sort_unstable();
         Ok(ids)
     }
+}
+
+/// Makes a directory that others may not look into: mail is nobody else's business.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// The sidecar of a spool file.

@@ -8,9 +8,9 @@ use smtp::{MailboxDomain, ReversePath};
 use crate::draft::Draft;
 use crate::envelope::{Message, Recipient};
 use crate::error::{BodyError, StoreError};
-use crate::id::{QueueId, time};
+use crate::id::{QueueId, millis, time};
 use crate::index::{Engine, EngineError, for_each};
-use crate::key::{Key, LotId};
+use crate::key::{DueEntry, Key, LotId};
 use crate::outcome::Reason;
 use crate::queue::Queue;
 use crate::rows::{LotRow, MessageRow, Place, State, decode_reason};
@@ -157,30 +157,24 @@ impl Queue {
         after: Option<QueueId>,
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
-        let engine = self.handle.shared.engine()?;
         let now = self.handle.shared.clock.now();
         let mut from = after.map_or_else(|| Key::first(b'M'), |id| Key::message(id).next());
         let mut found = Vec::new();
-        loop {
-            let rows = engine.scan(&from, &Key::end(b'M'), SLICE)?;
-            let Some((last, _)) = rows.last() else { return Ok(found) };
-            from = last.next();
-            for (key, value) in rows {
-                let id = key.message_id().map_err(EngineError::from)?;
-                let row = MessageRow::decode(&value).map_err(EngineError::from)?;
-                if !filter.admits(&row, now) {
-                    continue;
-                }
-                let lots = lots_of(engine.as_ref(), id)?;
-                if !filter.admits_lots(&lots) {
-                    continue;
-                }
-                found.push(summary(engine.as_ref(), id, row, &lots)?);
-                if found.len() >= limit {
-                    return Ok(found);
+        self.handle.read(|engine| {
+            while found.len() < limit {
+                let rows = engine.scan(&from, &Key::end(b'M'), SLICE)?;
+                let Some((last, _)) = rows.last() else { break };
+                from = last.next();
+                for (key, value) in rows {
+                    let row = MessageRow::decode(&value)?;
+                    if found.len() < limit && filter.admits(&row, now) {
+                        found.extend(summary(engine, key.message_id()?, row, filter)?);
+                    }
                 }
             }
-        }
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// All about one message. Reads the disk; call it from a blocking thread.
@@ -189,20 +183,21 @@ impl Queue {
     ///
     /// [`StoreError`] where the index could not be read.
     pub fn show(&self, id: QueueId) -> Result<Option<Details>, StoreError> {
-        let engine = self.handle.shared.engine()?;
-        let Some(row) = engine.find(&Key::message(id))? else { return Ok(None) };
-        let row = MessageRow::decode(&row).map_err(EngineError::from)?;
-        let mut lots = Vec::new();
-        for (lot_id, lot) in lots_of(engine.as_ref(), id)? {
-            lots.push(lot_details(engine.as_ref(), lot_id, &lot)?);
-        }
-        let path = self.handle.shared.paths.record(id, row.place);
-        let file = path.strip_prefix(self.handle.shared.paths.root()).unwrap_or(&path);
-        let file = match row.place {
-            Place::Big => file.display().to_string(),
-            Place::Segment { offset, .. } => format!("{} at {offset}", file.display()),
-        };
-        Ok(Some(Details { id, message: row.message, state: row.state, file, lots }))
+        self.handle.read(|engine| {
+            let Some(row) = engine.find(&Key::message(id))? else { return Ok(None) };
+            let row = MessageRow::decode(&row)?;
+            let mut lots = Vec::new();
+            for (lot_id, lot) in lots_of(engine, id)? {
+                lots.push(lot_details(engine, lot_id, &lot)?);
+            }
+            let path = self.handle.shared.paths.record(id, row.place);
+            let file = path.strip_prefix(self.handle.shared.paths.root()).unwrap_or(&path);
+            let file = match row.place {
+                Place::Big => file.display().to_string(),
+                Place::Segment { offset, .. } => format!("{} at {offset}", file.display()),
+            };
+            Ok(Some(Details { id, message: row.message, state: row.state, file, lots }))
+        })
     }
 
     /// The header and body of a message, for a person to read.
@@ -290,27 +285,13 @@ impl Queue {
     /// [`StoreError`] where the index could not be read.
     pub fn stats(&self) -> Result<Stats, StoreError> {
         let shared = &self.handle.shared;
-        let engine = shared.engine()?;
-        let (now, now_millis) = (shared.clock.now(), shared.now());
+        let now = shared.clock.now();
         let mut destinations: Vec<Depth> = Vec::new();
-        for_each(engine.as_ref(), Key::first(b'D'), &Key::end(b'D'), |key, _| {
-            let entry = key.due_entry()?;
-            let age = now.duration_since(entry.lot.id.given_at()).unwrap_or_default();
-            let due = u64::from(entry.due <= now_millis);
-            match destinations.last_mut().filter(|depth| depth.destination == entry.destination) {
-                Some(depth) => {
-                    depth.lots = depth.lots.saturating_add(1);
-                    depth.due = depth.due.saturating_add(due);
-                    depth.oldest = depth.oldest.max(age);
-                }
-                None => destinations.push(Depth {
-                    destination: entry.destination,
-                    lots: 1,
-                    due,
-                    oldest: age,
-                }),
-            }
-            Ok(())
+        self.handle.read(|engine| {
+            for_each(engine, Key::first(b'D'), &Key::end(b'D'), |key, _| {
+                count_in(&mut destinations, key.due_entry()?, now);
+                Ok(())
+            })
         })?;
         destinations.sort_by(|a, b| b.lots.cmp(&a.lots).then(b.oldest.cmp(&a.oldest)));
         Ok(Stats { totals: shared.totals(), destinations })
@@ -324,7 +305,6 @@ impl Queue {
         now: u64,
         after: Option<Key>,
     ) -> Result<(Vec<LotId>, Option<Key>), StoreError> {
-        let engine = self.handle.shared.engine()?;
         let (from, until) = match selection {
             Selection::All => (Key::first(b'L'), Key::end(b'L')),
             Selection::Message(id) => (Key::lot(LotId { id: *id, lot: 0 }), Key::after_lots(*id)),
@@ -335,22 +315,24 @@ impl Queue {
                 (from, Key::after_destination(&name))
             }
         };
-        let rows = engine.scan(&after.map_or(from, |key| key.next()), &until, SLICE)?;
-        let last = rows.last().filter(|_| rows.len() >= SLICE).map(|(key, _)| key.clone());
-        let lots = rows.iter().map(|(key, _)| match selection {
-            Selection::All | Selection::Message(_) => key.lot_id(),
-            Selection::Destination(_) => key.due_entry().map(|entry| entry.lot),
-        });
-        let lots = lots.collect::<Result<Vec<_>, _>>().map_err(EngineError::from)?;
-        Ok((lots, last))
+        let from = after.map_or(from, |key| key.next());
+        self.handle.read(|engine| {
+            let rows = engine.scan(&from, &until, SLICE)?;
+            let last = rows.last().filter(|_| rows.len() >= SLICE).map(|(key, _)| key.clone());
+            let lots = rows.iter().map(|(key, _)| match selection {
+                Selection::All | Selection::Message(_) => key.lot_id(),
+                Selection::Destination(_) => key.due_entry().map(|entry| entry.lot),
+            });
+            Ok((lots.collect::<Result<Vec<_>, _>>()?, last))
+        })
     }
 
     /// Ends the rest of every destination of a message.
     fn wake_destinations_of(&self, id: QueueId) -> Result<(), StoreError> {
-        let engine = self.handle.shared.engine()?;
-        for (_, lot) in lots_of(engine.as_ref(), id)? {
-            let name = lot.destination().map_err(EngineError::from)?.to_string();
-            self.handle.shared.destinations().wake_up(Some(&name));
+        for (_, lot) in self.handle.read(|engine| lots_of(engine, id))? {
+            if let Ok(destination) = lot.destination() {
+                self.handle.shared.destinations().wake_up(Some(&destination.to_string()));
+            }
         }
         Ok(())
     }
@@ -398,19 +380,39 @@ fn reason(
     Ok(row.map(|row| decode_reason(&row)).transpose()?)
 }
 
-/// A message in short.
+/// Counts a lot to its destination; they come in the order of their destinations.
+fn count_in(destinations: &mut Vec<Depth>, entry: DueEntry, now: SystemTime) {
+    let age = now.duration_since(entry.lot.id.given_at()).unwrap_or_default();
+    let due = u64::from(entry.due <= millis(now));
+    match destinations.last_mut().filter(|depth| depth.destination == entry.destination) {
+        Some(depth) => {
+            depth.lots = depth.lots.saturating_add(1);
+            depth.due = depth.due.saturating_add(due);
+            depth.oldest = depth.oldest.max(age);
+        }
+        None => {
+            destinations.push(Depth { destination: entry.destination, lots: 1, due, oldest: age });
+        }
+    }
+}
+
+/// A message in short, if its recipients meet the filter.
 fn summary(
     engine: &dyn Engine,
     id: QueueId,
     row: MessageRow,
-    lots: &[(LotId, LotRow)],
-) -> Result<Summary, EngineError> {
+    filter: &Filter,
+) -> Result<Option<Summary>, EngineError> {
+    let lots = lots_of(engine, id)?;
+    if !filter.admits_lots(&lots) {
+        return Ok(None);
+    }
     let first = lots.first().and_then(|(lot_id, lot)| Some((*lot_id, lot.recipients.first()?)));
     let reason = match first {
         Some((lot_id, entry)) => reason(engine, lot_id, entry.reason)?,
         None => None,
     };
-    Ok(Summary {
+    Ok(Some(Summary {
         id,
         message: row.message,
         state: row.state,
@@ -419,7 +421,7 @@ fn summary(
         attempts: lots.iter().map(|(_, lot)| lot.attempts).max().unwrap_or(0),
         next_attempt: lots.iter().filter_map(|(_, lot)| lot.due).min().map(time),
         reason,
-    })
+    }))
 }
 
 /// A lot in full.

@@ -31,8 +31,8 @@ pub(crate) struct Job {
 pub(crate) enum Work {
     /// Put a message into the queue.
     Accept(Box<Prepared>, Answer<Committed, CommitError>),
-    /// The index was found damaged by a reader.
-    Damaged(String),
+    /// A reader found the index damaged that had this number.
+    Damaged(String, u64),
     /// End in order.
     Close(Answer<(), StoreError>),
     /// Change what is in the queue.
@@ -48,6 +48,8 @@ pub(crate) struct Settlement {
     pub(crate) lot: LotId,
     /// Where it goes.
     pub(crate) destination: String,
+    /// The places of its recipients among all those of the message.
+    pub(crate) recipients: Vec<u32>,
     /// What became of each recipient, in order.
     pub(crate) outcomes: Vec<Outcome>,
     /// The bounce.
@@ -98,7 +100,7 @@ impl Work {
                 _,
             )
             | Self::Close(_)
-            | Self::Damaged(_) => None,
+            | Self::Damaged(..) => None,
         }
     }
 
@@ -107,7 +109,7 @@ impl Work {
         match self {
             Self::Accept(_, answer) => drop(answer.send(Err(CommitError::Failed))),
             Self::Close(answer) => drop(answer.send(Err(StoreError::Failed))),
-            Self::Damaged(_) => {}
+            Self::Damaged(..) => {}
             Self::Edit(_, answer) => drop(answer.send(Err(StoreError::Failed))),
             Self::Settle(_, answer) => drop(answer.send(Err(StoreError::Failed))),
         }
@@ -118,7 +120,7 @@ impl Work {
         match self {
             Self::Accept(_, answer) => drop(answer.send(Err(CommitError::Closed))),
             Self::Close(answer) => drop(answer.send(Ok(()))),
-            Self::Damaged(_) => {}
+            Self::Damaged(..) => {}
             Self::Edit(_, answer) => drop(answer.send(Err(StoreError::Closed))),
             Self::Settle(_, answer) => drop(answer.send(Err(StoreError::Closed))),
         }

@@ -45,7 +45,9 @@ impl Committer {
         let mut void = Vec::new();
         for job in jobs {
             match &job.work {
-                Work::Settle(..) | Work::Close(_) => self.pending.push(job),
+                Work::Close(_) | Work::Edit(Edit::Void(_), _) | Work::Settle(..) => {
+                    self.pending.push(job);
+                }
                 Work::Accept(message, _) => {
                     void.push(message.header.id);
                     if matches!(message.body, PreparedBody::File(_)) {
@@ -53,12 +55,12 @@ impl Committer {
                     }
                     job.work.fail();
                 }
-                Work::Edit(..) | Work::Damaged(_) => job.work.fail(),
+                Work::Edit(..) | Work::Damaged(..) => job.work.fail(),
             }
         }
         self.forget_unacknowledged(void);
         let engine = self.engine.take();
-        drop(self.shared.set_engine(None));
+        self.shared.set_engine(None);
         wait_for_readers(engine);
     }
 
@@ -86,11 +88,7 @@ impl Committer {
                 return Flow::End;
             }
             wait = wait.saturating_mul(2).min(LONGEST_WAIT);
-            let opened = self.store.recover(self.shared.clock.now());
-            let taken = opened
-                .map_err(|error| chain(&error))
-                .and_then(|recovered| self.take_over(recovered).map_err(|error| chain(&error)));
-            match taken {
+            match self.open() {
                 Ok(()) => {
                     tracing::info!("store opened again");
                     let pending = std::mem::take(&mut self.pending);
@@ -105,9 +103,7 @@ impl Committer {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error, "store not opened again");
-                    self.engine = None;
-                    drop(self.shared.set_engine(None));
+                    tracing::error!(error = %chain(&error), "store not opened again");
                 }
             }
         }
@@ -124,7 +120,7 @@ impl Committer {
                         return Flow::End;
                     }
                     Work::Settle(..) => self.pending.push(job),
-                    Work::Accept(..) | Work::Damaged(_) | Work::Edit(..) => job.work.fail(),
+                    Work::Accept(..) | Work::Damaged(..) | Work::Edit(..) => job.work.fail(),
                 },
                 Err(RecvTimeoutError::Timeout) => return Flow::GoOn,
                 Err(RecvTimeoutError::Disconnected) => return Flow::End,
@@ -139,7 +135,7 @@ impl Committer {
         if let Err(error) = self.finish_rows(engine.as_ref()) {
             tracing::error!(error = %chain(&error), "store not closed in order");
         }
-        drop(self.shared.set_engine(None));
+        self.shared.set_engine(None);
         if wait_for_readers(Some(engine))
             && let Err(error) = self.store.write_closed(self.ledger.row.rounds)
         {

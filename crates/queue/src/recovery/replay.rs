@@ -205,9 +205,11 @@ impl<'a> Replay<'a> {
                 }
                 continue;
             }
-            let is_open = |index| !settled.holds(id, index);
-            let lots = split_lots(record.envelope.recipients(), due, is_open);
-            if lots.is_empty() {
+            let mut lots = split_lots(record.envelope.recipients(), due);
+            for lot in &mut lots {
+                lot.recipients.retain(|recipient| !settled.holds(id, recipient.index));
+            }
+            if lots.iter().all(|lot| lot.recipients.is_empty()) {
                 if place == Place::Big {
                     batch.put(Key::finished_body(id), Vec::new())?;
                 }

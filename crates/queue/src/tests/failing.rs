@@ -204,6 +204,34 @@ async fn an_index_found_damaged_in_use_is_built_anew_and_leases_stay_out() {
 }
 
 #[tokio::test]
+async fn a_lease_settles_its_own_recipients_though_the_index_was_built_anew() {
+    let (bench, fault) = bench().await;
+    let names: Vec<String> = (0..350).map(|n| format!("{n}@one.example")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    bench.accept(&names, b"x").await;
+    let delivered = bench.lease().unwrap();
+    let out = bench.lease().unwrap();
+    let settled_by = |lease: &Lease| -> Vec<String> {
+        lease.recipients().iter().map(|r| r.mailbox.to_string()).collect()
+    };
+    let mut done = settled_by(&delivered);
+    let outcomes = vec![delivered_outcome(); 100];
+    bench.queue.settle(delivered, outcomes.clone(), None).await.unwrap();
+    fault.set(DAMAGED);
+    assert!(bench.queue.lease(9).is_err());
+    until(&bench, Health::Failed).await;
+    until(&bench, Health::Ready).await;
+    done.extend(settled_by(&out));
+    bench.queue.settle(out, outcomes, None).await.unwrap();
+    assert_eq!(bench.queue.totals().recipients, 150);
+    done.extend(bench.deliver_all().await.into_iter().map(|(_, to)| to));
+    done.sort();
+    let mut expected = names;
+    expected.sort_unstable();
+    assert_eq!(done, expected);
+}
+
+#[tokio::test]
 async fn mail_is_refused_while_space_is_low_and_bounces_are_not() {
     let bench = Bench::with(|settings| settings.min_free = u64::MAX).await;
     assert_eq!(bench.queue.health(), Health::LowOnSpace);

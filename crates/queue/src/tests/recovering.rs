@@ -246,6 +246,16 @@ async fn the_first_process_alone_has_the_queue() {
 }
 
 #[tokio::test]
+async fn nobody_else_can_look_into_the_queue() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deep/queue");
+    let queue = open(settings(&path), &Arc::new(SetClock::new(start()))).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    queue.close().await;
+}
+
+#[tokio::test]
 async fn ids_grow_over_restarts_and_crashes_with_a_clock_that_goes_back() {
     let mut bench = Bench::new().await;
     let mut last = QueueId::from_number(0);

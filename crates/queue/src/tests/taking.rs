@@ -111,10 +111,9 @@ async fn a_hundred_writers_share_their_syncs() {
     }
     let expected: BTreeSet<_> = writers.join_all().await.into_iter().flatten().collect();
     assert_eq!(expected.len(), 1_000);
-    let engine = bench.queue.handle.shared.engine().unwrap();
-    let row = StoreRow::decode(&engine.find(&Key::store()).unwrap().unwrap()).unwrap();
+    let row = bench.queue.handle.read(|engine| engine.find(&Key::store())).unwrap().unwrap();
+    let row = StoreRow::decode(&row).unwrap();
     assert!(row.rounds < 700, "{} rounds for 1,000 messages", row.rounds);
-    drop(engine);
     let bench = bench.crash().await;
     let mut found = BTreeSet::new();
     while let Some(lease) = bench.lease() {
@@ -153,12 +152,13 @@ async fn ten_thousand_recipients_are_split_into_lots_that_fit_a_row_and_a_transa
 
 /// sled keeps a longer value in a file of its own, which it never syncs.
 fn assert_no_value_is_too_long(bench: &Bench) {
-    let engine = bench.queue.handle.shared.engine().unwrap();
-    for_each(engine.as_ref(), Key(Vec::new()), &Key(vec![u8::MAX]), |_, value| {
-        assert!(value.len() <= VALUE_MOST);
-        Ok(())
-    })
-    .unwrap();
+    let all = bench.queue.handle.read(|engine| {
+        for_each(engine, Key(Vec::new()), &Key(vec![u8::MAX]), |_, value| {
+            assert!(value.len() <= VALUE_MOST);
+            Ok(())
+        })
+    });
+    all.unwrap();
     assert!(files_in(&bench.path("index/blobs")).is_empty());
 }
 

@@ -1,0 +1,337 @@
+//! What happens to messages: the changes that each event makes to the index.
+
+use std::collections::HashSet;
+use std::time::SystemTime;
+
+use crate::batch::Batch;
+use crate::codec::Malformed;
+use crate::envelope::Message;
+use crate::id::{QueueId, millis, time};
+use crate::index::EngineError;
+use crate::key::{Key, LotId};
+use crate::outcome::{Outcome, Reason};
+use crate::rows::{LotRecipient, LotRow, MessageRow, Place, State, encode_reason};
+use crate::schedule::{Jitter, RetrySchedule};
+use crate::spool::sidecar::ALL_RECIPIENTS;
+
+/// What a settlement left.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settled {
+    /// How many recipients of the lot are to be tried again.
+    pub deferred: usize,
+    /// When.
+    pub next_attempt: Option<SystemTime>,
+    /// Whether the message has left the queue.
+    pub message_gone: bool,
+}
+
+impl Settled {
+    /// The settlement of a message that an operator deleted meanwhile.
+    const GONE: Self = Self { deferred: 0, next_attempt: None, message_gone: true };
+}
+
+/// When deferred lots are tried again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Later {
+    /// The time now.
+    pub(crate) now: SystemTime,
+    /// The back-off.
+    pub(crate) retry: RetrySchedule,
+    /// Its jitter.
+    pub(crate) jitter: Jitter,
+}
+
+impl Batch<'_> {
+    /// Adds a message with all its lots, unless it is there already. A lot without recipients keeps
+    /// its number free.
+    pub(crate) fn add(
+        &mut self,
+        id: QueueId,
+        place: Place,
+        envelope_size: u32,
+        message: Message,
+        lots: &[LotRow],
+    ) -> Result<(), EngineError> {
+        if self.message(id)?.is_some() {
+            return Ok(());
+        }
+        let numbered = (0_u32..).zip(lots).filter(|(_, lot)| !lot.recipients.is_empty());
+        let count = u32::try_from(lots.len()).map_err(|_cause| Malformed("number of lots"))?;
+        let open = u32::try_from(numbered.clone().count()).unwrap_or(u32::MAX);
+        let recipients: usize = lots.iter().map(|lot| lot.recipients.len()).sum();
+        let row = MessageRow {
+            place,
+            envelope_size,
+            message,
+            state: State::Queued,
+            lots: count,
+            open_lots: open,
+            open_recipients: u32::try_from(recipients).unwrap_or(u32::MAX),
+        };
+        self.put(Key::message(id), row.encode())?;
+        for (number, lot) in numbered {
+            let lot_id = LotId { id, lot: number };
+            self.put(Key::lot(lot_id), lot.encode())?;
+            self.put_due(lot_id, lot)?;
+        }
+        self.count_in(&row);
+        Ok(())
+    }
+
+    /// Settles a lot: what is done leaves the queue, what is deferred is due again later.
+    pub(crate) fn settle(
+        &mut self,
+        lot_id: LotId,
+        recipients: &[u32],
+        outcomes: &[Outcome],
+        later: Later,
+    ) -> Result<Settled, EngineError> {
+        let Some(mut message) = self.message(lot_id.id)? else { return Ok(Settled::GONE) };
+        let Some(mut lot) = self.lot(lot_id)? else { return Ok(Settled::GONE) };
+        if !lot.recipients.iter().map(|entry| entry.index).eq(recipients.iter().copied()) {
+            return self.settle_others(lot_id.id, message.place, recipients, outcomes);
+        }
+        self.remove_due(lot_id, &lot)?;
+        let (deferred, done) = divide(&lot.recipients, outcomes);
+        let finished = u32::try_from(done.len()).unwrap_or(u32::MAX);
+        message.open_recipients = message.open_recipients.saturating_sub(finished);
+        self.ledger.row.recipients = self.ledger.row.recipients.saturating_sub(finished.into());
+        for index in done {
+            self.effects.settled.push((message.place, lot_id.id, index));
+        }
+        self.remove_reasons(lot_id, &lot);
+        if deferred.is_empty() {
+            self.close_lot(lot_id, &mut message)?;
+            return Ok(Settled {
+                deferred: 0,
+                next_attempt: None,
+                message_gone: message.open_lots == 0,
+            });
+        }
+        self.put(Key::message(lot_id.id), message.encode())?;
+        lot.attempts = lot.attempts.saturating_add(1);
+        let next = later.retry.next(lot.attempts, later.now, later.jitter);
+        lot.due = (message.state == State::Queued).then(|| millis(next));
+        self.put_reasons(lot_id, &mut lot, deferred)?;
+        self.put(Key::lot(lot_id), lot.encode())?;
+        self.put_due(lot_id, &lot)?;
+        Ok(Settled {
+            deferred: lot.recipients.len(),
+            next_attempt: lot.due.map(time),
+            message_gone: false,
+        })
+    }
+
+    /// Settles recipients whose lot has changed since it was leased, because the index was built
+    /// anew meanwhile: those that are done leave the queue, the others stay as they are.
+    fn settle_others(
+        &mut self,
+        id: QueueId,
+        place: Place,
+        recipients: &[u32],
+        outcomes: &[Outcome],
+    ) -> Result<Settled, EngineError> {
+        let done: HashSet<u32> = recipients
+            .iter()
+            .zip(outcomes)
+            .filter(|(_, outcome)| !matches!(outcome, Outcome::Deferred(_)))
+            .map(|(index, _)| *index)
+            .collect();
+        self.forget_settled(id, |index| done.contains(&index))?;
+        self.effects.settled.extend(done.iter().map(|index| (place, id, *index)));
+        let message_gone = self.message(id)?.is_none();
+        let deferred = recipients.len().saturating_sub(done.len());
+        Ok(Settled { deferred, next_attempt: None, message_gone })
+    }
+
+    /// Removes recipients of a message that are known to be settled; how many there were.
+    pub(crate) fn forget_settled(
+        &mut self,
+        id: QueueId,
+        is_settled: impl Fn(u32) -> bool,
+    ) -> Result<u32, EngineError> {
+        let Some(mut message) = self.message(id)? else { return Ok(0) };
+        let mut forgotten = 0_u32;
+        for number in 0..message.lots {
+            let lot_id = LotId { id, lot: number };
+            let Some(mut lot) = self.lot(lot_id)? else { continue };
+            let before = lot.clone();
+            lot.recipients.retain(|recipient| !is_settled(recipient.index));
+            let fewer = before.recipients.len().saturating_sub(lot.recipients.len());
+            let fewer = u32::try_from(fewer).unwrap_or(u32::MAX);
+            if fewer == 0 {
+                continue;
+            }
+            forgotten = forgotten.saturating_add(fewer);
+            message.open_recipients = message.open_recipients.saturating_sub(fewer);
+            self.ledger.row.recipients = self.ledger.row.recipients.saturating_sub(fewer.into());
+            if lot.recipients.is_empty() {
+                self.remove_due(lot_id, &before)?;
+                self.remove_reasons(lot_id, &before);
+                self.close_lot(lot_id, &mut message)?;
+            } else {
+                self.put(Key::lot(lot_id), lot.encode())?;
+                self.put(Key::message(id), message.encode())?;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Makes a lot due at `due` if it is due later; whether there was one that is not held.
+    pub(crate) fn reschedule(&mut self, lot_id: LotId, due: u64) -> Result<bool, EngineError> {
+        let Some(mut lot) = self.lot(lot_id)? else { return Ok(false) };
+        if lot.due.is_none_or(|before| before <= due) {
+            return Ok(lot.due.is_some());
+        }
+        self.remove_due(lot_id, &lot)?;
+        lot.due = Some(due);
+        self.put(Key::lot(lot_id), lot.encode())?;
+        self.put_due(lot_id, &lot)?;
+        Ok(true)
+    }
+
+    /// Puts a message into a state; a queued one is due at `due`. Whether anything changed.
+    pub(crate) fn set_state(
+        &mut self,
+        id: QueueId,
+        state: State,
+        due: u64,
+    ) -> Result<bool, EngineError> {
+        let Some(mut message) = self.message(id)? else { return Ok(false) };
+        if message.state == state {
+            return Ok(false);
+        }
+        message.state = state;
+        self.put(Key::message(id), message.encode())?;
+        for number in 0..message.lots {
+            let lot_id = LotId { id, lot: number };
+            let Some(mut lot) = self.lot(lot_id)? else { continue };
+            self.remove_due(lot_id, &lot)?;
+            lot.due = (message.state == State::Queued).then_some(due);
+            self.put(Key::lot(lot_id), lot.encode())?;
+            self.put_due(lot_id, &lot)?;
+        }
+        Ok(true)
+    }
+
+    /// Removes a message with all that is left of it; whether there was one.
+    pub(crate) fn delete(&mut self, id: QueueId) -> Result<bool, EngineError> {
+        let Some(mut message) = self.message(id)? else { return Ok(false) };
+        for number in 0..message.lots {
+            let lot_id = LotId { id, lot: number };
+            let Some(lot) = self.lot(lot_id)? else { continue };
+            self.remove_due(lot_id, &lot)?;
+            self.remove_reasons(lot_id, &lot);
+            self.close_lot(lot_id, &mut message)?;
+        }
+        self.effects.settled.push((message.place, id, ALL_RECIPIENTS));
+        let left = u64::from(message.open_recipients);
+        self.ledger.row.recipients = self.ledger.row.recipients.saturating_sub(left);
+        Ok(true)
+    }
+
+    /// A message's record has been copied to another place.
+    pub(crate) fn relocate(&mut self, id: QueueId, place: Place) -> Result<bool, EngineError> {
+        let Some(mut message) = self.message(id)? else { return Ok(false) };
+        self.count_place_out(&message);
+        message.place = place;
+        self.count_place_in(&message);
+        self.put(Key::message(id), message.encode())?;
+        Ok(true)
+    }
+
+    /// Removes a lot that has no recipient left, and its message with the last one.
+    fn close_lot(&mut self, lot: LotId, message: &mut MessageRow) -> Result<(), EngineError> {
+        self.remove(Key::lot(lot));
+        message.open_lots = message.open_lots.saturating_sub(1);
+        self.ledger.row.lots = self.ledger.row.lots.saturating_sub(1);
+        if message.open_lots > 0 {
+            return self.put(Key::message(lot.id), message.encode());
+        }
+        self.remove(Key::message(lot.id));
+        self.ledger.row.messages = self.ledger.row.messages.saturating_sub(1);
+        self.ledger.row.bytes = self.ledger.row.bytes.saturating_sub(message.record_size());
+        self.count_place_out(message);
+        if message.place == Place::Big {
+            self.put(Key::finished_body(lot.id), Vec::new())?;
+            self.effects.finished_bodies.push(lot.id);
+        }
+        Ok(())
+    }
+
+    /// Counts a new message.
+    fn count_in(&mut self, message: &MessageRow) {
+        let row = &mut self.ledger.row;
+        row.messages = row.messages.saturating_add(1);
+        row.lots = row.lots.saturating_add(message.open_lots.into());
+        row.recipients = row.recipients.saturating_add(message.open_recipients.into());
+        row.bytes = row.bytes.saturating_add(message.record_size());
+        self.count_place_in(message);
+    }
+
+    /// Enters a lot into the due index.
+    fn put_due(&mut self, lot_id: LotId, lot: &LotRow) -> Result<(), EngineError> {
+        if let Some(due) = lot.due {
+            let destination = lot.destination()?.to_string();
+            self.put(Key::due(&destination, due, lot_id), Vec::new())?;
+            self.effects.due.push((destination, due));
+        }
+        Ok(())
+    }
+
+    /// Takes a lot out of the due index.
+    fn remove_due(&mut self, lot_id: LotId, lot: &LotRow) -> Result<(), EngineError> {
+        if let Some(due) = lot.due {
+            let destination = lot.destination()?.to_string();
+            self.remove(Key::due(&destination, due, lot_id));
+        }
+        Ok(())
+    }
+
+    /// Writes the reasons of the recipients that are left: each different one once.
+    fn put_reasons(
+        &mut self,
+        lot_id: LotId,
+        lot: &mut LotRow,
+        deferred: Vec<(LotRecipient, &Reason)>,
+    ) -> Result<(), EngineError> {
+        let mut known: Vec<&Reason> = Vec::new();
+        lot.recipients.clear();
+        for (mut recipient, reason) in deferred {
+            let number = known.iter().position(|other| *other == reason).unwrap_or(known.len());
+            let row_number =
+                u16::try_from(number).map_err(|_cause| Malformed("number of reasons"))?;
+            if number == known.len() {
+                known.push(reason);
+                self.put(Key::reason(lot_id, row_number), encode_reason(reason))?;
+            }
+            recipient.reason = Some(row_number);
+            lot.recipients.push(recipient);
+        }
+        lot.reasons =
+            u16::try_from(known.len()).map_err(|_cause| Malformed("number of reasons"))?;
+        Ok(())
+    }
+
+    /// Removes a lot's reasons.
+    fn remove_reasons(&mut self, lot_id: LotId, lot: &LotRow) {
+        for number in 0..lot.reasons {
+            self.remove(Key::reason(lot_id, number));
+        }
+    }
+}
+
+/// Who is deferred, with the reason, and whose place is free now.
+fn divide<'o>(
+    recipients: &[LotRecipient],
+    outcomes: &'o [Outcome],
+) -> (Vec<(LotRecipient, &'o Reason)>, Vec<u32>) {
+    let (mut deferred, mut done) = (Vec::new(), Vec::new());
+    for (recipient, outcome) in recipients.iter().zip(outcomes) {
+        match outcome {
+            Outcome::Deferred(reason) => deferred.push((recipient.clone(), reason)),
+            Outcome::Delivered { .. } | Outcome::Bounced(_) => done.push(recipient.index),
+        }
+    }
+    (deferred, done)
+}

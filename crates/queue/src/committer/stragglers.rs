@@ -1,0 +1,182 @@
+//! Emptying segments in which little is alive, so that they can be unlinked.
+//!
+//! A thread of its own looks for the records, for that reads a whole segment; the committer then
+//! copies the few that are alive.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
+
+use crate::batch::Batch;
+use crate::committer::{Committer, RoundError};
+use crate::id::QueueId;
+use crate::index::{Engine, EngineError};
+use crate::key::Key;
+use crate::record::{HEADER_SIZE, Header};
+use crate::rows::{MessageRow, Place};
+use crate::spool::scan::{Bodies, Found, envelope_at, scan};
+use crate::survey::lots_of;
+
+/// A segment is emptied when less than this part of it is alive.
+const PART: u64 = 10;
+
+/// A thread that looks for the records of a segment.
+#[derive(Debug)]
+pub(super) struct Search {
+    segment: u32,
+    found: Receiver<io::Result<Vec<(u64, Header)>>>,
+}
+
+impl Committer {
+    /// Goes on with emptying segments: begins a search, or copies what one has found.
+    pub(super) fn copy_stragglers(&mut self, engine: &dyn Engine) -> Result<(), RoundError> {
+        let Some(search) = self.search.take() else {
+            if let Some(segment) = self.nearly_finished() {
+                self.search = Some(self.begin_search(segment)?);
+            }
+            return Ok(());
+        };
+        match search.found.try_recv() {
+            Ok(Ok(records)) => self.copy_found(engine, search.segment, records),
+            Ok(Err(error)) => {
+                tracing::warn!(segment = search.segment, %error, "segment not searched");
+                self.stuck.insert(search.segment);
+                Ok(())
+            }
+            Err(TryRecvError::Empty) => {
+                self.search = Some(search);
+                Ok(())
+            }
+            Err(TryRecvError::Disconnected) => {
+                self.stuck.insert(search.segment);
+                Ok(())
+            }
+        }
+    }
+
+    /// A segment of which less than a tenth is alive.
+    fn nearly_finished(&self) -> Option<u32> {
+        let most = self.shared.settings.segment_size / PART;
+        let mut candidates = self.ledger.segments.iter().filter(|(number, row)| {
+            row.messages > 0
+                && row.bytes < most
+                && !self.segments.is_current(**number)
+                && !self.stuck.contains(*number)
+        });
+        let is_nearly_finished = |number: u32, alive: u64| {
+            let size = fs::metadata(self.shared.paths.segment(number)).map_or(0, |file| file.len());
+            alive < size / PART
+        };
+        candidates.find(|(number, row)| is_nearly_finished(**number, row.bytes)).map(|(n, _)| *n)
+    }
+
+    /// Begins to look for the records of a segment.
+    fn begin_search(&self, segment: u32) -> io::Result<Search> {
+        let (path, store) = (self.shared.paths.segment(segment), self.shared.store);
+        let (tell, found) = channel();
+        let search = thread::Builder::new().name("queue-search".to_owned());
+        search.spawn(move || {
+            let mut records = Vec::new();
+            let searched = scan(&path, store, 0, Bodies::Skip, |found| {
+                if let Found::Record(record) = found {
+                    records.push((record.offset, record.header));
+                }
+                Ok(())
+            });
+            drop(tell.send(searched.map(|()| records)));
+        })?;
+        Ok(Search { segment, found })
+    }
+
+    /// Copies the live ones of these records to the end of the spool.
+    fn copy_found(
+        &mut self,
+        engine: &dyn Engine,
+        segment: u32,
+        records: Vec<(u64, Header)>,
+    ) -> Result<(), RoundError> {
+        let moved = self.copy_records(engine, segment, records)?;
+        self.segments.sync()?;
+        self.write_moved_sidecars(engine, &moved)?;
+        let mut batch = Batch::new(engine, &mut self.ledger);
+        for (id, place) in &moved {
+            batch.relocate(*id, *place)?;
+        }
+        batch.mark(self.segments.end());
+        let (changes, _) = batch.seal()?;
+        engine.commit(changes)?;
+        if self.ledger.segments.get(&segment).is_some_and(|row| row.messages > 0) {
+            self.stuck.insert(segment);
+        }
+        tracing::debug!(segment, messages = moved.len(), "stragglers copied forward");
+        Ok(())
+    }
+
+    /// Appends the live ones of these records to the end of the spool; damaged ones stay.
+    fn copy_records(
+        &mut self,
+        engine: &dyn Engine,
+        segment: u32,
+        records: Vec<(u64, Header)>,
+    ) -> Result<Vec<(QueueId, Place)>, RoundError> {
+        let file = File::open(self.shared.paths.segment(segment))?;
+        let mut moved = Vec::new();
+        for (offset, header) in records {
+            let Some(row) = engine.find(&Key::message(header.id))? else { continue };
+            let row = MessageRow::decode(&row).map_err(EngineError::from)?;
+            if row.place != (Place::Segment { segment, offset }) {
+                continue;
+            }
+            let mut bytes =
+                vec![0; usize::try_from(header.record_size()).map_err(io::Error::other)?];
+            file.read_exact_at(&mut bytes, offset)?;
+            if is_whole(&header, &bytes) {
+                moved.push((header.id, self.segments.append(&[&bytes])?));
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Says in the new sidecars what was settled while the records were at their old places.
+    fn write_moved_sidecars(
+        &mut self,
+        engine: &dyn Engine,
+        moved: &[(QueueId, Place)],
+    ) -> Result<(), RoundError> {
+        for (id, place) in moved {
+            let lots = lots_of(engine, *id)?;
+            let open: HashSet<u32> = lots
+                .iter()
+                .flat_map(|(_, lot)| lot.recipients.iter().map(|recipient| recipient.index))
+                .collect();
+            let settled: Vec<(QueueId, u32)> = (0..self.recipients_at(*place)?)
+                .filter(|index| !open.contains(index))
+                .map(|index| (*id, index))
+                .collect();
+            if !settled.is_empty() {
+                self.sidecars.append(self.shared.paths.sidecar(*id, *place), &settled)?;
+            }
+        }
+        Ok(self.sidecars.sync()?)
+    }
+
+    /// How many recipients the envelope of the record at `place` names.
+    fn recipients_at(&self, place: Place) -> io::Result<u32> {
+        let Place::Segment { segment, offset } = place else { return Ok(0) };
+        let envelope = envelope_at(&self.shared.paths.segment(segment), offset)?;
+        u32::try_from(envelope.recipients().len()).map_err(io::Error::other)
+    }
+}
+
+/// Whether these bytes are the record that the header names, with the right checksums.
+fn is_whole(header: &Header, bytes: &[u8]) -> bool {
+    let Some((head, rest)) = bytes.split_at_checked(HEADER_SIZE) else { return false };
+    let envelope = usize::try_from(header.envelope_size).unwrap_or(usize::MAX);
+    let Some((envelope, body)) = rest.split_at_checked(envelope) else { return false };
+    Header::decode(head) == Ok(*header)
+        && crc32c::crc32c(envelope) == header.envelope_sum
+        && crc32c::crc32c(body) == header.body_sum
+}
