@@ -255,3 +255,6 @@ pub(crate) fn no_domain(destination: &MailboxDomain) -> Outcome {
     let text = format!("{destination} is not the name of a domain");
     Outcome::Bounced(Reason::new(permanent(status::NO_SUCH_SYSTEM), text))
 }
+
+#[cfg(test)]
+mod tests;

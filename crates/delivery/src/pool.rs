@@ -204,3 +204,6 @@ fn log(handover: &Handover<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,8 +114,8 @@ struct OnePolicy(Option<CachedPolicy>);
 
 #[async_trait]
 impl PolicyStore for OnePolicy {
-    fn find(&self, _domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
-        Ok(self.0.clone())
+    fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+        Ok(self.0.clone().filter(|cached| cached.domain() == domain))
     }
 
     async fn keep(&self, _policy: &CachedPolicy) -> Result<(), StoreError> {
@@ -154,13 +154,16 @@ impl Names for NoNames {
     }
 }
 
-pub(crate) const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+/// A day in 2026, when the policies of these tests were fetched.
+pub(crate) fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+}
 
 /// The policies of a world in which at most `example.org` has one.
 pub(crate) fn policies(mode: Option<&str>) -> Policies {
     let cached = mode.map(|mode| {
         let (domain, id) = (PolicyDomain::parse("example.org").unwrap(), PolicyId::parse("a1"));
-        CachedPolicy::new(domain, id.unwrap(), policy(mode), NOW)
+        CachedPolicy::new(domain, id.unwrap(), policy(mode), now())
     });
     let fetcher = Fetcher::new(FetchSettings::new(Authority::new().roots())).unwrap();
     let store = Arc::new(OnePolicy(cached));
@@ -173,7 +176,7 @@ pub(crate) fn next_hop() -> NextHop {
 
 async fn decide(mode: Option<&str>) -> Decision {
     let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
-    policies(mode).decide(&next_hop(), purpose, NOW).await.unwrap()
+    policies(mode).decide(&next_hop(), purpose, now()).await.unwrap()
 }
 
 pub(crate) async fn required() -> RequiredTls {

@@ -1,0 +1,128 @@
+//! What is permanent, what is not, and what a policy may end.
+
+use std::io;
+
+use mta_sts::{MxHost, Recheck};
+
+use super::*;
+use crate::dialogue::DialogueError;
+use crate::failure::{Stage, TlsFailure};
+use crate::scripted::{now, policies, required};
+use crate::tls::HandshakeFailure;
+
+fn reply(code: u16, enhanced: Option<EnhancedCode>) -> Reply {
+    Reply::new(ReplyCode::new(code).unwrap(), enhanced, "so it is")
+}
+
+/// What becomes of a recipient in short: the kind and the status.
+fn short(judged: &Judged) -> String {
+    match judged {
+        Judged::Open(reason) => format!("open {}", reason.enhanced),
+        Judged::Settled(Outcome::Bounced(reason)) => format!("bounced {}", reason.enhanced),
+        Judged::Settled(Outcome::Deferred(reason)) => format!("deferred {}", reason.enhanced),
+        Judged::Settled(Outcome::Delivered { .. }) => "delivered".to_owned(),
+    }
+}
+
+#[test]
+fn every_fate_has_an_outcome() {
+    let step = Step::Rcpt;
+    let greylisted = EnhancedCode::new(Class::PersistentTransient, 7, 1);
+    for (fate, expected) in [
+        (Fate::Taken(reply(250, None)), "delivered"),
+        (Fate::Refused { step, reply: reply(550, None) }, "bounced 5.0.0"),
+        (Fate::Refused { step, reply: reply(450, Some(greylisted)) }, "open 4.7.1"),
+        (Fate::Refused { step, reply: reply(421, None) }, "open 4.0.0"),
+        (Fate::Refused { step, reply: reply(552, None) }, "open 4.0.0"),
+        (Fate::Refused { step: Step::Message, reply: reply(552, None) }, "bounced 5.0.0"),
+        (Fate::Refused { step: Step::Mail, reply: reply(530, None) }, "bounced 5.0.0"),
+        (Fate::Cut { step, error: DialogueError::Closed }, "open 4.4.2"),
+        (Fate::Cut { step, error: DialogueError::Garbled }, "open 4.5.0"),
+        (Fate::InDoubt(DialogueError::TimedOut), "deferred 4.4.2"),
+        (Fate::Unfit(Unfit::EightBit), "bounced 5.6.3"),
+        (Fate::Unfit(Unfit::Smtputf8), "bounced 5.6.7"),
+        (Fate::Unfit(Unfit::TooLarge { size: 2, limit: 1 }), "bounced 5.3.4"),
+        (Fate::Unreadable(io::ErrorKind::InvalidData), "deferred 4.3.0"),
+    ] {
+        let judged = judge(fate.clone(), "mx.example.org", Encryption::Tls);
+        assert_eq!(short(&judged), expected, "{fate:?}");
+    }
+}
+
+#[test]
+fn a_host_that_wants_tls_after_tls_has_failed_is_asked_again_later() {
+    let fate = Fate::Refused { step: Step::Mail, reply: reply(530, None) };
+    assert_eq!(short(&judge(fate, "mx.example.org", Encryption::None)), "open 4.0.0");
+}
+
+fn tls(failure: TlsFailure) -> Trouble {
+    Trouble::no_session("mx.example.org", &SessionFailure::Tls(failure))
+}
+
+fn refused(stage: Stage) -> Trouble {
+    let failure = SessionFailure::Refused { stage, reply: reply(554, None) };
+    Trouble::no_session("mx.example.org", &failure)
+}
+
+async fn not_named() -> Trouble {
+    let mismatch = required().await.admit(MxHost::parse("evil.example").unwrap()).unwrap_err();
+    Trouble::not_named(&mismatch)
+}
+
+#[tokio::test]
+async fn nothing_before_a_session_bounces_mail_under_an_enforced_policy() {
+    let required = required().await;
+    let handshake = || TlsFailure::Handshake(HandshakeFailure::TimedOut);
+    for (troubles, status, by_policy) in [
+        (vec![tls(TlsFailure::NotOffered)], "4.7.10", true),
+        (vec![tls(TlsFailure::Refused(reply(554, None)))], "4.7.10", true),
+        (vec![tls(handshake())], "4.7.5", true),
+        (vec![not_named().await], "4.4.8", true),
+        (vec![not_named().await, tls(handshake())], "4.7.5", true),
+        (vec![refused(Stage::Greeting), not_named().await], "4.4.8", true),
+        (vec![refused(Stage::Greeting)], "4.3.2", false),
+        (vec![refused(Stage::HelloAgain)], "4.3.2", false),
+    ] {
+        let Outcome::Deferred(reason) = unmet(&required, &troubles) else { panic!() };
+        assert_eq!(reason.enhanced.to_string(), status, "{troubles:?}");
+        assert_eq!(reason.policy.is_some(), by_policy, "{troubles:?}");
+    }
+}
+
+#[test]
+fn a_relay_that_is_its_own_only_host_returns_mail_and_otherwise_waits() {
+    let ours = || Trouble::no_session("mx.example.org", &SessionFailure::Ourselves);
+    assert!(matches!(unreached(&"example.org", &[ours()]), Outcome::Bounced(_)));
+    let better = Trouble::no_session("a.example.org", &SessionFailure::ConnectTimedOut);
+    assert!(matches!(unreached(&"example.org", &[better, ours()]), Outcome::Deferred(_)));
+    assert!(matches!(unreached(&"example.org", &[]), Outcome::Deferred(_)));
+}
+
+#[tokio::test]
+async fn a_policy_ends_no_mail_before_it_was_looked_at_once_more() {
+    let required = required().await;
+    let Outcome::Deferred(held) = unmet(&required, &[tls(TlsFailure::NotOffered)]) else {
+        panic!()
+    };
+    let waited = Duration::from_secs(5 * 86_400);
+    assert_eq!(expire(held.clone(), waited, None), Outcome::Deferred(held.clone()));
+
+    let Ok(Recheck::Confirmed(token)) = policies(Some("enforce")).recheck(&required, now()).await
+    else {
+        panic!()
+    };
+    let Outcome::Bounced(reason) = expire(held, waited, Some(&token)) else { panic!() };
+    assert_eq!(reason.enhanced.to_string(), "5.7.10");
+    assert!(reason.text.starts_with("not delivered in 5 days: the MTA-STS policy of example.org"));
+    assert!(reason.policy.is_some());
+}
+
+#[test]
+fn other_mail_ends_with_its_lifetime() {
+    let reason = Reason::new(status::NO_ANSWER, "no answer");
+    let Outcome::Bounced(reason) = expire(reason, Duration::from_secs(7300), None) else {
+        panic!()
+    };
+    assert_eq!(reason.enhanced.to_string(), "5.4.7");
+    assert_eq!(reason.text, "not delivered in 2 hours; the last attempt: no answer");
+}

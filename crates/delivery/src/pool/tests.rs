@@ -1,0 +1,369 @@
+//! Deliveries from a real queue to real hosts on loopback addresses.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clock::SetClock;
+use dns::{DnsSettings, Resolver};
+use queue::{Envelope, Networks, QueueSettings, Recipient};
+use smtp::{BodyType, Domain, Mailbox, ReversePath, Smtputf8};
+use tempfile::TempDir;
+use testbed::{Act, Certificate, MxBehaviour, MxHost, Step, World};
+use tls_rpt::Observation;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+
+use super::*;
+use crate::observer::Terms;
+use crate::scripted::{now, policies};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const BODY: &[u8] = b"From: a@example.com\r\nSubject: x\r\n\r\nHello\r\n";
+
+/// What an observer was told.
+#[derive(Debug)]
+struct Told {
+    recipients: usize,
+    outcome: Outcome,
+    terms: Terms,
+}
+
+/// Passes on what it is told, and panics at the first handshakes if it is to.
+#[derive(Debug)]
+struct Recorder {
+    told: UnboundedSender<Told>,
+    panics: AtomicUsize,
+}
+
+impl Observer for Recorder {
+    fn observed(&self, _observation: &Observation) {
+        let left = self.panics.load(Ordering::SeqCst);
+        if left > 0 {
+            self.panics.store(left - 1, Ordering::SeqCst);
+            panic!("as the test wants");
+        }
+    }
+
+    fn finished(&self, handover: &Handover<'_>) {
+        let Handover { recipients, outcome, terms, .. } = *handover;
+        self.told.send(Told { recipients, outcome: outcome.clone(), terms }).unwrap();
+    }
+}
+
+/// A queue, a world to deliver to and what is in between.
+struct Rig {
+    world: World,
+    queue: Queue,
+    clock: Arc<SetClock>,
+    told: UnboundedReceiver<Told>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    _directory: TempDir,
+}
+
+/// What differs from test to test.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    mode: Option<&'static str>,
+    recipients_per_transaction: usize,
+    panics: usize,
+    grace: Duration,
+}
+
+const USUAL: Wanted =
+    Wanted { mode: None, recipients_per_transaction: 100, panics: 0, grace: PATIENCE };
+
+impl Rig {
+    async fn start(wanted: Wanted) -> Self {
+        let world = World::new().await;
+        let directory = TempDir::new().unwrap();
+        let clock = Arc::new(SetClock::new(now() + Duration::from_secs(60)));
+        let mut settings = QueueSettings::new(directory.path());
+        settings.rest_after_drop = Duration::ZERO;
+        settings.min_free = 0;
+        settings.reserve = 1 << 20;
+        let shared: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
+        let queue = Queue::open(settings, Arc::clone(&shared)).unwrap();
+        let servers = vec![world.dns_address()];
+        let dns = Resolver::new(DnsSettings { servers, ..DnsSettings::default() }).unwrap();
+        let mut settings = DeliverySettings::new(Domain::parse("relay.example.com").unwrap());
+        settings.smtp_port = world.smtp_port();
+        settings.recipients_per_transaction = wanted.recipients_per_transaction;
+        settings.shutdown_grace = wanted.grace;
+        let (sender, told) = unbounded_channel();
+        let panics = AtomicUsize::new(wanted.panics);
+        let delivery = Delivery::new(
+            settings,
+            queue.clone(),
+            Arc::new(dns),
+            Arc::new(policies(wanted.mode)),
+            Arc::new(world.authority().roots()),
+            shared,
+            Arc::new(Recorder { told: sender, panics }),
+        )
+        .unwrap();
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        tasks.spawn(delivery.run(stop.clone()));
+        Self { world, queue, clock, told, stop, tasks, _directory: directory }
+    }
+
+    /// A host of `example.org`.
+    async fn mx(&self, preference: u16, name: &str, behaviour: MxBehaviour) -> MxHost {
+        let host = self.world.mx(name, behaviour).await;
+        self.world.domain("example.org").mx(preference, &host);
+        host
+    }
+
+    async fn submit(&self, to: &[&str]) {
+        self.submit_as(to, BODY, Smtputf8::NotRequested).await;
+    }
+
+    async fn submit_as(&self, to: &[&str], body: &[u8], smtputf8: Smtputf8) {
+        let networks = Networks::parse(["127.0.0.0/8"]).unwrap();
+        let submitter = networks.admit([127, 0, 0, 1].into()).unwrap();
+        let to = to.iter().map(|to| Recipient::new(Mailbox::parse(to).unwrap())).collect();
+        let from = ReversePath::Mailbox(Mailbox::parse("a@example.com").unwrap());
+        let envelope = Envelope::new(from, to, BodyType::SevenBit, smtputf8);
+        let mut draft = self.queue.begin(submitter, envelope).unwrap();
+        draft.write(body).await.unwrap();
+        draft.commit().await.unwrap();
+    }
+
+    async fn told(&mut self) -> Told {
+        timeout(PATIENCE, self.told.recv()).await.unwrap().unwrap()
+    }
+
+    async fn stop(mut self) -> (Queue, World) {
+        self.stop.cancel();
+        timeout(PATIENCE, self.tasks.join_next()).await.unwrap().unwrap().unwrap();
+        (self.queue, self.world)
+    }
+}
+
+fn deferred(told: Told) -> Reason {
+    let Outcome::Deferred(reason) = told.outcome else { panic!("{told:?}") };
+    reason
+}
+
+fn bounced(told: Told) -> Reason {
+    let Outcome::Bounced(reason) = told.outcome else { panic!("{told:?}") };
+    reason
+}
+
+#[tokio::test]
+async fn mail_is_delivered_and_the_observer_told_how() {
+    for (mode, policy, why) in [
+        (None, "none", "no-policy"),
+        (Some("testing"), "testing", "mode-testing"),
+        (Some("enforce"), "enforce", ""),
+    ] {
+        let mut rig = Rig::start(Wanted { mode, ..USUAL }).await;
+        let mx = rig.mx(10, "mx.example.org", MxBehaviour::valid()).await;
+        rig.submit(&["b@example.org", "c@example.org"]).await;
+        let told = rig.told().await;
+        let Outcome::Delivered { mx: host, .. } = &told.outcome else { panic!("{told:?}") };
+        assert_eq!(host, "mx.example.org");
+        assert_eq!(told.recipients, 2);
+        assert_eq!(told.terms, Terms { policy, why, tls: "TLSv1.3" });
+        assert_eq!(mx.messages()[0].data, BODY);
+        let (queue, _world) = rig.stop().await;
+        assert_eq!(queue.leased(), 0);
+    }
+}
+
+#[tokio::test]
+async fn mail_under_an_enforced_policy_waits_with_all_that_is_wrong() {
+    let mut rig = Rig::start(Wanted { mode: Some("enforce"), ..USUAL }).await;
+    let expired = MxBehaviour::presenting(Certificate::Expired);
+    let first = rig.mx(10, "other.example.org", MxBehaviour::valid()).await;
+    let second = rig.mx(20, "mx.example.org", expired).await;
+    rig.submit(&["b@example.org"]).await;
+    let reason = deferred(rig.told().await);
+    assert_eq!(reason.enhanced.to_string(), "4.7.5");
+    assert_eq!(reason.mx.as_deref(), Some("mx.example.org"));
+    assert_eq!(reason.policy.as_deref(), Some("sts id=a1 mode=enforce"));
+    for words in [
+        "policy of example.org (id a1, mode enforce)",
+        "other.example.org: the policy does not name this host",
+        "mx.example.org: TLS failed",
+        "expired",
+    ] {
+        assert!(reason.text.contains(words), "{words:?} in {:?}", reason.text);
+    }
+    assert!(first.connections().is_empty());
+    assert!(second.messages().is_empty());
+}
+
+#[tokio::test]
+async fn a_named_host_that_cannot_be_reached_is_no_failure_of_the_policy() {
+    let mut rig = Rig::start(Wanted { mode: Some("enforce"), ..USUAL }).await;
+    let mx = rig.mx(10, "mx.example.org", MxBehaviour::valid()).await;
+    mx.close().await;
+    rig.submit(&["b@example.org"]).await;
+    let reason = deferred(rig.told().await);
+    assert_eq!(reason.enhanced.to_string(), "4.4.1");
+    assert_eq!(reason.policy, None);
+}
+
+#[tokio::test]
+async fn a_message_that_may_have_been_taken_is_not_offered_to_another_host() {
+    let mut rig = Rig::start(USUAL).await;
+    let drops = MxBehaviour::valid().at(Step::Taken, Act::Drop);
+    let first = rig.mx(10, "one.example.org", drops).await;
+    let second = rig.mx(20, "two.example.org", MxBehaviour::valid()).await;
+    rig.submit(&["b@example.org"]).await;
+    let reason = deferred(rig.told().await);
+    assert_eq!(reason.enhanced.to_string(), "4.4.2");
+    assert!(reason.text.contains("may have been delivered"), "{reason:?}");
+    assert_eq!(first.messages().len(), 1);
+    assert!(second.connections().is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_breaks_off_before_the_end_is_replaced_by_the_next() {
+    for step in [Step::MailFrom, Step::RcptTo, Step::Data, Step::Message] {
+        let mut rig = Rig::start(USUAL).await;
+        let drops = MxBehaviour::valid().at(step, Act::Drop);
+        let first = rig.mx(10, "one.example.org", drops).await;
+        let second = rig.mx(20, "two.example.org", MxBehaviour::valid()).await;
+        // Longer than what is written at once, so that the host breaks off in the middle.
+        let long = [BODY, &b"A line of the message\r\n".repeat(50_000)].concat();
+        rig.submit_as(&["b@example.org"], &long, Smtputf8::NotRequested).await;
+        let told = rig.told().await;
+        assert!(matches!(told.outcome, Outcome::Delivered { .. }), "{step:?}: {told:?}");
+        assert!(first.messages().is_empty());
+        assert!(second.messages()[0].data == long);
+    }
+}
+
+#[tokio::test]
+async fn two_hosts_are_asked_to_take_a_message_and_no_third() {
+    let mut rig = Rig::start(USUAL).await;
+    let later = || MxBehaviour::valid().at(Step::RcptTo, "451 4.7.1 later");
+    let third = rig.mx(30, "three.example.org", later()).await;
+    let _first = rig.mx(10, "one.example.org", later()).await;
+    let _second = rig.mx(20, "two.example.org", later()).await;
+    rig.submit(&["b@example.org"]).await;
+    let reason = deferred(rig.told().await);
+    assert_eq!(reason.enhanced.to_string(), "4.7.1");
+    assert_eq!(reason.mx.as_deref(), Some("two.example.org"));
+    assert!(third.connections().is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_says_no_for_good_is_believed() {
+    let mut rig = Rig::start(USUAL).await;
+    let refuses = MxBehaviour::valid().for_recipient("b@example.org", "550 5.1.1 who");
+    let _first = rig.mx(10, "one.example.org", refuses).await;
+    let second = rig.mx(20, "two.example.org", MxBehaviour::valid()).await;
+    rig.submit(&["b@example.org", "c@example.org"]).await;
+    let reason = bounced(rig.told().await);
+    assert_eq!(reason.enhanced.to_string(), "5.1.1");
+    assert_eq!(reason.reply.as_deref(), Some("550 5.1.1 who"));
+    assert!(matches!(rig.told().await.outcome, Outcome::Delivered { .. }));
+    assert!(second.connections().is_empty());
+}
+
+#[tokio::test]
+async fn many_recipients_share_a_connection_and_not_a_transaction() {
+    let mut rig = Rig::start(Wanted { recipients_per_transaction: 2, ..USUAL }).await;
+    let refuses = MxBehaviour::valid()
+        .for_recipient("1@example.org", "550 5.1.1 who")
+        .for_recipient("2@example.org", "550 5.1.1 who");
+    let mx = rig.mx(10, "mx.example.org", refuses).await;
+    let to = ["1@example.org", "2@example.org", "3@example.org", "4@example.org", "5@example.org"];
+    rig.submit(&to).await;
+    assert_eq!(rig.told().await.recipients + rig.told().await.recipients, 5);
+    let taken: Vec<_> = mx.messages().iter().map(|message| message.recipients.len()).collect();
+    assert_eq!(taken, [2, 1]);
+    assert_eq!(mx.connections().len(), 1);
+}
+
+#[tokio::test]
+async fn mail_that_needs_smtputf8_is_returned_by_a_host_that_lacks_it_and_other_mail_is_not() {
+    let mut rig = Rig::start(USUAL).await;
+    let old = MxBehaviour::valid().without_extension("SMTPUTF8");
+    let mx = rig.mx(10, "mx.example.org", old).await;
+    let utf8 = "Subject: \u{fc}ber\r\n\r\nx\r\n".as_bytes();
+    rig.submit_as(&["b@example.org"], utf8, Smtputf8::Requested).await;
+    assert_eq!(bounced(rig.told().await).enhanced.to_string(), "5.6.7");
+    rig.submit_as(&["\u{e9}@example.org"], BODY, Smtputf8::Requested).await;
+    // The bounces to a@example.com, a domain that does not exist here, are told of as well.
+    let mut told = rig.told().await;
+    while !matches!(&told.outcome, Outcome::Bounced(reason) if reason.mx.is_some()) {
+        told = rig.told().await;
+    }
+    assert_eq!(bounced(told).enhanced.to_string(), "5.6.7");
+    assert!(mx.messages().is_empty());
+    rig.submit_as(&["b@example.org"], BODY, Smtputf8::Requested).await;
+    mx.wait_for_messages(1, PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
+async fn mail_that_would_come_back_to_the_relay_is_returned() {
+    let mut rig = Rig::start(USUAL).await;
+    rig.world.domain("example.org").mx_named(10, "relay.example.com");
+    let lesser = rig.mx(20, "mx.example.org", MxBehaviour::valid()).await;
+    rig.submit(&["b@example.org"]).await;
+    assert_eq!(bounced(rig.told().await).enhanced.to_string(), "5.4.6");
+    assert!(lesser.connections().is_empty());
+}
+
+#[tokio::test]
+async fn a_domain_whose_hosts_cannot_be_looked_up_waits() {
+    let mut rig = Rig::start(USUAL).await;
+    rig.world.names().fail("example.org", testbed::Fault::ServFail);
+    rig.submit(&["b@example.org"]).await;
+    assert_eq!(deferred(rig.told().await).enhanced.to_string(), "4.4.3");
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_attempt_and_the_mail_is_tried_again() {
+    let mut rig = Rig::start(Wanted { panics: 1, ..USUAL }).await;
+    let mx = rig.mx(10, "mx.example.org", MxBehaviour::valid()).await;
+    rig.submit(&["b@example.org"]).await;
+    // The lease has returned and rests until the clock moves on.
+    let retried = async {
+        loop {
+            rig.clock.advance(Duration::from_secs(1));
+            if let Ok(told) = timeout(Duration::from_millis(50), rig.told.recv()).await {
+                break told.unwrap();
+            }
+        }
+    };
+    let told = timeout(PATIENCE, retried).await.unwrap();
+    assert!(matches!(told.outcome, Outcome::Delivered { .. }), "{told:?}");
+    assert_eq!(mx.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_delivery_in_flight_is_finished_before_the_end() {
+    let rig = Rig::start(USUAL).await;
+    let slow = MxBehaviour::valid().at(Step::EndOfData, Act::Delay(Duration::from_millis(300)));
+    let mx = rig.mx(10, "mx.example.org", slow).await;
+    rig.submit(&["b@example.org"]).await;
+    let at_data = |connections: &[testbed::Connection]| {
+        connections.iter().any(|connection| {
+            connection.envelope().iter().any(|command| command.line.starts_with("DATA"))
+        })
+    };
+    rig.world.tap().wait_until(PATIENCE, at_data).await.unwrap();
+    let (queue, _world) = rig.stop().await;
+    assert_eq!(mx.messages().len(), 1);
+    assert_eq!(queue.leased(), 0);
+    assert_eq!(queue.next_due(), None);
+}
+
+#[tokio::test]
+async fn a_delivery_that_outlasts_the_grace_is_broken_off_and_returns_its_lease() {
+    let rig = Rig::start(Wanted { grace: Duration::from_millis(50), ..USUAL }).await;
+    let silent = MxBehaviour::valid().at(Step::MailFrom, Act::Silence);
+    let mx = rig.mx(10, "mx.example.org", silent).await;
+    rig.submit(&["b@example.org"]).await;
+    let begun = |connections: &[testbed::Connection]| {
+        connections.iter().any(|connection| !connection.envelope().is_empty())
+    };
+    rig.world.tap().wait_until(PATIENCE, begun).await.unwrap();
+    let (queue, _world) = rig.stop().await;
+    assert_eq!(queue.leased(), 0);
+    assert!(mx.messages().is_empty());
+}
