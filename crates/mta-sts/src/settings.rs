@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::exception::Exceptions;
 
-/// What [`Policies`] goes by.
+/// What [`Policies`](crate::Policies) goes by.
 #[derive(Clone, Debug)]
 pub struct PolicySettings {
     /// How long a message waits for the DNS to say whether there is a policy, where none is
