@@ -16,6 +16,9 @@ use crate::routing::looped;
 use crate::status::{self, permanent};
 use crate::transaction::{Fate, Step, Unfit};
 
+/// How many hosts a reason names.
+const LISTED: usize = 10;
+
 /// What became of a recipient with one host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Judged {
@@ -213,8 +216,13 @@ pub(crate) fn unreached(domain: &dyn std::fmt::Display, troubles: &[Trouble]) ->
 }
 
 fn list(troubles: &[Trouble]) -> String {
-    let each = troubles.iter().map(|trouble| format!("{}: {}", trouble.host, trouble.text));
-    each.collect::<Vec<_>>().join("; ")
+    let named = troubles.iter().take(LISTED);
+    let each = named.map(|trouble| format!("{}: {}", trouble.host, trouble.text));
+    let listed = each.collect::<Vec<_>>().join("; ");
+    match troubles.len().saturating_sub(LISTED) {
+        0 => listed,
+        more => format!("{listed}; and {more} more"),
+    }
 }
 
 /// What becomes of a deferred recipient when the message's lifetime has ended.

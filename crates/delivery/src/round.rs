@@ -42,6 +42,9 @@ pub(crate) struct Round<'a> {
     next_hop: &'a NextHop,
     standings: Vec<Standing<'a>>,
     troubles: Vec<Trouble>,
+    /// How many hosts were tried; one that the policy does not name is none.
+    tried: usize,
+    /// How many of them were asked to take the message.
     sessions: usize,
 }
 
@@ -65,7 +68,7 @@ impl<'a> Round<'a> {
         let recipients = places.iter().filter_map(|place| lease.recipients().get(*place));
         let standing = |mailbox: &'a Mailbox| Standing { mailbox, judged: None, tls: "none" };
         let standings = recipients.map(|recipient| standing(&recipient.mailbox)).collect();
-        Self { client, lease, next_hop, standings, troubles: Vec::new(), sessions: 0 }
+        Self { client, lease, next_hop, standings, troubles: Vec::new(), tried: 0, sessions: 0 }
     }
 
     /// Tries the hosts, and tells what became of each recipient, in their order.
@@ -85,6 +88,13 @@ impl<'a> Round<'a> {
     fn is_over(&self) -> bool {
         let looped = self.troubles.last().is_some_and(|trouble| trouble.kind == Kind::Loop);
         looped || self.sessions >= SESSIONS || self.open().next().is_none()
+    }
+
+    /// Whether there are hosts enough to try another.
+    fn may_try(&mut self) -> bool {
+        let may = self.tried < self.client.settings.hosts_per_attempt;
+        self.tried = self.tried.saturating_add(1);
+        may
     }
 
     /// Those recipients for whom another host can be asked.
@@ -123,6 +133,9 @@ impl<'a> Round<'a> {
                 return self.troubles.push(Trouble::not_named(&mismatch));
             }
         };
+        if !self.may_try() {
+            return;
+        }
         for address in self.addresses(route.mx()).await {
             // A route is for one connection.
             let Ok(route) = required.admit(mx.clone()) else { return };
@@ -149,6 +162,9 @@ impl<'a> Round<'a> {
 
     /// Tries a host that may be anyone.
     async fn try_open(&mut self, fallback: &Fallback, host: &OpenHost) {
+        if !self.may_try() {
+            return;
+        }
         let (name, addresses) = match host {
             OpenHost::Name(mx) => (mx.as_str().to_owned(), self.addresses(mx).await),
             OpenHost::Literal(address) => (address.to_string(), vec![*address]),

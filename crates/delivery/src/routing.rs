@@ -40,7 +40,7 @@ pub(crate) async fn hosts(
     if names.is_empty() {
         return Err(looped(domain));
     }
-    Ok(names.iter().filter_map(open_host).take(settings.hosts_per_attempt).collect())
+    Ok(names.iter().filter_map(open_host).collect())
 }
 
 /// Mail that would come back to this relay (RFC 5321 §5.1 and §6.3).

@@ -205,6 +205,30 @@ async fn a_named_host_that_cannot_be_reached_is_no_failure_of_the_policy() {
 }
 
 #[tokio::test]
+async fn hosts_that_the_policy_does_not_name_do_not_crowd_out_one_that_it_names() {
+    let mut rig = Rig::start(Wanted { mode: Some("enforce"), ..USUAL }).await;
+    for n in 0..20 {
+        rig.world.domain("example.org").mx_named(n, &format!("bogus{n}.example.net"));
+    }
+    let mx = rig.mx(30, "mx.example.org", MxBehaviour::valid()).await;
+    rig.submit(&["b@example.org"]).await;
+    assert!(matches!(rig.told().await.outcome, Outcome::Delivered { .. }));
+    assert_eq!(mx.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn an_attempt_tries_no_more_hosts_than_it_may() {
+    let mut rig = Rig::start(USUAL).await;
+    for n in 0..5 {
+        rig.world.domain("example.org").mx_named(n, &format!("gone{n}.example.org"));
+    }
+    let mx = rig.mx(30, "mx.example.org", MxBehaviour::valid()).await;
+    rig.submit(&["b@example.org"]).await;
+    assert_eq!(deferred(rig.told().await).enhanced.to_string(), "4.4.4");
+    assert!(mx.connections().is_empty());
+}
+
+#[tokio::test]
 async fn a_message_that_may_have_been_taken_is_not_offered_to_another_host() {
     let mut rig = Rig::start(USUAL).await;
     let drops = MxBehaviour::valid().at(Step::Taken, Act::Drop);
