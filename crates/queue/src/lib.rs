@@ -39,6 +39,7 @@ mod spool;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod work;
 
 pub use crate::admission::{Networks, NetworksError, Submitter};
@@ -59,3 +60,4 @@ pub use crate::shelf::Shelf;
 pub use crate::survey::{
     Depth, Details, Filter, LotDetails, RecipientDetails, Selection, StateKind, Stats, Summary,
 };
+pub use crate::verify::{Findings, Problem, verify};

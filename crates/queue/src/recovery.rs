@@ -24,6 +24,9 @@ mod format;
 mod replay;
 mod salvage;
 
+pub(crate) use self::check::check;
+pub(crate) use self::format::read_number;
+
 /// Opens an index.
 #[derive(Clone)]
 pub(crate) struct Opener(pub(crate) Arc<dyn Fn(&Path) -> OpenedEngine + Send + Sync>);
@@ -205,7 +208,7 @@ impl Store {
         if closed == Some(row.rounds) {
             return Ok(Some((row, Span::Unread)));
         }
-        check::check(engine, &row)?;
+        check(engine, &row)?;
         Ok(Some((row, Span::UnreadAndSettled)))
     }
 
@@ -330,6 +333,6 @@ fn ignore_absence(error: io::Error) -> io::Result<()> {
 }
 
 /// An error of a file.
-fn io_error(path: &Path, source: io::Error) -> OpenError {
+pub(crate) fn io_error(path: &Path, source: io::Error) -> OpenError {
     OpenError::Io { path: path.to_path_buf(), source }
 }

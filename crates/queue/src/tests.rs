@@ -19,6 +19,7 @@ mod keeping;
 mod recovering;
 mod shelving;
 mod taking;
+mod verifying;
 
 /// A queue in a directory of its own, with a clock that is moved by hand.
 struct Bench {

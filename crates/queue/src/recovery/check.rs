@@ -11,7 +11,7 @@ use crate::rows::{LotRow, MessageRow, Place, SegmentRow, State, StoreRow};
 const SLICE: usize = 512;
 
 /// Reads all messages and lots and compares them with each other and with the store's numbers.
-pub(super) fn check(engine: &dyn Engine, store: &StoreRow) -> Result<(), EngineError> {
+pub(crate) fn check(engine: &dyn Engine, store: &StoreRow) -> Result<(), EngineError> {
     let mut counted = StoreRow::empty();
     let mut alive: BTreeMap<u32, SegmentRow> = BTreeMap::new();
     let mut lots = Rows::new(engine, Key::first(b'L'), Key::end(b'L'));

@@ -29,6 +29,13 @@ pub(super) fn store_number(paths: &Paths) -> Result<u64, OpenError> {
     }
 }
 
+/// The number of a store that is there.
+pub(crate) fn read_number(paths: &Paths) -> Result<u64, OpenError> {
+    let path = paths.format();
+    let text = fs::read_to_string(&path).map_err(|source| OpenError::Io { path, source })?;
+    parse(paths, &text)
+}
+
 /// Reads the file.
 fn parse(paths: &Paths, text: &str) -> Result<u64, OpenError> {
     let dir = || paths.root().to_path_buf();

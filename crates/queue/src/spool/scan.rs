@@ -100,6 +100,11 @@ pub(crate) fn envelope_at(path: &Path, offset: u64) -> io::Result<Envelope> {
     decode_envelope(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
+/// Reads the header of the record at `offset`.
+pub(crate) fn header_at(path: &Path, offset: u64) -> io::Result<Header> {
+    read_header(&mut File::open(path)?, offset)
+}
+
 /// The number of the store that wrote the first record of a spool file, if that is whole.
 pub(crate) fn store_of(path: &Path) -> io::Result<Option<u64>> {
     Ok(read_header(&mut File::open(path)?, 0).ok().map(|header| header.store))

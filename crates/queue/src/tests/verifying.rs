@@ -1,0 +1,84 @@
+//! Comparing the spool with the index.
+
+use super::*;
+
+/// Three messages, one of them big, and one that was delivered.
+async fn filled() -> (Bench, Vec<QueueId>) {
+    let bench = Bench::new().await;
+    bench.accept(&["z@gone.example"], &pattern(500)).await;
+    bench.deliver_all().await;
+    bench.accept(&["a@one.example"], &pattern(500)).await;
+    bench.accept(&["b@one.example", "b@two.example"], &pattern(600)).await;
+    bench.accept(&["c@one.example"], &pattern(400_000)).await;
+    let ids = bench.ids();
+    (bench, ids)
+}
+
+async fn verified(bench: &Bench) -> Result<Findings, OpenError> {
+    let path = bench.dir.path().to_path_buf();
+    tokio::task::spawn_blocking(move || verify(&path)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_whole_store_has_no_problem_in_use_or_closed_or_killed() {
+    let (bench, _) = filled().await;
+    let expected = Findings { messages: 3, records: 4, problems: Vec::new() };
+    let queue = bench.queue.clone();
+    let found = tokio::task::spawn_blocking(move || queue.verify()).await.unwrap().unwrap();
+    assert_eq!(found, expected);
+    assert!(matches!(verified(&bench).await, Err(OpenError::Locked { .. })));
+    bench.queue.close().await;
+    let before = files_in(bench.dir.path());
+    assert_eq!(verified(&bench).await.unwrap(), expected);
+    assert_eq!(files_in(bench.dir.path()), before, "nothing is left or taken away");
+    let bench = bench.opened_again().await.crash().await;
+    bench.queue.close().await;
+    assert_eq!(verified(&bench).await.unwrap().problems, []);
+}
+
+#[tokio::test]
+async fn damage_is_found_and_named_and_nothing_is_changed() {
+    let (bench, ids) = filled().await;
+    bench.queue.close().await;
+    let segment = bench.path("spool/seg-00000001");
+    let mut bytes = fs::read(&segment).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    bytes[3] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    fs::remove_file(bench.path("spool/big").join(ids[2].to_string())).unwrap();
+    let found = verified(&bench).await.unwrap();
+    let problems: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[0].starts_with(&format!("message {}: its record cannot be read", ids[2])));
+    assert!(problems[1].starts_with("spool/seg-00000001: "), "{problems:?}");
+    assert_eq!(problems[2], format!("message {}: the body's checksum is wrong", ids[1]));
+    assert!(fs::read(&segment).unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn a_record_that_is_neither_queued_nor_settled_is_found() {
+    let (bench, _) = filled().await;
+    bench.queue.close().await;
+    fs::remove_file(bench.path("spool/seg-00000001.settled")).unwrap();
+    let found = verified(&bench).await.unwrap();
+    assert!(matches!(found.problems[..], [Problem::Unknown { .. }]), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_read_is_a_problem() {
+    let (bench, _) = filled().await;
+    bench.queue.close().await;
+    fs::write(bench.path("index/db"), [b'x'; 8_192]).unwrap();
+    let found = verified(&bench).await.unwrap();
+    assert!(matches!(found.problems[..], [Problem::Index { .. }]), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_directory_without_a_queue_is_not_made_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_path_buf();
+    let found = tokio::task::spawn_blocking(move || verify(&path)).await.unwrap();
+    assert!(matches!(found, Err(OpenError::Io { .. })));
+    assert!(files_in(dir.path()).is_empty());
+}

@@ -1,0 +1,353 @@
+//! Comparing the spool with the index, without changing either.
+
+use std::fmt::{self, Display, Formatter};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use crate::error::OpenError;
+use crate::id::QueueId;
+use crate::index::{Engine, EngineError, SledEngine, for_each};
+use crate::key::Key;
+use crate::queue::Queue;
+use crate::recovery::{check, io_error, read_number};
+use crate::rows::{MessageRow, Place, StoreRow};
+use crate::spool::scan::{Bodies, Body, Found, Record, header_at, scan};
+use crate::spool::sidecar::Settled;
+use crate::spool::{Paths, create_dir, sidecar_of};
+
+/// How long the committer may take to say in a sidecar what has just been settled.
+const SIDECAR_LAG: Duration = Duration::from_secs(1);
+
+/// What a comparison of spool and index found.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Findings {
+    /// How many messages the index has.
+    pub messages: u64,
+    /// How many whole records the spool has, of messages in the queue and of others.
+    pub records: u64,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is wrong with a store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Problem {
+    /// Bytes in the spool that should be a record and are not.
+    Damage {
+        /// The spool file.
+        file: PathBuf,
+        /// Where they begin.
+        offset: u64,
+        /// How many there are.
+        size: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// The index cannot be read, or disagrees with itself; the next start builds it anew.
+    Index {
+        /// What is wrong.
+        why: String,
+    },
+    /// The record of a message in the queue is damaged or missing.
+    Record {
+        /// The message.
+        id: QueueId,
+        /// What is wrong.
+        why: String,
+    },
+    /// A whole record that is neither in the index nor settled.
+    Unknown {
+        /// The message.
+        id: QueueId,
+        /// The spool file.
+        file: PathBuf,
+    },
+}
+
+impl Display for Problem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damage { file, offset, size, why } => {
+                write!(f, "{}: {size} bytes at {offset}: {why}", file.display())
+            }
+            Self::Index { why } => write!(f, "index: {why}"),
+            Self::Record { id, why } => write!(f, "message {id}: {why}"),
+            Self::Unknown { id, file } => {
+                write!(f, "message {id}: in {} but neither queued nor settled", file.display())
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// Compares the spool with the index while the queue is in use. Reads all of both; call it from
+    /// a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`](crate::StoreError) where the index could not be read.
+    pub fn verify(&self) -> Result<Findings, crate::StoreError> {
+        let shared = &self.handle.shared;
+        self.handle.read(|engine| {
+            let mut comparison = Comparison::new(engine, &shared.paths, shared.store);
+            comparison.run()?;
+            Ok(comparison.findings)
+        })
+    }
+
+    /// Bytes out of the spool that should have been records and are not: files and their lengths.
+    ///
+    /// # Errors
+    ///
+    /// The directory could not be read.
+    pub fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(self.handle.shared.paths.quarantine_dir())? {
+            let entry = entry?;
+            files.push((entry.path(), entry.metadata()?.len()));
+        }
+        files.sort();
+        Ok(files)
+    }
+}
+
+/// Compares the spool with the index of a queue that no process has open. The index is opened in a
+/// copy, for sled writes when it opens.
+///
+/// # Errors
+///
+/// [`OpenError`]; a process that has the queue open is one.
+pub fn verify(dir: &Path) -> Result<Findings, OpenError> {
+    let paths = Paths::new(dir.to_path_buf());
+    let store = read_number(&paths)?;
+    let lock = File::open(paths.lock()).map_err(|source| io_error(&paths.lock(), source))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.to_path_buf() }),
+        Err(TryLockError::Error(source)) => return Err(io_error(dir, source)),
+    }
+    let copy = IndexCopy::new(&paths).map_err(|source| io_error(dir, source))?;
+    let opened = SledEngine::open(&copy.0);
+    let findings = opened.and_then(|engine| {
+        let mut comparison = Comparison::new(&engine, &paths, store);
+        comparison.check_index()?;
+        comparison.run()?;
+        Ok(comparison.findings)
+    });
+    Ok(findings.unwrap_or_else(|error| {
+        let problems = vec![Problem::Index { why: error.to_string() }];
+        Findings { problems, ..Findings::default() }
+    }))
+}
+
+/// A copy of the index that is removed in the end.
+#[derive(Debug)]
+struct IndexCopy(PathBuf);
+
+impl IndexCopy {
+    /// Copies the index.
+    fn new(paths: &Paths) -> io::Result<Self> {
+        let copy = Self(paths.root().join("index.verify"));
+        copy.remove()?;
+        copy_dir(&paths.index(), &copy.0)?;
+        Ok(copy)
+    }
+
+    /// Removes the copy.
+    fn remove(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Drop for IndexCopy {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            tracing::warn!(path = %self.0.display(), %error, "copy of the index not removed");
+        }
+    }
+}
+
+/// Copies a directory with all that is in it.
+fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
+    create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_dir(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// A comparison that is going on.
+#[derive(Debug)]
+struct Comparison<'a> {
+    engine: &'a dyn Engine,
+    paths: &'a Paths,
+    store: u64,
+    findings: Findings,
+    /// Records that may be unknown, or settled so lately that no sidecar says so yet.
+    suspects: Vec<(QueueId, PathBuf, u32)>,
+}
+
+impl<'a> Comparison<'a> {
+    /// Nothing compared yet.
+    fn new(engine: &'a dyn Engine, paths: &'a Paths, store: u64) -> Self {
+        Self { engine, paths, store, findings: Findings::default(), suspects: Vec::new() }
+    }
+
+    /// Compares the index with itself; only while nobody changes it.
+    fn check_index(&mut self) -> Result<(), EngineError> {
+        match check(self.engine, &self.store_row()?) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_damage() => {
+                self.findings.problems.push(Problem::Index { why: error.to_string() });
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks for the record of each message, and for the message of each record.
+    fn run(&mut self) -> Result<(), EngineError> {
+        let row = self.store_row()?;
+        let mark = (row.mark_segment, row.mark_offset);
+        self.compare_messages()?;
+        for segment in self.paths.segments()? {
+            let path = self.paths.segment(segment);
+            self.compare_file(&path, |offset| (segment, offset) < mark)?;
+        }
+        for id in self.paths.bigs()? {
+            if self.engine.find(&Key::finished_body(id))?.is_none() {
+                self.compare_file(&self.paths.big(id), |_| true)?;
+            }
+        }
+        self.judge_suspects()
+    }
+
+    /// The store's row.
+    fn store_row(&self) -> Result<StoreRow, EngineError> {
+        let row = self.engine.find(&Key::store())?;
+        let row = row.ok_or_else(|| EngineError::Damaged("it is empty".to_owned()))?;
+        Ok(StoreRow::decode(&row)?)
+    }
+
+    /// Looks for the record of each message.
+    fn compare_messages(&mut self) -> Result<(), EngineError> {
+        let (engine, paths) = (self.engine, self.paths);
+        for_each(engine, Key::first(b'M'), &Key::end(b'M'), |key, value| {
+            let id = key.message_id()?;
+            self.findings.messages = self.findings.messages.saturating_add(1);
+            let row = MessageRow::decode(&value)?;
+            // It may have left or moved between the look into the index and the file.
+            if let Err(why) = find_record(paths, id, &row)
+                && engine.find(&key)? == Some(value)
+            {
+                self.findings.problems.push(Problem::Record { id, why });
+            }
+            Ok(())
+        })
+    }
+
+    /// Looks for the message of each record of a file, as far as the index knows the file.
+    fn compare_file(
+        &mut self,
+        path: &Path,
+        is_indexed: impl Fn(u64) -> bool,
+    ) -> Result<(), EngineError> {
+        let settled = Settled::load(&sidecar_of(path))?;
+        let scanned = scan(path, self.store, 0, Bodies::Check, |found| match found {
+            Found::Record(record) if is_indexed(record.offset) => {
+                self.compare_record(path, &record, &settled)
+            }
+            Found::Damage { offset, size, why } if is_indexed(offset) => {
+                let (file, why) = (self.short(path), why.to_owned());
+                self.findings.problems.push(Problem::Damage { file, offset, size, why });
+                Ok(())
+            }
+            Found::Damage { .. } | Found::Record(_) | Found::Torn { .. } => Ok(()),
+        });
+        match scanned {
+            Err(EngineError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Looks for the message of a record.
+    fn compare_record(
+        &mut self,
+        path: &Path,
+        record: &Record,
+        settled: &Settled,
+    ) -> Result<(), EngineError> {
+        let id = record.header.id;
+        let is_queued = self.engine.find(&Key::message(id))?.is_some();
+        if record.body == Body::Damaged {
+            if is_queued {
+                let why = "the body's checksum is wrong".to_owned();
+                self.findings.problems.push(Problem::Record { id, why });
+            }
+            return Ok(());
+        }
+        self.findings.records = self.findings.records.saturating_add(1);
+        if !is_queued {
+            let recipients = u32::try_from(record.envelope.recipients().len()).unwrap_or(u32::MAX);
+            if !holds_all(settled, id, recipients) {
+                self.suspects.push((id, path.to_path_buf(), recipients));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again at records that nothing was known of.
+    fn judge_suspects(&mut self) -> Result<(), EngineError> {
+        if self.suspects.is_empty() {
+            return Ok(());
+        }
+        thread::sleep(SIDECAR_LAG);
+        let mut sidecar = (PathBuf::new(), Settled::default());
+        for (id, path, recipients) in std::mem::take(&mut self.suspects) {
+            if sidecar.0 != path {
+                sidecar = (path.clone(), Settled::load(&sidecar_of(&path))?);
+            }
+            let is_gone = !path.exists() || holds_all(&sidecar.1, id, recipients);
+            if !is_gone && self.engine.find(&Key::message(id))?.is_none() {
+                let file = self.short(&path);
+                self.findings.problems.push(Problem::Unknown { id, file });
+            }
+        }
+        Ok(())
+    }
+
+    /// The path within the store.
+    fn short(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.paths.root()).unwrap_or(path).to_path_buf()
+    }
+}
+
+/// Whether a sidecar says that all recipients of a message are settled.
+fn holds_all(settled: &Settled, id: QueueId, recipients: u32) -> bool {
+    (0..recipients).all(|recipient| settled.holds(id, recipient))
+}
+
+/// Looks for a message's header where the index says it is.
+fn find_record(paths: &Paths, id: QueueId, row: &MessageRow) -> Result<(), String> {
+    let offset = match row.place {
+        Place::Big => 0,
+        Place::Segment { offset, .. } => offset,
+    };
+    match header_at(&paths.record(id, row.place), offset) {
+        Ok(header) if header.id == id && header.body_size == row.message.size => Ok(()),
+        Ok(_) => Err("the header names another message".to_owned()),
+        Err(error) => Err(format!("its record cannot be read: {error}")),
+    }
+}
