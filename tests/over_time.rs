@@ -126,6 +126,29 @@ async fn a_policy_is_fetched_once_for_an_id() {
     assert_eq!(policy_host.fetches().len(), 2);
 }
 
+#[tokio::test]
+async fn no_policy_is_taken_from_a_cache_of_http() {
+    let relay = RelayInWorld::start().await;
+    let mx = relay.domain("example.test", MxBehaviour::stripped()).await;
+    let kept = |policy: PolicyText| {
+        PolicyBehaviour::from(policy)
+            .header("Cache-Control", "public, max-age=31536000, immutable")
+            .header("ETag", "\"one\"")
+    };
+    let enforce = kept(PolicyText::enforce([mx.name()]));
+    let policy_host = relay.world.domain("example.test").sts("1").policy(enforce).await;
+    let id = relay.submit(&["<bob@example.test>"]).await;
+    relay.deferred(id, 1).await;
+    relay.world.domain("example.test").sts("2").policy(kept(PolicyText::none())).await;
+    relay.retry().await;
+    mx.wait_for_messages(1, PATIENCE).await.unwrap();
+    let fetches = policy_host.fetches();
+    assert_eq!(fetches.len(), 2, "{fetches:?}");
+    for conditional in ["If-None-Match", "If-Modified-Since"] {
+        assert!(fetches.iter().all(|fetch| fetch.header(conditional).is_none()), "{fetches:?}");
+    }
+}
+
 /// Nothing is cached, and the DNS does not say whether there is a policy: mail waits, and goes
 /// when the grace is over.
 async fn undecided(fault: Fault, settings: &str) {
