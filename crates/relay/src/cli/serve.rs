@@ -62,17 +62,18 @@ fn tell(relay: &Relay, source: &Source, output: &mut Output) -> io::Result<()> {
     if output.reader() == Reader::Program {
         return Ok(());
     }
-    output.line(format_args!("\nsts-relay {version}, {hostname}"))?;
-    output.line(format_args!("  takes mail in at   {addresses}"))?;
-    output.line(format_args!("  keeps it in        {data_dir}"))?;
-    output.line(format_args!("  settings           {settings}"))?;
-    if let Some(address) = relay.addresses().first() {
-        output.line("\nSend a message through it, from another terminal:")?;
-        output.line(format_args!("  {}", try_sending(*address)))?;
-        output.line("and see what became of it:")?;
-        output.line(format_args!("  {}\n", try_listing(file.as_deref())))?;
-    }
-    Ok(())
+    let Some(address) = relay.addresses().first() else { return Ok(()) };
+    // In one piece, so that no line of the log comes between.
+    output.line(format_args!(
+        "\nsts-relay {version}, {hostname}\n  \
+           takes mail in at   {addresses}\n  \
+           keeps it in        {data_dir}\n  \
+           settings           {settings}\n\n\
+         Send a message through it, from another terminal:\n  {}\n\
+         and see what became of it:\n  {}\n",
+        try_sending(*address),
+        try_listing(file.as_deref()),
+    ))
 }
 
 /// A command that sends a message through the listener at `address`.
