@@ -1,9 +1,10 @@
 //! What the committer does once a second: syncing sidecars, watching the disk, freeing space.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 
-use rustix::fs::statvfs;
+use rustix::fs::{FallocateFlags, statvfs};
+use rustix::io::Errno;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, RoundError};
@@ -56,7 +57,7 @@ impl Committer {
         self.unlink_finished(engine.as_ref())
     }
 
-    /// Whether there is room enough, after giving up or taking back the reserve.
+    /// Whether there is room enough for new mail; the reserve is taken again before there is.
     pub(super) fn space(&self) -> Health {
         let settings = &self.shared.settings;
         let free = match statvfs(self.shared.paths.root()) {
@@ -66,30 +67,38 @@ impl Committer {
                 return Health::Ready;
             }
         };
-        let reserve = self.shared.paths.reserve();
-        if !reserve.exists()
-            && free > settings.min_free.saturating_add(settings.reserve)
-            && let Err(error) = self.take_reserve()
-        {
-            tracing::warn!(%error, "reserve not taken");
+        if free < settings.min_free {
+            return Health::LowOnSpace;
         }
-        if free < settings.min_free { Health::LowOnSpace } else { Health::Ready }
+        if settings.reserve == 0 || self.shared.paths.reserve().exists() {
+            return Health::Ready;
+        }
+        // Twice the reserve: taking it again must not be what fills the disk.
+        if free < settings.min_free.saturating_add(settings.reserve.saturating_mul(2)) {
+            return Health::LowOnSpace;
+        }
+        match self.take_reserve() {
+            Ok(()) => Health::Ready,
+            Err(error) => {
+                tracing::warn!(%error, "reserve not taken");
+                Health::LowOnSpace
+            }
+        }
     }
 
-    /// Writes the reserve file.
+    /// Writes the reserve file, whole or not at all.
     fn take_reserve(&self) -> io::Result<()> {
         let size = self.shared.settings.reserve;
-        if size == 0 {
-            return Ok(());
-        }
         let path = self.shared.paths.reserve();
-        let file = fs::File::create(&path)?;
-        let taken = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size);
-        if let Err(error) = taken {
+        let mut file = fs::File::create(&path)?;
+        let taken = match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, size) {
+            Err(Errno::OPNOTSUPP) => io::copy(&mut io::repeat(0).take(size), &mut file).map(|_| ()),
+            taken => taken.map_err(io::Error::from),
+        };
+        if taken.is_err() {
             unlink(&path)?;
-            return Err(error.into());
         }
-        Ok(())
+        taken
     }
 
     /// Gives the reserve up, so that the store can open and delete on a full disk.

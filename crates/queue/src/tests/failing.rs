@@ -75,10 +75,15 @@ impl Engine for FaultyEngine {
 }
 
 async fn bench() -> (Bench, Fault) {
+    bench_with_reserve(0).await
+}
+
+async fn bench_with_reserve(reserve: u64) -> (Bench, Fault) {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(SetClock::new(start()));
     let fault = Fault::default();
-    let (settings, opener) = (settings(dir.path()), fault.opener());
+    let settings = QueueSettings { reserve, ..settings(dir.path()) };
+    let opener = fault.opener();
     let shared_clock: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
     let started = move || Committer::start_with(settings, shared_clock, opener);
     let handle = tokio::task::spawn_blocking(started).await.unwrap().unwrap();
@@ -244,7 +249,23 @@ async fn mail_is_refused_while_space_is_low_and_bounces_are_not() {
 }
 
 #[tokio::test]
-async fn a_reserve_is_held() {
-    let bench = Bench::with(|settings| settings.reserve = 1 << 20).await;
-    assert_eq!(fs::metadata(bench.path("reserve")).unwrap().len(), 1 << 20);
+async fn a_reserve_is_given_up_on_a_full_disk_and_taken_again_before_new_mail_is() {
+    let (bench, fault) = bench_with_reserve(1 << 20).await;
+    let reserve = bench.path("reserve");
+    assert_eq!(fs::metadata(&reserve).unwrap().len(), 1 << 20);
+    fault.set(FULL);
+    let draft = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap();
+    assert!(draft.commit().await.is_err());
+    until(&bench, Health::Failed).await;
+    assert!(!reserve.exists());
+    fault.set(WELL);
+    until(&bench, Health::Ready).await;
+    assert_eq!(fs::metadata(&reserve).unwrap().len(), 1 << 20);
+}
+
+#[tokio::test]
+async fn mail_is_refused_while_there_is_no_room_for_the_reserve() {
+    let bench = Bench::with(|settings| settings.reserve = u64::MAX).await;
+    assert_eq!(bench.queue.health(), Health::LowOnSpace);
+    assert!(!bench.path("reserve").exists());
 }
