@@ -58,7 +58,9 @@ pub enum Problem {
         /// What is wrong.
         why: String,
     },
-    /// A whole record that is neither in the index nor settled.
+    /// A whole record that is not in the index, and that no sidecar knows to be settled: if the
+    /// index were lost, it would be sent. After a power cut those that were settled in its last
+    /// second are such, and no harm; any other one the index has lost.
     Unknown {
         /// The message.
         id: QueueId,
@@ -76,7 +78,11 @@ impl Display for Problem {
             Self::Index { why } => write!(f, "index: {why}"),
             Self::Record { id, why } => write!(f, "message {id}: {why}"),
             Self::Unknown { id, file } => {
-                write!(f, "message {id}: in {} but neither queued nor settled", file.display())
+                write!(
+                    f,
+                    "message {id}: in {} but neither queued nor known to be settled",
+                    file.display()
+                )
             }
         }
     }
