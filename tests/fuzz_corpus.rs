@@ -11,7 +11,8 @@ fn every_input_of_every_corpus_holds() {
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus");
     for (name, target) in targets::TARGETS {
         let folder = corpora.join(name);
-        let inputs: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let inputs: Vec<_> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(!inputs.is_empty(), "{name} has no corpus");
         for input in inputs {
             let bytes = fs::read(&input).unwrap();

@@ -2,13 +2,13 @@
 //!
 //! A target panics when something that must hold does not.
 
-#![allow(dead_code, reason = "each fuzz binary uses one of these")]
+#![allow(dead_code, unreachable_pub, reason = "each fuzz binary uses one of these")]
 
 use bytes::BytesMut;
 use mta_sts::{MxHost, MxPattern, Policy, Record};
 use smtp::{
-    Command, DotStuffer, EndOfData, ForwardPath, LineFault, LineFramer, Mailbox, Progress, ReplyReader,
-    ReversePath,
+    Command, DotStuffer, EndOfData, ForwardPath, LineFault, LineFramer, Mailbox, Progress,
+    ReplyReader, ReversePath,
 };
 
 /// A target by its name.
