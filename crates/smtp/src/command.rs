@@ -163,7 +163,7 @@ fn alone(rest: &str, command: Command) -> Result<Command, CommandError> {
 }
 
 fn client(rest: &str, syntax: &'static str) -> Result<ClientName, CommandError> {
-    ClientName::parse(rest).ok_or(CommandError::Arguments { syntax })
+    ClientName::parse(rest).ok_or(CommandError::HelloArguments { syntax })
 }
 
 fn text_of(rest: &str, syntax: &'static str) -> Result<String, CommandError> {

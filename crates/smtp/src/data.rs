@@ -201,7 +201,7 @@ impl DataFault {
 pub struct Faults(u8);
 
 impl Faults {
-    const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self(0);
 
     /// Whether nothing was wrong.
     #[must_use]
@@ -223,7 +223,7 @@ impl Faults {
             .find(|&fault| self.contains(fault))
     }
 
-    const fn add(&mut self, fault: DataFault) {
+    pub(crate) const fn add(&mut self, fault: DataFault) {
         self.0 |= fault.bit();
     }
 }

@@ -15,6 +15,9 @@
 //! | [`Reply`], [`ReplyCode`], [`EnhancedCode`], [`ReplyReader`] | what a server says | RFC 5321 §4.2, RFC 3463 |
 //! | [`LineFramer`] | where a command line ends | RFC 5321 §2.3.8 |
 //! | [`EndOfData`], [`DotStuffer`] | where a message ends | RFC 5321 §4.1.1.4, §4.5.2 |
+//! | [`ChunkScan`] | what may stand in one that comes in chunks | RFC 3030 |
+//! | [`Mechanism`], [`Exchange`], [`Credentials`] | how a client says who it is | RFC 4954, RFC 4616 |
+//! | [`ProxyHeader`] | how a proxy says who it speaks for | the PROXY protocol |
 //!
 //! A command from the wire to its reply:
 //!
@@ -45,6 +48,7 @@
 //! envelopes do not).
 
 mod body;
+mod chunks;
 mod client_name;
 mod command;
 mod data;
@@ -54,10 +58,13 @@ mod enhanced;
 mod line;
 mod mailbox;
 mod path;
+mod proxy;
 mod reply;
+mod sasl;
 mod xtext;
 
 pub use self::body::{BodyType, Smtputf8};
+pub use self::chunks::ChunkScan;
 pub use self::client_name::ClientName;
 pub use self::command::{
     Chunk, Command, CommandError, InitialResponse, MailParameters, RcptParameters,
@@ -69,4 +76,6 @@ pub use self::enhanced::{Class, EnhancedCode};
 pub use self::line::{Line, LineFault, LineFramer};
 pub use self::mailbox::{AddressError, LocalPart, Mailbox, MailboxDomain};
 pub use self::path::{ForwardPath, PathError, ReversePath};
+pub use self::proxy::{ProxyError, ProxyHeader};
 pub use self::reply::{Reply, ReplyCode, ReplyError, ReplyReader, Severity};
+pub use self::sasl::{Credentials, Exchange, Mechanism, SaslError, Turn};

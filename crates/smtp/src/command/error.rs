@@ -27,6 +27,12 @@ pub enum CommandError {
     /// The recipient is none.
     #[error(transparent)]
     ForwardPath(PathError),
+    /// EHLO or HELO without a name.
+    #[error("{syntax}")]
+    HelloArguments {
+        /// How the command is written.
+        syntax: &'static str,
+    },
     /// It has an argument where none may be.
     #[error("this command takes no argument")]
     NoArgumentsAllowed,
@@ -72,10 +78,14 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// The refusal (RFC 5321 §4.2.4, RFC 3463 §3.2, §3.6, RFC 6531 §3.5).
+    /// The refusal (RFC 5321 §4.2.4, RFC 3463 §3.2, §3.6, RFC 6531 §3.5). Replies to EHLO and HELO
+    /// have no enhanced code (RFC 2034 §4).
     #[must_use]
     pub fn reply(&self) -> Reply {
         let (code, subject, detail) = match self {
+            Self::HelloArguments { syntax } => {
+                return Reply::new(ReplyCode::BAD_ARGUMENTS, None, syntax);
+            }
             Self::NotUtf8(_) | Self::Unrecognized => (ReplyCode::UNRECOGNIZED, 5, 2),
             Self::NotImplemented => (ReplyCode::NOT_IMPLEMENTED, 5, 1),
             Self::Arguments { .. }
