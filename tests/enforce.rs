@@ -362,72 +362,72 @@ fn has_proved_its_name(connection: &Connection) -> bool {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_policy_mail_goes_to_whatever_host_there_is() {
     judge(State::NonePublished).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mode_none_lets_mail_go_to_whatever_host_there_is() {
     judge(State::ModeNone).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mode_testing_lets_mail_go_to_whatever_host_there_is() {
     judge(State::Testing).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mode_enforce_lets_mail_go_to_named_hosts_that_prove_their_name_alone() {
     judge(State::Enforce).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cached_policy_is_enforced_when_the_record_is_gone() {
     judge(State::CachedThenRecordRemoved).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cached_policy_is_enforced_when_the_record_cannot_be_looked_up() {
     judge(State::CachedThenRecordFails).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cached_policy_is_enforced_when_the_new_one_cannot_be_fetched() {
     judge(State::CachedThenFetchFails).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_id_brings_a_policy_that_is_enforced_at_once() {
     judge(State::RenewedToEnforce).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_id_brings_a_policy_that_is_only_tested_at_once() {
     judge(State::RenewedToTesting).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_id_brings_the_end_of_a_policy_at_once() {
     judge(State::RenewedToNone).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_id_brings_a_policy_that_names_other_hosts_at_once() {
     judge(State::RenewedNamingAnother).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expired_policy_that_is_no_longer_published_holds_nothing_up() {
     judge(State::ExpiredAndRemoved).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expired_policy_that_cannot_be_fetched_holds_nothing_up() {
     judge(State::ExpiredAndFetchFails).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expired_policy_that_is_still_published_is_fetched_and_enforced() {
     judge(State::ExpiredAndPublished).await;
 }

@@ -32,7 +32,7 @@ async fn domain_of(
     [first, second]
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_second_host_is_tried_where_the_first_does_not_prove_its_name() {
     let relay = RelayInWorld::start().await;
     let broken = [
@@ -60,7 +60,7 @@ async fn the_second_host_is_tried_where_the_first_does_not_prove_its_name() {
     relay.is_well_behaved();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_does_not_exist_is_passed_over() {
     let relay = RelayInWorld::start().await;
     let mx = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
@@ -70,7 +70,7 @@ async fn a_host_that_does_not_exist_is_passed_over() {
     only_message(&mx).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_not_named_is_passed_over_for_one_that_is() {
     let relay = RelayInWorld::start().await;
     let hosts = [("evil.test", MxBehaviour::valid()), ("mx.example.test", MxBehaviour::valid())];
@@ -82,7 +82,7 @@ async fn a_host_that_is_not_named_is_passed_over_for_one_that_is() {
     assert!(evil.connections().is_empty(), "{}", relay.story());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wildcard_names_hosts_one_label_below_it_and_no_others() {
     let relay = RelayInWorld::start().await;
     let hosts =
@@ -95,7 +95,7 @@ async fn a_wildcard_names_hosts_one_label_below_it_and_no_others() {
     assert!(two_labels.connections().is_empty(), "{}", relay.story());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_with_a_wildcard_proves_names_one_label_below_it_and_no_others() {
     let relay = RelayInWorld::start().await;
     let wildcard =
@@ -109,7 +109,7 @@ async fn a_certificate_with_a_wildcard_proves_names_one_label_below_it_and_no_ot
     assert!(!two_labels.connections().is_empty() && got_no_envelope(&two_labels));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn tls_1_2_and_1_3_will_do_each_by_itself() {
     let relay = RelayInWorld::start().await;
     for (domain, versions, version) in
@@ -122,7 +122,7 @@ async fn tls_1_2_and_1_3_will_do_each_by_itself() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_silent_after_starttls_costs_no_more_than_its_turn() {
     let relay = RelayInWorld::start_with("delivery.timeouts.tls = \"1s\"").await;
     let hosts = [
@@ -137,7 +137,7 @@ async fn a_host_that_is_silent_after_starttls_costs_no_more_than_its_turn() {
     assert!(!silent.connections().is_empty() && got_no_envelope(&silent));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_domain_without_mx_records_is_its_own_host_and_its_policy_names_it() {
     let relay = RelayInWorld::start().await;
     let named = relay.world.mx("named.test", MxBehaviour::valid()).await;
@@ -153,7 +153,7 @@ async fn a_domain_without_mx_records_is_its_own_host_and_its_policy_names_it() {
     assert!(other.connections().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_that_no_host_may_have_is_held_with_what_is_wrong_with_each() {
     let relay = RelayInWorld::start().await;
     let hosts = [
@@ -181,7 +181,7 @@ async fn mail_that_no_host_may_have_is_held_with_what_is_wrong_with_each() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn two_domains_that_share_a_host_do_not_share_a_policy() {
     let relay = RelayInWorld::start().await;
     let shared = relay.world.mx("mx.hoster.test", MxBehaviour::starttls_not_offered()).await;
@@ -204,7 +204,7 @@ async fn two_domains_that_share_a_host_do_not_share_a_policy() {
     assert_eq!(shared.messages().len(), 2, "{}", relay.story());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_neither_inherited_from_a_parent_nor_from_a_subdomain() {
     let relay = RelayInWorld::start().await;
     let plain = MxBehaviour::starttls_not_offered;
@@ -227,7 +227,7 @@ async fn a_policy_is_neither_inherited_from_a_parent_nor_from_a_subdomain() {
     assert!(got_no_envelope(&parent) && got_no_envelope(&strict));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_recipients_of_one_message_are_judged_by_the_policy_of_their_own_domain() {
     let relay = RelayInWorld::start().await;
     let strict = relay.enforcing_domain("strict.test", MxBehaviour::stripped()).await;
@@ -250,7 +250,7 @@ async fn the_recipients_of_one_message_are_judged_by_the_policy_of_their_own_dom
     assert_eq!([open.messages().len(), good.messages().len()], [1, 1], "nothing is sent twice");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_for_two_domains_with_one_host_goes_in_two_transactions() {
     let relay = RelayInWorld::start().await;
     let mx = relay.world.mx("mx.hoster.test", MxBehaviour::valid()).await;
@@ -265,7 +265,7 @@ async fn mail_for_two_domains_with_one_host_goes_in_two_transactions() {
     assert_eq!(recipients, [&vec!["a@one.test", "c@one.test"], &vec!["b@two.test"]]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_to_an_address_literal_has_no_policy() {
     let relay = RelayInWorld::start().await;
     let mx = relay.world.mx_without_address_record("nameless", MxBehaviour::valid()).await;
@@ -273,7 +273,7 @@ async fn mail_to_an_address_literal_has_no_policy() {
     only_message(&mx).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_breaks_off_after_the_envelope_costs_no_mail() {
     let relay = RelayInWorld::start().await;
     let breaks_off = MxBehaviour::valid().first(1, Step::Message, Act::Drop);
@@ -286,7 +286,7 @@ async fn a_host_that_breaks_off_after_the_envelope_costs_no_mail() {
     relay.gone(id).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_greylisted_message_goes_at_the_next_attempt() {
     let relay = RelayInWorld::start().await;
     let mx = relay.enforcing_domain("example.test", MxBehaviour::greylisting()).await;

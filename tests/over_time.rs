@@ -50,27 +50,27 @@ async fn held_mail_leaves_once(mended: Mended) {
     assert_eq!(mx.messages().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn held_mail_leaves_at_the_next_attempt_once_the_host_is_mended() {
     held_mail_leaves_once(Mended::Host).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn held_mail_leaves_at_the_next_attempt_once_the_policy_names_the_host() {
     held_mail_leaves_once(Mended::PolicyNamesHost).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn held_mail_leaves_at_the_next_attempt_once_the_policy_is_withdrawn() {
     held_mail_leaves_once(Mended::PolicyIsNone).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn held_mail_leaves_at_the_next_attempt_once_the_policy_is_in_testing() {
     held_mail_leaves_once(Mended::PolicyIsTesting).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn held_mail_leaves_once_its_policy_has_expired_and_cannot_be_had_again() {
     let relay = RelayInWorld::start().await;
     let mx = relay.domain("example.test", MxBehaviour::stripped()).await;
@@ -87,7 +87,7 @@ async fn held_mail_leaves_once_its_policy_has_expired_and_cannot_be_had_again() 
     relay.gone(id).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_equal_id_does_not_make_a_policy_last_longer() {
     let relay = RelayInWorld::start().await;
     let mx = relay.domain("example.test", MxBehaviour::valid()).await;
@@ -106,7 +106,7 @@ async fn an_equal_id_does_not_make_a_policy_last_longer() {
     mx.wait_for_messages(2, PATIENCE).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_fetched_once_for_an_id() {
     let relay = RelayInWorld::start().await;
     let mx = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
@@ -126,7 +126,7 @@ async fn a_policy_is_fetched_once_for_an_id() {
     assert_eq!(policy_host.fetches().len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_policy_is_taken_from_a_cache_of_http() {
     let relay = RelayInWorld::start().await;
     let mx = relay.domain("example.test", MxBehaviour::stripped()).await;
@@ -167,17 +167,17 @@ async fn undecided(fault: Fault, settings: &str) {
     relay.gone(id).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_waits_while_the_record_cannot_be_told_and_goes_when_the_grace_is_over() {
     undecided(Fault::ServFail, "").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_not_answered_for_is_a_record_that_cannot_be_told() {
     undecided(Fault::Silence, "dns.timeout = \"500ms\"").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_can_be_told_again_within_the_grace_is_obeyed() {
     let relay = RelayInWorld::start().await;
     let mx = relay.enforcing_domain("example.test", MxBehaviour::stripped()).await;
@@ -191,7 +191,7 @@ async fn a_record_that_can_be_told_again_within_the_grace_is_obeyed() {
     assert_eq!(mx.messages(), []);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_whose_hosts_cannot_be_looked_up_waits() {
     let relay = RelayInWorld::start().await;
     let mx = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
@@ -204,7 +204,7 @@ async fn mail_whose_hosts_cannot_be_looked_up_waits() {
     mx.wait_for_messages(1, PATIENCE).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_keeps_the_policy_and_the_queue() {
     let mut relay = RelayInWorld::start().await;
     let mx = relay.enforcing_domain("example.test", MxBehaviour::stripped()).await;
@@ -229,7 +229,7 @@ async fn a_restart_keeps_the_policy_and_the_queue() {
     assert_eq!(relay.world.tap().envelope_in_clear(), []);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_host_may_be_an_alias_and_proves_the_domains_name_all_the_same() {
     let relay = RelayInWorld::start().await;
     for (domain, certificate) in [
@@ -253,7 +253,7 @@ async fn a_policy_host_may_be_an_alias_and_proves_the_domains_name_all_the_same(
     relay.gone(sent).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_may_be_an_alias() {
     let relay = RelayInWorld::start().await;
     let mx = relay.enforcing_domain("example.test", MxBehaviour::stripped()).await;
@@ -266,7 +266,7 @@ async fn a_record_may_be_an_alias() {
     assert_eq!(mx.messages(), []);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn policies_that_cannot_be_fetched_as_they_must_are_none() {
     let relay = RelayInWorld::start().await;
     let policy = |domain: &str| PolicyText::enforce([format!("mx.{domain}")]);

@@ -64,7 +64,7 @@ impl Notification {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recipient_refused_in_a_verified_session_is_returned_to_the_sender() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
@@ -92,7 +92,7 @@ async fn a_recipient_refused_in_a_verified_session_is_returned_to_the_sender() {
     relay.is_well_behaved();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_refused_at_its_end_is_returned_for_all_its_recipients() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
@@ -106,7 +106,7 @@ async fn a_message_refused_at_its_end_is_returned_for_all_its_recipients() {
     relay.empty().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_from_the_null_reverse_path_is_never_returned() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
@@ -118,7 +118,7 @@ async fn mail_from_the_null_reverse_path_is_never_returned() {
     assert_eq!((sender.messages().len(), mx.messages().len()), (0, 0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_notification_that_is_refused_is_not_answered() {
     let relay = RelayInWorld::start().await;
     let refuses = || MxBehaviour::valid().at(Step::RcptTo, "550 5.1.1 nobody here");
@@ -134,7 +134,7 @@ async fn a_notification_that_is_refused_is_not_answered() {
     assert!(senders[0].line.starts_with("MAIL FROM:<>"), "{senders:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_domain_that_takes_no_mail_returns_it_at_once() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
@@ -144,7 +144,7 @@ async fn a_domain_that_takes_no_mail_returns_it_at_once() {
     assert_eq!(notification.field("Status").as_deref(), Some("5.1.10"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_domain_that_does_not_exist_returns_mail_at_once() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
@@ -153,7 +153,7 @@ async fn a_domain_that_does_not_exist_returns_mail_at_once() {
     assert_eq!(notification.field("Status").as_deref(), Some("5.1.2"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_5xx_before_a_verified_session_returns_mail() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
@@ -198,7 +198,7 @@ async fn held_to_the_end(relay: &RelayInWorld) -> (MxHost, testbed::PolicyHost, 
     (mx, policy_host, id)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_that_a_policy_held_to_its_end_is_returned_after_one_fresh_look() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
@@ -222,7 +222,7 @@ async fn mail_that_a_policy_held_to_its_end_is_returned_after_one_fresh_look() {
     assert!(mx.connections().iter().all(|connection| connection.envelope().is_empty()));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_the_fresh_look_finds_withdrawn_lets_the_mail_go() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
@@ -235,7 +235,7 @@ async fn a_policy_that_the_fresh_look_finds_withdrawn_lets_the_mail_go() {
     assert_eq!(sender.messages(), []);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_is_returned_though_the_fresh_look_fails() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
@@ -248,7 +248,7 @@ async fn mail_is_returned_though_the_fresh_look_fails() {
     assert_eq!(mx.messages(), []);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_for_a_host_that_never_answers_is_returned_at_its_end() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
@@ -262,7 +262,7 @@ async fn mail_for_a_host_that_never_answers_is_returned_at_its_end() {
     relay.gone(id).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_notification_is_bound_by_the_policy_of_the_senders_domain() {
     let relay = RelayInWorld::start().await;
     let sender = relay.enforcing_domain("sender.test", MxBehaviour::stripped()).await;
@@ -278,7 +278,7 @@ async fn a_notification_is_bound_by_the_policy_of_the_senders_domain() {
     assert!(notification(&sender).await.words.contains("nobody here"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_too_large_for_a_host_is_returned_without_being_sent() {
     let relay = RelayInWorld::start().await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;

@@ -102,7 +102,7 @@ async fn the_log_says_as_json_where_the_relay_is() {
     assert!(lines.iter().any(|line| line["message"] == "stopped"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cached_policy_is_refreshed_daily_without_any_mail() {
     let mut relay = RelayInWorld::start().await;
     let mx = relay.domain("example.test", MxBehaviour::valid()).await;
@@ -116,7 +116,7 @@ async fn a_cached_policy_is_refreshed_daily_without_any_mail() {
     host.wait_for_fetches(2, PATIENCE).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_queued_is_delivered_after_a_restart() {
     let mut relay = RelayInWorld::start().await;
     let mx = relay.domain("example.test", MxBehaviour::valid()).await;

@@ -12,6 +12,8 @@ use queue::{Details, Filter, Queue, QueueId, Reason, Selection};
 use sts_relay::Relay;
 use sts_relay::settings::{Settings, Source};
 use testbed::{MxBehaviour, MxHost, PolicyText, Sender, World};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 /// How long anything may take before a test gives up; nothing is measured by it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,6 +49,8 @@ impl RelayInWorld {
 
     /// The same, with these lines of settings besides the usual ones.
     pub(crate) async fn start_with(settings: &str) -> Self {
+        let flavor = Handle::current().runtime_flavor();
+        assert_eq!(flavor, RuntimeFlavor::MultiThread, "tokio::test(flavor = \"multi_thread\")");
         let world = World::new().await;
         let clock = Arc::new(SetClock::new(SystemTime::UNIX_EPOCH + START));
         let listener = SocketAddr::new(world.address(), world.smtp_port());
@@ -195,6 +199,16 @@ impl RelayInWorld {
         let mx = self.domain(domain, behaviour).await;
         self.world.domain(domain).sts("1").policy(PolicyText::enforce([mx.name()])).await;
         mx
+    }
+}
+
+impl Drop for RelayInWorld {
+    /// Stops the relay before its world is taken away, so that it finds its data directory to the
+    /// end. It has to be waited for, which takes a runtime of more than one thread.
+    fn drop(&mut self) {
+        if let Some(relay) = self.relay.take() {
+            block_in_place(|| Handle::current().block_on(relay.stop()));
+        }
     }
 }
 
