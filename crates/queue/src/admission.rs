@@ -3,7 +3,12 @@
 //! Closed by default: a relay that lists no network admits nobody, and a list that would admit
 //! every address there is is refused, for that is an open relay.
 
+mod users;
+
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+pub use self::users::{Authenticated, HashError, UserProblem, Users, UsersError, hash_password};
 
 /// Leave to put mail into the queue.
 ///
@@ -11,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 ///
 /// ```compile_fail,E0451
 /// fn open_relay(peer: std::net::IpAddr) -> queue::Submitter {
-///     queue::Submitter { peer: Some(peer) }
+///     queue::Submitter { peer: Some(peer), user: None }
 /// }
 /// ```
 ///
@@ -33,6 +38,7 @@ use std::net::{IpAddr, Ipv4Addr};
 #[derive(Debug)]
 pub struct Submitter {
     peer: Option<IpAddr>,
+    user: Option<Arc<str>>,
 }
 
 impl Submitter {
@@ -42,9 +48,15 @@ impl Submitter {
         self.peer
     }
 
+    /// The user who proved to be one; none for a host that was admitted by its network.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
     /// The relay itself, for its bounces and reports: only with the null reverse-path.
     pub(crate) const fn own() -> Self {
-        Self { peer: None }
+        Self { peer: None, user: None }
     }
 }
 
@@ -52,6 +64,19 @@ impl Submitter {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Networks {
     networks: Vec<Network>,
+    /// Addresses that may stand for anybody, and so are admitted only when listed by themselves.
+    gateways: Vec<IpAddr>,
+}
+
+/// Whether a host may submit for the address it has.
+#[derive(Debug)]
+pub enum Admission {
+    /// It may.
+    Admitted(Submitter),
+    /// A listed network holds it, but it is a gateway, behind which anybody may be.
+    Gateway,
+    /// No listed network holds it.
+    Unlisted,
 }
 
 /// One network: the addresses that share a prefix.
@@ -103,15 +128,47 @@ impl Networks {
                 return Err(NetworksError::AllAddresses(family.to_owned()));
             }
         }
-        Ok(Self { networks })
+        Ok(Self { networks, gateways: Vec::new() })
+    }
+
+    /// The same, with gateways: where addresses are translated, as in front of containers, clients
+    /// from anywhere come with the gateway's address. It is admitted when it is listed by itself,
+    /// not for being in a network.
+    #[must_use]
+    pub fn with_gateways(mut self, gateways: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.gateways = gateways.into_iter().map(|address| address.to_canonical()).collect();
+        self
     }
 
     /// Leave for the host at `peer` to submit, if one of the networks holds it.
     #[must_use]
     pub fn admit(&self, peer: IpAddr) -> Option<Submitter> {
+        match self.judge(peer) {
+            Admission::Admitted(submitter) => Some(submitter),
+            Admission::Gateway | Admission::Unlisted => None,
+        }
+    }
+
+    /// The same, with the reason why not.
+    #[must_use]
+    pub fn judge(&self, peer: IpAddr) -> Admission {
         let address = peer.to_canonical();
-        let listed = self.networks.iter().any(|network| network.holds(address));
-        listed.then_some(Submitter { peer: Some(address) })
+        let alone = |network: &&Network| network.prefix == width(network.address);
+        let holding = || self.networks.iter().filter(|network| network.holds(address));
+        if holding().next().is_none() {
+            Admission::Unlisted
+        } else if self.gateways.contains(&address) && !holding().any(|network| alone(&network)) {
+            Admission::Gateway
+        } else {
+            Admission::Admitted(Submitter { peer: Some(address), user: None })
+        }
+    }
+
+    /// Whether one of the networks holds `peer`.
+    #[must_use]
+    pub fn hold(&self, peer: IpAddr) -> bool {
+        let address = peer.to_canonical();
+        self.networks.iter().any(|network| network.holds(address))
     }
 }
 
@@ -242,6 +299,24 @@ mod tests {
         ] {
             assert_eq!(admits(list, peer), admitted, "{list:?} {peer}");
         }
+    }
+
+    #[test]
+    fn a_gateway_is_admitted_only_when_it_is_listed_by_itself() {
+        let gateway: IpAddr = "172.17.0.1".parse().unwrap();
+        for (list, admitted) in [
+            (&["172.16.0.0/12"][..], false),
+            (&["172.17.0.0/31"], false),
+            (&["172.17.0.1"], true),
+            (&["172.16.0.0/12", "172.17.0.1/32"], true),
+        ] {
+            let networks = Networks::parse(list).unwrap().with_gateways([gateway]);
+            assert_eq!(networks.admit(gateway).is_some(), admitted, "{list:?}");
+            assert_eq!(matches!(networks.judge(gateway), Admission::Gateway), !admitted);
+        }
+        let networks = Networks::parse(["172.16.0.0/12"]).unwrap().with_gateways([gateway]);
+        assert!(networks.admit("172.17.0.2".parse().unwrap()).is_some());
+        assert!(matches!(networks.judge("192.0.2.1".parse().unwrap()), Admission::Unlisted));
     }
 
     #[test]

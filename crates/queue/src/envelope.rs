@@ -2,7 +2,10 @@
 
 use std::time::SystemTime;
 
-use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+use smtp::{
+    BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, RcptParameters, Ret, ReversePath,
+    Smtputf8,
+};
 
 /// Who a message is from and for, and what its transport needs (RFC 5321 §2.3.1).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -11,6 +14,7 @@ pub struct Envelope {
     recipients: Vec<Recipient>,
     body: BodyType,
     smtputf8: Smtputf8,
+    dsn: DsnWishes,
     /// Only this crate makes one that is not [`Purpose::Mail`]: it weakens what TLS must prove.
     purpose: Purpose,
 }
@@ -24,7 +28,15 @@ impl Envelope {
         body: BodyType,
         smtputf8: Smtputf8,
     ) -> Self {
-        Self { reverse_path, recipients, body, smtputf8, purpose: Purpose::Mail }
+        let dsn = DsnWishes { ret: None, envid: None };
+        Self { reverse_path, recipients, body, smtputf8, dsn, purpose: Purpose::Mail }
+    }
+
+    /// The same envelope with what the sender wishes of reports (RFC 3461).
+    #[must_use]
+    pub fn with_dsn(mut self, dsn: DsnWishes) -> Self {
+        self.dsn = dsn;
+        self
     }
 
     /// The same envelope for another purpose.
@@ -57,6 +69,12 @@ impl Envelope {
         self.smtputf8
     }
 
+    /// What the sender wishes of reports, for all recipients.
+    #[must_use]
+    pub const fn dsn(&self) -> &DsnWishes {
+        &self.dsn
+    }
+
     /// What the message is.
     #[must_use]
     pub const fn purpose(&self) -> Purpose {
@@ -64,18 +82,38 @@ impl Envelope {
     }
 }
 
+/// What a sender wishes of reports on a message (RFC 3461 §4.3, §4.4).
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct DsnWishes {
+    /// How much of the message a failure report returns.
+    pub ret: Option<Ret>,
+    /// The sender's own name for the transaction.
+    pub envid: Option<EnvelopeId>,
+}
+
 /// One recipient.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Recipient {
     /// The address.
     pub mailbox: Mailbox,
+    /// When the sender wants a report (RFC 3461 §4.1).
+    pub notify: Option<Notify>,
+    /// Whom the sender first wrote to (RFC 3461 §4.2).
+    pub orcpt: Option<OriginalRecipient>,
 }
 
 impl Recipient {
     /// A recipient without further wishes.
     #[must_use]
     pub const fn new(mailbox: Mailbox) -> Self {
-        Self { mailbox }
+        Self { mailbox, notify: None, orcpt: None }
+    }
+
+    /// A recipient with the parameters that RCPT had.
+    #[must_use]
+    pub fn with(mailbox: Mailbox, parameters: RcptParameters) -> Self {
+        let RcptParameters { notify, orcpt } = parameters;
+        Self { mailbox, notify, orcpt }
     }
 }
 
@@ -101,6 +139,8 @@ pub struct Message {
     pub received_at: SystemTime,
     /// The size of header and body, in bytes.
     pub size: u64,
+    /// What the sender wishes of reports.
+    pub dsn: DsnWishes,
     /// What the message is.
     pub purpose: Purpose,
 }

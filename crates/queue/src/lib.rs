@@ -42,11 +42,14 @@ mod tests;
 mod verify;
 mod work;
 
-pub use crate::admission::{Networks, NetworksError, Submitter};
+pub use crate::admission::{
+    Admission, Authenticated, HashError, Networks, NetworksError, Submitter, UserProblem, Users,
+    UsersError, hash_password,
+};
 pub use crate::batch::Settled;
 pub use crate::body::BodyReader;
 pub use crate::draft::{Committed, Draft};
-pub use crate::envelope::{Envelope, Message, Purpose, Recipient};
+pub use crate::envelope::{DsnWishes, Envelope, Message, Purpose, Recipient};
 pub use crate::error::{BeginError, BodyError, CommitError, IndexError, OpenError, StoreError};
 pub use crate::id::{QueueId, QueueIdError};
 pub use crate::lease::Lease;

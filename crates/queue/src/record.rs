@@ -5,10 +5,10 @@
 
 use std::time::SystemTime;
 
-use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+use smtp::{BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, Ret, ReversePath, Smtputf8};
 
 use crate::codec::{Decoder, Encoder, Malformed};
-use crate::envelope::{Envelope, Purpose, Recipient};
+use crate::envelope::{DsnWishes, Envelope, Purpose, Recipient};
 use crate::id::{QueueId, millis, time};
 
 /// How every record begins.
@@ -101,7 +101,8 @@ pub(crate) fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
     let mut out = Encoder::default();
     out.maybe_text(reverse_path_text(envelope.reverse_path()).as_deref());
     out.u8(body_byte(envelope.body())).u8(smtputf8_byte(envelope.smtputf8()));
-    out.u8(purpose_byte(envelope.purpose())).u8(NO_OPTIONS);
+    out.u8(purpose_byte(envelope.purpose()));
+    encode_dsn(&mut out, envelope.dsn());
     out.u32(u32::try_from(envelope.recipients().len()).unwrap_or(u32::MAX));
     for recipient in envelope.recipients() {
         encode_recipient(&mut out, recipient);
@@ -116,37 +117,90 @@ pub(crate) fn decode_envelope(bytes: &[u8]) -> Result<Envelope, Malformed> {
     let body = decode_body(&mut input)?;
     let smtputf8 = decode_smtputf8(&mut input)?;
     let purpose = decode_purpose(&mut input)?;
-    skip_options(&mut input)?;
+    let dsn = decode_dsn(&mut input)?;
     let count = input.u32()?;
     let mut recipients = Vec::new();
     for _ in 0..count {
         recipients.push(decode_recipient(&mut input)?);
     }
     input.end()?;
-    Ok(Envelope::new(reverse_path, recipients, body, smtputf8).with_purpose(purpose))
+    let envelope = Envelope::new(reverse_path, recipients, body, smtputf8);
+    Ok(envelope.with_purpose(purpose).with_dsn(dsn))
 }
 
-/// The number of options where there are none. An option is a tag and a text; readers skip those
+/// The tag of an envelope's RET (RFC 3461 §4.3). An option is a tag and a text; readers skip those
 /// they do not know, so that later versions can add some without a new format.
-const NO_OPTIONS: u8 = 0;
+const RET: u8 = 1;
+
+/// The tag of an envelope's ENVID (RFC 3461 §4.4).
+const ENVID: u8 = 2;
+
+/// The tag of a recipient's NOTIFY (RFC 3461 §4.1).
+const NOTIFY: u8 = 1;
+
+/// The tag of a recipient's ORCPT (RFC 3461 §4.2).
+const ORCPT: u8 = 2;
+
+/// Writes what the sender wishes of reports.
+pub(crate) fn encode_dsn(out: &mut Encoder, dsn: &DsnWishes) {
+    let DsnWishes { ret, envid } = dsn;
+    let ret = ret.map(|ret| ret.to_string());
+    encode_options(out, &[(RET, ret), (ENVID, envid.as_ref().map(EnvelopeId::to_string))]);
+}
+
+/// Reads what the sender wishes of reports.
+pub(crate) fn decode_dsn(input: &mut Decoder<'_>) -> Result<DsnWishes, Malformed> {
+    let mut dsn = DsnWishes::default();
+    decode_options(input, |tag, text| match tag {
+        RET => dsn.ret = Ret::parse(text),
+        ENVID => dsn.envid = EnvelopeId::parse(text),
+        _ => {}
+    })?;
+    Ok(dsn)
+}
 
 /// Writes one recipient.
 pub(crate) fn encode_recipient(out: &mut Encoder, recipient: &Recipient) {
-    out.text(&recipient.mailbox.to_string()).u8(NO_OPTIONS);
+    let Recipient { mailbox, notify, orcpt } = recipient;
+    out.text(&mailbox.to_string());
+    encode_options(
+        out,
+        &[
+            (NOTIFY, notify.map(|notify| notify.to_string())),
+            (ORCPT, orcpt.as_ref().map(OriginalRecipient::to_string)),
+        ],
+    );
 }
 
 /// Reads one recipient.
 pub(crate) fn decode_recipient(input: &mut Decoder<'_>) -> Result<Recipient, Malformed> {
     let mailbox = Mailbox::parse(input.text()?).map_err(|_cause| input.fault())?;
-    skip_options(input)?;
-    Ok(Recipient::new(mailbox))
+    let mut recipient = Recipient::new(mailbox);
+    decode_options(input, |tag, text| match tag {
+        NOTIFY => recipient.notify = Notify::parse(text),
+        ORCPT => recipient.orcpt = OriginalRecipient::parse(text),
+        _ => {}
+    })?;
+    Ok(recipient)
 }
 
-/// Passes over options.
-fn skip_options(input: &mut Decoder<'_>) -> Result<(), Malformed> {
+/// Writes the options that there are, behind their number.
+fn encode_options(out: &mut Encoder, options: &[(u8, Option<String>)]) {
+    let present = options.iter().filter_map(|(tag, text)| Some((*tag, text.as_deref()?)));
+    out.u8(u8::try_from(present.clone().count()).unwrap_or(u8::MAX));
+    for (tag, text) in present {
+        out.u8(tag).text(text);
+    }
+}
+
+/// Reads options one by one.
+fn decode_options(
+    input: &mut Decoder<'_>,
+    mut take: impl FnMut(u8, &str),
+) -> Result<(), Malformed> {
     for _ in 0..input.u8()? {
-        input.u8()?;
-        input.text()?;
+        let tag = input.u8()?;
+        take(tag, input.text()?);
     }
     Ok(())
 }
@@ -245,7 +299,13 @@ mod tests {
         let domains = prop_oneof!["[a-z]{1,9}\\.example", Just("[192.0.2.1]".to_owned())];
         ("[a-z0-9.+ \"\\\\-]{1,20}", domains).prop_filter_map("not a mailbox", |(local, domain)| {
             let quoted = local.replace('\\', "\\\\").replace('"', "\\\"");
-            Mailbox::parse(&format!("\"{quoted}\"@{domain}")).ok().map(Recipient::new)
+            let mut recipient =
+                Mailbox::parse(&format!("\"{quoted}\"@{domain}")).ok().map(Recipient::new)?;
+            if local.len() % 2 == 0 {
+                recipient.notify = Notify::parse("SUCCESS,DELAY");
+                recipient.orcpt = OriginalRecipient::parse("utf-8;j\u{f6}rg@x");
+            }
+            Some(recipient)
         })
     }
 
@@ -258,7 +318,11 @@ mod tests {
             let body = if b { BodyType::EightBitMime } else { BodyType::SevenBit };
             let smtputf8 = if s { Smtputf8::Requested } else { Smtputf8::NotRequested };
             let purpose = if p { Purpose::TlsReport } else { Purpose::Mail };
-            Envelope::new(path, recipients, body, smtputf8).with_purpose(purpose)
+            let dsn = DsnWishes {
+                ret: b.then_some(Ret::Hdrs),
+                envid: s.then(|| EnvelopeId::parse("QQ+20314159").unwrap()),
+            };
+            Envelope::new(path, recipients, body, smtputf8).with_purpose(purpose).with_dsn(dsn)
         })
     }
 

@@ -10,8 +10,8 @@ use crate::envelope::{Envelope, Message, Recipient};
 use crate::id::{QueueId, millis, time};
 use crate::outcome::Reason;
 use crate::record::{
-    body_byte, decode_body, decode_purpose, decode_recipient, decode_reverse_path, decode_smtputf8,
-    encode_recipient, purpose_byte, reverse_path_text, smtputf8_byte,
+    body_byte, decode_body, decode_dsn, decode_purpose, decode_recipient, decode_reverse_path,
+    decode_smtputf8, encode_dsn, encode_recipient, purpose_byte, reverse_path_text, smtputf8_byte,
 };
 
 /// A lot's recipients take at most this many bytes.
@@ -97,7 +97,9 @@ impl MessageRow {
             State::Held => out.u8(1),
             State::Quarantined { why } => out.u8(2).text(shortened(why, REASON_TEXT)),
         };
-        out.u32(self.lots).u32(self.open_lots).u32(self.open_recipients).finish()
+        out.u32(self.lots).u32(self.open_lots).u32(self.open_recipients);
+        encode_dsn(&mut out, &self.message.dsn);
+        out.finish()
     }
 
     /// Reads the row back.
@@ -117,7 +119,6 @@ impl MessageRow {
         let smtputf8 = decode_smtputf8(&mut input)?;
         let purpose = decode_purpose(&mut input)?;
         let reverse_path = decode_reverse_path(&mut input)?;
-        let message = Message { reverse_path, body, smtputf8, received_at, size, purpose };
         let state = match input.u8()? {
             0 => State::Queued,
             1 => State::Held,
@@ -125,7 +126,9 @@ impl MessageRow {
             _ => return Err(input.fault()),
         };
         let (lots, open_lots, open_recipients) = (input.u32()?, input.u32()?, input.u32()?);
+        let dsn = decode_dsn(&mut input)?;
         input.end()?;
+        let message = Message { reverse_path, body, smtputf8, received_at, size, dsn, purpose };
         Ok(Self { place, envelope_size, message, state, lots, open_lots, open_recipients })
     }
 }
@@ -138,6 +141,7 @@ pub(crate) fn message_of(envelope: &Envelope, received_at: SystemTime, size: u64
         smtputf8: envelope.smtputf8(),
         received_at,
         size,
+        dsn: envelope.dsn().clone(),
         purpose: envelope.purpose(),
     }
 }
