@@ -3,32 +3,28 @@
 //!
 //! It works over any stream, so that TLS is a matter of which stream it is given.
 
-use std::net::IpAddr;
+mod login;
+mod message;
+
 use std::sync::Arc;
 
 use clock::Clock;
-use queue::{Draft, Queue};
-use smtp::{Line, LineFault, LineFramer, Reply, ReplyCode, ReversePath};
+use queue::Queue;
+use smtp::{Line, LineFault, LineFramer, Reply, ReplyCode};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::intake::{Intake, Reach};
+use self::message::Begun;
 use crate::refusal::Refusal;
-use crate::session::{Incoming, Rules, Session, Step};
+use crate::session::{Rules, Session, Step};
 use crate::settings::Timeouts;
-use crate::trace::ReceivedField;
 use crate::wire::{Wire, WireFault, from_now};
 
 /// How many bytes are read at once while commands are awaited.
 const COMMAND_ROOM: usize = 2 << 10;
-
-/// How many bytes are read at once at the beginning of a message; doubled while they are filled.
-const FIRST_DATA_ROOM: usize = 4 << 10;
-
-/// How many bytes of a message are read at once at most.
-const MAX_DATA_ROOM: usize = 64 << 10;
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -39,6 +35,24 @@ pub(crate) struct Host {
     pub(crate) queue: Queue,
     /// What Received header fields are dated by.
     pub(crate) clock: Arc<dyn Clock>,
+    /// How many TLS handshakes may still be begun.
+    pub(crate) handshakes: Semaphore,
+    /// How many passwords may still be checked at once.
+    pub(crate) password_checks: Semaphore,
+}
+
+impl Host {
+    /// What connections under these rules share.
+    pub(crate) fn new(rules: Rules, queue: Queue, clock: Arc<dyn Clock>) -> Self {
+        let limits = rules.settings.limits;
+        Self {
+            rules: Arc::new(rules),
+            queue,
+            clock,
+            handshakes: Semaphore::new(limits.tls_handshakes),
+            password_checks: Semaphore::new(limits.password_checks),
+        }
+    }
 }
 
 /// One connection.
@@ -47,11 +61,21 @@ pub(crate) struct Connection<S> {
     wire: Wire<S>,
     framer: LineFramer,
     session: Session,
-    peer: IpAddr,
+    /// The message that is being sent in chunks.
+    begun: Option<Begun>,
     host: Arc<Host>,
     stop: CancellationToken,
     /// When the connection has lasted as long as it may.
     end: Instant,
+}
+
+/// What is said first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Opening {
+    /// We greet.
+    Greeting,
+    /// The client goes on, after STARTTLS.
+    None,
 }
 
 /// Whether the dialogue goes on.
@@ -59,6 +83,8 @@ pub(crate) struct Connection<S> {
 enum Onward {
     Close,
     Continue,
+    /// TLS goes on with the stream.
+    Secure,
 }
 
 /// What came instead of a wait's end.
@@ -71,32 +97,39 @@ enum Heard {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// A connection that was just accepted.
-    pub(crate) fn new(stream: S, peer: IpAddr, host: Arc<Host>, stop: CancellationToken) -> Self {
+    /// A connection that was just accepted, or that has just come under TLS.
+    pub(crate) fn new(
+        stream: S,
+        session: Session,
+        host: Arc<Host>,
+        stop: CancellationToken,
+    ) -> Self {
         let timeouts = host.rules.settings.timeouts;
         Self {
             wire: Wire::new(stream, timeouts.command),
             framer: LineFramer::new(LineFramer::COMMAND_LIMIT),
-            session: Session::new(Arc::clone(&host.rules), peer),
-            peer,
+            session,
+            begun: None,
             host,
             stop,
             end: from_now(timeouts.connection),
         }
     }
 
-    /// Talks with the client until one of both goes.
-    pub(crate) async fn run(mut self) {
-        let talked = self.talk().await;
+    /// Talks with the client until one of both goes, or until TLS is to go on with the stream.
+    pub(crate) async fn run(mut self, opening: Opening) -> Option<(S, Session)> {
+        let talked = self.talk(opening).await;
         let farewell = self.timeouts().farewell;
         let ended = match talked {
-            Ok(()) => self.wire.close(farewell).await,
+            Ok(Onward::Secure) => return Some((self.wire.into_stream(), self.session)),
+            Ok(Onward::Close | Onward::Continue) => self.wire.close(farewell).await,
             Err(fault) => Err(fault),
         };
         match ended {
             Ok(()) => debug!("connection closed"),
             Err(error) => debug!(%error, "connection broken off"),
         }
+        None
     }
 
     /// Refuses the client before it has said a word.
@@ -109,19 +142,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// The greeting, then line by line.
-    async fn talk(&mut self) -> Result<(), WireFault> {
-        let mut onward = self.greet().await?;
+    async fn talk(&mut self, opening: Opening) -> Result<Onward, WireFault> {
+        let mut onward = match opening {
+            Opening::Greeting => self.greet().await?,
+            Opening::None => Onward::Continue,
+        };
         while onward == Onward::Continue {
             onward = match self.listen().await? {
                 Heard::Line(line) => {
                     let step = self.session.hear(line, self.host.queue.health());
-                    self.act(step).await?
+                    let onward = self.act(step).await?;
+                    if !self.session.in_chunks() {
+                        self.begun = None;
+                    }
+                    onward
                 }
                 Heard::Nothing(why) => self.end(&why),
             };
             self.wire.flush_if_full().await?;
         }
-        Ok(())
+        Ok(onward)
     }
 
     /// Greets a client that waits for it. One that does not is no mail client, or speaks for
@@ -185,76 +225,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(Onward::Close)
             }
             Step::Refuse(refusal) => Ok(self.refuse(&refusal)),
+            Step::RefuseAndLeave(refusal) => {
+                self.refuse(&refusal);
+                Ok(Onward::Close)
+            }
             Step::RefuseData(refusal) => Ok(self.refuse_data(&refusal)),
             Step::Receive(incoming) => Box::pin(self.receive(*incoming)).await,
+            Step::Chunk { size, chunk, incoming } => {
+                Box::pin(self.chunk(size, chunk, incoming)).await
+            }
+            Step::Discard { size, refusal } => Box::pin(self.discard(size, &refusal)).await,
+            Step::StartTls(reply) => self.start_tls(&reply).await,
+            Step::Verify(credentials) => self.verify(credentials).await,
         }
     }
 
-    /// Takes a message: its draft, the 354, its bytes, its end.
-    async fn receive(&mut self, incoming: Incoming) -> Result<Onward, WireFault> {
-        let from = incoming.envelope.reverse_path().clone();
-        let recipients = incoming.envelope.recipients().len();
-        let draft = match self.begin(incoming).await {
-            Ok(draft) => draft,
-            Err(refusal) => return Ok(self.refuse_data(&refusal)),
-        };
-        let mut intake = Intake::new(draft, self.host.rules.settings.limits);
-        self.wire.queue(&go_ahead());
+    /// Says that TLS may begin, unless something was said behind STARTTLS already: it came in
+    /// clear, and would be obeyed as if it had come under TLS (CVE-2011-0411).
+    async fn start_tls(&mut self, reply: &Reply) -> Result<Onward, WireFault> {
+        if !self.wire.input().is_empty() {
+            return Ok(self.refuse(&Refusal::PipelinedStartTls));
+        }
+        self.wire.queue(reply);
         self.wire.flush().await?;
-        match self.read_message(&mut intake).await {
-            Ok(()) => {}
-            Err(WireFault::TimedOut) => {
-                return Ok(self.refuse_message(&Refusal::TimedOut, &from));
-            }
-            Err(error) => {
-                info!(peer = %self.peer, %from, size = intake.size(), %error, "message cut off");
-                return Err(error);
-            }
-        }
-        let size = intake.size();
-        match intake.commit().await {
-            Ok(committed) => {
-                let (queue_id, peer) = (committed.id(), self.peer);
-                info!(%queue_id, %peer, %from, recipients, size, "message accepted");
-                self.session.accepted();
-                self.wire.queue(&committed.reply());
-                Ok(Onward::Continue)
-            }
-            Err(refusal) => {
-                self.session.count(&refusal);
-                Ok(self.refuse_message(&refusal, &from))
-            }
-        }
-    }
-
-    /// A draft that begins with our Received header field (RFC 5321 §4.4).
-    async fn begin(&self, incoming: Incoming) -> Result<Draft, Refusal> {
-        let Incoming { submitter, envelope, client_name, protocol } = incoming;
-        let mut draft = self.host.queue.begin(submitter, envelope)?;
-        let received = ReceivedField {
-            client_name: &client_name,
-            peer: self.peer,
-            hostname: &self.host.rules.settings.hostname,
-            protocol,
-            id: draft.id(),
-            at: self.host.clock.now(),
-        };
-        draft.write(received.to_string().as_bytes()).await?;
-        Ok(draft)
-    }
-
-    /// Reads a message to its end.
-    async fn read_message(&mut self, intake: &mut Intake) -> Result<(), WireFault> {
-        let Timeouts { data, message, .. } = *self.timeouts();
-        let end = from_now(message);
-        let mut room = FIRST_DATA_ROOM;
-        while intake.take(self.wire.input()).await == Reach::Midst {
-            self.wire.read(room, end.min(from_now(data))).await?;
-            if self.wire.input().len() >= room {
-                room = room.saturating_mul(2).min(MAX_DATA_ROOM);
-            }
-        }
-        Ok(())
+        Ok(Onward::Secure)
     }
 
     /// Refuses DATA. Whatever is at hand behind it was meant as the message, by a client that did
@@ -267,18 +261,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.refuse(&Refusal::MessageBeforeGoAhead)
     }
 
-    /// Refuses a message that was read.
-    fn refuse_message(&mut self, refusal: &Refusal, from: &ReversePath) -> Onward {
-        let reply = self.reply(refusal);
-        let (peer, reason) = (self.peer, refusal.label());
-        info!(%peer, %from, reason, reply = reply.one_line(), "message refused");
-        self.tell(&reply)
-    }
-
     /// Refuses the whole connection.
     fn refuse_connection(&mut self, refusal: &Refusal) {
         let reply = self.reply(refusal);
-        let (peer, reason) = (self.peer, refusal.label());
+        let (peer, reason) = (self.session.peer(), refusal.label());
         info!(%peer, reason, reply = reply.one_line(), "connection refused");
         self.wire.queue(&reply);
     }
@@ -295,8 +281,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn refuse(&mut self, refusal: &Refusal) -> Onward {
         let reply = self.reply(refusal);
         let from = self.session.reverse_path().map(tracing::field::display);
-        let (peer, reason) = (self.peer, refusal.label());
-        info!(%peer, from, reason, reply = reply.one_line(), "command refused");
+        let (peer, user, reason) = (self.session.peer(), self.session.user(), refusal.label());
+        info!(%peer, user, from, reason, reply = reply.one_line(), "command refused");
         self.tell(&reply)
     }
 
@@ -315,11 +301,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn timeouts(&self) -> &Timeouts {
         &self.host.rules.settings.timeouts
     }
-}
-
-/// 354; it has no enhanced code (RFC 2034 §4).
-fn go_ahead() -> Reply {
-    Reply::new(ReplyCode::START_MAIL_INPUT, None, "end the message with a dot on a line of its own")
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ struct Counts {
 
 /// Who a connection is counted for. A host on IPv6 commonly has a network of 64 bits to itself.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Client {
+pub(crate) enum Client {
     V4(Ipv4Addr),
     V6Network(u128),
 }
@@ -80,7 +80,7 @@ impl Drop for Place {
 
 impl Client {
     /// The client that has the address `peer`.
-    const fn of(peer: IpAddr) -> Self {
+    pub(crate) const fn of(peer: IpAddr) -> Self {
         match peer.to_canonical() {
             IpAddr::V4(address) => Self::V4(address),
             IpAddr::V6(address) => Self::V6Network(address.to_bits() >> 64),

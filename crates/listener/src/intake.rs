@@ -1,12 +1,16 @@
-//! A message on its way in: from the bytes after 354 to the queue (RFC 5321 §4.1.1.4).
+//! A message on its way in: from the bytes after 354, or those that BDAT counts, to the queue
+//! (RFC 5321 §4.1.1.4, RFC 3030).
 //!
 //! Once it is clear that the message is refused, its draft is dropped and the rest is read only to
 //! find its end, so that no line of it is ever taken for a command.
 
+mod completion;
+
 use bytes::{Buf, BytesMut};
 use queue::{Committed, Draft};
-use smtp::{EndOfData, Progress};
+use smtp::{ChunkScan, EndOfData, Faults, Progress};
 
+pub(crate) use self::completion::Completion;
 use crate::header::HeaderScan;
 use crate::refusal::Refusal;
 use crate::settings::Limits;
@@ -16,12 +20,23 @@ use crate::settings::Limits;
 pub(crate) struct Intake {
     /// The draft, or why the message is refused.
     draft: Result<Draft, Refusal>,
-    end: EndOfData,
+    framing: Framing,
     header: HeaderScan,
+    /// The header section of a message that may lack fields, until it has been seen whole.
+    completion: Option<Completion>,
     size: u64,
     limits: Limits,
     /// The piece at hand without the dots added for transparency.
     piece: Vec<u8>,
+}
+
+/// How the message's end is known.
+#[derive(Debug)]
+enum Framing {
+    /// By the client's count.
+    Chunks(ChunkScan),
+    /// By a dot on a line of its own.
+    Dot(EndOfData),
 }
 
 /// Whether the message has ended.
@@ -34,12 +49,24 @@ pub(crate) enum Reach {
 }
 
 impl Intake {
-    /// A message that goes into `draft`.
-    pub(crate) fn new(draft: Draft, limits: Limits) -> Self {
+    /// A message that goes into `draft` and ends with a dot.
+    pub(crate) fn by_dot(draft: Draft, limits: Limits, completion: Option<Completion>) -> Self {
+        let framing = Framing::Dot(EndOfData::with_line_limit(limits.line_length));
+        Self::new(draft, framing, limits, completion)
+    }
+
+    /// A message that goes into `draft` and comes in chunks.
+    pub(crate) fn in_chunks(draft: Draft, limits: Limits, completion: Option<Completion>) -> Self {
+        let framing = Framing::Chunks(ChunkScan::new(limits.line_length));
+        Self::new(draft, framing, limits, completion)
+    }
+
+    fn new(draft: Draft, framing: Framing, limits: Limits, completion: Option<Completion>) -> Self {
         Self {
             draft: Ok(draft),
-            end: EndOfData::with_line_limit(limits.line_length),
+            framing,
             header: HeaderScan::new(),
+            completion,
             size: 0,
             limits,
             piece: Vec::new(),
@@ -49,28 +76,50 @@ impl Intake {
     /// Takes the message's bytes from the front of `input`.
     pub(crate) async fn take(&mut self, input: &mut BytesMut) -> Reach {
         self.piece.clear();
-        let reach = match self.end.feed(input, &mut self.piece) {
-            Progress::More => {
+        let reach = match &mut self.framing {
+            Framing::Chunks(scan) => {
+                scan.feed(input);
+                self.piece.extend_from_slice(input);
                 input.clear();
                 Reach::Midst
             }
-            Progress::Done { consumed } => {
-                input.advance(consumed);
-                Reach::End
-            }
+            Framing::Dot(end) => match end.feed(input, &mut self.piece) {
+                Progress::More => {
+                    input.clear();
+                    Reach::Midst
+                }
+                Progress::Done { consumed } => {
+                    input.advance(consumed);
+                    Reach::End
+                }
+            },
         };
         self.keep().await;
         reach
     }
 
-    /// The size of the message so far, without our own header field.
+    /// The size of the message so far, without our own header fields.
     pub(crate) const fn size(&self) -> u64 {
         self.size
     }
 
+    /// Whether the message is refused already, whatever comes.
+    pub(crate) const fn is_refused(&self) -> bool {
+        self.draft.is_err()
+    }
+
     /// Makes the message durable, if it is to be kept.
-    pub(crate) async fn commit(self) -> Result<Committed, Refusal> {
-        Ok(self.draft?.commit().await?)
+    pub(crate) async fn commit(mut self) -> Result<Committed, Refusal> {
+        if let Framing::Chunks(scan) = self.framing
+            && let Some(fault) = scan.finish().gravest()
+        {
+            return Err(self.draft.err().unwrap_or_else(|| fault.into()));
+        }
+        let mut draft = self.draft?;
+        if let Some(completion) = self.completion.take() {
+            draft.write(&completion.finish(&self.header)).await?;
+        }
+        Ok(draft.commit().await?)
     }
 
     /// Judges the piece at hand and puts it into the draft.
@@ -84,9 +133,19 @@ impl Intake {
         if let Err(refusal) = self.judge() {
             self.draft = Err(refusal);
         }
-        if let Ok(draft) = &mut self.draft
-            && let Err(error) = draft.write(&self.piece).await
-        {
+        let Ok(draft) = &mut self.draft else { return };
+        let written = match self.completion.take() {
+            None => draft.write(&self.piece).await,
+            Some(completion) if self.header.has_ended() => {
+                let completed = completion.and(&self.piece).finish(&self.header);
+                draft.write(&completed).await
+            }
+            Some(completion) => {
+                self.completion = Some(completion.and(&self.piece));
+                Ok(())
+            }
+        };
+        if let Err(error) = written {
             self.draft = Err(error.into());
         }
     }
@@ -94,7 +153,7 @@ impl Intake {
     /// Says why the message so far is refused, if it is.
     fn judge(&self) -> Result<(), Refusal> {
         let Limits { message_size, header_size, received_fields, .. } = self.limits;
-        if let Some(fault) = self.end.faults().gravest() {
+        if let Some(fault) = self.faults().gravest() {
             return Err(fault.into());
         }
         if self.piece.contains(&0) {
@@ -110,5 +169,13 @@ impl Intake {
             return Err(Refusal::Loop { limit: received_fields });
         }
         Ok(())
+    }
+
+    /// What was wrong with the octets so far.
+    const fn faults(&self) -> Faults {
+        match &self.framing {
+            Framing::Chunks(scan) => scan.faults(),
+            Framing::Dot(end) => end.faults(),
+        }
     }
 }

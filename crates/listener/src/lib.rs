@@ -1,33 +1,42 @@
 //! Inbound SMTP: from bytes to a committed message.
 //!
-//! A [`Listener`] accepts connections and speaks RFC 5321 with PIPELINING (RFC 2920), SIZE
-//! (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531) and ENHANCEDSTATUSCODES (RFC 2034). What it
-//! announces it does, and what it does not announce it refuses.
+//! A [`Listener`] accepts connections and speaks RFC 5321 with STARTTLS (RFC 3207), AUTH
+//! (RFC 4954), PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531),
+//! CHUNKING (RFC 3030), DSN (RFC 3461), LIMITS (RFC 9422) and ENHANCEDSTATUSCODES (RFC 2034). What
+//! it announces it does, and what it does not announce it refuses.
 //!
 //! | step | where |
 //! |---|---|
-//! | a place for the connection | `connections` |
+//! | a place for the connection, the proxy's word, TLS | `arrival`, `connections`, `tls` |
 //! | bytes to lines, replies to bytes | `wire`, `connection` |
 //! | lines to steps, without I/O | `session` |
 //! | the message's bytes to a draft | `intake`, `header`, `trace` |
+//! | how often | `meters` |
 //! | what a client is told, and the name of the reason | `refusal` |
 //!
 //! Two promises are not kept here but cannot be broken here either: a draft takes a
-//! [`queue::Submitter`], which only the list of networks yields, and the 250 that ends DATA is
-//! [`queue::Committed::reply`].
+//! [`queue::Submitter`], which only the list of networks and a proved password yield, and the 250
+//! that ends DATA is [`queue::Committed::reply`].
 //!
-//! Deliberately absent: STARTTLS, AUTH, CHUNKING, DSN and the PROXY protocol.
+//! Deliberately absent: BINARYMIME. What it brings cannot leave by DATA, which is how most hosts
+//! take mail, so to offer it would be to promise what cannot be kept.
 
+mod arrival;
 mod connection;
 mod connections;
 mod header;
 mod intake;
 mod listener;
+mod meters;
 mod refusal;
+mod service;
 mod session;
 mod settings;
+mod tls;
 mod trace;
 mod wire;
 
-pub use crate::listener::Listener;
-pub use crate::settings::{Limits, ListenerSettings, Timeouts};
+pub use crate::listener::{Access, Listener};
+pub use crate::service::{AuthMode, ProxyMode, Service, TlsMode};
+pub use crate::settings::{Limits, ListenerSettings, Rates, Timeouts};
+pub use crate::tls::{CertificateError, ServerTls};

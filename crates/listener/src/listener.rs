@@ -1,28 +1,45 @@
 //! Accepts connections, as many as there are places for, and ends them when told to.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use clock::Clock;
-use queue::{Networks, Queue};
+use queue::{Networks, Queue, Users};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
-use crate::connection::{Connection, Host};
+use crate::arrival::Arrival;
+use crate::connection::Host;
 use crate::connections::Connections;
-use crate::refusal::Refusal;
+use crate::service::Service;
 use crate::session::Rules;
 use crate::settings::ListenerSettings;
+use crate::tls::ServerTls;
 
 /// How long to rest when the system gives no more connections, mostly for want of descriptors.
 const REST: Duration = Duration::from_millis(100);
 
 /// How many clients may be told at once that there is no place for them; more are cut off unheard.
 const MAX_TURNED_AWAY: usize = 64;
+
+/// Who may hand in mail, and how it is known who they are.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Whose hosts may submit.
+    pub networks: Networks,
+    /// Whose hosts may say for whom they connect, on sockets with [`ProxyMode::Required`].
+    ///
+    /// [`ProxyMode::Required`]: crate::ProxyMode::Required
+    pub proxies: Networks,
+    /// Who may submit from anywhere.
+    pub users: Users,
+    /// What clients are shown under TLS; without it no socket offers TLS.
+    pub tls: Option<ServerTls>,
+}
 
 /// Takes in mail by SMTP and puts it into the queue.
 ///
@@ -43,21 +60,41 @@ impl Listener {
         queue: Queue,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        Self::with(settings, Access { networks, ..Access::default() }, queue, clock)
+    }
+
+    /// A listener for everyone whom `access` lets in.
+    #[must_use]
+    pub fn with(
+        settings: ListenerSettings,
+        access: Access,
+        queue: Queue,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let connections =
             Connections::new(settings.limits.connections, settings.limits.connections_per_client);
-        let rules = Arc::new(Rules { settings, networks });
+        let Access { networks, proxies, users, tls } = access;
+        let mut rules = Rules::new(settings, networks);
+        rules.proxies = proxies;
+        rules.users = RwLock::new(Arc::new(users));
+        rules.tls = tls;
         Self {
-            host: Arc::new(Host { rules, queue, clock }),
+            host: Arc::new(Host::new(rules, queue, clock)),
             connections,
             turned_away: Connections::new(MAX_TURNED_AWAY, MAX_TURNED_AWAY),
         }
+    }
+
+    /// Puts other users in the place of those that were; who has logged in stays logged in.
+    pub fn replace_users(&self, users: Users) {
+        *self.host.rules.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
     }
 
     /// Serves the clients of one socket until `stop`.
     ///
     /// Then nobody is accepted any more, messages under way are taken to their end, and everybody
     /// else is told 421. Dropping the future breaks off what is left.
-    pub async fn serve(&self, socket: TcpListener, stop: CancellationToken) {
+    pub async fn serve(&self, socket: TcpListener, service: Service, stop: CancellationToken) {
         let address = socket.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string());
         info!(listener = %address, "listening");
         let mut sessions = JoinSet::new();
@@ -69,7 +106,12 @@ impl Listener {
                 accepted = socket.accept() => match accepted {
                     Ok((stream, peer)) => {
                         let span = connection_span(peer, &address);
-                        self.welcome(stream, peer, &stop, &span, &mut sessions);
+                        let peer = peer.ip().to_canonical();
+                        if let Some(arrival) = self.arrival(stream, peer, service, &stop) {
+                            let (places, others) =
+                                (self.connections.clone(), self.turned_away.clone());
+                            sessions.spawn(arrival.serve(places, others).instrument(span));
+                        }
                     }
                     Err(error) => rest(&error).await,
                 },
@@ -82,41 +124,19 @@ impl Listener {
         }
     }
 
-    /// Gives a client a place, or turns it away.
-    fn welcome(
+    /// A client that was accepted; more than can even be refused are not kept.
+    fn arrival(
         &self,
         stream: TcpStream,
-        peer: SocketAddr,
+        peer: IpAddr,
+        service: Service,
         stop: &CancellationToken,
-        span: &Span,
-        sessions: &mut JoinSet<()>,
-    ) {
-        let peer = peer.ip().to_canonical();
+    ) -> Option<Arrival> {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "connection lost before its greeting");
-            return;
+            return None;
         }
-        let connection = Connection::new(stream, peer, Arc::clone(&self.host), stop.clone());
-        let refusal = match self.connections.take(peer) {
-            Ok(place) => {
-                let run = async move {
-                    connection.run().await;
-                    drop(place);
-                };
-                sessions.spawn(run.instrument(span.clone()));
-                return;
-            }
-            Err(none) => Refusal::NoPlace(none),
-        };
-        let Ok(place) = self.turned_away.take(peer) else {
-            debug!(%peer, "connection cut off");
-            return;
-        };
-        let turn_away = async move {
-            connection.turn_away(refusal).await;
-            drop(place);
-        };
-        sessions.spawn(turn_away.instrument(span.clone()));
+        Some(Arrival { stream, peer, service, host: Arc::clone(&self.host), stop: stop.clone() })
     }
 }
 

@@ -3,16 +3,43 @@
 use std::net::IpAddr;
 
 use queue::{BeginError, CommitError};
-use smtp::{Class, CommandError, DataFault, Domain, EnhancedCode, LineFault, Reply, ReplyCode};
+use smtp::{
+    Class, CommandError, DataFault, Domain, EnhancedCode, LineFault, Reply, ReplyCode, SaslError,
+};
 
 use crate::connections::NoPlace;
+use crate::meters::Metered;
 
 /// Why a connection, a command or a message is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
+    /// AUTH came a second time (RFC 4954 §4).
+    #[error("authenticated already")]
+    AuthenticatedAlready,
+    /// The user's name or password is wrong; which is not told.
+    #[error("authentication failed")]
+    AuthenticationFailed,
+    /// Nobody submits here without logging in (RFC 4954 §6).
+    #[error("authentication required{}", match .tls_first {
+        true => "; say STARTTLS first",
+        false => "",
+    })]
+    AuthenticationRequired {
+        /// Whether TLS has to be started before.
+        tls_first: bool,
+    },
+    /// The password would go over the network in clear (RFC 4954 §4).
+    #[error("authentication needs TLS")]
+    AuthenticationNeedsTls,
     /// The queue takes no message now.
     #[error(transparent)]
     Begin(#[from] BeginError),
+    /// Whose BDAT this is does not say how many octets follow: they would be taken for commands.
+    #[error("syntax: BDAT size [LAST]")]
+    ChunkOfUnknownSize,
+    /// MAIL, RCPT or DATA came while chunks are sent (RFC 3030 §2).
+    #[error("a message is being sent in chunks; end it with BDAT LAST or RSET")]
+    ChunksBegun,
     /// No command, or one with bad arguments.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -31,9 +58,21 @@ pub(crate) enum Refusal {
         /// What is allowed.
         limit: u64,
     },
+    /// The client is a gateway: who is behind it cannot be told.
+    #[error(
+        "{peer} is this host's gateway, and anybody may be behind it; if that is meant, it has to \
+         be listed by itself in access.networks"
+    )]
+    Gateway {
+        /// The client.
+        peer: IpAddr,
+    },
     /// MAIL came before EHLO.
     #[error("say EHLO first")]
     HelloFirst,
+    /// The client is somebody else's, made to talk to us (cross-protocol request forgery).
+    #[error("this is not HTTP")]
+    Http,
     /// No line at all (RFC 5321 §2.3.8).
     #[error(transparent)]
     Line(#[from] LineFault),
@@ -64,6 +103,12 @@ pub(crate) enum Refusal {
         /// The client.
         peer: IpAddr,
     },
+    /// Only listed proxies may connect here.
+    #[error("connect through the proxy; it has to be listed in access.proxies")]
+    NotAProxy,
+    /// The proxy did not say for whom it connects.
+    #[error("PROXY header expected")]
+    NoProxyHeader,
     /// The command belongs to an extension that was not announced, or is never done here.
     #[error("{command} is not offered here")]
     NotOffered {
@@ -83,6 +128,18 @@ pub(crate) enum Refusal {
     /// it may see the end of the data where we saw none.
     #[error("message has a NUL")]
     NulInMessage,
+    /// Commands came behind STARTTLS in clear: who sent them cannot be told (CVE-2011-0411).
+    #[error("commands sent behind STARTTLS")]
+    PipelinedStartTls,
+    /// The dialogue of AUTH went wrong.
+    #[error(transparent)]
+    Sasl(#[from] SaslError),
+    /// The user may not send from this address (RFC 6409 §6.1).
+    #[error("{user} may not send from this address")]
+    SenderNotAllowed {
+        /// The user.
+        user: String,
+    },
     /// The relay stops.
     #[error("shutting down")]
     ShuttingDown,
@@ -92,6 +149,21 @@ pub(crate) enum Refusal {
     /// Nothing came for too long.
     #[error("timed out waiting for the client")]
     TimedOut,
+    /// The message comes too slowly.
+    #[error("message sent too slowly")]
+    TooSlow,
+    /// The client does this too often.
+    #[error("too many {}; come back later", match .0 {
+        Metered::AuthFailure => "failed authentications",
+        Metered::Connection => "connections in a short time",
+        Metered::Handshake => "TLS handshakes in a short time",
+        Metered::Message => "messages in a short time",
+        Metered::Recipient => "recipients in a short time",
+    })]
+    TooOften(Metered),
+    /// Too many wrong passwords on one connection.
+    #[error("too many failed authentications")]
+    TooManyAuthFailures,
     /// Too many commands on one connection.
     #[error("too many commands")]
     TooManyCommands,
@@ -104,6 +176,9 @@ pub(crate) enum Refusal {
     /// Too many recipients of one message (RFC 5321 §4.5.3.1.10).
     #[error("too many recipients")]
     TooManyRecipients,
+    /// AUTH by something else than PLAIN and LOGIN.
+    #[error("authentication mechanism not offered")]
+    UnknownMechanism,
 }
 
 impl Refusal {
@@ -117,26 +192,62 @@ impl Refusal {
             Self::Line(fault) => return fault.reply(),
             Self::Begin(error) => return error.reply(),
             Self::Commit(error) => return error.reply(),
+            Self::Sasl(error) => return error.reply(),
+            Self::AuthenticationFailed => {
+                (ReplyCode::AUTHENTICATION_FAILED, Class::Permanent, 7, 8)
+            }
+            Self::AuthenticationNeedsTls => {
+                (ReplyCode::ENCRYPTION_REQUIRED, Class::Permanent, 7, 11)
+            }
+            Self::AuthenticationRequired { .. } => {
+                (ReplyCode::AUTHENTICATION_REQUIRED, Class::Permanent, 7, 0)
+            }
+            Self::ChunkOfUnknownSize => (ReplyCode::BAD_ARGUMENTS, Class::Permanent, 5, 4),
+            Self::UnknownMechanism => {
+                (ReplyCode::PARAMETER_NOT_IMPLEMENTED, Class::Permanent, 5, 4)
+            }
+            Self::NotAProxy | Self::NoProxyHeader => {
+                (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 7, 1)
+            }
+            Self::TooOften(Metered::Handshake) => (ReplyCode::TEMPORARY_FAILURE, temporary, 7, 0),
+            Self::TooOften(Metered::Message) => (ReplyCode::LOCAL_ERROR, temporary, 7, 1),
+            Self::TooOften(Metered::Recipient) => {
+                (ReplyCode::INSUFFICIENT_STORAGE, temporary, 5, 3)
+            }
             Self::HeaderTooLarge { .. } | Self::MessageTooLarge { .. } => {
                 (ReplyCode::TOO_LARGE, Class::Permanent, 3, 4)
             }
-            Self::HelloFirst | Self::MailFirst | Self::NestedMail => {
-                (ReplyCode::BAD_SEQUENCE, Class::Permanent, 5, 1)
-            }
+            Self::AuthenticatedAlready
+            | Self::ChunksBegun
+            | Self::HelloFirst
+            | Self::MailFirst
+            | Self::NestedMail => (ReplyCode::BAD_SEQUENCE, Class::Permanent, 5, 1),
             Self::Loop { .. } => (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 4, 6),
-            Self::NoRecipients => (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 5, 1),
-            Self::NotAdmitted { .. } => (ReplyCode::REFUSED, Class::Permanent, 7, 1),
+            Self::Http | Self::NoRecipients => {
+                (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 5, 1)
+            }
+            Self::Gateway { .. } | Self::NotAdmitted { .. } | Self::SenderNotAllowed { .. } => {
+                (ReplyCode::REFUSED, Class::Permanent, 7, 1)
+            }
             Self::NotOffered { .. } => (ReplyCode::NOT_IMPLEMENTED, Class::Permanent, 5, 1),
             Self::NulInMessage => (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 6, 0),
             Self::SpokeFirst => (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 5, 0),
             Self::TooManyRecipients => (ReplyCode::INSUFFICIENT_STORAGE, temporary, 5, 3),
-            Self::MessageBeforeGoAhead => (ReplyCode::NOT_AVAILABLE, temporary, 5, 0),
+            Self::MessageBeforeGoAhead | Self::PipelinedStartTls => {
+                (ReplyCode::NOT_AVAILABLE, temporary, 5, 0)
+            }
             Self::ShuttingDown => (ReplyCode::NOT_AVAILABLE, temporary, 3, 2),
-            Self::ConnectionTooOld | Self::TimedOut => (ReplyCode::NOT_AVAILABLE, temporary, 4, 2),
+            Self::ConnectionTooOld | Self::TimedOut | Self::TooSlow => {
+                (ReplyCode::NOT_AVAILABLE, temporary, 4, 2)
+            }
             Self::NoPlace(_)
+            | Self::TooManyAuthFailures
             | Self::TooManyCommands
             | Self::TooManyErrors
-            | Self::TooManyMessages => (ReplyCode::NOT_AVAILABLE, temporary, 7, 0),
+            | Self::TooManyMessages
+            | Self::TooOften(Metered::AuthFailure | Metered::Connection) => {
+                (ReplyCode::NOT_AVAILABLE, temporary, 7, 0)
+            }
         };
         let text = if code == ReplyCode::NOT_AVAILABLE || matches!(self, Self::SpokeFirst) {
             format!("{hostname} {self}")
@@ -149,30 +260,51 @@ impl Refusal {
     /// The name of the reason in logs and metrics.
     pub(crate) const fn label(&self) -> &'static str {
         match self {
+            Self::AuthenticationFailed => "authentication",
+            Self::AuthenticationNeedsTls => "authentication-needs-tls",
+            Self::AuthenticationRequired { .. } => "authentication-required",
             Self::Begin(_) | Self::Commit(_) => "queue",
+            Self::ChunkOfUnknownSize => "chunk-size",
             Self::Command(_) => "command",
             Self::ConnectionTooOld => "connection-too-old",
             Self::Data(DataFault::BareCr | DataFault::BareLf) => "bare-line-end",
             Self::Data(DataFault::LineTooLong) | Self::Line(LineFault::TooLong) => "line-too-long",
+            Self::Gateway { .. } => "gateway",
             Self::HeaderTooLarge { .. } => "header-too-large",
-            Self::HelloFirst | Self::MailFirst | Self::NestedMail => "sequence",
+            Self::AuthenticatedAlready
+            | Self::ChunksBegun
+            | Self::HelloFirst
+            | Self::MailFirst
+            | Self::NestedMail => "sequence",
+            Self::Http => "http",
             Self::Line(LineFault::BareCr | LineFault::BareLf | LineFault::Nul) => "bad-line",
             Self::Loop { .. } => "loop",
             Self::MessageBeforeGoAhead => "message-before-354",
             Self::MessageTooLarge { .. } => "message-too-large",
             Self::NotAdmitted { .. } => "not-admitted",
-            Self::NotOffered { .. } => "not-offered",
+            Self::NotAProxy | Self::NoProxyHeader => "proxy",
+            Self::NotOffered { .. } | Self::UnknownMechanism => "not-offered",
             Self::NoPlace(NoPlace::ForClient) => "connections-per-client",
             Self::NoPlace(NoPlace::InAll) => "connections",
             Self::NoRecipients => "no-recipients",
             Self::NulInMessage => "nul",
+            Self::PipelinedStartTls => "starttls-injection",
+            Self::Sasl(_) => "authentication-dialogue",
+            Self::SenderNotAllowed { .. } => "sender-not-allowed",
             Self::ShuttingDown => "shutting-down",
             Self::SpokeFirst => "spoke-first",
             Self::TimedOut => "timed-out",
+            Self::TooManyAuthFailures => "authentication-failures",
             Self::TooManyCommands => "commands",
             Self::TooManyErrors => "errors",
             Self::TooManyMessages => "messages",
             Self::TooManyRecipients => "recipients",
+            Self::TooOften(Metered::AuthFailure) => "authentication-rate",
+            Self::TooOften(Metered::Connection) => "connection-rate",
+            Self::TooOften(Metered::Handshake) => "handshake-rate",
+            Self::TooOften(Metered::Message) => "message-rate",
+            Self::TooOften(Metered::Recipient) => "recipient-rate",
+            Self::TooSlow => "too-slow",
         }
     }
 }

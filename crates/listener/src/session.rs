@@ -1,37 +1,92 @@
 //! The protocol: which command may follow which, and what each is answered (RFC 5321 §4.1).
 //!
-//! Lines go in, steps come out; nothing here reads, writes or waits. STARTTLS, AUTH and BDAT are
-//! not offered, so they are refused.
+//! Lines go in, steps come out; nothing here reads, writes or waits.
+
+mod auth;
+mod offers;
+mod transaction;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use queue::{BeginError, Envelope, Health, Networks, Recipient, Submitter};
+use queue::{Authenticated, Health, Networks, Users};
 use smtp::{
-    Class, ClientName, Command, CommandError, EnhancedCode, ForwardPath, Line, LineFault,
-    LocalPart, MailParameters, Mailbox, RcptParameters, Reply, ReplyCode, ReversePath, Smtputf8,
+    Chunk, Class, ClientName, Command, CommandError, Credentials, EnhancedCode, Exchange, Line,
+    LineFault, Reply, ReplyCode, ReversePath,
 };
 
+use self::offers::in_ascii;
+use self::transaction::Transaction;
+use crate::meters::{Metered, Meters};
 use crate::refusal::Refusal;
+use crate::service::Service;
 use crate::settings::ListenerSettings;
-use crate::trace::Protocol;
+use crate::tls::{ServerTls, TlsFacts};
+
+pub(crate) use self::auth::verify;
+pub(crate) use self::transaction::Incoming;
 
 /// What every session of a listener is judged by.
 #[derive(Debug)]
 pub(crate) struct Rules {
     /// The listener's name and limits.
     pub(crate) settings: ListenerSettings,
-    /// Who may submit.
+    /// Whose hosts may submit.
     pub(crate) networks: Networks,
+    /// Whose hosts may say for whom they connect.
+    pub(crate) proxies: Networks,
+    /// Who may submit from anywhere.
+    pub(crate) users: RwLock<Arc<Users>>,
+    /// What clients are shown under TLS; none where there is no TLS.
+    pub(crate) tls: Option<ServerTls>,
+    /// How often each client does things.
+    pub(crate) meters: Meters,
+}
+
+impl Rules {
+    /// The rules of a listener that has networks and nothing else.
+    pub(crate) fn new(settings: ListenerSettings, networks: Networks) -> Self {
+        let meters = Meters::new(settings.rates);
+        Self {
+            settings,
+            networks,
+            proxies: Networks::default(),
+            users: RwLock::default(),
+            tls: None,
+            meters,
+        }
+    }
+
+    /// The users as they are now.
+    pub(crate) fn users(&self) -> Arc<Users> {
+        Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Where a client is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Origin {
+    /// At this address.
+    Client(IpAddr),
+    /// Somewhere behind the proxy at this address, which does not say: nobody's network.
+    Proxy(IpAddr),
 }
 
 /// One client's session (RFC 5321 §3.1).
 #[derive(Debug)]
 pub(crate) struct Session {
     rules: Arc<Rules>,
-    peer: IpAddr,
+    origin: Origin,
+    service: Service,
+    tls: Option<TlsFacts>,
+    user: Option<Authenticated>,
+    /// The dialogue of AUTH, while it lasts.
+    exchange: Option<Exchange>,
+    auth_failures: usize,
     client: Option<Client>,
     transaction: Option<Transaction>,
+    /// Whose message is being sent in chunks.
+    chunks: Option<ReversePath>,
     commands: usize,
     errors: usize,
     messages: usize,
@@ -46,60 +101,104 @@ struct Client {
 
 /// Whether the client heard of our extensions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Hello {
+pub(crate) enum Hello {
+    /// EHLO: it did.
     Ehlo,
+    /// HELO: it did not.
     Helo,
-}
-
-/// A mail transaction (RFC 5321 §3.3): begun by MAIL, so by a client that may submit.
-#[derive(Debug)]
-struct Transaction {
-    submitter: Submitter,
-    reverse_path: ReversePath,
-    parameters: MailParameters,
-    recipients: Vec<Recipient>,
-    surplus: Surplus,
-}
-
-/// Whether recipients were refused for being too many.
-#[derive(Clone, Copy, Debug)]
-enum Surplus {
-    None,
-    Told,
-}
-
-/// A transaction that has all it needs but the message.
-#[derive(Debug)]
-pub(crate) struct Incoming {
-    /// Leave to put the message into the queue.
-    pub(crate) submitter: Submitter,
-    /// Who the message is from and for.
-    pub(crate) envelope: Envelope,
-    /// How the client called itself.
-    pub(crate) client_name: ClientName,
-    /// How the message comes, for its Received header field.
-    pub(crate) protocol: Protocol,
 }
 
 /// What is to be done about a line.
 #[derive(Debug)]
 pub(crate) enum Step {
+    /// Take so many octets of a message, the first ones of it when there is a transaction.
+    Chunk {
+        /// How many octets.
+        size: u64,
+        /// Whether more are to come.
+        chunk: Chunk,
+        /// The transaction, when these are the first.
+        incoming: Option<Box<Incoming>>,
+    },
+    /// Drop so many octets, then refuse.
+    Discard {
+        /// How many octets.
+        size: u64,
+        /// Why.
+        refusal: Refusal,
+    },
     /// The client wants to go: reply and close.
     Leave(Reply),
     /// Take the message.
     Receive(Box<Incoming>),
     /// Refuse the line; log why.
     Refuse(Refusal),
+    /// Refuse the line and close: what follows it may be anything.
+    RefuseAndLeave(Refusal),
     /// Refuse DATA: what the client may have sent behind it is no command (RFC 2920 §3.1).
     RefuseData(Refusal),
     /// Reply.
     Reply(Reply),
+    /// Reply, then shake hands.
+    StartTls(Reply),
+    /// Check whether the password is right.
+    Verify(Credentials),
 }
 
 impl Session {
-    /// A session with the client at `peer`, who has yet to say EHLO.
-    pub(crate) const fn new(rules: Arc<Rules>, peer: IpAddr) -> Self {
-        Self { rules, peer, client: None, transaction: None, commands: 0, errors: 0, messages: 0 }
+    /// A session with a client who has yet to say EHLO.
+    pub(crate) const fn new(rules: Arc<Rules>, origin: Origin, service: Service) -> Self {
+        Self {
+            rules,
+            origin,
+            service,
+            tls: None,
+            user: None,
+            exchange: None,
+            auth_failures: 0,
+            client: None,
+            transaction: None,
+            chunks: None,
+            commands: 0,
+            errors: 0,
+            messages: 0,
+        }
+    }
+
+    /// The same client under TLS: nothing that was said in clear counts (RFC 3207 §4.2), but what
+    /// was done wrong does.
+    pub(crate) fn secured(self, tls: TlsFacts) -> Self {
+        let Self { commands, errors, messages, auth_failures, .. } = self;
+        Self {
+            tls: Some(tls),
+            auth_failures,
+            commands,
+            errors,
+            messages,
+            ..Self::new(self.rules, self.origin, self.service)
+        }
+    }
+
+    /// The client's address, or its proxy's.
+    pub(crate) const fn peer(&self) -> IpAddr {
+        match self.origin {
+            Origin::Client(address) | Origin::Proxy(address) => address,
+        }
+    }
+
+    /// Who logged in.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_ref().map(Authenticated::name)
+    }
+
+    /// Whether a message is being sent in chunks.
+    pub(crate) const fn in_chunks(&self) -> bool {
+        self.chunks.is_some()
+    }
+
+    /// The message that was sent in chunks is in the queue, or refused.
+    pub(crate) fn end_chunks(&mut self) {
+        self.chunks = None;
     }
 
     /// The greeting (RFC 5321 §4.2: the name comes first; RFC 2034 §4: no enhanced code).
@@ -119,13 +218,22 @@ impl Session {
         if self.errors >= limits.errors_per_connection {
             return Step::Refuse(Refusal::TooManyErrors);
         }
-        let step = match line {
-            Ok(line) => self.obey(line.as_bytes(), health).unwrap_or_else(Step::Refuse),
-            Err(fault) => Step::Refuse(fault.into()),
+        let step = match (self.exchange.take(), line) {
+            (Some(exchange), line) => self.answer(exchange, &line),
+            (None, Ok(line)) => self.obey(line.as_bytes(), health).unwrap_or_else(Step::Refuse),
+            (None, Err(fault)) => Step::Refuse(fault.into()),
         };
         match &step {
-            Step::Refuse(refusal) | Step::RefuseData(refusal) => self.count(refusal),
-            Step::Leave(_) | Step::Receive(_) | Step::Reply(_) => {}
+            Step::Discard { refusal, .. }
+            | Step::Refuse(refusal)
+            | Step::RefuseAndLeave(refusal)
+            | Step::RefuseData(refusal) => self.count(refusal),
+            Step::Chunk { .. }
+            | Step::Leave(_)
+            | Step::Receive(_)
+            | Step::Reply(_)
+            | Step::StartTls(_)
+            | Step::Verify(_) => {}
         }
         step
     }
@@ -145,22 +253,28 @@ impl Session {
 
     /// Who the open transaction is from, for logs.
     pub(crate) fn reverse_path(&self) -> Option<&ReversePath> {
-        self.transaction.as_ref().map(|transaction| &transaction.reverse_path)
+        let open = self.transaction.as_ref().map(|transaction| &transaction.reverse_path);
+        open.or(self.chunks.as_ref())
     }
 
     /// One line, one command (RFC 5321 §4.1.1).
     fn obey(&mut self, line: &[u8], health: Health) -> Result<Step, Refusal> {
-        match Command::parse(line)? {
+        let command = match Command::parse(line) {
+            Ok(command) => command,
+            Err(error) => return Ok(not_understood(line, error)),
+        };
+        match command {
             Command::Ehlo(name) => Ok(self.hello(name, Hello::Ehlo)),
             Command::Helo(name) => Ok(self.hello(name, Hello::Helo)),
             Command::Mail { path, parameters } => {
                 in_ascii(line, parameters.smtputf8)?;
                 self.mail(path, parameters, health)
             }
-            Command::Rcpt { path, parameters } => self.rcpt(line, path, &parameters),
+            Command::Rcpt { path, parameters } => self.rcpt(line, path, parameters),
             Command::Data => Ok(self.data().unwrap_or_else(Step::RefuseData)),
+            Command::Bdat { size, chunk } => Ok(self.bdat(size, chunk)),
             Command::Rset => {
-                self.transaction = None;
+                self.forget();
                 Ok(ok("reset"))
             }
             Command::Noop => Ok(ok("nothing done")),
@@ -168,92 +282,37 @@ impl Session {
             Command::Help(_) => Ok(Step::Reply(help())),
             Command::Quit => Ok(Step::Leave(self.goodbye())),
             Command::Expn(_) => Err(Refusal::NotOffered { command: "EXPN" }),
-            Command::Auth { .. } => Err(Refusal::NotOffered { command: "AUTH" }),
-            Command::Bdat { .. } => Err(Refusal::NotOffered { command: "BDAT" }),
-            Command::StartTls => Err(Refusal::NotOffered { command: "STARTTLS" }),
+            Command::Auth { mechanism, initial } => self.auth(&mechanism, initial.as_ref()),
+            Command::StartTls => self.starttls(),
         }
     }
 
     /// EHLO and HELO end a transaction as RSET does (RFC 5321 §4.1.4).
     fn hello(&mut self, name: ClientName, hello: Hello) -> Step {
-        self.transaction = None;
+        self.forget();
         self.client = Some(Client { name, hello });
-        let hostname = self.rules.settings.hostname.to_string();
-        let lines = match hello {
-            Hello::Helo => vec![hostname],
-            Hello::Ehlo => {
-                let size = format!("SIZE {}", self.rules.settings.limits.message_size);
-                let fixed = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8"];
-                let fixed = fixed.map(str::to_owned);
-                [hostname, size].into_iter().chain(fixed).collect()
-            }
-        };
-        Step::Reply(Reply::multiline(ReplyCode::OK, None, lines))
+        Step::Reply(match hello {
+            Hello::Helo => Reply::new(ReplyCode::OK, None, self.rules.settings.hostname.as_str()),
+            Hello::Ehlo => self.extensions(),
+        })
     }
 
-    /// MAIL opens a transaction for a client that may submit.
-    fn mail(
-        &mut self,
-        path: ReversePath,
-        parameters: MailParameters,
-        health: Health,
-    ) -> Result<Step, Refusal> {
-        let client = self.client.as_ref().ok_or(Refusal::HelloFirst)?;
-        if self.transaction.is_some() {
-            return Err(Refusal::NestedMail);
-        }
-        let limits = &self.rules.settings.limits;
-        if self.messages >= limits.messages_per_connection {
-            return Err(Refusal::TooManyMessages);
-        }
-        let submitter = self.rules.networks.admit(self.peer);
-        let submitter = submitter.ok_or(Refusal::NotAdmitted { peer: self.peer })?;
-        offered_to_mail(client.hello, &parameters)?;
-        if parameters.size.is_some_and(|size| size > limits.message_size) {
-            return Err(Refusal::MessageTooLarge { limit: limits.message_size });
-        }
-        has_room(health)?;
-        self.transaction = Some(Transaction {
-            submitter,
-            reverse_path: path,
-            parameters,
-            recipients: Vec::new(),
-            surplus: Surplus::None,
-        });
-        Ok(Step::Reply(reply(ReplyCode::OK, (1, 0), "sender ok")))
+    /// Forgets the transaction and what was received of it.
+    fn forget(&mut self) {
+        self.transaction = None;
+        self.chunks = None;
     }
 
-    /// RCPT adds a recipient.
-    fn rcpt(
-        &mut self,
-        line: &[u8],
-        path: ForwardPath,
-        parameters: &RcptParameters,
-    ) -> Result<Step, Refusal> {
-        let transaction = self.transaction.as_mut().ok_or(Refusal::MailFirst)?;
-        in_ascii(line, transaction.parameters.smtputf8)?;
-        offered_to_rcpt(parameters)?;
-        if transaction.recipients.len() >= self.rules.settings.limits.recipients {
-            return Ok(transaction.too_many(&self.rules.settings));
+    /// STARTTLS: the reply is the last thing said in clear (RFC 3207 §4).
+    fn starttls(&mut self) -> Result<Step, Refusal> {
+        if !self.offers_starttls() {
+            return Err(Refusal::NotOffered { command: "STARTTLS" });
         }
-        let mailbox = match path {
-            ForwardPath::Mailbox(mailbox) => mailbox,
-            ForwardPath::Postmaster => postmaster(&self.rules.settings)?,
-        };
-        transaction.recipients.push(Recipient::new(mailbox));
-        Ok(Step::Reply(reply(ReplyCode::OK, (1, 5), "recipient ok")))
-    }
-
-    /// DATA hands the transaction over; whatever becomes of the message, it is over then
-    /// (RFC 5321 §4.1.1.4).
-    fn data(&mut self) -> Result<Step, Refusal> {
-        let client = self.client.as_ref().ok_or(Refusal::HelloFirst)?;
-        let transaction = self.transaction.take_if(|open| !open.recipients.is_empty());
-        let Some(transaction) = transaction else {
-            let begun = self.transaction.is_some();
-            return Err(if begun { Refusal::NoRecipients } else { Refusal::MailFirst });
-        };
-        Ok(Step::Receive(Box::new(transaction.into_incoming(client))))
+        self.rules
+            .meters
+            .take(self.peer(), Metered::Handshake)
+            .map_err(|_often| Refusal::TooOften(Metered::Handshake))?;
+        Ok(Step::StartTls(reply(ReplyCode::READY, (0, 0), "ready to start TLS")))
     }
 
     /// The reply to QUIT.
@@ -263,91 +322,18 @@ impl Session {
     }
 }
 
-impl Transaction {
-    /// The first recipient too many is a refusal to be logged; a client may well name thousands
-    /// more, and come back with them (RFC 5321 §4.5.3.1.10).
-    fn too_many(&mut self, settings: &ListenerSettings) -> Step {
-        match self.surplus {
-            Surplus::Told => Step::Reply(Refusal::TooManyRecipients.reply(&settings.hostname)),
-            Surplus::None => {
-                self.surplus = Surplus::Told;
-                Step::Refuse(Refusal::TooManyRecipients)
-            }
-        }
+/// What is to be done about a line that is no command. Two kinds are no mistakes to go on from: a
+/// chunk of unknown size, whose octets would be taken for commands, and another protocol.
+fn not_understood(line: &[u8], error: CommandError) -> Step {
+    let verb = line.split(|octet| *octet == b' ').next().unwrap_or_default();
+    let is_one_of = |verbs: &[&[u8]]| verbs.iter().any(|one| verb.eq_ignore_ascii_case(one));
+    if is_one_of(&[b"BDAT"]) {
+        Step::RefuseAndLeave(Refusal::ChunkOfUnknownSize)
+    } else if is_one_of(&[b"CONNECT", b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT"]) {
+        Step::RefuseAndLeave(Refusal::Http)
+    } else {
+        Step::Refuse(error.into())
     }
-
-    /// All that is known before the message comes.
-    fn into_incoming(self, client: &Client) -> Incoming {
-        let MailParameters { body, smtputf8, .. } = self.parameters;
-        let protocol = match (client.hello, smtputf8) {
-            (Hello::Helo, _) => Protocol::Smtp,
-            (Hello::Ehlo, Smtputf8::NotRequested) => Protocol::Esmtp,
-            (Hello::Ehlo, Smtputf8::Requested) => Protocol::Utf8Smtp,
-        };
-        Incoming {
-            submitter: self.submitter,
-            envelope: Envelope::new(self.reverse_path, self.recipients, body, smtputf8),
-            client_name: client.name.clone(),
-            protocol,
-        }
-    }
-}
-
-/// Nobody should send a message that cannot be stored (RFC 1870 §6.1).
-const fn has_room(health: Health) -> Result<(), Refusal> {
-    match health {
-        Health::Closed => Err(Refusal::Begin(BeginError::Closed)),
-        Health::Failed => Err(Refusal::Begin(BeginError::Failed)),
-        Health::LowOnSpace => Err(Refusal::Begin(BeginError::LowOnSpace)),
-        Health::Ready => Ok(()),
-    }
-}
-
-/// Without SMTPUTF8 an address is ASCII, its domain too, which the parser would have made so
-/// (RFC 6531 §3.4).
-fn in_ascii(line: &[u8], smtputf8: Smtputf8) -> Result<(), Refusal> {
-    match smtputf8 {
-        Smtputf8::NotRequested if !line.is_ascii() => Err(CommandError::Smtputf8Required.into()),
-        Smtputf8::NotRequested | Smtputf8::Requested => Ok(()),
-    }
-}
-
-/// A parameter is taken only if its extension was announced, so none after HELO
-/// (RFC 5321 §4.1.1.11).
-fn offered_to_mail(hello: Hello, parameters: &MailParameters) -> Result<(), Refusal> {
-    let MailParameters { size, body, smtputf8, ret, envid, auth } = parameters;
-    let announced = hello == Hello::Ehlo;
-    let refused = [
-        (size.is_some() && !announced, "SIZE"),
-        (*body != smtp::BodyType::SevenBit && !announced, "BODY"),
-        (*smtputf8 == Smtputf8::Requested && !announced, "SMTPUTF8"),
-        (ret.is_some(), "RET"),
-        (envid.is_some(), "ENVID"),
-        (auth.is_some(), "AUTH"),
-    ];
-    first_refused(refused)
-}
-
-/// The parameters of RCPT are all those of DSN (RFC 3461), which is not announced.
-fn offered_to_rcpt(parameters: &RcptParameters) -> Result<(), Refusal> {
-    let RcptParameters { notify, orcpt } = parameters;
-    first_refused([(notify.is_some(), "NOTIFY"), (orcpt.is_some(), "ORCPT")])
-}
-
-/// The refusal of the first parameter that is refused.
-fn first_refused<const N: usize>(parameters: [(bool, &'static str); N]) -> Result<(), Refusal> {
-    match parameters.into_iter().find(|(refused, _)| *refused) {
-        Some((_, keyword)) => Err(CommandError::ParameterNotOffered { keyword }.into()),
-        None => Ok(()),
-    }
-}
-
-/// Whom the bare `<postmaster>` stands for (RFC 5321 §4.5.1).
-fn postmaster(settings: &ListenerSettings) -> Result<Mailbox, Refusal> {
-    let domain = settings.postmaster_domain.clone();
-    LocalPart::new("postmaster")
-        .and_then(|local| Mailbox::new(local, domain.into()))
-        .map_err(|error| CommandError::ForwardPath(error.into()).into())
 }
 
 /// A positive reply with an enhanced code of this subject and detail.
@@ -368,7 +354,7 @@ fn cannot_verify() -> Reply {
 
 /// The reply to HELP.
 fn help() -> Reply {
-    let text = "commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT";
+    let text = "commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT";
     reply(ReplyCode::HELP, (0, 0), text)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smtp::{Domain, EndOfData};
+use smtp::Domain;
 
 /// How a listener calls itself and what it bears; every limit has a default.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,6 +13,8 @@ pub struct ListenerSettings {
     pub postmaster_domain: Domain,
     /// How much of everything is accepted.
     pub limits: Limits,
+    /// How often one client may do things.
+    pub rates: Rates,
     /// How long things may take.
     pub timeouts: Timeouts,
 }
@@ -25,6 +27,7 @@ impl ListenerSettings {
             postmaster_domain: hostname.clone(),
             hostname,
             limits: Limits::default(),
+            rates: Rates::default(),
             timeouts: Timeouts::default(),
         }
     }
@@ -37,7 +40,9 @@ pub struct Limits {
     pub message_size: u64,
     /// The size of a message's header section in bytes.
     pub header_size: u64,
-    /// The length of a message's line in bytes, CRLF included (RFC 5321 §4.5.3.1.6).
+    /// The length of a message's line in bytes, CRLF included. RFC 5321 §4.5.3.1.6 has 1000;
+    /// applications write longer ones, and to refuse those helps nobody: they are passed on as
+    /// they are.
     pub line_length: usize,
     /// With this many Received header fields a message is in a loop (RFC 5321 §6.3).
     pub received_fields: usize,
@@ -53,6 +58,14 @@ pub struct Limits {
     pub commands_per_connection: usize,
     /// Commands and messages refused for good on one connection.
     pub errors_per_connection: usize,
+    /// Wrong passwords on one connection.
+    pub auth_failures_per_connection: usize,
+    /// TLS handshakes at once; more wait for their turn.
+    pub tls_handshakes: usize,
+    /// Passwords checked at once, each with some 20 MiB of memory; more wait for their turn.
+    pub password_checks: usize,
+    /// How many bytes of a message must come in a second, in the mean, after a grace.
+    pub data_rate: u64,
 }
 
 impl Default for Limits {
@@ -60,7 +73,7 @@ impl Default for Limits {
         Self {
             message_size: 50 << 20,
             header_size: 1 << 20,
-            line_length: EndOfData::LINE_LIMIT,
+            line_length: 64 << 10,
             received_fields: 100,
             recipients: 1_000,
             connections: 1_000,
@@ -68,6 +81,38 @@ impl Default for Limits {
             messages_per_connection: 1_000,
             commands_per_connection: 20_000,
             errors_per_connection: 20,
+            auth_failures_per_connection: 3,
+            tls_handshakes: 100,
+            password_checks: 4,
+            data_rate: 100,
+        }
+    }
+}
+
+/// How often one client may do things: so many in a minute, none for no limit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rates {
+    /// Connections.
+    pub connections: u32,
+    /// Messages.
+    pub messages: u32,
+    /// Recipients.
+    pub recipients: u32,
+    /// TLS handshakes.
+    pub tls_handshakes: u32,
+    /// Wrong passwords, in 15 minutes.
+    pub auth_failures: u32,
+}
+
+impl Default for Rates {
+    /// Far above what a busy mail server does, and below what would keep others out.
+    fn default() -> Self {
+        Self {
+            connections: 6_000,
+            messages: 60_000,
+            recipients: 300_000,
+            tls_handshakes: 3_000,
+            auth_failures: 20,
         }
     }
 }
@@ -85,6 +130,12 @@ pub struct Timeouts {
     pub message: Duration,
     /// A whole connection; a message under way is not cut short by it.
     pub connection: Duration,
+    /// A TLS handshake, and the header of the PROXY protocol.
+    pub handshake: Duration,
+    /// How long a message may come more slowly than [`Limits::data_rate`].
+    pub data_grace: Duration,
+    /// How long a wrong password is let wait for its refusal.
+    pub auth_delay: Duration,
     /// How long a refused client may take to read why.
     pub farewell: Duration,
 }
@@ -97,6 +148,9 @@ impl Default for Timeouts {
             data: Duration::from_secs(300),
             message: Duration::from_secs(1_800),
             connection: Duration::from_secs(3_600),
+            handshake: Duration::from_secs(30),
+            data_grace: Duration::from_secs(60),
+            auth_delay: Duration::from_secs(2),
             farewell: Duration::from_secs(2),
         }
     }

@@ -8,31 +8,42 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
 use queue::QueueId;
-use smtp::{ClientName, Domain, MailboxDomain};
+use smtp::{ClientName, Domain, MailboxDomain, Smtputf8};
 
-/// How a message came: the registered protocol names (RFC 3848, RFC 6531 §4.3).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Protocol {
-    /// After EHLO.
-    Esmtp,
-    /// After HELO.
-    Smtp,
-    /// After EHLO, with SMTPUTF8.
-    Utf8Smtp,
+use crate::session::Hello;
+use crate::tls::TlsFacts;
+
+/// How a message came.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Protocol {
+    /// How the client introduced itself.
+    pub(crate) hello: Hello,
+    /// Whether it asked for SMTPUTF8.
+    pub(crate) smtputf8: Smtputf8,
+    /// How the connection was encrypted.
+    pub(crate) tls: Option<TlsFacts>,
+    /// Whether a user logged in.
+    pub(crate) user: bool,
 }
 
 impl Protocol {
-    /// The registered name.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Esmtp => "ESMTP",
-            Self::Smtp => "SMTP",
-            Self::Utf8Smtp => "UTF8SMTP",
+    /// The registered name (RFC 3848, RFC 6531 §4.3). None says that HELO was under TLS.
+    const fn as_str(&self) -> &'static str {
+        match (self.hello, self.smtputf8, self.tls.is_some(), self.user) {
+            (Hello::Helo, _, _, _) => "SMTP",
+            (Hello::Ehlo, Smtputf8::NotRequested, false, false) => "ESMTP",
+            (Hello::Ehlo, Smtputf8::NotRequested, false, true) => "ESMTPA",
+            (Hello::Ehlo, Smtputf8::NotRequested, true, false) => "ESMTPS",
+            (Hello::Ehlo, Smtputf8::NotRequested, true, true) => "ESMTPSA",
+            (Hello::Ehlo, Smtputf8::Requested, false, false) => "UTF8SMTP",
+            (Hello::Ehlo, Smtputf8::Requested, false, true) => "UTF8SMTPA",
+            (Hello::Ehlo, Smtputf8::Requested, true, false) => "UTF8SMTPS",
+            (Hello::Ehlo, Smtputf8::Requested, true, true) => "UTF8SMTPSA",
         }
     }
 }
 
-/// The field as it is written: three short lines with their CRLF.
+/// The field as it is written: short lines with their CRLF, one more for TLS.
 ///
 /// There is no `for` clause: it would tell one recipient of another (RFC 5321 §7.6).
 #[derive(Debug)]
@@ -44,7 +55,7 @@ pub(crate) struct ReceivedField<'a> {
     /// Our name.
     pub(crate) hostname: &'a Domain,
     /// How the message came.
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: &'a Protocol,
     /// The message's name in the queue.
     pub(crate) id: QueueId,
     /// When the message came.
@@ -57,13 +68,16 @@ impl Display for ReceivedField<'_> {
         let peer = MailboxDomain::Literal(self.peer);
         let protocol = self.protocol.as_str();
         write!(f, "Received: from {client_name} ({peer})\r\n")?;
+        if let Some(TlsFacts { version, cipher }) = &self.protocol.tls {
+            write!(f, "\t(using {version} with cipher {cipher})\r\n")?;
+        }
         write!(f, "\tby {hostname} with {protocol} id {id};\r\n")?;
         write!(f, "\t{}\r\n", date_time(self.at))
     }
 }
 
 /// The date as RFC 5322 §3.3 writes it, in UTC; a clock beyond the calendar reads as 1970.
-fn date_time(at: SystemTime) -> String {
+pub(crate) fn date_time(at: SystemTime) -> String {
     let at = Timestamp::try_from(at).unwrap_or_default();
     rfc2822::to_string(&at.to_zoned(TimeZone::UTC))
         .unwrap_or_else(|_| "Thu, 1 Jan 1970 00:00:00 +0000".to_owned())
@@ -75,7 +89,10 @@ mod tests {
 
     use super::*;
 
-    fn field(name: &str, peer: &str, protocol: Protocol) -> String {
+    const ESMTP: Protocol =
+        Protocol { hello: Hello::Ehlo, smtputf8: Smtputf8::NotRequested, tls: None, user: false };
+
+    fn field(name: &str, peer: &str, protocol: &Protocol) -> String {
         ReceivedField {
             client_name: &ClientName::parse(name).unwrap(),
             peer: peer.parse().unwrap(),
@@ -90,7 +107,7 @@ mod tests {
     #[test]
     fn the_received_field_tells_from_by_with_id_and_date() {
         assert_eq!(
-            field("client.example", "192.0.2.7", Protocol::Esmtp),
+            field("client.example", "192.0.2.7", &ESMTP),
             "Received: from client.example ([192.0.2.7])\r\n\
              \tby relay.example with ESMTP id 0000000000001;\r\n\
              \tMon, 23 Nov 2026 00:00:00 +0000\r\n"
@@ -99,15 +116,34 @@ mod tests {
 
     #[test]
     fn literals_and_protocols_are_written_as_the_rfcs_write_them() {
-        let v6 = field("[IPv6:2001:db8::1]", "2001:db8::1", Protocol::Utf8Smtp);
+        let utf8 = Protocol { smtputf8: Smtputf8::Requested, ..ESMTP };
+        let v6 = field("[IPv6:2001:db8::1]", "2001:db8::1", &utf8);
         assert!(v6.starts_with("Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n"));
         assert!(v6.contains(" with UTF8SMTP id "));
-        assert!(field("x", "192.0.2.7", Protocol::Smtp).contains(" with SMTP id "));
+        let smtp = Protocol { hello: Hello::Helo, ..ESMTP };
+        assert!(field("x", "192.0.2.7", &smtp).contains(" with SMTP id "));
+    }
+
+    #[test]
+    fn tls_and_authentication_are_told_by_the_protocols_name() {
+        let tls = TlsFacts { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" };
+        let tls = Protocol { tls: Some(tls), ..ESMTP };
+        let text = field("x", "192.0.2.7", &tls);
+        assert!(text.contains("\r\n\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n\tby "));
+        for (protocol, name) in [
+            (tls.clone(), "ESMTPS"),
+            (Protocol { user: true, ..tls.clone() }, "ESMTPSA"),
+            (Protocol { smtputf8: Smtputf8::Requested, ..tls.clone() }, "UTF8SMTPS"),
+            (Protocol { smtputf8: Smtputf8::Requested, user: true, ..tls }, "UTF8SMTPSA"),
+        ] {
+            let text = field("x", "192.0.2.7", &protocol);
+            assert!(text.contains(&format!(" with {name} id ")), "{text}");
+        }
     }
 
     #[test]
     fn a_client_name_cannot_add_to_the_header() {
-        let text = field("a)(b;\u{e9} c\\d", "192.0.2.7", Protocol::Esmtp);
+        let text = field("a)(b;\u{e9} c\\d", "192.0.2.7", &ESMTP);
         let first = text.lines().next().unwrap();
         assert_eq!(first, "Received: from a??b???c?d ([192.0.2.7])");
     }

@@ -112,6 +112,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// The stream alone, for TLS to go on with.
+    pub(crate) fn into_stream(self) -> S {
+        self.stream
+    }
+
     /// Writes the last replies and closes.
     ///
     /// The client's own bytes are read and dropped for a short while: a socket closed with bytes

@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::service::Service;
+use crate::session::Origin;
 use crate::settings::ListenerSettings;
 
 /// The far end of a connection, with no network between.
@@ -65,15 +67,18 @@ impl Client {
         let queue = tokio::task::spawn_blocking(open).await.unwrap().unwrap();
         let settings = ListenerSettings::new(Domain::parse("relay.example").unwrap());
         let networks = Networks::parse(["192.0.2.7"]).unwrap();
-        let rules = Arc::new(Rules { settings, networks });
-        let host = Arc::new(Host { rules, queue, clock: Arc::new(SystemClock) });
+        let rules = Rules::new(settings, networks);
+        let host = Arc::new(Host::new(rules, queue, Arc::new(SystemClock)));
         let (stream, far) = duplex(64 << 10);
         let writes = Arc::new(AtomicUsize::new(0));
         let far = Counted(far, Arc::clone(&writes));
-        let peer = "192.0.2.7".parse().unwrap();
-        let connection = Connection::new(far, peer, host, CancellationToken::new());
+        let origin = Origin::Client("192.0.2.7".parse().unwrap());
+        let session = Session::new(Arc::clone(&host.rules), origin, Service::default());
+        let connection = Connection::new(far, session, host, CancellationToken::new());
         let mut running = JoinSet::new();
-        running.spawn(connection.run());
+        running.spawn(async move {
+            assert!(connection.run(Opening::Greeting).await.is_none());
+        });
         Self { stream, writes, running, _dir: dir }
     }
 
@@ -148,10 +153,25 @@ async fn a_message_may_take_half_an_hour_and_no_longer() {
     client.hears("a line of its own\r\n").await;
     tokio::time::pause();
     for _ in 0..29 {
-        client.send("x\r\n").await;
+        client.send(&"x\r\n".repeat(2500)).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
     assert!(client.running.try_join_next().is_none());
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert!(client.rest().await.starts_with("421 4.4.2 "));
+}
+
+#[tokio::test]
+async fn a_message_that_comes_too_slowly_is_given_up_after_its_grace() {
+    let mut client = Client::connect().await;
+    client.hears("sts-relay\r\n").await;
+    client.send("EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@far.example>\r\nDATA\r\n").await;
+    client.hears("a line of its own\r\n").await;
+    tokio::time::pause();
+    let start = Instant::now();
+    while client.stream.write_all(b"x\r\n").await.is_ok() && start.elapsed().as_secs() < 99 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(client.rest().await, "421 4.4.2 relay.example message sent too slowly\r\n");
+    assert!((59..65).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }

@@ -1,5 +1,5 @@
 use bytes::BytesMut;
-use smtp::{Domain, LineFramer};
+use smtp::{Domain, LineFramer, Smtputf8};
 
 use super::*;
 
@@ -8,7 +8,8 @@ fn session_with(change: impl FnOnce(&mut ListenerSettings)) -> Session {
     let mut settings = ListenerSettings::new(Domain::parse("relay.example").unwrap());
     change(&mut settings);
     let networks = Networks::parse(["192.0.2.0/24"]).unwrap();
-    Session::new(Arc::new(Rules { settings, networks }), "192.0.2.7".parse().unwrap())
+    let origin = Origin::Client("192.0.2.7".parse().unwrap());
+    Session::new(Arc::new(Rules::new(settings, networks)), origin, Service::default())
 }
 
 fn session() -> Session {
@@ -29,9 +30,14 @@ fn step_in(session: &mut Session, line: &str, health: Health) -> Step {
 fn told(step: Step) -> String {
     let hostname = Domain::parse("relay.example").unwrap();
     match step {
-        Step::Leave(reply) | Step::Reply(reply) => reply.to_string(),
+        Step::Leave(reply) | Step::Reply(reply) | Step::StartTls(reply) => reply.to_string(),
         Step::Receive(_) => "354".to_owned(),
-        Step::Refuse(refusal) | Step::RefuseData(refusal) => refusal.reply(&hostname).to_string(),
+        Step::Chunk { size, .. } => format!("chunk {size}"),
+        Step::Verify(_) => "verify".to_owned(),
+        Step::Discard { refusal, .. }
+        | Step::Refuse(refusal)
+        | Step::RefuseAndLeave(refusal)
+        | Step::RefuseData(refusal) => refusal.reply(&hostname).to_string(),
     }
 }
 
@@ -62,7 +68,8 @@ fn exactly_what_is_done_is_announced() {
     assert_eq!(
         last(&mut session_with(|s| s.limits.message_size = 1000), &[EHLO]),
         "250-relay.example\r\n250-SIZE 1000\r\n250-PIPELINING\r\n250-8BITMIME\r\n\
-         250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8\r\n"
+         250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n\
+         250 LIMITS MAILMAX=1000 RCPTMAX=1000\r\n"
     );
     assert_eq!(last(&mut session(), &["HELO x"]), "250 relay.example\r\n");
 }
@@ -111,20 +118,31 @@ fn what_is_not_announced_is_refused() {
     assert_table(&[
         (&[EHLO, "STARTTLS"], "502 5.5.1 "),
         (&[EHLO, "AUTH PLAIN AGEAYg=="], "502 5.5.1 "),
-        (&[EHLO, "BDAT 3 LAST"], "502 5.5.1 "),
+        (&[EHLO, "BDAT 3 LAST"], "503 5.5.1 "),
+        (&[EHLO, "BDAT 3 LATS"], "501 5.5.4 "),
+        (&[EHLO, MAIL, "BDAT 3 LAST"], "554 5.5.1 "),
+        (&[EHLO, MAIL, RCPT, "BDAT 3"], "chunk 3"),
+        (&[EHLO, MAIL, RCPT, "BDAT 0 LAST"], "chunk 0"),
+        (&[EHLO, MAIL, RCPT, "BDAT 3", "DATA"], "503 5.5.1 "),
+        (&[EHLO, MAIL, RCPT, "BDAT 3", RCPT], "503 5.5.1 "),
+        (&[EHLO, MAIL, RCPT, "BDAT 3", MAIL], "503 5.5.1 "),
+        (&[EHLO, MAIL, RCPT, "BDAT 3", "RSET", MAIL], "250 2.1.0 "),
+        (&[EHLO, MAIL, RCPT, "BDAT 3", "RSET", "BDAT 3"], "503 5.5.1 "),
+        (&[EHLO, MAIL, RCPT, "BDAT 99999999999"], "552 5.3.4 "),
         (&[EHLO, "EXPN list"], "502 5.5.1 "),
         (&[EHLO, "TURN"], "502 5.5.1 "),
         (&[EHLO, "ETRN far.example"], "502 5.5.1 "),
         (&[EHLO, "XCLIENT ADDR=192.0.2.1"], "500 5.5.2 "),
-        (&[EHLO, "GET / HTTP/1.1"], "500 5.5.2 "),
+        (&[EHLO, "GET / HTTP/1.1"], "554 5.5.1 "),
         (&[EHLO, ""], "500 5.5.2 "),
         (&[EHLO, "MAIL FROM:<> BODY=BINARYMIME"], "504 5.5.4 "),
-        (&[EHLO, "MAIL FROM:<> RET=HDRS"], "555 5.5.4 "),
-        (&[EHLO, "MAIL FROM:<> ENVID=x"], "555 5.5.4 "),
+        (&[EHLO, "MAIL FROM:<> RET=HDRS ENVID=x"], "250 2.1.0 "),
+        (&["HELO x", "MAIL FROM:<> RET=HDRS"], "555 5.5.4 "),
+        (&["HELO x", "MAIL FROM:<> ENVID=x"], "555 5.5.4 "),
         (&[EHLO, "MAIL FROM:<> AUTH=<>"], "555 5.5.4 "),
         (&[EHLO, "MAIL FROM:<> REQUIRETLS"], "555 5.5.4 "),
-        (&[EHLO, MAIL, "RCPT TO:<b@far.example> NOTIFY=NEVER"], "555 5.5.4 "),
-        (&[EHLO, MAIL, "RCPT TO:<b@far.example> ORCPT=rfc822;b@c"], "555 5.5.4 "),
+        (&["HELO x", MAIL, "RCPT TO:<b@far.example> NOTIFY=NEVER"], "555 5.5.4 "),
+        (&["HELO x", MAIL, "RCPT TO:<b@far.example> ORCPT=rfc822;b@c"], "555 5.5.4 "),
         (&["HELO x", "MAIL FROM:<> SIZE=1"], "555 5.5.4 "),
         (&["HELO x", "MAIL FROM:<> BODY=8BITMIME"], "555 5.5.4 "),
         (&["HELO x", "MAIL FROM:<> SMTPUTF8"], "555 5.5.4 "),
@@ -134,8 +152,8 @@ fn what_is_not_announced_is_refused() {
 #[test]
 fn bad_arguments_are_refused() {
     assert_table(&[
-        (&["EHLO"], "501 5.5.4 "),
-        (&["HELO"], "501 5.5.4 "),
+        (&["EHLO"], "501 syntax: EHLO "),
+        (&["HELO"], "501 syntax: HELO "),
         (&["RSET x"], "501 5.5.4 "),
         (&["QUIT x"], "501 5.5.4 "),
         (&[EHLO, "MAIL a@client.example"], "501 5.5.4 "),
@@ -167,7 +185,7 @@ fn an_address_beyond_ascii_needs_smtputf8() {
 #[test]
 fn a_client_outside_the_networks_is_refused_at_mail_with_what_to_do() {
     let mut session = session();
-    session.peer = "198.51.100.1".parse().unwrap();
+    session.origin = Origin::Client("198.51.100.1".parse().unwrap());
     let told = last(&mut session, &[EHLO, "MAIL FROM:<a@client.example> SIZE=99999999999"]);
     assert_eq!(
         told,
@@ -217,7 +235,7 @@ fn recipients_beyond_the_limit_are_told_to_wait_and_the_others_get_the_message()
 #[test]
 fn data_hands_over_the_transaction_as_it_was_given() {
     let mut session = session();
-    let mail = "MAIL FROM:<\"a b\"@client.example> BODY=8BITMIME SMTPUTF8";
+    let mail = "MAIL FROM:<\"a b\"@client.example> BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=QQ1";
     last(
         &mut session,
         &[EHLO, mail, RCPT, "RCPT TO:<POSTMASTER>", "RCPT TO:<@x.example:c@d.example>"],
@@ -232,8 +250,52 @@ fn data_hands_over_the_transaction_as_it_was_given() {
     );
     assert_eq!(envelope.body(), smtp::BodyType::EightBitMime);
     assert_eq!(envelope.smtputf8(), Smtputf8::Requested);
-    assert_eq!(incoming.protocol, Protocol::Utf8Smtp);
-    assert_eq!(incoming.submitter.peer(), Some(session.peer));
+    assert_eq!(incoming.protocol.smtputf8, Smtputf8::Requested);
+    assert_eq!(incoming.submitter.peer(), Some(session.peer()));
+    assert_eq!(envelope.dsn().ret, Some(smtp::Ret::Hdrs));
+    assert_eq!(envelope.dsn().envid.as_ref().unwrap().as_str(), "QQ1");
+}
+
+#[test]
+fn what_is_wished_of_reports_goes_with_its_recipient() {
+    let mut session = session();
+    let rcpt = "RCPT TO:<b@far.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;first@x.example";
+    last(&mut session, &[EHLO, MAIL, rcpt, RCPT]);
+    let Step::Receive(incoming) = step(&mut session, "DATA") else { panic!("it is refused") };
+    let [first, second] = incoming.envelope.recipients() else { panic!("there are two") };
+    assert!(first.notify.unwrap().on(smtp::Condition::Delay));
+    assert_eq!(first.orcpt.as_ref().unwrap().address(), "first@x.example");
+    assert_eq!((second.notify, second.orcpt.as_ref()), (None, None));
+}
+
+#[test]
+fn a_gateway_is_refused_with_what_to_do() {
+    let settings = ListenerSettings::new(Domain::parse("relay.example").unwrap());
+    let gateway = "192.0.2.1".parse().unwrap();
+    let networks = Networks::parse(["192.0.2.0/24"]).unwrap().with_gateways([gateway]);
+    let rules = Arc::new(Rules::new(settings, networks));
+    let mut session = Session::new(rules, Origin::Client(gateway), Service::default());
+    let told = last(&mut session, &[EHLO, MAIL]);
+    assert!(told.starts_with("550 5.7.1 192.0.2.1 is this host's gateway"), "{told}");
+}
+
+#[test]
+fn who_hides_behind_a_proxy_is_in_no_network() {
+    let mut session = session();
+    session.origin = Origin::Proxy("192.0.2.7".parse().unwrap());
+    assert!(last(&mut session, &[EHLO, MAIL]).starts_with("550 5.7.1 "));
+}
+
+#[test]
+fn messages_and_recipients_that_come_too_fast_are_told_to_come_later() {
+    let mut session = session_with(|s| {
+        s.rates.messages = 2;
+        s.rates.recipients = 1;
+    });
+    assert!(last(&mut session, &[EHLO, MAIL, RCPT]).starts_with("250 "));
+    assert!(last(&mut session, &[RCPT]).starts_with("452 4.5.3 "));
+    assert!(last(&mut session, &["RSET", MAIL]).starts_with("250 "));
+    assert!(last(&mut session, &["RSET", MAIL]).starts_with("451 4.7.1 "));
 }
 
 #[test]

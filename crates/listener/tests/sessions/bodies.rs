@@ -61,8 +61,17 @@ async fn how_a_message_is_cut_makes_no_difference() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_too_long_is_refused() {
+async fn long_lines_that_applications_write_are_passed_on_as_they_are() {
     let world = World::new().await;
+    let mut client = world.sender().await;
+    let message = format!("Subject: x\r\n\r\n{}\r\n", "x".repeat(60_000));
+    assert!(client.message(message.as_bytes()).await.starts_with("250 2.0.0 "));
+    assert_eq!(world.stored().await[0].as_sent(), message.as_bytes());
+}
+
+#[tokio::test]
+async fn a_line_that_is_too_long_is_refused() {
+    let world = World::with(|s| s.limits.line_length = 1000).await;
     let mut client = world.client().await;
     for (length, reply) in [(998, "250 2.0.0 "), (999, "554 5.6.0 ")] {
         client.begin_message().await;

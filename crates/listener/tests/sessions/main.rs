@@ -4,14 +4,20 @@
 #![allow(clippy::expect_used, reason = "a test may stop at the first surprise")]
 #![allow(clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
+mod auth;
 mod bodies;
+mod certificate;
+mod chunks;
 mod dialogue;
 mod early;
 mod limits;
 mod lines;
 mod logs;
 mod networks;
+mod proxy;
 mod shutdown;
 mod smuggling;
+mod starttls;
 mod storage;
+mod submission;
 mod world;

@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use clock::SystemClock;
-use listener::{Listener, ListenerSettings};
-use queue::{Networks, Queue, QueueSettings};
+use listener::{Access, Listener, ListenerSettings, Service};
+use queue::{Networks, Queue, QueueSettings, Users};
+use rustls::pki_types::ServerName;
 use smtp::{Domain, DotStuffer};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -40,14 +42,16 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// The message without the Received header field, which has three lines.
+    /// The message without the Received header field, whose lines but the first begin with a tab.
     pub(crate) fn as_sent(&self) -> &[u8] {
         let mut rest = &self.bytes[..];
-        for _ in 0..3 {
+        loop {
             let end = rest.windows(2).position(|pair| pair == b"\r\n").expect("a Received field");
             rest = &rest[end + 2..];
+            if !rest.starts_with(b"\t") {
+                return rest;
+            }
         }
-        rest
     }
 }
 
@@ -70,18 +74,45 @@ impl World {
         queue: Queue,
         change: impl FnOnce(&mut ListenerSettings),
     ) -> Self {
-        LOG.get_or_init(Log::collect);
+        let settings = Self::settings(change);
+        let listener = Listener::new(settings, networks(), queue.clone(), Arc::new(SystemClock));
+        Self::serving(dir, queue, listener, Service::default()).await
+    }
+
+    /// A listener for 127.0.0.1 and for users, whose socket offers `service`.
+    pub(crate) async fn offering(
+        service: Service,
+        change: impl FnOnce(&mut ListenerSettings),
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = open(dir.path()).await;
+        let access = Access {
+            networks: networks(),
+            proxies: Networks::parse(["127.0.0.9"]).unwrap(),
+            users: users(),
+            tls: Some(crate::certificate::make(dir.path(), "relay.example")),
+        };
+        let settings = Self::settings(change);
+        let listener = Listener::with(settings, access, queue.clone(), Arc::new(SystemClock));
+        Self::serving(dir, queue, listener, service).await
+    }
+
+    fn settings(change: impl FnOnce(&mut ListenerSettings)) -> ListenerSettings {
         let mut settings = ListenerSettings::new(Domain::parse("relay.example").unwrap());
         settings.timeouts.farewell = Duration::from_millis(200);
+        settings.timeouts.auth_delay = Duration::from_millis(1);
         change(&mut settings);
-        let networks = Networks::parse(["127.0.0.1"]).unwrap();
-        let listener = Listener::new(settings, networks, queue.clone(), Arc::new(SystemClock));
+        settings
+    }
+
+    async fn serving(dir: TempDir, queue: Queue, listener: Listener, service: Service) -> Self {
+        LOG.get_or_init(Log::collect);
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let stop = CancellationToken::new();
         let mut served = JoinSet::new();
         let token = stop.clone();
-        served.spawn(async move { listener.serve(socket, token).await });
+        served.spawn(async move { listener.serve(socket, service, token).await });
         Self { dir, queue, address, stop, served }
     }
 
@@ -97,6 +128,20 @@ impl World {
         let stream = socket.connect(self.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Client { stream, read: Vec::new() }
+    }
+
+    /// A client under TLS from the first byte on.
+    pub(crate) async fn connect_under_tls(&self) -> Client<TlsStream<TcpStream>> {
+        self.connect().await.under_tls().await
+    }
+
+    /// A client that has started TLS and said EHLO.
+    pub(crate) async fn client_under_tls(&self) -> Client<TlsStream<TcpStream>> {
+        let mut client = self.client().await;
+        client.expect("STARTTLS", "220 2.0.0 ").await;
+        let mut client = client.under_tls().await;
+        client.expect("EHLO client.example", "250-relay.example\r\n").await;
+        client
     }
 
     /// A client that has been greeted.
@@ -219,13 +264,44 @@ pub(crate) async fn stored(queue: &Queue) -> Vec<Stored> {
     stored
 }
 
+/// Whose hosts may submit.
+fn networks() -> Networks {
+    Networks::parse(["127.0.0.1"]).unwrap()
+}
+
+/// `ann`, whose password is `secret` and who sends from client.example.
+fn users() -> Users {
+    static HASH: OnceLock<String> = OnceLock::new();
+    let hash = HASH.get_or_init(|| queue::hash_password("secret").unwrap());
+    Users::parse(&format!("ann:{hash}:@client.example\n")).unwrap()
+}
+
 /// One client's connection.
-pub(crate) struct Client {
-    stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    stream: S,
     read: Vec<u8>,
 }
 
 impl Client {
+    /// Shakes hands; nothing may have come in clear.
+    pub(crate) async fn under_tls(self) -> Client<TlsStream<TcpStream>> {
+        self.try_under_tls().await.unwrap()
+    }
+
+    /// The same, if it can be done.
+    pub(crate) async fn try_under_tls(self) -> io::Result<Client<TlsStream<TcpStream>>> {
+        assert!(self.read.is_empty(), "{:?}", String::from_utf8_lossy(&self.read));
+        let stream = crate::certificate::connector().connect(name(), self.stream).await?;
+        Ok(Client { stream, read: Vec::new() })
+    }
+}
+
+/// What the listener is called.
+fn name() -> ServerName<'static> {
+    ServerName::try_from("relay.example").unwrap()
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Sends bytes as they are.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
@@ -236,15 +312,25 @@ impl Client {
         self.stream.write_all(bytes).await
     }
 
+    /// Sends bytes and pushes them out.
+    pub(crate) async fn push(&mut self, bytes: impl AsRef<[u8]>) {
+        self.send(bytes).await;
+        self.stream.flush().await.unwrap();
+    }
+
     /// Sends a line and reads the reply.
     pub(crate) async fn say(&mut self, line: &str) -> String {
-        self.send(format!("{line}\r\n")).await;
+        self.push(format!("{line}\r\n")).await;
         self.reply().await
     }
 
     /// Sends a line and asserts what the reply begins with.
     #[track_caller]
-    pub(crate) fn expect(&mut self, line: &str, reply: &str) -> impl Future<Output = ()> + use<'_> {
+    pub(crate) fn expect(
+        &mut self,
+        line: &str,
+        reply: &str,
+    ) -> impl Future<Output = ()> + use<'_, S> {
         let (line, reply) = (line.to_owned(), reply.to_owned());
         async move {
             let told = self.say(&line).await;
@@ -267,7 +353,7 @@ impl Client {
 
     /// Sends a message with its dots stuffed and its end, and reads the reply.
     pub(crate) async fn message(&mut self, message: &[u8]) -> String {
-        self.send(stuffed(message)).await;
+        self.push(stuffed(message)).await;
         self.reply().await
     }
 
@@ -287,6 +373,12 @@ impl Client {
     pub(crate) async fn rest(&mut self) -> String {
         while self.read_more().await > 0 {}
         String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+    }
+
+    /// The same, of a connection that need not be text.
+    pub(crate) async fn rest_of_bytes(&mut self) -> Vec<u8> {
+        while self.read_more().await > 0 {}
+        std::mem::take(&mut self.read)
     }
 
     /// The next line; what there is if the connection ends before.

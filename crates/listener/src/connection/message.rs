@@ -1,0 +1,275 @@
+//! How a message comes in: after 354 up to a dot, or in counted chunks (RFC 5321 §4.1.1.4,
+//! RFC 3030).
+
+use std::time::Duration;
+
+use queue::Draft;
+use smtp::{Chunk, Class, EnhancedCode, Reply, ReplyCode, ReversePath};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use tracing::info;
+
+use super::{Connection, Onward};
+use crate::intake::{Completion, Intake, Reach};
+use crate::refusal::Refusal;
+use crate::session::Incoming;
+use crate::settings::{Limits, Timeouts};
+use crate::trace::{Protocol, ReceivedField};
+use crate::wire::{WireFault, from_now};
+
+/// How many bytes are read at once at the beginning of a message; doubled while they are filled.
+const FIRST_DATA_ROOM: usize = 4 << 10;
+
+/// How many bytes of a message are read at once at most.
+const MAX_DATA_ROOM: usize = 64 << 10;
+
+/// A message that is being taken, and what is logged of it.
+#[derive(Debug)]
+pub(super) struct Begun {
+    intake: Intake,
+    from: ReversePath,
+    recipients: usize,
+    protocol: Protocol,
+}
+
+/// How fast a message must come.
+#[derive(Debug)]
+struct Pace {
+    begun: Instant,
+    /// When it must be there.
+    end: Instant,
+    /// How long nothing may come.
+    silence: Duration,
+    grace: Duration,
+    /// Bytes in a second.
+    rate: u64,
+    received: u64,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Takes a message: its draft, the 354, its bytes, its end.
+    pub(super) async fn receive(&mut self, incoming: Incoming) -> Result<Onward, WireFault> {
+        let mut begun = match self.begin(incoming, Intake::by_dot).await {
+            Ok(begun) => begun,
+            Err(refusal) => return Ok(self.refuse_data(&refusal)),
+        };
+        self.wire.queue(&go_ahead());
+        self.wire.flush().await?;
+        let read = self.read_message(&mut begun.intake).await;
+        self.end_message(begun, read).await
+    }
+
+    /// Takes one chunk, which may be the first or the last (RFC 3030 §2).
+    pub(super) async fn chunk(
+        &mut self,
+        size: u64,
+        chunk: Chunk,
+        incoming: Option<Box<Incoming>>,
+    ) -> Result<Onward, WireFault> {
+        let begun = match incoming {
+            Some(incoming) => self.begin(*incoming, Intake::in_chunks).await,
+            None => self.begun.take().ok_or(Refusal::MailFirst),
+        };
+        let mut begun = match begun {
+            Ok(begun) => begun,
+            Err(refusal) => {
+                self.session.end_chunks();
+                return self.discard(size, &refusal).await;
+            }
+        };
+        let read = self.read_chunk(Some(&mut begun.intake), size).await;
+        if chunk == Chunk::More && matches!(read, Ok(Ok(()))) && !begun.intake.is_refused() {
+            self.begun = Some(begun);
+            self.wire.queue(&octets_received(size));
+            return Ok(Onward::Continue);
+        }
+        self.session.end_chunks();
+        self.end_message(begun, read).await
+    }
+
+    /// Drops the octets of a chunk that nobody wants: they are no commands.
+    pub(super) async fn discard(
+        &mut self,
+        size: u64,
+        refusal: &Refusal,
+    ) -> Result<Onward, WireFault> {
+        match self.read_chunk(None, size).await? {
+            Ok(()) => Ok(self.refuse(refusal)),
+            Err(refusal) => Ok(self.refuse(&refusal)),
+        }
+    }
+
+    /// The message is there, or will not come.
+    async fn end_message(
+        &mut self,
+        begun: Begun,
+        read: Result<Result<(), Refusal>, WireFault>,
+    ) -> Result<Onward, WireFault> {
+        let Begun { intake, from, recipients, protocol } = begun;
+        let (size, peer) = (intake.size(), self.session.peer());
+        match read {
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => return Ok(self.refuse_message(&refusal, &from)),
+            Err(error) => {
+                info!(%peer, %from, size, %error, "message cut off");
+                return Err(error);
+            }
+        }
+        match intake.commit().await {
+            Ok(committed) => {
+                let (queue_id, user) = (committed.id(), self.session.user());
+                let tls = protocol.tls.as_ref().map(|tls| tls.version);
+                info!(%queue_id, %peer, user, %from, recipients, size, tls, "message accepted");
+                self.session.accepted();
+                self.wire.queue(&committed.reply());
+                Ok(Onward::Continue)
+            }
+            Err(refusal) => {
+                self.session.count(&refusal);
+                Ok(self.refuse_message(&refusal, &from))
+            }
+        }
+    }
+
+    /// A draft that begins with our Received header field (RFC 5321 §4.4).
+    async fn begin(
+        &self,
+        incoming: Incoming,
+        intake: fn(Draft, Limits, Option<Completion>) -> Intake,
+    ) -> Result<Begun, Refusal> {
+        let Incoming { submitter, envelope, client_name, protocol } = incoming;
+        let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
+        let settings = &self.host.rules.settings;
+        let mut draft = self.host.queue.begin(submitter, envelope)?;
+        let received = ReceivedField {
+            client_name: &client_name,
+            peer: self.session.peer(),
+            hostname: &settings.hostname,
+            protocol: &protocol,
+            id: draft.id(),
+            at: self.host.clock.now(),
+        };
+        draft.write(received.to_string().as_bytes()).await?;
+        // A user's program hands in what it wrote; a host passes on what has its fields.
+        let completion = self
+            .session
+            .user()
+            .map(|_| Completion::new(received.at, draft.id(), &settings.hostname));
+        let intake = intake(draft, settings.limits, completion);
+        Ok(Begun { intake, from, recipients, protocol })
+    }
+
+    /// Reads a message to its end.
+    async fn read_message(
+        &mut self,
+        intake: &mut Intake,
+    ) -> Result<Result<(), Refusal>, WireFault> {
+        let mut pace = self.pace();
+        let mut room = FIRST_DATA_ROOM;
+        loop {
+            pace.count(self.wire.input().len());
+            if intake.take(self.wire.input()).await == Reach::End {
+                return Ok(Ok(()));
+            }
+            if let Err(refusal) = self.read_more(&pace, room).await? {
+                return Ok(Err(refusal));
+            }
+            if self.wire.input().len() >= room {
+                room = room.saturating_mul(2).min(MAX_DATA_ROOM);
+            }
+        }
+    }
+
+    /// Reads as many octets as the client counted, into a message or into nothing.
+    async fn read_chunk(
+        &mut self,
+        mut intake: Option<&mut Intake>,
+        size: u64,
+    ) -> Result<Result<(), Refusal>, WireFault> {
+        let mut pace = self.pace();
+        let mut left = size;
+        loop {
+            let input = self.wire.input();
+            let here = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+            let mut piece = input.split_to(here);
+            left = left.saturating_sub(u64::try_from(here).unwrap_or(u64::MAX));
+            pace.count(here);
+            if let Some(intake) = &mut intake
+                && !piece.is_empty()
+            {
+                intake.take(&mut piece).await;
+            }
+            if left == 0 {
+                return Ok(Ok(()));
+            }
+            let room = usize::try_from(left).unwrap_or(usize::MAX).min(MAX_DATA_ROOM);
+            if let Err(refusal) = self.read_more(&pace, room).await? {
+                return Ok(Err(refusal));
+            }
+        }
+    }
+
+    /// Reads the next bytes, or says why they are not waited for.
+    async fn read_more(
+        &mut self,
+        pace: &Pace,
+        room: usize,
+    ) -> Result<Result<(), Refusal>, WireFault> {
+        let silent = from_now(pace.silence).min(pace.end);
+        let slow = pace.due();
+        match self.wire.read(room, silent.min(slow)).await {
+            Ok(()) => Ok(Ok(())),
+            Err(WireFault::TimedOut) if slow < silent => Ok(Err(Refusal::TooSlow)),
+            Err(WireFault::TimedOut) => Ok(Err(Refusal::TimedOut)),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// How fast the message that begins now must come.
+    fn pace(&self) -> Pace {
+        let Timeouts { data, message, data_grace, .. } = *self.timeouts();
+        Pace {
+            begun: Instant::now(),
+            end: from_now(message),
+            silence: data,
+            grace: data_grace,
+            rate: self.host.rules.settings.limits.data_rate,
+            received: 0,
+        }
+    }
+
+    /// Refuses a message that was read.
+    fn refuse_message(&mut self, refusal: &Refusal, from: &ReversePath) -> Onward {
+        let reply = self.reply(refusal);
+        let (peer, user, reason) = (self.session.peer(), self.session.user(), refusal.label());
+        info!(%peer, user, %from, reason, reply = reply.one_line(), "message refused");
+        self.tell(&reply)
+    }
+}
+
+impl Pace {
+    /// So many bytes more have come.
+    fn count(&mut self, bytes: usize) {
+        self.received = self.received.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// When the next byte must have come for the rate to be kept in the mean.
+    fn due(&self) -> Instant {
+        match self.received.checked_div(self.rate) {
+            // No more than a day: nobody sends for longer, and the clock does not reach further.
+            Some(seconds) => self.begun + self.grace + Duration::from_secs(seconds.min(86_400)),
+            None => self.end,
+        }
+    }
+}
+
+/// 354; it has no enhanced code (RFC 2034 §4).
+fn go_ahead() -> Reply {
+    Reply::new(ReplyCode::START_MAIL_INPUT, None, "end the message with a dot on a line of its own")
+}
+
+/// The 250 to a chunk that is not the last.
+fn octets_received(size: u64) -> Reply {
+    let ok = EnhancedCode::new(Class::Success, 0, 0);
+    Reply::new(ReplyCode::OK, Some(ok), &format!("{size} octets received"))
+}

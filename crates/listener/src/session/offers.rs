@@ -1,0 +1,97 @@
+//! What is announced in the reply to EHLO, and the refusal of what is not.
+
+use queue::{BeginError, Health};
+use smtp::{CommandError, MailParameters, RcptParameters, Reply, ReplyCode, Smtputf8};
+
+use super::{Hello, Session};
+use crate::refusal::Refusal;
+use crate::service::{AuthMode, TlsMode};
+
+impl Session {
+    /// The reply to EHLO: our name, and a line for each extension (RFC 5321 §4.1.1.1).
+    pub(super) fn extensions(&self) -> Reply {
+        let limits = &self.rules.settings.limits;
+        let mut lines =
+            vec![self.rules.settings.hostname.to_string(), format!("SIZE {}", limits.message_size)];
+        let fixed =
+            ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING", "DSN"];
+        lines.extend(fixed.map(str::to_owned));
+        let (mails, rcpts) = (limits.messages_per_connection, limits.recipients);
+        lines.push(format!("LIMITS MAILMAX={mails} RCPTMAX={rcpts}"));
+        if self.offers_starttls() {
+            lines.push("STARTTLS".to_owned());
+        }
+        if self.offers_auth() {
+            lines.push("AUTH PLAIN LOGIN".to_owned());
+        }
+        Reply::multiline(ReplyCode::OK, None, lines)
+    }
+
+    /// Whether TLS can be started: not within TLS (RFC 3207 §4.2).
+    pub(super) fn offers_starttls(&self) -> bool {
+        self.service.tls == TlsMode::StartTls && self.tls.is_none() && self.rules.tls.is_some()
+    }
+
+    /// Whether one can log in: under TLS alone, and once (RFC 4954 §4).
+    fn offers_auth(&self) -> bool {
+        self.service.auth != AuthMode::Off && self.tls.is_some() && self.user.is_none()
+    }
+
+    /// A parameter is taken only if its extension was announced, so none after HELO
+    /// (RFC 5321 §4.1.1.11). AUTH says who submitted the message; it is taken where one can log
+    /// in, and it is not passed on (RFC 4954 §5).
+    pub(super) fn offered_to_mail(
+        &self,
+        hello: Hello,
+        parameters: &MailParameters,
+    ) -> Result<(), Refusal> {
+        let MailParameters { size, body, smtputf8, ret, envid, auth } = parameters;
+        let announced = hello == Hello::Ehlo;
+        let logs_in = self.service.auth != AuthMode::Off && self.tls.is_some();
+        first_refused([
+            (size.is_some() && !announced, "SIZE"),
+            (*body != smtp::BodyType::SevenBit && !announced, "BODY"),
+            (*smtputf8 == Smtputf8::Requested && !announced, "SMTPUTF8"),
+            (ret.is_some() && !announced, "RET"),
+            (envid.is_some() && !announced, "ENVID"),
+            (auth.is_some() && !(announced && logs_in), "AUTH"),
+        ])
+    }
+}
+
+/// The parameters of RCPT are all those of DSN (RFC 3461).
+pub(super) fn offered_to_rcpt(hello: Hello, parameters: &RcptParameters) -> Result<(), Refusal> {
+    let RcptParameters { notify, orcpt } = parameters;
+    let announced = hello == Hello::Ehlo;
+    first_refused([
+        (notify.is_some() && !announced, "NOTIFY"),
+        (orcpt.is_some() && !announced, "ORCPT"),
+    ])
+}
+
+/// The refusal of the first parameter that is refused.
+fn first_refused<const N: usize>(parameters: [(bool, &'static str); N]) -> Result<(), Refusal> {
+    match parameters.into_iter().find(|(refused, _)| *refused) {
+        Some((_, keyword)) => Err(CommandError::ParameterNotOffered { keyword }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Nobody should send a message that cannot be stored (RFC 1870 §6.1).
+pub(super) const fn has_room(health: Health) -> Result<(), Refusal> {
+    match health {
+        Health::Closed => Err(Refusal::Begin(BeginError::Closed)),
+        Health::Failed => Err(Refusal::Begin(BeginError::Failed)),
+        Health::LowOnSpace => Err(Refusal::Begin(BeginError::LowOnSpace)),
+        Health::Ready => Ok(()),
+    }
+}
+
+/// Without SMTPUTF8 an address is ASCII, its domain too, which the parser would have made so
+/// (RFC 6531 §3.4).
+pub(super) fn in_ascii(line: &[u8], smtputf8: Smtputf8) -> Result<(), Refusal> {
+    match smtputf8 {
+        Smtputf8::NotRequested if !line.is_ascii() => Err(CommandError::Smtputf8Required.into()),
+        Smtputf8::NotRequested | Smtputf8::Requested => Ok(()),
+    }
+}
