@@ -125,11 +125,11 @@ pub fn sts_policy(input: &[u8]) {
 pub fn sts_match(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Some((host, pattern)) = text.split_once('\n') else { return };
-    if let (Ok(host), Ok(pattern)) = (MxHost::parse(host), MxPattern::parse(pattern)) {
-        if pattern.matches(&host) {
-            let labels = |name: &str| name.split('.').count();
-            assert_eq!(labels(host.as_str()), labels(pattern.as_str()));
-        }
+    if let (Ok(host), Ok(pattern)) = (MxHost::parse(host), MxPattern::parse(pattern))
+        && pattern.matches(&host)
+    {
+        let labels = |name: &str| name.split('.').count();
+        assert_eq!(labels(host.as_str()), labels(pattern.as_str()));
     }
 }
 
