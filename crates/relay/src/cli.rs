@@ -9,6 +9,7 @@ mod policy;
 mod queue;
 mod serve;
 mod table;
+mod user;
 mod words;
 
 use std::io;
@@ -52,6 +53,9 @@ enum Command {
     /// Look at policies, and try out those that are to be published.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Make the lines of the users file.
+    #[command(subcommand)]
+    User(user::UserCommand),
 }
 
 /// How a command ended, for the exit status.
@@ -80,6 +84,7 @@ impl CommandLine {
             Some(Command::Policy(command)) => {
                 runtime()?.block_on(policy::run(command, || self.settings(), output))
             }
+            Some(Command::User(command)) => user::run(command, output),
         }
     }
 

@@ -8,7 +8,9 @@ pub mod cli;
 pub mod settings;
 
 mod admin;
+mod certificates;
 mod error_text;
+mod gateways;
 mod log;
 mod moment;
 mod names;
@@ -17,4 +19,5 @@ mod refresh;
 mod relay;
 
 pub use admin::SocketError;
+pub use certificates::SelfSignedError;
 pub use relay::{EndedUnasked, Relay, StartError};

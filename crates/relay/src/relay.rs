@@ -11,12 +11,13 @@ use std::time::Duration;
 use clock::Clock;
 use delivery::{Delivery, TlsSetupError, Unobserved};
 use dns::{Dns, Resolver, ResolverError};
-use listener::Listener;
+use listener::{Access, Listener, ServerTls};
 use mta_sts::{Fetcher, Policies};
 use queue::{OpenError, Queue};
 use rustls::crypto::aws_lc_rs;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -24,10 +25,12 @@ use tracing::{debug, error, info, warn};
 
 use crate::admin::view::View;
 use crate::admin::{Admin, SocketError};
+use crate::certificates::{self, Fresh, SelfSignedError};
+use crate::gateways;
 use crate::names::DnsNames;
 use crate::policy_shelf::PolicyShelf;
 use crate::refresh;
-use crate::settings::Settings;
+use crate::settings::{Listening, Settings};
 
 /// Nobody but the relay's own user has business in the data directory.
 const DATA_DIR_MODE: u32 = 0o700;
@@ -47,6 +50,8 @@ pub struct Relay {
     policies: Arc<Policies>,
     /// Ends what takes mail in and sends it out.
     stop: CancellationToken,
+    /// Has certificates and users read again.
+    reload: Arc<Notify>,
     /// Ends the admin interface, which tells of the rest until it has ended.
     stop_admin: CancellationToken,
     parts: JoinSet<Part>,
@@ -56,6 +61,7 @@ pub struct Relay {
 /// A part of the relay that has ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Part {
+    Certificates,
     Delivery,
     Listener(SocketAddr),
     Refresh,
@@ -85,6 +91,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// No certificate was named, and none can be made.
+    #[error("a self-signed certificate cannot be made")]
+    Certificate(#[from] SelfSignedError),
     /// There is nobody to ask for names.
     #[error("there is no resolver")]
     Dns(#[from] ResolverError),
@@ -133,8 +142,9 @@ impl Relay {
         mut settings: Settings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
+        let tls = certificates::of(&settings, clock.now())?;
         let sockets = bind(&settings.listeners).await?;
-        let addresses: Vec<_> = sockets.iter().map(|(address, _)| *address).collect();
+        let addresses: Vec<_> = sockets.iter().map(|(listening, _)| listening.address).collect();
         settings.delivery.own_addresses.clone_from(&addresses);
         let dns: Arc<dyn Dns> = Arc::new(Resolver::new(settings.dns.clone())?);
         let policies = policies(&settings, &queue, &dns)?;
@@ -154,6 +164,7 @@ impl Relay {
             queue: queue.clone(),
             policies: Arc::clone(&policies),
             stop: CancellationToken::new(),
+            reload: Arc::default(),
             stop_admin: CancellationToken::new(),
             parts: JoinSet::new(),
             admin: JoinSet::new(),
@@ -161,28 +172,47 @@ impl Relay {
         };
         let view = View::of(queue, Arc::clone(&clock));
         let _admin = relay.admin.spawn(admin.serve(view, relay.stop_admin.clone()));
-        relay.take_in(sockets, &clock);
+        relay.take_in(sockets, tls, &clock);
         relay.send_out(delivery);
         relay.keep_fresh(policies, clock);
         Ok(relay)
     }
 
     /// Starts a listener on each socket; their limits are shared.
-    fn take_in(&mut self, sockets: Vec<(SocketAddr, TcpListener)>, clock: &Arc<dyn Clock>) {
-        let Settings { listener, networks, .. } = &self.settings;
-        let listener = Listener::new(
-            listener.clone(),
-            networks.clone(),
-            self.queue.clone(),
-            Arc::clone(clock),
-        );
-        for (address, socket) in sockets {
+    fn take_in(
+        &mut self,
+        sockets: Vec<(Listening, TcpListener)>,
+        tls: Option<ServerTls>,
+        clock: &Arc<dyn Clock>,
+    ) {
+        let settings = &self.settings;
+        let access = Access {
+            networks: gateways::without(&settings.networks),
+            proxies: settings.proxies.clone(),
+            users: settings.users.clone(),
+            tls: tls.clone(),
+        };
+        let (queue, clock) = (self.queue.clone(), Arc::clone(clock));
+        let listener = Listener::with(settings.listener.clone(), access, queue, clock);
+        let users_file = settings.users_file.clone();
+        let fresh = Fresh { listener: listener.clone(), tls, users_file };
+        let (stop, reload) = (self.stop.clone(), Arc::clone(&self.reload));
+        let _handle = self.parts.spawn(async move {
+            fresh.keep(&reload, stop).await;
+            Part::Certificates
+        });
+        for (Listening { address, service }, socket) in sockets {
             let (listener, stop) = (listener.clone(), self.stop.clone());
             let _handle = self.parts.spawn(async move {
-                listener.serve(socket, stop).await;
+                listener.serve(socket, service, stop).await;
                 Part::Listener(address)
             });
         }
+    }
+
+    /// Reads certificates and users again, as SIGHUP asks for.
+    pub fn reload(&self) {
+        self.reload.notify_one();
     }
 
     /// Starts delivery.
@@ -289,13 +319,14 @@ async fn open_queue(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Queue
     Ok(tokio::task::spawn_blocking(move || Queue::open(queue, clock)).await??)
 }
 
-/// Binds the listeners' addresses.
-async fn bind(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, TcpListener)>, StartError> {
+/// Binds the listeners' addresses; a port 0 becomes the real one.
+async fn bind(listeners: &[Listening]) -> Result<Vec<(Listening, TcpListener)>, StartError> {
     let mut sockets = Vec::new();
-    for &address in addresses {
+    for &Listening { address, service } in listeners {
         let failed = |source| StartError::Address { address, source };
         let socket = TcpListener::bind(address).await.map_err(failed)?;
-        sockets.push((socket.local_addr().map_err(failed)?, socket));
+        let address = socket.local_addr().map_err(failed)?;
+        sockets.push((Listening { address, service }, socket));
     }
     Ok(sockets)
 }

@@ -13,6 +13,7 @@ mod duration_text;
 mod environment;
 mod hostname;
 mod keys;
+mod listening;
 mod optional_text;
 mod raw;
 mod server_address;
@@ -24,10 +25,11 @@ use std::path::PathBuf;
 pub use crate::moment::Moment;
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use check::Settings;
+pub use listening::Listening;
 pub use raw::{
-    LogFormat, LogLevel, RawAccess, RawAdmin, RawDelivery, RawDns, RawDnssec, RawException,
-    RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTimeouts,
-    RawTrust,
+    LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawDelivery, RawDns, RawDnssec,
+    RawException, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
+    RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
 pub use server_address::ServerAddress;
 pub use source::{Difference, Place, Source};

@@ -37,9 +37,14 @@ async fn serve(settings: Settings, source: &Source, output: &mut Output) -> anyh
         () = signals.stop() => return Ok(Ending::Done),
     };
     tell(&relay, source, output)?;
-    let ended = tokio::select! {
-        () = signals.stop() => None,
-        ended = relay.ended() => Some(ended),
+    let ended = loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Reload => relay.reload(),
+                Told::Stop => break None,
+            },
+            ended = relay.ended() => break Some(ended),
+        }
     };
     tokio::select! {
         () = relay.stop() => {}
@@ -100,26 +105,52 @@ fn try_listing(file: Option<&str>) -> String {
 
 /// What tells the relay to stop.
 struct Signals {
+    hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    /// Listens to SIGTERM and SIGINT.
+    /// Listens to SIGTERM, SIGINT and SIGHUP.
     fn listen() -> io::Result<Self> {
         Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
     /// Waits for the first that comes.
-    async fn stop(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.interrupt.recv() => info!(signal = "SIGINT", "told to stop"),
-            _ = self.terminate.recv() => info!(signal = "SIGTERM", "told to stop"),
+            _ = self.hangup.recv() => {
+                info!(signal = "SIGHUP", "told to reload");
+                Told::Reload
+            }
+            _ = self.interrupt.recv() => {
+                info!(signal = "SIGINT", "told to stop");
+                Told::Stop
+            }
+            _ = self.terminate.recv() => {
+                info!(signal = "SIGTERM", "told to stop");
+                Told::Stop
+            }
         }
     }
+
+    /// Waits until the relay is told to stop.
+    async fn stop(&mut self) {
+        while self.next().await == Told::Reload {}
+    }
+}
+
+/// What a signal says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Told {
+    /// Read certificates and users again.
+    Reload,
+    /// Stop.
+    Stop,
 }
 
 #[cfg(test)]

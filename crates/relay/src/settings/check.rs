@@ -1,20 +1,19 @@
 //! From what is typed to what the parts of the relay are made with.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use delivery::{DeliverySettings, SystemRoots, TrustSettings};
 use dns::DnsSettings;
-use listener::ListenerSettings;
+use listener::{ListenerSettings, ServerTls};
 use mta_sts::{Exception, Exceptions, FetchSettings, PolicyDomain, PolicySettings, PrivateHosts};
-use queue::{Networks, QueueSettings};
+use queue::{Networks, QueueSettings, Users};
 use rustls::RootCertStore;
 use smtp::Domain;
 
 use super::raw::{RawLog, RawSettings, RawTrust};
-use super::{SettingsError, Source, hostname};
+use super::{Listening, SettingsError, Source, hostname};
 use crate::error_text::in_full;
 
 /// The settings of a relay, checked.
@@ -25,9 +24,17 @@ pub struct Settings {
     /// How long a stopping relay lets what is in flight come to its end.
     pub shutdown_grace: Duration,
     /// Where mail is taken in.
-    pub listeners: Vec<SocketAddr>,
+    pub listeners: Vec<Listening>,
     /// Who may hand in mail.
     pub networks: Networks,
+    /// Who may say for whom they connect.
+    pub proxies: Networks,
+    /// Where the users are listed.
+    pub users_file: Option<PathBuf>,
+    /// Who may hand in mail by password.
+    pub users: Users,
+    /// The certificate that clients are shown, where one was named.
+    pub tls: Option<ServerTls>,
     /// How mail is taken in.
     pub listener: ListenerSettings,
     /// How mail is kept.
@@ -62,11 +69,11 @@ impl Settings {
 }
 
 /// A check under way.
-struct Check<'a> {
+pub(super) struct Check<'a> {
     source: &'a Source,
-    raw: &'a RawSettings,
+    pub(super) raw: &'a RawSettings,
     now: SystemTime,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Check<'_> {
@@ -80,6 +87,10 @@ impl Check<'_> {
             shutdown_grace: raw.shutdown_grace,
             listeners: self.listeners()?,
             networks: self.networks()?,
+            proxies: self.proxies()?,
+            users_file: self.users_file(),
+            users: self.users()?,
+            tls: self.tls()?,
             listener: self.listener(hostname.clone())?,
             queue: self.queue()?,
             dns: self.dns()?,
@@ -94,13 +105,13 @@ impl Check<'_> {
     }
 
     /// The error that `problem` is with `key`.
-    fn wrong(&self, key: &str, problem: &(impl ToString + ?Sized)) -> SettingsError {
+    pub(super) fn wrong(&self, key: &str, problem: &(impl ToString + ?Sized)) -> SettingsError {
         let problem = format!("{key}: {}", problem.to_string());
         SettingsError::Wrong { place: self.source.place(key), problem }
     }
 
     /// Refuses a number that would bring the relay to a halt.
-    fn at_least_one<T: Default + PartialEq>(
+    pub(super) fn at_least_one<T: Default + PartialEq>(
         &self,
         key: &str,
         number: T,
@@ -128,48 +139,6 @@ impl Check<'_> {
             return Err(self.wrong("data_dir", "must not be empty"));
         }
         Ok(self.raw.data_dir.clone())
-    }
-
-    /// The listeners' addresses.
-    fn listeners(&self) -> Result<Vec<SocketAddr>, SettingsError> {
-        let mut addresses: Vec<SocketAddr> = Vec::new();
-        for (number, listener) in self.raw.listener.iter().enumerate() {
-            let address = listener.address;
-            // Port 0 means one that is free, which several may ask for.
-            if address.port() != 0 && addresses.contains(&address) {
-                let key = format!("listener.{number}.address");
-                return Err(self.wrong(&key, "another listener has the same address"));
-            }
-            addresses.push(address);
-        }
-        if addresses.is_empty() {
-            return Err(self.wrong("listener", "at least one is needed"));
-        }
-        Ok(addresses)
-    }
-
-    /// The networks that may hand in mail.
-    fn networks(&mut self) -> Result<Networks, SettingsError> {
-        let networks = &self.raw.access.networks;
-        if networks.is_empty() {
-            self.warnings.push("access.networks is empty, so nobody may hand in mail".to_owned());
-        }
-        Networks::parse(networks).map_err(|error| self.wrong("access.networks", &error))
-    }
-
-    /// How mail is taken in.
-    fn listener(&self, hostname: Domain) -> Result<ListenerSettings, SettingsError> {
-        let raw = &self.raw.limits;
-        let mut settings = ListenerSettings::new(hostname);
-        let limits = &mut settings.limits;
-        limits.message_size = self.at_least_one("limits.message_size", raw.message_size.bytes())?;
-        limits.recipients = self.at_least_one("limits.recipients", raw.recipients)?;
-        limits.connections = self.at_least_one("limits.connections", raw.connections)?;
-        limits.connections_per_client =
-            self.at_least_one("limits.connections_per_client", raw.connections_per_client)?;
-        limits.messages_per_connection =
-            self.at_least_one("limits.messages_per_connection", raw.messages_per_connection)?;
-        Ok(settings)
     }
 
     /// How mail is kept.

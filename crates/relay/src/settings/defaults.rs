@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use delivery::Timeouts;
 use dns::DnsSettings;
-use listener::Limits;
+use listener::{Limits, Rates};
 use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
 use queue::QueueSettings;
 use rustls::RootCertStore;
 
 use super::byte_size::ByteSize;
 use super::raw::{
-    LogFormat, LogLevel, RawAccess, RawAdmin, RawDelivery, RawDns, RawIpPreference, RawLimits,
-    RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTimeouts, RawTrust,
+    LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawDelivery, RawDns, RawIpPreference,
+    RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTimeouts, RawTls,
+    RawTlsMode, RawTrust,
 };
 
 impl Default for RawSettings {
@@ -27,6 +28,7 @@ impl Default for RawSettings {
             data_dir: PathBuf::from("sts-relay-data"),
             shutdown_grace: Duration::from_secs(30),
             listener: vec![RawListener::default()],
+            tls: RawTls::default(),
             access: RawAccess::default(),
             limits: RawLimits::default(),
             dns: RawDns::default(),
@@ -43,26 +45,53 @@ impl Default for RawSettings {
 impl Default for RawListener {
     /// An unprivileged port that nobody else can reach.
     fn default() -> Self {
-        Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 2525)) }
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 2525)),
+            tls: RawTlsMode::default(),
+            auth: RawAuthMode::default(),
+            proxy_protocol: false,
+        }
     }
 }
 
 impl Default for RawAccess {
     /// Loopback alone: whoever starts the relay does not open it.
     fn default() -> Self {
-        Self { networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()] }
+        Self {
+            networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
+            users_file: PathBuf::new(),
+            proxies: Vec::new(),
+        }
     }
 }
 
 impl Default for RawLimits {
     fn default() -> Self {
-        let limits = Limits::default();
+        let (limits, rates) = (Limits::default(), Rates::default());
+        let timeouts = listener::Timeouts::default();
         Self {
             message_size: ByteSize::new(limits.message_size),
             recipients: limits.recipients,
             connections: limits.connections,
             connections_per_client: limits.connections_per_client,
             messages_per_connection: limits.messages_per_connection,
+            commands_per_connection: limits.commands_per_connection,
+            errors_per_connection: limits.errors_per_connection,
+            auth_failures_per_connection: limits.auth_failures_per_connection,
+            connection_rate: rates.connections,
+            message_rate: rates.messages,
+            recipient_rate: rates.recipients,
+            tls_handshake_rate: rates.tls_handshakes,
+            auth_failure_rate: rates.auth_failures,
+            header_size: ByteSize::new(limits.header_size),
+            line_length: ByteSize::new(u64::try_from(limits.line_length).unwrap_or(u64::MAX)),
+            received_fields: limits.received_fields,
+            data_rate: ByteSize::new(limits.data_rate),
+            command_timeout: timeouts.command,
+            data_timeout: timeouts.data,
+            message_timeout: timeouts.message,
+            connection_timeout: timeouts.connection,
+            handshake_timeout: timeouts.handshake,
             free_space: ByteSize::new(QueueSettings::new("").min_free),
         }
     }

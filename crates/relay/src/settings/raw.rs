@@ -29,6 +29,8 @@ pub struct RawSettings {
     pub shutdown_grace: Duration,
     /// Where mail is taken in.
     pub listener: Vec<RawListener>,
+    /// What clients are shown under TLS.
+    pub tls: RawTls,
     /// Who may hand in mail.
     pub access: RawAccess,
     /// What one client, and all of them together, may take up.
@@ -55,6 +57,52 @@ pub struct RawSettings {
 pub struct RawListener {
     /// IP address and port.
     pub address: SocketAddr,
+    /// Whether and how clients come under TLS.
+    #[serde(default)]
+    pub tls: RawTlsMode,
+    /// Whether users log in.
+    #[serde(default)]
+    pub auth: RawAuthMode,
+    /// Whether connections come through a proxy that says for whom (the PROXY protocol).
+    #[serde(default)]
+    pub proxy_protocol: bool,
+}
+
+/// Whether and how clients of a listener come under TLS.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawTlsMode {
+    /// From the first byte on (RFC 8314 §3).
+    Implicit,
+    /// They do not.
+    #[default]
+    Off,
+    /// When they ask for it (RFC 3207).
+    StartTls,
+}
+
+/// Whether users log in at a listener (RFC 4954).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawAuthMode {
+    /// They cannot.
+    #[default]
+    Off,
+    /// They can; hosts of listed networks need not.
+    Optional,
+    /// They must.
+    Required,
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawTls {
+    /// A PEM file: the certificate, then those that lead to its authority; empty: a self-signed
+    /// one is made.
+    pub certificate: PathBuf,
+    /// A PEM file: the certificate's key.
+    pub key: PathBuf,
 }
 
 /// `[access]`
@@ -63,6 +111,10 @@ pub struct RawListener {
 pub struct RawAccess {
     /// The networks whose hosts may relay, as CIDR.
     pub networks: Vec<String>,
+    /// The users and the hashes of their passwords; empty: there are none.
+    pub users_file: PathBuf,
+    /// The networks whose hosts may say for whom they connect, as CIDR.
+    pub proxies: Vec<String>,
 }
 
 /// `[limits]`
@@ -79,6 +131,45 @@ pub struct RawLimits {
     pub connections_per_client: usize,
     /// The most messages on one connection.
     pub messages_per_connection: usize,
+    /// The most commands on one connection.
+    pub commands_per_connection: usize,
+    /// The most refused commands and messages on one connection.
+    pub errors_per_connection: usize,
+    /// The most wrong passwords on one connection.
+    pub auth_failures_per_connection: usize,
+    /// The most connections of one client in a minute; 0: no limit, here and in the next four.
+    pub connection_rate: u32,
+    /// The most messages of one client in a minute.
+    pub message_rate: u32,
+    /// The most recipients of one client in a minute.
+    pub recipient_rate: u32,
+    /// The most TLS handshakes of one client in a minute.
+    pub tls_handshake_rate: u32,
+    /// The most wrong passwords of one client in 15 minutes.
+    pub auth_failure_rate: u32,
+    /// The largest header section of a message.
+    pub header_size: ByteSize,
+    /// The longest line of a message.
+    pub line_length: ByteSize,
+    /// With this many Received header fields a message is in a loop (RFC 5321 §6.3).
+    pub received_fields: usize,
+    /// The least that must come of a message in a second, in the mean; 0: however little.
+    pub data_rate: ByteSize,
+    /// How long a client may say nothing between commands (RFC 5321 §4.5.3.2.7).
+    #[serde(with = "duration_text")]
+    pub command_timeout: Duration,
+    /// How long a client may say nothing within a message.
+    #[serde(with = "duration_text")]
+    pub data_timeout: Duration,
+    /// How long a message may take.
+    #[serde(with = "duration_text")]
+    pub message_timeout: Duration,
+    /// How long a connection may last.
+    #[serde(with = "duration_text")]
+    pub connection_timeout: Duration,
+    /// How long a TLS handshake may take.
+    #[serde(with = "duration_text")]
+    pub handshake_timeout: Duration,
     /// New mail is refused while the file system of `data_dir` has less room than this.
     pub free_space: ByteSize,
 }

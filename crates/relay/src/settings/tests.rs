@@ -73,6 +73,30 @@ fn values_that_cannot_be_meant_are_refused_with_their_place() {
         (&long, "4:9: exception.0.until: an exception may end at most 30 days ahead"),
         (&twice, "6:10: exception.1.domain: another exception is for the same domain"),
         ("data_dir = \"\"", "1:12: data_dir: must not be empty"),
+        (
+            "[[listener]]\naddress = \"[::1]:25\"\nauth = \"required\"",
+            "3:8: listener.0.auth: passwords need TLS",
+        ),
+        (
+            "[[listener]]\naddress = \"[::1]:25\"\ntls = \"starttls\"\nauth = \"optional\"",
+            "4:8: listener.0.auth: there are no users",
+        ),
+        (
+            "[[listener]]\naddress = \"[::1]:25\"\nproxy_protocol = true",
+            "3:18: listener.0.proxy_protocol: there are no proxies",
+        ),
+        ("[tls]\nkey = \"/k.pem\"", "2:7: tls.key: a key needs its tls.certificate"),
+        ("[tls]\ncertificate = \"/c.pem\"", "2:15: tls.certificate: a certificate needs"),
+        (
+            "[tls]\ncertificate = \"/nonexistent.pem\"\nkey = \"/k.pem\"",
+            "2:15: tls.certificate: /nonexistent.pem: cannot be read",
+        ),
+        ("[access]\nproxies = [\"::/0\"]", "2:11: access.proxies: ::/0: every address"),
+        ("[access]\nusers_file = \"/nonexistent\"", "2:14: access.users_file: /nonexistent: "),
+        (
+            "[access]\nusers_file = \"/proc/self/comm\"",
+            "2:14: access.users_file: /proc/self/comm: line 1: ",
+        ),
     ] {
         let refused = check(toml).map(|_| ()).unwrap_err();
         assert!(refused.starts_with(expected), "expected {expected}\n     got {refused}");
@@ -82,11 +106,44 @@ fn values_that_cannot_be_meant_are_refused_with_their_place() {
 #[test]
 fn without_any_setting_only_loopback_is_served_and_trusted() {
     let settings = check("").unwrap();
-    assert_eq!(settings.listeners, ["127.0.0.1:2525".parse().unwrap()]);
+    let [listening] = settings.listeners[..] else { panic!("{:?}", settings.listeners) };
+    assert_eq!(listening.address, "127.0.0.1:2525".parse().unwrap());
+    assert_eq!(listening.service, listener::Service::default());
+    assert_eq!(settings.listener.limits, listener::Limits::default());
+    assert_eq!(settings.listener.rates, listener::Rates::default());
+    assert_eq!(settings.listener.timeouts, listener::Timeouts::default());
     assert_eq!(settings.data_dir, Path::new("sts-relay-data"));
     assert_eq!(settings.admin_socket, Path::new("sts-relay-data/admin.sock"));
     assert!(settings.networks.admit("127.0.0.1".parse().unwrap()).is_some());
     assert!(settings.networks.admit("192.0.2.1".parse().unwrap()).is_none());
+}
+
+#[test]
+fn each_listener_offers_what_is_set_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    fs::write(&users, "# nobody yet\n").unwrap();
+    let toml = format!(
+        "[[listener]]\naddress = \"[::1]:25\"\ntls = \"starttls\"\n\
+         [[listener]]\naddress = \"[::1]:465\"\ntls = \"implicit\"\nauth = \"required\"\n\
+         [[listener]]\naddress = \"[::1]:10025\"\nproxy_protocol = true\n\
+         [access]\nproxies = [\"192.0.2.9\"]\nusers_file = {users:?}\n"
+    );
+    let settings = check(&toml).unwrap();
+    let services: Vec<_> = settings.listeners.iter().map(|one| one.service).collect();
+    let plain = listener::Service::default();
+    assert_eq!(
+        services,
+        [
+            listener::Service { tls: listener::TlsMode::StartTls, ..plain },
+            listener::Service {
+                tls: listener::TlsMode::Implicit,
+                auth: listener::AuthMode::Required,
+                ..plain
+            },
+            listener::Service { proxy: listener::ProxyMode::Required, ..plain },
+        ]
+    );
 }
 
 #[test]
