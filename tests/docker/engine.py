@@ -1,0 +1,149 @@
+"""Docker as the scenarios need it: containers, networks and volumes with names, and a dialogue through one of them."""
+
+import json
+import os
+import select
+import subprocess
+import time
+
+PATIENCE = 60.0
+
+
+class Failure(Exception):
+    """What a scenario expected and did not see."""
+
+
+def expect(condition, what):
+    """Fails the scenario where `condition` does not hold."""
+    if not condition:
+        raise Failure(what)
+
+
+def until(what, condition, patience=PATIENCE):
+    """Waits for `condition` to give something true, and gives it back."""
+    end = time.monotonic() + patience
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise Failure(f"waited {patience:.0f} s in vain for {what}")
+        time.sleep(0.1)
+
+
+def docker(*words, check=True, env=None):
+    """Runs a docker command to its end and returns it, output as text."""
+    return run("docker", *words, check=check, env=env)
+
+
+def run(*words, check=True, env=None):
+    """Runs a command to its end and returns it, output as text."""
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, timeout=300,
+        stdin=subprocess.DEVNULL, env=None if env is None else os.environ | env,
+    )
+    if check and done.returncode != 0:
+        raise Failure(f"{' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def inspect(kind, name):
+    """What the engine says of an image, container or network."""
+    return json.loads(docker(kind, "inspect", name).stdout)[0]
+
+
+class Container:
+    """A container; it is there until it is removed."""
+
+    def __init__(self, name, image, *arguments, options=()):
+        self.name = name
+        docker("run", "--detach", "--name", name, *options, image, *arguments)
+
+    def address(self, network):
+        """Its IPv4 address on the network."""
+        return inspect("container", self.name)["NetworkSettings"]["Networks"][network]["IPAddress"]
+
+    def run(self, *words, check=True):
+        """Runs a program inside."""
+        return docker("exec", self.name, *words, check=check)
+
+    def log(self):
+        """All that it wrote."""
+        done = docker("logs", self.name, check=False)
+        return done.stdout + done.stderr
+
+    def said(self, word, times=1):
+        """Waits until it has written `word` so many times."""
+
+        def heard():
+            if self.log().count(word) >= times:
+                return True
+            state = inspect("container", self.name)["State"]
+            expect(state["Running"], f"{self.name} ended with {state['ExitCode']}:\n{self.log()}")
+            return False
+
+        until(f"{word!r} in the log of {self.name}", heard)
+
+    def exit_status(self):
+        """The status it ended with."""
+        state = inspect("container", self.name)["State"]
+        expect(not state["Running"], f"{self.name} still runs")
+        return state["ExitCode"]
+
+
+class Dialogue:
+    """An SMTP session by hand, from a container of its own."""
+
+    def __init__(self, name, image, network, host, port):
+        # The shell copies both ways; it ends when the host hangs up.
+        script = f"exec 3<>/dev/tcp/{host}/{port} || exit 1; cat <&0 >&3 & cat <&3"
+        self.child = subprocess.Popen(
+            ["docker", "run", "--rm", "--interactive", "--name", name, "--network", network,
+             "--entrypoint", "bash", image, "-c", script],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
+        )
+        self.heard = b""
+
+    def reply(self):
+        """The next reply, all its lines."""
+        lines = []
+        while not lines or lines[-1][3:4] == "-":
+            lines.append(self.line())
+        return "\n".join(lines)
+
+    def line(self):
+        """The next line."""
+        end = time.monotonic() + PATIENCE
+        while b"\n" not in self.heard:
+            readable, _, _ = select.select([self.child.stdout], [], [], max(0.0, end - time.monotonic()))
+            expect(readable, f"waited {PATIENCE:.0f} s in vain for a reply")
+            piece = os.read(self.child.stdout.fileno(), 65536)
+            expect(piece, f"the session ended: {self.heard}")
+            self.heard += piece
+        line, self.heard = self.heard.split(b"\n", 1)
+        return line.decode(errors="replace").rstrip("\r")
+
+    def say(self, *lines):
+        """Sends lines."""
+        self.child.stdin.write("".join(line + "\r\n" for line in lines).encode())
+
+    def ask(self, line, code):
+        """Sends a line, and expects a reply with that code."""
+        self.say(line)
+        reply = self.reply()
+        expect(reply.startswith(str(code)), f"{line} was answered {reply}, not {code}")
+        return reply
+
+    def begin(self):
+        """A transaction, as far as the message itself."""
+        self.ask("EHLO app.near.test", 250)
+        self.ask("MAIL FROM:<app@near.test>", 250)
+        self.ask("RCPT TO:<bob@down.test>", 250)
+        self.ask("DATA", 354)
+
+    def end(self):
+        """Hangs up."""
+        self.child.stdin.close()
+        self.child.stdout.close()
+        self.child.kill()
+        self.child.wait()
