@@ -13,6 +13,7 @@ mod durability;
 mod enforce;
 mod failover;
 mod fuzz_corpus;
+mod model;
 mod over_time;
 mod process;
 mod returned;
