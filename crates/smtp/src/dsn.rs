@@ -174,6 +174,8 @@ pub struct OriginalRecipient {
 impl OriginalRecipient {
     /// The most octets of the parameter's value (RFC 3461 §4.2).
     pub const MAX_OCTETS: usize = 500;
+    /// The address type of mailboxes (RFC 3461 §4.2).
+    const RFC822: &str = "rfc822";
     /// The address type of internationalised mailboxes (RFC 6533 §3).
     const UTF_8: &str = "utf-8";
 
@@ -191,8 +193,11 @@ impl OriginalRecipient {
         }
         let address = match address_type.as_str() {
             Self::UTF_8 => decode_utf_8(address)?,
+            Self::RFC822 => xtext::decode_utf_8(address)?,
             _ => xtext::decode(address)?,
         };
+        // One beyond ASCII is of the other type, whatever it is called.
+        let address_type = if address.is_ascii() { address_type } else { Self::UTF_8.to_owned() };
         let recipient = Self { address_type, address };
         (recipient.to_string().len() <= Self::MAX_OCTETS).then_some(recipient)
     }
@@ -315,6 +320,7 @@ mod tests {
             ("x-local;bob", "x-local", "bob", "x-local;bob"),
             ("utf-8;j\\x{F6}rg@x", "utf-8", "jörg@x", "utf-8;j\\x{F6}rg@x"),
             ("utf-8;jörg@x", "utf-8", "jörg@x", "utf-8;j\\x{F6}rg@x"),
+            ("rfc822;b+C3+A4r@x", "utf-8", "b\u{e4}r@x", "utf-8;b\\x{E4}r@x"),
             ("utf-8;\\x{1F600}\\x{2B}\\x{5c}", "utf-8", "😀+\\", "utf-8;\\x{1F600}\\x{2B}\\x{5C}"),
         ];
         for (text, address_type, address, written) in good {

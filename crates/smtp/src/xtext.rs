@@ -18,7 +18,13 @@ pub(crate) fn write(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 /// RFC 3461 §4.2 and §4.4 allow no others in ORCPT and ENVID; a line end decoded here would become a
 /// line of its own in a delivery report.
 pub(crate) fn decode(text: &str) -> Option<String> {
-    let mut said = String::new();
+    decode_utf_8(text).filter(|said| said.is_ascii())
+}
+
+/// The same with characters beyond ASCII in UTF-8: no RFC has it, and Postfix up to 3.7 writes the
+/// address of an SMTPUTF8 recipient so. Control characters are none still.
+pub(crate) fn decode_utf_8(text: &str) -> Option<String> {
+    let mut said = Vec::new();
     let mut octets = text.bytes();
     while let Some(octet) = octets.next() {
         let octet = match octet {
@@ -27,12 +33,9 @@ pub(crate) fn decode(text: &str) -> Option<String> {
             b'!'..=b'~' => octet,
             _ => return None,
         };
-        if !matches!(octet, b' '..=b'~') {
-            return None;
-        }
-        said.push(char::from(octet));
+        said.push(octet);
     }
-    Some(said)
+    String::from_utf8(said).ok().filter(|said| !said.contains(char::is_control))
 }
 
 /// A hexadecimal digit; the RFC has capitals only, senders have both.
@@ -76,6 +79,14 @@ mod tests {
         ];
         for text in bad {
             assert_eq!(decode(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn characters_beyond_ascii_are_read_where_they_are_asked_for() {
+        assert_eq!(decode_utf_8("b+C3+A4r@x").as_deref(), Some("b\u{e4}r@x"));
+        for text in ["b+C3r@x", "+C2+85", "+0D+0A", "+00", "b\u{e4}r"] {
+            assert_eq!(decode_utf_8(text), None, "{text:?}");
         }
     }
 
