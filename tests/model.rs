@@ -3,7 +3,7 @@
 //! A world is what one or two domains publish, what time it is, and what goes wrong; every step
 //! changes some of it and then asks for something. [`rfc`] says in a few lines, which share nothing
 //! with the code they judge, what has to come of it. [`decisions`] asks `mta_sts::Policies`, with
-//! real fetches over real TLS.
+//! real fetches over real TLS; [`relays`] sends mail through whole relays to real MX hosts.
 //!
 //! A failure names its seed. `STS_RELAY_MODEL_SEED=N` runs that one alone, and
 //! `STS_RELAY_MODEL_WORLDS=N` runs so many instead of the usual number:
@@ -13,8 +13,10 @@
 //! ```
 
 mod decisions;
+mod relays;
 mod rfc;
 mod scenario;
+mod sky;
 
 use std::ops::Range;
 

@@ -151,7 +151,7 @@ impl RelayInWorld {
     /// Waits until there is what is looked for.
     ///
     /// The queue tells nobody what has changed in it, so it is looked at again and again.
-    async fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         let found = tokio::time::timeout(PATIENCE, async {
             loop {
                 if let Some(found) = look() {

@@ -1,16 +1,15 @@
 //! `mta_sts::Policies` against the model: every decision, every fetch, everything that is kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use mta_sts::{
-    CachedPolicy, Decision, Exception, Exceptions, FetchSettings, Fetcher, MxHost, Names,
-    NamesError, NextHop, Policies, PolicyDomain, PolicySettings, PolicyStore, PrivateHosts,
-    Purpose, Recheck, Refreshed, RequiredTls, StoreError, Undecided,
+    CachedPolicy, Decision, Exception, Exceptions, FetchSettings, Fetcher, MxHost, NextHop,
+    Policies, PolicyDomain, PolicySettings, PolicyStore, PrivateHosts, Purpose, Recheck, Refreshed,
+    RequiredTls, Undecided,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -19,8 +18,9 @@ use testbed::World;
 use tokio::task::JoinSet;
 
 use super::rfc::{Kept, Sender, Verdict};
-use super::scenario::{self, File, HOSTS, Mode, Published, Served, Txt, seconds};
+use super::scenario::{File, HOSTS, Mode, Names, Published, Served, Txt, seconds};
 use super::seeds;
+use super::sky::{DOMAINS, Hosts, Sky, Store, Zone};
 
 /// How many worlds the ordinary test runs.
 const WORLDS: u64 = 2_000;
@@ -31,131 +31,11 @@ const STEPS: usize = 20;
 /// How many run at a time.
 const AT_ONCE: u64 = 2;
 
-/// The domains of a world: neither has a part in the other's policy, one being its parent or not.
-const DOMAINS: [&str; 2] = ["example.test", "sub.example.test"];
-
 /// When every world begins: 15 January 2027.
 const START: u64 = 1_800_000_000;
 
 /// How long policies may be good for; the last is more than is allowed.
 const AGES: [u64; 4] = [600, seconds::DAY, 30 * seconds::DAY, 40_000_000];
-
-/// Every policy host that was needed so far, each with its one behaviour for good: a world turns to
-/// another host instead of changing one, so that worlds can share them.
-#[derive(Debug)]
-struct Hosts {
-    world: World,
-    known: tokio::sync::Mutex<HashMap<Served, Vec<IpAddr>>>,
-}
-
-impl Hosts {
-    /// The addresses of a host that does this.
-    async fn of(&self, served: Served) -> Vec<IpAddr> {
-        let mut known = self.known.lock().await;
-        if let Some(addresses) = known.get(&served) {
-            return addresses.clone();
-        }
-        let names: Vec<_> = DOMAINS.iter().map(|domain| format!("mta-sts.{domain}")).collect();
-        let addresses = match served.behaviour(&names) {
-            Some(behaviour) => {
-                let domain = format!("host{}.test", known.len());
-                vec![self.world.policy_host(&domain, behaviour).await.address().ip()]
-            }
-            None if served == Served::Unreachable => vec![self.world.address()],
-            None => Vec::new(),
-        };
-        known.insert(served, addresses.clone());
-        addresses
-    }
-}
-
-/// What the two domains publish, as the DNS tells it.
-#[derive(Debug)]
-struct Sky {
-    published: [Published; 2],
-    addresses: [Vec<IpAddr>; 2],
-    /// How often a policy host was looked for, which every fetch begins with.
-    fetches: [usize; 2],
-}
-
-/// The DNS of a world.
-#[derive(Clone, Debug)]
-struct Zone(Arc<Mutex<Sky>>);
-
-impl Zone {
-    fn sky(&self) -> MutexGuard<'_, Sky> {
-        self.0.lock().unwrap()
-    }
-
-    fn answer(&self, name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
-        let txt = self.sky().published[number_of(name, "_mta-sts.")].txt;
-        match txt {
-            Txt::Absent => Ok(None),
-            Txt::ServFail => Err(NamesError::ServFail),
-            Txt::TimedOut => Err(NamesError::TimedOut),
-            Txt::BesideOthers(_) | Txt::Garbled | Txt::Id(_) | Txt::NotSts | Txt::Two(_) => {
-                Ok(Some(txt.records().into_iter().map(String::into_bytes).collect()))
-            }
-        }
-    }
-}
-
-/// Which of the domains a name belongs to; nothing but these names is ever to be asked for.
-fn number_of(name: &str, prefix: &str) -> usize {
-    let domain = name.strip_prefix(prefix).unwrap_or_else(|| panic!("asked for {name}"));
-    DOMAINS.iter().position(|one| *one == domain).unwrap_or_else(|| panic!("asked for {name}"))
-}
-
-#[async_trait]
-impl Names for Zone {
-    async fn txt(&self, name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
-        self.answer(name)
-    }
-
-    async fn txt_fresh(&self, name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
-        self.answer(name)
-    }
-
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NamesError> {
-        let number = number_of(host, "mta-sts.");
-        let mut sky = self.sky();
-        sky.fetches[number] += 1;
-        if sky.published[number].served == Served::NoAnswerFromDns {
-            return Err(NamesError::ServFail);
-        }
-        Ok(sky.addresses[number].clone())
-    }
-}
-
-/// A store that keeps bytes, as a real one does, and outlives the sender.
-#[derive(Clone, Debug, Default)]
-struct Store(Arc<Mutex<BTreeMap<PolicyDomain, Vec<u8>>>>);
-
-#[async_trait]
-impl PolicyStore for Store {
-    fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
-        let bytes = self.0.lock().unwrap().get(domain).cloned();
-        Ok(bytes.as_deref().map(CachedPolicy::from_bytes).transpose()?)
-    }
-
-    async fn keep(&self, policy: &CachedPolicy) -> Result<(), StoreError> {
-        self.0.lock().unwrap().insert(policy.domain().clone(), policy.to_bytes());
-        Ok(())
-    }
-
-    async fn remove(&self, domain: &PolicyDomain) -> Result<(), StoreError> {
-        self.0.lock().unwrap().remove(domain);
-        Ok(())
-    }
-
-    fn list(
-        &self,
-        _after: Option<&PolicyDomain>,
-        _limit: usize,
-    ) -> Result<Vec<PolicyDomain>, StoreError> {
-        unreachable!("nothing is listed here")
-    }
-}
 
 /// What is asked for in one step.
 #[derive(Clone, Copy, Debug)]
@@ -361,7 +241,7 @@ impl Play {
             Ok(Decision::Require(required)) => {
                 let admits = |host: &str| required.admit(MxHost::parse(host).unwrap()).is_ok();
                 let (id, named) = (required.id().as_str().parse().unwrap(), HOSTS.map(admits));
-                let names = scenario::Names::of(named);
+                let names = Names::of(named);
                 let max_age = required.policy().max_age().as_secs();
                 let file = File { mode: Mode::Enforce, names, max_age };
                 self.required[number] = Some((required, file));

@@ -165,7 +165,9 @@ impl Txt {
         let good = |id: u32| format!("v=STSv1; id={id};");
         match self {
             Self::Absent | Self::ServFail | Self::TimedOut => Vec::new(),
-            Self::BesideOthers(id) => vec!["v=spf1 -all".to_owned(), good(id), String::new()],
+            Self::BesideOthers(id) => {
+                vec!["v=spf1 -all".to_owned(), good(id), "v=STSv1".to_owned()]
+            }
             Self::Garbled => vec!["v=STSv1; id=not-an-id;".to_owned()],
             Self::Id(id) => vec![good(id)],
             Self::NotSts => vec!["v=STSv2; id=1;".to_owned()],
