@@ -7,9 +7,10 @@ import sys
 import tempfile
 import traceback
 
+import scenarios
+import scenarios_clients
 from programs import Failure, run
-from scenarios import SCENARIOS
-from world import World
+from world import RELAY, World
 
 HERE = pathlib.Path(__file__).resolve().parent
 BINARY = pathlib.Path(os.environ.get("STS_RELAY_BIN", HERE.parents[1] / "target/debug/sts-relay"))
@@ -20,11 +21,13 @@ def main(words):
     if not BINARY.exists():
         print(f"interop: {BINARY} is not there; build it first (cargo build)", file=sys.stderr)
         return 1
-    chosen = [one for one in SCENARIOS if not words or any(word in one.__name__ for word in words)]
+    known = scenarios.SCENARIOS + scenarios_clients.SCENARIOS
+    chosen = [one for one in known if not words or any(word in one.__name__ for word in words)]
     if not chosen:
         print(f"interop: no scenario is called {words}", file=sys.stderr)
         return 1
     run("ip", "link", "set", "lo", "up")
+    name_the_relay()
     passed = failed = 0
     for scenario in chosen:
         name = scenario.__name__.replace("_", " ")
@@ -34,6 +37,20 @@ def main(words):
             failed += 1
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
+
+
+def name_the_relay():
+    """Lets clients that ask the system find the relay's name and Exim's user: in this mount namespace alone."""
+    with tempfile.NamedTemporaryFile("w", prefix="sts-interop-hosts-", delete=False) as hosts:
+        hosts.write(f"127.0.0.1 localhost\n{RELAY} relay.test\n")
+    os.chmod(hosts.name, 0o644)
+    run("mount", "--bind", hosts.name, "/etc/hosts")
+    # Exim asks for this user before it reads its configuration; its package, which has it, cannot be beside Postfix's.
+    for table, line in (("passwd", "Debian-exim:x:65533:65533::/:/usr/sbin/nologin"), ("group", "Debian-exim:x:65533:")):
+        with tempfile.NamedTemporaryFile("w", prefix="sts-interop-users-", delete=False) as users:
+            users.write(pathlib.Path("/etc", table).read_text() + line + "\n")
+        os.chmod(users.name, 0o644)
+        run("mount", "--bind", users.name, f"/etc/{table}")
 
 
 def attempt(scenario, name):

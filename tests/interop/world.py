@@ -12,8 +12,12 @@ from programs import Authority, Failure, Knot, Nginx, Postfix, Relay, run, until
 
 DNS, WEB = "10.77.0.1", "10.77.0.2"
 SENDER, RELAY = "10.77.0.3", "10.77.0.4"
+CLIENT = "10.77.0.5"
 MX = {"good.test": "10.77.1.1", "down.test": "10.77.1.2", "plain.test": "10.77.1.3"}
 RELAY_PORT = 2525
+# STARTTLS for listed networks; STARTTLS and a login for everybody; TLS from the first byte on and a login.
+TLS_PORT, SUBMISSION_PORT, IMPLICIT_PORT = 2526, 2587, 2465
+USER, PASSWORD = "ann@sender.test", "correct-horse"
 
 
 def enforce(domain):
@@ -27,13 +31,15 @@ class World:
     def __init__(self, folder, binary):
         self.folder = pathlib.Path(folder)
         self.programs = []
-        for address in (DNS, WEB, SENDER, RELAY, *MX.values()):
+        for address in (DNS, WEB, SENDER, RELAY, CLIENT, *MX.values()):
             run("ip", "address", "replace", f"{address}/32", "dev", "lo")
         self.authority = Authority(self.folder / "ca")
         self.keep(Knot(self.folder / "knot", DNS, "test", self.records()))
         policies = {domain: enforce(domain) for domain in ("good.test", "down.test")}
         self.web = self.keep(Nginx(self.folder / "nginx", WEB, policies, self.authority))
         self.mx = {domain: self.keep(self.receiver(domain, address)) for domain, address in MX.items()}
+        self.key, self.certificate = self.authority.issue("relay.test")
+        (self.folder / "users").write_text(run(binary, "user", "hash", USER, "--sender", "@sender.test", input=PASSWORD).stdout)
         self.relay = self.keep(Relay(self.folder / "relay", binary, RELAY, RELAY_PORT, self.settings()))
         self.sender = self.keep(Postfix(
             "sender.test", self.folder / "sender", SENDER,
@@ -71,8 +77,23 @@ class World:
 data_dir = "{self.folder}/relay/data"
 [[listener]]
 address = "{RELAY}:{RELAY_PORT}"
+[[listener]]
+address = "{RELAY}:{TLS_PORT}"
+tls = "starttls"
+[[listener]]
+address = "{RELAY}:{SUBMISSION_PORT}"
+tls = "starttls"
+auth = "required"
+[[listener]]
+address = "{RELAY}:{IMPLICIT_PORT}"
+tls = "implicit"
+auth = "required"
+[tls]
+certificate = "{self.certificate}"
+key = "{self.key}"
 [access]
 networks = ["10.77.0.0/16"]
+users_file = "{self.folder}/users"
 [dns]
 servers = ["{DNS}:53"]
 [trust]
@@ -86,6 +107,13 @@ allow_private_policy_hosts = true
         """Hands a message to the sending Postfix, as a user's program would."""
         run("swaks", "--server", through, "--port", port, "--from", sender, "--to", recipient, "--ehlo", "client.test",
             "--header", f"Subject: {word}", "--body", f"The word is {word}.", "--hide-all", timeout=120)
+
+    def client(self, port, **settings):
+        """A further Postfix whose relayhost is one of the relay's other listeners."""
+        return self.keep(Postfix(
+            "client.sender.test", self.folder / "client", CLIENT, relayhost=f"[{RELAY}]:{port}",
+            smtp_tls_CAfile=self.authority.certificate, smtp_tls_loglevel="1", **settings,
+        ))
 
     def arrives(self, domain, word):
         """Waits for the message at the domain's MX, and gives it back."""
