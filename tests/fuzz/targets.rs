@@ -7,8 +7,8 @@
 use bytes::BytesMut;
 use mta_sts::{MxHost, MxPattern, Policy, Record};
 use smtp::{
-    Command, DotStuffer, EndOfData, ForwardPath, LineFault, LineFramer, Mailbox, Progress,
-    ReplyReader, ReversePath,
+    ChunkScan, Command, DotStuffer, EndOfData, Exchange, Faults, ForwardPath, LineFault,
+    LineFramer, Mailbox, Mechanism, Progress, ProxyHeader, ReplyReader, ReversePath, Turn,
 };
 
 /// A target by its name.
@@ -17,9 +17,12 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target; the folder of its corpus has its name.
 pub const TARGETS: &[Target] = &[
     ("smtp_address", smtp_address),
+    ("smtp_auth", smtp_auth),
+    ("smtp_bdat", smtp_bdat),
     ("smtp_command", smtp_command),
     ("smtp_end_of_data", smtp_end_of_data),
     ("smtp_framing", smtp_framing),
+    ("smtp_proxy", smtp_proxy),
     ("smtp_reply", smtp_reply),
     ("sts_match", sts_match),
     ("sts_policy", sts_policy),
@@ -99,6 +102,94 @@ pub fn smtp_reply(input: &[u8]) {
             let mut printed = Vec::new();
             reply.write_to(&mut printed);
             assert!(printed.ends_with(b"\r\n"));
+        }
+    }
+}
+
+/// An AUTH dialogue ends within two answers, and what it gives is a name without control characters.
+pub fn smtp_auth(input: &[u8]) {
+    let mut lines = input.split(|&octet| octet == b'\n');
+    let Ok(Command::Auth { mechanism, initial }) = Command::parse(lines.next().unwrap_or_default())
+    else {
+        return;
+    };
+    let Some(mechanism) = Mechanism::parse(&mechanism) else { return };
+    let mut turn = Exchange::begin(mechanism, initial.as_ref());
+    for _ in 0..3 {
+        match turn {
+            Ok(Turn::Challenge(exchange)) => {
+                assert!(exchange.challenge().to_string().starts_with("334 "));
+                let Some(line) = lines.next() else { return };
+                turn = exchange.answer(line);
+            }
+            Ok(Turn::Complete(credentials)) => {
+                assert!(!credentials.name().is_empty() && !credentials.password().is_empty());
+                assert!(!credentials.name().contains(char::is_control));
+                assert!(!credentials.password().contains('\0'));
+                return;
+            }
+            Err(error) => {
+                assert_eq!(error.reply().code().as_u16() / 100, 5);
+                return;
+            }
+        }
+    }
+    panic!("the dialogue does not end");
+}
+
+/// Where a stream of commands and chunks is cut makes no difference to either, and chunks without
+/// fault have no bare line end.
+pub fn smtp_bdat(input: &[u8]) {
+    let (cut, stream) = cut(input);
+    let whole = chunks(&[stream]);
+    assert_eq!(whole, chunks(&[&stream[..cut], &stream[cut..]]));
+    let (_, message, faults) = whole;
+    if faults.is_empty() {
+        let text = String::from_utf8_lossy(&message).replace("\r\n", "");
+        assert!(!text.contains(['\r', '\n']));
+    }
+}
+
+/// What was read of a stream in which each BDAT is followed by its octets: how many lines, the
+/// octets of all chunks, and what was wrong with them.
+fn chunks(parts: &[&[u8]]) -> (usize, Vec<u8>, Faults) {
+    let mut framer = LineFramer::new(64);
+    let mut buffer = BytesMut::new();
+    let mut scan = ChunkScan::new(100);
+    let (mut lines, mut left, mut message) = (0, 0_u64, Vec::new());
+    for part in parts {
+        buffer.extend_from_slice(part);
+        loop {
+            let here = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let piece = buffer.split_to(here);
+            scan.feed(&piece);
+            message.extend_from_slice(&piece);
+            left -= u64::try_from(here).unwrap();
+            if left > 0 {
+                break;
+            }
+            match framer.next(&mut buffer) {
+                Ok(None) => break,
+                Ok(Some(line)) => {
+                    lines += 1;
+                    if let Ok(Command::Bdat { size, .. }) = Command::parse(line.as_bytes()) {
+                        left = size;
+                    }
+                }
+                Err(_) => lines += 1,
+            }
+        }
+    }
+    (lines, message, scan.finish())
+}
+
+/// A PROXY header is as long as it says, and nothing before its end is one or is refused.
+pub fn smtp_proxy(input: &[u8]) {
+    if let Ok(Some((header, length))) = ProxyHeader::parse(input) {
+        assert!(length <= input.len() && length <= ProxyHeader::MAX_OCTETS);
+        assert_eq!(ProxyHeader::parse(&input[..length]), Ok(Some((header, length))));
+        for end in 0..length {
+            assert_eq!(ProxyHeader::parse(&input[..end]), Ok(None));
         }
     }
 }
