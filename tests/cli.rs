@@ -189,26 +189,26 @@ fn without_a_relay_and_without_a_queue_nothing_is_made() {
 }
 
 /// What a command against the relay prints, which must succeed.
-fn asked(config: &Path, arguments: &[&str]) -> String {
+pub(crate) fn asked(config: &Path, arguments: &[&str]) -> String {
     let output = process::run(config, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
     stdout(&output).to_owned()
 }
 
 /// What a command against the relay prints as JSON.
-fn asked_json(config: &Path, arguments: &[&str]) -> Value {
+pub(crate) fn asked_json(config: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&asked(config, &[arguments, &["--json"]].concat())).unwrap()
 }
 
 /// What a command that fails says.
-fn refused(config: &Path, arguments: &[&str]) -> String {
+pub(crate) fn refused(config: &Path, arguments: &[&str]) -> String {
     let output = process::run(config, arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", stdout(&output));
     stderr(&output).to_owned()
 }
 
 /// Waits until the one message of the queue was tried.
-async fn held(config: &Path) -> Value {
+pub(crate) async fn held(config: &Path) -> Value {
     let tried = timeout(PATIENCE, async {
         loop {
             let list = asked_json(config, &["queue", "list"]);

@@ -16,6 +16,7 @@ mod fuzz_corpus;
 mod model;
 mod over_time;
 mod process;
+mod queue_commands;
 mod returned;
 mod running;
 mod tidy;

@@ -3,9 +3,14 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /queue?after=ID&limit=N` | messages, oldest first |
+//! | ... `&sender=S&domain=D&state=W&older_than=SECONDS` | those alone that meet all of it |
 //! | `GET /queue/ID` | one message, with the reason it is held |
+//! | `GET /queue/ID/body` | its header and body, byte for byte |
+//! | `POST /queue/ID/hold`, `POST /queue/ID/release` | whether that changed anything |
+//! | `DELETE /queue/ID?bounce=true` | that it is gone, and the bounce if one was sent |
 //! | `POST /queue/retry?id=ID`, `?domain=D` or `?all=true` | how many attempts are made now |
 //! | `GET /stats` | what waits for whom |
+//! | `GET /verify` | the spool compared with the index |
 //! | `GET /policies?after=DOMAIN&limit=N` | cached policies, by domain |
 //! | `GET /policies/DOMAIN` | one of them |
 
@@ -13,7 +18,9 @@ pub(crate) mod answer;
 pub(crate) mod answers;
 pub(crate) mod client;
 pub(crate) mod view;
+pub(crate) mod wishes;
 
+mod mail;
 mod socket;
 
 use std::path::{Path, PathBuf};
@@ -21,12 +28,10 @@ use std::path::{Path, PathBuf};
 use axum::extract::{Path as Segment, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use mta_sts::PolicyDomain;
-use queue::{QueueId, Selection};
 use serde::{Deserialize, Serialize};
-use smtp::MailboxDomain;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
@@ -66,10 +71,7 @@ impl Admin {
 /// Who answers what.
 fn routes(view: View) -> Router {
     Router::new()
-        .route("/queue", get(messages))
-        .route("/queue/retry", post(retry))
-        .route("/queue/{id}", get(message))
-        .route("/stats", get(stats))
+        .merge(mail::routes())
         .route("/policies", get(policies))
         .route("/policies/{domain}", get(policy))
         .with_state(view)
@@ -81,45 +83,6 @@ fn routes(view: View) -> Router {
 struct Page {
     after: Option<String>,
     limit: Option<usize>,
-}
-
-/// What is to be tried now.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RetryQuery {
-    all: Option<bool>,
-    domain: Option<String>,
-    id: Option<String>,
-}
-
-/// `GET /queue`
-async fn messages(State(view): State<View>, Query(page): Query<Page>) -> Response {
-    let after = match page.after.as_deref().map(str::parse::<QueueId>).transpose() {
-        Ok(after) => after,
-        Err(error) => return unclear(&error),
-    };
-    answer(view.messages(after, page.limit()).await.map(Some))
-}
-
-/// `GET /queue/ID`
-async fn message(State(view): State<View>, Segment(id): Segment<String>) -> Response {
-    match id.parse() {
-        Ok(id) => answer(view.message(id).await),
-        Err(error) => unclear::<queue::QueueIdError>(&error),
-    }
-}
-
-/// `POST /queue/retry`
-async fn retry(State(view): State<View>, Query(query): Query<RetryQuery>) -> Response {
-    match query.selection() {
-        Ok(selection) => answer(view.retry(selection).await),
-        Err(refusal) => (StatusCode::BAD_REQUEST, Json(refusal)).into_response(),
-    }
-}
-
-/// `GET /stats`
-async fn stats(State(view): State<View>) -> Response {
-    answer(view.stats().await.map(Some))
 }
 
 /// `GET /policies`
@@ -146,23 +109,6 @@ impl Page {
     }
 }
 
-impl RetryQuery {
-    /// The one selection that is asked for.
-    fn selection(self) -> Result<Selection, Refusal> {
-        let refusal = |error: String| Refusal { error };
-        match (self.id, self.domain, self.all) {
-            (Some(id), None, None) => {
-                id.parse().map(Selection::Message).map_err(|error| refusal(in_full(&error)))
-            }
-            (None, Some(domain), None) => MailboxDomain::parse(&domain)
-                .map(Selection::Destination)
-                .map_err(|error| refusal(in_full(&error))),
-            (None, None, Some(true)) => Ok(Selection::All),
-            _ => Err(refusal("name one of id, domain and all".to_owned())),
-        }
-    }
-}
-
 /// What was found, as JSON.
 fn answer<T: Serialize>(found: Result<Option<T>, ViewError>) -> Response {
     match found {
@@ -181,5 +127,10 @@ fn answer<T: Serialize>(found: Result<Option<T>, ViewError>) -> Response {
 
 /// The request cannot be understood.
 fn unclear<E: std::error::Error>(error: &E) -> Response {
-    (StatusCode::BAD_REQUEST, Json(Refusal { error: in_full(error) })).into_response()
+    refuse(Refusal { error: in_full(error) })
+}
+
+/// The request cannot be understood, for a reason that is in words already.
+fn refuse(refusal: Refusal) -> Response {
+    (StatusCode::BAD_REQUEST, Json(refusal)).into_response()
 }

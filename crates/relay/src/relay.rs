@@ -170,7 +170,8 @@ impl Relay {
             admin: JoinSet::new(),
             settings,
         };
-        let view = View::of(queue, Arc::clone(&clock));
+        let hostname = relay.settings.delivery.hostname.clone();
+        let view = View::of(queue, hostname, Arc::clone(&clock));
         let _admin = relay.admin.spawn(admin.serve(view, relay.stop_admin.clone()));
         relay.take_in(sockets, tls, &clock);
         relay.send_out(delivery);

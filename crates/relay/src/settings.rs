@@ -9,7 +9,7 @@ mod byte_size;
 mod check;
 mod convert;
 mod defaults;
-mod duration_text;
+pub(crate) mod duration_text;
 mod environment;
 mod hostname;
 mod keys;

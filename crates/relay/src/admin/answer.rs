@@ -1,12 +1,16 @@
 //! What the admin interface says: the JSON of `--json`, whose keys are a contract.
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use mta_sts::{CachedPolicy, PolicyDomain, RefreshTrouble};
-use queue::{Depth, Details, LotDetails, Reason, State, Stats, Summary};
+use queue::{
+    Depth, Details, Findings, LotDetails, Problem, Reason, State, StateKind, Stats, Summary,
+};
 use serde::{Deserialize, Serialize};
 use smtp::ReversePath;
 
+use super::wishes::state_word;
 use crate::moment::Moment;
 
 /// A message in `queue list`.
@@ -18,6 +22,8 @@ pub(crate) struct Message {
     pub(crate) sender: Option<String>,
     /// `queued`, `held` or `quarantined`.
     pub(crate) state: String,
+    /// What is wrong with the copy in the spool of one that is quarantined.
+    pub(crate) damage: Option<String>,
     /// When it was accepted.
     pub(crate) received_at: Moment,
     /// Bytes of header and body.
@@ -43,6 +49,8 @@ pub(crate) struct FullMessage {
     pub(crate) sender: Option<String>,
     /// `queued`, `held` or `quarantined`.
     pub(crate) state: String,
+    /// What is wrong with the copy in the spool of one that is quarantined.
+    pub(crate) damage: Option<String>,
     /// When it was accepted.
     pub(crate) received_at: Moment,
     /// Bytes of header and body.
@@ -101,6 +109,59 @@ pub(crate) struct QueueStats {
     pub(crate) bytes: u64,
     /// By destination, the one with most first.
     pub(crate) destinations: Vec<DestinationStats>,
+    /// Files with bytes of the spool that should have been messages and are not.
+    pub(crate) quarantine: Vec<QuarantinedBytes>,
+}
+
+/// Bytes of the spool that should have been messages and are not.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct QuarantinedBytes {
+    /// The file they were copied to.
+    pub(crate) file: String,
+    /// How many they are.
+    pub(crate) size: u64,
+}
+
+/// The answer to `queue hold` and `queue release`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Changed {
+    /// The queue id.
+    pub(crate) id: String,
+    /// The state it is in now.
+    pub(crate) state: String,
+    /// Whether that is another one than before.
+    pub(crate) changed: bool,
+}
+
+/// The answer to `queue delete`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Removed {
+    /// The queue id.
+    pub(crate) id: String,
+    /// The queue id of the bounce, if one was sent.
+    pub(crate) bounce: Option<String>,
+}
+
+/// The answer to `queue verify`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Verified {
+    /// How many messages the index has.
+    pub(crate) messages: u64,
+    /// How many whole records the spool has, of messages in the queue and of others.
+    pub(crate) records: u64,
+    /// What is wrong.
+    pub(crate) problems: Vec<WhatIsWrong>,
+}
+
+/// Something that is wrong with the queue.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct WhatIsWrong {
+    /// `damage`, `index`, `record` or `unknown`.
+    pub(crate) kind: String,
+    /// The queue id, where it is a message's.
+    pub(crate) id: Option<String>,
+    /// In words.
+    pub(crate) text: String,
 }
 
 /// What waits for one destination.
@@ -198,7 +259,8 @@ impl From<Summary> for Message {
         Self {
             id: summary.id.to_string(),
             sender: sender(&summary.message.reverse_path),
-            state: state(&summary.state),
+            state: state_word(StateKind::from(&summary.state)).to_owned(),
+            damage: damage(summary.state),
             received_at: Moment::of(summary.message.received_at),
             size: summary.message.size,
             recipients: summary.recipients,
@@ -215,7 +277,8 @@ impl From<Details> for FullMessage {
         Self {
             id: details.id.to_string(),
             sender: sender(&details.message.reverse_path),
-            state: state(&details.state),
+            state: state_word(StateKind::from(&details.state)).to_owned(),
+            damage: damage(details.state),
             received_at: Moment::of(details.message.received_at),
             size: details.message.size,
             file: details.file,
@@ -246,14 +309,41 @@ impl From<Reason> for Why {
     }
 }
 
-impl From<Stats> for QueueStats {
-    fn from(stats: Stats) -> Self {
+impl QueueStats {
+    /// The queue's numbers, and what is in its quarantine.
+    pub(super) fn of(stats: Stats, quarantine: &[(PathBuf, u64)]) -> Self {
+        let quarantine = quarantine
+            .iter()
+            .map(|(file, size)| QuarantinedBytes { file: file.display().to_string(), size: *size });
         Self {
             messages: stats.totals.messages,
             recipients: stats.totals.recipients,
             bytes: stats.totals.bytes,
             destinations: stats.destinations.into_iter().map(DestinationStats::from).collect(),
+            quarantine: quarantine.collect(),
         }
+    }
+}
+
+impl From<&Findings> for Verified {
+    fn from(findings: &Findings) -> Self {
+        Self {
+            messages: findings.messages,
+            records: findings.records,
+            problems: findings.problems.iter().map(WhatIsWrong::from).collect(),
+        }
+    }
+}
+
+impl From<&Problem> for WhatIsWrong {
+    fn from(problem: &Problem) -> Self {
+        let (kind, id) = match problem {
+            Problem::Damage { .. } => ("damage", None),
+            Problem::Index { .. } => ("index", None),
+            Problem::Record { id, .. } => ("record", Some(id)),
+            Problem::Unknown { id, .. } => ("unknown", Some(id)),
+        };
+        Self { kind: kind.to_owned(), id: id.map(ToString::to_string), text: problem.to_string() }
     }
 }
 
@@ -312,12 +402,10 @@ fn sender(path: &ReversePath) -> Option<String> {
     }
 }
 
-/// The word for a state.
-fn state(state: &State) -> String {
-    let word = match state {
-        State::Held => "held",
-        State::Quarantined { .. } => "quarantined",
-        State::Queued => "queued",
-    };
-    word.to_owned()
+/// What is wrong with a message's copy in the spool.
+fn damage(state: State) -> Option<String> {
+    match state {
+        State::Quarantined { why } => Some(why),
+        State::Held | State::Queued => None,
+    }
 }

@@ -1,19 +1,27 @@
 //! Where the command line's answers come from: the running relay, or the disk when none runs.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clock::SystemClock;
 use mta_sts::PolicyDomain;
-use queue::{OpenError, Queue, QueueId, Selection};
+use queue::{BodyError, Filter, OpenError, Queue, QueueId, Selection};
 use thiserror::Error;
+use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
 
 use super::PAGE;
-use super::answer::{FullMessage, ListedPolicy, Message, Policy, QueueStats, Retried};
+use super::answer::{
+    Changed, FullMessage, ListedPolicy, Message, Policy, QueueStats, Removed, Retried, Verified,
+};
 use super::client::{Client, ClientError};
-use super::view::{View, ViewError};
+use super::view::{Bounce, View, ViewError};
+use super::wishes::{list_query, retry_query};
 use crate::settings::Settings;
+
+/// How much of a message is handed on at a time.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// Who answers.
 #[derive(Debug)]
@@ -55,11 +63,17 @@ pub(crate) enum AnswerError {
         socket: PathBuf,
     },
     /// What was asked for takes a running relay.
-    #[error("no relay runs; it tries what is due when it starts, so start it and try again")]
+    #[error("no relay runs, and nothing else changes the queue; start it and try again")]
     NotRunning,
+    /// The message cannot be handed on.
+    #[error("the message cannot be written")]
+    Write(#[from] io::Error),
     /// The queue on disk cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The running relay does not know what it is asked for.
+    #[error("the running relay cannot do that; it is of another version")]
+    TooOld,
     /// Our own mistake.
     #[error("the look into the queue failed")]
     Task(#[from] JoinError),
@@ -83,7 +97,8 @@ impl Answers {
         let open = move || Queue::open(queue, clock);
         match tokio::task::spawn_blocking(open).await? {
             Ok(queue) => {
-                let view = View::of(queue.clone(), Arc::new(SystemClock));
+                let hostname = settings.delivery.hostname.clone();
+                let view = View::of(queue.clone(), hostname, Arc::new(SystemClock));
                 Ok(Self::OnDisk { view, queue })
             }
             Err(OpenError::Locked { dir }) => Err(AnswerError::Locked { dir, socket }),
@@ -91,16 +106,64 @@ impl Answers {
         }
     }
 
-    /// Some messages after `after`, oldest first; none after the last.
+    /// Reaches the running relay, for what it alone may do.
+    pub(crate) async fn running(settings: &Settings) -> Result<Self, AnswerError> {
+        let client = Client::connect(&settings.admin_socket).await?;
+        client.map(Self::Running).ok_or(AnswerError::NotRunning)
+    }
+
+    /// Compares the spool with the index: as the running relay sees them, or on disk.
+    pub(crate) async fn verify(settings: &Settings) -> Result<Verified, AnswerError> {
+        let socket = settings.admin_socket.clone();
+        if let Some(mut client) = Client::connect(&socket).await? {
+            return client.get_slowly("/verify").await?.ok_or(AnswerError::TooOld);
+        }
+        let dir = settings.queue.dir.clone();
+        if !dir.exists() {
+            return Err(AnswerError::NoQueue { dir, socket });
+        }
+        match tokio::task::spawn_blocking(move || queue::verify(&dir)).await? {
+            Ok(findings) => Ok(Verified::from(&findings)),
+            Err(OpenError::Locked { dir }) => Err(AnswerError::Locked { dir, socket }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Some messages after `after` that meet `filter`, oldest first; none after the last.
     pub(crate) async fn messages(
         &mut self,
+        filter: &Filter,
         after: Option<QueueId>,
     ) -> Result<Vec<Message>, AnswerError> {
         match self {
-            Self::OnDisk { view, .. } => Ok(view.messages(after, PAGE).await?),
+            Self::OnDisk { view, .. } => Ok(view.messages(filter.clone(), after, PAGE).await?),
             Self::Running(client) => {
-                let after = after.map(|id| format!("?after={id}")).unwrap_or_default();
-                Ok(client.get(&format!("/queue{after}")).await?.unwrap_or_default())
+                let path = format!("/queue{}", list_query(filter, after));
+                Ok(client.get(&path).await?.unwrap_or_default())
+            }
+        }
+    }
+
+    /// Hands the bytes of a message to `sink`, piece by piece; whether it is there.
+    pub(crate) async fn body(
+        &mut self,
+        id: QueueId,
+        mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<bool, AnswerError> {
+        let view = match self {
+            Self::OnDisk { view, .. } => view,
+            Self::Running(client) => {
+                return Ok(client.get_bytes(&format!("/queue/{id}/body"), sink).await?);
+            }
+        };
+        let Some(mut body) = view.body(id).await? else { return Ok(false) };
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read =
+                body.read(&mut chunk).await.map_err(BodyError::Io).map_err(ViewError::Body)?;
+            match chunk.get(..read) {
+                Some([]) | None => return Ok(true),
+                Some(bytes) => sink(bytes)?,
             }
         }
     }
@@ -129,13 +192,35 @@ impl Answers {
         &mut self,
         selection: &Selection,
     ) -> Result<Option<Retried>, AnswerError> {
-        let Self::Running(client) = self else { return Err(AnswerError::NotRunning) };
-        let query = match selection {
-            Selection::All => "all=true".to_owned(),
-            Selection::Destination(domain) => format!("domain={domain}"),
-            Selection::Message(id) => format!("id={id}"),
-        };
-        Ok(client.post(&format!("/queue/retry?{query}")).await?)
+        Ok(self.client()?.post(&format!("/queue/retry{}", retry_query(selection))).await?)
+    }
+
+    /// Keeps a message from being sent.
+    pub(crate) async fn hold(&mut self, id: QueueId) -> Result<Option<Changed>, AnswerError> {
+        Ok(self.client()?.post(&format!("/queue/{id}/hold")).await?)
+    }
+
+    /// Lets a message go that was held or quarantined.
+    pub(crate) async fn release(&mut self, id: QueueId) -> Result<Option<Changed>, AnswerError> {
+        Ok(self.client()?.post(&format!("/queue/{id}/release")).await?)
+    }
+
+    /// Removes a message.
+    pub(crate) async fn delete(
+        &mut self,
+        id: QueueId,
+        bounce: Bounce,
+    ) -> Result<Option<Removed>, AnswerError> {
+        let bounce = bounce == Bounce::Sent;
+        Ok(self.client()?.delete(&format!("/queue/{id}?bounce={bounce}")).await?)
+    }
+
+    /// The running relay, for what it alone may do.
+    fn client(&mut self) -> Result<&mut Client, AnswerError> {
+        match self {
+            Self::OnDisk { .. } => Err(AnswerError::NotRunning),
+            Self::Running(client) => Ok(client),
+        }
     }
 
     /// Some cached policies after `after`, by domain; none after the last.

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::HOST;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -21,6 +21,9 @@ use super::answer::Refusal;
 
 /// How long the relay may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long it may take where it has to read all of the queue.
+const LONG_PATIENCE: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// A connection to the running relay.
 #[derive(Debug)]
@@ -39,6 +42,9 @@ pub(crate) enum ClientError {
     /// The conversation broke off.
     #[error("the conversation with the running relay broke off")]
     Http(#[source] Box<dyn Error + Send + Sync>),
+    /// What came cannot be handed on.
+    #[error("the answer cannot be written")]
+    Sink(#[source] io::Error),
     /// The relay will not do it.
     #[error("{0}")]
     Refused(String),
@@ -75,7 +81,38 @@ impl Client {
         &mut self,
         path: &str,
     ) -> Result<Option<T>, ClientError> {
-        self.ask(Method::GET, path).await
+        self.ask(Method::GET, path, PATIENCE).await
+    }
+
+    /// Asks for what takes long to find out.
+    pub(crate) async fn get_slowly<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+    ) -> Result<Option<T>, ClientError> {
+        self.ask(Method::GET, path, LONG_PATIENCE).await
+    }
+
+    /// Hands the bytes at `path` to `sink`, piece by piece; whether there is anything.
+    pub(crate) async fn get_bytes(
+        &mut self,
+        path: &str,
+        mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<bool, ClientError> {
+        let mut response = self.send(Method::GET, path, PATIENCE).await?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(false),
+            _ => return Err(refused(&whole(response, PATIENCE).await?)?),
+        }
+        loop {
+            let frame = timeout(PATIENCE, response.body_mut().frame()).await;
+            let Some(frame) = frame.map_err(|_elapsed| ClientError::Silent)? else {
+                return Ok(true);
+            };
+            if let Some(bytes) = frame.map_err(broken)?.data_ref() {
+                sink(bytes).map_err(ClientError::Sink)?;
+            }
+        }
     }
 
     /// Has something done.
@@ -83,7 +120,15 @@ impl Client {
         &mut self,
         path: &str,
     ) -> Result<Option<T>, ClientError> {
-        self.ask(Method::POST, path).await
+        self.ask(Method::POST, path, PATIENCE).await
+    }
+
+    /// Has something removed.
+    pub(crate) async fn delete<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+    ) -> Result<Option<T>, ClientError> {
+        self.ask(Method::DELETE, path, PATIENCE).await
     }
 
     /// One request and its answer.
@@ -91,27 +136,45 @@ impl Client {
         &mut self,
         method: Method,
         path: &str,
+        patience: Duration,
     ) -> Result<Option<T>, ClientError> {
+        let response = self.send(method, path, patience).await?;
+        let status = response.status();
+        let body = whole(response, patience).await?;
+        match status {
+            StatusCode::OK => Ok(Some(serde_json::from_slice(&body)?)),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(refused(&body)?),
+        }
+    }
+
+    /// One request and the beginning of its answer.
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        patience: Duration,
+    ) -> Result<Response<Incoming>, ClientError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, "sts-relay")
             .body(Empty::new())
             .map_err(broken)?;
-        let exchange = Box::pin(async {
-            let response = self.sender.send_request(request).await?;
-            let status = response.status();
-            Ok((status, response.into_body().collect().await?.to_bytes()))
-        });
-        let answer: Result<_, hyper::Error> =
-            timeout(PATIENCE, exchange).await.map_err(|_elapsed| ClientError::Silent)?;
-        let (status, body) = answer.map_err(broken)?;
-        match status {
-            StatusCode::OK => Ok(Some(serde_json::from_slice(&body)?)),
-            StatusCode::NOT_FOUND => Ok(None),
-            _ => Err(ClientError::Refused(serde_json::from_slice::<Refusal>(&body)?.error)),
-        }
+        let response = Box::pin(timeout(patience, self.sender.send_request(request))).await;
+        response.map_err(|_elapsed| ClientError::Silent)?.map_err(broken)
     }
+}
+
+/// All of an answer.
+async fn whole(response: Response<Incoming>, patience: Duration) -> Result<Bytes, ClientError> {
+    let body = Box::pin(timeout(patience, response.into_body().collect())).await;
+    Ok(body.map_err(|_elapsed| ClientError::Silent)?.map_err(broken)?.to_bytes())
+}
+
+/// Why the relay will not do it.
+fn refused(body: &[u8]) -> Result<ClientError, ClientError> {
+    Ok(ClientError::Refused(serde_json::from_slice::<Refusal>(body)?.error))
 }
 
 /// Whether a failed connection means that no relay runs.

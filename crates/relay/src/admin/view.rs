@@ -1,15 +1,20 @@
 //! The answers, from the queue and the policies themselves: what the running relay gives, and what
 //! the command line finds on disk when none runs.
 
+use std::io;
 use std::sync::Arc;
 
 use clock::Clock;
+use delivery::{RemovalError, removal_notice};
 use mta_sts::{PolicyDomain, PolicyStore as _};
-use queue::{Filter, Queue, QueueId, Selection, StoreError};
+use queue::{BodyError, BodyReader, Filter, Queue, QueueId, Selection, StoreError};
+use smtp::Domain;
 use thiserror::Error;
 use tokio::task::JoinError;
 
-use super::answer::{FullMessage, ListedPolicy, Message, Policy, QueueStats, Retried};
+use super::answer::{
+    Changed, FullMessage, ListedPolicy, Message, Policy, QueueStats, Removed, Retried, Verified,
+};
 use crate::error_text::in_full;
 use crate::policy_shelf::PolicyShelf;
 
@@ -18,12 +23,32 @@ use crate::policy_shelf::PolicyShelf;
 pub(crate) struct View {
     queue: Queue,
     policies: Arc<PolicyShelf>,
+    /// The relay's own name, for what it writes to senders.
+    hostname: Domain,
     clock: Arc<dyn Clock>,
+}
+
+/// Whether the sender of a message that is removed is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Bounce {
+    /// No.
+    None,
+    /// Yes, unless it has the null reverse-path.
+    Sent,
 }
 
 /// An answer cannot be given.
 #[derive(Debug, Error)]
 pub(crate) enum ViewError {
+    /// The message cannot be read.
+    #[error("the message cannot be read")]
+    Body(#[from] BodyError),
+    /// The spool's quarantine cannot be read.
+    #[error("the quarantine cannot be read")]
+    Quarantine(#[source] io::Error),
+    /// The sender cannot be told.
+    #[error("the sender cannot be told, so the message stays")]
+    Removal(#[from] RemovalError),
     /// The policies cannot be read.
     #[error("the policy cannot be read")]
     Policy(#[from] mta_sts::StoreError),
@@ -37,18 +62,19 @@ pub(crate) enum ViewError {
 
 impl View {
     /// A view of `queue` and the policies on its shelf.
-    pub(crate) fn of(queue: Queue, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn of(queue: Queue, hostname: Domain, clock: Arc<dyn Clock>) -> Self {
         let policies = Arc::new(PolicyShelf::of(&queue));
-        Self { queue, policies, clock }
+        Self { queue, policies, hostname, clock }
     }
 
-    /// At most `limit` messages after `after`, oldest first.
+    /// At most `limit` messages after `after` that meet `filter`, oldest first.
     pub(crate) async fn messages(
         &self,
+        filter: Filter,
         after: Option<QueueId>,
         limit: usize,
     ) -> Result<Vec<Message>, ViewError> {
-        let list = move |view: Self| view.queue.list(&Filter::default(), after, limit);
+        let list = move |view: Self| view.queue.list(&filter, after, limit);
         let found = self.read(list).await??;
         Ok(found.into_iter().map(Message::from).collect())
     }
@@ -61,7 +87,61 @@ impl View {
 
     /// How much waits for whom.
     pub(crate) async fn stats(&self) -> Result<QueueStats, ViewError> {
-        Ok(self.read(|view| view.queue.stats()).await??.into())
+        let stats = self.read(|view| view.queue.stats()).await??;
+        let damaged = self.read(|view| view.queue.quarantined_bytes()).await?;
+        Ok(QueueStats::of(stats, &damaged.map_err(ViewError::Quarantine)?))
+    }
+
+    /// Compares the spool with the index.
+    pub(crate) async fn verify(&self) -> Result<Verified, ViewError> {
+        Ok(Verified::from(&self.read(|view| view.queue.verify()).await??))
+    }
+
+    /// The header and body of a message.
+    pub(crate) async fn body(&self, id: QueueId) -> Result<Option<BodyReader>, ViewError> {
+        match self.queue.body(id).await {
+            Ok(body) => Ok(Some(body)),
+            Err(BodyError::Gone) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps a message from being sent; `None` where there is none.
+    pub(crate) async fn hold(&self, id: QueueId) -> Result<Option<Changed>, ViewError> {
+        let changed = self.queue.hold(id).await?;
+        let found = self.message(id).await?;
+        Ok(found.map(|FullMessage { id, state, .. }| Changed { id, state, changed }))
+    }
+
+    /// Lets a message go that was held or quarantined; `None` where there is none.
+    pub(crate) async fn release(&self, id: QueueId) -> Result<Option<Changed>, ViewError> {
+        let changed = self.queue.release(id).await?;
+        let found = self.message(id).await?;
+        Ok(found.map(|FullMessage { id, state, .. }| Changed { id, state, changed }))
+    }
+
+    /// Removes a message; `None` where there is none.
+    pub(crate) async fn delete(
+        &self,
+        id: QueueId,
+        bounce: Bounce,
+    ) -> Result<Option<Removed>, ViewError> {
+        let Some(message) = self.read(move |view| view.queue.show(id)).await?? else {
+            return Ok(None);
+        };
+        let notice = match bounce {
+            Bounce::None => None,
+            Bounce::Sent => {
+                let now = self.clock.now();
+                removal_notice(&self.queue, &message, &self.hostname, now).await?
+            }
+        };
+        let bounce = notice.as_ref().map(|notice| notice.id().to_string());
+        if !self.queue.delete(id, notice).await? {
+            return Ok(None);
+        }
+        tracing::info!(queue_id = %id, bounce, "removed by an operator");
+        Ok(Some(Removed { id: id.to_string(), bounce }))
     }
 
     /// Has messages tried now; `None` where the one that is named is not there.

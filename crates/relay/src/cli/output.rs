@@ -63,6 +63,15 @@ impl Output {
         forgive_departure(writeln!(self.sink, "{line}").and_then(|()| self.sink.flush()))
     }
 
+    /// Writes bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::line`].
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        forgive_departure(self.sink.write_all(bytes).and_then(|()| self.sink.flush()))
+    }
+
     /// Writes a value as JSON, one line.
     ///
     /// # Errors

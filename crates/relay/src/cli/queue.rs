@@ -1,26 +1,28 @@
-//! `sts-relay queue`: what waits, and why.
+//! `sts-relay queue`: what waits, and why, and what an operator does about it.
 
-use std::io;
-use std::time::SystemTime;
+mod print;
+
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use queue::{QueueId, Selection};
-use smtp::MailboxDomain;
+use queue::{Filter, QueueId, Selection, StateKind};
+use smtp::{MailboxDomain, ReversePath};
 
 use super::output::Format;
-use super::table::{Table, printable};
-use super::words::{ago, ahead, size};
 use super::{Ending, Output};
-use crate::admin::answer::{Destination, FullMessage, Message, QueueStats, Why};
 use crate::admin::answers::Answers;
-use crate::settings::Settings;
+use crate::admin::view::Bounce;
+use crate::admin::wishes::{reverse_path, state_kind};
+use crate::settings::{Settings, duration_text};
 
-/// What can be asked about the queue.
+/// What can be asked about the queue, and done to it.
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
     /// List the messages that wait, oldest first.
     List {
+        #[command(flatten)]
+        wanted: Wanted,
         #[command(flatten)]
         format: Format,
     },
@@ -28,6 +30,9 @@ pub(super) enum QueueCommand {
     Show {
         /// The queue id.
         id: QueueId,
+        /// Print its header and body instead, byte for byte.
+        #[arg(long, conflicts_with = "json")]
+        body: bool,
         #[command(flatten)]
         format: Format,
     },
@@ -38,11 +43,72 @@ pub(super) enum QueueCommand {
         #[command(flatten)]
         format: Format,
     },
+    /// Keep a message from being sent, until it is released.
+    Hold {
+        /// The queue id.
+        id: QueueId,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Let a message go that is held or quarantined.
+    Release {
+        /// The queue id.
+        id: QueueId,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Remove a message for ever.
+    Delete {
+        /// The queue id.
+        id: QueueId,
+        /// Tell its sender.
+        #[arg(long)]
+        bounce: bool,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Show what waits for whom.
     Stats {
         #[command(flatten)]
         format: Format,
     },
+    /// Compare the spool with the index, changing neither; status 1 if anything is wrong.
+    Verify {
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// Which messages are listed: those that meet all of it.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Wanted {
+    /// Only messages from this address; <> for the null one.
+    #[arg(long, value_name = "ADDRESS", value_parser = read_sender)]
+    sender: Option<ReversePath>,
+    /// Only messages with a recipient left at this domain.
+    #[arg(long, value_name = "DOMAIN", value_parser = MailboxDomain::parse)]
+    recipient_domain: Option<MailboxDomain>,
+    /// Only messages in this state: queued, held or quarantined.
+    #[arg(long, value_name = "STATE", value_parser = read_state)]
+    state: Option<StateKind>,
+    /// Only messages whose copy on disk is damaged; the same as --state quarantined.
+    #[arg(long, conflicts_with = "state")]
+    quarantined: bool,
+    /// Only messages that have waited at least so long, as in 90s, 2h or 3d.
+    #[arg(long, value_name = "AGE", value_parser = read_age)]
+    older_than: Option<Duration>,
+}
+
+impl Wanted {
+    /// The same as the queue has it.
+    fn filter(&self) -> Filter {
+        Filter {
+            sender: self.sender.clone(),
+            destination: self.recipient_domain.clone(),
+            state: self.quarantined.then_some(StateKind::Quarantined).or(self.state),
+            older_than: self.older_than,
+        }
+    }
 }
 
 /// Which messages are tried now.
@@ -71,202 +137,130 @@ impl Which {
     }
 }
 
+/// A sender as it is typed.
+fn read_sender(text: &str) -> Result<ReversePath, String> {
+    reverse_path(text).map_err(|refusal| refusal.error)
+}
+
+/// A state as it is typed.
+fn read_state(text: &str) -> Result<StateKind, String> {
+    state_kind(text).map_err(|refusal| refusal.error)
+}
+
+/// An age as it is typed.
+fn read_age(text: &str) -> Result<Duration, String> {
+    duration_text::parse(text)
+        .ok_or_else(|| "write a number and a unit, as in 90s, 2h or 3d".to_owned())
+}
+
 /// Answers a command.
 pub(super) async fn run(
     command: &QueueCommand,
     settings: &Settings,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
-    let mut answers = Answers::reach(settings).await?;
-    let ending = match command {
-        QueueCommand::List { format } => list(&mut answers, *format, output).await,
-        QueueCommand::Show { id, format } => show(&mut answers, *id, *format, output).await,
-        QueueCommand::Retry { which, format } => {
-            retry(&mut answers, &which.selection(), *format, output).await
+    let mut answers = match command {
+        QueueCommand::Verify { format } => return verify(settings, *format, output).await,
+        QueueCommand::List { .. } | QueueCommand::Show { .. } | QueueCommand::Stats { .. } => {
+            Answers::reach(settings).await?
         }
-        QueueCommand::Stats { format } => stats(&mut answers, *format, output).await,
+        QueueCommand::Delete { .. }
+        | QueueCommand::Hold { .. }
+        | QueueCommand::Release { .. }
+        | QueueCommand::Retry { .. } => Answers::running(settings).await?,
     };
+    let ending = answered(command, &mut answers, output).await;
     answers.end().await;
     ending
+}
+
+/// Answers a command that needs the queue.
+async fn answered(
+    command: &QueueCommand,
+    answers: &mut Answers,
+    output: &mut Output,
+) -> anyhow::Result<Ending> {
+    match command {
+        QueueCommand::List { wanted, format } => {
+            list(answers, &wanted.filter(), *format, output).await
+        }
+        QueueCommand::Show { id, body: true, .. } => body(answers, *id, output).await,
+        QueueCommand::Show { id, body: false, format } => {
+            let message = answers.message(*id).await?.with_context(|| gone(*id))?;
+            format.write(&message, output, print::message)?;
+            Ok(Ending::Done)
+        }
+        QueueCommand::Retry { which, format } => {
+            let retried = answers.retry(&which.selection()).await?;
+            let retried = retried.with_context(|| which.id.map_or_else(String::new, gone))?;
+            format.write(&retried, output, print::retried)?;
+            Ok(Ending::Done)
+        }
+        QueueCommand::Hold { id, format } => {
+            let changed = answers.hold(*id).await?.with_context(|| gone(*id))?;
+            format.write(&changed, output, print::changed)?;
+            Ok(Ending::Done)
+        }
+        QueueCommand::Release { id, format } => {
+            let changed = answers.release(*id).await?.with_context(|| gone(*id))?;
+            format.write(&changed, output, print::changed)?;
+            Ok(Ending::Done)
+        }
+        QueueCommand::Delete { id, bounce, format } => {
+            let bounce = if *bounce { Bounce::Sent } else { Bounce::None };
+            let removed = answers.delete(*id, bounce).await?.with_context(|| gone(*id))?;
+            format.write(&removed, output, print::removed)?;
+            Ok(Ending::Done)
+        }
+        QueueCommand::Stats { format } => {
+            let stats = answers.stats().await?.context("the running relay cannot do that")?;
+            format.write(&stats, output, print::stats)?;
+            Ok(Ending::Done)
+        }
+        QueueCommand::Verify { .. } => Ok(Ending::Done),
+    }
+}
+
+/// Says that a message is not there.
+fn gone(id: QueueId) -> String {
+    format!("{id} is not in the queue: it was delivered, returned, removed, or never there")
 }
 
 /// `queue list`
 async fn list(
     answers: &mut Answers,
+    filter: &Filter,
     format: Format,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     let mut messages = Vec::new();
     let mut after = None;
     loop {
-        let page = answers.messages(after).await?;
+        let page = answers.messages(filter, after).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id.parse::<QueueId>().context("the relay's answer has a strange id")?);
         messages.extend(page);
     }
-    format.write(&messages, output, |messages, output| print_list(messages, output))?;
+    format.write(&messages, output, |messages, output| print::list(messages, output))?;
     Ok(Ending::Done)
 }
 
-/// `queue show`
-async fn show(
-    answers: &mut Answers,
-    id: QueueId,
+/// `queue show --body`
+async fn body(answers: &mut Answers, id: QueueId, output: &mut Output) -> anyhow::Result<Ending> {
+    if answers.body(id, |bytes| output.bytes(bytes)).await? {
+        Ok(Ending::Done)
+    } else {
+        anyhow::bail!(gone(id))
+    }
+}
+
+/// `queue verify`
+async fn verify(
+    settings: &Settings,
     format: Format,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
-    let Some(message) = answers.message(id).await? else {
-        anyhow::bail!("{id} is not in the queue: it was delivered, returned, or never there");
-    };
-    format.write(&message, output, print_message)?;
-    Ok(Ending::Done)
-}
-
-/// `queue retry`
-async fn retry(
-    answers: &mut Answers,
-    selection: &Selection,
-    format: Format,
-    output: &mut Output,
-) -> anyhow::Result<Ending> {
-    let Some(retried) = answers.retry(selection).await? else {
-        anyhow::bail!(
-            "the message is not in the queue: it was delivered, returned, or never there"
-        );
-    };
-    format.write(&retried, output, |retried, output| match retried.retried {
-        0 => output.line("nothing waits there that is not tried now anyway"),
-        1 => output.line("1 attempt is made now"),
-        many => output.line(format_args!("{many} attempts are made now")),
-    })?;
-    Ok(Ending::Done)
-}
-
-/// `queue stats`
-async fn stats(
-    answers: &mut Answers,
-    format: Format,
-    output: &mut Output,
-) -> anyhow::Result<Ending> {
-    let stats = answers.stats().await?.context("the running relay cannot do that")?;
-    format.write(&stats, output, print_stats)?;
-    Ok(Ending::Done)
-}
-
-/// The list as a table.
-fn print_list(messages: &[Message], output: &mut Output) -> io::Result<()> {
-    if messages.is_empty() {
-        return output.line("the queue is empty");
-    }
-    let now = super::now();
-    let mut table = Table::new(["ID", "AGE", "SIZE", "SENDER", "RECIPIENTS", "NEXT", "REASON"]);
-    for message in messages {
-        table.row([
-            message.id.clone(),
-            ago(message.received_at, now),
-            size(message.size),
-            sender(message.sender.as_deref()),
-            recipients(message),
-            next(message, now),
-            message.reason.as_ref().map(short).unwrap_or_default(),
-        ]);
-    }
-    table.print(output)
-}
-
-/// Whom a message is for, in short.
-fn recipients(message: &Message) -> String {
-    let first = message.first_recipient.as_deref().unwrap_or("?");
-    match message.recipients {
-        0 | 1 => first.to_owned(),
-        many => format!("{first} and {} more", many.saturating_sub(1)),
-    }
-}
-
-/// When a message is tried again, or why it is not.
-fn next(message: &Message, now: SystemTime) -> String {
-    match message.next_attempt {
-        Some(next) if message.state == "queued" => ahead(next, now),
-        Some(_) | None => message.state.clone(),
-    }
-}
-
-/// A message with everything that is known.
-fn print_message(message: &FullMessage, output: &mut Output) -> io::Result<()> {
-    let now = super::now();
-    let received = message.received_at;
-    output.line(format_args!("id        {}", message.id))?;
-    output.line(format_args!("sender    {}", sender(message.sender.as_deref())))?;
-    output.line(format_args!("state     {}", message.state))?;
-    output.line(format_args!("received  {received} ({} ago)", ago(received, now)))?;
-    output.line(format_args!("size      {}", size(message.size)))?;
-    output.line(format_args!("file      {}", message.file))?;
-    message.destinations.iter().try_for_each(|one| print_destination(one, now, output))
-}
-
-/// The recipients at one domain.
-fn print_destination(
-    destination: &Destination,
-    now: SystemTime,
-    output: &mut Output,
-) -> io::Result<()> {
-    output.line("")?;
-    output.line(format_args!("domain    {}", printable(&destination.destination)))?;
-    output.line(format_args!("attempts  {}", destination.attempts))?;
-    if let Some(next) = destination.next_attempt {
-        output.line(format_args!("next      {next} ({})", ahead(next, now)))?;
-    }
-    // Recipients of one attempt mostly share its reason; it is told once, after all of them.
-    for alike in destination.recipients.chunk_by(|one, next| one.reason == next.reason) {
-        for recipient in alike {
-            output.line(format_args!("for       {}", printable(&recipient.address)))?;
-        }
-        if let Some(why) = alike.first().and_then(|one| one.reason.as_ref()) {
-            print_why(why, output)?;
-        }
-    }
-    Ok(())
-}
-
-/// Why mail is held.
-fn print_why(why: &Why, output: &mut Output) -> io::Result<()> {
-    output.line(format_args!("  held    {} {}", why.status, printable(&why.text)))?;
-    for (name, value) in [("host", &why.mx), ("reply", &why.reply), ("policy", &why.policy)] {
-        if let Some(value) = value {
-            output.line(format_args!("  {name:<6}  {}", printable(value)))?;
-        }
-    }
-    Ok(())
-}
-
-/// What waits for whom, as a table.
-fn print_stats(stats: &QueueStats, output: &mut Output) -> io::Result<()> {
-    output.line(format_args!("messages    {}", stats.messages))?;
-    output.line(format_args!("recipients  {}", stats.recipients))?;
-    output.line(format_args!("size        {}", size(stats.bytes)))?;
-    if stats.destinations.is_empty() {
-        return Ok(());
-    }
-    output.line("")?;
-    let mut table = Table::new(["DESTINATION", "MESSAGES", "DUE", "OLDEST"]);
-    for one in &stats.destinations {
-        table.row([
-            one.destination.clone(),
-            one.messages.to_string(),
-            one.due.to_string(),
-            super::words::span(one.oldest_seconds),
-        ]);
-    }
-    table.print(output)
-}
-
-/// A reverse-path.
-fn sender(sender: Option<&str>) -> String {
-    printable(sender.unwrap_or("<>"))
-}
-
-/// A reason in short.
-fn short(why: &Why) -> String {
-    let host = why.mx.as_deref().map(|mx| format!(" ({mx})")).unwrap_or_default();
-    format!("{} {}{host}", why.status, why.text)
+    let verified = Answers::verify(settings).await?;
+    format.write(&verified, output, print::verified)?;
+    Ok(if verified.problems.is_empty() { Ending::Done } else { Ending::Refused })
 }

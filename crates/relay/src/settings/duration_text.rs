@@ -31,7 +31,7 @@ pub(crate) fn serialize<S: Serializer>(duration: &Duration, output: S) -> Result
 }
 
 /// The duration that `text` says: one or more numbers, each with its unit.
-fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total: u64 = 0;
     if rest.is_empty() {

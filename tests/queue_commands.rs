@@ -1,0 +1,231 @@
+//! `sts-relay queue`, as it is typed: looking into the queue, and changing what is in it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use testbed::{MxBehaviour, PolicyText, World};
+
+use crate::cli::{asked, asked_json, held, refused};
+use crate::process::{self, Process};
+use crate::world::{PATIENCE, SENDER, submit, write_settings};
+
+/// A domain whose host offers no TLS although its policy enforces it: its mail waits.
+const WAITING: &str = "example.test";
+
+/// Another one.
+const OTHER: &str = "other.test";
+
+/// A relay with mail that waits.
+struct Queued {
+    world: World,
+    config: PathBuf,
+    relay: Process,
+    listener: SocketAddr,
+    /// The messages, in the order of their ids.
+    ids: Vec<String>,
+}
+
+/// A message with this subject.
+fn message(subject: &str) -> Vec<u8> {
+    format!("Subject: {subject}\r\nFrom: ann@sender.test\r\n\r\n.dot\r\n\r\nend\r\n").into_bytes()
+}
+
+impl Queued {
+    /// A relay with a message for each of these, all tried once in vain.
+    async fn new(mail: &[(&str, &[&str])]) -> Self {
+        let world = World::new().await;
+        for domain in [WAITING, OTHER] {
+            let name = format!("mx.{domain}");
+            let mx = world.mx(&name, MxBehaviour::starttls_not_offered()).await;
+            let policy = PolicyText::enforce([mx.name()]);
+            world.domain(domain).mx(10, &mx).sts("a1").policy(policy).await;
+        }
+        let listener = SocketAddr::new(world.address(), world.smtp_port());
+        let config = write_settings(&world, listener, "");
+        let mut relay = Process::start(&config, world.directory().join("log"));
+        let mut client = relay.connected(listener).await;
+        assert!(client.ehlo("client.test").await.unwrap().is_positive());
+        let mut ids = Vec::new();
+        for (number, (sender, recipients)) in mail.iter().enumerate() {
+            let message = message(&format!("message {number}"));
+            ids.push(submit(&mut client, sender, recipients, &message).await.to_string());
+        }
+        held(&config).await;
+        Self { world, config, relay, listener, ids }
+    }
+
+    /// The ids that `queue list` shows with these filters.
+    fn listed(&self, filters: &[&str]) -> Vec<String> {
+        let list = asked_json(&self.config, &[&["queue", "list"], filters].concat());
+        let messages = list.as_array().unwrap().iter();
+        messages.map(|message| message["id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What `queue show` says the state of a message is.
+    fn state(&self, id: &str) -> Value {
+        asked_json(&self.config, &["queue", "show", id])["state"].clone()
+    }
+
+    /// Stops the relay in order.
+    async fn stop(&mut self) {
+        assert!(self.relay.terminate().await.success(), "{}", self.relay.said());
+    }
+}
+
+/// The standard output of a command, as bytes.
+fn bytes(config: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = process::run(config, arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[tokio::test]
+async fn the_list_is_narrowed_by_sender_domain_state_and_age() {
+    let mut queued = Queued::new(&[
+        (SENDER, &["<bob@example.test>"]),
+        ("<>", &["<bob@other.test>"]),
+        ("<\"a+b& c\"@sender.test>", &["<bob@example.test>", "<eve@other.test>"]),
+    ])
+    .await;
+    let held = asked_json(&queued.config, &["queue", "hold", &queued.ids[1]]);
+    assert_eq!(held, json!({"id": queued.ids[1], "state": "held", "changed": true}));
+    let table: [(&[&str], &[usize]); 11] = [
+        (&[], &[0, 1, 2]),
+        (&["--sender", "ann@sender.test"], &[0]),
+        (&["--sender", "<>"], &[1]),
+        (&["--sender", "\"a+b& c\"@sender.test"], &[2]),
+        (&["--recipient-domain", "EXAMPLE.test"], &[0, 2]),
+        (&["--recipient-domain", "[192.0.2.1]"], &[]),
+        (&["--state", "held"], &[1]),
+        (&["--state", "queued", "--recipient-domain", "other.test"], &[2]),
+        (&["--quarantined"], &[]),
+        (&["--older-than", "0s"], &[0, 1, 2]),
+        (&["--older-than", "1h"], &[]),
+    ];
+    for (filters, expected) in table {
+        let expected: Vec<_> = expected.iter().map(|&index| queued.ids[index].clone()).collect();
+        assert_eq!(queued.listed(filters), expected, "running, {filters:?}");
+    }
+    queued.stop().await;
+    for (filters, expected) in table {
+        let expected: Vec<_> = expected.iter().map(|&index| queued.ids[index].clone()).collect();
+        assert_eq!(queued.listed(filters), expected, "at rest, {filters:?}");
+    }
+    for wrong in [["--state", "lost"], ["--older-than", "5 days"], ["--sender", "a b"]] {
+        let output = process::run(&queued.config, &[&["queue", "list"], &wrong[..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_shown_byte_for_byte_running_and_at_rest() {
+    let mut queued = Queued::new(&[(SENDER, &["<bob@example.test>"])]).await;
+    let id = queued.ids[0].clone();
+    let show = ["queue", "show", id.as_str(), "--body"];
+    let running = bytes(&queued.config, &show);
+    assert!(running.starts_with(b"Received: "), "{}", String::from_utf8_lossy(&running));
+    assert!(running.ends_with(&message("message 0")));
+    assert!(
+        refused(&queued.config, &["queue", "show", "0000000000000", "--body"]).contains("not in")
+    );
+    queued.stop().await;
+    assert!(bytes(&queued.config, &show) == running);
+}
+
+#[tokio::test]
+async fn a_held_message_is_not_tried_until_it_is_released() {
+    let mut queued = Queued::new(&[(SENDER, &["<bob@example.test>"])]).await;
+    let id = queued.ids[0].clone();
+    let (hold, release) = (["queue", "hold", &id], ["queue", "release", &id]);
+    assert_eq!(asked(&queued.config, &hold), format!("{id} is now held\n"));
+    assert_eq!(asked(&queued.config, &hold), format!("{id} was already held\n"));
+    assert_eq!(queued.state(&id), "held");
+    assert_eq!(asked_json(&queued.config, &["queue", "retry", "--all"]), json!({"retried": 0}));
+    assert_eq!(asked_json(&queued.config, &["queue", "retry", &id]), json!({"retried": 0}));
+    assert_eq!(asked(&queued.config, &release), format!("{id} is now queued\n"));
+    assert_eq!(asked_json(&queued.config, &release)["changed"], false);
+    queued.stop().await;
+    for change in [&hold[..], &release, &["queue", "delete", &id], &["queue", "retry", &id]] {
+        assert!(refused(&queued.config, change).contains("no relay runs"), "{change:?}");
+    }
+    assert_eq!(queued.state(&id), "queued");
+}
+
+#[tokio::test]
+async fn a_message_is_removed_and_its_sender_told_if_that_is_asked_for() {
+    let queued = Queued::new(&[
+        (SENDER, &["<bob@example.test>", "<eve@other.test>"]),
+        (SENDER, &["<bob@example.test>"]),
+        ("<>", &["<bob@example.test>"]),
+    ])
+    .await;
+    let mx = queued.world.mx("mx.sender.test", MxBehaviour::valid()).await;
+    queued.world.domain("sender.test").mx(10, &mx);
+    let [told, untold, from_nobody] = [0, 1, 2].map(|index: usize| queued.ids[index].clone());
+
+    let removed = asked_json(&queued.config, &["queue", "delete", &told, "--bounce"]);
+    let bounce = removed["bounce"].as_str().unwrap().to_owned();
+    assert_eq!(removed["id"], json!(told));
+    let arrived = mx.wait_for_messages(1, PATIENCE).await.unwrap();
+    let text = arrived[0].text();
+    assert_eq!(arrived[0].reverse_path, "");
+    for word in [&told, &bounce, "bob@example.test", "eve@other.test", "5.3.0", "message 0"] {
+        assert!(text.contains(word), "{word} is not in\n{text}");
+    }
+
+    let removed = asked_json(&queued.config, &["queue", "delete", &untold]);
+    assert_eq!(removed, json!({"id": untold, "bounce": null}));
+    // A message that came from nobody is never answered.
+    let removed = asked_json(&queued.config, &["queue", "delete", &from_nobody, "--bounce"]);
+    assert_eq!(removed, json!({"id": from_nobody, "bounce": null}));
+    for id in &queued.ids {
+        let gone = refused(&queued.config, &["queue", "delete", id]);
+        assert!(gone.contains("not in the queue"), "{gone}");
+    }
+    assert_eq!(mx.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn the_spool_is_compared_with_the_index_running_and_at_rest() {
+    let mut queued =
+        Queued::new(&[(SENDER, &["<bob@example.test>"]), (SENDER, &["<eve@other.test>"])]).await;
+    let whole = json!({"messages": 2, "records": 2, "problems": []});
+    assert_eq!(asked_json(&queued.config, &["queue", "verify"]), whole);
+    queued.stop().await;
+    assert_eq!(asked_json(&queued.config, &["queue", "verify"]), whole);
+
+    let segment = queued.world.directory().join("data/queue/spool/seg-00000001");
+    let mut bytes = fs::read(&segment).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let output = process::run(&queued.config, &["queue", "verify", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["problems"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(found["problems"][0]["kind"], "record");
+    assert_eq!(found["problems"][0]["id"], json!(queued.ids[1]));
+    assert!(fs::read(&segment).unwrap() == bytes, "nothing is changed");
+    assert_eq!(queued.state(&queued.ids[1]), "queued", "nothing is concluded from it");
+}
+
+#[tokio::test]
+async fn a_damaged_message_is_listed_with_its_damage_and_the_others_go_on() {
+    let mut queued =
+        Queued::new(&[(SENDER, &["<bob@example.test>"]), (SENDER, &["<eve@other.test>"])]).await;
+    queued.stop().await;
+    let segment = queued.world.directory().join("data/queue/spool/seg-00000001");
+    let mut bytes = fs::read(&segment).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let mut relay = Process::start(&queued.config, queued.world.directory().join("log-2"));
+    drop(relay.connected(queued.listener).await);
+    let shown = refused(&queued.config, &["queue", "show", &queued.ids[1], "--body"]);
+    assert!(shown.contains("the message cannot be read"), "{shown}");
+    assert_eq!(queued.listed(&["--quarantined"]), [queued.ids[1].clone()]);
+    let listed = asked(&queued.config, &["queue", "list", "--quarantined"]);
+    assert!(listed.contains("the body's checksum is wrong"), "{listed}");
+    assert_eq!(queued.listed(&["--state", "queued"]), [queued.ids[0].clone()]);
+    assert!(relay.terminate().await.success());
+}
