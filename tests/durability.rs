@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use crate::process::{self, Process};
 use crate::world::{PATIENCE, write_settings};
 
-/// How often the process is killed.
+/// How often the process is killed, unless `STS_RELAY_KILL_ROUNDS` says otherwise.
 const ROUNDS: usize = 24;
 
 /// How many clients send at once.
@@ -250,11 +250,15 @@ fn queue_id(message: &Message) -> String {
     after.split_once(';').unwrap().0.to_owned()
 }
 
+/// The number that a variable of the environment gives.
+fn given<T: std::str::FromStr>(variable: &str) -> Option<T> {
+    std::env::var_os(variable).and_then(|number| number.to_str()?.parse().ok())
+}
+
 /// The seed of this run: its own each time, or the one in `STS_RELAY_SEED`.
 #[expect(clippy::print_stdout, reason = "it is shown when the test fails")]
 fn seed() -> u64 {
-    let given = std::env::var_os("STS_RELAY_SEED").and_then(|seed| seed.to_str()?.parse().ok());
-    let seed = given.unwrap_or_else(rand::random);
+    let seed = given("STS_RELAY_SEED").unwrap_or_else(rand::random);
     println!("STS_RELAY_SEED={seed}");
     seed
 }
@@ -262,9 +266,10 @@ fn seed() -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_delivered_though_the_process_is_killed_again_and_again() {
     let mut load = Load::new(seed()).await;
+    let kills = given("STS_RELAY_KILL_ROUNDS").unwrap_or(ROUNDS);
     // How many messages had arrived at the end of each round, and what was logged as delivered.
     let mut rounds = Vec::new();
-    for round in 0..ROUNDS {
+    for round in 0..kills {
         let mut process = load.start(round);
         let (some, pause) = (load.rng.random_range(1..60), load.rng.random_range(0..8_000));
         if load.rng.random_ratio(1, 5) {
@@ -284,7 +289,7 @@ async fn what_was_acknowledged_is_delivered_though_the_process_is_killed_again_a
         }
         rounds.push((load.world.messages().len(), delivered(&log)));
     }
-    let mut last = load.start(ROUNDS);
+    let mut last = load.start(kills);
     drop(last.connected(load.listener).await);
     load.everything_arrived(&last).await;
     let status = last.terminate().await;
@@ -292,7 +297,7 @@ async fn what_was_acknowledged_is_delivered_though_the_process_is_killed_again_a
 
     load.nothing_is_changed();
     twice_only_in_flight(&load, &rounds);
-    assert!(load.journal.count() > 10 * ROUNDS, "there was hardly any load");
+    assert!(load.journal.count() > 10 * kills, "there was hardly any load");
 }
 
 /// A message came twice only if it was in flight at a kill: no more of them than may be in flight,
