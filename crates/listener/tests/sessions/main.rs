@@ -10,6 +10,7 @@ mod certificate;
 mod chunks;
 mod dialogue;
 mod early;
+mod hostile;
 mod limits;
 mod lines;
 mod logs;
