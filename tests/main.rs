@@ -19,5 +19,6 @@ mod process;
 mod queue_commands;
 mod returned;
 mod running;
+mod service;
 mod tidy;
 mod world;

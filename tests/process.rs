@@ -38,9 +38,19 @@ pub(crate) fn run(config: &Path, arguments: &[&str]) -> Output {
 impl Process {
     /// Starts the program, with its log in `log`.
     pub(crate) fn start(config: &Path, log: PathBuf) -> Self {
+        Self::start_with(config, log, [].into_iter())
+    }
+
+    /// Starts the program with these variables in its environment.
+    pub(crate) fn start_with<'a>(
+        config: &Path,
+        log: PathBuf,
+        variables: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
         let (stdout, stderr) = (File::create(&log).unwrap(), File::create(stderr(&log)).unwrap());
         let child = program(config)
             .arg("serve")
+            .envs(variables)
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr)

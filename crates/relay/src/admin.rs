@@ -2,6 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
+//! | `GET /healthz` | whether the relay can do its work |
 //! | `GET /queue?after=ID&limit=N` | messages, oldest first |
 //! | ... `&sender=S&domain=D&state=W&older_than=SECONDS` | those alone that meet all of it |
 //! | `GET /queue/ID` | one message, with the reason it is held |
@@ -35,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use self::answer::Refusal;
+use self::answer::{Refusal, Wellbeing};
 use self::view::{View, ViewError};
 use crate::error_text::in_full;
 
@@ -72,6 +73,7 @@ impl Admin {
 fn routes(view: View) -> Router {
     Router::new()
         .merge(mail::routes())
+        .route("/healthz", get(healthz))
         .route("/policies", get(policies))
         .route("/policies/{domain}", get(policy))
         .with_state(view)
@@ -83,6 +85,11 @@ fn routes(view: View) -> Router {
 struct Page {
     after: Option<String>,
     limit: Option<usize>,
+}
+
+/// `GET /healthz`
+async fn healthz(State(view): State<View>) -> Json<Wellbeing> {
+    Json(view.wellbeing())
 }
 
 /// `GET /policies`

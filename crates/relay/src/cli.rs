@@ -4,10 +4,12 @@
 //! CHANGELOG. Tables are for people, and change as people like.
 
 mod check_config;
+mod healthy;
 mod output;
 mod policy;
 mod queue;
 mod serve;
+mod service_manager;
 mod table;
 mod user;
 mod words;
@@ -47,6 +49,8 @@ enum Command {
     Serve,
     /// Read the settings and print what differs from the defaults.
     CheckConfig,
+    /// Ask the running relay whether all is well; status 0 if it is, 1 if not.
+    Healthy,
     /// Look at the queue, and have it tried again.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
@@ -77,6 +81,10 @@ impl CommandLine {
         match &self.command {
             None | Some(Command::Serve) => serve::run(self.settings()?, output),
             Some(Command::CheckConfig) => check_config::run(&self.source()?, now(), output),
+            Some(Command::Healthy) => {
+                let settings = self.settings()?.0;
+                runtime()?.block_on(healthy::run(&settings, output))
+            }
             Some(Command::Queue(command)) => {
                 let settings = self.settings()?.0;
                 runtime()?.block_on(queue::run(command, &settings, output))

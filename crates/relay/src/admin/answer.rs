@@ -13,6 +13,15 @@ use smtp::ReversePath;
 use super::wishes::state_word;
 use crate::moment::Moment;
 
+/// How the relay is, for `healthy`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Wellbeing {
+    /// Whether it takes mail in.
+    pub(crate) healthy: bool,
+    /// What the queue does, in words.
+    pub(crate) queue: String,
+}
+
 /// A message in `queue list`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Message {

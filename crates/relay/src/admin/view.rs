@@ -7,13 +7,14 @@ use std::sync::Arc;
 use clock::Clock;
 use delivery::{RemovalError, removal_notice};
 use mta_sts::{PolicyDomain, PolicyStore as _};
-use queue::{BodyError, BodyReader, Filter, Queue, QueueId, Selection, StoreError};
+use queue::{BodyError, BodyReader, Filter, Health, Queue, QueueId, Selection, StoreError};
 use smtp::Domain;
 use thiserror::Error;
 use tokio::task::JoinError;
 
 use super::answer::{
     Changed, FullMessage, ListedPolicy, Message, Policy, QueueStats, Removed, Retried, Verified,
+    Wellbeing,
 };
 use crate::error_text::in_full;
 use crate::policy_shelf::PolicyShelf;
@@ -65,6 +66,17 @@ impl View {
     pub(crate) fn of(queue: Queue, hostname: Domain, clock: Arc<dyn Clock>) -> Self {
         let policies = Arc::new(PolicyShelf::of(&queue));
         Self { queue, policies, hostname, clock }
+    }
+
+    /// Whether the queue can do its work.
+    pub(crate) fn wellbeing(&self) -> Wellbeing {
+        let (healthy, queue) = match self.queue.health() {
+            Health::Ready => (true, "takes mail"),
+            Health::LowOnSpace => (false, "takes no mail: the disk is nearly full"),
+            Health::Failed => (false, "cannot be written, and is being opened again"),
+            Health::Closed => (false, "is closed"),
+        };
+        Wellbeing { healthy, queue: queue.to_owned() }
     }
 
     /// At most `limit` messages after `after` that meet `filter`, oldest first.

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use super::output::Reader;
+use super::service_manager::ServiceManager;
 use super::{Ending, Output};
 use crate::relay::Relay;
 use crate::settings::{Settings, Source};
@@ -37,8 +38,10 @@ async fn serve(settings: Settings, source: &Source, output: &mut Output) -> anyh
         () = signals.stop() => return Ok(Ending::Done),
     };
     tell(&relay, source, output)?;
+    let mut manager = ServiceManager::ready();
     let ended = loop {
         tokio::select! {
+            () = manager.keep_alive() => {}
             told = signals.next() => match told {
                 Told::Reload => relay.reload(),
                 Told::Stop => break None,
@@ -46,6 +49,7 @@ async fn serve(settings: Settings, source: &Source, output: &mut Output) -> anyh
             ended = relay.ended() => break Some(ended),
         }
     };
+    manager.stopping();
     tokio::select! {
         () = relay.stop() => {}
         // Someone is in a hurry; the queue is made for worse.
