@@ -1,0 +1,258 @@
+"""What may happen to the disk of a relay, and what must be left of the mail that it has acknowledged."""
+
+import json
+import os
+import shutil
+import time
+
+from bench import DEAD, Failure, Host, Index, Journal, run, until
+
+ROUNDS = int(os.environ.get("STS_RELAY_POWER_ROUNDS", 10))
+
+# Most are small; a few have a file of their own.
+SIZES = [0, 300, 300, 2_000, 2_000, 2_000, 20_000, 100_000, 1_000_000]
+
+# What a record begins with, and how long its header is (docs/queue-format.md).
+MAGIC, HEADER = bytes.fromhex("8f5354534d41494c"), 64
+
+
+def a_power_cut_loses_nothing_that_was_acknowledged(bench):
+    """What has not reached the device is gone; then the index that came through is damaged on top of it."""
+    total = kept = 0
+    for number in range(ROUNDS):
+        journal, bench.host = Journal(), Host()
+        bench.make("600M")
+        bench.start()
+        # Now and then a queue that has been restarted in order, and has old segments.
+        clients = bench.send(journal, f"r{number}", SIZES)
+        if bench.random.random() < 0.3:
+            until("some mail", lambda: journal.count() > 20)
+            clients.stop()
+            bench.stop()
+            bench.start()
+            clients = bench.send(journal, f"r{number}b", SIZES)
+        least = journal.count() + bench.random.randrange(1, 150)
+        until("mail to be acknowledged", lambda: journal.count() >= least)
+        time.sleep(bench.random.random() * 0.05)
+        cut = bench.folder / "image.cut"
+        power_fails(bench, cut)
+        clients.stop()
+        total += journal.count()
+        kept += comes_back(bench, journal, cut, None)
+        comes_back(bench, journal, cut, DAMAGES[number % len(DAMAGES)])
+        bench.host.close()
+        bench.host = None
+        os.unlink(bench.disk.image)
+        os.unlink(cut)
+    return f"{ROUNDS} cuts, and as many with a damaged index; {total} acknowledged, {kept} of them in the queue then"
+
+
+def power_fails(bench, cut):
+    """Copies what has reached the device while the relay stands still; then the relay is gone."""
+    bench.pause()
+    run("cp", "--sparse=always", bench.disk.image, cut)
+    bench.kill()
+    bench.disk.unmount()
+
+
+def comes_back(bench, journal, cut, damage):
+    """Starts the relay on a copy of the copy, and compares; how many messages were in the queue."""
+    image = bench.folder / "image.now"
+    run("cp", "--sparse=always", cut, image)
+    bench.disk.mount(image)
+    if damage is not None:
+        damage(bench.mount_point / "data/queue/index", bench.random)
+    try:
+        bench.start()
+        queued = bench.nothing_is_lost(journal, Index.DAMAGED if damage else Index.WHOLE)
+        # What was settled in the last second may be known to the index alone; a damaged index may list what is gone.
+        harmless = {"unknown", "record"} if damage else {"unknown"}
+        problems = [one for one in verified(bench)["problems"] if one["kind"] not in harmless]
+        if problems:
+            raise Failure(f"the queue is not whole: {problems[:3]}")
+        before = journal.count()
+        clients = bench.send(journal, f"after-{image.stat().st_mtime_ns}", [300], count=1)
+        until("new mail to be taken", lambda: journal.count() > before)
+        clients.stop()
+        for queue_id in list(journal.acknowledged)[before:]:
+            del journal.acknowledged[queue_id]
+        bench.stop()
+    except Failure as failure:
+        name = damage.__name__ if damage else "undamaged"
+        raise Failure(f"{failure} (index: {name.replace('_', ' ')})") from None
+    bench.disk.unmount()
+    os.unlink(image)
+    return queued
+
+
+def verified(bench):
+    """What `queue verify` says of the running relay."""
+    return json.loads(bench.ask("/verify")[1])
+
+
+def some_file(index, random):
+    """One of the files that sled has; mostly the large one."""
+    files = [path for path in index.rglob("*") if path.is_file()]
+    if not files:
+        raise Failure("the index has no file")
+    return index / "db" if random.random() < 0.8 and (index / "db").exists() else random.choice(files)
+
+
+def truncated(index, random):
+    path = some_file(index, random)
+    os.truncate(path, random.randrange(path.stat().st_size + 1))
+
+
+def zeroed(index, random):
+    path = some_file(index, random)
+    start = random.randrange(path.stat().st_size + 1)
+    overwrite(path, start, bytes(random.choice([512, 4096, 65_536, 1 << 20])))
+
+
+def bit_flipped(index, random):
+    path = some_file(index, random)
+    data = bytearray(path.read_bytes())
+    for _ in range(random.choice([1, 8, 64, 1000]) if data else 0):
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+    path.write_bytes(data)
+
+
+def removed(index, _random):
+    shutil.rmtree(index)
+
+
+def without_its_file(index, _random):
+    (index / "db").unlink()
+
+
+DAMAGES = [truncated, zeroed, bit_flipped, removed, without_its_file]
+
+
+def overwrite(path, start, data):
+    """Writes within a file, never beyond its end."""
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(data[: max(0, path.stat().st_size - start)])
+
+
+def a_full_disk_loses_nothing_and_mail_is_taken_again_when_there_is_room(bench):
+    """Room ends twice: once little by little, once in the middle of writing."""
+    bench.host, journal = Host(), Journal()
+    bench.make("400M", free_space="32MiB")
+    bench.start()
+    filler = bench.mount_point / "filler"
+    clients = bench.send(journal, "full", SIZES)
+    until("mail to be acknowledged", lambda: journal.count() > 20)
+    replies = []
+    for leave in (16 << 20, 0):
+        fill(filler, leave)
+        journal.refused.clear()
+        refusal = until("mail to be refused", journal.last_refusal)
+        until("a while of refusals", lambda: len(journal.refused) > 20)
+        if refusal[0] // 100 != 4 or "4.3." not in refusal[1]:
+            raise Failure(f"refused with {refusal}")
+        refusals = list(journal.refused)
+        # Where no byte can be written any more, the store has failed and says so instead.
+        if leave and not any(code == 452 and text.startswith("4.3.1") for code, text in refusals):
+            raise Failure(f"not refused with 452 4.3.1, but with {set(refusals)}")
+        if wrong := [reply for reply in refusals if reply[0] not in (451, 452)]:
+            raise Failure(f"refused with {wrong[0]}")
+        replies.append(f"{refusal[0]} {refusal[1][:5]}")
+        filler.unlink()
+        before = journal.count()
+        until("mail to be taken again", lambda: journal.count() > before + 5)
+    clients.stop()
+    bench.nothing_is_lost(journal)
+    bench.kill()
+    bench.start()
+    bench.nothing_is_lost(journal)
+    bench.stop()
+    bench.disk.unmount()
+    return f"{journal.count()} acknowledged; refused with {', '.join(replies)}, and taken again without a restart"
+
+
+def fill(filler, leave):
+    """Takes all room but `leave` bytes, at once."""
+    with filler.open("wb") as file:
+        while True:
+            found = os.fstatvfs(file.fileno())
+            take = found.f_bavail * found.f_frsize - leave
+            if take < found.f_frsize * 4:
+                return
+            try:
+                os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, take)
+            except OSError:
+                # Somebody else was quicker; what is left is less now.
+                time.sleep(0.01)
+
+
+def a_bit_that_turns_over_costs_its_message_alone(bench):
+    """Damaged messages are set aside and told of, whether the index knows them or not; all others are delivered."""
+    journal = Journal()
+    bench.make("400M")
+    bench.start()
+    clients = bench.send(journal, "bits", [300, 2_000, 20_000])
+    until("mail to be acknowledged", lambda: journal.count() >= 60)
+    clients.stop()
+    bench.kill()
+    segment = bench.mount_point / "data/queue/spool/seg-00000001"
+    data = bytearray(segment.read_bytes())
+    damaged = {}
+    for queue_id in bench.random.sample(sorted(journal.acknowledged), 6):
+        token = journal.acknowledged[queue_id]
+        body = data.index(journal.begun[token])
+        record = data.rindex(MAGIC, 0, body)
+        spot, length = (record, HEADER) if len(damaged) >= 4 else (body, len(journal.begun[token]))
+        data[spot + bench.random.randrange(length)] ^= 1 << bench.random.randrange(8)
+        damaged[queue_id] = token
+    segment.write_bytes(data)
+    bench.host, second = Host(), Host(DEAD)
+    try:
+        bench.start()
+        for _ in range(2):
+            bench.command("queue", "retry", "--all")
+            until("all whole messages to be delivered", lambda: len(bench.queued()) == len(damaged))
+        arrived = bench.host.tokens() + second.tokens()
+        whole = [token for queue_id, token in journal.acknowledged.items() if queue_id not in damaged]
+        if missing := set(whole) - set(arrived):
+            raise Failure(f"{len(missing)} whole messages did not arrive: {sorted(missing)[:3]}")
+        if wrong := set(arrived) & set(damaged.values()):
+            raise Failure(f"damaged messages were delivered: {wrong}")
+        listed = {one["id"]: one["damage"] for one in bench.queued("&state=quarantined")}
+        if set(listed) != set(damaged) or not all(listed.values()):
+            raise Failure(f"quarantined are {listed}, damaged {sorted(damaged)}")
+        log = bench.log.read_text(errors="replace")
+        if quiet := [one for one in damaged if not any("message quarantined" in line and one in line for line in log.splitlines())]:
+            raise Failure(f"the log does not tell of {quiet}")
+        bench.kill()
+        return f"{len(whole)} delivered, {len(damaged)} quarantined; " + without_the_index(bench, damaged, second)
+    finally:
+        second.close()
+
+
+def without_the_index(bench, damaged, second):
+    """Loses the index of a queue that holds nothing but damaged messages."""
+    came = len(bench.host.messages) + len(second.messages)
+    shutil.rmtree(bench.mount_point / "data/queue/index")
+    bench.start()
+    bench.command("queue", "retry", "--all")
+    # A damaged body can still be told from its header; a damaged header cannot.
+    until("what is left to be quarantined", lambda: all(
+        one["state"] == "quarantined" for one in bench.queued() if one["id"] in damaged))
+    stats = bench.command("queue", "stats", "--json").stdout
+    kept = json.loads(stats)["quarantine"]
+    left = [one["id"] for one in bench.queued() if one["id"] in damaged]
+    if len(left) + len(kept) < len(damaged):
+        raise Failure(f"of {len(damaged)} damaged messages {len(left)} are listed and {len(kept)} files are kept")
+    if wrong := set(damaged.values()) & set(bench.host.tokens() + second.tokens()):
+        raise Failure(f"damaged messages were delivered: {wrong}")
+    bench.stop()
+    bench.disk.unmount()
+    return f"without the index {len(left)} listed, {len(kept)} kept as bytes"
+
+
+PARTS = [
+    a_power_cut_loses_nothing_that_was_acknowledged,
+    a_full_disk_loses_nothing_and_mail_is_taken_again_when_there_is_room,
+    a_bit_that_turns_over_costs_its_message_alone,
+]
