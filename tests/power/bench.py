@@ -299,7 +299,7 @@ class Bench:
                 raise Failure(f"the relay ended with {self.child.returncode}")
             try:
                 socket.create_connection(RELAY, timeout=1).close()
-                return True
+                return self.ask("/stats")[0] == 200
             except OSError:
                 return False
 
