@@ -8,6 +8,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod check;
 mod cli;
 mod durability;
 mod enforce;

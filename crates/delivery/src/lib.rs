@@ -35,6 +35,7 @@ mod observation;
 mod observer;
 mod outcome;
 mod pool;
+mod probe;
 mod removal;
 mod round;
 mod routing;
@@ -51,6 +52,7 @@ pub use crate::failure::{SessionFailure, Stage, TlsFailure};
 pub use crate::line_io::{BytesLeft, Stream};
 pub use crate::observer::{Handover, Observer, Terms, Unobserved};
 pub use crate::pool::Delivery;
+pub use crate::probe::{CertificateSeen, Look, Prober};
 pub use crate::removal::{RemovalError, removal_notice};
 pub use crate::session::{
     BrokenHandshake, Ends, Plain, Session, Unsettled, Unverified, Verified, WrongNextHop,

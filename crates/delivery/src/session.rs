@@ -50,6 +50,8 @@
 //! # drop(transaction); }
 //! ```
 
+mod look;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -324,12 +326,7 @@ impl<Trust, S: Stream> Session<Trust, S> {
     /// The version of TLS, for the log.
     #[must_use]
     pub fn tls(&self) -> &'static str {
-        match self.tls {
-            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-            Some(_) => "unknown",
-            None => "none",
-        }
+        version(self.tls)
     }
 
     /// Ends the session; whatever was taken is taken.
@@ -376,6 +373,16 @@ pub struct WrongNextHop {
     pub asked: NextHop,
     /// What the session is for.
     pub made_for: NextHop,
+}
+
+/// The name of a version of TLS, for the log.
+const fn version(tls: Option<ProtocolVersion>) -> &'static str {
+    match tls {
+        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(_) => "unknown",
+        None => "none",
+    }
 }
 
 /// Asks for TLS (RFC 3207 §4); afterwards it may begin.

@@ -3,6 +3,7 @@
 //! Names, JSON and exit statuses are others' scripts' business too: they change only with the
 //! CHANGELOG. Tables are for people, and change as people like.
 
+mod check;
 mod check_config;
 mod healthy;
 mod output;
@@ -47,6 +48,8 @@ pub struct CommandLine {
 enum Command {
     /// Run the relay (this is what happens without a command).
     Serve,
+    /// Tell what would happen to mail for a domain, and why; no mail is sent.
+    Check(check::CheckCommand),
     /// Read the settings and print what differs from the defaults.
     CheckConfig,
     /// Ask the running relay whether all is well; status 0 if it is, 1 if not.
@@ -80,6 +83,10 @@ impl CommandLine {
     pub fn run(self, output: &mut Output) -> anyhow::Result<Ending> {
         match &self.command {
             None | Some(Command::Serve) => serve::run(self.settings()?, output),
+            Some(Command::Check(command)) => {
+                let settings = self.settings()?.0;
+                runtime()?.block_on(Box::pin(check::run(command, &settings, output)))
+            }
             Some(Command::CheckConfig) => check_config::run(&self.source()?, now(), output),
             Some(Command::Healthy) => {
                 let settings = self.settings()?.0;

@@ -9,6 +9,7 @@ pub mod settings;
 
 mod admin;
 mod certificates;
+mod check;
 mod error_text;
 mod gateways;
 mod log;

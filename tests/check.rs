@@ -1,0 +1,177 @@
+//! `sts-relay check`: what it says of domains, good and bad, with a tap on the wire.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use clock::{Clock as _, SystemClock};
+use serde_json::Value;
+use testbed::{Certificate, Fault, MxBehaviour, PolicyBehaviour, PolicyText, World};
+
+use crate::world::{RelayInWorld, write_settings};
+
+/// Runs the check of a domain, with these settings besides the usual ones.
+async fn check_with(world: &World, domain: &str, more: &str, json: &[&str]) -> Output {
+    let listener = (world.address(), world.smtp_port()).into();
+    let config = write_settings(world, listener, more);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sts-relay"));
+    command.args(["check", domain, "--config"]).arg(config).args(json).env_clear();
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// What the check says of a domain, and whether it says yes.
+async fn check(world: &World, domain: &str) -> (Value, bool) {
+    let output = check_with(world, domain, "", &["--json"]).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let said = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{errors}"));
+    assert!(world.tap().envelope().is_empty(), "mail was begun: {}", world.tap());
+    (said, output.status.success())
+}
+
+/// The stages of the domain and of its hosts that are in a state.
+fn stages<'a>(said: &'a Value, state: &str) -> Vec<&'a Value> {
+    let hosts = said["hosts"].as_array().unwrap();
+    let lists = std::iter::once(&said["stages"]).chain(hosts.iter().map(|host| &host["stages"]));
+    let all = lists.flat_map(|list| list.as_array().unwrap());
+    all.filter(|stage| stage["state"] == state).collect()
+}
+
+/// A domain with an enforced policy for `mx.` and its name.
+async fn enforcing(world: &World, domain: &str, behaviour: MxBehaviour) {
+    let mx = world.mx(&format!("mx.{domain}"), behaviour).await;
+    let policy = PolicyText::enforce([mx.name()]);
+    world.domain(domain).mx(10, &mx).sts("1").policy(policy).await;
+}
+
+#[tokio::test]
+async fn a_domain_whose_hosts_meet_its_policy_is_said_to_be_verified() {
+    let world = World::new().await;
+    enforcing(&world, "example.test", MxBehaviour::valid()).await;
+    let (said, yes) = check(&world, "example.test").await;
+    assert!(yes, "{said}");
+    assert_eq!(said["verdict"], "verified", "{said}");
+    assert_eq!(said["mode"], "enforce");
+    assert_eq!(said["hosts"][0]["verdict"], "verified");
+    assert!(stages(&said, "wrong").is_empty(), "{said}");
+    assert!(stages(&said, "warning").is_empty(), "{said}");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_meet_the_policy_is_named_with_what_mends_it() {
+    let world = World::new().await;
+    let presents = MxBehaviour::presenting;
+    for (domain, behaviour, stage, fix) in [
+        ("plain.test", MxBehaviour::starttls_not_offered(), "starttls", "offer STARTTLS"),
+        ("refused.test", MxBehaviour::starttls_refused("454 4.7.0 no"), "starttls", "begin TLS"),
+        ("garbage.test", MxBehaviour::handshake_garbage(), "starttls", "TLS 1.2"),
+        ("expired.test", presents(Certificate::Expired), "certificate", "renew"),
+        ("other.test", presents(Certificate::WrongName), "certificate", "names mx.other.test"),
+        ("self.test", presents(Certificate::SelfSigned), "certificate", "public authority"),
+        ("cn.test", presents(Certificate::CommonNameOnly), "certificate", "as a DNS name"),
+    ] {
+        enforcing(&world, domain, behaviour).await;
+        let (said, yes) = check(&world, domain).await;
+        assert!(!yes, "{said}");
+        assert_eq!(said["verdict"], "held", "{said}");
+        let [wrong] = &stages(&said, "wrong")[..] else { panic!("{said}") };
+        assert_eq!(wrong["name"], stage, "{said}");
+        assert!(wrong["fix"].as_str().unwrap().contains(fix), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_the_policy_does_not_name_is_told_from_one_that_it_does() {
+    let world = World::new().await;
+    enforcing(&world, "example.test", MxBehaviour::valid()).await;
+    let second = world.mx("new.example.test", MxBehaviour::valid()).await;
+    world.domain("example.test").mx(5, &second);
+    let (said, yes) = check(&world, "example.test").await;
+    assert!(yes, "the named host takes the mail: {said}");
+    assert_eq!(said["hosts"][0]["verdict"], "not-named");
+    assert_eq!(said["hosts"][1]["verdict"], "verified");
+    let [wrong] = &stages(&said, "wrong")[..] else { panic!("{said}") };
+    assert!(wrong["fix"].as_str().unwrap().contains("mx: new.example.test"), "{said}");
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_had_is_named_with_what_mends_it() {
+    let world = World::new().await;
+    let good = || PolicyBehaviour::from(PolicyText::enforce(["mx.example.test"]));
+    let mx = world.mx("mx.example.test", MxBehaviour::valid()).await;
+    let domain = || world.domain("example.test");
+    drop(domain().mx(10, &mx).sts("1"));
+    for (behaviour, fix) in [
+        (PolicyBehaviour::status(404), "status 200"),
+        (good().with_certificate(Certificate::WrongName), "names mta-sts.example.test"),
+        (good().media_type("text/html"), "text/plain"),
+        (PolicyBehaviour::from("version: STSv1\nmode: enforced\n"), "policy lint"),
+    ] {
+        drop(domain().policy(behaviour).await);
+        let (said, yes) = check(&world, "example.test").await;
+        assert!(!yes, "{said}");
+        assert_eq!(said["verdict"], "unverified", "{said}");
+        let [wrong] = &stages(&said, "wrong")[..] else { panic!("{said}") };
+        assert!(wrong["fix"].as_str().unwrap().contains(fix), "{said}");
+    }
+    drop(domain().policy(good()).await);
+    world.names().add_txt("_mta-sts.example.test", "v=STSv1; id=2;");
+    let (said, _) = check(&world, "example.test").await;
+    assert_eq!(stages(&said, "wrong")[0]["name"], "record", "{said}");
+    world.names().fail("_mta-sts.example.test", Fault::ServFail);
+    let (said, yes) = check(&world, "example.test").await;
+    assert!(!yes && stages(&said, "wrong")[0]["name"] == "record", "{said}");
+}
+
+#[tokio::test]
+async fn a_domain_without_a_policy_is_well_if_it_can_be_reached() {
+    let world = World::new().await;
+    let mx = world.mx("mx.example.test", MxBehaviour::valid()).await;
+    world.domain("example.test").mx(10, &mx);
+    let (said, yes) = check(&world, "example.test").await;
+    assert!(yes && said["verdict"] == "no-policy", "{said}");
+    mx.close().await;
+    let (said, yes) = check(&world, "example.test").await;
+    assert!(!yes && said["verdict"] == "held", "{said}");
+}
+
+#[tokio::test]
+async fn a_policy_in_testing_is_checked_as_if_it_were_enforced() {
+    let world = World::new().await;
+    let mx = world.mx("mx.example.test", MxBehaviour::valid()).await;
+    let policy = PolicyText::testing([mx.name()]);
+    world.domain("example.test").mx(10, &mx).sts("1").policy(policy).await;
+    let (said, yes) = check(&world, "example.test").await;
+    assert!(yes && said["verdict"] == "verified", "{said}");
+    mx.behave(MxBehaviour::presenting(Certificate::SelfSigned));
+    let (said, yes) = check(&world, "example.test").await;
+    assert!(!yes && said["verdict"] == "unverified", "{said}");
+}
+
+#[tokio::test]
+async fn an_exception_is_shown_with_its_reason() {
+    let world = World::new().await;
+    enforcing(&world, "example.test", MxBehaviour::stripped()).await;
+    let until = SystemClock.now() + Duration::from_secs(10 * 86_400);
+    let until = jiff::Timestamp::try_from(until).unwrap().strftime("%Y-%m-%d").to_string();
+    let exception = format!(
+        "exception = [{{ domain = \"example.test\", until = {until}, reason = \"ticket 4711\" }}]"
+    );
+    let output = check_with(&world, "example.test", &exception, &[]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("by your exception until") && text.contains("ticket 4711"), "{text}");
+    assert!(!text.contains('\x1b'), "a program is not shown colours: {text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_running_relay_keeps_counts_although_the_record_is_gone() {
+    let relay = RelayInWorld::start().await;
+    let mx = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
+    let id = relay.submit(&["<bob@example.test>"]).await;
+    relay.gone(id).await;
+    relay.world.domain("example.test").without_sts_record();
+    relay.world.tap().forget();
+    mx.behave(MxBehaviour::stripped());
+    let (said, yes) = check(&relay.world, "example.test").await;
+    assert!(!yes && said["verdict"] == "held", "{said}");
+    assert_eq!(said["mode"], "enforce", "{said}");
+}
