@@ -3,7 +3,8 @@
 //! A [`Listener`] accepts connections and speaks RFC 5321 with STARTTLS (RFC 3207), AUTH
 //! (RFC 4954), PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531),
 //! CHUNKING (RFC 3030), DSN (RFC 3461), LIMITS (RFC 9422) and ENHANCEDSTATUSCODES (RFC 2034). What
-//! it announces it does, and what it does not announce it refuses.
+//! it announces it does, and what it does not announce it refuses. DSN is announced where the
+//! settings say that its wishes are obeyed ([`Dsn`]).
 //!
 //! | step | where |
 //! |---|---|
@@ -38,5 +39,5 @@ mod wire;
 
 pub use crate::listener::{Access, Listener};
 pub use crate::service::{AuthMode, ProxyMode, Service, TlsMode};
-pub use crate::settings::{Limits, ListenerSettings, Rates, Timeouts};
+pub use crate::settings::{Dsn, Limits, ListenerSettings, Rates, Timeouts};
 pub use crate::tls::{CertificateError, ServerTls};

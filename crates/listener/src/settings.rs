@@ -17,6 +17,20 @@ pub struct ListenerSettings {
     pub rates: Rates,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Whether clients may say what reports they wish for.
+    pub dsn: Dsn,
+}
+
+/// Whether the extension of RFC 3461 is offered.
+///
+/// Who offers it answers for the reports. Where it is not offered, the client does: a Postfix that
+/// was asked for a report of success says itself that the message was relayed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dsn {
+    /// Whatever sends the mail on obeys the wishes, or passes them on.
+    Offered,
+    /// It does not.
+    Withheld,
 }
 
 impl ListenerSettings {
@@ -29,6 +43,7 @@ impl ListenerSettings {
             limits: Limits::default(),
             rates: Rates::default(),
             timeouts: Timeouts::default(),
+            dsn: Dsn::Withheld,
         }
     }
 }

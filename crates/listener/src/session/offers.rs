@@ -6,6 +6,7 @@ use smtp::{CommandError, MailParameters, RcptParameters, Reply, ReplyCode, Smtpu
 use super::{Hello, Session};
 use crate::refusal::Refusal;
 use crate::service::{AuthMode, TlsMode};
+use crate::settings::Dsn;
 
 impl Session {
     /// The reply to EHLO: our name, and a line for each extension (RFC 5321 §4.1.1.1).
@@ -13,9 +14,11 @@ impl Session {
         let limits = &self.rules.settings.limits;
         let mut lines =
             vec![self.rules.settings.hostname.to_string(), format!("SIZE {}", limits.message_size)];
-        let fixed =
-            ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING", "DSN"];
+        let fixed = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING"];
         lines.extend(fixed.map(str::to_owned));
+        if self.rules.settings.dsn == Dsn::Offered {
+            lines.push("DSN".to_owned());
+        }
         let (mails, rcpts) = (limits.messages_per_connection, limits.recipients);
         lines.push(format!("LIMITS MAILMAX={mails} RCPTMAX={rcpts}"));
         if self.offers_starttls() {
@@ -48,25 +51,30 @@ impl Session {
         let MailParameters { size, body, smtputf8, ret, envid, auth } = parameters;
         let announced = hello == Hello::Ehlo;
         let logs_in = self.service.auth != AuthMode::Off && self.tls.is_some();
+        let reports = announced && self.rules.settings.dsn == Dsn::Offered;
         first_refused([
             (size.is_some() && !announced, "SIZE"),
             (*body != smtp::BodyType::SevenBit && !announced, "BODY"),
             (*smtputf8 == Smtputf8::Requested && !announced, "SMTPUTF8"),
-            (ret.is_some() && !announced, "RET"),
-            (envid.is_some() && !announced, "ENVID"),
+            (ret.is_some() && !reports, "RET"),
+            (envid.is_some() && !reports, "ENVID"),
             (auth.is_some() && !(announced && logs_in), "AUTH"),
         ])
     }
-}
 
-/// The parameters of RCPT are all those of DSN (RFC 3461).
-pub(super) fn offered_to_rcpt(hello: Hello, parameters: &RcptParameters) -> Result<(), Refusal> {
-    let RcptParameters { notify, orcpt } = parameters;
-    let announced = hello == Hello::Ehlo;
-    first_refused([
-        (notify.is_some() && !announced, "NOTIFY"),
-        (orcpt.is_some() && !announced, "ORCPT"),
-    ])
+    /// The parameters of RCPT are all those of DSN (RFC 3461).
+    pub(super) fn offered_to_rcpt(
+        &self,
+        hello: Hello,
+        parameters: &RcptParameters,
+    ) -> Result<(), Refusal> {
+        let RcptParameters { notify, orcpt } = parameters;
+        let reports = hello == Hello::Ehlo && self.rules.settings.dsn == Dsn::Offered;
+        first_refused([
+            (notify.is_some() && !reports, "NOTIFY"),
+            (orcpt.is_some() && !reports, "ORCPT"),
+        ])
+    }
 }
 
 /// The refusal of the first parameter that is refused.

@@ -2,10 +2,12 @@ use bytes::BytesMut;
 use smtp::{Domain, LineFramer, Smtputf8};
 
 use super::*;
+use crate::settings::Dsn;
 
 /// A session with a client in a listed network, under changed settings.
 fn session_with(change: impl FnOnce(&mut ListenerSettings)) -> Session {
     let mut settings = ListenerSettings::new(Domain::parse("relay.example").unwrap());
+    settings.dsn = Dsn::Offered;
     change(&mut settings);
     let networks = Networks::parse(["192.0.2.0/24"]).unwrap();
     let origin = Origin::Client("192.0.2.7".parse().unwrap());
@@ -254,6 +256,18 @@ fn data_hands_over_the_transaction_as_it_was_given() {
     assert_eq!(incoming.submitter.peer(), Some(session.peer()));
     assert_eq!(envelope.dsn().ret, Some(smtp::Ret::Hdrs));
     assert_eq!(envelope.dsn().envid.as_ref().unwrap().as_str(), "QQ1");
+}
+
+#[test]
+fn wishes_for_reports_that_nobody_would_obey_are_refused() {
+    let withheld = || session_with(|settings| settings.dsn = Dsn::Withheld);
+    assert!(!last(&mut withheld(), &[EHLO]).contains("DSN"));
+    for mail in ["RET=HDRS", "ENVID=QQ1"].map(|wish| format!("{MAIL} {wish}")) {
+        assert!(last(&mut withheld(), &[EHLO, &mail]).starts_with("555 5.5.4 "), "{mail}");
+    }
+    for rcpt in ["NOTIFY=NEVER", "ORCPT=rfc822;a@b.example"].map(|wish| format!("{RCPT} {wish}")) {
+        assert!(last(&mut withheld(), &[EHLO, MAIL, &rcpt]).starts_with("555 5.5.4 "), "{rcpt}");
+    }
 }
 
 #[test]

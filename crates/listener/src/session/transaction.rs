@@ -6,7 +6,7 @@ use smtp::{
     RcptParameters, ReplyCode, ReversePath,
 };
 
-use super::offers::{has_room, in_ascii, offered_to_rcpt};
+use super::offers::{has_room, in_ascii};
 use super::{Client, Origin, Session, Step, reply};
 use crate::meters::Metered;
 use crate::refusal::Refusal;
@@ -122,9 +122,10 @@ impl Session {
         }
         let hello = self.client.as_ref().ok_or(Refusal::HelloFirst)?.hello;
         let peer = self.peer();
+        let offered = self.offered_to_rcpt(hello, &parameters);
         let transaction = self.transaction.as_mut().ok_or(Refusal::MailFirst)?;
         in_ascii(line, transaction.parameters.smtputf8)?;
-        offered_to_rcpt(hello, &parameters)?;
+        offered?;
         if transaction.recipients.len() >= self.rules.settings.limits.recipients {
             return Ok(transaction.too_many(&self.rules.settings));
         }
