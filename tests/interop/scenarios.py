@@ -42,6 +42,18 @@ def a_downgraded_mx_gets_nothing_until_it_is_mended(world):
     until("an empty queue", lambda: world.relay.queue() == [])
 
 
+def check_says_what_would_happen_and_what_is_wrong(world):
+    """`sts-relay check` walks the way of a message: well for one domain, held for the other."""
+    good = world.relay.command("check", "good.test", check=False)
+    expect(good.returncode == 0, f"check of the good domain ended with {good.returncode}:\n{good.stdout}{good.stderr}")
+    expect("mx.good.test" in good.stdout, f"it names no host:\n{good.stdout}")
+    down = world.relay.command("check", "down.test", check=False)
+    expect(down.returncode == 1, f"check of the downgraded domain ended with {down.returncode}:\n{down.stdout}")
+    for word in ("mx.down.test", "STARTTLS"):
+        expect(word in down.stdout, f"it does not say {word}:\n{down.stdout}")
+    expect("MAIL FROM" not in world.mx["down.test"].tail(1000), "check began a message")
+
+
 def held_mail_and_cached_policy_survive_a_restart(world):
     """The queue and the policy are on disk: after a restart with the policy host gone, enforcement goes on."""
     world.send("bob@down.test", "celandine")
@@ -68,5 +80,6 @@ SCENARIOS = [
     postfix_as_client_reaches_a_postfix_mx_over_verified_tls,
     mail_for_a_domain_without_policy_goes_out_as_well_as_it_can,
     a_downgraded_mx_gets_nothing_until_it_is_mended,
+    check_says_what_would_happen_and_what_is_wrong,
     held_mail_and_cached_policy_survive_a_restart,
 ]
