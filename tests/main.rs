@@ -16,6 +16,7 @@ mod failover;
 mod fuzz_corpus;
 mod model;
 mod over_time;
+mod policy_commands;
 mod process;
 mod queue_commands;
 mod returned;

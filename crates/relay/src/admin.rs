@@ -14,10 +14,13 @@
 //! | `GET /verify` | the spool compared with the index |
 //! | `GET /policies?after=DOMAIN&limit=N` | cached policies, by domain |
 //! | `GET /policies/DOMAIN` | one of them |
+//! | `POST /policies/DOMAIN/refresh` | the policy, fetched anew |
+//! | `POST /policies/DOMAIN/purge` | that it was forgotten |
 
 pub(crate) mod answer;
 pub(crate) mod answers;
 pub(crate) mod client;
+pub(crate) mod policies;
 pub(crate) mod view;
 pub(crate) mod wishes;
 
@@ -74,8 +77,7 @@ fn routes(view: View) -> Router {
     Router::new()
         .merge(mail::routes())
         .route("/healthz", get(healthz))
-        .route("/policies", get(policies))
-        .route("/policies/{domain}", get(policy))
+        .merge(policies::routes())
         .with_state(view)
 }
 
@@ -93,7 +95,7 @@ async fn healthz(State(view): State<View>) -> Json<Wellbeing> {
 }
 
 /// `GET /policies`
-async fn policies(State(view): State<View>, Query(page): Query<Page>) -> Response {
+async fn listed_policies(State(view): State<View>, Query(page): Query<Page>) -> Response {
     let after = match page.after.as_deref().map(PolicyDomain::parse).transpose() {
         Ok(after) => after,
         Err(error) => return unclear(&error),

@@ -172,6 +172,7 @@ impl Relay {
         };
         let hostname = relay.settings.delivery.hostname.clone();
         let view = View::of(queue, hostname, Arc::clone(&clock));
+        let view = view.with_policies(Arc::clone(&policies));
         let _admin = relay.admin.spawn(admin.serve(view, relay.stop_admin.clone()));
         relay.take_in(sockets, tls, &clock);
         relay.send_out(delivery);
@@ -330,6 +331,12 @@ async fn bind(listeners: &[Listening]) -> Result<Vec<(Listening, TcpListener)>, 
         sockets.push((Listening { address, service }, socket));
     }
     Ok(sockets)
+}
+
+/// The policies that `queue` keeps, for a look from outside of a relay.
+pub(crate) fn policies_of(settings: &Settings, queue: &Queue) -> Result<Arc<Policies>, StartError> {
+    let dns: Arc<dyn Dns> = Arc::new(Resolver::new(settings.dns.clone())?);
+    policies(settings, queue, &dns)
 }
 
 /// The policies, found through `dns` and kept on the queue's shelf.

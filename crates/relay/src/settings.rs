@@ -56,5 +56,10 @@ pub enum SettingsError {
     },
 }
 
+/// A duration as the settings have it, such as `14d`.
+pub(crate) fn duration(text: &str) -> Option<std::time::Duration> {
+    duration_text::parse(text)
+}
+
 #[cfg(test)]
 mod tests;

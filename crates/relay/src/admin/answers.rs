@@ -16,8 +16,10 @@ use super::answer::{
     Changed, FullMessage, ListedPolicy, Message, Policy, QueueStats, Removed, Retried, Verified,
 };
 use super::client::{Client, ClientError};
+use super::policies::{Purged, Refreshed};
 use super::view::{Bounce, View, ViewError};
 use super::wishes::{list_query, retry_query};
+use crate::relay::{self, StartError};
 use crate::settings::Settings;
 
 /// How much of a message is handed on at a time.
@@ -74,6 +76,9 @@ pub(crate) enum AnswerError {
     /// The running relay does not know what it is asked for.
     #[error("the running relay cannot do that; it is of another version")]
     TooOld,
+    /// Policies cannot be looked up.
+    #[error(transparent)]
+    Policies(#[from] Box<StartError>),
     /// Our own mistake.
     #[error("the look into the queue failed")]
     Task(#[from] JoinError),
@@ -247,6 +252,38 @@ impl Answers {
             Self::OnDisk { view, .. } => Ok(view.policy(domain).await?),
             Self::Running(client) => {
                 Ok(client.get(&format!("/policies/{}", domain.as_str())).await?)
+            }
+        }
+    }
+
+    /// Fetches the policy of `domain` anew.
+    pub(crate) async fn refresh(
+        &mut self,
+        domain: PolicyDomain,
+        settings: &Settings,
+    ) -> Result<Refreshed, AnswerError> {
+        match self {
+            Self::OnDisk { view, queue } => {
+                let in_use = relay::policies_of(settings, queue).map_err(Box::new)?;
+                let view = view.clone().with_policies(in_use);
+                view.refresh(domain).await?.ok_or(AnswerError::NotRunning)
+            }
+            Self::Running(client) => {
+                let path = format!("/policies/{}/refresh", domain.as_str());
+                client.post(&path).await?.ok_or(AnswerError::TooOld)
+            }
+        }
+    }
+
+    /// Forgets what is kept of `domain`; `None` where nothing is.
+    pub(crate) async fn purge(
+        &mut self,
+        domain: PolicyDomain,
+    ) -> Result<Option<Purged>, AnswerError> {
+        match self {
+            Self::OnDisk { view, .. } => Ok(view.purge(domain).await?),
+            Self::Running(client) => {
+                Ok(client.post(&format!("/policies/{}/purge", domain.as_str())).await?)
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clock::Clock;
 use delivery::{RemovalError, removal_notice};
-use mta_sts::{PolicyDomain, PolicyStore as _};
+use mta_sts::{Policies, PolicyDomain, PolicyStore as _, Undecided};
 use queue::{BodyError, BodyReader, Filter, Health, Queue, QueueId, Selection, StoreError};
 use smtp::Domain;
 use thiserror::Error;
@@ -16,6 +16,7 @@ use super::answer::{
     Changed, FullMessage, ListedPolicy, Message, Policy, QueueStats, Removed, Retried, Verified,
     Wellbeing,
 };
+use super::policies::{self, Purged, Refreshed};
 use crate::error_text::in_full;
 use crate::policy_shelf::PolicyShelf;
 
@@ -24,6 +25,8 @@ use crate::policy_shelf::PolicyShelf;
 pub(crate) struct View {
     queue: Queue,
     policies: Arc<PolicyShelf>,
+    /// The policies as delivery finds them, where they can be looked up anew.
+    in_use: Option<Arc<Policies>>,
     /// The relay's own name, for what it writes to senders.
     hostname: Domain,
     clock: Arc<dyn Clock>,
@@ -53,6 +56,9 @@ pub(crate) enum ViewError {
     /// The policies cannot be read.
     #[error("the policy cannot be read")]
     Policy(#[from] mta_sts::StoreError),
+    /// Whether there is a policy cannot be told.
+    #[error(transparent)]
+    Undecided(#[from] Undecided),
     /// The queue cannot be read.
     #[error("the queue cannot be read")]
     Queue(#[from] StoreError),
@@ -65,7 +71,12 @@ impl View {
     /// A view of `queue` and the policies on its shelf.
     pub(crate) fn of(queue: Queue, hostname: Domain, clock: Arc<dyn Clock>) -> Self {
         let policies = Arc::new(PolicyShelf::of(&queue));
-        Self { queue, policies, hostname, clock }
+        Self { queue, policies, in_use: None, hostname, clock }
+    }
+
+    /// The same, that can look policies up anew.
+    pub(crate) fn with_policies(self, in_use: Arc<Policies>) -> Self {
+        Self { in_use: Some(in_use), ..self }
     }
 
     /// Whether the queue can do its work.
@@ -187,6 +198,31 @@ impl View {
             Ok(found.map(|cached| Policy::of(&cached, now)))
         };
         self.read(find).await?
+    }
+
+    /// Fetches the policy of one domain anew; `None` where this view cannot.
+    pub(crate) async fn refresh(
+        &self,
+        domain: PolicyDomain,
+    ) -> Result<Option<Refreshed>, ViewError> {
+        let Some(in_use) = &self.in_use else { return Ok(None) };
+        let error = policies::look_anew(in_use, &domain, self.clock.now()).await?;
+        Ok(Some(Refreshed { policy: self.policy(domain).await?, error }))
+    }
+
+    /// Forgets what is kept of one domain, readable or not; `None` where nothing is.
+    pub(crate) async fn purge(&self, domain: PolicyDomain) -> Result<Option<Purged>, ViewError> {
+        let name = domain.as_str().to_owned();
+        let kept = {
+            let domain = domain.clone();
+            self.read(move |view| !matches!(view.policies.find(&domain), Ok(None))).await?
+        };
+        if !kept {
+            return Ok(None);
+        }
+        self.policies.remove(&domain).await?;
+        tracing::warn!(%domain, "policy purged");
+        Ok(Some(Purged { domain: name }))
     }
 
     /// The entry of one domain; none where it was dropped meanwhile.

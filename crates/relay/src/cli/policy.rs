@@ -1,6 +1,8 @@
 //! `sts-relay policy`: what is cached, and trying out what is to be published.
 
+mod keep;
 mod lint;
+mod new;
 
 use std::ffi::OsString;
 use std::io;
@@ -9,6 +11,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use clap::Subcommand;
 use mta_sts::PolicyDomain;
+use serde::Serialize;
 
 use super::output::Format;
 use super::table::{Table, printable};
@@ -16,6 +19,8 @@ use super::words::{ago, span};
 use super::{Ending, Output};
 use crate::admin::answer::{ListedPolicy, Policy};
 use crate::admin::answers::Answers;
+use crate::check::Exception;
+use crate::moment::Moment;
 use crate::settings::{Settings, Source};
 
 /// What can be asked about policies.
@@ -33,6 +38,24 @@ pub(super) enum PolicyCommand {
         #[command(flatten)]
         format: Format,
     },
+    /// Fetch the policy of a domain anew (status 0), or say why that cannot be done (1).
+    Refresh {
+        /// The policy domain.
+        domain: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Forget the cached policy of a domain; it is looked up again before mail leaves.
+    Purge {
+        /// The policy domain.
+        #[arg(required_unless_present = "all")]
+        domain: Option<String>,
+        /// Forget all cached policies.
+        #[arg(long, conflicts_with = "domain")]
+        all: bool,
+    },
+    /// Write a policy to publish, with the DNS records and the order that go with it.
+    New(new::NewPolicy),
     /// Judge a policy file as a sending relay would.
     Lint {
         /// The file, or - for standard input.
@@ -68,25 +91,49 @@ pub(super) async fn run(
         PolicyCommand::LintRecord { text, format } => lint::record(text, *format, output),
         PolicyCommand::Match { host, patterns } => lint::matches(host, patterns, output),
         PolicyCommand::List { format } => {
+            let settings = settings()?.0;
+            let mut answers = Answers::reach(&settings).await?;
+            let ending = list(&mut answers, &settings, *format, output).await;
+            answers.end().await;
+            ending
+        }
+        PolicyCommand::New(new) => {
+            Box::pin(new::run(new, || Ok(settings()?.0), super::now(), output)).await
+        }
+        PolicyCommand::Refresh { domain, format } => {
+            let (domain, settings) = (parse(domain)?, settings()?.0);
+            let mut answers = Answers::reach(&settings).await?;
+            let ending = keep::refresh(&mut answers, &settings, domain, *format, output).await;
+            answers.end().await;
+            ending
+        }
+        PolicyCommand::Purge { domain, all: _ } => {
+            let domain = domain.as_deref().map(parse).transpose()?;
             let mut answers = Answers::reach(&settings()?.0).await?;
-            let ending = list(&mut answers, *format, output).await;
+            let ending = keep::purge(&mut answers, domain, output).await;
             answers.end().await;
             ending
         }
         PolicyCommand::Show { domain, format } => {
-            let domain =
-                PolicyDomain::parse(domain).with_context(|| format!("{domain} is not a domain"))?;
-            let mut answers = Answers::reach(&settings()?.0).await?;
-            let ending = show(&mut answers, domain, *format, output).await;
+            let domain = parse(domain)?;
+            let settings = settings()?.0;
+            let mut answers = Answers::reach(&settings).await?;
+            let ending = show(&mut answers, &settings, domain, *format, output).await;
             answers.end().await;
             ending
         }
     }
 }
 
+/// The domain that was typed.
+fn parse(domain: &str) -> anyhow::Result<PolicyDomain> {
+    PolicyDomain::parse(domain).with_context(|| format!("{domain} is not a domain"))
+}
+
 /// `policy list`
 async fn list(
     answers: &mut Answers,
+    settings: &Settings,
     format: Format,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
@@ -97,36 +144,80 @@ async fn list(
         let Some(last) = page.last() else { break };
         let last = PolicyDomain::parse(last.domain());
         after = Some(last.context("the relay's answer has a strange domain")?);
-        policies.extend(page);
+        for policy in page {
+            let domain = PolicyDomain::parse(policy.domain());
+            let exception = domain.ok().and_then(|domain| exception(settings, &domain));
+            policies.push(Excepted { policy, exception });
+        }
     }
-    format.write(&policies, output, |policies, output| print_list(policies, output))?;
+    format.write(&policies, output, |policies, output| {
+        print_list(policies, output)?;
+        print_exceptions(settings, output)
+    })?;
     Ok(Ending::Done)
 }
 
 /// `policy show`
 async fn show(
     answers: &mut Answers,
+    settings: &Settings,
     domain: PolicyDomain,
     format: Format,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     let name = domain.as_str().to_owned();
+    let exception = exception(settings, &domain);
     let Some(policy) = answers.policy(domain).await? else {
         anyhow::bail!("no policy of {name} is cached; one is looked up when mail goes there");
     };
-    format.write(&policy, output, print_policy)?;
+    let excepted = Excepted { policy, exception };
+    format.write(&excepted, output, |excepted, output| {
+        print_policy(&excepted.policy, output)?;
+        let Some(exception) = &excepted.exception else { return Ok(()) };
+        let (until, reason) = (exception.until, printable(&exception.reason));
+        output.line(format_args!("exception until {until}, not enforced: {reason}"))
+    })?;
     Ok(Ending::Done)
 }
 
+/// A policy, with what the operator's settings make of it.
+#[derive(Debug, Serialize)]
+struct Excepted<T> {
+    #[serde(flatten)]
+    policy: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exception: Option<Exception>,
+}
+
+/// The exception of a domain, while it lasts.
+fn exception(settings: &Settings, domain: &PolicyDomain) -> Option<Exception> {
+    let exception = settings.policies.exceptions.find(domain, super::now())?;
+    let (until, reason) = (Moment::of(exception.until()), exception.reason().to_owned());
+    Some(Exception { until, reason })
+}
+
+/// All exceptions that last, whether a policy of their domain is cached or not.
+fn print_exceptions(settings: &Settings, output: &mut Output) -> io::Result<()> {
+    for set in settings.policies.exceptions.iter() {
+        if let Some(Exception { until, reason }) = exception(settings, set.domain()) {
+            let (domain, reason) = (set.domain(), printable(&reason));
+            output.line(format_args!(
+                "exception: {domain} is not enforced until {until}: {reason}"
+            ))?;
+        }
+    }
+    Ok(())
+}
+
 /// The list as a table.
-fn print_list(policies: &[ListedPolicy], output: &mut Output) -> io::Result<()> {
+fn print_list(policies: &[Excepted<ListedPolicy>], output: &mut Output) -> io::Result<()> {
     if policies.is_empty() {
         return output.line("no policy is cached");
     }
     let now = super::now();
     let mut table = Table::new(["DOMAIN", "MODE", "ID", "VALID", "MX", "TROUBLE"]);
     for policy in policies {
-        table.row(match policy {
+        table.row(match &policy.policy {
             ListedPolicy::Cached(policy) => [
                 policy.domain.clone(),
                 policy.mode.clone(),

@@ -1,0 +1,68 @@
+//! `sts-relay policy refresh` and `policy purge`.
+
+use std::io;
+
+use mta_sts::PolicyDomain;
+
+use super::super::output::Format;
+use super::super::table::printable;
+use super::super::{Ending, Output};
+use super::print_policy;
+use crate::admin::answers::Answers;
+use crate::admin::policies::Refreshed;
+use crate::settings::Settings;
+
+/// `policy refresh`: yes, where the policy could be fetched.
+pub(super) async fn refresh(
+    answers: &mut Answers,
+    settings: &Settings,
+    domain: PolicyDomain,
+    format: Format,
+    output: &mut Output,
+) -> anyhow::Result<Ending> {
+    let name = domain.as_str().to_owned();
+    let refreshed = answers.refresh(domain, settings).await?;
+    format.write(&refreshed, output, |refreshed, output| print(&name, refreshed, output))?;
+    let fresh = refreshed.policy.is_some() && refreshed.error.is_none();
+    Ok(if fresh { Ending::Done } else { Ending::Refused })
+}
+
+fn print(name: &str, refreshed: &Refreshed, output: &mut Output) -> io::Result<()> {
+    if let Some(error) = &refreshed.error {
+        output.line(format_args!("{name}: not fetched: {}", printable(error)))?;
+    }
+    match (&refreshed.policy, &refreshed.error) {
+        (Some(policy), _) => print_policy(policy, output),
+        (None, None) => output.line(format_args!("{name} publishes no policy")),
+        (None, Some(_)) => Ok(()),
+    }
+}
+
+/// `policy purge`: of one domain, or of all.
+pub(super) async fn purge(
+    answers: &mut Answers,
+    domain: Option<PolicyDomain>,
+    output: &mut Output,
+) -> anyhow::Result<Ending> {
+    if let Some(domain) = domain {
+        let name = domain.as_str().to_owned();
+        if answers.purge(domain).await?.is_none() {
+            anyhow::bail!("no policy of {name} is cached");
+        }
+        output.line(format_args!("{name}: purged; mail looks it up again before it leaves"))?;
+        return Ok(Ending::Done);
+    }
+    let mut purged: usize = 0;
+    loop {
+        let page = answers.policies(None).await?;
+        if page.is_empty() {
+            break;
+        }
+        for policy in page {
+            let domain = PolicyDomain::parse(policy.domain())?;
+            purged = purged.saturating_add(usize::from(answers.purge(domain).await?.is_some()));
+        }
+    }
+    output.line(format_args!("{purged} policies purged"))?;
+    Ok(Ending::Done)
+}
