@@ -1,4 +1,4 @@
-//! What a service manager is told: ready, alive, stopping (systemd's sd_notify protocol).
+//! What a service manager is told: ready, alive, stopping (systemd's `sd_notify` protocol).
 //!
 //! Where no manager listens (no `NOTIFY_SOCKET`), nothing is told and nothing is missed.
 
