@@ -21,4 +21,5 @@ mod relay;
 
 pub use admin::SocketError;
 pub use certificates::SelfSignedError;
+pub use policy_shelf::PolicyShelf;
 pub use relay::{EndedUnasked, Relay, StartError};

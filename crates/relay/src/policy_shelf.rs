@@ -8,12 +8,13 @@ use queue::{Queue, Shelf};
 const SHELF: &str = "policies";
 
 /// Keeps policies beside the mail, as durably.
-#[derive(Debug)]
-pub(crate) struct PolicyShelf(Shelf);
+#[derive(Clone, Debug)]
+pub struct PolicyShelf(Shelf);
 
 impl PolicyShelf {
     /// The policies kept by `queue`.
-    pub(crate) fn of(queue: &Queue) -> Self {
+    #[must_use]
+    pub fn of(queue: &Queue) -> Self {
         Self(queue.shelf(SHELF))
     }
 }
