@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use clock::{Clock as _, SetClock};
@@ -204,10 +205,19 @@ impl RelayInWorld {
 
 impl Drop for RelayInWorld {
     /// Stops the relay before its world is taken away, so that it finds its data directory to the
-    /// end. It has to be waited for, which takes a runtime of more than one thread.
+    /// end. It has to be waited for, which takes a runtime of more than one thread; a runtime that
+    /// is itself coming down stops nothing any more, so the wait has an end.
     fn drop(&mut self) {
         if let Some(relay) = self.relay.take() {
-            block_in_place(|| Handle::current().block_on(relay.stop()));
+            let (stopped, wait) = mpsc::channel();
+            let runtime = Handle::current();
+            let stop = thread::spawn(move || {
+                runtime.block_on(relay.stop());
+                stopped.send(()).ok();
+            });
+            if block_in_place(|| wait.recv_timeout(PATIENCE)).is_ok() {
+                stop.join().ok();
+            }
         }
     }
 }

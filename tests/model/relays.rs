@@ -415,12 +415,19 @@ async fn whatever_happens_mail_leaves_or_waits_as_rfc_8461_says() {
     }
     let mut seen = BTreeMap::<String, usize>::new();
     while let Some(ended) = running.join_next().await {
-        match ended.unwrap() {
-            Ok(part) => part.into_iter().for_each(|(label, count)| {
-                *seen.entry(label).or_default() += count;
-            }),
-            Err(difference) => panic!("{difference}"),
-        }
+        let difference = match ended {
+            Ok(Ok(part)) => {
+                part.into_iter().for_each(|(label, count)| {
+                    *seen.entry(label).or_default() += count;
+                });
+                continue;
+            }
+            Ok(Err(difference)) => difference,
+            Err(ended) => ended.to_string(),
+        };
+        // The other relays have to be stopped while there is a runtime to stop them in.
+        running.shutdown().await;
+        panic!("{difference}");
     }
     if seeds.end - seeds.start >= WORLDS {
         for label in
