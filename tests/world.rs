@@ -77,6 +77,12 @@ impl RelayInWorld {
         self.open().await;
     }
 
+    /// Waits until the policies that were due when the relay started have been refreshed.
+    pub(crate) async fn policies_refreshed(&self) {
+        let refreshed = self.relay.as_ref().unwrap().policies_refreshed();
+        tokio::time::timeout(PATIENCE, refreshed).await.expect("policies refreshed in time");
+    }
+
     /// Stops the relay in order.
     pub(crate) async fn stop(&mut self) {
         self.relay.take().unwrap().stop().await;

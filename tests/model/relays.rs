@@ -87,14 +87,6 @@ impl Mx {
     }
 }
 
-/// A state of the model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct State {
-    sender: Sender,
-    /// Whether what was due when the relay started has been refreshed.
-    refreshed: bool,
-}
-
 /// One world, the relay in it and the model of the relay.
 struct Play {
     relay: RelayInWorld,
@@ -104,7 +96,8 @@ struct Play {
     policy_host: PolicyHost,
     published: Published,
     exception: Option<u64>,
-    states: Vec<State>,
+    /// The states that the model may be in.
+    senders: Vec<Sender>,
     pending: Option<Pending>,
     story: String,
     seen: BTreeMap<String, usize>,
@@ -133,6 +126,7 @@ impl Play {
             .unwrap();
         }
         let relay = RelayInWorld::start_with(&settings).await;
+        relay.policies_refreshed().await;
         let start = unix(relay.clock.now());
         let world = &relay.world;
         let hosts = [
@@ -150,7 +144,7 @@ impl Play {
             policy_host,
             published: Published { txt: Txt::Absent, served: Served::NoAddress },
             exception: days.map(|days| start + days * seconds::DAY),
-            states: vec![State::default()],
+            senders: vec![Sender::default()],
             pending: None,
             story: format!("exception for {days:?} days\n"),
             seen: BTreeMap::new(),
@@ -184,38 +178,22 @@ impl Play {
     }
 
     /// Which verdict has led to this; it is to be one that the model comes to.
-    ///
-    /// Refreshing goes on beside delivery, and when it begins after a start is not seen from
-    /// outside; so the model is in several states where both may have happened.
     fn judge(&mut self, is: Fate, age: u64) -> Result<Verdict, String> {
         let (published, now, exception) = (self.published, self.now(), self.exception);
         let (mut verdicts, mut expected) = (Vec::new(), String::new());
-        for mut state in self.with_refreshed() {
-            let verdict = state.sender.decide(&published, now, age, exception);
+        for mut sender in self.senders.clone() {
+            let verdict = sender.decide(&published, now, age, exception);
             let should = self.expected(&verdict);
             match self.promised(&verdict) {
-                Ok(()) if is == should => verdicts.push((verdict, state)),
+                Ok(()) if is == should => verdicts.push((verdict, sender)),
                 Ok(()) => writeln!(expected, "{verdict:?}: {should:?} expected").unwrap(),
                 Err(fault) => writeln!(expected, "{verdict:?}: {fault}").unwrap(),
             }
         }
         let (first, _) = verdicts.first().ok_or(expected)?;
         let verdict = first.clone();
-        self.states = verdicts.into_iter().map(|(_, state)| state).collect();
-        self.states = self.with_refreshed();
+        self.senders = verdicts.into_iter().map(|(_, sender)| sender).collect();
         Ok(verdict)
-    }
-
-    /// The states of the model, and those that a refresh makes of them now.
-    fn with_refreshed(&self) -> Vec<State> {
-        let mut states = self.states.clone();
-        for state in self.states.iter().filter(|state| !state.refreshed) {
-            let mut state = state.clone();
-            let _verdict = state.sender.refresh(&self.published, self.now());
-            states.push(State { refreshed: true, ..state });
-        }
-        states.dedup();
-        states
     }
 
     /// Something in the world becomes different, while nothing is tried.
@@ -289,14 +267,18 @@ impl Play {
         self.kinds[number] = kind;
     }
 
-    /// The relay is stopped and started; what is due is refreshed then, sooner or later.
+    /// The relay is stopped and started. What is due is refreshed then, before anything changes;
+    /// whether it is due is the relay's choice, so the model is in both states afterwards.
     async fn restart(&mut self) {
         writeln!(self.story, "restart at {}", self.now()).unwrap();
         self.relay.restart().await;
-        for state in &mut self.states {
-            state.sender.restart();
-            state.refreshed = false;
+        self.relay.policies_refreshed().await;
+        self.senders.iter_mut().for_each(Sender::restart);
+        for mut sender in self.senders.clone() {
+            let _verdict = sender.refresh(&self.published, self.now());
+            self.senders.push(sender);
         }
+        self.senders.dedup();
     }
 
     /// A message is handed in, or the one that is held becomes due.

@@ -45,6 +45,14 @@ pub(crate) struct Obtained {
     pub(crate) store: Option<StoreError>,
 }
 
+impl Obtained {
+    /// Whether this is what somebody wants who asks for the policy of `id` at `now`. Clocks are
+    /// set and machines are suspended, so that what was fetched for another may have expired.
+    fn answers(&self, id: &PolicyId, now: SystemTime) -> bool {
+        self.id == *id && self.policy.as_ref().is_none_or(|policy| policy.applies_at(now))
+    }
+}
+
 /// Why a policy is fetched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Want {
@@ -138,7 +146,7 @@ impl Lookup {
     ) -> Result<Obtained, Undecided> {
         let place = self.flights.join(domain);
         let turn = place.turn().await;
-        if let Some(news) = turn.news().filter(|news| news.id == *id) {
+        if let Some(news) = turn.news().filter(|news| news.answers(id, now)) {
             return Ok(news.clone());
         }
         let cached = self.cached(domain)?;

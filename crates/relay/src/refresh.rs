@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use mta_sts::{Policies, PolicyDomain, Undecided};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -23,15 +24,17 @@ const PAGE: usize = 1000;
 /// How many policies are fetched at a time: refreshing is never urgent.
 const AT_ONCE: usize = 8;
 
-/// Refreshes what is due until `stop`; a fetch under way is given up then.
+/// Refreshes what is due until `stop`, and counts the rounds; a fetch under way is given up then.
 pub(crate) async fn keep_fresh(
     policies: Arc<Policies>,
     clock: Arc<dyn Clock>,
+    rounds_made: watch::Sender<u64>,
     stop: CancellationToken,
 ) {
     let rounds = async {
         loop {
             round(&policies, &clock).await;
+            rounds_made.send_modify(|rounds| *rounds = rounds.saturating_add(1));
             sleep(ROUND).await;
         }
     };

@@ -17,7 +17,7 @@ use queue::{OpenError, Queue};
 use rustls::crypto::aws_lc_rs;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,8 @@ pub struct Relay {
     settings: Settings,
     queue: Queue,
     policies: Arc<Policies>,
+    /// How often the policies that are due were refreshed.
+    refreshes: watch::Sender<u64>,
     /// Ends what takes mail in and sends it out.
     stop: CancellationToken,
     /// Has certificates and users read again.
@@ -163,6 +165,7 @@ impl Relay {
             addresses,
             queue: queue.clone(),
             policies: Arc::clone(&policies),
+            refreshes: watch::Sender::default(),
             stop: CancellationToken::new(),
             reload: Arc::default(),
             stop_admin: CancellationToken::new(),
@@ -228,9 +231,9 @@ impl Relay {
 
     /// Starts refreshing policies.
     fn keep_fresh(&mut self, policies: Arc<Policies>, clock: Arc<dyn Clock>) {
-        let stop = self.stop.clone();
+        let (refreshes, stop) = (self.refreshes.clone(), self.stop.clone());
         let _handle = self.parts.spawn(async move {
-            refresh::keep_fresh(policies, clock, stop).await;
+            refresh::keep_fresh(policies, clock, refreshes, stop).await;
             Part::Refresh
         });
     }
@@ -257,6 +260,13 @@ impl Relay {
     #[must_use]
     pub const fn policies(&self) -> &Arc<Policies> {
         &self.policies
+    }
+
+    /// Waits until the policies that were due at the start have been refreshed, as far as they
+    /// could be.
+    pub async fn policies_refreshed(&self) {
+        // The sender is ours, so there is always one.
+        self.refreshes.subscribe().wait_for(|rounds| *rounds > 0).await.ok();
     }
 
     /// Waits until a part ends, which none should before it is told to.
