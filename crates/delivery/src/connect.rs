@@ -25,10 +25,9 @@ pub(crate) fn in_order(mut addresses: Vec<IpAddr>, settings: &DeliverySettings) 
 
 /// Connects to an address of a host, unless it is our own.
 pub(crate) async fn connect(
-    address: IpAddr,
+    address: SocketAddr,
     settings: &DeliverySettings,
 ) -> Result<(TcpStream, Ends), SessionFailure> {
-    let address = SocketAddr::new(address, settings.smtp_port);
     if settings.own_addresses.contains(&address) {
         return Err(SessionFailure::Ourselves);
     }
@@ -101,13 +100,13 @@ mod tests {
     async fn the_relay_does_not_connect_to_itself() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut settings = DeliverySettings { smtp_port: address.port(), ..settings() };
-        assert!(connect(address.ip(), &settings).await.is_ok());
+        let mut settings = settings();
+        assert!(connect(address, &settings).await.is_ok());
         settings.own_addresses = vec![address];
-        let found = connect(address.ip(), &settings).await;
+        let found = connect(address, &settings).await;
         assert!(matches!(found, Err(SessionFailure::Ourselves)), "{found:?}");
         settings.own_addresses = vec![SocketAddr::from(([0, 0, 0, 0], address.port()))];
-        let found = connect(address.ip(), &settings).await;
+        let found = connect(address, &settings).await;
         assert!(matches!(found, Err(SessionFailure::Ourselves)), "{found:?}");
     }
 
@@ -116,8 +115,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let settings = DeliverySettings { smtp_port: address.port(), ..settings() };
-        let found = connect(address.ip(), &settings).await;
+        let found = connect(address, &settings()).await;
         assert!(matches!(found, Err(SessionFailure::Connect(_))), "{found:?}");
     }
 
@@ -125,12 +123,9 @@ mod tests {
     async fn a_connection_comes_from_the_source_address_that_is_set() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let settings = DeliverySettings {
-            smtp_port: address.port(),
-            source_address4: Some([127, 0, 0, 9].into()),
-            ..settings()
-        };
-        let (_stream, ends) = connect(address.ip(), &settings).await.unwrap();
+        let settings =
+            DeliverySettings { source_address4: Some([127, 0, 0, 9].into()), ..settings() };
+        let (_stream, ends) = connect(address, &settings).await.unwrap();
         assert_eq!(ends.sending, Some(IpAddr::from([127, 0, 0, 9])));
         assert_eq!(listener.accept().await.unwrap().1.ip(), IpAddr::from([127, 0, 0, 9]));
     }

@@ -30,6 +30,7 @@ mod dsn;
 mod envelope;
 mod failure;
 mod header;
+mod hop;
 mod line_io;
 mod observation;
 mod observer;

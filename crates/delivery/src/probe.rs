@@ -1,6 +1,6 @@
 //! Looking at MX hosts as delivery would, without mail: for those who want to know beforehand.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use clock::Clock;
@@ -68,6 +68,7 @@ impl Prober {
     /// [`SessionFailure`] at the step that did not come about; where that is STARTTLS, mail without
     /// an enforced policy could still go there in clear.
     pub async fn look(&self, mx: &MxHost, address: IpAddr) -> Result<Look, SessionFailure> {
+        let address = SocketAddr::new(address, self.settings.smtp_port);
         let (stream, ends) = connect(address, &self.settings).await?;
         let plain = Plain::greet(mx.clone(), stream, ends, Arc::clone(&self.settings)).await?;
         let (tls, verdict) = plain.look(&self.tls).await?;

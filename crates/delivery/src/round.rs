@@ -3,10 +3,10 @@
 //! Under an enforced policy hosts that it does not name are passed over, and one that is named and
 //! does not prove its name is as good as absent (RFC 8461 §5). Otherwise any host will do.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use dns::Lookup;
-use mta_sts::{Decision, Fallback, MxHost, NextHop, OpenHost, RequiredTls, VerifiedRoute};
+use mta_sts::{Decision, Fallback, NextHop, OpenHost, RequiredTls, VerifiedRoute};
 use queue::{Lease, Outcome, Reason};
 use smtp::{Domain, Mailbox, Smtputf8};
 
@@ -15,6 +15,7 @@ use crate::connect::{connect, in_order};
 use crate::envelope::Mail;
 use crate::failure::SessionFailure;
 use crate::header::{Alphabet, alphabet};
+use crate::hop::Hop;
 use crate::observation::of_mismatch;
 use crate::outcome::{Encryption, Judged, Kind, Trouble, judge, unmet, unreached};
 use crate::session::{Plain, Session, Unsettled, Unverified, Verified};
@@ -72,14 +73,14 @@ impl<'a> Round<'a> {
     }
 
     /// Tries the hosts, and tells what became of each recipient, in their order.
-    pub(crate) async fn run(mut self, decision: &Decision, hosts: &[OpenHost]) -> Vec<Ending> {
-        for host in hosts {
+    pub(crate) async fn run(mut self, decision: &Decision, hops: &[Hop]) -> Vec<Ending> {
+        for hop in hops {
             if self.is_over() {
                 break;
             }
             match decision {
-                Decision::Require(required) => Box::pin(self.try_verified(required, host)).await,
-                Decision::Permit(fallback) => Box::pin(self.try_open(fallback, host)).await,
+                Decision::Require(required) => Box::pin(self.try_verified(required, hop)).await,
+                Decision::Permit(fallback) => Box::pin(self.try_open(fallback, hop)).await,
             }
         }
         self.close(decision)
@@ -123,20 +124,17 @@ impl<'a> Round<'a> {
     }
 
     /// Tries a host that has to be named by the policy and to prove its name.
-    async fn try_verified(&mut self, required: &RequiredTls, host: &OpenHost) {
+    async fn try_verified(&mut self, required: &RequiredTls, hop: &Hop) {
         // No policy is enforced for an address literal.
-        let OpenHost::Name(mx) = host else { return };
-        let route = match required.admit(mx.clone()) {
-            Ok(route) => route,
-            Err(mismatch) => {
-                self.client.observer.observed(&of_mismatch(required, &mismatch));
-                return self.troubles.push(Trouble::not_named(&mismatch));
-            }
-        };
+        let OpenHost::Name(mx) = &hop.host else { return };
+        if let Err(mismatch) = required.admit(mx.clone()) {
+            self.client.observer.observed(&of_mismatch(required, &mismatch));
+            return self.troubles.push(Trouble::not_named(&mismatch));
+        }
         if !self.may_try() {
             return;
         }
-        for address in self.addresses(route.mx()).await {
+        for address in self.addresses(hop).await {
             // A route is for one connection.
             let Ok(route) = required.admit(mx.clone()) else { return };
             match self.verified(route, address).await {
@@ -152,7 +150,7 @@ impl<'a> Round<'a> {
     async fn verified(
         &self,
         route: VerifiedRoute,
-        address: IpAddr,
+        address: SocketAddr,
     ) -> Result<Session<Verified>, SessionFailure> {
         let plain = self.greet(route, address).await?;
         let (session, observation) = plain.verify(&self.client.webpki).await;
@@ -161,18 +159,14 @@ impl<'a> Round<'a> {
     }
 
     /// Tries a host that may be anyone.
-    async fn try_open(&mut self, fallback: &Fallback, host: &OpenHost) {
+    async fn try_open(&mut self, fallback: &Fallback, hop: &Hop) {
         if !self.may_try() {
             return;
         }
-        let (name, addresses) = match host {
-            OpenHost::Name(mx) => (mx.as_str().to_owned(), self.addresses(mx).await),
-            OpenHost::Literal(address) => (address.to_string(), vec![*address]),
-        };
-        for address in addresses {
-            match self.settled(fallback, host, address).await {
+        for address in self.addresses(hop).await {
+            match self.settled(fallback, hop, address).await {
                 Ok(session) => return self.converse(session).await,
-                Err(failure) => self.note(&name, &failure),
+                Err(failure) => self.note(&hop.name(), &failure),
             }
             if self.is_over() {
                 return;
@@ -184,17 +178,17 @@ impl<'a> Round<'a> {
     async fn settled(
         &self,
         fallback: &Fallback,
-        host: &OpenHost,
-        address: IpAddr,
+        hop: &Hop,
+        address: SocketAddr,
     ) -> Result<Session<Unverified>, SessionFailure> {
-        let plain = self.greet(fallback.via(host.clone()), address).await?;
+        let plain = self.greet(fallback.via(hop.host.clone()), address).await?;
         let (session, observation) = plain.settle(&self.client.observing).await;
         self.client.observer.observed(&observation);
         match session {
             Ok(session) => Ok(session),
             Err(Unsettled::Failed(failure)) => Err(failure),
             Err(Unsettled::Broken(broken)) => {
-                let plain = self.greet(fallback.via(host.clone()), address).await?;
+                let plain = self.greet(fallback.via(hop.host.clone()), address).await?;
                 Ok(plain.settle_in_clear(&broken))
             }
         }
@@ -203,7 +197,7 @@ impl<'a> Round<'a> {
     async fn greet<Route>(
         &self,
         route: Route,
-        address: IpAddr,
+        address: SocketAddr,
     ) -> Result<Plain<Route>, SessionFailure> {
         let settings = &self.client.settings;
         let (stream, ends) = connect(address, settings).await?;
@@ -222,8 +216,12 @@ impl<'a> Round<'a> {
     }
 
     /// The addresses of a host, best first; if there are none, that is noted.
-    async fn addresses(&mut self, mx: &MxHost) -> Vec<IpAddr> {
-        let name = mx.as_str();
+    async fn addresses(&mut self, hop: &Hop) -> Vec<SocketAddr> {
+        let at_port = |address| SocketAddr::new(address, hop.port);
+        let name = match &hop.host {
+            OpenHost::Literal(address) => return vec![at_port(*address)],
+            OpenHost::Name(mx) => mx.as_str(),
+        };
         let found = match Domain::parse(name) {
             Ok(domain) => self.client.dns.addresses(&domain).await,
             Err(_not_a_name) => Ok(Lookup::NxDomain),
@@ -232,7 +230,7 @@ impl<'a> Round<'a> {
             Ok(Lookup::Found(found)) => {
                 let addresses = in_order(found.records, &self.client.settings);
                 if !addresses.is_empty() {
-                    return addresses;
+                    return addresses.into_iter().map(at_port).collect();
                 }
                 (status::NO_ROUTE, "no address of a family that is in use".to_owned())
             }

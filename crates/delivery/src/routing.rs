@@ -5,6 +5,7 @@ use mta_sts::{MxHost, OpenHost};
 use queue::{Outcome, Reason};
 use smtp::{Domain, MailboxDomain};
 
+use crate::hop::Hop;
 use crate::settings::DeliverySettings;
 use crate::status::{self, permanent};
 
@@ -13,10 +14,11 @@ pub(crate) async fn hosts(
     dns: &dyn Dns,
     destination: &MailboxDomain,
     settings: &DeliverySettings,
-) -> Result<Vec<OpenHost>, Outcome> {
+) -> Result<Vec<Hop>, Outcome> {
+    let hop = |host| Hop::mx(host, settings.smtp_port);
     let domain = match destination {
         MailboxDomain::Domain(domain) => domain,
-        MailboxDomain::Literal(address) => return Ok(vec![OpenHost::Literal(*address)]),
+        MailboxDomain::Literal(address) => return Ok(vec![hop(OpenHost::Literal(*address))]),
     };
     let names = match mail_hosts(dns, domain).await {
         Ok(MailHosts::Hosts { hosts, .. }) => better_than_us(&hosts, &settings.hostname),
@@ -40,7 +42,7 @@ pub(crate) async fn hosts(
     if names.is_empty() {
         return Err(looped(domain));
     }
-    Ok(names.iter().filter_map(open_host).collect())
+    Ok(names.iter().filter_map(open_host).map(hop).collect())
 }
 
 /// Mail that would come back to this relay (RFC 5321 §5.1 and §6.3).
