@@ -3,7 +3,8 @@
 import pathlib
 import shutil
 
-from engine import Failure, docker, run
+from engine import docker
+from suite import Failure, run
 
 HERE = pathlib.Path(__file__).resolve().parent
 FILES = (HERE.parents[1] / "docker/compose.yaml", HERE / "compose.test.yaml")

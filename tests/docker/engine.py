@@ -6,45 +6,12 @@ import select
 import subprocess
 import time
 
-PATIENCE = 60.0
-
-
-class Failure(Exception):
-    """What a scenario expected and did not see."""
-
-
-def expect(condition, what):
-    """Fails the scenario where `condition` does not hold."""
-    if not condition:
-        raise Failure(what)
-
-
-def until(what, condition, patience=PATIENCE):
-    """Waits for `condition` to give something true, and gives it back."""
-    end = time.monotonic() + patience
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise Failure(f"waited {patience:.0f} s in vain for {what}")
-        time.sleep(0.1)
+from suite import PATIENCE, expect, run, until
 
 
 def docker(*words, check=True, env=None):
     """Runs a docker command to its end and returns it, output as text."""
     return run("docker", *words, check=check, env=env)
-
-
-def run(*words, check=True, env=None):
-    """Runs a command to its end and returns it, output as text."""
-    done = subprocess.run(
-        [str(word) for word in words], capture_output=True, text=True, timeout=300,
-        stdin=subprocess.DEVNULL, env=None if env is None else os.environ | env,
-    )
-    if check and done.returncode != 0:
-        raise Failure(f"{' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return done
 
 
 def inspect(kind, name):

@@ -3,34 +3,28 @@
 import sys
 import traceback
 
-from engine import Failure
 from scenarios import SCENARIOS
+from suite import Failure, play, sentence
 from world import World
 
 
 def main(words):
     """Runs what was asked for; the exit status says whether all of it held."""
-    chosen = [one for one in SCENARIOS if not words or any(word in one.__name__ for word in words)]
-    if not chosen:
-        print(f"docker: no scenario is called {words}", file=sys.stderr)
-        return 1
-    passed = sum(attempt(scenario, scenario.__name__.replace("_", " ")) for scenario in chosen)
-    print(f"{passed} passed, {len(chosen) - passed} failed")
-    return 0 if passed == len(chosen) else 1
+    return play("docker", SCENARIOS, words, attempt)
 
 
-def attempt(scenario, name):
+def attempt(scenario):
     """Runs one scenario; whether it held."""
     with World() as world:
         try:
             scenario(world)
         except Exception as failure:  # any surprise is a failed scenario, never the end of the run
-            print(f"FAILED {name}: {failure}", flush=True)
+            print(f"FAILED {sentence(scenario)}: {failure}", flush=True)
             if not isinstance(failure, Failure):
                 traceback.print_exc()
             print(world.logs(), flush=True)
             return False
-    print(f"ok {name}", flush=True)
+    print(f"ok {sentence(scenario)}", flush=True)
     return True
 
 

@@ -3,7 +3,8 @@
 import subprocess
 import time
 
-from engine import docker, expect, inspect, until
+from engine import docker, inspect
+from suite import expect, until
 from world import APPLICATION, IMAGE, PORT, answers, held, inbox, queue
 
 

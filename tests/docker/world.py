@@ -13,7 +13,8 @@ import shutil
 import tempfile
 
 from compose import Compose
-from engine import Container, Dialogue, Failure, docker, expect, until
+from engine import Container, Dialogue, docker
+from suite import Failure, expect, until
 
 IMAGE = os.environ["STS_RELAY_IMAGE"]
 RESOLVER = os.environ["STS_RELAY_RESOLVER_IMAGE"]

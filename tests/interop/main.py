@@ -9,7 +9,7 @@ import traceback
 
 import scenarios
 import scenarios_clients
-from programs import Failure, run
+from suite import Failure, play, run, sentence
 from world import RELAY, World
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -21,22 +21,9 @@ def main(words):
     if not BINARY.exists():
         print(f"interop: {BINARY} is not there; build it first (cargo build)", file=sys.stderr)
         return 1
-    known = scenarios.SCENARIOS + scenarios_clients.SCENARIOS
-    chosen = [one for one in known if not words or any(word in one.__name__ for word in words)]
-    if not chosen:
-        print(f"interop: no scenario is called {words}", file=sys.stderr)
-        return 1
     run("ip", "link", "set", "lo", "up")
     name_the_relay()
-    passed = failed = 0
-    for scenario in chosen:
-        name = scenario.__name__.replace("_", " ")
-        if attempt(scenario, name):
-            passed += 1
-        else:
-            failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return play("interop", scenarios.SCENARIOS + scenarios_clients.SCENARIOS, words, attempt)
 
 
 def name_the_relay():
@@ -53,7 +40,7 @@ def name_the_relay():
         run("mount", "--bind", users.name, f"/etc/{table}")
 
 
-def attempt(scenario, name):
+def attempt(scenario):
     """Runs one scenario in a world of its own; keeps the folder of one that failed."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sts-interop-"))
     os.chmod(folder, 0o755)
@@ -62,7 +49,7 @@ def attempt(scenario, name):
         world = World(folder, BINARY)
         scenario(world)
     except Exception as failure:  # any surprise is a failed scenario, never the end of the run
-        print(f"FAILED {name}: {failure}", flush=True)
+        print(f"FAILED {sentence(scenario)}: {failure}", flush=True)
         if not isinstance(failure, Failure):
             traceback.print_exc()
         if world is not None:
@@ -73,7 +60,7 @@ def attempt(scenario, name):
         if world is not None:
             world.stop()
     shutil.rmtree(folder)
-    print(f"ok {name}", flush=True)
+    print(f"ok {sentence(scenario)}", flush=True)
     return True
 
 

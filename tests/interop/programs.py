@@ -6,35 +6,10 @@ import pathlib
 import signal
 import socket
 import subprocess
-import time
+
+from suite import Failure, run, until
 
 PATIENCE = 30.0
-
-
-class Failure(Exception):
-    """What a scenario expected and did not see."""
-
-
-def run(*words, timeout=60, check=True, **options):
-    """Runs a command to its end and returns it, output as text."""
-    done = subprocess.run(
-        [str(word) for word in words], capture_output=True, text=True, timeout=timeout, **options
-    )
-    if check and done.returncode != 0:
-        raise Failure(f"{' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return done
-
-
-def until(what, condition, patience=PATIENCE):
-    """Waits for `condition` to give something true, and gives it back."""
-    end = time.monotonic() + patience
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise Failure(f"waited {patience:.0f} s in vain for {what}")
-        time.sleep(0.05)
 
 
 def answers(address, port):

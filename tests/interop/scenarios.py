@@ -1,12 +1,6 @@
 """What must hold between real programs. A scenario's name is the sentence."""
 
-from programs import Failure, until
-
-
-def expect(condition, what):
-    """Fails the scenario where `condition` does not hold."""
-    if not condition:
-        raise Failure(what)
+from suite import expect, until
 
 
 def postfix_as_client_reaches_a_postfix_mx_over_verified_tls(world):

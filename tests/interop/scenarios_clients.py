@@ -8,8 +8,7 @@ import signal
 import smtplib
 import ssl
 
-from programs import Failure, run, until
-from scenarios import expect
+from suite import Failure, expect, run, until
 from world import CLIENT, IMPLICIT_PORT, PASSWORD, RELAY, RELAY_PORT, SENDER, SUBMISSION_PORT, TLS_PORT, USER
 
 EXIM = os.environ.get("EXIM", "exim4")

@@ -8,7 +8,8 @@
 
 import pathlib
 
-from programs import Authority, Failure, Knot, Nginx, Postfix, Relay, run, until
+from programs import Authority, Knot, Nginx, Postfix, Relay
+from suite import Failure, run, until
 
 DNS, WEB = "10.77.0.1", "10.77.0.2"
 SENDER, RELAY = "10.77.0.3", "10.77.0.4"

@@ -11,36 +11,12 @@ import socket
 import socketserver
 import subprocess
 import threading
-import time
+
+from suite import PATIENCE, Failure, run, until
 
 RELAY = ("127.0.0.1", 2525)
 TAKING, DEAD = "127.0.0.2", "127.0.0.3"
 MX_PORT = 2526
-PATIENCE = 60.0
-
-
-class Failure(Exception):
-    """What a part expected and did not see."""
-
-
-def run(*words, check=True):
-    """Runs a command to its end and returns it."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=600)
-    if check and done.returncode != 0:
-        raise Failure(f"{' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return done
-
-
-def until(what, condition, patience=PATIENCE):
-    """Waits for `condition` to give something true, and gives it back."""
-    end = time.monotonic() + patience
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise Failure(f"waited {patience:.0f} s in vain for {what}")
-        time.sleep(0.02)
 
 
 class Index(enum.Enum):

@@ -4,14 +4,14 @@ import os
 import pathlib
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
 
-from bench import Bench, Failure
+from bench import Bench
 from parts import PARTS
+from suite import Failure, play, run, sentence
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -23,21 +23,14 @@ def main(words):
     if not BINARY.exists():
         print(f"power: {BINARY} is not there; build it first (cargo build)", file=sys.stderr)
         return 1
-    chosen = [part for part in PARTS if not words or any(word in part.__name__ for word in words)]
-    if not chosen:
-        print(f"power: no part is called {words}", file=sys.stderr)
-        return 1
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    run("ip", "link", "set", "lo", "up")
     seed = int(os.environ.get("STS_RELAY_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"STS_RELAY_SEED={seed}", flush=True)
-    passed = sum(attempt(part, seed) for part in chosen)
-    print(f"{passed} passed, {len(chosen) - passed} failed")
-    return 0 if passed == len(chosen) else 1
+    return play("power", PARTS, words, lambda part: attempt(part, seed))
 
 
 def attempt(part, seed):
     """Runs one part on a bench of its own; keeps the folder of one that failed."""
-    name = part.__name__.replace("_", " ")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sts-power-", dir="/dev/shm"))
     authority = ROOT / "crates/relay/tests-data/authority.pem"
     bench = Bench(folder, BINARY, authority, random.Random(f"{seed} {part.__name__}"))
@@ -45,7 +38,7 @@ def attempt(part, seed):
     try:
         told = part(bench)
     except Exception as failure:  # any surprise is a failed part, never the end of the run
-        print(f"FAILED {name}: {failure}", flush=True)
+        print(f"FAILED {sentence(part)}: {failure}", flush=True)
         if not isinstance(failure, Failure):
             traceback.print_exc()
         print(f"{bench.tail()}\n(logs kept: {folder})", flush=True)
@@ -53,7 +46,7 @@ def attempt(part, seed):
     finally:
         bench.end()
     shutil.rmtree(folder)
-    print(f"ok {name}: {told} ({time.monotonic() - start:.0f} s)", flush=True)
+    print(f"ok {sentence(part)}: {told} ({time.monotonic() - start:.0f} s)", flush=True)
     return True
 
 

@@ -5,7 +5,8 @@ import os
 import shutil
 import time
 
-from bench import DEAD, Failure, Host, Index, Journal, run, until
+from bench import DEAD, Host, Index, Journal
+from suite import Failure, run, until
 
 ROUNDS = int(os.environ.get("STS_RELAY_POWER_ROUNDS", 10))
 

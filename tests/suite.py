@@ -1,0 +1,62 @@
+"""What the suites that run real programs share; each one's `run` puts this folder on Python's path."""
+
+import os
+import subprocess
+import sys
+import time
+
+PATIENCE = 60.0
+
+# The longest that a command may take whose caller names no time of its own.
+COMMAND = 300
+
+
+class Failure(Exception):
+    """What a scenario expected and did not see."""
+
+
+def expect(condition, what):
+    """Fails the scenario where `condition` does not hold."""
+    if not condition:
+        raise Failure(what)
+
+
+def run(*words, check=True, timeout=COMMAND, env=None, **options):
+    """Runs a command to its end and returns it, output as text; `env` is added to this program's environment."""
+    if "input" not in options:
+        options["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, errors="replace", timeout=timeout,
+        env=None if env is None else os.environ | env, **options,
+    )
+    if check and done.returncode != 0:
+        raise Failure(f"{' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def until(what, condition, patience=PATIENCE):
+    """Waits for `condition` to give something true, and gives it back."""
+    end = time.monotonic() + patience
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise Failure(f"waited {patience:.0f} s in vain for {what}")
+        time.sleep(0.05)
+
+
+def sentence(scenario):
+    """What a scenario shows: its name as words."""
+    return scenario.__name__.replace("_", " ")
+
+
+def play(suite, scenarios, words, attempt):
+    """Has `attempt` try the scenarios whose names contain one of the words, or all; gives the exit status."""
+    chosen = [one for one in scenarios if not words or any(word in one.__name__ for word in words)]
+    if not chosen:
+        print(f"{suite}: nothing here is called {' or '.join(words)}", file=sys.stderr)
+        return 1
+    passed = sum(attempt(scenario) for scenario in chosen)
+    print(f"{passed} passed, {len(chosen) - passed} failed", flush=True)
+    return 0 if passed == len(chosen) else 1
