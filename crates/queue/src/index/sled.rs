@@ -4,18 +4,26 @@
 //! nor the disk's cache. So every commit ends with an `fdatasync` of sled's file through a second
 //! handle. Values stay short, because long ones become files that sled never syncs. `flush_async`
 //! is not used: it deadlocks under load. sled panics on some damage; a panic is an error here.
+//! A thread of sled's may hold the file's lock for a moment after the last handle is gone.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use crate::index::{Change, Engine, EngineError, Row};
 use crate::key::{Key, VALUE_MOST};
 
 /// How much of the index sled keeps in memory.
 const CACHE_BYTES: u64 = 64 << 20;
+
+/// How often the lock of sled's file is asked for before sled itself is left to say that it is held.
+const LOCK_TRIES: u32 = 1000;
+
+/// How long each of these waits for the next.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The index in sled's files.
 #[derive(Debug)]
@@ -38,6 +46,7 @@ impl SledEngine {
 
     /// Opens the index and makes what opening wrote durable.
     fn open_here(dir: &Path) -> Result<Self, EngineError> {
+        wait_for_lock(&dir.join("db"))?;
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let db = config.open()?;
         let file = File::open(dir.join("db"))?;
@@ -89,6 +98,24 @@ impl Engine for SledEngine {
     fn commit(&self, changes: Vec<Change>) -> Result<(), EngineError> {
         guarded(|| self.commit_here(changes))
     }
+}
+
+/// Waits until nobody holds the lock of sled's file. The queue's own lock keeps other relays out, so
+/// whoever does is on the way out: a thread of sled's, or a process that is just being started.
+fn wait_for_lock(file: &Path) -> io::Result<()> {
+    let file = match File::open(file) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for _try in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return file.unlock(),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Turns a panic inside sled into an error.
@@ -156,5 +183,18 @@ mod tests {
         drop(SledEngine::open(dir.path()).unwrap());
         fs::write(dir.path().join("conf"), b"\x00\x01garbage").unwrap();
         assert!(SledEngine::open(dir.path()).is_err());
+    }
+
+    #[test]
+    fn an_index_opens_once_the_lock_of_its_file_is_let_go() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(SledEngine::open(dir.path()).unwrap());
+        let file = File::open(dir.path().join("db")).unwrap();
+        file.lock().unwrap();
+        let path = dir.path().to_path_buf();
+        let opening = thread::spawn(move || SledEngine::open(&path).map(drop));
+        thread::sleep(LOCK_PAUSE * 5);
+        file.unlock().unwrap();
+        opening.join().unwrap().unwrap();
     }
 }
