@@ -1,6 +1,7 @@
 //! Who is told of what happens: metrics, reports, tests.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use queue::{Outcome, QueueId};
 use smtp::MailboxDomain;
@@ -10,6 +11,9 @@ use tls_rpt::Observation;
 pub trait Observer: Debug + Send + Sync {
     /// TLS was judged, for a report (RFC 8460).
     fn observed(&self, observation: &Observation);
+
+    /// A session was opened, over which mail can go.
+    fn opened(&self, protection: Protection);
 
     /// Recipients were handed over, or were not.
     fn finished(&self, handover: &Handover<'_>);
@@ -21,6 +25,8 @@ pub struct Unobserved;
 
 impl Observer for Unobserved {
     fn observed(&self, _observation: &Observation) {}
+
+    fn opened(&self, _protection: Protection) {}
 
     fn finished(&self, _handover: &Handover<'_>) {}
 }
@@ -38,7 +44,41 @@ pub struct Handover<'a> {
     pub outcome: &'a Outcome,
     /// What the way there was like.
     pub terms: Terms,
+    /// How long the message had been in the queue when it was tried.
+    pub queued_for: Duration,
 }
+
+/// What protects mail on its way to the next host.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Protection {
+    /// Nothing.
+    Plaintext,
+    /// TLS with whoever answered.
+    Tls,
+    /// TLS with a host that an enforced policy names and that has proved its name.
+    Verified,
+}
+
+impl Protection {
+    /// Of a session that nobody had to prove anything for.
+    #[must_use]
+    pub fn of_open(tls: &str) -> Self {
+        if tls == NO_TLS { Self::Plaintext } else { Self::Tls }
+    }
+
+    /// A word for a metric or a table.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Tls => "tls",
+            Self::Verified => "verified",
+        }
+    }
+}
+
+/// What [`Terms::tls`] says of a session in clear, and where there was none.
+const NO_TLS: &str = "none";
 
 /// The terms of an attempt, as words for the log and for metric labels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,4 +89,29 @@ pub struct Terms {
     pub why: &'static str,
     /// The version of TLS of the last session; "none" in clear or without a session.
     pub tls: &'static str,
+}
+
+impl Terms {
+    /// What protected the mail that went on these terms.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        match (self.policy, self.why) {
+            ("enforce", "") => Protection::Verified,
+            _ => Protection::of_open(self.tls),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_enforced_policy_that_nothing_lifts_counts_as_verified() {
+        let of = |policy, why, tls| Terms { policy, why, tls }.protection();
+        assert_eq!(of("enforce", "", "TLSv1.3"), Protection::Verified);
+        assert_eq!(of("enforce", "exception", "TLSv1.3"), Protection::Tls);
+        assert_eq!(of("testing", "mode-testing", "TLSv1.2"), Protection::Tls);
+        assert_eq!(of("none", "no-policy", "none"), Protection::Plaintext);
+    }
 }

@@ -126,16 +126,23 @@ impl Delivery {
             }
         };
         let (queue_id, domain) = (lease.id(), lease.destination().clone());
+        let queued_for = lease.queued_for(self.client.clock.now());
         let outcomes = ended.iter().map(|ended| ended.outcome.clone()).collect();
         let settled = self.queue.settle(lease, outcomes, bounce).await;
-        self.report(queue_id, &domain, &ended);
+        self.report(queue_id, &domain, &ended, queued_for);
         if let Err(error) = settled {
             tracing::error!(%error, "outcomes lost: what was delivered may be delivered again");
         }
     }
 
     /// Tells the log and the observer, once for all recipients who share their fate.
-    fn report(&self, queue_id: QueueId, domain: &MailboxDomain, ended: &[Ended]) {
+    fn report(
+        &self,
+        queue_id: QueueId,
+        domain: &MailboxDomain,
+        ended: &[Ended],
+        queued_for: Duration,
+    ) {
         let mut told: Vec<(&Ended, usize)> = Vec::new();
         for one in ended {
             match told.iter_mut().find(|(other, _)| *other == one) {
@@ -144,7 +151,8 @@ impl Delivery {
             }
         }
         for (Ended { outcome, terms }, recipients) in told {
-            let handover = Handover { queue_id, domain, recipients, outcome, terms: *terms };
+            let terms = *terms;
+            let handover = Handover { queue_id, domain, recipients, outcome, terms, queued_for };
             log(&handover);
             self.client.observer.finished(&handover);
         }
@@ -182,7 +190,7 @@ fn ended_well(ended: Result<(), JoinError>) {
 }
 
 fn log(handover: &Handover<'_>) {
-    let Handover { queue_id, domain, recipients, outcome, terms } = handover;
+    let Handover { queue_id, domain, recipients, outcome, terms, .. } = handover;
     let (policy, why, tls) = (terms.policy, terms.why, terms.tls);
     match outcome {
         Outcome::Delivered { mx, reply } => {

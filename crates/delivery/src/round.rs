@@ -17,6 +17,7 @@ use crate::failure::SessionFailure;
 use crate::header::{Alphabet, alphabet};
 use crate::hop::Hop;
 use crate::observation::of_mismatch;
+use crate::observer::Protection;
 use crate::outcome::{Encryption, Judged, Kind, Trouble, judge, unmet, unreached};
 use crate::session::{Plain, Session, Unsettled, Unverified, Verified};
 use crate::status;
@@ -138,7 +139,10 @@ impl<'a> Round<'a> {
             // A route is for one connection.
             let Ok(route) = required.admit(mx.clone()) else { return };
             match self.verified(route, address).await {
-                Ok(session) => return self.converse(session).await,
+                Ok(session) => {
+                    self.client.observer.opened(Protection::Verified);
+                    return self.converse(session).await;
+                }
                 Err(failure) => self.note(mx.as_str(), &failure),
             }
             if self.is_over() {
@@ -165,7 +169,10 @@ impl<'a> Round<'a> {
         }
         for address in self.addresses(hop).await {
             match self.settled(fallback, hop, address).await {
-                Ok(session) => return self.converse(session).await,
+                Ok(session) => {
+                    self.client.observer.opened(Protection::of_open(session.tls()));
+                    return self.converse(session).await;
+                }
                 Err(failure) => self.note(&hop.name(), &failure),
             }
             if self.is_over() {

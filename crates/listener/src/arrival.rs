@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 use crate::connection::{Connection, Host, Opening};
 use crate::connections::{Connections, Place};
 use crate::meters::Metered;
+use crate::observer::{Open, Refused};
 use crate::refusal::Refusal;
 use crate::service::{ProxyMode, Service, TlsMode};
 use crate::session::{Origin, Session};
@@ -31,6 +32,8 @@ pub(crate) struct Arrival {
     pub(crate) service: Service,
     pub(crate) host: Arc<Host>,
     pub(crate) stop: CancellationToken,
+    /// Counts it among those who are connected.
+    pub(crate) open: Open,
 }
 
 impl Arrival {
@@ -54,6 +57,7 @@ impl Arrival {
         let implicit = self.service.tls == TlsMode::Implicit;
         let (Ok(place), false) = (turned_away.take(self.peer), implicit) else {
             info!(peer = %self.peer, reason = refusal.label(), "connection cut off");
+            self.host.observer.refused(Refused::Connection, refusal.label());
             return;
         };
         let session = self.session(Origin::Client(self.peer));
@@ -96,7 +100,7 @@ impl Arrival {
     /// Speaks SMTP, from the start under TLS or until TLS is asked for.
     async fn converse(self, origin: Origin) {
         let session = self.session(origin);
-        let Self { stream, service, host, stop, .. } = self;
+        let Self { stream, service, host, stop, open: _open, .. } = self;
         match service.tls {
             TlsMode::Implicit => under_tls(stream, session, host, stop, Opening::Greeting).await,
             TlsMode::Off | TlsMode::StartTls => {
@@ -157,10 +161,12 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Ok(Err(error)) => {
             info!(%peer, reason = "tls", %error, "connection refused");
+            host.observer.refused(Refused::Connection, "tls");
             None
         }
         Err(_) => {
             info!(%peer, reason = "tls-timed-out", "connection refused");
+            host.observer.refused(Refused::Connection, "tls-timed-out");
             None
         }
     }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use self::message::Begun;
+use crate::observer::{Observer, Refused};
 use crate::refusal::Refusal;
 use crate::session::{Rules, Session, Step};
 use crate::settings::Timeouts;
@@ -35,6 +36,8 @@ pub(crate) struct Host {
     pub(crate) queue: Queue,
     /// What Received header fields are dated by.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Who is told of what happens.
+    pub(crate) observer: Arc<dyn Observer>,
     /// How many TLS handshakes may still be begun.
     pub(crate) handshakes: Semaphore,
     /// How many passwords may still be checked at once.
@@ -43,12 +46,18 @@ pub(crate) struct Host {
 
 impl Host {
     /// What connections under these rules share.
-    pub(crate) fn new(rules: Rules, queue: Queue, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        rules: Rules,
+        queue: Queue,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
         let limits = rules.settings.limits;
         Self {
             rules: Arc::new(rules),
             queue,
             clock,
+            observer,
             handshakes: Semaphore::new(limits.tls_handshakes),
             password_checks: Semaphore::new(limits.password_checks),
         }
@@ -266,6 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let reply = self.reply(refusal);
         let (peer, reason) = (self.session.peer(), refusal.label());
         info!(%peer, reason, reply = reply.one_line(), "connection refused");
+        self.host.observer.refused(Refused::Connection, reason);
         self.wire.queue(&reply);
     }
 
@@ -273,6 +283,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn end(&mut self, why: &Refusal) -> Onward {
         let reply = self.reply(why);
         debug!(reason = why.label(), "connection ended");
+        self.host.observer.refused(Refused::Connection, why.label());
         self.wire.queue(&reply);
         Onward::Close
     }
@@ -283,6 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let from = self.session.reverse_path().map(tracing::field::display);
         let (peer, user, reason) = (self.session.peer(), self.session.user(), refusal.label());
         info!(%peer, user, from, reason, reply = reply.one_line(), "command refused");
+        self.host.observer.refused(Refused::Command, reason);
         self.tell(&reply)
     }
 

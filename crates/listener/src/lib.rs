@@ -14,6 +14,7 @@
 //! | the message's bytes to a draft | `intake`, `header`, `trace` |
 //! | how often | `meters` |
 //! | what a client is told, and the name of the reason | `refusal` |
+//! | what others are told | `observer` |
 //!
 //! Two promises are not kept here but cannot be broken here either: a draft takes a
 //! [`queue::Submitter`], which only the list of networks and a proved password yield, and the 250
@@ -29,6 +30,7 @@ mod header;
 mod intake;
 mod listener;
 mod meters;
+mod observer;
 mod refusal;
 mod service;
 mod session;
@@ -38,6 +40,7 @@ mod trace;
 mod wire;
 
 pub use crate::listener::{Access, Listener};
+pub use crate::observer::{Channel, Login, Observer, Refused, Taken, Unobserved};
 pub use crate::service::{AuthMode, ProxyMode, Service, TlsMode};
 pub use crate::settings::{Dsn, Limits, ListenerSettings, Rates, Timeouts};
 pub use crate::tls::{CertificateError, ServerTls};

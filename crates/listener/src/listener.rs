@@ -15,6 +15,7 @@ use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 use crate::arrival::Arrival;
 use crate::connection::Host;
 use crate::connections::Connections;
+use crate::observer::{Observer, Open, Unobserved};
 use crate::service::Service;
 use crate::session::Rules;
 use crate::settings::ListenerSettings;
@@ -60,16 +61,18 @@ impl Listener {
         queue: Queue,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self::with(settings, Access { networks, ..Access::default() }, queue, clock)
+        let access = Access { networks, ..Access::default() };
+        Self::with(settings, access, queue, clock, Arc::new(Unobserved))
     }
 
-    /// A listener for everyone whom `access` lets in.
+    /// A listener for everyone whom `access` lets in, that tells `observer` what happens.
     #[must_use]
     pub fn with(
         settings: ListenerSettings,
         access: Access,
         queue: Queue,
         clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
     ) -> Self {
         let connections =
             Connections::new(settings.limits.connections, settings.limits.connections_per_client);
@@ -79,7 +82,7 @@ impl Listener {
         rules.users = RwLock::new(Arc::new(users));
         rules.tls = tls;
         Self {
-            host: Arc::new(Host::new(rules, queue, clock)),
+            host: Arc::new(Host::new(rules, queue, clock, observer)),
             connections,
             turned_away: Connections::new(MAX_TURNED_AWAY, MAX_TURNED_AWAY),
         }
@@ -136,7 +139,9 @@ impl Listener {
             debug!(%error, "connection lost before its greeting");
             return None;
         }
-        Some(Arrival { stream, peer, service, host: Arc::clone(&self.host), stop: stop.clone() })
+        let (host, stop) = (Arc::clone(&self.host), stop.clone());
+        let open = Open::tell(&host.observer);
+        Some(Arrival { stream, peer, service, host, stop, open })
     }
 }
 

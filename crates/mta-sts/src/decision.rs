@@ -25,6 +25,7 @@ use crate::evidence::Evidence;
 use crate::fetch::{Fetcher, in_full};
 use crate::lookup::Lookup;
 use crate::name::{MxHost, PolicyDomain};
+use crate::observer::Observer;
 use crate::policy::{Mode, Policy};
 use crate::record::PolicyId;
 use crate::settings::PolicySettings;
@@ -49,12 +50,30 @@ impl Policies {
         Self { settings, lookup: Lookup::new(names, store, fetcher) }
     }
 
+    /// The same, that tell `observer` of what they decide and fetch.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.lookup.observer = observer;
+        self
+    }
+
     /// What the policy of `next_hop` makes of a delivery at `now` (RFC 8461 §5).
     ///
     /// # Errors
     ///
     /// [`Undecided`] where a policy may be in force that cannot be seen: send nothing, try later.
     pub async fn decide(
+        &self,
+        next_hop: &NextHop,
+        purpose: Purpose,
+        now: SystemTime,
+    ) -> Result<Decision, Undecided> {
+        let decided = self.decide_unobserved(next_hop, purpose, now).await;
+        self.lookup.observer.decided(decided.as_ref());
+        decided
+    }
+
+    async fn decide_unobserved(
         &self,
         next_hop: &NextHop,
         purpose: Purpose,

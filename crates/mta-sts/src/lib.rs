@@ -185,6 +185,7 @@ mod fetch;
 mod flights;
 mod lookup;
 mod name;
+mod observer;
 mod parsed;
 mod pattern;
 mod policy;
@@ -206,6 +207,7 @@ pub use crate::fetch::{
     FetchError, FetchSettings, Fetched, Fetcher, POLICY_SIZE_MAX, PrivateHosts,
 };
 pub use crate::name::{MxHost, NameError, PolicyDomain};
+pub use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
 pub use crate::parsed::{Parsed, Warning};
 pub use crate::pattern::{MxPattern, MxPatternError};
 pub use crate::policy::{MAX_AGE_MAX, Mode, Policy, PolicyError};

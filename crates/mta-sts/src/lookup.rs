@@ -21,8 +21,9 @@ use crate::evidence::{Evidence, FetchReport};
 use crate::fetch::{FetchError, Fetcher, in_full};
 use crate::flights::Flights;
 use crate::name::PolicyDomain;
+use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
 use crate::parsed::Parsed;
-use crate::policy::Mode;
+use crate::policy::{Mode, Policy};
 use crate::record::PolicyId;
 use crate::undecided::Undecided;
 
@@ -31,6 +32,7 @@ use crate::undecided::Undecided;
 pub(crate) struct Lookup {
     pub(crate) names: Arc<dyn Names>,
     pub(crate) store: Arc<dyn PolicyStore>,
+    pub(crate) observer: Arc<dyn Observer>,
     fetcher: Fetcher,
     flights: Flights<Obtained>,
     back_off: BackOff,
@@ -68,7 +70,14 @@ impl Lookup {
         store: Arc<dyn PolicyStore>,
         fetcher: Fetcher,
     ) -> Self {
-        Self { names, store, fetcher, flights: Flights::default(), back_off: BackOff::default() }
+        Self {
+            names,
+            store,
+            observer: Arc::new(Unobserved),
+            fetcher,
+            flights: Flights::default(),
+            back_off: BackOff::default(),
+        }
     }
 
     /// The policy of `domain` that applies at `now`, with how it was found.
@@ -177,7 +186,9 @@ impl Lookup {
         cached: Option<&CachedPolicy>,
         want: Want,
     ) -> Obtained {
-        let (policy, report, kept) = match self.fetcher.fetch(&*self.names, domain).await {
+        let fetched = self.fetcher.fetch(&*self.names, domain).await;
+        self.tell(domain, cached, fetched.as_ref().map(|fetched| &fetched.policy));
+        let (policy, report, kept) = match fetched {
             Ok(fetched) => {
                 self.back_off.succeeded(domain);
                 let Parsed { value, warnings } = fetched.policy;
@@ -205,6 +216,17 @@ impl Lookup {
             warn!(%domain, error = in_full(error), "policy not kept");
         }
         Obtained { id: id.clone(), policy, report, store: kept.err() }
+    }
+
+    /// Tells the observer of a fetch.
+    fn tell(
+        &self,
+        domain: &PolicyDomain,
+        cached: Option<&CachedPolicy>,
+        result: Result<&Parsed<Policy>, &FetchError>,
+    ) {
+        let occasion = Occasion::with_cached(cached.map(|cached| cached.policy().mode()));
+        self.observer.fetched(&FetchEnded { domain, occasion, result });
     }
 
     /// Writes anew what is kept for `domain` where `change` says so; a fetch does not come between.

@@ -21,6 +21,7 @@ use crate::draft::Committed;
 use crate::error::OpenError;
 use crate::id::QueueId;
 use crate::index::{Engine, EngineError};
+use crate::observer::Round;
 use crate::recovery::{Opener, Recovered, Store};
 use crate::rows::{Place, State};
 use crate::schedule::Jitter;
@@ -75,6 +76,14 @@ enum RoundError {
     /// The spool could not be written.
     #[error("the spool could not be written")]
     Spool(#[from] io::Error),
+}
+
+/// What a round did, for who observes it.
+fn round_of(jobs: &[Job], spool: Duration, index: Duration) -> Round {
+    let has_record = |job: &&Job| job.work.prepared().is_some();
+    let spool = jobs.iter().any(|job| has_record(&job)).then_some(spool);
+    let is_message = |job: &&Job| matches!(job.work, Work::Accept(..));
+    Round { jobs: jobs.len(), messages: jobs.iter().filter(is_message).count(), spool, index }
 }
 
 /// What is answered when a round is durable.
@@ -228,7 +237,9 @@ impl Committer {
 
     /// Writes the records, then the index: when this returns without error, all is durable.
     fn write(&mut self, jobs: &[Job]) -> Result<(Vec<Done>, Effects), RoundError> {
+        let begun = Instant::now();
         let places = self.write_records(jobs)?;
+        let spool = begun.elapsed();
         let Some(engine) = self.engine.clone() else {
             return Err(EngineError::Damaged("no index is open".to_owned()).into());
         };
@@ -245,7 +256,11 @@ impl Committer {
         }
         batch.mark(self.segments.end());
         let (changes, effects) = batch.seal()?;
+        let begun = Instant::now();
         engine.commit(changes)?;
+        if let Some(observer) = self.shared.observer.get() {
+            observer.committed(round_of(jobs, spool, begun.elapsed()));
+        }
         Ok((done, effects))
     }
 

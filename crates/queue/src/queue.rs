@@ -16,6 +16,7 @@ use crate::id::{millis, time};
 use crate::index::{Engine, EngineError};
 use crate::key::{DueEntry, Key};
 use crate::lease::{Found, Lease};
+use crate::observer::Observer;
 use crate::outcome::Outcome;
 use crate::record::ENVELOPE_MOST;
 use crate::rows::{LotRow, MessageRow, decode_reason};
@@ -55,6 +56,13 @@ impl Queue {
     pub fn open(settings: QueueSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let handle = Committer::start(settings, clock)?;
         Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// Has `observer` told of every round from now on; the first one who asks is told, no other.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        if self.handle.shared.observer.set(observer).is_err() {
+            tracing::debug!("the queue is observed already");
+        }
     }
 
     /// Begins a message.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use clock::Clock;
@@ -13,6 +13,7 @@ use crate::error::{BeginError, StoreError};
 use crate::id::{IdSource, QueueId, millis};
 use crate::index::{Engine, EngineError};
 use crate::key::{DueEntry, Key};
+use crate::observer::Observer;
 use crate::settings::QueueSettings;
 use crate::spool::Paths;
 use crate::work::{Edit, Job, Work};
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) ids: IdSource,
     /// Wakes those who wait for something to lease.
     pub(crate) wake: Notify,
+    /// Who is told of each round.
+    pub(crate) observer: OnceLock<Arc<dyn Observer>>,
     engine: RwLock<Current>,
     destinations: Mutex<Destinations>,
     health: AtomicU8,
@@ -79,6 +82,7 @@ impl Shared {
             store,
             ids: IdSource::after(QueueId::from_number(0)),
             wake: Notify::new(),
+            observer: OnceLock::new(),
             engine: RwLock::new(Current::default()),
             destinations: Mutex::new(Destinations::default()),
             health: AtomicU8::new(health_number(Health::Failed)),

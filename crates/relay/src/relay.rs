@@ -198,7 +198,8 @@ impl Relay {
             tls: tls.clone(),
         };
         let (queue, clock) = (self.queue.clone(), Arc::clone(clock));
-        let listener = Listener::with(settings.listener.clone(), access, queue, clock);
+        let observer = Arc::new(listener::Unobserved);
+        let listener = Listener::with(settings.listener.clone(), access, queue, clock, observer);
         let users_file = settings.users_file.clone();
         let fresh = Fresh { listener: listener.clone(), tls, users_file };
         let (stop, reload) = (self.stop.clone(), Arc::clone(&self.reload));

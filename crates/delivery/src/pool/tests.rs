@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::*;
-use crate::observer::Terms;
+use crate::observer::{Protection, Terms};
 use crate::scripted::{now, policies};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +42,8 @@ impl Observer for Recorder {
             panic!("as the test wants");
         }
     }
+
+    fn opened(&self, _protection: Protection) {}
 
     fn finished(&self, handover: &Handover<'_>) {
         let Handover { recipients, outcome, terms, .. } = *handover;

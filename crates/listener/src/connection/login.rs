@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::{Connection, Onward};
+use crate::observer::Login;
 use crate::session::verify;
 use crate::wire::WireFault;
 
@@ -34,11 +35,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let Some(authenticated) = checked else {
             warn!(%peer, user, "authentication failed");
+            self.host.observer.login(Login::Failed);
             sleep(self.timeouts().auth_delay).await;
             let refusal = self.session.not_logged_in();
             return Ok(self.refuse(&refusal));
         };
         info!(%peer, user = authenticated.name(), "authenticated");
+        self.host.observer.login(Login::Succeeded);
         let reply = self.session.logged_in(authenticated);
         self.wire.queue(&reply);
         Ok(Onward::Continue)

@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::{Connection, Onward};
 use crate::intake::{Completion, Intake, Reach};
+use crate::observer::{Channel, Refused, Taken};
 use crate::refusal::Refusal;
 use crate::session::Incoming;
 use crate::settings::{Limits, Timeouts};
@@ -112,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(Err(refusal)) => return Ok(self.refuse_message(&refusal, &from)),
             Err(error) => {
                 info!(%peer, %from, size, %error, "message cut off");
+                self.host.observer.refused(Refused::Message, "cut-off");
                 return Err(error);
             }
         }
@@ -120,6 +122,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let (queue_id, user) = (committed.id(), self.session.user());
                 let tls = protocol.tls.as_ref().map(|tls| tls.version);
                 info!(%queue_id, %peer, user, %from, recipients, size, tls, "message accepted");
+                let channel = tls.map_or(Channel::Plaintext, |_version| Channel::Tls);
+                self.host.observer.accepted(Taken { recipients, size, channel });
                 self.session.accepted();
                 self.wire.queue(&committed.reply());
                 Ok(Onward::Continue)
@@ -243,6 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let reply = self.reply(refusal);
         let (peer, user, reason) = (self.session.peer(), self.session.user(), refusal.label());
         info!(%peer, user, %from, reason, reply = reply.one_line(), "message refused");
+        self.host.observer.refused(Refused::Message, reason);
         self.tell(&reply)
     }
 }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::observer::Unobserved;
 use crate::service::Service;
 use crate::session::Origin;
 use crate::settings::ListenerSettings;
@@ -68,7 +69,7 @@ impl Client {
         let settings = ListenerSettings::new(Domain::parse("relay.example").unwrap());
         let networks = Networks::parse(["192.0.2.7"]).unwrap();
         let rules = Rules::new(settings, networks);
-        let host = Arc::new(Host::new(rules, queue, Arc::new(SystemClock)));
+        let host = Arc::new(Host::new(rules, queue, Arc::new(SystemClock), Arc::new(Unobserved)));
         let (stream, far) = duplex(64 << 10);
         let writes = Arc::new(AtomicUsize::new(0));
         let far = Counted(far, Arc::clone(&writes));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use clock::SystemClock;
-use listener::{Access, Listener, ListenerSettings, Service};
+use listener::{Access, Listener, ListenerSettings, Service, Unobserved};
 use queue::{Networks, Queue, QueueSettings, Users};
 use rustls::pki_types::ServerName;
 use smtp::{Domain, DotStuffer};
@@ -93,7 +93,13 @@ impl World {
             tls: Some(crate::certificate::make(dir.path(), "relay.example")),
         };
         let settings = Self::settings(change);
-        let listener = Listener::with(settings, access, queue.clone(), Arc::new(SystemClock));
+        let listener = Listener::with(
+            settings,
+            access,
+            queue.clone(),
+            Arc::new(SystemClock),
+            Arc::new(Unobserved),
+        );
         Self::serving(dir, queue, listener, service).await
     }
 

@@ -33,6 +33,9 @@ impl Committer {
             "store failed: new mail is refused until it is open again"
         );
         self.shared.set_health(Health::Failed);
+        if let Some(observer) = self.shared.observer.get() {
+            observer.failed();
+        }
         self.segments.take_back();
         if is_full(error) {
             self.give_up_reserve();
