@@ -19,6 +19,7 @@ mod over_time;
 mod policy_commands;
 mod process;
 mod queue_commands;
+mod reload;
 mod returned;
 mod running;
 mod service;

@@ -102,6 +102,29 @@ impl Process {
         }
     }
 
+    /// Asks it to read its settings again.
+    pub(crate) fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+    }
+
+    /// Waits until it has logged `count` lines that hold `text`; the last of them.
+    pub(crate) async fn logged(&self, text: &str, count: usize) -> String {
+        let found = timeout(PATIENCE, async {
+            loop {
+                let lines = self.log_lines();
+                let mut found: Vec<_> = lines.iter().filter(|line| line.contains(text)).collect();
+                if found.len() >= count {
+                    return found.pop().unwrap().clone();
+                }
+                sleep(LOOK_AGAIN).await;
+            }
+        });
+        match found.await {
+            Ok(line) => line,
+            Err(_elapsed) => panic!("it does not log {text}\n{}", self.said()),
+        }
+    }
+
     /// What it has logged so far.
     pub(crate) fn log_lines(&self) -> Vec<String> {
         let text = fs::read_to_string(&self.log).unwrap();

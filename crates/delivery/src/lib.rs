@@ -52,7 +52,7 @@ pub use crate::dialogue::DialogueError;
 pub use crate::failure::{SessionFailure, Stage, TlsFailure};
 pub use crate::line_io::{BytesLeft, Stream};
 pub use crate::observer::{Handover, Observer, Protection, Terms, Unobserved};
-pub use crate::pool::Delivery;
+pub use crate::pool::{Delivery, Renewal};
 pub use crate::probe::{CertificateSeen, Look, Prober};
 pub use crate::removal::{RemovalError, removal_notice};
 pub use crate::session::{

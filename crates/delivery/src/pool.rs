@@ -1,6 +1,6 @@
 //! The workers: as many attempts at once as the settings allow, each in a task of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use clock::Clock;
@@ -28,9 +28,14 @@ const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 /// Delivers what the queue holds.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    client: Arc<Client>,
+    /// What attempts begin with; those under way keep what they began with.
+    client: Arc<RwLock<Arc<Client>>>,
     queue: Queue,
 }
+
+/// Other settings for a delivery that runs, made ready to take the place of those it has.
+#[derive(Debug)]
+pub struct Renewal(Client);
 
 impl Delivery {
     /// Delivers from `queue`, to hosts that `dns` names, as `policies` decide.
@@ -57,7 +62,40 @@ impl Delivery {
             clock,
             observer,
         };
-        Ok(Self { client: Arc::new(client), queue })
+        Ok(Self { client: Arc::new(RwLock::new(Arc::new(client))), queue })
+    }
+
+    /// Makes other settings and trust roots ready for [`Self::renew`].
+    ///
+    /// # Errors
+    ///
+    /// [`TlsSetupError`] where `roots` is empty.
+    pub fn renewal(
+        &self,
+        settings: DeliverySettings,
+        roots: Arc<RootCertStore>,
+    ) -> Result<Renewal, TlsSetupError> {
+        let now = self.client();
+        let clock = Arc::clone(&now.clock);
+        Ok(Renewal(Client {
+            settings: Arc::new(settings),
+            dns: Arc::clone(&now.dns),
+            policies: Arc::clone(&now.policies),
+            webpki: WebPki::new(Arc::clone(&roots), Arc::clone(&clock))?,
+            observing: Observing::new(roots, Arc::clone(&clock))?,
+            clock,
+            observer: Arc::clone(&now.observer),
+        }))
+    }
+
+    /// Has every attempt from now on begin with other settings.
+    pub fn renew(&self, Renewal(client): Renewal) {
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
+    }
+
+    /// What an attempt begins with now.
+    fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Delivers until `stop` is cancelled, then finishes what is in flight within the grace.
@@ -65,7 +103,7 @@ impl Delivery {
         let mut attempts = JoinSet::new();
         while !stop.is_cancelled() {
             let pause = self.fill(&mut attempts);
-            let full = attempts.len() >= self.client.settings.workers;
+            let full = attempts.len() >= self.client().settings.workers;
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = attempts.join_next() => ended_well(ended),
@@ -77,8 +115,9 @@ impl Delivery {
 
     /// Begins as many attempts as there is work and room for.
     fn fill(&self, attempts: &mut JoinSet<()>) -> Pause {
-        while attempts.len() < self.client.settings.workers {
-            match self.queue.lease(self.client.settings.per_domain) {
+        let client = self.client();
+        while attempts.len() < client.settings.workers {
+            match self.queue.lease(client.settings.per_domain) {
                 Ok(Some(lease)) => {
                     let (queue_id, domain) = (lease.id(), lease.destination());
                     let n = lease.attempts().saturating_add(1);
@@ -109,7 +148,7 @@ impl Delivery {
                 ended_well(ended);
             }
         };
-        if tokio::time::timeout(self.client.settings.shutdown_grace, all).await.is_err() {
+        if tokio::time::timeout(self.client().settings.shutdown_grace, all).await.is_err() {
             tracing::warn!(attempts = attempts.len(), "attempts broken off");
             attempts.shutdown().await;
         }
@@ -117,8 +156,9 @@ impl Delivery {
 
     /// One attempt, from a lease to its settlement.
     async fn deliver(self, lease: Lease) {
-        let ended = attempt(&self.client, &lease).await;
-        let (ended, bounce) = match bounce(&self.client, &self.queue, &lease, &ended).await {
+        let client = self.client();
+        let ended = attempt(&client, &lease).await;
+        let (ended, bounce) = match bounce(&client, &self.queue, &lease, &ended).await {
             Ok(bounce) => (ended, bounce),
             Err(error) => {
                 tracing::error!(%error, "bounce put off");
@@ -126,36 +166,35 @@ impl Delivery {
             }
         };
         let (queue_id, domain) = (lease.id(), lease.destination().clone());
-        let queued_for = lease.queued_for(self.client.clock.now());
+        let queued_for = lease.queued_for(client.clock.now());
         let outcomes = ended.iter().map(|ended| ended.outcome.clone()).collect();
         let settled = self.queue.settle(lease, outcomes, bounce).await;
-        self.report(queue_id, &domain, &ended, queued_for);
+        report(&client, (queue_id, &domain), &ended, queued_for);
         if let Err(error) = settled {
             tracing::error!(%error, "outcomes lost: what was delivered may be delivered again");
         }
     }
+}
 
-    /// Tells the log and the observer, once for all recipients who share their fate.
-    fn report(
-        &self,
-        queue_id: QueueId,
-        domain: &MailboxDomain,
-        ended: &[Ended],
-        queued_for: Duration,
-    ) {
-        let mut told: Vec<(&Ended, usize)> = Vec::new();
-        for one in ended {
-            match told.iter_mut().find(|(other, _)| *other == one) {
-                Some((_, count)) => *count = count.saturating_add(1),
-                None => told.push((one, 1)),
-            }
+/// Tells the log and the observer, once for all recipients who share their fate.
+fn report(
+    client: &Client,
+    (queue_id, domain): (QueueId, &MailboxDomain),
+    ended: &[Ended],
+    queued_for: Duration,
+) {
+    let mut told: Vec<(&Ended, usize)> = Vec::new();
+    for one in ended {
+        match told.iter_mut().find(|(other, _)| *other == one) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => told.push((one, 1)),
         }
-        for (Ended { outcome, terms }, recipients) in told {
-            let terms = *terms;
-            let handover = Handover { queue_id, domain, recipients, outcome, terms, queued_for };
-            log(&handover);
-            self.client.observer.finished(&handover);
-        }
+    }
+    for (Ended { outcome, terms }, recipients) in told {
+        let terms = *terms;
+        let handover = Handover { queue_id, domain, recipients, outcome, terms, queued_for };
+        log(&handover);
+        client.observer.finished(&handover);
     }
 }
 

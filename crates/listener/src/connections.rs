@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
     counts: Arc<Mutex<Counts>>,
-    in_all: usize,
-    per_client: usize,
 }
 
-/// Who has how many places.
+/// Who has how many places, and how many there may be.
 #[derive(Debug, Default)]
 struct Counts {
+    most_in_all: usize,
+    most_per_client: usize,
     in_all: usize,
     clients: HashMap<Client, usize>,
 }
@@ -45,18 +45,26 @@ pub(crate) enum NoPlace {
 impl Connections {
     /// Counts from nought, up to the limits.
     pub(crate) fn new(in_all: usize, per_client: usize) -> Self {
-        Self { counts: Arc::default(), in_all, per_client }
+        let connections = Self { counts: Arc::default() };
+        connections.limit(in_all, per_client);
+        connections
+    }
+
+    /// Counts up to other limits from now on; who has a place keeps it.
+    pub(crate) fn limit(&self, in_all: usize, per_client: usize) {
+        let mut counts = lock(&self.counts);
+        (counts.most_in_all, counts.most_per_client) = (in_all, per_client);
     }
 
     /// A place for one more connection from `peer`.
     pub(crate) fn take(&self, peer: IpAddr) -> Result<Place, NoPlace> {
         let client = Client::of(peer);
         let mut counts = lock(&self.counts);
-        if counts.in_all >= self.in_all {
+        if counts.in_all >= counts.most_in_all {
             return Err(NoPlace::InAll);
         }
         let own = counts.clients.get(&client).copied().unwrap_or_default();
-        if own >= self.per_client {
+        if own >= counts.most_per_client {
             return Err(NoPlace::ForClient);
         }
         counts.in_all = counts.in_all.saturating_add(1);

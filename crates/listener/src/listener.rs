@@ -1,5 +1,6 @@
 //! Accepts connections, as many as there are places for, and ends them when told to.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -47,7 +48,10 @@ pub struct Access {
 /// One listener may serve many sockets; its limits hold for all of them together.
 #[derive(Clone, Debug)]
 pub struct Listener {
-    host: Arc<Host>,
+    /// What connections begin with; those that are there keep what they began with.
+    host: Arc<RwLock<Arc<Host>>>,
+    /// What is offered at an address other than it was served with at first.
+    services: Arc<RwLock<HashMap<SocketAddr, Service>>>,
     connections: Connections,
     turned_away: Connections,
 }
@@ -76,13 +80,10 @@ impl Listener {
     ) -> Self {
         let connections =
             Connections::new(settings.limits.connections, settings.limits.connections_per_client);
-        let Access { networks, proxies, users, tls } = access;
-        let mut rules = Rules::new(settings, networks);
-        rules.proxies = proxies;
-        rules.users = RwLock::new(Arc::new(users));
-        rules.tls = tls;
+        let host = Host::new(rules(settings, access), queue, clock, observer);
         Self {
-            host: Arc::new(Host::new(rules, queue, clock, observer)),
+            host: Arc::new(RwLock::new(Arc::new(host))),
+            services: Arc::default(),
             connections,
             turned_away: Connections::new(MAX_TURNED_AWAY, MAX_TURNED_AWAY),
         }
@@ -90,7 +91,39 @@ impl Listener {
 
     /// Puts other users in the place of those that were; who has logged in stays logged in.
     pub fn replace_users(&self, users: Users) {
-        *self.host.rules.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
+        *self.host().rules.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
+    }
+
+    /// Takes in mail by other settings from now on; who is connected stays under those before.
+    ///
+    /// What clients have done of late, and how many there are, counts on.
+    pub fn renew(&self, settings: ListenerSettings, access: Access) {
+        let before = self.host();
+        let (limits, rates) = (settings.limits, settings.rates);
+        let mut rules = rules(settings, access);
+        rules.meters = Arc::clone(&before.rules.meters);
+        rules.meters.pace(rates);
+        self.connections.limit(limits.connections, limits.connections_per_client);
+        let (queue, clock) = (before.queue.clone(), Arc::clone(&before.clock));
+        let host = Host::new(rules, queue, clock, Arc::clone(&before.observer));
+        *self.host.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(host);
+    }
+
+    /// Offers something else to those who connect to `address` from now on.
+    pub fn offer(&self, address: SocketAddr, service: Service) {
+        let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
+        services.insert(address, service);
+    }
+
+    /// What a connection begins with now.
+    fn host(&self) -> Arc<Host> {
+        Arc::clone(&self.host.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is offered at `address`, unless that has changed: `service`.
+    fn service(&self, address: Option<SocketAddr>, service: Service) -> Service {
+        let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
+        address.and_then(|address| services.get(&address).copied()).unwrap_or(service)
     }
 
     /// Serves the clients of one socket until `stop`.
@@ -98,7 +131,9 @@ impl Listener {
     /// Then nobody is accepted any more, messages under way are taken to their end, and everybody
     /// else is told 421. Dropping the future breaks off what is left.
     pub async fn serve(&self, socket: TcpListener, service: Service, stop: CancellationToken) {
-        let address = socket.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string());
+        let local = socket.local_addr();
+        let address = local.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+        let local = local.ok();
         info!(listener = %address, "listening");
         let mut sessions = JoinSet::new();
         loop {
@@ -110,6 +145,7 @@ impl Listener {
                     Ok((stream, peer)) => {
                         let span = connection_span(peer, &address);
                         let peer = peer.ip().to_canonical();
+                        let service = self.service(local, service);
                         if let Some(arrival) = self.arrival(stream, peer, service, &stop) {
                             let (places, others) =
                                 (self.connections.clone(), self.turned_away.clone());
@@ -139,10 +175,20 @@ impl Listener {
             debug!(%error, "connection lost before its greeting");
             return None;
         }
-        let (host, stop) = (Arc::clone(&self.host), stop.clone());
+        let (host, stop) = (self.host(), stop.clone());
         let open = Open::tell(&host.observer);
         Some(Arrival { stream, peer, service, host, stop, open })
     }
+}
+
+/// What sessions are judged by.
+fn rules(settings: ListenerSettings, access: Access) -> Rules {
+    let Access { networks, proxies, users, tls } = access;
+    let mut rules = Rules::new(settings, networks);
+    rules.proxies = proxies;
+    rules.users = RwLock::new(Arc::new(users));
+    rules.tls = tls;
+    rules
 }
 
 /// The span of everything that is logged of one connection.

@@ -41,13 +41,13 @@ pub(crate) struct TooOften;
 /// What all clients did of late.
 #[derive(Debug)]
 pub(crate) struct Meters {
-    rates: Rates,
     clients: Mutex<Table>,
 }
 
 /// The clients that were seen of late.
 #[derive(Debug)]
 struct Table {
+    rates: Rates,
     clients: HashMap<Client, Moments>,
     sweep_at: usize,
 }
@@ -59,8 +59,13 @@ struct Moments([Option<Instant>; 5]);
 impl Meters {
     /// Counts from nought.
     pub(crate) fn new(rates: Rates) -> Self {
-        let table = Table { clients: HashMap::new(), sweep_at: SWEEP_FROM };
-        Self { rates, clients: Mutex::new(table) }
+        let table = Table { rates, clients: HashMap::new(), sweep_at: SWEEP_FROM };
+        Self { clients: Mutex::new(table) }
+    }
+
+    /// Holds clients to other rates from now on.
+    pub(crate) fn pace(&self, rates: Rates) {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).rates = rates;
     }
 
     /// Counts one thing that `peer` does, unless it does so too often.
@@ -74,12 +79,12 @@ impl Meters {
     }
 
     fn measure(&self, peer: IpAddr, what: Metered, keep: Keep) -> Result<(), TooOften> {
-        let (most, period) = what.pace(&self.rates);
+        let mut table = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let (most, period) = what.pace(&table.rates);
         if most == 0 {
             return Ok(());
         }
         let (step, now) = (period / most, Instant::now());
-        let mut table = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let client = Client::of(peer);
         let mut moments = table.clients.get(&client).copied().unwrap_or_default();
         let Some(moment) = moments.0.get_mut(what.place()) else { return Ok(()) };

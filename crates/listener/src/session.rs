@@ -40,13 +40,13 @@ pub(crate) struct Rules {
     /// What clients are shown under TLS; none where there is no TLS.
     pub(crate) tls: Option<ServerTls>,
     /// How often each client does things.
-    pub(crate) meters: Meters,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl Rules {
     /// The rules of a listener that has networks and nothing else.
     pub(crate) fn new(settings: ListenerSettings, networks: Networks) -> Self {
-        let meters = Meters::new(settings.rates);
+        let meters = Arc::new(Meters::new(settings.rates));
         Self {
             settings,
             networks,

@@ -13,7 +13,7 @@
 //! these values can be cloned or made elsewhere, so each stands for one attempt.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
@@ -34,7 +34,7 @@ use crate::undecided::Undecided;
 /// The policies of everyone we send to.
 #[derive(Debug)]
 pub struct Policies {
-    pub(crate) settings: PolicySettings,
+    settings: RwLock<Arc<PolicySettings>>,
     pub(crate) lookup: Lookup,
 }
 
@@ -47,6 +47,7 @@ impl Policies {
         store: Arc<dyn PolicyStore>,
         fetcher: Fetcher,
     ) -> Self {
+        let settings = RwLock::new(Arc::new(settings));
         Self { settings, lookup: Lookup::new(names, store, fetcher) }
     }
 
@@ -55,6 +56,19 @@ impl Policies {
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.lookup.observer = observer;
         self
+    }
+
+    /// Goes by other settings and fetches with another fetcher from now on.
+    ///
+    /// What is cached stays; what is being decided or fetched is ended as it was begun.
+    pub fn renew(&self, settings: PolicySettings, fetcher: Fetcher) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        self.lookup.fetch_with(fetcher);
+    }
+
+    /// The settings as they are now.
+    pub(crate) fn settings(&self) -> Arc<PolicySettings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What the policy of `next_hop` makes of a delivery at `now` (RFC 8461 §5).
@@ -92,7 +106,7 @@ impl Policies {
         match Box::pin(self.lookup.find(domain, now)).await {
             Ok(evidence) => Ok(self.judge(domain, evidence, now)),
             Err(Undecided::NamesFailed { domain, source })
-                if queued_for > self.settings.undecided_grace =>
+                if queued_for > self.settings().undecided_grace =>
             {
                 warn!(%domain, error = in_full(&source), "undecided too long");
                 let txt = Some(TxtAnswer::Failed(source));
@@ -111,7 +125,8 @@ impl Policies {
             Some((_, Mode::None)) => WhyFallback::ModeNone,
             Some((cached, Mode::Testing)) => WhyFallback::ModeTesting(Arc::clone(cached.policy())),
             Some((cached, Mode::Enforce)) => {
-                let Some(exception) = self.settings.exceptions.find(domain, now) else {
+                let settings = self.settings();
+                let Some(exception) = settings.exceptions.find(domain, now) else {
                     let cached = cached.clone();
                     return Decision::Require(RequiredTls { cached, evidence });
                 };

@@ -9,7 +9,7 @@
 //! * Nothing cached and no word from the DNS is no answer. RFC 8461 has none for it either; to take
 //!   it for "no policy" would hand the decision to whoever can drop our packets.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use tracing::{debug, warn};
@@ -33,7 +33,7 @@ pub(crate) struct Lookup {
     pub(crate) names: Arc<dyn Names>,
     pub(crate) store: Arc<dyn PolicyStore>,
     pub(crate) observer: Arc<dyn Observer>,
-    fetcher: Fetcher,
+    fetcher: RwLock<Arc<Fetcher>>,
     flights: Flights<Obtained>,
     back_off: BackOff,
 }
@@ -74,10 +74,19 @@ impl Lookup {
             names,
             store,
             observer: Arc::new(Unobserved),
-            fetcher,
+            fetcher: RwLock::new(Arc::new(fetcher)),
             flights: Flights::default(),
             back_off: BackOff::default(),
         }
+    }
+
+    /// Fetches with another fetcher from now on.
+    pub(crate) fn fetch_with(&self, fetcher: Fetcher) {
+        *self.fetcher.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fetcher);
+    }
+
+    fn fetcher(&self) -> Arc<Fetcher> {
+        Arc::clone(&self.fetcher.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The policy of `domain` that applies at `now`, with how it was found.
@@ -186,7 +195,7 @@ impl Lookup {
         cached: Option<&CachedPolicy>,
         want: Want,
     ) -> Obtained {
-        let fetched = self.fetcher.fetch(&*self.names, domain).await;
+        let fetched = self.fetcher().fetch(&*self.names, domain).await;
         self.tell(domain, cached, fetched.as_ref().map(|fetched| &fetched.policy));
         let (policy, report, kept) = match fetched {
             Ok(fetched) => {

@@ -40,10 +40,11 @@ impl Policies {
         now: SystemTime,
     ) -> Result<RefreshPage, StoreError> {
         let domains = self.lookup.store.list(after, limit)?;
+        let settings = self.settings();
         let mut page = RefreshPage { next: domains.last().cloned(), ..RefreshPage::default() };
         for domain in domains {
             match self.lookup.cached(&domain) {
-                Ok(Some(cached)) if is_due(&self.settings, &cached, now) => page.due.push(domain),
+                Ok(Some(cached)) if is_due(&settings, &cached, now) => page.due.push(domain),
                 Ok(_) => {}
                 Err(undecided) => page.unreadable.push(undecided),
             }
@@ -68,7 +69,7 @@ impl Policies {
         let Some(cached) = self.lookup.cached(domain)? else {
             return Ok(Refreshed::NotCached);
         };
-        if is_useless(&self.settings, &cached, now) {
+        if is_useless(&self.settings(), &cached, now) {
             return self.forget(&cached).await;
         }
         let txt = discover(&*self.lookup.names, domain, Freshness::Cached).await;

@@ -245,7 +245,7 @@ impl Committer {
         };
         let later = Later {
             now: self.shared.clock.now(),
-            retry: self.shared.settings.retry,
+            retry: self.shared.tuning().retry,
             jitter: Jitter::at(0.5),
         };
         let mut batch = Batch::new(engine.as_ref(), &mut self.ledger);

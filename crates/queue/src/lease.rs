@@ -122,7 +122,7 @@ impl Lease {
     /// Whether the message's lifetime has ended, so that this attempt is the last.
     #[must_use]
     pub fn expired(&self, now: SystemTime) -> bool {
-        self.queued_for(now) >= self.handle.shared.settings.lifetime
+        self.queued_for(now) >= self.handle.shared.tuning().lifetime
     }
 
     /// The message's header and body, checked against its checksum before the last byte is given.

@@ -59,7 +59,7 @@ pub use crate::outcome::{Outcome, Reason};
 pub use crate::queue::{OwnMessage, Queue};
 pub use crate::rows::State;
 pub use crate::schedule::{Jitter, RetrySchedule};
-pub use crate::settings::QueueSettings;
+pub use crate::settings::{QueueSettings, QueueTuning};
 pub use crate::shared::{Health, Totals};
 pub use crate::shelf::Shelf;
 pub use crate::survey::{

@@ -20,7 +20,7 @@ use crate::observer::Observer;
 use crate::outcome::Outcome;
 use crate::record::ENVELOPE_MOST;
 use crate::rows::{LotRow, MessageRow, decode_reason};
-use crate::settings::QueueSettings;
+use crate::settings::{QueueSettings, QueueTuning};
 use crate::shared::{Handle, Health, Shared, SpaceGuard, Totals};
 use crate::work::{Settlement, Work};
 
@@ -190,6 +190,11 @@ impl Queue {
         let shared = &self.handle.shared;
         let until = shared.clock.now().checked_add(pause).unwrap_or(SystemTime::UNIX_EPOCH);
         shared.destinations().rest(&destination.to_string(), millis(until));
+    }
+
+    /// Goes by these settings from now on.
+    pub fn tune(&self, tuning: QueueTuning) {
+        self.handle.shared.tune(tuning);
     }
 
     /// Whether the queue takes and gives mail.

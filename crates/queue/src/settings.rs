@@ -27,7 +27,24 @@ pub struct QueueSettings {
     pub rest_after_drop: Duration,
 }
 
+/// What of the settings may change while the queue is open.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct QueueTuning {
+    /// When a deferred lot is tried again; what is deferred already keeps its time.
+    pub retry: RetrySchedule,
+    /// How long a message is tried before it is returned.
+    pub lifetime: Duration,
+    /// New mail is refused while the file system has fewer bytes free than this.
+    pub min_free: u64,
+}
+
 impl QueueSettings {
+    /// What of them may change while the queue is open.
+    #[must_use]
+    pub const fn tuning(&self) -> QueueTuning {
+        QueueTuning { retry: self.retry, lifetime: self.lifetime, min_free: self.min_free }
+    }
+
     /// The defaults, in `dir`.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {

@@ -14,7 +14,7 @@ use crate::id::{IdSource, QueueId, millis};
 use crate::index::{Engine, EngineError};
 use crate::key::{DueEntry, Key};
 use crate::observer::Observer;
-use crate::settings::QueueSettings;
+use crate::settings::{QueueSettings, QueueTuning};
 use crate::spool::Paths;
 use crate::work::{Edit, Job, Work};
 
@@ -56,7 +56,10 @@ struct Current {
 /// What all parts of an open queue share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// What it was opened with.
     pub(crate) settings: QueueSettings,
+    /// What of that counts by now.
+    tuning: RwLock<QueueTuning>,
     pub(crate) paths: Paths,
     pub(crate) clock: Arc<dyn Clock>,
     /// The store's number, which is in every record.
@@ -77,6 +80,7 @@ impl Shared {
     pub(crate) fn new(settings: QueueSettings, clock: Arc<dyn Clock>, store: u64) -> Self {
         Self {
             paths: Paths::new(settings.dir.clone()),
+            tuning: RwLock::new(settings.tuning()),
             settings,
             clock,
             store,
@@ -93,6 +97,16 @@ impl Shared {
     /// The time now, in milliseconds since 1970.
     pub(crate) fn now(&self) -> u64 {
         millis(self.clock.now())
+    }
+
+    /// What may change while the queue is open, as it is now.
+    pub(crate) fn tuning(&self) -> QueueTuning {
+        *self.tuning.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what may change while the queue is open.
+    pub(crate) fn tune(&self, tuning: QueueTuning) {
+        *self.tuning.write().unwrap_or_else(PoisonError::into_inner) = tuning;
     }
 
     /// The engine and its number, unless the store has failed.

@@ -12,7 +12,7 @@ use queue::Users;
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use smtp::Domain;
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -107,10 +107,8 @@ fn write(path: &Path, text: &str) -> Result<(), SelfSignedError> {
 }
 
 /// What is read again when it changes.
-#[derive(Debug)]
-pub(crate) struct Fresh {
-    /// Who uses it.
-    pub(crate) listener: Listener,
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
     /// The certificate.
     pub(crate) tls: Option<ServerTls>,
     /// Where the users are listed.
@@ -120,32 +118,39 @@ pub(crate) struct Fresh {
 /// What tells one version of a file from another.
 type Stamp = Option<(SystemTime, u64)>;
 
-impl Fresh {
-    /// Reads again what has changed, and everything when `reload` says so, until `stop`.
-    pub(crate) async fn keep(&self, reload: &Notify, stop: CancellationToken) {
-        let mut certificate = self.certificate_stamps();
-        let mut users = self.users_file.as_deref().map(stamp);
-        loop {
-            let asked = tokio::select! {
-                () = stop.cancelled() => return,
-                () = reload.notified() => true,
-                () = sleep(ROUND) => false,
-            };
-            let (new_certificate, new_users) =
-                (self.certificate_stamps(), self.users_file.as_deref().map(stamp));
-            if asked || new_certificate != certificate {
-                self.read_certificate();
-            }
-            if asked || new_users != users {
-                self.read_users();
-            }
-            (certificate, users) = (new_certificate, new_users);
+/// Reads again for `listener` what has changed, and everything when there is something else to
+/// watch, until `stop`.
+pub(crate) async fn keep_fresh(
+    listener: Listener,
+    mut watched: watch::Receiver<Watched>,
+    stop: CancellationToken,
+) {
+    let mut now = watched.borrow_and_update().clone();
+    let (mut certificate, mut users) = now.stamps();
+    loop {
+        let renewed = tokio::select! {
+            () = stop.cancelled() => return,
+            renewed = watched.changed() => renewed.is_ok(),
+            () = sleep(ROUND) => false,
+        };
+        now = watched.borrow_and_update().clone();
+        // The stamps first: what changes while it is read is read once more.
+        let (new_certificate, new_users) = now.stamps();
+        if renewed || new_certificate != certificate {
+            now.read_certificate();
         }
+        if renewed || new_users != users {
+            now.read_users(&listener);
+        }
+        (certificate, users) = (new_certificate, new_users);
     }
+}
 
-    /// The stamps of the certificate's files.
-    fn certificate_stamps(&self) -> Option<[Stamp; 2]> {
-        self.tls.as_ref().map(|tls| tls.files().map(stamp))
+impl Watched {
+    /// The stamps of the certificate's files and of the users'.
+    fn stamps(&self) -> (Option<[Stamp; 2]>, Option<Stamp>) {
+        let certificate = self.tls.as_ref().map(|tls| tls.files().map(stamp));
+        (certificate, self.users_file.as_deref().map(stamp))
     }
 
     /// Reads the certificate and its key.
@@ -162,7 +167,7 @@ impl Fresh {
     }
 
     /// Reads the users.
-    fn read_users(&self) {
+    fn read_users(&self, listener: &Listener) {
         let Some(file) = &self.users_file else { return };
         let read = fs::read_to_string(file)
             .map_err(|error| in_full(&error))
@@ -170,7 +175,7 @@ impl Fresh {
         let file = file.display();
         match read {
             Ok(users) => {
-                self.listener.replace_users(users);
+                listener.replace_users(users);
                 info!(%file, "users reloaded");
             }
             Err(error) => warn!(%file, error, "users not reloaded, the old ones are kept"),

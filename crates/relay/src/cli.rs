@@ -82,7 +82,7 @@ impl CommandLine {
     /// Whatever kept it from being done, in words for the one who typed it.
     pub fn run(self, output: &mut Output) -> anyhow::Result<Ending> {
         match &self.command {
-            None | Some(Command::Serve) => serve::run(self.settings()?, output),
+            None | Some(Command::Serve) => serve::run(|| self.settings(), output),
             Some(Command::Check(command)) => {
                 let settings = self.settings()?.0;
                 runtime()?.block_on(Box::pin(check::run(command, &settings, output)))

@@ -1,12 +1,18 @@
-//! The log: text or JSON on standard output.
+//! The log: text or JSON on standard output, as the settings say by now.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Stdout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::fmt::format::{DefaultFields, Format, Json, JsonFields};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::settings::{LogFormat, LogLevel, RawLog};
 
@@ -14,23 +20,39 @@ use crate::settings::{LogFormat, LogLevel, RawLog};
 const OURS: [&str; 9] =
     ["clock", "dane", "delivery", "dns", "listener", "mta_sts", "queue", "sts_relay", "tls_rpt"];
 
-/// Writes what is logged from here on to standard output.
-///
-/// A second call in one process changes nothing.
-pub(crate) fn install(settings: &RawLog) {
-    let registry = tracing_subscriber::registry().with(filter(settings.level));
-    let installed = match settings.format {
-        LogFormat::Json => {
-            let lines = fmt::layer().json().flatten_event(true).with_current_span(false);
-            registry.with(lines).try_init()
+/// The log of this process, whose settings may change.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// What is let through; none where another log was there before.
+    filter: Option<reload::Handle<Targets, Registry>>,
+    json: Arc<AtomicBool>,
+}
+
+impl Log {
+    /// Writes what is logged from here on to standard output.
+    ///
+    /// A second log in one process writes nothing.
+    pub(crate) fn install(settings: &RawLog) -> Self {
+        let json = Arc::new(AtomicBool::new(settings.format == LogFormat::Json));
+        let (filter, handle) = reload::Layer::new(filter(settings.level));
+        let lines = Lines::new(Arc::clone(&json));
+        let installed = tracing_subscriber::registry().with(filter).with(lines).try_init();
+        match installed {
+            Ok(()) => Self { filter: Some(handle), json },
+            Err(error) => {
+                tracing::debug!(%error, "log was already set up");
+                Self { filter: None, json }
+            }
         }
-        LogFormat::Text => {
-            let colours = std::io::stdout().is_terminal();
-            registry.with(fmt::layer().with_ansi(colours)).try_init()
+    }
+
+    /// Writes by other settings from now on.
+    pub(crate) fn change(&self, settings: &RawLog) {
+        self.json.store(settings.format == LogFormat::Json, Ordering::Relaxed);
+        let changed = self.filter.as_ref().map(|handle| handle.reload(filter(settings.level)));
+        if let Some(Err(error)) = changed {
+            tracing::warn!(%error, "log level not changed");
         }
-    };
-    if let Err(error) = installed {
-        tracing::debug!(%error, "log was already set up");
     }
 }
 
@@ -45,4 +67,45 @@ fn filter(level: LogLevel) -> Targets {
     };
     let others = level.min(LevelFilter::WARN);
     Targets::new().with_default(others).with_targets(OURS.map(|target| (target, level)))
+}
+
+/// Lines in both forms, of which one is written.
+///
+/// Both hear of every span, because each keeps the fields of a span in a form of its own: one that
+/// was begun under the other form is told as well.
+struct Lines<S> {
+    text: fmt::Layer<S, DefaultFields, Format, fn() -> Stdout>,
+    json: fmt::Layer<S, JsonFields, Format<Json>, fn() -> Stdout>,
+    is_json: Arc<AtomicBool>,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Lines<S> {
+    fn new(is_json: Arc<AtomicBool>) -> Self {
+        let stdout: fn() -> Stdout = std::io::stdout;
+        let colours = std::io::stdout().is_terminal();
+        let text = fmt::layer().with_ansi(colours).with_writer(stdout);
+        let json =
+            fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(stdout);
+        Self { text, json, is_json }
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines<S> {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        self.text.on_new_span(attributes, id, context.clone());
+        self.json.on_new_span(attributes, id, context);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.text.on_record(id, values, context.clone());
+        self.json.on_record(id, values, context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if self.is_json.load(Ordering::Relaxed) {
+            self.json.on_event(event, context);
+        } else {
+            self.text.on_event(event, context);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The running relay: every part, made of the settings and wired to the others.
 
+mod reload;
+
 use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +19,7 @@ use queue::{OpenError, Queue};
 use rustls::crypto::aws_lc_rs;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -25,12 +27,15 @@ use tracing::{debug, error, info, warn};
 
 use crate::admin::view::View;
 use crate::admin::{Admin, SocketError};
-use crate::certificates::{self, Fresh, SelfSignedError};
+use crate::certificates::{self, SelfSignedError, Watched};
 use crate::gateways;
+use crate::live_dns::LiveDns;
 use crate::names::DnsNames;
 use crate::policy_shelf::PolicyShelf;
 use crate::refresh;
 use crate::settings::{Listening, Settings};
+
+pub use self::reload::ReloadError;
 
 /// Nobody but the relay's own user has business in the data directory.
 const DATA_DIR_MODE: u32 = 0o700;
@@ -50,10 +55,16 @@ pub struct Relay {
     policies: Arc<Policies>,
     /// How often the policies that are due were refreshed.
     refreshes: watch::Sender<u64>,
+    dns: Arc<LiveDns>,
+    delivery: Delivery,
+    listener: Listener,
+    clock: Arc<dyn Clock>,
+    /// What the admin interface shows.
+    view: View,
+    /// Which certificate and users are read again when they change.
+    watched: watch::Sender<Watched>,
     /// Ends what takes mail in and sends it out.
     stop: CancellationToken,
-    /// Has certificates and users read again.
-    reload: Arc<Notify>,
     /// Ends the admin interface, which tells of the rest until it has ended.
     stop_admin: CancellationToken,
     parts: JoinSet<Part>,
@@ -148,7 +159,8 @@ impl Relay {
         let sockets = bind(&settings.listeners).await?;
         let addresses: Vec<_> = sockets.iter().map(|(listening, _)| listening.address).collect();
         settings.delivery.own_addresses.clone_from(&addresses);
-        let dns: Arc<dyn Dns> = Arc::new(Resolver::new(settings.dns.clone())?);
+        let live_dns = Arc::new(LiveDns::new(Resolver::new(settings.dns.clone())?));
+        let dns: Arc<dyn Dns> = Arc::<LiveDns>::clone(&live_dns);
         let policies = policies(&settings, &queue, &dns)?;
         let delivery = Delivery::new(
             settings.delivery.clone(),
@@ -161,54 +173,51 @@ impl Relay {
         )?;
         let admin = Admin::listen(&settings.admin_socket).await?;
 
+        let listener = Listener::with(
+            settings.listener.clone(),
+            access(&settings, tls.clone()),
+            queue.clone(),
+            Arc::clone(&clock),
+            Arc::new(listener::Unobserved),
+        );
+        let hostname = settings.delivery.hostname.clone();
+        let view = View::of(queue.clone(), hostname, Arc::clone(&clock));
+        let view = view.with_policies(Arc::clone(&policies));
+        let watched = Watched { tls, users_file: settings.users_file.clone() };
         let mut relay = Self {
             addresses,
-            queue: queue.clone(),
-            policies: Arc::clone(&policies),
+            queue,
+            policies,
             refreshes: watch::Sender::default(),
+            dns: live_dns,
+            delivery,
+            listener,
+            clock,
+            view,
+            watched: watch::Sender::new(watched),
             stop: CancellationToken::new(),
-            reload: Arc::default(),
             stop_admin: CancellationToken::new(),
             parts: JoinSet::new(),
             admin: JoinSet::new(),
             settings,
         };
-        let hostname = relay.settings.delivery.hostname.clone();
-        let view = View::of(queue, hostname, Arc::clone(&clock));
-        let view = view.with_policies(Arc::clone(&policies));
-        let _admin = relay.admin.spawn(admin.serve(view, relay.stop_admin.clone()));
-        relay.take_in(sockets, tls, &clock);
-        relay.send_out(delivery);
-        relay.keep_fresh(policies, clock);
+        let _admin = relay.admin.spawn(admin.serve(relay.view.clone(), relay.stop_admin.clone()));
+        relay.take_in(sockets);
+        relay.send_out();
+        relay.keep_fresh();
         Ok(relay)
     }
 
-    /// Starts a listener on each socket; their limits are shared.
-    fn take_in(
-        &mut self,
-        sockets: Vec<(Listening, TcpListener)>,
-        tls: Option<ServerTls>,
-        clock: &Arc<dyn Clock>,
-    ) {
-        let settings = &self.settings;
-        let access = Access {
-            networks: gateways::without(&settings.networks),
-            proxies: settings.proxies.clone(),
-            users: settings.users.clone(),
-            tls: tls.clone(),
-        };
-        let (queue, clock) = (self.queue.clone(), Arc::clone(clock));
-        let observer = Arc::new(listener::Unobserved);
-        let listener = Listener::with(settings.listener.clone(), access, queue, clock, observer);
-        let users_file = settings.users_file.clone();
-        let fresh = Fresh { listener: listener.clone(), tls, users_file };
-        let (stop, reload) = (self.stop.clone(), Arc::clone(&self.reload));
+    /// Starts the listener on each socket; its limits are shared.
+    fn take_in(&mut self, sockets: Vec<(Listening, TcpListener)>) {
+        let (listener, watched) = (self.listener.clone(), self.watched.subscribe());
+        let stop = self.stop.clone();
         let _handle = self.parts.spawn(async move {
-            fresh.keep(&reload, stop).await;
+            certificates::keep_fresh(listener, watched, stop).await;
             Part::Certificates
         });
         for (Listening { address, service }, socket) in sockets {
-            let (listener, stop) = (listener.clone(), self.stop.clone());
+            let (listener, stop) = (self.listener.clone(), self.stop.clone());
             let _handle = self.parts.spawn(async move {
                 listener.serve(socket, service, stop).await;
                 Part::Listener(address)
@@ -216,14 +225,9 @@ impl Relay {
         }
     }
 
-    /// Reads certificates and users again, as SIGHUP asks for.
-    pub fn reload(&self) {
-        self.reload.notify_one();
-    }
-
     /// Starts delivery.
-    fn send_out(&mut self, delivery: Delivery) {
-        let stop = self.stop.clone();
+    fn send_out(&mut self) {
+        let (delivery, stop) = (self.delivery.clone(), self.stop.clone());
         let _handle = self.parts.spawn(async move {
             delivery.run(stop).await;
             Part::Delivery
@@ -231,7 +235,8 @@ impl Relay {
     }
 
     /// Starts refreshing policies.
-    fn keep_fresh(&mut self, policies: Arc<Policies>, clock: Arc<dyn Clock>) {
+    fn keep_fresh(&mut self) {
+        let (policies, clock) = (Arc::clone(&self.policies), Arc::clone(&self.clock));
         let (refreshes, stop) = (self.refreshes.clone(), self.stop.clone());
         let _handle = self.parts.spawn(async move {
             refresh::keep_fresh(policies, clock, refreshes, stop).await;
@@ -330,6 +335,16 @@ fn make_data_dir(path: &Path) -> Result<(), StartError> {
 async fn open_queue(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Queue, StartError> {
     let (queue, clock) = (settings.queue.clone(), Arc::clone(clock));
     Ok(tokio::task::spawn_blocking(move || Queue::open(queue, clock)).await??)
+}
+
+/// Who may hand in mail by these settings, and what they are shown.
+fn access(settings: &Settings, tls: Option<ServerTls>) -> Access {
+    Access {
+        networks: gateways::without(&settings.networks),
+        proxies: settings.proxies.clone(),
+        users: settings.users.clone(),
+        tls,
+    }
 }
 
 /// Binds the listeners' addresses; a port 0 becomes the real one.

@@ -59,7 +59,7 @@ impl Committer {
 
     /// Whether there is room enough for new mail; the reserve is taken again before there is.
     pub(super) fn space(&self) -> Health {
-        let settings = &self.shared.settings;
+        let (reserve, min_free) = (self.shared.settings.reserve, self.shared.tuning().min_free);
         let free = match statvfs(self.shared.paths.root()) {
             Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
             Err(error) => {
@@ -67,14 +67,14 @@ impl Committer {
                 return Health::Ready;
             }
         };
-        if free < settings.min_free {
+        if free < min_free {
             return Health::LowOnSpace;
         }
-        if settings.reserve == 0 || self.shared.paths.reserve().exists() {
+        if reserve == 0 || self.shared.paths.reserve().exists() {
             return Health::Ready;
         }
         // Twice the reserve: taking it again must not be what fills the disk.
-        if free < settings.min_free.saturating_add(settings.reserve.saturating_mul(2)) {
+        if free < min_free.saturating_add(reserve.saturating_mul(2)) {
             return Health::LowOnSpace;
         }
         match self.take_reserve() {

@@ -2,7 +2,7 @@
 //! the command line finds on disk when none runs.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use clock::Clock;
 use delivery::{RemovalError, removal_notice};
@@ -28,7 +28,7 @@ pub(crate) struct View {
     /// The policies as delivery finds them, where they can be looked up anew.
     in_use: Option<Arc<Policies>>,
     /// The relay's own name, for what it writes to senders.
-    hostname: Domain,
+    hostname: Arc<RwLock<Domain>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -71,7 +71,17 @@ impl View {
     /// A view of `queue` and the policies on its shelf.
     pub(crate) fn of(queue: Queue, hostname: Domain, clock: Arc<dyn Clock>) -> Self {
         let policies = Arc::new(PolicyShelf::of(&queue));
+        let hostname = Arc::new(RwLock::new(hostname));
         Self { queue, policies, in_use: None, hostname, clock }
+    }
+
+    /// Calls the relay by another name from now on.
+    pub(crate) fn rename(&self, hostname: Domain) {
+        *self.hostname.write().unwrap_or_else(PoisonError::into_inner) = hostname;
+    }
+
+    fn hostname(&self) -> Domain {
+        self.hostname.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The same, that can look policies up anew.
@@ -156,7 +166,7 @@ impl View {
             Bounce::None => None,
             Bounce::Sent => {
                 let now = self.clock.now();
-                removal_notice(&self.queue, &message, &self.hostname, now).await?
+                removal_notice(&self.queue, &message, &self.hostname(), now).await?
             }
         };
         let bounce = notice.as_ref().map(|notice| notice.id().to_string());

@@ -8,28 +8,39 @@ use anyhow::Context as _;
 use clock::SystemClock;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::output::Reader;
 use super::service_manager::ServiceManager;
 use super::{Ending, Output};
+use crate::log::Log;
 use crate::relay::Relay;
 use crate::settings::{Settings, Source};
 
-/// Runs the relay.
+/// Runs the relay by the settings that `read` finds, now and whenever they are to be read again.
 pub(super) fn run(
-    (settings, source): (Settings, Source),
+    read: impl Fn() -> anyhow::Result<(Settings, Source)>,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
-    crate::log::install(&settings.log);
+    let (settings, source) = read()?;
+    let log = Log::install(&settings.log);
+    doubt(&settings);
+    Runtime::new()?.block_on(Box::pin(serve((settings, source), Again { read, log }, output)))
+}
+
+/// Says what is allowed, and yet hardly meant.
+fn doubt(settings: &Settings) {
     for warning in &settings.warnings {
         warn!(warning, "setting doubted");
     }
-    Runtime::new()?.block_on(Box::pin(serve(settings, &source, output)))
 }
 
 /// Starts, waits, stops.
-async fn serve(settings: Settings, source: &Source, output: &mut Output) -> anyhow::Result<Ending> {
+async fn serve<R: Fn() -> anyhow::Result<(Settings, Source)>>(
+    (settings, mut source): (Settings, Source),
+    again: Again<R>,
+    output: &mut Output,
+) -> anyhow::Result<Ending> {
     // Before anything is started, so that a signal during the start is not the end of the process.
     let mut signals = Signals::listen().context("signals cannot be listened to")?;
     let start = Relay::start(settings, Arc::new(SystemClock));
@@ -37,13 +48,17 @@ async fn serve(settings: Settings, source: &Source, output: &mut Output) -> anyh
         relay = start => relay.context("the relay cannot be started")?,
         () = signals.stop() => return Ok(Ending::Done),
     };
-    tell(&relay, source, output)?;
+    tell(&relay, &source, output)?;
     let mut manager = ServiceManager::ready();
     let ended = loop {
         tokio::select! {
             () = manager.keep_alive() => {}
             told = signals.next() => match told {
-                Told::Reload => relay.reload(),
+                Told::Reload => {
+                    manager.reloading();
+                    again.reload(&mut relay, &mut source);
+                    manager.reloaded();
+                }
                 Told::Stop => break None,
             },
             ended = relay.ended() => break Some(ended),
@@ -56,6 +71,42 @@ async fn serve(settings: Settings, source: &Source, output: &mut Output) -> anyh
         () = signals.stop() => warn!("stopped at once"),
     }
     ended.map_or(Ok(Ending::Done), |ended| Err(ended.into()))
+}
+
+/// What it takes to read the settings again.
+struct Again<R> {
+    read: R,
+    log: Log,
+}
+
+impl<R: Fn() -> anyhow::Result<(Settings, Source)>> Again<R> {
+    /// Reads everything again and goes by it; or by nothing of it, and says what is wrong with it.
+    ///
+    /// The files are small and local, so nothing is lost by waiting for them here.
+    fn reload(&self, relay: &mut Relay, source: &mut Source) {
+        match self.read_and_use(relay) {
+            Ok((new, kept)) => {
+                let changed = new.changes_from(source).join(", ");
+                *source = new;
+                info!(changed, "settings reloaded");
+                if !kept.is_empty() {
+                    warn!(settings = kept.join(", "), "restart needed for settings to change");
+                }
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                error!(error, "settings not reloaded, the old ones are kept");
+            }
+        }
+    }
+
+    fn read_and_use(&self, relay: &mut Relay) -> anyhow::Result<(Source, Vec<&'static str>)> {
+        let (settings, source) = (self.read)()?;
+        let kept = relay.reload(settings)?;
+        self.log.change(&relay.settings().log);
+        doubt(relay.settings());
+        Ok((source, kept))
+    }
 }
 
 /// Says where the relay is, and to a person what to try next.
@@ -151,7 +202,7 @@ impl Signals {
 /// What a signal says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Told {
-    /// Read certificates and users again.
+    /// Read settings, certificates and users again.
     Reload,
     /// Stop.
     Stop,

@@ -23,6 +23,19 @@ impl ServiceManager {
         Self { watchdog: sd_notify::watchdog_enabled().map(heartbeat) }
     }
 
+    /// Says that the settings are being read again; [`Self::reloaded`] says when that is over.
+    pub(super) fn reloading(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Err(error) => warn!(%error, "service manager not told"),
+        }
+    }
+
+    /// Says that the settings have been read again, whatever came of it.
+    pub(super) fn reloaded(&self) {
+        tell(&[NotifyState::Ready]);
+    }
+
     /// Tells it again and again that we live, for as long as this is polled.
     ///
     /// It is polled where signals are waited for: what keeps a signal from being heard lets the

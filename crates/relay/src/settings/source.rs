@@ -125,6 +125,17 @@ impl Source {
         in_file.unwrap_or_else(|| Place::Default(key.to_owned()))
     }
 
+    /// The keys whose values differ from those of `before`, in their order.
+    #[must_use]
+    pub fn changes_from(&self, before: &Self) -> Vec<String> {
+        let before = keys::leaves(&keys::table(&before.raw));
+        let now = keys::leaves(&keys::table(&self.raw));
+        now.into_iter()
+            .filter(|one| !before.contains(one))
+            .map(|(path, _)| path.join("."))
+            .collect()
+    }
+
     /// What differs from the defaults, in the order of the keys.
     #[must_use]
     pub fn differences(&self) -> Vec<Difference> {

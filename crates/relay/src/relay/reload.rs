@@ -1,0 +1,122 @@
+//! Other settings for a relay that runs: all of them, or none.
+//!
+//! Whatever can fail is done first and changes nothing; what then takes the new in the place of the
+//! old cannot fail. Connections and attempts under way end under the settings they began with.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use delivery::{Renewal, TlsSetupError};
+use dns::{Resolver, ResolverError};
+use listener::ServerTls;
+use mta_sts::Fetcher;
+use thiserror::Error;
+
+use super::{Relay, access};
+use crate::certificates::{self, SelfSignedError, Watched};
+use crate::settings::{Listening, Settings};
+
+/// What needs a restart, by key; `config/sts-relay.toml` says so too.
+const DATA_DIR: &str = "data_dir";
+const ADMIN_SOCKET: &str = "admin.socket";
+const ADDRESSES: &str = "the addresses of [[listener]]";
+
+/// The new settings are not used, and nothing has changed.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// No certificate was named, and none can be made.
+    #[error("a self-signed certificate cannot be made")]
+    Certificate(#[from] SelfSignedError),
+    /// There is nobody to ask for names.
+    #[error("there is no resolver")]
+    Dns(#[from] ResolverError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsSetupError),
+    /// TLS to policy hosts cannot be set up.
+    #[error("TLS to policy hosts cannot be set up")]
+    TlsToPolicyHosts(#[source] rustls::Error),
+}
+
+/// All that is new, ready to be used.
+struct Ready {
+    tls: Option<ServerTls>,
+    resolver: Resolver,
+    fetcher: Fetcher,
+    delivery: Renewal,
+}
+
+impl Relay {
+    /// Goes by other settings from now on; returns what of them needs a restart and was left as it
+    /// was.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`]; everything is as it was then.
+    pub fn reload(&mut self, mut settings: Settings) -> Result<Vec<&'static str>, ReloadError> {
+        let kept = keep_what_needs_a_restart(&self.settings, &mut settings);
+        settings.delivery.own_addresses.clone_from(&self.addresses);
+        let ready = self.prepare(&settings)?;
+        self.renew(settings, ready);
+        Ok(kept)
+    }
+
+    /// Does all that can fail.
+    fn prepare(&self, settings: &Settings) -> Result<Ready, ReloadError> {
+        Ok(Ready {
+            tls: certificates::of(settings, self.clock.now())?,
+            resolver: Resolver::new(settings.dns.clone())?,
+            fetcher: Fetcher::new(settings.fetch.clone()).map_err(ReloadError::TlsToPolicyHosts)?,
+            delivery: self
+                .delivery
+                .renewal(settings.delivery.clone(), Arc::clone(&settings.roots))?,
+        })
+    }
+
+    /// Puts the new in the place of the old.
+    fn renew(&mut self, settings: Settings, ready: Ready) {
+        let Ready { tls, resolver, fetcher, delivery } = ready;
+        self.dns.replace(resolver);
+        self.policies.renew(settings.policies.clone(), fetcher);
+        self.queue.tune(settings.queue.tuning());
+        self.delivery.renew(delivery);
+        self.listener.renew(settings.listener.clone(), access(&settings, tls.clone()));
+        for (address, service) in services(&self.addresses, &settings.listeners) {
+            self.listener.offer(address, service);
+        }
+        self.view.rename(settings.delivery.hostname.clone());
+        self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
+        self.settings = settings;
+    }
+}
+
+/// What is offered at each address that is listened at.
+fn services<'a>(
+    addresses: &'a [SocketAddr],
+    listeners: &'a [Listening],
+) -> impl Iterator<Item = (SocketAddr, listener::Service)> + 'a {
+    addresses.iter().copied().zip(listeners.iter().map(|one| one.service))
+}
+
+/// Takes over into `new` what cannot change while the relay runs, and names what differs.
+fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
+    let mut kept = Vec::new();
+    let usual_socket = |settings: &Settings| settings.data_dir.join("admin.sock");
+    let both_usual = old.admin_socket == usual_socket(old) && new.admin_socket == usual_socket(new);
+    if old.admin_socket != new.admin_socket && !both_usual {
+        kept.push(ADMIN_SOCKET);
+    }
+    if old.data_dir != new.data_dir {
+        kept.push(DATA_DIR);
+    }
+    let addresses =
+        |listeners: &[Listening]| -> Vec<_> { listeners.iter().map(|one| one.address).collect() };
+    if addresses(&old.listeners) != addresses(&new.listeners) {
+        kept.push(ADDRESSES);
+        new.listeners.clone_from(&old.listeners);
+    }
+    new.admin_socket.clone_from(&old.admin_socket);
+    new.data_dir.clone_from(&old.data_dir);
+    new.queue.dir.clone_from(&old.queue.dir);
+    kept
+}
