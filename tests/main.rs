@@ -15,6 +15,7 @@ mod enforce;
 mod failover;
 mod fuzz_corpus;
 mod model;
+mod notifications;
 mod over_time;
 mod policy_commands;
 mod process;

@@ -14,6 +14,7 @@ use crate::outcome::{expire, no_domain};
 use crate::round::{Ending, Round};
 use crate::routing::hosts;
 use crate::status;
+use crate::transaction::Reports;
 
 /// How often a policy that changed in the last attempt of a message is followed anew.
 const LAST_PASSES: usize = 2;
@@ -25,6 +26,15 @@ pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
     /// What the way there was like.
     pub(crate) terms: Terms,
+    /// Who answers for reports, where a host has taken the message.
+    pub(crate) reports: Reports,
+}
+
+impl Ended {
+    /// The end of a way that led to no host.
+    const fn nowhere(outcome: Outcome, terms: Terms) -> Self {
+        Self { outcome, terms, reports: Reports::Ours }
+    }
 }
 
 /// Tries to deliver `lease`; what becomes of its recipients, in their order.
@@ -34,7 +44,7 @@ pub(crate) async fn attempt(client: &Client, lease: &Lease) -> Vec<Ended> {
     let Some(next_hop) = next_hop(lease.destination()) else {
         let outcome = no_domain(lease.destination());
         let terms = Terms { policy: "undecided", why: "", tls: "none" };
-        return everyone.iter().map(|_| Ended { outcome: outcome.clone(), terms }).collect();
+        return everyone.iter().map(|_| Ended::nowhere(outcome.clone(), terms)).collect();
     };
     let attempt = Attempt { client, lease, next_hop, now };
     let (ended, decision) = attempt.pass(&everyone).await;
@@ -74,10 +84,15 @@ impl Attempt<'_> {
                 Box::pin(round.run(&decision, &hosts)).await
             }
             Err(outcome) => {
-                places.iter().map(|_| Ending { outcome: outcome.clone(), tls: "none" }).collect()
+                let reports = Reports::Ours;
+                let ending = || Ending { outcome: outcome.clone(), tls: "none", reports };
+                places.iter().map(|_| ending()).collect()
             }
         };
-        let ended = |Ending { outcome, tls }| Ended { outcome, terms: Terms { tls, ..terms } };
+        let ended = |Ending { outcome, tls, reports }| {
+            let terms = Terms { tls, ..terms };
+            Ended { outcome, terms, reports }
+        };
         (endings.into_iter().map(ended).collect(), Some(decision))
     }
 
@@ -105,7 +120,7 @@ impl Attempt<'_> {
         tracing::warn!(domain = %self.lease.destination(), error = %undecided, "policy undecided");
         let outcome = Outcome::Deferred(Reason::new(status, undecided.to_string()));
         let terms = Terms { policy: "undecided", why: undecided.label(), tls: "none" };
-        places.iter().map(|_| Ended { outcome: outcome.clone(), terms }).collect()
+        places.iter().map(|_| Ended::nowhere(outcome.clone(), terms)).collect()
     }
 
     /// Ends the life of a message: who is still deferred is given up.
@@ -161,6 +176,7 @@ fn map_deferred(ended: Vec<Ended>, mut f: impl FnMut(Reason) -> Outcome) -> Vec<
             other @ (Outcome::Bounced(_) | Outcome::Delivered { .. }) => other,
         },
         terms: ended.terms,
+        reports: ended.reports,
     };
     ended.into_iter().map(&mut one).collect()
 }

@@ -5,6 +5,8 @@ use smtp::Reply;
 /// An extension this client makes use of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Extension {
+    /// RFC 3461.
+    Dsn,
     /// RFC 6152.
     EightBitMime,
     /// RFC 2920.
@@ -21,6 +23,7 @@ impl Extension {
     /// The extension's keyword.
     const fn keyword(self) -> &'static str {
         match self {
+            Self::Dsn => "DSN",
             Self::EightBitMime => "8BITMIME",
             Self::Pipelining => "PIPELINING",
             Self::Size => "SIZE",

@@ -1,6 +1,9 @@
 //! The commands of an envelope, the groups they are sent in, and what their replies add up to.
 
-use smtp::{BodyType, Mailbox, Reply, ReplyCode, ReversePath, Severity, Smtputf8};
+use queue::{DsnWishes, Recipient};
+use smtp::{
+    BodyType, MailParameters, RcptParameters, Reply, ReplyCode, ReversePath, Severity, Smtputf8,
+};
 
 use crate::capabilities::{Capabilities, Extension};
 use crate::dialogue::DialogueError;
@@ -23,6 +26,8 @@ pub(crate) struct Mail<'a> {
     pub(crate) body: BodyType,
     /// Whether the message cannot be sent without SMTPUTF8.
     pub(crate) smtputf8: Smtputf8,
+    /// What the sender wishes of reports.
+    pub(crate) dsn: &'a DsnWishes,
 }
 
 /// One command of an envelope.
@@ -36,26 +41,33 @@ pub(crate) struct Command {
 
 /// The commands of an envelope: MAIL, RCPT for each recipient, DATA.
 ///
-/// Addresses are printed by their own types, which quote what needs it: an address cannot bring
-/// parameters or commands with it.
+/// Addresses and parameters are printed by their own types, which quote what needs it: an address
+/// cannot bring parameters or commands with it. What the sender wishes of reports is passed on as
+/// it came (RFC 3461 §5.2.1).
 pub(crate) fn commands(
     mail: &Mail<'_>,
-    recipients: &[&Mailbox],
+    recipients: &[&Recipient],
     capabilities: &Capabilities,
 ) -> Vec<Command> {
-    let mut line = format!("MAIL FROM:{}", mail.reverse_path);
-    if capabilities.offers(Extension::Size) {
+    let dsn = capabilities.offers(Extension::Dsn);
+    let parameters = MailParameters {
         // RFC 1870 §6.
-        line.push_str(&format!(" SIZE={}", mail.size));
-    }
-    if mail.body == BodyType::EightBitMime {
-        line.push_str(" BODY=8BITMIME");
-    }
-    if mail.smtputf8 == Smtputf8::Requested {
-        line.push_str(" SMTPUTF8");
-    }
-    line.push_str("\r\n");
-    let rcpt = |to: &&Mailbox| Command { step: Step::Rcpt, line: format!("RCPT TO:<{to}>\r\n") };
+        size: capabilities.offers(Extension::Size).then_some(mail.size),
+        body: mail.body,
+        smtputf8: mail.smtputf8,
+        ret: mail.dsn.ret.filter(|_| dsn),
+        envid: mail.dsn.envid.clone().filter(|_| dsn),
+        auth: None,
+    };
+    let line = format!("MAIL FROM:{}{parameters}\r\n", mail.reverse_path);
+    let rcpt = |recipient: &&Recipient| {
+        let parameters = RcptParameters {
+            notify: recipient.notify.filter(|_| dsn),
+            orcpt: recipient.orcpt.clone().filter(|_| dsn),
+        };
+        let line = format!("RCPT TO:<{}>{parameters}\r\n", recipient.mailbox);
+        Command { step: Step::Rcpt, line }
+    };
     let mut commands = vec![Command { step: Step::Mail, line }];
     commands.extend(recipients.iter().map(rcpt));
     commands.push(Command { step: Step::Data, line: "DATA\r\n".to_owned() });
@@ -185,18 +197,26 @@ fn is_positive(reply: &Reply) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use smtp::{EnvelopeId, Mailbox, Notify, OriginalRecipient, Ret};
+
     use super::*;
 
     fn mailbox(text: &str) -> Mailbox {
         Mailbox::parse(text).unwrap()
     }
 
+    fn recipient(text: &str) -> Recipient {
+        Recipient::new(mailbox(text))
+    }
+
+    const NO_WISHES: &DsnWishes = &DsnWishes { ret: None, envid: None };
+
     fn offering(keywords: &[&str]) -> Capabilities {
         let lines = [&["mx.example.org"], keywords].concat();
         Capabilities::of(&Reply::multiline(ReplyCode::OK, None, lines))
     }
 
-    fn lines(mail: &Mail<'_>, to: &[&Mailbox], keywords: &[&str]) -> Vec<String> {
+    fn lines(mail: &Mail<'_>, to: &[&Recipient], keywords: &[&str]) -> Vec<String> {
         commands(mail, to, &offering(keywords)).into_iter().map(|command| command.line).collect()
     }
 
@@ -208,8 +228,9 @@ mod tests {
             size: 1234,
             body: BodyType::SevenBit,
             smtputf8: Smtputf8::NotRequested,
+            dsn: NO_WISHES,
         };
-        let to = mailbox("b@example.org");
+        let to = recipient("b@example.org");
         assert_eq!(
             lines(&mail, &[&to], &[]),
             ["MAIL FROM:<a@example.com>\r\n", "RCPT TO:<b@example.org>\r\n", "DATA\r\n"]
@@ -226,14 +247,42 @@ mod tests {
     }
 
     #[test]
+    fn wishes_for_reports_are_passed_on_as_they_came_where_dsn_is_offered_and_not_elsewhere() {
+        let wishes = DsnWishes { ret: Some(Ret::Hdrs), envid: EnvelopeId::parse("QQ+20314159") };
+        let mail = Mail {
+            reverse_path: &ReversePath::Null,
+            size: 1,
+            body: BodyType::SevenBit,
+            smtputf8: Smtputf8::NotRequested,
+            dsn: &wishes,
+        };
+        let asks = Recipient {
+            notify: Notify::parse("SUCCESS,DELAY"),
+            orcpt: OriginalRecipient::parse("rfc822;Bob+2Bnews@example.com"),
+            ..recipient("b@example.org")
+        };
+        let silent = recipient("c@example.org");
+        let commands = lines(&mail, &[&asks, &silent], &["DSN"]);
+        assert_eq!(commands[0], "MAIL FROM:<> RET=HDRS ENVID=QQ+20314159\r\n");
+        let expected = "RCPT TO:<b@example.org> NOTIFY=SUCCESS,DELAY \
+                        ORCPT=rfc822;Bob+2Bnews@example.com\r\n";
+        assert_eq!(commands[1], expected);
+        assert_eq!(commands[2], "RCPT TO:<c@example.org>\r\n");
+        let commands = lines(&mail, &[&asks], &["SIZE"]);
+        assert_eq!(commands[0], "MAIL FROM:<> SIZE=1\r\n");
+        assert_eq!(commands[1], "RCPT TO:<b@example.org>\r\n");
+    }
+
+    #[test]
     fn an_address_that_needs_quotes_cannot_bring_parameters_along() {
         let mail = Mail {
             reverse_path: &ReversePath::Null,
             size: 1,
             body: BodyType::SevenBit,
             smtputf8: Smtputf8::NotRequested,
+            dsn: NO_WISHES,
         };
-        let to = mailbox("\"x> SIZE=1\"@example.org");
+        let to = recipient("\"x> SIZE=1\"@example.org");
         assert_eq!(lines(&mail, &[&to], &[])[1], "RCPT TO:<\"x> SIZE=1\"@example.org>\r\n");
     }
 

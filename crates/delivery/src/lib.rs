@@ -21,7 +21,6 @@ mod attempt;
 #[cfg(test)]
 mod authority;
 mod body;
-mod bounce;
 mod capabilities;
 mod client;
 mod connect;
@@ -32,6 +31,7 @@ mod failure;
 mod header;
 mod hop;
 mod line_io;
+mod notice;
 mod observation;
 mod observer;
 mod outcome;

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::attempt::{Ended, attempt};
-use crate::bounce::bounce;
 use crate::client::Client;
+use crate::notice::notice;
 use crate::observer::{Handover, Observer};
 use crate::settings::DeliverySettings;
 use crate::status;
@@ -155,20 +155,20 @@ impl Delivery {
     }
 
     /// One attempt, from a lease to its settlement.
-    async fn deliver(self, lease: Lease) {
+    async fn deliver(self, mut lease: Lease) {
         let client = self.client();
         let ended = attempt(&client, &lease).await;
-        let (ended, bounce) = match bounce(&client, &self.queue, &lease, &ended).await {
-            Ok(bounce) => (ended, bounce),
+        let (ended, notice) = match notice(&client, &self.queue, &mut lease, &ended).await {
+            Ok(notice) => (ended, notice),
             Err(error) => {
-                tracing::error!(%error, "bounce put off");
+                tracing::error!(%error, "notification put off");
                 (put_off(ended), None)
             }
         };
         let (queue_id, domain) = (lease.id(), lease.destination().clone());
         let queued_for = lease.queued_for(client.clock.now());
         let outcomes = ended.iter().map(|ended| ended.outcome.clone()).collect();
-        let settled = self.queue.settle(lease, outcomes, bounce).await;
+        let settled = self.queue.settle(lease, outcomes, notice).await;
         report(&client, (queue_id, &domain), &ended, queued_for);
         if let Err(error) = settled {
             tracing::error!(%error, "outcomes lost: what was delivered may be delivered again");
@@ -190,7 +190,7 @@ fn report(
             None => told.push((one, 1)),
         }
     }
-    for (Ended { outcome, terms }, recipients) in told {
+    for (Ended { outcome, terms, .. }, recipients) in told {
         let terms = *terms;
         let handover = Handover { queue_id, domain, recipients, outcome, terms, queued_for };
         log(&handover);
@@ -211,12 +211,13 @@ fn put_off(ended: Vec<Ended>) -> Vec<Ended> {
         let text = format!("the sender cannot be told yet: {}", reason.text);
         Outcome::Deferred(Reason { enhanced: status::OWN_SYSTEM, text, ..reason })
     };
-    let one = |Ended { outcome, terms }| Ended {
+    let one = |Ended { outcome, terms, reports }| Ended {
         outcome: match outcome {
             Outcome::Bounced(reason) => deferred(reason),
             other @ (Outcome::Deferred(_) | Outcome::Delivered { .. }) => other,
         },
         terms,
+        reports,
     };
     ended.into_iter().map(one).collect()
 }

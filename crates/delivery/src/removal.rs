@@ -2,15 +2,11 @@
 
 use std::time::SystemTime;
 
-use queue::{
-    BeginError, BodyError, CommitError, Details, Draft, OwnMessage, Purpose, Queue, Reason,
-    Recipient, StoreError,
-};
-use rand::Rng as _;
-use smtp::{BodyType, Class, Condition, Domain, EnhancedCode, Smtputf8};
-use tokio::io::AsyncReadExt as _;
+use queue::{BeginError, CommitError, Details, Draft, Queue, Reason};
+use smtp::{Class, Domain, EnhancedCode};
 
-use crate::dsn::{Failure, FailureNotice, RETURNED_HEADER_MAX};
+use crate::dsn::{About, News};
+use crate::notice::{NoticeError, Subject};
 
 /// X.3.0: other or undefined mail system status.
 const REMOVED: EnhancedCode = EnhancedCode::new(Class::Permanent, 3, 0);
@@ -21,12 +17,18 @@ pub enum RemovalError {
     /// The queue takes none.
     #[error("the notification was not begun")]
     Begin(#[from] BeginError),
-    /// The message cannot be looked up.
-    #[error("the message cannot be looked up")]
-    Store(#[from] StoreError),
     /// It could not be written.
     #[error("the notification was not written")]
     Write(#[from] CommitError),
+}
+
+impl From<NoticeError> for RemovalError {
+    fn from(error: NoticeError) -> Self {
+        match error {
+            NoticeError::Begin(error) => Self::Begin(error),
+            NoticeError::Write(error) => Self::Write(error),
+        }
+    }
 }
 
 /// Writes the notification that everyone left of message `id` gets nothing, for
@@ -45,60 +47,15 @@ pub async fn removal_notice(
     now: SystemTime,
 ) -> Result<Option<Draft>, RemovalError> {
     let reason = Reason::new(REMOVED, "the operator of the mail relay has removed the message");
-    let failures: Vec<Failure<'_>> = message
+    let news = News::Failed(&reason);
+    let about: Vec<About<'_>> = message
         .lots
         .iter()
         .flat_map(|lot| &lot.recipients)
-        .filter(|left| left.recipient.notify.is_none_or(|wish| wish.on(Condition::Failure)))
-        .map(|left| Failure { recipient: &left.recipient.mailbox, reason: &reason })
+        .filter(|left| news.is_wanted(&left.recipient))
+        .map(|left| About { recipient: &left.recipient, news })
         .collect();
-    let Some(sender) = message.message.reverse_path.mailbox().filter(|_| !failures.is_empty())
-    else {
-        return Ok(None);
-    };
-    let head = head(queue, message).await;
-    let smtputf8 = message.message.smtputf8;
-    let mut draft = queue.begin_own(OwnMessage {
-        recipients: vec![Recipient::new(sender.clone())],
-        body: match smtputf8 {
-            Smtputf8::NotRequested => BodyType::SevenBit,
-            Smtputf8::Requested => BodyType::EightBitMime,
-        },
-        smtputf8,
-        purpose: Purpose::Mail,
-    })?;
-    let notice = FailureNotice {
-        hostname,
-        id: draft.id(),
-        boundary: &format!("{}/{:016x}", draft.id(), rand::rng().random::<u64>()),
-        now,
-        sender,
-        message: message.id,
-        arrived: message.message.received_at,
-        smtputf8,
-        failures: &failures,
-        head: &head,
-    };
-    draft.write(&notice.to_bytes()).await?;
-    Ok(Some(draft))
-}
-
-/// The beginning of the message; nothing of a damaged one, for better a notification without the
-/// headers than none.
-async fn head(queue: &Queue, message: &Details) -> Vec<u8> {
-    match read_head(queue, message).await {
-        Ok(head) => head,
-        Err(error) => {
-            tracing::warn!(queue_id = %message.id, %error, "headers not returned");
-            Vec::new()
-        }
-    }
-}
-
-async fn read_head(queue: &Queue, message: &Details) -> Result<Vec<u8>, BodyError> {
-    let limit = u64::try_from(RETURNED_HEADER_MAX).unwrap_or(u64::MAX);
-    let mut body = queue.body(message.id).await?.take(limit);
-    let mut head = Vec::new();
-    body.read_to_end(&mut head).await?;
-    Ok(head)
+    let subject =
+        Subject { hostname, now, id: message.id, message: &message.message, retry_until: None };
+    Ok(subject.draft(queue, &about, queue.body(message.id)).await?)
 }

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use dns::Lookup;
 use mta_sts::{Decision, Fallback, NextHop, OpenHost, RequiredTls, VerifiedRoute};
-use queue::{Lease, Outcome, Reason};
-use smtp::{Domain, Mailbox, Smtputf8};
+use queue::{Lease, Outcome, Reason, Recipient};
+use smtp::{Domain, Smtputf8};
 
 use crate::client::Client;
 use crate::connect::{connect, in_order};
@@ -21,7 +21,7 @@ use crate::observer::Protection;
 use crate::outcome::{Encryption, Judged, Kind, Trouble, judge, unmet, unreached};
 use crate::session::{Plain, Session, Unsettled, Unverified, Verified};
 use crate::status;
-use crate::transaction::{Connection, Fate};
+use crate::transaction::{Connection, Reports, Sent};
 
 /// How many hosts are asked to take a message in one attempt. RFC 5321 §5.1 wants two at least;
 /// more would only make every host of a domain refuse it for the same reason.
@@ -34,6 +34,8 @@ pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
     /// The version of TLS of the session in which it was decided.
     pub(crate) tls: &'static str,
+    /// Who answers for reports, where a host has taken the message.
+    pub(crate) reports: Reports,
 }
 
 /// A pass in progress.
@@ -53,10 +55,11 @@ pub(crate) struct Round<'a> {
 /// How a recipient stands.
 #[derive(Debug)]
 struct Standing<'a> {
-    mailbox: &'a Mailbox,
+    recipient: &'a Recipient,
     /// What the last host that was asked made of it.
     judged: Option<Judged>,
     tls: &'static str,
+    reports: Reports,
 }
 
 impl<'a> Round<'a> {
@@ -68,8 +71,11 @@ impl<'a> Round<'a> {
         places: &[usize],
     ) -> Self {
         let recipients = places.iter().filter_map(|place| lease.recipients().get(*place));
-        let standing = |mailbox: &'a Mailbox| Standing { mailbox, judged: None, tls: "none" };
-        let standings = recipients.map(|recipient| standing(&recipient.mailbox)).collect();
+        let standing = |recipient: &'a Recipient| {
+            let reports = Reports::Ours;
+            Standing { recipient, judged: None, tls: "none", reports }
+        };
+        let standings = recipients.map(standing).collect();
         Self { client, lease, next_hop, standings, troubles: Vec::new(), tried: 0, sessions: 0 }
     }
 
@@ -120,6 +126,7 @@ impl<'a> Round<'a> {
                 None => untold.clone(),
             },
             tls: standing.tls,
+            reports: standing.reports,
         };
         standings.into_iter().map(ending).collect()
     }
@@ -269,8 +276,8 @@ impl<'a> Round<'a> {
 
     /// Sends the message to the recipients at `places`, in one transaction.
     async fn send<Trust>(&mut self, session: &mut Session<Trust>, places: &[usize]) -> Connection {
-        let recipients: Vec<&Mailbox> =
-            places.iter().filter_map(|place| Some(self.standings.get(*place)?.mailbox)).collect();
+        let standings = places.iter().filter_map(|place| self.standings.get(*place));
+        let recipients: Vec<&Recipient> = standings.map(|standing| standing.recipient).collect();
         let message = self.lease.message();
         let opened = match self.smtputf8(&recipients).await {
             Ok(smtputf8) => self.lease.body().await.map(|body| (smtputf8, body)),
@@ -290,6 +297,7 @@ impl<'a> Round<'a> {
             size: message.size,
             body: message.body,
             smtputf8,
+            dsn: &message.dsn,
         };
         let sent = match session.mail(self.next_hop) {
             Ok(transaction) => transaction.send(&mail, &recipients, body).await,
@@ -299,15 +307,16 @@ impl<'a> Round<'a> {
                 return Connection::Lost;
             }
         };
-        self.judge(places, sent.fates, &host, tls);
-        sent.connection
+        let connection = sent.connection;
+        self.judge(places, sent, &host, tls);
+        connection
     }
 
     /// Whether the message cannot go without SMTPUTF8, although it came with it (RFC 6531 §3.2).
-    async fn smtputf8(&self, recipients: &[&Mailbox]) -> Result<Smtputf8, queue::BodyError> {
+    async fn smtputf8(&self, recipients: &[&Recipient]) -> Result<Smtputf8, queue::BodyError> {
         let message = self.lease.message();
         let ascii = message.reverse_path.is_ascii()
-            && recipients.iter().all(|recipient| recipient.is_ascii());
+            && recipients.iter().all(|recipient| recipient.mailbox.is_ascii());
         match message.smtputf8 {
             Smtputf8::NotRequested => Ok(Smtputf8::NotRequested),
             Smtputf8::Requested if !ascii => Ok(Smtputf8::Requested),
@@ -318,10 +327,11 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn judge(&mut self, places: &[usize], fates: Vec<Fate>, host: &str, tls: &'static str) {
+    fn judge(&mut self, places: &[usize], sent: Sent, host: &str, tls: &'static str) {
         let encryption = if tls == "none" { Encryption::None } else { Encryption::Tls };
-        for (place, fate) in places.iter().zip(fates) {
+        for (place, fate) in places.iter().zip(sent.fates) {
             if let Some(standing) = self.standings.get_mut(*place) {
+                standing.reports = sent.reports;
                 standing.judged = Some(judge(fate, host, encryption));
                 standing.tls = tls;
             }

@@ -30,6 +30,9 @@ pub struct DeliverySettings {
     pub source_address6: Option<Ipv6Addr>,
     /// Which addresses of a host are tried first.
     pub ip_preference: IpPreference,
+    /// After how long a sender is told that mail is late, with the next attempt that fails; none:
+    /// never.
+    pub delay_notice: Option<Duration>,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long deliveries in progress may go on once the relay is told to stop.
@@ -52,6 +55,7 @@ impl DeliverySettings {
             source_address4: None,
             source_address6: None,
             ip_preference: IpPreference::Ipv6,
+            delay_notice: Some(Duration::from_secs(4 * 60 * 60)),
             timeouts: Timeouts::default(),
             shutdown_grace: Duration::from_secs(30),
         }

@@ -7,7 +7,8 @@
 use std::io;
 use std::time::Duration;
 
-use smtp::{BodyType, Mailbox, Reply, ReplyCode, Severity, Smtputf8};
+use queue::Recipient;
+use smtp::{BodyType, Reply, ReplyCode, Severity, Smtputf8};
 use tokio::io::AsyncRead;
 
 use crate::body::{BodyError, write_body};
@@ -125,6 +126,17 @@ pub(crate) struct Sent {
     pub(crate) fates: Vec<Fate>,
     /// How the connection stands.
     pub(crate) connection: Connection,
+    /// Who answers for reports on those whom the peer has taken.
+    pub(crate) reports: Reports,
+}
+
+/// Who answers for what a sender wishes of reports (RFC 3461 §5.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reports {
+    /// This relay does.
+    Ours,
+    /// The next host was told of the wishes, and has taken them on with the message.
+    Passed,
 }
 
 /// How a connection stands behind a transaction.
@@ -167,18 +179,20 @@ impl<'s, S: Stream> Transaction<'s, S> {
     pub(crate) async fn send<B: AsyncRead + Unpin>(
         mut self,
         mail: &Mail<'_>,
-        recipients: &[&Mailbox],
+        recipients: &[&Recipient],
         body: B,
     ) -> Sent {
+        let passes = self.capabilities.offers(Extension::Dsn);
+        let reports = if passes { Reports::Passed } else { Reports::Ours };
         if let Some(unfit) = self.unfit(mail) {
             let fates = recipients.iter().map(|_| Fate::Unfit(unfit)).collect();
-            return Sent { fates, connection: Connection::Clean };
+            return Sent { fates, connection: Connection::Clean, reports };
         }
         let mut progress = Progress::new(recipients.len());
         self.envelope(&commands(mail, recipients, self.capabilities), &mut progress).await;
         let (accepted, connection) = self.message(&progress, body).await;
         let fates = (0..recipients.len()).map(|place| progress.fate(place, &accepted)).collect();
-        Sent { fates, connection }
+        Sent { fates, connection, reports }
     }
 
     /// Sends the envelope up to DATA, as far as it makes sense.

@@ -43,7 +43,7 @@ impl ListenerSettings {
             limits: Limits::default(),
             rates: Rates::default(),
             timeouts: Timeouts::default(),
-            dsn: Dsn::Withheld,
+            dsn: Dsn::Offered,
         }
     }
 }

@@ -414,6 +414,7 @@ fn plan(
             Ok(Done::Committed(message.header.id))
         }
         Work::Settle(settlement, _) => {
+            batch.tell_of_delay(settlement.lot, &settlement.told)?;
             let settled = batch.settle(
                 settlement.lot,
                 &settlement.recipients,

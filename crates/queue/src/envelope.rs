@@ -117,6 +117,16 @@ impl Recipient {
     }
 }
 
+/// Whether a sender has been told that mail is late: once for each recipient, for it stays late.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum DelayNotice {
+    /// Not yet.
+    #[default]
+    Owed,
+    /// It has; the notification went into the queue with the settlement that says so.
+    Told,
+}
+
 /// What a message is, which decides how its transport is judged.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Purpose {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use smtp::MailboxDomain;
 
 use crate::body::BodyReader;
-use crate::envelope::{Message, Recipient};
+use crate::envelope::{DelayNotice, Message, Recipient};
 use crate::error::BodyError;
 use crate::id::QueueId;
 use crate::key::LotId;
@@ -26,6 +26,7 @@ pub struct Lease {
     recipients: Vec<Recipient>,
     attempts: u32,
     reasons: Vec<Option<Reason>>,
+    delays: Vec<DelayNotice>,
     /// The places of the recipients among all those of the message.
     places: Vec<u32>,
     state: LeaseState,
@@ -65,6 +66,7 @@ impl Lease {
             destination,
             attempts: row.attempts,
             reasons: row.recipients.iter().map(|entry| reason_of(entry.reason)).collect(),
+            delays: row.recipients.iter().map(|entry| entry.delay).collect(),
             places: row.recipients.iter().map(|entry| entry.index).collect(),
             recipients: row.recipients.into_iter().map(|entry| entry.recipient).collect(),
             state: LeaseState::Held,
@@ -113,6 +115,22 @@ impl Lease {
         &self.reasons
     }
 
+    /// Whether the sender knows for each recipient that its mail is late, in their order.
+    #[must_use]
+    pub fn delays(&self) -> &[DelayNotice] {
+        &self.delays
+    }
+
+    /// Notes that the sender is told of the delay of those recipients for whom `is_told` says so,
+    /// by their place in this lease; kept by the settlement that ends it.
+    pub fn tell_of_delay(&mut self, is_told: impl Fn(usize) -> bool) {
+        for (place, delay) in self.delays.iter_mut().enumerate() {
+            if is_told(place) {
+                *delay = DelayNotice::Told;
+            }
+        }
+    }
+
     /// How long the message has been in the queue.
     #[must_use]
     pub fn queued_for(&self, now: SystemTime) -> Duration {
@@ -123,6 +141,12 @@ impl Lease {
     #[must_use]
     pub fn expired(&self, now: SystemTime) -> bool {
         self.queued_for(now) >= self.handle.shared.tuning().lifetime
+    }
+
+    /// When the message's lifetime ends; none beyond the end of time.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.message.received_at.checked_add(self.handle.shared.settings.lifetime)
     }
 
     /// The message's header and body, checked against its checksum before the last byte is given.
@@ -142,6 +166,12 @@ impl Lease {
     /// The places of the recipients among all those of the message.
     pub(crate) fn places(&self) -> &[u32] {
         &self.places
+    }
+
+    /// The same places of those whose delay the sender knows of.
+    pub(crate) fn told(&self) -> Vec<u32> {
+        let told = self.places.iter().zip(&self.delays);
+        told.filter(|(_, delay)| **delay == DelayNotice::Told).map(|(place, _)| *place).collect()
     }
 
     /// The committer gives the lot back from now on.

@@ -50,7 +50,7 @@ pub use crate::admission::{
 pub use crate::batch::Settled;
 pub use crate::body::BodyReader;
 pub use crate::draft::{Committed, Draft};
-pub use crate::envelope::{DsnWishes, Envelope, Message, Purpose, Recipient};
+pub use crate::envelope::{DelayNotice, DsnWishes, Envelope, Message, Purpose, Recipient};
 pub use crate::error::{BeginError, BodyError, CommitError, IndexError, OpenError, StoreError};
 pub use crate::id::{QueueId, QueueIdError};
 pub use crate::lease::Lease;

@@ -176,6 +176,7 @@ impl Queue {
             destination: lease.destination().to_string(),
             recipients: lease.places().to_vec(),
             outcomes,
+            told: lease.told(),
             bounce,
         };
         let answer = self.handle.ask(|answer| {

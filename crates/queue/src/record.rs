@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use smtp::{BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, Ret, ReversePath, Smtputf8};
 
 use crate::codec::{Decoder, Encoder, Malformed};
-use crate::envelope::{DsnWishes, Envelope, Purpose, Recipient};
+use crate::envelope::{DelayNotice, DsnWishes, Envelope, Purpose, Recipient};
 use crate::id::{QueueId, millis, time};
 
 /// How every record begins.
@@ -105,7 +105,7 @@ pub(crate) fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
     encode_dsn(&mut out, envelope.dsn());
     out.u32(u32::try_from(envelope.recipients().len()).unwrap_or(u32::MAX));
     for recipient in envelope.recipients() {
-        encode_recipient(&mut out, recipient);
+        encode_recipient(&mut out, recipient, DelayNotice::Owed);
     }
     out.finish()
 }
@@ -121,7 +121,7 @@ pub(crate) fn decode_envelope(bytes: &[u8]) -> Result<Envelope, Malformed> {
     let count = input.u32()?;
     let mut recipients = Vec::new();
     for _ in 0..count {
-        recipients.push(decode_recipient(&mut input)?);
+        recipients.push(decode_recipient(&mut input)?.0);
     }
     input.end()?;
     let envelope = Envelope::new(reverse_path, recipients, body, smtputf8);
@@ -141,6 +141,10 @@ const NOTIFY: u8 = 1;
 /// The tag of a recipient's ORCPT (RFC 3461 §4.2).
 const ORCPT: u8 = 2;
 
+/// The tag that stands in a lot alone: the sender was told that this recipient's mail is late. Its
+/// text is empty.
+const DELAY_TOLD: u8 = 3;
+
 /// Writes what the sender wishes of reports.
 pub(crate) fn encode_dsn(out: &mut Encoder, dsn: &DsnWishes) {
     let DsnWishes { ret, envid } = dsn;
@@ -159,29 +163,37 @@ pub(crate) fn decode_dsn(input: &mut Decoder<'_>) -> Result<DsnWishes, Malformed
     Ok(dsn)
 }
 
-/// Writes one recipient.
-pub(crate) fn encode_recipient(out: &mut Encoder, recipient: &Recipient) {
+/// Writes one recipient, and whether the sender was told of a delay.
+pub(crate) fn encode_recipient(out: &mut Encoder, recipient: &Recipient, delay: DelayNotice) {
     let Recipient { mailbox, notify, orcpt } = recipient;
+    let told = match delay {
+        DelayNotice::Owed => None,
+        DelayNotice::Told => Some(String::new()),
+    };
     out.text(&mailbox.to_string());
     encode_options(
         out,
         &[
             (NOTIFY, notify.map(|notify| notify.to_string())),
             (ORCPT, orcpt.as_ref().map(OriginalRecipient::to_string)),
+            (DELAY_TOLD, told),
         ],
     );
 }
 
 /// Reads one recipient.
-pub(crate) fn decode_recipient(input: &mut Decoder<'_>) -> Result<Recipient, Malformed> {
+pub(crate) fn decode_recipient(
+    input: &mut Decoder<'_>,
+) -> Result<(Recipient, DelayNotice), Malformed> {
     let mailbox = Mailbox::parse(input.text()?).map_err(|_cause| input.fault())?;
-    let mut recipient = Recipient::new(mailbox);
+    let (mut recipient, mut delay) = (Recipient::new(mailbox), DelayNotice::Owed);
     decode_options(input, |tag, text| match tag {
         NOTIFY => recipient.notify = Notify::parse(text),
         ORCPT => recipient.orcpt = OriginalRecipient::parse(text),
+        DELAY_TOLD => delay = DelayNotice::Told,
         _ => {}
     })?;
-    Ok(recipient)
+    Ok((recipient, delay))
 }
 
 /// Writes the options that there are, behind their number.

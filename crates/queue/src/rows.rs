@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use smtp::{EnhancedCode, MailboxDomain};
 
 use crate::codec::{Decoder, Encoder, Malformed, shortened};
-use crate::envelope::{Envelope, Message, Recipient};
+use crate::envelope::{DelayNotice, Envelope, Message, Recipient};
 use crate::id::{QueueId, millis, time};
 use crate::outcome::Reason;
 use crate::record::{
@@ -14,7 +14,8 @@ use crate::record::{
     decode_smtputf8, encode_dsn, encode_recipient, purpose_byte, reverse_path_text, smtputf8_byte,
 };
 
-/// A lot's recipients take at most this many bytes.
+/// A lot's recipients take at most this many bytes at first; three more for each whose sender was
+/// told of a delay, and the row is still no longer than a value may be.
 const LOT_BYTES: usize = 3584;
 
 /// A lot has at most this many recipients, so that it fits one transaction with any server
@@ -153,6 +154,8 @@ pub(crate) struct LotRecipient {
     pub(crate) index: u32,
     /// Which of the lot's reasons it was last deferred for.
     pub(crate) reason: Option<u16>,
+    /// Whether the sender knows that the mail is late.
+    pub(crate) delay: DelayNotice,
     /// The recipient.
     pub(crate) recipient: Recipient,
 }
@@ -209,11 +212,8 @@ impl LotRow {
         for _ in 0..count {
             let index = input.u32()?;
             let reason = Some(input.u16()?).filter(|reason| *reason != NO_REASON);
-            recipients.push(LotRecipient {
-                index,
-                reason,
-                recipient: decode_recipient(&mut input)?,
-            });
+            let (recipient, delay) = decode_recipient(&mut input)?;
+            recipients.push(LotRecipient { index, reason, delay, recipient });
         }
         if recipients.is_empty() {
             return Err(input.fault());
@@ -229,7 +229,7 @@ const NO_REASON: u16 = u16::MAX;
 /// Writes one recipient of a lot.
 fn encode_entry(out: &mut Encoder, entry: &LotRecipient) {
     out.u32(entry.index).u16(entry.reason.unwrap_or(NO_REASON));
-    encode_recipient(out, &entry.recipient);
+    encode_recipient(out, &entry.recipient, entry.delay);
 }
 
 /// Splits recipients into lots: one destination each, few enough and short enough for one row.
@@ -239,7 +239,8 @@ pub(crate) fn split_lots(recipients: &[Recipient], due: u64) -> Vec<LotRow> {
     let mut groups: Vec<(usize, LotRow)> = Vec::new();
     let mut open: HashMap<&MailboxDomain, usize> = HashMap::new();
     for (index, recipient) in (0_u32..).zip(recipients) {
-        let entry = LotRecipient { index, reason: None, recipient: recipient.clone() };
+        let (delay, copy) = (DelayNotice::Owed, recipient.clone());
+        let entry = LotRecipient { index, reason: None, delay, recipient: copy };
         let mut measured = Encoder::default();
         encode_entry(&mut measured, &entry);
         let size = measured.len();

@@ -52,6 +52,8 @@ pub(crate) struct Settlement {
     pub(crate) recipients: Vec<u32>,
     /// What became of each recipient, in order.
     pub(crate) outcomes: Vec<Outcome>,
+    /// The places of those whose delay the sender knows of.
+    pub(crate) told: Vec<u32>,
     /// The bounce.
     pub(crate) bounce: Option<Box<Prepared>>,
 }

@@ -30,7 +30,9 @@ pub struct Message {
     pub mail_parameters: Vec<String>,
     /// The recipients that were accepted, in order.
     pub recipients: Vec<String>,
-    /// The bytes after DATA, without the dots that were added for the transfer; they end in CRLF
+    /// The parameters of RCPT TO, as they were written, for each of them.
+    pub recipient_parameters: Vec<Vec<String>>,
+    /// The bytes of the message's chunks, or the bytes after DATA, without the dots that were added for the transfer; they end in CRLF
     /// unless there are none.
     pub data: Vec<u8>,
 }

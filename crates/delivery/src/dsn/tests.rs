@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
-use smtp::{Class, EnhancedCode};
+use queue::{Reason, Recipient};
+use smtp::{Class, EnhancedCode, EnvelopeId, OriginalRecipient};
 
 use super::*;
 
@@ -11,15 +12,37 @@ fn mailbox(text: &str) -> Mailbox {
     Mailbox::parse(text).unwrap()
 }
 
+fn recipient(text: &str) -> Recipient {
+    Recipient::new(mailbox(text))
+}
+
 fn reason(detail: u16, text: &str) -> Reason {
     Reason::new(EnhancedCode::new(Class::Permanent, 7, detail), text)
 }
 
+/// What a case tells of a recipient.
+#[derive(Clone)]
+enum Tale {
+    Delayed(Reason),
+    Failed(Reason),
+    Relayed,
+}
+
+impl Tale {
+    fn news(&self) -> News<'_> {
+        match self {
+            Self::Delayed(reason) => News::Delayed(reason),
+            Self::Failed(reason) => News::Failed(reason),
+            Self::Relayed => News::Relayed { mx: "mx.example.org", reply: "250 2.0.0 taken" },
+        }
+    }
+}
+
 struct Case {
-    sender: Mailbox,
-    smtputf8: Smtputf8,
-    failures: Vec<(Mailbox, Reason)>,
+    message: queue::Message,
+    tales: Vec<(Recipient, Tale)>,
     head: Vec<u8>,
+    whole: bool,
 }
 
 impl Case {
@@ -30,29 +53,60 @@ impl Case {
             ..Reason::new(EnhancedCode::new(Class::Permanent, 1, 1), "mx.example.org refused it")
         };
         Self {
-            sender: mailbox("\"a b\"@example.com"),
-            smtputf8: Smtputf8::NotRequested,
-            failures: vec![(mailbox("b@example.org"), refused)],
+            message: queue::Message {
+                reverse_path: smtp::ReversePath::Mailbox(mailbox("\"a b\"@example.com")),
+                body: smtp::BodyType::SevenBit,
+                smtputf8: Smtputf8::NotRequested,
+                received_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_799_000_000),
+                size: 100,
+                dsn: queue::DsnWishes::default(),
+                purpose: queue::Purpose::Mail,
+            },
+            tales: vec![(recipient("b@example.org"), Tale::Failed(refused))],
             head: b"From: a@example.com\r\nSubject: news\r\n\r\nthe secret body\r\n".to_vec(),
+            whole: false,
         }
     }
 
-    fn write(&self) -> String {
-        let failures: Vec<Failure<'_>> =
-            self.failures.iter().map(|(recipient, reason)| Failure { recipient, reason }).collect();
-        let notice = FailureNotice {
+    fn of(tale: Tale) -> Self {
+        Self { tales: vec![(recipient("b@example.org"), tale)], ..Self::new() }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let about: Vec<About<'_>> = self
+            .tales
+            .iter()
+            .map(|(recipient, tale)| About { recipient, news: tale.news() })
+            .collect();
+        let notification = Notification {
             hostname: &Domain::parse("relay.example.com").unwrap(),
             id: QueueId::from_number(7),
             boundary: "boundary/1",
             now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
-            sender: &self.sender,
-            message: QueueId::from_number(5),
-            arrived: SystemTime::UNIX_EPOCH + Duration::from_secs(1_799_000_000),
-            smtputf8: self.smtputf8,
-            failures: &failures,
-            head: &self.head,
+            sender: self.message.reverse_path.mailbox().unwrap(),
+            message_id: QueueId::from_number(5),
+            message: &self.message,
+            retry_until: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_100_000)),
+            about: &about,
+            returned: if self.whole {
+                Returned::Whole(&self.head)
+            } else {
+                Returned::Header(&self.head)
+            },
         };
-        String::from_utf8(notice.to_bytes()).unwrap()
+        notification.to_bytes()
+    }
+
+    fn write(&self) -> String {
+        String::from_utf8(self.bytes()).unwrap()
+    }
+
+    /// The reason of the first recipient.
+    fn reason(&mut self) -> &mut Reason {
+        match &mut self.tales[0].1 {
+            Tale::Delayed(reason) | Tale::Failed(reason) => reason,
+            Tale::Relayed => panic!(),
+        }
     }
 }
 
@@ -117,7 +171,7 @@ fn the_status_part_has_no_charset() {
 #[test]
 fn every_recipient_has_a_group_of_its_own() {
     let mut case = Case::new();
-    case.failures.push((mailbox("c@example.org"), reason(1, "because")));
+    case.tales.push((recipient("c@example.org"), Tale::Failed(reason(1, "because"))));
     let text = case.write();
     let message = parse(&text);
     let groups: Vec<&str> = part(&message, 1).trim_end().split("\r\n\r\n").collect();
@@ -128,7 +182,6 @@ fn every_recipient_has_a_group_of_its_own() {
 
 #[test]
 fn a_policy_failure_says_what_failed_and_what_to_do() {
-    let mut case = Case::new();
     let why = Reason {
         policy: Some("sts id=a1 mode=enforce".to_owned()),
         mx: Some("mx.example.org".to_owned()),
@@ -138,8 +191,7 @@ fn a_policy_failure_says_what_failed_and_what_to_do() {
              not met by any of its hosts: mx.example.org: TLS failed: certificate expired",
         )
     };
-    case.failures = vec![(mailbox("b@example.org"), why)];
-    let text = case.write();
+    let text = Case::of(Tale::Failed(why)).write();
     let message = parse(&text);
     let words = part(&message, 0).replace("\r\n", " ");
     for expected in [
@@ -157,16 +209,15 @@ fn a_policy_failure_says_what_failed_and_what_to_do() {
 #[test]
 fn a_temporary_code_becomes_a_permanent_one() {
     let mut case = Case::new();
-    case.failures[0].1.enhanced = EnhancedCode::new(Class::PersistentTransient, 4, 1);
+    case.reason().enhanced = EnhancedCode::new(Class::PersistentTransient, 4, 1);
     assert!(case.write().contains("Status: 5.4.1\r\n"));
 }
 
 #[test]
 fn a_notification_is_7_bit_and_its_lines_are_short_whatever_it_answers() {
     let mut case = Case::new();
-    case.failures[0].1.reply =
-        Some(format!("550 \u{fc}ber {}\nBcc: x\r\n\r\nx", "long ".repeat(900)));
-    case.failures[0].1.text = "x".repeat(5000);
+    case.reason().reply = Some(format!("550 \u{fc}ber {}\nBcc: x\r\n\r\nx", "long ".repeat(900)));
+    case.reason().text = "x".repeat(5000);
     case.head = ["Subject: \u{fc}\r\n", "X: ", &"y".repeat(5000), "\r\n\r\n"].concat().into_bytes();
     let text = case.write();
     assert!(text.is_ascii());
@@ -196,19 +247,139 @@ fn returned_headers_are_bounded_and_end_with_a_whole_line() {
 #[test]
 fn internationalised_mail_is_answered_in_kind() {
     let mut case = Case::new();
-    case.smtputf8 = Smtputf8::Requested;
-    case.sender = mailbox("\u{fc}nal@example.com");
-    case.failures[0].0 = mailbox("\u{e9}@example.org");
+    case.message.smtputf8 = Smtputf8::Requested;
+    case.message.reverse_path = smtp::ReversePath::Mailbox(mailbox("\u{fc}nal@example.com"));
+    case.tales[0].0 = recipient("\u{e9}@example.org");
+    case.tales[0].0.orcpt = OriginalRecipient::parse("utf-8;j\\x{F6}rg@example.org");
     case.head = "Subject: \u{fc}ber\r\n\r\n".as_bytes().to_vec();
     let text = case.write();
     for line in [
         "To: \u{fc}nal@example.com\r\n",
         "Content-Type: message/global-delivery-status\r\n",
         "Content-Type: message/global-headers\r\n",
+        "Original-Recipient: utf-8; j\u{f6}rg@example.org\r\n",
         "Final-Recipient: utf-8; \u{e9}@example.org\r\n",
         "Subject: \u{fc}ber\r\n",
         "Content-Transfer-Encoding: 8bit\r\n",
     ] {
         assert!(text.contains(line), "{line:?} in {text}");
     }
+}
+
+#[test]
+fn what_the_sender_said_of_the_message_stands_in_the_report_decoded() {
+    let mut case = Case::new();
+    case.message.dsn.envid = EnvelopeId::parse("QQ+20314159");
+    case.tales[0].0.orcpt = OriginalRecipient::parse("rfc822;Bob+2Bnews@example.com");
+    case.tales.push((recipient("c@example.org"), Tale::Failed(reason(1, "because"))));
+    // Without SMTPUTF8 an address beyond ASCII keeps its encoded form.
+    case.tales[1].0.orcpt = OriginalRecipient::parse("utf-8;j\\x{F6}rg@example.com");
+    let text = case.write();
+    let message = parse(&text);
+    let status = part(&message, 1);
+    assert!(status.starts_with("Original-Envelope-Id: QQ 314159\r\n"), "{status}");
+    for lines in [
+        "\r\n\r\nOriginal-Recipient: rfc822; Bob+news@example.com\r\nFinal-Recipient: rfc822; b@",
+        "\r\n\r\nOriginal-Recipient: utf-8; j\\x{F6}rg@example.com\r\nFinal-Recipient: rfc822; c@",
+    ] {
+        assert!(status.contains(lines), "{lines:?} in {status}");
+    }
+    assert!(text.is_ascii());
+}
+
+#[test]
+fn a_delay_is_told_as_one_with_the_end_of_the_attempts() {
+    let late = Reason::new(EnhancedCode::new(Class::PersistentTransient, 4, 1), "nobody answers");
+    let text = Case::of(Tale::Delayed(late)).write();
+    let message = parse(&text);
+    assert_eq!(message.subject(), Some("Delayed Mail (still being tried)"));
+    let status = part(&message, 1);
+    for line in [
+        "Action: delayed\r\n",
+        "Status: 4.4.1\r\n",
+        "Diagnostic-Code: X-STS-Relay; nobody answers\r\n",
+        "Will-Retry-Until: Sat, 16 Jan 2027 11:46:40 +0000\r\n",
+    ] {
+        assert!(status.contains(line), "{line:?} in {status}");
+    }
+    let words = part(&message, 0).replace("\r\n", " ");
+    assert!(words.contains("you need not send it again"), "{words}");
+    assert!(words.contains("Attempts go on until Sat, 16 Jan 2027"), "{words}");
+}
+
+#[test]
+fn mail_held_back_by_a_policy_is_told_to_leave_by_itself_once_that_is_mended() {
+    let held = Reason {
+        policy: Some("sts id=a1 mode=enforce".to_owned()),
+        ..reason(10, "the MTA-STS policy of example.org (id a1, mode enforce) is not met")
+    };
+    let text = Case::of(Tale::Delayed(held)).write();
+    let words = part(&parse(&text), 0).replace("\r\n", " ");
+    for expected in ["is held back", "(id a1, mode enforce)", "leaves by itself", "postmaster"] {
+        assert!(words.contains(expected), "{expected:?} in {words}");
+    }
+    assert!(!words.contains("whole lifetime"), "{words}");
+}
+
+#[test]
+fn mail_that_was_passed_on_is_told_of_as_relayed() {
+    let text = Case::of(Tale::Relayed).write();
+    let message = parse(&text);
+    assert_eq!(message.subject(), Some("Delivery Report (mail passed on)"));
+    let status = part(&message, 1);
+    for line in [
+        "Action: relayed\r\n",
+        "Status: 2.0.0\r\n",
+        "Remote-MTA: dns; mx.example.org\r\n",
+        "Diagnostic-Code: smtp; 250 2.0.0 taken\r\n",
+    ] {
+        assert!(status.contains(line), "{line:?} in {status}");
+    }
+    assert!(!status.contains("Will-Retry-Until"), "{status}");
+    assert!(part(&message, 0).contains("mx.example.org said: 250 2.0.0 taken"));
+}
+
+#[test]
+fn news_of_several_kinds_go_in_one_notification_with_the_gravest_as_its_subject() {
+    let mut case = Case::of(Tale::Relayed);
+    let late = Reason::new(EnhancedCode::new(Class::PersistentTransient, 4, 1), "nobody answers");
+    case.tales.push((recipient("c@example.org"), Tale::Delayed(late)));
+    case.tales.push((recipient("d@example.org"), Tale::Failed(reason(1, "because"))));
+    let text = case.write();
+    let message = parse(&text);
+    assert_eq!(message.subject(), Some("Undelivered Mail Returned to Sender"));
+    let words = part(&message, 0);
+    let order = ["no further attempt", "<d@", "not been delivered", "<c@", "passed on", "<b@"];
+    let found: Vec<usize> =
+        order.iter().map(|words_of| words.replace("\r\n", " ").find(words_of).unwrap()).collect();
+    assert!(found.is_sorted(), "{words}");
+    assert_eq!(part(&message, 1).matches("Action: ").count(), 3);
+}
+
+#[test]
+fn a_message_returned_whole_is_returned_byte_for_byte() {
+    let mut case = Case::new();
+    case.whole = true;
+    let text = case.write();
+    assert!(text.contains("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n"));
+    let message = parse(&text);
+    let inner = message.attachment(1).unwrap().message().unwrap();
+    assert_eq!(inner.subject(), Some("news"));
+    assert_eq!(inner.body_text(0).unwrap(), "the secret body\r\n");
+    assert!(part(&message, 0).contains("Your message is at the end of this report."));
+    // Bytes that are in no alphabet stay what they are, and the notification says that it has some.
+    case.head = b"Subject: x\r\n\r\n\xff\xfe\r\n".to_vec();
+    let bytes = case.bytes();
+    assert!(memchr::memmem::find(&bytes, b"\r\n\r\nSubject: x\r\n\r\n\xff\xfe\r\n").is_some());
+    let text = String::from_utf8_lossy(&bytes);
+    assert_eq!(text.matches("Content-Transfer-Encoding: 8bit").count(), 2, "{text}");
+}
+
+#[test]
+fn a_notification_has_an_end_however_much_every_host_has_said() {
+    let mut case = Case::new();
+    case.reason().reply = Some("550 ".to_owned() + &"long ".repeat(100_000));
+    case.reason().text = "x ".repeat(100_000);
+    case.tales = vec![case.tales[0].clone(); 100];
+    assert!(case.write().len() < 1_000_000);
 }

@@ -1,6 +1,7 @@
 //! Sessions with a scripted peer, over a pipe and with real TLS.
 
 use clock::SystemClock;
+use queue::{DsnWishes, Recipient};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tls_rpt::{PolicyType, ResultType, Verdict as Judgement};
 use tokio::io::DuplexStream;
@@ -211,8 +212,9 @@ async fn what_was_offered_in_clear_is_forgotten_under_tls() {
         size: 1000,
         body: BodyType::SevenBit,
         smtputf8: Smtputf8::NotRequested,
+        dsn: &DsnWishes::default(),
     };
-    let to = Mailbox::parse("b@example.org").unwrap();
+    let to = Recipient::new(Mailbox::parse("b@example.org").unwrap());
     let transaction = session.mail(&next_hop()).unwrap();
     let sent = transaction.send(&mail, &[&to], &b"Subject: x\r\n\r\nx\r\n"[..]).await;
     assert!(matches!(sent.fates[..], [Fate::Taken(_)]), "{:?}", sent.fates);

@@ -1,6 +1,7 @@
 //! Transactions with a scripted peer.
 
-use smtp::ReversePath;
+use queue::DsnWishes;
+use smtp::{Mailbox, ReversePath};
 
 use super::*;
 use crate::scripted::Act::{Hears, HearsMessage, Says};
@@ -8,6 +9,10 @@ use crate::scripted::{Act, Peer};
 
 const PIPELINING: &[&str] = &["PIPELINING", "SIZE 1000", "8BITMIME", "SMTPUTF8"];
 const BODY: &[u8] = b"Subject: x\r\n\r\n.x\r\n";
+
+fn recipient(text: &str) -> Recipient {
+    Recipient::new(Mailbox::parse(text).unwrap())
+}
 
 fn offering(keywords: &[&str]) -> Capabilities {
     let lines = [&["mx.example.org"], keywords].concat();
@@ -19,6 +24,7 @@ const MAIL: Mail<'_> = Mail {
     size: 20,
     body: BodyType::SevenBit,
     smtputf8: Smtputf8::NotRequested,
+    dsn: &DsnWishes { ret: None, envid: None },
 };
 
 /// What comes of sending to two recipients, with a peer that follows `script`.
@@ -27,7 +33,7 @@ async fn send(mail: &Mail<'_>, keywords: &[&str], script: Vec<Act>) -> (Sent, Ve
     let mut dialogue = Dialogue::new(stream);
     let (capabilities, timeouts) = (offering(keywords), Timeouts::default());
     let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
-    let to = ["b@example.org", "c@example.org"].map(|to| Mailbox::parse(to).unwrap());
+    let to = ["b@example.org", "c@example.org"].map(recipient);
     let sent = transaction.send(mail, &[&to[0], &to[1]], BODY).await;
     drop(dialogue);
     (sent, peer.heard().await)
@@ -208,7 +214,7 @@ async fn a_message_that_the_peer_cannot_take_is_not_begun() {
 async fn each_step_has_its_time_limit() {
     let slow = || tokio::io::duplex(64 * 1024);
     let (capabilities, timeouts) = (offering(&[]), Timeouts::default());
-    let to = Mailbox::parse("b@example.org").unwrap();
+    let to = recipient("b@example.org");
     for (said, step, seconds) in [
         ("", "cut MAIL TimedOut", 300),
         ("250 ok\r\n", "cut RCPT TimedOut", 300),

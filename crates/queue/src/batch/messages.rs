@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::batch::Batch;
 use crate::codec::Malformed;
-use crate::envelope::Message;
+use crate::envelope::{DelayNotice, Message};
 use crate::id::{QueueId, millis, time};
 use crate::index::EngineError;
 use crate::key::{Key, LotId};
@@ -120,6 +120,19 @@ impl Batch<'_> {
             next_attempt: lot.due.map(time),
             message_gone: false,
         })
+    }
+
+    /// Notes of which recipients of a lot, by their places in the message, the sender knows that
+    /// their mail is late.
+    pub(crate) fn tell_of_delay(&mut self, lot_id: LotId, told: &[u32]) -> Result<(), EngineError> {
+        if told.is_empty() {
+            return Ok(());
+        }
+        let Some(mut lot) = self.lot(lot_id)? else { return Ok(()) };
+        for entry in lot.recipients.iter_mut().filter(|entry| told.contains(&entry.index)) {
+            entry.delay = DelayNotice::Told;
+        }
+        self.put(Key::lot(lot_id), lot.encode())
     }
 
     /// Settles recipients whose lot has changed since it was leased, because the index was built

@@ -203,3 +203,47 @@ async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F:
     })
     .await
 }
+
+#[tokio::test]
+async fn who_was_told_of_a_delay_is_known_after_a_restart() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example", "b@one.example", "c@one.example"], b"x").await;
+    let mut lease = bench.lease().unwrap();
+    assert_eq!(lease.delays(), [DelayNotice::Owed; 3]);
+    lease.tell_of_delay(|place| place == 2);
+    let outcomes = vec![delivered_outcome(), deferred("later"), deferred("later")];
+    bench.queue.settle(lease, outcomes, None).await.unwrap();
+    let bench = bench.restart().await;
+    bench.clock.advance(Duration::from_secs(400));
+    let lease = bench.lease().unwrap();
+    assert_eq!(lease.delays(), [DelayNotice::Owed, DelayNotice::Told]);
+    // Whoever was told stays told.
+    bench.queue.settle(lease, vec![deferred("later"), deferred("later")], None).await.unwrap();
+    bench.clock.advance(Duration::from_secs(800));
+    assert_eq!(bench.lease().unwrap().delays(), [DelayNotice::Owed, DelayNotice::Told]);
+}
+
+#[tokio::test]
+async fn a_delay_that_is_told_in_a_dropped_lease_is_not_told() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    let mut lease = bench.lease().unwrap();
+    lease.tell_of_delay(|_| true);
+    drop(lease);
+    bench.clock.advance(Duration::from_secs(31));
+    assert_eq!(bench.lease().unwrap().delays(), [DelayNotice::Owed]);
+}
+
+#[tokio::test]
+async fn a_full_lot_has_room_for_every_recipient_that_was_told() {
+    let bench = Bench::new().await;
+    // As long as recipients can be in a lot of as many as it may have.
+    let all: Vec<String> = (0..300).map(|n| format!("recipient-{n:03}@long.example")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    bench.accept(&all, b"x").await;
+    let mut lease = bench.lease().unwrap();
+    assert_eq!(lease.recipients().len(), 100);
+    lease.tell_of_delay(|_| true);
+    let outcomes = vec![deferred("later"); 100];
+    assert_eq!(bench.queue.settle(lease, outcomes, None).await.unwrap().deferred, 100);
+}

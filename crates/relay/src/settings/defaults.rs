@@ -134,6 +134,7 @@ impl Default for RawDelivery {
             source_address6: None,
             ip_preference: RawIpPreference::Ipv6,
             lifetime: QueueSettings::new("").lifetime,
+            delay_notice: Duration::from_secs(4 * 60 * 60),
             retry: RawRetry::default(),
             timeouts: RawTimeouts::default(),
         }

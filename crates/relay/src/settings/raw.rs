@@ -251,6 +251,9 @@ pub struct RawDelivery {
     /// How long a message is tried before it is returned (RFC 5321 §4.5.4.1).
     #[serde(with = "duration_text")]
     pub lifetime: Duration,
+    /// After how long a sender is told that mail is late (RFC 3461 §5.2.5); 0: never.
+    #[serde(with = "duration_text")]
+    pub delay_notice: Duration,
     /// When a message that could not be delivered is tried again.
     pub retry: RawRetry,
     /// How long each step of a session may take (RFC 5321 §4.5.3.2).

@@ -15,6 +15,8 @@ pub struct MxBehaviour {
     keywords: Vec<String>,
     rules: Vec<Rule>,
     greylisting: Greylisting,
+    /// How many recipients a transaction may have, and what the next is told.
+    recipient_limit: Option<(usize, String)>,
     pace: Duration,
 }
 
@@ -72,6 +74,10 @@ pub enum Step {
     RcptTo,
     /// DATA was read.
     Data,
+    /// A chunk was read that is not the last.
+    Chunk,
+    /// The last chunk was read.
+    LastChunk,
     /// The first line of the message was read. Only an end of the connection makes sense here.
     Message,
     /// The final dot was read; the message is not taken unless all goes its usual way.
@@ -125,6 +131,7 @@ impl MxBehaviour {
             keywords: keywords.map(str::to_owned).to_vec(),
             rules: Vec::new(),
             greylisting: Greylisting::Off,
+            recipient_limit: None,
             pace: Duration::ZERO,
         }
     }
@@ -249,6 +256,13 @@ impl MxBehaviour {
         self
     }
 
+    /// Takes so many recipients in a transaction, and gives this reply to all further ones.
+    #[must_use]
+    pub fn with_recipient_limit(mut self, limit: usize, reply: &str) -> Self {
+        self.recipient_limit = Some((limit, reply.to_owned()));
+        self
+    }
+
     /// Offers one more extension, by its EHLO line; one that was offered already is replaced.
     #[must_use]
     pub fn with_extension(self, line: &str) -> Self {
@@ -282,6 +296,10 @@ impl MxBehaviour {
 
     pub(super) const fn pace(&self) -> Duration {
         self.pace
+    }
+
+    pub(super) const fn recipient_limit(&self) -> Option<&(usize, String)> {
+        self.recipient_limit.as_ref()
     }
 
     pub(super) fn is_greylisting(&self) -> bool {

@@ -144,6 +144,7 @@ impl Session {
             "MAIL" => self.mail(&line).await?,
             "RCPT" => self.rcpt(&line).await?,
             "DATA" => self.data().await?,
+            "BDAT" => self.bdat(argument).await?,
             "RSET" => self.rset().await?,
             "NOOP" => self.say("250 2.0.0 nothing done").await?,
             "VRFY" => self.say("252 2.5.0 send and see").await?,
@@ -158,7 +159,8 @@ impl Session {
     fn check_pipelining(&self, verb: &str) {
         let offered = self.host.behaviour(|behaviour| behaviour.offers("PIPELINING"));
         let last = matches!(verb, "EHLO" | "HELO" | "DATA" | "STARTTLS" | "QUIT" | "NOOP");
-        if self.wire.has_more() && (last || !offered) {
+        // The octets of a chunk come with its command.
+        if self.wire.has_more() && verb != "BDAT" && (last || !offered) {
             self.recorder.violation(&format!("something was sent before the reply to {verb}"));
         }
     }

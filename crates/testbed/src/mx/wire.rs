@@ -49,6 +49,17 @@ impl Wire {
         self.until(b"\r\n").await
     }
 
+    /// The next octets, so many of them.
+    pub(super) async fn octets(&mut self, count: usize) -> Result<Vec<u8>, Ended> {
+        while self.buffer.len() - self.used < count {
+            self.read().await?;
+        }
+        let octets = self.buffer.get(self.used..).unwrap_or_default();
+        let octets = octets.get(..count).unwrap_or_default().to_vec();
+        self.used += count;
+        Ok(octets)
+    }
+
     /// Whether the client has sent more than was read so far.
     pub(super) fn has_more(&self) -> bool {
         self.used < self.buffer.len()

@@ -1,4 +1,4 @@
-//! A mail transaction (RFC 5321 §3.3): MAIL, RCPT, DATA.
+//! A mail transaction (RFC 5321 §3.3): MAIL, RCPT, DATA or BDAT.
 
 use super::{Session, Step, Went};
 use crate::message::Message;
@@ -11,6 +11,9 @@ pub(super) struct Transaction {
     reverse_path: String,
     mail_parameters: Vec<String>,
     recipients: Vec<String>,
+    recipient_parameters: Vec<Vec<String>>,
+    /// What has come in chunks (RFC 3030).
+    chunks: Option<Vec<u8>>,
 }
 
 /// The path and the parameters of MAIL or RCPT.
@@ -34,8 +37,8 @@ impl Session {
             return self.say(refusal).await;
         }
         let Argument { path: reverse_path, parameters: mail_parameters } = argument;
-        let recipients = Vec::new();
-        self.transaction = Some(Transaction { reverse_path, mail_parameters, recipients });
+        self.transaction =
+            Some(Transaction { reverse_path, mail_parameters, ..Transaction::default() });
         self.say("250 2.1.0 sender taken").await
     }
 
@@ -62,7 +65,14 @@ impl Session {
         {
             return self.say("555 5.5.4 no such parameter").await;
         }
+        let limit = self.host.behaviour(|behaviour| behaviour.recipient_limit().cloned());
+        if let Some((limit, reply)) = limit
+            && transaction.recipients.len() >= limit
+        {
+            return self.say(&reply).await;
+        }
         transaction.recipients.push(argument.path);
+        transaction.recipient_parameters.push(argument.parameters);
         self.say("250 2.1.5 recipient taken").await
     }
 
@@ -75,10 +85,48 @@ impl Session {
             Some(transaction) if transaction.recipients.is_empty() => {
                 return self.say("554 5.5.1 no valid recipients").await;
             }
+            Some(transaction) if transaction.is_binary() => {
+                return self.say("503 5.5.1 BINARYMIME comes by BDAT").await;
+            }
             Some(_) => {}
         }
         self.say("354 go on, end with a dot").await?;
         let data = self.receive().await?;
+        self.end(data).await
+    }
+
+    /// RFC 3030 §2: the octets are there, whatever is thought of them.
+    pub(super) async fn bdat(&mut self, argument: &str) -> Result<(), Ended> {
+        let (size, last) = argument.split_once(' ').unwrap_or((argument, ""));
+        let Ok(size) = size.parse() else {
+            return self.say("501 5.5.4 BDAT size LAST").await;
+        };
+        let octets = self.wire.octets(size).await?;
+        if !self.host.behaviour(|behaviour| behaviour.offers("CHUNKING")) {
+            return self.say("500 5.5.2 no such command").await;
+        }
+        let step = if last.is_empty() { Step::Chunk } else { Step::LastChunk };
+        if self.goes(step).await? == Went::Otherwise {
+            self.transaction = None;
+            return Ok(());
+        }
+        let Some(transaction) = &mut self.transaction else {
+            return self.say("503 5.5.1 BDAT comes after RCPT").await;
+        };
+        if transaction.recipients.is_empty() {
+            return self.say("554 5.5.1 no valid recipients").await;
+        }
+        let chunks = transaction.chunks.get_or_insert_default();
+        chunks.extend_from_slice(&octets);
+        if last.is_empty() {
+            return self.say(&format!("250 2.0.0 {size} octets")).await;
+        }
+        let data = std::mem::take(chunks);
+        self.end(data).await
+    }
+
+    /// A message has come to its end.
+    async fn end(&mut self, data: Vec<u8>) -> Result<(), Ended> {
         let transaction = self.transaction.take().unwrap_or_default();
         self.check_eight_bit(&transaction, &data);
         if self.goes(Step::EndOfData).await? == Went::Otherwise {
@@ -127,6 +175,7 @@ impl Session {
             reverse_path: transaction.reverse_path,
             mail_parameters: transaction.mail_parameters,
             recipients: transaction.recipients,
+            recipient_parameters: transaction.recipient_parameters,
             data,
         });
     }
@@ -141,6 +190,7 @@ impl Session {
         for parameter in &mail.parameters {
             let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let extension = match keyword.to_ascii_uppercase().as_str() {
+                "BODY" if value.eq_ignore_ascii_case("BINARYMIME") => value.to_owned(),
                 "BODY" => "8BITMIME".to_owned(),
                 "RET" | "ENVID" => "DSN".to_owned(),
                 other => other.to_owned(),
@@ -160,6 +210,7 @@ impl Session {
     fn check_eight_bit(&self, transaction: &Transaction, data: &[u8]) {
         let announced = transaction.mail_parameters.iter().any(|parameter| {
             parameter.eq_ignore_ascii_case("BODY=8BITMIME")
+                || parameter.eq_ignore_ascii_case("BODY=BINARYMIME")
                 || parameter.eq_ignore_ascii_case("SMTPUTF8")
         });
         if !announced && !data.is_ascii() {
@@ -169,6 +220,10 @@ impl Session {
 }
 
 impl Transaction {
+    fn is_binary(&self) -> bool {
+        self.mail_parameters.iter().any(|one| one.eq_ignore_ascii_case("BODY=BINARYMIME"))
+    }
+
     fn is_smtputf8(&self) -> bool {
         self.mail_parameters.iter().any(|parameter| parameter.eq_ignore_ascii_case("SMTPUTF8"))
     }

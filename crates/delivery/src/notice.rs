@@ -1,0 +1,184 @@
+//! Telling senders what became of their mail (RFC 3461, RFC 3464): who is told, of what, and how
+//! much of the message goes along.
+
+use std::time::SystemTime;
+
+use queue::{
+    BeginError, BodyError, BodyReader, CommitError, DelayNotice, Draft, Lease, Message, Outcome,
+    OwnMessage, Purpose, Queue, QueueId, Recipient,
+};
+use rand::Rng as _;
+use smtp::{BodyType, Domain, Notify, Ret, Smtputf8};
+use tokio::io::AsyncReadExt as _;
+
+use crate::attempt::Ended;
+use crate::client::Client;
+use crate::dsn::{About, News, Notification, RETURNED_HEADER_MAX, RETURNED_MESSAGE_MAX, Returned};
+use crate::transaction::Reports;
+
+/// Why there is no notification.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoticeError {
+    /// The queue takes none.
+    #[error("the notification was not begun: {0}")]
+    Begin(#[from] BeginError),
+    /// It could not be written.
+    #[error("the notification was not written: {0}")]
+    Write(#[from] CommitError),
+}
+
+/// Writes the notification of what an attempt has brought that the sender wants to know; it enters
+/// the queue together with the outcomes that it tells of.
+///
+/// None where there is no such news, and none where nobody can be told: a notification is never
+/// answered by another (RFC 5321 §6.1, RFC 3464 §2).
+pub(crate) async fn notice(
+    client: &Client,
+    queue: &Queue,
+    lease: &mut Lease,
+    ended: &[Ended],
+) -> Result<Option<Draft>, NoticeError> {
+    let now = client.clock.now();
+    let is_late = client.settings.delay_notice.is_some_and(|after| lease.queued_for(now) >= after);
+    let news: Vec<Option<News<'_>>> = ended
+        .iter()
+        .zip(lease.recipients().iter().zip(lease.delays()))
+        .map(|(ended, (recipient, delay))| {
+            let is_due = is_late && *delay == DelayNotice::Owed;
+            news(ended, is_due).filter(|news| news.is_wanted(recipient))
+        })
+        .collect();
+    let about: Vec<About<'_>> = lease
+        .recipients()
+        .iter()
+        .zip(&news)
+        .filter_map(|(recipient, news)| Some(About { recipient, news: (*news)? }))
+        .collect();
+    let subject = Subject {
+        hostname: &client.settings.hostname,
+        now,
+        id: lease.id(),
+        message: lease.message(),
+        retry_until: lease.expires_at(),
+    };
+    let draft = subject.draft(queue, &about, lease.body()).await?;
+    if draft.is_some() {
+        let told = |place: usize| matches!(news.get(place), Some(Some(News::Delayed(_))));
+        lease.tell_of_delay(told);
+    }
+    Ok(draft)
+}
+
+/// What a recipient's end in an attempt is to its sender; a delay is none before its time.
+fn news(ended: &Ended, is_delay_due: bool) -> Option<News<'_>> {
+    match (&ended.outcome, ended.reports) {
+        (Outcome::Bounced(reason), _) => Some(News::Failed(reason)),
+        (Outcome::Deferred(reason), _) => is_delay_due.then_some(News::Delayed(reason)),
+        (Outcome::Delivered { mx, reply }, Reports::Ours) => Some(News::Relayed { mx, reply }),
+        (Outcome::Delivered { .. }, Reports::Passed) => None,
+    }
+}
+
+/// The message that a notification is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    /// The relay's own name.
+    pub(crate) hostname: &'a Domain,
+    /// When the notification is written.
+    pub(crate) now: SystemTime,
+    /// The message's name in the queue.
+    pub(crate) id: QueueId,
+    /// The message.
+    pub(crate) message: &'a Message,
+    /// Until when it is tried.
+    pub(crate) retry_until: Option<SystemTime>,
+}
+
+impl Subject<'_> {
+    /// Writes a notification of this news; none where there is none, or nobody to tell.
+    pub(crate) async fn draft(
+        self,
+        queue: &Queue,
+        about: &[About<'_>],
+        body: impl Future<Output = Result<BodyReader, BodyError>>,
+    ) -> Result<Option<Draft>, NoticeError> {
+        let message = self.message;
+        let Some(sender) = message.reverse_path.mailbox().filter(|_| !about.is_empty()) else {
+            return Ok(None);
+        };
+        let whole = self.returns_whole(about);
+        // Better a notification without the headers than none.
+        let (whole, bytes) = match beginning(body, whole).await {
+            Ok(bytes) => (whole, bytes),
+            Err(error) => {
+                tracing::error!(queue_id = %self.id, %error, "message not returned");
+                (Whole::No, Vec::new())
+            }
+        };
+        let returned = match whole {
+            Whole::No => Returned::Header(&bytes),
+            Whole::Yes => Returned::Whole(&bytes),
+        };
+        // What is sent to who sent the message is itself never answered (RFC 3461 §4.1).
+        let recipient = Recipient { notify: Some(Notify::NEVER), ..Recipient::new(sender.clone()) };
+        let ascii = returned.is_ascii() && message.smtputf8 == Smtputf8::NotRequested;
+        let mut draft = queue.begin_own(OwnMessage {
+            recipients: vec![recipient],
+            body: if ascii { BodyType::SevenBit } else { BodyType::EightBitMime },
+            smtputf8: message.smtputf8,
+            purpose: Purpose::Mail,
+        })?;
+        let notification = Notification {
+            hostname: self.hostname,
+            id: draft.id(),
+            boundary: &format!("{}/{:016x}", draft.id(), rand::rng().random::<u64>()),
+            now: self.now,
+            sender,
+            message_id: self.id,
+            message,
+            retry_until: self.retry_until,
+            about,
+            returned,
+        };
+        draft.write(&notification.to_bytes()).await?;
+        Ok(Some(draft))
+    }
+
+    /// Whether the message is returned whole: where it has failed, that is asked for, and it is
+    /// small (RFC 3461 §4.3).
+    fn returns_whole(&self, about: &[About<'_>]) -> Whole {
+        let failed = about.iter().any(|about| matches!(about.news, News::Failed(_)));
+        let most = u64::try_from(RETURNED_MESSAGE_MAX).unwrap_or(u64::MAX);
+        let small = self.message.size <= most;
+        if failed && small && self.message.dsn.ret == Some(Ret::Full) {
+            Whole::Yes
+        } else {
+            Whole::No
+        }
+    }
+}
+
+/// How much of a message is returned.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Whole {
+    /// Its header.
+    No,
+    /// All of it.
+    Yes,
+}
+
+/// As much of a message as is returned, and perhaps some more.
+async fn beginning(
+    body: impl Future<Output = Result<BodyReader, BodyError>>,
+    whole: Whole,
+) -> Result<Vec<u8>, BodyError> {
+    let limit = match whole {
+        Whole::No => RETURNED_HEADER_MAX,
+        Whole::Yes => RETURNED_MESSAGE_MAX,
+    };
+    // One byte more, so that the end of a whole message is seen, where its checksum is looked at.
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    body.await?.take(limit).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
