@@ -10,6 +10,9 @@ use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER};
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// Nobody is told that mail is late: what comes is about its end.
+const SILENT: &str = "delivery.delay_notice = \"0s\"";
+
 /// A notification, taken apart by a library that the relay does not use to write it.
 #[derive(Debug)]
 struct Notification {
@@ -155,7 +158,7 @@ async fn a_domain_that_does_not_exist_returns_mail_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_5xx_before_a_verified_session_returns_mail() {
-    let relay = RelayInWorld::start().await;
+    let relay = RelayInWorld::start_with(SILENT).await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
     let ehlo = MxBehaviour::valid().at(Step::Ehlo, "554 5.7.1 no").at(Step::Helo, "554 5.7.1 no");
     let ehlo_in_tls = MxBehaviour::valid()
@@ -200,7 +203,7 @@ async fn held_to_the_end(relay: &RelayInWorld) -> (MxHost, testbed::PolicyHost, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_a_policy_held_to_its_end_is_returned_after_one_fresh_look() {
-    let relay = RelayInWorld::start().await;
+    let relay = RelayInWorld::start_with(SILENT).await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
     let (mx, policy_host, id) = held_to_the_end(&relay).await;
     assert_eq!(sender.messages(), [], "not before its time");
@@ -224,7 +227,7 @@ async fn mail_that_a_policy_held_to_its_end_is_returned_after_one_fresh_look() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_the_fresh_look_finds_withdrawn_lets_the_mail_go() {
-    let relay = RelayInWorld::start().await;
+    let relay = RelayInWorld::start_with(SILENT).await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
     let (mx, _policy_host, id) = held_to_the_end(&relay).await;
     // No attempt sees this new id, because the old one is still kept; the fresh look does.
@@ -237,7 +240,7 @@ async fn a_policy_that_the_fresh_look_finds_withdrawn_lets_the_mail_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_is_returned_though_the_fresh_look_fails() {
-    let relay = RelayInWorld::start().await;
+    let relay = RelayInWorld::start_with(SILENT).await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
     let (mx, policy_host, id) = held_to_the_end(&relay).await;
     policy_host.behave(PolicyBehaviour::status(503));
@@ -250,7 +253,7 @@ async fn mail_is_returned_though_the_fresh_look_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_for_a_host_that_never_answers_is_returned_at_its_end() {
-    let relay = RelayInWorld::start().await;
+    let relay = RelayInWorld::start_with(SILENT).await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
     let mx = relay.domain("example.test", MxBehaviour::valid()).await;
     mx.close().await;
@@ -264,7 +267,7 @@ async fn mail_for_a_host_that_never_answers_is_returned_at_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notification_is_bound_by_the_policy_of_the_senders_domain() {
-    let relay = RelayInWorld::start().await;
+    let relay = RelayInWorld::start_with(SILENT).await;
     let sender = relay.enforcing_domain("sender.test", MxBehaviour::stripped()).await;
     let refuses = MxBehaviour::valid().at(Step::RcptTo, "550 5.1.1 nobody here");
     relay.enforcing_domain("example.test", refuses).await;
