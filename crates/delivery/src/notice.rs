@@ -44,8 +44,9 @@ pub(crate) async fn notice(
         .iter()
         .zip(lease.recipients().iter().zip(lease.delays()))
         .map(|(ended, (recipient, delay))| {
-            let is_due = is_late && *delay == DelayNotice::Owed;
-            news(ended, is_due).filter(|news| news.is_wanted(recipient))
+            // What is not late needs no telling.
+            let delay = if is_late { *delay } else { DelayNotice::Told };
+            news(ended, delay).filter(|news| news.is_wanted(recipient))
         })
         .collect();
     let about: Vec<About<'_>> = lease
@@ -69,13 +70,14 @@ pub(crate) async fn notice(
     Ok(draft)
 }
 
-/// What a recipient's end in an attempt is to its sender; a delay is none before its time.
-fn news(ended: &Ended, is_delay_due: bool) -> Option<News<'_>> {
-    match (&ended.outcome, ended.reports) {
-        (Outcome::Bounced(reason), _) => Some(News::Failed(reason)),
-        (Outcome::Deferred(reason), _) => is_delay_due.then_some(News::Delayed(reason)),
-        (Outcome::Delivered { mx, reply }, Reports::Ours) => Some(News::Relayed { mx, reply }),
-        (Outcome::Delivered { .. }, Reports::Passed) => None,
+/// What a recipient's end in an attempt is to its sender, who may know of the delay.
+fn news(ended: &Ended, delay: DelayNotice) -> Option<News<'_>> {
+    match (&ended.outcome, ended.reports, delay) {
+        (Outcome::Bounced(reason), _, _) => Some(News::Failed(reason)),
+        (Outcome::Deferred(reason), _, DelayNotice::Owed) => Some(News::Delayed(reason)),
+        (Outcome::Delivered { mx, reply }, Reports::Ours, _) => Some(News::Relayed { mx, reply }),
+        (Outcome::Deferred(_), _, DelayNotice::Told)
+        | (Outcome::Delivered { .. }, Reports::Passed, _) => None,
     }
 }
 

@@ -37,8 +37,8 @@ impl Section {
 impl Notification<'_> {
     /// What the notification is about, in a few words.
     pub(super) fn subject(&self) -> &'static str {
-        let sections = Section::ALL.into_iter();
-        let gravest = sections.clone().find(|section| self.in_section(*section).next().is_some());
+        let there = |section: &Section| self.in_section(*section).next().is_some();
+        let gravest = Section::ALL.into_iter().find(there);
         gravest.unwrap_or(Section::Failed).subject()
     }
 
