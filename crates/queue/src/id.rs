@@ -20,6 +20,10 @@ const SHIFT: u32 = 20;
 /// How far ahead of the clock ids are reserved by one write to the index.
 const RESERVED_AHEAD: Duration = Duration::from_secs(600);
 
+/// How much of what is reserved is not given to the clock, so that ids can be counted up however
+/// close to its end the clock comes: more than anybody can take in that time.
+const KEPT_FROM_CLOCK: Duration = Duration::from_secs(60);
+
 /// The name of one message in the queue; later ids are greater.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct QueueId(u64);
@@ -112,9 +116,10 @@ impl IdSource {
         let mut ids = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let above = ids.last.checked_add(1)?;
         let clock = millis(now) << SHIFT;
-        // A clock that jumps beyond what is reserved must not use all of it up: mail goes on to be
-        // taken until more is.
-        let next = if clock > ids.reserved { above } else { clock.max(above) };
+        // A clock that jumps to the end of what is reserved, or beyond, must not use all of it up:
+        // mail goes on to be taken until more is.
+        let followed = ids.reserved.saturating_sub(span(KEPT_FROM_CLOCK));
+        let next = if clock > followed { above } else { clock.max(above) };
         if next > ids.reserved {
             return None;
         }
@@ -215,6 +220,17 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_at_the_very_end_of_what_is_reserved_leaves_ids_to_give() {
+        let source = IdSource::after(QueueId(0));
+        let reserved = source.wants(at(1_000)).unwrap();
+        source.reserve(reserved);
+        let edge = time(reserved.0 >> SHIFT);
+        for early in [2_000, 1_000, 1, 0].map(Duration::from_millis) {
+            assert!((0..1_000).all(|_| source.next(edge - early).is_some()), "{early:?} before");
+        }
+    }
+
+    #[test]
     fn a_reservation_is_wanted_before_it_runs_out() {
         let source = IdSource::after(QueueId(0));
         let wanted = source.wants(at(1_000)).unwrap();
@@ -225,6 +241,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ids_never_run_out_wherever_the_clock_goes_before_more_are_reserved(
+            jumps in proptest::collection::vec(0_u64..1_300_000, 1..20)
+        ) {
+            let source = IdSource::after(QueueId(0));
+            source.reserve(source.wants(at(1_000)).unwrap());
+            let mut last = QueueId(0);
+            for jump in jumps {
+                for _ in 0..50 {
+                    let next = source.next(at(900) + Duration::from_millis(jump)).unwrap();
+                    prop_assert!(next > last);
+                    last = next;
+                }
+            }
+        }
+
         #[test]
         fn an_id_is_read_back_from_its_text_and_sorts_like_it(a: u64, b: u64) {
             let (a, b) = (QueueId(a), QueueId(b));
