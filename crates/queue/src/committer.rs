@@ -309,7 +309,7 @@ impl Committer {
                 }
                 (Work::Edit(_, answer), Done::Changed(count)) => drop(answer.send(Ok(count))),
                 (work, Done::Nothing) => drop(work),
-                (work, _) => work.fail(),
+                (work, _) => work.fail(Health::Failed),
             }
         }
         self.shared.wake.notify_waiters();

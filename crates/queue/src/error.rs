@@ -1,5 +1,6 @@
 //! What can go wrong with the queue, one enum per operation, and what to answer.
 
+use std::io;
 use std::path::PathBuf;
 
 use smtp::{Class, EnhancedCode, Reply, ReplyCode};
@@ -63,18 +64,28 @@ pub enum CommitError {
     Failed,
     /// The body could not be written.
     #[error("the body could not be written")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
+    /// The store has failed because the file system is full.
+    #[error("not enough disk space is free")]
+    LowOnSpace,
 }
 
 impl CommitError {
-    /// What to answer after the end of the data.
+    /// What to answer after the end of the data; a full disk is "insufficient system storage"
+    /// (RFC 5321 §4.2.3).
     #[must_use]
     pub fn reply(&self) -> Reply {
         match self {
-            Self::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => storage_full(),
+            Self::Io(error) if is_full(error) => storage_full(),
+            Self::LowOnSpace => storage_full(),
             Self::Closed | Self::Failed | Self::Io(_) => storage_failed(),
         }
     }
+}
+
+/// Whether the operating system had no room for what was to be written.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The answer while the store cannot be written.
@@ -156,7 +167,7 @@ pub enum OpenError {
         path: PathBuf,
         /// What went wrong.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A later version of the program wrote the store.
     #[error(
@@ -179,6 +190,20 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether there was no room for what opening writes.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. }
+            | Self::Index { source: IndexError(EngineError::Io(source)), .. } => is_full(source),
+            Self::Index { .. }
+            | Self::Locked { .. }
+            | Self::NewerFormat { .. }
+            | Self::NotAQueue { .. } => false,
+        }
+    }
+}
+
 /// A body could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -190,7 +215,7 @@ pub enum BodyError {
     Gone,
     /// The spool could not be read.
     #[error("the spool could not be read")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     /// The index could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -28,7 +28,8 @@ pub enum Health {
     Closed,
     /// The store has failed and is being opened again.
     Failed,
-    /// It gives mail and takes none: the file system is nearly full.
+    /// It takes no mail, for the file system is nearly full; it gives none either while it is being
+    /// opened again because not even its own writes found room.
     LowOnSpace,
     /// All is well.
     Ready,

@@ -13,6 +13,7 @@ use crate::key::{Key, LotId};
 use crate::outcome::Outcome;
 use crate::record::Header;
 use crate::rows::LotRow;
+use crate::shared::Health;
 
 /// Where an answer goes; the asker may have gone meanwhile.
 pub(crate) type Answer<T, E> = oneshot::Sender<Result<T, E>>;
@@ -106,10 +107,16 @@ impl Work {
         }
     }
 
-    /// Says that the store has failed.
-    pub(crate) fn fail(self) {
+    /// Says that the store has failed, which a full file system may be the reason for.
+    pub(crate) fn fail(self, health: Health) {
         match self {
-            Self::Accept(_, answer) => drop(answer.send(Err(CommitError::Failed))),
+            Self::Accept(_, answer) => {
+                let error = match health {
+                    Health::LowOnSpace => CommitError::LowOnSpace,
+                    Health::Closed | Health::Failed | Health::Ready => CommitError::Failed,
+                };
+                drop(answer.send(Err(error)));
+            }
             Self::Close(answer) => drop(answer.send(Err(StoreError::Failed))),
             Self::Damaged(..) => {}
             Self::Edit(_, answer) => drop(answer.send(Err(StoreError::Failed))),

@@ -1,6 +1,5 @@
 //! The store fails, is opened again, and at last is closed.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
@@ -10,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Flow, RoundError};
+use crate::error;
 use crate::id::QueueId;
 use crate::index::{Engine, EngineError};
 use crate::shared::Health;
@@ -32,12 +32,13 @@ impl Committer {
             error = %chain(error),
             "store failed: new mail is refused until it is open again"
         );
-        self.shared.set_health(Health::Failed);
+        let health = if is_full(error) { Health::LowOnSpace } else { Health::Failed };
+        self.shared.set_health(health);
         if let Some(observer) = self.shared.observer.get() {
             observer.failed();
         }
         self.segments.take_back();
-        if is_full(error) {
+        if health == Health::LowOnSpace {
             self.give_up_reserve();
         }
         if let RoundError::Index(error) = error
@@ -56,9 +57,9 @@ impl Committer {
                     if matches!(message.body, PreparedBody::File(_)) {
                         self.discard_body(message.header.id);
                     }
-                    job.work.fail();
+                    job.work.fail(health);
                 }
-                Work::Edit(..) | Work::Damaged(..) => job.work.fail(),
+                Work::Edit(..) | Work::Damaged(..) => job.work.fail(health),
             }
         }
         self.forget_unacknowledged(void);
@@ -107,6 +108,8 @@ impl Committer {
                 }
                 Err(error) => {
                     tracing::error!(error = %chain(&error), "store not opened again");
+                    let health = if error.is_full() { Health::LowOnSpace } else { Health::Failed };
+                    self.shared.set_health(health);
                 }
             }
         }
@@ -123,7 +126,9 @@ impl Committer {
                         return Flow::End;
                     }
                     Work::Settle(..) => self.pending.push(job),
-                    Work::Accept(..) | Work::Damaged(..) | Work::Edit(..) => job.work.fail(),
+                    Work::Accept(..) | Work::Damaged(..) | Work::Edit(..) => {
+                        job.work.fail(self.shared.health());
+                    }
                 },
                 Err(RecvTimeoutError::Timeout) => return Flow::GoOn,
                 Err(RecvTimeoutError::Disconnected) => return Flow::End,
@@ -188,7 +193,7 @@ fn is_full(error: &RoundError) -> bool {
     let (RoundError::Index(EngineError::Io(error)) | RoundError::Spool(error)) = error else {
         return false;
     };
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    error::is_full(error)
 }
 
 /// An error with all its causes.

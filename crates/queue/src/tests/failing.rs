@@ -20,6 +20,8 @@ const FULL: u8 = 1;
 const LOST: u8 = 2;
 /// Reads say that the index is damaged.
 const DAMAGED: u8 = 3;
+/// Commits and openings fail, and not for want of room.
+const BROKEN: u8 = 4;
 
 impl Fault {
     fn set(&self, fault: u8) {
@@ -36,6 +38,9 @@ impl Fault {
             if fault.is(FULL) || fault.is(LOST) {
                 return Err(full());
             }
+            if fault.is(BROKEN) {
+                return Err(broken());
+            }
             fault.set(WELL);
             let sled = SledEngine::open(dir)?;
             Ok(Arc::new(FaultyEngine { sled, fault: fault.clone() }))
@@ -45,6 +50,10 @@ impl Fault {
 
 fn full() -> EngineError {
     io::Error::from(io::ErrorKind::StorageFull).into()
+}
+
+fn broken() -> EngineError {
+    io::Error::from(io::ErrorKind::PermissionDenied).into()
 }
 
 #[derive(Debug)]
@@ -68,6 +77,9 @@ impl Engine for FaultyEngine {
     fn commit(&self, changes: Vec<Change>) -> Result<(), EngineError> {
         if self.fault.is(FULL) {
             return Err(full());
+        }
+        if self.fault.is(BROKEN) {
+            return Err(broken());
         }
         self.sled.commit(changes)?;
         if self.fault.is(LOST) { Err(full()) } else { Ok(()) }
@@ -105,6 +117,12 @@ async fn until_so(is_so: impl Fn() -> bool) {
     tokio::time::timeout(Duration::from_secs(60), reached).await.unwrap();
 }
 
+/// RFC 5321 §4.2.3: insufficient system storage, and RFC 3463's word for it.
+fn assert_no_room(reply: &smtp::Reply) {
+    assert_eq!(reply.code().as_u16(), 452);
+    assert_eq!(reply.enhanced().unwrap().to_string(), "4.3.1");
+}
+
 #[tokio::test]
 async fn nobody_is_acknowledged_while_the_disk_is_full_and_mail_is_taken_again_later() {
     for size in [10, 400_000] {
@@ -114,10 +132,10 @@ async fn nobody_is_acknowledged_while_the_disk_is_full_and_mail_is_taken_again_l
         draft.write(&pattern(size)).await.unwrap();
         fault.set(FULL);
         let refused = draft.commit().await.unwrap_err();
-        assert_eq!(refused.reply().code().as_u16(), 451);
-        until(&bench, Health::Failed).await;
+        assert_no_room(&refused.reply());
+        until(&bench, Health::LowOnSpace).await;
         let refused = bench.queue.begin(submitter(), envelope(&["a@two.example"])).unwrap_err();
-        assert_eq!(refused.reply().code().as_u16(), 451);
+        assert_no_room(&refused.reply());
         fault.set(WELL);
         until(&bench, Health::Ready).await;
         let after = bench.accept(&["a@three.example"], b"after").await;
@@ -126,6 +144,26 @@ async fn nobody_is_acknowledged_while_the_disk_is_full_and_mail_is_taken_again_l
         assert_eq!(bench.ids(), [before, after]);
         assert!(files_in(&bench.path("spool/big")).is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_for_another_reason_does_not_speak_of_room() {
+    let (bench, fault) = bench().await;
+    let draft = bench.queue.begin(submitter(), envelope(&["a@two.example"])).unwrap();
+    fault.set(BROKEN);
+    let refused = draft.commit().await.unwrap_err().reply();
+    assert_eq!(
+        (refused.code().as_u16(), refused.enhanced().unwrap().to_string()),
+        (451, "4.3.0".to_owned())
+    );
+    until(&bench, Health::Failed).await;
+    // A disk that fills up while the store is down is told of, and so is its end.
+    fault.set(FULL);
+    until(&bench, Health::LowOnSpace).await;
+    fault.set(BROKEN);
+    until(&bench, Health::Failed).await;
+    fault.set(WELL);
+    until(&bench, Health::Ready).await;
 }
 
 #[tokio::test]
@@ -155,7 +193,7 @@ async fn a_settlement_and_its_bounce_wait_for_the_store() {
         let queue = bench.queue.clone();
         let settle = queue.settle(lease, vec![bounced("no such user")], Some(bounce));
         let mend = async {
-            until(&bench, Health::Failed).await;
+            until(&bench, Health::LowOnSpace).await;
             until_so(|| bench.queue.lease(1).is_err()).await;
             fault.set(WELL);
         };
@@ -180,7 +218,7 @@ async fn a_closed_queue_that_failed_answers_everybody() {
     fault.set(FULL);
     let settle = bench.queue.settle(lease, vec![delivered_outcome()], None);
     let close = async {
-        until(&bench, Health::Failed).await;
+        until(&bench, Health::LowOnSpace).await;
         bench.queue.close().await;
     };
     let (settled, ()) = tokio::join!(settle, close);
@@ -246,9 +284,7 @@ async fn mail_is_refused_while_space_is_low_and_bounces_are_not() {
     let bench = Bench::with(|settings| settings.min_free = u64::MAX).await;
     assert_eq!(bench.queue.health(), Health::LowOnSpace);
     let refused = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap_err();
-    let reply = refused.reply();
-    assert_eq!(reply.code().as_u16(), 452);
-    assert_eq!(reply.enhanced().unwrap().to_string(), "4.3.1");
+    assert_no_room(&refused.reply());
     bench.queue.begin_own(own_message("a@one.example")).unwrap().commit().await.unwrap();
     assert_eq!(bench.deliver_all().await.len(), 1);
 }
