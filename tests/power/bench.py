@@ -1,6 +1,5 @@
 """The relay on a disk that can lose its power, clients that send to it, and a host that takes what it delivers."""
 
-import enum
 import http.client
 import json
 import os
@@ -17,13 +16,6 @@ from suite import PATIENCE, Failure, run, until
 RELAY = ("127.0.0.1", 2525)
 TAKING, DEAD = "127.0.0.2", "127.0.0.3"
 MX_PORT = 2526
-
-
-class Index(enum.Enum):
-    """What has become of the index."""
-
-    WHOLE = enum.auto()
-    DAMAGED = enum.auto()
 
 
 class Disk:
@@ -337,10 +329,8 @@ class Bench:
                 found[one["id"]] = None
         return found
 
-    def nothing_is_lost(self, journal, index=Index.WHOLE):
-        """Everything that was acknowledged is in the queue or at the host, byte for byte, and nothing else is.
-
-        A damaged index may go back in time without saying so, and then lists what was delivered and unlinked long ago."""
+    def nothing_is_lost(self, journal):
+        """Everything that was acknowledged is in the queue or at the host, byte for byte, and nothing else is."""
         bodies = self.bodies()
         with self.host.lock:
             arrived = {same(journal, body) for body in self.host.messages}
@@ -352,7 +342,7 @@ class Bench:
         if lost:
             raise Failure(f"{len(lost)} of {len(journal.acknowledged)} acknowledged messages are lost: {lost[:5]}")
         unreadable = set(bodies) - readable
-        if unreadable and index is Index.WHOLE:
+        if unreadable:
             raise Failure(f"in the queue and not readable: {sorted(unreadable)}")
         return len(readable)
 

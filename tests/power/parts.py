@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 
-from bench import DEAD, Host, Index, Journal
+from bench import DEAD, Host, Journal
 from suite import Failure, run, until
 
 ROUNDS = int(os.environ.get("STS_RELAY_POWER_ROUNDS", 10))
@@ -65,10 +65,9 @@ def comes_back(bench, journal, cut, damage):
         damage(bench.mount_point / "data/queue/index", bench.random)
     try:
         bench.start()
-        queued = bench.nothing_is_lost(journal, Index.DAMAGED if damage else Index.WHOLE)
-        # What was settled in the last second may be known to the index alone; a damaged index may list what is gone.
-        harmless = {"unknown", "record"} if damage else {"unknown"}
-        problems = [one for one in verified(bench)["problems"] if one["kind"] not in harmless]
+        queued = bench.nothing_is_lost(journal)
+        # What was settled in the last second may be known to the index alone.
+        problems = [one for one in verified(bench)["problems"] if one["kind"] != "unknown"]
         if problems:
             raise Failure(f"the queue is not whole: {problems[:3]}")
         before = journal.count()

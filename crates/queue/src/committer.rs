@@ -30,7 +30,8 @@ use crate::shared::{Handle, Health, Shared, Totals};
 use crate::shelf::shelve;
 use crate::spool::segments::Segments;
 use crate::spool::sidecar::Sidecars;
-use crate::spool::{sync_dir, unlink};
+use crate::spool::sync_dir;
+use crate::spool::unlinked::body_entry;
 use crate::work::{Edit, Job, Prepared, PreparedBody, Settlement, Work};
 
 mod housekeeping;
@@ -60,8 +61,8 @@ pub(crate) struct Committer {
     stuck: HashSet<u32>,
     /// The search for what is alive in a nearly finished segment.
     search: Option<Search>,
-    /// Messages whose own files are unlinked, but whose marks are still there.
-    unlinked_bodies: Vec<QueueId>,
+    /// Messages that are gone, whose own files are still to be unlinked.
+    finished_bodies: Vec<QueueId>,
     /// Work that waits for the store to be opened again.
     pending: Vec<Job>,
     last_tick: Instant,
@@ -134,7 +135,7 @@ impl Committer {
             sidecars: Sidecars::default(),
             stuck: HashSet::new(),
             search: None,
-            unlinked_bodies: Vec::new(),
+            finished_bodies: Vec::new(),
             pending: Vec::new(),
             last_tick: Instant::now(),
         };
@@ -330,9 +331,7 @@ impl Committer {
         }
         self.publish_totals();
         self.write_sidecars(&effects);
-        for id in effects.finished_bodies {
-            self.unlink_body(id);
-        }
+        self.finished_bodies.extend(effects.finished_bodies);
     }
 
     /// Says how much is in the queue.
@@ -356,20 +355,14 @@ impl Committer {
             let path = self.shared.paths.sidecar(*id, *place);
             by_file.entry(path).or_insert_with(Vec::new).push((*id, *recipient));
         }
+        let finished: Vec<_> = effects.finished_bodies.iter().map(|id| body_entry(*id)).collect();
+        if !finished.is_empty() {
+            by_file.insert(self.shared.paths.unlinked(), finished);
+        }
         for (path, entries) in by_file {
             if let Err(error) = self.sidecars.append(path.clone(), &entries) {
                 tracing::warn!(path = %path.display(), %error, "sidecar not written");
             }
-        }
-    }
-
-    /// Unlinks the file of a message that has left the queue.
-    fn unlink_body(&mut self, id: QueueId) {
-        let sidecar = self.shared.paths.sidecar(id, Place::Big);
-        self.sidecars.forget(&sidecar);
-        match unlink(&self.shared.paths.big(id)).and_then(|()| unlink(&sidecar)) {
-            Ok(()) => self.unlinked_bodies.push(id),
-            Err(error) => tracing::warn!(queue_id = %id, %error, "body not unlinked"),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::batch::{Batch, Ledger};
 use crate::error::{IndexError, OpenError};
 use crate::index::{Engine, EngineError, SledEngine, for_each};
 use crate::key::Key;
-use crate::recovery::replay::{Replay, ReplayError, Span};
+use crate::recovery::replay::{End, Replay, ReplayError, Span};
 use crate::rows::{SegmentRow, StoreRow};
 use crate::spool::{Paths, create_dir, replace, sync_dir, unlink};
 
@@ -284,8 +284,8 @@ impl Store {
     ) -> Result<Recovered, ReplayError> {
         let mut replay = Replay::new(&self.paths, self.number, engine.as_ref(), ledger, now, span);
         replay.run()?;
-        let (mut ledger, highest) = replay.finish();
-        let last = self.paths.segments()?.last().copied().unwrap_or(0);
+        let End { mut ledger, highest, last_segment } = replay.finish();
+        let last = self.paths.segments()?.last().copied().max(last_segment).unwrap_or(0);
         let next_segment = last.max(ledger.row.mark_segment).saturating_add(1);
         let mut batch = Batch::new(engine.as_ref(), &mut ledger);
         batch.mark((next_segment, 0));

@@ -11,6 +11,7 @@ use crate::rows::Place;
 pub(crate) mod scan;
 pub(crate) mod segments;
 pub(crate) mod sidecar;
+pub(crate) mod unlinked;
 
 /// The names of all files of a store.
 #[derive(Clone, Debug)]
@@ -81,6 +82,16 @@ impl Paths {
     /// Records that are still being written.
     pub(crate) fn tmp_dir(&self) -> PathBuf {
         self.spool().join("tmp")
+    }
+
+    /// The register of spool files that were unlinked.
+    pub(crate) fn unlinked(&self) -> PathBuf {
+        self.spool().join("unlinked")
+    }
+
+    /// The register before that one.
+    pub(crate) fn unlinked_before(&self) -> PathBuf {
+        self.spool().join("unlinked.before")
     }
 
     /// Bytes that should have been records and are not.

@@ -19,6 +19,7 @@ mod keeping;
 mod recovering;
 mod shelving;
 mod taking;
+mod unlinking;
 mod verifying;
 
 /// A queue in a directory of its own, with a clock that is moved by hand.
@@ -178,6 +179,16 @@ fn copy_dir(from: &Path, to: &Path) {
             fs::copy(entry.path(), target).ok();
         }
     }
+}
+
+/// Waits until a condition holds that the committer brings about.
+async fn until(what: impl Fn() -> bool) {
+    let reached = async {
+        while !what() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), reached).await.unwrap();
 }
 
 fn files_in(dir: &Path) -> Vec<String> {

@@ -8,10 +8,12 @@ use rustix::io::Errno;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, RoundError};
+use crate::id::QueueId;
 use crate::index::{Engine, EngineError};
 use crate::key::Key;
-use crate::rows::SegmentRow;
+use crate::rows::{Place, SegmentRow};
 use crate::shared::Health;
+use crate::spool::unlinked::{segment_entry, turn_over};
 use crate::spool::{sidecar_of, sync_dir, unlink};
 
 /// A segment in which nothing is alive is finished early when it is at least this long.
@@ -119,8 +121,9 @@ impl Committer {
         Ok(())
     }
 
-    /// Unlinks segments in which nothing is alive, then forgets them and all bodies unlinked.
-    fn unlink_finished(&mut self, engine: &dyn Engine) -> Result<(), RoundError> {
+    /// Unlinks segments in which nothing is alive and the files of messages that are gone, then
+    /// forgets them.
+    pub(super) fn unlink_finished(&mut self, engine: &dyn Engine) -> Result<(), RoundError> {
         let (current, size) = self.segments.end();
         let is_empty = |row: Option<&SegmentRow>| row.is_none_or(|row| row.messages == 0);
         if size >= FINISH_SIZE && is_empty(self.ledger.segments.get(&current)) {
@@ -133,9 +136,11 @@ impl Committer {
             .filter(|(number, row)| row.messages == 0 && !self.segments.is_current(**number))
             .map(|(number, _)| *number)
             .collect();
-        if finished.is_empty() && self.unlinked_bodies.is_empty() {
+        if finished.is_empty() && self.finished_bodies.is_empty() {
             return Ok(());
         }
+        self.register(&finished);
+        let bodies = self.unlink_bodies();
         for number in &finished {
             let path = self.shared.paths.segment(*number);
             let sidecar = sidecar_of(&path);
@@ -149,10 +154,40 @@ impl Committer {
         sync_dir(&self.shared.paths.big_dir())?;
         let mut batch = Batch::new(engine, &mut self.ledger);
         batch.forget_segments(&finished);
-        for id in std::mem::take(&mut self.unlinked_bodies) {
+        for id in bodies {
             batch.remove(Key::finished_body(id));
         }
         let (changes, _) = batch.seal()?;
         Ok(engine.commit(changes)?)
+    }
+
+    /// Makes durable that these segments, and all messages that are gone, are meant to be gone. An
+    /// error costs no mail: an index that has gone back in time would list them as damaged.
+    fn register(&mut self, segments: &[u32]) {
+        let paths = self.shared.paths.clone();
+        let entries: Vec<_> = segments.iter().map(|number| segment_entry(*number)).collect();
+        let written = self
+            .sidecars
+            .append(paths.unlinked(), &entries)
+            .and_then(|()| self.sidecars.sync())
+            .and_then(|()| turn_over(&paths, &mut self.sidecars));
+        if let Err(error) = written {
+            tracing::warn!(%error, "unlinked files not registered");
+        }
+    }
+
+    /// Unlinks the files of messages that are gone; which ones.
+    fn unlink_bodies(&mut self) -> Vec<QueueId> {
+        let mut bodies = std::mem::take(&mut self.finished_bodies);
+        bodies.retain(|id| {
+            let sidecar = self.shared.paths.sidecar(*id, Place::Big);
+            self.sidecars.forget(&sidecar);
+            let unlinked = unlink(&self.shared.paths.big(*id)).and_then(|()| unlink(&sidecar));
+            if let Err(error) = &unlinked {
+                tracing::warn!(queue_id = %id, %error, "body not unlinked");
+            }
+            unlinked.is_ok()
+        });
+        bodies
     }
 }

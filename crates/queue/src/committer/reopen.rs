@@ -14,6 +14,7 @@ use crate::id::QueueId;
 use crate::index::{Engine, EngineError};
 use crate::shared::Health;
 use crate::spool::unlink;
+use crate::spool::unlinked::body_entry;
 use crate::work::{Edit, Job, PreparedBody, Work};
 
 /// The wait before the store is opened again, which doubles.
@@ -78,7 +79,12 @@ impl Committer {
     }
 
     /// Unlinks the file of a message that nobody was told of.
-    fn discard_body(&self, id: QueueId) {
+    fn discard_body(&mut self, id: QueueId) {
+        // The index may know it nevertheless, until the removal above is made.
+        let registered = self.sidecars.append(self.shared.paths.unlinked(), &[body_entry(id)]);
+        if let Err(error) = registered {
+            tracing::warn!(queue_id = %id, %error, "unlinked file not registered");
+        }
         if let Err(error) = unlink(&self.shared.paths.big(id)) {
             tracing::warn!(queue_id = %id, %error, "unacknowledged body not unlinked");
         }
@@ -156,6 +162,7 @@ impl Committer {
     fn finish_rows(&mut self, engine: &dyn Engine) -> Result<(), RoundError> {
         self.sidecars.sync()?;
         self.segments.finish_current()?;
+        self.unlink_finished(engine)?;
         let mut batch = Batch::new(engine, &mut self.ledger);
         batch.release_ids(self.shared.ids.last());
         let (changes, _) = batch.seal()?;

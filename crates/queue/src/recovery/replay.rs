@@ -1,6 +1,7 @@
 //! Reading the spool into the index.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -10,9 +11,10 @@ use crate::batch::{Batch, Ledger};
 use crate::id::{QueueId, millis};
 use crate::index::{Engine, EngineError, for_each};
 use crate::key::Key;
-use crate::rows::{Place, State, message_of, split_lots};
+use crate::rows::{MessageRow, Place, State, message_of, split_lots};
 use crate::spool::scan::{Bodies, Body, Found, Record, scan};
-use crate::spool::sidecar::Settled;
+use crate::spool::sidecar::{Settled, Sidecars};
+use crate::spool::unlinked::{Unlinked, body_entry};
 use crate::spool::{Paths, sidecar_of, sync_dir, unlink};
 
 /// A batch is committed when it has so many recipients.
@@ -51,11 +53,26 @@ pub(super) struct Replay<'a> {
     span: Span,
     /// The highest id that the spool names.
     highest: Option<QueueId>,
+    /// What is gone from the spool, and is meant to be.
+    unlinked: Unlinked,
+    /// Whether a record was met that cannot be read.
+    damage: bool,
+}
+
+/// What a reading leaves.
+#[derive(Debug)]
+pub(super) struct End {
+    /// The numbers after the reading.
+    pub(super) ledger: Ledger,
+    /// The highest id met.
+    pub(super) highest: Option<QueueId>,
+    /// The last segment that is known to be gone.
+    pub(super) last_segment: Option<u32>,
 }
 
 impl<'a> Replay<'a> {
     /// A reading of `span` into `engine`.
-    pub(super) const fn new(
+    pub(super) fn new(
         paths: &'a Paths,
         store: u64,
         engine: &'a dyn Engine,
@@ -63,13 +80,17 @@ impl<'a> Replay<'a> {
         now: SystemTime,
         span: Span,
     ) -> Self {
-        Self { paths, store, engine, ledger, now, span, highest: None }
+        let unlinked = Unlinked::default();
+        Self { paths, store, engine, ledger, now, span, highest: None, unlinked, damage: false }
     }
 
     /// Reads segments, then files of single messages.
     pub(super) fn run(&mut self) -> Result<(), ReplayError> {
+        self.unlinked = Unlinked::load(self.paths)?;
+        self.highest = self.highest.max(self.unlinked.highest_body());
         if self.span == Span::UnreadAndSettled {
             self.read_sidecars()?;
+            self.forget_unlinked_bodies()?;
         }
         let mut segments = self.paths.segments()?;
         if self.span == Span::Everything {
@@ -84,12 +105,16 @@ impl<'a> Replay<'a> {
         for id in self.paths.bigs()? {
             self.read_big(id)?;
         }
+        if self.span == Span::UnreadAndSettled {
+            self.forget_unlinked_segments()?;
+        }
         self.forget_finished_bodies()
     }
 
-    /// The numbers after the reading, and the highest id met.
-    pub(super) fn finish(self) -> (Ledger, Option<QueueId>) {
-        (self.ledger, self.highest)
+    /// What the reading leaves.
+    pub(super) fn finish(self) -> End {
+        let last_segment = self.unlinked.last_segment();
+        End { ledger: self.ledger, highest: self.highest, last_segment }
     }
 
     /// From where on a segment is to be read, if at all.
@@ -130,6 +155,56 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// Removes messages that had a file of their own and are known to be gone: sled may have gone
+    /// back in time.
+    fn forget_unlinked_bodies(&mut self) -> Result<(), ReplayError> {
+        let ids: Vec<QueueId> = self.unlinked.bodies().collect();
+        self.forget_messages(&ids)
+    }
+
+    /// Removes messages from segments that are known to be gone. What was copied forward out of one
+    /// has been read by now, and is elsewhere; where a record could not be read nothing is removed,
+    /// for it may be such a copy.
+    fn forget_unlinked_segments(&mut self) -> Result<(), ReplayError> {
+        let is_gone = |segment: u32| {
+            self.unlinked.holds_segment(segment) && !self.paths.segment(segment).exists()
+        };
+        let rows = self.ledger.segments.iter().filter(|(_, row)| row.messages > 0);
+        let gone: BTreeSet<u32> = rows.map(|(number, _)| *number).filter(|n| is_gone(*n)).collect();
+        if gone.is_empty() || self.damage {
+            return Ok(());
+        }
+        let mut ids = Vec::new();
+        for_each(self.engine, Key::first(b'M'), &Key::end(b'M'), |key, value| {
+            if let Place::Segment { segment, .. } = MessageRow::decode(&value)?.place
+                && gone.contains(&segment)
+            {
+                ids.push(key.message_id()?);
+            }
+            Ok(())
+        })?;
+        self.forget_messages(&ids)
+    }
+
+    /// Removes messages that the index should not have any more.
+    fn forget_messages(&mut self, ids: &[QueueId]) -> Result<(), ReplayError> {
+        let mut forgotten = 0_u32;
+        for some in ids.chunks(BATCH_RECIPIENTS) {
+            let mut batch = Batch::new(self.engine, &mut self.ledger);
+            for id in some {
+                forgotten = forgotten.saturating_add(batch.forget_settled(*id, |_| true)?);
+            }
+            if !batch.is_empty() {
+                let (changes, _) = batch.seal()?;
+                self.engine.commit(changes)?;
+            }
+        }
+        if forgotten > 0 {
+            tracing::warn!(recipients = forgotten, "index had forgotten what was unlinked");
+        }
+        Ok(())
+    }
+
     /// Reads one segment.
     fn read_segment(&mut self, segment: u32, from: u64) -> Result<(), ReplayError> {
         let path = self.paths.segment(segment);
@@ -138,7 +213,8 @@ impl<'a> Replay<'a> {
         // Known from now on, so that it is unlinked when nothing in it is alive.
         self.ledger.segments.entry(segment).or_default();
         let (mut waiting, mut recipients, mut count) = (Vec::new(), 0_usize, 0_u64);
-        scan(&path, self.store, from, self.bodies(), |found| match found {
+        let bodies = self.bodies();
+        scan(&path, self.store, from, bodies, |found| match found {
             Found::Record(record) => {
                 count = count.saturating_add(1);
                 recipients = recipients.saturating_add(record.envelope.recipients().len());
@@ -150,7 +226,10 @@ impl<'a> Replay<'a> {
                 recipients = 0;
                 self.enter(std::mem::take(&mut waiting), &settled)
             }
-            Found::Damage { offset, size, why } => self.set_aside(&path, offset, size, why),
+            Found::Damage { offset, size, why } => {
+                self.damage = true;
+                self.set_aside(&path, offset, size, why)
+            }
             Found::Torn { offset } => self.torn(&path, offset),
         })?;
         self.enter(waiting, &settled)?;
@@ -165,6 +244,12 @@ impl<'a> Replay<'a> {
         let is_finished = self.engine.find(&Key::finished_body(id))?.is_some();
         if is_finished || self.engine.find(&Key::message(id))?.is_some() {
             return Ok(());
+        }
+        if self.unlinked.holds_body(id) {
+            let mut batch = Batch::new(self.engine, &mut self.ledger);
+            batch.put(Key::finished_body(id), Vec::new())?;
+            let (changes, _) = batch.seal()?;
+            return Ok(self.engine.commit(changes)?);
         }
         let path = self.paths.big(id);
         let settled = Settled::load(&sidecar_of(&path))?;
@@ -238,6 +323,7 @@ impl<'a> Replay<'a> {
         if finished.is_empty() {
             return Ok(());
         }
+        self.register(&finished)?;
         for id in &finished {
             let path = self.paths.big(*id);
             unlink(&path)?;
@@ -250,6 +336,15 @@ impl<'a> Replay<'a> {
         }
         let (changes, _) = batch.seal()?;
         Ok(self.engine.commit(changes)?)
+    }
+
+    /// Makes durable that the files of these messages are meant to be gone, where that is not known.
+    fn register(&self, finished: &[QueueId]) -> io::Result<()> {
+        let unknown = finished.iter().filter(|id| !self.unlinked.holds_body(**id));
+        let entries: Vec<_> = unknown.map(|id| body_entry(*id)).collect();
+        let mut sidecars = Sidecars::default();
+        sidecars.append(self.paths.unlinked(), &entries)?;
+        sidecars.sync()
     }
 
     /// Whether bodies are checked: those that nobody has checked since a crash.

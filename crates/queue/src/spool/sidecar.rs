@@ -13,7 +13,7 @@ use crate::codec::{Decoder, Encoder};
 use crate::id::QueueId;
 
 /// The length of an entry: id, recipient, checksum.
-const ENTRY_SIZE: usize = 16;
+pub(super) const ENTRY_SIZE: usize = 16;
 
 /// In place of a recipient's number: all of them.
 pub(crate) const ALL_RECIPIENTS: u32 = u32::MAX;
@@ -77,12 +77,7 @@ pub(crate) struct Settled(HashSet<(QueueId, u32)>);
 impl Settled {
     /// Reads a sidecar; entries that a crash left torn or damaged are passed over.
     pub(crate) fn load(path: &Path) -> io::Result<Self> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        Ok(Self(bytes.chunks_exact(ENTRY_SIZE).filter_map(read_entry).collect()))
+        Ok(Self(read_entries(path)?.into_iter().collect()))
     }
 
     /// Whether this recipient of the message is settled.
@@ -110,6 +105,16 @@ fn open_whole(path: &Path) -> io::Result<File> {
         file.write_all(&vec![0; missing])?;
     }
     Ok(file)
+}
+
+/// The whole entries of a file; none where there is no file.
+pub(super) fn read_entries(path: &Path) -> io::Result<Vec<(QueueId, u32)>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(bytes.chunks_exact(ENTRY_SIZE).filter_map(read_entry).collect())
 }
 
 /// One entry as bytes.

@@ -104,17 +104,7 @@ async fn bench_with_reserve(reserve: u64) -> (Bench, Fault) {
 
 /// Waits until the queue is as it should be.
 async fn until(bench: &Bench, health: Health) {
-    until_so(|| bench.queue.health() == health).await;
-}
-
-/// Waits until the committer has come so far.
-async fn until_so(is_so: impl Fn() -> bool) {
-    let reached = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), reached).await.unwrap();
+    super::until(|| bench.queue.health() == health).await;
 }
 
 /// RFC 5321 §4.2.3: insufficient system storage, and RFC 3463's word for it.
@@ -194,7 +184,7 @@ async fn a_settlement_and_its_bounce_wait_for_the_store() {
         let settle = queue.settle(lease, vec![bounced("no such user")], Some(bounce));
         let mend = async {
             until(&bench, Health::LowOnSpace).await;
-            until_so(|| bench.queue.lease(1).is_err()).await;
+            super::until(|| bench.queue.lease(1).is_err()).await;
             fault.set(WELL);
         };
         let (settled, ()) = tokio::join!(settle, mend);
@@ -237,7 +227,7 @@ async fn an_index_found_damaged_in_use_is_built_anew_and_leases_stay_out() {
     let lease = bench.lease().unwrap();
     fault.set(DAMAGED);
     assert!(bench.queue.lease(9).is_err());
-    until_so(|| bench.path("index.damaged-1").exists()).await;
+    super::until(|| bench.path("index.damaged-1").exists()).await;
     until(&bench, Health::Ready).await;
     assert_eq!(bench.ids(), [first, second]);
     assert_eq!(bench.queue.leased(), 1);
@@ -267,7 +257,7 @@ async fn a_lease_settles_its_own_recipients_though_the_index_was_built_anew() {
     bench.queue.settle(delivered, outcomes.clone(), None).await.unwrap();
     fault.set(DAMAGED);
     assert!(bench.queue.lease(9).is_err());
-    until_so(|| bench.path("index.damaged-1").exists()).await;
+    super::until(|| bench.path("index.damaged-1").exists()).await;
     until(&bench, Health::Ready).await;
     done.extend(settled_by(&out));
     bench.queue.settle(out, outcomes, None).await.unwrap();
@@ -297,7 +287,7 @@ async fn a_reserve_is_given_up_on_a_full_disk_and_taken_again_before_new_mail_is
     fault.set(FULL);
     let draft = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap();
     assert!(draft.commit().await.is_err());
-    until_so(|| !reserve.exists()).await;
+    super::until(|| !reserve.exists()).await;
     fault.set(WELL);
     until(&bench, Health::Ready).await;
     assert_eq!(fs::metadata(&reserve).unwrap().len(), 1 << 20);

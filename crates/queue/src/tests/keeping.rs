@@ -2,16 +2,6 @@
 
 use super::*;
 
-/// Waits until a condition holds that housekeeping brings about.
-async fn until(what: impl Fn() -> bool) {
-    let reached = async {
-        while !what() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), reached).await.unwrap();
-}
-
 fn segments(bench: &Bench) -> Vec<String> {
     let names = files_in(&bench.path("spool"));
     names.into_iter().filter(|n| n.starts_with("seg-") && !n.ends_with(".settled")).collect()

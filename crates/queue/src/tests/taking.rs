@@ -89,7 +89,7 @@ async fn a_big_body_has_a_file_of_its_own_until_it_is_delivered() {
     bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
     assert!(files_in(&bench.path("spool/big")).contains(&id.to_string()));
     bench.deliver_all().await;
-    assert!(files_in(&bench.path("spool/big")).is_empty());
+    until(|| files_in(&bench.path("spool/big")).is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
