@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use mta_sts::{CachedPolicy, PolicyDomain, RefreshTrouble};
 use queue::{
-    Depth, Details, Findings, LotDetails, Problem, Reason, State, StateKind, Stats, Summary,
+    Depth, Details, Findings, LotDetails, Problem, QueueId, Reason, State, StateKind, Stats,
+    Summary,
 };
 use serde::{Deserialize, Serialize};
 use smtp::ReversePath;
@@ -22,9 +23,9 @@ pub(crate) struct Wellbeing {
     pub(crate) queue: String,
 }
 
-/// A message in `queue list`.
+/// What is said of a message wherever one is shown.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Message {
+pub(crate) struct Headline {
     /// The queue id.
     pub(crate) id: String,
     /// The reverse-path; null for the null one.
@@ -37,6 +38,14 @@ pub(crate) struct Message {
     pub(crate) received_at: Moment,
     /// Bytes of header and body.
     pub(crate) size: u64,
+}
+
+/// A message in `queue list`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Message {
+    /// What is said of every message.
+    #[serde(flatten)]
+    pub(crate) headline: Headline,
     /// How many recipients are left.
     pub(crate) recipients: u32,
     /// The first of them.
@@ -52,18 +61,9 @@ pub(crate) struct Message {
 /// A message in `queue show`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct FullMessage {
-    /// The queue id.
-    pub(crate) id: String,
-    /// The reverse-path; null for the null one.
-    pub(crate) sender: Option<String>,
-    /// `queued`, `held` or `quarantined`.
-    pub(crate) state: String,
-    /// What is wrong with the copy in the spool of one that is quarantined.
-    pub(crate) damage: Option<String>,
-    /// When it was accepted.
-    pub(crate) received_at: Moment,
-    /// Bytes of header and body.
-    pub(crate) size: u64,
+    /// What is said of every message.
+    #[serde(flatten)]
+    pub(crate) headline: Headline,
     /// The file that holds it, within the queue's directory.
     pub(crate) file: String,
     /// The recipients that are left, by the domain they are at.
@@ -263,15 +263,24 @@ pub(crate) struct Refusal {
     pub(crate) error: String,
 }
 
+impl Headline {
+    /// What is said of message `id`.
+    fn of(id: QueueId, message: &queue::Message, state: State) -> Self {
+        Self {
+            id: id.to_string(),
+            sender: sender(&message.reverse_path),
+            state: state_word(StateKind::from(&state)).to_owned(),
+            damage: damage(state),
+            received_at: Moment::of(message.received_at),
+            size: message.size,
+        }
+    }
+}
+
 impl From<Summary> for Message {
     fn from(summary: Summary) -> Self {
         Self {
-            id: summary.id.to_string(),
-            sender: sender(&summary.message.reverse_path),
-            state: state_word(StateKind::from(&summary.state)).to_owned(),
-            damage: damage(summary.state),
-            received_at: Moment::of(summary.message.received_at),
-            size: summary.message.size,
+            headline: Headline::of(summary.id, &summary.message, summary.state),
             recipients: summary.recipients,
             first_recipient: summary.first_recipient.map(|first| first.mailbox.to_string()),
             attempts: summary.attempts,
@@ -284,12 +293,7 @@ impl From<Summary> for Message {
 impl From<Details> for FullMessage {
     fn from(details: Details) -> Self {
         Self {
-            id: details.id.to_string(),
-            sender: sender(&details.message.reverse_path),
-            state: state_word(StateKind::from(&details.state)).to_owned(),
-            damage: damage(details.state),
-            received_at: Moment::of(details.message.received_at),
-            size: details.message.size,
+            headline: Headline::of(details.id, &details.message, details.state),
             file: details.file,
             destinations: details.lots.into_iter().map(Destination::from).collect(),
         }

@@ -13,8 +13,8 @@ use thiserror::Error;
 use tokio::task::JoinError;
 
 use super::answer::{
-    Changed, FullMessage, ListedPolicy, Message, Policy, QueueStats, Removed, Retried, Verified,
-    Wellbeing,
+    Changed, FullMessage, Headline, ListedPolicy, Message, Policy, QueueStats, Removed, Retried,
+    Verified, Wellbeing,
 };
 use super::policies::{self, Purged, Refreshed};
 use crate::error_text::in_full;
@@ -143,14 +143,22 @@ impl View {
     pub(crate) async fn hold(&self, id: QueueId) -> Result<Option<Changed>, ViewError> {
         let changed = self.queue.hold(id).await?;
         let found = self.message(id).await?;
-        Ok(found.map(|FullMessage { id, state, .. }| Changed { id, state, changed }))
+        Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
+            id,
+            state,
+            changed,
+        }))
     }
 
     /// Lets a message go that was held or quarantined; `None` where there is none.
     pub(crate) async fn release(&self, id: QueueId) -> Result<Option<Changed>, ViewError> {
         let changed = self.queue.release(id).await?;
         let found = self.message(id).await?;
-        Ok(found.map(|FullMessage { id, state, .. }| Changed { id, state, changed }))
+        Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
+            id,
+            state,
+            changed,
+        }))
     }
 
     /// Removes a message; `None` where there is none.

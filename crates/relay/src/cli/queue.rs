@@ -238,7 +238,9 @@ async fn list(
     loop {
         let page = answers.messages(filter, after).await?;
         let Some(last) = page.last() else { break };
-        after = Some(last.id.parse::<QueueId>().context("the relay's answer has a strange id")?);
+        after = Some(
+            last.headline.id.parse::<QueueId>().context("the relay's answer has a strange id")?,
+        );
         messages.extend(page);
     }
     format.write(&messages, output, |messages, output| print::list(messages, output))?;

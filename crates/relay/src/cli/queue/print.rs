@@ -55,13 +55,14 @@ pub(super) fn list(messages: &[Message], output: &mut Output) -> io::Result<()> 
     let mut table = Table::new(["ID", "AGE", "SIZE", "SENDER", "RECIPIENTS", "NEXT", "REASON"]);
     for message in messages {
         table.row([
-            message.id.clone(),
-            ago(message.received_at, now),
-            size(message.size),
-            sender(message.sender.as_deref()),
+            message.headline.id.clone(),
+            ago(message.headline.received_at, now),
+            size(message.headline.size),
+            sender(message.headline.sender.as_deref()),
             recipients(message),
             next(message, now),
             message
+                .headline
                 .damage
                 .clone()
                 .or_else(|| message.reason.as_ref().map(short))
@@ -83,23 +84,23 @@ fn recipients(message: &Message) -> String {
 /// When a message is tried again, or why it is not.
 fn next(message: &Message, now: SystemTime) -> String {
     match message.next_attempt {
-        Some(next) if message.state == "queued" => ahead(next, now),
-        Some(_) | None => message.state.clone(),
+        Some(next) if message.headline.state == "queued" => ahead(next, now),
+        Some(_) | None => message.headline.state.clone(),
     }
 }
 
 /// A message with everything that is known.
 pub(super) fn message(message: &FullMessage, output: &mut Output) -> io::Result<()> {
     let now = super::super::now();
-    let received = message.received_at;
-    output.line(format_args!("id        {}", message.id))?;
-    output.line(format_args!("sender    {}", sender(message.sender.as_deref())))?;
-    output.line(format_args!("state     {}", message.state))?;
-    if let Some(damage) = &message.damage {
+    let received = message.headline.received_at;
+    output.line(format_args!("id        {}", message.headline.id))?;
+    output.line(format_args!("sender    {}", sender(message.headline.sender.as_deref())))?;
+    output.line(format_args!("state     {}", message.headline.state))?;
+    if let Some(damage) = &message.headline.damage {
         output.line(format_args!("damage    {}", printable(damage)))?;
     }
     output.line(format_args!("received  {received} ({} ago)", ago(received, now)))?;
-    output.line(format_args!("size      {}", size(message.size)))?;
+    output.line(format_args!("size      {}", size(message.headline.size)))?;
     output.line(format_args!("file      {}", message.file))?;
     message.destinations.iter().try_for_each(|one| destination(one, now, output))
 }
