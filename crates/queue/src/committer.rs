@@ -259,8 +259,14 @@ impl Committer {
         let (changes, effects) = batch.seal()?;
         let begun = Instant::now();
         engine.commit(changes)?;
+        let index = begun.elapsed();
+        for job in jobs {
+            if let Work::Edit(Edit::Shelve(key, _), _) = &job.work {
+                self.shared.shelves.changed(key);
+            }
+        }
         if let Some(observer) = self.shared.observer.get() {
-            observer.committed(round_of(jobs, spool, begun.elapsed()));
+            observer.committed(round_of(jobs, spool, index));
         }
         Ok((done, effects))
     }

@@ -15,6 +15,7 @@ use crate::index::{Engine, EngineError};
 use crate::key::{DueEntry, Key};
 use crate::observer::Observer;
 use crate::settings::{QueueSettings, QueueTuning};
+use crate::shelf::Versions;
 use crate::spool::Paths;
 use crate::work::{Edit, Job, Work};
 
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Who is told of each round.
     pub(crate) observer: OnceLock<Arc<dyn Observer>>,
+    /// Which values on shelves have changed.
+    pub(crate) shelves: Versions,
     engine: RwLock<Current>,
     destinations: Mutex<Destinations>,
     health: AtomicU8,
@@ -88,6 +91,7 @@ impl Shared {
             ids: IdSource::after(QueueId::from_number(0)),
             wake: Notify::new(),
             observer: OnceLock::new(),
+            shelves: Versions::new(),
             engine: RwLock::new(Current::default()),
             destinations: Mutex::new(Destinations::default()),
             health: AtomicU8::new(health_number(Health::Failed)),
@@ -126,6 +130,8 @@ impl Shared {
         current.number = current.number.saturating_add(1);
         let before = std::mem::replace(&mut current.engine, engine);
         drop(current);
+        // A write that failed may have been made, and an index built anew may have lost values.
+        self.shelves.all_changed();
         drop(before);
     }
 

@@ -14,6 +14,10 @@ use crate::queue::Queue;
 use crate::shared::Handle;
 use crate::work::Edit;
 
+mod versions;
+
+pub(crate) use self::versions::Versions;
+
 /// The longest key.
 const KEY_MOST: usize = 512;
 
@@ -50,6 +54,16 @@ impl Shelf {
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let base = self.key(key)?;
         self.handle.read(|engine| read(engine, &base))
+    }
+
+    /// A number that is another one whenever the value at `key` may have changed, for those who keep
+    /// what they made of a value: read before the value, it says later whether to read again.
+    #[must_use]
+    pub fn version(&self, key: &str) -> u64 {
+        // The checksum of `self.key(key)`, which need not be put together for this.
+        let parts: [&[u8]; 5] = [b"F", self.name.as_bytes(), b"\0", key.as_bytes(), b"\0"];
+        let sum = parts.iter().fold(0, |sum, part| crc32c::crc32c_append(sum, part));
+        self.handle.shared.shelves.of(sum)
     }
 
     /// Writes the value at `key`; it is durable when this returns.

@@ -82,7 +82,7 @@ async fn measure(dir: &std::path::Path, policies: usize, decisions: usize) -> Re
     let relay = Policies::new(
         PolicySettings::default(),
         Arc::new(AtHand),
-        Arc::new(PolicyShelf::of(&queue)),
+        Arc::new(PolicyShelf::of(&queue).cached()),
         Fetcher::new(FetchSettings::new(Arc::new(rustls::RootCertStore::empty())))?,
     );
     tell(&format!("{policies} policies, filled in {:.0} s", filled.as_secs_f64()))?;

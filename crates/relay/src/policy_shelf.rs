@@ -1,38 +1,69 @@
 //! Policies on the queue's shelf: the one durable [`PolicyStore`].
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use mta_sts::{CachedPolicy, PolicyDomain, PolicyStore, StoreError};
 use queue::{Queue, Shelf};
+
+use crate::policy_shelf::cache::Cache;
+
+mod cache;
 
 /// The shelf's name.
 const SHELF: &str = "policies";
 
 /// Keeps policies beside the mail, as durably.
 #[derive(Clone, Debug)]
-pub struct PolicyShelf(Shelf);
+pub struct PolicyShelf {
+    shelf: Shelf,
+    cache: Option<Arc<Cache>>,
+}
 
 impl PolicyShelf {
     /// The policies kept by `queue`.
     #[must_use]
     pub fn of(queue: &Queue) -> Self {
-        Self(queue.shelf(SHELF))
+        Self { shelf: queue.shelf(SHELF), cache: None }
+    }
+
+    /// The same, with the policies that are asked for often in memory.
+    #[must_use]
+    pub fn cached(self) -> Self {
+        Self { cache: Some(Arc::new(Cache::new())), ..self }
+    }
+
+    /// Reads a policy, and how many bytes it takes.
+    fn read(&self, domain: &PolicyDomain) -> Result<Option<(CachedPolicy, usize)>, StoreError> {
+        let Some(bytes) = self.shelf.get(domain.as_str()).map_err(StoreError::new)? else {
+            return Ok(None);
+        };
+        Ok(Some((CachedPolicy::from_bytes(&bytes)?, bytes.len())))
     }
 }
 
 #[async_trait]
 impl PolicyStore for PolicyShelf {
     fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
-        let bytes = self.0.get(domain.as_str()).map_err(StoreError::new)?;
-        bytes.map(|bytes| CachedPolicy::from_bytes(&bytes)).transpose().map_err(StoreError::from)
+        let Some(cache) = &self.cache else {
+            return Ok(self.read(domain)?.map(|(policy, _)| policy));
+        };
+        let version = self.shelf.version(domain.as_str());
+        if let Some(policy) = cache.find(domain, version) {
+            return Ok(Some(policy));
+        }
+        let Some((policy, size)) = self.read(domain)? else { return Ok(None) };
+        cache.keep(&policy, version, size);
+        Ok(Some(policy))
     }
 
     async fn keep(&self, policy: &CachedPolicy) -> Result<(), StoreError> {
         let key = policy.domain().as_str();
-        self.0.put(key, policy.to_bytes()).await.map_err(StoreError::new)
+        self.shelf.put(key, policy.to_bytes()).await.map_err(StoreError::new)
     }
 
     async fn remove(&self, domain: &PolicyDomain) -> Result<(), StoreError> {
-        self.0.remove(domain.as_str()).await.map(drop).map_err(StoreError::new)
+        self.shelf.remove(domain.as_str()).await.map(drop).map_err(StoreError::new)
     }
 
     fn list(
@@ -41,7 +72,7 @@ impl PolicyStore for PolicyShelf {
         limit: usize,
     ) -> Result<Vec<PolicyDomain>, StoreError> {
         let after = after.map(PolicyDomain::as_str);
-        let rows = self.0.scan(after, limit).map_err(StoreError::new)?;
+        let rows = self.shelf.scan(after, limit).map_err(StoreError::new)?;
         rows.iter().map(|(key, _)| PolicyDomain::parse(key).map_err(StoreError::new)).collect()
     }
 }
@@ -111,6 +142,51 @@ mod tests {
         assert_eq!(names, ["a.example", "b.example"]);
         let rest = shelf.list(first.last(), 2).unwrap();
         assert_eq!(rest.iter().map(PolicyDomain::as_str).collect::<Vec<_>>(), ["c.example"]);
+        queue.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_cached_policy_is_never_older_than_what_was_written_last_by_whomever() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path()).await;
+        let (cached, plain) = (PolicyShelf::of(&queue).cached(), PolicyShelf::of(&queue));
+        let domain = PolicyDomain::parse("a.example").unwrap();
+        for hosts in 1..20 {
+            let writer = if hosts % 2 == 0 { &cached } else { &plain };
+            writer.keep(&policy("a.example", hosts)).await.unwrap();
+            for _ in 0..3 {
+                let found = cached.find(&domain).unwrap().unwrap();
+                assert_eq!(found.policy().mx().len(), hosts);
+            }
+        }
+        plain.remove(&domain).await.unwrap();
+        assert_eq!(cached.find(&domain).unwrap(), None);
+        queue.close().await;
+        assert!(cached.find(&domain).is_err(), "a closed store gives nothing out of memory");
+    }
+
+    #[tokio::test]
+    async fn a_write_that_nobody_waits_for_is_seen_when_it_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path()).await;
+        let (cached, plain) = (PolicyShelf::of(&queue).cached(), PolicyShelf::of(&queue));
+        let domain = PolicyDomain::parse("a.example").unwrap();
+        for hosts in 1..20 {
+            let fresh = policy("a.example", hosts);
+            // Polled once, which hands it over, and dropped.
+            tokio::select! {
+                biased;
+                kept = plain.keep(&fresh) => kept.unwrap(),
+                () = std::future::ready(()) => {}
+            }
+            while plain.find(&domain).unwrap().as_ref() != Some(&fresh) {
+                cached.find(&domain).unwrap();
+                tokio::task::yield_now().await;
+            }
+            // Another write by the same thread: the one before is past all its steps by now.
+            plain.keep(&policy("b.example", 1)).await.unwrap();
+            assert_eq!(cached.find(&domain).unwrap(), Some(fresh));
+        }
         queue.close().await;
     }
 

@@ -373,6 +373,6 @@ fn policies(
 ) -> Result<Arc<Policies>, StartError> {
     let fetcher = Fetcher::new(settings.fetch.clone()).map_err(StartError::TlsToPolicyHosts)?;
     let names = Arc::new(DnsNames(Arc::clone(dns)));
-    let store = Arc::new(PolicyShelf::of(queue));
+    let store = Arc::new(PolicyShelf::of(queue).cached());
     Ok(Arc::new(Policies::new(settings.policies.clone(), names, store, fetcher)))
 }
