@@ -182,6 +182,17 @@ pub enum OpenError {
         /// The last format that this program can read.
         known: u32,
     },
+    /// The copy of the index that verifying reads has no room.
+    #[error(
+        "{}: {needed} bytes would have to be free there to verify a copy of the index; \
+         TMPDIR names another directory", dir.display()
+    )]
+    NoRoomToVerify {
+        /// Where the copy would be.
+        dir: PathBuf,
+        /// How many bytes it takes, with those that must stay free.
+        needed: u64,
+    },
     /// The file that names the format says something else.
     #[error("{}: not the directory of a queue", dir.display())]
     NotAQueue {
@@ -199,6 +210,7 @@ impl OpenError {
             Self::Index { .. }
             | Self::Locked { .. }
             | Self::NewerFormat { .. }
+            | Self::NoRoomToVerify { .. }
             | Self::NotAQueue { .. } => false,
         }
     }

@@ -16,7 +16,13 @@ use crate::recovery::{check, io_error, read_number};
 use crate::rows::{MessageRow, Place, StoreRow};
 use crate::spool::scan::{Bodies, Body, Found, Record, header_at, scan};
 use crate::spool::sidecar::Settled;
-use crate::spool::{Paths, create_dir, sidecar_of};
+use crate::spool::{Paths, sidecar_of};
+use crate::verify::copy::IndexCopy;
+
+mod copy;
+
+/// How much stays free where the copy of the index lies: the disk may be the queue's own.
+const KEPT_FREE: u64 = 512 << 20;
 
 /// How long the committer may take to say in a sidecar what has just been settled.
 const SIDECAR_LAG: Duration = Duration::from_secs(1);
@@ -120,13 +126,18 @@ impl Queue {
     }
 }
 
-/// Compares the spool with the index of a queue that no process has open. The index is opened in a
-/// copy, for sled writes when it opens.
+/// Compares the spool with the index of a queue that no process has open, and changes nothing in
+/// its directory. The index is opened in a copy, in the system's directory for temporary files.
 ///
 /// # Errors
 ///
-/// [`OpenError`]; a process that has the queue open is one.
+/// [`OpenError`]; a process that has the queue open is one, too little room for the copy another.
 pub fn verify(dir: &Path) -> Result<Findings, OpenError> {
+    verify_in(dir, &std::env::temp_dir(), KEPT_FREE)
+}
+
+/// The same with the copy in `scratch`, where so many bytes stay free.
+pub(crate) fn verify_in(dir: &Path, scratch: &Path, kept_free: u64) -> Result<Findings, OpenError> {
     let paths = Paths::new(dir.to_path_buf());
     let store = read_number(&paths)?;
     let lock = File::open(paths.lock()).map_err(|source| io_error(&paths.lock(), source))?;
@@ -135,8 +146,8 @@ pub fn verify(dir: &Path) -> Result<Findings, OpenError> {
         Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.to_path_buf() }),
         Err(TryLockError::Error(source)) => return Err(io_error(dir, source)),
     }
-    let copy = IndexCopy::new(&paths).map_err(|source| io_error(dir, source))?;
-    let opened = SledEngine::open(&copy.0);
+    let copy = IndexCopy::new(&paths.index(), scratch, kept_free)?;
+    let opened = SledEngine::open(&copy.path());
     let findings = opened.and_then(|engine| {
         let mut comparison = Comparison::new(&engine, &paths, store);
         comparison.check_index()?;
@@ -147,51 +158,6 @@ pub fn verify(dir: &Path) -> Result<Findings, OpenError> {
         let problems = vec![Problem::Index { why: error.to_string() }];
         Findings { problems, ..Findings::default() }
     }))
-}
-
-/// A copy of the index that is removed in the end.
-#[derive(Debug)]
-struct IndexCopy(PathBuf);
-
-impl IndexCopy {
-    /// Copies the index.
-    fn new(paths: &Paths) -> io::Result<Self> {
-        let copy = Self(paths.root().join("index.verify"));
-        copy.remove()?;
-        copy_dir(&paths.index(), &copy.0)?;
-        Ok(copy)
-    }
-
-    /// Removes the copy.
-    fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.0) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-}
-
-impl Drop for IndexCopy {
-    fn drop(&mut self) {
-        if let Err(error) = self.remove() {
-            tracing::warn!(path = %self.0.display(), %error, "copy of the index not removed");
-        }
-    }
-}
-
-/// Copies a directory with all that is in it.
-fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
-    create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_dir(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 /// A comparison that is going on.
