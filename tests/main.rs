@@ -14,6 +14,7 @@ mod durability;
 mod enforce;
 mod failover;
 mod fuzz_corpus;
+mod large;
 mod model;
 mod notifications;
 mod over_time;

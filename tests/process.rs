@@ -125,6 +125,13 @@ impl Process {
         }
     }
 
+    /// The most bytes of memory it has had at any time so far.
+    pub(crate) fn most_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        most.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// What it has logged so far.
     pub(crate) fn log_lines(&self) -> Vec<String> {
         let text = fs::read_to_string(&self.log).unwrap();
