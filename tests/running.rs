@@ -87,6 +87,26 @@ async fn a_message_under_way_when_the_relay_is_told_to_stop_is_acknowledged_and_
 }
 
 #[tokio::test]
+async fn a_client_that_stalls_within_a_message_holds_the_stop_up_no_longer_than_the_grace() {
+    let world = World::new().await;
+    let listener = SocketAddr::new(world.address(), world.smtp_port());
+    let config = write_settings(&world, listener, "");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("\"20s\"", "\"1s\"")).unwrap();
+    let mut relay = Process::start(&config, world.directory().join("log"));
+    let mut client = relay.connected(listener).await;
+    assert!(client.ehlo("client.test").await.unwrap().is_positive());
+    client.mail(SENDER).await.unwrap();
+    client.rcpt("<bob@nowhere.test>").await.unwrap();
+    assert_eq!(client.command("DATA").await.unwrap().code, 354);
+    let begun = tokio::time::Instant::now();
+    assert!(relay.terminate().await.success(), "{}", relay.said());
+    // Before, the grace and five seconds.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(relay.log_lines().iter().any(|line| line.contains("grace ended")), "{}", relay.said());
+}
+
+#[tokio::test]
 async fn the_log_says_as_json_where_the_relay_is() {
     let world = World::new().await;
     let listener = SocketAddr::new(world.address(), world.smtp_port());

@@ -11,6 +11,9 @@ use tracing::warn;
 /// The port of the DNS (RFC 1035 §4.2).
 const DNS_PORT: u16 = 53;
 
+/// Where Docker has its forwarder in each container.
+const DOCKER_FORWARDER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
+
 /// Where the machine keeps the addresses of its resolvers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
@@ -45,7 +48,8 @@ impl Default for DnsSettings {
 /// set it (RFC 4035 §4.9.3). Validation in this process is not offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dnssec {
-    /// When every server is on this machine's loopback. If even one is elsewhere, nothing is secure:
+    /// When every server is on this machine's loopback, and none is Docker's: at 127.0.0.11 in every
+    /// container is a forwarder, which validates nothing and passes on what any resolver says. If even one is elsewhere, nothing is secure:
     /// otherwise whoever silences the near server decides which answers count as proved.
     #[default]
     Auto,
@@ -60,11 +64,16 @@ impl Dnssec {
     #[must_use]
     pub fn trusts(self, servers: &[SocketAddr]) -> bool {
         match self {
-            Self::Auto => servers.iter().all(|server| server.ip().to_canonical().is_loopback()),
+            Self::Auto => servers.iter().all(|server| is_near(server.ip().to_canonical())),
             Self::Off => false,
             Self::TrustAd => true,
         }
     }
+}
+
+/// Whether a resolver at `address` is a program of this machine that may have validated.
+fn is_near(address: IpAddr) -> bool {
+    address.is_loopback() && address != DOCKER_FORWARDER
 }
 
 /// Why there is no resolver.
@@ -159,6 +168,10 @@ mod tests {
         let far: SocketAddr = "192.0.2.53:53".parse().unwrap();
         assert!(Dnssec::Auto.trusts(&[near, near6]));
         assert!(!Dnssec::Auto.trusts(&[near, far]));
+        let docker: SocketAddr = "127.0.0.11:53".parse().unwrap();
+        let docker6: SocketAddr = "[::ffff:127.0.0.11]:53".parse().unwrap();
+        assert!(!Dnssec::Auto.trusts(&[docker]) && !Dnssec::Auto.trusts(&[near, docker6]));
+        assert!(Dnssec::TrustAd.trusts(&[docker]));
         assert!(Dnssec::TrustAd.trusts(&[far]));
         assert!(!Dnssec::Off.trusts(&[near]));
     }

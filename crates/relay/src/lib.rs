@@ -10,6 +10,7 @@ pub mod settings;
 mod admin;
 mod certificates;
 mod check;
+mod descriptors;
 mod error_text;
 mod gateways;
 mod live_dns;

@@ -65,6 +65,8 @@ pub struct Relay {
     watched: watch::Sender<Watched>,
     /// Ends what takes mail in and sends it out.
     stop: CancellationToken,
+    /// Breaks off what takes mail in, when the grace has ended.
+    give_up: CancellationToken,
     /// Ends the admin interface, which tells of the rest until it has ended.
     stop_admin: CancellationToken,
     parts: JoinSet<Part>,
@@ -196,6 +198,7 @@ impl Relay {
             view,
             watched: watch::Sender::new(watched),
             stop: CancellationToken::new(),
+            give_up: CancellationToken::new(),
             stop_admin: CancellationToken::new(),
             parts: JoinSet::new(),
             admin: JoinSet::new(),
@@ -218,8 +221,13 @@ impl Relay {
         });
         for (Listening { address, service }, socket) in sockets {
             let (listener, stop) = (self.listener.clone(), self.stop.clone());
+            let give_up = self.give_up.clone();
             let _handle = self.parts.spawn(async move {
-                listener.serve(socket, service, stop).await;
+                let serve = listener.serve(socket, service, stop);
+                // Who is broken off was not told that the message is here, and sends it again.
+                if give_up.run_until_cancelled(serve).await.is_none() {
+                    debug!(listener = %address, "connections broken off");
+                }
                 Part::Listener(address)
             });
         }
@@ -293,6 +301,7 @@ impl Relay {
         let grace = self.settings.shutdown_grace;
         if timeout(grace, drain(&mut self.parts)).await.is_err() {
             warn!(?grace, "grace ended, work broken off");
+            self.give_up.cancel();
             // Delivery keeps to the same grace and gives its leases back when that ends.
             if timeout(GIVE_UP, drain(&mut self.parts)).await.is_err() {
                 self.parts.shutdown().await;

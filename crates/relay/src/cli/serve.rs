@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::output::Reader;
 use super::service_manager::ServiceManager;
 use super::{Ending, Output};
+use crate::descriptors;
 use crate::log::Log;
 use crate::relay::Relay;
 use crate::settings::{Settings, Source};
@@ -24,6 +25,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Ending> {
     let (settings, source) = read()?;
     let log = Log::install(&settings.log);
+    descriptors::raise(&settings);
     doubt(&settings);
     Runtime::new()?.block_on(Box::pin(serve((settings, source), Again { read, log }, output)))
 }

@@ -79,6 +79,11 @@ pub(super) struct Check<'a> {
 impl Check<'_> {
     /// Everything.
     fn settings(mut self) -> Result<Settings, SettingsError> {
+        for (key, variable) in self.source.replaced_lists() {
+            self.warnings.push(format!(
+                "{variable} takes the place of every [[{key}]] in the settings file"
+            ));
+        }
         let hostname = self.hostname()?;
         let raw = self.raw;
         let roots = self.roots()?;

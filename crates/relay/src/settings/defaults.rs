@@ -25,6 +25,7 @@ impl Default for RawSettings {
     fn default() -> Self {
         Self {
             hostname: None,
+            postmaster_domain: None,
             data_dir: PathBuf::from("sts-relay-data"),
             shutdown_grace: Duration::from_secs(30),
             listener: vec![RawListener::default()],
@@ -92,6 +93,12 @@ impl Default for RawLimits {
             message_timeout: timeouts.message,
             connection_timeout: timeouts.connection,
             handshake_timeout: timeouts.handshake,
+            tls_handshakes: limits.tls_handshakes,
+            password_checks: limits.password_checks,
+            greeting_delay: timeouts.greeting_delay,
+            auth_delay: timeouts.auth_delay,
+            data_grace: timeouts.data_grace,
+            farewell: timeouts.farewell,
             free_space: ByteSize::new(QueueSettings::new("").min_free),
         }
     }

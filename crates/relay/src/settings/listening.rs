@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use listener::{
     AuthMode, Limits, ListenerSettings, ProxyMode, Rates, ServerTls, Service, Timeouts, TlsMode,
@@ -104,7 +105,7 @@ impl Check<'_> {
     /// How mail is taken in.
     pub(super) fn listener(&self, hostname: Domain) -> Result<ListenerSettings, SettingsError> {
         let mut settings = ListenerSettings::new(hostname);
-        settings.limits = self.limits(settings.limits)?;
+        settings.limits = self.limits()?;
         let raw = &self.raw.limits;
         settings.rates = Rates {
             connections: raw.connection_rate,
@@ -119,13 +120,27 @@ impl Check<'_> {
             message: self.at_least_one("limits.message_timeout", raw.message_timeout)?,
             connection: self.at_least_one("limits.connection_timeout", raw.connection_timeout)?,
             handshake: self.at_least_one("limits.handshake_timeout", raw.handshake_timeout)?,
-            ..settings.timeouts
+            greeting_delay: self.at_most_a_minute("limits.greeting_delay", raw.greeting_delay)?,
+            auth_delay: self.at_most_a_minute("limits.auth_delay", raw.auth_delay)?,
+            farewell: self.at_most_a_minute("limits.farewell", raw.farewell)?,
+            data_grace: raw.data_grace,
         };
+        if let Some(domain) = &self.raw.postmaster_domain {
+            settings.postmaster_domain = domain.clone();
+        }
         Ok(settings)
     }
 
+    /// Refuses a wait in which clients would lose their patience.
+    fn at_most_a_minute(&self, key: &str, wait: Duration) -> Result<Duration, SettingsError> {
+        if wait > Duration::from_secs(60) {
+            return Err(self.wrong(key, "must not be longer than a minute"));
+        }
+        Ok(wait)
+    }
+
     /// How much of everything is accepted.
-    fn limits(&self, usual: Limits) -> Result<Limits, SettingsError> {
+    fn limits(&self) -> Result<Limits, SettingsError> {
         let raw = &self.raw.limits;
         let count = |key: &str, number| self.at_least_one(&format!("limits.{key}"), number);
         let line_length = usize::try_from(raw.line_length.bytes()).unwrap_or(usize::MAX);
@@ -144,8 +159,9 @@ impl Check<'_> {
                 "auth_failures_per_connection",
                 raw.auth_failures_per_connection,
             )?,
+            tls_handshakes: count("tls_handshakes", raw.tls_handshakes)?,
+            password_checks: count("password_checks", raw.password_checks)?,
             data_rate: raw.data_rate.bytes(),
-            ..usual
         })
     }
 }

@@ -22,6 +22,9 @@ pub struct RawSettings {
     /// The name of this relay in greetings, EHLO and trace fields; empty: the system's name.
     #[serde(with = "optional_text")]
     pub hostname: Option<Domain>,
+    /// Where mail to the bare `<postmaster>` goes (RFC 5321 §4.5.1); empty: to `hostname`.
+    #[serde(with = "optional_text")]
+    pub postmaster_domain: Option<Domain>,
     /// Where the queue, the policy cache and the admin socket live.
     pub data_dir: PathBuf,
     /// How long a stopping relay lets what is in flight come to its end.
@@ -170,6 +173,22 @@ pub struct RawLimits {
     /// How long a TLS handshake may take.
     #[serde(with = "duration_text")]
     pub handshake_timeout: Duration,
+    /// The most TLS handshakes at a time; more wait for their turn.
+    pub tls_handshakes: usize,
+    /// The most passwords checked at a time; more wait for their turn.
+    pub password_checks: usize,
+    /// How long a client is watched before the greeting: whoever speaks first is refused.
+    #[serde(with = "duration_text")]
+    pub greeting_delay: Duration,
+    /// How long a wrong password waits for its refusal.
+    #[serde(with = "duration_text")]
+    pub auth_delay: Duration,
+    /// How long a message may come more slowly than `data_rate`.
+    #[serde(with = "duration_text")]
+    pub data_grace: Duration,
+    /// How long a client that is refused may take to read why.
+    #[serde(with = "duration_text")]
+    pub farewell: Duration,
     /// New mail is refused while the file system of `data_dir` has less room than this.
     pub free_space: ByteSize,
 }

@@ -136,6 +136,14 @@ impl Source {
             .collect()
     }
 
+    /// The lists in the file that a variable sets anew, with that variable: nothing of them counts.
+    pub(super) fn replaced_lists(&self) -> Vec<(&str, &str)> {
+        let Some(file) = &self.file else { return Vec::new() };
+        let in_file = |key: &str| file.table().is_ok_and(|table| holds_list(&table, key));
+        let replaced = self.variables.iter().filter(|(key, _)| in_file(key));
+        replaced.map(|(key, name)| (key.as_str(), name.as_str())).collect()
+    }
+
     /// What differs from the defaults, in the order of the keys.
     #[must_use]
     pub fn differences(&self) -> Vec<Difference> {
@@ -197,6 +205,13 @@ impl File {
         let column = before.get(line_start..).unwrap_or("").chars().count().saturating_add(1);
         Place::File { path: self.path.clone(), line, column }
     }
+}
+
+/// Whether `key` is a list of tables in `table`, and not an empty one.
+fn holds_list(table: &Table, key: &str) -> bool {
+    let path: Vec<_> = key.split('.').map(str::to_owned).collect();
+    let list = keys::find(table, &path).and_then(Value::as_array);
+    list.is_some_and(|list| list.iter().any(Value::is_table))
 }
 
 /// Reads a table as settings.

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use super::*;
 
+mod reference;
+
 /// The settings that a file and variables say.
 fn read(file: Option<&Path>, environment: &[(&str, &str)]) -> Result<Source, String> {
     let environment =
@@ -72,6 +74,11 @@ fn values_that_cannot_be_meant_are_refused_with_their_place() {
         ("[trust]\nca_file = \"/dev/null\"", "2:11: trust.ca_file: /dev/null holds no certificate"),
         (&long, "4:9: exception.0.until: an exception may end at most 30 days ahead"),
         (&twice, "6:10: exception.1.domain: another exception is for the same domain"),
+        (
+            "[limits]\nauth_delay = \"2m\"",
+            "2:14: limits.auth_delay: must not be longer than a minute",
+        ),
+        ("[limits]\npassword_checks = 0", "2:19: limits.password_checks: must not be zero"),
         ("data_dir = \"\"", "1:12: data_dir: must not be empty"),
         (
             "[[listener]]\naddress = \"[::1]:25\"\nauth = \"required\"",
@@ -228,6 +235,32 @@ fn the_environment_wins_over_the_file_and_speaks_plainly() {
     );
     let in_file = Place::File { path: file, line: 3, column: 14 };
     assert_eq!(source.place("delivery.per_domain"), in_file);
+}
+
+#[test]
+fn a_list_in_the_file_that_a_variable_replaces_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sts-relay.toml");
+    fs::write(
+        &file,
+        "[[listener]]\naddress = \"[::1]:25\"\n[[listener]]\naddress = \"[::1]:26\"\n",
+    )
+    .unwrap();
+    let list = folder.path().join("listeners");
+    fs::write(&list, "[{ address = \"127.0.0.1:27\" }]\n").unwrap();
+    let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests-data/authority.pem");
+    let warnings = |environment: &[(&str, &str)]| {
+        let environment = [environment, &[("STS_RELAY__TRUST__CA_FILE", authority)]].concat();
+        let source = read(Some(&file), &environment).unwrap();
+        let settings = Settings::check(&source, std::time::SystemTime::UNIX_EPOCH).unwrap();
+        (settings.listeners.len(), settings.warnings)
+    };
+    let told = |warnings: &[String]| warnings.iter().any(|one| one.contains("[[listener]]"));
+    let (listeners, without) = warnings(&[]);
+    assert!(listeners == 2 && !told(&without), "{without:?}");
+    let (listeners, with) = warnings(&[("STS_RELAY__LISTENER_FILE", list.to_str().unwrap())]);
+    assert!(listeners == 1 && told(&with), "{with:?}");
+    assert!(with.iter().any(|one| one.starts_with("STS_RELAY__LISTENER_FILE ")), "{with:?}");
 }
 
 #[test]
