@@ -9,6 +9,7 @@ import traceback
 
 import scenarios
 import scenarios_clients
+import scenarios_receivers
 from suite import Failure, play, run, sentence
 from world import RELAY, World
 
@@ -23,7 +24,8 @@ def main(words):
         return 1
     run("ip", "link", "set", "lo", "up")
     name_the_relay()
-    return play("interop", scenarios.SCENARIOS + scenarios_clients.SCENARIOS, words, attempt)
+    known = scenarios.SCENARIOS + scenarios_clients.SCENARIOS + scenarios_receivers.SCENARIOS
+    return play("interop", known, words, attempt)
 
 
 def name_the_relay():
@@ -32,10 +34,12 @@ def name_the_relay():
         hosts.write(f"127.0.0.1 localhost\n{RELAY} relay.test\n")
     os.chmod(hosts.name, 0o644)
     run("mount", "--bind", hosts.name, "/etc/hosts")
-    # Exim asks for this user before it reads its configuration; its package, which has it, cannot be beside Postfix's.
-    for table, line in (("passwd", "Debian-exim:x:65533:65533::/:/usr/sbin/nologin"), ("group", "Debian-exim:x:65533:")):
+    # Exim and OpenSMTPD ask for these users before they do anything; their packages, which have them, cannot be beside Postfix's.
+    names = {"Debian-exim": 65533, "opensmtpd": 65532, "opensmtpq": 65531}
+    users_of = {"passwd": "{0}:x:{1}:{1}::/var/lib/opensmtpd/empty:/usr/sbin/nologin\n", "group": "{0}:x:{1}:\n"}
+    for table, line in users_of.items():
         with tempfile.NamedTemporaryFile("w", prefix="sts-interop-users-", delete=False) as users:
-            users.write(pathlib.Path("/etc", table).read_text() + line + "\n")
+            users.write(pathlib.Path("/etc", table).read_text() + "".join(line.format(*one) for one in names.items()))
         os.chmod(users.name, 0o644)
         run("mount", "--bind", users.name, f"/etc/{table}")
 
@@ -46,7 +50,7 @@ def attempt(scenario):
     os.chmod(folder, 0o755)
     world = None
     try:
-        world = World(folder, BINARY)
+        world = getattr(scenario, "world", World)(folder, BINARY)
         scenario(world)
     except Exception as failure:  # any surprise is a failed scenario, never the end of the run
         print(f"FAILED {sentence(scenario)}: {failure}", flush=True)

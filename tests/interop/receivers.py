@@ -1,0 +1,411 @@
+"""Receivers of other makes, what comes between them and the relay, and the small world they stand in.
+
+    this script --> sts-relay --> a receiver        Exim, OpenSMTPD or Postfix: the MX of strict.test and of open.test
+                                `--> a cutter --> the receiver
+    knot serves the names, nginx the policy: strict.test enforces, open.test has none.
+"""
+
+import os
+import pathlib
+import select
+import shutil
+import signal
+import smtplib
+import socket
+import threading
+
+from programs import Authority, Knot, Nginx, Postfix, Program, Relay
+from suite import Failure, run
+
+DNS, WEB, RELAY = "10.77.0.1", "10.77.0.2", "10.77.0.4"
+MX, BEHIND = "10.77.2.1", "10.77.2.2"
+RELAY_PORT = 2525
+STRICT, OPEN = "strict.test", "open.test"
+DOMAINS = [STRICT, OPEN]
+NAME = "mx.strict.test"
+EXIM = os.environ.get("EXIM", "exim4")
+OPENSMTPD = os.environ.get("OPENSMTPD", "smtpd")
+
+
+class Inbox:
+    """A maildir that the receiver's mail ends in, whoever it is for."""
+
+    def __init__(self, folder, owner):
+        self.folder = pathlib.Path(folder)
+        for part in ("new", "cur", "tmp"):
+            (self.folder / part).mkdir(parents=True)
+        run("chown", "-R", owner, self.folder)
+
+    def received(self, word):
+        """The messages that contain `word`."""
+        texts = (path.read_text(errors="replace") for path in sorted((self.folder / "new").glob("*")))
+        return [text for text in texts if word in text]
+
+
+class Exim(Program):
+    """Exim as the MX: TLS or not; later@ is deferred, never@ refused, gone@ cut off, grey@ let in the second time."""
+
+    def __init__(self, folder, address, tls, authority):
+        super().__init__("exim", folder)
+        if shutil.which(EXIM) is None:
+            raise Failure(f"{EXIM} is not there; EXIM names the program")
+        self.inbox = Inbox(self.folder / "inbox", "Debian-exim")
+        spool = self.folder / "spool"
+        spool.mkdir()
+        os.chmod(spool, 0o777)
+        (spool / "log").mkdir()
+        os.chmod(spool / "log", 0o777)
+        key, certificate = readable(authority.issue(NAME))
+        config = self.folder / "exim.conf"
+        config.write_text(EXIM_CONFIG.format(
+            exim=shutil.which(EXIM), spool=spool, address=address, domains=" : ".join(DOMAINS), inbox=self.inbox.folder,
+            key=key, certificate=certificate, advertise="*" if tls else "",
+        ))
+        os.chmod(config, 0o644)
+        self.spawn(EXIM, "-C", config, "-bdf", "-oP", "")
+        self.up(address, 25)
+        self.log = spool / "log" / "mainlog"
+
+
+EXIM_CONFIG = """primary_hostname = mx.strict.test
+exim_path = {exim}
+spool_directory = {spool}
+log_file_path = {spool}/log/%slog
+log_selector = +tls_cipher +tls_peerdn +smtp_connection
+never_users =
+deliver_drop_privilege = true
+local_interfaces = {address}
+daemon_smtp_ports = 25
+keep_environment =
+tls_advertise_hosts = {advertise}
+tls_certificate = {certificate}
+tls_privatekey = {key}
+acl_smtp_rcpt = rcpt
+acl_smtp_data = accept
+queue_run_in_order
+begin acl
+rcpt:
+  defer local_parts = later
+        message = 4.2.1 come back later
+  deny  local_parts = never
+        message = 5.1.1 nobody of that name
+  defer local_parts = gone
+        condition = ${{if !exists{{{spool}/dropped}}}}
+        set acl_m_once = ${{run{{/usr/bin/touch {spool}/dropped}}}}
+        message = 421 4.3.2 too busy for you
+  defer local_parts = grey
+        condition = ${{if !exists{{{spool}/greylisted}}}}
+        set acl_m_once = ${{run{{/usr/bin/touch {spool}/greylisted}}}}
+        message = 4.7.1 greylisted
+  accept domains = {domains}
+  deny  message = 5.7.1 not here
+begin routers
+here:
+  driver = accept
+  domains = {domains}
+  transport = inbox
+begin transports
+inbox:
+  driver = appendfile
+  maildir_format
+  directory = {inbox}
+  create_directory = false
+  return_path_add
+"""
+
+
+class OpenSmtpd(Program):
+    """OpenSMTPD as the MX, with the same addresses as Exim but grey@, which it has no means for."""
+
+    def __init__(self, folder, address, tls, authority):
+        super().__init__("opensmtpd", folder)
+        found = shutil.which(OPENSMTPD)
+        if found is None:
+            raise Failure(f"{OPENSMTPD} is not there; OPENSMTPD names the program")
+        program = pathlib.Path(found)
+        self.address = address
+        self.prepare(program.parents[1] / "libexec/opensmtpd")
+        self.inbox = Inbox(self.folder / "inbox", "nobody")
+        key, certificate = self.identity(authority)
+        config = self.folder / "smtpd.conf"
+        config.write_text(OPENSMTPD_CONFIG.format(
+            key=key, certificate=certificate, address=address, tls=f"tls pki {NAME}" if tls else "",
+            domains=", ".join(f'"{domain}"' for domain in DOMAINS), inbox=self.inbox.folder,
+            **{who: f'{{ {", ".join(f"{who}@{domain}" for domain in DOMAINS)} }}' for who in ("later", "never", "gone")},
+        ))
+        os.chmod(config, 0o600)
+        self.spawn(program, "-d", "-f", config)
+        self.up(address, 25)
+
+    def identity(self, authority):
+        """A key and a certificate: with RSA, for it cannot use others with OpenSSL 3."""
+        key, request, certificate = (self.folder / f"mx.{end}" for end in ("key", "csr", "pem"))
+        extensions = self.folder / "mx.ext"
+        extensions.write_text(f"subjectAltName=DNS:{NAME}\n")
+        run("openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", f"/CN={NAME}")
+        run("openssl", "x509", "-req", "-in", request, "-CA", authority.certificate, "-CAkey", authority.key,
+            "-CAcreateserial", "-days", "20", "-extfile", extensions, "-out", certificate)
+        os.chmod(key, 0o600)
+        return key, certificate
+
+    @staticmethod
+    def prepare(parts):
+        """Makes the folders it has the names of built in, in this mount namespace alone."""
+        for folder in ("/var/spool", "/var/lib", "/run"):
+            run("mount", "-t", "tmpfs", "tmpfs", folder)
+        pathlib.Path("/var/lib/opensmtpd/empty").mkdir(parents=True)
+        os.chmod("/var/spool", 0o755)
+        run("mount", "-t", "tmpfs", "tmpfs", "/usr/libexec")
+        shutil.copytree(parts, "/usr/libexec/opensmtpd")
+
+    def stop(self, how=signal.SIGTERM):
+        """Stops it, and gives the folders back."""
+        try:
+            return super().stop(how)
+        finally:
+            for folder in ("/usr/libexec", "/run", "/var/lib", "/var/spool"):
+                run("umount", "--lazy", folder, check=False)
+
+
+OPENSMTPD_CONFIG = """pki mx.strict.test cert "{certificate}"
+pki mx.strict.test key "{key}"
+table later {later}
+table never {never}
+table gone {gone}
+table users {{ "@" = "nobody" }}
+filter later phase rcpt-to match rcpt-to <later> reject "450 4.2.1 come back later"
+filter never phase rcpt-to match rcpt-to <never> reject "550 5.1.1 nobody of that name"
+filter gone phase rcpt-to match rcpt-to <gone> disconnect "421 4.3.2 too busy for you"
+listen on {address} port 25 {tls} hostname mx.strict.test filter {{ later, never, gone }}
+action keep mda "/bin/sh -c 'cat > {inbox}/tmp/$$ && mv {inbox}/tmp/$$ {inbox}/new/$$'" virtual <users>
+match from any for domain {{ {domains} }} action keep
+"""
+
+
+class PostfixMx(Postfix):
+    """Postfix as the MX, with the same addresses; a policy service greylists grey@."""
+
+    def __init__(self, folder, address, tls, authority):
+        key, certificate = authority.issue(NAME)
+        self.greylist = Greylist((address, 10023))
+        rules = "later@ 450 4.2.1 come back later", "never@ 550 5.1.1 nobody of that name", "gone@ 421 4.3.2 too busy for you"
+        folder = pathlib.Path(folder)
+        folder.mkdir()
+        (folder / "rules").write_text("\n".join(rules) + "\n")
+        super().__init__(
+            NAME, folder, address, virtual_mailbox_domains=" ".join(DOMAINS),
+            smtpd_tls_cert_file=certificate, smtpd_tls_key_file=key, smtpd_tls_security_level="may" if tls else "none",
+            smtpd_tls_received_header="yes", smtpd_relay_restrictions="reject_unauth_destination",
+            smtpd_recipient_restrictions=f"check_recipient_access texthash:{folder}/rules "
+                                         f"check_policy_service inet:{address}:10023",
+        )
+        self.inbox = self
+
+    def stop(self, how=signal.SIGTERM):
+        """Stops it, and its policy service."""
+        self.greylist.close()
+        return super().stop(how)
+
+
+class Greylist:
+    """A policy service of Postfix's: each sender and recipient is put off once, if the recipient is grey@."""
+
+    def __init__(self, address):
+        self.seen = set()
+        self.socket = socket.create_server(address)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        """Takes connections until it is closed."""
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
+
+    def answer(self, connection):
+        """Answers each request: attributes, one a line, and an empty line."""
+        asked = {}
+        with connection, connection.makefile("rw") as stream:
+            for line in stream:
+                name, equals, value = line.rstrip("\n").partition("=")
+                if equals:
+                    asked[name] = value
+                    continue
+                stream.write(f"action={self.action(asked)}\n\n")
+                stream.flush()
+                asked = {}
+
+    def action(self, asked):
+        """What is to be done with one recipient."""
+        pair = asked.get("sender"), asked.get("recipient", "")
+        if not pair[1].startswith("grey@") or pair in self.seen:
+            return "DUNNO"
+        self.seen.add(pair)
+        return "DEFER_IF_PERMIT 4.7.1 greylisted"
+
+    def close(self):
+        """Takes no more."""
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+class Cutter:
+    """Stands before a receiver and cuts connections, each at another moment, until it has run out of moments.
+
+    A step is the relay's turn: whatever it says until the receiver answers. The greeting answers step 0. A step is cut
+    before the receiver hears of it, in the middle of it, and before the relay hears the answer. What is passed on is not
+    understood, so TLS is cut as well.
+    """
+
+    def __init__(self, address, behind, steps):
+        self.behind = behind
+        self.cuts = [(0, "answer")] + [(step, part) for step in range(1, steps) for part in ("before", "middle", "answer")]
+        self.made, self.heard = [], b""
+        self.socket = socket.create_server(address)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        """Takes one connection after the other."""
+        while True:
+            try:
+                relay, _ = self.socket.accept()
+            except OSError:
+                return
+            cut = self.cuts.pop(0) if self.cuts else None
+            threading.Thread(target=self.carry, args=(relay, cut), daemon=True).start()
+
+    def carry(self, relay, cut):
+        """Passes on what comes, until the cut is due or one of the two is gone."""
+        step, turn = 0, "receiver"
+        with relay, socket.create_connection(self.behind) as receiver:
+            while True:
+                ready, _, _ = select.select([relay, receiver], [], [])
+                side = receiver if receiver in ready else relay
+                words = receive(side)
+                if not words:
+                    return
+                if side is relay and turn == "receiver":
+                    step, turn = step + 1, "relay"
+                if side is relay:
+                    self.heard += words
+                    if cut in ((step, "before"), (step, "middle")):
+                        receiver.sendall(words[:len(words) // 2] if cut[1] == "middle" else b"")
+                        break
+                    receiver.sendall(words)
+                else:
+                    turn = "receiver"
+                    if cut == (step, "answer"):
+                        break
+                    relay.sendall(words)
+            self.made.append(cut)
+
+    def stop(self):
+        """Takes no more."""
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def receive(connection):
+    """What has come; nothing where the connection is at its end."""
+    try:
+        return connection.recv(1 << 16)
+    except OSError:
+        return b""
+
+
+class Receiving:
+    """The small world; its receiver is started by the scenario."""
+
+    def __init__(self, folder, binary):
+        self.folder = pathlib.Path(folder)
+        self.programs = []
+        for address in (DNS, WEB, RELAY, MX, BEHIND):
+            run("ip", "address", "replace", f"{address}/32", "dev", "lo")
+        self.authority = Authority(self.folder / "ca")
+        self.keep(Knot(self.folder / "knot", DNS, "test", [
+            f"relay A {RELAY}", f"mx.strict A {MX}", "strict MX 10 mx.strict", "open MX 10 mx.strict",
+            '_mta-sts.strict TXT "v=STSv1; id=1;"', f"mta-sts.strict A {WEB}",
+        ]))
+        policy = ["version: STSv1", "mode: enforce", f"mx: {NAME}", "max_age: 86400"]
+        self.keep(Nginx(self.folder / "nginx", WEB, {STRICT: policy}, self.authority))
+        self.relay = self.keep(Relay(self.folder / "relay", binary, RELAY, RELAY_PORT, self.settings()))
+
+    def settings(self):
+        """The relay's settings file: what is put off is tried again at once."""
+        return f"""hostname = "relay.test"
+data_dir = "{self.folder}/relay/data"
+[[listener]]
+address = "{RELAY}:{RELAY_PORT}"
+[access]
+networks = ["10.77.0.0/16"]
+[dns]
+servers = ["{DNS}:53"]
+[trust]
+ca_file = "{self.authority.certificate}"
+extend = false
+[mta_sts]
+allow_private_policy_hosts = true
+[delivery.retry]
+first = "200ms"
+longest = "200ms"
+"""
+
+    def keep(self, program):
+        """Remembers the program, to stop it at the end."""
+        self.programs.append(program)
+        return program
+
+    def receiver(self, program, tls, address=MX):
+        """Starts the receiver."""
+        self.mx = self.keep(program(self.folder / "mx", address, tls, self.authority))
+        return self.mx
+
+    def cutter(self, steps):
+        """Starts a cutter where the MX should be; the receiver is behind it."""
+        return self.keep(Cutting("cutter", self.folder / "cutter", Cutter((MX, 25), (BEHIND, 25), steps)))
+
+    def send(self, word, *recipients, body="", sender=f"ann@{OPEN}"):
+        """Hands a message to the relay."""
+        with smtplib.SMTP(RELAY, RELAY_PORT, local_hostname="client.test", timeout=60) as client:
+            client.sendmail(sender, recipients, f"Subject: {word}\r\nFrom: {sender}\r\n\r\nThe word is {word}.\r\n{body}")
+
+    def queued(self, who):
+        """Whether the queue holds something for the address, put off with a reason."""
+        return [one for one in self.relay.queue() if who in str(one)]
+
+    def logs(self):
+        """The ends of all logs, for the one who must find out why."""
+        return "\n".join(f"--- {program.name}\n{program.tail()}" for program in self.programs)
+
+    def stop(self):
+        """Stops everything, the last started first."""
+        for program in reversed(self.programs):
+            try:
+                program.stop()
+            except Failure as failure:
+                print(failure)
+
+
+class Cutting(Program):
+    """A cutter among the programs of a world."""
+
+    def __init__(self, name, folder, cutter):
+        super().__init__(name, folder)
+        self.cutter = cutter
+
+    def tail(self, lines=40):
+        """What it has cut."""
+        return str(self.cutter.made[-lines:])
+
+    def stop(self, how=signal.SIGTERM):
+        """Takes no more connections."""
+        self.cutter.stop()
+
+
+def readable(paths):
+    """The paths, which a server without privileges may read now."""
+    for path in paths:
+        os.chmod(path, 0o644)
+    return paths

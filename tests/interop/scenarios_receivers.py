@@ -1,0 +1,154 @@
+"""What must hold towards receivers of all makes. A scenario's name is the sentence."""
+
+from receivers import BEHIND, MX, NAME, OPEN, STRICT, Exim, OpenSmtpd, PostfixMx, Receiving
+from suite import expect, until
+
+# As many turns as a session with STARTTLS may have, and more.
+STEPS = 10
+
+
+def exim_with_tls_gets_all_mail_encrypted_and_its_refusals_are_heeded(world):
+    """Exim: TLS, 4xx, 5xx, a 421, and greylisting by an ACL."""
+    world.receiver(Exim, tls=True)
+    gets_all_mail_encrypted(world, "TLS1.3")
+    heeds_refusals(world, STRICT)
+    comes_back(world, "grey", "4.7.1 greylisted")
+    comes_back(world, "gone", "too busy for you")
+
+
+def exim_without_tls_gets_no_mail_of_an_enforced_policy(world):
+    """Exim in clear."""
+    world.receiver(Exim, tls=False)
+    gets_only_the_open_mail(world, "STARTTLS")
+
+
+def exim_gets_mail_whole_though_connections_are_cut_at_every_step(world):
+    """Exim behind a cutter, with TLS and an enforced policy."""
+    world.receiver(Exim, tls=True, address=BEHIND)
+    gets_mail_through_cuts(world, STRICT)
+
+
+def opensmtpd_with_handshakes_that_fail_gets_no_mail_of_an_enforced_policy(world):
+    """OpenSMTPD of Debian 12 offers STARTTLS, and cannot shake hands with OpenSSL 3: a receiver that is broken in earnest."""
+    world.receiver(OpenSmtpd, tls=True)
+    gets_only_the_open_mail(world, "TLS failed")
+    expect("SSL routines" in world.mx.tail(1000), "there was no handshake that failed")
+
+
+def opensmtpd_without_tls_gets_no_mail_of_an_enforced_policy_and_its_refusals_are_heeded(world):
+    """OpenSMTPD in clear: 4xx, 5xx and a 421 that ends the connection; it has no greylisting."""
+    world.receiver(OpenSmtpd, tls=False)
+    gets_only_the_open_mail(world, "STARTTLS")
+    heeds_refusals(world, OPEN)
+    world.send("tansy", f"gone@{OPEN}")
+    put_off(world, f"gone@{OPEN}", "421")
+
+
+def opensmtpd_gets_mail_whole_though_connections_are_cut_at_every_step(world):
+    """OpenSMTPD behind a cutter, without TLS and without a policy."""
+    world.receiver(OpenSmtpd, tls=False, address=BEHIND)
+    gets_mail_through_cuts(world, OPEN)
+
+
+def postfix_with_tls_gets_all_mail_encrypted_and_its_refusals_are_heeded(world):
+    """Postfix: TLS, 4xx, 5xx, a 421 that ends the connection, and greylisting by a policy service."""
+    world.receiver(PostfixMx, tls=True)
+    gets_all_mail_encrypted(world, "TLSv1.3")
+    heeds_refusals(world, STRICT)
+    comes_back(world, "grey", "greylisted")
+    world.send("tansy", f"gone@{STRICT}")
+    put_off(world, f"gone@{STRICT}", "421")
+
+
+def postfix_in_clear_gets_mail_whole_though_connections_are_cut_at_every_step(world):
+    """Postfix behind a cutter, without TLS and without a policy."""
+    world.receiver(PostfixMx, tls=False, address=BEHIND)
+    gets_mail_through_cuts(world, OPEN)
+
+
+def gets_all_mail_encrypted(world, tls):
+    """Mail for both domains comes once, under TLS, as its Received field says."""
+    for word, domain in (("anemone", STRICT), ("begonia", OPEN)):
+        world.send(word, f"bob@{domain}")
+        message = arrives(world, word)
+        expect(tls in message, f"no TLS in the Received field:\n{message}")
+        expect("by relay.test" in message, f"no Received field of the relay:\n{message}")
+
+
+def heeds_refusals(world, domain):
+    """Of one message's recipients one gets it, one is tried on, one is returned to the sender with the receiver's words."""
+    world.send("camellia", f"bob@{domain}", f"later@{domain}", f"never@{domain}")
+    arrives(world, "The word is camellia", unlike="5.1.1")
+    returned = arrives(world, "Final-Recipient", unlike="nothing")
+    for word in (f"never@{domain}", "Action: failed", "Status: 5.1.1", "nobody of that name"):
+        expect(word in returned, f"the DSN does not say {word}:\n{returned}")
+    expect(f"later@{domain}" not in returned.split("camellia")[0], f"the deferred recipient was given up:\n{returned}")
+    put_off(world, f"later@{domain}", "4.2.1")
+    expect(not world.queued(f"never@{domain}"), "the refused recipient is still queued")
+
+
+def put_off(world, who, reason):
+    """The recipient stays queued, and the queue says why."""
+    until(f"{who} put off with {reason}", lambda: [one for one in world.queued(who) if reason in str(one)])
+
+
+def comes_back(world, who, why):
+    """What is turned away the first time is delivered, once, and the log says why it was late."""
+    world.send(f"word-{who}", f"{who}@{STRICT}")
+    arrives(world, f"word-{who}")
+    until("its end", lambda: not world.queued(f"{who}@{STRICT}"))
+    deferred = [line for line in world.relay.log.read_text().splitlines() if "deferred" in line and why in line]
+    expect(deferred, f"{who} was never put off")
+
+
+def gets_only_the_open_mail(world, why):
+    """The enforced domain's mail is held, with the reason, and the receiver hears nothing of it; other mail arrives."""
+    world.send("dahlia", f"bob@{STRICT}")
+    put_off(world, f"bob@{STRICT}", why)
+    world.send("erica", f"bob@{OPEN}")
+    arrives(world, "erica")
+    expect(not world.mx.inbox.received("dahlia"), "enforced mail arrived in clear")
+    expect(STRICT not in world.mx.tail(1000).replace(NAME, ""), "the receiver heard of enforced mail")
+
+
+def gets_mail_through_cuts(world, domain):
+    """However often it is cut, the message arrives whole; twice only where the answer to its final dot was cut off."""
+    cutter = world.cutter(STEPS).cutter
+    body = "".join(f"{number} {'0123456789' * 6}\r\n" for number in range(400)) + "the end of it\r\n"
+    world.send("freesia", f"bob@{domain}", body=body)
+    until("an empty queue", lambda: world.relay.queue() == [], patience=60)
+    copies = until("the message", lambda: world.mx.inbox.received("freesia"))
+    expect(len(copies) in (1, 2), f"it arrived {len(copies)} times")
+    for copy in copies:
+        text = copy.replace("\r", "")
+        expect(text.rstrip("\n").endswith(body.replace("\r", "").rstrip("\n")), f"not whole: {text[-300:]}")
+    steps = {step for step, _ in cutter.made}
+    expect(steps >= set(range(5 if domain == STRICT else 4)), f"not cut at every step: {cutter.made}")
+    if domain == STRICT:
+        expect(b"MAIL" not in cutter.heard and b"freesia" not in cutter.heard, "enforced mail was seen in clear")
+    else:
+        expect(b"MAIL FROM" in cutter.heard, "the cutter saw nothing of the session")
+
+
+def arrives(world, word, unlike=None):
+    """Waits for the message, and gives it back; it must be the only one that has the one word and not the other."""
+    def look():
+        return [text for text in world.mx.inbox.received(word) if unlike is None or unlike not in text]
+
+    found = until(f"{word} at {MX}", look)
+    expect(len(found) == 1, f"{word} arrived {len(found)} times")
+    return found[0]
+
+
+SCENARIOS = [
+    exim_with_tls_gets_all_mail_encrypted_and_its_refusals_are_heeded,
+    exim_without_tls_gets_no_mail_of_an_enforced_policy,
+    exim_gets_mail_whole_though_connections_are_cut_at_every_step,
+    opensmtpd_with_handshakes_that_fail_gets_no_mail_of_an_enforced_policy,
+    opensmtpd_without_tls_gets_no_mail_of_an_enforced_policy_and_its_refusals_are_heeded,
+    opensmtpd_gets_mail_whole_though_connections_are_cut_at_every_step,
+    postfix_with_tls_gets_all_mail_encrypted_and_its_refusals_are_heeded,
+    postfix_in_clear_gets_mail_whole_though_connections_are_cut_at_every_step,
+]
+for scenario in SCENARIOS:
+    scenario.world = Receiving
