@@ -251,13 +251,13 @@ fn queue_id(message: &Message) -> String {
 }
 
 /// The number that a variable of the environment gives.
-fn given<T: std::str::FromStr>(variable: &str) -> Option<T> {
+pub(crate) fn given<T: std::str::FromStr>(variable: &str) -> Option<T> {
     std::env::var_os(variable).and_then(|number| number.to_str()?.parse().ok())
 }
 
 /// The seed of this run: its own each time, or the one in `STS_RELAY_SEED`.
 #[expect(clippy::print_stdout, reason = "it is shown when the test fails")]
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let seed = given("STS_RELAY_SEED").unwrap_or_else(rand::random);
     println!("STS_RELAY_SEED={seed}");
     seed

@@ -25,5 +25,6 @@ mod reload;
 mod returned;
 mod running;
 mod service;
+mod soak;
 mod tidy;
 mod world;
