@@ -14,6 +14,7 @@ use crate::message::{Mailbox, Message, NotYet};
 use crate::mx::{MxBehaviour, MxHost};
 use crate::names::Names;
 use crate::policy_host::{PolicyBehaviour, PolicyHost};
+use crate::sink::{Offer, Sink};
 use crate::tap::Tap;
 use crate::tasks::Tasks;
 
@@ -76,6 +77,19 @@ impl World {
         MxHost::start(name, address, behaviour, Arc::clone(&self.authority), shared)
             .await
             .expect("the SMTP port is free at a fresh address")
+    }
+
+    /// Starts a host for measurements at an address of its own, to which `name` leads.
+    ///
+    /// # Panics
+    /// Somebody listens on the world's SMTP port at all addresses.
+    pub async fn sink(&self, name: &str, offer: Offer) -> Sink {
+        let address = SocketAddr::new(self.loopback.address(), self.loopback.smtp_port());
+        let sink = Sink::start(name, address, offer, &self.authority, self.tasks.clone())
+            .await
+            .expect("the SMTP port is free at a fresh address");
+        self.names.add_address(name, address.ip());
+        sink
     }
 
     /// Starts the policy host of `domain` at an address of its own, to which `mta-sts.` and the
