@@ -23,6 +23,7 @@ mod process;
 mod queue_commands;
 mod reload;
 mod returned;
+mod reuse;
 mod running;
 mod service;
 mod soak;

@@ -80,7 +80,7 @@ impl Attempt<'_> {
         let (dns, settings) = (self.client.dns.as_ref(), &self.client.settings);
         let endings = match hosts(dns, self.lease.destination(), settings).await {
             Ok(hosts) => {
-                let round = Round::new(self.client, self.lease, &self.next_hop, places);
+                let round = Round::new(self.client, self.lease, places);
                 Box::pin(round.run(&decision, &hosts)).await
             }
             Err(outcome) => {

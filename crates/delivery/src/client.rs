@@ -6,6 +6,7 @@ use clock::Clock;
 use dns::Dns;
 use mta_sts::Policies;
 
+use crate::idle::IdleSessions;
 use crate::observer::Observer;
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
@@ -21,4 +22,6 @@ pub(crate) struct Client {
     pub(crate) observing: Observing,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn Observer>,
+    /// Shared with the client of other settings that takes this one's place.
+    pub(crate) idle: Arc<IdleSessions>,
 }

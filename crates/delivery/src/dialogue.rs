@@ -60,6 +60,11 @@ impl<S: Stream> Dialogue<S> {
         self.heard(end.unwrap_or(Err(mail_send::Error::Timeout)))
     }
 
+    /// Whether the peer has said nothing that was not asked for, and has not closed its side.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.client.stream.is_quiet()
+    }
+
     /// Ends the session; how the peer takes it is of no consequence.
     pub(crate) async fn quit(mut self, limit: Duration) {
         self.client.timeout = limit;

@@ -30,6 +30,7 @@ mod envelope;
 mod failure;
 mod header;
 mod hop;
+mod idle;
 mod line_io;
 mod notice;
 mod observation;
@@ -47,6 +48,7 @@ mod settings;
 mod status;
 mod tls;
 mod transaction;
+mod trust;
 
 pub use crate::dialogue::DialogueError;
 pub use crate::failure::{SessionFailure, Stage, TlsFailure};
@@ -55,9 +57,7 @@ pub use crate::observer::{Handover, Observer, Protection, Terms, Unobserved};
 pub use crate::pool::{Delivery, Renewal};
 pub use crate::probe::{CertificateSeen, Look, Prober};
 pub use crate::removal::{RemovalError, removal_notice};
-pub use crate::session::{
-    BrokenHandshake, Ends, Plain, Session, Unsettled, Unverified, Verified, WrongNextHop,
-};
+pub use crate::session::{BrokenHandshake, Ends, Plain, Session, Unsettled, WrongSession};
 pub use crate::settings::{DeliverySettings, IpPreference, Timeouts};
 pub use crate::tls::danger::Observing;
 pub use crate::tls::{
@@ -65,3 +65,4 @@ pub use crate::tls::{
     result_type,
 };
 pub use crate::transaction::Transaction;
+pub use crate::trust::{Trust, Unverified, Verified};

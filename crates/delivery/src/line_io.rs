@@ -9,7 +9,7 @@
 use std::io;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -95,6 +95,18 @@ impl<S> LineIo<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> LineIo<S> {
+    /// Whether there is nothing to read, not even the end of the stream; asked between commands.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        if self.start != self.end {
+            return false;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        let mut filling = ReadBuf::new(self.buffer.as_mut_slice());
+        Pin::new(&mut self.stream).poll_read(&mut context, &mut filling).is_pending()
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for LineIo<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -168,6 +180,19 @@ mod tests {
         assert_eq!(read(&mut io).await, [b'x'; 64]);
         assert_eq!(read(&mut io).await, b"xxxxxx\r\n");
         assert_eq!(read(&mut io).await, b"next");
+    }
+
+    #[tokio::test]
+    async fn a_peer_is_quiet_until_it_says_something_unasked_or_hangs_up() {
+        let (mut peer, stream) = duplex(256);
+        let mut io = LineIo::new(stream);
+        assert!(io.is_quiet());
+        peer.write_all(b"250 ok\r\n421 bye\r\n").await.unwrap();
+        assert_eq!(read(&mut io).await, b"250 ok\r\n");
+        assert!(!io.is_quiet(), "a farewell came with the reply");
+        let (peer, stream) = duplex(256);
+        drop(peer);
+        assert!(!LineIo::new(stream).is_quiet(), "the peer has hung up");
     }
 
     #[tokio::test]

@@ -61,6 +61,7 @@ impl Delivery {
             observing: Observing::new(roots, Arc::clone(&clock))?,
             clock,
             observer,
+            idle: Arc::default(),
         };
         Ok(Self { client: Arc::new(RwLock::new(Arc::new(client))), queue })
     }
@@ -85,6 +86,7 @@ impl Delivery {
             observing: Observing::new(roots, Arc::clone(&clock))?,
             clock,
             observer: Arc::clone(&now.observer),
+            idle: Arc::clone(&now.idle),
         }))
     }
 
@@ -100,7 +102,9 @@ impl Delivery {
 
     /// Delivers until `stop` is cancelled, then finishes what is in flight within the grace.
     pub async fn run(self, stop: CancellationToken) {
-        let mut attempts = JoinSet::new();
+        let (mut attempts, mut tending) = (JoinSet::new(), JoinSet::new());
+        let done = CancellationToken::new();
+        tending.spawn(self.clone().tend(done.clone()));
         while !stop.is_cancelled() {
             let pause = self.fill(&mut attempts);
             let full = attempts.len() >= self.client().settings.workers;
@@ -111,6 +115,8 @@ impl Delivery {
             }
         }
         self.finish(attempts).await;
+        done.cancel();
+        while tending.join_next().await.is_some() {}
     }
 
     /// Begins as many attempts as there is work and room for.
@@ -152,6 +158,12 @@ impl Delivery {
             tracing::warn!(attempts = attempts.len(), "attempts broken off");
             attempts.shutdown().await;
         }
+    }
+
+    /// Closes connections that nobody needs until `done`, and then all; no attempt waits for that.
+    async fn tend(self, done: CancellationToken) {
+        let idle = Arc::clone(&self.client().idle);
+        idle.tend(|| self.client().settings.connection_idle, &done).await;
     }
 
     /// One attempt, from a lease to its settlement.

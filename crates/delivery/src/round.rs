@@ -6,9 +6,9 @@
 use std::net::SocketAddr;
 
 use dns::Lookup;
-use mta_sts::{Decision, Fallback, NextHop, OpenHost, RequiredTls, VerifiedRoute};
+use mta_sts::{Decision, Fallback, OpenHost, RequiredTls, VerifiedRoute};
 use queue::{Lease, Outcome, Reason, Recipient};
-use smtp::{Domain, Smtputf8};
+use smtp::{Domain, ReplyCode, Smtputf8};
 
 use crate::client::Client;
 use crate::connect::{connect, in_order};
@@ -16,12 +16,14 @@ use crate::envelope::Mail;
 use crate::failure::SessionFailure;
 use crate::header::{Alphabet, alphabet};
 use crate::hop::Hop;
+use crate::idle::{Place, Rank, Shelf};
 use crate::observation::of_mismatch;
 use crate::observer::Protection;
 use crate::outcome::{Encryption, Judged, Kind, Trouble, judge, unmet, unreached};
-use crate::session::{Plain, Session, Unsettled, Unverified, Verified};
+use crate::session::{Plain, Session, Unsettled};
 use crate::status;
-use crate::transaction::{Connection, Reports, Sent};
+use crate::transaction::{Connection, Fate, Reports, Sent, Step};
+use crate::trust::{Trust, Unverified, Verified};
 
 /// How many hosts are asked to take a message in one attempt. RFC 5321 §5.1 wants two at least;
 /// more would only make every host of a domain refuse it for the same reason.
@@ -43,13 +45,14 @@ pub(crate) struct Ending {
 pub(crate) struct Round<'a> {
     client: &'a Client,
     lease: &'a Lease,
-    next_hop: &'a NextHop,
     standings: Vec<Standing<'a>>,
     troubles: Vec<Trouble>,
     /// How many hosts were tried; one that the policy does not name is none.
     tried: usize,
     /// How many of them were asked to take the message.
     sessions: usize,
+    /// Which they were.
+    asked: Vec<Hop>,
 }
 
 /// How a recipient stands.
@@ -64,26 +67,31 @@ struct Standing<'a> {
 
 impl<'a> Round<'a> {
     /// A pass for those recipients of `lease` that stand at `places`.
-    pub(crate) fn new(
-        client: &'a Client,
-        lease: &'a Lease,
-        next_hop: &'a NextHop,
-        places: &[usize],
-    ) -> Self {
+    pub(crate) fn new(client: &'a Client, lease: &'a Lease, places: &[usize]) -> Self {
         let recipients = places.iter().filter_map(|place| lease.recipients().get(*place));
         let standing = |recipient: &'a Recipient| {
             let reports = Reports::Ours;
             Standing { recipient, judged: None, tls: "none", reports }
         };
         let standings = recipients.map(standing).collect();
-        Self { client, lease, next_hop, standings, troubles: Vec::new(), tried: 0, sessions: 0 }
+        let (troubles, asked) = (Vec::new(), Vec::new());
+        Self { client, lease, standings, troubles, tried: 0, sessions: 0, asked }
     }
 
     /// Tries the hosts, and tells what became of each recipient, in their order.
     pub(crate) async fn run(mut self, decision: &Decision, hops: &[Hop]) -> Vec<Ending> {
+        let fits = |hop: &Hop, rank| rank == Rank::First && hops.contains(hop);
+        let idle = &self.client.idle;
+        match decision {
+            Decision::Require(required) => self.go_on(&idle.verified, required, fits).await,
+            Decision::Permit(fallback) => self.go_on(&idle.open, fallback, fits).await,
+        }
         for hop in hops {
             if self.is_over() {
                 break;
+            }
+            if self.asked.contains(hop) {
+                continue;
             }
             match decision {
                 Decision::Require(required) => Box::pin(self.try_verified(required, hop)).await,
@@ -91,6 +99,28 @@ impl<'a> Round<'a> {
             }
         }
         self.close(decision)
+    }
+
+    /// Sends over a session that is there already, if one was made for this mail.
+    ///
+    /// One that turns out to be dead is no failure of its host: another takes its place, and at
+    /// last a new one.
+    async fn go_on<T: Trust>(
+        &mut self,
+        shelf: &'a Shelf<T>,
+        leave: &T::Leave,
+        fits: impl Fn(&Hop, Rank) -> bool,
+    ) {
+        while !self.is_over() {
+            let Client { idle, settings, clock, .. } = self.client;
+            let taken = idle.take(shelf, leave, &fits, clock.now(), settings);
+            let Some((hop, session)) = taken else { return };
+            self.converse(shelf, &hop, session, leave).await;
+            if self.asked.contains(&hop) {
+                return;
+            }
+            tracing::debug!(mx = hop.name(), "idle session was dead");
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -142,13 +172,18 @@ impl<'a> Round<'a> {
         if !self.may_try() {
             return;
         }
+        let shelf = &self.client.idle.verified;
+        self.go_on(shelf, required, |idle, _| idle == hop).await;
+        if self.asked.contains(hop) {
+            return;
+        }
         for address in self.addresses(hop).await {
             // A route is for one connection.
             let Ok(route) = required.admit(mx.clone()) else { return };
             match self.verified(route, address).await {
                 Ok(session) => {
                     self.client.observer.opened(Protection::Verified);
-                    return self.converse(session).await;
+                    return self.converse(shelf, hop, session, required).await;
                 }
                 Err(failure) => self.note(mx.as_str(), &failure),
             }
@@ -174,11 +209,16 @@ impl<'a> Round<'a> {
         if !self.may_try() {
             return;
         }
+        let shelf = &self.client.idle.open;
+        self.go_on(shelf, fallback, |idle, _| idle == hop).await;
+        if self.asked.contains(hop) {
+            return;
+        }
         for address in self.addresses(hop).await {
             match self.settled(fallback, hop, address).await {
                 Ok(session) => {
                     self.client.observer.opened(Protection::of_open(session.tls()));
-                    return self.converse(session).await;
+                    return self.converse(shelf, hop, session, fallback).await;
                 }
                 Err(failure) => self.note(&hop.name(), &failure),
             }
@@ -256,26 +296,43 @@ impl<'a> Round<'a> {
     }
 
     /// Sends the message to everyone who has not got it, in as many transactions as that takes.
-    async fn converse<Trust>(&mut self, mut session: Session<Trust>) {
-        self.sessions = self.sessions.saturating_add(1);
-        let mut connection = Connection::Clean;
+    /// The session is kept for the next message, or closed; nothing waits for that.
+    async fn converse<T: Trust>(
+        &mut self,
+        shelf: &Shelf<T>,
+        hop: &Hop,
+        mut session: Session<T>,
+        leave: &T::Leave,
+    ) {
+        let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
+        let mut after = After::Usable;
         let open: Vec<usize> = self.open().collect();
         for places in open.chunks(self.client.settings.recipients_per_transaction.max(1)) {
-            if connection == Connection::Open {
-                connection = session.reset().await;
+            after = self.send(&mut session, leave, places, before).await;
+            match after {
+                After::Dead => return,
+                After::Lost => break,
+                After::Usable => before = Before::Alive,
             }
-            if connection == Connection::Lost {
-                return;
-            }
-            connection = self.send(&mut session, places).await;
         }
-        if connection != Connection::Lost {
-            session.quit().await;
+        let rank = if self.sessions == 0 { Rank::First } else { Rank::Later };
+        self.sessions = self.sessions.saturating_add(1);
+        self.asked.push(hop.clone());
+        if after == After::Usable {
+            let Client { idle, settings, clock, .. } = self.client;
+            let place = Place { next_hop: T::next_hop(leave), hop, rank, now: clock.now() };
+            idle.keep(shelf, session, place, settings);
         }
     }
 
     /// Sends the message to the recipients at `places`, in one transaction.
-    async fn send<Trust>(&mut self, session: &mut Session<Trust>, places: &[usize]) -> Connection {
+    async fn send<T: Trust>(
+        &mut self,
+        session: &mut Session<T>,
+        leave: &T::Leave,
+        places: &[usize],
+        before: Before,
+    ) -> After {
         let standings = places.iter().filter_map(|place| self.standings.get(*place));
         let recipients: Vec<&Recipient> = standings.map(|standing| standing.recipient).collect();
         let message = self.lease.message();
@@ -288,7 +345,7 @@ impl<'a> Round<'a> {
             Err(error) => {
                 tracing::error!(%error, "message unreadable");
                 self.own_fault(places, &format!("this relay could not read the message: {error}"));
-                return Connection::Clean;
+                return After::Usable;
             }
         };
         let (host, tls) = (session.host().to_owned(), session.tls());
@@ -299,17 +356,15 @@ impl<'a> Round<'a> {
             smtputf8,
             dsn: &message.dsn,
         };
-        let sent = match session.mail(self.next_hop) {
+        let sent = match session.mail(leave) {
             Ok(transaction) => transaction.send(&mail, &recipients, body).await,
             Err(error) => {
                 tracing::error!(%error, "session mistaken");
                 self.own_fault(places, "a session was meant for another destination");
-                return Connection::Lost;
+                return After::Lost;
             }
         };
-        let connection = sent.connection;
-        self.judge(places, sent, &host, tls);
-        connection
+        self.judge(places, sent, before, (&host, tls))
     }
 
     /// Whether the message cannot go without SMTPUTF8, although it came with it (RFC 6531 §3.2).
@@ -327,15 +382,30 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn judge(&mut self, places: &[usize], sent: Sent, host: &str, tls: &'static str) {
+    /// Judges each recipient's fate; where an idle session turns out to be dead, those whom only
+    /// that has cut off are left as they were.
+    fn judge(
+        &mut self,
+        places: &[usize],
+        sent: Sent,
+        before: Before,
+        (host, tls): (&str, &'static str),
+    ) -> After {
         let encryption = if tls == "none" { Encryption::None } else { Encryption::Tls };
+        let mut after = match sent.connection {
+            Connection::Lost => After::Lost,
+            Connection::Clean | Connection::Open => After::Usable,
+        };
         for (place, fate) in places.iter().zip(sent.fates) {
-            if let Some(standing) = self.standings.get_mut(*place) {
+            if before == Before::Idle && after != After::Usable && is_cut_off(&fate) {
+                after = After::Dead;
+            } else if let Some(standing) = self.standings.get_mut(*place) {
                 standing.reports = sent.reports;
                 standing.judged = Some(judge(fate, host, encryption));
                 standing.tls = tls;
             }
         }
+        after
     }
 
     /// Something of our own went wrong; no other host is asked in this attempt.
@@ -346,5 +416,37 @@ impl<'a> Round<'a> {
                 standing.judged = Some(Judged::Settled(Outcome::Deferred(reason)));
             }
         }
+    }
+}
+
+/// How a session is before a transaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Before {
+    /// The host has just answered.
+    Alive,
+    /// Nothing was said for a while; the host may be gone.
+    Idle,
+}
+
+/// How a session is behind a transaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum After {
+    /// It was dead when the transaction began.
+    Dead,
+    /// It is over.
+    Lost,
+    /// Another transaction may begin.
+    Usable,
+}
+
+/// Whether the host closed the connection before it got any of the message; with 421 it may have
+/// said so (RFC 5321 §3.8).
+fn is_cut_off(fate: &Fate) -> bool {
+    match fate {
+        Fate::Cut { step, .. } => *step != Step::Message,
+        Fate::Refused { step, reply } => {
+            *step != Step::Message && reply.code() == ReplyCode::NOT_AVAILABLE
+        }
+        Fate::InDoubt(_) | Fate::Taken(_) | Fate::Unfit(_) | Fate::Unreadable(_) => false,
     }
 }

@@ -104,7 +104,11 @@ async fn line(stream: &mut Box<dyn SendStream>) -> String {
 
 /// A policy for `example.org` that names `mx.example.org`, in this mode.
 pub(crate) fn policy(mode: &str) -> Policy {
-    let text = format!("version: STSv1\nmode: {mode}\nmx: mx.example.org\nmax_age: 86400\n");
+    policy_for(mode, 86_400)
+}
+
+fn policy_for(mode: &str, max_age: u32) -> Policy {
+    let text = format!("version: STSv1\nmode: {mode}\nmx: mx.example.org\nmax_age: {max_age}\n");
     Policy::parse(text.as_bytes()).unwrap().value
 }
 
@@ -161,10 +165,15 @@ pub(crate) fn now() -> SystemTime {
 
 /// The policies of a world in which at most `example.org` has one.
 pub(crate) fn policies(mode: Option<&str>) -> Policies {
-    let cached = mode.map(|mode| {
-        let (domain, id) = (PolicyDomain::parse("example.org").unwrap(), PolicyId::parse("a1"));
-        CachedPolicy::new(domain, id.unwrap(), policy(mode), now())
-    });
+    world_of(mode.map(|mode| cached("example.org", "a1", policy(mode))))
+}
+
+fn cached(domain: &str, id: &str, policy: Policy) -> CachedPolicy {
+    let (domain, id) = (PolicyDomain::parse(domain).unwrap(), PolicyId::parse(id).unwrap());
+    CachedPolicy::new(domain, id, policy, now())
+}
+
+fn world_of(cached: Option<CachedPolicy>) -> Policies {
     let fetcher = Fetcher::new(FetchSettings::new(Authority::new().roots())).unwrap();
     let store = Arc::new(OnePolicy(cached));
     Policies::new(PolicySettings::default(), Arc::new(NoNames), store, fetcher)
@@ -177,6 +186,24 @@ pub(crate) fn next_hop() -> NextHop {
 async fn decide(mode: Option<&str>) -> Decision {
     let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
     policies(mode).decide(&next_hop(), purpose, now()).await.unwrap()
+}
+
+/// What an enforced policy of `domain` asks for; it names `mx.example.org`.
+pub(crate) async fn required_of(domain: &str, id: &str, max_age: u32) -> RequiredTls {
+    let policies = world_of(Some(cached(domain, id, policy_for("enforce", max_age))));
+    let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
+    let next_hop = NextHop::Domain(PolicyDomain::parse(domain).unwrap());
+    let decision = policies.decide(&next_hop, purpose, now()).await.unwrap();
+    let Decision::Require(required) = decision else { panic!() };
+    required
+}
+
+/// Leave to send to this next hop, which has no policy.
+pub(crate) async fn fallback_to(next_hop: &NextHop) -> Fallback {
+    let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
+    let decision = policies(None).decide(next_hop, purpose, now()).await.unwrap();
+    let Decision::Permit(fallback) = decision else { panic!() };
+    fallback
 }
 
 pub(crate) async fn required() -> RequiredTls {

@@ -36,33 +36,48 @@
 //! # drop((first, second)); }
 //! ```
 //!
-//! And mail needs a session:
+//! Mail needs a session:
 //!
 //! ```compile_fail,E0599
-//! # fn f(mut plain: delivery::Plain<mta_sts::OpenRoute>, to: &mta_sts::NextHop) {
-//! let transaction = plain.mail(to);
+//! # fn f(mut plain: delivery::Plain<mta_sts::VerifiedRoute>, required: &mta_sts::RequiredTls) {
+//! let transaction = plain.mail(required);
 //! # drop(transaction); }
 //! ```
 //!
 //! ```
-//! # fn f(mut session: delivery::Session<delivery::Verified>, to: &mta_sts::NextHop) {
-//! let transaction = session.mail(to);
+//! # fn f(mut session: delivery::Session<delivery::Verified>, required: &mta_sts::RequiredTls) {
+//! let transaction = session.mail(required);
+//! # drop(transaction); }
+//! ```
+//!
+//! And a session with a peer that could be anyone is of no use to mail under an enforced policy,
+//! however long it has been open:
+//!
+//! ```compile_fail,E0308
+//! # fn f(mut session: delivery::Session<delivery::Unverified>, required: &mta_sts::RequiredTls) {
+//! let transaction = session.mail(required);
+//! # drop(transaction); }
+//! ```
+//!
+//! ```
+//! # fn f(mut session: delivery::Session<delivery::Unverified>, fallback: &mta_sts::Fallback) {
+//! let transaction = session.mail(fallback);
 //! # drop(transaction); }
 //! ```
 
 mod look;
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mta_sts::{NextHop, OpenHost, OpenRoute, VerifiedRoute};
+use mta_sts::{OpenHost, OpenRoute, VerifiedRoute};
 use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
 use smtp::{Reply, ReplyCode, Severity};
 use tls_rpt::Observation;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
@@ -74,7 +89,8 @@ use crate::observation::{Seen, of_open, of_verified};
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::tls::danger::Observing;
-use crate::transaction::{Connection, Transaction};
+use crate::transaction::{Opening, Transaction};
+use crate::trust::{Trust, Unverified, Verified};
 
 /// The two ends of a connection, for reports.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -133,11 +149,7 @@ impl<S: Stream> Plain<VerifiedRoute, S> {
         let stream = prove(&route, dialogue, &capabilities, tls, &settings).await;
         let observation = of_verified(&route, ends, stream.as_ref().map(|_| ()));
         let session = match stream {
-            Ok(stream) => {
-                let next_hop = NextHop::Domain(route.domain().clone());
-                let host = route.mx().as_str().to_owned();
-                Session::under_tls(next_hop, host, stream, settings).await
-            }
+            Ok(stream) => Session::under_tls(route, stream, settings).await,
             Err(failure) => Err(SessionFailure::Tls(failure)),
         };
         (session, observation)
@@ -181,7 +193,7 @@ impl<S: Stream> Plain<OpenRoute, S> {
         let session = match refusal {
             // The host has not begun TLS, so the dialogue goes on where it was.
             TlsFailure::NotOffered | TlsFailure::Refused(_) => {
-                Ok(Session::in_clear(&route, dialogue, capabilities, settings))
+                Ok(Session::in_clear(route, dialogue, capabilities, settings))
             }
             TlsFailure::Cut(_)
             | TlsFailure::Handshake(_)
@@ -196,8 +208,8 @@ impl<S: Stream> Plain<OpenRoute, S> {
     /// Goes without TLS to a host with which TLS has just failed.
     pub fn settle_in_clear(self, broken: &BrokenHandshake) -> Session<Unverified, S> {
         let Self { route, dialogue, capabilities, settings, .. } = self;
-        tracing::debug!(mx = %host(&route), error = %broken.failure, "going on without tls");
-        Session::in_clear(&route, dialogue, capabilities, settings)
+        tracing::debug!(mx = %name(route.host()), error = %broken.failure, "going on without tls");
+        Session::in_clear(route, dialogue, capabilities, settings)
     }
 }
 
@@ -229,8 +241,7 @@ async fn encrypt<S: Stream>(
         }
     };
     let observation = of_open(&route, ends, Seen::Tls(&verdict));
-    let next_hop = route.next_hop().clone();
-    let session = Session::under_tls(next_hop, host(&route), stream, settings).await;
+    let session = Session::under_tls(route, stream, settings).await;
     (session.map_err(Unsettled::Failed), observation)
 }
 
@@ -257,64 +268,88 @@ impl BrokenHandshake {
     }
 }
 
-/// Marks a session whose peer has proved its name.
-#[derive(Debug)]
-pub enum Verified {}
-
-/// Marks a session whose peer could be anyone.
-#[derive(Debug)]
-pub enum Unverified {}
-
 /// A stream in clear or under TLS.
 pub(crate) type Wire<S> = Either<S, Box<TlsStream<S>>>;
 
-/// A session on which mail can be sent, for one next hop.
-pub struct Session<Trust, S: Stream = TcpStream> {
-    next_hop: NextHop,
+/// A session on which mail can be sent, for what its route was made for.
+pub struct Session<T: Trust, S: Stream = TcpStream> {
+    route: T::Route,
     host: String,
     dialogue: Dialogue<Wire<S>>,
     capabilities: Capabilities,
     tls: Option<ProtocolVersion>,
     settings: Arc<DeliverySettings>,
-    trust: PhantomData<Trust>,
+    /// How many transactions were begun.
+    transactions: usize,
+    began: Instant,
 }
 
-impl<Trust, S: Stream> Session<Trust, S> {
+impl<T: Trust, S: Stream> Session<T, S> {
     /// A session under TLS that has just begun: what was said before it is forgotten, and EHLO is
     /// said again (RFC 3207 §4.2).
     async fn under_tls(
-        next_hop: NextHop,
-        host: String,
+        route: T::Route,
         stream: TlsStream<S>,
         settings: Arc<DeliverySettings>,
     ) -> Result<Self, SessionFailure> {
         let tls = stream.get_ref().1.protocol_version();
         let dialogue = Dialogue::new(Either::Right(Box::new(stream)));
         let (dialogue, capabilities) = hello(dialogue, &settings, Stage::HelloAgain).await?;
-        let trust = PhantomData;
-        Ok(Self { next_hop, host, dialogue, capabilities, tls, settings, trust })
+        Ok(Self::with(route, dialogue, capabilities, tls, settings))
     }
 
-    /// Begins a transaction for recipients whose next hop this is.
+    fn with(
+        route: T::Route,
+        dialogue: Dialogue<Wire<S>>,
+        capabilities: Capabilities,
+        tls: Option<ProtocolVersion>,
+        settings: Arc<DeliverySettings>,
+    ) -> Self {
+        let (host, began) = (name(&T::host(&route)), Instant::now());
+        Self { route, host, dialogue, capabilities, tls, settings, transactions: 0, began }
+    }
+
+    /// Begins a transaction, the first or one more, for recipients that the session was made for.
     ///
     /// # Errors
     ///
-    /// [`WrongNextHop`] where the session was made for another: its policy is not theirs.
-    pub fn mail(&mut self, next_hop: &NextHop) -> Result<Transaction<'_, Wire<S>>, WrongNextHop> {
-        if *next_hop != self.next_hop {
-            let (asked, made_for) = (next_hop.clone(), self.next_hop.clone());
-            return Err(WrongNextHop { asked, made_for });
+    /// [`WrongSession`] where it was made for another next hop, or under a policy that is not the
+    /// recipients' own any more.
+    pub fn mail(&mut self, leave: &T::Leave) -> Result<Transaction<'_, Wire<S>>, WrongSession> {
+        if !self.covers(leave) {
+            return Err(WrongSession { host: self.host.clone() });
         }
+        let opening = if self.is_used() { Opening::Reset } else { Opening::Fresh };
+        self.transactions = self.transactions.saturating_add(1);
         let timeouts = &self.settings.timeouts;
-        Ok(Transaction::new(&mut self.dialogue, &self.capabilities, timeouts))
+        Ok(Transaction::new(&mut self.dialogue, &self.capabilities, timeouts).opened(opening))
     }
 
-    /// Forgets a transaction that has begun and in which no message was sent (RFC 5321 §4.1.1.5).
-    pub(crate) async fn reset(&mut self) -> Connection {
-        match self.dialogue.command("RSET\r\n", self.settings.timeouts.hello).await {
-            Ok(reply) if is_positive(&reply) => Connection::Clean,
-            Ok(_) | Err(_) => Connection::Lost,
-        }
+    /// Whether mail with this leave may be sent.
+    pub(crate) fn covers(&self, leave: &T::Leave) -> bool {
+        T::covers(&self.route, leave)
+    }
+
+    /// Whether these are the settings it was made with; others come with other trust roots.
+    pub(crate) fn was_made_with(&self, settings: &Arc<DeliverySettings>) -> bool {
+        Arc::ptr_eq(&self.settings, settings)
+    }
+
+    /// Whether a transaction has been begun.
+    pub(crate) const fn is_used(&self) -> bool {
+        self.transactions > 0
+    }
+
+    /// Whether one more message may be sent some time later.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.transactions < self.settings.messages_per_connection
+            && self.began.elapsed() < self.settings.connection_age
+    }
+
+    /// Whether the peer has said nothing since it was last heard, and has not closed the
+    /// connection: what it says unasked is a farewell (RFC 5321 §3.8).
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.dialogue.is_quiet()
     }
 
     /// The host at the other end.
@@ -329,50 +364,59 @@ impl<Trust, S: Stream> Session<Trust, S> {
         version(self.tls)
     }
 
+    /// Leaves only the end of the session to be done; whatever was taken is taken.
+    pub(crate) fn close(self) -> Farewell<S> {
+        Farewell { dialogue: self.dialogue, settings: self.settings }
+    }
+
     /// Ends the session; whatever was taken is taken.
     pub async fn quit(self) {
-        self.dialogue.quit(self.settings.timeouts.quit).await;
+        self.close().quit().await;
     }
 }
 
 impl<S: Stream> Session<Unverified, S> {
     /// A session in clear; an [`OpenRoute`] says that there may be one.
     fn in_clear(
-        route: &OpenRoute,
+        route: OpenRoute,
         dialogue: Dialogue<S>,
         capabilities: Capabilities,
         settings: Arc<DeliverySettings>,
     ) -> Self {
-        Self {
-            next_hop: route.next_hop().clone(),
-            host: host(route),
-            dialogue: dialogue.map(Either::Left),
-            capabilities,
-            tls: None,
-            settings,
-            trust: PhantomData,
-        }
+        Self::with(route, dialogue.map(Either::Left), capabilities, None, settings)
     }
 }
 
-impl<Trust, S: Stream> fmt::Debug for Session<Trust, S> {
+impl<T: Trust, S: Stream> fmt::Debug for Session<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("next_hop", &self.next_hop)
-            .field("host", &self.host)
+            .field("route", &self.route)
             .field("tls", &self.tls())
+            .field("transactions", &self.transactions)
             .finish_non_exhaustive()
     }
 }
 
-/// A session is not for this next hop.
+/// A session over which no more mail goes: what is left is to say so.
+#[derive(Debug)]
+pub(crate) struct Farewell<S: Stream> {
+    dialogue: Dialogue<Wire<S>>,
+    settings: Arc<DeliverySettings>,
+}
+
+impl<S: Stream> Farewell<S> {
+    /// Says QUIT, and waits a moment for the answer (RFC 5321 §4.1.1.10).
+    pub(crate) async fn quit(self) {
+        self.dialogue.quit(self.settings.timeouts.quit).await;
+    }
+}
+
+/// A session was not made for this mail.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a session for {made_for:?} was asked to send to {asked:?}")]
-pub struct WrongNextHop {
-    /// Where mail was to go.
-    pub asked: NextHop,
-    /// What the session is for.
-    pub made_for: NextHop,
+#[error("the session with {host} was made for another destination or another policy")]
+pub struct WrongSession {
+    /// The host at its other end.
+    pub host: String,
 }
 
 /// The name of a version of TLS, for the log.
@@ -437,8 +481,8 @@ fn server_name(route: &OpenRoute) -> Result<ServerName<'static>, TlsFailure> {
     }
 }
 
-fn host(route: &OpenRoute) -> String {
-    match route.host() {
+fn name(host: &OpenHost) -> String {
+    match host {
         OpenHost::Name(mx) => mx.as_str().to_owned(),
         OpenHost::Literal(address) => address.to_string(),
     }

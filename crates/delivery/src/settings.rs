@@ -22,6 +22,14 @@ pub struct DeliverySettings {
     pub hosts_per_attempt: usize,
     /// How many addresses of one MX host one attempt tries.
     pub addresses_per_host: usize,
+    /// How many messages go over one connection; 1: none is used again.
+    pub messages_per_connection: usize,
+    /// How long a connection without mail is kept; zero: not at all.
+    pub connection_idle: Duration,
+    /// How long a connection is used: afterwards its host is looked up and proves its name anew.
+    pub connection_age: Duration,
+    /// How long an address that does not answer is left alone; zero: it is tried every time.
+    pub dead_host_memory: Duration,
     /// How many recipients share a transaction (RFC 5321 §4.5.3.1.8 asks for 100 at least).
     pub recipients_per_transaction: usize,
     /// The address that IPv4 connections come from.
@@ -51,6 +59,10 @@ impl DeliverySettings {
             per_domain: 10,
             hosts_per_attempt: 5,
             addresses_per_host: 4,
+            messages_per_connection: 100,
+            connection_idle: Duration::from_secs(5),
+            connection_age: Duration::from_secs(5 * 60),
+            dead_host_memory: Duration::from_secs(2 * 60),
             recipients_per_transaction: 100,
             source_address4: None,
             source_address6: None,

@@ -5,6 +5,7 @@
 //! envelope goes out before the first reply is read (RFC 2920).
 
 use std::io;
+use std::mem;
 use std::time::Duration;
 
 use queue::Recipient;
@@ -117,6 +118,26 @@ pub struct Transaction<'s, S: Stream> {
     dialogue: &'s mut Dialogue<S>,
     capabilities: &'s Capabilities,
     timeouts: &'s Timeouts,
+    opening: Opening,
+}
+
+/// What a transaction begins with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Opening {
+    /// With MAIL: it is the first one of its session.
+    Fresh,
+    /// With RSET, which ends whatever came of the one before (RFC 5321 §4.1.1.5).
+    Reset,
+}
+
+impl Opening {
+    /// What is said, CRLF included.
+    const fn line(self) -> &'static str {
+        match self {
+            Self::Fresh => "",
+            Self::Reset => "RSET\r\n",
+        }
+    }
 }
 
 /// What became of a transaction.
@@ -157,7 +178,13 @@ impl<'s, S: Stream> Transaction<'s, S> {
         capabilities: &'s Capabilities,
         timeouts: &'s Timeouts,
     ) -> Self {
-        Self { dialogue, capabilities, timeouts }
+        Self { dialogue, capabilities, timeouts, opening: Opening::Fresh }
+    }
+
+    /// The same, begun in this way.
+    pub(crate) const fn opened(mut self, opening: Opening) -> Self {
+        self.opening = opening;
+        self
     }
 
     /// What the peer lacks for this message.
@@ -202,6 +229,11 @@ impl<'s, S: Stream> Transaction<'s, S> {
         } else {
             Pipelining::NotOffered
         };
+        if pipelining == Pipelining::NotOffered
+            && let Err(error) = self.reset().await
+        {
+            return progress.failed(error);
+        }
         for window in windows(commands, pipelining) {
             if progress.is_hopeless(window) {
                 return;
@@ -212,14 +244,41 @@ impl<'s, S: Stream> Transaction<'s, S> {
         }
     }
 
+    /// Says RSET, where the transaction begins with it, and waits for the reply.
+    async fn reset(&mut self) -> Result<(), DialogueError> {
+        match mem::replace(&mut self.opening, Opening::Fresh) {
+            Opening::Fresh => Ok(()),
+            Opening::Reset => {
+                self.dialogue.send(Opening::Reset.line().as_bytes(), self.timeouts.hello).await?;
+                self.hear_reset().await
+            }
+        }
+    }
+
+    /// Reads the reply to RSET. A peer that has anything against it does not want to go on.
+    async fn hear_reset(&mut self) -> Result<(), DialogueError> {
+        let reply = self.dialogue.reply(self.timeouts.hello).await?;
+        match reply.severity() {
+            Severity::PositiveCompletion => Ok(()),
+            Severity::PositiveIntermediate
+            | Severity::TransientNegative
+            | Severity::PermanentNegative => Err(DialogueError::Closed),
+        }
+    }
+
     /// Writes these commands, then reads their replies one by one.
     async fn exchange(
         &mut self,
         window: &[Command],
         progress: &mut Progress,
     ) -> Result<(), DialogueError> {
-        let lines: String = window.iter().map(|command| command.line.as_str()).collect();
+        let opening = mem::replace(&mut self.opening, Opening::Fresh);
+        let mut lines = String::from(opening.line());
+        lines.extend(window.iter().map(|command| command.line.as_str()));
         self.dialogue.send(lines.as_bytes(), self.timeouts.mail).await?;
+        if opening == Opening::Reset {
+            self.hear_reset().await?;
+        }
         for command in window {
             let reply = self.dialogue.reply(command.step.limit(self.timeouts)).await?;
             if !command.step.may_hear(reply.severity()) {

@@ -1,6 +1,7 @@
 //! Sessions with a scripted peer, over a pipe and with real TLS.
 
 use clock::SystemClock;
+use mta_sts::NextHop;
 use queue::{DsnWishes, Recipient};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tls_rpt::{PolicyType, ResultType, Verdict as Judgement};
@@ -10,7 +11,9 @@ use super::*;
 use crate::authority::{Authority, Flaw};
 use crate::envelope::Mail;
 use crate::scripted::Act::{Hears, HearsHello, HearsMessage, Says, StartsTls};
-use crate::scripted::{Act, Peer, next_hop, open_route, settings, verified_route};
+use crate::scripted::{
+    Act, Peer, fallback, fallback_to, open_route, required, required_of, settings, verified_route,
+};
 use crate::tls::HandshakeFailure;
 use crate::transaction::Fate;
 
@@ -215,7 +218,7 @@ async fn what_was_offered_in_clear_is_forgotten_under_tls() {
         dsn: &DsnWishes::default(),
     };
     let to = Recipient::new(Mailbox::parse("b@example.org").unwrap());
-    let transaction = session.mail(&next_hop()).unwrap();
+    let transaction = session.mail(&required().await).unwrap();
     let sent = transaction.send(&mail, &[&to], &b"Subject: x\r\n\r\nx\r\n"[..]).await;
     assert!(matches!(sent.fates[..], [Fate::Taken(_)]), "{:?}", sent.fates);
     session.quit().await;
@@ -224,15 +227,76 @@ async fn what_was_offered_in_clear_is_forgotten_under_tls() {
 }
 
 #[tokio::test]
-async fn a_session_refuses_mail_for_another_next_hop() {
+async fn a_verified_session_takes_mail_under_its_own_policy_alone() {
+    let authority = Authority::new();
+    let server = authority.server(&["mx.example.org"], Flaw::None);
+    let last = vec![Says("220 go\r\n"), StartsTls(server), Hears("EHLO"), Says("250 mx\r\n")];
+    let (session, _observation, _) = verify(&authority, offer(last)).await;
+    let mut session = session.unwrap();
+    for (domain, id, max_age, fits) in [
+        ("example.org", "a1", 86_400, true),
+        // Another domain whose policy names the same host.
+        ("example.net", "a1", 86_400, false),
+        // Another version of the policy, with the same words and then under the same id.
+        ("example.org", "a2", 86_400, false),
+        ("example.org", "a1", 86_401, false),
+    ] {
+        let required = required_of(domain, id, max_age).await;
+        assert_eq!(session.mail(&required).is_ok(), fits, "{domain} {id} {max_age}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_session_takes_mail_for_its_own_next_hop_and_reason_alone() {
     let script = vec![Says("220 hi\r\n"), Hears("EHLO"), Says("250 mx\r\n")];
     let (plain, _peer) = greet(open_route(None, "mx.example.org").await, script).await;
     let (session, _observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
     let mut session = session.unwrap();
-    assert!(session.mail(&next_hop()).is_ok());
-    let other = mta_sts::PolicyDomain::parse("example.net").unwrap();
-    assert!(session.mail(&NextHop::Domain(other)).is_err());
-    assert!(session.mail(&NextHop::Literal([192, 0, 2, 1].into())).is_err());
+    assert!(session.mail(&fallback(None).await).is_ok());
+    assert!(session.mail(&fallback(Some("testing")).await).is_err());
+    let other = NextHop::Domain(mta_sts::PolicyDomain::parse("example.net").unwrap());
+    for next_hop in [other, NextHop::Literal([192, 0, 2, 1].into())] {
+        assert!(session.mail(&fallback_to(&next_hop).await).is_err());
+    }
+}
+
+#[tokio::test]
+async fn every_transaction_but_the_first_begins_with_rset_and_waits_for_nothing() {
+    for (keywords, last) in [("250-mx\r\n250 PIPELINING\r\n", "DATA"), ("250 mx\r\n", "RCPT")] {
+        let taken = |mut script: Vec<Act>| {
+            script.extend([Says("250 ok\r\n"), Hears("RCPT"), Says("550 no\r\n")]);
+            if last == "DATA" {
+                script.extend([Hears("DATA"), Says("503 nobody\r\n")]);
+            }
+            script
+        };
+        let mut script = vec![Says("220 hi\r\n"), Hears("EHLO"), Says(keywords)];
+        script.extend(taken(vec![Hears("MAIL")]));
+        script.extend(taken(vec![Hears("RSET"), Says("250 ok\r\n"), Hears("MAIL")]));
+        script.push(Hears("QUIT"));
+        let (plain, peer) = greet(open_route(None, "mx.example.org").await, script).await;
+        let (session, _observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
+        let mut session = session.unwrap();
+        let to = Recipient::new(Mailbox::parse("b@example.org").unwrap());
+        let mail = Mail {
+            reverse_path: &ReversePath::Null,
+            size: 1,
+            body: BodyType::SevenBit,
+            smtputf8: Smtputf8::NotRequested,
+            dsn: &DsnWishes::default(),
+        };
+        for _ in 0..2 {
+            let fallback = fallback(None).await;
+            let transaction = session.mail(&fallback).unwrap();
+            let sent = transaction.send(&mail, &[&to], &b"x\r\n"[..]).await;
+            assert!(matches!(sent.fates[..], [Fate::Refused { .. }]), "{:?}", sent.fates);
+        }
+        session.quit().await;
+        let heard = peer.heard().await;
+        let said: Vec<&str> = heard.iter().filter_map(|line| line.get(..4)).collect();
+        let once = if last == "DATA" { vec!["MAIL", "RCPT", "DATA"] } else { vec!["MAIL", "RCPT"] };
+        assert_eq!(said, [&["EHLO"], &once[..], &["RSET"], &once, &["QUIT"]].concat());
+    }
 }
 
 /// What comes of settling with a peer with this script.
@@ -384,7 +448,7 @@ async fn a_host_that_refuses_the_connection_is_told_quit() {
 #[tokio::test(start_paused = true)]
 async fn a_host_that_says_nothing_is_given_up_after_five_minutes() {
     let (stream, _far) = tokio::io::duplex(100);
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let route = open_route(None, "mx.example.org").await;
     let plain = Plain::greet(route, stream, Ends::default(), settings()).await;
     let failure = plain.unwrap_err();

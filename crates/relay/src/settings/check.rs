@@ -235,6 +235,11 @@ impl Check<'_> {
         settings.smtp_port = self.at_least_one("delivery.smtp_port", raw.smtp_port)?;
         settings.workers = self.at_least_one("delivery.concurrency", raw.concurrency)?;
         settings.per_domain = self.at_least_one("delivery.per_domain", raw.per_domain)?;
+        let messages = raw.messages_per_connection;
+        settings.messages_per_connection =
+            self.at_least_one("delivery.messages_per_connection", messages)?;
+        settings.connection_idle = raw.connection_idle;
+        settings.dead_host_memory = raw.dead_host_memory;
         settings.source_address4 = raw.source_address4;
         settings.source_address6 = raw.source_address6;
         settings.ip_preference = raw.ip_preference.into();

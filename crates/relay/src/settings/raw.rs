@@ -259,6 +259,14 @@ pub struct RawDelivery {
     pub concurrency: usize,
     /// The most deliveries at a time to one domain.
     pub per_domain: usize,
+    /// The most messages on one connection; 1: none is used again.
+    pub messages_per_connection: usize,
+    /// How long a connection is kept without mail for it; 0: not at all.
+    #[serde(with = "duration_text")]
+    pub connection_idle: Duration,
+    /// How long an address that does not answer is left alone; 0: it is tried every time.
+    #[serde(with = "duration_text")]
+    pub dead_host_memory: Duration,
     /// The address that IPv4 connections come from; empty: as the system chooses.
     #[serde(with = "optional_text")]
     pub source_address4: Option<Ipv4Addr>,

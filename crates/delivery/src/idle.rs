@@ -1,0 +1,294 @@
+//! Sessions between two messages, and sessions that only have to be closed.
+//!
+//! Sessions that proved their host's name and sessions that did not stand on two shelves of
+//! different types, so that neither can be taken for the other. A shelf is ordered by next hop, and
+//! what is taken from it was made for the very leave that is shown (see [`crate::trust`]).
+//!
+//! No address is looked up for a session that goes on: that its host still is one of the
+//! destination's has to be said by who takes it, and how long it may go on is a setting.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use mta_sts::NextHop;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::hop::Hop;
+use crate::session::{Farewell, Session};
+use crate::settings::DeliverySettings;
+use crate::trust::{Trust, Unverified, Verified};
+
+/// How many connections may wait to be closed; more are cut, which every peer has to bear.
+const FAREWELLS: usize = 1000;
+
+/// All sessions that nobody sends over at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct IdleSessions {
+    pub(crate) verified: Shelf<Verified>,
+    pub(crate) open: Shelf<Unverified>,
+    farewells: Mutex<Vec<Farewell<TcpStream>>>,
+    news: Notify,
+}
+
+/// Idle sessions of one kind of trust.
+#[derive(Debug)]
+pub(crate) struct Shelf<T: Trust> {
+    places: Mutex<Places<T>>,
+}
+
+#[derive(Debug)]
+struct Places<T: Trust> {
+    by_next_hop: HashMap<NextHop, Vec<Idle<T>>>,
+    /// How many sessions there are in all.
+    count: usize,
+}
+
+#[derive(Debug)]
+struct Idle<T: Trust> {
+    session: Session<T>,
+    hop: Hop,
+    rank: Rank,
+    since: Instant,
+    /// The same by the relay's clock, which goes on while the machine sleeps.
+    since_time: SystemTime,
+}
+
+/// Where a session stands until it is taken.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    /// Where the mail goes that the session is for.
+    pub(crate) next_hop: NextHop,
+    /// The host at the other end.
+    pub(crate) hop: &'a Hop,
+    /// How the host stands among those of the next hop.
+    pub(crate) rank: Rank,
+    /// What time it is.
+    pub(crate) now: SystemTime,
+}
+
+/// Whether `since` is no longer ago than `limit`, by a clock that may have been set back.
+fn is_within(since: SystemTime, now: SystemTime, limit: Duration) -> bool {
+    now.duration_since(since).is_ok_and(|idle| idle <= limit)
+}
+
+/// How a session's host stood among those of the destination when it was asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rank {
+    /// No other host would talk to us before it: as long as the session lasts, it is as good as the
+    /// best one.
+    First,
+    /// A host before it was asked, and did not take the message. The next message asks that one
+    /// first again (RFC 5321 §5.1).
+    Later,
+}
+
+/// What was taken from a shelf.
+struct Taken<T: Trust> {
+    /// What was looked for.
+    session: Option<(Hop, Session<T>)>,
+    /// What had stood there for too long, or for another version of the policy.
+    stale: Vec<Session<T>>,
+}
+
+impl<T: Trust> Default for Taken<T> {
+    fn default() -> Self {
+        Self { session: None, stale: Vec::new() }
+    }
+}
+
+impl<T: Trust> Default for Shelf<T> {
+    fn default() -> Self {
+        Self { places: Mutex::new(Places { by_next_hop: HashMap::new(), count: 0 }) }
+    }
+}
+
+impl<T: Trust> Shelf<T> {
+    fn places(&self) -> MutexGuard<'_, Places<T>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the session that was used last of those that `leave` covers and `fits` agrees to.
+    /// Those that were made under another version of the policy, or are too old, are given back to
+    /// be closed.
+    fn take(
+        &self,
+        leave: &T::Leave,
+        fits: &impl Fn(&Hop, Rank) -> bool,
+        now: SystemTime,
+        settings: &Arc<DeliverySettings>,
+    ) -> Taken<T> {
+        let mut places = self.places();
+        let next_hop = T::next_hop(leave);
+        let Some(idle) = places.by_next_hop.get_mut(&next_hop) else { return Taken::default() };
+        let before = idle.len();
+        let limit = settings.connection_idle;
+        let stale = |Idle { session, since_time, .. }: &mut Idle<T>| {
+            !session.covers(leave)
+                || !session.was_made_with(settings)
+                || !is_within(*since_time, now, limit)
+        };
+        let stale: Vec<_> = idle.extract_if(.., stale).collect();
+        let fitting = idle.iter().rposition(|idle| fits(&idle.hop, idle.rank));
+        let taken = fitting.map(|place| idle.remove(place));
+        let left = idle.len();
+        if left == 0 {
+            places.by_next_hop.remove(&next_hop);
+        }
+        places.count = places.count.saturating_sub(before.saturating_sub(left));
+        Taken {
+            session: taken.map(|idle| (idle.hop, idle.session)),
+            stale: stale.into_iter().map(|idle| idle.session).collect(),
+        }
+    }
+
+    /// Puts a session where the next message finds it, or gives it back where there is no room.
+    fn put(
+        &self,
+        session: Session<T>,
+        place: Place<'_>,
+        settings: &DeliverySettings,
+    ) -> Option<Session<T>> {
+        let mut places = self.places();
+        if places.count >= settings.workers {
+            return Some(session);
+        }
+        let idle = places.by_next_hop.entry(place.next_hop).or_default();
+        if idle.len() >= settings.per_domain {
+            return Some(session);
+        }
+        let Place { hop, rank, now: since_time, .. } = place;
+        idle.push(Idle { session, hop: hop.clone(), rank, since: Instant::now(), since_time });
+        places.count = places.count.saturating_add(1);
+        None
+    }
+
+    /// How many sessions stand here.
+    fn count(&self) -> usize {
+        self.places().count
+    }
+
+    /// Removes the sessions that have been idle since `since`, or before.
+    fn remove_idle_since(&self, since: Instant) -> Vec<Session<T>> {
+        let mut places = self.places();
+        let mut removed = Vec::new();
+        places.by_next_hop.retain(|_, idle| {
+            removed.extend(idle.extract_if(.., |idle| idle.since <= since));
+            !idle.is_empty()
+        });
+        places.count = places.count.saturating_sub(removed.len());
+        removed.into_iter().map(|idle| idle.session).collect()
+    }
+
+    /// When the first session was left idle.
+    fn first(&self) -> Option<Instant> {
+        let places = self.places();
+        places.by_next_hop.values().flatten().map(|idle| idle.since).min()
+    }
+}
+
+impl IdleSessions {
+    /// Takes a session that was made for this mail and with these settings, was not idle for too
+    /// long, and whose host has not taken its leave.
+    pub(crate) fn take<T: Trust>(
+        &self,
+        shelf: &Shelf<T>,
+        leave: &T::Leave,
+        fits: &impl Fn(&Hop, Rank) -> bool,
+        now: SystemTime,
+        settings: &Arc<DeliverySettings>,
+    ) -> Option<(Hop, Session<T>)> {
+        loop {
+            let Taken { session, stale } = shelf.take(leave, fits, now, settings);
+            for session in stale {
+                self.close(session);
+            }
+            let (hop, mut session) = session?;
+            if session.is_quiet() {
+                return Some((hop, session));
+            }
+            tracing::debug!(mx = session.host(), "idle session was closed by the host");
+        }
+    }
+
+    /// Keeps a session for the next message, or has it closed.
+    pub(crate) fn keep<T: Trust>(
+        &self,
+        shelf: &Shelf<T>,
+        mut session: Session<T>,
+        place: Place<'_>,
+        settings: &DeliverySettings,
+    ) {
+        if settings.connection_idle.is_zero() || !session.may_go_on() || !session.is_quiet() {
+            return self.close(session);
+        }
+        match shelf.put(session, place, settings) {
+            Some(session) => self.close(session),
+            // With more of them, whoever tends the shelves knows when to look at them next.
+            None if shelf.count() <= 1 => self.news.notify_one(),
+            None => {}
+        }
+    }
+
+    /// Has a session closed; nobody waits for it.
+    pub(crate) fn close<T: Trust>(&self, session: Session<T>) {
+        let mut farewells = self.farewells();
+        if farewells.len() < FAREWELLS {
+            farewells.push(session.close());
+        }
+        drop(farewells);
+        self.news.notify_one();
+    }
+
+    fn farewells(&self) -> MutexGuard<'_, Vec<Farewell<TcpStream>>> {
+        self.farewells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes what was idle for too long or is not wanted any more, until `done`; then all.
+    pub(crate) async fn tend(&self, limit: impl Fn() -> Duration, done: &CancellationToken) {
+        let mut closing = JoinSet::new();
+        while !done.is_cancelled() {
+            let limit = limit();
+            self.close_idle_since(Instant::now().checked_sub(limit));
+            self.say_farewell(&mut closing);
+            let first = [self.verified.first(), self.open.first()].into_iter().flatten().min();
+            let next = first.and_then(|first| first.checked_add(limit));
+            tokio::select! {
+                () = done.cancelled() => {}
+                () = self.news.notified() => {}
+                Some(closed) = closing.join_next() => drop(closed),
+                () = wait_until(next) => {}
+            }
+        }
+        self.close_idle_since(Some(Instant::now()));
+        self.say_farewell(&mut closing);
+        while closing.join_next().await.is_some() {}
+    }
+
+    fn close_idle_since(&self, since: Option<Instant>) {
+        let Some(since) = since else { return };
+        for session in self.verified.remove_idle_since(since) {
+            self.close(session);
+        }
+        for session in self.open.remove_idle_since(since) {
+            self.close(session);
+        }
+    }
+
+    fn say_farewell(&self, closing: &mut JoinSet<()>) {
+        for farewell in std::mem::take(&mut *self.farewells()) {
+            closing.spawn(farewell.quit());
+        }
+    }
+}
+
+async fn wait_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

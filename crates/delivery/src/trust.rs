@@ -1,0 +1,82 @@
+//! What a session was made for, and what gives leave to use it again.
+//!
+//! A session keeps the route it was made along. Mail goes over it only with a leave that the route
+//! covers: a verified session serves its own policy domain under the very policy that named its
+//! host, and one that was not verified asks for a [`Fallback`], which an enforced policy never
+//! gives. So a connection that is used for many messages proves as much for the last as for the
+//! first.
+
+use std::fmt::Debug;
+
+use mta_sts::{Fallback, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute};
+
+/// Marks a session whose peer has proved its name.
+#[derive(Debug)]
+pub enum Verified {}
+
+/// Marks a session whose peer could be anyone.
+#[derive(Debug)]
+pub enum Unverified {}
+
+/// How far the peer of a session is trusted: [`Verified`] or [`Unverified`], and nothing else.
+pub trait Trust: sealed::Sealed {
+    /// The way the session was made along.
+    type Route: Debug;
+    /// What gives leave to send over such a session.
+    type Leave;
+
+    /// Whether a session made along `route` may be used with `leave`: for the same next hop, for
+    /// the same reason and under the same version of its policy.
+    fn covers(route: &Self::Route, leave: &Self::Leave) -> bool;
+
+    /// Where mail with this leave goes next.
+    fn next_hop(leave: &Self::Leave) -> NextHop;
+
+    /// The host at the other end.
+    fn host(route: &Self::Route) -> OpenHost;
+}
+
+impl Trust for Verified {
+    type Leave = RequiredTls;
+    type Route = VerifiedRoute;
+
+    /// The id alone would not do: a policy that was fetched anew may say something else under it.
+    fn covers(route: &VerifiedRoute, required: &RequiredTls) -> bool {
+        route.domain() == required.domain()
+            && route.id() == required.id()
+            && route.policy() == required.policy()
+    }
+
+    fn next_hop(required: &RequiredTls) -> NextHop {
+        NextHop::Domain(required.domain().clone())
+    }
+
+    fn host(route: &VerifiedRoute) -> OpenHost {
+        OpenHost::Name(route.mx().clone())
+    }
+}
+
+impl Trust for Unverified {
+    type Leave = Fallback;
+    type Route = OpenRoute;
+
+    fn covers(route: &OpenRoute, fallback: &Fallback) -> bool {
+        route.next_hop() == fallback.next_hop() && route.why() == fallback.why()
+    }
+
+    fn next_hop(fallback: &Fallback) -> NextHop {
+        fallback.next_hop().clone()
+    }
+
+    fn host(route: &OpenRoute) -> OpenHost {
+        route.host().clone()
+    }
+}
+
+mod sealed {
+    /// Nobody else says what is trusted.
+    #[expect(unnameable_types, reason = "what nobody can name, nobody can implement")]
+    pub trait Sealed {}
+    impl Sealed for super::Unverified {}
+    impl Sealed for super::Verified {}
+}
