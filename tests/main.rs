@@ -10,6 +10,7 @@
 
 mod check;
 mod cli;
+mod demo;
 mod durability;
 mod enforce;
 mod failover;

@@ -5,6 +5,8 @@
 
 mod check;
 mod check_config;
+#[cfg(feature = "demo")]
+mod demo;
 mod healthy;
 mod output;
 mod policy;
@@ -60,6 +62,9 @@ enum Command {
     /// Look at policies, and try out those that are to be published.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Show the relay at work in a private internet, in which some hosts are under attack.
+    #[cfg(feature = "demo")]
+    Demo(demo::DemoCommand),
     /// Make the lines of the users file.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -99,6 +104,8 @@ impl CommandLine {
             Some(Command::Policy(command)) => {
                 runtime()?.block_on(policy::run(command, || self.settings(), output))
             }
+            #[cfg(feature = "demo")]
+            Some(Command::Demo(command)) => demo::run(command, output),
             Some(Command::User(command)) => user::run(command, output),
         }
     }

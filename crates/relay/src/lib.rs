@@ -10,6 +10,8 @@ pub mod settings;
 mod admin;
 mod certificates;
 mod check;
+#[cfg(feature = "demo")]
+mod demo;
 mod descriptors;
 mod error_text;
 mod gateways;

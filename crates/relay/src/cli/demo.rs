@@ -1,0 +1,181 @@
+//! `sts-relay demo`: a private internet, a real relay in it, and what it does there.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::Serialize;
+use tokio::runtime::Runtime;
+
+use super::output::Reader;
+use super::table::printable;
+use super::{Ending, Output};
+use crate::demo::{self, Fate, Hearing, Kind, Row};
+
+/// How long the runtime may take to end what is left of the internet.
+const END: Duration = Duration::from_secs(2);
+
+/// `demo`
+#[derive(Args, Debug)]
+pub(super) struct DemoCommand {
+    /// Print JSON, for scripts.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer<'a> {
+    domains: &'a [Row],
+    as_promised: usize,
+    otherwise: usize,
+}
+
+/// Gives the demonstration.
+pub(super) fn run(command: &DemoCommand, output: &mut Output) -> anyhow::Result<Ending> {
+    let runtime = Runtime::new()?;
+    let ending = runtime.block_on(async {
+        tokio::select! {
+            ending = Box::pin(show(command, output)) => ending,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted.context("signals cannot be listened to")?;
+                Ok(Ending::Refused)
+            }
+        }
+    });
+    runtime.shutdown_timeout(END);
+    ending
+}
+
+/// The demonstration itself.
+async fn show(command: &DemoCommand, output: &mut Output) -> anyhow::Result<Ending> {
+    let ears = Hearing::begin().context("the relay's log cannot be heard")?;
+    let page = Page::of(output.reader());
+    if !command.json {
+        output.line(page.heading())?;
+    }
+    let rows =
+        demo::run(ears, |row| if command.json { Ok(()) } else { output.line(page.row(row)) });
+    let rows = rows.await?;
+    let as_promised = rows.iter().filter(|row| row.is_as_promised()).count();
+    let otherwise = rows.len().saturating_sub(as_promised);
+    if command.json {
+        output.json(&Answer { domains: &rows, as_promised, otherwise })?;
+    } else {
+        summarise(&rows, as_promised, page, output)?;
+    }
+    Ok(if otherwise == 0 { Ending::Done } else { Ending::Refused })
+}
+
+/// The last lines.
+fn summarise(rows: &[Row], kept: usize, page: Page, output: &mut Output) -> io::Result<()> {
+    let count = |fate: Fate| rows.iter().filter(|row| row.fate == fate).count();
+    output.line("")?;
+    let verdict = format!("{kept} of {} as promised", rows.len());
+    let style = if kept == rows.len() { Style::Good } else { Style::Bad };
+    output.line(format_args!(
+        "{}: {} delivered to hosts that proved their names, {} held, {} without an enforced policy",
+        page.styled(style, &verdict),
+        count(Fate::Verified),
+        count(Fate::Held),
+        count(Fate::Encrypted).saturating_add(count(Fate::Clear)),
+    ))
+}
+
+/// How the table looks.
+#[derive(Clone, Copy, Debug)]
+struct Page {
+    reader: Reader,
+}
+
+/// How a word looks on a terminal.
+#[derive(Clone, Copy, Debug)]
+enum Style {
+    Bad,
+    Good,
+    Held,
+    Heading,
+}
+
+impl Page {
+    const fn of(reader: Reader) -> Self {
+        Self { reader }
+    }
+
+    /// The heading.
+    fn heading(self) -> String {
+        let line = columns("DOMAIN", "POLICY", "ITS MX HOST", "THE RELAY");
+        self.styled(Style::Heading, &line)
+    }
+
+    /// A row.
+    fn row(self, row: &Row) -> String {
+        let did = format!("{}{}", self.styled(style(row), did(row)), printable(&because(row)));
+        let broken = self.styled(Style::Bad, " (NOT AS PROMISED)");
+        let verdict = if row.is_as_promised() { "" } else { &broken };
+        columns(row.domain, row.policy, row.mx, &format!("{did}{verdict}"))
+    }
+
+    /// A word with its colour, where there is a terminal.
+    fn styled(self, style: Style, word: &str) -> String {
+        let code = match style {
+            Style::Bad => "1;31",
+            Style::Good => "32",
+            Style::Held => "33",
+            Style::Heading => "1",
+        };
+        match self.reader {
+            Reader::Person => format!("\u{1b}[{code}m{word}\u{1b}[0m"),
+            Reader::Program => word.to_owned(),
+        }
+    }
+}
+
+/// One line of the table.
+fn columns(domain: &str, policy: &str, mx: &str, relay: &str) -> String {
+    let domains = Kind::ALL.map(|kind| kind.domain().len()).into_iter().max().unwrap_or_default();
+    let hosts = Kind::ALL.map(|kind| kind.hosts().len()).into_iter().max().unwrap_or_default();
+    format!("{domain:domains$}  {policy:7}  {mx:hosts$}  {relay}")
+}
+
+/// What the relay did.
+const fn did(row: &Row) -> &'static str {
+    match row.fate {
+        Fate::Verified | Fate::Encrypted | Fate::Clear => "delivered",
+        Fate::Held => "held",
+        Fate::Astray => "astray",
+    }
+}
+
+/// The colour of what it did.
+fn style(row: &Row) -> Style {
+    match row.fate {
+        _ if !row.is_as_promised() => Style::Bad,
+        Fate::Held => Style::Held,
+        Fate::Verified | Fate::Encrypted | Fate::Clear => Style::Good,
+        Fate::Astray => Style::Bad,
+    }
+}
+
+/// How, or why not, without what the rest of the row says already.
+fn because(row: &Row) -> String {
+    let host = row.host.as_deref().unwrap_or_default();
+    match row.fate {
+        Fate::Verified => format!(" to {host}, verified"),
+        Fate::Encrypted => format!(" by TLS, unverified: {}", row.why),
+        Fate::Clear => format!(" in clear: {}", row.why),
+        Fate::Held | Fate::Astray => format!(": {}", reason(row)),
+    }
+}
+
+/// The relay's reason in few words; JSON has all of them.
+fn reason(row: &Row) -> &str {
+    let own_host = format!("mx.{}: ", row.domain);
+    let hosts = row.why.split_once("not met by any of its hosts: ").map(|(_policy, hosts)| hosts);
+    let reason = hosts.unwrap_or(&row.why);
+    let reason = reason.strip_prefix(own_host.as_str()).unwrap_or(reason);
+    let reason = reason.strip_prefix("TLS failed: invalid peer certificate: ").unwrap_or(reason);
+    let end = [";", ": verification time"].iter().filter_map(|end| reason.find(end)).min();
+    end.and_then(|end| reason.get(..end)).unwrap_or(reason)
+}

@@ -1,0 +1,191 @@
+//! A private internet in process and a real relay in it: what `sts-relay demo` shows.
+//!
+//! The names, policy hosts and MX hosts are `testbed`'s, on loopback addresses of their own; the
+//! relay is the one that serves, with its queue in a temporary directory. What became of a message
+//! is told twice, by the relay's log and by a tap at the MX hosts, and believed only where both
+//! agree. This is the one module that knows `testbed`, and nothing that serves knows this module
+//! (docs/decisions/0009-demo.md).
+
+mod hearing;
+mod internet;
+mod judgement;
+mod kind;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::{Clock as _, SystemClock};
+use serde::Serialize;
+use testbed::{Sender, World};
+use thiserror::Error;
+use tokio::time::timeout;
+
+use crate::relay::{Relay, StartError};
+use crate::settings::{Settings, SettingsError, Source};
+
+pub(crate) use hearing::Hearing;
+use hearing::{Ears, Handover};
+use internet::Internet;
+pub(crate) use judgement::Fate;
+pub(crate) use kind::Kind;
+
+/// How long one message may take; all of them take a second or two together.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Who sends.
+const SENDER: &str = "<ann@sender.test>";
+
+/// What became of one domain's message.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    /// The domain.
+    pub(crate) domain: &'static str,
+    /// The mode of its policy; "none" where it has no policy.
+    pub(crate) policy: &'static str,
+    /// What its MX hosts do.
+    pub(crate) mx: &'static str,
+    /// What became of the message.
+    pub(crate) fate: Fate,
+    /// What should have become of it.
+    pub(crate) promised: Fate,
+    /// The host that took the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<String>,
+    /// The version of TLS that it came by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<String>,
+    /// Why it is where it is, in the relay's words.
+    pub(crate) why: String,
+    /// What the MX hosts were told in clear, command by command.
+    pub(crate) in_clear: Vec<String>,
+}
+
+impl Row {
+    /// Whether the relay did as it promises.
+    pub(crate) fn is_as_promised(&self) -> bool {
+        self.fate == self.promised
+    }
+}
+
+/// The demonstration could not be given.
+#[derive(Debug, Error)]
+pub(crate) enum DemoError {
+    /// There is no room for an internet.
+    #[error(
+        "no private internet can be made: it needs all of 127.0.0.0/8, which Linux gives to every \
+         program and macOS to none (run it in a Linux container there), and a temporary directory"
+    )]
+    Internet(#[source] io::Error),
+    /// The relay does not take a message.
+    #[error("the relay does not take mail in")]
+    Mail(#[source] io::Error),
+    /// The relay refuses a message.
+    #[error("the relay refused mail to {domain}: {reply}")]
+    Refused {
+        /// The domain.
+        domain: &'static str,
+        /// What it said.
+        reply: String,
+    },
+    /// Its settings cannot be used.
+    #[error("the relay's settings cannot be used")]
+    Settings(#[from] SettingsError),
+    /// Its log tells nothing.
+    #[error("the relay said nothing about mail to {domain} for {PATIENCE:?}")]
+    Silence {
+        /// Whose mail.
+        domain: &'static str,
+    },
+    /// The relay cannot be started.
+    #[error("the relay cannot be started")]
+    Start(#[from] StartError),
+    /// A row cannot be told.
+    #[error("the answer cannot be written")]
+    Tell(#[source] io::Error),
+}
+
+/// Sends a message to a domain of each kind, and tells what became of it as soon as that is known.
+///
+/// # Errors
+///
+/// [`DemoError`]; that a promise was broken is none, but in the row.
+pub(crate) async fn run(
+    ears: Ears,
+    tell: impl FnMut(&Row) -> io::Result<()>,
+) -> Result<Vec<Row>, DemoError> {
+    let world = World::create().await.map_err(DemoError::Internet)?;
+    let internet = Internet::new(&world).await;
+    let relay = start(&internet).await?;
+    let rows = Show { internet, relay: &relay, ears, tell }.give().await;
+    relay.stop().await;
+    world.close().await;
+    rows
+}
+
+/// Starts the relay.
+async fn start(internet: &Internet<'_>) -> Result<Relay, DemoError> {
+    let file = internet.settings().map_err(DemoError::Internet)?;
+    // Nothing of the environment: the demonstration is the same everywhere.
+    let source = Source::read(Some(&file), [])?;
+    let settings = Settings::check(&source, SystemClock.now())?;
+    Ok(Relay::start(settings, Arc::new(SystemClock)).await?)
+}
+
+/// Everything that is on stage.
+struct Show<'a, T> {
+    internet: Internet<'a>,
+    relay: &'a Relay,
+    ears: Ears,
+    tell: T,
+}
+
+impl<T: FnMut(&Row) -> io::Result<()>> Show<'_, T> {
+    /// Gives the show.
+    async fn give(mut self) -> Result<Vec<Row>, DemoError> {
+        // What is known from before the attack.
+        self.send(Kind::Cached).await?;
+        self.heard(Kind::Cached).await?;
+        self.internet.attack().await.map_err(DemoError::Internet)?;
+
+        for kind in Kind::ALL {
+            self.send(kind).await?;
+        }
+        let mut rows = Vec::new();
+        for kind in Kind::ALL {
+            let handover = self.heard(kind).await?;
+            let row = judgement::of(kind, &handover, &self.internet.seen_of(kind));
+            (self.tell)(&row).map_err(DemoError::Tell)?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// Hands in a message for a domain of this kind.
+    async fn send(&self, kind: Kind) -> Result<(), DemoError> {
+        let domain = kind.domain();
+        let reply = self.hand_in(domain).await.map_err(DemoError::Mail)?;
+        if reply.code == 250 {
+            return Ok(());
+        }
+        Err(DemoError::Refused { domain, reply: reply.text() })
+    }
+
+    /// One session with the relay's listener.
+    async fn hand_in(&self, domain: &str) -> io::Result<testbed::Reply> {
+        let Some(address) = self.relay.addresses().first() else {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        };
+        let mut sender = Sender::connect(*address).await?;
+        let _greeted = sender.ehlo("sender.test").await?;
+        let message = format!("From: ann@sender.test\r\nSubject: to {domain}\r\n\r\nHello.\r\n");
+        sender.send(SENDER, &[&format!("<bob@{domain}>")], message.as_bytes()).await
+    }
+
+    /// Waits until the relay has told what it did.
+    async fn heard(&mut self, kind: Kind) -> Result<Handover, DemoError> {
+        let domain = kind.domain();
+        let handover = timeout(PATIENCE, self.ears.of(domain)).await.ok().flatten();
+        handover.ok_or(DemoError::Silence { domain })
+    }
+}
