@@ -1,4 +1,4 @@
-"""docker/compose.yaml as it is shipped, with names of the tests' own laid over it."""
+"""The compose files as they are shipped."""
 
 import pathlib
 import shutil
@@ -7,7 +7,11 @@ from engine import docker
 from suite import Failure, run
 
 HERE = pathlib.Path(__file__).resolve().parent
-FILES = (HERE.parents[1] / "docker/compose.yaml", HERE / "compose.test.yaml")
+DOCKER = HERE.parents[1] / "docker"
+
+# With names of the tests' own laid over it.
+EXAMPLE = (DOCKER / "compose.yaml", HERE / "compose.test.yaml")
+DEMO = (DOCKER / "demo/compose.yaml",)
 
 
 def program():
@@ -20,13 +24,13 @@ def program():
 
 
 class Compose:
-    """The project, from `up` to `down`."""
+    """A project, from `up` to `down`."""
 
-    def __init__(self, name, zone):
+    def __init__(self, name, files, environment):
         self.words = [*program(), "--project-name", name]
-        for file in FILES:
+        for file in files:
             self.words += ["--file", file]
-        self.environment = {"TEST_ZONE": str(zone)}
+        self.environment = environment
 
     def __enter__(self):
         return self

@@ -181,6 +181,25 @@ def the_compose_file_sends_an_applications_mail(world):
         expect(outside.returncode != 0 and "queued" not in outside.stdout, f"the gateway was admitted:\n{outside.stdout}")
 
 
+def the_demo_compose_file_shows_enforcement(world):
+    """As it is shipped: mail to the good domain arrives by TLS, mail to the downgraded one is held, and its host heard nothing."""
+    with world.demo() as demo:
+        demo.run("up", "--detach", "--no-build")
+
+        def log(service):
+            return demo.run("logs", "--no-color", service).stdout
+
+        until("both messages handed over", lambda: all(word in log("sts-relay") for word in (" delivered ", " deferred ")))
+        told = {word: next(line for line in log("sts-relay").splitlines() if f" {word} " in line)
+                for word in ("delivered", "deferred")}
+        for word, parts in {"delivered": ("domain=good.test", 'policy="enforce"', 'tls="TLSv1.3"'),
+                            "deferred": ("domain=down.test", 'policy="enforce"', "STARTTLS was not offered")}.items():
+            for part in parts:
+                expect(part in told[word], f"no {part}: {told[word]}")
+        until("the message in the good host's log", lambda: "to=<bob@good.test>" in log("mx-good"))
+        expect("mail=" not in log("mx-down"), f"the downgraded host was told of mail:\n{log('mx-down')}")
+
+
 MACHINE = """hostname = "relay.test"
 data_dir = "/var/lib/sts-relay"
 [[listener]]
@@ -253,6 +272,7 @@ SCENARIOS = [
     a_restart_keeps_the_queue,
     a_postfix_relays_through_it_to_a_postfix,
     the_compose_file_sends_an_applications_mail,
+    the_demo_compose_file_shows_enforcement,
     the_unit_shuts_it_in_and_it_works_there,
     a_bad_file_fails_the_reload_and_changes_nothing,
 ]

@@ -12,7 +12,7 @@ import random
 import shutil
 import tempfile
 
-from compose import Compose
+from compose import DEMO, EXAMPLE, Compose
 from engine import Container, Dialogue, docker
 from suite import Failure, expect, until
 
@@ -105,7 +105,11 @@ server:
 
     def compose(self):
         """The project of docker/compose.yaml."""
-        return Compose(self.prefix, self.zone(NOBODY))
+        return Compose(self.prefix, EXAMPLE, {"TEST_ZONE": str(self.zone(NOBODY))})
+
+    def demo(self):
+        """The project of docker/demo/compose.yaml."""
+        return Compose(self.prefix, DEMO, {"STS_RELAY_DEMO_IMAGE": "sts-relay-demo-internet:test"})
 
     def relay(self, network, *settings, mx=NOBODY, volume=None):
         """A relay that takes mail from the network, as a user that nobody has heard of."""
