@@ -28,5 +28,6 @@ mod reuse;
 mod running;
 mod service;
 mod soak;
+mod surroundings;
 mod tidy;
 mod world;

@@ -64,6 +64,25 @@ impl FromRdata for IpAddr {
     }
 }
 
+/// The host that a PTR record names (RFC 1035 §3.3.12); one that names no host is left out.
+impl FromRdata for Domain {
+    fn from_rdata(data: &RData) -> Option<Self> {
+        let RData::PTR(host) = data else { return None };
+        let text = host.to_ascii();
+        Self::parse(text.strip_suffix('.').unwrap_or(&text)).ok()
+    }
+}
+
+/// That there is an NS record; who it names is nobody's business here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NameServer;
+
+impl FromRdata for NameServer {
+    fn from_rdata(data: &RData) -> Option<Self> {
+        matches!(data, RData::NS(_)).then_some(Self)
+    }
+}
+
 impl FromRdata for Mx {
     fn from_rdata(data: &RData) -> Option<Self> {
         let RData::MX(mx) = data else { return None };

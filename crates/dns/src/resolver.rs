@@ -4,16 +4,16 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
-use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::proto::rr::{Name, RecordType};
 use smtp::Domain;
 
 use crate::Dns;
 use crate::answer::Finding;
 use crate::cache::{Cache, Known};
 use crate::error::{LookupError, Obstacle};
-use crate::lookup::{Lookup, Records};
+use crate::lookup::{Lookup, Records, Security};
 use crate::question::{NameFault, Question};
-use crate::records::{FromRdata, Mx, TlsaData, Txt};
+use crate::records::{FromRdata, Mx, NameServer, TlsaData, Txt};
 use crate::servers::Servers;
 use crate::settings::{DnsSettings, ResolverError, system_servers};
 
@@ -45,6 +45,28 @@ impl Resolver {
     #[must_use]
     pub fn trusts_ad(&self) -> bool {
         self.servers.trusts_ad()
+    }
+
+    /// The hosts that the PTR records of `address` name (RFC 1035 §3.5).
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError`] where that cannot be told.
+    pub async fn names_of(&self, address: IpAddr) -> Result<Vec<Domain>, LookupError> {
+        let name = Name::from(address).to_ascii();
+        let found = self.lookup(&name, RecordType::PTR, Age::Any).await?;
+        Ok(found.into_records().map(|found| found.records).unwrap_or_default())
+    }
+
+    /// Whether the resolvers vouch for the name servers of `zone`; none where it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError`] where that cannot be told.
+    pub async fn vouches_for(&self, zone: &Domain) -> Result<Option<Security>, LookupError> {
+        let found: Lookup<NameServer> =
+            self.lookup(zone.as_str(), RecordType::NS, Age::Any).await?;
+        Ok(found.into_records().map(|found| found.security))
     }
 
     async fn lookup<T: FromRdata>(

@@ -52,8 +52,8 @@ enum Command {
     Serve,
     /// Tell what would happen to mail for a domain, and why; no mail is sent.
     Check(check::CheckCommand),
-    /// Read the settings and print what differs from the defaults.
-    CheckConfig,
+    /// Read the settings, look at this machine, and print what differs from the defaults.
+    CheckConfig(check_config::CheckConfigCommand),
     /// Ask the running relay whether all is well; status 0 if it is, 1 if not.
     Healthy,
     /// Look at the queue, and have it tried again.
@@ -92,7 +92,9 @@ impl CommandLine {
                 let settings = self.settings()?.0;
                 runtime()?.block_on(Box::pin(check::run(command, &settings, output)))
             }
-            Some(Command::CheckConfig) => check_config::run(&self.source()?, now(), output),
+            Some(Command::CheckConfig(command)) => {
+                check_config::run(command, &self.source()?, now(), output)
+            }
             Some(Command::Healthy) => {
                 let settings = self.settings()?.0;
                 runtime()?.block_on(healthy::run(&settings, output))

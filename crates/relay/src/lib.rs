@@ -22,6 +22,7 @@ mod names;
 mod policy_shelf;
 mod refresh;
 mod relay;
+mod surroundings;
 
 pub use admin::SocketError;
 pub use certificates::SelfSignedError;

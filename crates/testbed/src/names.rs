@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::rr::rdata::tlsa::{CertUsage, Matching, Selector};
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, TLSA, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, TLSA, TXT};
 use hickory_proto::rr::{Name, RData};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -119,6 +119,16 @@ impl Names {
         let (usage, selector) = (CertUsage::from(usage), Selector::from(selector));
         let tlsa = TLSA::new(usage, selector, Matching::from(matching), data.to_vec());
         self.add(name, RData::TLSA(tlsa));
+    }
+
+    /// Adds an NS record.
+    pub fn add_name_server(&self, name: &str, host: &str) {
+        self.add(name, RData::NS(NS(absolute(host))));
+    }
+
+    /// Adds a PTR record for an address (RFC 1035 §3.5).
+    pub fn add_pointer(&self, ip: IpAddr, host: &str) {
+        self.add(&Name::from(ip).to_ascii(), RData::PTR(PTR(absolute(host))));
     }
 
     /// Removes the records of one type at a name.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clock::SystemClock;
+use clock::{Clock as _, SystemClock};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -17,6 +17,7 @@ use crate::descriptors;
 use crate::log::Log;
 use crate::relay::Relay;
 use crate::settings::{Settings, Source};
+use crate::surroundings;
 
 /// Runs the relay by the settings that `read` finds, now and whenever they are to be read again.
 pub(super) fn run(
@@ -52,9 +53,13 @@ async fn serve<R: Fn() -> anyhow::Result<(Settings, Source)>>(
     };
     tell(&relay, &source, output)?;
     let mut manager = ServiceManager::ready();
+    let around = look_around(relay.settings().clone(), source.clone());
+    let mut around = std::pin::pin!(around);
+    let mut looked = false;
     let ended = loop {
         tokio::select! {
             () = manager.keep_alive() => {}
+            () = &mut around, if !looked => looked = true,
             told = signals.next() => match told {
                 Told::Reload => {
                     manager.reloading();
@@ -73,6 +78,15 @@ async fn serve<R: Fn() -> anyhow::Result<(Settings, Source)>>(
         () = signals.stop() => warn!("stopped at once"),
     }
     ended.map_or(Ok(Ending::Done), |ended| Err(ended.into()))
+}
+
+/// Says what around the relay keeps it from doing its work well; it works meanwhile.
+async fn look_around(settings: Settings, source: Source) {
+    let mut found = surroundings::of_machine(&settings, &source, SystemClock.now());
+    found.extend(surroundings::of_network(&settings).await);
+    for warning in found {
+        warn!(warning, "surroundings doubted");
+    }
 }
 
 /// What it takes to read the settings again.

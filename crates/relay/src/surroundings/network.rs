@@ -1,0 +1,157 @@
+//! The network: resolvers, the relay's name, and the way out.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use dns::{Dns as _, Resolver, Security};
+use smtp::Domain;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::settings::Settings;
+
+/// How long a connection to the own domain's mail host may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A zone that is signed, and that every resolver of the internet can ask for.
+const SIGNED: &str = "org";
+
+/// An address in nobody's network (RFC 5737): the way to it is the way to the internet.
+const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 25);
+
+/// What is to be said of the network.
+pub(crate) async fn of_network(settings: &Settings) -> Vec<String> {
+    let resolver = match Resolver::new(settings.dns.clone()) {
+        Ok(resolver) => resolver,
+        Err(error) => return vec![error.to_string()],
+    };
+    let hostname = &settings.delivery.hostname;
+    let mut found = Vec::new();
+    if hostname.labels().count() < 2 {
+        // Nothing can be looked up for such a name.
+        found.push(format!(
+            "hostname {hostname} is not fully qualified, and many mail hosts refuse such a name"
+        ));
+        found.extend(validation(&resolver).await);
+        return found;
+    }
+    match resolver.addresses(hostname).await {
+        Err(error) => {
+            let servers: Vec<_> = resolver.servers().map(|server| server.to_string()).collect();
+            found.push(format!(
+                "the resolver ({}) does not answer for hostname {hostname}: {error}",
+                servers.join(", ")
+            ));
+        }
+        Ok(answer) => {
+            let addresses = answer.into_records().map(|found| found.records).unwrap_or_default();
+            found.extend(name(hostname, &addresses, own_address(settings)));
+            for address in addresses {
+                found.extend(pointer(&resolver, hostname, address).await);
+            }
+            found.extend(validation(&resolver).await);
+            found.extend(way_out(&resolver, settings).await);
+        }
+    }
+    found
+}
+
+/// Whether the relay's name leads to it.
+fn name(hostname: &Domain, addresses: &[IpAddr], own: Option<IpAddr>) -> Option<String> {
+    if addresses.is_empty() {
+        return Some(format!(
+            "hostname {hostname} has no address record, and many mail hosts refuse such a name"
+        ));
+    }
+    let own = own.filter(|own| !addresses.contains(own))?;
+    Some(format!("mail leaves from {own}, which is not an address of hostname {hostname}"))
+}
+
+/// The address that mail leaves from; none where it is translated on the way, or not known.
+fn own_address(settings: &Settings) -> Option<IpAddr> {
+    let chosen = settings.delivery.source_address4.map(IpAddr::V4);
+    let address = chosen.or_else(|| towards_elsewhere().ok())?;
+    let is_public = match address {
+        IpAddr::V4(v4) => !(v4.is_private() || v4.is_link_local()),
+        IpAddr::V6(_) => true,
+    };
+    let is_public = is_public && !address.is_loopback() && !address.is_unspecified();
+    is_public.then_some(address)
+}
+
+/// The address that the system would choose; nothing is sent to find it.
+fn towards_elsewhere() -> io::Result<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect(ELSEWHERE)?;
+    Ok(socket.local_addr()?.ip())
+}
+
+/// Whether an address of the relay has its name.
+async fn pointer(resolver: &Resolver, hostname: &Domain, address: IpAddr) -> Option<String> {
+    let names = match resolver.names_of(address).await {
+        Ok(names) => names,
+        Err(error) => {
+            return Some(format!("the PTR record of {address} is not to be had: {error}"));
+        }
+    };
+    if names.contains(hostname) {
+        return None;
+    }
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    let has = if names.is_empty() { "has none".to_owned() } else { names.join(", ") };
+    Some(format!(
+        "the PTR record of {address} should name {hostname} ({has}), and many mail hosts refuse mail \
+         without it; whoever gave you the address can set it"
+    ))
+}
+
+/// Whether resolvers that are believed about DNSSEC validate at all.
+async fn validation(resolver: &Resolver) -> Option<String> {
+    let signed = Domain::parse(SIGNED).ok().filter(|_| resolver.trusts_ad())?;
+    match resolver.vouches_for(&signed).await {
+        Ok(Some(Security::Insecure)) => Some(format!(
+            "the resolver does not validate DNSSEC (it does not vouch for {SIGNED}, which is signed), \
+             so DANE cannot protect mail"
+        )),
+        // Where there is no internet there is no such zone; silence was told before.
+        Ok(Some(Security::Secure) | None) | Err(_) => None,
+    }
+}
+
+/// Whether port 25 can be reached: at the mail host of the domain that the relay is named in.
+async fn way_out(resolver: &Resolver, settings: &Settings) -> Option<String> {
+    let hostname = &settings.delivery.hostname;
+    let (_, parent) = hostname.as_str().split_once('.')?;
+    let domain = Domain::parse(parent).ok()?;
+    let mut hosts = resolver.mx(&domain).await.ok()?.into_records()?.records;
+    hosts.sort_by_key(|mx| mx.preference);
+    let host = hosts.iter().filter_map(dns::Mx::host).find(|host| *host != hostname)?;
+    let addresses = resolver.addresses(host).await.ok()?.into_records()?.records;
+    let address = SocketAddr::new(*addresses.first()?, settings.delivery.smtp_port);
+    let failed = match timeout(PATIENCE, TcpStream::connect(address)).await {
+        Ok(Ok(_stream)) => return None,
+        Ok(Err(error)) => error.to_string(),
+        Err(_elapsed) => "no answer".to_owned(),
+    };
+    Some(format!(
+        "{host} [{address}], which takes the mail of {domain}, cannot be reached ({failed}); many \
+         providers block port 25 until they are asked to open it"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_should_lead_to_the_address_that_mail_leaves_from() {
+        let hostname = Domain::parse("relay.example.org").unwrap();
+        let (here, there) = ("192.0.2.5".parse().unwrap(), "192.0.2.6".parse().unwrap());
+        assert!(name(&hostname, &[], None).unwrap().contains("has no address record"));
+        assert!(name(&hostname, &[there], Some(here)).unwrap().contains("leaves from 192.0.2.5"));
+        assert_eq!(name(&hostname, &[there, here], Some(here)), None);
+        // Behind a translator nobody here knows the address.
+        assert_eq!(name(&hostname, &[there], None), None);
+    }
+}
