@@ -1,5 +1,6 @@
 //! Leasing and settling.
 
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::*;
@@ -103,6 +104,40 @@ async fn a_dead_domain_with_many_messages_delays_nobody() {
         dead.push(lease);
     }
     assert_eq!(dead.len(), 3);
+}
+
+#[tokio::test]
+async fn thousands_of_domains_are_served_while_one_is_dead_and_mail_that_comes_late_is_next() {
+    const PER_DESTINATION: usize = 5;
+    let bench = Bench::new().await;
+    for n in 0..100 {
+        bench.accept(&[&format!("{n}@dead.example")], b"x").await;
+    }
+    let names: Vec<String> = (0..2_000).map(|n| format!("a@live-{n}.example")).collect();
+    bench.accept(&names.iter().map(String::as_str).collect::<Vec<_>>(), b"x").await;
+    let (mut dead, mut settling) = (Vec::new(), JoinSet::new());
+    while let Some(lease) = bench.queue.lease(PER_DESTINATION).unwrap() {
+        if lease.destination().to_string() == "dead.example" {
+            dead.push(lease);
+        } else {
+            let queue = bench.queue.clone();
+            settling
+                .spawn(async move { queue.settle(lease, vec![delivered_outcome()], None).await });
+        }
+    }
+    assert_eq!(settling.len(), names.len(), "each live domain had its turn");
+    assert_eq!(dead.len(), PER_DESTINATION);
+    while let Some(settled) = settling.join_next().await {
+        settled.unwrap().unwrap();
+    }
+    // The dead domain's attempts end, and 95 more of its messages are due.
+    for lease in dead.drain(..) {
+        bench.queue.settle(lease, vec![deferred("no host answered")], None).await.unwrap();
+    }
+    let late = bench.accept(&["a@late.example"], b"x").await;
+    let next: Vec<Lease> =
+        (0..2).map(|_| bench.queue.lease(PER_DESTINATION).unwrap().unwrap()).collect();
+    assert!(next.iter().any(|lease| lease.id() == late));
 }
 
 #[tokio::test]
