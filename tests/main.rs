@@ -16,6 +16,7 @@ mod enforce;
 mod failover;
 mod fuzz_corpus;
 mod large;
+mod metrics;
 mod model;
 mod notifications;
 mod over_time;

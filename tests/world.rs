@@ -66,6 +66,11 @@ impl RelayInWorld {
         self.listener
     }
 
+    /// Where monitors may ask, if `admin.address` is set.
+    pub(crate) fn monitors(&self) -> SocketAddr {
+        self.relay.as_ref().unwrap().admin_address().unwrap()
+    }
+
     /// The queue.
     pub(crate) fn queue(&self) -> &Queue {
         self.relay.as_ref().unwrap().queue()

@@ -22,6 +22,7 @@ use tracing::warn;
 use crate::cache::{CachedPolicy, PolicyStore};
 use crate::discovery::{Names, TxtAnswer};
 use crate::evidence::Evidence;
+use crate::exception::Exceptions;
 use crate::fetch::{Fetcher, in_full};
 use crate::lookup::Lookup;
 use crate::name::{MxHost, PolicyDomain};
@@ -69,6 +70,12 @@ impl Policies {
     /// The settings as they are now.
     pub(crate) fn settings(&self) -> Arc<PolicySettings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The exceptions that count at the moment.
+    #[must_use]
+    pub fn exceptions(&self) -> Exceptions {
+        self.settings().exceptions.clone()
     }
 
     /// What the policy of `next_hop` makes of a delivery at `now` (RFC 8461 §5).

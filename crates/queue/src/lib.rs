@@ -16,6 +16,7 @@
 mod admission;
 mod batch;
 mod body;
+mod census;
 mod codec;
 mod committer;
 mod destinations;
@@ -49,6 +50,7 @@ pub use crate::admission::{
 };
 pub use crate::batch::Settled;
 pub use crate::body::BodyReader;
+pub use crate::census::{Census, Counted};
 pub use crate::draft::{Committed, Draft};
 pub use crate::envelope::{DelayNotice, DsnWishes, Envelope, Message, Purpose, Recipient};
 pub use crate::error::{BeginError, BodyError, CommitError, IndexError, OpenError, StoreError};

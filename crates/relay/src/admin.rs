@@ -1,8 +1,11 @@
-//! The admin interface of the running relay: HTTP over a unix socket that only its user can open.
+//! The admin interface of the running relay: HTTP over a unix socket that only its user can open,
+//! and its three questions for monitors on a TCP port where one is set ([`port`]).
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /healthz` | whether the relay can do its work |
+//! | `GET /healthz` | that the relay runs, and whether it takes mail |
+//! | `GET /readyz` | whether it can do its work, check by check; 503 where it cannot |
+//! | `GET /metrics` | what it counts, for Prometheus |
 //! | `GET /queue?after=ID&limit=N` | messages, oldest first |
 //! | ... `&sender=S&domain=D&state=W&older_than=SECONDS` | those alone that meet all of it |
 //! | `GET /queue/ID` | one message, with the reason it is held |
@@ -21,7 +24,9 @@ pub(crate) mod answer;
 pub(crate) mod answers;
 pub(crate) mod client;
 pub(crate) mod policies;
+pub(crate) mod port;
 pub(crate) mod view;
+pub(crate) mod vitals;
 pub(crate) mod wishes;
 
 mod mail;
@@ -32,15 +37,15 @@ use std::path::{Path, PathBuf};
 use axum::extract::{Path as Segment, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::{Json, Router};
 use mta_sts::PolicyDomain;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use self::answer::{Refusal, Wellbeing};
+use self::answer::Refusal;
 use self::view::{View, ViewError};
+use self::vitals::Vitals;
 use crate::error_text::in_full;
 
 pub use socket::SocketError;
@@ -62,9 +67,9 @@ impl Admin {
     }
 
     /// Answers until `stop`.
-    pub(crate) async fn serve(self, view: View, stop: CancellationToken) {
+    pub(crate) async fn serve(self, view: View, vitals: Vitals, stop: CancellationToken) {
         let Self { socket, path } = self;
-        let served = axum::serve(socket, routes(view));
+        let served = axum::serve(socket, routes(view).merge(vitals::routes(vitals)));
         if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {
             tracing::error!(%error, "admin interface failed");
         }
@@ -74,11 +79,7 @@ impl Admin {
 
 /// Who answers what.
 fn routes(view: View) -> Router {
-    Router::new()
-        .merge(mail::routes())
-        .route("/healthz", get(healthz))
-        .merge(policies::routes())
-        .with_state(view)
+    Router::new().merge(mail::routes()).merge(policies::routes()).with_state(view)
 }
 
 /// Which part of a list is asked for.
@@ -87,11 +88,6 @@ fn routes(view: View) -> Router {
 struct Page {
     after: Option<String>,
     limit: Option<usize>,
-}
-
-/// `GET /healthz`
-async fn healthz(State(view): State<View>) -> Json<Wellbeing> {
-    Json(view.wellbeing())
 }
 
 /// `GET /policies`

@@ -7,6 +7,7 @@ mod check;
 mod check_config;
 #[cfg(feature = "demo")]
 mod demo;
+mod exceptions;
 mod healthy;
 mod output;
 mod policy;

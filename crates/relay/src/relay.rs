@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use delivery::{Delivery, TlsSetupError, Unobserved};
+use delivery::{Delivery, TlsSetupError};
 use dns::{Dns, Resolver, ResolverError};
 use listener::{Access, Listener, ServerTls};
 use mta_sts::{Fetcher, Policies};
@@ -26,12 +26,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::admin::view::View;
-use crate::admin::{Admin, SocketError};
+use crate::admin::vitals::Vitals;
+use crate::admin::{Admin, SocketError, port};
 use crate::certificates::{self, SelfSignedError, Watched};
 use crate::gateways;
 use crate::live_dns::LiveDns;
+use crate::metrics::{CountedDns, Metrics};
 use crate::names::DnsNames;
 use crate::policy_shelf::PolicyShelf;
+use crate::readiness::Checks;
 use crate::refresh;
 use crate::settings::{Listening, Settings};
 
@@ -50,6 +53,7 @@ const GIVE_UP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Relay {
     addresses: Vec<SocketAddr>,
+    admin_address: Option<SocketAddr>,
     settings: Settings,
     queue: Queue,
     policies: Arc<Policies>,
@@ -61,6 +65,8 @@ pub struct Relay {
     clock: Arc<dyn Clock>,
     /// What the admin interface shows.
     view: View,
+    /// What monitors are told.
+    vitals: Vitals,
     /// Which certificate and users are read again when they change.
     watched: watch::Sender<Watched>,
     /// Ends what takes mail in and sends it out.
@@ -88,6 +94,15 @@ pub enum StartError {
     /// A listener's address cannot be had.
     #[error("the listener cannot have the address {address}")]
     Address {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The address for monitors cannot be had.
+    #[error("monitors cannot be answered at {address}")]
+    AdminAddress {
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -162,8 +177,10 @@ impl Relay {
         let addresses: Vec<_> = sockets.iter().map(|(listening, _)| listening.address).collect();
         settings.delivery.own_addresses.clone_from(&addresses);
         let live_dns = Arc::new(LiveDns::new(Resolver::new(settings.dns.clone())?));
-        let dns: Arc<dyn Dns> = Arc::<LiveDns>::clone(&live_dns);
+        let metrics = metrics_of(&queue, &clock);
+        let dns = counted(&live_dns, &metrics);
         let policies = policies(&settings, &queue, &dns)?;
+        let policies = Arc::new(policies.observed_by(metrics.policies()));
         let delivery = Delivery::new(
             settings.delivery.clone(),
             queue.clone(),
@@ -171,23 +188,28 @@ impl Relay {
             Arc::clone(&policies),
             Arc::clone(&settings.roots),
             Arc::clone(&clock),
-            Arc::new(Unobserved),
+            metrics.outbound(),
         )?;
         let admin = Admin::listen(&settings.admin_socket).await?;
+        let monitors = bind_monitors(settings.admin_address).await?;
 
         let listener = Listener::with(
             settings.listener.clone(),
             access(&settings, tls.clone()),
             queue.clone(),
             Arc::clone(&clock),
-            Arc::new(listener::Unobserved),
+            metrics.inbound(),
         );
         let hostname = settings.delivery.hostname.clone();
         let view = View::of(queue.clone(), hostname, Arc::clone(&clock));
         let view = view.with_policies(Arc::clone(&policies));
+        let stop = CancellationToken::new();
+        let checks = Checks::of(&queue, &live_dns, &clock, &stop, (&settings).into());
+        let vitals = Vitals::of(&queue, &policies, &clock, checks, metrics);
         let watched = Watched { tls, users_file: settings.users_file.clone() };
         let mut relay = Self {
             addresses,
+            admin_address: monitors.as_ref().map(|(address, _socket)| *address),
             queue,
             policies,
             refreshes: watch::Sender::default(),
@@ -196,19 +218,31 @@ impl Relay {
             listener,
             clock,
             view,
+            vitals,
             watched: watch::Sender::new(watched),
-            stop: CancellationToken::new(),
+            stop,
             give_up: CancellationToken::new(),
             stop_admin: CancellationToken::new(),
             parts: JoinSet::new(),
             admin: JoinSet::new(),
             settings,
         };
-        let _admin = relay.admin.spawn(admin.serve(relay.view.clone(), relay.stop_admin.clone()));
+        relay.answer(admin, monitors.map(|(_address, socket)| socket));
         relay.take_in(sockets);
         relay.send_out();
         relay.keep_fresh();
         Ok(relay)
+    }
+
+    /// Starts the admin interface.
+    fn answer(&mut self, admin: Admin, monitors: Option<TcpListener>) {
+        let (view, vitals, stop) =
+            (self.view.clone(), self.vitals.clone(), self.stop_admin.clone());
+        let _admin = self.admin.spawn(admin.serve(view, vitals, stop));
+        if let Some(socket) = monitors {
+            let (vitals, stop) = (self.vitals.clone(), self.stop_admin.clone());
+            let _port = self.admin.spawn(port::serve(socket, vitals, stop));
+        }
     }
 
     /// Starts the listener on each socket; its limits are shared.
@@ -256,6 +290,12 @@ impl Relay {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where monitors may ask over TCP; a port 0 has become the real one.
+    #[must_use]
+    pub const fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// The settings that it runs by.
@@ -308,7 +348,8 @@ impl Relay {
             }
         }
         self.stop_admin.cancel();
-        if timeout(GIVE_UP, self.admin.join_next()).await.is_err() {
+        let ended = async { while self.admin.join_next().await.is_some() {} };
+        if timeout(GIVE_UP, ended).await.is_err() {
             self.admin.shutdown().await;
         }
         self.queue.close().await;
@@ -368,10 +409,32 @@ async fn bind(listeners: &[Listening]) -> Result<Vec<(Listening, TcpListener)>, 
     Ok(sockets)
 }
 
+/// Binds the address for monitors, where there is one; a port 0 becomes the real one.
+async fn bind_monitors(
+    address: Option<SocketAddr>,
+) -> Result<Option<(SocketAddr, TcpListener)>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let failed = |source| StartError::AdminAddress { address, source };
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    Ok(Some((socket.local_addr().map_err(failed)?, socket)))
+}
+
+/// Metrics that count what the queue does, from now on.
+fn metrics_of(queue: &Queue, clock: &Arc<dyn Clock>) -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::new(clock.now()));
+    queue.observe(metrics.storage());
+    metrics
+}
+
+/// The DNS, with what it answers counted.
+fn counted(dns: &Arc<LiveDns>, metrics: &Metrics) -> Arc<dyn Dns> {
+    Arc::new(CountedDns::new(Arc::<LiveDns>::clone(dns), metrics.lookups()))
+}
+
 /// The policies that `queue` keeps, for a look from outside of a relay.
 pub(crate) fn policies_of(settings: &Settings, queue: &Queue) -> Result<Arc<Policies>, StartError> {
     let dns: Arc<dyn Dns> = Arc::new(Resolver::new(settings.dns.clone())?);
-    policies(settings, queue, &dns)
+    policies(settings, queue, &dns).map(Arc::new)
 }
 
 /// The policies, found through `dns` and kept on the queue's shelf.
@@ -379,9 +442,9 @@ fn policies(
     settings: &Settings,
     queue: &Queue,
     dns: &Arc<dyn Dns>,
-) -> Result<Arc<Policies>, StartError> {
+) -> Result<Policies, StartError> {
     let fetcher = Fetcher::new(settings.fetch.clone()).map_err(StartError::TlsToPolicyHosts)?;
     let names = Arc::new(DnsNames(Arc::clone(dns)));
     let store = Arc::new(PolicyShelf::of(queue).cached());
-    Ok(Arc::new(Policies::new(settings.policies.clone(), names, store, fetcher)))
+    Ok(Policies::new(settings.policies.clone(), names, store, fetcher))
 }

@@ -7,14 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use clock::Clock;
 use delivery::{RemovalError, removal_notice};
 use mta_sts::{Policies, PolicyDomain, PolicyStore as _, Undecided};
-use queue::{BodyError, BodyReader, Filter, Health, Queue, QueueId, Selection, StoreError};
+use queue::{BodyError, BodyReader, Filter, Queue, QueueId, Selection, StoreError};
 use smtp::Domain;
 use thiserror::Error;
 use tokio::task::JoinError;
 
 use super::answer::{
     Changed, FullMessage, Headline, ListedPolicy, Message, Policy, QueueStats, Removed, Retried,
-    Verified, Wellbeing,
+    Verified,
 };
 use super::policies::{self, Purged, Refreshed};
 use crate::error_text::in_full;
@@ -87,17 +87,6 @@ impl View {
     /// The same, that can look policies up anew.
     pub(crate) fn with_policies(self, in_use: Arc<Policies>) -> Self {
         Self { in_use: Some(in_use), ..self }
-    }
-
-    /// Whether the queue can do its work.
-    pub(crate) fn wellbeing(&self) -> Wellbeing {
-        let (healthy, queue) = match self.queue.health() {
-            Health::Ready => (true, "takes mail"),
-            Health::LowOnSpace => (false, "takes no mail: the disk is nearly full"),
-            Health::Failed => (false, "cannot be written, and is being opened again"),
-            Health::Closed => (false, "is closed"),
-        };
-        Wellbeing { healthy, queue: queue.to_owned() }
     }
 
     /// At most `limit` messages after `after` that meet `filter`, oldest first.

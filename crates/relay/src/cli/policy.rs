@@ -16,11 +16,10 @@ use serde::Serialize;
 use super::output::Format;
 use super::table::{Table, printable};
 use super::words::{ago, span};
-use super::{Ending, Output};
+use super::{Ending, Output, exceptions};
 use crate::admin::answer::{ListedPolicy, Policy};
 use crate::admin::answers::Answers;
 use crate::check::Exception;
-use crate::moment::Moment;
 use crate::settings::{Settings, Source};
 
 /// What can be asked about policies.
@@ -146,13 +145,13 @@ async fn list(
         after = Some(last.context("the relay's answer has a strange domain")?);
         for policy in page {
             let domain = PolicyDomain::parse(policy.domain());
-            let exception = domain.ok().and_then(|domain| exception(settings, &domain));
+            let exception = domain.ok().and_then(|domain| exceptions::of(settings, &domain));
             policies.push(Excepted { policy, exception });
         }
     }
     format.write(&policies, output, |policies, output| {
         print_list(policies, output)?;
-        print_exceptions(settings, output)
+        exceptions::print(&exceptions::in_force(settings), output)
     })?;
     Ok(Ending::Done)
 }
@@ -166,7 +165,7 @@ async fn show(
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     let name = domain.as_str().to_owned();
-    let exception = exception(settings, &domain);
+    let exception = exceptions::of(settings, &domain);
     let Some(policy) = answers.policy(domain).await? else {
         anyhow::bail!("no policy of {name} is cached; one is looked up when mail goes there");
     };
@@ -187,26 +186,6 @@ struct Excepted<T> {
     policy: T,
     #[serde(skip_serializing_if = "Option::is_none")]
     exception: Option<Exception>,
-}
-
-/// The exception of a domain, while it lasts.
-fn exception(settings: &Settings, domain: &PolicyDomain) -> Option<Exception> {
-    let exception = settings.policies.exceptions.find(domain, super::now())?;
-    let (until, reason) = (Moment::of(exception.until()), exception.reason().to_owned());
-    Some(Exception { until, reason })
-}
-
-/// All exceptions that last, whether a policy of their domain is cached or not.
-fn print_exceptions(settings: &Settings, output: &mut Output) -> io::Result<()> {
-    for set in settings.policies.exceptions.iter() {
-        if let Some(Exception { until, reason }) = exception(settings, set.domain()) {
-            let (domain, reason) = (set.domain(), printable(&reason));
-            output.line(format_args!(
-                "exception: {domain} is not enforced until {until}: {reason}"
-            ))?;
-        }
-    }
-    Ok(())
 }
 
 /// The list as a table.

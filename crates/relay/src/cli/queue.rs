@@ -7,10 +7,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use queue::{Filter, QueueId, Selection, StateKind};
+use serde::Serialize;
 use smtp::{MailboxDomain, ReversePath};
 
+use super::exceptions::Excepted;
 use super::output::Format;
-use super::{Ending, Output};
+use super::{Ending, Output, exceptions};
+use crate::admin::answer::QueueStats;
 use crate::admin::answers::Answers;
 use crate::admin::view::Bounce;
 use crate::admin::wishes::{reverse_path, state_kind};
@@ -153,6 +156,14 @@ fn read_age(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a number and a unit, as in 90s, 2h or 3d".to_owned())
 }
 
+/// The answer to `queue stats`: what waits, and whose policies are set aside meanwhile.
+#[derive(Debug, Serialize)]
+struct Standing {
+    #[serde(flatten)]
+    stats: QueueStats,
+    exceptions: Vec<Excepted>,
+}
+
 /// Answers a command.
 pub(super) async fn run(
     command: &QueueCommand,
@@ -169,7 +180,7 @@ pub(super) async fn run(
         | QueueCommand::Release { .. }
         | QueueCommand::Retry { .. } => Answers::running(settings).await?,
     };
-    let ending = answered(command, &mut answers, output).await;
+    let ending = answered(command, settings, &mut answers, output).await;
     answers.end().await;
     ending
 }
@@ -177,6 +188,7 @@ pub(super) async fn run(
 /// Answers a command that needs the queue.
 async fn answered(
     command: &QueueCommand,
+    settings: &Settings,
     answers: &mut Answers,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
@@ -214,7 +226,11 @@ async fn answered(
         }
         QueueCommand::Stats { format } => {
             let stats = answers.stats().await?.context("the running relay cannot do that")?;
-            format.write(&stats, output, print::stats)?;
+            let shown = Standing { stats, exceptions: exceptions::in_force(settings) };
+            format.write(&shown, output, |Standing { stats, exceptions }, output| {
+                exceptions::print(exceptions, output)?;
+                print::stats(stats, output)
+            })?;
             Ok(Ending::Done)
         }
         QueueCommand::Verify { .. } => Ok(Ending::Done),

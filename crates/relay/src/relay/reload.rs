@@ -18,6 +18,7 @@ use crate::settings::{Listening, Settings};
 
 /// What needs a restart, by key; `config/sts-relay.toml` says so too.
 const DATA_DIR: &str = "data_dir";
+const ADMIN_ADDRESS: &str = "admin.address";
 const ADMIN_SOCKET: &str = "admin.socket";
 const ADDRESSES: &str = "the addresses of [[listener]]";
 
@@ -84,6 +85,7 @@ impl Relay {
         for (address, service) in services(&self.addresses, &settings.listeners) {
             self.listener.offer(address, service);
         }
+        self.vitals.renew((&settings).into());
         self.view.rename(settings.delivery.hostname.clone());
         self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
         self.settings = settings;
@@ -106,6 +108,9 @@ fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> Vec<&'static
     if old.admin_socket != new.admin_socket && !both_usual {
         kept.push(ADMIN_SOCKET);
     }
+    if old.admin_address != new.admin_address {
+        kept.push(ADMIN_ADDRESS);
+    }
     if old.data_dir != new.data_dir {
         kept.push(DATA_DIR);
     }
@@ -115,6 +120,7 @@ fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> Vec<&'static
         kept.push(ADDRESSES);
         new.listeners.clone_from(&old.listeners);
     }
+    new.admin_address = old.admin_address;
     new.admin_socket.clone_from(&old.admin_socket);
     new.data_dir.clone_from(&old.data_dir);
     new.queue.dir.clone_from(&old.queue.dir);

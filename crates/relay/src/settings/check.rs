@@ -1,5 +1,6 @@
 //! From what is typed to what the parts of the relay are made with.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -49,6 +50,8 @@ pub struct Settings {
     pub fetch: FetchSettings,
     /// How mail goes out.
     pub delivery: DeliverySettings,
+    /// Where monitors may ask over TCP.
+    pub admin_address: Option<SocketAddr>,
     /// The unix socket of the admin interface.
     pub admin_socket: PathBuf,
     /// What is logged.
@@ -103,6 +106,7 @@ impl Check<'_> {
             fetch: self.fetch(Arc::clone(&roots))?,
             roots,
             delivery: self.delivery(hostname)?,
+            admin_address: raw.admin.address,
             admin_socket: self.admin_socket(),
             log: raw.log.clone(),
             warnings: self.warnings,

@@ -365,6 +365,9 @@ pub struct RawException {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawAdmin {
+    /// Where monitors may ask over TCP: IP address and port; empty: nowhere.
+    #[serde(with = "optional_text")]
+    pub address: Option<SocketAddr>,
     /// The unix socket; empty: `admin.sock` in `data_dir`.
     pub socket: PathBuf,
 }

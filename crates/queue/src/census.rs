@@ -1,0 +1,58 @@
+//! How many messages are in each state, and how old the oldest is.
+
+use std::time::Duration;
+
+use crate::error::StoreError;
+use crate::id::millis;
+use crate::index::for_each;
+use crate::key::Key;
+use crate::queue::Queue;
+use crate::rows::{MessageRow, State};
+
+/// What is in the queue, by state.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Census {
+    /// Held by an operator.
+    pub held: Counted,
+    /// With a damaged record.
+    pub quarantined: Counted,
+    /// On their way.
+    pub queued: Counted,
+}
+
+/// The messages in one state.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counted {
+    /// How many they are.
+    pub messages: u64,
+    /// How long the oldest has been in the queue; nought without one.
+    pub oldest: Duration,
+}
+
+impl Queue {
+    /// Counts all messages. Reads the whole list of them; call it from a blocking thread, and not
+    /// for every question.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn census(&self) -> Result<Census, StoreError> {
+        let now = self.handle.shared.now();
+        let mut census = Census::default();
+        self.handle.read(|engine| {
+            for_each(engine, Key::first(b'M'), &Key::end(b'M'), |_, value| {
+                let row = MessageRow::decode(&value)?;
+                let counted = match row.state {
+                    State::Held => &mut census.held,
+                    State::Quarantined { .. } => &mut census.quarantined,
+                    State::Queued => &mut census.queued,
+                };
+                counted.messages = counted.messages.saturating_add(1);
+                let age = now.saturating_sub(millis(row.message.received_at));
+                counted.oldest = counted.oldest.max(Duration::from_millis(age));
+                Ok(())
+            })
+        })?;
+        Ok(census)
+    }
+}

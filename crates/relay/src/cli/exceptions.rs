@@ -1,0 +1,46 @@
+//! The exceptions that are in force, wherever they are told of.
+
+use std::io;
+
+use mta_sts::PolicyDomain;
+use serde::Serialize;
+
+use super::Output;
+use super::table::printable;
+use crate::check::Exception;
+use crate::moment::Moment;
+use crate::settings::Settings;
+
+/// An exception with its domain.
+#[derive(Debug, Serialize)]
+pub(super) struct Excepted {
+    domain: String,
+    #[serde(flatten)]
+    exception: Exception,
+}
+
+/// The exception of a domain, while it lasts.
+pub(super) fn of(settings: &Settings, domain: &PolicyDomain) -> Option<Exception> {
+    let exception = settings.policies.exceptions.find(domain, super::now())?;
+    let (until, reason) = (Moment::of(exception.until()), exception.reason().to_owned());
+    Some(Exception { until, reason })
+}
+
+/// All exceptions that last, whether a policy of their domain is cached or not.
+pub(super) fn in_force(settings: &Settings) -> Vec<Excepted> {
+    let set = settings.policies.exceptions.iter().map(mta_sts::Exception::domain);
+    let lasting = set.filter_map(|domain| {
+        let (domain, exception) = (domain.as_str().to_owned(), of(settings, domain)?);
+        Some(Excepted { domain, exception })
+    });
+    lasting.collect()
+}
+
+/// A line for each.
+pub(super) fn print(exceptions: &[Excepted], output: &mut Output) -> io::Result<()> {
+    for Excepted { domain, exception: Exception { until, reason } } in exceptions {
+        let reason = printable(reason);
+        output.line(format_args!("exception: {domain} is not enforced until {until}: {reason}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! What the relay counts, for Prometheus; `docs/metrics.md` lists all of it.
+//!
+//! A registry belongs to one relay and is never global, so that relays in one process do not mix.
+//! The parts know nothing of metrics: each tells an observer of its own what happens, and the
+//! observers are here. Every label's value is a text of the program itself, so nothing that a peer
+//! sends can make a new series: how many there are is bounded by the code.
+
+mod inbound;
+mod names;
+mod outbound;
+mod policies;
+mod state;
+mod storage;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+pub(crate) use self::inbound::Inbound;
+pub(crate) use self::names::{CountedDns, Lookups};
+pub(crate) use self::outbound::Outbound;
+pub(crate) use self::policies::PolicyMetrics;
+pub(crate) use self::state::State;
+pub(crate) use self::storage::Storage;
+
+/// What every name begins with.
+const PREFIX: &str = "sts_relay";
+
+/// The media type of a scrape: the text of openmetrics.io 1.0, which every Prometheus since 2.5 reads.
+pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Labels, each with its value.
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+
+/// A counter for each combination of labels.
+type Counters<const N: usize> = Family<Labels<N>, Counter>;
+
+/// A gauge for each combination of labels.
+type Gauges<const N: usize> = Family<Labels<N>, Gauge>;
+
+/// Everything that one relay counts.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    inbound: Arc<Inbound>,
+    outbound: Arc<Outbound>,
+    policies: Arc<PolicyMetrics>,
+    storage: Arc<Storage>,
+    lookups: Arc<Lookups>,
+    /// What is there at the moment of a scrape.
+    pub(crate) state: State,
+}
+
+impl Metrics {
+    /// Everything at nought, for a relay that starts at `now`.
+    pub(crate) fn new(now: SystemTime) -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        Self {
+            inbound: Arc::new(Inbound::registered(&mut registry)),
+            outbound: Arc::new(Outbound::registered(&mut registry)),
+            policies: Arc::new(PolicyMetrics::registered(&mut registry)),
+            storage: Arc::new(Storage::registered(&mut registry)),
+            lookups: Arc::new(Lookups::registered(&mut registry)),
+            state: State::registered(&mut registry, now),
+            registry,
+        }
+    }
+
+    /// Counts what comes in.
+    pub(crate) fn inbound(&self) -> Arc<Inbound> {
+        Arc::clone(&self.inbound)
+    }
+
+    /// Counts what goes out.
+    pub(crate) fn outbound(&self) -> Arc<Outbound> {
+        Arc::clone(&self.outbound)
+    }
+
+    /// Counts what policies say.
+    pub(crate) fn policies(&self) -> Arc<PolicyMetrics> {
+        Arc::clone(&self.policies)
+    }
+
+    /// Counts what the disk does.
+    pub(crate) fn storage(&self) -> Arc<Storage> {
+        Arc::clone(&self.storage)
+    }
+
+    /// Counts what is asked of the DNS.
+    pub(crate) fn lookups(&self) -> Arc<Lookups> {
+        Arc::clone(&self.lookups)
+    }
+
+    /// All of it as text.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// A number that a counter takes; what does not fit is as much as does.
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// A number that a gauge takes; what does not fit is as much as does.
+fn level(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A moment as Prometheus has it: seconds since 1970.
+fn unix_seconds(moment: SystemTime) -> i64 {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    level(since.as_secs())
+}

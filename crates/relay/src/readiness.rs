@@ -1,0 +1,219 @@
+//! Whether the relay can do its work, check by check: `GET /readyz`.
+
+use std::fmt::Display;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use clock::Clock;
+use dns::{Dns, LookupError};
+use queue::{Health, Queue};
+use rustls::RootCertStore;
+use serde::Serialize;
+use smtp::Domain;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::live_dns::LiveDns;
+use crate::settings::Settings;
+
+/// How long the resolver may take for the question of this check.
+const RESOLVER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long an answer may be given again, so that whoever may ask cannot make us ask others.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A name that exists (RFC 2606 §3), for a relay whose own name is in no working zone.
+const ANY_NAME: &str = "example.com";
+
+/// A clock that shows an earlier time was never set: 1 January 2026, before this version was made.
+const EARLIEST: Duration = Duration::from_secs(1_767_225_600);
+
+/// A clock that shows a later time is wrong: 1 January 2100.
+const LATEST: Duration = Duration::from_secs(4_102_444_800);
+
+/// What is looked at.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    queue: Queue,
+    dns: Arc<dyn Dns>,
+    clock: Arc<dyn Clock>,
+    /// Cancelled when the relay stops.
+    stop: CancellationToken,
+    bearings: RwLock<Bearings>,
+    /// What was seen last, and when.
+    last: Mutex<Option<(Instant, Readiness)>>,
+}
+
+/// What of the settings is looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Bearings {
+    /// The relay's own name, which the resolver is asked for.
+    hostname: Domain,
+    roots: Arc<RootCertStore>,
+}
+
+impl From<&Settings> for Bearings {
+    fn from(settings: &Settings) -> Self {
+        let hostname = settings.delivery.hostname.clone();
+        Self { hostname, roots: Arc::clone(&settings.roots) }
+    }
+}
+
+/// The answer of `/readyz`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Readiness {
+    /// Whether all checks went well.
+    pub(crate) ready: bool,
+    /// The checks.
+    pub(crate) checks: Vec<Check>,
+}
+
+/// One check.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Check {
+    /// What was looked at: `clock`, `queue`, `resolver`, `running` or `trust`.
+    pub(crate) name: &'static str,
+    /// Whether it is as it should be.
+    pub(crate) ok: bool,
+    /// How it is, in words.
+    pub(crate) detail: String,
+}
+
+impl Check {
+    fn new(name: &'static str, seen: Result<impl Display, impl Display>) -> Self {
+        match seen {
+            Ok(detail) => Self { name, ok: true, detail: detail.to_string() },
+            Err(detail) => Self { name, ok: false, detail: detail.to_string() },
+        }
+    }
+}
+
+impl Checks {
+    /// What is looked at in a relay of these parts, which is stopped by `stop`. `dns` is asked
+    /// past all counting.
+    pub(crate) fn of(
+        queue: &Queue,
+        dns: &Arc<LiveDns>,
+        clock: &Arc<dyn Clock>,
+        stop: &CancellationToken,
+        bearings: Bearings,
+    ) -> Self {
+        let (bearings, last) = (RwLock::new(bearings), Mutex::default());
+        let (dns, clock) = (Arc::<LiveDns>::clone(dns), Arc::clone(clock));
+        Self { queue: queue.clone(), dns, clock, stop: stop.clone(), bearings, last }
+    }
+
+    /// Goes by other settings from now on.
+    pub(crate) fn renew(&self, bearings: Bearings) {
+        *self.bearings.write().unwrap_or_else(PoisonError::into_inner) = bearings;
+    }
+
+    fn bearings(&self) -> Bearings {
+        self.bearings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at everything; within a second the same answer is given again.
+    pub(crate) async fn look(&self) -> Readiness {
+        let mut last = self.last.lock().await;
+        if let Some((at, readiness)) = &*last
+            && at.elapsed() < FRESH
+            && !self.stop.is_cancelled()
+        {
+            return readiness.clone();
+        }
+        let checks = vec![
+            Check::new("clock", clock_seen(self.clock.now())),
+            Check::new("queue", queue_seen(self.queue.health())),
+            Check::new("resolver", self.resolver_seen().await),
+            Check::new("running", self.running_seen()),
+            Check::new("trust", self.trust_seen()),
+        ];
+        let readiness = Readiness { ready: checks.iter().all(|check| check.ok), checks };
+        *last = Some((Instant::now(), readiness.clone()));
+        readiness
+    }
+
+    /// Whether the queue can do its work.
+    pub(crate) fn health(&self) -> Health {
+        self.queue.health()
+    }
+
+    fn running_seen(&self) -> Result<&'static str, &'static str> {
+        if self.stop.is_cancelled() { Err("stopping") } else { Ok("running") }
+    }
+
+    fn trust_seen(&self) -> Result<String, &'static str> {
+        match self.bearings().roots.len() {
+            0 => Err("no certificate authority is trusted"),
+            roots => Ok(format!("{roots} certificate authorities are trusted")),
+        }
+    }
+
+    /// Whether a resolver answers: that a name does not exist is an answer, too. One name is
+    /// enough, for that of a relay may be in a zone that is broken itself.
+    async fn resolver_seen(&self) -> Result<&'static str, String> {
+        let answered = "answers";
+        match self.asked(self.bearings().hostname.as_str()).await {
+            Ok(()) => Ok(answered),
+            Err(first) => match self.asked(ANY_NAME).await {
+                Ok(()) => Ok(answered),
+                Err(_second) => Err(first),
+            },
+        }
+    }
+
+    async fn asked(&self, name: &str) -> Result<(), String> {
+        match timeout(RESOLVER_PATIENCE, self.dns.txt_fresh(name)).await {
+            Ok(Ok(_known)) => Ok(()),
+            Ok(Err(error)) => Err(in_words(name, &error)),
+            Err(_elapsed) => Err(in_words(name, &LookupError::TimedOut)),
+        }
+    }
+}
+
+/// What a queue of this health does.
+pub(crate) const fn queue_seen(health: Health) -> Result<&'static str, &'static str> {
+    match health {
+        Health::Ready => Ok("takes mail"),
+        Health::LowOnSpace => Err("takes no mail: the disk is nearly full"),
+        Health::Failed => Err("cannot be written, and is being opened again"),
+        Health::Closed => Err("is closed"),
+    }
+}
+
+fn in_words(name: &str, error: &LookupError) -> String {
+    format!("asked for {name}: {error}")
+}
+
+/// Certificates and policies are judged by the clock, so a wrong one stops all verified mail.
+fn clock_seen(now: SystemTime) -> Result<&'static str, &'static str> {
+    match now.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) if since > LATEST => Err("shows a time after the year 2100"),
+        Ok(since) if since >= EARLIEST => Ok("plausible"),
+        Ok(_) | Err(_) => Err("shows a time before this version was made"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_never_set_is_not_plausible() {
+        let at = |seconds| clock_seen(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        assert!(at(0).is_err());
+        assert!(at(1_767_225_599).is_err());
+        assert!(at(1_767_225_600).is_ok());
+        assert!(at(4_200_000_000).is_err());
+        assert!(clock_seen(SystemTime::UNIX_EPOCH - Duration::from_secs(1)).is_err());
+    }
+
+    #[test]
+    fn only_a_queue_that_takes_mail_is_ready() {
+        assert!(queue_seen(Health::Ready).is_ok());
+        for health in [Health::Closed, Health::Failed, Health::LowOnSpace] {
+            assert!(queue_seen(health).is_err(), "{health:?}");
+        }
+    }
+}
