@@ -49,6 +49,19 @@ fn with_authority(text: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
+fn a_variable_names_the_settings_file_unless_the_command_line_does() {
+    let (_folder, named) = with_authority("hostname = \"named.test\"\n");
+    let (_other_folder, typed_in) = with_authority("hostname = \"typed.test\"\n");
+    let check = |arguments: &[&OsStr]| {
+        let mut command = typed(arguments);
+        stdout(&command.env("STS_RELAY_CONFIG", &named).output().unwrap()).to_owned()
+    };
+    assert!(check(&["check-config".as_ref()]).contains("named.test"));
+    let both = check(&["check-config".as_ref(), "--config".as_ref(), typed_in.as_ref()]);
+    assert!(both.contains("typed.test") && !both.contains("named.test"), "{both}");
+}
+
+#[test]
 fn check_config_prints_only_what_differs_and_where_it_was_said() {
     let (_folder, file) = with_authority("hostname = \"mail.example.org\"\ndns.attempts = 2\n");
     let output = typed(["check-config", "--config"])

@@ -34,6 +34,10 @@ pub use output::Output;
 /// Where the settings are looked for unless the command line names a file.
 const USUAL_FILE: &str = "/etc/sts-relay/sts-relay.toml";
 
+/// The variable that names another: one word for the relay and for all that asks it, such as a
+/// container's health check.
+const FILE_VARIABLE: &str = "STS_RELAY_CONFIG";
+
 /// An SMTP relay that enforces MTA-STS on outbound mail.
 #[derive(Debug, Parser)]
 #[command(name = "sts-relay", version, about, max_term_width = 100)]
@@ -41,7 +45,8 @@ pub struct CommandLine {
     /// What to do.
     #[command(subcommand)]
     command: Option<Command>,
-    /// The settings file [default: /etc/sts-relay/sts-relay.toml, if there is one].
+    /// The settings file [default: what `STS_RELAY_CONFIG` names, or else
+    /// /etc/sts-relay/sts-relay.toml, if there is one].
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -116,7 +121,9 @@ impl CommandLine {
     /// What the settings file and the environment say.
     fn source(&self) -> anyhow::Result<Source> {
         let usual = PathBuf::from(USUAL_FILE);
-        let file = self.config.clone().or_else(|| usual.exists().then_some(usual));
+        let named = std::env::var_os(FILE_VARIABLE).filter(|file| !file.is_empty());
+        let file = self.config.clone().or_else(|| named.map(PathBuf::from));
+        let file = file.or_else(|| usual.exists().then_some(usual));
         Source::read(file.as_deref(), std::env::vars_os()).context("the settings cannot be used")
     }
 
