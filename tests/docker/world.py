@@ -111,7 +111,7 @@ server:
         """The project of docker/demo/compose.yaml."""
         return Compose(self.prefix, DEMO, {"STS_RELAY_DEMO_IMAGE": "sts-relay-demo-internet:test"})
 
-    def relay(self, network, *settings, mx=NOBODY, volume=None):
+    def relay(self, network, *settings, mx=NOBODY, volume=None, more=()):
         """A relay that takes mail from the network, as a user that nobody has heard of."""
         dns = self.resolver(network, mx)
         subnet = docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", network).stdout.strip()
@@ -124,7 +124,7 @@ server:
             options += ["--env", setting]
         if volume is not None:
             options += ["--volume", f"{volume}:/var/lib/sts-relay"]
-        relay = self.container("relay", IMAGE, options=options)
+        relay = self.container("relay", IMAGE, options=[*options, *more])
         relay.said(" listening ")
         return relay
 
