@@ -193,6 +193,32 @@ async fn the_log_changes_its_form_and_level_with_the_settings() {
 }
 
 #[tokio::test]
+async fn lines_as_postfix_writes_them_come_and_go_with_their_setting() {
+    let mut running = Running::start("").await;
+    let mx = running.world.mx("mx.example.test", MxBehaviour::valid()).await;
+    running.world.domain("example.test").mx(10, &mx);
+    let (mut client, _) = running.hello().await;
+    submit(&mut client, SENDER, &["<bob@example.test>"], MESSAGE).await;
+    running.relay.logged(" delivered ", 1).await;
+    assert!(!running.relay.log_lines().join("\n").contains("postfix/"));
+    running.reload("log.postfix_lines = true\nlog.level = \"info\"").await;
+    let to = ["<bob@example.test>", "<eve@nowhere.test>"];
+    let id = submit(&mut client, SENDER, &to, MESSAGE).await;
+    for part in [
+        format!("]: {id}: client=unknown["),
+        format!("]: {id}: from=<ann@sender.test>, size={}, nrcpt=2 (queue active)", MESSAGE.len()),
+        format!("]: {id}: to=<bob@example.test>, relay=mx.example.test, delay="),
+        format!("]: {id}: to=<eve@nowhere.test>, relay=none, delay="),
+        format!("]: {id}: removed"),
+    ] {
+        running.relay.logged(&part, 1).await;
+    }
+    let sent = running.relay.logged("status=sent (250 ", 1).await;
+    assert!(sent.contains(", dsn=2.0.0, "), "{sent}");
+    running.relay.logged("dsn=5.1.2, status=bounced (", 1).await;
+}
+
+#[tokio::test]
 async fn what_needs_a_restart_is_named_and_left_as_it_was() {
     let mut running = Running::start("").await;
     let data = running.world.directory().join("data");

@@ -32,6 +32,7 @@ mod header;
 mod hop;
 mod idle;
 mod line_io;
+mod mail_log;
 mod notice;
 mod observation;
 mod observer;

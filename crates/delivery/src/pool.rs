@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use crate::attempt::{Ended, attempt};
 use crate::client::Client;
+use crate::mail_log::MailLog;
 use crate::notice::notice;
 use crate::observer::{Handover, Observer};
 use crate::settings::DeliverySettings;
@@ -180,8 +181,12 @@ impl Delivery {
         let (queue_id, domain) = (lease.id(), lease.destination().clone());
         let queued_for = lease.queued_for(client.clock.now());
         let outcomes = ended.iter().map(|ended| ended.outcome.clone()).collect();
+        let mail_log = MailLog::of(&lease);
         let settled = self.queue.settle(lease, outcomes, notice).await;
         report(&client, (queue_id, &domain), &ended, queued_for);
+        if let Some(mail_log) = mail_log {
+            mail_log.tell(&ended, queued_for, &settled);
+        }
         if let Err(error) = settled {
             tracing::error!(%error, "outcomes lost: what was delivered may be delivered again");
         }

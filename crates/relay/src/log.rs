@@ -1,5 +1,7 @@
 //! The log: text or JSON on standard output, as the settings say by now.
 
+mod postfix;
+
 use std::io::{IsTerminal as _, Stdout};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +36,7 @@ impl Log {
     /// A second log in one process writes nothing.
     pub(crate) fn install(settings: &RawLog) -> Self {
         let json = Arc::new(AtomicBool::new(settings.format == LogFormat::Json));
-        let (filter, handle) = reload::Layer::new(filter(settings.level));
+        let (filter, handle) = reload::Layer::new(filter(settings));
         let lines = Lines::new(Arc::clone(&json));
         let installed = tracing_subscriber::registry().with(filter).with(lines).try_init();
         match installed {
@@ -49,16 +51,16 @@ impl Log {
     /// Writes by other settings from now on.
     pub(crate) fn change(&self, settings: &RawLog) {
         self.json.store(settings.format == LogFormat::Json, Ordering::Relaxed);
-        let changed = self.filter.as_ref().map(|handle| handle.reload(filter(settings.level)));
+        let changed = self.filter.as_ref().map(|handle| handle.reload(filter(settings)));
         if let Some(Err(error)) = changed {
             tracing::warn!(%error, "log level not changed");
         }
     }
 }
 
-/// What is let through at `level`.
-fn filter(level: LogLevel) -> Targets {
-    let level = match level {
+/// What is let through.
+fn filter(settings: &RawLog) -> Targets {
+    let level = match settings.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
@@ -66,7 +68,11 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let others = level.min(LevelFilter::WARN);
-    Targets::new().with_default(others).with_targets(OURS.map(|target| (target, level)))
+    let postfix = if settings.postfix_lines { LevelFilter::INFO } else { LevelFilter::OFF };
+    Targets::new()
+        .with_default(others)
+        .with_targets(OURS.map(|target| (target, level)))
+        .with_target(postfix::TARGET, postfix)
 }
 
 /// Lines in both forms, of which one is written.
@@ -102,7 +108,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines<S> {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if self.is_json.load(Ordering::Relaxed) {
+        if event.metadata().target() == postfix::TARGET {
+            postfix::write(event);
+        } else if self.is_json.load(Ordering::Relaxed) {
             self.json.on_event(event, context);
         } else {
             self.text.on_event(event, context);

@@ -122,6 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let (queue_id, user) = (committed.id(), self.session.user());
                 let tls = protocol.tls.as_ref().map(|tls| tls.version);
                 info!(%queue_id, %peer, user, %from, recipients, size, tls, "message accepted");
+                info!(target: "maillog", %queue_id, %peer, %from, recipients, size, "taken");
                 let channel = tls.map_or(Channel::Plaintext, |_version| Channel::Tls);
                 self.host.observer.accepted(Taken { recipients, size, channel });
                 self.session.accepted();

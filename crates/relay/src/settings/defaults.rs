@@ -166,6 +166,6 @@ impl Default for RawTimeouts {
 
 impl Default for RawLog {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: LogLevel::Info }
+        Self { format: LogFormat::Text, level: LogLevel::Info, postfix_lines: false }
     }
 }

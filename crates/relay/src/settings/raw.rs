@@ -380,6 +380,8 @@ pub struct RawLog {
     pub format: LogFormat,
     /// The least level that is written.
     pub level: LogLevel,
+    /// Whether there are lines in the form of Postfix's besides.
+    pub postfix_lines: bool,
 }
 
 /// The form of a log line.
