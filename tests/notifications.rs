@@ -342,3 +342,136 @@ async fn internationalised_mail_is_reported_on_in_its_own_form() {
     assert!(told.message.text().contains("Subject: \u{fc}ber"));
     relay.is_well_behaved();
 }
+
+/// Hands in a message in two chunks; its name in the queue.
+async fn submit_binary(relay: &RelayInWorld, message: &[u8]) -> QueueId {
+    let mut client = Sender::connect(relay.listener()).await.unwrap();
+    assert!(client.ehlo("client.test").await.unwrap().offers("BINARYMIME"));
+    client.mail("<ann@sender.test> BODY=BINARYMIME").await.unwrap();
+    client.rcpt("<bob@example.test>").await.unwrap();
+    let (first, last) = message.split_at(message.len() / 2);
+    client.write(&[format!("BDAT {}\r\n", first.len()).as_bytes(), first].concat()).await.unwrap();
+    assert_eq!(client.read_reply().await.unwrap().code, 250);
+    let chunk = [format!("BDAT {} LAST\r\n", last.len()).as_bytes(), last].concat();
+    client.write(&chunk).await.unwrap();
+    let reply = client.read_reply().await.unwrap();
+    assert_eq!(reply.code, 250, "{reply}");
+    reply.text().rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// Octets that no DATA could carry.
+const BINARY: &[u8] = b"Subject: x\r\n\r\n\x00.\n.\r\n.\r\n\n\r\xff";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binary_message_reaches_a_host_that_takes_such_byte_for_byte() {
+    let relay = RelayInWorld::start().await;
+    let takes = MxBehaviour::valid().with_extension("CHUNKING").with_extension("BINARYMIME");
+    let mx = relay.enforcing_domain("example.test", takes).await;
+    let id = submit_binary(&relay, BINARY).await;
+    relay.gone(id).await;
+    let message = &mx.messages()[0];
+    assert!(message.data.ends_with(BINARY), "{}", message.text());
+    assert!(message.data.starts_with(b"Received: "), "{}", message.text());
+    assert!(message.mail_parameters.contains(&"BODY=BINARYMIME".to_owned()));
+    relay.is_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binary_message_is_returned_by_a_host_that_does_not_take_such_with_what_to_do() {
+    let relay = RelayInWorld::start().await;
+    let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
+    let mx = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
+    let id = submit_binary(&relay, BINARY).await;
+    let told = notification(&sender).await;
+    relay.gone(id).await;
+    assert_eq!(told.fields("Status"), ["5.6.3"]);
+    assert_eq!(told.types()[2], "text/rfc822-headers");
+    let words = told.part(0, |part| String::from_utf8(part.contents().to_vec()).unwrap());
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("BINARYMIME") && words.contains("base64"), "{words}");
+    assert!(mx.connections().iter().all(|connection| connection.envelope().is_empty()));
+}
+
+/// Hands in a message for so many recipients of one domain.
+async fn submit_to_many(relay: &RelayInWorld, count: usize) -> QueueId {
+    let to: Vec<String> = (0..count).map(|n| format!("<r{n}@example.test>")).collect();
+    relay.submit(&to.iter().map(String::as_str).collect::<Vec<_>>()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recipients_whom_a_host_has_no_room_for_get_the_message_in_a_further_transaction() {
+    for reply in ["452 4.5.3 too many recipients", "552 5.5.3 too many", "452 too many"] {
+        for pipelining in [true, false] {
+            let relay = RelayInWorld::start().await;
+            let small = MxBehaviour::valid().with_recipient_limit(3, reply);
+            let small = if pipelining { small } else { small.without_extension("PIPELINING") };
+            let mx = relay.enforcing_domain("example.test", small).await;
+            let id = submit_to_many(&relay, 8).await;
+            relay.gone(id).await;
+            let taken: Vec<_> =
+                mx.messages().iter().map(|message| message.recipients.clone()).collect();
+            assert_eq!(taken.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 2], "{reply}");
+            let mut all = taken.concat();
+            all.sort();
+            assert_eq!(all, (0..8).map(|n| format!("r{n}@example.test")).collect::<Vec<_>>());
+            assert_eq!(mx.connections().len(), 1, "in one attempt, on one connection");
+            relay.is_well_behaved();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limits_a_host_tells_of_are_kept() {
+    let relay = RelayInWorld::start().await;
+    let told = MxBehaviour::valid().with_extension("LIMITS RCPTMAX=3 RCPTDOMAINMAX=1 MAILMAX=10");
+    let mx = relay.enforcing_domain("example.test", told).await;
+    let id = submit_to_many(&relay, 8).await;
+    relay.gone(id).await;
+    let connections = mx.connections();
+    let envelope = connections[0].envelope();
+    let named = envelope.iter().filter(|command| command.line.starts_with("RCPT")).count();
+    assert_eq!(named, 8, "nobody was named in vain");
+    let taken: Vec<_> = mx.messages().iter().map(|message| message.recipients.len()).collect();
+    assert_eq!(taken, [3, 3, 2]);
+    relay.is_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_gets_no_more_messages_on_a_connection_than_it_wants() {
+    let relay = RelayInWorld::start().await;
+    let told = MxBehaviour::valid().with_extension("LIMITS RCPTMAX=5 MAILMAX=1");
+    let mx = relay.enforcing_domain("example.test", told).await;
+    let id = submit_to_many(&relay, 8).await;
+    relay.deferred(id, 1).await;
+    assert_eq!(mx.messages().len(), 1);
+    relay.retry().await;
+    relay.gone(id).await;
+    assert_eq!(mx.messages()[1].recipients.len(), 3);
+    for connection in mx.connections() {
+        let envelope = connection.envelope();
+        assert!(envelope.iter().filter(|c| c.line.starts_with("MAIL")).count() <= 1);
+    }
+    relay.is_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_8_bit_message_is_returned_by_a_host_without_8bitmime_and_one_that_only_says_so_is_not()
+{
+    let relay = RelayInWorld::start().await;
+    let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
+    let old = MxBehaviour::valid().without_extension("8BITMIME").without_extension("SMTPUTF8");
+    let mx = relay.enforcing_domain("example.test", old).await;
+    let (from, to) = ("<ann@sender.test> BODY=8BITMIME", &["<bob@example.test>"]);
+    let id = submit(&relay, from, to, MESSAGE).await;
+    relay.gone(id).await;
+    assert!(mx.messages()[0].mail_parameters.iter().all(|one| !one.starts_with("BODY")));
+    mx.forget_messages();
+    let id = submit(&relay, from, to, &[MESSAGE, b"\xc3\xa4\r\n"].concat()).await;
+    let told = notification(&sender).await;
+    relay.gone(id).await;
+    assert_eq!(told.fields("Status"), ["5.6.3"]);
+    let words = told.part(0, |part| String::from_utf8(part.contents().to_vec()).unwrap());
+    assert!(words.contains("8BITMIME") && words.contains("quoted-printable"), "{words}");
+    assert_eq!(mx.messages(), []);
+    relay.is_well_behaved();
+}

@@ -1,4 +1,5 @@
-//! Writing a message behind DATA (RFC 5321 §4.5.2), never whole in memory.
+//! Writing a message behind DATA (RFC 5321 §4.5.2) or in a chunk (RFC 3030 §2), never whole in
+//! memory.
 
 use std::io;
 use std::time::Duration;
@@ -45,6 +46,43 @@ where
     }
     stuffer.finish(&mut block);
     dialogue.send(&block, limit).await.map_err(BodyError::InDoubt)
+}
+
+/// Writes `body` as the one chunk of a message, byte for byte: BDAT with its `size`, and all of it.
+///
+/// The count is what ends it, so a body of another size is one that cannot be read: the peer is
+/// left without the rest, and has not got the message.
+pub(crate) async fn write_chunk<S, B>(
+    dialogue: &mut Dialogue<S>,
+    mut body: B,
+    size: u64,
+    limit: Duration,
+) -> Result<(), BodyError>
+where
+    S: Stream,
+    B: AsyncRead + Unpin,
+{
+    let mut block = format!("BDAT {size} LAST\r\n").into_bytes();
+    block.reserve(BLOCK);
+    let mut left = size;
+    loop {
+        if block.len() >= READ {
+            dialogue.send(&block, limit).await.map_err(BodyError::Cut)?;
+            block.clear();
+        }
+        let before = block.len();
+        let read = (&mut body).take(left.saturating_add(1)).read_buf(&mut block).await;
+        read.map_err(|error| unreadable(&error))?;
+        let read = u64::try_from(block.len().saturating_sub(before)).unwrap_or(u64::MAX);
+        match (read, left.checked_sub(read)) {
+            // The end is where it should be.
+            (0, Some(0)) => return dialogue.send(&block, limit).await.map_err(BodyError::InDoubt),
+            (0, _) | (_, None) => {
+                return Err(unreadable(&io::ErrorKind::UnexpectedEof.into()));
+            }
+            (_, Some(rest)) => left = rest,
+        }
+    }
 }
 
 /// Why a message was not written to its end.
@@ -163,5 +201,44 @@ mod tests {
         let body = b"line\r\n".repeat(100_000);
         let result = write_body(&mut Dialogue::new(stream), &body[..], LIMIT).await;
         assert_eq!(result, Err(BodyError::Cut(DialogueError::TimedOut)));
+    }
+
+    /// What goes over the wire for this body in a chunk of this size.
+    async fn chunked<B: AsyncRead + Unpin>(body: B, size: u64) -> (Vec<u8>, Result<(), BodyError>) {
+        let (mut peer, stream) = duplex(1000);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut heard = Vec::new();
+            peer.read_to_end(&mut heard).await.unwrap();
+            heard
+        });
+        let mut dialogue = Dialogue::new(stream);
+        let result = write_chunk(&mut dialogue, body, size, LIMIT).await;
+        drop(dialogue);
+        (tasks.join_next().await.unwrap().unwrap(), result)
+    }
+
+    #[tokio::test]
+    async fn a_chunk_is_its_count_and_its_octets_as_they_are() {
+        for body in [&b""[..], b"a: b\r\n\r\n\x00\n.\r\n", &b".\n\r".repeat(50_000)] {
+            let size = body.len();
+            let (heard, result) = chunked(body, u64::try_from(size).unwrap()).await;
+            assert_eq!(result, Ok(()));
+            assert!(heard == [format!("BDAT {size} LAST\r\n").as_bytes(), body].concat());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_as_long_as_its_chunk_never_makes_it_whole() {
+        let body = b"x".repeat(200_000);
+        for (size, body) in [(200_001, &body[..]), (199_999, &body[..]), (1, b""), (0, b"x")] {
+            let (heard, result) = chunked(body, size).await;
+            assert_eq!(result, Err(BodyError::Unreadable(io::ErrorKind::UnexpectedEof)));
+            let whole = format!("BDAT {size} LAST\r\n").len() + usize::try_from(size).unwrap();
+            assert!(size == 0 || heard.len() < whole, "{size}");
+        }
+        let (heard, result) = chunked(Torn(100), 1000).await;
+        assert_eq!(result, Err(BodyError::Unreadable(io::ErrorKind::InvalidData)));
+        assert!(heard.len() < 1000);
     }
 }

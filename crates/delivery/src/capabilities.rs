@@ -5,10 +5,16 @@ use smtp::Reply;
 /// An extension this client makes use of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Extension {
+    /// RFC 3030 §3.
+    BinaryMime,
+    /// RFC 3030 §2.
+    Chunking,
     /// RFC 3461.
     Dsn,
     /// RFC 6152.
     EightBitMime,
+    /// RFC 9422.
+    Limits,
     /// RFC 2920.
     Pipelining,
     /// RFC 1870.
@@ -23,8 +29,11 @@ impl Extension {
     /// The extension's keyword.
     const fn keyword(self) -> &'static str {
         match self {
+            Self::BinaryMime => "BINARYMIME",
+            Self::Chunking => "CHUNKING",
             Self::Dsn => "DSN",
             Self::EightBitMime => "8BITMIME",
+            Self::Limits => "LIMITS",
             Self::Pipelining => "PIPELINING",
             Self::Size => "SIZE",
             Self::Smtputf8 => "SMTPUTF8",
@@ -55,6 +64,27 @@ impl Capabilities {
     pub(crate) fn size_limit(&self) -> Option<u64> {
         let limit = self.parameters(Extension::Size)?.split_ascii_whitespace().next()?;
         limit.parse().ok().filter(|limit| *limit > 0)
+    }
+
+    /// How many recipients one transaction may have, where the peer says so (RFC 9422 §4.2).
+    pub(crate) fn recipient_limit(&self) -> Option<usize> {
+        self.limit("RCPTMAX")
+    }
+
+    /// How many transactions one connection may have, where the peer says so (RFC 9422 §4.1).
+    pub(crate) fn mail_limit(&self) -> Option<usize> {
+        self.limit("MAILMAX")
+    }
+
+    /// A limit of LIMITS; one that is no number above zero says nothing (RFC 9422 §3).
+    fn limit(&self, name: &str) -> Option<usize> {
+        let mut limits = self.parameters(Extension::Limits)?.split_ascii_whitespace();
+        limits.find_map(|limit| {
+            let (named, value) = limit.split_once('=')?;
+            let plain = value.bytes().all(|byte| byte.is_ascii_digit());
+            let value = value.parse().ok().filter(|value| plain && *value > 0);
+            value.filter(|_| named.eq_ignore_ascii_case(name))
+        })
     }
 
     fn parameters(&self, extension: Extension) -> Option<&str> {
@@ -95,5 +125,21 @@ mod tests {
         ] {
             assert_eq!(capabilities(&["mx.example.org", line]).size_limit(), limit, "{line}");
         }
+    }
+
+    #[test]
+    fn limits_are_numbers_above_zero_under_their_names() {
+        for (line, mails, recipients) in [
+            ("LIMITS MAILMAX=20 RCPTMAX=100 RCPTDOMAINMAX=1", Some(20), Some(100)),
+            ("limits rcptmax=5 X-OTHER=1", None, Some(5)),
+            ("LIMITS RCPTMAX=0 MAILMAX=-1", None, None),
+            ("LIMITS RCPTMAX=+5 MAILMAX", None, None),
+            ("LIMITS RCPTMAX=99999999999999999999999", None, None),
+            ("LIMITS", None, None),
+        ] {
+            let told = capabilities(&["mx.example.org", line]);
+            assert_eq!((told.mail_limit(), told.recipient_limit()), (mails, recipients), "{line}");
+        }
+        assert_eq!(capabilities(&["mx.example.org"]).recipient_limit(), None);
     }
 }

@@ -39,7 +39,8 @@ pub(crate) struct Command {
     pub(crate) line: String,
 }
 
-/// The commands of an envelope: MAIL, RCPT for each recipient, DATA.
+/// The commands of an envelope: MAIL, RCPT for each recipient, and DATA unless the message has no
+/// lines: it follows in a chunk once it is clear that somebody is to have it (RFC 3030 §3).
 ///
 /// Addresses and parameters are printed by their own types, which quote what needs it: an address
 /// cannot bring parameters or commands with it. What the sender wishes of reports is passed on as
@@ -70,7 +71,12 @@ pub(crate) fn commands(
     };
     let mut commands = vec![Command { step: Step::Mail, line }];
     commands.extend(recipients.iter().map(rcpt));
-    commands.push(Command { step: Step::Data, line: "DATA\r\n".to_owned() });
+    match mail.body {
+        BodyType::BinaryMime => {}
+        BodyType::EightBitMime | BodyType::SevenBit => {
+            commands.push(Command { step: Step::Data, line: "DATA\r\n".to_owned() });
+        }
+    }
     commands
 }
 

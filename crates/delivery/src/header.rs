@@ -1,4 +1,4 @@
-//! The beginning of a queued message, where its header is.
+//! What a queued message and its header are written in.
 
 use queue::{BodyError, Lease};
 use tokio::io::{AsyncReadExt, Take};
@@ -6,12 +6,12 @@ use tokio::io::{AsyncReadExt, Take};
 /// How much of a message is looked through for its header.
 const LOOK_MAX: usize = 64 * 1024;
 
-/// What a header is written in.
+/// What a message or its header is written in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Alphabet {
     /// ASCII alone.
     Ascii,
-    /// Perhaps more, as RFC 6532 allows.
+    /// Perhaps more, as RFC 6152 and RFC 6532 allow.
     Utf8,
 }
 
@@ -21,6 +21,19 @@ pub(crate) async fn head(lease: &Lease, limit: usize) -> Result<Vec<u8>, BodyErr
     let mut head = Vec::new();
     body.read_to_end(&mut head).await?;
     Ok(head)
+}
+
+/// What all of the message is written in.
+pub(crate) async fn whole_alphabet(lease: &Lease) -> Result<Alphabet, BodyError> {
+    let mut body = lease.body().await?;
+    let mut piece = Vec::with_capacity(LOOK_MAX);
+    while body.read_buf(&mut piece).await? > 0 {
+        if !piece.is_ascii() {
+            return Ok(Alphabet::Utf8);
+        }
+        piece.clear();
+    }
+    Ok(Alphabet::Ascii)
 }
 
 /// What the message's header is written in; where that is not seen soon, perhaps in UTF-8.

@@ -28,6 +28,7 @@ mod dialogue;
 mod dsn;
 mod envelope;
 mod failure;
+mod fitting;
 mod header;
 mod hop;
 mod idle;
@@ -50,6 +51,7 @@ mod status;
 mod tls;
 mod transaction;
 mod trust;
+mod waiting;
 
 pub use crate::dialogue::DialogueError;
 pub use crate::failure::{SessionFailure, Stage, TlsFailure};

@@ -151,8 +151,9 @@ impl Subject<'_> {
     fn returns_whole(&self, about: &[About<'_>]) -> Whole {
         let failed = about.iter().any(|about| matches!(about.news, News::Failed(_)));
         let most = u64::try_from(RETURNED_MESSAGE_MAX).unwrap_or(u64::MAX);
-        let small = self.message.size <= most;
-        if failed && small && self.message.dsn.ret == Some(Ret::Full) {
+        // One without lines could only be returned as it came, to hosts that may not take it.
+        let fits = self.message.size <= most && self.message.body != BodyType::BinaryMime;
+        if failed && fits && self.message.dsn.ret == Some(Ret::Full) {
             Whole::Yes
         } else {
             Whole::No

@@ -22,6 +22,9 @@ const LISTED: usize = 10;
 /// What became of a recipient with one host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Judged {
+    /// The transaction has as many recipients as the host takes; the same host may take this one in
+    /// a further one (RFC 5321 §4.5.3.1.10).
+    Crowded(Reason),
     /// Another host may do better in the same attempt.
     Open(Reason),
     /// No other host is asked.
@@ -51,7 +54,7 @@ pub(crate) fn judge(fate: Fate, host: &str, tls: Encryption) -> Judged {
         }
         Fate::Unfit(unfit) => {
             let status = match unfit {
-                Unfit::EightBit => status::CONVERSION_NEEDED,
+                Unfit::Binary | Unfit::EightBit => status::CONVERSION_NEEDED,
                 Unfit::Smtputf8 => status::SMTPUTF8_NEEDED,
                 Unfit::TooLarge { .. } => status::TOO_BIG,
             };
@@ -96,15 +99,28 @@ fn refused(step: Step, reply: &Reply, host: &str, tls: Encryption) -> Judged {
     };
     if class == Class::Permanent && !may_pass(step, reply, tls) {
         Judged::Settled(Outcome::Bounced(reason(given)))
+    } else if is_crowd(step, reply) {
+        Judged::Crowded(reason(given.with_class(Class::PersistentTransient)))
     } else {
         Judged::Open(reason(given.with_class(Class::PersistentTransient)))
     }
 }
 
+/// The replies to RCPT that mean "not in this transaction": X.5.3, or without an enhanced code the
+/// two that RFC 5321 §4.5.3.1.10 names.
+fn is_crowd(step: Step, reply: &Reply) -> bool {
+    let too_many = match reply.enhanced() {
+        Some(code) => (code.subject(), code.detail()) == (5, 3),
+        None => [ReplyCode::INSUFFICIENT_STORAGE, ReplyCode::TOO_LARGE].contains(&reply.code()),
+    };
+    step == Step::Rcpt && too_many
+}
+
 /// The replies of 5yz that mean "not now".
 fn may_pass(step: Step, reply: &Reply, tls: Encryption) -> bool {
     // Too many recipients, from hosts of the old school (RFC 5321 §4.5.3.1.10).
-    let crowd = step == Step::Rcpt && reply.code() == ReplyCode::TOO_LARGE;
+    let crowd =
+        is_crowd(step, reply) || (step == Step::Rcpt && reply.code() == ReplyCode::TOO_LARGE);
     // The host wants TLS (RFC 3207 §4), with which it has just failed.
     let wants_tls = tls == Encryption::None && reply.code() == ReplyCode::AUTHENTICATION_REQUIRED;
     crowd || wants_tls

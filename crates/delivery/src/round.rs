@@ -8,13 +8,12 @@ use std::net::SocketAddr;
 use dns::Lookup;
 use mta_sts::{Decision, Fallback, OpenHost, RequiredTls, VerifiedRoute};
 use queue::{Lease, Outcome, Reason, Recipient};
-use smtp::{Domain, ReplyCode, Smtputf8};
+use smtp::{Domain, ReplyCode};
 
 use crate::client::Client;
 use crate::connect::{connect, in_order};
-use crate::envelope::Mail;
 use crate::failure::SessionFailure;
-use crate::header::{Alphabet, alphabet};
+use crate::fitting::mail;
 use crate::hop::Hop;
 use crate::idle::{Place, Rank, Shelf};
 use crate::observation::of_mismatch;
@@ -24,6 +23,7 @@ use crate::session::{Plain, Session, Unsettled};
 use crate::status;
 use crate::transaction::{Connection, Fate, Reports, Sent, Step};
 use crate::trust::{Trust, Unverified, Verified};
+use crate::waiting::Waiting;
 
 /// How many hosts are asked to take a message in one attempt. RFC 5321 §5.1 wants two at least;
 /// more would only make every host of a domain refuse it for the same reason.
@@ -138,7 +138,7 @@ impl<'a> Round<'a> {
     /// Those recipients for whom another host can be asked.
     fn open(&self) -> impl Iterator<Item = usize> {
         self.standings.iter().enumerate().filter_map(|(place, standing)| match standing.judged {
-            None | Some(Judged::Open(_)) => Some(place),
+            None | Some(Judged::Crowded(_) | Judged::Open(_)) => Some(place),
             Some(Judged::Settled(_)) => None,
         })
     }
@@ -152,7 +152,7 @@ impl<'a> Round<'a> {
         let ending = |standing: Standing<'_>| Ending {
             outcome: match standing.judged {
                 Some(Judged::Settled(outcome)) => outcome,
-                Some(Judged::Open(reason)) => Outcome::Deferred(reason),
+                Some(Judged::Crowded(reason) | Judged::Open(reason)) => Outcome::Deferred(reason),
                 None => untold.clone(),
             },
             tls: standing.tls,
@@ -306,9 +306,15 @@ impl<'a> Round<'a> {
     ) {
         let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
         let mut after = After::Usable;
-        let open: Vec<usize> = self.open().collect();
-        for places in open.chunks(self.client.settings.recipients_per_transaction.max(1)) {
-            after = self.send(&mut session, leave, places, before).await;
+        let most = self.client.settings.recipients_per_transaction;
+        let mut waiting = Waiting::new(self.open(), session.recipients_at_once(most));
+        while let Some(places) = waiting.next() {
+            if !session.takes_more() {
+                self.turned_away(&places, session.host());
+                continue;
+            }
+            after = self.send(&mut session, leave, &places, before).await;
+            waiting.again(&places, |place| self.is_crowded(place));
             match after {
                 After::Dead => return,
                 After::Lost => break,
@@ -325,6 +331,22 @@ impl<'a> Round<'a> {
         }
     }
 
+    /// The host takes no more messages on this connection (RFC 9422 §4.1).
+    fn turned_away(&mut self, places: &[usize], host: &str) {
+        for place in places {
+            if let Some(standing) = self.standings.get_mut(*place) {
+                let text = format!("{host} takes no more messages on one connection (MAILMAX)");
+                standing.judged = Some(Judged::Open(Reason::new(status::NOT_ACCEPTING, text)));
+            }
+        }
+    }
+
+    /// Whether the last transaction had no place for this recipient.
+    fn is_crowded(&self, place: usize) -> bool {
+        let judged = self.standings.get(place).and_then(|standing| standing.judged.as_ref());
+        matches!(judged, Some(Judged::Crowded(_)))
+    }
+
     /// Sends the message to the recipients at `places`, in one transaction.
     async fn send<T: Trust>(
         &mut self,
@@ -335,12 +357,11 @@ impl<'a> Round<'a> {
     ) -> After {
         let standings = places.iter().filter_map(|place| self.standings.get(*place));
         let recipients: Vec<&Recipient> = standings.map(|standing| standing.recipient).collect();
-        let message = self.lease.message();
-        let opened = match self.smtputf8(&recipients).await {
-            Ok(smtputf8) => self.lease.body().await.map(|body| (smtputf8, body)),
+        let mail = match mail(self.lease, session, &recipients).await {
+            Ok(mail) => self.lease.body().await.map(|body| (mail, body)),
             Err(error) => Err(error),
         };
-        let (smtputf8, body) = match opened {
+        let (mail, body) = match mail {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::error!(%error, "message unreadable");
@@ -349,13 +370,6 @@ impl<'a> Round<'a> {
             }
         };
         let (host, tls) = (session.host().to_owned(), session.tls());
-        let mail = Mail {
-            reverse_path: &message.reverse_path,
-            size: message.size,
-            body: message.body,
-            smtputf8,
-            dsn: &message.dsn,
-        };
         let sent = match session.mail(leave) {
             Ok(transaction) => transaction.send(&mail, &recipients, body).await,
             Err(error) => {
@@ -365,21 +379,6 @@ impl<'a> Round<'a> {
             }
         };
         self.judge(places, sent, before, (&host, tls))
-    }
-
-    /// Whether the message cannot go without SMTPUTF8, although it came with it (RFC 6531 §3.2).
-    async fn smtputf8(&self, recipients: &[&Recipient]) -> Result<Smtputf8, queue::BodyError> {
-        let message = self.lease.message();
-        let ascii = message.reverse_path.is_ascii()
-            && recipients.iter().all(|recipient| recipient.mailbox.is_ascii());
-        match message.smtputf8 {
-            Smtputf8::NotRequested => Ok(Smtputf8::NotRequested),
-            Smtputf8::Requested if !ascii => Ok(Smtputf8::Requested),
-            Smtputf8::Requested => Ok(match alphabet(self.lease).await? {
-                Alphabet::Ascii => Smtputf8::NotRequested,
-                Alphabet::Utf8 => Smtputf8::Requested,
-            }),
-        }
     }
 
     /// Judges each recipient's fate; where an idle session turns out to be dead, those whom only

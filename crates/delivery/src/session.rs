@@ -66,6 +66,7 @@
 //! ```
 
 mod look;
+mod room;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -343,6 +344,7 @@ impl<T: Trust, S: Stream> Session<T, S> {
     /// Whether one more message may be sent some time later.
     pub(crate) fn may_go_on(&self) -> bool {
         self.transactions < self.settings.messages_per_connection
+            && self.takes_more()
             && self.began.elapsed() < self.settings.connection_age
     }
 

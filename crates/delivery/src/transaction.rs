@@ -12,7 +12,7 @@ use queue::Recipient;
 use smtp::{BodyType, Reply, ReplyCode, Severity, Smtputf8};
 use tokio::io::AsyncRead;
 
-use crate::body::{BodyError, write_body};
+use crate::body::{BodyError, write_body, write_chunk};
 use crate::capabilities::{Capabilities, Extension};
 use crate::dialogue::{Dialogue, DialogueError};
 use crate::envelope::{Command, Mail, Pipelining, Progress, commands, windows};
@@ -52,8 +52,17 @@ pub(crate) enum Fate {
 /// What a peer lacks for a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Unfit {
+    /// RFC 3030 §3.
+    #[error(
+        "the host does not take binary messages (BINARYMIME and CHUNKING), and this relay does \
+         not convert them: it has to be sent again in another encoding, such as base64"
+    )]
+    Binary,
     /// RFC 6152 §3.
-    #[error("the host does not take 8-bit messages (8BITMIME)")]
+    #[error(
+        "the host does not take 8-bit messages (8BITMIME), and this relay does not convert them: \
+         it has to be sent again in another encoding, such as quoted-printable"
+    )]
     EightBit,
     /// RFC 6531 §3.2.
     #[error("the host does not take internationalised mail (SMTPUTF8)")]
@@ -195,10 +204,16 @@ impl<'s, S: Stream> Transaction<'s, S> {
             Some(Unfit::TooLarge { size: mail.size, limit })
         } else if mail.smtputf8 == Smtputf8::Requested && lacks(Extension::Smtputf8) {
             Some(Unfit::Smtputf8)
-        } else if mail.body == BodyType::EightBitMime && lacks(Extension::EightBitMime) {
-            Some(Unfit::EightBit)
         } else {
-            None
+            match mail.body {
+                BodyType::BinaryMime
+                    if lacks(Extension::BinaryMime) || lacks(Extension::Chunking) =>
+                {
+                    Some(Unfit::Binary)
+                }
+                BodyType::EightBitMime if lacks(Extension::EightBitMime) => Some(Unfit::EightBit),
+                BodyType::BinaryMime | BodyType::EightBitMime | BodyType::SevenBit => None,
+            }
         }
     }
 
@@ -217,7 +232,7 @@ impl<'s, S: Stream> Transaction<'s, S> {
         }
         let mut progress = Progress::new(recipients.len());
         self.envelope(&commands(mail, recipients, self.capabilities), &mut progress).await;
-        let (accepted, connection) = self.message(&progress, body).await;
+        let (accepted, connection) = self.message(mail, &progress, body).await;
         let fates = (0..recipients.len()).map(|place| progress.fate(place, &accepted)).collect();
         Sent { fates, connection, reports }
     }
@@ -296,6 +311,7 @@ impl<'s, S: Stream> Transaction<'s, S> {
     /// Sends the message to those who were accepted, and tells what became of them all.
     async fn message<B: AsyncRead + Unpin>(
         &mut self,
+        mail: &Mail<'_>,
         progress: &Progress,
         body: B,
     ) -> (Fate, Connection) {
@@ -310,13 +326,24 @@ impl<'s, S: Stream> Transaction<'s, S> {
             // A peer that wants the message although it refused everyone gets an empty one, for
             // nobody (RFC 2920 §3.1).
             Some(_) => self.data(tokio::io::empty()).await,
+            None if mail.body == BodyType::BinaryMime && progress.accepted() > 0 => {
+                let written = write_chunk(self.dialogue, body, mail.size, self.timeouts.data_block);
+                let written = written.await;
+                self.written(written).await
+            }
             None => (progress.lost(Step::Data), Connection::Open),
         }
     }
 
     /// Sends the message and the final dot, and reads the reply to it.
     async fn data<B: AsyncRead + Unpin>(&mut self, body: B) -> (Fate, Connection) {
-        match write_body(self.dialogue, body, self.timeouts.data_block).await {
+        let written = write_body(self.dialogue, body, self.timeouts.data_block).await;
+        self.written(written).await
+    }
+
+    /// What became of a message that was written, as far as it was.
+    async fn written(&mut self, written: Result<(), BodyError>) -> (Fate, Connection) {
+        match written {
             Ok(()) => self.completion().await,
             Err(BodyError::Cut(error)) => (self.last_words(error).await, Connection::Lost),
             Err(BodyError::InDoubt(error)) => (Fate::InDoubt(error), Connection::Lost),

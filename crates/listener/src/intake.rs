@@ -8,7 +8,7 @@ mod completion;
 
 use bytes::{Buf, BytesMut};
 use queue::{Committed, Draft};
-use smtp::{ChunkScan, EndOfData, Faults, Progress};
+use smtp::{BodyType, ChunkScan, EndOfData, Faults, Progress};
 
 pub(crate) use self::completion::Completion;
 use crate::header::HeaderScan;
@@ -33,6 +33,8 @@ pub(crate) struct Intake {
 /// How the message's end is known.
 #[derive(Debug)]
 enum Framing {
+    /// By the client's count, and its body has no lines (RFC 3030 §3).
+    Binary(ChunkScan),
     /// By the client's count.
     Chunks(ChunkScan),
     /// By a dot on a line of its own.
@@ -57,7 +59,11 @@ impl Intake {
 
     /// A message that goes into `draft` and comes in chunks.
     pub(crate) fn in_chunks(draft: Draft, limits: Limits, completion: Option<Completion>) -> Self {
-        let framing = Framing::Chunks(ChunkScan::new(limits.line_length));
+        let scan = ChunkScan::new(limits.line_length);
+        let framing = match draft.envelope().body() {
+            BodyType::BinaryMime => Framing::Binary(scan),
+            BodyType::EightBitMime | BodyType::SevenBit => Framing::Chunks(scan),
+        };
         Self::new(draft, framing, limits, completion)
     }
 
@@ -77,6 +83,11 @@ impl Intake {
     pub(crate) async fn take(&mut self, input: &mut BytesMut) -> Reach {
         self.piece.clear();
         let reach = match &mut self.framing {
+            Framing::Binary(_) => {
+                self.piece.extend_from_slice(input);
+                input.clear();
+                Reach::Midst
+            }
             Framing::Chunks(scan) => {
                 scan.feed(input);
                 self.piece.extend_from_slice(input);
@@ -122,6 +133,11 @@ impl Intake {
         Ok(draft.commit().await?)
     }
 
+    /// Whether the message's body has no lines.
+    const fn is_binary(&self) -> bool {
+        matches!(self.framing, Framing::Binary(_))
+    }
+
     /// Judges the piece at hand and puts it into the draft.
     async fn keep(&mut self) {
         if self.draft.is_err() {
@@ -129,7 +145,14 @@ impl Intake {
         }
         let length = u64::try_from(self.piece.len()).unwrap_or(u64::MAX);
         self.size = self.size.saturating_add(length);
+        let before = self.header.size();
         self.header.feed(&self.piece);
+        if let Framing::Binary(scan) = &mut self.framing {
+            // The header has lines whatever the body has (RFC 3030 §3).
+            let header = usize::try_from(self.header.size().saturating_sub(before));
+            let header = self.piece.get(..header.unwrap_or(usize::MAX)).unwrap_or_default();
+            scan.feed(header);
+        }
         if let Err(refusal) = self.judge() {
             self.draft = Err(refusal);
         }
@@ -156,7 +179,7 @@ impl Intake {
         if let Some(fault) = self.faults().gravest() {
             return Err(fault.into());
         }
-        if self.piece.contains(&0) {
+        if !self.is_binary() && self.piece.contains(&0) {
             return Err(Refusal::NulInMessage);
         }
         if self.size > message_size {
@@ -174,7 +197,7 @@ impl Intake {
     /// What was wrong with the octets so far.
     const fn faults(&self) -> Faults {
         match &self.framing {
-            Framing::Chunks(scan) => scan.faults(),
+            Framing::Binary(scan) | Framing::Chunks(scan) => scan.faults(),
             Framing::Dot(end) => end.faults(),
         }
     }

@@ -19,9 +19,6 @@
 //! Two promises are not kept here but cannot be broken here either: a draft takes a
 //! [`queue::Submitter`], which only the list of networks and a proved password yield, and the 250
 //! that ends DATA is [`queue::Committed::reply`].
-//!
-//! Deliberately absent: BINARYMIME. What it brings cannot leave by DATA, which is how most hosts
-//! take mail, so to offer it would be to promise what cannot be kept.
 
 mod arrival;
 mod connection;

@@ -34,6 +34,9 @@ pub(crate) enum Refusal {
     /// The queue takes no message now.
     #[error(transparent)]
     Begin(#[from] BeginError),
+    /// DATA came for a message without lines (RFC 3030 §3).
+    #[error("a BINARYMIME message is sent by BDAT")]
+    BinaryByData,
     /// Whose BDAT this is does not say how many octets follow: they would be taken for commands.
     #[error("syntax: BDAT size [LAST]")]
     ChunkOfUnknownSize,
@@ -185,7 +188,7 @@ impl Refusal {
     /// What the client is told. A reply that ends the connection begins with the host's name
     /// (RFC 5321 §4.2.3).
     pub(crate) fn reply(&self, hostname: &Domain) -> Reply {
-        let temporary = Class::PersistentTransient;
+        let (temporary, permanent) = (Class::PersistentTransient, Class::Permanent);
         let (code, class, subject, detail) = match self {
             Self::Command(error) => return error.reply(),
             Self::Data(fault) => return fault.reply(),
@@ -193,21 +196,15 @@ impl Refusal {
             Self::Begin(error) => return error.reply(),
             Self::Commit(error) => return error.reply(),
             Self::Sasl(error) => return error.reply(),
-            Self::AuthenticationFailed => {
-                (ReplyCode::AUTHENTICATION_FAILED, Class::Permanent, 7, 8)
-            }
-            Self::AuthenticationNeedsTls => {
-                (ReplyCode::ENCRYPTION_REQUIRED, Class::Permanent, 7, 11)
-            }
+            Self::AuthenticationFailed => (ReplyCode::AUTHENTICATION_FAILED, permanent, 7, 8),
+            Self::AuthenticationNeedsTls => (ReplyCode::ENCRYPTION_REQUIRED, permanent, 7, 11),
             Self::AuthenticationRequired { .. } => {
-                (ReplyCode::AUTHENTICATION_REQUIRED, Class::Permanent, 7, 0)
+                (ReplyCode::AUTHENTICATION_REQUIRED, permanent, 7, 0)
             }
-            Self::ChunkOfUnknownSize => (ReplyCode::BAD_ARGUMENTS, Class::Permanent, 5, 4),
-            Self::UnknownMechanism => {
-                (ReplyCode::PARAMETER_NOT_IMPLEMENTED, Class::Permanent, 5, 4)
-            }
+            Self::ChunkOfUnknownSize => (ReplyCode::BAD_ARGUMENTS, permanent, 5, 4),
+            Self::UnknownMechanism => (ReplyCode::PARAMETER_NOT_IMPLEMENTED, permanent, 5, 4),
             Self::NotAProxy | Self::NoProxyHeader => {
-                (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 7, 1)
+                (ReplyCode::TRANSACTION_FAILED, permanent, 7, 1)
             }
             Self::TooOften(Metered::Handshake) => (ReplyCode::TEMPORARY_FAILURE, temporary, 7, 0),
             Self::TooOften(Metered::Message) => (ReplyCode::LOCAL_ERROR, temporary, 7, 1),
@@ -215,23 +212,22 @@ impl Refusal {
                 (ReplyCode::INSUFFICIENT_STORAGE, temporary, 5, 3)
             }
             Self::HeaderTooLarge { .. } | Self::MessageTooLarge { .. } => {
-                (ReplyCode::TOO_LARGE, Class::Permanent, 3, 4)
+                (ReplyCode::TOO_LARGE, permanent, 3, 4)
             }
             Self::AuthenticatedAlready
+            | Self::BinaryByData
             | Self::ChunksBegun
             | Self::HelloFirst
             | Self::MailFirst
-            | Self::NestedMail => (ReplyCode::BAD_SEQUENCE, Class::Permanent, 5, 1),
-            Self::Loop { .. } => (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 4, 6),
-            Self::Http | Self::NoRecipients => {
-                (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 5, 1)
-            }
+            | Self::NestedMail => (ReplyCode::BAD_SEQUENCE, permanent, 5, 1),
+            Self::Loop { .. } => (ReplyCode::TRANSACTION_FAILED, permanent, 4, 6),
+            Self::Http | Self::NoRecipients => (ReplyCode::TRANSACTION_FAILED, permanent, 5, 1),
             Self::Gateway { .. } | Self::NotAdmitted { .. } | Self::SenderNotAllowed { .. } => {
-                (ReplyCode::REFUSED, Class::Permanent, 7, 1)
+                (ReplyCode::REFUSED, permanent, 7, 1)
             }
-            Self::NotOffered { .. } => (ReplyCode::NOT_IMPLEMENTED, Class::Permanent, 5, 1),
-            Self::NulInMessage => (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 6, 0),
-            Self::SpokeFirst => (ReplyCode::TRANSACTION_FAILED, Class::Permanent, 5, 0),
+            Self::NotOffered { .. } => (ReplyCode::NOT_IMPLEMENTED, permanent, 5, 1),
+            Self::NulInMessage => (ReplyCode::TRANSACTION_FAILED, permanent, 6, 0),
+            Self::SpokeFirst => (ReplyCode::TRANSACTION_FAILED, permanent, 5, 0),
             Self::TooManyRecipients => (ReplyCode::INSUFFICIENT_STORAGE, temporary, 5, 3),
             Self::MessageBeforeGoAhead | Self::PipelinedStartTls => {
                 (ReplyCode::NOT_AVAILABLE, temporary, 5, 0)
@@ -272,6 +268,7 @@ impl Refusal {
             Self::Gateway { .. } => "gateway",
             Self::HeaderTooLarge { .. } => "header-too-large",
             Self::AuthenticatedAlready
+            | Self::BinaryByData
             | Self::ChunksBegun
             | Self::HelloFirst
             | Self::MailFirst

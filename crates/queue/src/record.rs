@@ -240,6 +240,7 @@ pub(crate) const fn body_byte(body: BodyType) -> u8 {
     match body {
         BodyType::SevenBit => 0,
         BodyType::EightBitMime => 1,
+        BodyType::BinaryMime => 2,
     }
 }
 
@@ -248,6 +249,7 @@ pub(crate) fn decode_body(input: &mut Decoder<'_>) -> Result<BodyType, Malformed
     match input.u8()? {
         0 => Ok(BodyType::SevenBit),
         1 => Ok(BodyType::EightBitMime),
+        2 => Ok(BodyType::BinaryMime),
         _ => Err(input.fault()),
     }
 }
@@ -327,7 +329,11 @@ mod tests {
         });
         let recipients = proptest::collection::vec(recipient(), 0..5);
         (path, recipients, any::<[bool; 3]>()).prop_map(|(path, recipients, [b, s, p])| {
-            let body = if b { BodyType::EightBitMime } else { BodyType::SevenBit };
+            let body = match (b, s) {
+                (true, true) => BodyType::BinaryMime,
+                (true, false) => BodyType::EightBitMime,
+                (false, _) => BodyType::SevenBit,
+            };
             let smtputf8 = if s { Smtputf8::Requested } else { Smtputf8::NotRequested };
             let purpose = if p { Purpose::TlsReport } else { Purpose::Mail };
             let dsn = DsnWishes {

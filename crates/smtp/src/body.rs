@@ -1,10 +1,9 @@
-//! What an envelope says about the message's bytes (RFC 6152, RFC 6531).
+//! What an envelope says about the message's bytes (RFC 6152, RFC 3030, RFC 6531).
 
 use std::fmt;
 
-/// How many bits of its octets a message uses: the BODY parameter of MAIL (RFC 6152 §2).
-///
-/// BINARYMIME is deliberately absent: it needs CHUNKING from end to end (RFC 3030 §3).
+/// How many bits of its octets a message uses, and whether it has lines: the BODY parameter of
+/// MAIL (RFC 6152 §2, RFC 3030 §3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BodyType {
     /// ASCII alone.
@@ -12,6 +11,8 @@ pub enum BodyType {
     SevenBit,
     /// Octets above 127 may stand in it.
     EightBitMime,
+    /// The body is octets without lines: it goes in chunks or not at all (RFC 3030 §3).
+    BinaryMime,
 }
 
 impl BodyType {
@@ -21,13 +22,14 @@ impl BodyType {
         match self {
             Self::SevenBit => "7BIT",
             Self::EightBitMime => "8BITMIME",
+            Self::BinaryMime => "BINARYMIME",
         }
     }
 
     /// Reads the parameter's value, in any case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::SevenBit, Self::EightBitMime]
+        [Self::SevenBit, Self::EightBitMime, Self::BinaryMime]
             .into_iter()
             .find(|body| text.eq_ignore_ascii_case(body.as_str()))
     }
@@ -55,11 +57,11 @@ mod tests {
 
     #[test]
     fn a_body_type_is_read_in_any_case() {
-        for body in [BodyType::SevenBit, BodyType::EightBitMime] {
+        for body in [BodyType::SevenBit, BodyType::EightBitMime, BodyType::BinaryMime] {
             assert_eq!(BodyType::parse(&body.to_string()), Some(body));
             assert_eq!(BodyType::parse(&body.to_string().to_lowercase()), Some(body));
         }
-        for text in ["", "8BIT", "BINARYMIME", "7BIT "] {
+        for text in ["", "8BIT", "BINARY", "7BIT "] {
             assert_eq!(BodyType::parse(text), None);
         }
     }

@@ -17,6 +17,7 @@ fn reply(code: u16, enhanced: Option<EnhancedCode>) -> Reply {
 /// What becomes of a recipient in short: the kind and the status.
 fn short(judged: &Judged) -> String {
     match judged {
+        Judged::Crowded(reason) => format!("crowded {}", reason.enhanced),
         Judged::Open(reason) => format!("open {}", reason.enhanced),
         Judged::Settled(Outcome::Bounced(reason)) => format!("bounced {}", reason.enhanced),
         Judged::Settled(Outcome::Deferred(reason)) => format!("deferred {}", reason.enhanced),
@@ -27,18 +28,30 @@ fn short(judged: &Judged) -> String {
 #[test]
 fn every_fate_has_an_outcome() {
     let step = Step::Rcpt;
-    let greylisted = EnhancedCode::new(Class::PersistentTransient, 7, 1);
+    let transient =
+        |subject, detail| EnhancedCode::new(Class::PersistentTransient, subject, detail);
+    let lasting = |subject, detail| EnhancedCode::new(Class::Permanent, subject, detail);
+    let (greylisted, crowd) = (transient(7, 1), transient(5, 3));
     for (fate, expected) in [
         (Fate::Taken(reply(250, None)), "delivered"),
         (Fate::Refused { step, reply: reply(550, None) }, "bounced 5.0.0"),
         (Fate::Refused { step, reply: reply(450, Some(greylisted)) }, "open 4.7.1"),
         (Fate::Refused { step, reply: reply(421, None) }, "open 4.0.0"),
-        (Fate::Refused { step, reply: reply(552, None) }, "open 4.0.0"),
+        (Fate::Refused { step, reply: reply(552, None) }, "crowded 4.0.0"),
+        (Fate::Refused { step, reply: reply(452, None) }, "crowded 4.0.0"),
+        (Fate::Refused { step, reply: reply(452, Some(crowd)) }, "crowded 4.5.3"),
+        (Fate::Refused { step, reply: reply(552, Some(lasting(5, 3))) }, "crowded 4.5.3"),
+        (Fate::Refused { step, reply: reply(550, Some(lasting(5, 3))) }, "crowded 4.5.3"),
+        // A full disk, and a full mailbox, have nothing to do with how many there are.
+        (Fate::Refused { step, reply: reply(452, Some(transient(3, 1))) }, "open 4.3.1"),
+        (Fate::Refused { step, reply: reply(552, Some(lasting(2, 2))) }, "open 4.2.2"),
+        (Fate::Refused { step: Step::Message, reply: reply(452, Some(crowd)) }, "open 4.5.3"),
         (Fate::Refused { step: Step::Message, reply: reply(552, None) }, "bounced 5.0.0"),
         (Fate::Refused { step: Step::Mail, reply: reply(530, None) }, "bounced 5.0.0"),
         (Fate::Cut { step, error: DialogueError::Closed }, "open 4.4.2"),
         (Fate::Cut { step, error: DialogueError::Garbled }, "open 4.5.0"),
         (Fate::InDoubt(DialogueError::TimedOut), "deferred 4.4.2"),
+        (Fate::Unfit(Unfit::Binary), "bounced 5.6.3"),
         (Fate::Unfit(Unfit::EightBit), "bounced 5.6.3"),
         (Fate::Unfit(Unfit::Smtputf8), "bounced 5.6.7"),
         (Fate::Unfit(Unfit::TooLarge { size: 2, limit: 1 }), "bounced 5.3.4"),

@@ -198,9 +198,12 @@ async fn a_message_that_the_peer_cannot_take_is_not_begun() {
     let eight_bit = Mail { body: BodyType::EightBitMime, ..MAIL };
     let utf8 = Mail { smtputf8: Smtputf8::Requested, ..MAIL };
     let large = Mail { size: 1001, ..MAIL };
+    let binary = Mail { body: BodyType::BinaryMime, ..MAIL };
     for (mail, keywords, expected) in [
         (eight_bit, &["SMTPUTF8"][..], "unfit EightBit"),
         (utf8, &["8BITMIME"], "unfit Smtputf8"),
+        (binary, &["BINARYMIME", "8BITMIME"], "unfit Binary"),
+        (binary, &["CHUNKING", "8BITMIME"], "unfit Binary"),
         (large, PIPELINING, "unfit TooLarge { size: 1001, limit: 1000 }"),
     ] {
         let (sent, heard) = send(&mail, keywords, vec![Hears("(nothing)")]).await;
@@ -229,5 +232,129 @@ async fn each_step_has_its_time_limit() {
         let sent = transaction.send(&MAIL, &[&to], BODY).await;
         assert_eq!(short(&sent), [step]);
         assert_eq!(began.elapsed().as_secs(), seconds, "{step}");
+    }
+}
+
+const CHUNKS: &[&str] = &["PIPELINING", "SIZE 1000", "CHUNKING", "BINARYMIME"];
+
+/// A binary message as long as it says.
+fn binary() -> Mail<'static> {
+    Mail { body: BodyType::BinaryMime, size: u64::try_from(BODY.len()).unwrap(), ..MAIL }
+}
+
+/// The envelope of a binary message, which has no DATA.
+fn chunked(replies: &'static str, rest: Vec<Act>) -> Vec<Act> {
+    let mut script = vec![
+        Hears("MAIL FROM:<> SIZE=18 BODY=BINARYMIME"),
+        Hears("RCPT TO:<b@example.org>"),
+        Hears("RCPT TO:<c@example.org>"),
+        Says(replies),
+    ];
+    script.extend(rest);
+    script
+}
+
+#[tokio::test]
+async fn a_binary_message_goes_in_a_chunk_as_it_is_once_somebody_is_accepted() {
+    let rest = vec![
+        Hears("BDAT 18 LAST"),
+        Hears("Subject: x"),
+        Hears(""),
+        Hears(".x"),
+        Says("250 2.0.0 taken\r\n"),
+    ];
+    let (sent, heard) =
+        send(&binary(), CHUNKS, chunked("250 ok\r\n550 5.1.1 who\r\n250 ok\r\n", rest)).await;
+    assert_eq!(short(&sent), ["refused RCPT 550", "taken 250"]);
+    assert_eq!(sent.connection, Connection::Clean);
+    assert_eq!(heard[3..], ["BDAT 18 LAST", "Subject: x", "", ".x"]);
+    let script = chunked("250 ok\r\n550 no\r\n450 no\r\n", vec![Hears("(nothing more)")]);
+    let (sent, heard) = send(&binary(), CHUNKS, script).await;
+    assert_eq!(short(&sent), ["refused RCPT 550", "refused RCPT 450"]);
+    assert_eq!((heard.len(), sent.connection), (4, Connection::Open));
+}
+
+#[tokio::test]
+async fn a_chunk_is_answered_as_a_message_is() {
+    let lines = || vec![Hears("BDAT 18 LAST"), Hears("Subject"), Hears(""), Hears(".x")];
+    for (said, fate, connection) in [
+        (None, "in doubt", Connection::Lost),
+        (Some("garbage\r\n"), "in doubt", Connection::Lost),
+        (Some("354 what\r\n"), "in doubt", Connection::Lost),
+        (Some("421 4.3.2 bye\r\n"), "refused the message 421", Connection::Lost),
+        (Some("451 4.3.0 later\r\n"), "refused the message 451", Connection::Clean),
+        (Some("554 5.6.0 no\r\n"), "refused the message 554", Connection::Clean),
+    ] {
+        let mut rest = lines();
+        rest.extend(said.map(Says));
+        let script = chunked("250 ok\r\n250 ok\r\n250 ok\r\n", rest);
+        let (sent, _) = send(&binary(), CHUNKS, script).await;
+        let fates = short(&sent);
+        assert!(fates.iter().all(|one| one.starts_with(fate)), "{said:?}: {fates:?}");
+        assert_eq!(sent.connection, connection, "{said:?}");
+    }
+}
+
+/// What a peer may do wrong at any step, and what it is called.
+const FAULTS: [(&str, &str); 6] = [
+    ("421 4.3.2 bye\r\n", "refused 421"),
+    ("450 4.2.0 later\r\n", "refused 450"),
+    ("550 5.7.1 no\r\n", "refused 550"),
+    ("garbage\r\n", "Garbled"),
+    ("", "Closed"),
+    ("250-", "Closed"),
+];
+
+/// A reply of more lines than any reply has.
+fn endless() -> &'static str {
+    "250-more\r\n".repeat(1000).leak()
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_before_the_message_nobody_has_it_and_it_says_where() {
+    let faults = FAULTS.into_iter().chain([(endless(), "Garbled")]);
+    for (said, called) in faults {
+        for (good, step) in [(0, "MAIL"), (1, "RCPT"), (3, "DATA")] {
+            let lines = ["MAIL", "RCPT", "RCPT", "DATA"];
+            let mut script = Vec::new();
+            for line in lines.iter().take(good) {
+                script.extend([Hears(line), Says("250 ok\r\n")]);
+            }
+            script.extend([Hears(lines[good]), Says(said)]);
+            if step == "RCPT" && called.ends_with("0") {
+                // The other one is refused as well.
+                script.extend([Hears("RCPT"), Says(said)]);
+            }
+            let (sent, heard) = send(&MAIL, &[], script).await;
+            let fates = short(&sent);
+            for fate in &fates {
+                let (kind, code) = called.split_once(' ').unwrap_or((called, ""));
+                let named = if kind == "refused" {
+                    *fate == format!("refused {step} {code}")
+                } else {
+                    fate.starts_with("cut ") && fate.ends_with(kind)
+                };
+                assert!(named || fate.ends_with(" 421"), "{said:?} at {step}: {fates:?}");
+            }
+            assert!(!heard.iter().any(|line| line.starts_with("Subject")), "{heard:?}");
+            let lost = !called.starts_with("refused") || called.ends_with("421");
+            let connection = if lost { Connection::Lost } else { Connection::Open };
+            assert_eq!(sent.connection, connection, "{said:?} at {step}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_a_positive_reply_to_the_final_dot_is_a_delivery() {
+    let faults = FAULTS.into_iter().chain([(endless(), "Garbled")]);
+    for (said, called) in faults {
+        let script =
+            pipelined("250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", vec![HearsMessage, Says(said)]);
+        let (sent, _) = send(&MAIL, PIPELINING, script).await;
+        let expected = match called.split_once(' ') {
+            Some((_, code)) => format!("refused the message {code}"),
+            None => format!("in doubt {called}"),
+        };
+        assert_eq!(short(&sent), [expected.clone(), expected], "{said:?}");
     }
 }

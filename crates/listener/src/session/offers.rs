@@ -14,7 +14,8 @@ impl Session {
         let limits = &self.rules.settings.limits;
         let mut lines =
             vec![self.rules.settings.hostname.to_string(), format!("SIZE {}", limits.message_size)];
-        let fixed = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING"];
+        let fixed =
+            ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING", "BINARYMIME"];
         lines.extend(fixed.map(str::to_owned));
         if self.rules.settings.dsn == Dsn::Offered {
             lines.push("DSN".to_owned());

@@ -2,7 +2,7 @@
 
 use queue::{Admission, DsnWishes, Envelope, Health, Recipient, Submitter};
 use smtp::{
-    Chunk, ClientName, CommandError, ForwardPath, LocalPart, MailParameters, Mailbox,
+    BodyType, Chunk, ClientName, CommandError, ForwardPath, LocalPart, MailParameters, Mailbox,
     RcptParameters, ReplyCode, ReversePath,
 };
 
@@ -147,6 +147,10 @@ impl Session {
         if self.in_chunks() {
             return Err(Refusal::ChunksBegun);
         }
+        // RFC 3030 §3: what has no lines has no dot at its end either.
+        if self.transaction.as_ref().is_some_and(Transaction::is_binary) {
+            return Err(Refusal::BinaryByData);
+        }
         Ok(Step::Receive(Box::new(self.hand_over()?)))
     }
 
@@ -188,6 +192,11 @@ impl Session {
 }
 
 impl Transaction {
+    /// Whether the message is announced as one without lines.
+    fn is_binary(&self) -> bool {
+        self.parameters.body == BodyType::BinaryMime
+    }
+
     /// The first recipient too many is a refusal to be logged; a client may well name thousands
     /// more, and come back with them (RFC 5321 §4.5.3.1.10).
     fn too_many(&mut self, settings: &ListenerSettings) -> Step {

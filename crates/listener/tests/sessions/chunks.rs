@@ -132,3 +132,49 @@ async fn reset_forgets_the_chunks_that_came() {
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].as_sent(), b"Subject: second\r\n\r\n");
 }
+
+#[tokio::test]
+async fn the_octets_of_a_binary_message_are_kept_as_they_are() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    client.expect("MAIL FROM:<a@client.example> BODY=BINARYMIME", "250 2.1.0 ").await;
+    client.expect("RCPT TO:<b@far.example>", "250 2.1.5 ").await;
+    // Nothing of the body has lines, and one chunk ends within what would be a line's end.
+    let message = b"Subject: x\r\n\r\n\x00\n.\n\r\r\n.\r\n\xff";
+    let (first, last) = message.split_at(12);
+    client.send(b"BDAT 12\r\n").await;
+    client.send(first).await;
+    client.hears("250 2.0.0 12 octets received").await;
+    client.send(format!("BDAT {} LAST\r\n", last.len()).as_bytes()).await;
+    client.send(last).await;
+    client.hears("250 2.0.0 queued as ").await;
+    let stored = world.stored().await;
+    assert_eq!(stored[0].as_sent(), message);
+}
+
+#[tokio::test]
+async fn the_header_of_a_binary_message_has_lines_all_the_same() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    for header in
+        ["Subject: x\nX: y\r\n\r\n", "Subject: x\rX: y\r\n\r\n", "A: b\n\nReceived: c\r\n"]
+    {
+        client.expect("MAIL FROM:<a@client.example> BODY=BINARYMIME", "250 2.1.0 ").await;
+        client.expect("RCPT TO:<b@far.example>", "250 2.1.5 ").await;
+        client.send(format!("BDAT {} LAST\r\n{header}", header.len()).as_bytes()).await;
+        client.hears("554 5.6.0 ").await;
+    }
+    assert_eq!(world.stored().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_binary_message_does_not_come_by_data() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    client.expect("MAIL FROM:<a@client.example> BODY=BINARYMIME", "250 2.1.0 ").await;
+    client.expect("RCPT TO:<b@far.example>", "250 2.1.5 ").await;
+    client.expect("DATA", "503 5.5.1 ").await;
+    // The transaction is still there for the command that fits.
+    client.send(b"BDAT 6 LAST\r\nA: b\r\n").await;
+    client.hears("250 2.0.0 queued as ").await;
+}

@@ -57,12 +57,6 @@ pub enum CommandError {
         /// Its name.
         keyword: &'static str,
     },
-    /// A parameter's value is well-formed and stands for something not implemented.
-    #[error("this value of parameter {keyword} is not implemented")]
-    ParameterValueNotImplemented {
-        /// Its name.
-        keyword: &'static str,
-    },
     /// The sender is none.
     #[error(transparent)]
     ReversePath(PathError),
@@ -93,9 +87,6 @@ impl CommandError {
             | Self::NoArgumentsAllowed
             | Self::ParameterSyntax
             | Self::ParameterValue { .. } => (ReplyCode::BAD_ARGUMENTS, 5, 4),
-            Self::ParameterValueNotImplemented { .. } => {
-                (ReplyCode::PARAMETER_NOT_IMPLEMENTED, 5, 4)
-            }
             Self::ParameterNotOffered { .. } | Self::UnknownParameter => {
                 (ReplyCode::UNKNOWN_PARAMETER, 5, 4)
             }

@@ -16,7 +16,7 @@ use crate::xtext;
 pub struct MailParameters {
     /// SIZE: how many octets the sender thinks the message has (RFC 1870).
     pub size: Option<u64>,
-    /// BODY (RFC 6152).
+    /// BODY (RFC 6152, RFC 3030).
     pub body: BodyType,
     /// SMTPUTF8 (RFC 6531).
     pub smtputf8: Smtputf8,
@@ -36,7 +36,7 @@ impl MailParameters {
             let (keyword, value) = split(word)?;
             match keyword.to_ascii_uppercase().as_str() {
                 "SIZE" => set(&mut seen.size, "SIZE", number(value))?,
-                "BODY" => set(&mut seen.body, "BODY", body(value)?)?,
+                "BODY" => set(&mut seen.body, "BODY", BodyType::parse(value))?,
                 "SMTPUTF8" => set(&mut seen.smtputf8, "SMTPUTF8", flag(word))?,
                 "RET" => set(&mut seen.ret, "RET", Ret::parse(value))?,
                 "ENVID" => set(&mut seen.envid, "ENVID", EnvelopeId::parse(value))?,
@@ -163,13 +163,6 @@ fn set<T>(
     }
     *place = Some(value.ok_or(CommandError::ParameterValue { keyword })?);
     Ok(())
-}
-
-fn body(value: &str) -> Result<Option<BodyType>, CommandError> {
-    if value.eq_ignore_ascii_case("BINARYMIME") {
-        return Err(CommandError::ParameterValueNotImplemented { keyword: "BODY" });
-    }
-    Ok(BodyType::parse(value))
 }
 
 /// SMTPUTF8 has no value (RFC 6531 §3.4).
