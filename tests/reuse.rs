@@ -262,3 +262,60 @@ async fn a_host_that_only_stood_in_for_a_better_one_is_not_preferred_to_it_later
     assert_eq!((best.messages().len(), other.messages().len()), (2, 1));
     assert_eq!((best.connections().len(), other.connections().len()), (1, 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_does_not_answer_is_asked_once_for_all_domains_that_share_it() {
+    let relay = RelayInWorld::start().await;
+    let mx = relay.world.mx("mx.shared.test", MxBehaviour::valid()).await;
+    mx.close().await;
+    let mut held = Vec::new();
+    for (place, domain) in ["one.test", "two.test", "three.test"].into_iter().enumerate() {
+        relay.world.domain(domain).mx(10, &mx);
+        let id = relay.submit(&[&format!("<bob@{domain}>")]).await;
+        let reason = &relay.deferred(id, 1).await[0];
+        assert_eq!(reason.enhanced.to_string(), "4.4.1");
+        assert_eq!(reason.text.contains("not asked again yet"), place > 0, "{}", reason.text);
+        held.push(id);
+    }
+    mx.open().await.unwrap();
+    relay.pass(Duration::from_secs(10 * 60)).await;
+    for id in held {
+        relay.gone(id).await;
+    }
+    assert_eq!(mx.messages().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_who_wants_mail_tried_does_not_wait_for_a_dead_host_to_be_forgotten() {
+    let relay = RelayInWorld::start().await;
+    let mx = relay.domain("example.test", MxBehaviour::valid()).await;
+    mx.close().await;
+    let id = relay.submit(&["<bob@example.test>"]).await;
+    relay.deferred(id, 1).await;
+    mx.open().await.unwrap();
+    relay.retry().await;
+    relay.gone(id).await;
+    assert_eq!(mx.messages().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_is_silent_does_not_delay_the_others() {
+    let relay = RelayInWorld::start_with("delivery.concurrency = 2").await;
+    let silent = MxBehaviour::valid().at(Step::Greeting, Act::Silence);
+    let silent = relay.domain("silent.test", silent).await;
+    let mx = relay.world.mx("mx.shared.test", MxBehaviour::valid()).await;
+    let mut client = Sender::connect(relay.listener()).await.unwrap();
+    client.ehlo("client.test").await.unwrap();
+    for _ in 0..5 {
+        submit(&mut client, SENDER, &["<bob@silent.test>"], MESSAGE).await;
+    }
+    for n in 0..90 {
+        let domain = format!("d{n}.test");
+        relay.world.domain(&domain).mx(10, &mx);
+        submit(&mut client, SENDER, &[&format!("<bob@{domain}>")], MESSAGE).await;
+    }
+    mx.wait_for_messages(90, PATIENCE).await.unwrap();
+    let waiting = silent.connections().len();
+    assert!((1..=2).contains(&waiting), "{waiting} connections wait for a silent host");
+    silent.close().await;
+}

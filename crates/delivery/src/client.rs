@@ -6,8 +6,10 @@ use clock::Clock;
 use dns::Dns;
 use mta_sts::Policies;
 
+use crate::dead::DeadHosts;
 use crate::idle::IdleSessions;
 use crate::observer::Observer;
+use crate::pace::Paces;
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::tls::danger::Observing;
@@ -22,6 +24,8 @@ pub(crate) struct Client {
     pub(crate) observing: Observing,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn Observer>,
-    /// Shared with the client of other settings that takes this one's place.
+    /// Shared, like what follows, with the client of other settings that takes this one's place.
     pub(crate) idle: Arc<IdleSessions>,
+    pub(crate) dead: Arc<DeadHosts>,
+    pub(crate) paces: Arc<Paces>,
 }

@@ -1,6 +1,7 @@
 //! Why no session came about with a host, and what that is called elsewhere.
 
 use std::io;
+use std::time::Duration;
 
 use smtp::{Class, EnhancedCode, Reply};
 use tls_rpt::ResultType;
@@ -28,6 +29,12 @@ pub enum SessionFailure {
         stage: Stage,
         /// How it ended.
         error: DialogueError,
+    },
+    /// The address did not answer a while ago, and is not asked again yet.
+    #[error("no answer {} seconds ago, and not asked again yet", .ago.as_secs())]
+    LeftAlone {
+        /// How long ago that was.
+        ago: Duration,
     },
     /// The host turned out to be this relay (RFC 5321 §6.3).
     #[error("the address is this relay's own")]
@@ -94,7 +101,7 @@ impl SessionFailure {
     #[must_use]
     pub fn enhanced_code(&self) -> EnhancedCode {
         match self {
-            Self::Connect(_) | Self::ConnectTimedOut => status::NO_ANSWER,
+            Self::Connect(_) | Self::ConnectTimedOut | Self::LeftAlone { .. } => status::NO_ANSWER,
             Self::Dialogue { error, .. } => error.enhanced_code(),
             Self::Ourselves => status::LOOP,
             Self::Refused { reply, .. } => reply
@@ -112,6 +119,7 @@ impl SessionFailure {
             Self::Connect(_)
             | Self::ConnectTimedOut
             | Self::Dialogue { .. }
+            | Self::LeftAlone { .. }
             | Self::Ourselves
             | Self::Tls(
                 TlsFailure::Cut(_)

@@ -174,6 +174,7 @@ impl Trouble {
             SessionFailure::Connect(_)
             | SessionFailure::ConnectTimedOut
             | SessionFailure::Dialogue { .. }
+            | SessionFailure::LeftAlone { .. }
             | SessionFailure::Refused { .. } => Kind::Reach,
         };
         Self {

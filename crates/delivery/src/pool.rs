@@ -1,5 +1,7 @@
 //! The workers: as many attempts at once as the settings allow, each in a task of its own.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use mta_sts::Policies;
 use queue::{Lease, Outcome, Queue, QueueId, Reason};
 use rustls::RootCertStore;
 use smtp::MailboxDomain;
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -26,12 +29,53 @@ use crate::tls::{TlsSetupError, WebPki};
 /// How long nothing is leased after the queue could not say what is due.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 
+/// When an attempt counts as slow.
+const SLOW_AFTER: Duration = Duration::from_secs(2);
+
+/// How many slow attempts there may be for each worker.
+const SLOW_SEATS: usize = 4;
+
 /// Delivers what the queue holds.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// What attempts begin with; those under way keep what they began with.
     client: Arc<RwLock<Arc<Client>>>,
     queue: Queue,
+    slow: Arc<Slow>,
+}
+
+/// Attempts that take long, most of them because a host does not answer: they wait in seats of
+/// their own, so that hosts that are gone do not keep mail from those that are there.
+#[derive(Debug, Default)]
+struct Slow {
+    count: AtomicUsize,
+    /// Wakes who leases when there is one more.
+    more: Notify,
+}
+
+impl Slow {
+    /// How many seats are taken here, of at most so many times those of the others.
+    fn seats(&self, workers: usize) -> usize {
+        self.count.load(Ordering::Relaxed).min(workers.saturating_mul(SLOW_SEATS))
+    }
+}
+
+/// A seat of a slow attempt, until it is dropped.
+#[derive(Debug)]
+struct SlowSeat(Arc<Slow>);
+
+impl SlowSeat {
+    fn take(slow: &Arc<Slow>) -> Self {
+        slow.count.fetch_add(1, Ordering::Relaxed);
+        slow.more.notify_one();
+        Self(Arc::clone(slow))
+    }
+}
+
+impl Drop for SlowSeat {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Other settings for a delivery that runs, made ready to take the place of those it has.
@@ -63,8 +107,10 @@ impl Delivery {
             clock,
             observer,
             idle: Arc::default(),
+            dead: Arc::default(),
+            paces: Arc::default(),
         };
-        Ok(Self { client: Arc::new(RwLock::new(Arc::new(client))), queue })
+        Ok(Self { client: Arc::new(RwLock::new(Arc::new(client))), queue, slow: Arc::default() })
     }
 
     /// Makes other settings and trust roots ready for [`Self::renew`].
@@ -88,6 +134,8 @@ impl Delivery {
             clock,
             observer: Arc::clone(&now.observer),
             idle: Arc::clone(&now.idle),
+            dead: Arc::clone(&now.dead),
+            paces: Arc::clone(&now.paces),
         }))
     }
 
@@ -108,10 +156,11 @@ impl Delivery {
         tending.spawn(self.clone().tend(done.clone()));
         while !stop.is_cancelled() {
             let pause = self.fill(&mut attempts);
-            let full = attempts.len() >= self.client().settings.workers;
+            let full = self.is_full(&attempts);
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = attempts.join_next() => ended_well(ended),
+                () = self.slow.more.notified(), if full => {}
                 () = self.wait(pause), if !full => {}
             }
         }
@@ -120,11 +169,18 @@ impl Delivery {
         while tending.join_next().await.is_some() {}
     }
 
+    /// Whether every worker has an attempt that is not slow.
+    fn is_full(&self, attempts: &JoinSet<()>) -> bool {
+        let workers = self.client().settings.workers;
+        attempts.len().saturating_sub(self.slow.seats(workers)) >= workers
+    }
+
     /// Begins as many attempts as there is work and room for.
     fn fill(&self, attempts: &mut JoinSet<()>) -> Pause {
         let client = self.client();
-        while attempts.len() < client.settings.workers {
-            match self.queue.lease(client.settings.per_domain) {
+        let window = |domain: &str| client.paces.window(domain, client.settings.per_domain);
+        while !self.is_full(attempts) {
+            match self.queue.lease_within(window) {
                 Ok(Some(lease)) => {
                     let (queue_id, domain) = (lease.id(), lease.destination());
                     let n = lease.attempts().saturating_add(1);
@@ -170,7 +226,16 @@ impl Delivery {
     /// One attempt, from a lease to its settlement.
     async fn deliver(self, mut lease: Lease) {
         let client = self.client();
-        let ended = attempt(&client, &lease).await;
+        let ended = {
+            let mut trying = pin!(attempt(&client, &lease));
+            match tokio::time::timeout(SLOW_AFTER, trying.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_elapsed) => {
+                    let _seat = SlowSeat::take(&self.slow);
+                    trying.await
+                }
+            }
+        };
         let (ended, notice) = match notice(&client, &self.queue, &mut lease, &ended).await {
             Ok(notice) => (ended, notice),
             Err(error) => {

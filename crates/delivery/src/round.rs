@@ -19,6 +19,7 @@ use crate::idle::{Place, Rank, Shelf};
 use crate::observation::of_mismatch;
 use crate::observer::Protection;
 use crate::outcome::{Encryption, Judged, Kind, Trouble, judge, unmet, unreached};
+use crate::pace::Went;
 use crate::session::{Plain, Session, Unsettled};
 use crate::status;
 use crate::transaction::{Connection, Fate, Reports, Sent, Step};
@@ -51,6 +52,8 @@ pub(crate) struct Round<'a> {
     tried: usize,
     /// How many of them were asked to take the message.
     sessions: usize,
+    /// How it went with them.
+    went: Went,
     /// Which they were.
     asked: Vec<Hop>,
 }
@@ -75,7 +78,7 @@ impl<'a> Round<'a> {
         };
         let standings = recipients.map(standing).collect();
         let (troubles, asked) = (Vec::new(), Vec::new());
-        Self { client, lease, standings, troubles, tried: 0, sessions: 0, asked }
+        Self { client, lease, standings, troubles, tried: 0, sessions: 0, went: Went::Well, asked }
     }
 
     /// Tries the hosts, and tells what became of each recipient, in their order.
@@ -98,6 +101,10 @@ impl<'a> Round<'a> {
                 Decision::Permit(fallback) => Box::pin(self.try_open(fallback, hop)).await,
             }
         }
+        let Client { paces, settings, .. } = self.client;
+        let nobody = self.sessions == 0 && !self.troubles.is_empty();
+        let went = if nobody { Went::Badly } else { self.went };
+        paces.went(&self.lease.destination().to_string(), went, settings.per_domain);
         self.close(decision)
     }
 
@@ -253,8 +260,16 @@ impl<'a> Round<'a> {
         route: Route,
         address: SocketAddr,
     ) -> Result<Plain<Route>, SessionFailure> {
-        let settings = &self.client.settings;
-        let (stream, ends) = connect(address, settings).await?;
+        let Client { settings, dead, clock, .. } = self.client;
+        let wishes = || self.lease.wishes();
+        let trial = settings.timeouts.connect;
+        if let Some(ago) = dead.left_alone(address, clock.now(), trial, wishes) {
+            return Err(SessionFailure::LeftAlone { ago });
+        }
+        let connected = connect(address, settings).await;
+        let now = (clock.now(), settings.dead_host_memory);
+        dead.tried(address, connected.as_ref().err(), now, wishes);
+        let (stream, ends) = connected?;
         Plain::greet(route, stream, ends, std::sync::Arc::clone(settings)).await
     }
 
@@ -317,7 +332,10 @@ impl<'a> Round<'a> {
             waiting.again(&places, |place| self.is_crowded(place));
             match after {
                 After::Dead => return,
-                After::Lost => break,
+                After::Lost => {
+                    self.went = Went::Badly;
+                    break;
+                }
                 After::Usable => before = Before::Alive,
             }
         }

@@ -20,6 +20,8 @@ pub(crate) struct Destinations {
     waiting: BTreeSet<(u64, Arc<str>)>,
     /// The lots that are leased.
     leased: HashSet<LotId>,
+    /// How often an operator has asked for mail to be tried at once.
+    wishes: u64,
 }
 
 /// One destination.
@@ -88,19 +90,25 @@ impl Destinations {
         self.leased.len()
     }
 
-    /// Picks a lot that is due at `now` from the destination whose turn it is, and leases it.
+    /// How often an operator has asked for mail to be tried at once.
+    pub(crate) const fn wishes(&self) -> u64 {
+        self.wishes
+    }
+
+    /// Picks a lot that is due at `now` from the destination whose turn it is, and leases it, unless
+    /// `most` of that destination are leased already.
     ///
     /// `seek` gives the first entry of a destination after a given one, or the first of all.
     pub(crate) fn pick(
         &mut self,
         now: u64,
-        most: usize,
+        most: impl Fn(&str) -> usize,
         mut seek: impl FnMut(&str, Option<&DueEntry>) -> Result<Option<DueEntry>, EngineError>,
     ) -> Result<Option<DueEntry>, EngineError> {
-        let most = most.max(1);
         self.wake(now);
         for _ in 0..self.line.len() {
             let Some(name) = self.line.front().cloned() else { return Ok(None) };
+            let most = most(&name).max(1);
             let sought = self.look(&name, now, most, &mut seek)?;
             self.line.pop_front();
             match sought {
@@ -149,6 +157,7 @@ impl Destinations {
 
     /// Lets `destination`, or all of them, be leased at once: an operator asked for it.
     pub(crate) fn wake_up(&mut self, destination: Option<&str>) {
+        self.wishes = self.wishes.wrapping_add(1);
         let chosen: Vec<Arc<str>> = match destination {
             Some(name) => {
                 self.entries.get_key_value(name).map(|(n, _)| Arc::clone(n)).into_iter().collect()
@@ -291,17 +300,21 @@ mod tests {
         }
 
         fn pick(&self, table: &mut Destinations, now: u64, most: usize) -> Option<DueEntry> {
-            let picked = table.pick(now, most, |name, after| {
-                let after = after.map(|a| (a.due, a.lot));
-                let found = self.0.iter().find(|(n, due, lot)| {
-                    n == name && after.is_none_or(|after| (*due, *lot) > after)
-                });
-                Ok(found.map(|(n, due, lot)| DueEntry {
-                    destination: n.clone(),
-                    due: *due,
-                    lot: *lot,
-                }))
-            });
+            let picked = table.pick(
+                now,
+                |_| most,
+                |name, after| {
+                    let after = after.map(|a| (a.due, a.lot));
+                    let found = self.0.iter().find(|(n, due, lot)| {
+                        n == name && after.is_none_or(|after| (*due, *lot) > after)
+                    });
+                    Ok(found.map(|(n, due, lot)| DueEntry {
+                        destination: n.clone(),
+                        due: *due,
+                        lot: *lot,
+                    }))
+                },
+            );
             picked.unwrap()
         }
     }

@@ -131,6 +131,13 @@ impl Lease {
         }
     }
 
+    /// How often operators have asked for mail to be tried at once: what was found to be hopeless
+    /// before the last time is worth another look.
+    #[must_use]
+    pub fn wishes(&self) -> u64 {
+        self.handle.shared.destinations().wishes()
+    }
+
     /// How long the message has been in the queue.
     #[must_use]
     pub fn queued_for(&self, now: SystemTime) -> Duration {

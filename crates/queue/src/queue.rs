@@ -105,8 +105,21 @@ impl Queue {
     ///
     /// [`StoreError`] where the index could not be read.
     pub fn lease(&self, per_destination: usize) -> Result<Option<Lease>, StoreError> {
+        self.lease_within(|_| per_destination)
+    }
+
+    /// The same, with a limit for each destination; it is asked for while the table of destinations
+    /// is locked, so it must be quick and must not use the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn lease_within(
+        &self,
+        per_destination: impl Fn(&str) -> usize,
+    ) -> Result<Option<Lease>, StoreError> {
         let leased = self.handle.read(|engine| {
-            while let Some(entry) = self.pick(engine, per_destination)? {
+            while let Some(entry) = self.pick(engine, &per_destination)? {
                 match self.find(engine, &entry) {
                     Ok(Some(found)) => return Ok(Some((entry.lot, found))),
                     Ok(None) => self.give_back(&entry, None),
@@ -234,7 +247,7 @@ impl Queue {
     fn pick(
         &self,
         engine: &dyn Engine,
-        per_destination: usize,
+        per_destination: &impl Fn(&str) -> usize,
     ) -> Result<Option<DueEntry>, EngineError> {
         let shared = &self.handle.shared;
         let now = shared.now();

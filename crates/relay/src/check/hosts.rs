@@ -155,6 +155,7 @@ async fn look_at_address(
         }
         SessionFailure::Connect(_)
         | SessionFailure::ConnectTimedOut
+        | SessionFailure::LeftAlone { .. }
         | SessionFailure::Dialogue { .. }
         | SessionFailure::Ourselves
         | SessionFailure::Refused { .. } => {

@@ -1,0 +1,139 @@
+//! How many messages are on their way to one destination at once.
+//!
+//! It begins low, grows with every message that a host has dealt with, and halves whenever none of
+//! the hosts would talk to us or one broke off: a host that is overwhelmed gets air, and one that is
+//! gone holds up no more than one worker at a time.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many messages are sent at once to a destination of which nothing is known.
+const INITIAL: usize = 2;
+
+/// How many destinations are remembered; the others begin anew.
+const MOST: usize = 10_000;
+
+/// What is known of the destinations.
+#[derive(Debug, Default)]
+pub(crate) struct Paces {
+    known: Mutex<HashMap<String, Pace>>,
+}
+
+/// What is known of one destination.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Pace {
+    /// How many messages are sent at once.
+    window: usize,
+    /// How many were dealt with since the window grew last.
+    successes: usize,
+    growth: Growth,
+}
+
+/// How a window grows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Growth {
+    /// By one with each success: nothing has ever failed.
+    Fast,
+    /// By one with each windowful of successes.
+    Slow,
+}
+
+/// How it went with the hosts of a destination.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Went {
+    /// There was no session, or it broke.
+    Badly,
+    /// A host dealt with the message, whatever it made of it.
+    Well,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { window: INITIAL, successes: 0, growth: Growth::Fast }
+    }
+}
+
+impl Paces {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Pace>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many messages may be on their way to `destination` at once, of at most `most`.
+    pub(crate) fn window(&self, destination: &str, most: usize) -> usize {
+        let known = self.known();
+        known.get(destination).map_or(INITIAL, |pace| pace.window).min(most)
+    }
+
+    /// Learns how it went with a destination.
+    pub(crate) fn went(&self, destination: &str, went: Went, most: usize) {
+        let mut known = self.known();
+        if known.len() >= MOST && !known.contains_key(destination) {
+            known.clear();
+        }
+        let pace = known.entry(destination.to_owned()).or_default();
+        *pace = match went {
+            Went::Badly => pace.shrunk(),
+            Went::Well => pace.grown(most),
+        };
+    }
+}
+
+impl Pace {
+    fn shrunk(self) -> Self {
+        let window = self.window.midpoint(0).max(1);
+        Self { window, successes: 0, growth: Growth::Slow }
+    }
+
+    fn grown(self, most: usize) -> Self {
+        let successes = self.successes.saturating_add(1);
+        let needed = match self.growth {
+            Growth::Fast => 1,
+            Growth::Slow => self.window,
+        };
+        if successes < needed || self.window >= most {
+            return Self { successes, ..self };
+        }
+        Self { window: self.window.saturating_add(1), successes: 0, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(events: &[(Went, usize)]) -> usize {
+        let paces = Paces::default();
+        for (went, times) in events {
+            for _ in 0..*times {
+                paces.went("example.org", *went, 10);
+            }
+        }
+        paces.window("example.org", 10)
+    }
+
+    #[test]
+    fn a_window_grows_with_success_up_to_its_limit() {
+        assert_eq!(after(&[]), 2);
+        assert_eq!(after(&[(Went::Well, 3)]), 5);
+        assert_eq!(after(&[(Went::Well, 1000)]), 10);
+        assert_eq!(Paces::default().window("example.org", 1), 1);
+    }
+
+    #[test]
+    fn a_window_halves_with_failure_down_to_one_and_grows_slowly_afterwards() {
+        assert_eq!(after(&[(Went::Well, 8), (Went::Badly, 1)]), 5);
+        assert_eq!(after(&[(Went::Well, 8), (Went::Badly, 100)]), 1);
+        assert_eq!(after(&[(Went::Badly, 1), (Went::Well, 1)]), 2);
+        assert_eq!(after(&[(Went::Badly, 1), (Went::Well, 2)]), 2);
+        assert_eq!(after(&[(Went::Badly, 1), (Went::Well, 3)]), 3);
+    }
+
+    #[test]
+    fn what_is_known_has_an_end() {
+        let paces = Paces::default();
+        for n in 0..3 * MOST {
+            paces.went(&format!("{n}.example"), Went::Badly, 10);
+        }
+        assert!(paces.known().len() <= MOST);
+    }
+}
