@@ -47,6 +47,7 @@
 //! offers, message headers (they are not looked at), and comments in addresses (RFC 5322 has them,
 //! envelopes do not).
 
+mod base64;
 mod body;
 mod chunks;
 mod client_name;
@@ -63,6 +64,7 @@ mod reply;
 mod sasl;
 mod xtext;
 
+pub use self::base64::to_base64;
 pub use self::body::{BodyType, Smtputf8};
 pub use self::chunks::ChunkScan;
 pub use self::client_name::ClientName;
