@@ -178,6 +178,7 @@
 mod backoff;
 mod cache;
 mod decision;
+mod demand;
 mod discovery;
 mod evidence;
 mod exception;
@@ -200,6 +201,7 @@ pub use crate::decision::{
     Decision, Fallback, MxMismatch, NextHop, OpenHost, OpenRoute, Policies, Purpose, RequiredTls,
     VerifiedRoute, WhyFallback,
 };
+pub use crate::demand::DemandedRoute;
 pub use crate::discovery::{Freshness, Names, NamesError, TxtAnswer, discover};
 pub use crate::evidence::{Evidence, FetchReport};
 pub use crate::exception::{EXCEPTION_MAX, Exception, ExceptionError, Exceptions};
