@@ -17,7 +17,16 @@ pub struct MxBehaviour {
     greylisting: Greylisting,
     /// How many recipients a transaction may have, and what the next is told.
     recipient_limit: Option<(usize, String)>,
+    logins: Option<Logins>,
     pace: Duration,
+}
+
+/// Who may send mail through the host.
+#[derive(Clone, Debug)]
+pub(super) struct Logins {
+    pub(super) mechanisms: Vec<String>,
+    pub(super) name: String,
+    pub(super) secret: String,
 }
 
 /// How STARTTLS is dealt with.
@@ -68,6 +77,8 @@ pub enum Step {
     Helo,
     /// STARTTLS was read, where it is offered.
     Starttls,
+    /// AUTH was read.
+    Auth,
     /// MAIL was read.
     MailFrom,
     /// RCPT was read.
@@ -132,6 +143,7 @@ impl MxBehaviour {
             rules: Vec::new(),
             greylisting: Greylisting::Off,
             recipient_limit: None,
+            logins: None,
             pace: Duration::ZERO,
         }
     }
@@ -217,6 +229,15 @@ impl MxBehaviour {
         Self { pace, ..Self::valid() }
     }
 
+    /// Mail is taken from this account alone, which proves itself under TLS by one of these.
+    #[must_use]
+    pub fn with_login(mut self, mechanisms: &[&str], name: &str, secret: &str) -> Self {
+        let mechanisms = mechanisms.iter().map(|mechanism| (*mechanism).to_owned()).collect();
+        let (name, secret) = (name.to_owned(), secret.to_owned());
+        self.logins = Some(Logins { mechanisms, name, secret });
+        self
+    }
+
     /// At every `step`, this instead of the usual.
     #[must_use]
     pub fn at(self, step: Step, act: impl Into<Act>) -> Self {
@@ -300,6 +321,11 @@ impl MxBehaviour {
 
     pub(super) const fn recipient_limit(&self) -> Option<&(usize, String)> {
         self.recipient_limit.as_ref()
+    }
+
+    /// Who may send mail through the host; none: anybody.
+    pub(super) const fn logins(&self) -> Option<&Logins> {
+        self.logins.as_ref()
     }
 
     pub(super) fn is_greylisting(&self) -> bool {

@@ -1,5 +1,6 @@
 //! One SMTP session of an MX host (RFC 5321), from the greeting to its end.
 
+mod login;
 mod transaction;
 
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ struct Session {
     client_name: Option<String>,
     tls: Option<TlsSession>,
     transaction: Option<Transaction>,
+    logged_in: bool,
 }
 
 /// Whether the host has greeted the client as one it will serve.
@@ -91,6 +93,7 @@ impl Session {
             client_name: None,
             tls: None,
             transaction: None,
+            logged_in: false,
         }
     }
 
@@ -140,6 +143,7 @@ impl Session {
         match verb.as_str() {
             "EHLO" => self.ehlo(argument).await?,
             "HELO" => self.helo(argument).await?,
+            "AUTH" => self.auth(argument).await?,
             "STARTTLS" => return self.starttls(argument).await,
             "MAIL" => self.mail(&line).await?,
             "RCPT" => self.rcpt(&line).await?,
@@ -177,6 +181,9 @@ impl Session {
             matches!(behaviour.how_starttls(), Starttls::Offered(_) | Starttls::Stripped(_));
         if offered && self.tls.is_none() {
             reply.push_str("250-STARTTLS\r\n");
+        }
+        if let Some(logins) = behaviour.logins().filter(|_| self.tls.is_some()) {
+            reply.push_str(&format!("250-AUTH {}\r\n", logins.mechanisms.join(" ")));
         }
         for keyword in behaviour.keywords() {
             reply.push_str(&format!("250-{keyword}\r\n"));

@@ -30,6 +30,9 @@ impl Session {
         if self.client_name.is_none() || self.transaction.is_some() {
             return self.say("503 5.5.1 MAIL comes once, after EHLO").await;
         }
+        if !self.logged_in && self.host.behaviour(|behaviour| behaviour.logins().is_some()) {
+            return self.say("530 5.7.0 authentication required").await;
+        }
         let Some(argument) = Argument::parse(line, "MAIL FROM:") else {
             return self.say("501 5.5.4 MAIL FROM:<path> parameters").await;
         };
