@@ -26,6 +26,7 @@ mod queue_commands;
 mod reload;
 mod returned;
 mod reuse;
+mod routes;
 mod running;
 mod service;
 mod soak;

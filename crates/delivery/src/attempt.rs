@@ -5,13 +5,15 @@ use std::time::SystemTime;
 
 use mta_sts::{Decision, NextHop, PolicyDomain, Purpose, Recheck, Undecided};
 use queue::{Lease, Outcome, Reason};
-use smtp::MailboxDomain;
+use smtp::{Class, MailboxDomain};
 
 use crate::client::Client;
+use crate::hop::{Hop, Manner, in_words};
 use crate::observation::of_fetch;
 use crate::observer::Terms;
 use crate::outcome::{expire, no_domain};
-use crate::round::{Ending, Round};
+use crate::round::{Elsewhere, Ending, Round};
+use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::routing::hosts;
 use crate::status;
 use crate::transaction::Reports;
@@ -41,23 +43,39 @@ impl Ended {
 pub(crate) async fn attempt(client: &Client, lease: &Lease) -> Vec<Ended> {
     let everyone: Vec<usize> = (0..lease.recipients().len()).collect();
     let now = client.clock.now();
-    let Some(next_hop) = next_hop(lease.destination()) else {
+    let Some(way) = Way::find(&client.settings.routes, lease) else {
         let outcome = no_domain(lease.destination());
         let terms = Terms { policy: "undecided", why: "", tls: "none" };
         return everyone.iter().map(|_| Ended::nowhere(outcome.clone(), terms)).collect();
     };
-    let attempt = Attempt { client, lease, next_hop, now };
-    let (ended, decision) = attempt.pass(&everyone).await;
-    if lease.expired(now) { attempt.last(ended, decision).await } else { ended }
+    let attempt = Attempt { client, lease, way, now };
+    let (ended, decisions) = attempt.pass(&everyone).await;
+    if lease.expired(now) { attempt.last(ended, decisions).await } else { ended }
 }
 
-/// The next hop of a destination: whose policy counts (RFC 8461 §3.4).
-fn next_hop(destination: &MailboxDomain) -> Option<NextHop> {
-    match destination {
-        MailboxDomain::Domain(domain) => {
-            PolicyDomain::parse(domain.as_str()).ok().map(NextHop::Domain)
+/// Which way a message goes.
+#[derive(Debug)]
+enum Way<'a> {
+    /// To its destination's own hosts.
+    Direct(NextHop),
+    /// To the next hops of a route, one after the other.
+    Routed(&'a [ConfiguredHop]),
+}
+
+impl<'a> Way<'a> {
+    /// The way of a message; none where its destination cannot be a name.
+    fn find(routes: &'a Routes, lease: &Lease) -> Option<Self> {
+        let destination = lease.destination();
+        if let Some(route) = routes.find(&lease.message().reverse_path, destination) {
+            return Some(Self::Routed(&route.next_hops));
         }
-        MailboxDomain::Literal(address) => Some(NextHop::Literal(*address)),
+        match destination {
+            MailboxDomain::Domain(domain) => {
+                let domain = PolicyDomain::parse(domain.as_str()).ok()?;
+                Some(Self::Direct(NextHop::Domain(domain)))
+            }
+            MailboxDomain::Literal(address) => Some(Self::Direct(NextHop::Literal(*address))),
+        }
     }
 }
 
@@ -65,46 +83,110 @@ fn next_hop(destination: &MailboxDomain) -> Option<NextHop> {
 struct Attempt<'a> {
     client: &'a Client,
     lease: &'a Lease,
-    next_hop: NextHop,
+    way: Way<'a>,
     now: SystemTime,
 }
 
+/// What became of recipients with one next hop.
+struct Asked {
+    ended: Vec<(Ended, Elsewhere)>,
+    decision: Option<Decision>,
+}
+
 impl Attempt<'_> {
-    /// Decides by the policy, and tries the hosts for the recipients at `places`.
-    async fn pass(&self, places: &[usize]) -> (Vec<Ended>, Option<Decision>) {
-        let decision = match self.decide().await {
+    /// Asks one next hop after the other until the recipients at `places` are settled.
+    async fn pass(&self, places: &[usize]) -> (Vec<Ended>, Vec<Decision>) {
+        match &self.way {
+            Way::Direct(next_hop) => {
+                let hosts = hosts(
+                    self.client.dns.as_ref(),
+                    (self.lease.destination(), &Manner::AsPolicy),
+                    &self.client.settings,
+                );
+                let Asked { ended, decision } = self.ask(next_hop, hosts, places).await;
+                (
+                    ended.into_iter().map(|(ended, _)| ended).collect(),
+                    decision.into_iter().collect(),
+                )
+            }
+            Way::Routed(next_hops) => Box::pin(self.follow(next_hops, places)).await,
+        }
+    }
+
+    /// Asks the next hops of a route in their order.
+    async fn follow(
+        &self,
+        next_hops: &[ConfiguredHop],
+        places: &[usize],
+    ) -> (Vec<Ended>, Vec<Decision>) {
+        let (mut ended, mut decisions): (Vec<Option<Ended>>, Vec<Decision>) =
+            (vec![None; places.len()], Vec::new());
+        let mut open: Vec<(usize, usize)> = places.iter().copied().enumerate().collect();
+        for hop in next_hops {
+            let asked: Vec<usize> = open.iter().map(|(_, place)| *place).collect();
+            let hosts = hosts_of(hop, self.client);
+            let asked = Box::pin(self.ask(&hop.to.next_hop(), hosts, &asked)).await;
+            decisions.extend(asked.decision);
+            let mut left = Vec::new();
+            for ((slot, place), (one, elsewhere)) in open.into_iter().zip(asked.ended) {
+                if elsewhere == Elsewhere::MayHelp {
+                    left.push((slot, place));
+                }
+                if let Some(known) = ended.get_mut(slot) {
+                    *known = Some(with_next_hop(one, hop, elsewhere, known.take()));
+                }
+            }
+            open = left;
+            if open.is_empty() {
+                break;
+            }
+        }
+        (ended.into_iter().flatten().collect(), decisions)
+    }
+
+    /// Decides by the policy of one next hop, and tries its hosts.
+    async fn ask(
+        &self,
+        next_hop: &NextHop,
+        hosts: impl Future<Output = Result<Vec<Hop>, Outcome>>,
+        places: &[usize],
+    ) -> Asked {
+        let decision = match self.decide(next_hop).await {
             Ok(decision) => decision,
-            Err(undecided) => return (self.undecided(places, &undecided), None),
+            Err(undecided) => {
+                let ended = self.undecided(places, next_hop, &undecided);
+                let ended = ended.into_iter().map(|one| (one, Elsewhere::MayHelp)).collect();
+                return Asked { ended, decision: None };
+            }
         };
         let terms = terms(&decision);
-        let (dns, settings) = (self.client.dns.as_ref(), &self.client.settings);
-        let endings = match hosts(dns, self.lease.destination(), settings).await {
+        let endings = match hosts.await {
             Ok(hosts) => {
                 let round = Round::new(self.client, self.lease, places);
                 Box::pin(round.run(&decision, &hosts)).await
             }
             Err(outcome) => {
-                let reports = Reports::Ours;
-                let ending = || Ending { outcome: outcome.clone(), tls: "none", reports };
-                places.iter().map(|_| ending()).collect()
+                let (elsewhere, reports) = (Elsewhere::MayHelp, Reports::Ours);
+                let ending =
+                    |_| Ending { outcome: outcome.clone(), tls: "none", reports, elsewhere };
+                places.iter().map(ending).collect()
             }
         };
-        let ended = |Ending { outcome, tls, reports }| {
-            let terms = Terms { tls, ..terms };
-            Ended { outcome, terms, reports }
+        let ended = |Ending { outcome, tls, reports, elsewhere }| {
+            (Ended { outcome, terms: Terms { tls, ..terms }, reports }, elsewhere)
         };
-        (endings.into_iter().map(ended).collect(), Some(decision))
+        Asked { ended: endings.into_iter().map(ended).collect(), decision: Some(decision) }
     }
 
-    async fn decide(&self) -> Result<Decision, Undecided> {
+    async fn decide(&self, next_hop: &NextHop) -> Result<Decision, Undecided> {
         let purpose = match self.lease.message().purpose {
             queue::Purpose::Mail => {
                 Purpose::Delivery { queued_for: self.lease.queued_for(self.now) }
             }
             queue::Purpose::TlsReport => Purpose::TlsReport,
         };
-        let decision = self.client.policies.decide(&self.next_hop, purpose, self.now).await?;
-        if let Some(domain) = self.next_hop.domain()
+        let decision = self.client.policies.decide(next_hop, purpose, self.now).await?;
+        if let Some(domain) = next_hop.domain()
             && let Some(observation) = of_fetch(domain, decision.evidence())
         {
             self.client.observer.observed(&observation);
@@ -112,12 +194,12 @@ impl Attempt<'_> {
         Ok(decision)
     }
 
-    fn undecided(&self, places: &[usize], undecided: &Undecided) -> Vec<Ended> {
+    fn undecided(&self, places: &[usize], next_hop: &NextHop, undecided: &Undecided) -> Vec<Ended> {
         let status = match undecided {
             Undecided::CacheUnreadable { .. } => status::OWN_SYSTEM,
             Undecided::NamesFailed { .. } => status::NO_DIRECTORY,
         };
-        tracing::warn!(domain = %self.lease.destination(), error = %undecided, "policy undecided");
+        tracing::warn!(domain = %in_words(next_hop), error = %undecided, "policy undecided");
         let outcome = Outcome::Deferred(Reason::new(status, undecided.to_string()));
         let terms = Terms { policy: "undecided", why: undecided.label(), tls: "none" };
         places.iter().map(|_| Ended::nowhere(outcome.clone(), terms)).collect()
@@ -127,37 +209,94 @@ impl Attempt<'_> {
     ///
     /// Mail that a policy holds back is given up only after the policy has been looked at once
     /// more; if it has changed, it is followed in another pass (RFC 8461 §5.1).
-    async fn last(&self, mut ended: Vec<Ended>, mut decision: Option<Decision>) -> Vec<Ended> {
+    async fn last(&self, mut ended: Vec<Ended>, mut decisions: Vec<Decision>) -> Vec<Ended> {
         let waited = self.lease.queued_for(self.now);
         for _ in 0..LAST_PASSES {
             ended = map_deferred(ended, |reason| expire(reason, waited, None));
             let held = deferred(&ended);
-            let Some(Decision::Require(required)) = &decision else { break };
             if held.is_empty() {
                 break;
             }
-            match self.client.policies.recheck(required, self.now).await {
-                Ok(Recheck::Confirmed(token)) => {
+            match self.recheck(&decisions).await {
+                Some(Recheck::Confirmed(token)) => {
                     ended = map_deferred(ended, |reason| expire(reason, waited, Some(&token)));
                     break;
                 }
-                Ok(Recheck::Changed(_)) => {
+                Some(Recheck::Changed(_)) => {
                     let (again, anew) = self.pass(&held).await;
                     for (place, one) in held.into_iter().zip(again) {
                         if let Some(slot) = ended.get_mut(place) {
                             *slot = one;
                         }
                     }
-                    decision = anew;
+                    decisions = anew;
                 }
-                Err(undecided) => {
-                    tracing::warn!(error = %undecided, "policy not rechecked");
-                    break;
-                }
+                None => break,
             }
         }
         ended
     }
+
+    /// Looks once more at every policy that was enforced; the first one that has changed counts.
+    async fn recheck(&self, decisions: &[Decision]) -> Option<Recheck> {
+        let mut confirmed = None;
+        for decision in decisions {
+            let Decision::Require(required) = decision else { continue };
+            match self.client.policies.recheck(required, self.now).await {
+                Ok(changed @ Recheck::Changed(_)) => return Some(changed),
+                Ok(same @ Recheck::Confirmed(_)) => confirmed = Some(same),
+                Err(undecided) => {
+                    tracing::warn!(error = %undecided, "policy not rechecked");
+                    return None;
+                }
+            }
+        }
+        confirmed
+    }
+}
+
+/// The hosts of a configured next hop.
+async fn hosts_of(hop: &ConfiguredHop, client: &Client) -> Result<Vec<Hop>, Outcome> {
+    match (hop.host(), &hop.to) {
+        (Some(host), _) => Ok(vec![host]),
+        (None, SmartHost::Domain(domain) | SmartHost::Host(_, domain, _)) => {
+            let domain = MailboxDomain::parse(domain.as_str()).map_err(|_not_a_domain| {
+                Outcome::Deferred(Reason::new(status::NO_ROUTE, format!("{} is no domain", hop.to)))
+            })?;
+            hosts(client.dns.as_ref(), (&domain, &hop.manner), &client.settings).await
+        }
+        (None, SmartHost::Address(..)) => Ok(Vec::new()),
+    }
+}
+
+/// What became of a recipient with a next hop of a route, after those that were asked before.
+///
+/// A smart host that cannot be found says nothing about the recipient, so nobody is bounced for
+/// it; and the reason names the next hops, because the destination is another.
+fn with_next_hop(
+    one: Ended,
+    hop: &ConfiguredHop,
+    elsewhere: Elsewhere,
+    before: Option<Ended>,
+) -> Ended {
+    let Ended { outcome, terms, reports } = one;
+    let reason = match (outcome, elsewhere) {
+        (Outcome::Bounced(reason) | Outcome::Deferred(reason), Elsewhere::MayHelp) => reason,
+        (settled, _) => return Ended { outcome: settled, terms, reports },
+    };
+    let before = match before.map(|before| before.outcome) {
+        Some(Outcome::Deferred(reason)) => Some(reason),
+        Some(Outcome::Bounced(_) | Outcome::Delivered { .. }) | None => None,
+    };
+    let here = format!("next hop {}: {}", hop.to, reason.text);
+    let text = match &before {
+        Some(before) => format!("{}; {here}", before.text),
+        None => here,
+    };
+    let enhanced = reason.enhanced.with_class(Class::PersistentTransient);
+    let policy = reason.policy.or_else(|| before.and_then(|before| before.policy));
+    let outcome = Outcome::Deferred(Reason { enhanced, text, policy, ..reason });
+    Ended { outcome, terms, reports }
 }
 
 /// The places of those who are deferred.

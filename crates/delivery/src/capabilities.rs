@@ -11,6 +11,8 @@ pub(crate) enum Extension {
     Chunking,
     /// RFC 3461.
     Dsn,
+    /// RFC 4954.
+    Auth,
     /// RFC 6152.
     EightBitMime,
     /// RFC 9422.
@@ -32,6 +34,7 @@ impl Extension {
             Self::BinaryMime => "BINARYMIME",
             Self::Chunking => "CHUNKING",
             Self::Dsn => "DSN",
+            Self::Auth => "AUTH",
             Self::EightBitMime => "8BITMIME",
             Self::Limits => "LIMITS",
             Self::Pipelining => "PIPELINING",
@@ -84,6 +87,13 @@ impl Capabilities {
             let plain = value.bytes().all(|byte| byte.is_ascii_digit());
             let value = value.parse().ok().filter(|value| plain && *value > 0);
             value.filter(|_| named.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// Whether the peer lets us log in by the mechanism of this name (RFC 4954 §3).
+    pub(crate) fn logs_in_by(&self, mechanism: &str) -> bool {
+        self.parameters(Extension::Auth).is_some_and(|mechanisms| {
+            mechanisms.split_ascii_whitespace().any(|name| name.eq_ignore_ascii_case(mechanism))
         })
     }
 

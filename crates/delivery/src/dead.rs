@@ -98,6 +98,7 @@ fn is_silence(failure: &SessionFailure) -> bool {
         | SessionFailure::LeftAlone { .. }
         | SessionFailure::Ourselves
         | SessionFailure::Refused { .. }
+        | SessionFailure::Login(_)
         | SessionFailure::Tls(_) => false,
     }
 }

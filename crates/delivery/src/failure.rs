@@ -8,6 +8,7 @@ use tls_rpt::ResultType;
 
 use crate::dialogue::DialogueError;
 use crate::line_io::BytesLeft;
+use crate::session::LoginFailure;
 use crate::status;
 use crate::tls::HandshakeFailure;
 
@@ -36,6 +37,9 @@ pub enum SessionFailure {
         /// How long ago that was.
         ago: Duration,
     },
+    /// The host does not let us in.
+    #[error("no login: {0}")]
+    Login(#[from] LoginFailure),
     /// The host turned out to be this relay (RFC 5321 §6.3).
     #[error("the address is this relay's own")]
     Ourselves,
@@ -61,6 +65,8 @@ pub enum Stage {
     Hello,
     /// EHLO again, under TLS.
     HelloAgain,
+    /// AUTH.
+    Login,
 }
 
 impl std::fmt::Display for Stage {
@@ -69,6 +75,7 @@ impl std::fmt::Display for Stage {
             Self::Greeting => "greeting",
             Self::Hello => "EHLO",
             Self::HelloAgain => "EHLO under TLS",
+            Self::Login => "AUTH",
         })
     }
 }
@@ -103,6 +110,10 @@ impl SessionFailure {
         match self {
             Self::Connect(_) | Self::ConnectTimedOut | Self::LeftAlone { .. } => status::NO_ANSWER,
             Self::Dialogue { error, .. } => error.enhanced_code(),
+            Self::Login(LoginFailure::NotOffered | LoginFailure::Refused { .. }) => {
+                status::CREDENTIALS
+            }
+            Self::Login(LoginFailure::Secret(_)) => status::OWN_SYSTEM,
             Self::Ourselves => status::LOOP,
             Self::Refused { reply, .. } => reply
                 .enhanced()
@@ -115,11 +126,14 @@ impl SessionFailure {
     #[must_use]
     pub const fn reply(&self) -> Option<&Reply> {
         match self {
-            Self::Refused { reply, .. } | Self::Tls(TlsFailure::Refused(reply)) => Some(reply),
+            Self::Login(LoginFailure::Refused { reply, .. })
+            | Self::Refused { reply, .. }
+            | Self::Tls(TlsFailure::Refused(reply)) => Some(reply),
             Self::Connect(_)
             | Self::ConnectTimedOut
             | Self::Dialogue { .. }
             | Self::LeftAlone { .. }
+            | Self::Login(LoginFailure::NotOffered | LoginFailure::Secret(_))
             | Self::Ourselves
             | Self::Tls(
                 TlsFailure::Cut(_)

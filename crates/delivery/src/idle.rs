@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::hop::Hop;
 use crate::session::{Farewell, Session};
 use crate::settings::DeliverySettings;
-use crate::trust::{Trust, Unverified, Verified};
+use crate::trust::{Demanded, Trust, Unverified, Verified};
 
 /// How many connections may wait to be closed; more are cut, which every peer has to bear.
 const FAREWELLS: usize = 1000;
@@ -30,6 +30,7 @@ const FAREWELLS: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct IdleSessions {
     pub(crate) verified: Shelf<Verified>,
+    pub(crate) demanded: Shelf<Demanded>,
     pub(crate) open: Shelf<Unverified>,
     farewells: Mutex<Vec<Farewell<TcpStream>>>,
     news: Notify,
@@ -255,7 +256,10 @@ impl IdleSessions {
             let limit = limit();
             self.close_idle_since(Instant::now().checked_sub(limit));
             self.say_farewell(&mut closing);
-            let first = [self.verified.first(), self.open.first()].into_iter().flatten().min();
+            let first = [self.verified.first(), self.demanded.first(), self.open.first()]
+                .into_iter()
+                .flatten()
+                .min();
             let next = first.and_then(|first| first.checked_add(limit));
             tokio::select! {
                 () = done.cancelled() => {}
@@ -272,6 +276,9 @@ impl IdleSessions {
     fn close_idle_since(&self, since: Option<Instant>) {
         let Some(since) = since else { return };
         for session in self.verified.remove_idle_since(since) {
+            self.close(session);
+        }
+        for session in self.demanded.remove_idle_since(since) {
             self.close(session);
         }
         for session in self.open.remove_idle_since(since) {

@@ -17,6 +17,7 @@
 //! Deliberately absent: retry times and durability, which are the queue's; what a policy says,
 //! which is `mta_sts`'s; any setting that weakens an enforced policy.
 
+mod account;
 mod attempt;
 #[cfg(test)]
 mod authority;
@@ -44,6 +45,7 @@ mod pool;
 mod probe;
 mod removal;
 mod round;
+mod route;
 mod routing;
 #[cfg(test)]
 mod scripted;
@@ -55,14 +57,19 @@ mod transaction;
 mod trust;
 mod waiting;
 
+pub use crate::account::{Login, LoginMechanism, Secret, SecretError};
 pub use crate::dialogue::DialogueError;
 pub use crate::failure::{SessionFailure, Stage, TlsFailure};
+pub use crate::hop::{Manner, Start};
 pub use crate::line_io::{BytesLeft, Stream};
 pub use crate::observer::{Handover, Observer, Protection, Terms, Unobserved};
 pub use crate::pool::{Delivery, Renewal};
 pub use crate::probe::{CertificateSeen, Look, Prober};
 pub use crate::removal::{RemovalError, removal_notice};
-pub use crate::session::{BrokenHandshake, Ends, Plain, Session, Unsettled, WrongSession};
+pub use crate::route::{ConfiguredHop, DomainPattern, Route, Routes, SmartHost};
+pub use crate::session::{
+    BrokenHandshake, Ends, LoginFailure, Plain, Session, Strict, Unsettled, WrongSession,
+};
 pub use crate::settings::{DeliverySettings, IpPreference, Timeouts};
 pub use crate::tls::danger::Observing;
 pub use crate::tls::{
@@ -70,4 +77,4 @@ pub use crate::tls::{
     result_type,
 };
 pub use crate::transaction::Transaction;
-pub use crate::trust::{Trust, Unverified, Verified};
+pub use crate::trust::{Demanded, Trust, Unverified, Verified};

@@ -5,8 +5,8 @@
 //! nobody acts on the judgement.
 
 use mta_sts::{
-    Evidence, MxMismatch, NextHop, OpenHost, OpenRoute, Policy, PolicyDomain, RequiredTls,
-    VerifiedRoute, WhyFallback,
+    DemandedRoute, Evidence, MxMismatch, NextHop, OpenHost, OpenRoute, Policy, PolicyDomain,
+    RequiredTls, VerifiedRoute, WhyFallback,
 };
 use tls_rpt::{Observation, ObservedPolicy, PolicyType, ResultType, Verdict as Judgement};
 
@@ -41,12 +41,33 @@ pub(crate) fn of_verified(
 
 /// A session that could not have failed for lack of proof.
 pub(crate) fn of_open(route: &OpenRoute, ends: Ends, seen: Seen<'_>) -> Observation {
-    let policy = match (route.why(), route.domain()) {
+    permitted((route.next_hop(), route.why()), route.host(), ends, seen)
+}
+
+/// A session that had to be verified although no policy is enforced.
+pub(crate) fn of_demanded(
+    route: &DemandedRoute,
+    ends: Ends,
+    outcome: Result<(), &TlsFailure>,
+) -> Observation {
+    let seen = outcome.map_or_else(Seen::NoTls, |()| Seen::Tls(&Verdict::Valid));
+    let host = OpenHost::Name(route.host().clone());
+    permitted((route.next_hop(), route.why()), &host, ends, seen)
+}
+
+/// A session of a next hop whose policy asks for nothing, for this reason.
+fn permitted(
+    (next_hop, why): (&NextHop, &WhyFallback),
+    to: &OpenHost,
+    ends: Ends,
+    seen: Seen<'_>,
+) -> Observation {
+    let policy = match (why, next_hop.domain()) {
         (WhyFallback::ModeTesting(policy), Some(domain)) => sts(domain, policy),
-        _ => none(route.next_hop()),
+        _ => none(next_hop),
     };
-    let verdict = match route.why() {
-        WhyFallback::ModeTesting(policy) => tested(policy, route.host(), seen),
+    let verdict = match why {
+        WhyFallback::ModeTesting(policy) => tested(policy, to, seen),
         WhyFallback::AddressLiteral
         | WhyFallback::Exception { .. }
         | WhyFallback::ModeNone
@@ -59,7 +80,7 @@ pub(crate) fn of_open(route: &OpenRoute, ends: Ends, seen: Seen<'_>) -> Observat
     };
     Observation {
         policy,
-        receiving_mx: Some(host(route.host())),
+        receiving_mx: Some(host(to)),
         receiving_ip: ends.receiving,
         sending_ip: ends.sending,
         verdict,

@@ -71,6 +71,8 @@ pub(crate) fn judge(fate: Fate, host: &str, tls: Encryption) -> Judged {
 /// Whether a session was under TLS.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Encryption {
+    /// It was, with a smart host that may want to know who we are.
+    Agreed,
     /// It was not.
     None,
     /// It was.
@@ -123,7 +125,15 @@ fn may_pass(step: Step, reply: &Reply, tls: Encryption) -> bool {
         is_crowd(step, reply) || (step == Step::Rcpt && reply.code() == ReplyCode::TOO_LARGE);
     // The host wants TLS (RFC 3207 §4), with which it has just failed.
     let wants_tls = tls == Encryption::None && reply.code() == ReplyCode::AUTHENTICATION_REQUIRED;
-    crowd || wants_tls
+    // A smart host has not recognised us (RFC 4954 §6), which says nothing of the mail.
+    let wants_login = tls == Encryption::Agreed
+        && [
+            ReplyCode::AUTHENTICATION_REQUIRED,
+            ReplyCode::AUTHENTICATION_FAILED,
+            ReplyCode::ENCRYPTION_REQUIRED,
+        ]
+        .contains(&reply.code());
+    crowd || wants_tls || wants_login
 }
 
 /// Why there was no session with one host.
@@ -175,6 +185,7 @@ impl Trouble {
             | SessionFailure::ConnectTimedOut
             | SessionFailure::Dialogue { .. }
             | SessionFailure::LeftAlone { .. }
+            | SessionFailure::Login(_)
             | SessionFailure::Refused { .. } => Kind::Reach,
         };
         Self {

@@ -3,27 +3,22 @@
 //! Under an enforced policy hosts that it does not name are passed over, and one that is named and
 //! does not prove its name is as good as absent (RFC 8461 §5). Otherwise any host will do.
 
-use std::net::SocketAddr;
+mod reach;
 
-use dns::Lookup;
-use mta_sts::{Decision, Fallback, OpenHost, RequiredTls, VerifiedRoute};
+use mta_sts::Decision;
 use queue::{Lease, Outcome, Reason, Recipient};
-use smtp::{Domain, ReplyCode};
+use smtp::ReplyCode;
 
 use crate::client::Client;
-use crate::connect::{connect, in_order};
-use crate::failure::SessionFailure;
 use crate::fitting::mail;
-use crate::hop::Hop;
+use crate::hop::{Hop, Manner, in_words};
 use crate::idle::{Place, Rank, Shelf};
-use crate::observation::of_mismatch;
-use crate::observer::Protection;
 use crate::outcome::{Encryption, Judged, Kind, Trouble, judge, unmet, unreached};
 use crate::pace::Went;
-use crate::session::{Plain, Session, Unsettled};
+use crate::session::Session;
 use crate::status;
 use crate::transaction::{Connection, Fate, Reports, Sent, Step};
-use crate::trust::{Trust, Unverified, Verified};
+use crate::trust::Trust;
 use crate::waiting::Waiting;
 
 /// How many hosts are asked to take a message in one attempt. RFC 5321 §5.1 wants two at least;
@@ -39,6 +34,17 @@ pub(crate) struct Ending {
     pub(crate) tls: &'static str,
     /// Who answers for reports, where a host has taken the message.
     pub(crate) reports: Reports,
+    /// Whether another next hop can be asked.
+    pub(crate) elsewhere: Elsewhere,
+}
+
+/// Whether another next hop can be asked to take a message for a recipient.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Elsewhere {
+    /// Nobody has decided about it.
+    MayHelp,
+    /// It is decided, or could be delivered twice.
+    Settled,
 }
 
 /// A pass in progress.
@@ -56,6 +62,8 @@ pub(crate) struct Round<'a> {
     went: Went,
     /// Which they were.
     asked: Vec<Hop>,
+    /// What a session with the host that is asked has to be like.
+    manner: Manner,
 }
 
 /// How a recipient stands.
@@ -77,8 +85,9 @@ impl<'a> Round<'a> {
             Standing { recipient, judged: None, tls: "none", reports }
         };
         let standings = recipients.map(standing).collect();
-        let (troubles, asked) = (Vec::new(), Vec::new());
-        Self { client, lease, standings, troubles, tried: 0, sessions: 0, went: Went::Well, asked }
+        let (troubles, asked, manner) = (Vec::new(), Vec::new(), Manner::AsPolicy);
+        let (tried, sessions, went) = (0, 0, Went::Well);
+        Self { client, lease, standings, troubles, tried, sessions, went, asked, manner }
     }
 
     /// Tries the hosts, and tells what became of each recipient, in their order.
@@ -87,7 +96,10 @@ impl<'a> Round<'a> {
         let idle = &self.client.idle;
         match decision {
             Decision::Require(required) => self.go_on(&idle.verified, required, fits).await,
-            Decision::Permit(fallback) => self.go_on(&idle.open, fallback, fits).await,
+            Decision::Permit(fallback) => {
+                self.go_on(&idle.open, fallback, fits).await;
+                self.go_on(&idle.demanded, fallback, fits).await;
+            }
         }
         for hop in hops {
             if self.is_over() {
@@ -98,7 +110,7 @@ impl<'a> Round<'a> {
             }
             match decision {
                 Decision::Require(required) => Box::pin(self.try_verified(required, hop)).await,
-                Decision::Permit(fallback) => Box::pin(self.try_open(fallback, hop)).await,
+                Decision::Permit(fallback) => Box::pin(self.try_permitted(fallback, hop)).await,
             }
         }
         let Client { paces, settings, .. } = self.client;
@@ -151,163 +163,22 @@ impl<'a> Round<'a> {
     }
 
     fn close(self, decision: &Decision) -> Vec<Ending> {
-        let Self { lease, standings, troubles, .. } = self;
+        let Self { standings, troubles, .. } = self;
         let untold = match decision {
             Decision::Require(required) => unmet(required, &troubles),
-            Decision::Permit(_) => unreached(lease.destination(), &troubles),
+            Decision::Permit(fallback) => unreached(&in_words(fallback.next_hop()), &troubles),
         };
-        let ending = |standing: Standing<'_>| Ending {
-            outcome: match standing.judged {
-                Some(Judged::Settled(outcome)) => outcome,
-                Some(Judged::Crowded(reason) | Judged::Open(reason)) => Outcome::Deferred(reason),
-                None => untold.clone(),
-            },
-            tls: standing.tls,
-            reports: standing.reports,
+        let ending = |standing: Standing<'_>| {
+            let (outcome, elsewhere) = match standing.judged {
+                Some(Judged::Settled(outcome)) => (outcome, Elsewhere::Settled),
+                Some(Judged::Crowded(reason) | Judged::Open(reason)) => {
+                    (Outcome::Deferred(reason), Elsewhere::MayHelp)
+                }
+                None => (untold.clone(), Elsewhere::MayHelp),
+            };
+            Ending { outcome, tls: standing.tls, reports: standing.reports, elsewhere }
         };
         standings.into_iter().map(ending).collect()
-    }
-
-    /// Tries a host that has to be named by the policy and to prove its name.
-    async fn try_verified(&mut self, required: &RequiredTls, hop: &Hop) {
-        // No policy is enforced for an address literal.
-        let OpenHost::Name(mx) = &hop.host else { return };
-        if let Err(mismatch) = required.admit(mx.clone()) {
-            self.client.observer.observed(&of_mismatch(required, &mismatch));
-            return self.troubles.push(Trouble::not_named(&mismatch));
-        }
-        if !self.may_try() {
-            return;
-        }
-        let shelf = &self.client.idle.verified;
-        self.go_on(shelf, required, |idle, _| idle == hop).await;
-        if self.asked.contains(hop) {
-            return;
-        }
-        for address in self.addresses(hop).await {
-            // A route is for one connection.
-            let Ok(route) = required.admit(mx.clone()) else { return };
-            match self.verified(route, address).await {
-                Ok(session) => {
-                    self.client.observer.opened(Protection::Verified);
-                    return self.converse(shelf, hop, session, required).await;
-                }
-                Err(failure) => self.note(mx.as_str(), &failure),
-            }
-            if self.is_over() {
-                return;
-            }
-        }
-    }
-
-    async fn verified(
-        &self,
-        route: VerifiedRoute,
-        address: SocketAddr,
-    ) -> Result<Session<Verified>, SessionFailure> {
-        let plain = self.greet(route, address).await?;
-        let (session, observation) = plain.verify(&self.client.webpki).await;
-        self.client.observer.observed(&observation);
-        session
-    }
-
-    /// Tries a host that may be anyone.
-    async fn try_open(&mut self, fallback: &Fallback, hop: &Hop) {
-        if !self.may_try() {
-            return;
-        }
-        let shelf = &self.client.idle.open;
-        self.go_on(shelf, fallback, |idle, _| idle == hop).await;
-        if self.asked.contains(hop) {
-            return;
-        }
-        for address in self.addresses(hop).await {
-            match self.settled(fallback, hop, address).await {
-                Ok(session) => {
-                    self.client.observer.opened(Protection::of_open(session.tls()));
-                    return self.converse(shelf, hop, session, fallback).await;
-                }
-                Err(failure) => self.note(&hop.name(), &failure),
-            }
-            if self.is_over() {
-                return;
-            }
-        }
-    }
-
-    /// A session under TLS if that can be had; where TLS breaks, one in clear on a new connection.
-    async fn settled(
-        &self,
-        fallback: &Fallback,
-        hop: &Hop,
-        address: SocketAddr,
-    ) -> Result<Session<Unverified>, SessionFailure> {
-        let plain = self.greet(fallback.via(hop.host.clone()), address).await?;
-        let (session, observation) = plain.settle(&self.client.observing).await;
-        self.client.observer.observed(&observation);
-        match session {
-            Ok(session) => Ok(session),
-            Err(Unsettled::Failed(failure)) => Err(failure),
-            Err(Unsettled::Broken(broken)) => {
-                let plain = self.greet(fallback.via(hop.host.clone()), address).await?;
-                Ok(plain.settle_in_clear(&broken))
-            }
-        }
-    }
-
-    async fn greet<Route>(
-        &self,
-        route: Route,
-        address: SocketAddr,
-    ) -> Result<Plain<Route>, SessionFailure> {
-        let Client { settings, dead, clock, .. } = self.client;
-        let wishes = || self.lease.wishes();
-        let trial = settings.timeouts.connect;
-        if let Some(ago) = dead.left_alone(address, clock.now(), trial, wishes) {
-            return Err(SessionFailure::LeftAlone { ago });
-        }
-        let connected = connect(address, settings).await;
-        let now = (clock.now(), settings.dead_host_memory);
-        dead.tried(address, connected.as_ref().err(), now, wishes);
-        let (stream, ends) = connected?;
-        Plain::greet(route, stream, ends, std::sync::Arc::clone(settings)).await
-    }
-
-    /// Notes why there is no session with a host at one of its addresses.
-    fn note(&mut self, host: &str, failure: &SessionFailure) {
-        let warns = matches!(failure, SessionFailure::Tls(failure) if failure.is_attack());
-        if warns {
-            tracing::warn!(mx = host, error = %failure, "starttls injection seen");
-        } else {
-            tracing::debug!(mx = host, error = %failure, "no session");
-        }
-        self.troubles.push(Trouble::no_session(host, failure));
-    }
-
-    /// The addresses of a host, best first; if there are none, that is noted.
-    async fn addresses(&mut self, hop: &Hop) -> Vec<SocketAddr> {
-        let at_port = |address| SocketAddr::new(address, hop.port);
-        let name = match &hop.host {
-            OpenHost::Literal(address) => return vec![at_port(*address)],
-            OpenHost::Name(mx) => mx.as_str(),
-        };
-        let found = match Domain::parse(name) {
-            Ok(domain) => self.client.dns.addresses(&domain).await,
-            Err(_not_a_name) => Ok(Lookup::NxDomain),
-        };
-        let (status, text) = match found {
-            Ok(Lookup::Found(found)) => {
-                let addresses = in_order(found.records, &self.client.settings);
-                if !addresses.is_empty() {
-                    return addresses.into_iter().map(at_port).collect();
-                }
-                (status::NO_ROUTE, "no address of a family that is in use".to_owned())
-            }
-            Ok(Lookup::NoData | Lookup::NxDomain) => (status::NO_ROUTE, "no address".to_owned()),
-            Err(error) => (status::NO_DIRECTORY, format!("no address: {error}")),
-        };
-        self.troubles.push(Trouble::no_address(name, status, text));
-        Vec::new()
     }
 
     /// Sends the message to everyone who has not got it, in as many transactions as that takes.
@@ -319,6 +190,7 @@ impl<'a> Round<'a> {
         mut session: Session<T>,
         leave: &T::Leave,
     ) {
+        self.manner = hop.manner.clone();
         let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
         let mut after = After::Usable;
         let most = self.client.settings.recipients_per_transaction;
@@ -408,7 +280,11 @@ impl<'a> Round<'a> {
         before: Before,
         (host, tls): (&str, &'static str),
     ) -> After {
-        let encryption = if tls == "none" { Encryption::None } else { Encryption::Tls };
+        let encryption = match (tls, &self.manner) {
+            ("none", _) => Encryption::None,
+            (_, Manner::AsPolicy) => Encryption::Tls,
+            (_, Manner::Proven { .. }) => Encryption::Agreed,
+        };
         let mut after = match sent.connection {
             Connection::Lost => After::Lost,
             Connection::Clean | Connection::Open => After::Usable,

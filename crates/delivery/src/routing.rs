@@ -5,17 +5,17 @@ use mta_sts::{MxHost, OpenHost};
 use queue::{Outcome, Reason};
 use smtp::{Domain, MailboxDomain};
 
-use crate::hop::Hop;
+use crate::hop::{Hop, Manner};
 use crate::settings::DeliverySettings;
 use crate::status::{self, permanent};
 
 /// The hosts to try, at least one; or what becomes of the mail without any.
 pub(crate) async fn hosts(
     dns: &dyn Dns,
-    destination: &MailboxDomain,
+    (destination, manner): (&MailboxDomain, &Manner),
     settings: &DeliverySettings,
 ) -> Result<Vec<Hop>, Outcome> {
-    let hop = |host| Hop::mx(host, settings.smtp_port);
+    let hop = |host| Hop { host, port: settings.smtp_port, manner: manner.clone() };
     let domain = match destination {
         MailboxDomain::Domain(domain) => domain,
         MailboxDomain::Literal(address) => return Ok(vec![hop(OpenHost::Literal(*address))]),

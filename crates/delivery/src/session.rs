@@ -1,8 +1,8 @@
 //! Sessions: the only file in which one is born.
 //!
 //! A [`Plain`] connection can greet, upgrade and quit. It has no MAIL, RCPT or DATA; those belong
-//! to a [`Session`], and a `Session` comes from [`Plain::verify`], [`Plain::settle`] and
-//! [`Plain::settle_in_clear`] alone. What has to be read to believe "no plaintext under enforce" is
+//! to a [`Session`], and a `Session` comes from [`Plain::verify`], [`Plain::settle`],
+//! [`Plain::settle_in_clear`] and `Session::implicit` alone. What has to be read to believe "no plaintext under enforce" is
 //! these functions and `mta_sts::decision`.
 //!
 //! An enforced route has no way to settle for less:
@@ -36,6 +36,20 @@
 //! # drop((first, second)); }
 //! ```
 //!
+//! A route of the operator's own, with proof of the host's name, has no way to settle either:
+//!
+//! ```compile_fail,E0599
+//! # async fn f(plain: delivery::Plain<mta_sts::DemandedRoute>, tls: &delivery::Observing) {
+//! let (session, observation) = plain.settle(tls).await;
+//! # drop((session, observation)); }
+//! ```
+//!
+//! ```
+//! # async fn f(plain: delivery::Plain<mta_sts::DemandedRoute>, tls: &delivery::WebPki) {
+//! let (session, observation) = plain.verify(tls).await;
+//! # drop((session, observation)); }
+//! ```
+//!
 //! Mail needs a session:
 //!
 //! ```compile_fail,E0599
@@ -65,14 +79,18 @@
 //! # drop(transaction); }
 //! ```
 
+mod implicit;
+mod login;
 mod look;
+mod open;
 mod room;
+mod strict;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mta_sts::{OpenHost, OpenRoute, VerifiedRoute};
+use mta_sts::OpenHost;
 use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
 use smtp::{Reply, ReplyCode, Severity};
@@ -86,12 +104,14 @@ use crate::capabilities::{Capabilities, Extension};
 use crate::dialogue::{Dialogue, DialogueError};
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
-use crate::observation::{Seen, of_open, of_verified};
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
-use crate::tls::danger::Observing;
 use crate::transaction::{Opening, Transaction};
-use crate::trust::{Trust, Unverified, Verified};
+use crate::trust::Trust;
+
+pub use self::login::LoginFailure;
+pub use self::open::{BrokenHandshake, Unsettled};
+pub use self::strict::Strict;
 
 /// The two ends of a connection, for reports.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -125,30 +145,23 @@ impl<Route, S: Stream> Plain<Route, S> {
         ends: Ends,
         settings: Arc<DeliverySettings>,
     ) -> Result<Self, SessionFailure> {
-        let mut dialogue = Dialogue::new(stream);
-        let greeting = dialogue.reply(settings.timeouts.greeting).await;
-        let greeting = greeting.map_err(|error| at(Stage::Greeting, error))?;
-        if !is_positive(&greeting) {
-            // RFC 5321 §3.1: whoever is refused still says QUIT.
-            dialogue.quit(settings.timeouts.quit).await;
-            return Err(SessionFailure::Refused { stage: Stage::Greeting, reply: greeting });
-        }
+        let dialogue = greeting(Dialogue::new(stream), &settings).await?;
         let (dialogue, capabilities) = hello(dialogue, &settings, Stage::Hello).await?;
         Ok(Self { route, dialogue, capabilities, ends, settings })
     }
 }
 
-impl<S: Stream> Plain<VerifiedRoute, S> {
-    /// Upgrades with STARTTLS, and has the peer prove the MX host's name (RFC 8461 §4.2).
+impl<Route: Strict, S: Stream> Plain<Route, S> {
+    /// Upgrades with STARTTLS, and has the peer prove the host's name (RFC 8461 §4.2).
     ///
     /// The name looked for is the route's own, and there is no other in reach.
     pub async fn verify(
         self,
         tls: &WebPki,
-    ) -> (Result<Session<Verified, S>, SessionFailure>, Observation) {
+    ) -> (Result<Session<Route::Trust, S>, SessionFailure>, Observation) {
         let Self { route, dialogue, capabilities, ends, settings } = self;
         let stream = prove(&route, dialogue, &capabilities, tls, &settings).await;
-        let observation = of_verified(&route, ends, stream.as_ref().map(|_| ()));
+        let observation = route.observed(ends, stream.as_ref().map(|_| ()));
         let session = match stream {
             Ok(stream) => Session::under_tls(route, stream, settings).await,
             Err(failure) => Err(SessionFailure::Tls(failure)),
@@ -157,15 +170,15 @@ impl<S: Stream> Plain<VerifiedRoute, S> {
     }
 }
 
-/// The verifying half of STARTTLS: after it the peer is the route's MX host.
+/// The verifying half of STARTTLS: after it the peer is the route's host.
 async fn prove<S: Stream>(
-    route: &VerifiedRoute,
+    route: &impl Strict,
     mut dialogue: Dialogue<S>,
     capabilities: &Capabilities,
     tls: &WebPki,
     settings: &DeliverySettings,
 ) -> Result<TlsStream<S>, TlsFailure> {
-    let mx = route.mx().as_str();
+    let mx = route.host().as_str();
     if let Err(failure) = starttls(&mut dialogue, capabilities, settings).await {
         dialogue.quit(settings.timeouts.quit).await;
         return Err(failure);
@@ -174,99 +187,6 @@ async fn prove<S: Stream>(
     let name = ServerName::try_from(mx.to_owned())
         .map_err(|_invalid| TlsFailure::NotAName(mx.to_owned()))?;
     tls.handshake(stream, name, settings.timeouts.tls).await.map_err(TlsFailure::Handshake)
-}
-
-impl<S: Stream> Plain<OpenRoute, S> {
-    /// Upgrades where the host offers it, whoever it is, and carries on in clear where it does not.
-    pub async fn settle(
-        self,
-        tls: &Observing,
-    ) -> (Result<Session<Unverified, S>, Unsettled>, Observation) {
-        let Self { route, mut dialogue, capabilities, ends, settings } = self;
-        let refusal = match starttls(&mut dialogue, &capabilities, &settings).await {
-            Ok(()) => {
-                let stream = dialogue.into_stream().map_err(TlsFailure::Injected);
-                return encrypt(route, stream, ends, settings, tls).await;
-            }
-            Err(failure) => failure,
-        };
-        let observation = of_open(&route, ends, Seen::NoTls(&refusal));
-        let session = match refusal {
-            // The host has not begun TLS, so the dialogue goes on where it was.
-            TlsFailure::NotOffered | TlsFailure::Refused(_) => {
-                Ok(Session::in_clear(route, dialogue, capabilities, settings))
-            }
-            TlsFailure::Cut(_)
-            | TlsFailure::Handshake(_)
-            | TlsFailure::Injected(_)
-            | TlsFailure::NotAName(_) => {
-                Err(Unsettled::Broken(BrokenHandshake { failure: refusal }))
-            }
-        };
-        (session, observation)
-    }
-
-    /// Goes without TLS to a host with which TLS has just failed.
-    pub fn settle_in_clear(self, broken: &BrokenHandshake) -> Session<Unverified, S> {
-        let Self { route, dialogue, capabilities, settings, .. } = self;
-        tracing::debug!(mx = %name(route.host()), error = %broken.failure, "going on without tls");
-        Session::in_clear(route, dialogue, capabilities, settings)
-    }
-}
-
-/// The accepting half of STARTTLS: after it nobody listens in, and the peer may be anyone.
-async fn encrypt<S: Stream>(
-    route: OpenRoute,
-    stream: Result<S, TlsFailure>,
-    ends: Ends,
-    settings: Arc<DeliverySettings>,
-    tls: &Observing,
-) -> (Result<Session<Unverified, S>, Unsettled>, Observation) {
-    let shaken = match (stream, server_name(&route)) {
-        (Ok(stream), Ok(name)) => {
-            tls.handshake(stream, name, settings.timeouts.tls).await.map_err(TlsFailure::Handshake)
-        }
-        (Err(failure), _) | (_, Err(failure)) => Err(failure),
-    };
-    let (stream, verdict) = match shaken {
-        Ok(shaken) => shaken,
-        Err(failure) => {
-            let observation = of_open(&route, ends, Seen::NoTls(&failure));
-            // Who puts words into a connection would only do it again in clear.
-            let unsettled = if failure.is_attack() {
-                Unsettled::Failed(SessionFailure::Tls(failure))
-            } else {
-                Unsettled::Broken(BrokenHandshake { failure })
-            };
-            return (Err(unsettled), observation);
-        }
-    };
-    let observation = of_open(&route, ends, Seen::Tls(&verdict));
-    let session = Session::under_tls(route, stream, settings).await;
-    (session.map_err(Unsettled::Failed), observation)
-}
-
-/// Why an open route has no session yet.
-#[derive(Debug)]
-pub enum Unsettled {
-    /// TLS failed; on a new connection the host may be talked to in clear, once.
-    Broken(BrokenHandshake),
-    /// There will be no session with the host.
-    Failed(SessionFailure),
-}
-
-/// TLS failed on an open route, and nothing was sent yet.
-#[derive(Debug)]
-pub struct BrokenHandshake {
-    failure: TlsFailure,
-}
-
-impl BrokenHandshake {
-    /// What failed.
-    #[must_use]
-    pub const fn failure(&self) -> &TlsFailure {
-        &self.failure
-    }
 }
 
 /// A stream in clear or under TLS.
@@ -377,18 +297,6 @@ impl<T: Trust, S: Stream> Session<T, S> {
     }
 }
 
-impl<S: Stream> Session<Unverified, S> {
-    /// A session in clear; an [`OpenRoute`] says that there may be one.
-    fn in_clear(
-        route: OpenRoute,
-        dialogue: Dialogue<S>,
-        capabilities: Capabilities,
-        settings: Arc<DeliverySettings>,
-    ) -> Self {
-        Self::with(route, dialogue.map(Either::Left), capabilities, None, settings)
-    }
-}
-
 impl<T: Trust, S: Stream> fmt::Debug for Session<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
@@ -429,6 +337,21 @@ const fn version(tls: Option<ProtocolVersion>) -> &'static str {
         Some(_) => "unknown",
         None => "none",
     }
+}
+
+/// Hears the greeting.
+async fn greeting<S: Stream>(
+    mut dialogue: Dialogue<S>,
+    settings: &DeliverySettings,
+) -> Result<Dialogue<S>, SessionFailure> {
+    let greeting = dialogue.reply(settings.timeouts.greeting).await;
+    let greeting = greeting.map_err(|error| at(Stage::Greeting, error))?;
+    if is_positive(&greeting) {
+        return Ok(dialogue);
+    }
+    // RFC 5321 §3.1: whoever is refused still says QUIT.
+    dialogue.quit(settings.timeouts.quit).await;
+    Err(SessionFailure::Refused { stage: Stage::Greeting, reply: greeting })
 }
 
 /// Asks for TLS (RFC 3207 §4); afterwards it may begin.
@@ -472,15 +395,6 @@ async fn hello<S: Stream>(
     }
     dialogue.quit(settings.timeouts.quit).await;
     Err(SessionFailure::Refused { stage, reply: ehlo })
-}
-
-/// The name to ask for on an open route: not to be believed, but many hosts have many certificates.
-fn server_name(route: &OpenRoute) -> Result<ServerName<'static>, TlsFailure> {
-    match route.host() {
-        OpenHost::Name(mx) => ServerName::try_from(mx.as_str().to_owned())
-            .map_err(|_invalid| TlsFailure::NotAName(mx.as_str().to_owned())),
-        OpenHost::Literal(address) => Ok(ServerName::IpAddress((*address).into())),
-    }
 }
 
 fn name(host: &OpenHost) -> String {

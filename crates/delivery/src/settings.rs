@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use smtp::Domain;
 
+use crate::route::Routes;
+
 /// How mail is delivered.
 #[derive(Clone, Debug)]
 pub struct DeliverySettings {
@@ -41,6 +43,8 @@ pub struct DeliverySettings {
     /// After how long a sender is told that mail is late, with the next attempt that fails; none:
     /// never.
     pub delay_notice: Option<Duration>,
+    /// Mail that goes to a configured next hop.
+    pub routes: Routes,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long deliveries in progress may go on once the relay is told to stop.
@@ -68,6 +72,7 @@ impl DeliverySettings {
             source_address6: None,
             ip_preference: IpPreference::Ipv6,
             delay_notice: Some(Duration::from_secs(4 * 60 * 60)),
+            routes: Routes::default(),
             timeouts: Timeouts::default(),
             shutdown_grace: Duration::from_secs(30),
         }

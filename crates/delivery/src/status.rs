@@ -39,6 +39,8 @@ pub(crate) const SMTPUTF8_NEEDED: EnhancedCode = transient(6, 7);
 pub(crate) const SECURITY: EnhancedCode = transient(7, 0);
 /// X.7.5: cryptographic failure.
 pub(crate) const CRYPTOGRAPHY: EnhancedCode = transient(7, 5);
+/// X.7.8: name and secret are not valid (RFC 4954 §6).
+pub(crate) const CREDENTIALS: EnhancedCode = transient(7, 8);
 /// X.7.10: encryption needed.
 pub(crate) const ENCRYPTION_NEEDED: EnhancedCode = transient(7, 10);
 

@@ -8,17 +8,23 @@
 
 use std::fmt::Debug;
 
-use mta_sts::{Fallback, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute};
+use mta_sts::{DemandedRoute, Fallback, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute};
 
 /// Marks a session whose peer has proved its name.
 #[derive(Debug)]
 pub enum Verified {}
 
+/// Marks a session whose peer has proved its name because the operator demands it of a configured
+/// next hop, whose own policy asks for nothing.
+#[derive(Debug)]
+pub enum Demanded {}
+
 /// Marks a session whose peer could be anyone.
 #[derive(Debug)]
 pub enum Unverified {}
 
-/// How far the peer of a session is trusted: [`Verified`] or [`Unverified`], and nothing else.
+/// How far the peer of a session is trusted: [`Verified`], [`Demanded`] or [`Unverified`], and
+/// nothing else.
 pub trait Trust: sealed::Sealed {
     /// The way the session was made along.
     type Route: Debug;
@@ -56,6 +62,23 @@ impl Trust for Verified {
     }
 }
 
+impl Trust for Demanded {
+    type Leave = Fallback;
+    type Route = DemandedRoute;
+
+    fn covers(route: &DemandedRoute, fallback: &Fallback) -> bool {
+        route.next_hop() == fallback.next_hop() && route.why() == fallback.why()
+    }
+
+    fn next_hop(fallback: &Fallback) -> NextHop {
+        fallback.next_hop().clone()
+    }
+
+    fn host(route: &DemandedRoute) -> OpenHost {
+        OpenHost::Name(route.host().clone())
+    }
+}
+
 impl Trust for Unverified {
     type Leave = Fallback;
     type Route = OpenRoute;
@@ -77,6 +100,7 @@ mod sealed {
     /// Nobody else says what is trusted.
     #[expect(unnameable_types, reason = "what nobody can name, nobody can implement")]
     pub trait Sealed {}
+    impl Sealed for super::Demanded {}
     impl Sealed for super::Unverified {}
     impl Sealed for super::Verified {}
 }

@@ -16,6 +16,8 @@ mod keys;
 mod listening;
 mod optional_text;
 mod raw;
+mod routes;
+mod secret_text;
 mod server_address;
 mod source;
 
@@ -31,6 +33,8 @@ pub use raw::{
     RawException, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
     RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
+pub use routes::{RawRoute, RawRouteAuth, RawRouteTls};
+pub use secret_text::SecretText;
 pub use server_address::ServerAddress;
 pub use source::{Difference, Place, Source};
 

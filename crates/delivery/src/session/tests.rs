@@ -15,7 +15,9 @@ use crate::scripted::{
     Act, Peer, fallback, fallback_to, open_route, required, required_of, settings, verified_route,
 };
 use crate::tls::HandshakeFailure;
+use crate::tls::danger::Observing;
 use crate::transaction::Fate;
+use crate::trust::{Unverified, Verified};
 
 const OFFER: &str = "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 9\r\n250 STARTTLS\r\n";
 

@@ -157,6 +157,7 @@ async fn look_at_address(
         | SessionFailure::ConnectTimedOut
         | SessionFailure::LeftAlone { .. }
         | SessionFailure::Dialogue { .. }
+        | SessionFailure::Login(_)
         | SessionFailure::Ourselves
         | SessionFailure::Refused { .. } => {
             let stage = Stage::new("connection", State::Wrong, text);

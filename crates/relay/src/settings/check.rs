@@ -233,7 +233,7 @@ impl Check<'_> {
     }
 
     /// How mail goes out.
-    fn delivery(&self, hostname: Domain) -> Result<DeliverySettings, SettingsError> {
+    fn delivery(&mut self, hostname: Domain) -> Result<DeliverySettings, SettingsError> {
         let raw = &self.raw.delivery;
         let mut settings = DeliverySettings::new(hostname);
         settings.smtp_port = self.at_least_one("delivery.smtp_port", raw.smtp_port)?;
@@ -244,6 +244,7 @@ impl Check<'_> {
             self.at_least_one("delivery.messages_per_connection", messages)?;
         settings.connection_idle = raw.connection_idle;
         settings.dead_host_memory = raw.dead_host_memory;
+        settings.routes = self.routes()?;
         settings.source_address4 = raw.source_address4;
         settings.source_address6 = raw.source_address6;
         settings.ip_preference = raw.ip_preference.into();

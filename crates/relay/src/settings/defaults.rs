@@ -36,6 +36,7 @@ impl Default for RawSettings {
             trust: RawTrust::default(),
             mta_sts: RawMtaSts::default(),
             delivery: RawDelivery::default(),
+            route: Vec::new(),
             exception: Vec::new(),
             admin: RawAdmin::default(),
             log: RawLog::default(),

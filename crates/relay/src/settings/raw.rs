@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use smtp::Domain;
 
 use super::byte_size::ByteSize;
+use super::routes::RawRoute;
 use super::server_address::ServerAddress;
 use super::{duration_text, optional_text};
 use crate::moment::Moment;
@@ -46,6 +47,8 @@ pub struct RawSettings {
     pub mta_sts: RawMtaSts,
     /// How mail goes out.
     pub delivery: RawDelivery,
+    /// Mail that goes to a configured next hop.
+    pub route: Vec<RawRoute>,
     /// Domains whose policy is set aside for a while.
     pub exception: Vec<RawException>,
     /// How the running relay is asked and told things.

@@ -309,3 +309,67 @@ fn what_differs_is_told_with_its_place() {
         ]
     );
 }
+
+#[test]
+fn routes_that_cannot_be_meant_are_refused_with_their_place() {
+    let all = "[[route]]\nrecipient = \"*\"\nnext_hop = \"smtp.example.net:587\"\n";
+    let login = |more: &str| format!("{all}username = \"ann\"\n{more}");
+    for (toml, expected) in [
+        ("[[route]]\nnext_hop = \"example.net\"".into(), "2:12: route.0.next_hop: say whose mail"),
+        ("[[route]]\nsender = \"a.example\"".into(), "1:1: route.0.next_hop: must not be empty"),
+        (format!("{all}{all}"), "5:13: route.1.recipient: no mail comes here: route 0 takes all"),
+        (
+            "[[route]]\nrecipient = \"*.example.com\"\nnext_hop = \"[a.example]\"".into(),
+            "2:13: route.0.recipient: `*.example.com`: '*' cannot stand in a host name; write",
+        ),
+        (
+            "[[route]]\nrecipient = \"*\"\nnext_hop = \"192.0.2.1:25\"".into(),
+            "3:12: route.0.next_hop: `192.0.2.1:25`: an address proves no name",
+        ),
+        (
+            "[[route]]\nrecipient = \"*\"\nnext_hop = \"example.net\"\ntls = \"implicit\"".into(),
+            "3:12: route.0.next_hop: `example.net`: MX hosts have no port for implicit TLS",
+        ),
+        (login(""), "4:12: route.0.username: needs a password, password_file, token_file or"),
+        (
+            login("password = \"x\"\ntoken_command = [\"/t\"]"),
+            "4:12: route.0.username: only one of password,",
+        ),
+        (
+            login("password = \"x\"\ntls = \"opportunistic\""),
+            "6:7: route.0.tls: a password is only given to a host that has proved its name",
+        ),
+        (
+            login("password_file = \"/nonexistent\""),
+            "5:17: route.0.password_file: /nonexistent cannot be read: ",
+        ),
+        (
+            login("password = \"x\"\nauth = \"xoauth2\""),
+            "6:8: route.0.auth: \"xoauth2\" needs a token_file or token_command",
+        ),
+        (
+            login("token_command = [\"/t\"]\nauth = \"plain\""),
+            "6:8: route.0.auth: a token goes with \"xoauth2\"",
+        ),
+        (
+            format!("{all}password = \"x\""),
+            "route.0.username (by default): route.0.username: a pass",
+        ),
+    ] {
+        let refused = check(&toml).map(|_| ()).unwrap_err();
+        assert!(refused.starts_with(expected), "expected {expected}\n     got {refused}");
+    }
+}
+
+#[test]
+fn a_route_that_proves_nothing_is_warned_of_and_a_secret_is_not_shown() {
+    let route =
+        "[[route]]\nrecipient = \"*\"\nnext_hop = \"192.0.2.1:25\"\ntls = \"opportunistic\"";
+    let settings = check(route).unwrap();
+    assert!(settings.warnings.iter().any(|warning| warning.contains("192.0.2.1:25")));
+
+    let route = "[{ recipient = \"*\", next_hop = \"a.example:25\", username = \"ann\", password = \"s3cret\" }]";
+    let source = read(None, &[("STS_RELAY__ROUTE", route)]).unwrap();
+    let shown = format!("{:?} {:?}", source.differences(), source.raw());
+    assert!(shown.contains("ann") && !shown.contains("s3cret"), "{shown}");
+}

@@ -1,0 +1,209 @@
+//! From a hop to a session: the addresses of a host, connections to them, proof and login.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dns::Lookup;
+use mta_sts::{Fallback, OpenHost, RequiredTls};
+use smtp::Domain;
+use tokio::net::TcpStream;
+
+use super::Round;
+use crate::client::Client;
+use crate::connect::{connect, in_order};
+use crate::failure::SessionFailure;
+use crate::hop::{Hop, Manner, Start};
+use crate::idle::Shelf;
+use crate::observation::of_mismatch;
+use crate::observer::Protection;
+use crate::outcome::Trouble;
+use crate::session::{Ends, Plain, Session, Strict, Unsettled};
+use crate::status;
+use crate::trust::{Demanded, Trust, Unverified, Verified};
+
+impl<'a> Round<'a> {
+    /// Tries a host that has to be named by the policy and to prove its name.
+    pub(super) async fn try_verified(&mut self, required: &RequiredTls, hop: &Hop) {
+        // No policy is enforced for an address literal.
+        let OpenHost::Name(mx) = &hop.host else { return };
+        if let Err(mismatch) = required.admit(mx.clone()) {
+            self.client.observer.observed(&of_mismatch(required, &mismatch));
+            return self.troubles.push(Trouble::not_named(&mismatch));
+        }
+        let shelf = &self.client.idle.verified;
+        let route = || required.admit(mx.clone()).ok();
+        Box::pin(self.try_proven::<Verified>(hop, (shelf, required), route)).await;
+    }
+
+    /// Tries a host of a next hop whose policy asks for nothing.
+    pub(super) async fn try_permitted(&mut self, fallback: &Fallback, hop: &Hop) {
+        match (&hop.manner, &hop.host) {
+            (Manner::Proven { .. }, OpenHost::Name(name)) => {
+                let route = || Some(fallback.demand(name.clone()));
+                let shelf = &self.client.idle.demanded;
+                Box::pin(self.try_proven::<Demanded>(hop, (shelf, fallback), route)).await;
+            }
+            (Manner::Proven { .. }, OpenHost::Literal(address)) => {
+                let text = "an address can prove no name".to_owned();
+                let host = address.to_string();
+                self.troubles.push(Trouble::no_address(&host, status::CRYPTOGRAPHY, text));
+            }
+            (Manner::AsPolicy, _) => Box::pin(self.try_open(fallback, hop)).await,
+        }
+    }
+
+    /// Tries a host that has to prove its name. A route is for one connection.
+    async fn try_proven<T: Trust<Route: Strict<Trust = T>>>(
+        &mut self,
+        hop: &Hop,
+        (shelf, leave): (&'a Shelf<T>, &T::Leave),
+        route: impl Fn() -> Option<T::Route>,
+    ) {
+        if !self.may_try() {
+            return;
+        }
+        self.go_on(shelf, leave, |idle, _| idle == hop).await;
+        if self.asked.contains(hop) {
+            return;
+        }
+        for address in self.addresses(hop).await {
+            let Some(route) = route() else { return };
+            match self.verified::<T>(route, hop, address).await {
+                Ok(session) => {
+                    self.client.observer.opened(Protection::Verified);
+                    return self.converse(shelf, hop, session, leave).await;
+                }
+                Err(failure) => self.note(&hop.name(), &failure),
+            }
+            if self.is_over() {
+                return;
+            }
+        }
+    }
+
+    async fn verified<T: Trust<Route: Strict<Trust = T>>>(
+        &self,
+        route: T::Route,
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> Result<Session<T>, SessionFailure> {
+        let client = self.client;
+        let (session, observation) = match hop.manner.start() {
+            Start::Starttls => self.greet(route, address).await?.verify(&client.webpki).await,
+            Start::Implicit => {
+                let (stream, ends) = self.connect(address).await?;
+                let settings = Arc::clone(&client.settings);
+                Session::implicit(route, stream, ends, settings, &client.webpki).await
+            }
+        };
+        client.observer.observed(&observation);
+        match hop.manner.login() {
+            Some(login) => session?.log_in(login).await,
+            None => session,
+        }
+    }
+
+    /// Tries a host that may be anyone.
+    async fn try_open(&mut self, fallback: &Fallback, hop: &Hop) {
+        if !self.may_try() {
+            return;
+        }
+        let shelf = &self.client.idle.open;
+        self.go_on(shelf, fallback, |idle, _| idle == hop).await;
+        if self.asked.contains(hop) {
+            return;
+        }
+        for address in self.addresses(hop).await {
+            match self.settled(fallback, hop, address).await {
+                Ok(session) => {
+                    self.client.observer.opened(Protection::of_open(session.tls()));
+                    return self.converse(shelf, hop, session, fallback).await;
+                }
+                Err(failure) => self.note(&hop.name(), &failure),
+            }
+            if self.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// A session under TLS if that can be had; where TLS breaks, one in clear on a new connection.
+    async fn settled(
+        &self,
+        fallback: &Fallback,
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> Result<Session<Unverified>, SessionFailure> {
+        let plain = self.greet(fallback.via(hop.host.clone()), address).await?;
+        let (session, observation) = plain.settle(&self.client.observing).await;
+        self.client.observer.observed(&observation);
+        match session {
+            Ok(session) => Ok(session),
+            Err(Unsettled::Failed(failure)) => Err(failure),
+            Err(Unsettled::Broken(broken)) => {
+                let plain = self.greet(fallback.via(hop.host.clone()), address).await?;
+                Ok(plain.settle_in_clear(&broken))
+            }
+        }
+    }
+
+    async fn greet<Route>(
+        &self,
+        route: Route,
+        address: SocketAddr,
+    ) -> Result<Plain<Route>, SessionFailure> {
+        let (stream, ends) = self.connect(address).await?;
+        Plain::greet(route, stream, ends, Arc::clone(&self.client.settings)).await
+    }
+
+    /// A connection, unless the address has not answered a while ago.
+    async fn connect(&self, address: SocketAddr) -> Result<(TcpStream, Ends), SessionFailure> {
+        let Client { settings, dead, clock, .. } = self.client;
+        let wishes = || self.lease.wishes();
+        let trial = settings.timeouts.connect;
+        if let Some(ago) = dead.left_alone(address, clock.now(), trial, wishes) {
+            return Err(SessionFailure::LeftAlone { ago });
+        }
+        let connected = connect(address, settings).await;
+        let now = (clock.now(), settings.dead_host_memory);
+        dead.tried(address, connected.as_ref().err(), now, wishes);
+        connected
+    }
+
+    /// Notes why there is no session with a host at one of its addresses.
+    fn note(&mut self, host: &str, failure: &SessionFailure) {
+        let warns = matches!(failure, SessionFailure::Tls(failure) if failure.is_attack());
+        if warns {
+            tracing::warn!(mx = host, error = %failure, "starttls injection seen");
+        } else {
+            tracing::debug!(mx = host, error = %failure, "no session");
+        }
+        self.troubles.push(Trouble::no_session(host, failure));
+    }
+
+    /// The addresses of a host, best first; if there are none, that is noted.
+    async fn addresses(&mut self, hop: &Hop) -> Vec<SocketAddr> {
+        let at_port = |address| SocketAddr::new(address, hop.port);
+        let name = match &hop.host {
+            OpenHost::Literal(address) => return vec![at_port(*address)],
+            OpenHost::Name(mx) => mx.as_str(),
+        };
+        let found = match Domain::parse(name) {
+            Ok(domain) => self.client.dns.addresses(&domain).await,
+            Err(_not_a_name) => Ok(Lookup::NxDomain),
+        };
+        let (status, text) = match found {
+            Ok(Lookup::Found(found)) => {
+                let addresses = in_order(found.records, &self.client.settings);
+                if !addresses.is_empty() {
+                    return addresses.into_iter().map(at_port).collect();
+                }
+                (status::NO_ROUTE, "no address of a family that is in use".to_owned())
+            }
+            Ok(Lookup::NoData | Lookup::NxDomain) => (status::NO_ROUTE, "no address".to_owned()),
+            Err(error) => (status::NO_DIRECTORY, format!("no address: {error}")),
+        };
+        self.troubles.push(Trouble::no_address(name, status, text));
+        Vec::new()
+    }
+}

@@ -1,0 +1,56 @@
+//! Sessions under TLS from the first byte on (RFC 8314 §3), for next hops that are so configured.
+
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use tls_rpt::Observation;
+use tokio_util::either::Either;
+
+use super::strict::Strict;
+use super::{Ends, Session, greeting, hello};
+use crate::dialogue::Dialogue;
+use crate::failure::{SessionFailure, Stage, TlsFailure};
+use crate::line_io::Stream;
+use crate::settings::DeliverySettings;
+use crate::tls::WebPki;
+use crate::trust::Trust;
+
+impl<T, S> Session<T, S>
+where
+    T: Trust<Route: Strict<Trust = T>>,
+    S: Stream,
+{
+    /// Begins TLS on a connection on which nothing was said, and has the peer prove the route's
+    /// host's name; then hears its greeting and says EHLO.
+    pub(crate) async fn implicit(
+        route: T::Route,
+        stream: S,
+        ends: Ends,
+        settings: Arc<DeliverySettings>,
+        tls: &WebPki,
+    ) -> (Result<Self, SessionFailure>, Observation) {
+        let host = route.host().as_str().to_owned();
+        let shaken = match ServerName::try_from(host.clone()) {
+            Ok(name) => tls.handshake(stream, name, settings.timeouts.tls).await,
+            Err(_invalid) => {
+                let failure = TlsFailure::NotAName(host);
+                let observation = route.observed(ends, Err(&failure));
+                return (Err(failure.into()), observation);
+            }
+        };
+        let shaken = shaken.map_err(TlsFailure::Handshake);
+        let observation = route.observed(ends, shaken.as_ref().map(|_| ()));
+        let stream = match shaken {
+            Ok(stream) => stream,
+            Err(failure) => return (Err(failure.into()), observation),
+        };
+        let version = stream.get_ref().1.protocol_version();
+        let dialogue = Dialogue::new(Either::Right(Box::new(stream)));
+        let session = async {
+            let dialogue = greeting(dialogue, &settings).await?;
+            let (dialogue, capabilities) = hello(dialogue, &settings, Stage::Hello).await?;
+            Ok(Self::with(route, dialogue, capabilities, version, Arc::clone(&settings)))
+        };
+        (session.await, observation)
+    }
+}

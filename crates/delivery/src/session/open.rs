@@ -1,0 +1,134 @@
+//! Sessions of open routes: under TLS with whoever answers, or in clear.
+//!
+//! Both take an [`OpenRoute`], which only a fallback gives (see [`super`]).
+
+use std::sync::Arc;
+
+use mta_sts::{OpenHost, OpenRoute};
+use rustls::pki_types::ServerName;
+use tls_rpt::Observation;
+use tokio_util::either::Either;
+
+use super::{Ends, Plain, Session, name, starttls};
+use crate::capabilities::Capabilities;
+use crate::dialogue::Dialogue;
+use crate::failure::{SessionFailure, TlsFailure};
+use crate::line_io::Stream;
+use crate::observation::{Seen, of_open};
+use crate::settings::DeliverySettings;
+use crate::tls::danger::Observing;
+use crate::trust::Unverified;
+
+impl<S: Stream> Plain<OpenRoute, S> {
+    /// Upgrades where the host offers it, whoever it is, and carries on in clear where it does not.
+    pub async fn settle(
+        self,
+        tls: &Observing,
+    ) -> (Result<Session<Unverified, S>, Unsettled>, Observation) {
+        let Self { route, mut dialogue, capabilities, ends, settings } = self;
+        let refusal = match starttls(&mut dialogue, &capabilities, &settings).await {
+            Ok(()) => {
+                let stream = dialogue.into_stream().map_err(TlsFailure::Injected);
+                return encrypt(route, stream, ends, settings, tls).await;
+            }
+            Err(failure) => failure,
+        };
+        let observation = of_open(&route, ends, Seen::NoTls(&refusal));
+        let session = match refusal {
+            // The host has not begun TLS, so the dialogue goes on where it was.
+            TlsFailure::NotOffered | TlsFailure::Refused(_) => {
+                Ok(Session::in_clear(route, dialogue, capabilities, settings))
+            }
+            TlsFailure::Cut(_)
+            | TlsFailure::Handshake(_)
+            | TlsFailure::Injected(_)
+            | TlsFailure::NotAName(_) => {
+                Err(Unsettled::Broken(BrokenHandshake { failure: refusal }))
+            }
+        };
+        (session, observation)
+    }
+
+    /// Goes without TLS to a host with which TLS has just failed.
+    pub fn settle_in_clear(self, broken: &BrokenHandshake) -> Session<Unverified, S> {
+        let Self { route, dialogue, capabilities, settings, .. } = self;
+        tracing::debug!(mx = %name(route.host()), error = %broken.failure, "going on without tls");
+        Session::in_clear(route, dialogue, capabilities, settings)
+    }
+}
+
+/// The accepting half of STARTTLS: after it nobody listens in, and the peer may be anyone.
+async fn encrypt<S: Stream>(
+    route: OpenRoute,
+    stream: Result<S, TlsFailure>,
+    ends: Ends,
+    settings: Arc<DeliverySettings>,
+    tls: &Observing,
+) -> (Result<Session<Unverified, S>, Unsettled>, Observation) {
+    let shaken = match (stream, server_name(&route)) {
+        (Ok(stream), Ok(name)) => {
+            tls.handshake(stream, name, settings.timeouts.tls).await.map_err(TlsFailure::Handshake)
+        }
+        (Err(failure), _) | (_, Err(failure)) => Err(failure),
+    };
+    let (stream, verdict) = match shaken {
+        Ok(shaken) => shaken,
+        Err(failure) => {
+            let observation = of_open(&route, ends, Seen::NoTls(&failure));
+            // Who puts words into a connection would only do it again in clear.
+            let unsettled = if failure.is_attack() {
+                Unsettled::Failed(SessionFailure::Tls(failure))
+            } else {
+                Unsettled::Broken(BrokenHandshake { failure })
+            };
+            return (Err(unsettled), observation);
+        }
+    };
+    let observation = of_open(&route, ends, Seen::Tls(&verdict));
+    let session = Session::under_tls(route, stream, settings).await;
+    (session.map_err(Unsettled::Failed), observation)
+}
+
+/// Why an open route has no session yet.
+#[derive(Debug)]
+pub enum Unsettled {
+    /// TLS failed; on a new connection the host may be talked to in clear, once.
+    Broken(BrokenHandshake),
+    /// There will be no session with the host.
+    Failed(SessionFailure),
+}
+
+/// TLS failed on an open route, and nothing was sent yet.
+#[derive(Debug)]
+pub struct BrokenHandshake {
+    failure: TlsFailure,
+}
+
+impl BrokenHandshake {
+    /// What failed.
+    #[must_use]
+    pub const fn failure(&self) -> &TlsFailure {
+        &self.failure
+    }
+}
+
+/// The name to ask for on an open route: not to be believed, but many hosts have many certificates.
+fn server_name(route: &OpenRoute) -> Result<ServerName<'static>, TlsFailure> {
+    match route.host() {
+        OpenHost::Name(mx) => ServerName::try_from(mx.as_str().to_owned())
+            .map_err(|_invalid| TlsFailure::NotAName(mx.as_str().to_owned())),
+        OpenHost::Literal(address) => Ok(ServerName::IpAddress((*address).into())),
+    }
+}
+
+impl<S: Stream> Session<Unverified, S> {
+    /// A session in clear; an [`OpenRoute`] says that there may be one.
+    fn in_clear(
+        route: OpenRoute,
+        dialogue: Dialogue<S>,
+        capabilities: Capabilities,
+        settings: Arc<DeliverySettings>,
+    ) -> Self {
+        Self::with(route, dialogue.map(Either::Left), capabilities, None, settings)
+    }
+}

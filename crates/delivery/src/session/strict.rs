@@ -1,0 +1,54 @@
+//! Routes that ask for proof: an enforced policy's, and those the operator demands it of.
+
+use mta_sts::{DemandedRoute, MxHost, VerifiedRoute};
+use tls_rpt::Observation;
+
+use super::Ends;
+use crate::failure::TlsFailure;
+use crate::observation::{of_demanded, of_verified};
+use crate::trust::{Demanded, Trust, Verified};
+
+/// A route whose host has to prove its name. There are two, and nothing outside can add one.
+pub trait Strict: sealed::Sealed {
+    /// What a session along it is worth.
+    type Trust: Trust<Route = Self>;
+
+    /// The host, and the only name that is looked for.
+    fn host(&self) -> &MxHost;
+
+    /// What is reported of a handshake.
+    fn observed(&self, ends: Ends, outcome: Result<(), &TlsFailure>) -> Observation;
+}
+
+impl Strict for VerifiedRoute {
+    type Trust = Verified;
+
+    fn host(&self) -> &MxHost {
+        self.mx()
+    }
+
+    fn observed(&self, ends: Ends, outcome: Result<(), &TlsFailure>) -> Observation {
+        of_verified(self, ends, outcome)
+    }
+}
+
+impl Strict for DemandedRoute {
+    type Trust = Demanded;
+
+    fn host(&self) -> &MxHost {
+        Self::host(self)
+    }
+
+    fn observed(&self, ends: Ends, outcome: Result<(), &TlsFailure>) -> Observation {
+        of_demanded(self, ends, outcome)
+    }
+}
+
+mod sealed {
+    /// Keeps the trait to this file.
+    #[expect(unnameable_types, reason = "whoever can name it can add a route")]
+    pub trait Sealed {}
+
+    impl Sealed for mta_sts::VerifiedRoute {}
+    impl Sealed for mta_sts::DemandedRoute {}
+}

@@ -1,0 +1,312 @@
+//! `[[route]]`: mail that goes to a configured next hop instead of its domain's MX hosts.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use delivery::{
+    ConfiguredHop, DomainPattern, Login, LoginMechanism, Manner, Route, Routes, Secret, SmartHost,
+    Start,
+};
+use mta_sts::{MxHost, PolicyDomain};
+use serde::{Deserialize, Serialize};
+
+use super::SettingsError;
+use super::check::Check;
+use super::secret_text::{SecretText, one_or_more};
+use crate::error_text::in_full;
+
+/// The port at which TLS begins with the connection (RFC 8314 §7.3).
+const SUBMISSIONS: u16 = 465;
+
+/// `[[route]]`
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawRoute {
+    /// The recipients' domains: `example.com`, `.example.com` for its subdomains, `*` for all.
+    #[serde(deserialize_with = "one_or_more")]
+    pub recipient: Vec<String>,
+    /// The senders' domains, written the same way; empty: any.
+    #[serde(deserialize_with = "one_or_more")]
+    pub sender: Vec<String>,
+    /// Where the mail goes: `host:port`, `[host]`, or a domain with MX records; the next one is
+    /// tried where one fails.
+    #[serde(deserialize_with = "one_or_more")]
+    pub next_hop: Vec<String>,
+    /// Whether the next hop has to prove its name, and how TLS begins.
+    pub tls: RawRouteTls,
+    /// How the relay logs in; empty: as the next hop offers.
+    pub auth: RawRouteAuth,
+    /// The account; empty: the relay does not log in.
+    pub username: String,
+    /// Its password.
+    pub password: SecretText,
+    /// A file with its password.
+    pub password_file: PathBuf,
+    /// A file with an OAuth 2.0 access token.
+    pub token_file: PathBuf,
+    /// A program that prints an access token, and its arguments.
+    pub token_command: Vec<String>,
+}
+
+/// Whether a next hop has to prove its name.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawRouteTls {
+    /// It has to, and TLS begins with the connection at any port.
+    Implicit,
+    /// It need not, and the mail may go in clear.
+    Opportunistic,
+    /// It has to; TLS begins with the connection at port 465, and with STARTTLS elsewhere.
+    #[default]
+    Verify,
+}
+
+/// How the relay logs in.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawRouteAuth {
+    /// XOAUTH2 with a token; else PLAIN, or LOGIN where only that is offered.
+    #[default]
+    Auto,
+    /// LOGIN.
+    Login,
+    /// PLAIN.
+    Plain,
+    /// XOAUTH2.
+    Xoauth2,
+}
+
+impl Check<'_> {
+    /// The routes.
+    pub(super) fn routes(&mut self) -> Result<Routes, SettingsError> {
+        let (mut routes, mut takes_all) = (Vec::new(), None);
+        for (number, raw) in self.raw.route.iter().enumerate() {
+            let at = Place { number };
+            if let Some(all) = takes_all {
+                let problem = format!("no mail comes here: route {all} takes all of it");
+                return Err(self.wrong(&at.key("recipient"), &problem));
+            }
+            let route = self.route(at, raw)?;
+            let has_all = route.recipients.contains(&DomainPattern::All);
+            if route.senders.is_empty() && has_all {
+                takes_all = Some(number);
+            }
+            routes.push(route);
+        }
+        Ok(Routes::new(routes))
+    }
+
+    fn route(&mut self, at: Place, raw: &RawRoute) -> Result<Route, SettingsError> {
+        let recipients = self.patterns(&at.key("recipient"), &raw.recipient)?;
+        let senders = self.patterns(&at.key("sender"), &raw.sender)?;
+        if recipients.is_empty() && senders.is_empty() {
+            let problem = "say whose mail takes this route: recipient = \"*\" is all mail";
+            return Err(self.wrong(&at.key("next_hop"), problem));
+        }
+        if raw.next_hop.is_empty() {
+            return Err(self.wrong(&at.key("next_hop"), "must not be empty"));
+        }
+        let login = self.login(at, raw)?;
+        if raw.tls == RawRouteTls::Opportunistic {
+            if login.is_some() {
+                let problem = "a password is only given to a host that has proved its name: leave \
+                               tls at \"verify\"";
+                return Err(self.wrong(&at.key("tls"), problem));
+            }
+            self.warnings.push(format!(
+                "mail for the route to {} may leave in clear and to anyone: its tls is \
+                 \"opportunistic\"",
+                raw.next_hop.join(", ")
+            ));
+        }
+        let hop = |text: &String| self.next_hop(at, raw.tls, text, login.as_ref());
+        let next_hops = raw.next_hop.iter().map(hop).collect::<Result<_, _>>()?;
+        Ok(Route { recipients, senders, next_hops })
+    }
+
+    fn patterns(&self, key: &str, texts: &[String]) -> Result<Vec<DomainPattern>, SettingsError> {
+        let pattern = |text: &String| match (text.as_str(), text.strip_prefix('.')) {
+            ("*", _) => Ok(DomainPattern::All),
+            (_, Some(parent)) => PolicyDomain::parse(parent).map(DomainPattern::Below),
+            (domain, None) => PolicyDomain::parse(domain).map(DomainPattern::Exactly),
+        };
+        let wrong = |text, error| {
+            let how = "\"example.com\", \".example.com\" (its subdomains) or \"*\"";
+            self.wrong(key, &format!("`{text}`: {error}; write {how}"))
+        };
+        texts.iter().map(|text| pattern(text).map_err(|error| wrong(text, error))).collect()
+    }
+
+    /// One next hop, and how it is talked to.
+    fn next_hop(
+        &self,
+        at: Place,
+        tls: RawRouteTls,
+        text: &str,
+        login: Option<&Login>,
+    ) -> Result<ConfiguredHop, SettingsError> {
+        let wrong =
+            |problem: &str| self.wrong(&at.key("next_hop"), &format!("`{text}`: {problem}"));
+        let to =
+            smart_host(text, self.raw.delivery.smtp_port).map_err(|problem| wrong(&problem))?;
+        let manner = match (tls, &to) {
+            (RawRouteTls::Opportunistic, _) => Manner::AsPolicy,
+            (_, SmartHost::Address(..)) => {
+                return Err(wrong(
+                    "an address proves no name: name the host, or set tls to \"opportunistic\"",
+                ));
+            }
+            (RawRouteTls::Implicit, SmartHost::Domain(_)) => {
+                return Err(wrong(
+                    "MX hosts have no port for implicit TLS: name a host and a port",
+                ));
+            }
+            (RawRouteTls::Implicit, _) | (_, SmartHost::Host(_, _, SUBMISSIONS)) => {
+                Manner::Proven { start: Start::Implicit, login: login.cloned() }
+            }
+            (RawRouteTls::Verify, _) => {
+                Manner::Proven { start: Start::Starttls, login: login.cloned() }
+            }
+        };
+        Ok(ConfiguredHop { to, manner })
+    }
+
+    /// Who the relay says it is.
+    fn login(&self, at: Place, raw: &RawRoute) -> Result<Option<Login>, SettingsError> {
+        let file = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
+        let (password_file, token_file) = (file(&raw.password_file), file(&raw.token_file));
+        for (name, path) in [("password_file", &password_file), ("token_file", &token_file)] {
+            if let Some(path) = path
+                && let Err(error) = std::fs::File::open(path)
+            {
+                let problem = format!("{} cannot be read: {}", path.display(), in_full(&error));
+                return Err(self.wrong(&at.key(name), &problem));
+            }
+        }
+        let password = raw.password.text().map(|text| Secret::password(text.to_owned()));
+        let command = (!raw.token_command.is_empty()).then(|| raw.token_command.clone());
+        let passwords = [password, password_file.map(Secret::file)].into_iter().flatten();
+        let tokens = [token_file.map(Secret::file), command.map(Secret::command)];
+        let found = passwords.map(|secret| (Kind::Password, secret));
+        let tokens = tokens.into_iter().flatten().map(|secret| (Kind::Token, secret));
+        let mut found: Vec<_> = found.chain(tokens).collect();
+        let (kind, secret) = match (found.pop(), raw.username.is_empty()) {
+            (None, true) => return Ok(None),
+            (Some(one), false) if found.is_empty() => one,
+            (Some(_), false) => {
+                let problem = "only one of password, password_file, token_file, token_command";
+                return Err(self.wrong(&at.key("username"), problem));
+            }
+            (None, false) => {
+                let problem = "needs a password, password_file, token_file or token_command";
+                return Err(self.wrong(&at.key("username"), problem));
+            }
+            (Some(_), true) => {
+                return Err(self.wrong(&at.key("username"), "a password or token needs one"));
+            }
+        };
+        if raw.username.chars().any(char::is_control) {
+            return Err(self.wrong(&at.key("username"), "holds a control character"));
+        }
+        let mechanism = match (raw.auth, kind) {
+            (RawRouteAuth::Auto, Kind::Password) => None,
+            (RawRouteAuth::Login, Kind::Password) => Some(LoginMechanism::Login),
+            (RawRouteAuth::Plain, Kind::Password) => Some(LoginMechanism::Plain),
+            (RawRouteAuth::Auto | RawRouteAuth::Xoauth2, Kind::Token) => {
+                Some(LoginMechanism::Xoauth2)
+            }
+            (RawRouteAuth::Xoauth2, Kind::Password) => {
+                let problem = "\"xoauth2\" needs a token_file or token_command";
+                return Err(self.wrong(&at.key("auth"), problem));
+            }
+            (RawRouteAuth::Login | RawRouteAuth::Plain, Kind::Token) => {
+                return Err(self.wrong(&at.key("auth"), "a token goes with \"xoauth2\""));
+            }
+        };
+        Ok(Some(Login::new(mechanism, raw.username.clone(), secret)))
+    }
+}
+
+/// Which route is meant.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    number: usize,
+}
+
+impl Place {
+    fn key(self, name: &str) -> String {
+        format!("route.{}.{name}", self.number)
+    }
+}
+
+/// What proves who we are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Password,
+    Token,
+}
+
+/// Reads a next hop: `host:port` and `[host]` are hosts, all else is a domain.
+///
+/// A port makes it a host: MX records lead to hosts at the port of SMTP (RFC 5321 §4.5.4.2).
+fn smart_host(text: &str, usual_port: u16) -> Result<SmartHost, String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(SmartHost::Address(address.ip(), address.port()));
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(SmartHost::Address(address, usual_port));
+    }
+    let (bracketed, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (Some(host), None),
+        Some((host, rest)) => (Some(host), Some(rest.strip_prefix(':').unwrap_or_default())),
+        None => (None, None),
+    };
+    let (host, port) = match (bracketed, text.rsplit_once(':')) {
+        (Some(host), _) => (host, port),
+        (None, Some((host, port))) => (host, Some(port)),
+        (None, None) => {
+            let domain = PolicyDomain::parse(text).map_err(|error| error.to_string())?;
+            return Ok(SmartHost::Domain(domain));
+        }
+    };
+    let port = match port {
+        None => usual_port,
+        Some(port) => port
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or_else(|| format!("`{port}` is not a port"))?,
+    };
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(SmartHost::Address(address, port));
+    }
+    let name = MxHost::parse(host).map_err(|error| error.to_string())?;
+    let domain = PolicyDomain::parse(host).map_err(|error| error.to_string())?;
+    Ok(SmartHost::Host(name, domain, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_domains_and_addresses_are_told_apart() {
+        for (text, expected) in [
+            ("example.net", "example.net"),
+            ("Example.NET.", "example.net"),
+            ("[smtp.example.net]", "smtp.example.net:25"),
+            ("[smtp.example.net]:587", "smtp.example.net:587"),
+            ("smtp.example.net:465", "smtp.example.net:465"),
+            ("192.0.2.1", "192.0.2.1:25"),
+            ("[192.0.2.1]", "192.0.2.1:25"),
+            ("192.0.2.1:587", "192.0.2.1:587"),
+            ("[2001:db8::1]:587", "[2001:db8::1]:587"),
+            ("[2001:db8::1]", "[2001:db8::1]:25"),
+        ] {
+            assert_eq!(smart_host(text, 25).unwrap().to_string(), expected, "{text}");
+        }
+        for text in ["", "[", "[]", "a b", "host:", "host:0", "host:70000", "[host]587", ":25"] {
+            assert!(smart_host(text, 25).is_err(), "{text}");
+        }
+    }
+}
