@@ -175,3 +175,16 @@ async fn what_the_running_relay_keeps_counts_although_the_record_is_gone() {
     assert!(!yes && said["verdict"] == "held", "{said}");
     assert_eq!(said["mode"], "enforce", "{said}");
 }
+
+#[tokio::test]
+async fn a_route_is_shown_and_that_the_domains_own_policy_has_no_say() {
+    let world = World::new().await;
+    enforcing(&world, "example.test", MxBehaviour::valid()).await;
+    let route = "[[route]]\nrecipient = \"example.test\"\nnext_hop = \"[smtp.test]:587\"\n";
+    let output = check_with(&world, "example.test", route, &["--json"]).await;
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let [warning] = &stages(&said, "warning")[..] else { panic!("{said}") };
+    assert_eq!(warning["name"], "route", "{said}");
+    assert!(warning["text"].as_str().unwrap().contains("smtp.test:587"), "{said}");
+    assert!(said["summary"].as_str().unwrap().contains("[[route]] to smtp.test:587"), "{said}");
+}

@@ -18,6 +18,9 @@ use crate::world::{PATIENCE, RelayInWorld, write_settings};
 /// The setting that opens the port for monitors.
 const PORT: &str = "admin.address = \"127.0.0.1:0\"";
 
+/// What Prometheus says that it reads.
+const ACCEPT: &str = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2";
+
 /// An answer to a monitor.
 #[derive(Debug)]
 struct Answer {
@@ -36,7 +39,7 @@ struct Scrape {
 /// Asks at `address`, as any client of HTTP may.
 async fn ask(address: SocketAddr, method: &str, path: &str) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: relay.test\r\n\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: relay.test\r\n{ACCEPT}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("no end").unwrap();

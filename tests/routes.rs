@@ -8,6 +8,9 @@ use testbed::{Act, Certificate, Channel, Message, MxBehaviour, MxHost, PolicyTex
 
 use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER, submit};
 
+/// Every message has a connection and a login of its own.
+const EACH_ON_ITS_OWN: &str = "delivery.messages_per_connection = 1\n";
+
 /// All mail goes to `smtp.test`, whose MX records nobody asks for.
 const DEFAULT: &str = "[[route]]\nrecipient = \"*\"\nnext_hop = \"[smtp.test]\"\n";
 
@@ -167,7 +170,8 @@ async fn a_token_that_has_expired_is_asked_for_anew_in_the_same_session() {
     let runs = directory.path().join("runs");
     let script = format!("echo x >> {0}; echo token-$(wc -l < {0})", runs.display());
     let command = format!("token_command = [\"/bin/sh\", \"-c\", {script:?}]");
-    let relay = RelayInWorld::start_with(&with_login(&command)).await;
+    let settings = EACH_ON_ITS_OWN.to_owned() + &with_login(&command);
+    let relay = RelayInWorld::start_with(&settings).await;
     let taking = |token| MxBehaviour::valid().with_login(&["XOAUTH2"], "ann", token);
     let smtp = relay.world.mx("smtp.test", taking("token-1")).await;
     relay.submit(&["<bob@example.test>"]).await;
@@ -257,9 +261,10 @@ async fn mail_that_no_next_hop_takes_is_held_with_what_is_wrong_with_each() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_route_that_matches_sender_and_recipient_is_taken() {
     let relay = RelayInWorld::start_with(
-        "[[route]]\nrecipient = \"example.test\"\nnext_hop = \"[itself.test]\"\n\
+        &(EACH_ON_ITS_OWN.to_owned()
+            + "[[route]]\nrecipient = \"example.test\"\nnext_hop = \"[itself.test]\"\n\
          [[route]]\nrecipient = [\".example.test\", \"other.test\"]\nnext_hop = \"[below.test]\"\n\
-         [[route]]\nsender = \"billing.test\"\nnext_hop = \"[sender.test]\"\n",
+         [[route]]\nsender = \"billing.test\"\nnext_hop = \"[sender.test]\"\n"),
     )
     .await;
     for host in ["itself.test", "below.test", "sender.test"] {

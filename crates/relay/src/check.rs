@@ -9,11 +9,11 @@ mod policy;
 use std::sync::Arc;
 
 use clock::Clock;
-use delivery::TlsSetupError;
+use delivery::{Route, TlsSetupError};
 use dns::{Dns, Resolver, ResolverError};
 use mta_sts::{Mode, PolicyDomain};
 use serde::Serialize;
-use smtp::Domain;
+use smtp::{Domain, MailboxDomain};
 use thiserror::Error;
 
 use crate::admin::answer;
@@ -164,7 +164,9 @@ pub(crate) async fn check(
     let name = Domain::parse(domain.as_str())?;
     let now = clock.now();
     let found = Box::pin(policy::look(domain, kept, settings, &dns, now)).await?;
+    let routed = routed(&name, settings);
     let (mut stages, policy) = (found.stages, found.policy);
+    stages.splice(0..0, routed.as_deref().map(route_stage));
     let (routing, hosts) =
         Box::pin(hosts::look(&name, policy.as_ref(), settings, &dns, clock)).await?;
     stages.push(routing);
@@ -177,12 +179,40 @@ pub(crate) async fn check(
     Ok(Report {
         domain: domain.as_str().to_owned(),
         verdict,
-        summary: summary(verdict, domain, mode, &hosts, exception.as_ref()),
+        summary: match (routed, summary(verdict, domain, mode, &hosts, exception.as_ref())) {
+            (Some(to), direct) => format!(
+                "mail for {} goes by your [[route]] to {to}; without it: {direct}",
+                domain.as_str()
+            ),
+            (None, direct) => direct,
+        },
         mode: mode.map(|mode| mode.to_string()),
         exception,
         stages,
         hosts,
     })
+}
+
+/// Where the settings send mail for the domain instead of its MX hosts.
+fn routed(domain: &Domain, settings: &Settings) -> Option<String> {
+    let domain = MailboxDomain::Domain(domain.clone());
+    let one = |route: &Route| {
+        let hops: Vec<_> = route.next_hops.iter().map(|hop| hop.to.to_string()).collect();
+        let senders = if route.senders.is_empty() { "" } else { " (from some senders)" };
+        format!("{}{senders}", hops.join(", then "))
+    };
+    let routes: Vec<_> = settings.delivery.routes.of_recipient(&domain).map(one).collect();
+    (!routes.is_empty()).then(|| routes.join("; "))
+}
+
+/// A route, and what it means for the policy (RFC 8461 §3.4).
+fn route_stage(to: &str) -> Stage {
+    let text = format!(
+        "mail goes to {to}, under the policy of that host; the domain's own policy and hosts, which \
+         follow, have no say"
+    );
+    Stage::new("route", State::Warning, text)
+        .fix("check the next hop's name as well; drop the [[route]] to have this policy enforced")
 }
 
 /// What becomes of mail (RFC 8461 §5).

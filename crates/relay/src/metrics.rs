@@ -5,6 +5,7 @@
 //! observers are here. Every label's value is a text of the program itself, so nothing that a peer
 //! sends can make a new series: how many there are is bounded by the code.
 
+mod format;
 mod inbound;
 mod names;
 mod outbound;
@@ -22,6 +23,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub(crate) use self::format::Format;
 pub(crate) use self::inbound::Inbound;
 pub(crate) use self::names::{CountedDns, Lookups};
 pub(crate) use self::outbound::Outbound;
@@ -31,9 +33,6 @@ pub(crate) use self::storage::Storage;
 
 /// What every name begins with.
 const PREFIX: &str = "sts_relay";
-
-/// The media type of a scrape: the text of openmetrics.io 1.0, which every Prometheus since 2.5 reads.
-pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Labels, each with its value.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
@@ -98,10 +97,10 @@ impl Metrics {
     }
 
     /// All of it as text.
-    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn text(&self, format: Format) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
-        Ok(text)
+        Ok(format.of(text))
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::answer::Wellbeing;
-use crate::metrics::{MEDIA_TYPE, Metrics};
+use crate::metrics::{Format, Metrics};
 use crate::readiness::{Bearings, Checks, queue_seen};
 
 /// Counting the messages of a long queue takes a while; it is done again only after this many
@@ -63,14 +63,14 @@ impl Vitals {
     }
 
     /// Brings up to date what is not counted as it happens, and writes everything down.
-    async fn scrape(&self) -> Result<String, std::fmt::Error> {
+    async fn scrape(&self, format: Format) -> Result<String, std::fmt::Error> {
         let readiness = self.checks.look().await;
         let census = self.census().await;
         let state = &self.metrics.state;
         state.set_queue(self.queue.totals(), self.queue.leased(), census);
         state.set_readiness(&readiness);
         state.set_exceptions(&self.policies.exceptions(), self.clock.now());
-        self.metrics.text()
+        self.metrics.text(format)
     }
 
     /// How many messages are in each state; `None` while the queue cannot tell.
@@ -113,9 +113,11 @@ async fn readyz(State(vitals): State<Vitals>) -> Response {
 }
 
 /// `GET /metrics`
-async fn metrics(State(vitals): State<Vitals>) -> Response {
-    match vitals.scrape().await {
-        Ok(text) => ([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
+async fn metrics(State(vitals): State<Vitals>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    match vitals.scrape(format).await {
+        Ok(text) => ([(CONTENT_TYPE, format.media_type())], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics not written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -316,7 +316,10 @@ fn routes_that_cannot_be_meant_are_refused_with_their_place() {
     let login = |more: &str| format!("{all}username = \"ann\"\n{more}");
     for (toml, expected) in [
         ("[[route]]\nnext_hop = \"example.net\"".into(), "2:12: route.0.next_hop: say whose mail"),
-        ("[[route]]\nsender = \"a.example\"".into(), "1:1: route.0.next_hop: must not be empty"),
+        (
+            "[[route]]\nsender = \"a.example\"".into(),
+            "route.0.next_hop (by default): route.0.next_hop: must not be empty",
+        ),
         (format!("{all}{all}"), "5:13: route.1.recipient: no mail comes here: route 0 takes all"),
         (
             "[[route]]\nrecipient = \"*.example.com\"\nnext_hop = \"[a.example]\"".into(),
