@@ -159,7 +159,8 @@ async fn mail_leaves_by_the_settings_of_the_last_reload() {
     let exception = "[[exception]]\ndomain = \"example.test\"\nreason = \"agreed\"\n";
     let tomorrow = SystemClock.now() + Duration::from_secs(24 * 60 * 60);
     let until = jiff::Timestamp::try_from(tomorrow).unwrap();
-    running.reload(&format!("{exception}until = \"{until:.0}\"\n")).await;
+    let settings = "delivery.retry.first = \"1ms\"\n".to_owned() + exception;
+    running.reload(&format!("{settings}until = \"{until:.0}\"\n")).await;
     let line = running.relay.logged(" delivered ", 1).await;
     assert!(line.contains(&id.to_string()) && line.contains("exception"), "{line}");
 }
