@@ -57,17 +57,23 @@ async fn two_relays_never_share_a_data_directory() {
     first.stop().await;
 }
 
+/// A client that may send its message now.
+async fn within_a_message(relay: &mut Process, listener: SocketAddr) -> Sender {
+    let mut client = relay.connected(listener).await;
+    assert!(client.ehlo("client.test").await.unwrap().is_positive());
+    client.mail(SENDER).await.unwrap();
+    client.rcpt("<bob@nowhere.test>").await.unwrap();
+    assert_eq!(client.command("DATA").await.unwrap().code, 354);
+    client
+}
+
 #[tokio::test]
 async fn a_message_under_way_when_the_relay_is_told_to_stop_is_acknowledged_and_kept() {
     let world = World::new().await;
     let listener = SocketAddr::new(world.address(), world.smtp_port());
     let config = write_settings(&world, listener, "");
     let mut relay = Process::start(&config, world.directory().join("log"));
-    let mut client = relay.connected(listener).await;
-    assert!(client.ehlo("client.test").await.unwrap().is_positive());
-    client.mail(SENDER).await.unwrap();
-    client.rcpt("<bob@nowhere.test>").await.unwrap();
-    assert_eq!(client.command("DATA").await.unwrap().code, 354);
+    let mut client = within_a_message(&mut relay, listener).await;
     client.write(b"Subject: half\r\n\r\nnot all of it").await.unwrap();
 
     let rest = async {
@@ -94,11 +100,7 @@ async fn a_client_that_stalls_within_a_message_holds_the_stop_up_no_longer_than_
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("\"20s\"", "\"1s\"")).unwrap();
     let mut relay = Process::start(&config, world.directory().join("log"));
-    let mut client = relay.connected(listener).await;
-    assert!(client.ehlo("client.test").await.unwrap().is_positive());
-    client.mail(SENDER).await.unwrap();
-    client.rcpt("<bob@nowhere.test>").await.unwrap();
-    assert_eq!(client.command("DATA").await.unwrap().code, 354);
+    let _client = within_a_message(&mut relay, listener).await;
     let begun = tokio::time::Instant::now();
     assert!(relay.terminate().await.success(), "{}", relay.said());
     // Before, the grace and five seconds.

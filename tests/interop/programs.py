@@ -248,3 +248,31 @@ class Relay(Program):
     def queue(self):
         """What is queued, as the script's view gives it."""
         return json.loads(self.command("queue", "list", "--json").stdout)
+
+
+class Surroundings:
+    """The programs around one scenario, with an authority of their own; each kind of world adds its parts."""
+
+    def __init__(self, folder, addresses):
+        self.folder = pathlib.Path(folder)
+        self.programs = []
+        for address in addresses:
+            run("ip", "address", "replace", f"{address}/32", "dev", "lo")
+        self.authority = Authority(self.folder / "ca")
+
+    def keep(self, program):
+        """Remembers the program, to stop it at the end."""
+        self.programs.append(program)
+        return program
+
+    def logs(self):
+        """The ends of all logs, for the one who must find out why."""
+        return "\n".join(f"--- {program.name}\n{program.tail()}" for program in self.programs)
+
+    def stop(self):
+        """Stops everything, the last started first."""
+        for program in reversed(self.programs):
+            try:
+                program.stop()
+            except Failure as failure:
+                print(failure)

@@ -14,7 +14,7 @@ import smtplib
 import socket
 import threading
 
-from programs import Authority, Knot, Nginx, Postfix, Program, Relay
+from programs import Knot, Nginx, Postfix, Program, Relay, Surroundings
 from suite import Failure, run
 
 DNS, WEB, RELAY = "10.77.0.1", "10.77.0.2", "10.77.0.4"
@@ -315,15 +315,11 @@ def receive(connection):
         return b""
 
 
-class Receiving:
+class Receiving(Surroundings):
     """The small world; its receiver is started by the scenario."""
 
     def __init__(self, folder, binary):
-        self.folder = pathlib.Path(folder)
-        self.programs = []
-        for address in (DNS, WEB, RELAY, MX, BEHIND):
-            run("ip", "address", "replace", f"{address}/32", "dev", "lo")
-        self.authority = Authority(self.folder / "ca")
+        super().__init__(folder, (DNS, WEB, RELAY, MX, BEHIND))
         self.keep(Knot(self.folder / "knot", DNS, "test", [
             f"relay A {RELAY}", f"mx.strict A {MX}", "strict MX 10 mx.strict", "open MX 10 mx.strict",
             '_mta-sts.strict TXT "v=STSv1; id=1;"', f"mta-sts.strict A {WEB}",
@@ -352,11 +348,6 @@ first = "200ms"
 longest = "200ms"
 """
 
-    def keep(self, program):
-        """Remembers the program, to stop it at the end."""
-        self.programs.append(program)
-        return program
-
     def receiver(self, program, tls, address=MX):
         """Starts the receiver."""
         self.mx = self.keep(program(self.folder / "mx", address, tls, self.authority))
@@ -374,18 +365,6 @@ longest = "200ms"
     def queued(self, who):
         """Whether the queue holds something for the address, put off with a reason."""
         return [one for one in self.relay.queue() if who in str(one)]
-
-    def logs(self):
-        """The ends of all logs, for the one who must find out why."""
-        return "\n".join(f"--- {program.name}\n{program.tail()}" for program in self.programs)
-
-    def stop(self):
-        """Stops everything, the last started first."""
-        for program in reversed(self.programs):
-            try:
-                program.stop()
-            except Failure as failure:
-                print(failure)
 
 
 class Cutting(Program):

@@ -6,9 +6,7 @@
     knot serves the names, nginx the policies.
 """
 
-import pathlib
-
-from programs import Authority, Knot, Nginx, Postfix, Relay
+from programs import Knot, Nginx, Postfix, Relay, Surroundings
 from suite import Failure, run, until
 
 DNS, WEB = "10.77.0.1", "10.77.0.2"
@@ -26,15 +24,11 @@ def enforce(domain):
     return ["version: STSv1", "mode: enforce", f"mx: mx.{domain}", "max_age: 86400"]
 
 
-class World:
+class World(Surroundings):
     """Everything that runs around one scenario; parts are started when they are first asked for."""
 
     def __init__(self, folder, binary):
-        self.folder = pathlib.Path(folder)
-        self.programs = []
-        for address in (DNS, WEB, SENDER, RELAY, CLIENT, *MX.values()):
-            run("ip", "address", "replace", f"{address}/32", "dev", "lo")
-        self.authority = Authority(self.folder / "ca")
+        super().__init__(folder, (DNS, WEB, SENDER, RELAY, CLIENT, *MX.values()))
         self.keep(Knot(self.folder / "knot", DNS, "test", self.records()))
         policies = {domain: enforce(domain) for domain in ("good.test", "down.test")}
         self.web = self.keep(Nginx(self.folder / "nginx", WEB, policies, self.authority))
@@ -46,11 +40,6 @@ class World:
             "sender.test", self.folder / "sender", SENDER,
             relayhost=f"[{RELAY}]:{RELAY_PORT}", smtp_tls_security_level="may",
         ))
-
-    def keep(self, program):
-        """Remembers the program, to stop it at the end."""
-        self.programs.append(program)
-        return program
 
     def records(self):
         """The zone."""
@@ -122,15 +111,3 @@ allow_private_policy_hosts = true
         if len(found) != 1:
             raise Failure(f"{word} arrived {len(found)} times at mx.{domain}")
         return found[0]
-
-    def logs(self):
-        """The ends of all logs, for the one who must find out why."""
-        return "\n".join(f"--- {program.name}\n{program.tail()}" for program in self.programs)
-
-    def stop(self):
-        """Stops everything, the last started first."""
-        for program in reversed(self.programs):
-            try:
-                program.stop()
-            except Failure as failure:
-                print(failure)

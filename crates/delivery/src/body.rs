@@ -106,15 +106,15 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
-    use tokio::io::{ReadBuf, duplex};
+    use tokio::io::{DuplexStream, ReadBuf, duplex};
     use tokio::task::JoinSet;
 
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(5);
 
-    /// What goes over the wire for this body, read by a peer that is always ready.
-    async fn written<B: AsyncRead + Unpin>(body: B) -> (Vec<u8>, Result<(), BodyError>) {
+    /// What goes over the wire when this is written, read by a peer that is always ready.
+    async fn heard<T>(write: impl AsyncFnOnce(&mut Dialogue<DuplexStream>) -> T) -> (Vec<u8>, T) {
         let (mut peer, stream) = duplex(1000);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -123,9 +123,14 @@ mod tests {
             heard
         });
         let mut dialogue = Dialogue::new(stream);
-        let result = write_body(&mut dialogue, body, LIMIT).await;
+        let result = write(&mut dialogue).await;
         drop(dialogue);
         (tasks.join_next().await.unwrap().unwrap(), result)
+    }
+
+    /// What goes over the wire for this body.
+    async fn written<B: AsyncRead + Unpin>(body: B) -> (Vec<u8>, Result<(), BodyError>) {
+        heard(async |dialogue| write_body(dialogue, body, LIMIT).await).await
     }
 
     #[tokio::test]
@@ -205,17 +210,7 @@ mod tests {
 
     /// What goes over the wire for this body in a chunk of this size.
     async fn chunked<B: AsyncRead + Unpin>(body: B, size: u64) -> (Vec<u8>, Result<(), BodyError>) {
-        let (mut peer, stream) = duplex(1000);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let mut heard = Vec::new();
-            peer.read_to_end(&mut heard).await.unwrap();
-            heard
-        });
-        let mut dialogue = Dialogue::new(stream);
-        let result = write_chunk(&mut dialogue, body, size, LIMIT).await;
-        drop(dialogue);
-        (tasks.join_next().await.unwrap().unwrap(), result)
+        heard(async |dialogue| write_chunk(dialogue, body, size, LIMIT).await).await
     }
 
     #[tokio::test]
