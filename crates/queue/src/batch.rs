@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::QueueId;
-use crate::index::{Change, Engine, EngineError};
+use crate::index::{Change, Engine, EngineError, Lookup};
 use crate::key::{Key, LotId, VALUE_MOST};
 use crate::rows::{LotRow, MessageRow, Place, SegmentRow, StoreRow};
+use crate::spool::Mark;
 
 mod messages;
 
@@ -26,6 +27,11 @@ impl Ledger {
     pub(crate) const fn empty() -> Self {
         Self { row: StoreRow::empty(), segments: BTreeMap::new() }
     }
+
+    /// How far the spool is indexed: segment and offset.
+    pub(crate) const fn mark(&self) -> Mark {
+        (self.row.mark_segment, self.row.mark_offset)
+    }
 }
 
 /// What must be done once a batch is durable.
@@ -39,21 +45,40 @@ pub(crate) struct Effects {
     pub(crate) finished_bodies: Vec<QueueId>,
 }
 
+/// A batch that is complete.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    /// The store's own row.
+    pub(crate) row: StoreRow,
+    /// What becomes of all other rows.
+    pub(crate) changes: Vec<(Key, Change)>,
+    /// What must be done once it is durable.
+    pub(crate) effects: Effects,
+}
+
+impl Sealed {
+    /// Writes the batch to an engine that nothing is journaled for.
+    pub(crate) fn commit(self, engine: &dyn Engine) -> Result<(), EngineError> {
+        let changes = self.changes.into_iter().map(|(key, change)| (key, change.into_value()));
+        engine.commit(changes.chain([(Key::store(), Some(self.row.encode()))]).collect())
+    }
+}
+
 /// Changes that become durable together.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
-    engine: &'a dyn Engine,
+    index: &'a dyn Lookup,
     ledger: &'a mut Ledger,
-    changes: BTreeMap<Key, Option<Vec<u8>>>,
+    changes: BTreeMap<Key, Change>,
     touched: BTreeSet<u32>,
     effects: Effects,
 }
 
 impl<'a> Batch<'a> {
     /// An empty batch.
-    pub(crate) fn new(engine: &'a dyn Engine, ledger: &'a mut Ledger) -> Self {
+    pub(crate) fn new(index: &'a dyn Lookup, ledger: &'a mut Ledger) -> Self {
         Self {
-            engine,
+            index,
             ledger,
             changes: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -62,7 +87,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Sets how far the spool is indexed.
-    pub(crate) fn mark(&mut self, (segment, offset): (u32, u64)) {
+    pub(crate) fn mark(&mut self, (segment, offset): Mark) {
         self.ledger.row.mark_segment = segment;
         self.ledger.row.mark_offset = offset;
     }
@@ -100,8 +125,8 @@ impl<'a> Batch<'a> {
     /// The value at `key`, with this batch's changes.
     pub(crate) fn find(&self, key: &Key) -> Result<Option<Vec<u8>>, EngineError> {
         match self.changes.get(key) {
-            Some(changed) => Ok(changed.clone()),
-            None => self.engine.find(key),
+            Some(change) => Ok(change.value().cloned()),
+            None => self.index.find(key),
         }
     }
 
@@ -110,13 +135,35 @@ impl<'a> Batch<'a> {
         if value.len() > VALUE_MOST {
             return Err(EngineError::ValueTooLong(value.len()));
         }
-        self.changes.insert(key, Some(value));
+        let change = match self.changes.get(&key) {
+            Some(Change::Add(_)) => Change::Add(value),
+            Some(Change::Put(_) | Change::Remove) | None => Change::Put(value),
+        };
+        self.changes.insert(key, change);
+        Ok(())
+    }
+
+    /// Writes a value where there is none.
+    pub(crate) fn put_new(&mut self, key: Key, value: Vec<u8>) -> Result<(), EngineError> {
+        if value.len() > VALUE_MOST {
+            return Err(EngineError::ValueTooLong(value.len()));
+        }
+        // There was one if this batch removes it.
+        let change = match self.changes.get(&key) {
+            Some(Change::Put(_) | Change::Remove) => Change::Put(value),
+            Some(Change::Add(_)) | None => Change::Add(value),
+        };
+        self.changes.insert(key, change);
         Ok(())
     }
 
     /// Removes a value.
     pub(crate) fn remove(&mut self, key: Key) {
-        self.changes.insert(key, None);
+        if let Some(Change::Add(_)) = self.changes.get(&key) {
+            self.changes.remove(&key);
+        } else {
+            self.changes.insert(key, Change::Remove);
+        }
     }
 
     /// Whether nothing is changed so far.
@@ -124,17 +171,16 @@ impl<'a> Batch<'a> {
         self.changes.is_empty()
     }
 
-    /// The changes to commit, and what is to be done afterwards.
-    pub(crate) fn seal(mut self) -> Result<(Vec<Change>, Effects), EngineError> {
+    /// The changes of a round, and what is to be done afterwards.
+    pub(crate) fn seal(mut self) -> Result<Sealed, EngineError> {
         self.ledger.row.rounds = self.ledger.row.rounds.saturating_add(1);
         for segment in std::mem::take(&mut self.touched) {
             if let Some(row) = self.ledger.segments.get(&segment).copied() {
                 self.put(Key::segment(segment), row.encode())?;
             }
         }
-        let row = self.ledger.row.encode();
-        self.put(Key::store(), row)?;
-        Ok((self.changes.into_iter().collect(), self.effects))
+        let (row, changes) = (self.ledger.row, self.changes.into_iter().collect());
+        Ok(Sealed { row, changes, effects: self.effects })
     }
 
     /// Counts a message in its segment.

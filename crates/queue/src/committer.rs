@@ -1,8 +1,10 @@
 //! The committer: the one thread that writes.
 //!
-//! It takes all work that waits, appends the records, syncs the spool once, commits one batch to
-//! the index, and only then answers everybody. While one sync runs, the next round collects. The
-//! first error acknowledges nobody: the store is closed and opened again, and settlements wait.
+//! It takes all work that waits, appends the messages and what becomes of the index to the spool,
+//! syncs that once, and only then lets readers see it and answers everybody. While one sync runs,
+//! the next round collects. Deliveries alone are not waited for: they are synced with the next
+//! round, or a moment later. A thread of its own writes the index down. The first error acknowledges
+//! nobody: the store is closed and opened again, and settlements wait.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,19 +17,23 @@ use std::time::Duration;
 use clock::Clock;
 use tokio::time::Instant;
 
-use crate::batch::{Batch, Effects, Later, Ledger, Settled};
+use crate::batch::{Batch, Effects, Later, Ledger, Sealed, Settled};
 use crate::committer::stragglers::Search;
+use crate::committer::writer::{WriteDown, Writer};
 use crate::draft::Committed;
 use crate::error::OpenError;
 use crate::id::QueueId;
-use crate::index::{Engine, EngineError};
+use crate::index::{Ahead, Change, EngineError};
+use crate::key::Key;
 use crate::observer::Round;
+use crate::record::{Header, Kind};
 use crate::recovery::{Opener, Recovered, Store};
 use crate::rows::{Place, State};
 use crate::schedule::Jitter;
 use crate::settings::QueueSettings;
 use crate::shared::{Handle, Health, Shared, Totals};
 use crate::shelf::shelve;
+use crate::spool::journal;
 use crate::spool::segments::Segments;
 use crate::spool::sidecar::Sidecars;
 use crate::spool::sync_dir;
@@ -37,6 +43,7 @@ use crate::work::{Edit, Job, Prepared, PreparedBody, Settlement, Work};
 mod housekeeping;
 mod reopen;
 mod stragglers;
+mod writer;
 
 /// A round takes no more jobs than this.
 const ROUND_JOBS: usize = 1024;
@@ -44,8 +51,12 @@ const ROUND_JOBS: usize = 1024;
 /// A round takes no more bytes than about this.
 const ROUND_BYTES: usize = 8 << 20;
 
-/// How often housekeeping is done.
+/// How often housekeeping is done, and how long the index's engine stays behind at least.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long a delivery may wait until it is durable: after a power cut, what was delivered within
+/// this time is delivered again.
+const SYNC_LAG: Duration = Duration::from_millis(50);
 
 /// The committer's own state.
 #[derive(Debug)]
@@ -53,7 +64,9 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     /// What opens the store again; it holds the lock.
     store: Store,
-    engine: Option<Arc<dyn Engine>>,
+    index: Option<Arc<Ahead>>,
+    /// Writes the index down.
+    writer: Option<Writer>,
     ledger: Ledger,
     segments: Segments,
     sidecars: Sidecars,
@@ -66,6 +79,8 @@ pub(crate) struct Committer {
     /// Work that waits for the store to be opened again.
     pending: Vec<Job>,
     last_tick: Instant,
+    /// Since when something in the spool is not synced.
+    unsynced_since: Option<Instant>,
 }
 
 /// A round failed.
@@ -79,12 +94,26 @@ enum RoundError {
     Spool(#[from] io::Error),
 }
 
-/// What a round did, for who observes it.
-fn round_of(jobs: &[Job], spool: Duration, index: Duration) -> Round {
-    let has_record = |job: &&Job| job.work.prepared().is_some();
-    let spool = jobs.iter().any(|job| has_record(&job)).then_some(spool);
-    let is_message = |job: &&Job| matches!(job.work, Work::Accept(..));
-    Round { jobs: jobs.len(), messages: jobs.iter().filter(is_message).count(), spool, index }
+/// When a round has to be durable.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Durable {
+    /// Before anybody is told of it.
+    First,
+    /// Soon: what is lost with it is done again.
+    Soon,
+}
+
+impl Durable {
+    /// What these jobs ask for: who hands in mail, or changes something, waits for the disk. What
+    /// became of an attempt is found out again if it is lost, unless a bounce tells of it.
+    fn of(jobs: &[Job]) -> Self {
+        let is_first = |job: &Job| match &job.work {
+            Work::Accept(..) | Work::Edit(..) => true,
+            Work::Settle(settlement, _) => settlement.bounce.is_some(),
+            Work::Close(_) | Work::Damaged(..) => false,
+        };
+        if jobs.iter().any(is_first) { Self::First } else { Self::Soon }
+    }
 }
 
 /// What is answered when a round is durable.
@@ -127,10 +156,16 @@ impl Committer {
         let store = Store::lock(&settings.dir, opener)?;
         let shared = Arc::new(Shared::new(settings, clock, store.number()));
         let mut committer = Self {
-            segments: Segments::new(shared.paths.clone(), shared.settings.segment_size, 0),
+            segments: Segments::new(
+                shared.paths.clone(),
+                store.segments(),
+                shared.settings.segment_size,
+                0,
+            ),
             shared: Arc::clone(&shared),
             store,
-            engine: None,
+            index: None,
+            writer: None,
             ledger: Ledger::empty(),
             sidecars: Sidecars::default(),
             stuck: HashSet::new(),
@@ -138,6 +173,7 @@ impl Committer {
             finished_bodies: Vec::new(),
             pending: Vec::new(),
             last_tick: Instant::now(),
+            unsynced_since: None,
         };
         committer.open()?;
         let (jobs, line) = channel();
@@ -169,15 +205,23 @@ impl Committer {
         self.ledger = ledger;
         self.segments = Segments::new(
             self.shared.paths.clone(),
+            self.store.segments(),
             self.shared.settings.segment_size,
             next_segment,
         );
         self.shared.ids.start_after(self.ledger.row.reserved);
         self.shared.read_destinations(engine.as_ref())?;
-        self.reserve_ids(engine.as_ref())?;
+        if let Some(reserved) = self.shared.ids.wants(self.shared.clock.now()) {
+            let mut batch = Batch::new(engine.as_ref(), &mut self.ledger);
+            batch.reserve_ids(reserved);
+            batch.seal()?.commit(engine.as_ref())?;
+            self.shared.ids.reserve(reserved);
+        }
         self.publish_totals();
-        self.engine = Some(Arc::clone(&engine));
-        self.shared.set_engine(Some(engine));
+        let index = Arc::new(Ahead::of(engine));
+        self.writer = Some(Writer::start(Arc::clone(&index), self.ledger.mark())?);
+        self.index = Some(Arc::clone(&index));
+        self.shared.set_engine(Some(index));
         self.shared.set_health(self.space());
         self.shared.wake.notify_waiters();
         Ok(())
@@ -187,7 +231,7 @@ impl Committer {
     fn run(mut self, line: &Receiver<Job>) {
         let _closed_at_last = CloseAtLast(Arc::clone(&self.shared));
         loop {
-            let flow = match line.recv_timeout(TICK) {
+            let flow = match line.recv_timeout(self.patience()) {
                 Ok(job) => self.round(collect(job, line)),
                 Err(RecvTimeoutError::Timeout) => Flow::GoOn,
                 Err(RecvTimeoutError::Disconnected) => Flow::End,
@@ -195,14 +239,41 @@ impl Committer {
             if flow == Flow::End {
                 return self.close(line);
             }
-            if self.engine.is_some() && self.last_tick.elapsed() >= TICK {
-                self.last_tick = Instant::now();
-                self.tick();
-            }
-            if self.engine.is_none() && self.reopen(line) == Flow::End {
+            self.follow_up();
+            if self.index.is_none() && self.reopen(line) == Flow::End {
                 return self.close(line);
             }
         }
+    }
+
+    /// How long to wait for work.
+    fn patience(&self) -> Duration {
+        self.unsynced_since.map_or(TICK, |since| SYNC_LAG.saturating_sub(since.elapsed()))
+    }
+
+    /// Does what a round has left, and what is due once a second.
+    fn follow_up(&mut self) {
+        if self.index.is_none() {
+            return;
+        }
+        let is_late = self.unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_LAG);
+        let synced = if is_late { self.sync() } else { Ok(()) };
+        let is_tick = self.last_tick.elapsed() >= TICK;
+        let when = if is_tick { WriteDown::Now } else { WriteDown::WhenMuch };
+        if let Err(error) = synced.map_err(RoundError::from).and_then(|()| self.write_down(when)) {
+            return self.fail(Vec::new(), &error);
+        }
+        if is_tick {
+            self.last_tick = Instant::now();
+            self.tick();
+        }
+    }
+
+    /// Makes durable what has been written to the spool.
+    fn sync(&mut self) -> io::Result<()> {
+        self.segments.sync()?;
+        self.unsynced_since = None;
+        Ok(())
     }
 
     /// Does a round of work and answers.
@@ -236,48 +307,76 @@ impl Committer {
         Flow::End
     }
 
-    /// Writes the records, then the index: when this returns without error, all is durable.
+    /// Writes the records and what becomes of the index: when this returns without error, all is as
+    /// durable as it has to be, and readers see it.
     fn write(&mut self, jobs: &[Job]) -> Result<(Vec<Done>, Effects), RoundError> {
-        let begun = Instant::now();
         let places = self.write_records(jobs)?;
-        let spool = begun.elapsed();
-        let Some(engine) = self.engine.clone() else {
-            return Err(EngineError::Damaged("no index is open".to_owned()).into());
-        };
+        let index = self.index()?;
         let later = Later {
             now: self.shared.clock.now(),
             retry: self.shared.tuning().retry,
             jitter: Jitter::at(0.5),
         };
-        let mut batch = Batch::new(engine.as_ref(), &mut self.ledger);
+        let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
         let mut done = Vec::with_capacity(jobs.len());
         for (job, place) in jobs.iter().zip(places) {
             let later = Later { jitter: Jitter::random(), ..later };
             done.push(plan(&mut batch, &job.work, place, later, self.shared.now())?);
         }
-        batch.mark(self.segments.end());
-        let (changes, effects) = batch.seal()?;
+        let (sealed, durable) = (batch.seal()?, Durable::of(jobs));
         let begun = Instant::now();
-        engine.commit(changes)?;
-        let index = begun.elapsed();
+        let effects = self.conclude(sealed, durable)?;
+        let took = begun.elapsed();
         for job in jobs {
             if let Work::Edit(Edit::Shelve(key, _), _) = &job.work {
                 self.shared.shelves.changed(key);
             }
         }
         if let Some(observer) = self.shared.observer.get() {
-            observer.committed(round_of(jobs, spool, index));
+            let messages = jobs.iter().filter(|job| matches!(job.work, Work::Accept(..))).count();
+            let spool = (durable == Durable::First).then_some(took);
+            observer.committed(Round { jobs: jobs.len(), messages, spool });
         }
         Ok((done, effects))
     }
 
-    /// Writes the records of all messages that the jobs bring, and makes them durable.
+    /// The index, unless it is closed.
+    fn index(&self) -> Result<Arc<Ahead>, EngineError> {
+        self.index.clone().ok_or_else(|| EngineError::Damaged("no index is open".to_owned()))
+    }
+
+    /// Journals what becomes of the index, makes it durable with all that was appended before, and
+    /// lets readers see it.
+    fn conclude(&mut self, sealed: Sealed, durable: Durable) -> Result<Effects, RoundError> {
+        let Sealed { row, mut changes, effects } = sealed;
+        let body = journal::encode(&row, &changes);
+        let now = self.shared.clock.now();
+        let header = Header::of_changes(self.shared.store, row.rounds, now, &body);
+        self.segments.append(&[&header.encode_as(Kind::Changes), &body])?;
+        match durable {
+            Durable::First => self.sync()?,
+            Durable::Soon => {
+                self.segments.write_out()?;
+                self.unsynced_since = self.unsynced_since.or_else(|| Some(Instant::now()));
+            }
+        }
+        self.segments.keep();
+        let row = &mut self.ledger.row;
+        (row.mark_segment, row.mark_offset) = self.segments.end();
+        // It may hold no message, and goes all the same when it is of no use any more.
+        self.ledger.segments.entry(row.mark_segment).or_default();
+        changes.push((Key::store(), Change::Put(row.encode())));
+        self.index()?.apply(changes);
+        Ok(effects)
+    }
+
+    /// Writes the records of all messages that the jobs bring; what has a file of its own is durable
+    /// then.
     fn write_records(&mut self, jobs: &[Job]) -> io::Result<Vec<Option<Place>>> {
         let mut places = Vec::with_capacity(jobs.len());
         for job in jobs {
             places.push(job.work.prepared().map(|message| self.write_record(message)).transpose()?);
         }
-        self.segments.sync()?;
         if places.contains(&Some(Place::Big)) {
             sync_dir(&self.shared.paths.big_dir())?;
         }

@@ -1,6 +1,6 @@
-//! The engine under the index: an ordered map whose batches are atomic and durable.
+//! The index: an ordered map of rows, durable in an engine, with what is newer in memory.
 //!
-//! The rest of the queue knows this trait alone, so that another engine (a replicated one first)
+//! The rest of the queue knows these traits alone, so that another engine (a replicated one first)
 //! can take sled's place.
 
 use std::fmt::Debug;
@@ -8,31 +8,66 @@ use std::fmt::Debug;
 use crate::codec::Malformed;
 use crate::key::Key;
 
+mod ahead;
 mod sled;
 
+pub(crate) use self::ahead::{Ahead, write_in_parts};
 pub(crate) use self::sled::SledEngine;
 
-/// A row that is to be written, or removed where there is no value.
-pub(crate) type Change = (Key, Option<Vec<u8>>);
+/// A row that an engine is to write, or to remove where there is no value.
+pub(crate) type Write = (Key, Option<Vec<u8>>);
+
+/// What becomes of a row.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Change {
+    /// It is written for the first time. If it is removed before the engine has heard of it, the
+    /// engine never does.
+    Add(Vec<u8>),
+    /// It is written.
+    Put(Vec<u8>),
+    /// It is removed.
+    Remove,
+}
+
+impl Change {
+    /// The row's value afterwards.
+    pub(crate) fn value(&self) -> Option<&Vec<u8>> {
+        match self {
+            Self::Add(value) | Self::Put(value) => Some(value),
+            Self::Remove => None,
+        }
+    }
+
+    /// The row's value afterwards.
+    pub(crate) fn into_value(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Add(value) | Self::Put(value) => Some(value),
+            Self::Remove => None,
+        }
+    }
+}
 
 /// A row.
 pub(crate) type Row = (Key, Vec<u8>);
 
-/// An ordered map of rows.
-pub(crate) trait Engine: Debug + Send + Sync {
+/// Rows that can be looked up.
+pub(crate) trait Lookup: Debug + Send + Sync {
     /// The value at `key`.
     fn find(&self, key: &Key) -> Result<Option<Vec<u8>>, EngineError>;
 
     /// The rows from `from` on and before `until`, at most `limit` of them.
     fn scan(&self, from: &Key, until: &Key, limit: usize) -> Result<Vec<Row>, EngineError>;
 
-    /// Makes all changes or none; when it returns without error they survive a power cut.
-    fn commit(&self, changes: Vec<Change>) -> Result<(), EngineError>;
-
     /// The first row from `from` on and before `until`.
     fn first(&self, from: &Key, until: &Key) -> Result<Option<Row>, EngineError> {
         Ok(self.scan(from, until, 1)?.pop())
     }
+}
+
+/// Rows on disk.
+pub(crate) trait Engine: Lookup {
+    /// Makes all writes or none; when it returns without error they survive a power cut.
+    fn commit(&self, writes: Vec<Write>) -> Result<(), EngineError>;
 }
 
 /// The index failed.
@@ -64,7 +99,7 @@ impl EngineError {
 
 /// All rows from `from` on and before `until`, read in slices.
 pub(crate) fn for_each(
-    engine: &dyn Engine,
+    rows: &dyn Lookup,
     from: Key,
     until: &Key,
     mut each: impl FnMut(Key, Vec<u8>) -> Result<(), EngineError>,
@@ -72,10 +107,10 @@ pub(crate) fn for_each(
     const SLICE: usize = 512;
     let mut from = from;
     loop {
-        let rows = engine.scan(&from, until, SLICE)?;
-        let Some((last, _)) = rows.last() else { return Ok(()) };
+        let slice = rows.scan(&from, until, SLICE)?;
+        let Some((last, _)) = slice.last() else { return Ok(()) };
         from = last.next();
-        for (key, value) in rows {
+        for (key, value) in slice {
             each(key, value)?;
         }
     }

@@ -95,6 +95,16 @@ impl Key {
         Self(bytes)
     }
 
+    /// Whether it is a message's.
+    pub(crate) fn is_message(&self) -> bool {
+        self.0.first() == Some(&b'M')
+    }
+
+    /// Whether it is a shelf's.
+    pub(crate) fn is_shelf(&self) -> bool {
+        self.0.first() == Some(&b'F')
+    }
+
     /// The message that a message's key names.
     pub(crate) fn message_id(&self) -> Result<QueueId, Malformed> {
         let mut input = Decoder::new(&self.0, "key");

@@ -56,7 +56,7 @@ pub use crate::envelope::{DelayNotice, DsnWishes, Envelope, Message, Purpose, Re
 pub use crate::error::{BeginError, BodyError, CommitError, IndexError, OpenError, StoreError};
 pub use crate::id::{QueueId, QueueIdError};
 pub use crate::lease::Lease;
-pub use crate::observer::{Observer, Round};
+pub use crate::observer::{Observer, Round, WrittenDown};
 pub use crate::outcome::{Outcome, Reason};
 pub use crate::queue::{OwnMessage, Queue};
 pub use crate::rows::State;

@@ -10,6 +10,18 @@ pub trait Observer: Debug + Send + Sync {
 
     /// A round of work failed; nobody in it was acknowledged.
     fn failed(&self);
+
+    /// What was journaled has been written to the index's own files.
+    fn written_down(&self, written: WrittenDown);
+}
+
+/// What was written to the index's own files at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct WrittenDown {
+    /// How many rows.
+    pub rows: usize,
+    /// How long that took, with its syncs.
+    pub took: Duration,
 }
 
 /// A round of work that has become durable: all that waited when it began.
@@ -19,8 +31,7 @@ pub struct Round {
     pub jobs: usize,
     /// How many of them were messages taken.
     pub messages: usize,
-    /// How long appending to the spool and syncing it took; `None` where it brought no message.
+    /// How long writing it to the spool and syncing that took; `None` where it is synced with a
+    /// later one, because nobody waits for it.
     pub spool: Option<Duration>,
-    /// How long writing the index and syncing it took.
-    pub index: Duration,
 }

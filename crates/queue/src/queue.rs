@@ -13,7 +13,7 @@ use crate::draft::Draft;
 use crate::envelope::{Envelope, Purpose, Recipient};
 use crate::error::{BeginError, OpenError, StoreError};
 use crate::id::{millis, time};
-use crate::index::{Engine, EngineError};
+use crate::index::{EngineError, Lookup};
 use crate::key::{DueEntry, Key};
 use crate::lease::{Found, Lease};
 use crate::observer::Observer;
@@ -246,7 +246,7 @@ impl Queue {
     /// Picks a lot and marks it as leased.
     fn pick(
         &self,
-        engine: &dyn Engine,
+        engine: &dyn Lookup,
         per_destination: &impl Fn(&str) -> usize,
     ) -> Result<Option<DueEntry>, EngineError> {
         let shared = &self.handle.shared;
@@ -257,7 +257,7 @@ impl Queue {
     }
 
     /// What the index holds about a lot that is due; none if it was settled or moved meanwhile.
-    fn find(&self, engine: &dyn Engine, entry: &DueEntry) -> Result<Option<Found>, EngineError> {
+    fn find(&self, engine: &dyn Lookup, entry: &DueEntry) -> Result<Option<Found>, EngineError> {
         let row = engine.find(&Key::lot(entry.lot))?;
         let message = engine.find(&Key::message(entry.lot.id))?;
         let (Some(row), Some(message)) = (row, message) else {
@@ -281,7 +281,7 @@ impl Queue {
     /// A lot in the due index that has no row: fine while a batch goes by, damage if it stays.
     fn vanished(
         &self,
-        engine: &dyn Engine,
+        engine: &dyn Lookup,
         entry: &DueEntry,
     ) -> Result<Option<Found>, EngineError> {
         let key = Key::due(&entry.destination, entry.due, entry.lot);

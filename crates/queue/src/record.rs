@@ -1,4 +1,5 @@
-//! A message as the spool holds it: header, envelope, body. This is the copy that must survive.
+//! A record of the spool: a message (header, envelope, body), or the changes of a round (header,
+//! changes). A message's record is the copy that must survive.
 //!
 //! The header names its store by a random number, so that bytes inside a body that look like a
 //! record are never taken for one when a damaged segment is searched for what is still whole.
@@ -29,6 +30,15 @@ const CHECKED_SIZE: usize = 60;
 /// No envelope is longer: enough for 50,000 recipients.
 pub(crate) const ENVELOPE_MOST: u32 = 24 << 20;
 
+/// What a record holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// What a round made of the index; the round's number stands in place of the id.
+    Changes,
+    /// A message.
+    Message,
+}
+
 /// The fixed beginning of a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Header {
@@ -49,10 +59,29 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// The header as bytes, its own checksum last.
+    /// The header of a record that holds the changes of round number `round`.
+    pub(crate) fn of_changes(store: u64, round: u64, now: SystemTime, changes: &[u8]) -> Self {
+        Self {
+            store,
+            id: QueueId::from_number(round),
+            received_at: now,
+            body_size: u64::try_from(changes.len()).unwrap_or(u64::MAX),
+            envelope_size: 0,
+            envelope_sum: 0,
+            body_sum: crc32c::crc32c(changes),
+        }
+    }
+
+    /// A message's header as bytes, its own checksum last.
     pub(crate) fn encode(&self) -> Vec<u8> {
+        self.encode_as(Kind::Message)
+    }
+
+    /// The header as bytes, its own checksum last.
+    pub(crate) fn encode_as(&self, kind: Kind) -> Vec<u8> {
         let mut out = Encoder::default();
-        out.raw(&MAGIC).u16(VERSION).u16(0).u32(0).u64(self.store).u64(self.id.number());
+        out.raw(&MAGIC).u16(VERSION).u16(kind_number(kind)).u32(0);
+        out.u64(self.store).u64(self.id.number());
         out.u64(millis(self.received_at)).u64(self.body_size);
         out.u32(self.envelope_size).u32(self.envelope_sum).u32(self.body_sum);
         let mut bytes = out.finish();
@@ -60,16 +89,29 @@ impl Header {
         bytes
     }
 
-    /// Reads a header back; anything but a whole one of this version is malformed.
+    /// Reads a message's header back; anything but a whole one of this version is malformed.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        match Self::decode_any(bytes)? {
+            (Kind::Message, header) => Ok(header),
+            (Kind::Changes, _) => Err(Malformed("message's header")),
+        }
+    }
+
+    /// Reads a header of any kind back.
+    pub(crate) fn decode_any(bytes: &[u8]) -> Result<(Kind, Self), Malformed> {
         let mut input = Decoder::new(bytes, "record header");
         let covered = bytes.get(..CHECKED_SIZE).ok_or_else(|| input.fault())?;
         let magic = input.raw(MAGIC.len())?;
         let version = input.u16()?;
-        let (flags, spare) = (input.u16()?, input.u32()?);
-        if magic != MAGIC || version != VERSION || flags != 0 || spare != 0 {
+        let (kind, spare) = (input.u16()?, input.u32()?);
+        if magic != MAGIC || version != VERSION || spare != 0 {
             return Err(input.fault());
         }
+        let kind = match kind {
+            0 => Kind::Message,
+            1 => Kind::Changes,
+            _ => return Err(input.fault()),
+        };
         let header = Self {
             store: input.u64()?,
             id: QueueId::from_number(input.u64()?),
@@ -82,7 +124,7 @@ impl Header {
         if input.u32()? != crc32c::crc32c(covered) || header.envelope_size > ENVELOPE_MOST {
             return Err(input.fault());
         }
-        Ok(header)
+        Ok((kind, header))
     }
 
     /// Where the body begins, counted from the beginning of the record.
@@ -93,6 +135,14 @@ impl Header {
     /// The length of the whole record.
     pub(crate) fn record_size(&self) -> u64 {
         self.body_offset().saturating_add(self.body_size)
+    }
+}
+
+/// A kind as a number.
+const fn kind_number(kind: Kind) -> u16 {
+    match kind {
+        Kind::Message => 0,
+        Kind::Changes => 1,
     }
 }
 
@@ -351,6 +401,9 @@ mod tests {
             let bytes = header.encode();
             prop_assert_eq!(bytes.len(), HEADER_SIZE);
             prop_assert_eq!(Header::decode(&bytes), Ok(header));
+            let changes = header.encode_as(Kind::Changes);
+            prop_assert!(Header::decode(&changes).is_err());
+            prop_assert_eq!(Header::decode_any(&changes), Ok((Kind::Changes, header)));
         }
 
         #[test]

@@ -1,8 +1,9 @@
 //! Opening a store: what a crash left is put right, and a lost index is built anew.
 //!
-//! The index knows how far it has read the spool. What lies beyond is read at every start; if the
-//! index is damaged, missing or in disagreement with itself, all of the spool is. Nothing in the
-//! spool is changed by that, and no message is dropped that any file still holds.
+//! The index knows how far it has read the spool. What lies beyond is read at every start: first
+//! the journal, then the messages that it does not know of. If the index is damaged, missing or in
+//! disagreement with itself, all of the spool is read. Nothing in the spool is changed by that, and
+//! no message is dropped that any file still holds.
 
 use std::fmt::{self, Debug, Formatter};
 use std::fs::{self, File, TryLockError};
@@ -15,21 +16,30 @@ use crate::batch::{Batch, Ledger};
 use crate::error::{IndexError, OpenError};
 use crate::index::{Engine, EngineError, SledEngine, for_each};
 use crate::key::Key;
+use crate::recovery::redo::Redone;
 use crate::recovery::replay::{End, Replay, ReplayError, Span};
 use crate::rows::{SegmentRow, StoreRow};
-use crate::spool::{Paths, create_dir, replace, sync_dir, unlink};
+use crate::spool::segments::Maker;
+use crate::spool::{Mark, Paths, create_dir, replace, sync_dir, unlink};
 
 mod check;
 mod format;
+mod redo;
 mod replay;
 mod salvage;
 
 pub(crate) use self::check::check;
 pub(crate) use self::format::read_number;
+pub(crate) use self::redo::redo;
 
-/// Opens an index.
+/// Opens the files of a store.
 #[derive(Clone)]
-pub(crate) struct Opener(pub(crate) Arc<dyn Fn(&Path) -> OpenedEngine + Send + Sync>);
+pub(crate) struct Opener {
+    /// Opens an index.
+    pub(crate) index: Arc<dyn Fn(&Path) -> OpenedEngine + Send + Sync>,
+    /// Makes segments.
+    pub(crate) segments: Maker,
+}
 
 /// What opening an index gives.
 pub(crate) type OpenedEngine = Result<Arc<dyn Engine>, EngineError>;
@@ -42,7 +52,10 @@ impl Debug for Opener {
 
 impl Default for Opener {
     fn default() -> Self {
-        Self(Arc::new(|dir| Ok(Arc::new(SledEngine::open(dir)?))))
+        Self {
+            index: Arc::new(|dir| Ok(Arc::new(SledEngine::open(dir)?))),
+            segments: Maker::default(),
+        }
     }
 }
 
@@ -72,7 +85,7 @@ pub(crate) struct Recovered {
 #[derive(Debug)]
 enum Condition {
     /// It can, once this span of the spool is read.
-    Whole(Arc<dyn Engine>, StoreRow, Span),
+    Whole(Arc<dyn Engine>, Redone, Span),
     /// It has to be built anew, and why.
     Damaged(String),
 }
@@ -102,6 +115,11 @@ impl Store {
         self.number
     }
 
+    /// What makes segments.
+    pub(crate) fn segments(&self) -> Maker {
+        self.opener.segments.clone()
+    }
+
     /// Has the index built anew when the store is opened next.
     pub(crate) const fn rebuild_next(&mut self) {
         self.damaged = true;
@@ -123,12 +141,14 @@ impl Store {
         let closed = self.take_closed().map_err(|source| io_error(&root, source))?;
         self.clear_temporary().map_err(|source| io_error(&root, source))?;
         let recovered = match self.condition(closed)? {
-            Condition::Whole(engine, row, span) => match self.catch_up(engine, row, now, span) {
-                Err(ReplayError::Index(error)) if error.is_damage() => {
-                    self.rebuild(&error.to_string(), now)
+            Condition::Whole(engine, redone, span) => {
+                match self.catch_up(engine, redone, now, span) {
+                    Err(ReplayError::Index(error)) if error.is_damage() => {
+                        self.rebuild(&error.to_string(), now)
+                    }
+                    caught_up => caught_up,
                 }
-                caught_up => caught_up,
-            },
+            }
             Condition::Damaged(why) => self.rebuild(&why, now),
         };
         let recovered = recovered.map_err(|error| match error {
@@ -178,45 +198,46 @@ impl Store {
         if self.rebuild_mark().exists() {
             return Ok(Condition::Damaged("building it anew was interrupted".to_owned()));
         }
-        let engine = match (self.opener.0)(&self.paths.index()) {
+        let engine = match (self.opener.index)(&self.paths.index()) {
             Ok(engine) => engine,
             Err(error) if is_refusal(&error) => return Err(self.index_error(error)),
             Err(error) => return Ok(Condition::Damaged(error.to_string())),
         };
         match self.inspect(engine.as_ref(), closed) {
-            Ok(Some((row, span))) => Ok(Condition::Whole(engine, row, span)),
+            Ok(Some((redone, span))) => Ok(Condition::Whole(engine, redone, span)),
             Ok(None) => Ok(Condition::Damaged("it is empty and the spool is not".to_owned())),
             Err(error) if is_refusal(&error) => Err(self.index_error(error)),
             Err(error) => Ok(Condition::Damaged(error.to_string())),
         }
     }
 
-    /// The store's row and what it has not read, if the index is whole; none if the index has lost
-    /// everything.
+    /// The store's row by the journal and what else is to be read, if the index is whole; none if the
+    /// index has lost everything.
     fn inspect(
         &self,
         engine: &dyn Engine,
         closed: Option<u64>,
-    ) -> Result<Option<(StoreRow, Span)>, EngineError> {
+    ) -> Result<Option<(Redone, Span)>, EngineError> {
         let Some(row) = engine.find(&Key::store())? else {
             let is_new = self.paths.segments()?.is_empty()
                 && self.paths.bigs()?.is_empty()
                 && engine.first(&Key(Vec::new()), &Key(vec![u8::MAX]))?.is_none();
-            return Ok(is_new.then(|| (StoreRow::empty(), Span::Unread)));
+            return Ok(is_new.then(|| (Redone::nothing(StoreRow::empty()), Span::Unread)));
         };
         let row = StoreRow::decode(&row)?;
         if closed == Some(row.rounds) {
-            return Ok(Some((row, Span::Unread)));
+            return Ok(Some((Redone::nothing(row), Span::Unread)));
         }
-        check(engine, &row)?;
-        Ok(Some((row, Span::UnreadAndSettled)))
+        let redone = redo(&self.paths, self.number, engine, row)?;
+        check(engine, &redone.row)?;
+        Ok(Some((redone, Span::UnreadAndSettled)))
     }
 
     /// Reads what the index does not know yet.
     fn catch_up(
         &self,
         engine: Arc<dyn Engine>,
-        row: StoreRow,
+        redone: Redone,
         now: SystemTime,
         span: Span,
     ) -> Result<Recovered, ReplayError> {
@@ -225,8 +246,8 @@ impl Store {
             segments.insert(key.segment_number()?, SegmentRow::decode(&value)?);
             Ok(())
         })?;
-        let ledger = Ledger { row, segments };
-        self.replay(engine, ledger, now, span)
+        let ledger = Ledger { row: redone.row, segments };
+        self.replay(engine, ledger, redone, now, span)
     }
 
     /// Moves the index aside and builds a new one from the spool.
@@ -246,12 +267,11 @@ impl Store {
         };
         fs::write(&mark, why)?;
         sync_dir(self.paths.root())?;
-        let engine = (self.opener.0)(&self.paths.index())?;
-        if let Some(aside) = &aside {
-            self.salvage(aside, engine.as_ref());
-        }
+        let engine = (self.opener.index)(&self.paths.index())?;
+        let known = aside.and_then(|aside| self.salvage(&aside, engine.as_ref()));
         let ledger = Ledger::empty();
-        let recovered = self.replay(engine, ledger, now, Span::Everything)?;
+        let redone = Redone { from: known.unwrap_or_default(), ..Redone::nothing(ledger.row) };
+        let recovered = self.replay(engine, ledger, redone, now, Span::Everything)?;
         unlink(&mark)?;
         sync_dir(self.paths.root())?;
         tracing::error!(
@@ -261,16 +281,24 @@ impl Store {
         Ok(recovered)
     }
 
-    /// Copies shelves out of a damaged index, as far as it can be read.
-    fn salvage(&self, aside: &Path, engine: &dyn Engine) {
+    /// Copies shelves out of a damaged index, as far as it can be read; up to where it knew the spool.
+    fn salvage(&self, aside: &Path, engine: &dyn Engine) -> Option<Mark> {
         if !aside.exists() {
-            return;
+            return None;
         }
-        let saved = (self.opener.0)(aside)
-            .and_then(|damaged| salvage::copy_shelves(damaged.as_ref(), engine));
+        let saved = (self.opener.index)(aside).and_then(|damaged| {
+            let values = salvage::copy_shelves(damaged.as_ref(), engine)?;
+            Ok((values, salvage::mark_of(damaged.as_ref())))
+        });
         match saved {
-            Ok(values) => tracing::info!(values, "shelves saved from the damaged index"),
-            Err(error) => tracing::warn!(%error, "shelves not saved from the damaged index"),
+            Ok((values, known)) => {
+                tracing::info!(values, "shelves saved from the damaged index");
+                known
+            }
+            Err(error) => {
+                tracing::warn!(%error, "shelves not saved from the damaged index");
+                None
+            }
         }
     }
 
@@ -279,10 +307,12 @@ impl Store {
         &self,
         engine: Arc<dyn Engine>,
         ledger: Ledger,
+        redone: Redone,
         now: SystemTime,
         span: Span,
     ) -> Result<Recovered, ReplayError> {
-        let mut replay = Replay::new(&self.paths, self.number, engine.as_ref(), ledger, now, span);
+        let store = (&self.paths, self.number);
+        let mut replay = Replay::new(store, engine.as_ref(), ledger, redone, now, span);
         replay.run()?;
         let End { mut ledger, highest, last_segment } = replay.finish();
         let last = self.paths.segments()?.last().copied().max(last_segment).unwrap_or(0);
@@ -292,8 +322,7 @@ impl Store {
         if let Some(highest) = highest {
             batch.reserve_ids(highest);
         }
-        let (changes, _) = batch.seal()?;
-        engine.commit(changes)?;
+        batch.seal()?.commit(engine.as_ref())?;
         Ok(Recovered { engine, ledger, next_segment })
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use crate::destinations::Destinations;
 use crate::error::{BeginError, StoreError};
 use crate::id::{IdSource, QueueId, millis};
-use crate::index::{Engine, EngineError};
+use crate::index::{EngineError, Lookup};
 use crate::key::{DueEntry, Key};
 use crate::observer::Observer;
 use crate::settings::{QueueSettings, QueueTuning};
@@ -52,7 +52,7 @@ pub struct Totals {
 struct Current {
     /// How many engines there have been, so that news of an old one's damage are known as old.
     number: u64,
-    engine: Option<Arc<dyn Engine>>,
+    engine: Option<Arc<dyn Lookup>>,
 }
 
 /// What all parts of an open queue share.
@@ -115,7 +115,7 @@ impl Shared {
     }
 
     /// The engine and its number, unless the store has failed.
-    fn engine(&self) -> Result<(Arc<dyn Engine>, u64), StoreError> {
+    fn engine(&self) -> Result<(Arc<dyn Lookup>, u64), StoreError> {
         let current = self.engine.read().unwrap_or_else(PoisonError::into_inner);
         match (&current.engine, self.health()) {
             (Some(engine), _) => Ok((Arc::clone(engine), current.number)),
@@ -125,7 +125,7 @@ impl Shared {
     }
 
     /// Puts an engine in place, or takes it away.
-    pub(crate) fn set_engine(&self, engine: Option<Arc<dyn Engine>>) {
+    pub(crate) fn set_engine(&self, engine: Option<Arc<dyn Lookup>>) {
         let mut current = self.engine.write().unwrap_or_else(PoisonError::into_inner);
         current.number = current.number.saturating_add(1);
         let before = std::mem::replace(&mut current.engine, engine);
@@ -151,7 +151,7 @@ impl Shared {
     }
 
     /// Reads the table of destinations anew: one look into the due index for each.
-    pub(crate) fn read_destinations(&self, engine: &dyn Engine) -> Result<(), EngineError> {
+    pub(crate) fn read_destinations(&self, engine: &dyn Lookup) -> Result<(), EngineError> {
         let mut table = self.destinations();
         table.start_again();
         let mut from = Key::first(b'D');
@@ -205,7 +205,7 @@ impl Shared {
 
     /// Looks for a destination's first lot in the due index, after `after` if given.
     pub(crate) fn seek(
-        engine: &dyn Engine,
+        engine: &dyn Lookup,
         destination: &str,
         after: Option<&DueEntry>,
     ) -> Result<Option<DueEntry>, EngineError> {
@@ -282,7 +282,7 @@ impl Handle {
     /// Reads the index; damage is told to the committer, which has it built anew.
     pub(crate) fn read<T>(
         &self,
-        read: impl FnOnce(&dyn Engine) -> Result<T, EngineError>,
+        read: impl FnOnce(&dyn Lookup) -> Result<T, EngineError>,
     ) -> Result<T, StoreError> {
         let (engine, number) = self.shared.engine()?;
         read(engine.as_ref()).map_err(|error| {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::batch::Batch;
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::error::StoreError;
-use crate::index::{Engine, EngineError};
+use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::queue::Queue;
 use crate::shared::Handle;
@@ -169,7 +169,7 @@ pub(crate) fn shelve(
 }
 
 /// Reads a value; again if it was changed meanwhile, so that its pieces belong together.
-fn read(engine: &dyn Engine, base: &Key) -> Result<Option<Vec<u8>>, EngineError> {
+fn read(engine: &dyn Lookup, base: &Key) -> Result<Option<Vec<u8>>, EngineError> {
     for _ in 0..TRIES {
         let Some(head) = engine.find(&piece_key(base, 0))? else { return Ok(None) };
         let (length, _) = head_of(&head)?;

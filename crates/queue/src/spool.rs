@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::id::QueueId;
 use crate::rows::Place;
 
+pub(crate) mod journal;
 pub(crate) mod scan;
 pub(crate) mod segments;
 pub(crate) mod sidecar;
 pub(crate) mod unlinked;
+
+/// A place in the spool: segment and offset.
+pub(crate) type Mark = (u32, u64);
 
 /// The names of all files of a store.
 #[derive(Clone, Debug)]

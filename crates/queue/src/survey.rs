@@ -9,7 +9,7 @@ use crate::draft::Draft;
 use crate::envelope::{Message, Recipient};
 use crate::error::{BodyError, StoreError};
 use crate::id::{QueueId, millis, time};
-use crate::index::{Engine, EngineError, for_each};
+use crate::index::{EngineError, Lookup, for_each};
 use crate::key::{DueEntry, Key, LotId};
 use crate::outcome::Reason;
 use crate::queue::Queue;
@@ -357,7 +357,7 @@ impl Filter {
 
 /// The lots of a message.
 pub(crate) fn lots_of(
-    engine: &dyn Engine,
+    engine: &dyn Lookup,
     id: QueueId,
 ) -> Result<Vec<(LotId, LotRow)>, EngineError> {
     let mut lots = Vec::new();
@@ -371,7 +371,7 @@ pub(crate) fn lots_of(
 
 /// A reason of a lot.
 fn reason(
-    engine: &dyn Engine,
+    engine: &dyn Lookup,
     lot: LotId,
     number: Option<u16>,
 ) -> Result<Option<Reason>, EngineError> {
@@ -398,7 +398,7 @@ fn count_in(destinations: &mut Vec<Depth>, entry: DueEntry, now: SystemTime) {
 
 /// A message in short, if its recipients meet the filter.
 fn summary(
-    engine: &dyn Engine,
+    engine: &dyn Lookup,
     id: QueueId,
     row: MessageRow,
     filter: &Filter,
@@ -426,7 +426,7 @@ fn summary(
 
 /// A lot in full.
 fn lot_details(
-    engine: &dyn Engine,
+    engine: &dyn Lookup,
     lot_id: LotId,
     lot: &LotRow,
 ) -> Result<LotDetails, EngineError> {

@@ -15,11 +15,13 @@ use crate::*;
 mod delivering;
 mod editing;
 mod failing;
+mod journaling;
 mod keeping;
 mod recovering;
 mod shelving;
 mod taking;
 mod unlinking;
+mod upgrading;
 mod verifying;
 
 /// A queue in a directory of its own, with a clock that is moved by hand.
@@ -160,6 +162,14 @@ async fn read(lease: &Lease) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     lease.body().await?.read_to_end(&mut body).await?;
     Ok(body)
+}
+
+/// Turns over a bit near the end of the last copy of `body` in the file at `path`.
+fn damage_body(path: &Path, body: &[u8]) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes.windows(body.len()).rposition(|part| part == body).unwrap();
+    bytes[at + body.len() - 1] ^= 1;
+    fs::write(path, bytes).unwrap();
 }
 
 /// A body whose every part differs.

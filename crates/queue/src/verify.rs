@@ -1,5 +1,6 @@
 //! Comparing the spool with the index, without changing either.
 
+use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -9,10 +10,10 @@ use std::time::Duration;
 
 use crate::error::OpenError;
 use crate::id::QueueId;
-use crate::index::{Engine, EngineError, SledEngine, for_each};
+use crate::index::{EngineError, Lookup, SledEngine, for_each};
 use crate::key::Key;
 use crate::queue::Queue;
-use crate::recovery::{check, io_error, read_number};
+use crate::recovery::{check, io_error, read_number, redo};
 use crate::rows::{MessageRow, Place, StoreRow};
 use crate::spool::scan::{Bodies, Body, Found, Record, header_at, scan};
 use crate::spool::sidecar::Settled;
@@ -149,7 +150,10 @@ pub(crate) fn verify_in(dir: &Path, scratch: &Path, kept_free: u64) -> Result<Fi
     let copy = IndexCopy::new(&paths.index(), scratch, kept_free)?;
     let opened = SledEngine::open(&copy.path());
     let findings = opened.and_then(|engine| {
+        // The copy alone is brought up to date from the journal.
+        let redone = redo(&paths, store, &engine, store_row(&engine)?)?;
         let mut comparison = Comparison::new(&engine, &paths, store);
+        comparison.gone = redone.gone;
         comparison.check_index()?;
         comparison.run()?;
         Ok(comparison.findings)
@@ -163,23 +167,32 @@ pub(crate) fn verify_in(dir: &Path, scratch: &Path, kept_free: u64) -> Result<Fi
 /// A comparison that is going on.
 #[derive(Debug)]
 struct Comparison<'a> {
-    engine: &'a dyn Engine,
+    engine: &'a dyn Lookup,
     paths: &'a Paths,
     store: u64,
     findings: Findings,
+    /// Messages that are known to have left the queue.
+    gone: HashSet<QueueId>,
     /// Records that may be unknown, or settled so lately that no sidecar says so yet.
     suspects: Vec<(QueueId, PathBuf, u32)>,
 }
 
 impl<'a> Comparison<'a> {
     /// Nothing compared yet.
-    fn new(engine: &'a dyn Engine, paths: &'a Paths, store: u64) -> Self {
-        Self { engine, paths, store, findings: Findings::default(), suspects: Vec::new() }
+    fn new(engine: &'a dyn Lookup, paths: &'a Paths, store: u64) -> Self {
+        Self {
+            engine,
+            paths,
+            store,
+            findings: Findings::default(),
+            gone: HashSet::new(),
+            suspects: Vec::new(),
+        }
     }
 
     /// Compares the index with itself; only while nobody changes it.
     fn check_index(&mut self) -> Result<(), EngineError> {
-        match check(self.engine, &self.store_row()?) {
+        match check(self.engine, &store_row(self.engine)?) {
             Ok(()) => Ok(()),
             Err(error) if error.is_damage() => {
                 self.findings.problems.push(Problem::Index { why: error.to_string() });
@@ -191,7 +204,7 @@ impl<'a> Comparison<'a> {
 
     /// Looks for the record of each message, and for the message of each record.
     fn run(&mut self) -> Result<(), EngineError> {
-        let row = self.store_row()?;
+        let row = store_row(self.engine)?;
         let mark = (row.mark_segment, row.mark_offset);
         self.compare_messages()?;
         for segment in self.paths.segments()? {
@@ -204,13 +217,6 @@ impl<'a> Comparison<'a> {
             }
         }
         self.judge_suspects()
-    }
-
-    /// The store's row.
-    fn store_row(&self) -> Result<StoreRow, EngineError> {
-        let row = self.engine.find(&Key::store())?;
-        let row = row.ok_or_else(|| EngineError::Damaged("it is empty".to_owned()))?;
-        Ok(StoreRow::decode(&row)?)
     }
 
     /// Looks for the record of each message.
@@ -246,7 +252,10 @@ impl<'a> Comparison<'a> {
                 self.findings.problems.push(Problem::Damage { file, offset, size, why });
                 Ok(())
             }
-            Found::Damage { .. } | Found::Record(_) | Found::Torn { .. } => Ok(()),
+            Found::Changes { .. }
+            | Found::Damage { .. }
+            | Found::Record(_)
+            | Found::Torn { .. } => Ok(()),
         });
         match scanned {
             Err(EngineError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -271,7 +280,7 @@ impl<'a> Comparison<'a> {
             return Ok(());
         }
         self.findings.records = self.findings.records.saturating_add(1);
-        if !is_queued {
+        if !is_queued && !self.gone.contains(&id) {
             let recipients = u32::try_from(record.envelope.recipients().len()).unwrap_or(u32::MAX);
             if !holds_all(settled, id, recipients) {
                 self.suspects.push((id, path.to_path_buf(), recipients));
@@ -304,6 +313,13 @@ impl<'a> Comparison<'a> {
     fn short(&self, path: &Path) -> PathBuf {
         path.strip_prefix(self.paths.root()).unwrap_or(path).to_path_buf()
     }
+}
+
+/// The store's row.
+fn store_row(index: &dyn Lookup) -> Result<StoreRow, EngineError> {
+    let row = index.find(&Key::store())?;
+    let row = row.ok_or_else(|| EngineError::Damaged("it is empty".to_owned()))?;
+    Ok(StoreRow::decode(&row)?)
 }
 
 /// Whether a sidecar says that all recipients of a message are settled.

@@ -68,10 +68,10 @@ impl Batch<'_> {
             open_lots: open,
             open_recipients: u32::try_from(recipients).unwrap_or(u32::MAX),
         };
-        self.put(Key::message(id), row.encode())?;
+        self.put_new(Key::message(id), row.encode())?;
         for (number, lot) in numbered {
             let lot_id = LotId { id, lot: number };
-            self.put(Key::lot(lot_id), lot.encode())?;
+            self.put_new(Key::lot(lot_id), lot.encode())?;
             self.put_due(lot_id, lot)?;
         }
         self.count_in(&row);
@@ -286,7 +286,7 @@ impl Batch<'_> {
     fn put_due(&mut self, lot_id: LotId, lot: &LotRow) -> Result<(), EngineError> {
         if let Some(due) = lot.due {
             let destination = lot.destination()?.to_string();
-            self.put(Key::due(&destination, due, lot_id), Vec::new())?;
+            self.put_new(Key::due(&destination, due, lot_id), Vec::new())?;
             self.effects.due.push((destination, due));
         }
         Ok(())

@@ -7,9 +7,8 @@ use rustix::fs::{FallocateFlags, statvfs};
 use rustix::io::Errno;
 
 use crate::batch::Batch;
-use crate::committer::{Committer, RoundError};
+use crate::committer::{Committer, Durable, RoundError};
 use crate::id::QueueId;
-use crate::index::{Engine, EngineError};
 use crate::key::Key;
 use crate::rows::{Place, SegmentRow};
 use crate::shared::Health;
@@ -18,6 +17,29 @@ use crate::spool::{sidecar_of, sync_dir, unlink};
 
 /// A segment in which nothing is alive is finished early when it is at least this long.
 const FINISH_SIZE: u64 = 4 << 20;
+
+/// Files that were unlinked.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    segments: Vec<u32>,
+    /// Messages that had files of their own.
+    bodies: Vec<QueueId>,
+}
+
+impl Gone {
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.bodies.is_empty()
+    }
+
+    /// Removes their rows.
+    pub(super) fn forget(self, batch: &mut Batch<'_>) {
+        batch.forget_segments(&self.segments);
+        for id in self.bodies {
+            batch.remove(Key::finished_body(id));
+        }
+    }
+}
 
 impl Committer {
     /// Does what is due once a second.
@@ -53,10 +75,12 @@ impl Committer {
 
     /// Reserves ids, copies stragglers, unlinks what is finished.
     fn housekeep(&mut self) -> Result<(), RoundError> {
-        let Some(engine) = self.engine.clone() else { return Ok(()) };
-        self.reserve_ids(engine.as_ref())?;
-        self.copy_stragglers(engine.as_ref())?;
-        self.unlink_finished(engine.as_ref())
+        if self.index.is_none() {
+            return Ok(());
+        }
+        self.reserve_ids()?;
+        self.copy_stragglers()?;
+        self.unlink_finished()
     }
 
     /// Whether there is room enough for new mail; the reserve is taken again before there is.
@@ -111,37 +135,47 @@ impl Committer {
     }
 
     /// Reserves ids ahead of the clock, if it is time.
-    pub(super) fn reserve_ids(&mut self, engine: &dyn Engine) -> Result<(), EngineError> {
+    fn reserve_ids(&mut self) -> Result<(), RoundError> {
         let Some(reserved) = self.shared.ids.wants(self.shared.clock.now()) else { return Ok(()) };
-        let mut batch = Batch::new(engine, &mut self.ledger);
+        let index = self.index()?;
+        let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
         batch.reserve_ids(reserved);
-        let (changes, _) = batch.seal()?;
-        engine.commit(changes)?;
+        let sealed = batch.seal()?;
+        self.conclude(sealed, Durable::First)?;
         self.shared.ids.reserve(reserved);
         Ok(())
     }
 
-    /// Unlinks segments in which nothing is alive and the files of messages that are gone, then
-    /// forgets them.
-    pub(super) fn unlink_finished(&mut self, engine: &dyn Engine) -> Result<(), RoundError> {
+    /// Unlinks what is finished, then forgets it.
+    fn unlink_finished(&mut self) -> Result<(), RoundError> {
         let (current, size) = self.segments.end();
         let is_empty = |row: Option<&SegmentRow>| row.is_none_or(|row| row.messages == 0);
         if size >= FINISH_SIZE && is_empty(self.ledger.segments.get(&current)) {
             self.segments.finish_current()?;
         }
-        let finished: Vec<u32> = self
-            .ledger
-            .segments
-            .iter()
-            .filter(|(number, row)| row.messages == 0 && !self.segments.is_current(**number))
-            .map(|(number, _)| *number)
-            .collect();
-        if finished.is_empty() && self.finished_bodies.is_empty() {
+        let gone = self.unlink_files()?;
+        if gone.is_empty() {
             return Ok(());
         }
-        self.register(&finished);
+        let index = self.index()?;
+        let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
+        gone.forget(&mut batch);
+        let sealed = batch.seal()?;
+        self.conclude(sealed, Durable::Soon).map(drop)
+    }
+
+    /// Unlinks segments in which nothing is alive and whose journal is written down, and the files
+    /// of messages that are gone.
+    pub(super) fn unlink_files(&mut self) -> Result<Gone, RoundError> {
+        let finished = self.ledger.segments.iter().filter(|(_, row)| row.messages == 0);
+        let segments: Vec<u32> =
+            finished.map(|(number, _)| *number).filter(|n| self.is_written_down(*n)).collect();
+        if segments.is_empty() && self.finished_bodies.is_empty() {
+            return Ok(Gone::default());
+        }
+        self.register(&segments);
         let bodies = self.unlink_bodies();
-        for number in &finished {
+        for number in &segments {
             let path = self.shared.paths.segment(*number);
             let sidecar = sidecar_of(&path);
             self.sidecars.forget(&sidecar);
@@ -152,13 +186,13 @@ impl Committer {
         // The rows go only after the files are gone for good: a file without a row is read again.
         sync_dir(&self.shared.paths.spool())?;
         sync_dir(&self.shared.paths.big_dir())?;
-        let mut batch = Batch::new(engine, &mut self.ledger);
-        batch.forget_segments(&finished);
-        for id in bodies {
-            batch.remove(Key::finished_body(id));
-        }
-        let (changes, _) = batch.seal()?;
-        Ok(engine.commit(changes)?)
+        Ok(Gone { segments, bodies })
+    }
+
+    /// Whether a segment is finished and its journal written down.
+    pub(super) fn is_written_down(&self, segment: u32) -> bool {
+        let is_known = self.writer.as_ref().is_some_and(|writer| segment < writer.mark().0);
+        is_known && !self.segments.is_current(segment)
     }
 
     /// Makes durable that these segments, and all messages that are gone, are meant to be gone. An

@@ -11,7 +11,7 @@ use crate::batch::Batch;
 use crate::committer::{Committer, Flow, RoundError};
 use crate::error;
 use crate::id::QueueId;
-use crate::index::{Engine, EngineError};
+use crate::index::{Ahead, EngineError};
 use crate::shared::Health;
 use crate::spool::unlink;
 use crate::spool::unlinked::body_entry;
@@ -64,9 +64,15 @@ impl Committer {
             }
         }
         self.forget_unacknowledged(void);
-        let engine = self.engine.take();
+        self.unsynced_since = None;
+        self.let_go();
+    }
+
+    /// Lets go of the index; whether nobody holds it any more.
+    fn let_go(&mut self) -> bool {
+        self.writer = None;
         self.shared.set_engine(None);
-        wait_for_readers(engine);
+        wait_for_readers(self.index.take())
     }
 
     /// Has messages removed that nobody was told of, should the index know them nevertheless.
@@ -108,7 +114,7 @@ impl Committer {
                     if self.round(pending) == Flow::End {
                         return Flow::End;
                     }
-                    if self.engine.is_some() {
+                    if self.index.is_some() {
                         return Flow::GoOn;
                     }
                 }
@@ -145,12 +151,15 @@ impl Committer {
     /// Ends the store in order, so that it opens fast.
     pub(super) fn finish(&mut self) {
         self.shared.set_health(Health::Closed);
-        let Some(engine) = self.engine.take() else { return self.store.unlock() };
-        if let Err(error) = self.finish_rows(engine.as_ref()) {
-            tracing::error!(error = %chain(&error), "store not closed in order");
+        if self.index.is_none() {
+            return self.store.unlock();
         }
-        self.shared.set_engine(None);
-        if wait_for_readers(Some(engine))
+        let finished = self.finish_rows();
+        if let Err(error) = &finished {
+            tracing::error!(error = %chain(error), "store not closed in order");
+        }
+        if self.let_go()
+            && finished.is_ok()
             && let Err(error) = self.store.write_closed(self.ledger.row.rounds)
         {
             tracing::warn!(%error, "store not marked as closed");
@@ -159,14 +168,19 @@ impl Committer {
     }
 
     /// Writes what the next start should find.
-    fn finish_rows(&mut self, engine: &dyn Engine) -> Result<(), RoundError> {
+    fn finish_rows(&mut self) -> Result<(), RoundError> {
         self.sidecars.sync()?;
         self.segments.finish_current()?;
-        self.unlink_finished(engine)?;
-        let mut batch = Batch::new(engine, &mut self.ledger);
+        self.write_all_down()?;
+        // From here on nothing is journaled: the engine knows everything.
+        let gone = self.unlink_files()?;
+        let index = self.index()?;
+        let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
+        gone.forget(&mut batch);
         batch.release_ids(self.shared.ids.last());
-        let (changes, _) = batch.seal()?;
-        Ok(engine.commit(changes)?)
+        batch.mark(self.segments.end());
+        let sealed = batch.seal()?;
+        Ok(sealed.commit(index.engine())?)
     }
 
     /// Ends, and tells all who still wait.
@@ -181,11 +195,11 @@ impl Committer {
     }
 }
 
-/// Waits until nobody reads the engine any more, and drops it; whether that happened.
-fn wait_for_readers(engine: Option<Arc<dyn Engine>>) -> bool {
-    let Some(engine) = engine else { return true };
+/// Waits until nobody reads the index any more, and drops it; whether that happened.
+fn wait_for_readers(index: Option<Arc<Ahead>>) -> bool {
+    let Some(index) = index else { return true };
     let began = Instant::now();
-    while Arc::strong_count(&engine) > 1 {
+    while Arc::strong_count(&index) > 1 {
         if began.elapsed() > READERS_WAIT {
             tracing::warn!("index still read while it was closed");
             return false;

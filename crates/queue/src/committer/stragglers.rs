@@ -11,9 +11,9 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
 use crate::batch::Batch;
-use crate::committer::{Committer, RoundError};
+use crate::committer::{Committer, Durable, RoundError};
 use crate::id::QueueId;
-use crate::index::{Engine, EngineError};
+use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::record::{HEADER_SIZE, Header};
 use crate::rows::{MessageRow, Place};
@@ -32,7 +32,7 @@ pub(super) struct Search {
 
 impl Committer {
     /// Goes on with emptying segments: begins a search, or copies what one has found.
-    pub(super) fn copy_stragglers(&mut self, engine: &dyn Engine) -> Result<(), RoundError> {
+    pub(super) fn copy_stragglers(&mut self) -> Result<(), RoundError> {
         let Some(search) = self.search.take() else {
             if let Some(segment) = self.nearly_finished() {
                 self.search = Some(self.begin_search(segment)?);
@@ -40,7 +40,7 @@ impl Committer {
             return Ok(());
         };
         match search.found.try_recv() {
-            Ok(Ok(records)) => self.copy_found(engine, search.segment, records),
+            Ok(Ok(records)) => self.copy_found(search.segment, records),
             Ok(Err(error)) => {
                 tracing::warn!(segment = search.segment, %error, "segment not searched");
                 self.stuck.insert(search.segment);
@@ -63,7 +63,7 @@ impl Committer {
         let mut candidates = self.ledger.segments.iter().filter(|(number, row)| {
             row.messages > 0
                 && row.bytes < most
-                && !self.segments.is_current(**number)
+                && self.is_written_down(**number)
                 && !self.stuck.contains(*number)
         });
         let is_nearly_finished = |number: u32, alive: u64| {
@@ -92,22 +92,17 @@ impl Committer {
     }
 
     /// Copies the live ones of these records to the end of the spool.
-    fn copy_found(
-        &mut self,
-        engine: &dyn Engine,
-        segment: u32,
-        records: Vec<(u64, Header)>,
-    ) -> Result<(), RoundError> {
-        let moved = self.copy_records(engine, segment, records)?;
+    fn copy_found(&mut self, segment: u32, records: Vec<(u64, Header)>) -> Result<(), RoundError> {
+        let index = self.index()?;
+        let moved = self.copy_records(index.as_ref(), segment, records)?;
         self.segments.sync()?;
-        self.write_moved_sidecars(engine, &moved)?;
-        let mut batch = Batch::new(engine, &mut self.ledger);
+        self.write_moved_sidecars(index.as_ref(), &moved)?;
+        let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
         for (id, place) in &moved {
             batch.relocate(*id, *place)?;
         }
-        batch.mark(self.segments.end());
-        let (changes, _) = batch.seal()?;
-        engine.commit(changes)?;
+        let sealed = batch.seal()?;
+        self.conclude(sealed, Durable::First)?;
         if self.ledger.segments.get(&segment).is_some_and(|row| row.messages > 0) {
             self.stuck.insert(segment);
         }
@@ -118,14 +113,14 @@ impl Committer {
     /// Appends the live ones of these records to the end of the spool; damaged ones stay.
     fn copy_records(
         &mut self,
-        engine: &dyn Engine,
+        index: &dyn Lookup,
         segment: u32,
         records: Vec<(u64, Header)>,
     ) -> Result<Vec<(QueueId, Place)>, RoundError> {
         let file = File::open(self.shared.paths.segment(segment))?;
         let mut moved = Vec::new();
         for (offset, header) in records {
-            let Some(row) = engine.find(&Key::message(header.id))? else { continue };
+            let Some(row) = index.find(&Key::message(header.id))? else { continue };
             let row = MessageRow::decode(&row).map_err(EngineError::from)?;
             if row.place != (Place::Segment { segment, offset }) {
                 continue;
@@ -143,11 +138,11 @@ impl Committer {
     /// Says in the new sidecars what was settled while the records were at their old places.
     fn write_moved_sidecars(
         &mut self,
-        engine: &dyn Engine,
+        index: &dyn Lookup,
         moved: &[(QueueId, Place)],
     ) -> Result<(), RoundError> {
         for (id, place) in moved {
-            let lots = lots_of(engine, *id)?;
+            let lots = lots_of(index, *id)?;
             let open: HashSet<u32> = lots
                 .iter()
                 .flat_map(|(_, lot)| lot.recipients.iter().map(|recipient| recipient.index))

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::index::{Change, Engine, EngineError, Row};
+use crate::index::{Engine, EngineError, Lookup, Row, Write};
 use crate::key::{Key, VALUE_MOST};
 
 /// How much of the index sled keeps in memory.
@@ -60,10 +60,10 @@ impl SledEngine {
         Ok(Self { db, file })
     }
 
-    /// Writes the changes and makes them durable.
-    fn commit_here(&self, changes: Vec<Change>) -> Result<(), EngineError> {
+    /// Makes the writes, durably.
+    fn commit_here(&self, writes: Vec<Write>) -> Result<(), EngineError> {
         let mut batch = sled::Batch::default();
-        for (key, value) in changes {
+        for (key, value) in writes {
             match value {
                 Some(value) if value.len() > VALUE_MOST => {
                     return Err(EngineError::ValueTooLong(value.len()));
@@ -79,7 +79,7 @@ impl SledEngine {
     }
 }
 
-impl Engine for SledEngine {
+impl Lookup for SledEngine {
     fn find(&self, key: &Key) -> Result<Option<Vec<u8>>, EngineError> {
         guarded(|| Ok(self.db.get(&key.0)?.map(|value| value.to_vec())))
     }
@@ -94,9 +94,11 @@ impl Engine for SledEngine {
             rows.collect()
         })
     }
+}
 
-    fn commit(&self, changes: Vec<Change>) -> Result<(), EngineError> {
-        guarded(|| self.commit_here(changes))
+impl Engine for SledEngine {
+    fn commit(&self, writes: Vec<Write>) -> Result<(), EngineError> {
+        guarded(|| self.commit_here(writes))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::QueueId;
-use crate::index::{Engine, EngineError, Row, for_each};
+use crate::index::{EngineError, Lookup, Row, for_each};
 use crate::key::{Key, LotId};
 use crate::rows::{LotRow, MessageRow, Place, SegmentRow, State, StoreRow};
 
@@ -11,7 +11,7 @@ use crate::rows::{LotRow, MessageRow, Place, SegmentRow, State, StoreRow};
 const SLICE: usize = 512;
 
 /// Reads all messages and lots and compares them with each other and with the store's numbers.
-pub(crate) fn check(engine: &dyn Engine, store: &StoreRow) -> Result<(), EngineError> {
+pub(crate) fn check(engine: &dyn Lookup, store: &StoreRow) -> Result<(), EngineError> {
     let mut counted = StoreRow::empty();
     let mut alive: BTreeMap<u32, SegmentRow> = BTreeMap::new();
     let mut lots = Rows::new(engine, Key::first(b'L'), Key::end(b'L'));
@@ -47,7 +47,7 @@ pub(crate) fn check(engine: &dyn Engine, store: &StoreRow) -> Result<(), EngineE
 
 /// Whether a lot is where its time says; 1 if it is in the due index.
 fn check_lot(
-    engine: &dyn Engine,
+    engine: &dyn Lookup,
     lot_id: LotId,
     lot: &LotRow,
     message: &MessageRow,
@@ -85,7 +85,7 @@ fn compare(store: &StoreRow, counted: &StoreRow) -> Result<(), EngineError> {
 
 /// Compares the segments' numbers with what was counted.
 fn compare_segments(
-    engine: &dyn Engine,
+    engine: &dyn Lookup,
     alive: &BTreeMap<u32, SegmentRow>,
 ) -> Result<(), EngineError> {
     let mut rows = BTreeMap::new();
@@ -107,7 +107,7 @@ fn disagreement(between: &str) -> EngineError {
 /// Rows, one after the other.
 #[derive(Debug)]
 struct Rows<'a> {
-    engine: &'a dyn Engine,
+    engine: &'a dyn Lookup,
     from: Key,
     until: Key,
     slice: std::vec::IntoIter<Row>,
@@ -116,7 +116,7 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// The rows from `from` on and before `until`.
-    fn new(engine: &'a dyn Engine, from: Key, until: Key) -> Self {
+    fn new(engine: &'a dyn Lookup, from: Key, until: Key) -> Self {
         Self { engine, from, until, slice: Vec::new().into_iter(), next: None }
     }
 

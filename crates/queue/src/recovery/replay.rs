@@ -1,7 +1,7 @@
 //! Reading the spool into the index.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -9,13 +9,15 @@ use std::time::SystemTime;
 
 use crate::batch::{Batch, Ledger};
 use crate::id::{QueueId, millis};
-use crate::index::{Engine, EngineError, for_each};
+use crate::index::{Engine, EngineError, for_each, write_in_parts};
 use crate::key::Key;
+use crate::recovery::redo::Redone;
 use crate::rows::{MessageRow, Place, State, message_of, split_lots};
-use crate::spool::scan::{Bodies, Body, Found, Record, scan};
+use crate::spool::journal::Changes;
+use crate::spool::scan::{Bodies, Body, Found, Record, Whole, scan};
 use crate::spool::sidecar::{Settled, Sidecars};
 use crate::spool::unlinked::{Unlinked, body_entry};
-use crate::spool::{Paths, sidecar_of, sync_dir, unlink};
+use crate::spool::{Mark, Paths, sidecar_of, sync_dir, unlink};
 
 /// A batch is committed when it has so many recipients.
 const BATCH_RECIPIENTS: usize = 1024;
@@ -51,6 +53,12 @@ pub(super) struct Replay<'a> {
     ledger: Ledger,
     now: SystemTime,
     span: Span,
+    /// Up to where the engine knew the spool by itself.
+    from: Mark,
+    /// Messages that left the queue, by the journal.
+    gone: HashSet<QueueId>,
+    /// Rows of shelves, by the journal, and where in it they are: the last one counts.
+    shelves: BTreeMap<Key, (Mark, Option<Vec<u8>>)>,
     /// The highest id that the spool names.
     highest: Option<QueueId>,
     /// What is gone from the spool, and is meant to be.
@@ -71,17 +79,30 @@ pub(super) struct End {
 }
 
 impl<'a> Replay<'a> {
-    /// A reading of `span` into `engine`.
+    /// A reading of `span` into `engine`, which was brought up to date from the journal.
     pub(super) fn new(
-        paths: &'a Paths,
-        store: u64,
+        (paths, store): (&'a Paths, u64),
         engine: &'a dyn Engine,
         ledger: Ledger,
+        redone: Redone,
         now: SystemTime,
         span: Span,
     ) -> Self {
-        let unlinked = Unlinked::default();
-        Self { paths, store, engine, ledger, now, span, highest: None, unlinked, damage: false }
+        let Redone { from, gone, .. } = redone;
+        Self {
+            paths,
+            store,
+            engine,
+            ledger,
+            now,
+            span,
+            from,
+            gone,
+            shelves: BTreeMap::new(),
+            highest: None,
+            unlinked: Unlinked::default(),
+            damage: false,
+        }
     }
 
     /// Reads segments, then files of single messages.
@@ -105,8 +126,14 @@ impl<'a> Replay<'a> {
         for id in self.paths.bigs()? {
             self.read_big(id)?;
         }
-        if self.span == Span::UnreadAndSettled {
-            self.forget_unlinked_segments()?;
+        match self.span {
+            Span::Everything => {
+                self.forget_gone()?;
+                let shelves = std::mem::take(&mut self.shelves).into_iter();
+                write_in_parts(self.engine, shelves.map(|(key, (_, value))| (key, value)))?;
+            }
+            Span::UnreadAndSettled => self.forget_unlinked_segments()?,
+            Span::Unread => {}
         }
         self.forget_finished_bodies()
     }
@@ -119,7 +146,7 @@ impl<'a> Replay<'a> {
 
     /// From where on a segment is to be read, if at all.
     fn unread_from(&self, segment: u32) -> Option<u64> {
-        let (mark, offset) = (self.ledger.row.mark_segment, self.ledger.row.mark_offset);
+        let (mark, offset) = self.from;
         match self.span {
             Span::Everything => Some(0),
             Span::Unread | Span::UnreadAndSettled => match segment.cmp(&mark) {
@@ -145,8 +172,7 @@ impl<'a> Replay<'a> {
                 forgotten = forgotten.saturating_add(batch.forget_settled(id, is_settled)?);
             }
             if !batch.is_empty() {
-                let (changes, _) = batch.seal()?;
-                self.engine.commit(changes)?;
+                batch.seal()?.commit(self.engine)?;
             }
         }
         if forgotten > 0 {
@@ -159,7 +185,7 @@ impl<'a> Replay<'a> {
     /// back in time.
     fn forget_unlinked_bodies(&mut self) -> Result<(), ReplayError> {
         let ids: Vec<QueueId> = self.unlinked.bodies().collect();
-        self.forget_messages(&ids)
+        self.forget_unlinked(&ids)
     }
 
     /// Removes messages from segments that are known to be gone. What was copied forward out of one
@@ -183,11 +209,26 @@ impl<'a> Replay<'a> {
             }
             Ok(())
         })?;
-        self.forget_messages(&ids)
+        self.forget_unlinked(&ids)
     }
 
-    /// Removes messages that the index should not have any more.
-    fn forget_messages(&mut self, ids: &[QueueId]) -> Result<(), ReplayError> {
+    /// Removes messages whose file is gone, and says so.
+    fn forget_unlinked(&mut self, ids: &[QueueId]) -> Result<(), ReplayError> {
+        let recipients = self.forget_messages(ids)?;
+        if recipients > 0 {
+            tracing::warn!(recipients, "index had forgotten what was unlinked");
+        }
+        Ok(())
+    }
+
+    /// Removes messages that left the queue by a journal that was read after them.
+    fn forget_gone(&mut self) -> Result<(), ReplayError> {
+        let ids: Vec<QueueId> = self.gone.iter().copied().collect();
+        self.forget_messages(&ids).map(drop)
+    }
+
+    /// Removes messages that the index should not have any more; how many recipients they had.
+    fn forget_messages(&mut self, ids: &[QueueId]) -> Result<u32, ReplayError> {
         let mut forgotten = 0_u32;
         for some in ids.chunks(BATCH_RECIPIENTS) {
             let mut batch = Batch::new(self.engine, &mut self.ledger);
@@ -195,14 +236,10 @@ impl<'a> Replay<'a> {
                 forgotten = forgotten.saturating_add(batch.forget_settled(*id, |_| true)?);
             }
             if !batch.is_empty() {
-                let (changes, _) = batch.seal()?;
-                self.engine.commit(changes)?;
+                batch.seal()?.commit(self.engine)?;
             }
         }
-        if forgotten > 0 {
-            tracing::warn!(recipients = forgotten, "index had forgotten what was unlinked");
-        }
-        Ok(())
+        Ok(forgotten)
     }
 
     /// Reads one segment.
@@ -213,8 +250,15 @@ impl<'a> Replay<'a> {
         // Known from now on, so that it is unlinked when nothing in it is alive.
         self.ledger.segments.entry(segment).or_default();
         let (mut waiting, mut recipients, mut count) = (Vec::new(), 0_usize, 0_u64);
-        let bodies = self.bodies();
-        scan(&path, self.store, from, bodies, |found| match found {
+        let mut whole = Whole::from(from);
+        scan(&path, self.store, from, Bodies::Check, |found| match whole.pass(found) {
+            Found::Changes { offset, changes, .. } => {
+                if whole.until_now() {
+                    self.note(*changes, (segment, offset))?;
+                }
+                whole.begin_again();
+                Ok(())
+            }
             Found::Record(record) => {
                 count = count.saturating_add(1);
                 recipients = recipients.saturating_add(record.envelope.recipients().len());
@@ -239,6 +283,24 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// Notes what a round says of those who left the queue, and of shelves, where no index knows.
+    fn note(&mut self, changes: Changes, place: Mark) -> Result<(), EngineError> {
+        if self.span != Span::Everything {
+            return Ok(());
+        }
+        for (key, value) in changes.writes {
+            if value.is_none() && key.is_message() {
+                self.gone.insert(key.message_id()?);
+            } else if key.is_shelf() && place >= self.from {
+                let known = self.shelves.entry(key).or_insert_with(|| (place, None));
+                if known.0 <= place {
+                    *known = (place, value);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the file of a single message.
     fn read_big(&mut self, id: QueueId) -> Result<(), ReplayError> {
         let is_finished = self.engine.find(&Key::finished_body(id))?.is_some();
@@ -248,13 +310,12 @@ impl<'a> Replay<'a> {
         if self.unlinked.holds_body(id) {
             let mut batch = Batch::new(self.engine, &mut self.ledger);
             batch.put(Key::finished_body(id), Vec::new())?;
-            let (changes, _) = batch.seal()?;
-            return Ok(self.engine.commit(changes)?);
+            return Ok(batch.seal()?.commit(self.engine)?);
         }
         let path = self.paths.big(id);
         let settled = Settled::load(&sidecar_of(&path))?;
         let mut records = Vec::new();
-        scan(&path, self.store, 0, self.bodies(), |found| {
+        scan(&path, self.store, 0, Bodies::Check, |found| {
             if let Found::Record(record) = found
                 && record.offset == 0
                 && record.header.id == id
@@ -291,8 +352,9 @@ impl<'a> Replay<'a> {
                 continue;
             }
             let mut lots = split_lots(record.envelope.recipients(), due);
+            let is_gone = self.gone.contains(&id);
             for lot in &mut lots {
-                lot.recipients.retain(|recipient| !settled.holds(id, recipient.index));
+                lot.recipients.retain(|recipient| !is_gone && !settled.holds(id, recipient.index));
             }
             if lots.iter().all(|lot| lot.recipients.is_empty()) {
                 if place == Place::Big {
@@ -309,8 +371,7 @@ impl<'a> Replay<'a> {
                 batch.set_state(id, State::Quarantined { why }, due)?;
             }
         }
-        let (changes, _) = batch.seal()?;
-        Ok(self.engine.commit(changes)?)
+        Ok(batch.seal()?.commit(self.engine)?)
     }
 
     /// Unlinks the files of messages that have left the queue.
@@ -334,8 +395,7 @@ impl<'a> Replay<'a> {
         for id in finished {
             batch.remove(Key::finished_body(id));
         }
-        let (changes, _) = batch.seal()?;
-        Ok(self.engine.commit(changes)?)
+        Ok(batch.seal()?.commit(self.engine)?)
     }
 
     /// Makes durable that the files of these messages are meant to be gone, where that is not known.
@@ -345,14 +405,6 @@ impl<'a> Replay<'a> {
         let mut sidecars = Sidecars::default();
         sidecars.append(self.paths.unlinked(), &entries)?;
         sidecars.sync()
-    }
-
-    /// Whether bodies are checked: those that nobody has checked since a crash.
-    const fn bodies(&self) -> Bodies {
-        match self.span {
-            Span::Everything => Bodies::Skip,
-            Span::Unread | Span::UnreadAndSettled => Bodies::Check,
-        }
     }
 
     /// A record ends before its end.

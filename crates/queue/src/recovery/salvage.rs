@@ -1,14 +1,23 @@
 //! Shelves out of a damaged index: they are not in the spool, and a cached policy protects mail.
 
-use crate::index::{Change, Engine, EngineError};
+use crate::index::{Engine, EngineError, Lookup, Write};
 use crate::key::Key;
+use crate::rows::StoreRow;
 use crate::shelf::{base_of, whole_value};
+use crate::spool::Mark;
 
 /// How many rows are read at a time.
 const SLICE: usize = 256;
 
+/// Up to where the damaged index knew the spool, if it can say: what the journal has of shelves
+/// before that may be older than what was copied.
+pub(super) fn mark_of(damaged: &dyn Lookup) -> Option<Mark> {
+    let row = StoreRow::decode(&damaged.find(&Key::store()).ok()??).ok()?;
+    Some((row.mark_segment, row.mark_offset))
+}
+
 /// Copies all values that are whole, until the damaged index gives no more; how many there were.
-pub(super) fn copy_shelves(from: &dyn Engine, to: &dyn Engine) -> Result<usize, EngineError> {
+pub(super) fn copy_shelves(from: &dyn Lookup, to: &dyn Engine) -> Result<usize, EngineError> {
     let mut next = Key::first(b'F');
     let mut group: Vec<(Key, Vec<u8>)> = Vec::new();
     let mut values = 0_usize;
@@ -32,7 +41,7 @@ fn copy_value(to: &dyn Engine, pieces: Vec<(Key, Vec<u8>)>) -> Result<usize, Eng
     {
         return Ok(0);
     }
-    let changes: Vec<Change> = pieces.into_iter().map(|(key, piece)| (key, Some(piece))).collect();
-    to.commit(changes)?;
+    let writes: Vec<Write> = pieces.into_iter().map(|(key, piece)| (key, Some(piece))).collect();
+    to.commit(writes)?;
     Ok(1)
 }

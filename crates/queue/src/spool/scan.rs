@@ -5,7 +5,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::envelope::Envelope;
-use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, MAGIC, decode_envelope};
+use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, Kind, MAGIC, decode_envelope};
+use crate::spool::journal::{self, Changes};
 
 /// How much is read at a time while searching.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -13,6 +14,15 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// What is found in a spool file.
 #[derive(Debug)]
 pub(crate) enum Found {
+    /// What a round made of the index.
+    Changes {
+        /// Where the record begins.
+        offset: u64,
+        /// Where it ends.
+        end: u64,
+        /// The changes.
+        changes: Box<Changes>,
+    },
     /// Bytes that should be a record and are not.
     Damage {
         /// Where they begin.
@@ -64,6 +74,55 @@ pub(crate) enum Bodies {
     Skip,
 }
 
+/// Whether all is whole in what was read of a file, one record right behind the other: only then
+/// does a journal record count, for one sync makes it durable together with what stands before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole {
+    /// Where the next record has to begin.
+    next: u64,
+    holds: bool,
+}
+
+impl Whole {
+    /// Nothing was read yet; the first record begins at `offset`.
+    pub(crate) const fn from(offset: u64) -> Self {
+        Self { next: offset, holds: true }
+    }
+
+    /// Takes note of what was found, and gives it back.
+    pub(crate) fn pass(&mut self, found: Found) -> Found {
+        let (offset, end) = match &found {
+            Found::Changes { offset, end, .. } => (*offset, *end),
+            Found::Record(record) => {
+                self.holds &= record.body == Body::Whole;
+                (record.offset, record.offset.saturating_add(record.header.record_size()))
+            }
+            Found::Damage { offset, .. } | Found::Torn { offset } => {
+                self.holds = false;
+                (*offset, *offset)
+            }
+        };
+        self.holds &= offset == self.next;
+        self.next = end;
+        found
+    }
+
+    /// Whether all is whole up to now.
+    pub(crate) const fn until_now(self) -> bool {
+        self.holds
+    }
+
+    /// Where the last record ended.
+    pub(crate) const fn end(self) -> u64 {
+        self.next
+    }
+
+    /// Forgets what was not whole: what follows was synced later.
+    pub(crate) const fn begin_again(&mut self) {
+        self.holds = true;
+    }
+}
+
 /// Reads the file at `path` from `from` on and tells `each` what is there, in order.
 pub(crate) fn scan<E: From<io::Error>>(
     path: &Path,
@@ -79,6 +138,7 @@ pub(crate) fn scan<E: From<io::Error>>(
     while offset < length {
         let found = input.record(store, offset, bodies)?;
         offset = match &found {
+            Found::Changes { end, .. } => *end,
             Found::Record(record) => offset.saturating_add(record.header.record_size()),
             Found::Damage { size, .. } => offset.saturating_add((*size).max(1)),
             Found::Torn { .. } => length,
@@ -107,10 +167,12 @@ pub(crate) fn header_at(path: &Path, offset: u64) -> io::Result<Header> {
 
 /// The number of the store that wrote the first record of a spool file, if that is whole.
 pub(crate) fn store_of(path: &Path) -> io::Result<Option<u64>> {
-    Ok(read_header(&mut File::open(path)?, 0).ok().map(|header| header.store))
+    let mut bytes = [0; HEADER_SIZE];
+    let whole = File::open(path)?.read_exact(&mut bytes).is_ok();
+    Ok(Header::decode_any(&bytes).ok().filter(|_| whole).map(|(_, header)| header.store))
 }
 
-/// Reads the header at `offset`, whichever store wrote it.
+/// Reads the header of the message at `offset`, whichever store wrote it.
 fn read_header(file: &mut File, offset: u64) -> io::Result<Header> {
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = [0; HEADER_SIZE];
@@ -133,7 +195,7 @@ impl Input {
         if offset.saturating_add(HEADER_BYTES) > self.length {
             return Ok(Found::Torn { offset });
         }
-        let Some(header) = self.header(store, offset)? else {
+        let Some((kind, header)) = self.header(store, offset)? else {
             let end = self.next_record(store, offset.saturating_add(1))?;
             let size = end.saturating_sub(offset);
             return Ok(Found::Damage { offset, size, why: "no record begins here" });
@@ -142,6 +204,32 @@ impl Input {
         if offset.saturating_add(size) > self.length {
             return Ok(Found::Torn { offset });
         }
+        match kind {
+            Kind::Changes => self.changes(offset, &header),
+            Kind::Message => self.message(offset, header, bodies),
+        }
+    }
+
+    /// The changes that begin at `offset`.
+    fn changes(&mut self, offset: u64, header: &Header) -> io::Result<Found> {
+        let bytes = self.bytes(usize::try_from(header.body_size).map_err(io::Error::other)?)?;
+        let size = header.record_size();
+        let why = "the journal record's checksum is wrong";
+        if crc32c::crc32c(&bytes) != header.body_sum {
+            return Ok(Found::Damage { offset, size, why });
+        }
+        Ok(match journal::decode(&bytes) {
+            Ok(changes) if changes.row.rounds == header.id.number() => {
+                let end = offset.saturating_add(size);
+                Found::Changes { offset, end, changes: Box::new(changes) }
+            }
+            Ok(_) | Err(_) => Found::Damage { offset, size, why: "no journal record" },
+        })
+    }
+
+    /// The message whose record begins at `offset`.
+    fn message(&mut self, offset: u64, header: Header, bodies: Bodies) -> io::Result<Found> {
+        let size = header.record_size();
         let envelope =
             self.bytes(usize::try_from(header.envelope_size).map_err(io::Error::other)?)?;
         let decoded = (crc32c::crc32c(&envelope) == header.envelope_sum)
@@ -159,13 +247,13 @@ impl Input {
     }
 
     /// The header at `offset`, if there is one of this store.
-    fn header(&mut self, store: u64, offset: u64) -> io::Result<Option<Header>> {
+    fn header(&mut self, store: u64, offset: u64) -> io::Result<Option<(Kind, Header)>> {
         if offset.saturating_add(HEADER_BYTES) > self.length {
             return Ok(None);
         }
         self.seek(offset)?;
         let bytes = self.bytes(HEADER_SIZE)?;
-        Ok(Header::decode(&bytes).ok().filter(|header| header.store == store))
+        Ok(Header::decode_any(&bytes).ok().filter(|(_, header)| header.store == store))
     }
 
     /// Where the next record of this store begins, from `from` on; the file's end if none does.
@@ -239,7 +327,10 @@ mod tests {
 
     use super::*;
     use crate::id::QueueId;
+    use crate::index::Change;
+    use crate::key::Key;
     use crate::record::encode_envelope;
+    use crate::rows::StoreRow;
 
     const STORE: u64 = 77;
 
@@ -263,7 +354,16 @@ mod tests {
         [header.encode(), envelope, body.to_vec()].concat()
     }
 
-    /// What is found in `bytes`: ids of records, `-1` for damage, `-2` for a torn record.
+    /// The changes of a round.
+    fn changes(round: u64) -> Vec<u8> {
+        let row = StoreRow { rounds: round, ..StoreRow::empty() };
+        let changes = journal::encode(&row, &[(Key::store(), Change::Put(vec![1, 2, 3]))]);
+        let header = Header::of_changes(STORE, round, SystemTime::UNIX_EPOCH, &changes);
+        [header.encode_as(Kind::Changes), changes].concat()
+    }
+
+    /// What is found in `bytes`: ids of records, `-1` for damage, `-2` for a torn record, and less
+    /// than `-100` for the changes of round 0 and later.
     fn found(bytes: &[u8]) -> Vec<(i64, Option<Body>)> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("segment");
@@ -273,6 +373,9 @@ mod tests {
             all.push(match found {
                 Found::Record(record) => {
                     (i64::try_from(record.header.id.number()).unwrap(), Some(record.body))
+                }
+                Found::Changes { changes, .. } => {
+                    (-100 - i64::try_from(changes.row.rounds).unwrap(), None)
                 }
                 Found::Damage { .. } => (-1, None),
                 Found::Torn { .. } => (-2, None),
@@ -289,6 +392,19 @@ mod tests {
     fn whole_records_are_found_in_order() {
         let bytes = [record(1, b"one"), record(2, &[b'x'; 200_000]), record(3, b"")].concat();
         assert_eq!(found(&bytes), [(1, WHOLE), (2, WHOLE), (3, WHOLE)]);
+    }
+
+    #[test]
+    fn changes_stand_between_messages_and_are_whole_or_damage() {
+        let bytes = [record(1, b"one"), changes(7), record(2, b"two")].concat();
+        assert_eq!(found(&bytes), [(1, WHOLE), (-107, None), (2, WHOLE)]);
+        let (before, inside) = (record(1, b"one").len(), changes(7).len());
+        for at in before..before + inside {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 4;
+            assert_eq!(found(&bytes), [(1, WHOLE), (-1, None), (2, WHOLE)], "{at}");
+            assert_eq!(found(&bytes[..at]).last().unwrap().0, if at == before { 1 } else { -2 });
+        }
     }
 
     #[test]

@@ -1,13 +1,58 @@
 //! Appending to segments, and making what was appended durable.
 
+use std::fmt::{self, Debug, Formatter};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::rows::Place;
-use crate::spool::{Paths, sync_dir};
+use crate::spool::{Mark, Paths, sync_dir};
 
 /// How much is collected before it is written.
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// A file that is appended to.
+pub(crate) trait Append: Debug + Send {
+    /// Hands bytes to the kernel: a process that is killed afterwards has written them.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes everything appended durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+impl Append for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Makes the files of segments.
+#[derive(Clone)]
+pub(crate) struct Maker(pub(crate) Arc<dyn Fn(&Path) -> Made + Send + Sync>);
+
+/// What making a segment's file gives.
+pub(crate) type Made = io::Result<Box<dyn Append>>;
+
+impl Debug for Maker {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Maker")
+    }
+}
+
+impl Default for Maker {
+    fn default() -> Self {
+        Self(Arc::new(|path| {
+            let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+            file.sync_all()?;
+            Ok(Box::new(file))
+        }))
+    }
+}
 
 /// The end of the spool, where records are appended.
 ///
@@ -16,27 +61,30 @@ const BUFFER_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Segments {
     paths: Paths,
+    maker: Maker,
     segment_size: u64,
     next: u32,
     current: Option<Segment>,
-    /// Segments written since the last [`Segments::sync`], and how long each was then.
-    since_sync: Vec<(u32, u64)>,
+    /// Segments written since the last [`Segments::keep`], and how long each was then.
+    since_keep: Vec<(u32, u64)>,
 }
 
 /// The segment that is being written.
 #[derive(Debug)]
 struct Segment {
     number: u32,
-    file: File,
+    file: Box<dyn Append>,
     /// Its length, with what is still in the buffer.
     size: u64,
+    /// How much of that is durable.
+    synced: u64,
     buffer: Vec<u8>,
 }
 
 impl Segments {
     /// Appends to segments from number `next` on, each of about `segment_size` bytes.
-    pub(crate) const fn new(paths: Paths, segment_size: u64, next: u32) -> Self {
-        Self { paths, segment_size, next, current: None, since_sync: Vec::new() }
+    pub(crate) const fn new(paths: Paths, maker: Maker, segment_size: u64, next: u32) -> Self {
+        Self { paths, maker, segment_size, next, current: None, since_keep: Vec::new() }
     }
 
     /// Appends a record; it is durable after [`Segments::sync`].
@@ -67,29 +115,28 @@ impl Segments {
 
     /// Makes everything appended so far durable.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        if let Some(segment) = self.current.as_mut() {
-            let unsynced = self
-                .since_sync
-                .iter()
-                .any(|(number, from)| *number == segment.number && *from < segment.size);
-            if unsynced {
-                segment.write_out()?;
-                segment.file.sync_data()?;
-            }
-        }
-        self.since_sync.clear();
-        if let Some(segment) = self.current.as_ref() {
-            self.since_sync.push((segment.number, segment.size));
-        }
-        Ok(())
+        self.current.as_mut().map_or(Ok(()), Segment::sync)
     }
 
-    /// Takes back what was appended since the last [`Segments::sync`]: nobody was told of it.
+    /// Hands everything appended so far to the kernel: it outlives this process.
+    pub(crate) fn write_out(&mut self) -> io::Result<()> {
+        self.current.as_mut().map_or(Ok(()), Segment::write_out)
+    }
+
+    /// Somebody is told of what was appended so far: it is not taken back any more.
+    pub(crate) fn keep(&mut self) {
+        self.since_keep.clear();
+        if let Some(segment) = self.current.as_ref() {
+            self.since_keep.push((segment.number, segment.size));
+        }
+    }
+
+    /// Takes back what was appended since the last [`Segments::keep`]: nobody was told of it.
     ///
     /// The next record begins a new segment, for the state of this one is not known.
     pub(crate) fn take_back(&mut self) {
         self.current = None;
-        for (number, size) in std::mem::take(&mut self.since_sync) {
+        for (number, size) in std::mem::take(&mut self.since_keep) {
             let path = self.paths.segment(number);
             let taken = OpenOptions::new().write(true).open(&path).and_then(|file| {
                 file.set_len(size)?;
@@ -102,7 +149,7 @@ impl Segments {
     }
 
     /// The segment being written and its length: up to here the spool is whole.
-    pub(crate) fn end(&self) -> (u32, u64) {
+    pub(crate) fn end(&self) -> Mark {
         self.current.as_ref().map_or((self.next, 0), |segment| (segment.number, segment.size))
     }
 
@@ -113,11 +160,7 @@ impl Segments {
 
     /// Begins no record in the current segment any more.
     pub(crate) fn finish_current(&mut self) -> io::Result<()> {
-        if let Some(mut segment) = self.current.take() {
-            segment.write_out()?;
-            segment.file.sync_data()?;
-        }
-        Ok(())
+        self.current.take().map_or(Ok(()), |mut segment| segment.sync())
     }
 
     /// Begins the next segment; its name is durable before anything is in it.
@@ -126,11 +169,10 @@ impl Segments {
         self.next =
             number.checked_add(1).ok_or_else(|| io::Error::other("no segment number left"))?;
         let path = self.paths.segment(number);
-        let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
-        file.sync_all()?;
+        let file = (self.maker.0)(&path)?;
         sync_dir(&self.paths.spool())?;
-        self.since_sync.push((number, 0));
-        self.current = Some(Segment { number, file, size: 0, buffer: Vec::new() });
+        self.since_keep.push((number, 0));
+        self.current = Some(Segment { number, file, size: 0, synced: 0, buffer: Vec::new() });
         Ok(())
     }
 }
@@ -138,8 +180,18 @@ impl Segments {
 impl Segment {
     /// Hands the buffer to the kernel.
     fn write_out(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
+        self.file.append(&self.buffer)?;
         self.buffer.clear();
+        Ok(())
+    }
+
+    /// Makes everything appended durable.
+    fn sync(&mut self) -> io::Result<()> {
+        if self.synced < self.size {
+            self.write_out()?;
+            self.file.sync()?;
+            self.synced = self.size;
+        }
         Ok(())
     }
 }
@@ -152,7 +204,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(dir.path().to_path_buf());
         paths.create().unwrap();
-        let segments = Segments::new(paths.clone(), limit, 7);
+        let segments = Segments::new(paths.clone(), Maker::default(), limit, 7);
         (dir, paths, segments)
     }
 
@@ -176,7 +228,8 @@ mod tests {
     fn what_nobody_was_told_of_is_taken_back() {
         let (_dir, paths, mut segments) = segments(10);
         segments.append(&[b"aaaa"]).unwrap();
-        segments.sync().unwrap();
+        segments.write_out().unwrap();
+        segments.keep();
         segments.append(&[b"bbbb"]).unwrap();
         segments.append(&[b"cccc"]).unwrap();
         segments.take_back();

@@ -221,13 +221,15 @@ async fn a_settlement_goes_on_when_nobody_waits_for_it() {
     let bench = Bench::new().await;
     bench.accept(&["a@one.example"], b"x").await;
     let lease = bench.lease().unwrap();
+    let bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
+    let bounce_id = bounce.id();
     {
-        let settle = bench.queue.settle(lease, vec![delivered_outcome()], None);
+        let settle = bench.queue.settle(lease, vec![bounced("no")], Some(bounce));
         tokio::pin!(settle);
         assert!(futures_poll(settle.as_mut()).await.is_none(), "the answer takes a sync");
     }
     let bench = bench.restart().await;
-    assert!(bench.ids().is_empty());
+    assert_eq!(bench.ids(), [bounce_id]);
 }
 
 /// Polls once.

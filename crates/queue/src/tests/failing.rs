@@ -5,23 +5,26 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::*;
 use crate::committer::Committer;
-use crate::index::{Change, Engine, EngineError, Row, SledEngine};
+use crate::index::{Engine, EngineError, Lookup, Row, SledEngine, Write};
 use crate::key::Key;
 use crate::recovery::Opener;
+use crate::spool::segments::{Append, Maker};
 
-/// How the index behaves.
+/// How the disk behaves.
 #[derive(Clone, Debug, Default)]
 struct Fault(Arc<AtomicU8>);
 
 const WELL: u8 = 0;
-/// Commits and openings fail.
+/// What is written to the spool, and the opening of the index, find no room.
 const FULL: u8 = 1;
-/// Commits are made and then reported as failed.
+/// What is written to the spool is written, and then reported as failed.
 const LOST: u8 = 2;
 /// Reads say that the index is damaged.
 const DAMAGED: u8 = 3;
-/// Commits and openings fail, and not for want of room.
+/// What is written to the spool, and the opening of the index, fail, and not for want of room.
 const BROKEN: u8 = 4;
+/// What is written to the index finds no room; the spool is well.
+const INDEX_FULL: u8 = 5;
 
 impl Fault {
     fn set(&self, fault: u8) {
@@ -32,28 +35,51 @@ impl Fault {
         self.0.load(Ordering::SeqCst) == fault
     }
 
+    /// The error that writing meets, if any.
+    fn of_writing(&self) -> io::Result<()> {
+        match self.0.load(Ordering::SeqCst) {
+            FULL | LOST => Err(io::ErrorKind::StorageFull.into()),
+            BROKEN => Err(io::ErrorKind::PermissionDenied.into()),
+            _ => Ok(()),
+        }
+    }
+
     fn opener(&self) -> Opener {
-        let fault = self.clone();
-        Opener(Arc::new(move |dir| {
-            if fault.is(FULL) || fault.is(LOST) {
-                return Err(full());
-            }
-            if fault.is(BROKEN) {
-                return Err(broken());
-            }
-            fault.set(WELL);
-            let sled = SledEngine::open(dir)?;
-            Ok(Arc::new(FaultyEngine { sled, fault: fault.clone() }))
-        }))
+        let (fault, of_segments) = (self.clone(), self.clone());
+        let segments = Maker::default();
+        Opener {
+            index: Arc::new(move |dir| {
+                fault.of_writing()?;
+                fault.set(WELL);
+                let sled = SledEngine::open(dir)?;
+                Ok(Arc::new(FaultyEngine { sled, fault: fault.clone() }))
+            }),
+            segments: Maker(Arc::new(move |path| {
+                let file = (segments.0)(path)?;
+                Ok(Box::new(FaultySegment { file, fault: of_segments.clone() }))
+            })),
+        }
     }
 }
 
-fn full() -> EngineError {
-    io::Error::from(io::ErrorKind::StorageFull).into()
+#[derive(Debug)]
+struct FaultySegment {
+    file: Box<dyn Append>,
+    fault: Fault,
 }
 
-fn broken() -> EngineError {
-    io::Error::from(io::ErrorKind::PermissionDenied).into()
+impl Append for FaultySegment {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.fault.is(LOST) {
+            self.fault.of_writing()?;
+        }
+        self.file.append(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync()?;
+        self.fault.of_writing()
+    }
 }
 
 #[derive(Debug)]
@@ -62,7 +88,7 @@ struct FaultyEngine {
     fault: Fault,
 }
 
-impl Engine for FaultyEngine {
+impl Lookup for FaultyEngine {
     fn find(&self, key: &Key) -> Result<Option<Vec<u8>>, EngineError> {
         self.sled.find(key)
     }
@@ -73,16 +99,14 @@ impl Engine for FaultyEngine {
         }
         self.sled.scan(from, until, limit)
     }
+}
 
-    fn commit(&self, changes: Vec<Change>) -> Result<(), EngineError> {
-        if self.fault.is(FULL) {
-            return Err(full());
+impl Engine for FaultyEngine {
+    fn commit(&self, writes: Vec<Write>) -> Result<(), EngineError> {
+        if self.fault.is(INDEX_FULL) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull).into());
         }
-        if self.fault.is(BROKEN) {
-            return Err(broken());
-        }
-        self.sled.commit(changes)?;
-        if self.fault.is(LOST) { Err(full()) } else { Ok(()) }
+        self.sled.commit(writes)
     }
 }
 
@@ -134,6 +158,18 @@ async fn nobody_is_acknowledged_while_the_disk_is_full_and_mail_is_taken_again_l
         assert_eq!(bench.ids(), [before, after]);
         assert!(files_in(&bench.path("spool/big")).is_empty());
     }
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_written_down_costs_no_mail() {
+    let (bench, fault) = bench().await;
+    let first = bench.accept(&["a@one.example"], b"first").await;
+    fault.set(INDEX_FULL);
+    until(&bench, Health::LowOnSpace).await;
+    until(&bench, Health::Ready).await;
+    let second = bench.accept(&["a@two.example"], b"second").await;
+    assert_eq!(bench.ids(), [first, second]);
+    assert_eq!(bench.crash().await.deliver_all().await.len(), 2);
 }
 
 #[tokio::test]

@@ -189,10 +189,7 @@ async fn a_damaged_body_is_quarantined_and_never_sent() {
         bench.queue.close().await;
         let big = bench.path("spool/big").join(id.to_string());
         let path = if big.exists() { big } else { one_segment(&bench) };
-        let mut bytes = fs::read(&path).unwrap();
-        let near_end = bytes.len() - 10;
-        bytes[near_end] ^= 1;
-        fs::write(&path, bytes).unwrap();
+        damage_body(&path, &pattern(size));
         let bench = bench.opened_again().await;
         let lease = bench.lease().unwrap();
         assert!(read(&lease).await.is_err());

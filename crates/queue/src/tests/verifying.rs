@@ -88,9 +88,8 @@ async fn damage_is_found_and_named_and_nothing_is_changed() {
     let (bench, ids) = filled().await;
     bench.queue.close().await;
     let segment = bench.path("spool/seg-00000001");
+    damage_body(&segment, &pattern(600));
     let mut bytes = fs::read(&segment).unwrap();
-    let last = bytes.len() - 1;
-    bytes[last] ^= 1;
     bytes[3] ^= 1;
     fs::write(&segment, &bytes).unwrap();
     fs::remove_file(bench.path("spool/big").join(ids[2].to_string())).unwrap();

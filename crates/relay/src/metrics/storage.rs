@@ -4,7 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use queue::{Observer, Round};
+use queue::{Observer, Round, WrittenDown};
 
 use super::{Labels, count};
 
@@ -37,7 +37,7 @@ impl Storage {
         };
         registry.register_with_unit(
             "commit_sync",
-            "Time to write and sync the spool and the index for one batch of work",
+            "Time to write and sync one batch of work to the spool, and what has come together to the index",
             Unit::Seconds,
             new.syncs.clone(),
         );
@@ -54,16 +54,19 @@ impl Storage {
 
 impl Observer for Storage {
     fn committed(&self, round: Round) {
-        let Round { jobs, spool, index, .. } = round;
+        let Round { jobs, spool, .. } = round;
         if let Some(spool) = spool {
             self.syncs.get_or_create(&[("file", SPOOL)]).observe(spool.as_secs_f64());
         }
-        self.syncs.get_or_create(&[("file", INDEX)]).observe(index.as_secs_f64());
         let jobs = u32::try_from(count(jobs)).unwrap_or(u32::MAX);
         self.batch.observe(jobs.into());
     }
 
     fn failed(&self) {
         self.failures.inc();
+    }
+
+    fn written_down(&self, written: WrittenDown) {
+        self.syncs.get_or_create(&[("file", INDEX)]).observe(written.took.as_secs_f64());
     }
 }

@@ -1,0 +1,232 @@
+//! What is journaled but not yet in the engine: the index is ahead of its disk.
+//!
+//! Two layers of rows lie over the engine. The *young* one takes the changes of each round. Now
+//! and then it becomes the *old* one, which a thread of its own writes down to the engine while a
+//! new young one takes what comes. A reader looks into young, old and engine, in this order. A row
+//! that comes and goes within one layer costs the engine nothing: so it is with most mail.
+//!
+//! Nothing here is durable by itself. The journal in the spool is, and is read again after a crash.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::{Entry, Range};
+use std::iter::Peekable;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::index::{Change, Engine, EngineError, Lookup, Row, Write};
+use crate::key::Key;
+
+/// The engine is given at most so many rows at once: it is synced after each, so that what one
+/// sync covers stays as small as it was when its survival of power cuts was tested.
+const PART_ROWS: usize = 2048;
+
+/// The same in bytes, about a segment of sled's.
+const PART_BYTES: usize = 256 << 10;
+
+/// What a row costs in memory besides its bytes, about.
+const ROW_COST: usize = 128;
+
+/// At most this many rows of the engine are read at a time to find one that is not removed.
+const PAGE_MOST: usize = 512;
+
+/// An engine and what it has not been told yet.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    engine: Arc<dyn Engine>,
+    layers: RwLock<Layers>,
+}
+
+/// The layers over the engine.
+#[derive(Debug, Default)]
+struct Layers {
+    young: Layer,
+    /// What is being written down.
+    old: Option<Arc<Layer>>,
+}
+
+/// Rows and what became of them.
+#[derive(Debug, Default)]
+struct Layer {
+    rows: BTreeMap<Key, Change>,
+    bytes: usize,
+}
+
+impl Ahead {
+    /// `engine`, with nothing over it.
+    pub(crate) fn of(engine: Arc<dyn Engine>) -> Self {
+        Self { engine, layers: RwLock::default() }
+    }
+
+    /// The engine, for who knows that nothing lies over it.
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
+    /// Makes all changes at once, as readers see it.
+    pub(crate) fn apply(&self, changes: Vec<(Key, Change)>) {
+        let mut layers = self.write();
+        for (key, change) in changes {
+            layers.young.enter(key, change);
+        }
+    }
+
+    /// How many bytes wait in the young layer, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.read().young.bytes
+    }
+
+    /// Lets the young layer be written down next; nothing may be being written down.
+    pub(crate) fn turn(&self) {
+        let mut layers = self.write();
+        assert!(layers.old.is_none(), "one layer is written down at a time");
+        layers.old = Some(Arc::new(std::mem::take(&mut layers.young)));
+    }
+
+    /// Writes the old layer down to the engine; how many rows there were.
+    ///
+    /// The store's own row, whose key is the last, names the place in the journal up to which all
+    /// is written down: a crash before it finds the place of the time before.
+    pub(crate) fn write_down(&self) -> Result<usize, EngineError> {
+        let Some(old) = self.read().old.clone() else { return Ok(0) };
+        let writes = old.rows.iter().map(|(key, change)| (key.clone(), change.value().cloned()));
+        write_in_parts(self.engine.as_ref(), writes)?;
+        self.write().old = None;
+        Ok(old.rows.len())
+    }
+
+    /// The layers, to look into.
+    fn read(&self) -> RwLockReadGuard<'_, Layers> {
+        self.layers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The layers, to change them.
+    fn write(&self) -> RwLockWriteGuard<'_, Layers> {
+        self.layers.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives an engine more writes than it is to be given at once; each part is durable before the next.
+pub(crate) fn write_in_parts(
+    engine: &dyn Engine,
+    writes: impl Iterator<Item = Write>,
+) -> Result<(), EngineError> {
+    let (mut part, mut bytes) = (Vec::new(), 0_usize);
+    for (key, value) in writes {
+        bytes =
+            bytes.saturating_add(key.0.len()).saturating_add(value.as_ref().map_or(0, Vec::len));
+        part.push((key, value));
+        if part.len() >= PART_ROWS || bytes >= PART_BYTES {
+            engine.commit(std::mem::take(&mut part))?;
+            bytes = 0;
+        }
+    }
+    if part.is_empty() { Ok(()) } else { engine.commit(part) }
+}
+
+impl Lookup for Ahead {
+    fn find(&self, key: &Key) -> Result<Option<Vec<u8>>, EngineError> {
+        let known = self.read().find(key).map(|change| change.value().cloned());
+        known.map_or_else(|| self.engine.find(key), Ok)
+    }
+
+    fn scan(&self, from: &Key, until: &Key, limit: usize) -> Result<Vec<Row>, EngineError> {
+        let layers = self.read();
+        let (mut rows, mut from, mut page) = (Vec::new(), from.clone(), limit.min(PAGE_MOST));
+        while rows.len() < limit {
+            let below = self.engine.scan(&from, until, page)?;
+            // Up to here the engine's rows are known.
+            let end = match below.last() {
+                Some((last, _)) if below.len() >= page => last.next(),
+                Some(_) | None => until.clone(),
+            };
+            layers.merge(below, &from, &end, limit, &mut rows);
+            if end == *until {
+                break;
+            }
+            from = end;
+            page = page.saturating_mul(2).min(PAGE_MOST);
+        }
+        Ok(rows)
+    }
+}
+
+impl Layers {
+    /// What became of a row, if anything.
+    fn find(&self, key: &Key) -> Option<&Change> {
+        self.young.rows.get(key).or_else(|| self.old.as_ref()?.rows.get(key))
+    }
+
+    /// Adds the rows from `from` on and before `end` to `rows`, until there are `limit`; `below` are
+    /// those of the engine.
+    fn merge(&self, below: Vec<Row>, from: &Key, end: &Key, limit: usize, rows: &mut Vec<Row>) {
+        let empty = BTreeMap::new();
+        let old = self.old.as_ref().map_or(&empty, |old| &old.rows);
+        let (mut young, mut old) = (range(&self.young.rows, from, end), range(old, from, end));
+        let mut below = below.into_iter().peekable();
+        while rows.len() < limit {
+            let heads = [
+                young.peek().map(|(key, _)| *key),
+                old.peek().map(|(key, _)| *key),
+                below.peek().map(|(key, _)| key),
+            ];
+            let Some(first) = heads.into_iter().flatten().min().cloned() else { return };
+            let of_young = young.next_if(|(key, _)| **key == first).map(|(_, change)| change);
+            let of_old = old.next_if(|(key, _)| **key == first).map(|(_, change)| change);
+            let of_engine = below.next_if(|(key, _)| *key == first).map(|(_, value)| value);
+            let value = match of_young.or(of_old) {
+                Some(change) => change.value().cloned(),
+                None => of_engine,
+            };
+            rows.extend(value.map(|value| (first, value)));
+        }
+    }
+}
+
+impl Layer {
+    /// Makes a change.
+    fn enter(&mut self, key: Key, change: Change) {
+        self.bytes = self.bytes.saturating_add(cost(&key, &change));
+        match self.rows.entry(key) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(change);
+            }
+            Entry::Occupied(mut known) => {
+                self.bytes = self.bytes.saturating_sub(cost(known.key(), known.get()));
+                match (known.get(), change) {
+                    (Change::Add(_), Change::Remove) => {
+                        self.bytes = self.bytes.saturating_sub(cost(known.key(), &Change::Remove));
+                        known.remove();
+                    }
+                    (Change::Add(_), Change::Add(value) | Change::Put(value)) => {
+                        known.insert(Change::Add(value));
+                    }
+                    // The engine may have the row that was removed.
+                    (Change::Put(_) | Change::Remove, Change::Add(value)) => {
+                        known.insert(Change::Put(value));
+                    }
+                    (Change::Put(_) | Change::Remove, change) => {
+                        known.insert(change);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a row in a layer costs in memory, about.
+fn cost(key: &Key, change: &Change) -> usize {
+    let value = change.value().map_or(0, Vec::len);
+    ROW_COST.saturating_add(key.0.len()).saturating_add(value)
+}
+
+/// The rows of a layer from `from` on and before `end`.
+fn range<'a>(
+    rows: &'a BTreeMap<Key, Change>,
+    from: &'a Key,
+    end: &'a Key,
+) -> Peekable<Range<'a, Key, Change>> {
+    // A range that ends before it begins would panic.
+    rows.range(from.min(end)..end).peekable()
+}
+
+#[cfg(test)]
+mod tests;

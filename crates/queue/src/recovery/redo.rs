@@ -1,0 +1,114 @@
+//! Bringing an index up to date from the journal, after a process that did not close it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::id::QueueId;
+use crate::index::{Engine, EngineError, write_in_parts};
+use crate::key::Key;
+use crate::rows::StoreRow;
+use crate::spool::journal::Changes;
+use crate::spool::scan::{Bodies, Found, Whole, scan};
+use crate::spool::{Mark, Paths};
+
+/// The engine is given what was read whenever there are so many rows.
+const ROWS: usize = 16_384;
+
+/// What a reading of the journal gives.
+#[derive(Debug)]
+pub(crate) struct Redone {
+    /// The store's row by now.
+    pub(crate) row: StoreRow,
+    /// Up to where the engine knew the spool by itself.
+    pub(crate) from: Mark,
+    /// Messages that left the queue in what was read.
+    pub(crate) gone: HashSet<QueueId>,
+}
+
+impl Redone {
+    /// Nothing was read: the engine knows everything.
+    pub(crate) fn nothing(row: StoreRow) -> Self {
+        Self { row, from: (row.mark_segment, row.mark_offset), gone: HashSet::new() }
+    }
+}
+
+/// Makes the changes of all rounds that the engine has not heard of.
+///
+/// Rounds count up to the first thing in the spool that is not whole. What follows was being written
+/// when the process ended, and nobody was told of it, or it is damaged; the messages behind it are
+/// then read one by one.
+pub(crate) fn redo(
+    paths: &Paths,
+    store: u64,
+    engine: &dyn Engine,
+    row: StoreRow,
+) -> Result<Redone, EngineError> {
+    let from = (row.mark_segment, row.mark_offset);
+    let redone = Redone { row, from, gone: HashSet::new() };
+    let mut redo = Redo { engine, redone, rows: BTreeMap::new() };
+    let mut is_whole = true;
+    for segment in paths.segments()?.into_iter().filter(|segment| *segment >= from.0) {
+        let mut whole = Whole::from(if segment == from.0 { from.1 } else { 0 });
+        scan(&paths.segment(segment), store, whole.end(), Bodies::Check, |found| {
+            let found = whole.pass(found);
+            is_whole &= whole.until_now();
+            match found {
+                Found::Changes { end, changes, .. } if is_whole => {
+                    is_whole = redo.make(*changes, (segment, end))?;
+                }
+                Found::Changes { .. }
+                | Found::Damage { .. }
+                | Found::Record(_)
+                | Found::Torn { .. } => {}
+            }
+            Ok::<(), EngineError>(())
+        })?;
+    }
+    redo.write_down()?;
+    Ok(redo.redone)
+}
+
+/// A reading of the journal.
+#[derive(Debug)]
+struct Redo<'a> {
+    engine: &'a dyn Engine,
+    redone: Redone,
+    /// Rows to be written.
+    rows: BTreeMap<Key, Option<Vec<u8>>>,
+}
+
+impl Redo<'_> {
+    /// Makes the changes of one round, whose record ends at `mark`, unless the engine has made them;
+    /// whether they are those of the next round.
+    fn make(&mut self, changes: Changes, mark: Mark) -> Result<bool, EngineError> {
+        let Changes { row, writes } = changes;
+        let known = self.redone.row.rounds;
+        if row.rounds <= known {
+            return Ok(true);
+        }
+        if Some(row.rounds) != known.checked_add(1) {
+            return Ok(false);
+        }
+        let (mark_segment, mark_offset) = mark;
+        self.redone.row = StoreRow { mark_segment, mark_offset, ..row };
+        for (key, value) in writes {
+            if value.is_none() && key.is_message() {
+                self.redone.gone.insert(key.message_id()?);
+            }
+            self.rows.insert(key, value);
+        }
+        if self.rows.len() >= ROWS {
+            self.write_down()?;
+        }
+        Ok(true)
+    }
+
+    /// Gives the engine what was read, the store's own row last.
+    fn write_down(&mut self) -> Result<(), EngineError> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut self.rows).into_iter();
+        let row = (Key::store(), Some(self.redone.row.encode()));
+        write_in_parts(self.engine, rows.chain([row]))
+    }
+}

@@ -1,0 +1,143 @@
+//! The index's engine lags behind, and the journal makes up for it.
+
+use super::*;
+
+/// Leaves the queue as a power cut would that lost everything of the index's own files since `index`
+/// was copied.
+async fn cut(bench: Bench, index: &TempDir) -> Bench {
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(bench.dir.path(), copy.path());
+    fs::remove_dir_all(copy.path().join("index")).unwrap();
+    copy_dir(index.path(), &copy.path().join("index"));
+    let queue = open(settings(copy.path()), &bench.clock).await.unwrap();
+    Bench { dir: copy, clock: Arc::clone(&bench.clock), queue }
+}
+
+fn index_of(bench: &Bench) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(&bench.path("index"), copy.path());
+    copy
+}
+
+fn segment(bench: &Bench) -> std::path::PathBuf {
+    bench.path("spool/seg-00000001")
+}
+
+#[tokio::test]
+async fn all_that_was_journaled_is_known_though_the_index_was_not_written_down() {
+    let bench = Bench::new().await;
+    let before = index_of(&bench);
+    let gone = bench.accept(&["z@gone.example"], b"gone").await;
+    assert_eq!(bench.deliver_all().await, [(gone, "z@gone.example".to_owned())]);
+    let late = bench.accept(&["a@one.example"], b"late").await;
+    let lease = bench.lease().unwrap();
+    bench.queue.settle(lease, vec![deferred("later, please")], None).await.unwrap();
+    let held = bench.accept(&["b@two.example"], b"held").await;
+    assert!(bench.queue.hold(held).await.unwrap());
+    let shelf = bench.queue.shelf("policies");
+    shelf.put("one.example", pattern(9_000)).await.unwrap();
+    let bench = cut(bench, &before).await;
+    assert!(!bench.path("index.damaged-1").exists());
+    assert_eq!(bench.ids(), [late, held]);
+    assert!(bench.lease().is_none(), "what was deferred is deferred, what is held is held");
+    let details = bench.queue.show(late).unwrap().unwrap();
+    assert_eq!(details.lots[0].recipients[0].reason.as_ref().unwrap().text, "later, please");
+    let shelf = bench.queue.shelf("policies");
+    assert_eq!(shelf.get("one.example").unwrap(), Some(pattern(9_000)));
+    assert_eq!(bench.queue.verify().unwrap().problems, []);
+}
+
+#[tokio::test]
+async fn a_journal_cut_anywhere_loses_no_message_and_brings_back_only_what_follows_the_cut() {
+    let bench = Bench::new().await;
+    let before = index_of(&bench);
+    let first = bench.accept(&["a@one.example"], b"first").await;
+    assert_eq!(bench.deliver_all().await.len(), 1);
+    let length = fs::metadata(segment(&bench)).unwrap().len();
+    let second = bench.accept(&["a@two.example"], b"second").await;
+    let whole = fs::read(segment(&bench)).unwrap();
+    let header_and_body = u64::try_from(whole.len()).unwrap();
+    // What follows the first delivery was being written when the power failed.
+    for end in (length..=header_and_body).step_by(7) {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(bench.dir.path(), copy.path());
+        fs::remove_dir_all(copy.path().join("index")).unwrap();
+        fs::remove_file(copy.path().join("spool/seg-00000001.settled")).ok();
+        copy_dir(before.path(), &copy.path().join("index"));
+        let cut = &whole[..usize::try_from(end).unwrap()];
+        fs::write(copy.path().join("spool/seg-00000001"), cut).unwrap();
+        let queue = open(settings(copy.path()), &bench.clock).await.unwrap();
+        let there = Bench { dir: copy, clock: Arc::clone(&bench.clock), queue };
+        let ids = there.ids();
+        assert!(!ids.contains(&first), "{end}");
+        assert!(ids.is_empty() || ids == [second], "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_bounce_that_was_not_written_whole_does_not_take_its_message_away() {
+    let bench = Bench::new().await;
+    let before = index_of(&bench);
+    let id = bench.accept(&["a@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
+    bounce.write(&pattern(700)).await.unwrap();
+    bench.queue.settle(lease, vec![bounced("no such user")], Some(bounce)).await.unwrap();
+    fs::remove_file(bench.path("spool/seg-00000001.settled")).unwrap();
+    // The disk had written the end of the round before its beginning.
+    let (mut bytes, body) = (fs::read(segment(&bench)).unwrap(), pattern(700));
+    let at = bytes.windows(body.len()).position(|part| part == body).unwrap();
+    bytes[at..at + body.len()].fill(0);
+    fs::write(segment(&bench), bytes).unwrap();
+    let bench = cut(bench, &before).await;
+    assert!(bench.ids().contains(&id));
+}
+
+#[tokio::test]
+async fn shelves_and_settlements_of_the_last_moment_survive_a_damaged_index() {
+    let bench = Bench::new().await;
+    let shelf = bench.queue.shelf("policies");
+    shelf.put("one.example", b"old".to_vec()).await.unwrap();
+    shelf.put("two.example", b"old".to_vec()).await.unwrap();
+    let kept = bench.accept(&["a@one.example"], b"x").await;
+    let gone = bench.accept(&["a@two.example"], b"x").await;
+    while let Some(lease) = bench.lease() {
+        let is_gone = lease.id() == gone;
+        let outcome = if is_gone { delivered_outcome() } else { deferred("later") };
+        bench.queue.settle(lease, vec![outcome], None).await.unwrap();
+    }
+    shelf.put("one.example", b"new".to_vec()).await.unwrap();
+    assert!(shelf.remove("two.example").await.unwrap());
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(bench.dir.path(), copy.path());
+    fs::write(copy.path().join("index/db"), [b'x'; 8_192]).unwrap();
+    fs::remove_file(copy.path().join("spool/seg-00000001.settled")).unwrap();
+    let queue = open(settings(copy.path()), &bench.clock).await.unwrap();
+    let there = Bench { dir: copy, clock: Arc::clone(&bench.clock), queue };
+    assert!(there.path("index.damaged-1").exists());
+    assert_eq!(there.ids(), [kept]);
+    let shelf = there.queue.shelf("policies");
+    assert_eq!(shelf.get("one.example").unwrap(), Some(b"new".to_vec()));
+    assert_eq!(shelf.get("two.example").unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_written_down_lets_its_segment_go_and_no_sooner() {
+    let bench = Bench::with(|settings| settings.segment_size = 20_000).await;
+    for n in 0..10 {
+        bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;
+    }
+    let before = index_of(&bench);
+    let segments = |bench: &Bench| {
+        let names = files_in(&bench.path("spool"));
+        names.into_iter().filter(|n| n.starts_with("seg-") && !n.ends_with("settled")).count()
+    };
+    assert!(segments(&bench) >= 5);
+    bench.deliver_all().await;
+    until(|| segments(&bench) <= 1).await;
+    // Now the index knows better than the copy, and from the index as it is nothing comes back.
+    drop(before);
+    let bench = bench.crash().await;
+    assert_eq!(bench.ids(), []);
+    assert_eq!(bench.queue.verify().unwrap().problems, []);
+}
