@@ -252,11 +252,15 @@ async fn held_mail_is_shown_with_its_reason_and_tried_again_on_request() {
     assert_eq!(listed["first_recipient"], "bob@example.test");
     assert!(listed["reason"]["status"].as_str().unwrap().starts_with("4.7."), "{listed}");
     let shown = asked(&config, &["queue", "show", &id]);
-    for word in [&id, "bob@example.test", "mx.example.test", "enforce", "STARTTLS", "next"] {
+    let addr = mx.address().to_string();
+    for word in [&id, "bob@example.test", "mx.example.test", &addr, "enforce", "STARTTLS", "next"] {
         assert!(shown.contains(word), "{word} is not in\n{shown}");
     }
-    let reason = &asked_json(&config, &["queue", "show", &id])["destinations"][0]["recipients"][0];
-    assert_eq!(reason["reason"]["mx"], "mx.example.test");
+    let shown = asked_json(&config, &["queue", "show", &id]);
+    let reason = &shown["destinations"][0]["recipients"][0]["reason"];
+    assert_eq!((&reason["mx"], &reason["addr"]), (&json!("mx.example.test"), &json!(addr)));
+    let deferred = relay.logged(" deferred ", 1).await;
+    assert!(deferred.contains(&format!(" addr={addr} ")), "{deferred}");
     let stats = asked_json(&config, &["queue", "stats"]);
     assert_eq!((&stats["messages"], &stats["recipients"]), (&json!(1), &json!(1)));
     assert_eq!(stats["destinations"][0]["destination"], "example.test");

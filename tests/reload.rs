@@ -203,12 +203,16 @@ async fn lines_as_postfix_writes_them_come_and_go_with_their_setting() {
     running.relay.logged(" delivered ", 1).await;
     assert!(!running.relay.log_lines().join("\n").contains("postfix/"));
     running.reload("log.postfix_lines = true\nlog.level = \"info\"").await;
-    let to = ["<bob@example.test>", "<eve@nowhere.test>"];
+    let (to, at) = (["<bob@example.test>", "<eve@nowhere.test>"], mx.address());
     let id = submit(&mut client, SENDER, &to, MESSAGE).await;
     for part in [
         format!("]: {id}: client=unknown["),
         format!("]: {id}: from=<ann@sender.test>, size={}, nrcpt=2 (queue active)", MESSAGE.len()),
-        format!("]: {id}: to=<bob@example.test>, relay=mx.example.test, delay="),
+        format!(
+            "]: {id}: to=<bob@example.test>, relay=mx.example.test[{}]:{}, delay=",
+            at.ip(),
+            at.port()
+        ),
         format!("]: {id}: to=<eve@nowhere.test>, relay=none, delay="),
         format!("]: {id}: removed"),
     ] {

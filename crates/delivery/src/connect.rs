@@ -40,7 +40,7 @@ pub(crate) async fn connect(
     if is_ours(address, own.ip(), settings) {
         return Err(SessionFailure::Ourselves);
     }
-    Ok((stream, Ends { receiving: Some(address.ip()), sending: Some(own.ip()) }))
+    Ok((stream, Ends { receiving: Some(address), sending: Some(own.ip()) }))
 }
 
 /// Whether `address` is one we listen on, told by our own end of a connection to it: a listener on

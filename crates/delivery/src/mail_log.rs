@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use queue::{Lease, Outcome, QueueId, Settled, StoreError};
 use tracing::Level;
+use tracing::field::display;
 
 use crate::attempt::Ended;
 
@@ -36,19 +37,22 @@ impl MailLog {
     ) {
         let Self { queue_id, recipients } = self;
         for (to, Ended { outcome, .. }) in recipients.iter().zip(ended) {
-            let (status, mx, dsn, reply) = match outcome {
+            let (status, mx, addr, dsn, reply) = match outcome {
                 Outcome::Bounced(reason) | Outcome::Deferred(reason) => {
                     let bounced = matches!(outcome, Outcome::Bounced(_));
                     let status = if bounced { "bounced" } else { "deferred" };
                     let reply = reason.reply.as_ref().unwrap_or(&reason.text);
-                    (status, reason.mx.as_deref(), reason.enhanced.to_string(), reply)
+                    let (mx, addr) = (reason.mx.as_deref(), reason.addr);
+                    (status, mx, addr, reason.enhanced.to_string(), reply)
                 }
-                Outcome::Delivered { mx, reply } => {
-                    ("sent", Some(mx.as_str()), "2.0.0".to_owned(), reply)
+                Outcome::Delivered { mx, addr, reply } => {
+                    ("sent", Some(mx.as_str()), *addr, "2.0.0".to_owned(), reply)
                 }
             };
-            let delay = queued_for.as_secs_f64();
-            tracing::info!(target: "maillog", %queue_id, to, mx, delay, dsn, status, reply, "tried");
+            let (addr, delay) = (addr.map(display), queued_for.as_secs_f64());
+            tracing::info!(
+                target: "maillog", %queue_id, to, mx, addr, delay, dsn, status, reply, "tried"
+            );
         }
         if settled.as_ref().is_ok_and(|settled| settled.message_gone) {
             tracing::info!(target: "maillog", %queue_id, "removed");

@@ -75,7 +75,9 @@ fn news(ended: &Ended, delay: DelayNotice) -> Option<News<'_>> {
     match (&ended.outcome, ended.reports, delay) {
         (Outcome::Bounced(reason), _, _) => Some(News::Failed(reason)),
         (Outcome::Deferred(reason), _, DelayNotice::Owed) => Some(News::Delayed(reason)),
-        (Outcome::Delivered { mx, reply }, Reports::Ours, _) => Some(News::Relayed { mx, reply }),
+        (Outcome::Delivered { mx, addr, reply }, Reports::Ours, _) => {
+            Some(News::Relayed { mx, addr: *addr, reply })
+        }
         (Outcome::Deferred(_), _, DelayNotice::Told)
         | (Outcome::Delivered { .. }, Reports::Passed, _) => None,
     }

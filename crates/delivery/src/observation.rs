@@ -33,7 +33,7 @@ pub(crate) fn of_verified(
     Observation {
         policy: sts(route.domain(), route.policy()),
         receiving_mx: Some(route.mx().as_str().to_owned()),
-        receiving_ip: ends.receiving,
+        receiving_ip: ends.receiving.map(|address| address.ip()),
         sending_ip: ends.sending,
         verdict: outcome.map_or_else(failed, |()| Judgement::Success),
     }
@@ -81,7 +81,7 @@ fn permitted(
     Observation {
         policy,
         receiving_mx: Some(host(to)),
-        receiving_ip: ends.receiving,
+        receiving_ip: ends.receiving.map(|address| address.ip()),
         sending_ip: ends.sending,
         verdict,
     }

@@ -5,6 +5,7 @@
 //! is not met never ends a message's life unless the policy has been looked at once more
 //! (RFC 8461 §5.1).
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mta_sts::{MxMismatch, Rechecked, RequiredTls};
@@ -31,15 +32,33 @@ pub(crate) enum Judged {
     Settled(Outcome),
 }
 
-/// Judges a recipient's fate on a session with `host`.
-pub(crate) fn judge(fate: Fate, host: &str, tls: Encryption) -> Judged {
-    let reason =
-        |status, text: String| Reason { mx: Some(host.to_owned()), ..Reason::new(status, text) };
+/// The host at the other end of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remote<'a> {
+    /// Its name.
+    pub(crate) host: &'a str,
+    /// The address at which it was reached.
+    pub(crate) addr: Option<SocketAddr>,
+}
+
+impl Remote<'_> {
+    /// A reason that names the host.
+    pub(crate) fn reason(self, status: EnhancedCode, text: String) -> Reason {
+        let Self { host, addr } = self;
+        Reason { mx: Some(host.to_owned()), addr, ..Reason::new(status, text) }
+    }
+}
+
+/// Judges a recipient's fate on a session with `remote`.
+pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption) -> Judged {
+    let Remote { host, addr } = remote;
+    let reason = |status, text| remote.reason(status, text);
     match fate {
         Fate::Taken(reply) => {
-            Judged::Settled(Outcome::Delivered { mx: host.to_owned(), reply: reply.one_line() })
+            let (mx, reply) = (host.to_owned(), reply.one_line());
+            Judged::Settled(Outcome::Delivered { mx, addr, reply })
         }
-        Fate::Refused { step, reply } => refused(step, &reply, host, tls),
+        Fate::Refused { step, reply } => refused(step, &reply, remote, tls),
         Fate::Cut { step, error } => {
             let text = format!("the session with {host} failed at {}: {error}", step.as_str());
             Judged::Open(reason(error.enhanced_code(), text))
@@ -79,7 +98,7 @@ pub(crate) enum Encryption {
     Tls,
 }
 
-fn refused(step: Step, reply: &Reply, host: &str, tls: Encryption) -> Judged {
+fn refused(step: Step, reply: &Reply, remote: Remote<'_>, tls: Encryption) -> Judged {
     let what = match step {
         Step::Mail => "the sender",
         Step::Rcpt => "the recipient",
@@ -92,13 +111,9 @@ fn refused(step: Step, reply: &Reply, host: &str, tls: Encryption) -> Judged {
         | Severity::TransientNegative => Class::PersistentTransient,
     };
     let given = reply.enhanced().unwrap_or_else(|| EnhancedCode::new(class, 0, 0));
-    let reason = |status| Reason {
-        enhanced: status,
-        text: format!("{host} refused {what}, in reply to {}", step.as_str()),
-        mx: Some(host.to_owned()),
-        reply: Some(reply.one_line()),
-        policy: None,
-    };
+    let text = format!("{} refused {what}, in reply to {}", remote.host, step.as_str());
+    let said = Some(reply.one_line());
+    let reason = |status| Reason { reply: said, ..remote.reason(status, text) };
     if class == Class::Permanent && !may_pass(step, reply, tls) {
         Judged::Settled(Outcome::Bounced(reason(given)))
     } else if is_crowd(step, reply) {
@@ -143,6 +158,7 @@ pub(crate) struct Trouble {
     pub(crate) host: String,
     /// What kind of trouble it is.
     pub(crate) kind: Kind,
+    addr: Option<SocketAddr>,
     status: EnhancedCode,
     text: String,
     reply: Option<String>,
@@ -162,7 +178,8 @@ pub(crate) enum Kind {
 impl Trouble {
     /// The host has no address, or none can be looked up.
     pub(crate) fn no_address(host: &str, status: EnhancedCode, text: String) -> Self {
-        Self { host: host.to_owned(), kind: Kind::Reach, status, text, reply: None }
+        let (host, kind) = (host.to_owned(), Kind::Reach);
+        Self { host, kind, addr: None, status, text, reply: None }
     }
 
     /// The enforced policy does not name the host.
@@ -170,14 +187,15 @@ impl Trouble {
         Self {
             host: mismatch.mx.as_str().to_owned(),
             kind: Kind::Policy,
+            addr: None,
             status: status::NOT_IN_POLICY,
             text: "the policy does not name this host".to_owned(),
             reply: None,
         }
     }
 
-    /// There was no session with the host.
-    pub(crate) fn no_session(host: &str, failure: &SessionFailure) -> Self {
+    /// There was no session with the host at this address.
+    pub(crate) fn no_session(host: &str, addr: SocketAddr, failure: &SessionFailure) -> Self {
         let kind = match failure {
             SessionFailure::Ourselves => Kind::Loop,
             SessionFailure::Tls(_) => Kind::Policy,
@@ -191,6 +209,7 @@ impl Trouble {
         Self {
             host: host.to_owned(),
             kind,
+            addr: Some(addr),
             status: failure.enhanced_code(),
             text: failure.to_string(),
             reply: failure.reply().map(Reply::one_line),
@@ -203,6 +222,7 @@ impl Trouble {
             enhanced: self.status,
             text,
             mx: Some(self.host.clone()),
+            addr: self.addr,
             reply: self.reply.clone(),
             policy,
         }

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use tracing::field::display;
 
 use crate::attempt::{Ended, attempt};
 use crate::client::Client;
@@ -315,20 +316,23 @@ fn log(handover: &Handover<'_>) {
     let Handover { queue_id, domain, recipients, outcome, terms, .. } = handover;
     let (policy, why, tls) = (terms.policy, terms.why, terms.tls);
     match outcome {
-        Outcome::Delivered { mx, reply } => {
-            tracing::info!(%queue_id, %domain, recipients, mx, policy, why, tls, reply, "delivered");
-        }
-        Outcome::Deferred(Reason { enhanced, text, mx, reply, .. }) => {
-            let (mx, reply) = (mx.as_deref(), reply.as_deref());
+        Outcome::Delivered { mx, addr, reply } => {
+            let addr = addr.map(display);
             tracing::info!(
-                %queue_id, %domain, recipients, mx, policy, why, tls, reply, status = %enhanced,
+                %queue_id, %domain, recipients, mx, addr, policy, why, tls, reply, "delivered"
+            );
+        }
+        Outcome::Deferred(Reason { enhanced, text, mx, addr, reply, .. }) => {
+            let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
+            tracing::info!(
+                %queue_id, %domain, recipients, mx, addr, policy, why, tls, reply, status = %enhanced,
                 error = text, "deferred"
             );
         }
-        Outcome::Bounced(Reason { enhanced, text, mx, reply, .. }) => {
-            let (mx, reply) = (mx.as_deref(), reply.as_deref());
+        Outcome::Bounced(Reason { enhanced, text, mx, addr, reply, .. }) => {
+            let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
             tracing::info!(
-                %queue_id, %domain, recipients, mx, policy, why, tls, reply, status = %enhanced,
+                %queue_id, %domain, recipients, mx, addr, policy, why, tls, reply, status = %enhanced,
                 error = text, "bounced"
             );
         }

@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::fitting::mail;
 use crate::hop::{Hop, Manner, in_words};
 use crate::idle::{Place, Rank, Shelf};
-use crate::outcome::{Encryption, Judged, Kind, Trouble, judge, unmet, unreached};
+use crate::outcome::{Encryption, Judged, Kind, Remote, Trouble, judge, unmet, unreached};
 use crate::pace::Went;
 use crate::session::Session;
 use crate::status;
@@ -197,7 +197,8 @@ impl<'a> Round<'a> {
         let mut waiting = Waiting::new(self.open(), session.recipients_at_once(most));
         while let Some(places) = waiting.next() {
             if !session.takes_more() {
-                self.turned_away(&places, session.host());
+                let (host, addr) = (session.host(), session.address());
+                self.turned_away(&places, Remote { host, addr });
                 continue;
             }
             after = self.send(&mut session, leave, &places, before).await;
@@ -222,11 +223,12 @@ impl<'a> Round<'a> {
     }
 
     /// The host takes no more messages on this connection (RFC 9422 §4.1).
-    fn turned_away(&mut self, places: &[usize], host: &str) {
+    fn turned_away(&mut self, places: &[usize], remote: Remote<'_>) {
         for place in places {
             if let Some(standing) = self.standings.get_mut(*place) {
+                let host = remote.host;
                 let text = format!("{host} takes no more messages on one connection (MAILMAX)");
-                standing.judged = Some(Judged::Open(Reason::new(status::NOT_ACCEPTING, text)));
+                standing.judged = Some(Judged::Open(remote.reason(status::NOT_ACCEPTING, text)));
             }
         }
     }
@@ -260,6 +262,7 @@ impl<'a> Round<'a> {
             }
         };
         let (host, tls) = (session.host().to_owned(), session.tls());
+        let addr = session.address();
         let sent = match session.mail(leave) {
             Ok(transaction) => transaction.send(&mail, &recipients, body).await,
             Err(error) => {
@@ -268,7 +271,7 @@ impl<'a> Round<'a> {
                 return After::Lost;
             }
         };
-        self.judge(places, sent, before, (&host, tls))
+        self.judge(places, sent, before, (Remote { host: &host, addr }, tls))
     }
 
     /// Judges each recipient's fate; where an idle session turns out to be dead, those whom only
@@ -278,7 +281,7 @@ impl<'a> Round<'a> {
         places: &[usize],
         sent: Sent,
         before: Before,
-        (host, tls): (&str, &'static str),
+        (remote, tls): (Remote<'_>, &'static str),
     ) -> After {
         let encryption = match (tls, &self.manner) {
             ("none", _) => Encryption::None,
@@ -294,7 +297,7 @@ impl<'a> Round<'a> {
                 after = After::Dead;
             } else if let Some(standing) = self.standings.get_mut(*place) {
                 standing.reports = sent.reports;
-                standing.judged = Some(judge(fate, host, encryption));
+                standing.judged = Some(judge(fate, remote, encryption));
                 standing.tls = tls;
             }
         }

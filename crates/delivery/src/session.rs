@@ -87,7 +87,7 @@ mod room;
 mod strict;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use mta_sts::OpenHost;
@@ -113,11 +113,11 @@ pub use self::login::LoginFailure;
 pub use self::open::{BrokenHandshake, Unsettled};
 pub use self::strict::Strict;
 
-/// The two ends of a connection, for reports.
+/// The two ends of a connection, for the log and for reports.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Ends {
     /// The host's address.
-    pub receiving: Option<IpAddr>,
+    pub receiving: Option<SocketAddr>,
     /// Our own.
     pub sending: Option<IpAddr>,
 }
@@ -163,7 +163,7 @@ impl<Route: Strict, S: Stream> Plain<Route, S> {
         let stream = prove(&route, dialogue, &capabilities, tls, &settings).await;
         let observation = route.observed(ends, stream.as_ref().map(|_| ()));
         let session = match stream {
-            Ok(stream) => Session::under_tls(route, stream, settings).await,
+            Ok(stream) => Session::under_tls(route, stream, ends, settings).await,
             Err(failure) => Err(SessionFailure::Tls(failure)),
         };
         (session, observation)
@@ -199,6 +199,7 @@ pub struct Session<T: Trust, S: Stream = TcpStream> {
     dialogue: Dialogue<Wire<S>>,
     capabilities: Capabilities,
     tls: Option<ProtocolVersion>,
+    ends: Ends,
     settings: Arc<DeliverySettings>,
     /// How many transactions were begun.
     transactions: usize,
@@ -211,23 +212,24 @@ impl<T: Trust, S: Stream> Session<T, S> {
     async fn under_tls(
         route: T::Route,
         stream: TlsStream<S>,
+        ends: Ends,
         settings: Arc<DeliverySettings>,
     ) -> Result<Self, SessionFailure> {
         let tls = stream.get_ref().1.protocol_version();
         let dialogue = Dialogue::new(Either::Right(Box::new(stream)));
         let (dialogue, capabilities) = hello(dialogue, &settings, Stage::HelloAgain).await?;
-        Ok(Self::with(route, dialogue, capabilities, tls, settings))
+        Ok(Self::with(route, dialogue, capabilities, (tls, ends), settings))
     }
 
     fn with(
         route: T::Route,
         dialogue: Dialogue<Wire<S>>,
         capabilities: Capabilities,
-        tls: Option<ProtocolVersion>,
+        (tls, ends): (Option<ProtocolVersion>, Ends),
         settings: Arc<DeliverySettings>,
     ) -> Self {
         let (host, began) = (name(&T::host(&route)), Instant::now());
-        Self { route, host, dialogue, capabilities, tls, settings, transactions: 0, began }
+        Self { route, host, dialogue, capabilities, tls, ends, settings, transactions: 0, began }
     }
 
     /// Begins a transaction, the first or one more, for recipients that the session was made for.
@@ -278,6 +280,11 @@ impl<T: Trust, S: Stream> Session<T, S> {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Its address.
+    pub(crate) const fn address(&self) -> Option<SocketAddr> {
+        self.ends.receiving
     }
 
     /// The version of TLS, for the log.

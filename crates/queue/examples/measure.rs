@@ -240,7 +240,8 @@ async fn churn(dir: &Path, span: Duration) -> Result<(), Failure> {
             while start.elapsed() < span {
                 put(&queue, writer, &body).await?;
                 let Some(lease) = queue.lease(usize::MAX)? else { continue };
-                let delivered = Outcome::Delivered { mx: "mx".into(), reply: "250 ok".into() };
+                let (mx, reply) = ("mx".into(), "250 ok".into());
+                let delivered = Outcome::Delivered { mx, addr: None, reply };
                 let _settled = queue.settle(lease, vec![delivered], None).await?;
                 let _before = left.fetch_add(1, Ordering::Relaxed);
             }

@@ -1,5 +1,7 @@
 //! What became of a recipient in one attempt.
 
+use std::net::SocketAddr;
+
 use smtp::EnhancedCode;
 
 /// What became of one recipient.
@@ -13,6 +15,8 @@ pub enum Outcome {
     Delivered {
         /// The host that took it.
         mx: String,
+        /// The address at which it was reached, where that is known.
+        addr: Option<SocketAddr>,
         /// What it said.
         reply: String,
     },
@@ -27,6 +31,8 @@ pub struct Reason {
     pub text: String,
     /// The host that was tried, where one was.
     pub mx: Option<String>,
+    /// The address at which it was tried, where one was.
+    pub addr: Option<SocketAddr>,
     /// What it replied, where it did.
     pub reply: Option<String>,
     /// The policy that stood in the way, where one did.
@@ -34,9 +40,10 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// A reason without host, reply or policy.
+    /// A reason without host, address, reply or policy.
     #[must_use]
     pub fn new(enhanced: EnhancedCode, text: impl Into<String>) -> Self {
-        Self { enhanced, text: text.into(), mx: None, reply: None, policy: None }
+        let (mx, addr, reply, policy) = (None, None, None, None);
+        Self { enhanced, text: text.into(), mx, addr, reply, policy }
     }
 }

@@ -268,15 +268,17 @@ pub(crate) fn encode_reason(reason: &Reason) -> Vec<u8> {
         text.as_deref().map(|text| shortened(text, REASON_TEXT).to_owned())
     };
     let mut out = Encoder::default();
-    out.u8(1).text(&reason.enhanced.to_string()).text(shortened(&reason.text, REASON_TEXT));
+    out.u8(2).text(&reason.enhanced.to_string()).text(shortened(&reason.text, REASON_TEXT));
     out.maybe_text(cut(&reason.mx).as_deref()).maybe_text(cut(&reason.reply).as_deref());
-    out.maybe_text(cut(&reason.policy).as_deref()).finish()
+    out.maybe_text(cut(&reason.policy).as_deref());
+    out.maybe_text(reason.addr.map(|addr| addr.to_string()).as_deref()).finish()
 }
 
 /// Reads a reason back.
 pub(crate) fn decode_reason(bytes: &[u8]) -> Result<Reason, Malformed> {
     let mut input = Decoder::new(bytes, "reason row");
-    if input.u8()? != 1 {
+    let version = input.u8()?;
+    if !(1..=2).contains(&version) {
         return Err(input.fault());
     }
     let enhanced = EnhancedCode::parse(input.text()?).ok_or_else(|| input.fault())?;
@@ -284,8 +286,11 @@ pub(crate) fn decode_reason(bytes: &[u8]) -> Result<Reason, Malformed> {
     let mx = input.maybe_text()?.map(str::to_owned);
     let reply = input.maybe_text()?.map(str::to_owned);
     let policy = input.maybe_text()?.map(str::to_owned);
+    // Version 1 had none.
+    let addr = if version == 1 { None } else { input.maybe_text()? };
+    let addr = addr.map(|text| text.parse().map_err(|_cause| input.fault())).transpose()?;
     input.end()?;
-    Ok(Reason { enhanced, text, mx, reply, policy })
+    Ok(Reason { enhanced, text, mx, addr, reply, policy })
 }
 
 /// What is alive in one segment.
@@ -378,5 +383,49 @@ impl StoreRow {
         };
         input.end()?;
         Ok(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(addr: Option<&str>) -> Reason {
+        Reason {
+            mx: Some("mx.example.net".to_owned()),
+            addr: addr.map(|text| text.parse().unwrap()),
+            reply: Some("450 later".to_owned()),
+            ..Reason::new(EnhancedCode::parse("4.4.1").unwrap(), "not now")
+        }
+    }
+
+    #[test]
+    fn a_reason_is_read_back_with_the_address_that_was_tried() {
+        for addr in [None, Some("192.0.2.1:25"), Some("[2001:db8::1]:587")] {
+            let reason = reason(addr);
+            let row = encode_reason(&reason);
+            assert_eq!(row.first(), Some(&2));
+            assert_eq!(decode_reason(&row), Ok(reason));
+        }
+    }
+
+    #[test]
+    fn a_reason_of_the_version_without_an_address_is_still_read() {
+        let mut row = Encoder::default();
+        row.u8(1).text("4.4.1").text("not now").maybe_text(Some("mx.example.net"));
+        let row = row.maybe_text(Some("450 later")).maybe_text(None).finish();
+        assert_eq!(decode_reason(&row), Ok(reason(None)));
+    }
+
+    #[test]
+    fn a_reason_that_is_none_is_not_taken_for_one() {
+        let row = encode_reason(&reason(Some("192.0.2.1:25")));
+        assert!(decode_reason(&[&[3], &row[1..]].concat()).is_err(), "a version to come");
+        assert!(decode_reason(&[&[1], &row[1..]].concat()).is_err(), "more than there should be");
+        assert!(decode_reason(&row[..row.len() - 3]).is_err(), "less");
+        let mut row = Encoder::default();
+        row.u8(2).text("4.4.1").text("not now").maybe_text(None).maybe_text(None);
+        let row = row.maybe_text(None).maybe_text(Some("mx.example.net")).finish();
+        assert!(decode_reason(&row).is_err(), "a name where an address should be");
     }
 }

@@ -130,7 +130,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
 }
 
 fn delivered_outcome() -> Outcome {
-    Outcome::Delivered { mx: "mx.example".to_owned(), reply: "250 ok".to_owned() }
+    Outcome::Delivered { mx: "mx.example".to_owned(), addr: None, reply: "250 ok".to_owned() }
 }
 
 fn reason(text: &str) -> Reason {

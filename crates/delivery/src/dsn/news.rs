@@ -1,5 +1,7 @@
 //! What became of a recipient, as far as a sender may want to know.
 
+use std::net::SocketAddr;
+
 use queue::{Reason, Recipient};
 use smtp::{Class, Condition, EnhancedCode};
 
@@ -27,6 +29,8 @@ pub(crate) enum News<'a> {
     Relayed {
         /// The host.
         mx: &'a str,
+        /// Its address.
+        addr: Option<SocketAddr>,
         /// What it said.
         reply: &'a str,
     },
@@ -75,6 +79,14 @@ impl<'a> News<'a> {
         match self {
             Self::Delayed(reason) | Self::Failed(reason) => reason.mx.as_deref(),
             Self::Relayed { mx, .. } => Some(mx),
+        }
+    }
+
+    /// At which address.
+    pub(crate) const fn addr(self) -> Option<SocketAddr> {
+        match self {
+            Self::Delayed(reason) | Self::Failed(reason) => reason.addr,
+            Self::Relayed { addr, .. } => addr,
         }
     }
 

@@ -33,7 +33,10 @@ impl Tale {
         match self {
             Self::Delayed(reason) => News::Delayed(reason),
             Self::Failed(reason) => News::Failed(reason),
-            Self::Relayed => News::Relayed { mx: "mx.example.org", reply: "250 2.0.0 taken" },
+            Self::Relayed => {
+                let (mx, addr) = ("mx.example.org", "[2001:db8::1]:25".parse().ok());
+                News::Relayed { mx, addr, reply: "250 2.0.0 taken" }
+            }
         }
     }
 }
@@ -336,7 +339,7 @@ fn mail_that_was_passed_on_is_told_of_as_relayed() {
         assert!(status.contains(line), "{line:?} in {status}");
     }
     assert!(!status.contains("Will-Retry-Until"), "{status}");
-    assert!(part(&message, 0).contains("mx.example.org said: 250 2.0.0 taken"));
+    assert!(part(&message, 0).contains("mx.example.org [2001:db8::1] said: 250 2.0.0 taken"));
 }
 
 #[test]

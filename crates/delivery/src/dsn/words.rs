@@ -112,7 +112,8 @@ fn recipient(text: &mut Text, about: &About<'_>) {
     }
     if let Some(reply) = news.reply() {
         let host = news.mx().unwrap_or("The receiving host");
-        text.paragraph(&format!("{host} said: {reply}"));
+        let addr = news.addr().map(|addr| format!(" [{}]", addr.ip())).unwrap_or_default();
+        text.paragraph(&format!("{host}{addr} said: {reply}"));
     }
     if news.reason().is_some_and(|reason| reason.policy.is_some()) {
         advice(text, *news, recipient.mailbox.domain());

@@ -10,6 +10,14 @@ use crate::failure::{Stage, TlsFailure};
 use crate::scripted::{now, policies, required};
 use crate::tls::HandshakeFailure;
 
+/// The host that is asked.
+const MX: Remote<'static> = Remote { host: "mx.example.org", addr: None };
+
+/// Where it is.
+fn address() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 25))
+}
+
 fn reply(code: u16, enhanced: Option<EnhancedCode>) -> Reply {
     Reply::new(ReplyCode::new(code).unwrap(), enhanced, "so it is")
 }
@@ -57,7 +65,7 @@ fn every_fate_has_an_outcome() {
         (Fate::Unfit(Unfit::TooLarge { size: 2, limit: 1 }), "bounced 5.3.4"),
         (Fate::Unreadable(io::ErrorKind::InvalidData), "deferred 4.3.0"),
     ] {
-        let judged = judge(fate.clone(), "mx.example.org", Encryption::Tls);
+        let judged = judge(fate.clone(), MX, Encryption::Tls);
         assert_eq!(short(&judged), expected, "{fate:?}");
     }
 }
@@ -65,16 +73,16 @@ fn every_fate_has_an_outcome() {
 #[test]
 fn a_host_that_wants_tls_after_tls_has_failed_is_asked_again_later() {
     let fate = Fate::Refused { step: Step::Mail, reply: reply(530, None) };
-    assert_eq!(short(&judge(fate, "mx.example.org", Encryption::None)), "open 4.0.0");
+    assert_eq!(short(&judge(fate, MX, Encryption::None)), "open 4.0.0");
 }
 
 fn tls(failure: TlsFailure) -> Trouble {
-    Trouble::no_session("mx.example.org", &SessionFailure::Tls(failure))
+    Trouble::no_session("mx.example.org", address(), &SessionFailure::Tls(failure))
 }
 
 fn refused(stage: Stage) -> Trouble {
     let failure = SessionFailure::Refused { stage, reply: reply(554, None) };
-    Trouble::no_session("mx.example.org", &failure)
+    Trouble::no_session("mx.example.org", address(), &failure)
 }
 
 async fn not_named() -> Trouble {
@@ -102,11 +110,42 @@ async fn nothing_before_a_session_bounces_mail_under_an_enforced_policy() {
     }
 }
 
+#[tokio::test]
+async fn a_reason_has_the_address_that_was_tried_for_it_and_no_other() {
+    let required = required().await;
+    let addr_of = |outcome: Outcome| match outcome {
+        Outcome::Bounced(reason) | Outcome::Deferred(reason) => reason.addr,
+        Outcome::Delivered { addr, .. } => addr,
+    };
+    let handshake = || tls(TlsFailure::Handshake(HandshakeFailure::TimedOut));
+    assert_eq!(addr_of(unmet(&required, &[handshake(), not_named().await])), Some(address()));
+    assert_eq!(addr_of(unmet(&required, &[not_named().await])), None, "it was not asked");
+    let nowhere = Trouble::no_address("a.example.org", status::NO_ROUTE, "no address".to_owned());
+    assert_eq!(addr_of(unreached(&"example.org", &[handshake(), nowhere])), None);
+    assert_eq!(addr_of(unreached(&"example.org", &[handshake()])), Some(address()));
+    let remote = Remote { addr: Some(address()), ..MX };
+    let step = Step::Rcpt;
+    for fate in [
+        Fate::Taken(reply(250, None)),
+        Fate::Refused { step, reply: reply(550, None) },
+        Fate::Refused { step, reply: reply(450, None) },
+        Fate::Cut { step, error: DialogueError::Closed },
+        Fate::InDoubt(DialogueError::TimedOut),
+        Fate::Unfit(Unfit::Binary),
+    ] {
+        let outcome = match judge(fate.clone(), remote, Encryption::Tls) {
+            Judged::Crowded(reason) | Judged::Open(reason) => Outcome::Deferred(reason),
+            Judged::Settled(outcome) => outcome,
+        };
+        assert_eq!(addr_of(outcome), Some(address()), "{fate:?}");
+    }
+}
+
 #[test]
 fn a_relay_that_is_its_own_only_host_returns_mail_and_otherwise_waits() {
-    let ours = || Trouble::no_session("mx.example.org", &SessionFailure::Ourselves);
+    let ours = || Trouble::no_session("mx.example.org", address(), &SessionFailure::Ourselves);
     assert!(matches!(unreached(&"example.org", &[ours()]), Outcome::Bounced(_)));
-    let better = Trouble::no_session("a.example.org", &SessionFailure::ConnectTimedOut);
+    let better = Trouble::no_session("a.example.org", address(), &SessionFailure::ConnectTimedOut);
     assert!(matches!(unreached(&"example.org", &[better, ours()]), Outcome::Deferred(_)));
     assert!(matches!(unreached(&"example.org", &[]), Outcome::Deferred(_)));
 }

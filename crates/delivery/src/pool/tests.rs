@@ -162,8 +162,8 @@ async fn mail_is_delivered_and_the_observer_told_how() {
         let mx = rig.mx(10, "mx.example.org", MxBehaviour::valid()).await;
         rig.submit(&["b@example.org", "c@example.org"]).await;
         let told = rig.told().await;
-        let Outcome::Delivered { mx: host, .. } = &told.outcome else { panic!("{told:?}") };
-        assert_eq!(host, "mx.example.org");
+        let Outcome::Delivered { mx: host, addr, .. } = &told.outcome else { panic!("{told:?}") };
+        assert_eq!((host.as_str(), *addr), ("mx.example.org", Some(mx.address())));
         assert_eq!(told.recipients, 2);
         assert_eq!(told.terms, Terms { policy, why, tls: "TLSv1.3" });
         assert_eq!(mx.messages()[0].data, BODY);
@@ -182,6 +182,7 @@ async fn mail_under_an_enforced_policy_waits_with_all_that_is_wrong() {
     let reason = deferred(rig.told().await);
     assert_eq!(reason.enhanced.to_string(), "4.7.5");
     assert_eq!(reason.mx.as_deref(), Some("mx.example.org"));
+    assert_eq!(reason.addr, Some(second.address()));
     assert_eq!(reason.policy.as_deref(), Some("sts id=a1 mode=enforce"));
     for words in [
         "policy of example.org (id a1, mode enforce)",

@@ -73,7 +73,7 @@ impl<'a> Round<'a> {
                     self.client.observer.opened(Protection::Verified);
                     return self.converse(shelf, hop, session, leave).await;
                 }
-                Err(failure) => self.note(&hop.name(), &failure),
+                Err(failure) => self.note(hop, address, &failure),
             }
             if self.is_over() {
                 return;
@@ -119,7 +119,7 @@ impl<'a> Round<'a> {
                     self.client.observer.opened(Protection::of_open(session.tls()));
                     return self.converse(shelf, hop, session, fallback).await;
                 }
-                Err(failure) => self.note(&hop.name(), &failure),
+                Err(failure) => self.note(hop, address, &failure),
             }
             if self.is_over() {
                 return;
@@ -171,14 +171,15 @@ impl<'a> Round<'a> {
     }
 
     /// Notes why there is no session with a host at one of its addresses.
-    fn note(&mut self, host: &str, failure: &SessionFailure) {
+    fn note(&mut self, hop: &Hop, addr: SocketAddr, failure: &SessionFailure) {
+        let mx = hop.name();
         let warns = matches!(failure, SessionFailure::Tls(failure) if failure.is_attack());
         if warns {
-            tracing::warn!(mx = host, error = %failure, "starttls injection seen");
+            tracing::warn!(mx, %addr, error = %failure, "starttls injection seen");
         } else {
-            tracing::debug!(mx = host, error = %failure, "no session");
+            tracing::debug!(mx, %addr, error = %failure, "no session");
         }
-        self.troubles.push(Trouble::no_session(host, failure));
+        self.troubles.push(Trouble::no_session(&mx, addr, failure));
     }
 
     /// The addresses of a host, best first; if there are none, that is noted.

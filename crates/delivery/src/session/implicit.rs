@@ -49,7 +49,7 @@ where
         let session = async {
             let dialogue = greeting(dialogue, &settings).await?;
             let (dialogue, capabilities) = hello(dialogue, &settings, Stage::Hello).await?;
-            Ok(Self::with(route, dialogue, capabilities, version, Arc::clone(&settings)))
+            Ok(Self::with(route, dialogue, capabilities, (version, ends), Arc::clone(&settings)))
         };
         (session.await, observation)
     }

@@ -37,7 +37,7 @@ impl<S: Stream> Plain<OpenRoute, S> {
         let session = match refusal {
             // The host has not begun TLS, so the dialogue goes on where it was.
             TlsFailure::NotOffered | TlsFailure::Refused(_) => {
-                Ok(Session::in_clear(route, dialogue, capabilities, settings))
+                Ok(Session::in_clear(route, dialogue, capabilities, ends, settings))
             }
             TlsFailure::Cut(_)
             | TlsFailure::Handshake(_)
@@ -51,9 +51,9 @@ impl<S: Stream> Plain<OpenRoute, S> {
 
     /// Goes without TLS to a host with which TLS has just failed.
     pub fn settle_in_clear(self, broken: &BrokenHandshake) -> Session<Unverified, S> {
-        let Self { route, dialogue, capabilities, settings, .. } = self;
+        let Self { route, dialogue, capabilities, ends, settings } = self;
         tracing::debug!(mx = %name(route.host()), error = %broken.failure, "going on without tls");
-        Session::in_clear(route, dialogue, capabilities, settings)
+        Session::in_clear(route, dialogue, capabilities, ends, settings)
     }
 }
 
@@ -85,7 +85,7 @@ async fn encrypt<S: Stream>(
         }
     };
     let observation = of_open(&route, ends, Seen::Tls(&verdict));
-    let session = Session::under_tls(route, stream, settings).await;
+    let session = Session::under_tls(route, stream, ends, settings).await;
     (session.map_err(Unsettled::Failed), observation)
 }
 
@@ -127,8 +127,9 @@ impl<S: Stream> Session<Unverified, S> {
         route: OpenRoute,
         dialogue: Dialogue<S>,
         capabilities: Capabilities,
+        ends: Ends,
         settings: Arc<DeliverySettings>,
     ) -> Self {
-        Self::with(route, dialogue.map(Either::Left), capabilities, None, settings)
+        Self::with(route, dialogue.map(Either::Left), capabilities, (None, ends), settings)
     }
 }

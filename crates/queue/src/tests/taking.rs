@@ -178,6 +178,7 @@ async fn reasons_of_any_length_are_kept_short_enough() {
                 enhanced: code,
                 text: long,
                 mx: all.clone(),
+                addr: "[1111:2222:3333:4444:5555:6666:7777:8888%4294967295]:65535".parse().ok(),
                 reply: all.clone(),
                 policy: all,
             })
@@ -187,7 +188,7 @@ async fn reasons_of_any_length_are_kept_short_enough() {
     assert_no_value_is_too_long(&bench);
     let shown = bench.queue.show(bench.ids()[0]).unwrap().unwrap();
     let reason = shown.lots[0].recipients[99].reason.clone().unwrap();
-    assert!(reason.text.starts_with("99ää"));
+    assert!(reason.text.starts_with("99ää") && reason.addr.is_some());
 }
 
 #[tokio::test]

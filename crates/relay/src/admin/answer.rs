@@ -101,6 +101,8 @@ pub(crate) struct Why {
     pub(crate) text: String,
     /// The host that was tried.
     pub(crate) mx: Option<String>,
+    /// At which address, with its port.
+    pub(crate) addr: Option<String>,
     /// What it replied.
     pub(crate) reply: Option<String>,
     /// The policy that stood in the way.
@@ -317,8 +319,9 @@ impl From<LotDetails> for Destination {
 
 impl From<Reason> for Why {
     fn from(reason: Reason) -> Self {
-        let Reason { enhanced, text, mx, reply, policy } = reason;
-        Self { status: enhanced.to_string(), text, mx, reply, policy }
+        let Reason { enhanced, text, mx, addr, reply, policy } = reason;
+        let addr = addr.map(|addr| addr.to_string());
+        Self { status: enhanced.to_string(), text, mx, addr, reply, policy }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Lines in the form of Postfix's log, for programs that read those (pflogsumm, grok patterns).
 //!
-//! Not there: `delays=`, for which nobody here keeps the four times, and the address behind the name
-//! in `relay=`.
+//! Not there: `delays=`, for which nobody here keeps the four times.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
+use std::net::SocketAddr;
 
 use clock::{Clock as _, SystemClock};
 use jiff::Timestamp;
@@ -68,13 +68,23 @@ fn lines(fields: &BTreeMap<&'static str, String>) -> Vec<(&'static str, String)>
         }
         _ => {
             let (to, dsn, status, reply) = (bare(of("to")), of("dsn"), of("status"), of("reply"));
-            let relay = fields.get("mx").map_or("none", String::as_str);
+            let relay = relay(fields.get("mx"), fields.get("addr"));
             let delay = of("delay").parse::<f64>().unwrap_or_default();
             let line = format!(
                 "{id}: to=<{to}>, relay={relay}, delay={delay:.2}, dsn={dsn}, status={status} ({reply})"
             );
             vec![("smtp", line)]
         }
+    }
+}
+
+/// The host that was tried, as Postfix names it: a name, and where there was a connection or one was
+/// tried, the address in brackets and the port.
+fn relay(mx: Option<&String>, addr: Option<&String>) -> String {
+    let mx = mx.map_or("none", String::as_str);
+    match addr.and_then(|addr| addr.parse::<SocketAddr>().ok()) {
+        Some(addr) => format!("{mx}[{}]:{}", addr.ip(), addr.port()),
+        None => mx.to_owned(),
     }
 }
 
@@ -123,6 +133,14 @@ mod tests {
             ["smtp 1m82k: to=<\"b?, status=sent\"@b.test>, relay=none, delay=1.50, dsn=4.4.1, \
               status=deferred (no host answers)"]
         );
+        for (addr, relay) in [
+            ("192.0.2.1:25", "mx.b.test[192.0.2.1]:25"),
+            ("[2001:db8::1]:587", "mx.b.test[2001:db8::1]:587"),
+        ] {
+            let reached = [("mx", "mx.b.test"), ("addr", addr)];
+            let line = written(&[&tried[..], &reached].concat()).concat();
+            assert!(line.contains(&format!(", relay={relay}, delay=")), "{line}");
+        }
         assert_eq!(
             written(&[("message", "removed"), ("queue_id", "1m82k")]),
             ["qmgr 1m82k: removed"]

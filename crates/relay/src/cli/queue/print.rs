@@ -128,7 +128,9 @@ fn destination(destination: &Destination, now: SystemTime, output: &mut Output) 
 /// Why mail is held.
 fn why(why: &Why, output: &mut Output) -> io::Result<()> {
     output.line(format_args!("  held    {} {}", why.status, printable(&why.text)))?;
-    for (name, value) in [("host", &why.mx), ("reply", &why.reply), ("policy", &why.policy)] {
+    for (name, value) in
+        [("host", &why.mx), ("addr", &why.addr), ("reply", &why.reply), ("policy", &why.policy)]
+    {
         if let Some(value) = value {
             output.line(format_args!("  {name:<6}  {}", printable(value)))?;
         }
