@@ -15,6 +15,7 @@ mod durability;
 mod enforce;
 mod failover;
 mod fuzz_corpus;
+mod internationalised;
 mod large;
 mod metrics;
 mod model;
