@@ -8,6 +8,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod aliases;
 mod check;
 mod cli;
 mod demo;

@@ -47,6 +47,8 @@ pub enum RecordType {
 /// What goes wrong when a name is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// The name's CNAME is all that is told: where it leads is for who asks to find out.
+    AliasAlone,
     /// The answer comes late by this much.
     Delay(Duration),
     /// The name is there, without records of the type.

@@ -125,6 +125,18 @@ async fn every_fault_shows_and_can_be_mended() {
 }
 
 #[tokio::test]
+async fn an_alias_may_be_told_alone() {
+    let world = World::new().await;
+    let names = world.names();
+    names.add_cname("alias.test", "target.test");
+    names.add_txt("target.test", "text");
+    names.fail("alias.test", Fault::AliasAlone);
+    let alone = answer(names, "alias.test", RecordType::Txt).await;
+    assert_eq!(told(&alone), ["alias.test. target.test."]);
+    assert!(alone.authorities.is_empty(), "that would say that there is nothing at its end");
+}
+
+#[tokio::test]
 async fn a_fault_at_the_end_of_a_chain_is_a_fault_of_the_whole() {
     let world = World::new().await;
     let names = world.names();

@@ -119,7 +119,7 @@ impl Zone {
                 Some(Fault::Refused) => return Some(answer.refusing(ResponseCode::Refused)),
                 Some(Fault::NxDomain) => return Some(self.nothing(answer, ResponseCode::NXDomain)),
                 Some(Fault::NoData) => return Some(self.nothing(answer, ResponseCode::NoError)),
-                None => {}
+                Some(Fault::AliasAlone) | None => {}
             }
             let Some(stored) = self.at(&name) else {
                 return Some(self.nothing(answer, self.absence(&name)));
@@ -132,6 +132,9 @@ impl Zone {
                 return Some(self.nothing(answer, ResponseCode::NoError));
             };
             answer.add(&owner, stored, RecordType::CNAME);
+            if self.fault(&name, record_type) == Some(Fault::AliasAlone) {
+                return Some(answer);
+            }
             owner = target.clone();
         }
         Some(answer.refusing(ResponseCode::ServFail))
