@@ -17,7 +17,8 @@ use std::time::Duration;
 use clock::Clock;
 use tokio::time::Instant;
 
-use crate::batch::{Batch, Effects, Later, Ledger, Sealed, Settled};
+use crate::batch::{Batch, Effects, Later, Ledger, Sealed};
+use crate::committer::planning::{Done, plan};
 use crate::committer::stragglers::Search;
 use crate::committer::writer::{WriteDown, Writer};
 use crate::draft::Committed;
@@ -28,11 +29,10 @@ use crate::key::Key;
 use crate::observer::Round;
 use crate::record::{Header, Kind};
 use crate::recovery::{Opener, Recovered, Store};
-use crate::rows::{Place, State};
+use crate::rows::Place;
 use crate::schedule::Jitter;
 use crate::settings::QueueSettings;
 use crate::shared::{Handle, Health, Shared, Totals};
-use crate::shelf::shelve;
 use crate::spool::journal;
 use crate::spool::segments::Segments;
 use crate::spool::sidecar::Sidecars;
@@ -41,6 +41,7 @@ use crate::spool::unlinked::body_entry;
 use crate::work::{Edit, Job, Prepared, PreparedBody, Settlement, Work};
 
 mod housekeeping;
+mod planning;
 mod reopen;
 mod stragglers;
 mod writer;
@@ -51,7 +52,7 @@ const ROUND_JOBS: usize = 1024;
 /// A round takes no more bytes than about this.
 const ROUND_BYTES: usize = 8 << 20;
 
-/// How often housekeeping is done, and how long the index's engine stays behind at least.
+/// How often housekeeping is done, and how far the index's engine may stay behind while it keeps up.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How long a delivery may wait until it is durable: after a power cut, what was delivered within
@@ -114,19 +115,6 @@ impl Durable {
         };
         if jobs.iter().any(is_first) { Self::First } else { Self::Soon }
     }
-}
-
-/// What is answered when a round is durable.
-#[derive(Debug)]
-enum Done {
-    /// So many were changed.
-    Changed(usize),
-    /// The message is in the queue.
-    Committed(QueueId),
-    /// Nothing is to be said.
-    Nothing,
-    /// The lot is settled.
-    Settled(Settled),
 }
 
 /// Whether the committer goes on.
@@ -496,82 +484,4 @@ fn collect(first: Job, line: &Receiver<Job>) -> Vec<Job> {
         jobs.push(job);
     }
     jobs
-}
-
-/// Enters one job's changes into the batch.
-fn plan(
-    batch: &mut Batch<'_>,
-    work: &Work,
-    place: Option<Place>,
-    later: Later,
-    now: u64,
-) -> Result<Done, EngineError> {
-    match work {
-        Work::Accept(message, _) => {
-            add(batch, message, place)?;
-            Ok(Done::Committed(message.header.id))
-        }
-        Work::Settle(settlement, _) => {
-            batch.tell_of_delay(settlement.lot, &settlement.told)?;
-            let settled = batch.settle(
-                settlement.lot,
-                &settlement.recipients,
-                &settlement.outcomes,
-                later,
-            )?;
-            if let Some(bounce) = &settlement.bounce {
-                add(batch, bounce, place)?;
-            }
-            Ok(Done::Settled(settled))
-        }
-        Work::Edit(edit, _) => plan_edit(batch, edit, place, now).map(Done::Changed),
-        Work::Close(_) | Work::Damaged(..) => Ok(Done::Nothing),
-    }
-}
-
-/// Enters an edit's changes into the batch; how many things it changes.
-fn plan_edit(
-    batch: &mut Batch<'_>,
-    edit: &Edit,
-    place: Option<Place>,
-    now: u64,
-) -> Result<usize, EngineError> {
-    match edit {
-        Edit::Delete(id, bounce) => {
-            let changed = batch.delete(*id)?;
-            if let Some(bounce) = bounce {
-                add(batch, bounce, place)?;
-            }
-            Ok(changed.into())
-        }
-        Edit::Hold(id) => batch.set_state(*id, State::Held, now).map(usize::from),
-        Edit::Quarantine(id, why) => {
-            let state = State::Quarantined { why: why.clone() };
-            batch.set_state(*id, state, now).map(usize::from)
-        }
-        Edit::Release(id) => batch.set_state(*id, State::Queued, now).map(usize::from),
-        Edit::Retry(lots, due) => {
-            let mut moved = 0_usize;
-            for lot in lots {
-                moved = moved.saturating_add(batch.reschedule(*lot, *due)?.into());
-            }
-            Ok(moved)
-        }
-        Edit::Shelve(key, value) => shelve(batch, key, value.as_deref()),
-        Edit::Void(ids) => {
-            let mut removed = 0_usize;
-            for id in ids {
-                removed = removed.saturating_add(batch.delete(*id)?.into());
-            }
-            Ok(removed)
-        }
-    }
-}
-
-/// Enters a new message into the batch.
-fn add(batch: &mut Batch<'_>, message: &Prepared, place: Option<Place>) -> Result<(), EngineError> {
-    let place =
-        place.ok_or_else(|| EngineError::Damaged("a message without a record".to_owned()))?;
-    let header = &message.header;
-    batch.add(header.id, place, header.envelope_size, message.message.clone(), &message.lots)
 }

@@ -260,7 +260,6 @@ impl<'a> Replay<'a> {
                 Ok(())
             }
             Found::Record(record) => {
-                count = count.saturating_add(1);
                 recipients = recipients.saturating_add(record.envelope.recipients().len());
                 let place = Place::Segment { segment, offset: record.offset };
                 waiting.push((*record, place));
@@ -268,7 +267,8 @@ impl<'a> Replay<'a> {
                     return Ok(());
                 }
                 recipients = 0;
-                self.enter(std::mem::take(&mut waiting), &settled)
+                count = count.saturating_add(self.enter(std::mem::take(&mut waiting), &settled)?);
+                Ok(())
             }
             Found::Damage { offset, size, why } => {
                 self.damage = true;
@@ -276,7 +276,7 @@ impl<'a> Replay<'a> {
             }
             Found::Torn { offset } => self.torn(&path, offset),
         })?;
-        self.enter(waiting, &settled)?;
+        count = count.saturating_add(self.enter(waiting, &settled)?);
         if self.span != Span::Everything && count > 0 {
             tracing::info!(segment, records = count, "records read that the index did not know");
         }
@@ -331,16 +331,17 @@ impl<'a> Replay<'a> {
             return Ok(());
         }
         tracing::info!(queue_id = %id, "record read that the index did not know");
-        self.enter(records, &settled)
+        self.enter(records, &settled).map(drop)
     }
 
-    /// Enters records into the index.
+    /// Enters records into the index, of which it does not know the messages; how many there were.
     fn enter(
         &mut self,
         records: Vec<(Record, Place)>,
         settled: &Settled,
-    ) -> Result<(), ReplayError> {
+    ) -> Result<u64, ReplayError> {
         let due = millis(self.now);
+        let mut entered = 0_u64;
         let mut batch = Batch::new(self.engine, &mut self.ledger);
         for (record, place) in records {
             let id = record.header.id;
@@ -365,13 +366,15 @@ impl<'a> Replay<'a> {
             let header = record.header;
             let message = message_of(&record.envelope, header.received_at, header.body_size);
             batch.add(id, place, header.envelope_size, message, &lots)?;
+            entered = entered.saturating_add(1);
             if record.body == Body::Damaged {
                 let why = "the body's checksum is wrong".to_owned();
                 tracing::error!(queue_id = %id, why, "message quarantined");
                 batch.set_state(id, State::Quarantined { why }, due)?;
             }
         }
-        Ok(batch.seal()?.commit(self.engine)?)
+        batch.seal()?.commit(self.engine)?;
+        Ok(entered)
     }
 
     /// Unlinks the files of messages that have left the queue.

@@ -1,0 +1,99 @@
+//! What each piece of work makes of the index.
+
+use crate::batch::{Batch, Later, Settled};
+use crate::id::QueueId;
+use crate::index::EngineError;
+use crate::rows::{Place, State};
+use crate::shelf::shelve;
+use crate::work::{Edit, Prepared, Work};
+
+/// What is answered when a round is durable.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// So many were changed.
+    Changed(usize),
+    /// The message is in the queue.
+    Committed(QueueId),
+    /// Nothing is to be said.
+    Nothing,
+    /// The lot is settled.
+    Settled(Settled),
+}
+
+/// Enters one job's changes into the batch.
+pub(super) fn plan(
+    batch: &mut Batch<'_>,
+    work: &Work,
+    place: Option<Place>,
+    later: Later,
+    now: u64,
+) -> Result<Done, EngineError> {
+    match work {
+        Work::Accept(message, _) => {
+            add(batch, message, place)?;
+            Ok(Done::Committed(message.header.id))
+        }
+        Work::Settle(settlement, _) => {
+            batch.tell_of_delay(settlement.lot, &settlement.told)?;
+            let settled = batch.settle(
+                settlement.lot,
+                &settlement.recipients,
+                &settlement.outcomes,
+                later,
+            )?;
+            if let Some(bounce) = &settlement.bounce {
+                add(batch, bounce, place)?;
+            }
+            Ok(Done::Settled(settled))
+        }
+        Work::Edit(edit, _) => plan_edit(batch, edit, place, now).map(Done::Changed),
+        Work::Close(_) | Work::Damaged(..) => Ok(Done::Nothing),
+    }
+}
+
+/// Enters an edit's changes into the batch; how many things it changes.
+fn plan_edit(
+    batch: &mut Batch<'_>,
+    edit: &Edit,
+    place: Option<Place>,
+    now: u64,
+) -> Result<usize, EngineError> {
+    match edit {
+        Edit::Delete(id, bounce) => {
+            let changed = batch.delete(*id)?;
+            if let Some(bounce) = bounce {
+                add(batch, bounce, place)?;
+            }
+            Ok(changed.into())
+        }
+        Edit::Hold(id) => batch.set_state(*id, State::Held, now).map(usize::from),
+        Edit::Quarantine(id, why) => {
+            let state = State::Quarantined { why: why.clone() };
+            batch.set_state(*id, state, now).map(usize::from)
+        }
+        Edit::Release(id) => batch.set_state(*id, State::Queued, now).map(usize::from),
+        Edit::Retry(lots, due) => {
+            let mut moved = 0_usize;
+            for lot in lots {
+                moved = moved.saturating_add(batch.reschedule(*lot, *due)?.into());
+            }
+            Ok(moved)
+        }
+        Edit::Shelve(key, value) => shelve(batch, key, value.as_deref()),
+        Edit::Void(ids) => {
+            let mut removed = 0_usize;
+            for id in ids {
+                removed = removed.saturating_add(batch.delete(*id)?.into());
+            }
+            Ok(removed)
+        }
+    }
+}
+
+/// Enters a new message into the batch.
+fn add(batch: &mut Batch<'_>, message: &Prepared, place: Option<Place>) -> Result<(), EngineError> {
+    let place =
+        place.ok_or_else(|| EngineError::Damaged("a message without a record".to_owned()))?;
+    let header = &message.header;
+    batch.add(header.id, place, header.envelope_size, message.message.clone(), &message.lots)
+}
