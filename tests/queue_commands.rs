@@ -187,6 +187,16 @@ async fn a_message_is_removed_and_its_sender_told_if_that_is_asked_for() {
     assert_eq!(mx.messages().len(), 1);
 }
 
+/// Turns over a bit in the last message of a segment; what the segment holds then.
+fn damage_last(segment: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(segment).unwrap();
+    let subject = b"Subject: message";
+    let at = bytes.windows(subject.len()).rposition(|part| part == subject).unwrap();
+    bytes[at] ^= 1;
+    fs::write(segment, &bytes).unwrap();
+    bytes
+}
+
 #[tokio::test]
 async fn the_spool_is_compared_with_the_index_running_and_at_rest() {
     let mut queued =
@@ -197,9 +207,7 @@ async fn the_spool_is_compared_with_the_index_running_and_at_rest() {
     assert_eq!(asked_json(&queued.config, &["queue", "verify"]), whole);
 
     let segment = queued.world.directory().join("data/queue/spool/seg-00000001");
-    let mut bytes = fs::read(&segment).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    fs::write(&segment, &bytes).unwrap();
+    let bytes = damage_last(&segment);
     let output = process::run(&queued.config, &["queue", "verify", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -216,9 +224,7 @@ async fn a_damaged_message_is_listed_with_its_damage_and_the_others_go_on() {
         Queued::new(&[(SENDER, &["<bob@example.test>"]), (SENDER, &["<eve@other.test>"])]).await;
     queued.stop().await;
     let segment = queued.world.directory().join("data/queue/spool/seg-00000001");
-    let mut bytes = fs::read(&segment).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    fs::write(&segment, &bytes).unwrap();
+    damage_last(&segment);
     let mut relay = Process::start(&queued.config, queued.world.directory().join("log-2"));
     drop(relay.connected(queued.listener).await);
     let shown = refused(&queued.config, &["queue", "show", &queued.ids[1], "--body"]);

@@ -31,11 +31,13 @@ impl Redone {
     }
 }
 
-/// Makes the changes of all rounds that the engine has not heard of.
+/// Makes the changes of all rounds that the engine has not heard of, in their order, as far as they
+/// follow each other.
 ///
-/// Rounds count up to the first thing in the spool that is not whole. What follows was being written
-/// when the process ended, and nobody was told of it, or it is damaged; the messages behind it are
-/// then read one by one.
+/// A round may have been being written when the process ended, and its end have reached the disk
+/// before its beginning: nobody was told of it. So a round counts only if all of it is whole, or if
+/// anything stands behind it: a round that brings mail is synced before the next one begins, so what
+/// is not whole in it was damaged later, and is found out when it is read.
 pub(crate) fn redo(
     paths: &Paths,
     store: u64,
@@ -44,23 +46,21 @@ pub(crate) fn redo(
 ) -> Result<Redone, EngineError> {
     let from = (row.mark_segment, row.mark_offset);
     let redone = Redone { row, from, gone: HashSet::new() };
-    let mut redo = Redo { engine, redone, rows: BTreeMap::new() };
-    let mut is_whole = true;
+    let mut redo =
+        Redo { engine, redone, rows: BTreeMap::new(), is_whole: true, doubtful: None, end: false };
     for segment in paths.segments()?.into_iter().filter(|segment| *segment >= from.0) {
         let mut whole = Whole::from(if segment == from.0 { from.1 } else { 0 });
         scan(&paths.segment(segment), store, whole.end(), Bodies::Check, |found| {
             let found = whole.pass(found);
-            is_whole &= whole.until_now();
+            redo.is_whole &= whole.until_now();
             match found {
-                Found::Changes { end, changes, .. } if is_whole => {
-                    is_whole = redo.make(*changes, (segment, end))?;
+                Found::Changes { end, changes, .. } => {
+                    whole.begin_again();
+                    redo.take(*changes, (segment, end))
                 }
-                Found::Changes { .. }
-                | Found::Damage { .. }
-                | Found::Record(_)
-                | Found::Torn { .. } => {}
+                Found::Record(_) => redo.believe(),
+                Found::Damage { .. } | Found::Torn { .. } => Ok(()),
             }
-            Ok::<(), EngineError>(())
         })?;
     }
     redo.write_down()?;
@@ -78,19 +78,40 @@ struct Redo<'a> {
     redone: Redone,
     /// Rows to be written.
     rows: BTreeMap<Key, Option<Vec<u8>>>,
+    /// Whether all is whole since the last round.
+    is_whole: bool,
+    /// A round that is not whole, and where it ends.
+    doubtful: Option<(Changes, Mark)>,
+    /// Whether a round is missing: none after it counts.
+    end: bool,
 }
 
 impl Redo<'_> {
-    /// Makes the changes of one round, whose record ends at `mark`, unless the engine has made them;
-    /// whether they are those of the next round.
-    fn make(&mut self, changes: Changes, mark: Mark) -> Result<bool, EngineError> {
+    /// Takes the changes of a round, whose record ends at `mark`.
+    fn take(&mut self, changes: Changes, mark: Mark) -> Result<(), EngineError> {
+        self.believe()?;
+        if std::mem::replace(&mut self.is_whole, true) {
+            return self.make(changes, mark);
+        }
+        self.doubtful = Some((changes, mark));
+        Ok(())
+    }
+
+    /// Something stands behind the round that was not whole: it was synced.
+    fn believe(&mut self) -> Result<(), EngineError> {
+        match self.doubtful.take() {
+            Some((changes, mark)) => self.make(changes, mark),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the changes of a round, if it is the next one that the engine has not heard of.
+    fn make(&mut self, changes: Changes, mark: Mark) -> Result<(), EngineError> {
         let Changes { row, writes } = changes;
         let known = self.redone.row.rounds;
-        if row.rounds <= known {
-            return Ok(true);
-        }
-        if Some(row.rounds) != known.checked_add(1) {
-            return Ok(false);
+        self.end |= row.rounds > known.saturating_add(1);
+        if self.end || row.rounds <= known {
+            return Ok(());
         }
         let (mark_segment, mark_offset) = mark;
         self.redone.row = StoreRow { mark_segment, mark_offset, ..row };
@@ -100,10 +121,7 @@ impl Redo<'_> {
             }
             self.rows.insert(key, value);
         }
-        if self.rows.len() >= ROWS {
-            self.write_down()?;
-        }
-        Ok(true)
+        if self.rows.len() >= ROWS { self.write_down() } else { Ok(()) }
     }
 
     /// Gives the engine what was read, the store's own row last.

@@ -94,6 +94,40 @@ async fn a_bounce_that_was_not_written_whole_does_not_take_its_message_away() {
 }
 
 #[tokio::test]
+async fn a_bit_that_turned_over_in_a_message_costs_neither_it_nor_what_was_journaled_later() {
+    let bench = Bench::new().await;
+    let before = index_of(&bench);
+    let damaged = bench.accept(&["a@one.example"], &pattern(700)).await;
+    let gone = bench.accept(&["a@two.example"], b"x").await;
+    let mut leases = [bench.lease().unwrap(), bench.lease().unwrap()];
+    leases.sort_by_key(Lease::id);
+    let [kept, delivered] = leases;
+    bench.queue.settle(delivered, vec![delivered_outcome()], None).await.unwrap();
+    let held = bench.accept(&["a@three.example"], b"x").await;
+    assert!(bench.queue.hold(held).await.unwrap());
+    drop(kept);
+    fs::remove_file(bench.path("spool/seg-00000001.settled")).unwrap();
+    for at in [20, 64 + 30, 400] {
+        let bytes = fs::read(segment(&bench)).unwrap();
+        let mut bits = bytes.clone();
+        bits[at] ^= 1;
+        fs::write(segment(&bench), bits).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(bench.dir.path(), copy.path());
+        fs::remove_dir_all(copy.path().join("index")).unwrap();
+        copy_dir(before.path(), &copy.path().join("index"));
+        fs::write(segment(&bench), bytes).unwrap();
+        let queue = open(settings(copy.path()), &bench.clock).await.unwrap();
+        let there = Bench { dir: copy, clock: Arc::clone(&bench.clock), queue };
+        assert_eq!(there.ids(), [damaged, held], "{at}: {gone} was delivered");
+        let lease = there.lease().unwrap();
+        assert_eq!(lease.id(), damaged);
+        assert_eq!(read(&lease).await.is_err(), at != 64 + 30, "{at}");
+        assert!(there.lease().is_none(), "{at}");
+    }
+}
+
+#[tokio::test]
 async fn shelves_and_settlements_of_the_last_moment_survive_a_damaged_index() {
     let bench = Bench::new().await;
     let shelf = bench.queue.shelf("policies");
