@@ -30,8 +30,6 @@ struct Entry {
     place: Place,
     /// How many of its lots are leased.
     leased: usize,
-    /// Nothing of it is leased before this time.
-    rests_until: u64,
     /// Lots given back without a word, and until when each rests.
     resting: Vec<(LotId, u64)>,
 }
@@ -64,7 +62,6 @@ impl Destinations {
     /// A lot of `destination` is due at `due`.
     pub(crate) fn note(&mut self, destination: &str, due: u64) {
         let (name, entry) = self.entry(destination);
-        let due = due.max(entry.rests_until);
         match entry.place {
             Place::Idle => self.wait(&name, due),
             Place::Waiting(until) if due < until => {
@@ -148,13 +145,6 @@ impl Destinations {
         }
     }
 
-    /// Nothing of `destination` is leased before `until`.
-    pub(crate) fn rest(&mut self, destination: &str, until: u64) {
-        if let Some(entry) = self.entries.get_mut(destination) {
-            entry.rests_until = until;
-        }
-    }
-
     /// Lets `destination`, or all of them, be leased at once: an operator asked for it.
     pub(crate) fn wake_up(&mut self, destination: Option<&str>) {
         self.wishes = self.wishes.wrapping_add(1);
@@ -166,7 +156,6 @@ impl Destinations {
         };
         for name in chosen {
             let Some(entry) = self.entries.get_mut(&name) else { continue };
-            entry.rests_until = 0;
             entry.resting.clear();
             if let Place::Waiting(until) = entry.place {
                 entry.place = Place::InLine;
@@ -197,9 +186,6 @@ impl Destinations {
         let Some(entry) = self.entries.get_mut(name) else { return Ok(Sought::None) };
         if entry.leased >= most {
             return Ok(Sought::None);
-        }
-        if entry.rests_until > now {
-            return Ok(Sought::Later(entry.rests_until));
         }
         entry.resting.retain(|(_, until)| *until > now);
         let mut after: Option<DueEntry> = None;
@@ -262,7 +248,6 @@ impl Destinations {
         let entry = self.entries.entry(Arc::clone(&name)).or_insert(Entry {
             place: Place::Idle,
             leased: 0,
-            rests_until: 0,
             resting: Vec::new(),
         });
         (name, entry)
@@ -372,20 +357,11 @@ mod tests {
     }
 
     #[test]
-    fn a_resting_destination_is_passed_over_until_its_time() {
-        let (mut table, mut due) = (Destinations::default(), Due::default());
-        due.add(&mut table, "a.example", 0, 1);
-        table.rest("a.example", 50);
-        assert_eq!(due.pick(&mut table, 49, 1), None);
-        assert_eq!(table.next_due(), Some(50));
-        assert!(due.pick(&mut table, 50, 1).is_some());
-    }
-
-    #[test]
     fn an_operator_ends_every_rest() {
         let (mut table, mut due) = (Destinations::default(), Due::default());
         due.add(&mut table, "a.example", 0, 1);
-        table.rest("a.example", 50);
+        let only = due.pick(&mut table, 0, 1).unwrap();
+        table.give_back(&only.destination, only.lot, Some(50));
         assert_eq!(due.pick(&mut table, 1, 1), None);
         table.wake_up(None);
         assert!(due.pick(&mut table, 1, 1).is_some());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clock::Clock;
-use smtp::{BodyType, MailboxDomain, ReversePath, Smtputf8};
+use smtp::{BodyType, ReversePath, Smtputf8};
 
 use crate::admission::Submitter;
 use crate::batch::Settled;
@@ -12,7 +12,7 @@ use crate::committer::Committer;
 use crate::draft::Draft;
 use crate::envelope::{Envelope, Purpose, Recipient};
 use crate::error::{BeginError, OpenError, StoreError};
-use crate::id::{millis, time};
+use crate::id::time;
 use crate::index::{EngineError, Lookup};
 use crate::key::{DueEntry, Key};
 use crate::lease::{Found, Lease};
@@ -197,13 +197,6 @@ impl Queue {
             Work::Settle(settlement, answer)
         });
         answer.await.unwrap_or(Err(StoreError::Closed))
-    }
-
-    /// Lets nothing of a destination be leased for a while, because none of its hosts answers.
-    pub fn rest(&self, destination: &MailboxDomain, pause: Duration) {
-        let shared = &self.handle.shared;
-        let until = shared.clock.now().checked_add(pause).unwrap_or(SystemTime::UNIX_EPOCH);
-        shared.destinations().rest(&destination.to_string(), millis(until));
     }
 
     /// Goes by these settings from now on.

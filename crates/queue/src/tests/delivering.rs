@@ -141,23 +141,6 @@ async fn thousands_of_domains_are_served_while_one_is_dead_and_mail_that_comes_l
 }
 
 #[tokio::test]
-async fn a_destination_at_rest_is_left_alone() {
-    let bench = Bench::new().await;
-    bench.accept(&["a@one.example"], b"x").await;
-    bench.accept(&["a@two.example"], b"x").await;
-    let one = bench.lease().unwrap();
-    let domain = one.destination().clone();
-    bench.queue.settle(one, vec![deferred("no host answered")], None).await.unwrap();
-    bench.accept(&[&format!("b@{domain}")], b"x").await;
-    bench.queue.rest(&domain, Duration::from_secs(60));
-    let other = bench.lease().unwrap();
-    assert_ne!(*other.destination(), domain);
-    assert!(bench.lease().is_none());
-    bench.clock.advance(Duration::from_secs(61));
-    assert_eq!(*bench.lease().unwrap().destination(), domain);
-}
-
-#[tokio::test]
 async fn a_bounce_is_in_the_queue_when_its_message_has_left_it() {
     let bench = Bench::new().await;
     let id = bench.accept(&["a@one.example"], b"x").await;
