@@ -1,14 +1,19 @@
 //! Whose turn it is: a fair rotation between destinations, in memory.
 //!
-//! One entry per destination, never one per message: its lots are found by seeking in the due
-//! index. A destination that may have a lot due stands in a line; whoever has been served goes to
-//! its end. So a dead domain with a million messages takes one turn among the others.
+//! One entry per destination, and for one that has its turn a short slice of its due lots, never
+//! all of them. A destination that may have a lot due stands in a line; whoever has been served
+//! goes to its end. So a dead domain with a million messages takes one turn among the others.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::index::EngineError;
-use crate::key::{DueEntry, LotId};
+use crate::key::{DuePlace, LotId};
+
+mod lots;
+
+pub(crate) use self::lots::SLICE;
+use self::lots::{Leased, Lots, Sought};
 
 /// All destinations that have lots.
 #[derive(Debug, Default)]
@@ -18,20 +23,18 @@ pub(crate) struct Destinations {
     line: VecDeque<Arc<str>>,
     /// Those whose next lot is due later.
     waiting: BTreeSet<(u64, Arc<str>)>,
-    /// The lots that are leased.
-    leased: HashSet<LotId>,
+    leased: Leased,
     /// How often an operator has asked for mail to be tried at once.
     wishes: u64,
 }
 
-/// One destination.
+/// One destination. There may be a million of them, so most of it is elsewhere, and only while it
+/// is needed.
 #[derive(Debug)]
 struct Entry {
     place: Place,
-    /// How many of its lots are leased.
-    leased: usize,
-    /// Lots given back without a word, and until when each rests.
-    resting: Vec<(LotId, u64)>,
+    /// What is known of its lots; nothing while none of them is leased or due.
+    lots: Option<Box<Lots>>,
 }
 
 /// Where a destination stands.
@@ -47,21 +50,24 @@ enum Place {
     Waiting(u64),
 }
 
-/// What a look into the due index gave.
-#[derive(Debug)]
-enum Sought {
-    /// This lot is due.
-    Due(DueEntry),
-    /// The next one is due later.
-    Later(u64),
-    /// There is none but those that are leased.
-    None,
+/// A lot that was picked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Picked {
+    /// Its destination.
+    pub(crate) destination: Arc<str>,
+    /// When it was due, in milliseconds since 1970.
+    pub(crate) due: u64,
+    /// The lot.
+    pub(crate) lot: LotId,
 }
 
 impl Destinations {
     /// A lot of `destination` is due at `due`.
     pub(crate) fn note(&mut self, destination: &str, due: u64) {
         let (name, entry) = self.entry(destination);
+        if let Some(lots) = &mut entry.lots {
+            lots.note(due);
+        }
         match entry.place {
             Place::Idle => self.wait(&name, due),
             Place::Waiting(until) if due < until => {
@@ -95,24 +101,23 @@ impl Destinations {
     /// Picks a lot that is due at `now` from the destination whose turn it is, and leases it, unless
     /// `most` of that destination are leased already.
     ///
-    /// `seek` gives the first entry of a destination after a given one, or the first of all.
+    /// `scan` reads the first lots of a destination from a place on, [`SLICE`] of them or all.
     pub(crate) fn pick(
         &mut self,
         now: u64,
         most: impl Fn(&str) -> usize,
-        mut seek: impl FnMut(&str, Option<&DueEntry>) -> Result<Option<DueEntry>, EngineError>,
-    ) -> Result<Option<DueEntry>, EngineError> {
+        mut scan: impl FnMut(&str, DuePlace) -> Result<Vec<DuePlace>, EngineError>,
+    ) -> Result<Option<Picked>, EngineError> {
         self.wake(now);
-        for _ in 0..self.line.len() {
-            let Some(name) = self.line.front().cloned() else { return Ok(None) };
+        while let Some(name) = self.line.front().cloned() {
             let most = most(&name).max(1);
-            let sought = self.look(&name, now, most, &mut seek)?;
+            let sought = self.look(&name, now, most, &mut scan)?;
             self.line.pop_front();
             match sought {
-                Sought::Due(due) => {
+                Sought::Due(DuePlace { due, lot }) => {
+                    self.lease(&name, lot);
                     self.line.push_back(Arc::clone(&name));
-                    self.lease(&name, due.lot);
-                    return Ok(Some(due));
+                    return Ok(Some(Picked { destination: name, due, lot }));
                 }
                 Sought::Later(due) => self.wait(&name, due),
                 Sought::None => self.set_aside(&name, most),
@@ -123,13 +128,13 @@ impl Destinations {
 
     /// A lease of `destination` has ended; the lot rests until `rest` if it was not settled.
     pub(crate) fn give_back(&mut self, destination: &str, lot: LotId, rest: Option<u64>) {
-        if !self.leased.remove(&lot) {
-            return;
-        }
+        let Some(passed) = self.leased.remove(&lot) else { return };
         let (name, entry) = self.entry(destination);
-        entry.leased = entry.leased.saturating_sub(1);
-        if let Some(until) = rest {
-            entry.resting.push((lot, until));
+        if let Some(lots) = &mut entry.lots {
+            lots.leased = lots.leased.saturating_sub(1);
+            if let Some(until) = rest {
+                lots.rest(lot, until);
+            }
         }
         match entry.place {
             Place::Full | Place::Idle => {
@@ -137,26 +142,30 @@ impl Destinations {
                 self.line.push_back(name);
             }
             Place::InLine => {}
-            Place::Waiting(_) => {
-                if let Some(until) = rest {
-                    self.note(destination, until);
-                }
-            }
+            Place::Waiting(_) => drop(entry.lots.take_if(|lots| lots.is_idle())),
+        }
+        for due in rest.into_iter().chain(passed.map(|place| place.due)) {
+            self.note(destination, due);
         }
     }
 
-    /// Lets `destination`, or all of them, be leased at once: an operator asked for it.
+    /// Lets the lots of `destination`, or of all of them, be leased at once that rest: an operator
+    /// asked for it.
     pub(crate) fn wake_up(&mut self, destination: Option<&str>) {
         self.wishes = self.wishes.wrapping_add(1);
+        let at_rest = |(name, entry): (&Arc<str>, &Entry)| {
+            let rests = entry.lots.as_ref().is_some_and(|lots| lots.has_rests());
+            rests.then(|| Arc::clone(name))
+        };
         let chosen: Vec<Arc<str>> = match destination {
-            Some(name) => {
-                self.entries.get_key_value(name).map(|(n, _)| Arc::clone(n)).into_iter().collect()
-            }
-            None => self.entries.keys().cloned().collect(),
+            Some(name) => self.entries.get_key_value(name).and_then(at_rest).into_iter().collect(),
+            None => self.entries.iter().filter_map(at_rest).collect(),
         };
         for name in chosen {
             let Some(entry) = self.entries.get_mut(&name) else { continue };
-            entry.resting.clear();
+            if let Some(lots) = &mut entry.lots {
+                lots.end_rests();
+            }
             if let Place::Waiting(until) = entry.place {
                 entry.place = Place::InLine;
                 self.waiting.remove(&(until, Arc::clone(&name)));
@@ -171,33 +180,27 @@ impl Destinations {
         self.waiting.clear();
         self.entries.retain(|_, entry| {
             entry.place = Place::Idle;
-            entry.leased > 0
+            entry.lots.as_mut().is_some_and(|lots| {
+                lots.read_again();
+                lots.leased > 0
+            })
         });
     }
 
     /// Looks for a lot of `name` that may be leased.
     fn look(
         &mut self,
-        name: &Arc<str>,
+        name: &str,
         now: u64,
         most: usize,
-        seek: &mut impl FnMut(&str, Option<&DueEntry>) -> Result<Option<DueEntry>, EngineError>,
+        scan: &mut impl FnMut(&str, DuePlace) -> Result<Vec<DuePlace>, EngineError>,
     ) -> Result<Sought, EngineError> {
         let Some(entry) = self.entries.get_mut(name) else { return Ok(Sought::None) };
-        if entry.leased >= most {
+        let lots = entry.lots.get_or_insert_default();
+        if lots.leased >= most {
             return Ok(Sought::None);
         }
-        entry.resting.retain(|(_, until)| *until > now);
-        let mut after: Option<DueEntry> = None;
-        while let Some(found) = seek(name, after.as_ref())? {
-            let rests = entry.resting.iter().any(|(lot, _)| *lot == found.lot);
-            if !rests && !self.leased.contains(&found.lot) {
-                return Ok(sought(found, now, &entry.resting));
-            }
-            after = Some(found);
-        }
-        let first_rested = entry.resting.iter().map(|(_, until)| *until).min();
-        Ok(first_rested.map_or(Sought::None, Sought::Later))
+        lots.look(now, &mut self.leased, |from| scan(name, from))
     }
 
     /// Puts every destination in line whose time has come.
@@ -215,27 +218,26 @@ impl Destinations {
     fn wait(&mut self, name: &Arc<str>, due: u64) {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.place = Place::Waiting(due);
+            drop(entry.lots.take_if(|lots| lots.is_idle()));
             self.waiting.insert((due, Arc::clone(name)));
         }
     }
 
     /// Takes a destination out of the line that has nothing to give now.
-    fn set_aside(&mut self, name: &Arc<str>, most: usize) {
+    fn set_aside(&mut self, name: &str, most: usize) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        if entry.leased == 0 {
-            self.entries.remove(name);
-        } else if entry.leased >= most {
-            entry.place = Place::Full;
-        } else {
-            entry.place = Place::Idle;
+        match entry.lots.as_ref().map_or(0, |lots| lots.leased) {
+            0 => drop(self.entries.remove(name)),
+            leased if leased >= most => entry.place = Place::Full,
+            _ => entry.place = Place::Idle,
         }
     }
 
     /// Marks a lot as leased.
-    fn lease(&mut self, name: &Arc<str>, lot: LotId) {
-        self.leased.insert(lot);
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.leased = entry.leased.saturating_add(1);
+    fn lease(&mut self, name: &str, lot: LotId) {
+        self.leased.insert(lot, None);
+        if let Some(lots) = self.entries.get_mut(name).and_then(|entry| entry.lots.as_mut()) {
+            lots.leased = lots.leased.saturating_add(1);
         }
     }
 
@@ -245,135 +247,13 @@ impl Destinations {
             .entries
             .get_key_value(destination)
             .map_or_else(|| Arc::from(destination), |(name, _)| Arc::clone(name));
-        let entry = self.entries.entry(Arc::clone(&name)).or_insert(Entry {
-            place: Place::Idle,
-            leased: 0,
-            resting: Vec::new(),
-        });
+        let entry = self
+            .entries
+            .entry(Arc::clone(&name))
+            .or_insert(Entry { place: Place::Idle, lots: None });
         (name, entry)
     }
 }
 
-/// What the first lot that is neither leased nor resting means.
-fn sought(found: DueEntry, now: u64, resting: &[(LotId, u64)]) -> Sought {
-    if found.due <= now {
-        return Sought::Due(found);
-    }
-    let first_rested = resting.iter().map(|(_, until)| *until).min().unwrap_or(u64::MAX);
-    Sought::Later(found.due.min(first_rested))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::QueueId;
-
-    /// A due index as a sorted list.
-    #[derive(Default)]
-    struct Due(BTreeSet<(String, u64, LotId)>);
-
-    impl Due {
-        fn add(&mut self, table: &mut Destinations, name: &str, due: u64, id: u64) {
-            let lot = LotId { id: QueueId::from_number(id), lot: 0 };
-            self.0.insert((name.to_owned(), due, lot));
-            table.note(name, due);
-        }
-
-        fn settle(&mut self, table: &mut Destinations, entry: &DueEntry) {
-            self.0.remove(&(entry.destination.clone(), entry.due, entry.lot));
-            table.give_back(&entry.destination, entry.lot, None);
-        }
-
-        fn pick(&self, table: &mut Destinations, now: u64, most: usize) -> Option<DueEntry> {
-            let picked = table.pick(
-                now,
-                |_| most,
-                |name, after| {
-                    let after = after.map(|a| (a.due, a.lot));
-                    let found = self.0.iter().find(|(n, due, lot)| {
-                        n == name && after.is_none_or(|after| (*due, *lot) > after)
-                    });
-                    Ok(found.map(|(n, due, lot)| DueEntry {
-                        destination: n.clone(),
-                        due: *due,
-                        lot: *lot,
-                    }))
-                },
-            );
-            picked.unwrap()
-        }
-    }
-
-    #[test]
-    fn destinations_take_turns_however_many_lots_each_has() {
-        let (mut table, mut due) = (Destinations::default(), Due::default());
-        for id in 0..1_000 {
-            due.add(&mut table, "dead.example", 0, id);
-        }
-        due.add(&mut table, "a.example", 0, 2_000);
-        due.add(&mut table, "b.example", 0, 2_001);
-        let first: Vec<_> =
-            (0..3).map(|_| due.pick(&mut table, 0, 9).unwrap().destination).collect();
-        assert_eq!(BTreeSet::from_iter(first).len(), 3);
-    }
-
-    #[test]
-    fn no_more_lots_of_a_destination_are_out_than_allowed() {
-        let (mut table, mut due) = (Destinations::default(), Due::default());
-        for id in 0..5 {
-            due.add(&mut table, "a.example", 0, id);
-        }
-        let first = due.pick(&mut table, 0, 2).unwrap();
-        assert!(due.pick(&mut table, 0, 2).is_some());
-        assert_eq!(due.pick(&mut table, 0, 2), None);
-        assert!(!table.is_ready(0), "a full destination does not keep a worker awake");
-        due.settle(&mut table, &first);
-        assert!(table.is_ready(0));
-        assert!(due.pick(&mut table, 0, 2).is_some());
-    }
-
-    #[test]
-    fn a_lot_is_leased_when_it_is_due_and_not_before() {
-        let (mut table, mut due) = (Destinations::default(), Due::default());
-        due.add(&mut table, "a.example", 10, 1);
-        assert_eq!(due.pick(&mut table, 9, 1), None);
-        assert_eq!(table.next_due(), Some(10));
-        due.add(&mut table, "a.example", 5, 2);
-        assert_eq!(due.pick(&mut table, 9, 1).unwrap().due, 5);
-    }
-
-    #[test]
-    fn a_lot_given_back_rests_and_the_others_go_on() {
-        let (mut table, mut due) = (Destinations::default(), Due::default());
-        due.add(&mut table, "a.example", 0, 1);
-        due.add(&mut table, "a.example", 0, 2);
-        let first = due.pick(&mut table, 0, 1).unwrap();
-        table.give_back(&first.destination, first.lot, Some(30));
-        let second = due.pick(&mut table, 0, 1).unwrap();
-        assert_ne!(first.lot, second.lot);
-        due.settle(&mut table, &second);
-        assert_eq!(due.pick(&mut table, 29, 1), None);
-        assert_eq!(due.pick(&mut table, 30, 1).unwrap().lot, first.lot);
-    }
-
-    #[test]
-    fn an_operator_ends_every_rest() {
-        let (mut table, mut due) = (Destinations::default(), Due::default());
-        due.add(&mut table, "a.example", 0, 1);
-        let only = due.pick(&mut table, 0, 1).unwrap();
-        table.give_back(&only.destination, only.lot, Some(50));
-        assert_eq!(due.pick(&mut table, 1, 1), None);
-        table.wake_up(None);
-        assert!(due.pick(&mut table, 1, 1).is_some());
-    }
-
-    #[test]
-    fn a_destination_without_lots_is_forgotten() {
-        let (mut table, mut due) = (Destinations::default(), Due::default());
-        due.add(&mut table, "a.example", 0, 1);
-        let only = due.pick(&mut table, 0, 1).unwrap();
-        due.settle(&mut table, &only);
-        assert_eq!(due.pick(&mut table, 0, 1), None);
-        assert!(table.entries.is_empty() && table.line.is_empty() && table.waiting.is_empty());
-    }
-}
+mod tests;

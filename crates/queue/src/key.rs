@@ -21,6 +21,11 @@ pub(crate) struct LotId {
     pub(crate) lot: LotNumber,
 }
 
+impl LotId {
+    /// Before all others.
+    pub(crate) const FIRST: Self = Self { id: QueueId::from_number(0), lot: 0 };
+}
+
 /// A row's place in the index.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Key(pub(crate) Vec<u8>);
@@ -56,11 +61,6 @@ impl Key {
         let mut key = Encoder::default();
         key.u8(b'D').raw(destination.as_bytes()).u8(0);
         Self(key.u64(due).u64(lot.id.number()).u32(lot.lot).finish())
-    }
-
-    /// Before the first lot of a destination.
-    pub(crate) fn destination(destination: &str) -> Self {
-        Self(Encoder::default().u8(b'D').raw(destination.as_bytes()).u8(0).finish())
     }
 
     /// After the last lot of a destination.
@@ -135,6 +135,19 @@ impl Key {
     /// What a due key says.
     pub(crate) fn due_entry(&self) -> Result<DueEntry, Malformed> {
         let malformed = Malformed("due key");
+        let (name, place) = self.due_parts()?;
+        let destination = String::from_utf8(name.to_vec()).map_err(|_cause| malformed)?;
+        Ok(DueEntry { destination, due: place.due, lot: place.lot })
+    }
+
+    /// What a due key says of when.
+    pub(crate) fn due_place(&self) -> Result<DuePlace, Malformed> {
+        Ok(self.due_parts()?.1)
+    }
+
+    /// A due key's destination and what follows it.
+    fn due_parts(&self) -> Result<(&[u8], DuePlace), Malformed> {
+        let malformed = Malformed("due key");
         let body = self.0.get(1..).ok_or(malformed)?;
         let end = body.iter().position(|byte| *byte == 0).ok_or(malformed)?;
         let (name, rest) = body.split_at_checked(end).ok_or(malformed)?;
@@ -142,8 +155,29 @@ impl Key {
         input.u8()?;
         let (due, id, lot) = (input.u64()?, input.u64()?, input.u32()?);
         input.end()?;
-        let destination = String::from_utf8(name.to_vec()).map_err(|_cause| malformed)?;
-        Ok(DueEntry { destination, due, lot: LotId { id: QueueId::from_number(id), lot } })
+        Ok((name, DuePlace { due, lot: LotId { id: QueueId::from_number(id), lot } }))
+    }
+}
+
+/// A lot's place in the due index among those of its destination.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct DuePlace {
+    /// When it is due, in milliseconds since 1970.
+    pub(crate) due: u64,
+    /// The lot.
+    pub(crate) lot: LotId,
+}
+
+impl DuePlace {
+    /// Before all lots that are due at `due`.
+    pub(crate) const fn first_at(due: u64) -> Self {
+        Self { due, lot: LotId::FIRST }
+    }
+
+    /// After this one, and before any other.
+    pub(crate) const fn next(self) -> Self {
+        let LotId { id, lot } = self.lot;
+        Self { due: self.due, lot: LotId { id, lot: lot.saturating_add(1) } }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use smtp::MailboxDomain;
 
 use crate::body::BodyReader;
+use crate::destinations::Picked;
 use crate::envelope::{DelayNotice, Message, Recipient};
 use crate::error::BodyError;
 use crate::id::QueueId;
@@ -23,6 +24,8 @@ pub struct Lease {
     lot: LotId,
     message: Message,
     destination: MailboxDomain,
+    /// The same as the table of destinations has it.
+    destination_name: Arc<str>,
     recipients: Vec<Recipient>,
     attempts: u32,
     reasons: Vec<Option<Reason>>,
@@ -55,15 +58,16 @@ pub(crate) struct Found {
 }
 
 impl Lease {
-    /// A lease of `lot`, which the table of destinations has marked as leased.
-    pub(crate) fn new(handle: Arc<Handle>, lot: LotId, found: Found) -> Self {
+    /// A lease of the lot that the table of destinations has marked as leased.
+    pub(crate) fn new(handle: Arc<Handle>, picked: Picked, found: Found) -> Self {
         let Found { row, message, destination, reasons } = found;
         let reason_of = |number: Option<u16>| reasons.get(usize::from(number?)).cloned();
         Self {
             handle,
-            lot,
+            lot: picked.lot,
             message,
             destination,
+            destination_name: picked.destination,
             attempts: row.attempts,
             reasons: row.recipients.iter().map(|entry| reason_of(entry.reason)).collect(),
             delays: row.recipients.iter().map(|entry| entry.delay).collect(),
@@ -170,6 +174,11 @@ impl Lease {
         self.lot
     }
 
+    /// The destination as the table of destinations has it.
+    pub(crate) fn destination_name(&self) -> Arc<str> {
+        Arc::clone(&self.destination_name)
+    }
+
     /// The places of the recipients among all those of the message.
     pub(crate) fn places(&self) -> &[u32] {
         &self.places
@@ -194,7 +203,7 @@ impl Drop for Lease {
         }
         let shared = &self.handle.shared;
         let rest = shared.rest_after_drop();
-        shared.destinations().give_back(&self.destination.to_string(), self.lot, Some(rest));
+        shared.destinations().give_back(&self.destination_name, self.lot, Some(rest));
         shared.wake.notify_waiters();
     }
 }

@@ -9,12 +9,13 @@ use smtp::{BodyType, ReversePath, Smtputf8};
 use crate::admission::Submitter;
 use crate::batch::Settled;
 use crate::committer::Committer;
+use crate::destinations::Picked;
 use crate::draft::Draft;
 use crate::envelope::{Envelope, Purpose, Recipient};
 use crate::error::{BeginError, OpenError, StoreError};
 use crate::id::time;
 use crate::index::{EngineError, Lookup};
-use crate::key::{DueEntry, Key};
+use crate::key::Key;
 use crate::lease::{Found, Lease};
 use crate::observer::Observer;
 use crate::outcome::Outcome;
@@ -119,19 +120,19 @@ impl Queue {
         per_destination: impl Fn(&str) -> usize,
     ) -> Result<Option<Lease>, StoreError> {
         let leased = self.handle.read(|engine| {
-            while let Some(entry) = self.pick(engine, &per_destination)? {
-                match self.find(engine, &entry) {
-                    Ok(Some(found)) => return Ok(Some((entry.lot, found))),
-                    Ok(None) => self.give_back(&entry, None),
+            while let Some(picked) = self.pick(engine, &per_destination)? {
+                match self.find(engine, &picked) {
+                    Ok(Some(found)) => return Ok(Some((picked, found))),
+                    Ok(None) => self.give_back(&picked, None),
                     Err(error) => {
-                        self.give_back(&entry, Some(self.handle.shared.rest_after_drop()));
+                        self.give_back(&picked, Some(self.handle.shared.rest_after_drop()));
                         return Err(error);
                     }
                 }
             }
             Ok(None)
         });
-        Ok(leased?.map(|(lot, found)| Lease::new(Arc::clone(&self.handle), lot, found)))
+        Ok(leased?.map(|(picked, found)| Lease::new(Arc::clone(&self.handle), picked, found)))
     }
 
     /// Waits until something may be leasable.
@@ -186,7 +187,7 @@ impl Queue {
         };
         let settlement = Settlement {
             lot: lease.lot_id(),
-            destination: lease.destination().to_string(),
+            destination: lease.destination_name(),
             recipients: lease.places().to_vec(),
             outcomes,
             told: lease.told(),
@@ -241,29 +242,29 @@ impl Queue {
         &self,
         engine: &dyn Lookup,
         per_destination: &impl Fn(&str) -> usize,
-    ) -> Result<Option<DueEntry>, EngineError> {
+    ) -> Result<Option<Picked>, EngineError> {
         let shared = &self.handle.shared;
         let now = shared.now();
-        shared.destinations().pick(now, per_destination, |destination, after| {
-            Shared::seek(engine, destination, after)
+        shared.destinations().pick(now, per_destination, |destination, from| {
+            Shared::read_due(engine, destination, from)
         })
     }
 
     /// What the index holds about a lot that is due; none if it was settled or moved meanwhile.
-    fn find(&self, engine: &dyn Lookup, entry: &DueEntry) -> Result<Option<Found>, EngineError> {
-        let row = engine.find(&Key::lot(entry.lot))?;
-        let message = engine.find(&Key::message(entry.lot.id))?;
+    fn find(&self, engine: &dyn Lookup, picked: &Picked) -> Result<Option<Found>, EngineError> {
+        let row = engine.find(&Key::lot(picked.lot))?;
+        let message = engine.find(&Key::message(picked.lot.id))?;
         let (Some(row), Some(message)) = (row, message) else {
-            return self.vanished(engine, entry);
+            return self.vanished(engine, picked);
         };
         let row = LotRow::decode(&row)?;
-        if row.due != Some(entry.due) {
-            return self.vanished(engine, entry);
+        if row.due != Some(picked.due) {
+            return self.vanished(engine, picked);
         }
         let message = MessageRow::decode(&message)?.message;
         let mut reasons = Vec::new();
         for number in 0..row.reasons {
-            if let Some(reason) = engine.find(&Key::reason(entry.lot, number))? {
+            if let Some(reason) = engine.find(&Key::reason(picked.lot, number))? {
                 reasons.push(decode_reason(&reason)?);
             }
         }
@@ -272,26 +273,22 @@ impl Queue {
     }
 
     /// A lot in the due index that has no row: fine while a batch goes by, damage if it stays.
-    fn vanished(
-        &self,
-        engine: &dyn Lookup,
-        entry: &DueEntry,
-    ) -> Result<Option<Found>, EngineError> {
-        let key = Key::due(&entry.destination, entry.due, entry.lot);
+    fn vanished(&self, engine: &dyn Lookup, picked: &Picked) -> Result<Option<Found>, EngineError> {
+        let key = Key::due(&picked.destination, picked.due, picked.lot);
         if engine.find(&key)?.is_none() {
             return Ok(None);
         }
-        match engine.find(&Key::lot(entry.lot))? {
-            Some(row) if LotRow::decode(&row)?.due == Some(entry.due) => Ok(None),
+        match engine.find(&Key::lot(picked.lot))? {
+            Some(row) if LotRow::decode(&row)?.due == Some(picked.due) => Ok(None),
             Some(_) | None => {
-                let lot = format!("{} lot {}", entry.lot.id, entry.lot.lot);
+                let lot = format!("{} lot {}", picked.lot.id, picked.lot.lot);
                 Err(EngineError::Damaged(format!("{lot} is due and is not there")))
             }
         }
     }
 
     /// Gives a lot back that was picked.
-    fn give_back(&self, entry: &DueEntry, rest: Option<u64>) {
-        self.handle.shared.destinations().give_back(&entry.destination, entry.lot, rest);
+    fn give_back(&self, picked: &Picked, rest: Option<u64>) {
+        self.handle.shared.destinations().give_back(&picked.destination, picked.lot, rest);
     }
 }

@@ -8,11 +8,11 @@ use std::time::SystemTime;
 use clock::Clock;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use crate::destinations::Destinations;
+use crate::destinations::{Destinations, SLICE};
 use crate::error::{BeginError, StoreError};
 use crate::id::{IdSource, QueueId, millis};
 use crate::index::{EngineError, Lookup};
-use crate::key::{DueEntry, Key};
+use crate::key::{DuePlace, Key};
 use crate::observer::Observer;
 use crate::settings::{QueueSettings, QueueTuning};
 use crate::shelf::Versions;
@@ -203,18 +203,15 @@ impl Shared {
         }
     }
 
-    /// Looks for a destination's first lot in the due index, after `after` if given.
-    pub(crate) fn seek(
+    /// Reads the due index of a destination from a place on: a slice, or all there is.
+    pub(crate) fn read_due(
         engine: &dyn Lookup,
         destination: &str,
-        after: Option<&DueEntry>,
-    ) -> Result<Option<DueEntry>, EngineError> {
-        let from = after.map_or_else(
-            || Key::destination(destination),
-            |entry| Key::due(&entry.destination, entry.due, entry.lot).next(),
-        );
-        let row = engine.first(&from, &Key::after_destination(destination))?;
-        Ok(row.map(|(key, _)| key.due_entry()).transpose()?)
+        from: DuePlace,
+    ) -> Result<Vec<DuePlace>, EngineError> {
+        let from = Key::due(destination, from.due, from.lot);
+        let rows = engine.scan(&from, &Key::after_destination(destination), SLICE)?;
+        Ok(rows.iter().map(|(key, _)| key.due_place()).collect::<Result<_, _>>()?)
     }
 
     /// When a lot whose lease was dropped is due again.

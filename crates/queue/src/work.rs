@@ -1,6 +1,7 @@
 //! What the committer is asked to do.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -48,7 +49,7 @@ pub(crate) struct Settlement {
     /// The lot.
     pub(crate) lot: LotId,
     /// Where it goes.
-    pub(crate) destination: String,
+    pub(crate) destination: Arc<str>,
     /// The places of its recipients among all those of the message.
     pub(crate) recipients: Vec<u32>,
     /// What became of each recipient, in order.

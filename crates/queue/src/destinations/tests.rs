@@ -1,0 +1,414 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::id::QueueId;
+
+/// A due index as a sorted list.
+#[derive(Default)]
+struct Index {
+    rows: BTreeSet<(String, DuePlace)>,
+    scans: usize,
+}
+
+impl Index {
+    fn add(&mut self, table: &mut Destinations, name: &str, due: u64, id: u64) {
+        self.rows.insert((name.to_owned(), place(due, id)));
+        table.note(name, due);
+    }
+
+    fn settle(&mut self, table: &mut Destinations, Picked { destination, due, lot }: &Picked) {
+        self.rows.remove(&(destination.to_string(), DuePlace { due: *due, lot: *lot }));
+        table.give_back(destination, *lot, None);
+    }
+
+    fn pick(&mut self, table: &mut Destinations, now: u64, most: usize) -> Option<Picked> {
+        let Self { rows, scans } = self;
+        let scan = |name: &str, from| {
+            *scans += 1;
+            let rows = rows.range((name.to_owned(), from)..);
+            Ok(rows.take_while(|row| row.0 == name).take(SLICE).map(|row| row.1).collect())
+        };
+        table.pick(now, |_| most, scan).unwrap()
+    }
+}
+
+fn place(due: u64, id: u64) -> DuePlace {
+    DuePlace { due, lot: LotId { id: QueueId::from_number(id), lot: 0 } }
+}
+
+#[test]
+fn destinations_take_turns_however_many_lots_each_has() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    for id in 0..1_000 {
+        index.add(&mut table, "dead.example", 0, id);
+    }
+    index.add(&mut table, "a.example", 0, 2_000);
+    index.add(&mut table, "b.example", 0, 2_001);
+    let first: Vec<_> = (0..3).map(|_| index.pick(&mut table, 0, 9).unwrap().destination).collect();
+    assert_eq!(BTreeSet::from_iter(first).len(), 3);
+}
+
+#[test]
+fn no_more_lots_of_a_destination_are_out_than_allowed() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    for id in 0..5 {
+        index.add(&mut table, "a.example", 0, id);
+    }
+    let first = index.pick(&mut table, 0, 2).unwrap();
+    assert!(index.pick(&mut table, 0, 2).is_some());
+    assert_eq!(index.pick(&mut table, 0, 2), None);
+    assert!(!table.is_ready(0), "a full destination does not keep a worker awake");
+    index.settle(&mut table, &first);
+    assert!(table.is_ready(0));
+    assert!(index.pick(&mut table, 0, 2).is_some());
+}
+
+#[test]
+fn a_lot_is_leased_when_it_is_due_and_not_before() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    index.add(&mut table, "a.example", 10, 1);
+    assert_eq!(index.pick(&mut table, 9, 1), None);
+    assert_eq!(table.next_due(), Some(10));
+    index.add(&mut table, "a.example", 5, 2);
+    assert_eq!(index.pick(&mut table, 9, 1).unwrap().due, 5);
+}
+
+#[test]
+fn a_lot_given_back_rests_and_the_others_go_on() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    index.add(&mut table, "a.example", 0, 1);
+    index.add(&mut table, "a.example", 0, 2);
+    let first = index.pick(&mut table, 0, 1).unwrap();
+    table.give_back(&first.destination, first.lot, Some(30));
+    let second = index.pick(&mut table, 0, 1).unwrap();
+    assert_ne!(first.lot, second.lot);
+    index.settle(&mut table, &second);
+    assert_eq!(index.pick(&mut table, 29, 1), None);
+    assert_eq!(index.pick(&mut table, 30, 1).unwrap().lot, first.lot);
+}
+
+#[test]
+fn an_operator_ends_every_rest() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    index.add(&mut table, "a.example", 0, 1);
+    let only = index.pick(&mut table, 0, 1).unwrap();
+    table.give_back(&only.destination, only.lot, Some(50));
+    assert_eq!(index.pick(&mut table, 1, 1), None);
+    table.wake_up(None);
+    assert!(index.pick(&mut table, 1, 1).is_some());
+}
+
+#[test]
+fn a_destination_without_lots_is_forgotten() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    index.add(&mut table, "a.example", 0, 1);
+    let only = index.pick(&mut table, 0, 1).unwrap();
+    index.settle(&mut table, &only);
+    assert_eq!(index.pick(&mut table, 0, 1), None);
+    assert!(table.entries.is_empty() && table.line.is_empty() && table.waiting.is_empty());
+}
+
+#[test]
+fn nothing_is_kept_of_the_lots_of_a_destination_that_waits() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    index.add(&mut table, "a.example", 0, 1);
+    let only = index.pick(&mut table, 0, 1).unwrap();
+    index.add(&mut table, "a.example", 60, 1);
+    index.settle(&mut table, &only);
+    assert_eq!(index.pick(&mut table, 0, 1), None);
+    assert!(table.entries["a.example"].lots.is_none());
+    assert!(size_of::<Entry>() <= 32, "there may be a million of them");
+}
+
+#[test]
+fn a_lease_costs_no_look_past_those_that_are_leased() {
+    for out in [1, 20, 1_000] {
+        let (mut table, mut index) = (Destinations::default(), Index::default());
+        let all = 10 * SLICE;
+        for id in (0..).take(out + all) {
+            index.add(&mut table, "a.example", 0, id);
+        }
+        let mut leased: VecDeque<Picked> =
+            (0..out).map(|_| index.pick(&mut table, 0, out + 1).unwrap()).collect();
+        index.scans = 0;
+        for _ in 0..all {
+            leased.push_back(index.pick(&mut table, 0, out + 1).unwrap());
+            index.settle(&mut table, &leased.pop_front().unwrap());
+        }
+        assert!(index.scans <= 11, "{} scans for {all} leases", index.scans);
+    }
+}
+
+#[test]
+fn a_message_that_comes_alone_costs_one_scan() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    for id in 0..100 {
+        index.add(&mut table, "a.example", id, id);
+        let only = index.pick(&mut table, id, 10).unwrap();
+        assert_eq!(index.pick(&mut table, id, 10), None);
+        index.settle(&mut table, &only);
+        assert_eq!(index.pick(&mut table, id, 10), None);
+    }
+    assert_eq!(index.scans, 100);
+}
+
+const MOST: usize = 3;
+
+/// What happens to the queue.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A message comes to a destination, due so long after now, or before.
+    Add(u8, i64),
+    /// Time passes, or the clock is set back.
+    Clock(i64),
+    /// An operator makes everything due that one lot in so many has.
+    Retry(u8),
+    /// One lease in so many is dropped, and rests.
+    Drop(u8, u64),
+    /// More messages than a slice holds come to a destination.
+    Flood(u8),
+    /// One lot in so many is taken out of the due index.
+    Hold(u8),
+    /// And comes back to it.
+    Release,
+    Pick,
+    /// What happened to the index is told to the table.
+    Publish,
+    /// One lease in so many is settled: it is done, or due so long after now.
+    Settle(u8, Option<u64>),
+    StartAgain,
+    WakeUp(Option<u8>),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let add = (0_u8..4, -20_i64..40).prop_map(|(to, due)| Event::Add(to, due));
+    let settle = (any::<u8>(), prop::option::of(0_u64..30));
+    prop_oneof![
+        8 => add,
+        2 => (-3_i64..30).prop_map(Event::Clock),
+        1 => any::<u8>().prop_map(Event::Retry),
+        2 => (any::<u8>(), 0_u64..30).prop_map(|(which, rest)| Event::Drop(which, rest)),
+        1 => (0_u8..4).prop_map(Event::Flood),
+        1 => any::<u8>().prop_map(Event::Hold),
+        1 => Just(Event::Release),
+        12 => Just(Event::Pick),
+        8 => Just(Event::Publish),
+        8 => settle.prop_map(|(which, later)| Event::Settle(which, later)),
+        1 => Just(Event::StartAgain),
+        1 => prop::option::of(0_u8..4).prop_map(Event::WakeUp),
+    ]
+}
+
+/// What the table has yet to be told.
+#[derive(Debug)]
+enum News {
+    Due(String, u64),
+    GivenBack(Picked, Option<u64>),
+}
+
+/// A queue without a table: it knows what may be leased by looking at everything.
+#[derive(Default)]
+struct Model {
+    now: u64,
+    index: Index,
+    held: Vec<(String, LotId)>,
+    leased: Vec<Picked>,
+    resting: Vec<(String, LotId, u64)>,
+    news: VecDeque<News>,
+    last_id: u64,
+    /// For each destination that could have had a turn, who has had one since.
+    turns: HashMap<String, BTreeSet<String>>,
+}
+
+impl Model {
+    fn name(number: u8) -> String {
+        format!("{number}.example")
+    }
+
+    /// Puts a lot into the due index.
+    fn enter(&mut self, name: String, due: u64, lot: LotId) {
+        self.index.rows.insert((name.clone(), DuePlace { due, lot }));
+        self.news.push_back(News::Due(name, due));
+    }
+
+    fn add(&mut self, to: u8, due: u64) {
+        self.last_id += 1;
+        self.enter(Self::name(to), due, place(due, self.last_id).lot);
+    }
+
+    fn may_be_leased(&self, name: &str) -> bool {
+        let is_free = |lot: LotId| {
+            let rests = self.resting.iter().any(|one| one.1 == lot && one.2 > self.now);
+            !rests && !self.leased.iter().any(|one| one.lot == lot)
+        };
+        let out = self.leased.iter().filter(|one| *one.destination == *name).count();
+        let mut rows = self.index.rows.iter().filter(|row| row.0 == name);
+        out < MOST && rows.any(|row| row.1.due <= self.now && is_free(row.1.lot))
+    }
+
+    fn destinations(&self) -> BTreeSet<String> {
+        self.index.rows.iter().map(|row| row.0.clone()).collect()
+    }
+
+    fn publish(&mut self, table: &mut Destinations) -> bool {
+        match self.news.pop_front() {
+            Some(News::Due(name, due)) => table.note(&name, due),
+            Some(News::GivenBack(one, rest)) => table.give_back(&one.destination, one.lot, rest),
+            None => return false,
+        }
+        true
+    }
+
+    /// Picks, and holds what is picked against what could have been; whether there was anything.
+    fn pick(&mut self, table: &mut Destinations) -> bool {
+        let told = self.news.is_empty();
+        let could: BTreeSet<String> =
+            self.destinations().into_iter().filter(|name| self.may_be_leased(name)).collect();
+        let Some(picked) = self.index.pick(table, self.now, MOST) else {
+            assert!(!told || could.is_empty(), "{could:?} have lots due");
+            return false;
+        };
+        let name = picked.destination.to_string();
+        let row = (name.clone(), DuePlace { due: picked.due, lot: picked.lot });
+        assert!(picked.due <= self.now, "{picked:?} is not due at {}", self.now);
+        assert!(!self.leased.iter().any(|one| one.lot == picked.lot), "{picked:?} is leased");
+        if !self.index.rows.contains(&row) {
+            self.turns.remove(&name);
+            self.news.push_back(News::GivenBack(picked, None));
+            return true;
+        }
+        assert!(could.contains(&name), "{picked:?} may not be leased");
+        if told {
+            self.count_turn(&name, could);
+        } else {
+            self.turns.clear();
+        }
+        self.resting.retain(|one| one.1 != picked.lot);
+        self.leased.push(picked);
+        true
+    }
+
+    /// `name` has its turn while all of these could have one.
+    fn count_turn(&mut self, name: &str, could: BTreeSet<String>) {
+        self.turns.retain(|other, _| could.contains(other) && other != name);
+        for other in could.into_iter().filter(|other| other != name) {
+            let first = self.turns.entry(other).or_default().insert(name.to_owned());
+            assert!(first, "{name} had two turns while others had none");
+        }
+    }
+
+    /// Ends one lease.
+    fn take(&mut self, which: u8) -> Option<Picked> {
+        let place = usize::from(which).checked_rem(self.leased.len())?;
+        Some(self.leased.swap_remove(place))
+    }
+
+    fn settle(&mut self, which: u8, later: Option<u64>) {
+        let Some(one) = self.take(which) else { return };
+        let held = self.held.iter().position(|held| held.1 == one.lot);
+        let row = self.index.rows.iter().find(|row| row.1.lot == one.lot).cloned();
+        row.map(|row| self.index.rows.remove(&row));
+        match (held, later) {
+            (Some(held), None) => drop(self.held.swap_remove(held)),
+            (None, Some(later)) => {
+                self.enter(one.destination.to_string(), self.now + later, one.lot);
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        self.news.push_back(News::GivenBack(one, None));
+    }
+
+    fn happen(&mut self, table: &mut Destinations, event: &Event) {
+        let at = |offset: i64, now: u64| now.saturating_add_signed(offset);
+        match *event {
+            Event::Add(to, due) => self.add(to, at(due, self.now)),
+            Event::Flood(to) => (0..=SLICE).for_each(|_| self.add(to, self.now)),
+            Event::Clock(offset) => self.now = at(offset, self.now),
+            Event::Retry(one_in) => {
+                let later = |row: &&(String, DuePlace)| row.1.due > self.now;
+                let rows: Vec<_> = self.index.rows.iter().filter(later).cloned().collect();
+                for row in rows.into_iter().step_by(usize::from(one_in % 4) + 1) {
+                    self.index.rows.remove(&row);
+                    self.enter(row.0, self.now, row.1.lot);
+                }
+            }
+            Event::Drop(which, rest) => {
+                let Some(one) = self.take(which) else { return };
+                let until = self.now + rest;
+                self.resting.push((one.destination.to_string(), one.lot, until));
+                table.give_back(&one.destination, one.lot, Some(until));
+            }
+            Event::Hold(one_in) => {
+                let rows: Vec<_> = self.index.rows.iter().cloned().collect();
+                for row in rows.into_iter().step_by(usize::from(one_in) + 1) {
+                    self.index.rows.remove(&row);
+                    self.held.push((row.0, row.1.lot));
+                }
+            }
+            Event::Release => {
+                for (name, lot) in std::mem::take(&mut self.held) {
+                    self.enter(name, self.now, lot);
+                }
+            }
+            Event::Pick => drop(self.pick(table)),
+            Event::Publish => drop(self.publish(table)),
+            Event::Settle(which, later) => self.settle(which, later),
+            Event::StartAgain => {
+                while self.publish(table) {}
+                table.start_again();
+                self.turns.clear();
+                let leased = &self.leased;
+                self.resting.retain(|one| leased.iter().any(|other| *other.destination == *one.0));
+                for name in self.destinations() {
+                    let first = self.index.rows.iter().find(|row| row.0 == name).unwrap();
+                    table.note(&name, first.1.due);
+                }
+            }
+            Event::WakeUp(to) => {
+                let name = to.map(Self::name);
+                while self.publish(table) {}
+                table.wake_up(name.as_deref());
+                self.resting.retain(|one| name.as_ref().is_some_and(|name| one.0 != *name));
+            }
+        }
+    }
+
+    /// Everything ends well: all that is not held is picked and settled.
+    fn end(&mut self, table: &mut Destinations) {
+        self.happen(table, &Event::Release);
+        for _ in 0..2 {
+            while !self.leased.is_empty() {
+                self.settle(0, None);
+            }
+            self.now += 1_000;
+            loop {
+                while self.publish(table) {}
+                if !self.pick(table) {
+                    break;
+                }
+                self.settle(0, None);
+            }
+        }
+        assert!(self.index.rows.is_empty(), "{:?} were never picked", self.index.rows);
+        assert_eq!(table.leased(), 0);
+        assert!(table.entries.is_empty() && table.line.is_empty() && table.waiting.is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn what_is_picked_is_what_a_look_at_everything_would_allow(
+        events in prop::collection::vec(event(), 1..150)
+    ) {
+        let (mut table, mut model) = (Destinations::default(), Model::default());
+        model.now = 100;
+        for event in &events {
+            model.happen(&mut table, event);
+        }
+        model.end(&mut table);
+    }
+}
