@@ -49,6 +49,7 @@ mod route;
 mod routing;
 #[cfg(test)]
 mod scripted;
+mod seats;
 mod session;
 mod settings;
 mod status;

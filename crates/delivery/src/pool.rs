@@ -1,17 +1,15 @@
 //! The workers: as many attempts at once as the settings allow, each in a task of its own.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use clock::Clock;
 use dns::Dns;
 use mta_sts::Policies;
-use queue::{Lease, Outcome, Queue, QueueId, Reason};
+use queue::{Lease, Outcome, Queue, QueueId, Reason, Standing};
 use rustls::RootCertStore;
 use smtp::MailboxDomain;
-use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -22,6 +20,7 @@ use crate::client::Client;
 use crate::mail_log::MailLog;
 use crate::notice::notice;
 use crate::observer::{Handover, Observer};
+use crate::seats::{SLOW_AFTER, Seat, Seats};
 use crate::settings::DeliverySettings;
 use crate::status;
 use crate::tls::danger::Observing;
@@ -30,53 +29,13 @@ use crate::tls::{TlsSetupError, WebPki};
 /// How long nothing is leased after the queue could not say what is due.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 
-/// When an attempt counts as slow.
-const SLOW_AFTER: Duration = Duration::from_secs(2);
-
-/// How many slow attempts there may be for each worker.
-const SLOW_SEATS: usize = 4;
-
 /// Delivers what the queue holds.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// What attempts begin with; those under way keep what they began with.
     client: Arc<RwLock<Arc<Client>>>,
     queue: Queue,
-    slow: Arc<Slow>,
-}
-
-/// Attempts that take long, most of them because a host does not answer: they wait in seats of
-/// their own, so that hosts that are gone do not keep mail from those that are there.
-#[derive(Debug, Default)]
-struct Slow {
-    count: AtomicUsize,
-    /// Wakes who leases when there is one more.
-    more: Notify,
-}
-
-impl Slow {
-    /// How many seats are taken here, of at most so many times those of the others.
-    fn seats(&self, workers: usize) -> usize {
-        self.count.load(Ordering::Relaxed).min(workers.saturating_mul(SLOW_SEATS))
-    }
-}
-
-/// A seat of a slow attempt, until it is dropped.
-#[derive(Debug)]
-struct SlowSeat(Arc<Slow>);
-
-impl SlowSeat {
-    fn take(slow: &Arc<Slow>) -> Self {
-        slow.count.fetch_add(1, Ordering::Relaxed);
-        slow.more.notify_one();
-        Self(Arc::clone(slow))
-    }
-}
-
-impl Drop for SlowSeat {
-    fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::Relaxed);
-    }
+    seats: Arc<Seats>,
 }
 
 /// Other settings for a delivery that runs, made ready to take the place of those it has.
@@ -111,7 +70,7 @@ impl Delivery {
             dead: Arc::default(),
             paces: Arc::default(),
         };
-        Ok(Self { client: Arc::new(RwLock::new(Arc::new(client))), queue, slow: Arc::default() })
+        Ok(Self { client: Arc::new(RwLock::new(Arc::new(client))), queue, seats: Arc::default() })
     }
 
     /// Makes other settings and trust roots ready for [`Self::renew`].
@@ -157,12 +116,11 @@ impl Delivery {
         tending.spawn(self.clone().tend(done.clone()));
         while !stop.is_cancelled() {
             let pause = self.fill(&mut attempts);
-            let full = self.is_full(&attempts);
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = attempts.join_next() => ended_well(ended),
-                () = self.slow.more.notified(), if full => {}
-                () = self.wait(pause), if !full => {}
+                () = self.seats.more() => {}
+                () = self.wait(pause) => {}
             }
         }
         self.finish(attempts).await;
@@ -170,38 +128,34 @@ impl Delivery {
         while tending.join_next().await.is_some() {}
     }
 
-    /// Whether every worker has an attempt that is not slow.
-    fn is_full(&self, attempts: &JoinSet<()>) -> bool {
-        let workers = self.client().settings.workers;
-        attempts.len().saturating_sub(self.slow.seats(workers)) >= workers
-    }
-
     /// Begins as many attempts as there is work and room for.
     fn fill(&self, attempts: &mut JoinSet<()>) -> Pause {
         let client = self.client();
         let window = |domain: &str| client.paces.window(domain, client.settings.per_domain);
-        while !self.is_full(attempts) {
-            match self.queue.lease_within(window) {
+        while let Some(worst) = self.seats.free(client.settings.workers) {
+            match self.queue.lease_within(worst, window) {
                 Ok(Some(lease)) => {
                     let (queue_id, domain) = (lease.id(), lease.destination());
                     let n = lease.attempts().saturating_add(1);
                     let span = tracing::info_span!("attempt", %queue_id, %domain, n);
-                    attempts.spawn(self.clone().deliver(lease).instrument(span));
+                    let seat = Seat::take(&self.seats, lease.standing());
+                    attempts.spawn(self.clone().deliver(lease, seat).instrument(span));
                 }
-                Ok(None) => return Pause::UntilWork,
+                Ok(None) => return Pause::UntilWork(worst),
                 Err(error) => {
                     tracing::error!(%error, "nothing leased");
                     return Pause::Short;
                 }
             }
         }
-        Pause::UntilWork
+        Pause::UntilRoom
     }
 
     async fn wait(&self, pause: Pause) {
         match pause {
             Pause::Short => tokio::time::sleep(QUEUE_PAUSE).await,
-            Pause::UntilWork => self.queue.work().await,
+            Pause::UntilRoom => std::future::pending().await,
+            Pause::UntilWork(worst) => self.queue.work(worst).await,
         }
     }
 
@@ -225,14 +179,14 @@ impl Delivery {
     }
 
     /// One attempt, from a lease to its settlement.
-    async fn deliver(self, mut lease: Lease) {
+    async fn deliver(self, mut lease: Lease, mut seat: Seat) {
         let client = self.client();
         let ended = {
             let mut trying = pin!(attempt(&client, &lease));
             match tokio::time::timeout(SLOW_AFTER, trying.as_mut()).await {
                 Ok(ended) => ended,
                 Err(_elapsed) => {
-                    let _seat = SlowSeat::take(&self.slow);
+                    seat.leave_to_others();
                     trying.await
                 }
             }
@@ -285,7 +239,8 @@ fn report(
 #[derive(Clone, Copy, Debug)]
 enum Pause {
     Short,
-    UntilWork,
+    UntilRoom,
+    UntilWork(Standing),
 }
 
 /// A bounce that cannot be told of is no bounce yet.

@@ -3,27 +3,40 @@
 //! One entry per destination, and for one that has its turn a short slice of its due lots, never
 //! all of them. A destination that may have a lot due stands in a line; whoever has been served
 //! goes to its end. So a dead domain with a million messages takes one turn among the others.
+//! There is a line for each standing, and they take turns too: a destination that answers waits
+//! for others that do, and not for a thousand that fail.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::index::EngineError;
 use crate::key::{DuePlace, LotId};
+use crate::outcome::Outcome;
+use crate::standing::{Attempts, Standing};
 
 mod lots;
 
 pub(crate) use self::lots::SLICE;
 use self::lots::{Leased, Lots, Sought};
 
+/// How many destinations are remembered that have answered and have no lots left.
+const REMEMBERED: usize = 10_000;
+
 /// All destinations that have lots.
 #[derive(Debug, Default)]
 pub(crate) struct Destinations {
     entries: HashMap<Arc<str>, Entry>,
-    /// Those that may have a lot due, in the order of their turns.
-    line: VecDeque<Arc<str>>,
+    /// Those that may have a lot due, by their standing and then in the order of their turns.
+    lines: BTreeMap<(Standing, u64), Arc<str>>,
+    /// The last place in a line that was given.
+    last_place: u64,
+    /// Whose turn it is.
+    turn: Standing,
     /// Those whose next lot is due later.
     waiting: BTreeSet<(u64, Arc<str>)>,
     leased: Leased,
+    /// Those without lots that answered when they had some.
+    answered: HashSet<Arc<str>>,
     /// How often an operator has asked for mail to be tried at once.
     wishes: u64,
 }
@@ -33,6 +46,7 @@ pub(crate) struct Destinations {
 #[derive(Debug)]
 struct Entry {
     place: Place,
+    attempts: Attempts,
     /// What is known of its lots; nothing while none of them is leased or due.
     lots: Option<Box<Lots>>,
 }
@@ -44,8 +58,8 @@ enum Place {
     Full,
     /// Nothing of it is left but what is leased.
     Idle,
-    /// In line.
-    InLine,
+    /// In the line of its standing, at this place.
+    InLine(u64),
     /// Waiting for a time.
     Waiting(u64),
 }
@@ -59,6 +73,8 @@ pub(crate) struct Picked {
     pub(crate) due: u64,
     /// The lot.
     pub(crate) lot: LotId,
+    /// How its destination stood.
+    pub(crate) standing: Standing,
 }
 
 impl Destinations {
@@ -74,13 +90,15 @@ impl Destinations {
                 self.waiting.remove(&(until, Arc::clone(&name)));
                 self.wait(&name, due);
             }
-            Place::Full | Place::InLine | Place::Waiting(_) => {}
+            Place::Full | Place::InLine(_) | Place::Waiting(_) => {}
         }
     }
 
-    /// Whether a lease is worth asking for at `now`.
-    pub(crate) fn is_ready(&self, now: u64) -> bool {
-        !self.line.is_empty() || self.next_due().is_some_and(|due| due <= now)
+    /// Whether a lease is worth asking for at `now`, of destinations that stand no worse than `worst`.
+    pub(crate) fn is_ready(&self, now: u64, worst: Standing) -> bool {
+        let first = self.lines.first_key_value();
+        first.is_some_and(|((standing, _), _)| *standing <= worst)
+            || self.next_due().is_some_and(|due| due <= now)
     }
 
     /// When the next waiting destination's time comes.
@@ -98,32 +116,67 @@ impl Destinations {
         self.wishes
     }
 
-    /// Picks a lot that is due at `now` from the destination whose turn it is, and leases it, unless
-    /// `most` of that destination are leased already.
+    /// Picks a lot that is due at `now` from the destination whose turn it is of those that stand no
+    /// worse than `worst`, and leases it, unless `most` of that destination are leased already.
     ///
     /// `scan` reads the first lots of a destination from a place on, [`SLICE`] of them or all.
     pub(crate) fn pick(
         &mut self,
         now: u64,
+        worst: Standing,
         most: impl Fn(&str) -> usize,
         mut scan: impl FnMut(&str, DuePlace) -> Result<Vec<DuePlace>, EngineError>,
     ) -> Result<Option<Picked>, EngineError> {
         self.wake(now);
-        while let Some(name) = self.line.front().cloned() {
+        for standing in self.turn.turns().into_iter().filter(|standing| *standing <= worst) {
+            if let Some(picked) = self.pick_of(standing, now, &most, &mut scan)? {
+                self.turn = standing.next();
+                return Ok(Some(picked));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Picks from the line of one standing.
+    fn pick_of(
+        &mut self,
+        standing: Standing,
+        now: u64,
+        most: &impl Fn(&str) -> usize,
+        scan: &mut impl FnMut(&str, DuePlace) -> Result<Vec<DuePlace>, EngineError>,
+    ) -> Result<Option<Picked>, EngineError> {
+        let line = (standing, 0)..=(standing, u64::MAX);
+        while let Some((place, name)) = self.lines.range(line.clone()).next() {
+            let (place, name) = (*place, Arc::clone(name));
             let most = most(&name).max(1);
-            let sought = self.look(&name, now, most, &mut scan)?;
-            self.line.pop_front();
+            let sought = self.look(&name, now, most, scan)?;
+            self.lines.remove(&place);
             match sought {
                 Sought::Due(DuePlace { due, lot }) => {
                     self.lease(&name, lot);
-                    self.line.push_back(Arc::clone(&name));
-                    return Ok(Some(Picked { destination: name, due, lot }));
+                    self.line_up(&name);
+                    return Ok(Some(Picked { destination: name, due, lot, standing }));
                 }
                 Sought::Later(due) => self.wait(&name, due),
                 Sought::None => self.set_aside(&name, most),
             }
         }
         Ok(None)
+    }
+
+    /// An attempt for `destination` has ended like this.
+    pub(crate) fn attempted(&mut self, destination: &str, outcomes: &[Outcome]) {
+        let Some((name, _)) = self.entries.get_key_value(destination) else { return };
+        let name = Arc::clone(name);
+        let Some(entry) = self.entries.get_mut(destination) else { return };
+        let before = entry.attempts.standing;
+        entry.attempts = entry.attempts.after(outcomes);
+        if let Place::InLine(place) = entry.place
+            && before != entry.attempts.standing
+        {
+            self.lines.remove(&(before, place));
+            self.line_up(&name);
+        }
     }
 
     /// A lease of `destination` has ended; the lot rests until `rest` if it was not settled.
@@ -137,11 +190,8 @@ impl Destinations {
             }
         }
         match entry.place {
-            Place::Full | Place::Idle => {
-                entry.place = Place::InLine;
-                self.line.push_back(name);
-            }
-            Place::InLine => {}
+            Place::Full | Place::Idle => self.line_up(&name),
+            Place::InLine(_) => {}
             Place::Waiting(_) => drop(entry.lots.take_if(|lots| lots.is_idle())),
         }
         for due in rest.into_iter().chain(passed.map(|place| place.due)) {
@@ -167,16 +217,15 @@ impl Destinations {
                 lots.end_rests();
             }
             if let Place::Waiting(until) = entry.place {
-                entry.place = Place::InLine;
                 self.waiting.remove(&(until, Arc::clone(&name)));
-                self.line.push_back(name);
+                self.line_up(&name);
             }
         }
     }
 
     /// Forgets everything but what is leased: the index is read anew.
     pub(crate) fn start_again(&mut self) {
-        self.line.clear();
+        self.lines.clear();
         self.waiting.clear();
         self.entries.retain(|_, entry| {
             entry.place = Place::Idle;
@@ -207,11 +256,16 @@ impl Destinations {
     fn wake(&mut self, now: u64) {
         while self.next_due().is_some_and(|due| due <= now) {
             let Some((_, name)) = self.waiting.pop_first() else { return };
-            if let Some(entry) = self.entries.get_mut(&name) {
-                entry.place = Place::InLine;
-                self.line.push_back(name);
-            }
+            self.line_up(&name);
         }
+    }
+
+    /// Puts a destination at the end of the line of its standing.
+    fn line_up(&mut self, name: &Arc<str>) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        self.last_place = self.last_place.saturating_add(1);
+        entry.place = Place::InLine(self.last_place);
+        self.lines.insert((entry.attempts.standing, self.last_place), Arc::clone(name));
     }
 
     /// Lets a destination wait until `due`.
@@ -227,10 +281,22 @@ impl Destinations {
     fn set_aside(&mut self, name: &str, most: usize) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         match entry.lots.as_ref().map_or(0, |lots| lots.leased) {
-            0 => drop(self.entries.remove(name)),
+            0 => self.forget(name),
             leased if leased >= most => entry.place = Place::Full,
             _ => entry.place = Place::Idle,
         }
+    }
+
+    /// Forgets a destination that has no lots, but not that it has answered.
+    fn forget(&mut self, name: &str) {
+        let Some((name, entry)) = self.entries.remove_entry(name) else { return };
+        if entry.attempts.standing != Standing::Answering {
+            return;
+        }
+        if self.answered.len() >= REMEMBERED {
+            self.answered.clear();
+        }
+        self.answered.insert(name);
     }
 
     /// Marks a lot as leased.
@@ -243,14 +309,16 @@ impl Destinations {
 
     /// The entry of `destination`, made when there is none.
     fn entry(&mut self, destination: &str) -> (Arc<str>, &mut Entry) {
-        let name = self
-            .entries
-            .get_key_value(destination)
-            .map_or_else(|| Arc::from(destination), |(name, _)| Arc::clone(name));
-        let entry = self
-            .entries
-            .entry(Arc::clone(&name))
-            .or_insert(Entry { place: Place::Idle, lots: None });
+        let known = self.entries.get_key_value(destination).map(|(name, _)| Arc::clone(name));
+        let (name, attempts) = match known {
+            Some(name) => (name, Attempts::default()),
+            None => match self.answered.take(destination) {
+                Some(name) => (name, Attempts::ANSWERING),
+                None => (Arc::from(destination), Attempts::default()),
+            },
+        };
+        let new = Entry { place: Place::Idle, attempts, lots: None };
+        let entry = self.entries.entry(Arc::clone(&name)).or_insert(new);
         (name, entry)
     }
 }

@@ -14,6 +14,7 @@ use crate::key::LotId;
 use crate::outcome::Reason;
 use crate::rows::LotRow;
 use crate::shared::Handle;
+use crate::standing::Standing;
 
 /// Recipients of one message at one destination that are due; nobody else has them meanwhile.
 ///
@@ -26,6 +27,7 @@ pub struct Lease {
     destination: MailboxDomain,
     /// The same as the table of destinations has it.
     destination_name: Arc<str>,
+    standing: Standing,
     recipients: Vec<Recipient>,
     attempts: u32,
     reasons: Vec<Option<Reason>>,
@@ -68,6 +70,7 @@ impl Lease {
             message,
             destination,
             destination_name: picked.destination,
+            standing: picked.standing,
             attempts: row.attempts,
             reasons: row.recipients.iter().map(|entry| reason_of(entry.reason)).collect(),
             delays: row.recipients.iter().map(|entry| entry.delay).collect(),
@@ -99,6 +102,12 @@ impl Lease {
     #[must_use]
     pub const fn destination(&self) -> &MailboxDomain {
         &self.destination
+    }
+
+    /// How its destination stood when it was leased.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Who it is for; outcomes are given in this order.

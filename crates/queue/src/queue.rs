@@ -23,6 +23,7 @@ use crate::record::ENVELOPE_MOST;
 use crate::rows::{LotRow, MessageRow, decode_reason};
 use crate::settings::{QueueSettings, QueueTuning};
 use crate::shared::{Handle, Health, Shared, SpaceGuard, Totals};
+use crate::standing::Standing;
 use crate::work::{Settlement, Work};
 
 /// The longest a worker waits before it looks again.
@@ -106,21 +107,23 @@ impl Queue {
     ///
     /// [`StoreError`] where the index could not be read.
     pub fn lease(&self, per_destination: usize) -> Result<Option<Lease>, StoreError> {
-        self.lease_within(|_| per_destination)
+        self.lease_within(Standing::Failing, |_| per_destination)
     }
 
-    /// The same, with a limit for each destination; it is asked for while the table of destinations
-    /// is locked, so it must be quick and must not use the queue.
+    /// The same, from destinations that stand no worse than `worst`, and with a limit for each; it is
+    /// asked for while the table of destinations is locked, so it must be quick and must not use the
+    /// queue.
     ///
     /// # Errors
     ///
     /// [`StoreError`] where the index could not be read.
     pub fn lease_within(
         &self,
+        worst: Standing,
         per_destination: impl Fn(&str) -> usize,
     ) -> Result<Option<Lease>, StoreError> {
         let leased = self.handle.read(|engine| {
-            while let Some(picked) = self.pick(engine, &per_destination)? {
+            while let Some(picked) = self.pick(engine, worst, &per_destination)? {
                 match self.find(engine, &picked) {
                     Ok(Some(found)) => return Ok(Some((picked, found))),
                     Ok(None) => self.give_back(&picked, None),
@@ -135,8 +138,8 @@ impl Queue {
         Ok(leased?.map(|(picked, found)| Lease::new(Arc::clone(&self.handle), picked, found)))
     }
 
-    /// Waits until something may be leasable.
-    pub async fn work(&self) {
+    /// Waits until something may be leasable from destinations that stand no worse than `worst`.
+    pub async fn work(&self, worst: Standing) {
         let shared = &self.handle.shared;
         loop {
             let woken = shared.wake.notified();
@@ -146,7 +149,7 @@ impl Queue {
             let next = {
                 let table = shared.destinations();
                 let is_open = shared.is_open();
-                if is_open && table.is_ready(now) {
+                if is_open && table.is_ready(now, worst) {
                     return;
                 }
                 table.next_due().filter(|_| is_open)
@@ -193,6 +196,8 @@ impl Queue {
             told: lease.told(),
             bounce,
         };
+        let name = Arc::clone(&settlement.destination);
+        self.handle.shared.destinations().attempted(&name, &settlement.outcomes);
         let answer = self.handle.ask(|answer| {
             lease.hand_over();
             Work::Settle(settlement, answer)
@@ -241,11 +246,12 @@ impl Queue {
     fn pick(
         &self,
         engine: &dyn Lookup,
+        worst: Standing,
         per_destination: &impl Fn(&str) -> usize,
     ) -> Result<Option<Picked>, EngineError> {
         let shared = &self.handle.shared;
         let now = shared.now();
-        shared.destinations().pick(now, per_destination, |destination, from| {
+        shared.destinations().pick(now, worst, per_destination, |destination, from| {
             Shared::read_due(engine, destination, from)
         })
     }

@@ -1,9 +1,11 @@
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use proptest::prelude::*;
+use smtp::{Class, EnhancedCode};
 
 use super::*;
 use crate::id::QueueId;
+use crate::outcome::Reason;
 
 /// A due index as a sorted list.
 #[derive(Default)]
@@ -18,19 +20,30 @@ impl Index {
         table.note(name, due);
     }
 
-    fn settle(&mut self, table: &mut Destinations, Picked { destination, due, lot }: &Picked) {
+    fn settle(&mut self, table: &mut Destinations, picked: &Picked) {
+        let Picked { destination, due, lot, .. } = picked;
         self.rows.remove(&(destination.to_string(), DuePlace { due: *due, lot: *lot }));
         table.give_back(destination, *lot, None);
     }
 
     fn pick(&mut self, table: &mut Destinations, now: u64, most: usize) -> Option<Picked> {
+        self.pick_within(table, now, Standing::Failing, most)
+    }
+
+    fn pick_within(
+        &mut self,
+        table: &mut Destinations,
+        now: u64,
+        worst: Standing,
+        most: usize,
+    ) -> Option<Picked> {
         let Self { rows, scans } = self;
         let scan = |name: &str, from| {
             *scans += 1;
             let rows = rows.range((name.to_owned(), from)..);
             Ok(rows.take_while(|row| row.0 == name).take(SLICE).map(|row| row.1).collect())
         };
-        table.pick(now, |_| most, scan).unwrap()
+        table.pick(now, worst, |_| most, scan).unwrap()
     }
 }
 
@@ -59,9 +72,12 @@ fn no_more_lots_of_a_destination_are_out_than_allowed() {
     let first = index.pick(&mut table, 0, 2).unwrap();
     assert!(index.pick(&mut table, 0, 2).is_some());
     assert_eq!(index.pick(&mut table, 0, 2), None);
-    assert!(!table.is_ready(0), "a full destination does not keep a worker awake");
+    assert!(
+        !table.is_ready(0, Standing::Failing),
+        "a full destination does not keep a worker awake"
+    );
     index.settle(&mut table, &first);
-    assert!(table.is_ready(0));
+    assert!(table.is_ready(0, Standing::Failing));
     assert!(index.pick(&mut table, 0, 2).is_some());
 }
 
@@ -107,7 +123,7 @@ fn a_destination_without_lots_is_forgotten() {
     let only = index.pick(&mut table, 0, 1).unwrap();
     index.settle(&mut table, &only);
     assert_eq!(index.pick(&mut table, 0, 1), None);
-    assert!(table.entries.is_empty() && table.line.is_empty() && table.waiting.is_empty());
+    assert!(table.entries.is_empty() && table.lines.is_empty() && table.waiting.is_empty());
 }
 
 #[test]
@@ -154,6 +170,67 @@ fn a_message_that_comes_alone_costs_one_scan() {
     assert_eq!(index.scans, 100);
 }
 
+fn deferred() -> Outcome {
+    let code = EnhancedCode::new(Class::PersistentTransient, 4, 1);
+    Outcome::Deferred(Reason::new(code, "no host answered"))
+}
+
+fn delivered() -> Outcome {
+    Outcome::Delivered { mx: "mx.example".to_owned(), addr: None, reply: "250 ok".to_owned() }
+}
+
+/// Attempts for destinations that make them failing.
+fn fail(table: &mut Destinations, index: &mut Index, names: &[String]) {
+    for (name, id) in names.iter().zip(0..) {
+        index.add(table, name, 0, id);
+        (0..3).for_each(|_| table.attempted(name, &[deferred()]));
+    }
+}
+
+#[test]
+fn a_destination_that_answers_waits_for_others_that_do_and_not_for_those_that_fail() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    let failing: Vec<String> = (0..100).map(|n| format!("{n}.dead.example")).collect();
+    fail(&mut table, &mut index, &failing);
+    for id in 1_000..1_100 {
+        index.add(&mut table, "a.example", 0, id);
+    }
+    table.attempted("a.example", &[delivered()]);
+    let picked: Vec<_> =
+        (0..40).map(|_| index.pick(&mut table, 0, 100).unwrap().destination).collect();
+    assert_eq!(picked.iter().filter(|name| ***name == *"a.example").count(), 20);
+}
+
+#[test]
+fn a_destination_that_fails_is_passed_over_by_who_wants_none_and_found_when_it_answers_again() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    fail(&mut table, &mut index, &["a.example".to_owned(), "b.example".to_owned()]);
+    index.add(&mut table, "a.example", 0, 9);
+    assert!(table.is_ready(0, Standing::Failing));
+    let first = index.pick(&mut table, 0, 9).unwrap();
+    assert_eq!(first.standing, Standing::Failing);
+    assert!(!table.is_ready(0, Standing::Untried));
+    assert_eq!(index.pick_within(&mut table, 0, Standing::Untried, 9), None);
+    table.attempted(&first.destination, &[delivered()]);
+    assert!(table.is_ready(0, Standing::Answering));
+    let next = index.pick_within(&mut table, 0, Standing::Answering, 9).unwrap();
+    assert_eq!((next.destination, next.standing), (first.destination, Standing::Answering));
+}
+
+#[test]
+fn that_a_destination_answers_is_remembered_when_all_its_lots_are_gone() {
+    let (mut table, mut index) = (Destinations::default(), Index::default());
+    index.add(&mut table, "a.example", 0, 1);
+    let only = index.pick(&mut table, 0, 1).unwrap();
+    table.attempted("a.example", &[delivered()]);
+    index.settle(&mut table, &only);
+    assert_eq!(index.pick(&mut table, 0, 1), None);
+    assert!(table.entries.is_empty());
+    index.add(&mut table, "a.example", 0, 2);
+    assert_eq!(index.pick(&mut table, 0, 1).unwrap().standing, Standing::Answering);
+    assert!(table.answered.is_empty());
+}
+
 const MOST: usize = 3;
 
 /// What happens to the queue.
@@ -173,7 +250,8 @@ enum Event {
     Hold(u8),
     /// And comes back to it.
     Release,
-    Pick,
+    /// A lot is picked, of destinations that stand no worse than this.
+    Pick(Standing),
     /// What happened to the index is told to the table.
     Publish,
     /// One lease in so many is settled: it is done, or due so long after now.
@@ -193,7 +271,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0_u8..4).prop_map(Event::Flood),
         1 => any::<u8>().prop_map(Event::Hold),
         1 => Just(Event::Release),
-        12 => Just(Event::Pick),
+        8 => Just(Event::Pick(Standing::Failing)),
+        2 => Just(Event::Pick(Standing::Untried)),
+        2 => Just(Event::Pick(Standing::Answering)),
         8 => Just(Event::Publish),
         8 => settle.prop_map(|(which, later)| Event::Settle(which, later)),
         1 => Just(Event::StartAgain),
@@ -218,8 +298,8 @@ struct Model {
     resting: Vec<(String, LotId, u64)>,
     news: VecDeque<News>,
     last_id: u64,
-    /// For each destination that could have had a turn, who has had one since.
-    turns: HashMap<String, BTreeSet<String>>,
+    /// For each destination that could have had a turn, who of the same standing has had one since.
+    turns: HashMap<(String, Standing), BTreeSet<String>>,
 }
 
 impl Model {
@@ -262,26 +342,32 @@ impl Model {
     }
 
     /// Picks, and holds what is picked against what could have been; whether there was anything.
-    fn pick(&mut self, table: &mut Destinations) -> bool {
+    fn pick(&mut self, table: &mut Destinations, worst: Standing) -> bool {
         let told = self.news.is_empty();
-        let could: BTreeSet<String> =
-            self.destinations().into_iter().filter(|name| self.may_be_leased(name)).collect();
-        let Some(picked) = self.index.pick(table, self.now, MOST) else {
-            assert!(!told || could.is_empty(), "{could:?} have lots due");
+        let standing = |name: &str| table.entries.get(name).map(|entry| entry.attempts.standing);
+        let could: BTreeSet<(String, Standing)> = self
+            .destinations()
+            .into_iter()
+            .filter(|name| self.may_be_leased(name))
+            .map(|name| (name.clone(), standing(&name).unwrap_or_default()))
+            .collect();
+        let Some(picked) = self.index.pick_within(table, self.now, worst, MOST) else {
+            assert!(!told || could.iter().all(|one| one.1 > worst), "{could:?} have lots due");
             return false;
         };
-        let name = picked.destination.to_string();
-        let row = (name.clone(), DuePlace { due: picked.due, lot: picked.lot });
+        let one = (picked.destination.to_string(), picked.standing);
+        let row = (one.0.clone(), DuePlace { due: picked.due, lot: picked.lot });
         assert!(picked.due <= self.now, "{picked:?} is not due at {}", self.now);
         assert!(!self.leased.iter().any(|one| one.lot == picked.lot), "{picked:?} is leased");
+        assert!(picked.standing <= worst);
         if !self.index.rows.contains(&row) {
-            self.turns.remove(&name);
+            self.turns.remove(&one);
             self.news.push_back(News::GivenBack(picked, None));
             return true;
         }
-        assert!(could.contains(&name), "{picked:?} may not be leased");
+        assert!(could.contains(&one), "{picked:?} may not be leased");
         if told {
-            self.count_turn(&name, could);
+            self.count_turn(&one, could);
         } else {
             self.turns.clear();
         }
@@ -290,12 +376,12 @@ impl Model {
         true
     }
 
-    /// `name` has its turn while all of these could have one.
-    fn count_turn(&mut self, name: &str, could: BTreeSet<String>) {
-        self.turns.retain(|other, _| could.contains(other) && other != name);
-        for other in could.into_iter().filter(|other| other != name) {
-            let first = self.turns.entry(other).or_default().insert(name.to_owned());
-            assert!(first, "{name} had two turns while others had none");
+    /// `one` has its turn while all of these could have one.
+    fn count_turn(&mut self, one: &(String, Standing), could: BTreeSet<(String, Standing)>) {
+        self.turns.retain(|other, _| could.contains(other) && other != one);
+        for other in could.into_iter().filter(|other| other != one && other.1 == one.1) {
+            let first = self.turns.entry(other).or_default().insert(one.0.clone());
+            assert!(first, "{one:?} had two turns while others had none");
         }
     }
 
@@ -305,8 +391,14 @@ impl Model {
         Some(self.leased.swap_remove(place))
     }
 
-    fn settle(&mut self, which: u8, later: Option<u64>) {
+    fn settle(&mut self, table: &mut Destinations, which: u8, later: Option<u64>) {
         let Some(one) = self.take(which) else { return };
+        let standing = |table: &Destinations| table.entries[&one.destination].attempts.standing;
+        let before = standing(table);
+        table.attempted(&one.destination, &[later.map_or_else(delivered, |_| deferred())]);
+        if standing(table) != before {
+            self.turns.clear();
+        }
         let held = self.held.iter().position(|held| held.1 == one.lot);
         let row = self.index.rows.iter().find(|row| row.1.lot == one.lot).cloned();
         row.map(|row| self.index.rows.remove(&row));
@@ -352,9 +444,9 @@ impl Model {
                     self.enter(name, self.now, lot);
                 }
             }
-            Event::Pick => drop(self.pick(table)),
+            Event::Pick(worst) => drop(self.pick(table, worst)),
             Event::Publish => drop(self.publish(table)),
-            Event::Settle(which, later) => self.settle(which, later),
+            Event::Settle(which, later) => self.settle(table, which, later),
             Event::StartAgain => {
                 while self.publish(table) {}
                 table.start_again();
@@ -380,20 +472,20 @@ impl Model {
         self.happen(table, &Event::Release);
         for _ in 0..2 {
             while !self.leased.is_empty() {
-                self.settle(0, None);
+                self.settle(table, 0, None);
             }
             self.now += 1_000;
             loop {
                 while self.publish(table) {}
-                if !self.pick(table) {
+                if !self.pick(table, Standing::Failing) {
                     break;
                 }
-                self.settle(0, None);
+                self.settle(table, 0, None);
             }
         }
         assert!(self.index.rows.is_empty(), "{:?} were never picked", self.index.rows);
         assert_eq!(table.leased(), 0);
-        assert!(table.entries.is_empty() && table.line.is_empty() && table.waiting.is_empty());
+        assert!(table.entries.is_empty() && table.lines.is_empty() && table.waiting.is_empty());
     }
 }
 

@@ -184,18 +184,18 @@ async fn there_is_one_outcome_for_each_recipient() {
 async fn work_is_announced_when_a_message_comes_and_when_its_time_comes() {
     let bench = Bench::new().await;
     let waiting = bench.queue.clone();
-    let work = async move { waiting.work().await };
+    let work = async move { waiting.work(Standing::Failing).await };
     tokio::pin!(work);
     assert!(timeout(Duration::from_millis(50), &mut work).await.is_err());
     bench.accept(&["a@one.example"], b"x").await;
     timeout(Duration::from_secs(20), &mut work).await.unwrap();
     let lease = bench.lease().unwrap();
     assert!(bench.lease().is_none());
-    assert!(timeout(Duration::from_millis(50), bench.queue.work()).await.is_err());
+    assert!(timeout(Duration::from_millis(50), bench.queue.work(Standing::Failing)).await.is_err());
     bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
-    assert!(timeout(Duration::from_millis(50), bench.queue.work()).await.is_err());
+    assert!(timeout(Duration::from_millis(50), bench.queue.work(Standing::Failing)).await.is_err());
     bench.clock.advance(Duration::from_secs(400));
-    timeout(Duration::from_secs(20), bench.queue.work()).await.unwrap();
+    timeout(Duration::from_secs(20), bench.queue.work(Standing::Failing)).await.unwrap();
     assert!(bench.lease().is_some());
 }
 
