@@ -108,6 +108,23 @@ impl<T: Trust> Default for Shelf<T> {
     }
 }
 
+impl<T: Trust> Places<T> {
+    /// Makes room for another session. Each next hop's sessions stand in the order in which they
+    /// became idle.
+    fn remove_the_longest_idle(&mut self) -> Option<Session<T>> {
+        let first = |idle: &Vec<Idle<T>>| idle.first().map(|idle| idle.since);
+        let (next_hop, _) = self.by_next_hop.iter().min_by_key(|(_, idle)| first(idle))?;
+        let next_hop = next_hop.clone();
+        let idle = self.by_next_hop.get_mut(&next_hop)?;
+        let removed = idle.remove(0);
+        if idle.is_empty() {
+            self.by_next_hop.remove(&next_hop);
+        }
+        self.count = self.count.saturating_sub(1);
+        Some(removed.session)
+    }
+}
+
 impl<T: Trust> Shelf<T> {
     fn places(&self) -> MutexGuard<'_, Places<T>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
@@ -147,7 +164,9 @@ impl<T: Trust> Shelf<T> {
         }
     }
 
-    /// Puts a session where the next message finds it, or gives it back where there is no room.
+    /// Puts a session where the next message finds it. Where there is no room for it, the one that
+    /// has been idle for the longest makes some: a domain with much mail must not lose its session
+    /// to many that have little. What has no place any more is given back to be closed.
     fn put(
         &self,
         session: Session<T>,
@@ -155,17 +174,17 @@ impl<T: Trust> Shelf<T> {
         settings: &DeliverySettings,
     ) -> Option<Session<T>> {
         let mut places = self.places();
-        if places.count >= settings.workers {
+        let idle = places.by_next_hop.get(&place.next_hop);
+        if idle.is_some_and(|idle| idle.len() >= settings.per_domain) {
             return Some(session);
         }
-        let idle = places.by_next_hop.entry(place.next_hop).or_default();
-        if idle.len() >= settings.per_domain {
-            return Some(session);
-        }
-        let Place { hop, rank, now: since_time, .. } = place;
-        idle.push(Idle { session, hop: hop.clone(), rank, since: Instant::now(), since_time });
+        let removed =
+            if places.count < settings.workers { None } else { places.remove_the_longest_idle() };
+        let Place { next_hop, hop, rank, now: since_time } = place;
+        let idle = Idle { session, hop: hop.clone(), rank, since: Instant::now(), since_time };
+        places.by_next_hop.entry(next_hop).or_default().push(idle);
         places.count = places.count.saturating_add(1);
-        None
+        removed
     }
 
     /// How many sessions stand here.

@@ -69,10 +69,16 @@ struct Wanted {
     recipients_per_transaction: usize,
     panics: usize,
     grace: Duration,
+    workers: usize,
 }
 
-const USUAL: Wanted =
-    Wanted { mode: None, recipients_per_transaction: 100, panics: 0, grace: PATIENCE };
+const USUAL: Wanted = Wanted {
+    mode: None,
+    recipients_per_transaction: 100,
+    panics: 0,
+    grace: PATIENCE,
+    workers: 100,
+};
 
 impl Rig {
     async fn start(wanted: Wanted) -> Self {
@@ -91,6 +97,8 @@ impl Rig {
         settings.smtp_port = world.smtp_port();
         settings.recipients_per_transaction = wanted.recipients_per_transaction;
         settings.shutdown_grace = wanted.grace;
+        settings.workers = wanted.workers;
+        settings.connection_idle = PATIENCE;
         let (sender, told) = unbounded_channel();
         let panics = AtomicUsize::new(wanted.panics);
         let delivery = Delivery::new(
@@ -343,6 +351,23 @@ async fn a_domain_whose_hosts_cannot_be_looked_up_waits() {
     rig.world.names().fail("example.org", testbed::Fault::ServFail);
     rig.submit(&["b@example.org"]).await;
     assert_eq!(deferred(rig.told().await).enhanced.to_string(), "4.4.3");
+}
+
+#[tokio::test]
+async fn a_session_that_was_just_used_is_kept_instead_of_one_that_has_long_been_idle() {
+    let mut rig = Rig::start(Wanted { workers: 2, ..USUAL }).await;
+    let mut hosts = Vec::new();
+    for domain in ["a.example", "b.example", "c.example", "c.example", "b.example", "a.example"] {
+        if hosts.len() < 3 {
+            let mx = rig.world.mx(&format!("mx.{domain}"), MxBehaviour::valid()).await;
+            rig.world.domain(domain).mx(10, &mx);
+            hosts.push(mx);
+        }
+        rig.submit(&[&format!("b@{domain}")]).await;
+        assert!(matches!(rig.told().await.outcome, Outcome::Delivered { .. }));
+    }
+    let connections: Vec<_> = hosts.iter().map(|mx| mx.connections().len()).collect();
+    assert_eq!(connections, [2, 1, 1], "the first one was idle for the longest");
 }
 
 #[tokio::test]
