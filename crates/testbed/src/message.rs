@@ -97,12 +97,16 @@ impl Mailbox {
         self.select(&self.messages.borrow())
     }
 
-    /// Forgets the messages so far.
-    pub fn forget(&self) {
+    /// Forgets the messages so far, and gives them: none that comes meanwhile is lost.
+    pub fn forget(&self) -> Vec<Arc<Message>> {
         let of = self.of;
+        let mut forgotten = Vec::new();
         self.messages.send_modify(|messages| {
-            messages.retain(|message| of.is_some_and(|address| message.address != address));
+            let is_ours =
+                |message: &mut Arc<Message>| of.is_none_or(|address| message.address == address);
+            forgotten = messages.extract_if(.., is_ours).collect();
         });
+        forgotten
     }
 
     /// Waits until there are at least `count` messages, and gives all there are.

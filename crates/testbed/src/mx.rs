@@ -105,9 +105,9 @@ impl MxHost {
         self.host.mailbox.messages()
     }
 
-    /// Forgets the messages it has taken.
-    pub fn forget_messages(&self) {
-        self.host.mailbox.forget();
+    /// Forgets the messages it has taken, and gives them.
+    pub fn forget_messages(&self) -> Vec<Arc<Message>> {
+        self.host.mailbox.forget()
     }
 
     /// Waits until it has taken at least `count` messages.

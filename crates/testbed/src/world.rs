@@ -184,9 +184,10 @@ impl World {
         self.mailbox.messages()
     }
 
-    /// Forgets the messages taken by any MX host.
-    pub fn forget_messages(&self) {
-        self.mailbox.forget();
+    /// Forgets the messages taken by any MX host, and gives them: none that is taken meanwhile is
+    /// lost.
+    pub fn forget_messages(&self) -> Vec<Arc<Message>> {
+        self.mailbox.forget()
     }
 
     /// Waits until MX hosts have taken at least `count` messages between them.
