@@ -46,8 +46,7 @@ pub(crate) fn redo(
 ) -> Result<Redone, EngineError> {
     let from = (row.mark_segment, row.mark_offset);
     let redone = Redone { row, from, gone: HashSet::new() };
-    let mut redo =
-        Redo { engine, redone, rows: BTreeMap::new(), is_whole: true, doubtful: None, end: false };
+    let mut redo = Redo { engine, redone, rows: BTreeMap::new(), is_whole: true, doubtful: None };
     for segment in paths.segments()?.into_iter().filter(|segment| *segment >= from.0) {
         let mut whole = Whole::from(if segment == from.0 { from.1 } else { 0 });
         scan(&paths.segment(segment), store, whole.end(), Bodies::Check, |found| {
@@ -82,8 +81,6 @@ struct Redo<'a> {
     is_whole: bool,
     /// A round that is not whole, and where it ends.
     doubtful: Option<(Changes, Mark)>,
-    /// Whether a round is missing: none after it counts.
-    end: bool,
 }
 
 impl Redo<'_> {
@@ -105,12 +102,11 @@ impl Redo<'_> {
         }
     }
 
-    /// Makes the changes of a round, if it is the next one that the engine has not heard of.
+    /// Makes the changes of a round, if it is the next one that the engine has not heard of: where
+    /// one is missing, none after it counts.
     fn make(&mut self, changes: Changes, mark: Mark) -> Result<(), EngineError> {
         let Changes { row, writes } = changes;
-        let known = self.redone.row.rounds;
-        self.end |= row.rounds > known.saturating_add(1);
-        if self.end || row.rounds <= known {
+        if Some(row.rounds) != self.redone.row.rounds.checked_add(1) {
             return Ok(());
         }
         let (mark_segment, mark_offset) = mark;
