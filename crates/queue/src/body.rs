@@ -1,4 +1,5 @@
-//! Reading a message back, and never a damaged one to its end.
+//! Reading a message back, and never a damaged one to its end: from memory where its body still is
+//! as it came, or else from the spool.
 
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -31,7 +32,7 @@ pub struct BodyReader {
     id: QueueId,
     size: u64,
     /// Checked or withheld bytes that may be given.
-    chunk: Vec<u8>,
+    chunk: Arc<Vec<u8>>,
     /// How many of them have been given.
     given: usize,
     rest: Option<Rest>,
@@ -61,6 +62,9 @@ struct Opened {
 impl BodyReader {
     /// Opens the body of message `id`.
     pub(crate) async fn open(handle: Arc<Handle>, id: QueueId) -> Result<Self, BodyError> {
+        if let Some(body) = handle.shared.recent.take(id) {
+            return Ok(Self::of_recent(handle, id, body));
+        }
         let opener = Arc::clone(&handle);
         let opened = tokio::task::spawn_blocking(move || open_again(&opener, id));
         match opened.await.map_err(io::Error::other)? {
@@ -80,6 +84,12 @@ impl BodyReader {
         self.size
     }
 
+    /// A reader of a body that was never anywhere but in memory.
+    fn of_recent(handle: Arc<Handle>, id: QueueId, body: Arc<Vec<u8>>) -> Self {
+        let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        Self { handle, id, size, chunk: body, given: 0, rest: None }
+    }
+
     /// A reader of what was opened.
     fn new(handle: Arc<Handle>, id: QueueId, opened: Opened) -> Self {
         let header = opened.header;
@@ -97,7 +107,7 @@ impl BodyReader {
                 (Vec::new(), Some(rest))
             }
         };
-        Self { handle, id, size: header.body_size, chunk, given: 0, rest }
+        Self { handle, id, size: header.body_size, chunk: Arc::new(chunk), given: 0, rest }
     }
 
     /// Reads the next chunk, and compares the checksum before the last one is given.
@@ -105,7 +115,7 @@ impl BodyReader {
         let Some(rest) = self.rest.as_mut() else { return Poll::Ready(Ok(())) };
         let filled = ready!(rest.poll_fill(cx));
         let result = filled.map(|chunk| {
-            self.chunk = chunk;
+            self.chunk = Arc::new(chunk);
             self.given = 0;
             rest.left == 0
         });

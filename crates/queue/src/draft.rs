@@ -104,8 +104,17 @@ impl Draft {
     pub async fn commit(self) -> Result<Committed, CommitError> {
         let handle = Arc::clone(&self.handle);
         let prepared = Box::new(self.prepare().await?);
+        let (id, recent) = (prepared.header.id, &handle.shared.recent);
+        // Before the message is in the queue, for it may be sent before its client has the answer.
+        if let PreparedBody::Memory(body) = &prepared.body {
+            recent.keep(id, body, prepared.lots.len());
+        }
         let answer = handle.ask(|answer| Work::Accept(prepared, answer)).await;
-        answer.unwrap_or(Err(CommitError::Closed))
+        let answer = answer.unwrap_or(Err(CommitError::Closed));
+        if answer.is_err() {
+            recent.forget(id);
+        }
+        answer
     }
 
     /// Makes the message ready for the committer.
@@ -115,7 +124,7 @@ impl Draft {
         let message = message_of(&self.envelope, self.received_at, self.size);
         let body = match self.body {
             Body::Failed => return Err(CommitError::Failed),
-            Body::Memory(bytes) => PreparedBody::Memory(bytes),
+            Body::Memory(bytes) => PreparedBody::Memory(Arc::new(bytes)),
             Body::File { mut file, path } => {
                 file.rewind().await?;
                 file.write_all(&header.encode()).await?;

@@ -30,6 +30,7 @@ mod lease;
 mod observer;
 mod outcome;
 mod queue;
+mod recent;
 mod record;
 mod recovery;
 mod rows;

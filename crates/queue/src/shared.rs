@@ -14,6 +14,7 @@ use crate::id::{IdSource, QueueId, millis};
 use crate::index::{EngineError, Lookup};
 use crate::key::{DuePlace, Key};
 use crate::observer::Observer;
+use crate::recent::RecentBodies;
 use crate::settings::{QueueSettings, QueueTuning};
 use crate::shelf::Versions;
 use crate::spool::Paths;
@@ -73,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) observer: OnceLock<Arc<dyn Observer>>,
     /// Which values on shelves have changed.
     pub(crate) shelves: Versions,
+    /// Bodies that need not be read from the disk.
+    pub(crate) recent: RecentBodies,
     engine: RwLock<Current>,
     destinations: Mutex<Destinations>,
     health: AtomicU8,
@@ -92,6 +95,7 @@ impl Shared {
             wake: Notify::new(),
             observer: OnceLock::new(),
             shelves: Versions::new(),
+            recent: RecentBodies::default(),
             engine: RwLock::new(Current::default()),
             destinations: Mutex::new(Destinations::default()),
             health: AtomicU8::new(health_number(Health::Failed)),

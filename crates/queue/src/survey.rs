@@ -274,6 +274,8 @@ impl Queue {
             }
             None => None,
         };
+        // Who has leased it and looks for it afterwards finds that it is gone.
+        self.handle.shared.recent.forget(id);
         self.handle.edit(Edit::Delete(id, bounce)).await.map(|changed| changed > 0)
     }
 

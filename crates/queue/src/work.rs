@@ -158,7 +158,7 @@ pub(crate) enum PreparedBody {
     /// In a file that holds the whole record, synced.
     File(TemporaryFile),
     /// In memory.
-    Memory(Vec<u8>),
+    Memory(Arc<Vec<u8>>),
 }
 
 /// A file that is unlinked unless it is renamed before.

@@ -267,3 +267,25 @@ async fn a_full_lot_has_room_for_every_recipient_that_was_told() {
     let outcomes = vec![deferred("later"); 100];
     assert_eq!(bench.queue.settle(lease, outcomes, None).await.unwrap().deferred, 100);
 }
+
+#[tokio::test]
+async fn a_message_that_goes_at_once_is_not_read_from_the_disk() {
+    let bench = Bench::new().await;
+    let body = pattern(5_000);
+    bench.accept(&["a@one.example", "b@two.example"], &body).await;
+    fs::remove_file(bench.path("spool/seg-00000001")).unwrap();
+    for _ in 0..2 {
+        let lease = bench.lease().unwrap();
+        assert!(read(&lease).await.unwrap() == body);
+        bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_was_deleted_is_gone_from_memory_too() {
+    let bench = Bench::new().await;
+    let id = bench.accept(&["a@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    assert!(bench.queue.delete(id, None).await.unwrap());
+    assert!(matches!(lease.body().await, Err(BodyError::Gone)));
+}
