@@ -86,6 +86,7 @@ impl EndOfData {
 
     /// Takes the next octets of the stream and appends the message's own to `out`.
     pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> Progress {
+        out.reserve(input.len());
         let mut rest = input;
         while self.state != State::Done {
             if self.state == State::InLine {

@@ -3,6 +3,7 @@
 //! A domain is brought to one form when it is parsed, so that two spellings of one name are one
 //! value: whoever looks up a policy for it cannot be led past it by a capital letter or a final dot.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -56,16 +57,17 @@ impl Domain {
 }
 
 /// The name in lower case, U-labels turned into A-labels (UTS 46, non-transitional).
-fn a_labels(text: &str) -> Result<String, DomainError> {
+fn a_labels(text: &str) -> Result<Cow<'_, str>, DomainError> {
     if text.is_ascii() {
-        return Ok(text.to_ascii_lowercase());
+        let lower = !text.bytes().any(|octet| octet.is_ascii_uppercase());
+        return Ok(if lower { text.into() } else { text.to_ascii_lowercase().into() });
     }
     // No U-label takes more than four octets for each of its A-label's; Punycode is not linear.
     if text.len() > 4 * Domain::MAX_OCTETS {
         return Err(DomainError::TooLong);
     }
     match idna::domain_to_ascii_cow(text.as_bytes(), AsciiDenyList::EMPTY) {
-        Ok(name) => Ok(name.into_owned()),
+        Ok(name) => Ok(name),
         Err(source) => Err(DomainError::Idna(source)),
     }
 }

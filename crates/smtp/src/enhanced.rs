@@ -81,6 +81,11 @@ impl EnhancedCode {
         self.detail
     }
 
+    /// How many octets it has where it is written.
+    pub(crate) const fn octets(self) -> usize {
+        "2.1.5".len() + further_digits(self.subject) + further_digits(self.detail)
+    }
+
     /// The same matter with another ending: 4.7.5 for one that may be tried again, 5.7.5 at last.
     #[must_use]
     pub const fn with_class(self, class: Class) -> Self {
@@ -91,6 +96,15 @@ impl EnhancedCode {
 impl fmt::Display for EnhancedCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.class.digit(), self.subject, self.detail)
+    }
+}
+
+/// How many digits a number of at most three has beside the first.
+const fn further_digits(number: u16) -> usize {
+    match number {
+        0..10 => 0,
+        10..100 => 1,
+        100.. => 2,
     }
 }
 
@@ -161,7 +175,9 @@ mod tests {
             detail in 0..=999_u16,
         ) {
             let code = EnhancedCode::new(class, subject, detail);
-            prop_assert_eq!(EnhancedCode::parse(&code.to_string()), Some(code));
+            let written = code.to_string();
+            prop_assert_eq!(EnhancedCode::parse(&written), Some(code));
+            prop_assert_eq!(code.octets(), written.len());
         }
     }
 }

@@ -41,11 +41,10 @@ impl Mailbox {
     ///
     /// The whole would be longer than a path may be.
     pub fn new(local: LocalPart, domain: MailboxDomain) -> Result<Self, AddressError> {
-        let mailbox = Self { local, domain };
-        if mailbox.to_string().len() > Self::MAX_OCTETS {
+        if local.octets() + "@".len() + domain.octets() > Self::MAX_OCTETS {
             return Err(AddressError::TooLong);
         }
-        Ok(mailbox)
+        Ok(Self { local, domain })
     }
 
     /// Reads an address as it stands in an envelope, without angle brackets.
@@ -97,7 +96,9 @@ impl fmt::Debug for Mailbox {
 
 impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.local, self.domain)
+        self.local.fmt(f)?;
+        f.write_char('@')?;
+        self.domain.fmt(f)
     }
 }
 
@@ -151,6 +152,15 @@ impl LocalPart {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// How many octets it has where it is written, with the quotes it needs.
+    fn octets(&self) -> usize {
+        if is_dot_string(&self.0) {
+            return self.0.len();
+        }
+        let escaped = self.0.bytes().filter(|octet| matches!(octet, b'"' | b'\\')).count();
+        self.0.len() + escaped + "\"\"".len()
+    }
 }
 
 impl fmt::Display for LocalPart {
@@ -193,6 +203,14 @@ impl MailboxDomain {
             None => Ok(Self::Domain(Domain::parse(text)?)),
         }
     }
+
+    /// How many octets it has where it is written.
+    fn octets(&self) -> usize {
+        match self {
+            Self::Domain(domain) => domain.as_str().len(),
+            Self::Literal(_) => self.to_string().len(),
+        }
+    }
 }
 
 impl From<Domain> for MailboxDomain {
@@ -204,7 +222,7 @@ impl From<Domain> for MailboxDomain {
 impl fmt::Display for MailboxDomain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Domain(domain) => write!(f, "{domain}"),
+            Self::Domain(domain) => domain.fmt(f),
             Self::Literal(IpAddr::V4(address)) => write!(f, "[{address}]"),
             Self::Literal(IpAddr::V6(address)) => write!(f, "[IPv6:{address}]"),
         }
@@ -241,7 +259,11 @@ fn is_dot_string(text: &str) -> bool {
 /// RFC 5321 §4.1.2 `atext`, with the rest of Unicode as RFC 6531 §3.3 adds it.
 fn is_atext(c: char) -> bool {
     match c {
-        c if c.is_ascii() => c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c),
+        c if c.is_ascii_alphanumeric() => true,
+        c if c.is_ascii() => matches!(
+            c,
+            '!' | '#'..='\'' | '*' | '+' | '-' | '/' | '=' | '?' | '^'..='`' | '{'..='~'
+        ),
         c => !c.is_control(),
     }
 }

@@ -170,7 +170,7 @@ impl Reply {
     {
         let enhanced = enhanced.filter(|e| code.severity().class() == Some(e.class()));
         let room =
-            Self::MAX_LINE_OCTETS - "250 \r\n".len() - enhanced.map_or(0, |e| prefix(e).len());
+            Self::MAX_LINE_OCTETS - "250 \r\n".len() - enhanced.map_or(0, |e| e.octets() + 1);
         let lines = lines.into_iter().take(Self::MAX_LINES);
         let mut lines: Vec<String> = lines.map(|line| fit(line.as_ref(), room)).collect();
         if lines.is_empty() {
@@ -209,22 +209,26 @@ impl Reply {
         format!("{} {enhanced}{}", self.code, self.lines.join(" "))
     }
 
-    /// Appends the reply as it goes over the wire.
+    /// Appends the reply as it goes over the wire, every line with its codes and CRLF.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.to_string().as_bytes());
+        let code = self.code.to_string();
+        let enhanced = self.enhanced.map_or_else(String::new, prefix);
+        let mut lines = self.lines.iter().peekable();
+        while let Some(line) = lines.next() {
+            let mark = if lines.peek().is_some() { "-" } else { " " };
+            for part in [&code, mark, &enhanced, line, "\r\n"] {
+                out.extend_from_slice(part.as_bytes());
+            }
+        }
     }
 }
 
 impl fmt::Display for Reply {
-    /// The reply as it goes over the wire, every line with its codes and CRLF.
+    /// The reply as it goes over the wire.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let enhanced = self.enhanced.map_or_else(String::new, prefix);
-        let mut lines = self.lines.iter().peekable();
-        while let Some(line) = lines.next() {
-            let mark = if lines.peek().is_some() { '-' } else { ' ' };
-            write!(f, "{}{mark}{enhanced}{line}\r\n", self.code)?;
-        }
-        Ok(())
+        let mut written = Vec::new();
+        self.write_to(&mut written);
+        f.write_str(&String::from_utf8_lossy(&written))
     }
 }
 
@@ -234,6 +238,9 @@ fn prefix(enhanced: EnhancedCode) -> String {
 
 /// At most `room` characters of `text`, each one that may stand in a reply line.
 fn fit(text: &str, room: usize) -> String {
+    if text.len() <= room && text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars()
         .take(room)
         .map(|c| match c {

@@ -144,6 +144,8 @@ proptest! {
         let written = mailbox.to_string();
         prop_assert!(!written.chars().any(char::is_control));
         prop_assert!(written.len() <= Mailbox::MAX_OCTETS);
+        let octets = mailbox.local.octets() + 1 + mailbox.domain.octets();
+        prop_assert_eq!(octets, written.len());
         prop_assert_eq!(Mailbox::parse(&written).unwrap(), mailbox);
     }
 
