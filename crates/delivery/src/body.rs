@@ -13,25 +13,30 @@ use crate::line_io::Stream;
 /// How much of a message is read at once.
 const READ: usize = 32 * 1024;
 
-/// How much of a message is written at once.
+/// How much a block may grow by its dots and its end before it has to be moved.
+const DOTS: usize = 256;
+
+/// How much of a chunk is written at once.
 const BLOCK: usize = 64 * 1024;
 
-/// Writes `body` with its dots doubled, then the final dot.
+/// Writes `body`, which should have `size` octets, with its dots doubled, then the final dot.
 ///
 /// Each block may take `limit` (RFC 5321 §4.5.3.2.5). A body that cannot be read to its end never
 /// gets the dot, so that the peer cannot take half of it for the whole.
 pub(crate) async fn write_body<S, B>(
     dialogue: &mut Dialogue<S>,
     mut body: B,
+    size: u64,
     limit: Duration,
 ) -> Result<(), BodyError>
 where
     S: Stream,
     B: AsyncRead + Unpin,
 {
+    let room = usize::try_from(size).unwrap_or(READ).min(READ);
     let mut stuffer = DotStuffer::new();
-    let mut input = Vec::with_capacity(READ);
-    let mut block = Vec::with_capacity(BLOCK);
+    let mut input = Vec::with_capacity(room);
+    let mut block = Vec::with_capacity(room.saturating_add(DOTS));
     loop {
         input.clear();
         let read = body.read_buf(&mut input).await;
@@ -130,7 +135,7 @@ mod tests {
 
     /// What goes over the wire for this body.
     async fn written<B: AsyncRead + Unpin>(body: B) -> (Vec<u8>, Result<(), BodyError>) {
-        heard(async |dialogue| write_body(dialogue, body, LIMIT).await).await
+        heard(async |dialogue| write_body(dialogue, body, 100, LIMIT).await).await
     }
 
     #[tokio::test]
@@ -187,7 +192,7 @@ mod tests {
         let (peer, stream) = duplex(1000);
         drop(peer);
         let body = b"line\r\n".repeat(100_000);
-        let result = write_body(&mut Dialogue::new(stream), &body[..], LIMIT).await;
+        let result = write_body(&mut Dialogue::new(stream), &body[..], 600_000, LIMIT).await;
         assert_eq!(result, Err(BodyError::Cut(DialogueError::Broken(io::ErrorKind::BrokenPipe))));
     }
 
@@ -195,7 +200,7 @@ mod tests {
     async fn a_peer_that_hangs_up_at_the_end_may_have_got_the_message() {
         let (peer, stream) = duplex(1000);
         drop(peer);
-        let result = write_body(&mut Dialogue::new(stream), &b"short\r\n"[..], LIMIT).await;
+        let result = write_body(&mut Dialogue::new(stream), &b"short\r\n"[..], 7, LIMIT).await;
         let error = DialogueError::Broken(io::ErrorKind::BrokenPipe);
         assert_eq!(result, Err(BodyError::InDoubt(error)));
     }
@@ -204,7 +209,7 @@ mod tests {
     async fn a_peer_that_stops_reading_is_given_up() {
         let (_peer, stream) = duplex(1000);
         let body = b"line\r\n".repeat(100_000);
-        let result = write_body(&mut Dialogue::new(stream), &body[..], LIMIT).await;
+        let result = write_body(&mut Dialogue::new(stream), &body[..], 600_000, LIMIT).await;
         assert_eq!(result, Err(BodyError::Cut(DialogueError::TimedOut)));
     }
 

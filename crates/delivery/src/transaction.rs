@@ -322,10 +322,10 @@ impl<'s, S: Stream> Transaction<'s, S> {
             Some(reply) if is_negative(reply.severity()) => {
                 (Fate::Refused { step: Step::Data, reply: reply.clone() }, Connection::Open)
             }
-            Some(_) if progress.accepted() > 0 => self.data(body).await,
+            Some(_) if progress.accepted() > 0 => self.data(body, mail.size).await,
             // A peer that wants the message although it refused everyone gets an empty one, for
             // nobody (RFC 2920 §3.1).
-            Some(_) => self.data(tokio::io::empty()).await,
+            Some(_) => self.data(tokio::io::empty(), 0).await,
             None if mail.body == BodyType::BinaryMime && progress.accepted() > 0 => {
                 let written = write_chunk(self.dialogue, body, mail.size, self.timeouts.data_block);
                 let written = written.await;
@@ -336,8 +336,8 @@ impl<'s, S: Stream> Transaction<'s, S> {
     }
 
     /// Sends the message and the final dot, and reads the reply to it.
-    async fn data<B: AsyncRead + Unpin>(&mut self, body: B) -> (Fate, Connection) {
-        let written = write_body(self.dialogue, body, self.timeouts.data_block).await;
+    async fn data<B: AsyncRead + Unpin>(&mut self, body: B, size: u64) -> (Fate, Connection) {
+        let written = write_body(self.dialogue, body, size, self.timeouts.data_block).await;
         self.written(written).await
     }
 
