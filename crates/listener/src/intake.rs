@@ -179,7 +179,7 @@ impl Intake {
         if let Some(fault) = self.faults().gravest() {
             return Err(fault.into());
         }
-        if !self.is_binary() && self.piece.contains(&0) {
+        if !self.is_binary() && memchr::memchr(0, &self.piece).is_some() {
             return Err(Refusal::NulInMessage);
         }
         if self.size > message_size {

@@ -19,7 +19,7 @@ use crate::trace::{Protocol, ReceivedField};
 use crate::wire::{WireFault, from_now};
 
 /// How many bytes are read at once at the beginning of a message; doubled while they are filled.
-const FIRST_DATA_ROOM: usize = 4 << 10;
+const FIRST_DATA_ROOM: usize = 8 << 10;
 
 /// How many bytes of a message are read at once at most.
 const MAX_DATA_ROOM: usize = 64 << 10;
