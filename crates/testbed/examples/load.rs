@@ -29,6 +29,9 @@ const DOMAINS: u64 = 20;
 /// How long all messages of one run may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How much of a reply is read at a time.
+const READ: usize = 4096;
+
 /// The host that takes the mail of one kind of domain, and the start of their names.
 struct Kind {
     stem: &'static str,
@@ -206,7 +209,7 @@ impl Client {
 
     async fn greeted(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        let mut client = Self { stream, unread: Vec::new() };
+        let mut client = Self { stream, unread: Vec::with_capacity(READ) };
         client.expect(b'2').await?;
         client.stream.write_all(b"EHLO client.test\r\n").await?;
         client.expect(b'2').await?;
