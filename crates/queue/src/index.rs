@@ -17,6 +17,9 @@ pub(crate) use self::sled::SledEngine;
 /// A row that an engine is to write, or to remove where there is no value.
 pub(crate) type Write = (Key, Option<Vec<u8>>);
 
+/// The same, borrowed.
+pub(crate) type WriteRef<'a> = (&'a Key, Option<&'a [u8]>);
+
 /// What becomes of a row.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Change {
@@ -68,6 +71,10 @@ pub(crate) trait Lookup: Debug + Send + Sync {
 pub(crate) trait Engine: Lookup {
     /// Makes all writes or none; when it returns without error they survive a power cut.
     fn commit(&self, writes: Vec<Write>) -> Result<(), EngineError>;
+
+    /// Makes writes one after the other; when it returns without error they survive a power cut, and
+    /// before that some of the first ones may. Readers go on meanwhile.
+    fn write_down(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError>;
 }
 
 /// The index failed.

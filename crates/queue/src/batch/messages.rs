@@ -42,8 +42,8 @@ pub(crate) struct Later {
 }
 
 impl Batch<'_> {
-    /// Adds a message with all its lots, unless it is there already. A lot without recipients keeps
-    /// its number free.
+    /// Adds a message that is not there yet, with all its lots. A lot without recipients keeps its
+    /// number free.
     pub(crate) fn add(
         &mut self,
         id: QueueId,
@@ -52,9 +52,6 @@ impl Batch<'_> {
         message: Message,
         lots: &[LotRow],
     ) -> Result<(), EngineError> {
-        if self.message(id)?.is_some() {
-            return Ok(());
-        }
         let numbered = (0_u32..).zip(lots).filter(|(_, lot)| !lot.recipients.is_empty());
         let count = u32::try_from(lots.len()).map_err(|_cause| Malformed("number of lots"))?;
         let open = u32::try_from(numbered.clone().count()).unwrap_or(u32::MAX);

@@ -30,7 +30,7 @@ pub(super) fn plan(
 ) -> Result<Done, EngineError> {
     match work {
         Work::Accept(message, _) => {
-            add(batch, message, place)?;
+            add_new(batch, message, place)?;
             Ok(Done::Committed(message.header.id))
         }
         Work::Settle(settlement, _) => {
@@ -90,8 +90,20 @@ fn plan_edit(
     }
 }
 
-/// Enters a new message into the batch.
+/// Enters a message into the batch; a settlement that waited for the store may bring one twice.
 fn add(batch: &mut Batch<'_>, message: &Prepared, place: Option<Place>) -> Result<(), EngineError> {
+    if batch.message(message.header.id)?.is_some() {
+        return Ok(());
+    }
+    add_new(batch, message, place)
+}
+
+/// Enters a message into the batch that was never entered before.
+fn add_new(
+    batch: &mut Batch<'_>,
+    message: &Prepared,
+    place: Option<Place>,
+) -> Result<(), EngineError> {
     let place =
         place.ok_or_else(|| EngineError::Damaged("a message without a record".to_owned()))?;
     let header = &message.header;

@@ -12,7 +12,7 @@ use std::collections::btree_map::{Entry, Range};
 use std::iter::Peekable;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::index::{Change, Engine, EngineError, Lookup, Row, Write};
+use crate::index::{Change, Engine, EngineError, Lookup, Row, WriteRef};
 use crate::key::Key;
 
 /// The engine is given at most so many rows at once: it is synced after each, so that what one
@@ -87,7 +87,7 @@ impl Ahead {
     /// is written down: a crash before it finds the place of the time before.
     pub(crate) fn write_down(&self) -> Result<usize, EngineError> {
         let Some(old) = self.read().old.clone() else { return Ok(0) };
-        let writes = old.rows.iter().map(|(key, change)| (key.clone(), change.value().cloned()));
+        let writes = old.rows.iter().map(|(key, change)| (key, change.value().map(Vec::as_slice)));
         write_in_parts(self.engine.as_ref(), writes)?;
         self.write().old = None;
         Ok(old.rows.len())
@@ -105,21 +105,22 @@ impl Ahead {
 }
 
 /// Gives an engine more writes than it is to be given at once; each part is durable before the next.
-pub(crate) fn write_in_parts(
+#[expect(single_use_lifetimes, reason = "an anonymous one is not allowed here yet")]
+pub(crate) fn write_in_parts<'a>(
     engine: &dyn Engine,
-    writes: impl Iterator<Item = Write>,
+    writes: impl Iterator<Item = WriteRef<'a>>,
 ) -> Result<(), EngineError> {
     let (mut part, mut bytes) = (Vec::new(), 0_usize);
     for (key, value) in writes {
-        bytes =
-            bytes.saturating_add(key.0.len()).saturating_add(value.as_ref().map_or(0, Vec::len));
+        bytes = bytes.saturating_add(key.0.len()).saturating_add(value.map_or(0, <[u8]>::len));
         part.push((key, value));
         if part.len() >= PART_ROWS || bytes >= PART_BYTES {
-            engine.commit(std::mem::take(&mut part))?;
+            engine.write_down(&part)?;
+            part.clear();
             bytes = 0;
         }
     }
-    if part.is_empty() { Ok(()) } else { engine.commit(part) }
+    if part.is_empty() { Ok(()) } else { engine.write_down(&part) }
 }
 
 impl Lookup for Ahead {

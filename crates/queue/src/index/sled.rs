@@ -1,7 +1,7 @@
 //! sled 0.34.7 as the engine, used so that a commit survives a power cut.
 //!
 //! sled's own `flush` asks the kernel for `sync_file_range`, which writes neither the file's size
-//! nor the disk's cache. So every commit ends with an `fdatasync` of sled's file through a second
+//! nor the disk's cache. So everything written ends with an `fdatasync` of sled's file through a second
 //! handle. Values stay short, because long ones become files that sled never syncs. `flush_async`
 //! is not used: it deadlocks under load. sled panics on some damage; a panic is an error here.
 //! A thread of sled's may hold the file's lock for a moment after the last handle is gone.
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::index::{Engine, EngineError, Lookup, Row, Write};
+use crate::index::{Engine, EngineError, Lookup, Row, Write, WriteRef};
 use crate::key::{Key, VALUE_MOST};
 
 /// How much of the index sled keeps in memory.
@@ -73,9 +73,27 @@ impl SledEngine {
             }
         }
         self.db.apply_batch(batch)?;
+        self.sync()
+    }
+
+    /// Makes the writes one by one, and then all of them durable.
+    fn write_down_here(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
+        for (key, value) in writes {
+            match value {
+                Some(value) if value.len() > VALUE_MOST => {
+                    return Err(EngineError::ValueTooLong(value.len()));
+                }
+                Some(value) => drop(self.db.insert(&key.0, *value)?),
+                None => drop(self.db.remove(&key.0)?),
+            }
+        }
+        self.sync()
+    }
+
+    /// Makes everything durable that was written.
+    fn sync(&self) -> Result<(), EngineError> {
         self.db.flush()?;
-        self.file.sync_data()?;
-        Ok(())
+        Ok(self.file.sync_data()?)
     }
 }
 
@@ -99,6 +117,10 @@ impl Lookup for SledEngine {
 impl Engine for SledEngine {
     fn commit(&self, writes: Vec<Write>) -> Result<(), EngineError> {
         guarded(|| self.commit_here(writes))
+    }
+
+    fn write_down(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
+        guarded(|| self.write_down_here(writes))
     }
 }
 

@@ -125,8 +125,9 @@ impl Redo<'_> {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let rows = std::mem::take(&mut self.rows).into_iter();
-        let row = (Key::store(), Some(self.redone.row.encode()));
-        write_in_parts(self.engine, rows.chain([row]))
+        let rows = std::mem::take(&mut self.rows);
+        let (store, row) = (Key::store(), self.redone.row.encode());
+        let rows = rows.iter().map(|(key, value)| (key, value.as_deref()));
+        write_in_parts(self.engine, rows.chain([(&store, Some(row.as_slice()))]))
     }
 }

@@ -129,8 +129,9 @@ impl<'a> Replay<'a> {
         match self.span {
             Span::Everything => {
                 self.forget_gone()?;
-                let shelves = std::mem::take(&mut self.shelves).into_iter();
-                write_in_parts(self.engine, shelves.map(|(key, (_, value))| (key, value)))?;
+                let shelves = self.shelves.iter();
+                let shelves = shelves.map(|(key, (_, value))| (key, value.as_deref()));
+                write_in_parts(self.engine, shelves)?;
             }
             Span::UnreadAndSettled => self.forget_unlinked_segments()?,
             Span::Unread => {}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::*;
 use crate::committer::Committer;
-use crate::index::{Engine, EngineError, Lookup, Row, SledEngine, Write};
+use crate::index::{Engine, EngineError, Lookup, Row, SledEngine, Write, WriteRef};
 use crate::key::Key;
 use crate::recovery::Opener;
 use crate::spool::segments::{Append, Maker};
@@ -107,6 +107,13 @@ impl Engine for FaultyEngine {
             return Err(io::Error::from(io::ErrorKind::StorageFull).into());
         }
         self.sled.commit(writes)
+    }
+
+    fn write_down(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
+        if self.fault.is(INDEX_FULL) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull).into());
+        }
+        self.sled.write_down(writes)
     }
 }
 

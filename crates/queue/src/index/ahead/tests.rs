@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use proptest::prelude::*;
 
 use super::*;
+use crate::index::Write;
 
 /// An engine in memory, which counts what it was given.
 #[derive(Debug, Default)]
@@ -25,12 +26,17 @@ impl Lookup for MapEngine {
 
 impl Engine for MapEngine {
     fn commit(&self, writes: Vec<Write>) -> Result<(), EngineError> {
+        let borrowed = writes.iter().map(|(key, value)| (key, value.as_deref()));
+        self.write_down(&borrowed.collect::<Vec<_>>())
+    }
+
+    fn write_down(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
         self.parts.lock().unwrap().push(writes.len());
         let mut rows = self.rows.lock().unwrap();
         for (key, value) in writes {
             match value {
-                Some(value) => drop(rows.insert(key, value)),
-                None => drop(rows.remove(&key)),
+                Some(value) => drop(rows.insert((*key).clone(), value.to_vec())),
+                None => drop(rows.remove(*key)),
             }
         }
         Ok(())
