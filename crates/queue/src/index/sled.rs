@@ -16,8 +16,9 @@ use std::time::Duration;
 use crate::index::{Engine, EngineError, Lookup, Row, Write, WriteRef};
 use crate::key::{Key, VALUE_MOST};
 
-/// How much of the index sled keeps in memory.
-const CACHE_BYTES: u64 = 64 << 20;
+/// How much of the index sled keeps in memory, by its size on disk: in memory it is about eight times
+/// that, and a million queued messages are to need less than 512 MiB.
+const CACHE_BYTES: u64 = 24 << 20;
 
 /// How often the lock of sled's file is asked for before sled itself is left to say that it is held.
 const LOCK_TRIES: u32 = 1000;
