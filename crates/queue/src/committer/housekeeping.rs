@@ -173,6 +173,8 @@ impl Committer {
         if segments.is_empty() && self.finished_bodies.is_empty() {
             return Ok(Gone::default());
         }
+        // What made them finished must not be lost when they are gone.
+        self.sync()?;
         self.register(&segments);
         let bodies = self.unlink_bodies();
         for number in &segments {

@@ -124,6 +124,9 @@ impl Committer {
             WriteDown::WhenMuch => ENOUGH,
         };
         if writer.next.is_none() && index.bytes() >= enough {
+            // The engine must not know what the journal may yet lose.
+            self.segments.sync()?;
+            self.unsynced_since = None;
             writer.ask(self.segments.end())?;
         }
         if let (Some(written), Some(observer)) = (written, self.shared.observer.get()) {
