@@ -106,6 +106,7 @@ impl Store {
             Err(TryLockError::Error(source)) => return Err(io_error(&path, source)),
         }
         paths.create().map_err(|source| io_error(dir, source))?;
+        clear_temporary(&paths).map_err(|source| io_error(dir, source))?;
         let number = format::store_number(&paths)?;
         Ok(Self { paths, opener, lock: Some(lock), number, damaged: false })
     }
@@ -139,7 +140,6 @@ impl Store {
     pub(crate) fn recover(&mut self, now: SystemTime) -> Result<Recovered, OpenError> {
         let root = self.paths.root().to_path_buf();
         let closed = self.take_closed().map_err(|source| io_error(&root, source))?;
-        self.clear_temporary().map_err(|source| io_error(&root, source))?;
         let recovered = match self.condition(closed)? {
             Condition::Whole(engine, redone, span) => {
                 match self.catch_up(engine, redone, now, span) {
@@ -180,14 +180,6 @@ impl Store {
             text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
         };
         Ok(value("rounds ").filter(|_| value("length ") == Some(length)))
-    }
-
-    /// Unlinks what was being received when the last process ended.
-    fn clear_temporary(&self) -> io::Result<()> {
-        for entry in fs::read_dir(self.paths.tmp_dir())? {
-            unlink(&entry?.path())?;
-        }
-        Ok(())
     }
 
     /// Opens the index and looks whether it can be used.
@@ -354,6 +346,15 @@ fn is_refusal(error: &EngineError) -> bool {
         }
         EngineError::Damaged(_) | EngineError::Malformed(_) | EngineError::ValueTooLong(_) => false,
     }
+}
+
+/// Unlinks what was being received when the last process ended. What this one receives stays, however
+/// often it opens the store again.
+fn clear_temporary(paths: &Paths) -> io::Result<()> {
+    for entry in fs::read_dir(paths.tmp_dir())? {
+        unlink(&entry?.path())?;
+    }
+    Ok(())
 }
 
 /// That something is not there is fine.

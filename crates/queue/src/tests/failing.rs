@@ -360,3 +360,32 @@ async fn mail_is_refused_while_there_is_no_room_for_the_reserve() {
     assert_eq!(bench.queue.health(), Health::LowOnSpace);
     assert!(!bench.path("reserve").exists());
 }
+
+#[tokio::test]
+async fn a_big_bounce_that_comes_while_the_store_is_closed_is_there_when_it_is_open_again() {
+    let (bench, fault) = bench().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
+    let bounce_id = bounce.id();
+    bounce.write(&pattern(400_000)).await.unwrap();
+    let mut coming = bench.queue.begin(submitter(), envelope(&["a@two.example"])).unwrap();
+    coming.write(&pattern(400_000)).await.unwrap();
+    let draft = bench.queue.begin(submitter(), envelope(&["a@three.example"])).unwrap();
+    fault.set(FULL);
+    assert!(draft.commit().await.is_err());
+    super::until(|| bench.queue.lease(1).is_err()).await;
+    let settle = bench.queue.settle(lease, vec![bounced("no such user")], Some(bounce));
+    let mend = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        fault.set(WELL);
+    };
+    let both = async { tokio::join!(settle, mend).0 };
+    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap().unwrap();
+    let coming = coming.commit().await.unwrap().id();
+    assert_eq!(bench.ids(), [bounce_id, coming]);
+    while let Some(lease) = bench.lease() {
+        assert!(read(&lease).await.unwrap() == pattern(400_000));
+        bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+    }
+}
