@@ -65,6 +65,8 @@ pub(super) struct Replay<'a> {
     unlinked: Unlinked,
     /// Whether a record was met that cannot be read.
     damage: bool,
+    /// Messages that were entered with a damaged body, of which there may be another copy.
+    damaged: HashSet<QueueId>,
 }
 
 /// What a reading leaves.
@@ -102,6 +104,7 @@ impl<'a> Replay<'a> {
             highest: None,
             unlinked: Unlinked::default(),
             damage: false,
+            damaged: HashSet::new(),
         }
     }
 
@@ -348,7 +351,17 @@ impl<'a> Replay<'a> {
             let id = record.header.id;
             self.highest = self.highest.max(Some(id));
             if let Some(known) = batch.message(id)? {
-                if self.span != Span::Everything && known.place != place {
+                if self.span == Span::Everything {
+                    // An earlier copy, and what was settled while it was the only one.
+                    if record.body == Body::Whole && self.damaged.remove(&id) {
+                        batch.relocate(id, place)?;
+                        batch.set_state(id, State::Queued, due)?;
+                    }
+                    batch.forget_settled(id, |recipient| settled.holds(id, recipient))?;
+                } else if known.place != place
+                    && (record.body == Body::Whole || !self.paths.record(id, known.place).exists())
+                {
+                    // A damaged copy is one that was never finished, unless it is the only one.
                     batch.relocate(id, place)?;
                 }
                 continue;
@@ -372,6 +385,7 @@ impl<'a> Replay<'a> {
                 let why = "the body's checksum is wrong".to_owned();
                 tracing::error!(queue_id = %id, why, "message quarantined");
                 batch.set_state(id, State::Quarantined { why }, due)?;
+                self.damaged.insert(id);
             }
         }
         batch.seal()?.commit(self.engine)?;

@@ -1,6 +1,7 @@
 //! What survives: kills, torn tails, lost and damaged indexes, damaged records.
 
 use super::*;
+use crate::spool::scan::header_at;
 
 /// Twenty messages, some delivered, some deferred, one big; ids that are left.
 async fn filled() -> (Bench, Vec<QueueId>) {
@@ -284,4 +285,33 @@ async fn a_lost_format_file_is_written_anew() {
     let bench = bench.opened_again().await;
     assert_eq!(fs::read(bench.path("format")).unwrap(), before);
     assert_all_there(&bench, &ids).await;
+}
+
+#[tokio::test]
+async fn a_copy_that_a_power_cut_left_without_its_body_does_not_take_the_place_of_its_original() {
+    for is_index_lost in [false, true] {
+        let bench = Bench::new().await;
+        let id = bench.accept(&["a@one.example", "b@two.example"], &pattern(9_000)).await;
+        let lease = bench.lease().unwrap();
+        bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(bench.dir.path(), copy.path());
+        let bench = Bench { dir: copy, ..bench };
+        // What was being copied forward: the last page has not reached the disk, nor the journal.
+        let size = header_at(&one_segment(&bench), 0).unwrap().record_size();
+        let size = usize::try_from(size).unwrap();
+        let mut record = fs::read(one_segment(&bench)).unwrap();
+        record.truncate(size);
+        record[size - 4_096..].fill(0);
+        fs::write(bench.path("spool/seg-00000002"), record).unwrap();
+        if is_index_lost {
+            fs::remove_dir_all(bench.path("index")).unwrap();
+        }
+        let bench = bench.opened_again().await;
+        assert_eq!(bench.ids(), [id]);
+        let lease = bench.lease().unwrap();
+        assert!(read(&lease).await.unwrap() == pattern(9_000), "index lost: {is_index_lost}");
+        bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+        assert_eq!(bench.ids(), [], "each recipient gets it once");
+    }
 }
