@@ -244,9 +244,10 @@ impl Committer {
         if self.index.is_none() {
             return;
         }
-        let is_late = self.unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_LAG);
-        let synced = if is_late { self.sync() } else { Ok(()) };
         let is_tick = self.last_tick.elapsed() >= TICK;
+        // Housekeeping takes its time, and unlinks what was delivered.
+        let is_late = |since: Instant| is_tick || since.elapsed() >= SYNC_LAG;
+        let synced = if self.unsynced_since.is_some_and(is_late) { self.sync() } else { Ok(()) };
         let when = if is_tick { WriteDown::Now } else { WriteDown::WhenMuch };
         if let Err(error) = synced.map_err(RoundError::from).and_then(|()| self.write_down(when)) {
             return self.fail(Vec::new(), &error);

@@ -17,6 +17,7 @@ mod editing;
 mod failing;
 mod journaling;
 mod keeping;
+mod ordering;
 mod recovering;
 mod shelving;
 mod taking;

@@ -1,0 +1,118 @@
+//! The index is told nothing that the spool could still lose.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::committer::Committer;
+use crate::index::{Engine, EngineError, Lookup, Row, SledEngine, Write, WriteRef};
+use crate::key::Key;
+use crate::recovery::Opener;
+use crate::rows::StoreRow;
+use crate::spool::segments::{Append, Maker};
+
+/// What is known of the disk.
+#[derive(Debug, Default)]
+struct Disk {
+    /// How much of each segment is synced.
+    synced: Mutex<BTreeMap<String, u64>>,
+    /// How often the index was written down.
+    written: AtomicUsize,
+    /// How often with a mark beyond what was synced.
+    early: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct WatchedSegment {
+    file: Box<dyn Append>,
+    name: String,
+    size: u64,
+    disk: Arc<Disk>,
+}
+
+impl Append for WatchedSegment {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.size += u64::try_from(bytes.len()).unwrap();
+        self.file.append(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync()?;
+        self.disk.synced.lock().unwrap().insert(self.name.clone(), self.size);
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct WatchedEngine {
+    sled: SledEngine,
+    disk: Arc<Disk>,
+}
+
+impl Lookup for WatchedEngine {
+    fn find(&self, key: &Key) -> Result<Option<Vec<u8>>, EngineError> {
+        self.sled.find(key)
+    }
+
+    fn scan(&self, from: &Key, until: &Key, limit: usize) -> Result<Vec<Row>, EngineError> {
+        self.sled.scan(from, until, limit)
+    }
+}
+
+impl Engine for WatchedEngine {
+    fn commit(&self, writes: Vec<Write>) -> Result<(), EngineError> {
+        self.sled.commit(writes)
+    }
+
+    fn write_down(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
+        for (_, value) in writes.iter().filter(|(key, _)| **key == Key::store()) {
+            let row = StoreRow::decode(value.unwrap()).unwrap();
+            let name = format!("seg-{:08x}", row.mark_segment);
+            let synced = self.disk.synced.lock().unwrap().get(&name).copied().unwrap_or(0);
+            self.disk.early.fetch_add((row.mark_offset > synced).into(), Ordering::SeqCst);
+            self.disk.written.fetch_add(1, Ordering::SeqCst);
+        }
+        self.sled.write_down(writes)
+    }
+}
+
+fn opener(disk: &Arc<Disk>) -> Opener {
+    let (of_index, of_segments) = (Arc::clone(disk), Arc::clone(disk));
+    let segments = Maker::default();
+    Opener {
+        index: Arc::new(move |dir| {
+            let sled = SledEngine::open(dir)?;
+            Ok(Arc::new(WatchedEngine { sled, disk: Arc::clone(&of_index) }))
+        }),
+        segments: Maker(Arc::new(move |path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let file = (segments.0)(path)?;
+            Ok(Box::new(WatchedSegment { file, name, size: 0, disk: Arc::clone(&of_segments) }))
+        })),
+    }
+}
+
+#[tokio::test]
+async fn attempts_reach_the_index_only_when_their_journal_is_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SetClock::new(start()));
+    let disk = Arc::new(Disk::default());
+    let (opener, settings) = (opener(&disk), settings(dir.path()));
+    let shared_clock: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
+    let started = move || Committer::start_with(settings, shared_clock, opener);
+    let handle = tokio::task::spawn_blocking(started).await.unwrap().unwrap();
+    let bench = Bench { dir, clock, queue: Queue { handle: Arc::new(handle) } };
+    bench.accept(&["a@one.example"], b"x").await;
+    let attempts = async {
+        while disk.written.load(Ordering::SeqCst) < 4 {
+            let lease = bench.lease().unwrap();
+            let outcome = vec![deferred("later")];
+            let settled = bench.queue.settle(lease, outcome, None).await.unwrap();
+            bench.clock.set(settled.next_attempt.unwrap());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), attempts).await.unwrap();
+    assert_eq!(disk.early.load(Ordering::SeqCst), 0);
+}
