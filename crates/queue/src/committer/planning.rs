@@ -90,7 +90,7 @@ fn plan_edit(
     }
 }
 
-/// Enters a message into the batch; a settlement that waited for the store may bring one twice.
+/// Enters a message into the batch; what waited for the store may bring one twice.
 fn add(batch: &mut Batch<'_>, message: &Prepared, place: Option<Place>) -> Result<(), EngineError> {
     if batch.message(message.header.id)?.is_some() {
         return Ok(());

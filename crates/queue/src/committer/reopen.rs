@@ -50,9 +50,10 @@ impl Committer {
         let mut void = Vec::new();
         for job in jobs {
             match &job.work {
-                Work::Close(_) | Work::Edit(Edit::Void(_), _) | Work::Settle(..) => {
-                    self.pending.push(job);
-                }
+                // Who has been told of a bounce must not get the message as well.
+                Work::Close(_)
+                | Work::Edit(Edit::Void(_) | Edit::Delete(_, Some(_)), _)
+                | Work::Settle(..) => self.pending.push(job),
                 Work::Accept(message, _) => {
                     void.push(message.header.id);
                     if matches!(message.body, PreparedBody::File(_)) {

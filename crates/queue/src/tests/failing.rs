@@ -389,3 +389,23 @@ async fn a_big_bounce_that_comes_while_the_store_is_closed_is_there_when_it_is_o
         bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_deletion_and_its_bounce_wait_for_the_store() {
+    for size in [10, 400_000] {
+        let (bench, fault) = bench().await;
+        let id = bench.accept(&["a@one.example"], b"x").await;
+        let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
+        let bounce_id = bounce.id();
+        bounce.write(&pattern(size)).await.unwrap();
+        fault.set(FULL);
+        let mend = async {
+            until(&bench, Health::LowOnSpace).await;
+            fault.set(WELL);
+        };
+        let (deleted, ()) = tokio::join!(bench.queue.delete(id, Some(bounce)), mend);
+        until(&bench, Health::Ready).await;
+        assert_eq!(bench.ids(), [bounce_id], "either both or none: {deleted:?}");
+        assert!(deleted.unwrap());
+    }
+}
