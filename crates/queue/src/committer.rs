@@ -176,7 +176,7 @@ impl Committer {
     fn open(&mut self) -> Result<(), OpenError> {
         let mut tries = 0..2;
         loop {
-            let recovered = self.store.recover(self.shared.clock.now())?;
+            let recovered = self.recover()?;
             match self.take_over(recovered) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_damage() && tries.next().is_some() => {

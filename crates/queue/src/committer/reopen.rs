@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Flow, RoundError};
-use crate::error;
+use crate::error::{self, OpenError};
 use crate::id::QueueId;
 use crate::index::{Ahead, EngineError};
+use crate::recovery::Recovered;
 use crate::shared::Health;
 use crate::spool::unlink;
 use crate::spool::unlinked::body_entry;
@@ -94,6 +95,17 @@ impl Committer {
         }
         if let Err(error) = unlink(&self.shared.paths.big(id)) {
             tracing::warn!(queue_id = %id, %error, "unacknowledged body not unlinked");
+        }
+    }
+
+    /// Puts the store in order; where there is no room for that, in what was reserved.
+    pub(super) fn recover(&mut self) -> Result<Recovered, OpenError> {
+        match self.store.recover(self.shared.clock.now()) {
+            Err(error) if error.is_full() && self.shared.paths.reserve().exists() => {
+                self.give_up_reserve();
+                self.store.recover(self.shared.clock.now())
+            }
+            recovered => recovered,
         }
     }
 

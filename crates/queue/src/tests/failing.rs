@@ -409,3 +409,27 @@ async fn a_deletion_and_its_bounce_wait_for_the_store() {
         assert!(deleted.unwrap());
     }
 }
+
+#[tokio::test]
+async fn a_store_opens_on_a_full_disk_by_giving_up_the_reserve() {
+    let bench = Bench::with(|settings| settings.reserve = 1 << 20).await;
+    let id = bench.accept(&["a@one.example"], b"x").await;
+    bench.queue.close().await;
+    let reserve = bench.path("reserve");
+    assert!(reserve.exists());
+    let opener = Opener {
+        index: Arc::new(move |dir| {
+            if reserve.exists() {
+                return Err(io::Error::from(io::ErrorKind::StorageFull).into());
+            }
+            Ok(Arc::new(SledEngine::open(dir)?))
+        }),
+        ..Opener::default()
+    };
+    let settings = QueueSettings { reserve: 1 << 20, ..settings(bench.dir.path()) };
+    let clock: Arc<dyn Clock> = Arc::<SetClock>::clone(&bench.clock);
+    let started = move || Committer::start_with(settings, clock, opener);
+    let handle = tokio::task::spawn_blocking(started).await.unwrap().unwrap();
+    let bench = Bench { queue: Queue { handle: Arc::new(handle) }, ..bench };
+    assert_eq!(bench.ids(), [id]);
+}
