@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rustix::io::Errno;
+
 use crate::batch::{Batch, Ledger};
 use crate::error::{IndexError, OpenError};
 use crate::index::{Engine, EngineError, SledEngine, for_each};
@@ -198,8 +200,9 @@ impl Store {
         match self.inspect(engine.as_ref(), closed) {
             Ok(Some((redone, span))) => Ok(Condition::Whole(engine, redone, span)),
             Ok(None) => Ok(Condition::Damaged("it is empty and the spool is not".to_owned())),
-            Err(error) if is_refusal(&error) => Err(self.index_error(error)),
-            Err(error) => Ok(Condition::Damaged(error.to_string())),
+            Err(ReplayError::Spool(source)) => Err(io_error(self.paths.root(), source)),
+            Err(ReplayError::Index(error)) if is_refusal(&error) => Err(self.index_error(error)),
+            Err(ReplayError::Index(error)) => Ok(Condition::Damaged(error.to_string())),
         }
     }
 
@@ -209,14 +212,14 @@ impl Store {
         &self,
         engine: &dyn Engine,
         closed: Option<u64>,
-    ) -> Result<Option<(Redone, Span)>, EngineError> {
+    ) -> Result<Option<(Redone, Span)>, ReplayError> {
         let Some(row) = engine.find(&Key::store())? else {
             let is_new = self.paths.segments()?.is_empty()
                 && self.paths.bigs()?.is_empty()
                 && engine.first(&Key(Vec::new()), &Key(vec![u8::MAX]))?.is_none();
             return Ok(is_new.then(|| (Redone::nothing(StoreRow::empty()), Span::Unread)));
         };
-        let row = StoreRow::decode(&row)?;
+        let row = StoreRow::decode(&row).map_err(EngineError::from)?;
         if closed == Some(row.rounds) {
             return Ok(Some((Redone::nothing(row), Span::Unread)));
         }
@@ -341,8 +344,13 @@ fn is_refusal(error: &EngineError) -> bool {
                     | io::ErrorKind::ReadOnlyFilesystem
                     | io::ErrorKind::StorageFull
             );
+            // As long as other files are closed or memory is freed it may say otherwise.
+            let is_short = matches!(
+                Errno::from_io_error(error),
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
+            );
             // sled says so when this process has not quite closed the index yet.
-            is_refused || error.to_string().contains("could not acquire lock")
+            is_refused || is_short || error.to_string().contains("could not acquire lock")
         }
         EngineError::Damaged(_) | EngineError::Malformed(_) | EngineError::ValueTooLong(_) => false,
     }

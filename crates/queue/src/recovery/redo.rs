@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::id::QueueId;
 use crate::index::{Engine, EngineError, write_in_parts};
 use crate::key::Key;
+use crate::recovery::replay::ReplayError;
 use crate::rows::StoreRow;
 use crate::spool::journal::Changes;
 use crate::spool::scan::{Bodies, Found, Whole, scan};
@@ -43,7 +44,7 @@ pub(crate) fn redo(
     store: u64,
     engine: &dyn Engine,
     row: StoreRow,
-) -> Result<Redone, EngineError> {
+) -> Result<Redone, ReplayError> {
     let from = (row.mark_segment, row.mark_offset);
     let redone = Redone { row, from, gone: HashSet::new() };
     let mut redo = Redo { engine, redone, rows: BTreeMap::new(), is_whole: true, doubtful: None };
@@ -55,10 +56,10 @@ pub(crate) fn redo(
             match found {
                 Found::Changes { end, changes, .. } => {
                     whole.begin_again();
-                    redo.take(*changes, (segment, end))
+                    Ok(redo.take(*changes, (segment, end))?)
                 }
-                Found::Record(_) => redo.believe(),
-                Found::Damage { .. } | Found::Torn { .. } => Ok(()),
+                Found::Record(_) => Ok(redo.believe()?),
+                Found::Damage { .. } | Found::Torn { .. } => Ok::<(), ReplayError>(()),
             }
         })?;
     }

@@ -35,13 +35,22 @@ pub(super) enum Span {
 
 /// The spool could not be read into the index.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReplayError {
+pub(crate) enum ReplayError {
     /// The index failed.
     #[error(transparent)]
     Index(#[from] EngineError),
     /// The spool failed.
     #[error("the spool could not be read")]
     Spool(#[from] io::Error),
+}
+
+impl From<ReplayError> for EngineError {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Index(error) => error,
+            ReplayError::Spool(error) => Self::Io(error),
+        }
+    }
 }
 
 /// A reading of the spool.

@@ -433,3 +433,22 @@ async fn a_store_opens_on_a_full_disk_by_giving_up_the_reserve() {
     let bench = Bench { queue: Queue { handle: Arc::new(handle) }, ..bench };
     assert_eq!(bench.ids(), [id]);
 }
+
+#[tokio::test]
+async fn a_process_that_has_no_file_left_to_open_does_not_take_its_index_for_damaged() {
+    let bench = Bench::new().await;
+    let held = bench.accept(&["a@one.example"], b"x").await;
+    assert!(bench.queue.hold(held).await.unwrap());
+    bench.queue.close().await;
+    // EMFILE.
+    let opener = Opener {
+        index: Arc::new(|_| Err(io::Error::from_raw_os_error(24).into())),
+        ..Opener::default()
+    };
+    let (settings, clock) = (settings(bench.dir.path()), Arc::clone(&bench.clock));
+    let started = move || Committer::start_with(settings, clock, opener).is_err();
+    assert!(tokio::task::spawn_blocking(started).await.unwrap());
+    assert!(!bench.path("index.damaged-1").exists());
+    let bench = bench.opened_again().await;
+    assert_eq!(bench.queue.show(held).unwrap().unwrap().state, State::Held);
+}

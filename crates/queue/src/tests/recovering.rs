@@ -315,3 +315,23 @@ async fn a_copy_that_a_power_cut_left_without_its_body_does_not_take_the_place_o
         assert_eq!(bench.ids(), [], "each recipient gets it once");
     }
 }
+
+#[tokio::test]
+async fn a_spool_that_cannot_be_read_is_not_taken_for_a_damaged_index() {
+    let bench = Bench::new().await;
+    let held = bench.accept(&["a@one.example"], b"x").await;
+    assert!(bench.queue.hold(held).await.unwrap());
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(bench.dir.path(), copy.path());
+    let bench = Bench { dir: copy, ..bench };
+    let (segment, elsewhere) = (one_segment(&bench), bench.path("elsewhere"));
+    fs::rename(&segment, &elsewhere).unwrap();
+    // Reading it fails.
+    fs::create_dir(&segment).unwrap();
+    assert!(open(settings(bench.dir.path()), &bench.clock).await.is_err());
+    fs::remove_dir(&segment).unwrap();
+    fs::rename(&elsewhere, &segment).unwrap();
+    let bench = bench.opened_again().await;
+    assert!(!bench.path("index.damaged-1").exists());
+    assert_eq!(bench.queue.show(held).unwrap().unwrap().state, State::Held);
+}
