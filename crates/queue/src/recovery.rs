@@ -34,6 +34,12 @@ pub(crate) use self::check::check;
 pub(crate) use self::format::read_number;
 pub(crate) use self::redo::redo;
 
+/// What the names of damaged indexes begin with.
+const DAMAGED: &str = "index.damaged-";
+
+/// In the file that is there while an index is built anew, this stands before the name of the damaged one.
+const ASIDE: &str = "aside ";
+
 /// Opens the files of a store.
 #[derive(Clone)]
 pub(crate) struct Opener {
@@ -250,17 +256,18 @@ impl Store {
         tracing::error!(why, "index damaged: it is built anew from the spool");
         let mark = self.rebuild_mark();
         let aside = match self.free_name()? {
-            // What an interrupted attempt left holds nothing that the spool does not.
+            // What an interrupted attempt left holds nothing that it did not find elsewhere.
             _ if mark.exists() => {
                 fs::remove_dir_all(self.paths.index()).or_else(ignore_absence)?;
-                None
+                self.moved_aside(&mark)
             }
             aside => {
                 fs::rename(self.paths.index(), &aside).or_else(ignore_absence)?;
                 Some(aside)
             }
         };
-        fs::write(&mark, why)?;
+        let name = aside.as_deref().and_then(Path::file_name).unwrap_or_default();
+        fs::write(&mark, format!("{why}\n{ASIDE}{}\n", name.to_string_lossy()))?;
         sync_dir(self.paths.root())?;
         let engine = (self.opener.index)(&self.paths.index())?;
         let known = aside.and_then(|aside| self.salvage(&aside, engine.as_ref()));
@@ -326,9 +333,16 @@ impl Store {
         self.paths.root().join("rebuilding")
     }
 
+    /// The damaged index that an interrupted attempt to build a new one moved aside.
+    fn moved_aside(&self, mark: &Path) -> Option<PathBuf> {
+        let text = fs::read_to_string(mark).ok()?;
+        let name = text.lines().find_map(|line| line.strip_prefix(ASIDE))?;
+        name.starts_with(DAMAGED).then(|| self.paths.root().join(name))
+    }
+
     /// A name for a damaged index that no other one has.
     fn free_name(&self) -> io::Result<PathBuf> {
-        let names = (1_u32..).map(|n| self.paths.root().join(format!("index.damaged-{n}")));
+        let names = (1_u32..).map(|n| self.paths.root().join(format!("{DAMAGED}{n}")));
         names.into_iter().find(|name| !name.exists()).ok_or_else(|| io::Error::other("no name"))
     }
 }

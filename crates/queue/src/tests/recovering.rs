@@ -335,3 +335,27 @@ async fn a_spool_that_cannot_be_read_is_not_taken_for_a_damaged_index() {
     assert!(!bench.path("index.damaged-1").exists());
     assert_eq!(bench.queue.show(held).unwrap().unwrap().state, State::Held);
 }
+
+#[tokio::test]
+async fn a_rebuild_that_was_interrupted_keeps_shelves_all_the_same() {
+    let bench = Bench::new().await;
+    bench.queue.shelf("policies").put("one.example", pattern(9_000)).await.unwrap();
+    bench.queue.close().await;
+    // Each attempt ends before its end: this cannot be read.
+    let way = bench.path("spool/seg-00000009");
+    fs::create_dir(&way).unwrap();
+    fs::remove_file(bench.path("closed")).unwrap();
+    let db = fs::read(bench.path("index/db")).unwrap();
+    fs::write(bench.path("index/db"), [b'x'; 8_192]).unwrap();
+    for _ in 0..2 {
+        assert!(open(settings(bench.dir.path()), &bench.clock).await.is_err());
+        assert!(bench.path("rebuilding").exists());
+    }
+    // As if only a part of it had been damaged.
+    fs::write(bench.path("index.damaged-1/db"), db).unwrap();
+    fs::remove_dir(&way).unwrap();
+    let bench = bench.opened_again().await;
+    assert!(!bench.path("rebuilding").exists() && !bench.path("index.damaged-2").exists());
+    let shelf = bench.queue.shelf("policies");
+    assert_eq!(shelf.get("one.example").unwrap(), Some(pattern(9_000)));
+}
