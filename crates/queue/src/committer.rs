@@ -141,6 +141,22 @@ impl Committer {
         clock: Arc<dyn Clock>,
         opener: Opener,
     ) -> Result<Handle, OpenError> {
+        let committer = Self::ready(settings, clock, opener)?;
+        let shared = Arc::clone(&committer.shared);
+        let (jobs, line) = channel();
+        let thread = thread::Builder::new().name("queue-committer".to_owned());
+        thread
+            .spawn(move || committer.run(&line))
+            .map_err(|source| OpenError::Io { path: shared.settings.dir.clone(), source })?;
+        Ok(Handle::new(shared, jobs))
+    }
+
+    /// Opens the store, for whoever has the committer run.
+    fn ready(
+        settings: QueueSettings,
+        clock: Arc<dyn Clock>,
+        opener: Opener,
+    ) -> Result<Self, OpenError> {
         let store = Store::lock(&settings.dir, opener)?;
         let shared = Arc::new(Shared::new(settings, clock, store.number()));
         let mut committer = Self {
@@ -150,7 +166,7 @@ impl Committer {
                 shared.settings.segment_size,
                 0,
             ),
-            shared: Arc::clone(&shared),
+            shared,
             store,
             index: None,
             writer: None,
@@ -164,12 +180,7 @@ impl Committer {
             unsynced_since: None,
         };
         committer.open()?;
-        let (jobs, line) = channel();
-        let thread = thread::Builder::new().name("queue-committer".to_owned());
-        thread
-            .spawn(move || committer.run(&line))
-            .map_err(|source| OpenError::Io { path: shared.settings.dir.clone(), source })?;
-        Ok(Handle::new(shared, jobs))
+        Ok(committer)
     }
 
     /// Opens the store; an index that turns out to be damaged is built anew.

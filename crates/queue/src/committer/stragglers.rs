@@ -93,8 +93,20 @@ impl Committer {
 
     /// Copies the live ones of these records to the end of the spool.
     fn copy_found(&mut self, segment: u32, records: Vec<(u64, Header)>) -> Result<(), RoundError> {
+        if self.ledger.segments.get(&segment).is_none_or(|row| row.messages == 0) {
+            // The last of them has left meanwhile, and the segment with it.
+            return Ok(());
+        }
+        let file = match File::open(self.shared.paths.segment(segment)) {
+            Ok(file) => file,
+            Err(error) => {
+                tracing::warn!(segment, %error, "stragglers not copied");
+                self.stuck.insert(segment);
+                return Ok(());
+            }
+        };
         let index = self.index()?;
-        let moved = self.copy_records(index.as_ref(), segment, records)?;
+        let moved = self.copy_records(index.as_ref(), segment, &file, records)?;
         self.segments.sync()?;
         self.write_moved_sidecars(index.as_ref(), &moved)?;
         let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
@@ -110,14 +122,15 @@ impl Committer {
         Ok(())
     }
 
-    /// Appends the live ones of these records to the end of the spool; damaged ones stay.
+    /// Appends the live ones of these records to the end of the spool; those stay that are damaged or
+    /// cannot be read.
     fn copy_records(
         &mut self,
         index: &dyn Lookup,
         segment: u32,
+        file: &File,
         records: Vec<(u64, Header)>,
     ) -> Result<Vec<(QueueId, Place)>, RoundError> {
-        let file = File::open(self.shared.paths.segment(segment))?;
         let mut moved = Vec::new();
         for (offset, header) in records {
             let Some(row) = index.find(&Key::message(header.id))? else { continue };
@@ -127,8 +140,9 @@ impl Committer {
             }
             let mut bytes =
                 vec![0; usize::try_from(header.record_size()).map_err(io::Error::other)?];
-            file.read_exact_at(&mut bytes, offset)?;
-            if is_whole(&header, &bytes) {
+            if let Err(error) = file.read_exact_at(&mut bytes, offset) {
+                tracing::warn!(queue_id = %header.id, segment, %error, "straggler not read");
+            } else if is_whole(&header, &bytes) {
                 moved.push((header.id, self.segments.append(&[&bytes])?));
             }
         }
@@ -174,4 +188,52 @@ fn is_whole(header: &Header, bytes: &[u8]) -> bool {
     Header::decode(head) == Ok(*header)
         && crc32c::crc32c(envelope) == header.envelope_sum
         && crc32c::crc32c(body) == header.body_sum
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use clock::SetClock;
+    use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::envelope::{Envelope, Recipient};
+    use crate::recovery::Opener;
+    use crate::settings::QueueSettings;
+    use crate::shared::Handle;
+    use crate::work::{Job, Work};
+    use crate::{Queue, Submitter};
+
+    #[tokio::test]
+    async fn a_straggler_that_cannot_be_read_stays_where_it_is_and_the_store_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = QueueSettings { reserve: 0, min_free: 0, ..QueueSettings::new(dir.path()) };
+        let clock = Arc::new(SetClock::new(SystemTime::UNIX_EPOCH));
+        let mut committer = Committer::ready(settings, clock, Opener::default()).unwrap();
+        let (jobs, _line) = channel();
+        let queue = Queue { handle: Arc::new(Handle::new(Arc::clone(&committer.shared), jobs)) };
+        let to = vec![Recipient::new(Mailbox::parse("a@one.example").unwrap())];
+        let body = BodyType::SevenBit;
+        let envelope = Envelope::new(ReversePath::Null, to, body, Smtputf8::NotRequested);
+        let mut draft = queue.begin(Submitter::own(), envelope).unwrap();
+        draft.write(&[b'x'; 1_000]).await.unwrap();
+        let prepared = draft.prepare().await.unwrap();
+        let header = prepared.header;
+        let work = Work::Accept(Box::new(prepared), oneshot::channel().0);
+        committer.round(vec![Job { work, _room: None }]);
+        committer.segments.finish_current().unwrap();
+        let path = committer.shared.paths.segment(1);
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(header.record_size() - 1).unwrap();
+        committer.copy_found(1, vec![(0, header)]).unwrap();
+        assert!(committer.stuck.contains(&1));
+        fs::remove_file(&path).unwrap();
+        committer.copy_found(1, vec![(0, header)]).unwrap();
+        committer.copy_found(99, vec![(0, header)]).unwrap();
+        assert!(!committer.stuck.contains(&99), "it was unlinked while it was searched");
+        assert_eq!(committer.ledger.segments[&1].messages, 1);
+    }
 }
