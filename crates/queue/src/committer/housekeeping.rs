@@ -168,7 +168,7 @@ impl Committer {
     /// of messages that are gone.
     pub(super) fn unlink_files(&mut self) -> Result<Gone, RoundError> {
         let finished = self.ledger.segments.iter().filter(|(_, row)| row.messages == 0);
-        let segments: Vec<u32> =
+        let mut segments: Vec<u32> =
             finished.map(|(number, _)| *number).filter(|n| self.is_written_down(*n)).collect();
         if segments.is_empty() && self.finished_bodies.is_empty() {
             return Ok(Gone::default());
@@ -177,18 +177,25 @@ impl Committer {
         self.sync()?;
         self.register(&segments);
         let bodies = self.unlink_bodies();
-        for number in &segments {
-            let path = self.shared.paths.segment(*number);
-            let sidecar = sidecar_of(&path);
-            self.sidecars.forget(&sidecar);
-            self.stuck.remove(number);
-            unlink(&path)?;
-            unlink(&sidecar)?;
-        }
+        segments.retain(|number| self.unlink_segment(*number));
         // The rows go only after the files are gone for good: a file without a row is read again.
         sync_dir(&self.shared.paths.spool())?;
         sync_dir(&self.shared.paths.big_dir())?;
         Ok(Gone { segments, bodies })
+    }
+
+    /// Unlinks a segment; whether it is gone. If not, the next process tries again, for its row stays.
+    fn unlink_segment(&mut self, segment: u32) -> bool {
+        let path = self.shared.paths.segment(segment);
+        let sidecar = sidecar_of(&path);
+        self.sidecars.forget(&sidecar);
+        self.stuck.remove(&segment);
+        let unlinked = unlink(&path).and_then(|()| unlink(&sidecar));
+        if let Err(error) = &unlinked {
+            tracing::warn!(segment, %error, "segment not unlinked");
+            self.ledger.segments.remove(&segment);
+        }
+        unlinked.is_ok()
     }
 
     /// Whether a segment is finished and its journal written down.

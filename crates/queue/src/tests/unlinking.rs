@@ -1,5 +1,7 @@
 //! What is known of files that are gone, when the index does not remember that they are.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 /// The index as it is now, to be put back later.
@@ -120,4 +122,37 @@ async fn a_file_that_was_lost_is_still_told_of() {
     assert_eq!(bench.ids(), [lost]);
     let lease = bench.lease().unwrap();
     assert!(matches!(lease.body().await, Err(BodyError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_unlinked_does_not_keep_the_store_from_working() {
+    let bench = Bench::with(|settings| settings.segment_size = 20_000).await;
+    for n in 0..4 {
+        bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;
+    }
+    let first = bench.path("spool/seg-00000001");
+    fs::remove_file(&first).unwrap();
+    fs::create_dir(&first).unwrap();
+    let failures = Arc::new(Failures::default());
+    bench.queue.observe(Arc::<Failures>::clone(&failures));
+    assert_eq!(bench.deliver_all().await.len(), 4);
+    until(|| segments(&bench) <= 2).await;
+    let kept = bench.accept(&["z@two.example"], &pattern(500)).await;
+    assert_eq!(bench.ids(), [kept]);
+    assert_eq!(failures.0.load(Ordering::SeqCst), 0);
+    assert!(first.exists());
+}
+
+/// Counts how often the store failed.
+#[derive(Debug, Default)]
+struct Failures(AtomicUsize);
+
+impl Observer for Failures {
+    fn committed(&self, _round: Round) {}
+
+    fn written_down(&self, _written: WrittenDown) {}
+
+    fn failed(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
