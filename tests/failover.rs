@@ -1,5 +1,6 @@
 //! Which host is tried, whose policy counts, and what becomes of mail that no host may have.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,19 @@ async fn only_message(mx: &MxHost) -> Arc<Message> {
 /// Whether no mail was so much as begun with a host.
 fn got_no_envelope(mx: &MxHost) -> bool {
     mx.connections().iter().all(|connection| connection.envelope().is_empty())
+}
+
+/// A host at the IPv6 loopback address, unless this machine has none.
+#[expect(clippy::print_stderr, reason = "a test says so when it cannot run")]
+async fn mx_over_ipv6(relay: &RelayInWorld, name: &str) -> Option<MxHost> {
+    let address = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), relay.world.smtp_port());
+    match relay.world.mx_at(name, address, MxBehaviour::valid()).await {
+        Ok(mx) => Some(mx),
+        Err(error) => {
+            eprintln!("not tested without IPv6: {error}");
+            None
+        }
+    }
 }
 
 /// A domain with these MX hosts in order, each of a preference of its own.
@@ -271,6 +285,83 @@ async fn mail_to_an_address_literal_has_no_policy() {
     let mx = relay.world.mx_without_address_record("nameless", MxBehaviour::valid()).await;
     relay.submit(&[&format!("<bob@[{}]>", mx.address().ip())]).await;
     only_message(&mx).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_to_an_ipv6_address_literal_goes_to_that_address() {
+    let relay = RelayInWorld::start_with("delivery.source_address6 = \"::1\"").await;
+    let Some(mx) = mx_over_ipv6(&relay, "nameless").await else { return };
+    let id = relay.submit(&["<bob@[IPv6:::1]>"]).await;
+    let message = only_message(&mx).await;
+    assert_eq!(message.recipients, ["bob@[IPv6:::1]"]);
+    assert_eq!(message.peer.ip(), IpAddr::from(Ipv6Addr::LOCALHOST));
+    relay.gone(id).await;
+    relay.is_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_family_that_is_preferred_is_asked_first() {
+    for (preference, over_ipv6) in [("ipv6", true), ("ipv4", false)] {
+        let relay =
+            RelayInWorld::start_with(&format!("delivery.ip_preference = \"{preference}\"")).await;
+        let over4 = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
+        let Some(over6) = mx_over_ipv6(&relay, over4.name()).await else { return };
+        relay.world.names().add_address(over4.name(), over6.address().ip());
+        let id = relay.submit(&["<bob@example.test>"]).await;
+        let (asked, other) = if over_ipv6 { (&over6, &over4) } else { (&over4, &over6) };
+        only_message(asked).await;
+        relay.gone(id).await;
+        assert!(other.connections().is_empty(), "{preference}: {}", relay.story());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_the_other_family_is_tried_where_nobody_listens_at_the_first() {
+    for preference in ["ipv6", "ipv4"] {
+        let relay =
+            RelayInWorld::start_with(&format!("delivery.ip_preference = \"{preference}\"")).await;
+        let mx = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
+        relay.world.names().add_address(mx.name(), Ipv6Addr::LOCALHOST.into());
+        let id = relay.submit(&["<bob@example.test>"]).await;
+        assert_eq!(only_message(&mx).await.address, mx.address());
+        relay.gone(id).await;
+        assert_eq!(mx.connections().len(), 1, "{preference}: {}", relay.story());
+
+        // When the other does not answer either, that is told of the one that came last.
+        mx.close().await;
+        let id = relay.submit(&["<bob@example.test>"]).await;
+        let reason = &relay.deferred(id, 1).await[0];
+        assert_eq!(reason.text.matches(mx.name()).count(), 2, "{reason:?}");
+        let last =
+            if preference == "ipv6" { mx.address().ip() } else { Ipv6Addr::LOCALHOST.into() };
+        let last = SocketAddr::new(last, relay.world.smtp_port());
+        assert_eq!(reason.addr, Some(last), "{preference}: {reason:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_address_of_a_host_is_tried_where_the_first_refuses() {
+    // Addresses of one family come in no particular order, so each of them refuses once.
+    for refusing in [0, 1] {
+        for closed in [true, false] {
+            let relay = RelayInWorld::start().await;
+            let first = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
+            let second = relay.world.mx(first.name(), MxBehaviour::valid()).await;
+            let hosts = [first, second];
+            if closed {
+                hosts[refusing].close().await;
+            } else {
+                let refusal = MxBehaviour::valid().at(Step::Greeting, "421 4.3.2 busy");
+                hosts[refusing].behave(refusal);
+            }
+            let id = relay.submit(&["<bob@example.test>"]).await;
+            let message = only_message(&hosts[1 - refusing]).await;
+            assert_eq!(message.address, hosts[1 - refusing].address());
+            relay.gone(id).await;
+            assert_eq!(hosts[refusing].messages(), []);
+            relay.is_well_behaved();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,8 +67,12 @@ async fn dial(address: SocketAddr, settings: &DeliverySettings) -> io::Result<Tc
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use smtp::Domain;
     use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -128,5 +132,54 @@ mod tests {
         let (_stream, ends) = connect(address, &settings).await.unwrap();
         assert_eq!(ends.sending, Some(IpAddr::from([127, 0, 0, 9])));
         assert_eq!(listener.accept().await.unwrap().1.ip(), IpAddr::from([127, 0, 0, 9]));
+    }
+    /// A listener on the IPv6 loopback address, unless this machine has none.
+    #[expect(clippy::print_stderr, reason = "a test says so when it cannot run")]
+    async fn over_ipv6() -> Option<TcpListener> {
+        let listener = TcpListener::bind("[::1]:0").await;
+        if let Err(error) = &listener {
+            eprintln!("not tested without IPv6: {error}");
+        }
+        listener.ok()
+    }
+
+    #[tokio::test]
+    async fn a_connection_over_ipv6_comes_from_the_source_address_that_is_set_for_it() {
+        let Some(listener) = over_ipv6().await else { return };
+        let address = listener.local_addr().unwrap();
+        let own = Ipv6Addr::LOCALHOST;
+        let settings = DeliverySettings {
+            source_address4: Some([127, 0, 0, 9].into()),
+            source_address6: Some(own),
+            ..settings()
+        };
+        let (_stream, ends) = connect(address, &settings).await.unwrap();
+        assert_eq!(ends.receiving, Some(address));
+        assert_eq!(ends.sending, Some(own.into()));
+        assert_eq!(listener.accept().await.unwrap().1.ip(), IpAddr::from(own));
+        // Loopback connections come from that address anyway; one that is not ours shows the bind.
+        let settings = DeliverySettings { source_address6: "2001:db8::9".parse().ok(), ..settings };
+        let found = connect(address, &settings).await;
+        let Err(SessionFailure::Connect(error)) = found else { panic!("{found:?}") };
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_does_not_take_the_connection_is_given_up_when_its_time_is_over() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        // Nobody accepts: behind a few connections the listener's backlog is full.
+        let mut waiting = JoinSet::new();
+        for _ in 0..16 {
+            waiting.spawn(TcpStream::connect(address));
+        }
+        tokio::task::yield_now().await;
+        let settings = settings();
+        let began = Instant::now();
+        let found = connect(address, &settings).await;
+        assert!(matches!(found, Err(SessionFailure::ConnectTimedOut)), "{found:?}");
+        assert_eq!(began.elapsed().as_secs(), settings.timeouts.connect.as_secs());
+        drop(listener);
     }
 }

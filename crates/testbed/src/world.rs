@@ -72,11 +72,25 @@ impl World {
     /// Somebody listens on the world's SMTP port at all addresses.
     pub async fn mx_without_address_record(&self, name: &str, behaviour: MxBehaviour) -> MxHost {
         let address = SocketAddr::new(self.loopback.address(), self.loopback.smtp_port());
-        let mailbox = self.mailbox.of(address);
-        let shared = (self.tap.clone(), mailbox, self.tasks.clone());
-        MxHost::start(name, address, behaviour, Arc::clone(&self.authority), shared)
+        self.mx_at(name, address, behaviour)
             .await
             .expect("the SMTP port is free at a fresh address")
+    }
+
+    /// Starts an MX host at this address and port, to which no name leads: at a second port, or at
+    /// `[::1]`, which is no world's own, so that a world has one such host at most.
+    ///
+    /// # Errors
+    /// The address is in use, or this machine does not have it.
+    pub async fn mx_at(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        behaviour: MxBehaviour,
+    ) -> io::Result<MxHost> {
+        let mailbox = self.mailbox.of(address);
+        let shared = (self.tap.clone(), mailbox, self.tasks.clone());
+        MxHost::start(name, address, behaviour, Arc::clone(&self.authority), shared).await
     }
 
     /// Starts a host for measurements at an address of its own, to which `name` leads.
