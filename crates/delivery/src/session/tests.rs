@@ -1,5 +1,7 @@
 //! Sessions with a scripted peer, over a pipe and with real TLS.
 
+use std::time::Duration;
+
 use clock::SystemClock;
 use mta_sts::NextHop;
 use queue::{DsnWishes, Recipient};
@@ -10,7 +12,7 @@ use tokio::io::DuplexStream;
 use super::*;
 use crate::authority::{Authority, Flaw};
 use crate::envelope::Mail;
-use crate::scripted::Act::{Hears, HearsHello, HearsMessage, Says, StartsTls};
+use crate::scripted::Act::{Hears, HearsHello, HearsMessage, IsSilent, Says, StartsTls};
 use crate::scripted::{
     Act, Peer, fallback, fallback_to, open_route, required, required_of, settings, verified_route,
 };
@@ -460,4 +462,55 @@ async fn a_host_that_says_nothing_is_given_up_after_five_minutes() {
     );
     assert!(timed_out, "{failure}");
     assert_eq!(began.elapsed().as_secs(), 300);
+}
+
+/// Settings in which no two steps of a session may take equally long.
+fn told_apart() -> Arc<DeliverySettings> {
+    let mut settings = DeliverySettings::clone(&settings());
+    settings.timeouts.hello = Duration::from_secs(310);
+    Arc::new(settings)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_falls_silent_is_given_up_when_the_time_of_that_step_is_over() {
+    let authority = Authority::new();
+    let settings = told_apart();
+    let timeouts = settings.timeouts;
+    let server = authority.server(&["mx.example.org"], Flaw::None);
+    let greeted = vec![Says("220 mx.example.org\r\n"), Hears("EHLO"), IsSilent];
+    let encrypted = offer(vec![Says("220 go\r\n"), StartsTls(server), Hears("EHLO"), IsSilent]);
+    let cases = [
+        (greeted, timeouts.hello, "Dialogue { stage: Hello, error: TimedOut }"),
+        // A host that may only be slow is told QUIT.
+        (offer(vec![IsSilent]), timeouts.tls + timeouts.quit, "Tls(Cut(TimedOut))"),
+        (offer(vec![Says("220 go\r\n"), IsSilent]), timeouts.tls, "Tls(Handshake(TimedOut))"),
+        (encrypted, timeouts.hello, "Dialogue { stage: HelloAgain, error: TimedOut }"),
+    ];
+    for (script, limit, expected) in cases {
+        let (stream, _peer) = Peer::new(script);
+        let began = Instant::now();
+        let route = verified_route().await;
+        let plain = Plain::greet(route, stream, Ends::default(), Arc::clone(&settings)).await;
+        let session = match plain {
+            Ok(plain) => plain.verify(&webpki(&authority)).await.0,
+            Err(failure) => Err(failure),
+        };
+        let failure = session.unwrap_err();
+        assert_eq!(format!("{failure:?}"), expected);
+        assert_eq!(began.elapsed().as_secs(), limit.as_secs(), "{failure}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_falls_silent_at_starttls_is_called_again_in_clear_when_that_time_is_over() {
+    let settings = told_apart();
+    for script in [offer(vec![IsSilent]), offer(vec![Says("220 go\r\n"), IsSilent])] {
+        let (stream, _peer) = Peer::new(script);
+        let began = Instant::now();
+        let route = open_route(None, "mx.example.org").await;
+        let plain = Plain::greet(route, stream, Ends::default(), Arc::clone(&settings)).await;
+        let (session, _) = plain.unwrap().settle(&observing(&Authority::new())).await;
+        assert!(matches!(session, Err(Unsettled::Broken(_))), "{session:?}");
+        assert_eq!(began.elapsed().as_secs(), settings.timeouts.tls.as_secs());
+    }
 }

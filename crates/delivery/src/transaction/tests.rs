@@ -2,6 +2,7 @@
 
 use queue::DsnWishes;
 use smtp::{Mailbox, ReversePath};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::scripted::Act::{Hears, HearsMessage, Says};
@@ -213,9 +214,15 @@ async fn a_message_that_the_peer_cannot_take_is_not_begun() {
     }
 }
 
+/// A peer that has said all this, and has room for so much of what it is told.
+async fn far(room: usize, said: &str) -> (DuplexStream, DuplexStream) {
+    let (near, mut far) = duplex(room);
+    far.write_all(said.as_bytes()).await.unwrap();
+    (near, far)
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_step_has_its_time_limit() {
-    let slow = || tokio::io::duplex(64 * 1024);
     let (capabilities, timeouts) = (offering(&[]), Timeouts::default());
     let to = recipient("b@example.org");
     for (said, step, seconds) in [
@@ -224,8 +231,7 @@ async fn each_step_has_its_time_limit() {
         ("250 ok\r\n250 ok\r\n", "cut DATA TimedOut", 120),
         ("250 ok\r\n250 ok\r\n354 go\r\n", "in doubt TimedOut", 600),
     ] {
-        let (near, mut far) = slow();
-        tokio::io::AsyncWriteExt::write_all(&mut far, said.as_bytes()).await.unwrap();
+        let (near, _far) = far(64 * 1024, said).await;
         let mut dialogue = Dialogue::new(near);
         let began = tokio::time::Instant::now();
         let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
@@ -233,6 +239,54 @@ async fn each_step_has_its_time_limit() {
         assert_eq!(short(&sent), [step]);
         assert_eq!(began.elapsed().as_secs(), seconds, "{step}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_stops_reading_the_message_has_the_time_of_a_block() {
+    let (timeouts, to) = (Timeouts::default(), recipient("b@example.org"));
+    let body = b"A line\r\n".repeat(100_000);
+    let binary = Mail { body: BodyType::BinaryMime, size: 800_000, ..MAIL };
+    let (asked, chunked) = ("250 ok\r\n250 ok\r\n354 go\r\n", "250 ok\r\n250 ok\r\n");
+    for (mail, said, size, fate, last_words) in [
+        (MAIL, asked, 800_000, "cut the message TimedOut", LAST_WORDS),
+        (binary, chunked, 800_000, "cut the message TimedOut", LAST_WORDS),
+        // In the last block the peer may have got the dot.
+        (MAIL, asked, 8_000, "in doubt TimedOut", Duration::ZERO),
+    ] {
+        let capabilities = offering(&["CHUNKING", "BINARYMIME"]);
+        let (near, _far) = far(1000, said).await;
+        let mut dialogue = Dialogue::new(near);
+        let began = tokio::time::Instant::now();
+        let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
+        let sent = transaction.send(&mail, &[&to], &body[..size]).await;
+        assert_eq!(short(&sent), [fate]);
+        assert_eq!(sent.connection, Connection::Lost);
+        let limit = timeouts.data_block + last_words;
+        assert_eq!(began.elapsed().as_secs(), limit.as_secs(), "{fate}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_each_block_in_time_may_take_longer_for_the_message() {
+    let (timeouts, to) = (Timeouts::default(), recipient("b@example.org"));
+    let body = b"A line\r\n".repeat(100_000);
+    let (near, mut far) = far(32 * 1024, "250 ok\r\n250 ok\r\n354 go\r\n").await;
+    let reading = async {
+        let (mut heard, mut block) = (Vec::new(), vec![0; 32 * 1024]);
+        while !heard.ends_with(b"\r\n.\r\n") {
+            tokio::time::sleep(timeouts.data_block / 3).await;
+            let length = far.read(&mut block).await.unwrap();
+            heard.extend_from_slice(&block[..length]);
+        }
+        far.write_all(b"250 taken\r\n").await.unwrap();
+    };
+    let (capabilities, mut dialogue) = (offering(&[]), Dialogue::new(near));
+    let began = tokio::time::Instant::now();
+    let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
+    let to = [&to];
+    let (sent, ()) = tokio::join!(transaction.send(&MAIL, &to, &body[..]), reading);
+    assert_eq!(short(&sent), ["taken 250"]);
+    assert!(began.elapsed() > timeouts.data_block * 5, "{:?}", began.elapsed());
 }
 
 const CHUNKS: &[&str] = &["PIPELINING", "SIZE 1000", "CHUNKING", "BINARYMIME"];
