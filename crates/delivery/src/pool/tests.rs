@@ -7,7 +7,7 @@ use dns::{DnsSettings, Resolver};
 use queue::{Envelope, Networks, QueueSettings, Recipient};
 use smtp::{BodyType, Domain, Mailbox, ReversePath, Smtputf8};
 use tempfile::TempDir;
-use testbed::{Act, Certificate, MxBehaviour, MxHost, Step, World};
+use testbed::{Act, Certificate, ConnectionState, MxBehaviour, MxHost, Step, World};
 use tls_rpt::Observation;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
@@ -420,4 +420,66 @@ async fn a_delivery_that_outlasts_the_grace_is_broken_off_and_returns_its_lease(
     let (queue, _world) = rig.stop().await;
     assert_eq!(queue.leased(), 0);
     assert!(mx.messages().is_empty());
+}
+
+impl Rig {
+    /// Has a message for `domain` tried, and waits for what comes of it.
+    async fn try_one(&mut self, domain: &str) -> Outcome {
+        self.submit(&[&format!("b@{domain}")]).await;
+        self.told().await.outcome
+    }
+
+    /// How many connections `mx` has open once it answers none of many messages for `domain`.
+    async fn at_once(&mut self, domain: &str, mx: &MxHost) -> usize {
+        let before = self.queue.leased();
+        mx.behave(MxBehaviour::valid().at(Step::MailFrom, Act::Silence));
+        for _ in 0..8 {
+            self.submit(&[&format!("b@{domain}")]).await;
+        }
+        // When the one that was submitted last has come through, all that may be on their way are.
+        let outcome = self.try_one("answers.example").await;
+        assert!(matches!(outcome, Outcome::Delivered { .. }), "{outcome:?}");
+        let leased = self.queue.leased() - before;
+        let open = |connections: &[testbed::Connection]| {
+            let begun = |connection: &&testbed::Connection| {
+                connection.address == mx.address()
+                    && connection.state == ConnectionState::Open
+                    && connection.commands.last().is_some_and(|last| last.line.starts_with("MAIL"))
+            };
+            connections.iter().filter(begun).count()
+        };
+        let all_there = |connections: &[testbed::Connection]| open(connections) >= leased;
+        self.world.tap().wait_until(PATIENCE, all_there).await.unwrap();
+        open(&self.world.tap().connections())
+    }
+}
+
+#[tokio::test]
+async fn connections_to_a_destination_begin_at_two_grow_with_success_and_fall_to_one_after_a_break()
+{
+    let mut rig = Rig::start(USUAL).await;
+    let mut hosts = Vec::new();
+    for domain in ["answers.example", "new.example", "good.example", "breaks.example"] {
+        let mx = rig.world.mx(&format!("mx.{domain}"), MxBehaviour::valid()).await;
+        rig.world.domain(domain).mx(10, &mx);
+        hosts.push(mx);
+    }
+    let [_, new, good, breaks] = &hosts[..] else { panic!() };
+    for _ in 0..3 {
+        for domain in ["good.example", "breaks.example"] {
+            let outcome = rig.try_one(domain).await;
+            assert!(matches!(outcome, Outcome::Delivered { .. }), "{outcome:?}");
+        }
+    }
+    breaks.behave(MxBehaviour::valid().at(Step::Message, Act::Drop));
+    for _ in 0..2 {
+        let outcome = rig.try_one("breaks.example").await;
+        assert!(matches!(outcome, Outcome::Deferred(_)), "{outcome:?}");
+    }
+    let found = [
+        rig.at_once("new.example", new).await,
+        rig.at_once("good.example", good).await,
+        rig.at_once("breaks.example", breaks).await,
+    ];
+    assert_eq!(found, [2, 5, 1]);
 }
