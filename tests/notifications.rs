@@ -343,6 +343,28 @@ async fn internationalised_mail_is_reported_on_in_its_own_form() {
     relay.is_well_behaved();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_needs_smtputf8_is_returned_by_a_host_without_it_with_what_to_do() {
+    let relay = RelayInWorld::start().await;
+    let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
+    let old = MxBehaviour::valid().without_extension("SMTPUTF8");
+    let mx = relay.enforcing_domain("example.test", old).await;
+    let from = "<ann@sender.test> SMTPUTF8";
+    let utf8 = [b"Comments: \xc3\xa4\r\n", MESSAGE].concat();
+    for (to, message) in [("<bob@example.test>", &utf8[..]), ("<b\u{f6}b@example.test>", MESSAGE)] {
+        let id = submit(&relay, from, &[to], message).await;
+        let told = notification(&sender).await;
+        relay.gone(id).await;
+        assert_eq!(told.fields("Status"), ["5.6.7"]);
+        let words = told.part(0, |part| String::from_utf8(part.contents().to_vec()).unwrap());
+        let advice = ["SMTPUTF8", "ASCII", "encoded"];
+        assert!(advice.iter().all(|word| words.contains(word)), "{words}");
+        sender.forget_messages();
+    }
+    assert_eq!(mx.messages(), []);
+    relay.is_well_behaved();
+}
+
 /// Hands in a message in two chunks; its name in the queue.
 async fn submit_binary(relay: &RelayInWorld, message: &[u8]) -> QueueId {
     let mut client = Sender::connect(relay.listener()).await.unwrap();

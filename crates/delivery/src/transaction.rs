@@ -65,7 +65,11 @@ pub(crate) enum Unfit {
     )]
     EightBit,
     /// RFC 6531 §3.2.
-    #[error("the host does not take internationalised mail (SMTPUTF8)")]
+    #[error(
+        "the host does not take internationalised mail (SMTPUTF8), and this relay does not convert \
+         it: it has to be sent again with no letters but ASCII in its addresses and header fields, \
+         where a subject or a name can be written as encoded words (RFC 2047)"
+    )]
     Smtputf8,
     /// RFC 1870 §6.
     #[error("the message has {size} bytes and the host takes {limit} at most")]
