@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use testbed::{Act, Connection, Handshake, MxBehaviour, MxHost, PolicyText, Sender, Step};
+use tokio::task::JoinSet;
 
 use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER, submit};
 
@@ -29,23 +30,36 @@ fn all_verified(mx: &MxHost) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_messages_to_a_domain_take_few_connections() {
-    let relay = RelayInWorld::start_with(KEPT).await;
-    let mx = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
-    let mut client = Sender::connect(relay.listener()).await.unwrap();
-    client.ehlo("client.test").await.unwrap();
-    for _ in 0..2 {
-        for _ in 0..99 {
-            submit(&mut client, SENDER, &["<bob@example.test>"], MESSAGE).await;
-        }
-        relay.submit(&["<bob@example.test>"]).await;
+async fn three_thousand_messages_that_waited_for_a_host_take_few_connections() {
+    let mut relay =
+        RelayInWorld::start_with(&format!("{KEPT}\ndelivery.messages_per_connection = 1000")).await;
+    // The first ones wait for a greeting, and the others for them.
+    let silent = MxBehaviour::valid().at(Step::Greeting, Act::Silence);
+    let mx = relay.enforcing_domain("example.test", silent).await;
+    let mut clients = JoinSet::new();
+    for _ in 0..30 {
+        let listener = relay.listener();
+        clients.spawn(async move {
+            let mut client = Sender::connect(listener).await.unwrap();
+            client.ehlo("client.test").await.unwrap();
+            for _ in 0..100 {
+                submit(&mut client, SENDER, &["<bob@example.test>"], MESSAGE).await;
+            }
+        });
     }
+    clients.join_all().await;
+    tokio::join!(relay.stop(), mx.close());
+    relay.world.tap().forget();
+    mx.behave(MxBehaviour::valid());
+    mx.open().await.unwrap();
+    relay.restart().await;
+    relay.retry().await;
     relay.empty().await;
-    assert_eq!(mx.messages().len(), 200);
+    assert_eq!(mx.messages().len(), 3000);
     let connections = mx.connections();
-    // As many as may be open at a time; and those that had carried a hundred messages were closed.
+    // As many as may be open at a time; and those that had carried a thousand were replaced.
     assert!(connections.len() <= 12, "{} connections", connections.len());
-    assert!(connections.iter().all(|connection| transactions(connection) <= 100));
+    assert!(connections.iter().all(|connection| transactions(connection) <= 1000));
     assert!(all_verified(&mx));
     relay.is_well_behaved();
 }

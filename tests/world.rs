@@ -88,9 +88,11 @@ impl RelayInWorld {
         tokio::time::timeout(PATIENCE, refreshed).await.expect("policies refreshed in time");
     }
 
-    /// Stops the relay in order.
+    /// Stops the relay in order, if it has not been.
     pub(crate) async fn stop(&mut self) {
-        self.relay.take().unwrap().stop().await;
+        if let Some(relay) = self.relay.take() {
+            relay.stop().await;
+        }
     }
 
     async fn open(&mut self) {
