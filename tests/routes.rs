@@ -1,6 +1,7 @@
 //! Mail that goes by `[[route]]`: which way, to whom, with what proof and with which password.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -64,6 +65,25 @@ async fn a_route_takes_mail_whatever_the_records_of_its_domain_say() {
     }
     relay.empty().await;
     assert!(own.connections().is_empty(), "{}", relay.story());
+    relay.is_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_next_hop_with_a_port_is_called_there_and_not_at_the_port_of_other_mail() {
+    let route = "[[route]]\nrecipient = \"routed.test\"\nnext_hop = \"smtp.test:2525\"\n";
+    let relay = RelayInWorld::start_with(route).await;
+    assert_ne!(relay.world.smtp_port(), 2525);
+    // The same machine takes mail at the usual port, too.
+    let usual = relay.world.mx("smtp.test", MxBehaviour::valid()).await;
+    let address = SocketAddr::new(usual.address().ip(), 2525);
+    let own = relay.world.mx_at("smtp.test", address, MxBehaviour::valid()).await.unwrap();
+    relay.world.domain("direct.test").mx(10, &usual);
+    relay.submit(&["<bob@routed.test>"]).await;
+    relay.submit(&["<bob@direct.test>"]).await;
+    assert_eq!(only_message(&own).await.recipients, ["bob@routed.test"]);
+    assert_eq!(only_message(&usual).await.recipients, ["bob@direct.test"]);
+    relay.empty().await;
+    assert_eq!((own.connections().len(), usual.connections().len()), (1, 1));
     relay.is_well_behaved();
 }
 

@@ -54,7 +54,7 @@ pub struct RawRoute {
 pub enum RawRouteTls {
     /// It has to, and TLS begins with the connection at any port.
     Implicit,
-    /// It need not, and the mail may go in clear.
+    /// It need not, and the mail may go in clear; not with port 465, where TLS begins at once.
     Opportunistic,
     /// It has to; TLS begins with the connection at port 465, and with STARTTLS elsewhere.
     #[default]
@@ -149,25 +149,7 @@ impl Check<'_> {
             |problem: &str| self.wrong(&at.key("next_hop"), &format!("`{text}`: {problem}"));
         let to =
             smart_host(text, self.raw.delivery.smtp_port).map_err(|problem| wrong(&problem))?;
-        let manner = match (tls, &to) {
-            (RawRouteTls::Opportunistic, _) => Manner::AsPolicy,
-            (_, SmartHost::Address(..)) => {
-                return Err(wrong(
-                    "an address proves no name: name the host, or set tls to \"opportunistic\"",
-                ));
-            }
-            (RawRouteTls::Implicit, SmartHost::Domain(_)) => {
-                return Err(wrong(
-                    "MX hosts have no port for implicit TLS: name a host and a port",
-                ));
-            }
-            (RawRouteTls::Implicit, _) | (_, SmartHost::Host(_, _, SUBMISSIONS)) => {
-                Manner::Proven { start: Start::Implicit, login: login.cloned() }
-            }
-            (RawRouteTls::Verify, _) => {
-                Manner::Proven { start: Start::Starttls, login: login.cloned() }
-            }
-        };
+        let manner = manner(tls, &to, login).map_err(wrong)?;
         Ok(ConfiguredHop { to, manner })
     }
 
@@ -246,6 +228,33 @@ enum Kind {
     Token,
 }
 
+/// How this next hop is talked to, if it can be.
+fn manner(tls: RawRouteTls, to: &SmartHost, login: Option<&Login>) -> Result<Manner, &'static str> {
+    let start = match (tls, to) {
+        (
+            RawRouteTls::Opportunistic,
+            SmartHost::Address(_, SUBMISSIONS) | SmartHost::Host(_, _, SUBMISSIONS),
+        ) => {
+            return Err(
+                "TLS begins with the connection at port 465, and \"opportunistic\" begins \
+                        in clear: leave tls at \"verify\" for a host, or name another port",
+            );
+        }
+        (RawRouteTls::Opportunistic, _) => return Ok(Manner::AsPolicy),
+        (_, SmartHost::Address(..)) => {
+            return Err(
+                "an address proves no name: name the host, or set tls to \"opportunistic\"",
+            );
+        }
+        (RawRouteTls::Implicit, SmartHost::Domain(_)) => {
+            return Err("MX hosts have no port for implicit TLS: name a host and a port");
+        }
+        (RawRouteTls::Implicit, _) | (_, SmartHost::Host(_, _, SUBMISSIONS)) => Start::Implicit,
+        (RawRouteTls::Verify, _) => Start::Starttls,
+    };
+    Ok(Manner::Proven { start, login: login.cloned() })
+}
+
 /// Reads a next hop: `host:port` and `[host]` are hosts, all else is a domain.
 ///
 /// A port makes it a host: MX records lead to hosts at the port of SMTP (RFC 5321 §4.5.4.2).
@@ -308,5 +317,38 @@ mod tests {
         for text in ["", "[", "[]", "a b", "host:", "host:0", "host:70000", "[host]587", ":25"] {
             assert!(smart_host(text, 25).is_err(), "{text}");
         }
+    }
+    #[test]
+    fn tls_begins_with_the_connection_at_port_465_and_with_starttls_elsewhere() {
+        use RawRouteTls::{Implicit, Opportunistic, Verify};
+        let implicit = "Proven { start: Implicit, login: None }";
+        let starttls = "Proven { start: Starttls, login: None }";
+        for (tls, next_hop, expected) in [
+            (Verify, "smtp.example.net:465", Ok(implicit)),
+            (Verify, "[smtp.example.net]:465", Ok(implicit)),
+            (Verify, "smtp.example.net:587", Ok(starttls)),
+            (Verify, "[smtp.example.net]", Ok(starttls)),
+            (Verify, "example.net", Ok(starttls)),
+            (Verify, "192.0.2.1:465", Err("an address proves no name")),
+            (Implicit, "smtp.example.net:465", Ok(implicit)),
+            (Implicit, "smtp.example.net:587", Ok(implicit)),
+            (Implicit, "example.net", Err("MX hosts have no port for implicit TLS")),
+            (Opportunistic, "smtp.example.net:587", Ok("AsPolicy")),
+            (Opportunistic, "192.0.2.1:25", Ok("AsPolicy")),
+            (Opportunistic, "example.net", Ok("AsPolicy")),
+            (Opportunistic, "smtp.example.net:465", Err("TLS begins with the connection")),
+            (Opportunistic, "192.0.2.1:465", Err("TLS begins with the connection")),
+            (Opportunistic, "[2001:db8::1]:465", Err("TLS begins with the connection")),
+        ] {
+            let found = manner(tls, &smart_host(next_hop, 25).unwrap(), None);
+            match (&found, expected) {
+                (Ok(manner), Ok(expected)) => assert_eq!(format!("{manner:?}"), expected),
+                (Err(problem), Err(expected)) if problem.starts_with(expected) => {}
+                _ => panic!("{tls:?} {next_hop}: {found:?}"),
+            }
+        }
+        // The usual port counts where none is named.
+        let at_465 = smart_host("[smtp.example.net]", 465).unwrap();
+        assert!(manner(Opportunistic, &at_465, None).is_err());
     }
 }

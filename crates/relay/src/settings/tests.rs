@@ -333,6 +333,11 @@ fn routes_that_cannot_be_meant_are_refused_with_their_place() {
             "[[route]]\nrecipient = \"*\"\nnext_hop = \"example.net\"\ntls = \"implicit\"".into(),
             "3:12: route.0.next_hop: `example.net`: MX hosts have no port for implicit TLS",
         ),
+        (
+            "[[route]]\nrecipient = \"*\"\nnext_hop = \"a.example:465\"\ntls = \"opportunistic\""
+                .into(),
+            "3:12: route.0.next_hop: `a.example:465`: TLS begins with the connection at port 465",
+        ),
         (login(""), "4:12: route.0.username: needs a password, password_file, token_file or"),
         (
             login("password = \"x\"\ntoken_command = [\"/t\"]"),
