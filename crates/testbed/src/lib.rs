@@ -62,7 +62,7 @@ mod world;
 pub use authority::Authority;
 pub use certificate::{Certificate, Validity};
 pub use domain::DomainSetup;
-pub use message::{Mailbox, Message, NotYet};
+pub use message::{Answer, Mailbox, Message, NotYet};
 pub use mx::{Act, MxBehaviour, MxHost, Rule, Step, Strip};
 pub use names::{Fault, Names, RecordType};
 pub use policy_host::{PolicyBehaviour, PolicyHost, Request, Visit};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -35,9 +35,28 @@ pub struct Message {
     /// The bytes of the message's chunks, or the bytes after DATA, without the dots that were added for the transfer; they end in CRLF
     /// unless there are none.
     pub data: Vec<u8>,
+    /// What became of the reply to its end.
+    pub(crate) answer: Arc<OnceLock<Answer>>,
+}
+
+/// What became of the reply that tells a client its message was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was sent, and the connection was still there.
+    Given,
+    /// The client had gone before it could be sent.
+    Unsent,
+    /// The host was told to do something else at [`Step::Taken`](crate::Step::Taken).
+    Withheld,
 }
 
 impl Message {
+    /// What became of the reply to its end; nothing while that is due.
+    #[must_use]
+    pub fn answer(&self) -> Option<Answer> {
+        self.answer.get().copied()
+    }
+
     /// The data as text; what is not UTF-8 is replaced.
     #[must_use]
     pub fn text(&self) -> String {

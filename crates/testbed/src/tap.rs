@@ -207,6 +207,18 @@ impl Tap {
         self.log.send_modify(|log| log.connections.clear());
     }
 
+    /// Forgets the connections that have ended, and gives them: nothing that happens meanwhile, or
+    /// on a connection that is open, is lost.
+    #[must_use]
+    pub fn forget_ended(&self) -> Vec<Connection> {
+        let mut ended = Vec::new();
+        self.log.send_modify(|log| {
+            let is_over = |connection: &mut Connection| connection.state == ConnectionState::Ended;
+            ended = log.connections.extract_if(.., is_over).collect();
+        });
+        ended
+    }
+
     /// Begins to record a connection.
     pub(crate) fn record(&self, host: &str, address: SocketAddr, peer: SocketAddr) -> Recorder {
         let mut number = 0;

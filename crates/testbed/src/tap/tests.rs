@@ -93,3 +93,25 @@ async fn connections_can_be_waited_for_and_a_wait_in_vain_tells_the_story() {
     world.tap().forget();
     assert!(world.tap().connections().is_empty());
 }
+
+#[tokio::test]
+async fn what_has_ended_is_given_once_and_what_is_open_stays() {
+    let world = World::new().await;
+    let mx = world.mx("mx.test", MxBehaviour::valid()).await;
+    let mut ended = Sender::connect(mx.address()).await.unwrap();
+    let mut open = Sender::connect(mx.address()).await.unwrap();
+    ended.command("QUIT").await.unwrap();
+    drop(ended);
+    world.tap().wait_for_ended("mx.test", 1, SOON).await.unwrap();
+    let given = world.tap().forget_ended();
+    assert_eq!((given.len(), given[0].commands.len()), (1, 1), "{given:?}");
+    assert!(world.tap().forget_ended().is_empty());
+
+    open.write(b"NOOP\r\nNOOP\r\n").await.unwrap();
+    assert_eq!(open.read_reply().await.unwrap().code, 250);
+    open.finish().await.unwrap();
+    world.tap().wait_for_ended("mx.test", 1, SOON).await.unwrap();
+    let given = world.tap().forget_ended();
+    assert_eq!(given[0].violations.len(), 1, "what it did while it was open: {given:?}");
+    assert!(world.tap().connections().is_empty());
+}

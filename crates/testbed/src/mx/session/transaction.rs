@@ -1,7 +1,9 @@
 //! A mail transaction (RFC 5321 §3.3): MAIL, RCPT, DATA or BDAT.
 
+use std::sync::{Arc, OnceLock};
+
 use super::{Session, Step, Went};
-use crate::message::Message;
+use crate::message::{Answer, Message};
 use crate::mx::behaviour::MxBehaviour;
 use crate::mx::wire::Ended;
 
@@ -139,11 +141,15 @@ impl Session {
         if limit.is_some_and(|limit| limit != 0 && data.len() > limit) {
             return self.say("552 5.3.4 too big").await;
         }
-        self.take(transaction, data);
-        if self.goes(Step::Taken).await? == Went::Usual {
-            self.say("250 2.0.0 message taken").await?;
+        let answer = self.take(transaction, data);
+        let went = self.goes(Step::Taken).await;
+        if !matches!(went, Ok(Went::Usual)) {
+            answer.get_or_init(|| Answer::Withheld);
+            return went.map(drop);
         }
-        Ok(())
+        let said = self.say("250 2.0.0 message taken").await;
+        answer.get_or_init(|| if said.is_ok() { Answer::Given } else { Answer::Unsent });
+        said
     }
 
     /// Reads the message up to its end, without the dots added for the transfer
@@ -168,7 +174,8 @@ impl Session {
         }
     }
 
-    fn take(&self, transaction: Transaction, data: Vec<u8>) {
+    fn take(&self, transaction: Transaction, data: Vec<u8>) -> Arc<OnceLock<Answer>> {
+        let answer = Arc::default();
         self.host.mailbox.keep(Message {
             host: self.host.name.clone(),
             address: self.host.address,
@@ -180,7 +187,9 @@ impl Session {
             recipients: transaction.recipients,
             recipient_parameters: transaction.recipient_parameters,
             data,
+            answer: Arc::clone(&answer),
         });
+        answer
     }
 
     /// Why the parameters of MAIL are refused, if they are.

@@ -1,6 +1,7 @@
 use tokio::time::Instant;
 
 use super::*;
+use crate::message::Answer;
 
 #[tokio::test]
 async fn every_step_may_be_answered_otherwise() {
@@ -126,7 +127,28 @@ async fn the_connection_may_drop_around_the_final_dot() {
         let sent = sender.send("<a@client.test>", &["<b@example.test>"], TEXT).await;
         assert!(sent.is_err(), "{step:?}");
         assert_eq!(mx.messages().len(), taken, "{step:?}");
+        for message in mx.messages() {
+            assert_eq!(message.answer(), Some(Answer::Withheld));
+        }
     }
+}
+
+#[tokio::test]
+async fn the_answer_to_a_message_is_known_once_it_was_given() {
+    let world = World::new().await;
+    let late = MxBehaviour::valid().at(Step::Taken, Act::Delay(Duration::from_millis(200)));
+    let mx = world.mx(NAME, late).await;
+    let mut sender = greeted(&mx).await;
+    let taken = async {
+        let message = Arc::clone(&mx.wait_for_messages(1, SOON).await.unwrap()[0]);
+        assert_eq!(message.answer(), None);
+        message
+    };
+    let (reply, message) = tokio::join!(send(&mut sender, TEXT), taken);
+    assert!(reply.is_positive());
+    drop(sender);
+    world.tap().wait_for_ended(NAME, 1, SOON).await.unwrap();
+    assert_eq!(message.answer(), Some(Answer::Given));
 }
 
 #[tokio::test]
