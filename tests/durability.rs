@@ -244,7 +244,7 @@ fn delivered(log: &[String]) -> BTreeSet<String> {
 }
 
 /// The queue id that a message carries in the field the relay added.
-fn queue_id(message: &Message) -> String {
+pub(crate) fn queue_id(message: &Message) -> String {
     let received = message.header("Received").unwrap();
     let after = received.split_once(" id ").unwrap().1;
     after.split_once(';').unwrap().0.to_owned()

@@ -4,13 +4,19 @@
 //! Each domain has a fate. What goes to one that can take mail arrives, once; what goes to one that
 //! refuses comes back to its sender, once; what goes to one that cannot prove itself under an
 //! enforced policy stays in the queue. A message may come twice only where nobody can know better:
-//! the answer to its final dot was lost, or the relay was killed with it in flight.
+//! the answer to its final dot was lost, or the relay was killed with it in flight. Which of them it
+//! was is known for each copy (`accounts`); and what the relay tells of as delivered has come.
 //!
 //! `STS_RELAY_SOAK_MESSAGES=100000` makes a long run of it, to 1,000 domains.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod accounts;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::mem::take;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,13 +26,14 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use testbed::{
-    Act, Certificate, Fault, Message, MxBehaviour, MxHost, PolicyText, RecordType, Sender, Step,
-    World,
+    Act, Certificate, ConnectionState, Fault, Message, MxBehaviour, MxHost, PolicyText, RecordType,
+    Sender, Step, World,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::durability::{given, seed};
+use self::accounts::{Accounts, Ending};
+use crate::durability::{given, queue_id, seed};
 use crate::process::{self, Process};
 use crate::world::{PATIENCE, write_settings};
 
@@ -74,8 +81,6 @@ struct Destination {
     fate: Fate,
     policy: Policy,
     mx: MxHost,
-    /// How many answers to a final dot may have been lost here.
-    unanswered: usize,
 }
 
 /// Everything that was sent: its destination and, once it was acknowledged, its name in the queue; by
@@ -89,9 +94,13 @@ struct Soak {
     listener: SocketAddr,
     config: PathBuf,
     journal: Journal,
-    /// How often each token has arrived, and come back.
-    arrived: HashMap<String, usize>,
-    returned: HashMap<String, usize>,
+    /// The hosts that may hear nothing in clear.
+    enforced: BTreeSet<String>,
+    /// Messages that were taken; the answer is still due.
+    due: Vec<Arc<Message>>,
+    /// What has arrived, and what has come back.
+    arrived: Accounts,
+    returned: Accounts,
     rng: StdRng,
     kills: usize,
 }
@@ -126,20 +135,20 @@ fn unproven(way: usize) -> MxBehaviour {
     }
 }
 
-/// A fault that passes; and how many answers to a final dot it may cost.
-fn passing(policy: Policy, rng: &mut StdRng) -> (MxBehaviour, usize) {
+/// A fault that passes.
+fn passing(policy: Policy, rng: &mut StdRng) -> MxBehaviour {
     let times = rng.random_range(1..=3);
     let valid = MxBehaviour::valid();
     match rng.random_range(0..10) {
-        0..2 => (valid, 0),
-        2 => (MxBehaviour::greylisting(), 0),
-        3 if policy == Policy::Enforced => (unproven(rng.random_range(0..4)), 0),
+        0..2 => valid,
+        2 => MxBehaviour::greylisting(),
+        3 if policy == Policy::Enforced => unproven(rng.random_range(0..4)),
         3..6 => {
             let steps = [Step::MailFrom, Step::RcptTo, Step::Data, Step::EndOfData, Step::Starttls];
-            (valid.first(times, *steps.choose(rng).unwrap(), "451 4.3.0 later"), 0)
+            valid.first(times, *steps.choose(rng).unwrap(), "451 4.3.0 later")
         }
-        6 => (valid.first(times, Step::Taken, Act::Drop), times),
-        7 => (valid.first(times, Step::Greeting, Act::ReplyAndDrop("421 4.3.2 full".into())), 0),
+        6 => valid.first(times, Step::Taken, Act::Drop),
+        7 => valid.first(times, Step::Greeting, Act::ReplyAndDrop("421 4.3.2 full".into())),
         _ => {
             let steps = [
                 Step::Greeting,
@@ -151,7 +160,7 @@ fn passing(policy: Policy, rng: &mut StdRng) -> (MxBehaviour, usize) {
                 Step::Message,
                 Step::EndOfData,
             ];
-            (valid.first(times, *steps.choose(rng).unwrap(), Act::Drop), 0)
+            valid.first(times, *steps.choose(rng).unwrap(), Act::Drop)
         }
     }
 }
@@ -160,7 +169,7 @@ impl Soak {
     async fn new(domains: usize, seed: u64) -> Self {
         let world = World::new().await;
         world.names().keep_for(Duration::from_secs(1));
-        let mut destinations = Vec::new();
+        let (mut destinations, mut enforced) = (Vec::new(), BTreeSet::new());
         for number in 0..domains {
             let (fate, policy, behaviour) = lasting(number);
             let domain = format!("d{number}.test");
@@ -168,8 +177,9 @@ impl Soak {
             let setup = world.domain(&domain).mx(10, &mx);
             if policy == Policy::Enforced {
                 setup.sts("1").policy(PolicyText::enforce([mx.name()])).await;
+                enforced.insert(mx.name().to_owned());
             }
-            destinations.push(Destination { domain, fate, policy, mx, unanswered: 0 });
+            destinations.push(Destination { domain, fate, policy, mx });
         }
         let senders = world.mx("mx.sender.test", MxBehaviour::valid()).await;
         world.domain("sender.test").mx(10, &senders);
@@ -188,8 +198,10 @@ impl Soak {
             listener,
             config,
             journal: Journal::default(),
-            arrived: HashMap::new(),
-            returned: HashMap::new(),
+            enforced,
+            due: Vec::new(),
+            arrived: Accounts::default(),
+            returned: Accounts::default(),
             rng: StdRng::seed_from_u64(seed),
             kills: 0,
         }
@@ -210,9 +222,7 @@ impl Soak {
                 destination.mx.behave(MxBehaviour::valid());
                 continue;
             }
-            let (behaviour, unanswered) = passing(destination.policy, rng);
-            destination.mx.behave(behaviour);
-            destination.unanswered += unanswered;
+            destination.mx.behave(passing(destination.policy, rng));
             match rng.random_range(0..10) {
                 0 => names.fail_type(&destination.domain, RecordType::Mx, Fault::ServFail),
                 1 => names.fail(&sts, Fault::ServFail),
@@ -222,7 +232,11 @@ impl Soak {
     }
 
     fn start(&self, round: usize) -> Process {
-        Process::start(&self.config, self.world.directory().join(format!("log-{round}")))
+        Process::start(&self.config, self.log(round))
+    }
+
+    fn log(&self, round: usize) -> PathBuf {
+        self.world.directory().join(format!("log-{round}"))
     }
 
     /// Sends until `count` more messages were acknowledged, or the relay is gone.
@@ -245,7 +259,8 @@ impl Soak {
                     let token = format!("t{round}-{one}");
                     let to = (one * 7 + round * 3 + number) % domains;
                     let from = format!("<ann+{token}@sender.test>");
-                    let message = format!("Subject: {token}\r\n\r\nIt is {token}.\r\n");
+                    let message =
+                        format!("Subject: {token}\r\n\r\nIt is {token} to d{to}.test.\r\n");
                     let recipient = format!("<bob@d{to}.test>");
                     let sent = sender.send(&from, &[&recipient], message.as_bytes()).await;
                     journal.lock().unwrap().insert(token.clone(), (to, None));
@@ -266,38 +281,57 @@ impl Soak {
         self.journal.lock().unwrap().values().filter(|(_, id)| id.is_some()).count()
     }
 
-    /// Counts what has come so far, holds it against the promise, and forgets it.
+    /// Takes what has come so far, and holds it against the promise.
     fn harvest(&mut self) {
-        assert_eq!(self.world.tap().violations(), Vec::<String>::new());
-        let enforced: BTreeSet<_> = self
-            .destinations
-            .iter()
-            .filter(|one| one.policy == Policy::Enforced)
-            .map(|one| one.mx.name())
-            .collect();
-        for command in self.world.tap().envelope_in_clear() {
-            let host = &command.host;
-            assert!(!enforced.contains(host.as_str()), "in clear at {host}: {command:?}");
+        for connection in self.world.tap().forget_ended() {
+            assert_eq!(connection.violations, Vec::<String>::new());
+            if self.enforced.contains(&connection.host) {
+                let in_clear = connection.envelope_in_clear();
+                assert_eq!(in_clear, Vec::<String>::new(), "in clear: {connection}");
+            }
         }
-        self.world.tap().forget();
-        for message in self.world.forget_messages() {
-            self.count(&message);
+        self.due.extend(self.world.forget_messages());
+        for message in take(&mut self.due) {
+            self.count(message);
         }
     }
 
-    fn count(&mut self, message: &Message) {
+    fn count(&mut self, message: Arc<Message>) {
+        let Some(answer) = message.answer() else { return self.due.push(message) };
         assert_eq!(message.recipients.len(), 1, "{message:?}");
         let recipient = &message.recipients[0];
         if message.host == "mx.sender.test" {
             assert_eq!(message.reverse_path, "", "only notifications go there");
             let token = recipient.strip_prefix("ann+").unwrap().strip_suffix("@sender.test");
-            *self.returned.entry(token.unwrap().to_owned()).or_default() += 1;
-            return;
+            let id = message.header("Message-ID").unwrap();
+            let id = id.strip_prefix('<').unwrap().split_once('@').unwrap().0;
+            return self.returned.came(token.unwrap().to_owned(), id, answer);
         }
         let token = message.header("Subject").unwrap();
-        assert!(message.text().ends_with(&format!("It is {token}.\r\n")), "{}", message.text());
-        assert_eq!(message.host, format!("mx.{}", recipient.strip_prefix("bob@").unwrap()));
-        *self.arrived.entry(token).or_default() += 1;
+        let domain = recipient.strip_prefix("bob@").unwrap();
+        let text = format!("\r\n\r\nIt is {token} to {domain}.\r\n");
+        assert!(message.text().ends_with(&text), "{}", message.text());
+        assert_eq!(message.host, format!("mx.{domain}"));
+        self.arrived.came(token, &queue_id(&message), answer);
+    }
+
+    /// Once the relay is gone: takes the last that came of it, and accounts for all that came in
+    /// this round.
+    async fn close(&mut self, round: usize, ending: Ending) {
+        let tap = self.world.tap();
+        let ended = tap.wait_until(PATIENCE, |connections| {
+            connections.iter().all(|connection| connection.state == ConnectionState::Ended)
+        });
+        ended.await.unwrap();
+        self.harvest();
+        assert!(self.due.is_empty(), "an answer that is never given: {:?}", self.due);
+        let log = self.log(round);
+        let mut delivered = delivered(&log);
+        let in_flight = self.arrived.close(round, ending, &mut delivered).unwrap()
+            + self.returned.close(round, ending, &mut delivered).unwrap();
+        assert!(in_flight <= CONCURRENCY, "{in_flight} were in flight in round {round}");
+        assert!(delivered.is_empty(), "never taken, but delivered: {delivered:?}");
+        fs::remove_file(log).unwrap();
     }
 
     /// The acknowledged tokens that have yet to arrive or to come back.
@@ -305,8 +339,8 @@ impl Soak {
         let journal = self.journal.lock().unwrap();
         let acknowledged = journal.iter().filter(|(_, (_, id))| id.is_some());
         let missing = acknowledged.filter(|(token, (to, _))| match self.destinations[*to].fate {
-            Fate::Arrives => !self.arrived.contains_key(*token),
-            Fate::Returns => !self.returned.contains_key(*token),
+            Fate::Arrives => self.arrived.queue_id(token).is_none(),
+            Fate::Returns => self.returned.queue_id(token).is_none(),
             Fate::Stays => false,
         });
         missing.map(|(token, _)| token.clone()).collect()
@@ -345,33 +379,40 @@ impl Soak {
         queued.difference(&held).count() <= unsure.len()
     }
 
-    /// Nothing was both, or at the wrong place, or twice without need.
+    /// Every message is at its place alone, under the name by which it was acknowledged. What was not
+    /// acknowledged may be nowhere.
     fn nothing_else(&self) {
-        let mut unexplained = 0;
-        let mut again: HashMap<usize, usize> = HashMap::new();
         let journal = self.journal.lock().unwrap();
         for (token, (to, id)) in journal.iter() {
-            let come = self.arrived.get(token).copied().unwrap_or_default();
-            let back = self.returned.get(token).copied().unwrap_or_default();
+            let (come, back) = (self.arrived.queue_id(token), self.returned.queue_id(token));
             let fate = self.destinations[*to].fate;
             let (here, there) = match fate {
-                Fate::Arrives => (come, back),
-                Fate::Returns => (back, come),
-                Fate::Stays => (1, come + back),
+                Fate::Arrives => (come.is_some(), back),
+                Fate::Returns => (back.is_some(), come),
+                Fate::Stays => (true, come.or(back)),
             };
-            let came = here >= 1 || id.is_none();
-            assert!(came && there == 0, "{token}, {fate:?}: came {come}, returned {back}");
-            match fate {
-                Fate::Arrives => *again.entry(*to).or_default() += here.saturating_sub(1),
-                Fate::Returns | Fate::Stays => unexplained += here.saturating_sub(1),
-            }
+            let came = here || id.is_none();
+            assert!(came && there.is_none(), "{token}, {fate:?}: came {come:?}, returned {back:?}");
+            let known = come.is_none() || id.is_none() || come == id.as_deref();
+            assert!(known, "{token} was acknowledged as {id:?} and came as {come:?}");
         }
-        for (to, again) in again {
-            unexplained += again.saturating_sub(self.destinations[to].unanswered);
-        }
-        let most = self.kills * CONCURRENCY;
-        assert!(unexplained <= most, "{unexplained} came twice; {most} were in flight at kills");
+        let sent = |accounts: &Accounts| accounts.tokens().all(|token| journal.contains_key(token));
+        assert!(sent(&self.arrived) && sent(&self.returned), "something came that nobody sent");
     }
+}
+
+/// The queue ids that a log tells of as delivered, each once.
+fn delivered(log: &Path) -> HashSet<String> {
+    let mut delivered = HashSet::new();
+    for line in BufReader::new(File::open(log).unwrap()).split(b'\n') {
+        // The last line may be cut off by the kill.
+        let Ok(line) = serde_json::from_slice::<Value>(&line.unwrap()) else { continue };
+        if line["message"] == "delivered" {
+            let id = line["queue_id"].as_str().unwrap().to_owned();
+            assert!(delivered.insert(id), "delivered twice: {line}");
+        }
+    }
+    delivered
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -392,19 +433,22 @@ async fn every_message_arrives_or_returns_or_stays_though_domains_fail_and_the_r
             }
         }
         sleep(Duration::from_millis(soak.rng.random_range(0..300))).await;
-        if round % 2 == 0 {
-            drop(process.kill());
+        let ending = if round % 2 == 0 {
+            // It is killed when it is dropped.
+            drop(process);
             soak.kills += 1;
+            Ending::Killed
         } else {
             while let Some(ended) = clients.join_next().await {
                 ended.unwrap();
             }
             assert!(process.terminate().await.success(), "{}", process.said());
-        }
+            Ending::Stopped
+        };
         while let Some(ended) = clients.join_next().await {
             ended.unwrap();
         }
-        soak.harvest();
+        soak.close(round, ending).await;
     }
     soak.faults(Weather::Calm);
     let left = messages.saturating_sub(soak.acknowledged());
@@ -416,7 +460,7 @@ async fn every_message_arrives_or_returns_or_stays_though_domains_fail_and_the_r
     }
     soak.settled(&last).await;
     assert!(last.terminate().await.success(), "{}", last.said());
-    soak.harvest();
+    soak.close(rounds, Ending::Stopped).await;
     soak.nothing_else();
     report(&soak, messages);
 }
@@ -434,13 +478,16 @@ fn report(soak: &Soak, messages: usize) {
     };
     let (arrives, returns, stays) = (of(Fate::Arrives), of(Fate::Returns), of(Fate::Stays));
     assert!(arrives > 0 && returns > 0 && stays > 0, "{arrives} {returns} {stays}");
-    let copies: usize = soak.arrived.values().sum();
+    let twice = |accounts: &Accounts| {
+        let (unanswered, killed) = (accounts.after_no_answer, accounts.after_kill);
+        format!("again: {unanswered} for want of an answer, {killed} in flight at a kill")
+    };
     println!(
-        "{messages} messages to {} domains, {} kills: {arrives} delivered ({} copies more), {returns} \
-         returned ({} copies more), {stays} held",
+        "{messages} messages to {} domains, {} kills: {arrives} delivered ({}), {returns} returned \
+         ({}), {stays} held",
         soak.destinations.len(),
         soak.kills,
-        copies - soak.arrived.len(),
-        soak.returned.values().sum::<usize>() - soak.returned.len(),
+        twice(&soak.arrived),
+        twice(&soak.returned),
     );
 }
