@@ -115,7 +115,12 @@ inbox:
 
 
 class OpenSmtpd(Program):
-    """OpenSMTPD as the MX, with the same addresses as Exim but grey@, which it has no means for."""
+    """OpenSMTPD as the MX, with the same addresses; a filter of its own protocol greylists grey@.
+
+    OpenSMTPD 6.8, Debian 12's, keeps its keys in a process of their own, to which it leads OpenSSL's RSA and EC methods; OpenSSL 3
+    works on a copy of the key that knows nothing of them (OpenSMTPD issue 1171, mended in its version 7). So it offers STARTTLS and no
+    handshake succeeds: with an RSA or an EC key, in TLS 1.2 and 1.3, with ECDHE or RSA's key exchange, whatever `smtp ciphers` say.
+    """
 
     def __init__(self, folder, address, tls, authority):
         super().__init__("opensmtpd", folder)
@@ -126,27 +131,19 @@ class OpenSmtpd(Program):
         self.address = address
         self.prepare(program.parents[1] / "libexec/opensmtpd")
         self.inbox = Inbox(self.folder / "inbox", "nobody")
-        key, certificate = self.identity(authority)
+        key, certificate = authority.issue(NAME)
+        greylist = self.folder / "greylist"
+        greylist.write_text(OPENSMTPD_GREYLIST)
+        os.chmod(greylist, 0o755)
         config = self.folder / "smtpd.conf"
         config.write_text(OPENSMTPD_CONFIG.format(
-            key=key, certificate=certificate, address=address, tls=f"tls pki {NAME}" if tls else "",
+            key=key, certificate=certificate, greylist=greylist, address=address, tls=f"tls pki {NAME}" if tls else "",
             domains=", ".join(f'"{domain}"' for domain in DOMAINS), inbox=self.inbox.folder,
             **{who: f'{{ {", ".join(f"{who}@{domain}" for domain in DOMAINS)} }}' for who in ("later", "never", "gone")},
         ))
         os.chmod(config, 0o600)
         self.spawn(program, "-d", "-f", config)
         self.up(address, 25)
-
-    def identity(self, authority):
-        """A key and a certificate: with RSA, for it cannot use others with OpenSSL 3."""
-        key, request, certificate = (self.folder / f"mx.{end}" for end in ("key", "csr", "pem"))
-        extensions = self.folder / "mx.ext"
-        extensions.write_text(f"subjectAltName=DNS:{NAME}\n")
-        run("openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", f"/CN={NAME}")
-        run("openssl", "x509", "-req", "-in", request, "-CA", authority.certificate, "-CAkey", authority.key,
-            "-CAcreateserial", "-days", "20", "-extfile", extensions, "-out", certificate)
-        os.chmod(key, 0o600)
-        return key, certificate
 
     @staticmethod
     def prepare(parts):
@@ -176,9 +173,33 @@ table users {{ "@" = "nobody" }}
 filter later phase rcpt-to match rcpt-to <later> reject "450 4.2.1 come back later"
 filter never phase rcpt-to match rcpt-to <never> reject "550 5.1.1 nobody of that name"
 filter gone phase rcpt-to match rcpt-to <gone> disconnect "421 4.3.2 too busy for you"
-listen on {address} port 25 {tls} hostname mx.strict.test filter {{ later, never, gone }}
+filter grey proc-exec "{greylist}"
+listen on {address} port 25 {tls} hostname mx.strict.test filter {{ later, never, gone, grey }}
 action keep mda "/bin/sh -c 'cat > {inbox}/tmp/$$ && mv {inbox}/tmp/$$ {inbox}/new/$$'" virtual <users>
 match from any for domain {{ {domains} }} action keep
+"""
+
+# Each sender and recipient is put off once, if the recipient is grey@. Started once, and asked line by line (smtpd-filters(7)).
+OPENSMTPD_GREYLIST = """#!/bin/sh
+echo 'register|filter|smtp-in|mail-from'
+echo 'register|filter|smtp-in|rcpt-to'
+echo 'register|ready'
+seen=
+while IFS='|' read -r kind version time system phase session token address; do
+  if [ "$kind" != filter ]; then continue; fi
+  answer=proceed
+  case $phase:$address in
+    mail-from:*) eval "sender_$session=\\$address" ;;
+    rcpt-to:grey@* | rcpt-to:'<grey@'*)
+      eval "pair=\\$sender_$session,\\$address"
+      case $seen in
+        *"($pair)"*) ;;
+        *) seen="$seen($pair)" answer='reject|451 4.7.1 greylisted' ;;
+      esac
+      ;;
+  esac
+  echo "filter-result|$session|$token|$answer"
+done
 """
 
 
