@@ -275,10 +275,16 @@ class Greylist:
 class Cutter:
     """Stands before a receiver and cuts connections, each at another moment, until it has run out of moments.
 
-    A step is the relay's turn: whatever it says until the receiver answers. The greeting answers step 0. A step is cut
+    A step is the relay's turn: whatever it says until it waits for an answer. The greeting answers step 0. A step is cut
     before the receiver hears of it, in the middle of it, and before the relay hears the answer. What is passed on is not
-    understood, so TLS is cut as well.
+    understood, so TLS is cut as well: its handshake is the step of the ClientHello, and one that begins with the relay's
+    Finished and has the EHLO after it. A turn is passed on as a whole, when nothing more has come of it for a while; so what a
+    receiver says without being asked, such as the tickets of TLS 1.3, does not part it in two. A change_cipher_spec alone is no
+    turn: it may come as soon as the ServerHello is there, while the rest of the receiver's flight is on its way (RFC 8446 D.4).
     """
+
+    QUIET = 0.1
+    CHANGE_CIPHER_SPEC = b"\x14\x03\x03\x00\x01\x01"
 
     def __init__(self, address, behind, steps):
         self.behind = behind
@@ -307,7 +313,12 @@ class Cutter:
                 words = receive(side)
                 if not words:
                     return
-                if side is relay and turn == "receiver":
+                while side is relay and select.select([relay], [], [], self.QUIET)[0]:
+                    more = receive(relay)
+                    if not more:
+                        break
+                    words += more
+                if side is relay and turn == "receiver" and words != self.CHANGE_CIPHER_SPEC:
                     step, turn = step + 1, "relay"
                 if side is relay:
                     self.heard += words
