@@ -166,7 +166,7 @@ impl Lease {
     /// When the message's lifetime ends; none beyond the end of time.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.message.received_at.checked_add(self.handle.shared.settings.lifetime)
+        self.message.received_at.checked_add(self.handle.shared.tuning().lifetime)
     }
 
     /// The message's header and body, checked against its checksum before the last byte is given.

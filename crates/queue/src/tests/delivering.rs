@@ -58,6 +58,20 @@ async fn a_message_expires_at_the_end_of_its_lifetime() {
 }
 
 #[tokio::test]
+async fn a_changed_lifetime_counts_for_both_ends() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    for hours in [2, 24 * 30] {
+        let lifetime = Duration::from_secs(hours * 3_600);
+        bench.queue.tune(QueueTuning { lifetime, ..settings(bench.dir.path()).tuning() });
+        let end = lease.expires_at().unwrap();
+        assert_eq!(end, start() + lifetime);
+        assert!(lease.expired(end) && !lease.expired(end - Duration::from_secs(1)));
+    }
+}
+
+#[tokio::test]
 async fn a_dropped_lease_returns_after_a_rest() {
     let bench = Bench::new().await;
     bench.accept(&["a@one.example"], b"x").await;
