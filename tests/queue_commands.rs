@@ -3,9 +3,11 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::{MxBehaviour, PolicyText, World};
+use tokio::time::{sleep, timeout};
 
 use crate::cli::{asked, asked_json, held, refused};
 use crate::process::{self, Process};
@@ -185,6 +187,70 @@ async fn a_message_is_removed_and_its_sender_told_if_that_is_asked_for() {
         assert!(gone.contains("not in the queue"), "{gone}");
     }
     assert_eq!(mx.messages().len(), 1);
+}
+
+/// Every file and directory below a directory, with its bytes.
+fn everything_in(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(everything_in(&path));
+            all.push((path, Vec::new()));
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            all.push((path, bytes));
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Waits until each message of the queue was tried; all of them then.
+async fn all_tried(config: &Path) -> Value {
+    let tried = timeout(PATIENCE, async {
+        loop {
+            let list = asked_json(config, &["queue", "list"]);
+            let messages = list.as_array().unwrap();
+            if messages.iter().all(|message| message["attempts"].as_u64() >= Some(1)) {
+                return list;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    tried.await.expect("a message is not tried")
+}
+
+#[tokio::test]
+async fn looking_at_a_killed_relays_queue_changes_no_file() {
+    let Queued { world, config, relay, ids, .. } =
+        Queued::new(&[(SENDER, &["<bob@example.test>"]), ("<>", &["<eve@other.test>"])]).await;
+    let listed = all_tried(&config).await;
+    let policies = asked_json(&config, &["policy", "list"]);
+    let shown = asked_json(&config, &["queue", "show", &ids[0]]);
+    let body = bytes(&config, &["queue", "show", &ids[1], "--body"]);
+    relay.kill();
+
+    let queue = world.directory().join("data/queue");
+    let before = everything_in(&queue);
+    assert!(before.iter().any(|(path, _)| path.ends_with("index/db")));
+    assert_eq!(asked_json(&config, &["queue", "list"]), listed);
+    assert_eq!(asked_json(&config, &["queue", "show", &ids[0]]), shown);
+    assert!(bytes(&config, &["queue", "show", &ids[1], "--body"]) == body);
+    assert_eq!(asked_json(&config, &["queue", "stats"])["messages"], 2);
+    assert_eq!(policies.as_array().unwrap().len(), 2, "{policies}");
+    assert_eq!(asked_json(&config, &["policy", "list"]), policies);
+    assert_eq!(asked_json(&config, &["policy", "show", OTHER]), policies[1]);
+    assert!(everything_in(&queue) == before);
+
+    // Of an index that cannot be read nothing is made anew either, and what to do is said.
+    fs::write(queue.join("index/db"), [b'x'; 8_192]).unwrap();
+    let before = everything_in(&queue);
+    for command in [&["queue", "list"][..], &["queue", "stats"], &["policy", "list"]] {
+        let said = refused(&config, command);
+        assert!(said.contains("queue verify") && said.contains("starting the relay"), "{said}");
+    }
+    assert!(everything_in(&queue) == before);
 }
 
 /// Turns over a bit in the last message of a segment; what the segment holds then.

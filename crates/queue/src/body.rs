@@ -10,13 +10,13 @@ use std::task::{Context, Poll, ready};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::error::BodyError;
+use crate::error::{BodyError, StoreError};
 use crate::id::QueueId;
-use crate::key::Key;
 use crate::record::{HEADER_SIZE, Header};
 use crate::rows::{MessageRow, Place};
 use crate::shared::Handle;
-use crate::shared::Shared;
+use crate::spool::Paths;
+use crate::survey::message_row;
 use crate::work::Edit;
 
 /// How much is read at a time.
@@ -28,7 +28,8 @@ const WHOLE_BYTES: u64 = 256 << 10;
 /// A message's header and body, as they were received.
 #[derive(Debug)]
 pub struct BodyReader {
-    handle: Arc<Handle>,
+    /// Has the message set aside if it is damaged; none where the queue is only looked at.
+    handle: Option<Arc<Handle>>,
     id: QueueId,
     size: u64,
     /// Checked or withheld bytes that may be given.
@@ -63,12 +64,12 @@ impl BodyReader {
     /// Opens the body of message `id`.
     pub(crate) async fn open(handle: Arc<Handle>, id: QueueId) -> Result<Self, BodyError> {
         if let Some(body) = handle.shared.recent.take(id) {
-            return Ok(Self::of_recent(handle, id, body));
+            return Ok(Self::of_recent(Some(handle), id, body));
         }
         let opener = Arc::clone(&handle);
         let opened = tokio::task::spawn_blocking(move || open_again(&opener, id));
         match opened.await.map_err(io::Error::other)? {
-            Ok(opened) => Ok(Self::new(handle, id, opened)),
+            Ok(opened) => Ok(Self::new(Some(handle), id, opened)),
             Err(error) => {
                 if let BodyError::Damaged(why) = &error {
                     quarantine(&handle, id, why);
@@ -78,6 +79,16 @@ impl BodyReader {
         }
     }
 
+    /// Opens the body of message `id` in a store that nobody changes, with these files and this
+    /// number; `find` looks it up.
+    pub(crate) fn open_at_rest(
+        store: (&Paths, u64),
+        id: QueueId,
+        find: impl FnOnce() -> Result<Option<MessageRow>, StoreError>,
+    ) -> Result<Self, BodyError> {
+        Ok(Self::new(None, id, open_record(store, id, find)?))
+    }
+
     /// The size of header and body, in bytes.
     #[must_use]
     pub const fn size(&self) -> u64 {
@@ -85,13 +96,13 @@ impl BodyReader {
     }
 
     /// A reader of a body that was never anywhere but in memory.
-    fn of_recent(handle: Arc<Handle>, id: QueueId, body: Arc<Vec<u8>>) -> Self {
+    fn of_recent(handle: Option<Arc<Handle>>, id: QueueId, body: Arc<Vec<u8>>) -> Self {
         let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
         Self { handle, id, size, chunk: body, given: 0, rest: None }
     }
 
     /// A reader of what was opened.
-    fn new(handle: Arc<Handle>, id: QueueId, opened: Opened) -> Self {
+    fn new(handle: Option<Arc<Handle>>, id: QueueId, opened: Opened) -> Self {
         let header = opened.header;
         let (chunk, rest) = match opened.whole {
             Some(body) => (body, None),
@@ -123,8 +134,8 @@ impl BodyReader {
             Ok(true) => self.rest = None,
             Ok(false) => {}
             Err(error) => {
-                if is_damage(&error) {
-                    quarantine(&self.handle, self.id, &error.to_string());
+                if let Some(handle) = self.handle.as_ref().filter(|_| is_damage(&error)) {
+                    quarantine(handle, self.id, &error.to_string());
                 }
                 return Poll::Ready(Err(error));
             }
@@ -179,20 +190,22 @@ impl Rest {
 
 /// Opens a record; once more if it was copied elsewhere between the look-up and the opening.
 fn open_again(handle: &Handle, id: QueueId) -> Result<Opened, BodyError> {
-    match open_record(handle, id) {
-        Err(BodyError::Damaged(_)) => open_record(handle, id),
+    let store = (&handle.shared.paths, handle.shared.store);
+    let find = || handle.read(|engine| message_row(engine, id));
+    match open_record(store, id, find) {
+        Err(BodyError::Damaged(_)) => open_record(store, id, find),
         other @ (Ok(_) | Err(BodyError::Gone | BodyError::Io(_) | BodyError::Store(_))) => other,
     }
 }
 
 /// Opens the record of message `id` where the index says it is.
-fn open_record(handle: &Handle, id: QueueId) -> Result<Opened, BodyError> {
-    let row = handle.read(|engine| {
-        let row = engine.find(&Key::message(id))?;
-        Ok(row.map(|row| MessageRow::decode(&row)).transpose()?)
-    });
-    let row = row?.ok_or(BodyError::Gone)?;
-    match read_record(&handle.shared, id, &row) {
+fn open_record(
+    store: (&Paths, u64),
+    id: QueueId,
+    find: impl FnOnce() -> Result<Option<MessageRow>, StoreError>,
+) -> Result<Opened, BodyError> {
+    let row = find()?.ok_or(BodyError::Gone)?;
+    match read_record(store, id, &row) {
         Ok(opened) => Ok(opened),
         Err(error) if is_damage(&error) => Err(BodyError::Damaged(error.to_string())),
         Err(error) => Err(BodyError::Io(error)),
@@ -200,8 +213,8 @@ fn open_record(handle: &Handle, id: QueueId) -> Result<Opened, BodyError> {
 }
 
 /// Reads a record's header, and its body too if that is short.
-fn read_record(shared: &Shared, id: QueueId, row: &MessageRow) -> io::Result<Opened> {
-    let mut file = fs::File::open(shared.paths.record(id, row.place))?;
+fn read_record((paths, store): (&Paths, u64), id: QueueId, row: &MessageRow) -> io::Result<Opened> {
+    let mut file = fs::File::open(paths.record(id, row.place))?;
     let offset = match row.place {
         Place::Big => 0,
         Place::Segment { offset, .. } => offset,
@@ -211,7 +224,7 @@ fn read_record(shared: &Shared, id: QueueId, row: &MessageRow) -> io::Result<Ope
     file.read_exact(&mut bytes)?;
     let header =
         Header::decode(&bytes).map_err(|_cause| damage("the header's checksum is wrong"))?;
-    if header.id != id || header.store != shared.store || header.body_size != row.message.size {
+    if header.id != id || header.store != store || header.body_size != row.message.size {
         return Err(damage("the header names another message"));
     }
     file.seek(SeekFrom::Start(offset.saturating_add(header.body_offset())))?;

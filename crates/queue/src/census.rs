@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::StoreError;
 use crate::id::millis;
-use crate::index::for_each;
+use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
 use crate::queue::Queue;
 use crate::rows::{MessageRow, State};
@@ -38,21 +38,24 @@ impl Queue {
     /// [`StoreError`] where the index could not be read.
     pub fn census(&self) -> Result<Census, StoreError> {
         let now = self.handle.shared.now();
-        let mut census = Census::default();
-        self.handle.read(|engine| {
-            for_each(engine, Key::first(b'M'), &Key::end(b'M'), |_, value| {
-                let row = MessageRow::decode(&value)?;
-                let counted = match row.state {
-                    State::Held => &mut census.held,
-                    State::Quarantined { .. } => &mut census.quarantined,
-                    State::Queued => &mut census.queued,
-                };
-                counted.messages = counted.messages.saturating_add(1);
-                let age = now.saturating_sub(millis(row.message.received_at));
-                counted.oldest = counted.oldest.max(Duration::from_millis(age));
-                Ok(())
-            })
-        })?;
-        Ok(census)
+        self.handle.read(|engine| census(engine, now))
     }
+}
+
+/// Counts all messages of an index.
+pub(crate) fn census(engine: &dyn Lookup, now: u64) -> Result<Census, EngineError> {
+    let mut census = Census::default();
+    for_each(engine, Key::first(b'M'), &Key::end(b'M'), |_, value| {
+        let row = MessageRow::decode(&value)?;
+        let counted = match row.state {
+            State::Held => &mut census.held,
+            State::Quarantined { .. } => &mut census.quarantined,
+            State::Queued => &mut census.queued,
+        };
+        counted.messages = counted.messages.saturating_add(1);
+        let age = now.saturating_sub(millis(row.message.received_at));
+        counted.oldest = counted.oldest.max(Duration::from_millis(age));
+        Ok(())
+    })?;
+    Ok(census)
 }

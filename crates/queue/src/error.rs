@@ -118,6 +118,9 @@ pub enum StoreError {
     /// The index could not be read.
     #[error("the index could not be read")]
     Index(#[source] IndexError),
+    /// The index of a queue that is only looked at is damaged.
+    #[error("the index is damaged: `queue verify` says how, and starting the relay builds it anew")]
+    Damaged(#[source] IndexError),
     /// A shelf's key is empty, too long or holds a NUL.
     #[error("not a key for a shelf: empty, longer than 512 bytes, or with a NUL")]
     Key,
@@ -151,6 +154,18 @@ pub enum OpenError {
         /// The queue's directory.
         dir: PathBuf,
     },
+    /// The index of a queue that is only looked at is damaged.
+    #[error(
+        "{}: the index is damaged: `queue verify` says how, and starting the relay builds it \
+         anew from the mail itself", dir.display()
+    )]
+    Damaged {
+        /// The queue's directory.
+        dir: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: IndexError,
+    },
     /// The index could not be opened or built anew.
     #[error("{}: the index could not be opened", dir.display())]
     Index {
@@ -182,12 +197,12 @@ pub enum OpenError {
         /// The last format that this program can read.
         known: u32,
     },
-    /// The copy of the index that verifying reads has no room.
+    /// The copy of the index that is read while no process has the queue open has no room.
     #[error(
-        "{}: {needed} bytes would have to be free there to verify a copy of the index; \
+        "{}: {needed} bytes would have to be free there to read a copy of the index; \
          TMPDIR names another directory", dir.display()
     )]
-    NoRoomToVerify {
+    NoRoomForCopy {
         /// Where the copy would be.
         dir: PathBuf,
         /// How many bytes it takes, with those that must stay free.
@@ -207,10 +222,11 @@ impl OpenError {
         match self {
             Self::Io { source, .. }
             | Self::Index { source: IndexError(EngineError::Io(source)), .. } => is_full(source),
-            Self::Index { .. }
+            Self::Damaged { .. }
+            | Self::Index { .. }
             | Self::Locked { .. }
             | Self::NewerFormat { .. }
-            | Self::NoRoomToVerify { .. }
+            | Self::NoRoomForCopy { .. }
             | Self::NotAQueue { .. } => false,
         }
     }

@@ -38,6 +38,7 @@ mod schedule;
 mod settings;
 mod shared;
 mod shelf;
+mod snapshot;
 mod spool;
 mod standing;
 mod survey;
@@ -66,6 +67,7 @@ pub use crate::schedule::{Jitter, RetrySchedule};
 pub use crate::settings::{QueueSettings, QueueTuning};
 pub use crate::shared::{Health, Totals};
 pub use crate::shelf::Shelf;
+pub use crate::snapshot::Snapshot;
 pub use crate::standing::Standing;
 pub use crate::survey::{
     Depth, Details, Filter, LotDetails, RecipientDetails, Selection, StateKind, Stats, Summary,

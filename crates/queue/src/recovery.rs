@@ -330,7 +330,7 @@ impl Store {
 
     /// The file that is there while the index is being built anew.
     fn rebuild_mark(&self) -> PathBuf {
-        self.paths.root().join("rebuilding")
+        self.paths.rebuilding()
     }
 
     /// The damaged index that an interrupted attempt to build a new one moved aside.

@@ -34,14 +34,18 @@ const TRIES: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Shelf {
     handle: Arc<Handle>,
-    name: String,
+    name: ShelfName,
 }
+
+/// The name of a shelf, which says where its rows are.
+#[derive(Clone, Debug)]
+pub(crate) struct ShelfName(String);
 
 impl Queue {
     /// The shelf of this name; names are the program's own, without NUL.
     #[must_use]
     pub fn shelf(&self, name: &str) -> Shelf {
-        Shelf { handle: Arc::clone(&self.handle), name: name.replace('\0', "") }
+        Shelf { handle: Arc::clone(&self.handle), name: ShelfName::new(name) }
     }
 }
 
@@ -52,7 +56,7 @@ impl Shelf {
     ///
     /// [`StoreError`]: it cannot be told whether there is one.
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let base = self.key(key)?;
+        let base = self.name.key(key)?;
         self.handle.read(|engine| read(engine, &base))
     }
 
@@ -60,8 +64,8 @@ impl Shelf {
     /// what they made of a value: read before the value, it says later whether to read again.
     #[must_use]
     pub fn version(&self, key: &str) -> u64 {
-        // The checksum of `self.key(key)`, which need not be put together for this.
-        let parts: [&[u8]; 5] = [b"F", self.name.as_bytes(), b"\0", key.as_bytes(), b"\0"];
+        // The checksum of the beginning of its rows' keys, which need not be put together for this.
+        let parts: [&[u8]; 5] = [b"F", self.name.0.as_bytes(), b"\0", key.as_bytes(), b"\0"];
         let sum = parts.iter().fold(0, |sum, part| crc32c::crc32c_append(sum, part));
         self.handle.shared.shelves.of(sum)
     }
@@ -72,7 +76,7 @@ impl Shelf {
     ///
     /// [`StoreError`]: the value is as it was before.
     pub async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), StoreError> {
-        let base = self.key(key)?;
+        let base = self.name.key(key)?;
         self.handle.edit(Edit::Shelve(base, Some(value))).await.map(|_| ())
     }
 
@@ -82,7 +86,7 @@ impl Shelf {
     ///
     /// [`StoreError`]: the value is as it was before.
     pub async fn remove(&self, key: &str) -> Result<bool, StoreError> {
-        let base = self.key(key)?;
+        let base = self.name.key(key)?;
         self.handle.edit(Edit::Shelve(base, None)).await.map(|changed| changed > 0)
     }
 
@@ -96,32 +100,52 @@ impl Shelf {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let from = self.name.after(after)?;
+        self.handle.read(|engine| self.name.scan(engine, from, limit))
+    }
+}
+
+impl ShelfName {
+    /// A shelf's name, without NUL.
+    pub(crate) fn new(name: &str) -> Self {
+        Self(name.replace('\0', ""))
+    }
+
+    /// The key after all rows of the value at `after`; without it, the shelf's first.
+    pub(crate) fn after(&self, after: Option<&str>) -> Result<Key, StoreError> {
+        match after {
+            Some(key) => Ok(after_value(&self.key(key)?)),
+            None => Ok(Key(self.prefix(0))),
+        }
+    }
+
+    /// Up to `limit` keys and values of an index from `from` on, in the order of their keys.
+    pub(crate) fn scan(
+        &self,
+        engine: &dyn Lookup,
+        mut from: Key,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
         let until = Key(self.prefix(1));
-        let mut from = match after {
-            Some(key) => after_value(&self.key(key)?),
-            None => Key(self.prefix(0)),
-        };
-        self.handle.read(|engine| {
-            let mut values = Vec::new();
-            while values.len() < limit {
-                let Some((found, _)) = engine.first(&from, &until)? else { break };
-                let base = base_of(&found)?;
-                from = after_value(&base);
-                if let Some(value) = read(engine, &base)? {
-                    values.push((self.name_of(&base)?, value));
-                }
+        let mut values = Vec::new();
+        while values.len() < limit {
+            let Some((found, _)) = engine.first(&from, &until)? else { break };
+            let base = base_of(&found)?;
+            from = after_value(&base);
+            if let Some(value) = read(engine, &base)? {
+                values.push((self.name_of(&base)?, value));
             }
-            Ok(values)
-        })
+        }
+        Ok(values)
     }
 
     /// What all keys of the shelf begin with; `end` 1 gives what follows them all.
     fn prefix(&self, end: u8) -> Vec<u8> {
-        Encoder::default().u8(b'F').raw(self.name.as_bytes()).u8(end).finish()
+        Encoder::default().u8(b'F').raw(self.0.as_bytes()).u8(end).finish()
     }
 
     /// The beginning of the keys of a value's rows.
-    fn key(&self, key: &str) -> Result<Key, StoreError> {
+    pub(crate) fn key(&self, key: &str) -> Result<Key, StoreError> {
         if key.is_empty() || key.len() > KEY_MOST || key.contains('\0') {
             return Err(StoreError::Key);
         }
@@ -169,7 +193,7 @@ pub(crate) fn shelve(
 }
 
 /// Reads a value; again if it was changed meanwhile, so that its pieces belong together.
-fn read(engine: &dyn Lookup, base: &Key) -> Result<Option<Vec<u8>>, EngineError> {
+pub(crate) fn read(engine: &dyn Lookup, base: &Key) -> Result<Option<Vec<u8>>, EngineError> {
     for _ in 0..TRIES {
         let Some(head) = engine.find(&piece_key(base, 0))? else { return Ok(None) };
         let (length, _) = head_of(&head)?;

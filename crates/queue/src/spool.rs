@@ -103,6 +103,26 @@ impl Paths {
         self.root.join("quarantine")
     }
 
+    /// Files with such bytes, and their lengths.
+    pub(crate) fn quarantined(&self) -> io::Result<Vec<(PathBuf, u64)>> {
+        let entries = match fs::read_dir(self.quarantine_dir()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            files.push((entry.path(), entry.metadata()?.len()));
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// The file that is there while the index is being built anew.
+    pub(crate) fn rebuilding(&self) -> PathBuf {
+        self.root.join("rebuilding")
+    }
+
     /// A segment.
     pub(crate) fn segment(&self, segment: u32) -> PathBuf {
         self.spool().join(format!("seg-{segment:08x}"))

@@ -14,6 +14,7 @@ use crate::key::{DueEntry, Key, LotId};
 use crate::outcome::Reason;
 use crate::queue::Queue;
 use crate::rows::{LotRow, MessageRow, Place, State, decode_reason};
+use crate::spool::Paths;
 use crate::work::Edit;
 
 /// How many lots are moved by one batch.
@@ -158,23 +159,7 @@ impl Queue {
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
         let now = self.handle.shared.clock.now();
-        let mut from = after.map_or_else(|| Key::first(b'M'), |id| Key::message(id).next());
-        let mut found = Vec::new();
-        self.handle.read(|engine| {
-            while found.len() < limit {
-                let rows = engine.scan(&from, &Key::end(b'M'), SLICE)?;
-                let Some((last, _)) = rows.last() else { break };
-                from = last.next();
-                for (key, value) in rows {
-                    let row = MessageRow::decode(&value)?;
-                    if found.len() < limit && filter.admits(&row, now) {
-                        found.extend(summary(engine, key.message_id()?, row, filter)?);
-                    }
-                }
-            }
-            Ok(())
-        })?;
-        Ok(found)
+        self.handle.read(|engine| list(engine, filter, after, limit, now))
     }
 
     /// All about one message. Reads the disk; call it from a blocking thread.
@@ -183,21 +168,7 @@ impl Queue {
     ///
     /// [`StoreError`] where the index could not be read.
     pub fn show(&self, id: QueueId) -> Result<Option<Details>, StoreError> {
-        self.handle.read(|engine| {
-            let Some(row) = engine.find(&Key::message(id))? else { return Ok(None) };
-            let row = MessageRow::decode(&row)?;
-            let mut lots = Vec::new();
-            for (lot_id, lot) in lots_of(engine, id)? {
-                lots.push(lot_details(engine, lot_id, &lot)?);
-            }
-            let path = self.handle.shared.paths.record(id, row.place);
-            let file = path.strip_prefix(self.handle.shared.paths.root()).unwrap_or(&path);
-            let file = match row.place {
-                Place::Big => file.display().to_string(),
-                Place::Segment { offset, .. } => format!("{} at {offset}", file.display()),
-            };
-            Ok(Some(Details { id, message: row.message, state: row.state, file, lots }))
-        })
+        self.handle.read(|engine| show(engine, &self.handle.shared.paths, id))
     }
 
     /// The header and body of a message, for a person to read.
@@ -288,14 +259,7 @@ impl Queue {
     pub fn stats(&self) -> Result<Stats, StoreError> {
         let shared = &self.handle.shared;
         let now = shared.clock.now();
-        let mut destinations: Vec<Depth> = Vec::new();
-        self.handle.read(|engine| {
-            for_each(engine, Key::first(b'D'), &Key::end(b'D'), |key, _| {
-                count_in(&mut destinations, key.due_entry()?, now);
-                Ok(())
-            })
-        })?;
-        destinations.sort_by(|a, b| b.lots.cmp(&a.lots).then(b.oldest.cmp(&a.oldest)));
+        let destinations = self.handle.read(|engine| depths(engine, now))?;
         Ok(Stats { totals: shared.totals(), destinations })
     }
 
@@ -355,6 +319,70 @@ impl Filter {
             lots.iter().any(|(_, lot)| lot.destination() == Ok(destination))
         })
     }
+}
+
+/// Up to `limit` messages of an index that meet `filter`, oldest first, after `after` if given.
+pub(crate) fn list(
+    engine: &dyn Lookup,
+    filter: &Filter,
+    after: Option<QueueId>,
+    limit: usize,
+    now: SystemTime,
+) -> Result<Vec<Summary>, EngineError> {
+    let mut from = after.map_or_else(|| Key::first(b'M'), |id| Key::message(id).next());
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let rows = engine.scan(&from, &Key::end(b'M'), SLICE)?;
+        let Some((last, _)) = rows.last() else { break };
+        from = last.next();
+        for (key, value) in rows {
+            let row = MessageRow::decode(&value)?;
+            if found.len() < limit && filter.admits(&row, now) {
+                found.extend(summary(engine, key.message_id()?, row, filter)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// All that an index has about one message.
+pub(crate) fn show(
+    engine: &dyn Lookup,
+    paths: &Paths,
+    id: QueueId,
+) -> Result<Option<Details>, EngineError> {
+    let Some(row) = message_row(engine, id)? else { return Ok(None) };
+    let mut lots = Vec::new();
+    for (lot_id, lot) in lots_of(engine, id)? {
+        lots.push(lot_details(engine, lot_id, &lot)?);
+    }
+    let path = paths.record(id, row.place);
+    let file = path.strip_prefix(paths.root()).unwrap_or(&path);
+    let file = match row.place {
+        Place::Big => file.display().to_string(),
+        Place::Segment { offset, .. } => format!("{} at {offset}", file.display()),
+    };
+    Ok(Some(Details { id, message: row.message, state: row.state, file, lots }))
+}
+
+/// The row of a message.
+pub(crate) fn message_row(
+    engine: &dyn Lookup,
+    id: QueueId,
+) -> Result<Option<MessageRow>, EngineError> {
+    let row = engine.find(&Key::message(id))?;
+    Ok(row.map(|row| MessageRow::decode(&row)).transpose()?)
+}
+
+/// How much is queued for each destination, the one with most lots first.
+pub(crate) fn depths(engine: &dyn Lookup, now: SystemTime) -> Result<Vec<Depth>, EngineError> {
+    let mut destinations: Vec<Depth> = Vec::new();
+    for_each(engine, Key::first(b'D'), &Key::end(b'D'), |key, _| {
+        count_in(&mut destinations, key.due_entry()?, now);
+        Ok(())
+    })?;
+    destinations.sort_by(|a, b| b.lots.cmp(&a.lots).then(b.oldest.cmp(&a.oldest)));
+    Ok(destinations)
 }
 
 /// The lots of a message.

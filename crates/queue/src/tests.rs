@@ -17,6 +17,7 @@ mod editing;
 mod failing;
 mod journaling;
 mod keeping;
+mod looking;
 mod ordering;
 mod recovering;
 mod shelving;
@@ -209,4 +210,21 @@ fn files_in(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Every file and directory below `dir`, with its bytes and when it was changed.
+fn everything_in(dir: &Path) -> Vec<(std::path::PathBuf, SystemTime, Vec<u8>)> {
+    let mut all =
+        vec![(dir.to_path_buf(), fs::metadata(dir).unwrap().modified().unwrap(), Vec::new())];
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(everything_in(&path));
+        } else {
+            let changed = fs::metadata(&path).unwrap().modified().unwrap();
+            all.push((path.clone(), changed, fs::read(&path).unwrap()));
+        }
+    }
+    all.sort();
+    all
 }

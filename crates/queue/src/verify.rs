@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -10,20 +9,15 @@ use std::time::Duration;
 
 use crate::error::OpenError;
 use crate::id::QueueId;
-use crate::index::{EngineError, Lookup, SledEngine, for_each};
+use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
 use crate::queue::Queue;
-use crate::recovery::{check, io_error, read_number, redo};
-use crate::rows::{MessageRow, Place, StoreRow};
+use crate::recovery::{check, redo};
+use crate::rows::{MessageRow, Place};
+use crate::snapshot::{AtRest, KEPT_FREE, store_row};
 use crate::spool::scan::{Bodies, Body, Found, Record, header_at, scan};
 use crate::spool::sidecar::Settled;
 use crate::spool::{Paths, sidecar_of};
-use crate::verify::copy::IndexCopy;
-
-mod copy;
-
-/// How much stays free where the copy of the index lies: the disk may be the queue's own.
-const KEPT_FREE: u64 = 512 << 20;
 
 /// How long the committer may take to say in a sidecar what has just been settled.
 const SIDECAR_LAG: Duration = Duration::from_secs(1);
@@ -117,13 +111,7 @@ impl Queue {
     ///
     /// The directory could not be read.
     pub fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(self.handle.shared.paths.quarantine_dir())? {
-            let entry = entry?;
-            files.push((entry.path(), entry.metadata()?.len()));
-        }
-        files.sort();
-        Ok(files)
+        self.handle.shared.paths.quarantined()
     }
 }
 
@@ -139,20 +127,12 @@ pub fn verify(dir: &Path) -> Result<Findings, OpenError> {
 
 /// The same with the copy in `scratch`, where so many bytes stay free.
 pub(crate) fn verify_in(dir: &Path, scratch: &Path, kept_free: u64) -> Result<Findings, OpenError> {
-    let paths = Paths::new(dir.to_path_buf());
-    let store = read_number(&paths)?;
-    let lock = File::open(paths.lock()).map_err(|source| io_error(&paths.lock(), source))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.to_path_buf() }),
-        Err(TryLockError::Error(source)) => return Err(io_error(dir, source)),
-    }
-    let copy = IndexCopy::new(&paths.index(), scratch, kept_free)?;
-    let opened = SledEngine::open(&copy.path());
-    let findings = opened.and_then(|engine| {
+    let rest = AtRest::take(dir, scratch, kept_free)?;
+    let AtRest { paths, store, .. } = &rest;
+    let findings = rest.open_copy().and_then(|engine| {
         // The copy alone is brought up to date from the journal.
-        let redone = redo(&paths, store, &engine, store_row(&engine)?)?;
-        let mut comparison = Comparison::new(&engine, &paths, store);
+        let redone = redo(paths, *store, &engine, store_row(&engine)?)?;
+        let mut comparison = Comparison::new(&engine, paths, *store);
         comparison.gone = redone.gone;
         comparison.check_index()?;
         comparison.run()?;
@@ -313,13 +293,6 @@ impl<'a> Comparison<'a> {
     fn short(&self, path: &Path) -> PathBuf {
         path.strip_prefix(self.paths.root()).unwrap_or(path).to_path_buf()
     }
-}
-
-/// The store's row.
-fn store_row(index: &dyn Lookup) -> Result<StoreRow, EngineError> {
-    let row = index.find(&Key::store())?;
-    let row = row.ok_or_else(|| EngineError::Damaged("it is empty".to_owned()))?;
-    Ok(StoreRow::decode(&row)?)
 }
 
 /// Whether a sidecar says that all recipients of a message are settled.

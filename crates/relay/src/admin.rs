@@ -23,6 +23,7 @@
 pub(crate) mod answer;
 pub(crate) mod answers;
 pub(crate) mod client;
+pub(crate) mod look;
 pub(crate) mod policies;
 pub(crate) mod port;
 pub(crate) mod view;
@@ -96,13 +97,13 @@ async fn listed_policies(State(view): State<View>, Query(page): Query<Page>) -> 
         Ok(after) => after,
         Err(error) => return unclear(&error),
     };
-    answer(view.policies(after, page.limit()).await.map(Some))
+    answer(view.look.policies(after, page.limit()).await.map(Some))
 }
 
 /// `GET /policies/DOMAIN`
 async fn policy(State(view): State<View>, Segment(domain): Segment<String>) -> Response {
     match PolicyDomain::parse(&domain) {
-        Ok(domain) => answer(view.policy(domain).await),
+        Ok(domain) => answer(view.look.policy(domain).await),
         Err(error) => unclear(&error),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mta_sts::{CachedPolicy, PolicyDomain, PolicyStore, StoreError};
-use queue::{Queue, Shelf};
+use queue::{Queue, Shelf, Snapshot};
 
 use crate::policy_shelf::cache::Cache;
 
@@ -35,11 +35,41 @@ impl PolicyShelf {
 
     /// Reads a policy, and how many bytes it takes.
     fn read(&self, domain: &PolicyDomain) -> Result<Option<(CachedPolicy, usize)>, StoreError> {
-        let Some(bytes) = self.shelf.get(domain.as_str()).map_err(StoreError::new)? else {
-            return Ok(None);
-        };
-        Ok(Some((CachedPolicy::from_bytes(&bytes)?, bytes.len())))
+        decode(self.shelf.get(domain.as_str()))
     }
+}
+
+/// The policy of `domain` in a queue that no process has open.
+pub(crate) fn find_at_rest(
+    queue: &Snapshot,
+    domain: &PolicyDomain,
+) -> Result<Option<CachedPolicy>, StoreError> {
+    Ok(decode(queue.shelved(SHELF, domain.as_str()))?.map(|(policy, _)| policy))
+}
+
+/// Up to `limit` domains whose policies are there, after `after`.
+pub(crate) fn list_at_rest(
+    queue: &Snapshot,
+    after: Option<&PolicyDomain>,
+    limit: usize,
+) -> Result<Vec<PolicyDomain>, StoreError> {
+    domains(queue.scan_shelf(SHELF, after.map(PolicyDomain::as_str), limit))
+}
+
+/// The policy that a value on the shelf is, and how many bytes it takes.
+fn decode(
+    value: Result<Option<Vec<u8>>, queue::StoreError>,
+) -> Result<Option<(CachedPolicy, usize)>, StoreError> {
+    let Some(bytes) = value.map_err(StoreError::new)? else { return Ok(None) };
+    Ok(Some((CachedPolicy::from_bytes(&bytes)?, bytes.len())))
+}
+
+/// The domains that keys of the shelf are.
+fn domains(
+    rows: Result<Vec<(String, Vec<u8>)>, queue::StoreError>,
+) -> Result<Vec<PolicyDomain>, StoreError> {
+    let rows = rows.map_err(StoreError::new)?;
+    rows.iter().map(|(key, _)| PolicyDomain::parse(key).map_err(StoreError::new)).collect()
 }
 
 #[async_trait]
@@ -71,9 +101,7 @@ impl PolicyStore for PolicyShelf {
         after: Option<&PolicyDomain>,
         limit: usize,
     ) -> Result<Vec<PolicyDomain>, StoreError> {
-        let after = after.map(PolicyDomain::as_str);
-        let rows = self.shelf.scan(after, limit).map_err(StoreError::new)?;
-        rows.iter().map(|(key, _)| PolicyDomain::parse(key).map_err(StoreError::new)).collect()
+        domains(self.shelf.scan(after.map(PolicyDomain::as_str), limit))
     }
 }
 

@@ -37,23 +37,6 @@ async fn a_whole_store_has_no_problem_in_use_or_closed_or_killed() {
     assert_eq!(verified(&bench).await.unwrap().problems, []);
 }
 
-/// Every file and directory below `dir`, with its bytes and when it was changed.
-fn everything_in(dir: &Path) -> Vec<(std::path::PathBuf, SystemTime, Vec<u8>)> {
-    let mut all =
-        vec![(dir.to_path_buf(), fs::metadata(dir).unwrap().modified().unwrap(), Vec::new())];
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(everything_in(&path));
-        } else {
-            let changed = fs::metadata(&path).unwrap().modified().unwrap();
-            all.push((path.clone(), changed, fs::read(&path).unwrap()));
-        }
-    }
-    all.sort();
-    all
-}
-
 #[tokio::test]
 async fn verifying_changes_nothing_in_the_queue_and_leaves_nothing_elsewhere() {
     let (bench, _) = filled().await;
@@ -78,7 +61,7 @@ async fn a_disk_without_room_is_not_filled_to_verify() {
     bench.queue.close().await;
     let scratch = tempfile::tempdir().unwrap();
     let refused = verify_in(bench.dir.path(), scratch.path(), u64::MAX).unwrap_err();
-    assert!(matches!(&refused, OpenError::NoRoomToVerify { dir, .. } if dir == scratch.path()));
+    assert!(matches!(&refused, OpenError::NoRoomForCopy { dir, .. } if dir == scratch.path()));
     assert!(refused.to_string().contains("TMPDIR"), "{refused}");
     assert!(files_in(scratch.path()).is_empty());
 }

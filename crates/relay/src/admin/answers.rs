@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clock::SystemClock;
 use mta_sts::PolicyDomain;
-use queue::{BodyError, Filter, OpenError, Queue, QueueId, Selection};
+use queue::{BodyError, Filter, OpenError, Queue, QueueId, QueueSettings, Selection, Snapshot};
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
@@ -16,6 +16,7 @@ use super::answer::{
     Changed, FullMessage, ListedPolicy, Message, Policy, QueueStats, Removed, Retried, Verified,
 };
 use super::client::{Client, ClientError};
+use super::look::Look;
 use super::policies::{Purged, Refreshed};
 use super::view::{Bounce, View, ViewError};
 use super::wishes::{list_query, retry_query};
@@ -28,15 +29,26 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Who answers.
 #[derive(Debug)]
 pub(crate) enum Answers {
-    /// No relay runs: this process reads the queue, and changes nothing.
-    OnDisk {
-        /// What is read.
+    /// No relay runs: this process reads the queue's directory, and changes nothing in it.
+    AtRest(Look),
+    /// No relay runs: this process has the queue open, to change policies.
+    Opened {
+        /// What is asked.
         view: View,
         /// To close it.
         queue: Queue,
     },
     /// The relay that runs.
     Running(Client),
+}
+
+/// Who tells what is there.
+#[derive(Debug)]
+enum Reached<'a> {
+    /// The running relay.
+    Client(&'a mut Client),
+    /// This process.
+    Look(&'a Look),
 }
 
 /// There is no answer.
@@ -88,27 +100,25 @@ pub(crate) enum AnswerError {
 }
 
 impl Answers {
-    /// Reaches the running relay, or opens the queue on disk.
+    /// Reaches the running relay, or looks at the queue on disk.
     pub(crate) async fn reach(settings: &Settings) -> Result<Self, AnswerError> {
-        let socket = settings.admin_socket.clone();
-        if let Some(client) = Client::connect(&socket).await? {
+        if let Some(client) = Client::connect(&settings.admin_socket).await? {
             return Ok(Self::Running(client));
         }
-        let (dir, queue) = (settings.queue.dir.clone(), settings.queue.clone());
-        if !dir.exists() {
-            return Err(AnswerError::NoQueue { dir, socket });
+        let look = |queue: QueueSettings| Snapshot::open(&queue.dir, Arc::new(SystemClock));
+        let snapshot = on_disk(settings, look).await?;
+        Ok(Self::AtRest(Look::at_rest(snapshot, Arc::new(SystemClock))))
+    }
+
+    /// Reaches the running relay, or opens the queue on disk, for what changes policies.
+    pub(crate) async fn reach_policies(settings: &Settings) -> Result<Self, AnswerError> {
+        if let Some(client) = Client::connect(&settings.admin_socket).await? {
+            return Ok(Self::Running(client));
         }
-        let clock = Arc::new(SystemClock);
-        let open = move || Queue::open(queue, clock);
-        match tokio::task::spawn_blocking(open).await? {
-            Ok(queue) => {
-                let hostname = settings.delivery.hostname.clone();
-                let view = View::of(queue.clone(), hostname, Arc::new(SystemClock));
-                Ok(Self::OnDisk { view, queue })
-            }
-            Err(OpenError::Locked { dir }) => Err(AnswerError::Locked { dir, socket }),
-            Err(error) => Err(error.into()),
-        }
+        let queue = on_disk(settings, |queue| Queue::open(queue, Arc::new(SystemClock))).await?;
+        let hostname = settings.delivery.hostname.clone();
+        let view = View::of(queue.clone(), hostname, Arc::new(SystemClock));
+        Ok(Self::Opened { view, queue })
     }
 
     /// Reaches the running relay, for what it alone may do.
@@ -119,19 +129,11 @@ impl Answers {
 
     /// Compares the spool with the index: as the running relay sees them, or on disk.
     pub(crate) async fn verify(settings: &Settings) -> Result<Verified, AnswerError> {
-        let socket = settings.admin_socket.clone();
-        if let Some(mut client) = Client::connect(&socket).await? {
+        if let Some(mut client) = Client::connect(&settings.admin_socket).await? {
             return client.get_slowly("/verify").await?.ok_or(AnswerError::TooOld);
         }
-        let dir = settings.queue.dir.clone();
-        if !dir.exists() {
-            return Err(AnswerError::NoQueue { dir, socket });
-        }
-        match tokio::task::spawn_blocking(move || queue::verify(&dir)).await? {
-            Ok(findings) => Ok(Verified::from(&findings)),
-            Err(OpenError::Locked { dir }) => Err(AnswerError::Locked { dir, socket }),
-            Err(error) => Err(error.into()),
-        }
+        let findings = on_disk(settings, |queue| queue::verify(&queue.dir)).await?;
+        Ok(Verified::from(&findings))
     }
 
     /// Some messages after `after` that meet `filter`, oldest first; none after the last.
@@ -140,9 +142,9 @@ impl Answers {
         filter: &Filter,
         after: Option<QueueId>,
     ) -> Result<Vec<Message>, AnswerError> {
-        match self {
-            Self::OnDisk { view, .. } => Ok(view.messages(filter.clone(), after, PAGE).await?),
-            Self::Running(client) => {
+        match self.source() {
+            Reached::Look(look) => Ok(look.messages(filter.clone(), after, PAGE).await?),
+            Reached::Client(client) => {
                 let path = format!("/queue{}", list_query(filter, after));
                 Ok(client.get(&path).await?.unwrap_or_default())
             }
@@ -155,13 +157,13 @@ impl Answers {
         id: QueueId,
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<bool, AnswerError> {
-        let view = match self {
-            Self::OnDisk { view, .. } => view,
-            Self::Running(client) => {
+        let look = match self.source() {
+            Reached::Look(look) => look,
+            Reached::Client(client) => {
                 return Ok(client.get_bytes(&format!("/queue/{id}/body"), sink).await?);
             }
         };
-        let Some(mut body) = view.body(id).await? else { return Ok(false) };
+        let Some(mut body) = look.body(id).await? else { return Ok(false) };
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             let read =
@@ -178,17 +180,17 @@ impl Answers {
         &mut self,
         id: QueueId,
     ) -> Result<Option<FullMessage>, AnswerError> {
-        match self {
-            Self::OnDisk { view, .. } => Ok(view.message(id).await?),
-            Self::Running(client) => Ok(client.get(&format!("/queue/{id}")).await?),
+        match self.source() {
+            Reached::Look(look) => Ok(look.message(id).await?),
+            Reached::Client(client) => Ok(client.get(&format!("/queue/{id}")).await?),
         }
     }
 
     /// How much waits for whom.
     pub(crate) async fn stats(&mut self) -> Result<Option<QueueStats>, AnswerError> {
-        match self {
-            Self::OnDisk { view, .. } => Ok(Some(view.stats().await?)),
-            Self::Running(client) => Ok(client.get("/stats").await?),
+        match self.source() {
+            Reached::Look(look) => Ok(Some(look.stats().await?)),
+            Reached::Client(client) => Ok(client.get("/stats").await?),
         }
     }
 
@@ -223,8 +225,18 @@ impl Answers {
     /// The running relay, for what it alone may do.
     fn client(&mut self) -> Result<&mut Client, AnswerError> {
         match self {
-            Self::OnDisk { .. } => Err(AnswerError::NotRunning),
+            Self::AtRest(_) | Self::Opened { .. } => Err(AnswerError::NotRunning),
             Self::Running(client) => Ok(client),
+        }
+    }
+
+    /// Who tells what is there.
+    fn source(&mut self) -> Reached<'_> {
+        match self {
+            Self::AtRest(look) | Self::Opened { view: View { look, .. }, .. } => {
+                Reached::Look(look)
+            }
+            Self::Running(client) => Reached::Client(client),
         }
     }
 
@@ -233,9 +245,9 @@ impl Answers {
         &mut self,
         after: Option<PolicyDomain>,
     ) -> Result<Vec<ListedPolicy>, AnswerError> {
-        match self {
-            Self::OnDisk { view, .. } => Ok(view.policies(after, PAGE).await?),
-            Self::Running(client) => {
+        match self.source() {
+            Reached::Look(look) => Ok(look.policies(after, PAGE).await?),
+            Reached::Client(client) => {
                 let after =
                     after.map(|domain| format!("?after={}", domain.as_str())).unwrap_or_default();
                 Ok(client.get(&format!("/policies{after}")).await?.unwrap_or_default())
@@ -248,9 +260,9 @@ impl Answers {
         &mut self,
         domain: PolicyDomain,
     ) -> Result<Option<Policy>, AnswerError> {
-        match self {
-            Self::OnDisk { view, .. } => Ok(view.policy(domain).await?),
-            Self::Running(client) => {
+        match self.source() {
+            Reached::Look(look) => Ok(look.policy(domain).await?),
+            Reached::Client(client) => {
                 Ok(client.get(&format!("/policies/{}", domain.as_str())).await?)
             }
         }
@@ -263,7 +275,8 @@ impl Answers {
         settings: &Settings,
     ) -> Result<Refreshed, AnswerError> {
         match self {
-            Self::OnDisk { view, queue } => {
+            Self::AtRest(_) => Err(AnswerError::NotRunning),
+            Self::Opened { view, queue } => {
                 let in_use = relay::policies_of(settings, queue).map_err(Box::new)?;
                 let view = view.clone().with_policies(in_use);
                 view.refresh(domain).await?.ok_or(AnswerError::NotRunning)
@@ -281,17 +294,34 @@ impl Answers {
         domain: PolicyDomain,
     ) -> Result<Option<Purged>, AnswerError> {
         match self {
-            Self::OnDisk { view, .. } => Ok(view.purge(domain).await?),
+            Self::AtRest(_) => Err(AnswerError::NotRunning),
+            Self::Opened { view, .. } => Ok(view.purge(domain).await?),
             Self::Running(client) => {
                 Ok(client.post(&format!("/policies/{}/purge", domain.as_str())).await?)
             }
         }
     }
 
-    /// Ends the conversation; a queue that was opened is closed in order.
+    /// Ends the conversation: a queue that was opened is closed in order, the copy of an index removed.
     pub(crate) async fn end(self) {
-        if let Self::OnDisk { queue, .. } = self {
+        if let Self::Opened { queue, .. } = self {
             queue.close().await;
         }
+    }
+}
+
+/// Reads or opens the queue on disk, where it can be waited for.
+async fn on_disk<T: Send + 'static>(
+    settings: &Settings,
+    open: impl FnOnce(QueueSettings) -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, AnswerError> {
+    let (queue, socket) = (settings.queue.clone(), settings.admin_socket.clone());
+    if !queue.dir.exists() {
+        return Err(AnswerError::NoQueue { dir: queue.dir, socket });
+    }
+    match tokio::task::spawn_blocking(move || open(queue)).await? {
+        Ok(opened) => Ok(opened),
+        Err(OpenError::Locked { dir }) => Err(AnswerError::Locked { dir, socket }),
+        Err(error) => Err(error.into()),
     }
 }

@@ -48,7 +48,9 @@ struct MessageBody(BodyReader);
 /// `GET /queue`
 async fn messages(State(view): State<View>, Query(query): Query<ListQuery>) -> Response {
     match query.read() {
-        Ok((filter, after, limit)) => answer(view.messages(filter, after, limit).await.map(Some)),
+        Ok((filter, after, limit)) => {
+            answer(view.look.messages(filter, after, limit).await.map(Some))
+        }
         Err(refusal) => refuse(refusal),
     }
 }
@@ -56,7 +58,7 @@ async fn messages(State(view): State<View>, Query(query): Query<ListQuery>) -> R
 /// `GET /queue/ID`
 async fn message(State(view): State<View>, Segment(id): Segment<String>) -> Response {
     match id.parse::<QueueId>() {
-        Ok(id) => answer(view.message(id).await),
+        Ok(id) => answer(view.look.message(id).await),
         Err(error) => unclear::<QueueIdError>(&error),
     }
 }
@@ -67,7 +69,7 @@ async fn body(State(view): State<View>, Segment(id): Segment<String>) -> Respons
         Ok(id) => id,
         Err(error) => return unclear(&error),
     };
-    match view.body(id).await {
+    match view.look.body(id).await {
         Ok(Some(reader)) => {
             let kind = [(CONTENT_TYPE, "application/octet-stream")];
             (kind, Body::new(MessageBody(reader))).into_response()
@@ -116,7 +118,7 @@ async fn delete(
 
 /// `GET /stats`
 async fn stats(State(view): State<View>) -> Response {
-    answer(view.stats().await.map(Some))
+    answer(view.look.stats().await.map(Some))
 }
 
 /// `GET /verify`

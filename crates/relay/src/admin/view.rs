@@ -1,5 +1,5 @@
-//! The answers, from the queue and the policies themselves: what the running relay gives, and what
-//! the command line finds on disk when none runs.
+//! The answers, from the queue and the policies themselves: what a process gives that has the queue
+//! open. What it reads it reads by its [`Look`].
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,22 +7,21 @@ use std::sync::{Arc, PoisonError, RwLock};
 use clock::Clock;
 use delivery::{RemovalError, removal_notice};
 use mta_sts::{Policies, PolicyDomain, PolicyStore as _, Undecided};
-use queue::{BodyError, BodyReader, Filter, Queue, QueueId, Selection, StoreError};
+use queue::{BodyError, Queue, QueueId, Selection, StoreError};
 use smtp::Domain;
 use thiserror::Error;
 use tokio::task::JoinError;
 
-use super::answer::{
-    Changed, FullMessage, Headline, ListedPolicy, Message, Policy, QueueStats, Removed, Retried,
-    Verified,
-};
+use super::answer::{Changed, FullMessage, Headline, Removed, Retried, Verified};
+use super::look::Look;
 use super::policies::{self, Purged, Refreshed};
-use crate::error_text::in_full;
 use crate::policy_shelf::PolicyShelf;
 
 /// What can be asked about the queue and the policies.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
+    /// What it reads.
+    pub(crate) look: Look,
     queue: Queue,
     policies: Arc<PolicyShelf>,
     /// The policies as delivery finds them, where they can be looked up anew.
@@ -72,7 +71,8 @@ impl View {
     pub(crate) fn of(queue: Queue, hostname: Domain, clock: Arc<dyn Clock>) -> Self {
         let policies = Arc::new(PolicyShelf::of(&queue));
         let hostname = Arc::new(RwLock::new(hostname));
-        Self { queue, policies, in_use: None, hostname, clock }
+        let look = Look::in_use(queue.clone(), Arc::clone(&policies), Arc::clone(&clock));
+        Self { look, queue, policies, in_use: None, hostname, clock }
     }
 
     /// Calls the relay by another name from now on.
@@ -89,49 +89,15 @@ impl View {
         Self { in_use: Some(in_use), ..self }
     }
 
-    /// At most `limit` messages after `after` that meet `filter`, oldest first.
-    pub(crate) async fn messages(
-        &self,
-        filter: Filter,
-        after: Option<QueueId>,
-        limit: usize,
-    ) -> Result<Vec<Message>, ViewError> {
-        let list = move |view: Self| view.queue.list(&filter, after, limit);
-        let found = self.read(list).await??;
-        Ok(found.into_iter().map(Message::from).collect())
-    }
-
-    /// One message.
-    pub(crate) async fn message(&self, id: QueueId) -> Result<Option<FullMessage>, ViewError> {
-        let found = self.read(move |view| view.queue.show(id)).await??;
-        Ok(found.map(FullMessage::from))
-    }
-
-    /// How much waits for whom.
-    pub(crate) async fn stats(&self) -> Result<QueueStats, ViewError> {
-        let stats = self.read(|view| view.queue.stats()).await??;
-        let damaged = self.read(|view| view.queue.quarantined_bytes()).await?;
-        Ok(QueueStats::of(stats, &damaged.map_err(ViewError::Quarantine)?))
-    }
-
     /// Compares the spool with the index.
     pub(crate) async fn verify(&self) -> Result<Verified, ViewError> {
         Ok(Verified::from(&self.read(|view| view.queue.verify()).await??))
     }
 
-    /// The header and body of a message.
-    pub(crate) async fn body(&self, id: QueueId) -> Result<Option<BodyReader>, ViewError> {
-        match self.queue.body(id).await {
-            Ok(body) => Ok(Some(body)),
-            Err(BodyError::Gone) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Keeps a message from being sent; `None` where there is none.
     pub(crate) async fn hold(&self, id: QueueId) -> Result<Option<Changed>, ViewError> {
         let changed = self.queue.hold(id).await?;
-        let found = self.message(id).await?;
+        let found = self.look.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
             id,
             state,
@@ -142,7 +108,7 @@ impl View {
     /// Lets a message go that was held or quarantined; `None` where there is none.
     pub(crate) async fn release(&self, id: QueueId) -> Result<Option<Changed>, ViewError> {
         let changed = self.queue.release(id).await?;
-        let found = self.message(id).await?;
+        let found = self.look.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
             id,
             state,
@@ -156,7 +122,7 @@ impl View {
         id: QueueId,
         bounce: Bounce,
     ) -> Result<Option<Removed>, ViewError> {
-        let Some(message) = self.read(move |view| view.queue.show(id)).await?? else {
+        let Some(message) = self.look.details(id).await? else {
             return Ok(None);
         };
         let notice = match bounce {
@@ -177,34 +143,11 @@ impl View {
     /// Has messages tried now; `None` where the one that is named is not there.
     pub(crate) async fn retry(&self, selection: Selection) -> Result<Option<Retried>, ViewError> {
         if let Selection::Message(id) = selection
-            && self.message(id).await?.is_none()
+            && self.look.message(id).await?.is_none()
         {
             return Ok(None);
         }
         Ok(Some(Retried { retried: self.queue.retry(selection).await? }))
-    }
-
-    /// At most `limit` cached policies after `after`, by domain.
-    pub(crate) async fn policies(
-        &self,
-        after: Option<PolicyDomain>,
-        limit: usize,
-    ) -> Result<Vec<ListedPolicy>, ViewError> {
-        let list = move |view: Self| -> Result<Vec<ListedPolicy>, ViewError> {
-            let domains = view.policies.list(after.as_ref(), limit)?;
-            Ok(domains.iter().filter_map(|domain| view.listed(domain)).collect())
-        };
-        self.read(list).await?
-    }
-
-    /// The cached policy of one domain.
-    pub(crate) async fn policy(&self, domain: PolicyDomain) -> Result<Option<Policy>, ViewError> {
-        let find = move |view: Self| {
-            let now = view.clock.now();
-            let found = view.policies.find(&domain)?;
-            Ok(found.map(|cached| Policy::of(&cached, now)))
-        };
-        self.read(find).await?
     }
 
     /// Fetches the policy of one domain anew; `None` where this view cannot.
@@ -214,7 +157,7 @@ impl View {
     ) -> Result<Option<Refreshed>, ViewError> {
         let Some(in_use) = &self.in_use else { return Ok(None) };
         let error = policies::look_anew(in_use, &domain, self.clock.now()).await?;
-        Ok(Some(Refreshed { policy: self.policy(domain).await?, error }))
+        Ok(Some(Refreshed { policy: self.look.policy(domain).await?, error }))
     }
 
     /// Forgets what is kept of one domain, readable or not; `None` where nothing is.
@@ -230,16 +173,6 @@ impl View {
         self.policies.remove(&domain).await?;
         tracing::warn!(%domain, "policy purged");
         Ok(Some(Purged { domain: name }))
-    }
-
-    /// The entry of one domain; none where it was dropped meanwhile.
-    fn listed(&self, domain: &PolicyDomain) -> Option<ListedPolicy> {
-        match self.policies.find(domain) {
-            Ok(found) => {
-                found.map(|cached| ListedPolicy::Cached(Policy::of(&cached, self.clock.now())))
-            }
-            Err(error) => Some(ListedPolicy::unreadable(domain, in_full(&error))),
-        }
     }
 
     /// Reads the disk where that holds nobody up.

@@ -101,14 +101,14 @@ pub(super) async fn run(
         }
         PolicyCommand::Refresh { domain, format } => {
             let (domain, settings) = (parse(domain)?, settings()?.0);
-            let mut answers = Answers::reach(&settings).await?;
+            let mut answers = Answers::reach_policies(&settings).await?;
             let ending = keep::refresh(&mut answers, &settings, domain, *format, output).await;
             answers.end().await;
             ending
         }
         PolicyCommand::Purge { domain, all: _ } => {
             let domain = domain.as_deref().map(parse).transpose()?;
-            let mut answers = Answers::reach(&settings()?.0).await?;
+            let mut answers = Answers::reach_policies(&settings()?.0).await?;
             let ending = keep::purge(&mut answers, domain, output).await;
             answers.end().await;
             ending

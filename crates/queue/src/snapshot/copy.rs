@@ -1,4 +1,4 @@
-//! A copy of the index to look at: sled writes when it opens, and verifying changes nothing.
+//! A copy of the index to look at: sled writes when it opens, and who only looks changes nothing.
 //!
 //! It lies outside of the queue, where it cannot fill the disk that mail is kept on.
 
@@ -27,7 +27,7 @@ impl IndexCopy {
         let needed = size.saturating_add(kept_free);
         let room = statvfs(scratch).map_err(|error| io_error(scratch, error.into()))?;
         if room.f_bavail.saturating_mul(room.f_frsize) < needed {
-            return Err(OpenError::NoRoomToVerify { dir: scratch.to_path_buf(), needed });
+            return Err(OpenError::NoRoomForCopy { dir: scratch.to_path_buf(), needed });
         }
         let copy = Self(new_dir(scratch).map_err(|source| io_error(scratch, source))?);
         copy_dir(index, &copy.path()).map_err(|source| io_error(&copy.0, source))?;
@@ -53,7 +53,7 @@ impl Drop for IndexCopy {
 fn new_dir(scratch: &Path) -> io::Result<PathBuf> {
     let process = std::process::id();
     for number in 0..NAMES {
-        let dir = scratch.join(format!("sts-relay-verify-{process}-{number}"));
+        let dir = scratch.join(format!("sts-relay-index-{process}-{number}"));
         match DirBuilder::new().mode(0o700).create(&dir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => return made.map(|()| dir),

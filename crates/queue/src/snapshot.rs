@@ -1,0 +1,270 @@
+//! A store that no process has open, to be looked at: nothing in its directory is changed.
+//!
+//! sled writes when it opens, and a killed process leaves an index that lags behind the journal. So
+//! a copy of the index is opened, outside of the queue, and brought up to date there.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clock::Clock;
+
+use crate::body::BodyReader;
+use crate::census::{self, Census};
+use crate::error::{BodyError, IndexError, OpenError, StoreError};
+use crate::id::{QueueId, millis};
+use crate::index::{EngineError, Lookup, SledEngine};
+use crate::key::Key;
+use crate::recovery::{check, io_error, read_number, redo};
+use crate::rows::StoreRow;
+use crate::shared::Totals;
+use crate::shelf::ShelfName;
+use crate::snapshot::copy::IndexCopy;
+use crate::spool::Paths;
+use crate::survey::{self, Details, Filter, Stats, Summary};
+
+mod copy;
+
+/// How much stays free where the copy of the index lies: the disk may be the queue's own.
+pub(crate) const KEPT_FREE: u64 = 512 << 20;
+
+/// The queue as it lies on disk while no process has it open; clones are handles to the same one.
+///
+/// As long as there is one, no process can open the queue. What it says is what the next start of
+/// the relay would find, as long as that finds the index whole.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    looked_at: Arc<LookedAt>,
+}
+
+/// What a snapshot reads.
+#[derive(Debug)]
+struct LookedAt {
+    /// Closed before its files are removed.
+    engine: SledEngine,
+    row: StoreRow,
+    rest: AtRest,
+    clock: Arc<dyn Clock>,
+}
+
+/// A store that is kept from being opened, and a copy of its index.
+#[derive(Debug)]
+pub(crate) struct AtRest {
+    pub(crate) paths: Paths,
+    /// The store's number.
+    pub(crate) store: u64,
+    copy: IndexCopy,
+    /// None where no process has ever locked it: a copy that was made without that file.
+    _lock: Option<File>,
+}
+
+impl Snapshot {
+    /// Looks at the queue in `dir`. The index is copied to the system's directory for temporary
+    /// files; blocks until the copy is up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; a process that has the queue open is one, a damaged index another.
+    pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_in(dir, clock, &std::env::temp_dir(), KEPT_FREE)
+    }
+
+    /// The same with the copy in `scratch`, where so many bytes stay free.
+    pub(crate) fn open_in(
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+        scratch: &Path,
+        kept_free: u64,
+    ) -> Result<Self, OpenError> {
+        let paths = Paths::new(dir.to_path_buf());
+        let damaged = |source| OpenError::Damaged { dir: dir.to_path_buf(), source };
+        if let Some(why) = absence(&paths) {
+            // Whether there is a queue at all is the first question.
+            read_number(&paths)?;
+            return Err(damaged(IndexError(EngineError::Damaged(why.to_owned()))));
+        }
+        let rest = AtRest::take(dir, scratch, kept_free)?;
+        let (engine, row) = rest.read_index().map_err(|error| {
+            if error.is_damage() {
+                return damaged(IndexError(error));
+            }
+            OpenError::Index { dir: dir.to_path_buf(), source: IndexError(error) }
+        })?;
+        Ok(Self { looked_at: Arc::new(LookedAt { engine, row, rest, clock }) })
+    }
+
+    /// Up to `limit` messages that meet `filter`, oldest first, after `after` if given. Reads the
+    /// disk; call it from a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn list(
+        &self,
+        filter: &Filter,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Summary>, StoreError> {
+        let now = self.looked_at.clock.now();
+        self.read(|engine| survey::list(engine, filter, after, limit, now))
+    }
+
+    /// All about one message. Reads the disk; call it from a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn show(&self, id: QueueId) -> Result<Option<Details>, StoreError> {
+        self.read(|engine| survey::show(engine, &self.looked_at.rest.paths, id))
+    }
+
+    /// The header and body of a message, for a person to read.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`]; a damaged message stays as it is.
+    pub async fn body(&self, id: QueueId) -> Result<BodyReader, BodyError> {
+        let snapshot = self.clone();
+        let open = move || {
+            let AtRest { paths, store, .. } = &snapshot.looked_at.rest;
+            BodyReader::open_at_rest((paths, *store), id, || {
+                snapshot.read(|engine| survey::message_row(engine, id))
+            })
+        };
+        tokio::task::spawn_blocking(open).await.map_err(io::Error::other)?
+    }
+
+    /// How much is queued for each destination. Reads the whole due index; call it from a blocking
+    /// thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn stats(&self) -> Result<Stats, StoreError> {
+        let now = self.looked_at.clock.now();
+        let destinations = self.read(|engine| survey::depths(engine, now))?;
+        Ok(Stats { totals: self.totals(), destinations })
+    }
+
+    /// Counts all messages. Reads the whole list of them; call it from a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn census(&self) -> Result<Census, StoreError> {
+        let now = millis(self.looked_at.clock.now());
+        self.read(|engine| census::census(engine, now))
+    }
+
+    /// How much is in the queue, without looking into it.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let StoreRow { messages, recipients, bytes, .. } = self.looked_at.row;
+        Totals { messages, recipients, bytes }
+    }
+
+    /// Bytes out of the spool that should have been records and are not: files and their lengths.
+    ///
+    /// # Errors
+    ///
+    /// The directory could not be read.
+    pub fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
+        self.looked_at.rest.paths.quarantined()
+    }
+
+    /// The value at `key` on the shelf of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: it cannot be told whether there is one.
+    pub fn shelved(&self, shelf: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let base = ShelfName::new(shelf).key(key)?;
+        self.read(|engine| crate::shelf::read(engine, &base))
+    }
+
+    /// Up to `limit` keys and values of the shelf of this name in the order of their keys, after
+    /// `after` if given.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the shelf could not be read.
+    pub fn scan_shelf(
+        &self,
+        shelf: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let shelf = ShelfName::new(shelf);
+        let from = shelf.after(after)?;
+        self.read(|engine| shelf.scan(engine, from, limit))
+    }
+
+    /// Reads the copy of the index; where that is damaged, nothing mends it but a start.
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&dyn Lookup) -> Result<T, EngineError>,
+    ) -> Result<T, StoreError> {
+        read(&self.looked_at.engine).map_err(|error| {
+            if error.is_damage() { StoreError::Damaged(IndexError(error)) } else { error.into() }
+        })
+    }
+}
+
+impl AtRest {
+    /// Keeps processes from opening the store in `dir`, and copies its index to `scratch`, where so
+    /// many bytes stay free.
+    pub(crate) fn take(dir: &Path, scratch: &Path, kept_free: u64) -> Result<Self, OpenError> {
+        let paths = Paths::new(dir.to_path_buf());
+        let store = read_number(&paths)?;
+        let lock = lock(&paths)?;
+        let copy = IndexCopy::new(&paths.index(), scratch, kept_free)?;
+        Ok(Self { paths, store, copy, _lock: lock })
+    }
+
+    /// Opens the copy as it is.
+    pub(crate) fn open_copy(&self) -> Result<SledEngine, EngineError> {
+        SledEngine::open(&self.copy.path())
+    }
+
+    /// Opens the copy and brings it up to date; after an end that was not in order it is compared
+    /// with itself too, as it is at a start.
+    fn read_index(&self) -> Result<(SledEngine, StoreRow), EngineError> {
+        let engine = self.open_copy()?;
+        let row = redo(&self.paths, self.store, &engine, store_row(&engine)?)?.row;
+        if !self.paths.closed().exists() {
+            check(&engine, &row)?;
+        }
+        Ok((engine, row))
+    }
+}
+
+/// Locks a store; none where it has no file for that.
+fn lock(paths: &Paths) -> Result<Option<File>, OpenError> {
+    let path = paths.lock();
+    let lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(io_error(&path, source)),
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: paths.root().to_path_buf() }),
+        Err(TryLockError::Error(source)) => Err(io_error(&path, source)),
+    }
+}
+
+/// Why there is no index to be read, if there is none.
+fn absence(paths: &Paths) -> Option<&'static str> {
+    if paths.rebuilding().exists() {
+        return Some("building it anew was interrupted");
+    }
+    (!paths.index().exists()).then_some("it is missing")
+}
+
+/// The store's row.
+pub(crate) fn store_row(index: &dyn Lookup) -> Result<StoreRow, EngineError> {
+    let row = index.find(&Key::store())?;
+    let row = row.ok_or_else(|| EngineError::Damaged("it is empty".to_owned()))?;
+    Ok(StoreRow::decode(&row)?)
+}

@@ -1,0 +1,179 @@
+//! What can be read of the queue and the policies: in the running relay, or of a queue that no process
+//! has open, of which nothing is changed.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clock::Clock;
+use mta_sts::{CachedPolicy, PolicyDomain, PolicyStore as _};
+use queue::{BodyError, BodyReader, Details, Filter, Queue, QueueId, Snapshot, Stats, Summary};
+use tokio::task::{JoinError, spawn_blocking};
+
+use super::answer::{FullMessage, ListedPolicy, Message, Policy, QueueStats};
+use super::view::ViewError;
+use crate::error_text::in_full;
+use crate::policy_shelf::{self, PolicyShelf};
+
+/// A look at the queue and the policies.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    at: LookedAt,
+    clock: Arc<dyn Clock>,
+}
+
+/// What is looked at.
+#[derive(Clone, Debug)]
+enum LookedAt {
+    /// What no process has open.
+    AtRest(Snapshot),
+    /// What this process has open.
+    InUse(Queue, Arc<PolicyShelf>),
+}
+
+impl Look {
+    /// A look at what no process has open.
+    pub(crate) fn at_rest(snapshot: Snapshot, clock: Arc<dyn Clock>) -> Self {
+        Self { at: LookedAt::AtRest(snapshot), clock }
+    }
+
+    /// A look at what this process has open.
+    pub(crate) fn in_use(queue: Queue, policies: Arc<PolicyShelf>, clock: Arc<dyn Clock>) -> Self {
+        Self { at: LookedAt::InUse(queue, policies), clock }
+    }
+
+    /// At most `limit` messages after `after` that meet `filter`, oldest first.
+    pub(crate) async fn messages(
+        &self,
+        filter: Filter,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Message>, ViewError> {
+        let found = self.read(move |look| look.at.list(&filter, after, limit)).await??;
+        Ok(found.into_iter().map(Message::from).collect())
+    }
+
+    /// One message.
+    pub(crate) async fn message(&self, id: QueueId) -> Result<Option<FullMessage>, ViewError> {
+        Ok(self.details(id).await?.map(FullMessage::from))
+    }
+
+    /// One message, as the queue has it.
+    pub(crate) async fn details(&self, id: QueueId) -> Result<Option<Details>, ViewError> {
+        Ok(self.read(move |look| look.at.show(id)).await??)
+    }
+
+    /// How much waits for whom.
+    pub(crate) async fn stats(&self) -> Result<QueueStats, ViewError> {
+        let stats = self.read(|look| look.at.stats()).await??;
+        let damaged = self.read(|look| look.at.quarantined_bytes()).await?;
+        Ok(QueueStats::of(stats, &damaged.map_err(ViewError::Quarantine)?))
+    }
+
+    /// The header and body of a message.
+    pub(crate) async fn body(&self, id: QueueId) -> Result<Option<BodyReader>, ViewError> {
+        let body = match &self.at {
+            LookedAt::AtRest(snapshot) => snapshot.body(id).await,
+            LookedAt::InUse(queue, _) => queue.body(id).await,
+        };
+        match body {
+            Ok(body) => Ok(Some(body)),
+            Err(BodyError::Gone) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// At most `limit` cached policies after `after`, by domain.
+    pub(crate) async fn policies(
+        &self,
+        after: Option<PolicyDomain>,
+        limit: usize,
+    ) -> Result<Vec<ListedPolicy>, ViewError> {
+        let list = move |look: Self| -> Result<Vec<ListedPolicy>, ViewError> {
+            let domains = look.at.policy_domains(after.as_ref(), limit)?;
+            Ok(domains.iter().filter_map(|domain| look.listed(domain)).collect())
+        };
+        self.read(list).await?
+    }
+
+    /// The cached policy of one domain.
+    pub(crate) async fn policy(&self, domain: PolicyDomain) -> Result<Option<Policy>, ViewError> {
+        let find = move |look: Self| {
+            let found = look.at.policy(&domain)?;
+            Ok(found.map(|cached| Policy::of(&cached, look.clock.now())))
+        };
+        self.read(find).await?
+    }
+
+    /// The entry of one domain; none where it was dropped meanwhile.
+    fn listed(&self, domain: &PolicyDomain) -> Option<ListedPolicy> {
+        match self.at.policy(domain) {
+            Ok(found) => {
+                found.map(|cached| ListedPolicy::Cached(Policy::of(&cached, self.clock.now())))
+            }
+            Err(error) => Some(ListedPolicy::unreadable(domain, in_full(&error))),
+        }
+    }
+
+    /// Reads the disk where that holds nobody up.
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Self) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let this = self.clone();
+        spawn_blocking(move || look(this)).await
+    }
+}
+
+impl LookedAt {
+    fn list(
+        &self,
+        filter: &Filter,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Summary>, queue::StoreError> {
+        match self {
+            Self::AtRest(snapshot) => snapshot.list(filter, after, limit),
+            Self::InUse(queue, _) => queue.list(filter, after, limit),
+        }
+    }
+
+    fn show(&self, id: QueueId) -> Result<Option<Details>, queue::StoreError> {
+        match self {
+            Self::AtRest(snapshot) => snapshot.show(id),
+            Self::InUse(queue, _) => queue.show(id),
+        }
+    }
+
+    fn stats(&self) -> Result<Stats, queue::StoreError> {
+        match self {
+            Self::AtRest(snapshot) => snapshot.stats(),
+            Self::InUse(queue, _) => queue.stats(),
+        }
+    }
+
+    fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
+        match self {
+            Self::AtRest(snapshot) => snapshot.quarantined_bytes(),
+            Self::InUse(queue, _) => queue.quarantined_bytes(),
+        }
+    }
+
+    fn policy(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, mta_sts::StoreError> {
+        match self {
+            Self::AtRest(snapshot) => policy_shelf::find_at_rest(snapshot, domain),
+            Self::InUse(_, policies) => policies.find(domain),
+        }
+    }
+
+    fn policy_domains(
+        &self,
+        after: Option<&PolicyDomain>,
+        limit: usize,
+    ) -> Result<Vec<PolicyDomain>, mta_sts::StoreError> {
+        match self {
+            Self::AtRest(snapshot) => policy_shelf::list_at_rest(snapshot, after, limit),
+            Self::InUse(_, policies) => policies.list(after, limit),
+        }
+    }
+}
