@@ -253,6 +253,60 @@ async fn looking_at_a_killed_relays_queue_changes_no_file() {
     assert!(everything_in(&queue) == before);
 }
 
+#[tokio::test]
+async fn stats_tell_how_many_wait_for_whom_and_how_long_the_oldest_has() {
+    let queued = Queued::new(&[
+        (SENDER, &["<bob@other.test>"]),
+        (SENDER, &["<bob@example.test>", "<eve@example.test>"]),
+        (SENDER, &["<bob@example.test>"]),
+    ])
+    .await;
+    all_tried(&queued.config).await;
+    let aged = timeout(PATIENCE, async {
+        loop {
+            let stats = asked_json(&queued.config, &["queue", "stats"]);
+            let oldest = |index: usize| stats["destinations"][index]["oldest_seconds"].as_u64();
+            if oldest(0) >= Some(1) && oldest(1) >= Some(1) {
+                return stats;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let stats = aged.await.expect("nothing grows older");
+    assert_eq!((&stats["messages"], &stats["recipients"]), (&json!(3), &json!(4)));
+    let destinations = stats["destinations"].as_array().unwrap();
+    for (shown, domain, messages) in [(&destinations[0], WAITING, 2), (&destinations[1], OTHER, 1)]
+    {
+        assert_eq!(shown["destination"], domain);
+        assert_eq!((&shown["messages"], &shown["due"]), (&json!(messages), &json!(0)));
+        assert!(shown["oldest_seconds"].as_u64() < Some(2 * PATIENCE.as_secs()), "{shown}");
+    }
+    let text = asked(&queued.config, &["queue", "stats"]);
+    let lines: Vec<Vec<&str>> =
+        text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let row = lines.iter().find(|words| words.first() == Some(&WAITING)).unwrap();
+    assert_eq!(row[1..3], ["2", "0"], "{text}");
+    assert!(row[3].starts_with(|first: char| ('1'..='9').contains(&first)), "{text}");
+}
+
+#[tokio::test]
+async fn a_message_is_tried_again_and_the_others_for_its_domain_are_left_alone() {
+    let queued =
+        Queued::new(&[(SENDER, &["<bob@example.test>"]), (SENDER, &["<eve@example.test>"])]).await;
+    all_tried(&queued.config).await;
+    let other = asked_json(&queued.config, &["queue", "show", &queued.ids[1]]);
+    let retry = ["queue", "retry", queued.ids[0].as_str()];
+    assert_eq!(asked_json(&queued.config, &retry), json!({"retried": 1}));
+    let tried = timeout(PATIENCE, async {
+        while asked_json(&queued.config, &["queue", "list"])[0]["attempts"] != 2 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    tried.await.expect("it is not tried again");
+    assert_eq!(asked_json(&queued.config, &["queue", "show", &queued.ids[1]]), other);
+    assert_eq!(asked(&queued.config, &retry), "1 attempt is made now\n");
+}
+
 /// Turns over a bit in the last message of a segment; what the segment holds then.
 fn damage_last(segment: &Path) -> Vec<u8> {
     let mut bytes = fs::read(segment).unwrap();

@@ -266,6 +266,22 @@ async fn mail_for_a_host_that_never_answers_is_returned_at_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mail_is_returned_after_the_lifetime_that_is_set() {
+    let relay = RelayInWorld::start_with(&format!("{SILENT}\ndelivery.lifetime = \"2h\"")).await;
+    let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
+    let mx = relay.domain("example.test", MxBehaviour::valid()).await;
+    mx.close().await;
+    let id = relay.submit(&["<bob@example.test>"]).await;
+    relay.deferred(id, 1).await;
+    relay.pass(2 * HOUR - Duration::from_secs(60)).await;
+    relay.deferred(id, 2).await;
+    assert_eq!(sender.messages(), [], "not before its time");
+    relay.pass(Duration::from_secs(60)).await;
+    assert_eq!(notification(&sender).await.field("Status").as_deref(), Some("5.4.7"));
+    relay.gone(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_notification_is_bound_by_the_policy_of_the_senders_domain() {
     let relay = RelayInWorld::start_with(SILENT).await;
     let sender = relay.enforcing_domain("sender.test", MxBehaviour::stripped()).await;
