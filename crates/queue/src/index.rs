@@ -13,6 +13,8 @@ mod sled;
 
 pub(crate) use self::ahead::{Ahead, write_in_parts};
 pub(crate) use self::sled::SledEngine;
+#[cfg(test)]
+pub(crate) use self::sled::guarded;
 
 /// A row that an engine is to write, or to remove where there is no value.
 pub(crate) type Write = (Key, Option<Vec<u8>>);

@@ -144,7 +144,7 @@ fn wait_for_lock(file: &Path) -> io::Result<()> {
 }
 
 /// Turns a panic inside sled into an error.
-fn guarded<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|panic| Err(EngineError::Damaged(panic_text(panic.as_ref()))))
 }
@@ -200,6 +200,14 @@ mod tests {
         let refused = engine.commit(vec![(key("a"), Some(vec![0; VALUE_MOST + 1]))]);
         assert!(matches!(refused, Err(EngineError::ValueTooLong(_))));
         assert_eq!(engine.find(&key("a")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_panic_inside_the_engine_is_damage() {
+        let said = guarded::<()>(|| panic!("lost a page")).unwrap_err();
+        assert!(matches!(&said, EngineError::Damaged(why) if why == "lost a page"), "{said}");
+        let said = guarded::<()>(|| panic!("lost page {}", 7)).unwrap_err();
+        assert!(matches!(&said, EngineError::Damaged(why) if why == "lost page 7"), "{said}");
     }
 
     #[test]

@@ -47,6 +47,25 @@ async fn attempts_grow_and_waits_with_them() {
 }
 
 #[tokio::test]
+async fn waits_grow_by_the_settings_that_are_given() {
+    let minute = Duration::from_secs(60);
+    let retry = RetrySchedule { first: minute, most: 3 * minute };
+    let bench = Bench::with(|settings| settings.retry = retry).await;
+    bench.accept(&["a@one.example"], b"x").await;
+    for (attempt, middle) in (0..).zip([minute, 2 * minute, 3 * minute, 3 * minute]) {
+        let lease = bench.lease().unwrap();
+        assert_eq!(lease.attempts(), attempt);
+        let settled = bench.queue.settle(lease, vec![deferred("no")], None).await.unwrap();
+        let next = settled.next_attempt.unwrap();
+        let wait = next.duration_since(bench.clock.now()).unwrap();
+        // The time of an attempt is kept in whole milliseconds.
+        let least = middle.mul_f64(0.9) - Duration::from_millis(1);
+        assert!(wait >= least && wait <= middle.mul_f64(1.1), "{attempt}: {wait:?}");
+        bench.clock.set(next);
+    }
+}
+
+#[tokio::test]
 async fn a_message_expires_at_the_end_of_its_lifetime() {
     let bench = Bench::new().await;
     bench.accept(&["a@one.example"], b"x").await;

@@ -1,18 +1,27 @@
 //! The disk refuses, the index fails, the store is opened again.
 
 use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use tokio::sync::Mutex;
+use tokio::task::{JoinSet, yield_now};
 
 use super::*;
 use crate::committer::Committer;
-use crate::index::{Engine, EngineError, Lookup, Row, SledEngine, Write, WriteRef};
+use crate::index::{Engine, EngineError, Lookup, Row, SledEngine, Write, WriteRef, guarded};
 use crate::key::Key;
 use crate::recovery::Opener;
 use crate::spool::segments::{Append, Maker};
 
 /// How the disk behaves.
 #[derive(Clone, Debug, Default)]
-struct Fault(Arc<AtomicU8>);
+struct Fault {
+    kind: Arc<AtomicU8>,
+    /// How often the spool was to be synced.
+    syncs: Arc<AtomicUsize>,
+    /// Held, it keeps syncs of the spool waiting; how they end is settled before.
+    gate: Arc<Mutex<()>>,
+}
 
 const WELL: u8 = 0;
 /// What is written to the spool, and the opening of the index, find no room.
@@ -25,19 +34,21 @@ const DAMAGED: u8 = 3;
 const BROKEN: u8 = 4;
 /// What is written to the index finds no room; the spool is well.
 const INDEX_FULL: u8 = 5;
+/// The next look into the index panics.
+const PANICS: u8 = 6;
 
 impl Fault {
     fn set(&self, fault: u8) {
-        self.0.store(fault, Ordering::SeqCst);
+        self.kind.store(fault, Ordering::SeqCst);
     }
 
     fn is(&self, fault: u8) -> bool {
-        self.0.load(Ordering::SeqCst) == fault
+        self.kind.load(Ordering::SeqCst) == fault
     }
 
     /// The error that writing meets, if any.
     fn of_writing(&self) -> io::Result<()> {
-        match self.0.load(Ordering::SeqCst) {
+        match self.kind.load(Ordering::SeqCst) {
             FULL | LOST => Err(io::ErrorKind::StorageFull.into()),
             BROKEN => Err(io::ErrorKind::PermissionDenied.into()),
             _ => Ok(()),
@@ -50,7 +61,9 @@ impl Fault {
         Opener {
             index: Arc::new(move |dir| {
                 fault.of_writing()?;
-                fault.set(WELL);
+                if !fault.is(PANICS) {
+                    fault.set(WELL);
+                }
                 let sled = SledEngine::open(dir)?;
                 Ok(Arc::new(FaultyEngine { sled, fault: fault.clone() }))
             }),
@@ -77,8 +90,11 @@ impl Append for FaultySegment {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let result = self.fault.of_writing();
+        self.fault.syncs.fetch_add(1, Ordering::SeqCst);
+        let _open = self.fault.gate.blocking_lock();
         self.file.sync()?;
-        self.fault.of_writing()
+        result
     }
 }
 
@@ -90,7 +106,12 @@ struct FaultyEngine {
 
 impl Lookup for FaultyEngine {
     fn find(&self, key: &Key) -> Result<Option<Vec<u8>>, EngineError> {
-        self.sled.find(key)
+        guarded(|| {
+            let was =
+                self.fault.kind.compare_exchange(PANICS, WELL, Ordering::SeqCst, Ordering::SeqCst);
+            assert!(was.is_err(), "a page is not where it should be");
+            self.sled.find(key)
+        })
     }
 
     fn scan(&self, from: &Key, until: &Key, limit: usize) -> Result<Vec<Row>, EngineError> {
@@ -123,14 +144,19 @@ async fn bench() -> (Bench, Fault) {
 
 async fn bench_with_reserve(reserve: u64) -> (Bench, Fault) {
     let dir = tempfile::tempdir().unwrap();
-    let clock = Arc::new(SetClock::new(start()));
     let fault = Fault::default();
+    (open_faulty(dir, reserve, &fault).await, fault)
+}
+
+/// Opens the queue in `dir` on such a disk.
+async fn open_faulty(dir: TempDir, reserve: u64, fault: &Fault) -> Bench {
+    let clock = Arc::new(SetClock::new(start()));
     let settings = QueueSettings { reserve, ..settings(dir.path()) };
     let opener = fault.opener();
     let shared_clock: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
     let started = move || Committer::start_with(settings, shared_clock, opener);
     let handle = tokio::task::spawn_blocking(started).await.unwrap().unwrap();
-    (Bench { dir, clock, queue: Queue { handle: Arc::new(handle) } }, fault)
+    Bench { dir, clock, queue: Queue { handle: Arc::new(handle) } }
 }
 
 /// Waits until the queue is as it should be.
@@ -211,6 +237,82 @@ async fn what_was_refused_is_removed_even_if_the_index_has_it() {
     let kept = bench.accept(&["a@one.example"], b"x").await;
     assert_eq!(bench.ids(), [kept]);
     assert_eq!(bench.deliver_all().await.len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_of_a_round_is_acknowledged_when_its_sync_fails() {
+    let (bench, fault) = bench().await;
+    let mut drafts = Vec::new();
+    for n in 0..21 {
+        let to = format!("{n}@one.example");
+        let mut draft = bench.queue.begin(submitter(), envelope(&[&to])).unwrap();
+        draft.write(b"x").await.unwrap();
+        drafts.push(draft);
+    }
+    let first = drafts.remove(0);
+    let kept = first.id();
+
+    // While the first is synced, the others come together.
+    let before = fault.syncs.load(Ordering::SeqCst);
+    let closed = fault.gate.lock().await;
+    let mut ahead = JoinSet::new();
+    ahead.spawn(first.commit());
+    super::until(|| fault.syncs.load(Ordering::SeqCst) == before + 1).await;
+    let mut commits = JoinSet::new();
+    for draft in drafts {
+        commits.spawn(draft.commit());
+    }
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    fault.set(LOST);
+    drop(closed);
+    assert_eq!(ahead.join_all().await.remove(0).unwrap().id(), kept);
+    let answers = commits.join_all().await;
+    assert_eq!(answers.len(), 20);
+    for answer in answers {
+        assert_no_room(&answer.unwrap_err().reply());
+    }
+    assert_eq!(fault.syncs.load(Ordering::SeqCst), before + 2, "they were one round");
+
+    fault.set(WELL);
+    until(&bench, Health::Ready).await;
+    assert_eq!(bench.ids(), [kept]);
+    let bench = bench.restart().await;
+    assert_eq!(bench.ids(), [kept]);
+    bench.queue.close().await;
+    fs::remove_dir_all(bench.path("index")).unwrap();
+    assert_eq!(bench.opened_again().await.ids(), [kept], "the spool has none of them either");
+}
+
+#[tokio::test]
+async fn an_engine_that_panics_in_use_or_at_a_start_is_built_anew_and_loses_nothing() {
+    let (bench, fault) = bench().await;
+    let mut ids = Vec::new();
+    for size in [10, 5_000, 400_000] {
+        ids.push(bench.accept(&["a@one.example"], &pattern(size)).await);
+    }
+    fault.set(PANICS);
+    let unknown = bench.queue.show(QueueId::from_number(1));
+    assert!(matches!(unknown, Err(StoreError::Index(_))), "{unknown:?}");
+    super::until(|| bench.path("index.damaged-1").exists()).await;
+    until(&bench, Health::Ready).await;
+    assert_eq!(bench.ids(), ids);
+    bench.queue.close().await;
+
+    let Bench { dir, .. } = bench;
+    fault.set(PANICS);
+    let bench = open_faulty(dir, 0, &fault).await;
+    assert!(fault.is(WELL) && bench.path("index.damaged-2").exists());
+    assert_eq!(bench.ids(), ids);
+    for id in ids {
+        let lease = bench.lease().unwrap();
+        assert_eq!(lease.id(), id);
+        let body = read(&lease).await.unwrap();
+        assert!(body == pattern(body.len()));
+        bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+    }
+    assert!(bench.lease().is_none());
 }
 
 #[tokio::test]

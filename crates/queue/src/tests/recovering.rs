@@ -1,6 +1,9 @@
 //! What survives: kills, torn tails, lost and damaged indexes, damaged records.
 
 use super::*;
+use crate::index::{Engine, Lookup, SledEngine};
+use crate::key::Key;
+use crate::rows::{SegmentRow, StoreRow};
 use crate::spool::scan::header_at;
 
 /// Twenty messages, some delivered, some deferred, one big; ids that are left.
@@ -131,6 +134,53 @@ async fn survive_damage_in_use(bench: &Bench, ids: &[QueueId]) {
     };
     tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
     assert!(seen.into_iter().eq(ids.iter().copied()));
+}
+
+/// Makes an index disagree with itself.
+fn disagree(index: &Path, about: u8) {
+    let engine = SledEngine::open(index).unwrap();
+    let (key, value) = engine.first(&Key::first(about), &Key::end(about)).unwrap().unwrap();
+    let value = match about {
+        b'S' => {
+            let row = StoreRow::decode(&value).unwrap();
+            Some(StoreRow { recipients: row.recipients + 1, ..row }.encode())
+        }
+        b'G' => {
+            let row = SegmentRow::decode(&value).unwrap();
+            Some(SegmentRow { bytes: row.bytes - 1, ..row }.encode())
+        }
+        _ => None,
+    };
+    engine.commit(vec![(key, value)]).unwrap();
+}
+
+#[tokio::test]
+async fn an_index_that_disagrees_with_itself_is_built_anew() {
+    for about in [b'D', b'L', b'S', b'G'] {
+        let (bench, ids) = filled().await;
+        bench.queue.close().await;
+        disagree(&bench.path("index"), about);
+        // It is compared with itself after an end that was not in order.
+        fs::remove_file(bench.path("closed")).unwrap();
+        let bench = bench.opened_again().await;
+        assert!(bench.path("index.damaged-1").exists(), "rows {}", char::from(about));
+        assert_all_there(&bench, &ids).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_half_received_is_removed_at_a_start_and_nothing_else() {
+    let bench = Bench::new().await;
+    let big = bench.accept(&["a@one.example"], &pattern(400_000)).await;
+    let mut draft = bench.queue.begin(submitter(), envelope(&["b@two.example"])).unwrap();
+    draft.write(&pattern(300_000)).await.unwrap();
+    let half = draft.id().to_string();
+    assert_eq!(files_in(&bench.path("spool/tmp")), [half]);
+    let bench = bench.crash().await;
+    assert!(files_in(&bench.path("spool/tmp")).is_empty());
+    assert_eq!(files_in(&bench.path("spool/big")), [big.to_string()]);
+    assert_all_there(&bench, &[big]).await;
+    drop(draft);
 }
 
 #[tokio::test]
