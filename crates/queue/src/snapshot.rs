@@ -239,7 +239,8 @@ impl AtRest {
     }
 }
 
-/// Locks a store; none where it has no file for that.
+/// Locks a store against those who open it, not against others who look; none where it has no file
+/// for that.
 fn lock(paths: &Paths) -> Result<Option<File>, OpenError> {
     let path = paths.lock();
     let lock = match File::open(&path) {
@@ -247,7 +248,7 @@ fn lock(paths: &Paths) -> Result<Option<File>, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(io_error(&path, source)),
     };
-    match lock.try_lock() {
+    match lock.try_lock_shared() {
         Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: paths.root().to_path_buf() }),
         Err(TryLockError::Error(source)) => Err(io_error(&path, source)),
