@@ -15,6 +15,7 @@ use crate::*;
 mod delivering;
 mod editing;
 mod failing;
+mod faults;
 mod journaling;
 mod keeping;
 mod looking;

@@ -240,6 +240,16 @@ impl Batch<'_> {
         Ok(true)
     }
 
+    /// A message's record is in the spool, and the message is not to be in the queue.
+    pub(crate) fn leave_out(&mut self, id: QueueId, place: Place) -> Result<(), EngineError> {
+        self.effects.settled.push((place, id, ALL_RECIPIENTS));
+        if place == Place::Big {
+            self.put(Key::finished_body(id), Vec::new())?;
+            self.effects.finished_bodies.push(id);
+        }
+        Ok(())
+    }
+
     /// A message's record has been copied to another place.
     pub(crate) fn relocate(&mut self, id: QueueId, place: Place) -> Result<bool, EngineError> {
         let Some(mut message) = self.message(id)? else { return Ok(false) };

@@ -34,6 +34,7 @@ pub(super) fn plan(
             Ok(Done::Committed(message.header.id))
         }
         Work::Settle(settlement, _) => {
+            tell(batch, settlement.lot.id, settlement.bounce.as_deref(), place)?;
             batch.tell_of_delay(settlement.lot, &settlement.told)?;
             let settled = batch.settle(
                 settlement.lot,
@@ -41,9 +42,6 @@ pub(super) fn plan(
                 &settlement.outcomes,
                 later,
             )?;
-            if let Some(bounce) = &settlement.bounce {
-                add(batch, bounce, place)?;
-            }
             Ok(Done::Settled(settled))
         }
         Work::Edit(edit, _) => plan_edit(batch, edit, place, now).map(Done::Changed),
@@ -60,11 +58,8 @@ fn plan_edit(
 ) -> Result<usize, EngineError> {
     match edit {
         Edit::Delete(id, bounce) => {
-            let changed = batch.delete(*id)?;
-            if let Some(bounce) = bounce {
-                add(batch, bounce, place)?;
-            }
-            Ok(changed.into())
+            tell(batch, *id, bounce.as_deref(), place)?;
+            batch.delete(*id).map(usize::from)
         }
         Edit::Hold(id) => batch.set_state(*id, State::Held, now).map(usize::from),
         Edit::Quarantine(id, why) => {
@@ -90,12 +85,22 @@ fn plan_edit(
     }
 }
 
-/// Enters a message into the batch; what waited for the store may bring one twice.
-fn add(batch: &mut Batch<'_>, message: &Prepared, place: Option<Place>) -> Result<(), EngineError> {
-    if batch.message(message.header.id)?.is_some() {
-        return Ok(());
+/// Enters what tells the sender what becomes of message `of`. If that has left the queue meanwhile,
+/// its sender knows, or an operator has decided otherwise: nobody is told. What waited for the store
+/// may come twice.
+fn tell(
+    batch: &mut Batch<'_>,
+    of: QueueId,
+    bounce: Option<&Prepared>,
+    place: Option<Place>,
+) -> Result<(), EngineError> {
+    let Some(bounce) = bounce else { return Ok(()) };
+    let id = bounce.header.id;
+    match (batch.message(id)?, batch.message(of)?, place) {
+        (None, Some(_), _) => add_new(batch, bounce, place),
+        (None, None, Some(place)) => batch.leave_out(id, place),
+        (Some(_), _, _) | (None, None, None) => Ok(()),
     }
-    add_new(batch, message, place)
 }
 
 /// Enters a message into the batch that was never entered before.
