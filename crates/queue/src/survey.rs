@@ -186,10 +186,11 @@ impl Queue {
     ///
     /// [`StoreError`]; some may have been moved.
     pub async fn retry(&self, selection: Selection) -> Result<usize, StoreError> {
-        let shared = &self.handle.shared;
-        let now = shared.now();
+        let now = self.handle.shared.now();
         let mut moved = 0_usize;
         let mut after = None;
+        // What is leased between two slices is to know of the wish as well.
+        self.wake_up(&selection)?;
         loop {
             let (lots, last) = self.selected(&selection, now, after)?;
             if !lots.is_empty() {
@@ -200,7 +201,14 @@ impl Queue {
                 break;
             }
         }
-        match &selection {
+        self.wake_up(&selection)?;
+        Ok(moved)
+    }
+
+    /// Lets the destinations of a selection be leased at once, and counts that an operator wished so.
+    fn wake_up(&self, selection: &Selection) -> Result<(), StoreError> {
+        let shared = &self.handle.shared;
+        match selection {
             Selection::All => shared.destinations().wake_up(None),
             Selection::Destination(domain) => {
                 shared.destinations().wake_up(Some(&domain.to_string()));
@@ -208,7 +216,7 @@ impl Queue {
             Selection::Message(id) => self.wake_destinations_of(*id)?,
         }
         shared.wake.notify_waiters();
-        Ok(moved)
+        Ok(())
     }
 
     /// Keeps a message from being sent until it is released; whether it was on its way.

@@ -248,6 +248,30 @@ async fn a_settlement_goes_on_when_nobody_waits_for_it() {
     assert_eq!(bench.ids(), [bounce_id]);
 }
 
+#[tokio::test]
+async fn what_is_leased_while_many_are_moved_to_now_knows_that_an_operator_wished_it() {
+    let bench = Bench::new().await;
+    for n in 0..600 {
+        bench.accept(&[&format!("{n}@one.example")], b"x").await;
+    }
+    let mut wishes = 0;
+    while let Some(lease) = bench.lease() {
+        wishes = lease.wishes();
+        bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+    }
+    let retry = bench.queue.retry(Selection::All);
+    tokio::pin!(retry);
+    let lease = loop {
+        assert!(futures_poll(retry.as_mut()).await.is_none(), "more than one slice");
+        match bench.lease() {
+            Some(lease) => break lease,
+            None => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    };
+    assert_ne!(lease.wishes(), wishes);
+    assert_eq!(retry.await.unwrap(), 600);
+}
+
 /// Polls once.
 async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
