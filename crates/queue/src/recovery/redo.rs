@@ -37,7 +37,7 @@ impl Redone {
 ///
 /// A round may have been being written when the process ended, and its end have reached the disk
 /// before its beginning: nobody was told of it. So a round counts only if all of it is whole, or if
-/// anything stands behind it: a round that brings mail is synced before the next one begins, so what
+/// anything stands behind it in its segment: a round that brings mail is synced before the next one begins, so what
 /// is not whole in it was damaged later, and is found out when it is read.
 pub(crate) fn redo(
     paths: &Paths,
@@ -49,6 +49,8 @@ pub(crate) fn redo(
     let redone = Redone { row, from, gone: HashSet::new() };
     let mut redo = Redo { engine, redone, rows: BTreeMap::new(), is_whole: true, doubtful: None };
     for segment in paths.segments()?.into_iter().filter(|segment| *segment >= from.0) {
+        // A segment may also be begun because what stands at the end of the one before was refused.
+        redo.doubtful = None;
         let mut whole = Whole::from(if segment == from.0 { from.1 } else { 0 });
         scan(&paths.segment(segment), store, whole.end(), Bodies::Check, |found| {
             let found = whole.pass(found);
