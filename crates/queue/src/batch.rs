@@ -132,29 +132,30 @@ impl<'a> Batch<'a> {
 
     /// Writes a value.
     pub(crate) fn put(&mut self, key: Key, value: Vec<u8>) -> Result<(), EngineError> {
-        if value.len() > VALUE_MOST {
-            return Err(EngineError::ValueTooLong(value.len()));
+        match self.changes.get(&key) {
+            Some(Change::Add(_)) => self.write(key, Change::Add(value)),
+            Some(Change::Put(_) | Change::Remove) | None => self.write(key, Change::Put(value)),
         }
-        let change = match self.changes.get(&key) {
-            Some(Change::Add(_)) => Change::Add(value),
-            Some(Change::Put(_) | Change::Remove) | None => Change::Put(value),
-        };
-        self.changes.insert(key, change);
-        Ok(())
     }
 
     /// Writes a value where there is none.
     pub(crate) fn put_new(&mut self, key: Key, value: Vec<u8>) -> Result<(), EngineError> {
-        if value.len() > VALUE_MOST {
-            return Err(EngineError::ValueTooLong(value.len()));
+        match self.changes.get(&key) {
+            // There was one if this batch removes it.
+            Some(Change::Put(_) | Change::Remove) => self.write(key, Change::Put(value)),
+            Some(Change::Add(_)) | None => self.write(key, Change::Add(value)),
         }
-        // There was one if this batch removes it.
-        let change = match self.changes.get(&key) {
-            Some(Change::Put(_) | Change::Remove) => Change::Put(value),
-            Some(Change::Add(_)) | None => Change::Add(value),
-        };
-        self.changes.insert(key, change);
-        Ok(())
+    }
+
+    /// Notes what is written, unless it is too long.
+    fn write(&mut self, key: Key, change: Change) -> Result<(), EngineError> {
+        match change.value() {
+            Some(value) if value.len() > VALUE_MOST => Err(EngineError::ValueTooLong(value.len())),
+            Some(_) | None => {
+                self.changes.insert(key, change);
+                Ok(())
+            }
+        }
     }
 
     /// Removes a value.

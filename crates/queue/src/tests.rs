@@ -56,11 +56,29 @@ impl Bench {
 
     /// Leaves the queue as a process that is killed would, and opens what is on disk.
     async fn crash(self) -> Self {
+        self.copied(|_| {}).await
+    }
+
+    /// A copy of what is on disk, changed and then opened.
+    async fn copied(&self, change: impl FnOnce(&Path)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        copy_dir(self.dir.path(), dir.path());
+        change(dir.path());
+        let queue = open(settings(dir.path()), &self.clock).await.unwrap();
+        Self { dir, clock: Arc::clone(&self.clock), queue }
+    }
+
+    /// The index as it is now, to be put back later.
+    fn index(&self) -> TempDir {
         let copy = tempfile::tempdir().unwrap();
-        copy_dir(self.dir.path(), copy.path());
-        let Self { clock, .. } = self;
-        let queue = open(settings(copy.path()), &clock).await.unwrap();
-        Self { dir: copy, clock, queue }
+        copy_dir(&self.path("index"), copy.path());
+        copy
+    }
+
+    /// The names of all segments there are.
+    fn segments(&self) -> Vec<String> {
+        let names = files_in(&self.path("spool"));
+        names.into_iter().filter(|n| n.starts_with("seg-") && !n.ends_with(".settled")).collect()
     }
 
     /// Opens the queue that was closed before.
@@ -165,6 +183,12 @@ async fn read(lease: &Lease) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     lease.body().await?.read_to_end(&mut body).await?;
     Ok(body)
+}
+
+/// Puts an older index in the place of the one of the store in `dir`.
+fn put_back(index: &TempDir, dir: &Path) {
+    fs::remove_dir_all(dir.join("index")).unwrap();
+    copy_dir(index.path(), &dir.join("index"));
 }
 
 /// Turns over a bit near the end of the last copy of `body` in the file at `path`.

@@ -117,13 +117,14 @@ impl Committer {
         let (Some(writer), Some(index)) = (self.writer.as_mut(), self.index.as_ref()) else {
             return Ok(());
         };
-        let patience = if index.bytes() >= MOST { Patience::Endless } else { Patience::None };
+        let waiting = index.bytes();
+        let patience = if waiting >= MOST { Patience::Endless } else { Patience::None };
         let written = writer.answer(patience)?;
         let enough = match when {
             WriteDown::Now => 1,
             WriteDown::WhenMuch => ENOUGH,
         };
-        if writer.next.is_none() && index.bytes() >= enough {
+        if writer.next.is_none() && waiting >= enough {
             // The engine must not know what the journal may yet lose.
             self.segments.sync()?;
             self.unsynced_since = None;

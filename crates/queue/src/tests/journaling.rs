@@ -5,18 +5,7 @@ use super::*;
 /// Leaves the queue as a power cut would that lost everything of the index's own files since `index`
 /// was copied.
 async fn cut(bench: Bench, index: &TempDir) -> Bench {
-    let copy = tempfile::tempdir().unwrap();
-    copy_dir(bench.dir.path(), copy.path());
-    fs::remove_dir_all(copy.path().join("index")).unwrap();
-    copy_dir(index.path(), &copy.path().join("index"));
-    let queue = open(settings(copy.path()), &bench.clock).await.unwrap();
-    Bench { dir: copy, clock: Arc::clone(&bench.clock), queue }
-}
-
-fn index_of(bench: &Bench) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    copy_dir(&bench.path("index"), copy.path());
-    copy
+    bench.copied(|dir| put_back(index, dir)).await
 }
 
 fn segment(bench: &Bench) -> std::path::PathBuf {
@@ -26,7 +15,7 @@ fn segment(bench: &Bench) -> std::path::PathBuf {
 #[tokio::test]
 async fn all_that_was_journaled_is_known_though_the_index_was_not_written_down() {
     let bench = Bench::new().await;
-    let before = index_of(&bench);
+    let before = bench.index();
     let gone = bench.accept(&["z@gone.example"], b"gone").await;
     assert_eq!(bench.deliver_all().await, [(gone, "z@gone.example".to_owned())]);
     let late = bench.accept(&["a@one.example"], b"late").await;
@@ -50,7 +39,7 @@ async fn all_that_was_journaled_is_known_though_the_index_was_not_written_down()
 #[tokio::test]
 async fn a_journal_cut_anywhere_loses_no_message_and_brings_back_only_what_follows_the_cut() {
     let bench = Bench::new().await;
-    let before = index_of(&bench);
+    let before = bench.index();
     let first = bench.accept(&["a@one.example"], b"first").await;
     assert_eq!(bench.deliver_all().await.len(), 1);
     let length = fs::metadata(segment(&bench)).unwrap().len();
@@ -59,15 +48,13 @@ async fn a_journal_cut_anywhere_loses_no_message_and_brings_back_only_what_follo
     let header_and_body = u64::try_from(whole.len()).unwrap();
     // What follows the first delivery was being written when the power failed.
     for end in (length..=header_and_body).step_by(7) {
-        let copy = tempfile::tempdir().unwrap();
-        copy_dir(bench.dir.path(), copy.path());
-        fs::remove_dir_all(copy.path().join("index")).unwrap();
-        fs::remove_file(copy.path().join("spool/seg-00000001.settled")).ok();
-        copy_dir(before.path(), &copy.path().join("index"));
         let cut = &whole[..usize::try_from(end).unwrap()];
-        fs::write(copy.path().join("spool/seg-00000001"), cut).unwrap();
-        let queue = open(settings(copy.path()), &bench.clock).await.unwrap();
-        let there = Bench { dir: copy, clock: Arc::clone(&bench.clock), queue };
+        let change = |dir: &Path| {
+            put_back(&before, dir);
+            fs::remove_file(dir.join("spool/seg-00000001.settled")).ok();
+            fs::write(dir.join("spool/seg-00000001"), cut).unwrap();
+        };
+        let there = bench.copied(change).await;
         let ids = there.ids();
         assert!(!ids.contains(&first), "{end}");
         assert!(ids.is_empty() || ids == [second], "{end}");
@@ -77,7 +64,7 @@ async fn a_journal_cut_anywhere_loses_no_message_and_brings_back_only_what_follo
 #[tokio::test]
 async fn a_bounce_that_was_not_written_whole_does_not_take_its_message_away() {
     let bench = Bench::new().await;
-    let before = index_of(&bench);
+    let before = bench.index();
     let id = bench.accept(&["a@one.example"], b"x").await;
     let lease = bench.lease().unwrap();
     let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
@@ -96,7 +83,7 @@ async fn a_bounce_that_was_not_written_whole_does_not_take_its_message_away() {
 #[tokio::test]
 async fn a_bit_that_turned_over_in_a_message_costs_neither_it_nor_what_was_journaled_later() {
     let bench = Bench::new().await;
-    let before = index_of(&bench);
+    let before = bench.index();
     let damaged = bench.accept(&["a@one.example"], &pattern(700)).await;
     let gone = bench.accept(&["a@two.example"], b"x").await;
     let mut leases = [bench.lease().unwrap(), bench.lease().unwrap()];
@@ -108,17 +95,13 @@ async fn a_bit_that_turned_over_in_a_message_costs_neither_it_nor_what_was_journ
     drop(kept);
     fs::remove_file(bench.path("spool/seg-00000001.settled")).unwrap();
     for at in [20, 64 + 30, 400] {
-        let bytes = fs::read(segment(&bench)).unwrap();
-        let mut bits = bytes.clone();
+        let mut bits = fs::read(segment(&bench)).unwrap();
         bits[at] ^= 1;
-        fs::write(segment(&bench), bits).unwrap();
-        let copy = tempfile::tempdir().unwrap();
-        copy_dir(bench.dir.path(), copy.path());
-        fs::remove_dir_all(copy.path().join("index")).unwrap();
-        copy_dir(before.path(), &copy.path().join("index"));
-        fs::write(segment(&bench), bytes).unwrap();
-        let queue = open(settings(copy.path()), &bench.clock).await.unwrap();
-        let there = Bench { dir: copy, clock: Arc::clone(&bench.clock), queue };
+        let change = |dir: &Path| {
+            put_back(&before, dir);
+            fs::write(dir.join("spool/seg-00000001"), bits).unwrap();
+        };
+        let there = bench.copied(change).await;
         assert_eq!(there.ids(), [damaged, held], "{at}: {gone} was delivered");
         let lease = there.lease().unwrap();
         assert_eq!(lease.id(), damaged);
@@ -142,12 +125,11 @@ async fn shelves_and_settlements_of_the_last_moment_survive_a_damaged_index() {
     }
     shelf.put("one.example", b"new".to_vec()).await.unwrap();
     assert!(shelf.remove("two.example").await.unwrap());
-    let copy = tempfile::tempdir().unwrap();
-    copy_dir(bench.dir.path(), copy.path());
-    fs::write(copy.path().join("index/db"), [b'x'; 8_192]).unwrap();
-    fs::remove_file(copy.path().join("spool/seg-00000001.settled")).unwrap();
-    let queue = open(settings(copy.path()), &bench.clock).await.unwrap();
-    let there = Bench { dir: copy, clock: Arc::clone(&bench.clock), queue };
+    let change = |dir: &Path| {
+        fs::write(dir.join("index/db"), [b'x'; 8_192]).unwrap();
+        fs::remove_file(dir.join("spool/seg-00000001.settled")).unwrap();
+    };
+    let there = bench.copied(change).await;
     assert!(there.path("index.damaged-1").exists());
     assert_eq!(there.ids(), [kept]);
     let shelf = there.queue.shelf("policies");
@@ -156,21 +138,14 @@ async fn shelves_and_settlements_of_the_last_moment_survive_a_damaged_index() {
 }
 
 #[tokio::test]
-async fn what_is_written_down_lets_its_segment_go_and_no_sooner() {
+async fn what_is_written_down_lets_its_segments_go_and_nothing_comes_back() {
     let bench = Bench::with(|settings| settings.segment_size = 20_000).await;
     for n in 0..10 {
         bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;
     }
-    let before = index_of(&bench);
-    let segments = |bench: &Bench| {
-        let names = files_in(&bench.path("spool"));
-        names.into_iter().filter(|n| n.starts_with("seg-") && !n.ends_with("settled")).count()
-    };
-    assert!(segments(&bench) >= 5);
+    assert!(bench.segments().len() >= 5);
     bench.deliver_all().await;
-    until(|| segments(&bench) <= 1).await;
-    // Now the index knows better than the copy, and from the index as it is nothing comes back.
-    drop(before);
+    until(|| bench.segments().len() <= 1).await;
     let bench = bench.crash().await;
     assert_eq!(bench.ids(), []);
     assert_eq!(bench.queue.verify().unwrap().problems, []);

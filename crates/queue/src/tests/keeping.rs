@@ -2,28 +2,23 @@
 
 use super::*;
 
-fn segments(bench: &Bench) -> Vec<String> {
-    let names = files_in(&bench.path("spool"));
-    names.into_iter().filter(|n| n.starts_with("seg-") && !n.ends_with(".settled")).collect()
-}
-
 #[tokio::test]
 async fn a_segment_with_no_live_message_is_unlinked_with_its_sidecar() {
     let bench = Bench::with(|settings| settings.segment_size = 100_000).await;
     for n in 0..40 {
         bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;
     }
-    assert!(segments(&bench).len() >= 4);
+    assert!(bench.segments().len() >= 4);
     bench.deliver_all().await;
-    until(|| segments(&bench).len() == 1).await;
+    until(|| bench.segments().len() == 1).await;
     until(|| {
         files_in(&bench.path("spool")).iter().filter(|n| n.ends_with(".settled")).count() <= 1
     })
     .await;
-    let last = segments(&bench);
+    let last = bench.segments();
     let bench = bench.restart().await;
-    until(|| !segments(&bench).contains(&last[0])).await;
-    assert!(segments(&bench).len() <= 1, "the journal alone is left");
+    until(|| !bench.segments().contains(&last[0])).await;
+    assert!(bench.segments().len() <= 1, "the journal alone is left");
 }
 
 #[tokio::test]
@@ -47,7 +42,7 @@ async fn stragglers_are_copied_forward_and_stay_whole() {
     }
     let first = bench.queue.show(slow).unwrap().unwrap().file;
     until(|| bench.queue.show(slow).unwrap().unwrap().file != first).await;
-    until(|| segments(&bench).len() <= 2).await;
+    until(|| bench.segments().len() <= 2).await;
     bench.clock.advance(Duration::from_secs(3_600));
     let bench = bench.crash().await;
     let lease = bench.lease().unwrap();

@@ -99,17 +99,12 @@ async fn a_damaged_index_loses_nothing_wherever_it_is_damaged() {
     let whole = fs::read(bench.path("index/db")).unwrap();
     let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
     for part in 0..12 {
-        let copy = tempfile::tempdir().unwrap();
-        copy_dir(bench.dir.path(), copy.path());
         let mut bytes = whole.clone();
         let at = used * part / 12;
         for byte in &mut bytes[at..(at + 64).min(used)] {
             *byte ^= 0x55;
         }
-        fs::write(copy.path().join("index/db"), bytes).unwrap();
-        let clock = Arc::new(SetClock::new(start()));
-        let queue = open(settings(copy.path()), &clock).await.unwrap();
-        let bench = Bench { dir: copy, clock, queue };
+        let bench = bench.copied(|dir| fs::write(dir.join("index/db"), bytes).unwrap()).await;
         survive_damage_in_use(&bench, &ids).await;
     }
 }
@@ -220,11 +215,7 @@ async fn a_torn_tail_is_passed_over_and_nothing_is_written_behind_it() {
     for cut in [1, 30, 63, 64, 90, 120] {
         let torn = [&whole[..], &whole[..cut]].concat();
         fs::write(&segment, &torn).unwrap();
-        let copy = tempfile::tempdir().unwrap();
-        copy_dir(bench.dir.path(), copy.path());
-        let clock = Arc::new(SetClock::new(start()));
-        let queue = open(settings(copy.path()), &clock).await.unwrap();
-        let bench = Bench { dir: copy, clock, queue };
+        let bench = bench.copied(|_| {}).await;
         let mut ids = ids.clone();
         ids.push(bench.accept(&["z@z.example"], &pattern(50)).await);
         assert!(fs::read(one_segment(&bench)).unwrap() == torn);

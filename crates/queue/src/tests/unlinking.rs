@@ -4,27 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
-/// The index as it is now, to be put back later.
-fn index_of(bench: &Bench) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    copy_dir(&bench.path("index"), copy.path());
-    copy
-}
-
 /// Closes the queue, puts an older index back, and opens it.
 async fn go_back(bench: Bench, index: &TempDir) -> Bench {
     bench.queue.close().await;
-    fs::remove_dir_all(bench.path("index")).unwrap();
-    copy_dir(index.path(), &bench.path("index"));
+    put_back(index, bench.dir.path());
     let bench = bench.opened_again().await;
     assert!(!bench.path("index.damaged-1").exists(), "the older index was taken for a whole one");
     bench
-}
-
-/// How many segments there are.
-fn segments(bench: &Bench) -> usize {
-    let names = files_in(&bench.path("spool"));
-    names.iter().filter(|n| n.starts_with("seg-") && !n.ends_with(".settled")).count()
 }
 
 #[tokio::test]
@@ -32,7 +18,7 @@ async fn an_index_gone_back_in_time_does_not_list_a_big_message_that_was_deliver
     let bench = Bench::new().await;
     let gone = bench.accept(&["a@one.example", "b@two.example"], &pattern(300_000)).await;
     let kept = bench.accept(&["a@three.example"], &pattern(300_000)).await;
-    let before = index_of(&bench);
+    let before = bench.index();
     while let Some(lease) = bench.lease() {
         let is_gone = lease.id() == gone;
         let outcome = if is_gone { delivered_outcome() } else { deferred("later") };
@@ -49,7 +35,7 @@ async fn an_index_gone_back_in_time_does_not_list_a_big_message_that_was_deliver
 async fn an_index_gone_back_in_time_does_not_list_a_big_message_that_was_deleted() {
     let bench = Bench::new().await;
     let deleted = bench.accept(&["a@one.example"], &pattern(300_000)).await;
-    let before = index_of(&bench);
+    let before = bench.index();
     assert!(bench.queue.delete(deleted, None).await.unwrap());
     until(|| !bench.path("spool/big").join(deleted.to_string()).exists()).await;
     let bench = go_back(bench, &before).await;
@@ -62,9 +48,9 @@ async fn an_index_gone_back_in_time_does_not_list_mail_whose_segment_was_unlinke
     for n in 0..10 {
         bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;
     }
-    let before = index_of(&bench);
+    let before = bench.index();
     bench.deliver_all().await;
-    until(|| segments(&bench) <= 1).await;
+    until(|| bench.segments().len() <= 1).await;
     let after = bench.accept(&["z@two.example"], &pattern(500)).await;
     let bench = go_back(bench, &before).await;
     assert_eq!(bench.ids(), [after]);
@@ -80,7 +66,7 @@ async fn mail_copied_out_of_a_segment_that_was_unlinked_is_kept() {
     for n in 0..60 {
         bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;
     }
-    let before = index_of(&bench);
+    let before = bench.index();
     while let Some(lease) = bench.lease() {
         let outcome = if lease.id() == slow { deferred("later") } else { delivered_outcome() };
         bench.queue.settle(lease, vec![outcome], None).await.unwrap();
@@ -136,7 +122,7 @@ async fn a_segment_that_cannot_be_unlinked_does_not_keep_the_store_from_working(
     let failures = Arc::new(Failures::default());
     bench.queue.observe(Arc::<Failures>::clone(&failures));
     assert_eq!(bench.deliver_all().await.len(), 4);
-    until(|| segments(&bench) <= 2).await;
+    until(|| bench.segments().len() <= 2).await;
     let kept = bench.accept(&["z@two.example"], &pattern(500)).await;
     assert_eq!(bench.ids(), [kept]);
     assert_eq!(failures.0.load(Ordering::SeqCst), 0);
