@@ -16,6 +16,7 @@ mod durability;
 mod enforce;
 mod failover;
 mod fuzz_corpus;
+mod hostile;
 mod internationalised;
 mod large;
 mod metrics;
