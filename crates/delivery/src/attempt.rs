@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use mta_sts::{Decision, NextHop, PolicyDomain, Purpose, Recheck, Undecided};
-use queue::{Lease, Outcome, Reason};
+use queue::{Lease, Outcome, Reason, ReasonClass};
 use smtp::{Class, MailboxDomain};
 
 use crate::client::Client;
@@ -195,12 +195,12 @@ impl Attempt<'_> {
     }
 
     fn undecided(&self, places: &[usize], next_hop: &NextHop, undecided: &Undecided) -> Vec<Ended> {
-        let status = match undecided {
-            Undecided::CacheUnreadable { .. } => status::OWN_SYSTEM,
-            Undecided::NamesFailed { .. } => status::NO_DIRECTORY,
+        let (class, status) = match undecided {
+            Undecided::CacheUnreadable { .. } => (ReasonClass::Other, status::OWN_SYSTEM),
+            Undecided::NamesFailed { .. } => (ReasonClass::Dns, status::NO_DIRECTORY),
         };
         tracing::warn!(domain = %in_words(next_hop), error = %undecided, "policy undecided");
-        let outcome = Outcome::Deferred(Reason::new(status, undecided.to_string()));
+        let outcome = Outcome::Deferred(Reason::new(class, status, undecided.to_string()));
         let terms = Terms { policy: "undecided", why: undecided.label(), tls: "none" };
         places.iter().map(|_| Ended::nowhere(outcome.clone(), terms)).collect()
     }
@@ -261,7 +261,8 @@ async fn hosts_of(hop: &ConfiguredHop, client: &Client) -> Result<Vec<Hop>, Outc
         (Some(host), _) => Ok(vec![host]),
         (None, SmartHost::Domain(domain) | SmartHost::Host(_, domain, _)) => {
             let domain = MailboxDomain::parse(domain.as_str()).map_err(|_not_a_domain| {
-                Outcome::Deferred(Reason::new(status::NO_ROUTE, format!("{} is no domain", hop.to)))
+                let text = format!("{} is no domain", hop.to);
+                Outcome::Deferred(Reason::new(ReasonClass::Other, status::NO_ROUTE, text))
             })?;
             hosts(client.dns.as_ref(), (&domain, &hop.manner), &client.settings).await
         }
@@ -295,7 +296,8 @@ fn with_next_hop(
     };
     let enhanced = reason.enhanced.with_class(Class::PersistentTransient);
     let policy = reason.policy.or_else(|| before.and_then(|before| before.policy));
-    let outcome = Outcome::Deferred(Reason { enhanced, text, policy, ..reason });
+    let class = if policy.is_some() { ReasonClass::Policy } else { reason.class };
+    let outcome = Outcome::Deferred(Reason { enhanced, class, text, policy, ..reason });
     Ended { outcome, terms, reports }
 }
 

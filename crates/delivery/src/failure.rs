@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use queue::ReasonClass;
 use smtp::{Class, EnhancedCode, Reply};
 use tls_rpt::ResultType;
 
@@ -119,6 +120,22 @@ impl SessionFailure {
                 .enhanced()
                 .map_or(status::NOT_ACCEPTING, |code| code.with_class(Class::PersistentTransient)),
             Self::Tls(failure) => failure.enhanced_code(),
+        }
+    }
+
+    /// What mail waits for that this failure puts off; where a policy asks for TLS, that is the
+    /// policy.
+    #[must_use]
+    pub const fn class(&self) -> ReasonClass {
+        match self {
+            Self::Connect(_)
+            | Self::ConnectTimedOut
+            | Self::Dialogue { .. }
+            | Self::LeftAlone { .. } => ReasonClass::Connect,
+            Self::Login(LoginFailure::NotOffered | LoginFailure::Refused { .. })
+            | Self::Refused { .. } => ReasonClass::Reply,
+            Self::Login(LoginFailure::Secret(_)) | Self::Ourselves => ReasonClass::Other,
+            Self::Tls(_) => ReasonClass::Tls,
         }
     }
 

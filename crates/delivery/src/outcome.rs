@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mta_sts::{MxMismatch, Rechecked, RequiredTls};
-use queue::{Outcome, Reason};
+use queue::{Outcome, Reason, ReasonClass};
 use smtp::{Class, EnhancedCode, MailboxDomain, Reply, ReplyCode, Severity};
 
 use crate::failure::SessionFailure;
@@ -43,16 +43,15 @@ pub(crate) struct Remote<'a> {
 
 impl Remote<'_> {
     /// A reason that names the host.
-    pub(crate) fn reason(self, status: EnhancedCode, text: String) -> Reason {
+    pub(crate) fn reason(self, class: ReasonClass, status: EnhancedCode, text: String) -> Reason {
         let Self { host, addr } = self;
-        Reason { mx: Some(host.to_owned()), addr, ..Reason::new(status, text) }
+        Reason { mx: Some(host.to_owned()), addr, ..Reason::new(class, status, text) }
     }
 }
 
 /// Judges a recipient's fate on a session with `remote`.
 pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption) -> Judged {
     let Remote { host, addr } = remote;
-    let reason = |status, text| remote.reason(status, text);
     match fate {
         Fate::Taken(reply) => {
             let (mx, reply) = (host.to_owned(), reply.one_line());
@@ -61,7 +60,9 @@ pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption) -> Judged {
         Fate::Refused { step, reply } => refused(step, &reply, remote, tls),
         Fate::Cut { step, error } => {
             let text = format!("the session with {host} failed at {}: {error}", step.as_str());
-            Judged::Open(reason(error.enhanced_code(), text))
+            let reason = remote.reason(ReasonClass::Connect, error.enhanced_code(), text);
+            let cause = Some(format!("{error} (at {})", step.as_str()));
+            Judged::Open(Reason { cause, ..reason })
         }
         // Asking another host now could deliver the message twice.
         Fate::InDoubt(error) => {
@@ -69,7 +70,9 @@ pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption) -> Judged {
                 "the session with {host} failed after the message was sent: {error}; it may have \
                  been delivered",
             );
-            Judged::Settled(Outcome::Deferred(reason(error.enhanced_code(), text)))
+            let reason = remote.reason(ReasonClass::Connect, error.enhanced_code(), text);
+            let cause = Some(format!("{error} (after the message; it may have been delivered)"));
+            Judged::Settled(Outcome::Deferred(Reason { cause, ..reason }))
         }
         Fate::Unfit(unfit) => {
             let status = match unfit {
@@ -78,11 +81,13 @@ pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption) -> Judged {
                 Unfit::TooLarge { .. } => status::TOO_BIG,
             };
             let text = format!("{host} cannot take this message: {unfit}");
-            Judged::Settled(Outcome::Bounced(reason(permanent(status), text)))
+            let reason = remote.reason(ReasonClass::Other, permanent(status), text);
+            Judged::Settled(Outcome::Bounced(Reason { cause: Some(unfit.to_string()), ..reason }))
         }
         Fate::Unreadable(kind) => {
             let text = format!("this relay could not read the message: {kind}");
-            Judged::Settled(Outcome::Deferred(Reason::new(status::OWN_SYSTEM, text)))
+            let reason = Reason::new(ReasonClass::Other, status::OWN_SYSTEM, text);
+            Judged::Settled(Outcome::Deferred(reason))
         }
     }
 }
@@ -113,7 +118,7 @@ fn refused(step: Step, reply: &Reply, remote: Remote<'_>, tls: Encryption) -> Ju
     let given = reply.enhanced().unwrap_or_else(|| EnhancedCode::new(class, 0, 0));
     let text = format!("{} refused {what}, in reply to {}", remote.host, step.as_str());
     let said = Some(reply.one_line());
-    let reason = |status| Reason { reply: said, ..remote.reason(status, text) };
+    let reason = |status| Reason { reply: said, ..remote.reason(ReasonClass::Reply, status, text) };
     if class == Class::Permanent && !may_pass(step, reply, tls) {
         Judged::Settled(Outcome::Bounced(reason(given)))
     } else if is_crowd(step, reply) {
@@ -158,6 +163,7 @@ pub(crate) struct Trouble {
     pub(crate) host: String,
     /// What kind of trouble it is.
     pub(crate) kind: Kind,
+    class: ReasonClass,
     addr: Option<SocketAddr>,
     status: EnhancedCode,
     text: String,
@@ -178,8 +184,14 @@ pub(crate) enum Kind {
 impl Trouble {
     /// The host has no address, or none can be looked up.
     pub(crate) fn no_address(host: &str, status: EnhancedCode, text: String) -> Self {
-        let (host, kind) = (host.to_owned(), Kind::Reach);
-        Self { host, kind, addr: None, status, text, reply: None }
+        let (host, kind, class) = (host.to_owned(), Kind::Reach, ReasonClass::Dns);
+        Self { host, kind, class, addr: None, status, text, reply: None }
+    }
+
+    /// The host has no name that it could prove.
+    pub(crate) fn no_proof(host: &str, text: String) -> Self {
+        let trouble = Self::no_address(host, status::CRYPTOGRAPHY, text);
+        Self { class: ReasonClass::Tls, ..trouble }
     }
 
     /// The enforced policy does not name the host.
@@ -187,6 +199,7 @@ impl Trouble {
         Self {
             host: mismatch.mx.as_str().to_owned(),
             kind: Kind::Policy,
+            class: ReasonClass::Policy,
             addr: None,
             status: status::NOT_IN_POLICY,
             text: "the policy does not name this host".to_owned(),
@@ -209,6 +222,7 @@ impl Trouble {
         Self {
             host: host.to_owned(),
             kind,
+            class: failure.class(),
             addr: Some(addr),
             status: failure.enhanced_code(),
             text: failure.to_string(),
@@ -218,9 +232,12 @@ impl Trouble {
 
     /// This trouble as a reason, in words that cover all of them.
     fn reason(&self, text: String, policy: Option<String>) -> Reason {
+        let class = if policy.is_some() { ReasonClass::Policy } else { self.class };
         Reason {
             enhanced: self.status,
+            class,
             text,
+            cause: Some(self.text.clone()),
             mx: Some(self.host.clone()),
             addr: self.addr,
             reply: self.reply.clone(),
@@ -258,7 +275,7 @@ pub(crate) fn unreached(domain: &dyn std::fmt::Display, troubles: &[Trouble]) ->
         }
         None => {
             let text = format!("no host of {domain} could be tried");
-            Outcome::Deferred(Reason::new(status::NO_ROUTE, text))
+            Outcome::Deferred(Reason::new(ReasonClass::Dns, status::NO_ROUTE, text))
         }
     }
 }
@@ -309,7 +326,7 @@ fn in_words(duration: Duration) -> String {
 /// What becomes of recipients at a destination that is no name.
 pub(crate) fn no_domain(destination: &MailboxDomain) -> Outcome {
     let text = format!("{destination} is not the name of a domain");
-    Outcome::Bounced(Reason::new(permanent(status::NO_SUCH_SYSTEM), text))
+    Outcome::Bounced(Reason::new(ReasonClass::Dns, permanent(status::NO_SUCH_SYSTEM), text))
 }
 
 #[cfg(test)]

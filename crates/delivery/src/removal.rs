@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use queue::{BeginError, CommitError, Details, Draft, Queue, Reason};
+use queue::{BeginError, CommitError, Details, Draft, Queue, Reason, ReasonClass};
 use smtp::{Class, Domain, EnhancedCode};
 
 use crate::dsn::{About, News};
@@ -46,7 +46,11 @@ pub async fn removal_notice(
     hostname: &Domain,
     now: SystemTime,
 ) -> Result<Option<Draft>, RemovalError> {
-    let reason = Reason::new(REMOVED, "the operator of the mail relay has removed the message");
+    let reason = Reason::new(
+        ReasonClass::Other,
+        REMOVED,
+        "the operator of the mail relay has removed the message",
+    );
     let news = News::Failed(&reason);
     let about: Vec<About<'_>> = message
         .lots

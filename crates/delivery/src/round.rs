@@ -6,7 +6,7 @@
 mod reach;
 
 use mta_sts::Decision;
-use queue::{Lease, Outcome, Reason, Recipient};
+use queue::{Lease, Outcome, Reason, ReasonClass, Recipient};
 use smtp::ReplyCode;
 
 use crate::client::Client;
@@ -228,7 +228,9 @@ impl<'a> Round<'a> {
             if let Some(standing) = self.standings.get_mut(*place) {
                 let host = remote.host;
                 let text = format!("{host} takes no more messages on one connection (MAILMAX)");
-                standing.judged = Some(Judged::Open(remote.reason(status::NOT_ACCEPTING, text)));
+                let reason = remote.reason(ReasonClass::Reply, status::NOT_ACCEPTING, text);
+                let cause = Some("no more messages on one connection".to_owned());
+                standing.judged = Some(Judged::Open(Reason { cause, ..reason }));
             }
         }
     }
@@ -308,7 +310,7 @@ impl<'a> Round<'a> {
     fn own_fault(&mut self, places: &[usize], text: &str) {
         for place in places {
             if let Some(standing) = self.standings.get_mut(*place) {
-                let reason = Reason::new(status::OWN_SYSTEM, text);
+                let reason = Reason::new(ReasonClass::Other, status::OWN_SYSTEM, text);
                 standing.judged = Some(Judged::Settled(Outcome::Deferred(reason)));
             }
         }

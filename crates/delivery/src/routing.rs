@@ -2,7 +2,7 @@
 
 use dns::{Dns, MailHosts, Mx, mail_hosts};
 use mta_sts::{MxHost, OpenHost};
-use queue::{Outcome, Reason};
+use queue::{Outcome, Reason, ReasonClass};
 use smtp::{Domain, MailboxDomain};
 
 use crate::hop::{Hop, Manner};
@@ -36,7 +36,11 @@ pub(crate) async fn hosts(
         }
         Err(error) => {
             let text = format!("the mail hosts of {domain} cannot be looked up: {error}");
-            return Err(Outcome::Deferred(Reason::new(status::NO_DIRECTORY, text)));
+            return Err(Outcome::Deferred(Reason::new(
+                ReasonClass::Dns,
+                status::NO_DIRECTORY,
+                text,
+            )));
         }
     };
     if names.is_empty() {
@@ -67,7 +71,7 @@ fn open_host(host: &Domain) -> Option<OpenHost> {
 }
 
 fn bounced(status: smtp::EnhancedCode, text: String) -> Outcome {
-    Outcome::Bounced(Reason::new(permanent(status), text))
+    Outcome::Bounced(Reason::new(ReasonClass::Dns, permanent(status), text))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::index::{Change, Engine, EngineError, Lookup};
 use crate::key::{Key, LotId, VALUE_MOST};
 use crate::rows::{LotRow, MessageRow, Place, SegmentRow, StoreRow};
 use crate::spool::Mark;
+use crate::waiting::Waiting;
 
 mod messages;
 
@@ -20,12 +21,14 @@ pub(crate) struct Ledger {
     pub(crate) row: StoreRow,
     /// What is alive in each segment.
     pub(crate) segments: BTreeMap<u32, SegmentRow>,
+    /// What recipients wait for.
+    pub(crate) waiting: Waiting,
 }
 
 impl Ledger {
     /// The numbers of an empty store.
     pub(crate) const fn empty() -> Self {
-        Self { row: StoreRow::empty(), segments: BTreeMap::new() }
+        Self { row: StoreRow::empty(), segments: BTreeMap::new(), waiting: Waiting::NOBODY }
     }
 
     /// How far the spool is indexed: segment and offset.
@@ -100,6 +103,14 @@ impl<'a> Batch<'a> {
     /// Gives back what was reserved beyond the last id given.
     pub(crate) fn release_ids(&mut self, last: QueueId) {
         self.ledger.row.reserved = last;
+    }
+
+    /// Keeps for the next start what recipients wait for; this batch must be the last.
+    pub(crate) fn keep_waiting(&mut self) -> Result<(), EngineError> {
+        // Sealing this batch counts it.
+        let rounds = self.ledger.row.rounds.saturating_add(1);
+        let row = self.ledger.waiting.encode(rounds);
+        self.put(Key::waiting(), row)
     }
 
     /// Forgets segments that are unlinked.

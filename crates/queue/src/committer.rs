@@ -447,6 +447,7 @@ impl Committer {
             recipients: row.recipients,
             bytes: row.bytes,
         });
+        self.shared.set_waiting(self.ledger.waiting);
     }
 
     /// Writes to the sidecars what is settled; an error costs no mail, only a second sending if

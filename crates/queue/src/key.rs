@@ -78,6 +78,11 @@ impl Key {
         Self(vec![kind.saturating_add(1)])
     }
 
+    /// What recipients wait for.
+    pub(crate) fn waiting() -> Self {
+        Self(b"W".to_vec())
+    }
+
     /// What is alive in a segment.
     pub(crate) fn segment(segment: u32) -> Self {
         Self(Encoder::default().u8(b'G').u32(segment).finish())

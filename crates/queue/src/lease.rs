@@ -12,7 +12,7 @@ use crate::error::BodyError;
 use crate::id::QueueId;
 use crate::key::LotId;
 use crate::outcome::Reason;
-use crate::rows::LotRow;
+use crate::rows::{LotRow, ReasonNumber};
 use crate::shared::Handle;
 use crate::standing::Standing;
 
@@ -63,7 +63,7 @@ impl Lease {
     /// A lease of the lot that the table of destinations has marked as leased.
     pub(crate) fn new(handle: Arc<Handle>, picked: Picked, found: Found) -> Self {
         let Found { row, message, destination, reasons } = found;
-        let reason_of = |number: Option<u16>| reasons.get(usize::from(number?)).cloned();
+        let reason_of = |one: Option<ReasonNumber>| reasons.get(usize::from(one?.number)).cloned();
         Self {
             handle,
             lot: picked.lot,

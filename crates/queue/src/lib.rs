@@ -45,6 +45,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod waiting;
 mod work;
 
 pub use crate::admission::{
@@ -60,7 +61,7 @@ pub use crate::error::{BeginError, BodyError, CommitError, IndexError, OpenError
 pub use crate::id::{QueueId, QueueIdError};
 pub use crate::lease::Lease;
 pub use crate::observer::{Observer, Round, WrittenDown};
-pub use crate::outcome::{Outcome, Reason};
+pub use crate::outcome::{Outcome, Reason, ReasonClass};
 pub use crate::queue::{OwnMessage, Queue};
 pub use crate::rows::State;
 pub use crate::schedule::{Jitter, RetrySchedule};
@@ -73,3 +74,4 @@ pub use crate::survey::{
     Depth, Details, Filter, LotDetails, RecipientDetails, Selection, StateKind, Stats, Summary,
 };
 pub use crate::verify::{Findings, Problem, verify};
+pub use crate::waiting::Waiting;

@@ -27,8 +27,12 @@ pub enum Outcome {
 pub struct Reason {
     /// The status in RFC 3463's numbers.
     pub enhanced: EnhancedCode,
+    /// What the recipient waits for.
+    pub class: ReasonClass,
     /// The same in words.
     pub text: String,
+    /// What failed at the host, without names: the shortest form of `text`, for tables.
+    pub cause: Option<String>,
     /// The host that was tried, where one was.
     pub mx: Option<String>,
     /// The address at which it was tried, where one was.
@@ -39,11 +43,57 @@ pub struct Reason {
     pub policy: Option<String>,
 }
 
-impl Reason {
-    /// A reason without host, address, reply or policy.
+/// What stood in the way of a recipient, and so whose turn it is to act.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum ReasonClass {
+    /// There was no connection to a host, or it broke.
+    Connect,
+    /// The DNS did not say where the hosts are.
+    Dns,
+    /// None of the others: something of this relay's own, mostly.
+    Other,
+    /// An enforced policy that no host met (RFC 8461 §5).
+    Policy,
+    /// What a host replied.
+    Reply,
+    /// TLS, where a route and no policy asks for it.
+    Tls,
+    /// Not known: noted by a version of this program that did not say.
+    Unknown,
+}
+
+impl ReasonClass {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Connect,
+        Self::Dns,
+        Self::Other,
+        Self::Policy,
+        Self::Reply,
+        Self::Tls,
+        Self::Unknown,
+    ];
+
+    /// A word for a filter, a metric's label or a table.
     #[must_use]
-    pub fn new(enhanced: EnhancedCode, text: impl Into<String>) -> Self {
-        let (mx, addr, reply, policy) = (None, None, None, None);
-        Self { enhanced, text: text.into(), mx, addr, reply, policy }
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Dns => "dns",
+            Self::Other => "other",
+            Self::Policy => "policy",
+            Self::Reply => "reply",
+            Self::Tls => "tls",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Reason {
+    /// A reason of this class, without cause, host, address, reply or policy.
+    #[must_use]
+    pub fn new(class: ReasonClass, enhanced: EnhancedCode, text: impl Into<String>) -> Self {
+        let (cause, mx, addr, reply, policy) = (None, None, None, None, None);
+        Self { enhanced, class, text: text.into(), cause, mx, addr, reply, policy }
     }
 }

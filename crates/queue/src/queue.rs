@@ -24,6 +24,7 @@ use crate::rows::{LotRow, MessageRow, decode_reason};
 use crate::settings::{QueueSettings, QueueTuning};
 use crate::shared::{Handle, Health, Shared, SpaceGuard, Totals};
 use crate::standing::Standing;
+use crate::waiting::Waiting;
 use crate::work::{Settlement, Work};
 
 /// The longest a worker waits before it looks again.
@@ -220,6 +221,13 @@ impl Queue {
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.handle.shared.totals()
+    }
+
+    /// How many recipients wait for another attempt, by what the last one met, without looking into
+    /// the queue.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        self.handle.shared.waiting()
     }
 
     /// When the next lot is due, if none is due now.

@@ -23,6 +23,7 @@ use crate::recovery::replay::{End, Replay, ReplayError, Span};
 use crate::rows::{SegmentRow, StoreRow};
 use crate::spool::segments::Maker;
 use crate::spool::{Mark, Paths, create_dir, replace, sync_dir, unlink};
+use crate::waiting::Waiting;
 
 mod check;
 mod format;
@@ -229,8 +230,8 @@ impl Store {
         if closed == Some(row.rounds) {
             return Ok(Some((Redone::nothing(row), Span::Unread)));
         }
-        let redone = redo(&self.paths, self.number, engine, row)?;
-        check(engine, &redone.row)?;
+        let mut redone = redo(&self.paths, self.number, engine, row)?;
+        redone.waiting = Some(check(engine, &redone.row)?);
         Ok(Some((redone, Span::UnreadAndSettled)))
     }
 
@@ -247,7 +248,11 @@ impl Store {
             segments.insert(key.segment_number()?, SegmentRow::decode(&value)?);
             Ok(())
         })?;
-        let ledger = Ledger { row: redone.row, segments };
+        let waiting = match redone.waiting {
+            Some(counted) => counted,
+            None => Waiting::read(engine.as_ref(), redone.row.rounds)?,
+        };
+        let ledger = Ledger { row: redone.row, segments, waiting };
         self.replay(engine, ledger, redone, now, span)
     }
 

@@ -8,7 +8,7 @@ use smtp::{EnhancedCode, MailboxDomain};
 use crate::codec::{Decoder, Encoder, Malformed, shortened};
 use crate::envelope::{DelayNotice, Envelope, Message, Recipient};
 use crate::id::{QueueId, millis, time};
-use crate::outcome::Reason;
+use crate::outcome::{Reason, ReasonClass};
 use crate::record::{
     body_byte, decode_body, decode_dsn, decode_purpose, decode_recipient, decode_reverse_path,
     decode_smtputf8, encode_dsn, encode_recipient, purpose_byte, reverse_path_text, smtputf8_byte,
@@ -24,6 +24,9 @@ const LOT_RECIPIENTS: usize = 100;
 
 /// The longest text of a reason that is kept.
 const REASON_TEXT: usize = 900;
+
+/// The longest cause that is kept: with it a reason still fits one row.
+const REASON_CAUSE: usize = 200;
 
 /// Where a record is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -153,11 +156,21 @@ pub(crate) struct LotRecipient {
     /// Its place among all recipients of the message.
     pub(crate) index: u32,
     /// Which of the lot's reasons it was last deferred for.
-    pub(crate) reason: Option<u16>,
+    pub(crate) reason: Option<ReasonNumber>,
     /// Whether the sender knows that the mail is late.
     pub(crate) delay: DelayNotice,
     /// The recipient.
     pub(crate) recipient: Recipient,
+}
+
+/// Which of a lot's reasons, and its class, which is beside the number so that it can be counted
+/// without the reason's own row.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct ReasonNumber {
+    /// Its number: below [`LOT_RECIPIENTS`].
+    pub(crate) number: u8,
+    /// Its class.
+    pub(crate) class: ReasonClass,
 }
 
 /// A lot's row: recipients of one message at one destination.
@@ -211,7 +224,10 @@ impl LotRow {
         let mut recipients = Vec::new();
         for _ in 0..count {
             let index = input.u32()?;
-            let reason = Some(input.u16()?).filter(|reason| *reason != NO_REASON);
+            let reason = match [input.u8()?, input.u8()?] {
+                NO_REASON => None,
+                [class, number] => Some(ReasonNumber { number, class: class_of(class) }),
+            };
             let (recipient, delay) = decode_recipient(&mut input)?;
             recipients.push(LotRecipient { index, reason, delay, recipient });
         }
@@ -223,12 +239,13 @@ impl LotRow {
     }
 }
 
-/// The number that stands for no reason.
-const NO_REASON: u16 = u16::MAX;
+/// What stands for no reason where a class and a number would be.
+const NO_REASON: [u8; 2] = [u8::MAX; 2];
 
 /// Writes one recipient of a lot.
 fn encode_entry(out: &mut Encoder, entry: &LotRecipient) {
-    out.u32(entry.index).u16(entry.reason.unwrap_or(NO_REASON));
+    let reason = entry.reason.map(|ReasonNumber { number, class }| [class_byte(class), number]);
+    out.u32(entry.index).raw(&reason.unwrap_or(NO_REASON));
     encode_recipient(out, &entry.recipient, entry.delay);
 }
 
@@ -262,23 +279,44 @@ pub(crate) fn split_lots(recipients: &[Recipient], due: u64) -> Vec<LotRow> {
     groups.into_iter().map(|(_, lot)| lot).collect()
 }
 
+/// A class as a byte. Nought stood where it is now before there were classes.
+const fn class_byte(class: ReasonClass) -> u8 {
+    match class {
+        ReasonClass::Unknown => 0,
+        ReasonClass::Policy => 1,
+        ReasonClass::Tls => 2,
+        ReasonClass::Dns => 3,
+        ReasonClass::Connect => 4,
+        ReasonClass::Reply => 5,
+        ReasonClass::Other => 6,
+    }
+}
+
+/// The class that a byte stands for; of a version to come, none that is known.
+fn class_of(byte: u8) -> ReasonClass {
+    let found = ReasonClass::ALL.into_iter().find(|class| class_byte(*class) == byte);
+    found.unwrap_or(ReasonClass::Unknown)
+}
+
 /// A reason as bytes; long texts are cut.
 pub(crate) fn encode_reason(reason: &Reason) -> Vec<u8> {
     let cut = |text: &'_ Option<String>| {
         text.as_deref().map(|text| shortened(text, REASON_TEXT).to_owned())
     };
     let mut out = Encoder::default();
-    out.u8(2).text(&reason.enhanced.to_string()).text(shortened(&reason.text, REASON_TEXT));
+    out.u8(3).text(&reason.enhanced.to_string()).text(shortened(&reason.text, REASON_TEXT));
     out.maybe_text(cut(&reason.mx).as_deref()).maybe_text(cut(&reason.reply).as_deref());
     out.maybe_text(cut(&reason.policy).as_deref());
-    out.maybe_text(reason.addr.map(|addr| addr.to_string()).as_deref()).finish()
+    out.maybe_text(reason.addr.map(|addr| addr.to_string()).as_deref());
+    let cause = reason.cause.as_deref().map(|cause| shortened(cause, REASON_CAUSE));
+    out.u8(class_byte(reason.class)).maybe_text(cause).finish()
 }
 
 /// Reads a reason back.
 pub(crate) fn decode_reason(bytes: &[u8]) -> Result<Reason, Malformed> {
     let mut input = Decoder::new(bytes, "reason row");
     let version = input.u8()?;
-    if !(1..=2).contains(&version) {
+    if !(1..=3).contains(&version) {
         return Err(input.fault());
     }
     let enhanced = EnhancedCode::parse(input.text()?).ok_or_else(|| input.fault())?;
@@ -289,8 +327,12 @@ pub(crate) fn decode_reason(bytes: &[u8]) -> Result<Reason, Malformed> {
     // Version 1 had none.
     let addr = if version == 1 { None } else { input.maybe_text()? };
     let addr = addr.map(|text| text.parse().map_err(|_cause| input.fault())).transpose()?;
+    // Versions 1 and 2 had neither class nor cause.
+    let is_classed = version >= 3;
+    let class = if is_classed { class_of(input.u8()?) } else { ReasonClass::Unknown };
+    let cause = if is_classed { input.maybe_text()?.map(str::to_owned) } else { None };
     input.end()?;
-    Ok(Reason { enhanced, text, mx, addr, reply, policy })
+    Ok(Reason { enhanced, class, text, cause, mx, addr, reply, policy })
 }
 
 /// What is alive in one segment.
@@ -390,42 +432,80 @@ impl StoreRow {
 mod tests {
     use super::*;
 
-    fn reason(addr: Option<&str>) -> Reason {
+    fn reason(class: ReasonClass, addr: Option<&str>) -> Reason {
         Reason {
             mx: Some("mx.example.net".to_owned()),
             addr: addr.map(|text| text.parse().unwrap()),
             reply: Some("450 later".to_owned()),
-            ..Reason::new(EnhancedCode::parse("4.4.1").unwrap(), "not now")
+            ..Reason::new(class, EnhancedCode::parse("4.4.1").unwrap(), "not now")
         }
     }
 
     #[test]
-    fn a_reason_is_read_back_with_the_address_that_was_tried() {
-        for addr in [None, Some("192.0.2.1:25"), Some("[2001:db8::1]:587")] {
-            let reason = reason(addr);
-            let row = encode_reason(&reason);
-            assert_eq!(row.first(), Some(&2));
-            assert_eq!(decode_reason(&row), Ok(reason));
+    fn a_reason_is_read_back_with_its_class_its_cause_and_the_address_that_was_tried() {
+        for class in ReasonClass::ALL {
+            for addr in [None, Some("192.0.2.1:25"), Some("[2001:db8::1]:587")] {
+                let cause = addr.map(|_| "connection refused".to_owned());
+                let reason = Reason { cause, ..reason(class, addr) };
+                let row = encode_reason(&reason);
+                assert_eq!(row.first(), Some(&3));
+                assert_eq!(decode_reason(&row), Ok(reason));
+            }
         }
     }
 
-    #[test]
-    fn a_reason_of_the_version_without_an_address_is_still_read() {
+    /// The beginning of a reason's row of this version.
+    fn begun(version: u8, mx: Option<&str>, reply: Option<&str>) -> Encoder {
         let mut row = Encoder::default();
-        row.u8(1).text("4.4.1").text("not now").maybe_text(Some("mx.example.net"));
-        let row = row.maybe_text(Some("450 later")).maybe_text(None).finish();
-        assert_eq!(decode_reason(&row), Ok(reason(None)));
+        row.u8(version).text("4.4.1").text("not now").maybe_text(mx);
+        row.maybe_text(reply).maybe_text(None);
+        row
+    }
+
+    #[test]
+    fn a_reason_of_a_version_without_an_address_or_a_class_is_still_read() {
+        let (mx, reply) = (Some("mx.example.net"), Some("450 later"));
+        let row = begun(1, mx, reply).finish();
+        assert_eq!(decode_reason(&row), Ok(reason(ReasonClass::Unknown, None)));
+        let addr = Some("192.0.2.1:25");
+        let row = begun(2, mx, reply).maybe_text(addr).finish();
+        assert_eq!(decode_reason(&row), Ok(reason(ReasonClass::Unknown, addr)));
     }
 
     #[test]
     fn a_reason_that_is_none_is_not_taken_for_one() {
-        let row = encode_reason(&reason(Some("192.0.2.1:25")));
-        assert!(decode_reason(&[&[3], &row[1..]].concat()).is_err(), "a version to come");
+        let row = encode_reason(&reason(ReasonClass::Connect, Some("192.0.2.1:25")));
+        assert!(decode_reason(&[&[4], &row[1..]].concat()).is_err(), "a version to come");
         assert!(decode_reason(&[&[1], &row[1..]].concat()).is_err(), "more than there should be");
         assert!(decode_reason(&row[..row.len() - 3]).is_err(), "less");
-        let mut row = Encoder::default();
-        row.u8(2).text("4.4.1").text("not now").maybe_text(None).maybe_text(None);
-        let row = row.maybe_text(None).maybe_text(Some("mx.example.net")).finish();
+        let row = begun(2, None, None).maybe_text(Some("mx.example.net")).finish();
         assert!(decode_reason(&row).is_err(), "a name where an address should be");
+    }
+
+    /// A lot of one recipient with this reason.
+    fn lot(reason: Option<ReasonNumber>) -> LotRow {
+        let recipient = Recipient::new(smtp::Mailbox::parse("a@example.org").unwrap());
+        let entry = LotRecipient { index: 0, reason, delay: DelayNotice::Owed, recipient };
+        LotRow { due: Some(7), attempts: 1, reasons: 1, recipients: vec![entry] }
+    }
+
+    #[test]
+    fn a_lot_is_read_back_with_the_classes_of_its_reasons() {
+        let numbered = |class| Some(ReasonNumber { number: 99, class });
+        for reason in ReasonClass::ALL.into_iter().map(numbered).chain([None]) {
+            let lot = lot(reason);
+            assert_eq!(LotRow::decode(&lot.encode()), Ok(lot));
+        }
+    }
+
+    #[test]
+    fn a_lot_of_a_version_without_classes_has_reasons_of_none_that_is_known() {
+        let known = Some(ReasonNumber { number: 3, class: ReasonClass::Reply });
+        let mut row = lot(known).encode();
+        // Version, due, attempts, reasons, recipients, place: then two bytes for the number alone.
+        let at = 1 + 9 + 4 + 2 + 2 + 4;
+        row[at..at + 2].copy_from_slice(&3_u16.to_be_bytes());
+        let unknown = Some(ReasonNumber { number: 3, class: ReasonClass::Unknown });
+        assert_eq!(LotRow::decode(&row).unwrap().recipients[0].reason, unknown);
     }
 }

@@ -18,6 +18,7 @@ use crate::recent::RecentBodies;
 use crate::settings::{QueueSettings, QueueTuning};
 use crate::shelf::Versions;
 use crate::spool::Paths;
+use crate::waiting::Waiting;
 use crate::work::{Edit, Job, Work};
 
 /// How many jobs may wait for the committer.
@@ -80,6 +81,7 @@ pub(crate) struct Shared {
     destinations: Mutex<Destinations>,
     health: AtomicU8,
     totals: Mutex<Totals>,
+    waiting: Mutex<Waiting>,
 }
 
 impl Shared {
@@ -100,6 +102,7 @@ impl Shared {
             destinations: Mutex::new(Destinations::default()),
             health: AtomicU8::new(health_number(Health::Failed)),
             totals: Mutex::new(Totals::default()),
+            waiting: Mutex::new(Waiting::NOBODY),
         }
     }
 
@@ -193,6 +196,16 @@ impl Shared {
     /// Says how much is in the queue.
     pub(crate) fn set_totals(&self, totals: Totals) {
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = totals;
+    }
+
+    /// What recipients wait for.
+    pub(crate) fn waiting(&self) -> Waiting {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what recipients wait for.
+    pub(crate) fn set_waiting(&self, waiting: Waiting) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
     }
 
     /// A new id, if the queue takes mail.

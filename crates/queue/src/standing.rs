@@ -76,11 +76,11 @@ mod tests {
     use smtp::{Class, EnhancedCode};
 
     use super::*;
-    use crate::outcome::Reason;
+    use crate::outcome::{Reason, ReasonClass};
 
     fn reason(reply: Option<&str>) -> Reason {
         let code = EnhancedCode::new(Class::PersistentTransient, 4, 1);
-        Reason { reply: reply.map(str::to_owned), ..Reason::new(code, "x") }
+        Reason { reply: reply.map(str::to_owned), ..Reason::new(ReasonClass::Reply, code, "x") }
     }
 
     fn after(attempts: &[Outcome]) -> Standing {

@@ -13,7 +13,7 @@ use crate::index::{EngineError, Lookup, for_each};
 use crate::key::{DueEntry, Key, LotId};
 use crate::outcome::Reason;
 use crate::queue::Queue;
-use crate::rows::{LotRow, MessageRow, Place, State, decode_reason};
+use crate::rows::{LotRow, MessageRow, Place, ReasonNumber, State, decode_reason};
 use crate::spool::Paths;
 use crate::work::Edit;
 
@@ -411,10 +411,10 @@ pub(crate) fn lots_of(
 fn reason(
     engine: &dyn Lookup,
     lot: LotId,
-    number: Option<u16>,
+    which: Option<ReasonNumber>,
 ) -> Result<Option<Reason>, EngineError> {
-    let Some(number) = number else { return Ok(None) };
-    let row = engine.find(&Key::reason(lot, number))?;
+    let Some(which) = which else { return Ok(None) };
+    let row = engine.find(&Key::reason(lot, which.number.into()))?;
     Ok(row.map(|row| decode_reason(&row)).transpose()?)
 }
 

@@ -26,6 +26,7 @@ mod taking;
 mod unlinking;
 mod upgrading;
 mod verifying;
+mod waiting;
 
 /// A queue in a directory of its own, with a clock that is moved by hand.
 struct Bench {
@@ -158,7 +159,7 @@ fn reason(text: &str) -> Reason {
     Reason {
         mx: Some("mx.example".to_owned()),
         reply: Some("450 later".to_owned()),
-        ..Reason::new(EnhancedCode::new(Class::PersistentTransient, 4, 1), text)
+        ..Reason::new(ReasonClass::Reply, EnhancedCode::new(Class::PersistentTransient, 4, 1), text)
     }
 }
 
@@ -167,7 +168,11 @@ fn deferred(text: &str) -> Outcome {
 }
 
 fn bounced(text: &str) -> Outcome {
-    Outcome::Bounced(Reason::new(EnhancedCode::new(Class::Permanent, 1, 1), text))
+    Outcome::Bounced(Reason::new(
+        ReasonClass::Reply,
+        EnhancedCode::new(Class::Permanent, 1, 1),
+        text,
+    ))
 }
 
 fn own_message(recipient: &str) -> OwnMessage {

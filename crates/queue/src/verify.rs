@@ -173,7 +173,7 @@ impl<'a> Comparison<'a> {
     /// Compares the index with itself; only while nobody changes it.
     fn check_index(&mut self) -> Result<(), EngineError> {
         match check(self.engine, &store_row(self.engine)?) {
-            Ok(()) => Ok(()),
+            Ok(_waiting) => Ok(()),
             Err(error) if error.is_damage() => {
                 self.findings.problems.push(Problem::Index { why: error.to_string() });
                 Ok(())

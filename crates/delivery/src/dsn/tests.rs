@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
-use queue::{Reason, Recipient};
+use queue::{Reason, ReasonClass, Recipient};
 use smtp::{Class, EnhancedCode, EnvelopeId, OriginalRecipient};
 
 use super::*;
@@ -17,7 +17,7 @@ fn recipient(text: &str) -> Recipient {
 }
 
 fn reason(detail: u16, text: &str) -> Reason {
-    Reason::new(EnhancedCode::new(Class::Permanent, 7, detail), text)
+    Reason::new(ReasonClass::Other, EnhancedCode::new(Class::Permanent, 7, detail), text)
 }
 
 /// What a case tells of a recipient.
@@ -53,7 +53,11 @@ impl Case {
         let refused = Reason {
             mx: Some("mx.example.org".to_owned()),
             reply: Some("550 5.1.1 nobody of that name".to_owned()),
-            ..Reason::new(EnhancedCode::new(Class::Permanent, 1, 1), "mx.example.org refused it")
+            ..Reason::new(
+                ReasonClass::Other,
+                EnhancedCode::new(Class::Permanent, 1, 1),
+                "mx.example.org refused it",
+            )
         };
         Self {
             message: queue::Message {
@@ -292,7 +296,11 @@ fn what_the_sender_said_of_the_message_stands_in_the_report_decoded() {
 
 #[test]
 fn a_delay_is_told_as_one_with_the_end_of_the_attempts() {
-    let late = Reason::new(EnhancedCode::new(Class::PersistentTransient, 4, 1), "nobody answers");
+    let late = Reason::new(
+        ReasonClass::Other,
+        EnhancedCode::new(Class::PersistentTransient, 4, 1),
+        "nobody answers",
+    );
     let text = Case::of(Tale::Delayed(late)).write();
     let message = parse(&text);
     assert_eq!(message.subject(), Some("Delayed Mail (still being tried)"));
@@ -345,7 +353,11 @@ fn mail_that_was_passed_on_is_told_of_as_relayed() {
 #[test]
 fn news_of_several_kinds_go_in_one_notification_with_the_gravest_as_its_subject() {
     let mut case = Case::of(Tale::Relayed);
-    let late = Reason::new(EnhancedCode::new(Class::PersistentTransient, 4, 1), "nobody answers");
+    let late = Reason::new(
+        ReasonClass::Other,
+        EnhancedCode::new(Class::PersistentTransient, 4, 1),
+        "nobody answers",
+    );
     case.tales.push((recipient("c@example.org"), Tale::Delayed(late)));
     case.tales.push((recipient("d@example.org"), Tale::Failed(reason(1, "because"))));
     let text = case.write();

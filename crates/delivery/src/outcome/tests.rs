@@ -171,7 +171,7 @@ async fn a_policy_ends_no_mail_before_it_was_looked_at_once_more() {
 
 #[test]
 fn other_mail_ends_with_its_lifetime() {
-    let reason = Reason::new(status::NO_ANSWER, "no answer");
+    let reason = Reason::new(ReasonClass::Connect, status::NO_ANSWER, "no answer");
     let Outcome::Bounced(reason) = expire(reason, Duration::from_secs(7300), None) else {
         panic!()
     };

@@ -46,7 +46,7 @@ impl<'a> Round<'a> {
             (Manner::Proven { .. }, OpenHost::Literal(address)) => {
                 let text = "an address can prove no name".to_owned();
                 let host = address.to_string();
-                self.troubles.push(Trouble::no_address(&host, status::CRYPTOGRAPHY, text));
+                self.troubles.push(Trouble::no_proof(&host, text));
             }
             (Manner::AsPolicy, _) => Box::pin(self.try_open(fallback, hop)).await,
         }

@@ -1,5 +1,7 @@
 use clock::SetClock;
-use queue::{Envelope, Lease, Networks, Outcome, Queue, QueueSettings, Reason, Recipient};
+use queue::{
+    Envelope, Lease, Networks, Outcome, Queue, QueueSettings, Reason, ReasonClass, Recipient,
+};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -112,9 +114,11 @@ impl Bench {
                         reply: "250 ok".to_owned(),
                     }
                 }
-                (false, Others::Fail) => {
-                    Outcome::Deferred(Reason::new(status::NOT_ACCEPTING, "not now"))
-                }
+                (false, Others::Fail) => Outcome::Deferred(Reason::new(
+                    ReasonClass::Reply,
+                    status::NOT_ACCEPTING,
+                    "not now",
+                )),
                 (false, Others::AreSilent) => {
                     if seat.speed == Speed::Quick {
                         seat.leave_to_others();

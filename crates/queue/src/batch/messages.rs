@@ -10,7 +10,7 @@ use crate::id::{QueueId, millis, time};
 use crate::index::EngineError;
 use crate::key::{Key, LotId};
 use crate::outcome::{Outcome, Reason};
-use crate::rows::{LotRecipient, LotRow, MessageRow, Place, State, encode_reason};
+use crate::rows::{LotRecipient, LotRow, MessageRow, Place, ReasonNumber, State, encode_reason};
 use crate::schedule::{Jitter, RetrySchedule};
 use crate::spool::sidecar::ALL_RECIPIENTS;
 
@@ -180,6 +180,8 @@ impl Batch<'_> {
                 self.remove_reasons(lot_id, &before);
                 self.close_lot(lot_id, &mut message)?;
             } else {
+                self.ledger.waiting.remove(&before);
+                self.ledger.waiting.add(&lot);
                 self.put(Key::lot(lot_id), lot.encode())?;
                 self.put(Key::message(id), message.encode())?;
             }
@@ -289,8 +291,9 @@ impl Batch<'_> {
         self.count_place_in(message);
     }
 
-    /// Enters a lot into the due index.
+    /// Enters a lot into the due index, and counts what its recipients wait for.
     fn put_due(&mut self, lot_id: LotId, lot: &LotRow) -> Result<(), EngineError> {
+        self.ledger.waiting.add(lot);
         if let Some(due) = lot.due {
             let destination = lot.destination()?.to_string();
             self.put_new(Key::due(&destination, due, lot_id), Vec::new())?;
@@ -299,8 +302,9 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Takes a lot out of the due index.
+    /// Takes a lot out of the due index, and out of the count of what its recipients wait for.
     fn remove_due(&mut self, lot_id: LotId, lot: &LotRow) -> Result<(), EngineError> {
+        self.ledger.waiting.remove(lot);
         if let Some(due) = lot.due {
             let destination = lot.destination()?.to_string();
             self.remove(Key::due(&destination, due, lot_id));
@@ -320,12 +324,12 @@ impl Batch<'_> {
         for (mut recipient, reason) in deferred {
             let number = known.iter().position(|other| *other == reason).unwrap_or(known.len());
             let row_number =
-                u16::try_from(number).map_err(|_cause| Malformed("number of reasons"))?;
+                u8::try_from(number).map_err(|_cause| Malformed("number of reasons"))?;
             if number == known.len() {
                 known.push(reason);
-                self.put(Key::reason(lot_id, row_number), encode_reason(reason))?;
+                self.put(Key::reason(lot_id, row_number.into()), encode_reason(reason))?;
             }
-            recipient.reason = Some(row_number);
+            recipient.reason = Some(ReasonNumber { number: row_number, class: reason.class });
             lot.recipients.push(recipient);
         }
         lot.reasons =

@@ -192,6 +192,7 @@ impl Committer {
         gone.forget(&mut batch);
         batch.release_ids(self.shared.ids.last());
         batch.mark(self.segments.end());
+        batch.keep_waiting()?;
         let sealed = batch.seal()?;
         Ok(sealed.commit(index.engine())?)
     }

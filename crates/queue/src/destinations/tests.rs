@@ -5,7 +5,7 @@ use smtp::{Class, EnhancedCode};
 
 use super::*;
 use crate::id::QueueId;
-use crate::outcome::Reason;
+use crate::outcome::{Reason, ReasonClass};
 
 /// A due index as a sorted list.
 #[derive(Default)]
@@ -172,7 +172,7 @@ fn a_message_that_comes_alone_costs_one_scan() {
 
 fn deferred() -> Outcome {
     let code = EnhancedCode::new(Class::PersistentTransient, 4, 1);
-    Outcome::Deferred(Reason::new(code, "no host answered"))
+    Outcome::Deferred(Reason::new(ReasonClass::Connect, code, "no host answered"))
 }
 
 fn delivered() -> Outcome {

@@ -6,16 +6,18 @@ use crate::id::QueueId;
 use crate::index::{EngineError, Lookup, Row, for_each};
 use crate::key::{Key, LotId};
 use crate::rows::{LotRow, MessageRow, Place, SegmentRow, State, StoreRow};
+use crate::waiting::Waiting;
 
 /// How many rows are read at a time.
 const SLICE: usize = 512;
 
-/// Reads all messages and lots and compares them with each other and with the store's numbers.
-pub(crate) fn check(engine: &dyn Lookup, store: &StoreRow) -> Result<(), EngineError> {
+/// Reads all messages and lots and compares them with each other and with the store's numbers; what
+/// recipients wait for, counted on the way.
+pub(crate) fn check(engine: &dyn Lookup, store: &StoreRow) -> Result<Waiting, EngineError> {
     let mut counted = StoreRow::empty();
     let mut alive: BTreeMap<u32, SegmentRow> = BTreeMap::new();
     let mut lots = Rows::new(engine, Key::first(b'L'), Key::end(b'L'));
-    let mut due = 0_u64;
+    let (mut due, mut waiting) = (0_u64, Waiting::NOBODY);
     for_each(engine, Key::first(b'M'), &Key::end(b'M'), |key, value| {
         let id = key.message_id()?;
         let message = MessageRow::decode(&value)?;
@@ -24,6 +26,7 @@ pub(crate) fn check(engine: &dyn Lookup, store: &StoreRow) -> Result<(), EngineE
             open_lots = open_lots.saturating_add(1);
             recipients =
                 recipients.saturating_add(u64::try_from(lot.recipients.len()).unwrap_or(0));
+            waiting.add(&lot);
             due = due.saturating_add(check_lot(engine, lot_id, &lot, &message)?);
         }
         if open_lots != message.open_lots || recipients != u64::from(message.open_recipients) {
@@ -42,7 +45,7 @@ pub(crate) fn check(engine: &dyn Lookup, store: &StoreRow) -> Result<(), EngineE
         entries = entries.saturating_add(1);
         Ok(())
     })?;
-    if entries == due { Ok(()) } else { Err(disagreement("the due index and the recipients")) }
+    if entries == due { Ok(waiting) } else { Err(disagreement("the due index and the recipients")) }
 }
 
 /// Whether a lot is where its time says; 1 if it is in the due index.

@@ -10,6 +10,7 @@ use crate::rows::StoreRow;
 use crate::spool::journal::Changes;
 use crate::spool::scan::{Bodies, Found, Whole, scan};
 use crate::spool::{Mark, Paths};
+use crate::waiting::Waiting;
 
 /// The engine is given what was read whenever there are so many rows.
 const ROWS: usize = 16_384;
@@ -23,12 +24,14 @@ pub(crate) struct Redone {
     pub(crate) from: Mark,
     /// Messages that left the queue in what was read.
     pub(crate) gone: HashSet<QueueId>,
+    /// What recipients wait for, where that was counted.
+    pub(crate) waiting: Option<Waiting>,
 }
 
 impl Redone {
     /// Nothing was read: the engine knows everything.
     pub(crate) fn nothing(row: StoreRow) -> Self {
-        Self { row, from: (row.mark_segment, row.mark_offset), gone: HashSet::new() }
+        Self { row, from: (row.mark_segment, row.mark_offset), gone: HashSet::new(), waiting: None }
     }
 }
 
@@ -46,7 +49,7 @@ pub(crate) fn redo(
     row: StoreRow,
 ) -> Result<Redone, ReplayError> {
     let from = (row.mark_segment, row.mark_offset);
-    let redone = Redone { row, from, gone: HashSet::new() };
+    let redone = Redone { row, from, gone: HashSet::new(), waiting: None };
     let mut redo = Redo { engine, redone, rows: BTreeMap::new(), is_whole: true, doubtful: None };
     for segment in paths.segments()?.into_iter().filter(|segment| *segment >= from.0) {
         // A segment may also be begun because what stands at the end of the one before was refused.

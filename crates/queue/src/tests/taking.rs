@@ -176,7 +176,9 @@ async fn reasons_of_any_length_are_kept_short_enough() {
             let code = EnhancedCode::new(Class::PersistentTransient, 4, 7);
             Outcome::Deferred(Reason {
                 enhanced: code,
+                class: ReasonClass::Policy,
                 text: long,
+                cause: all.clone(),
                 mx: all.clone(),
                 addr: "[1111:2222:3333:4444:5555:6666:7777:8888%4294967295]:65535".parse().ok(),
                 reply: all.clone(),

@@ -97,8 +97,12 @@ pub(crate) struct Addressee {
 pub(crate) struct Why {
     /// RFC 3463's status.
     pub(crate) status: String,
+    /// What the mail waits for: `connect`, `dns`, `other`, `policy`, `reply`, `tls` or `unknown`.
+    pub(crate) class: String,
     /// The same in words.
     pub(crate) text: String,
+    /// What failed at the host, in the fewest words.
+    pub(crate) cause: Option<String>,
     /// The host that was tried.
     pub(crate) mx: Option<String>,
     /// At which address, with its port.
@@ -319,9 +323,10 @@ impl From<LotDetails> for Destination {
 
 impl From<Reason> for Why {
     fn from(reason: Reason) -> Self {
-        let Reason { enhanced, text, mx, addr, reply, policy } = reason;
+        let Reason { enhanced, class, text, cause, mx, addr, reply, policy } = reason;
+        let (status, class) = (enhanced.to_string(), class.word().to_owned());
         let addr = addr.map(|addr| addr.to_string());
-        Self { status: enhanced.to_string(), text, mx, addr, reply, policy }
+        Self { status, class, text, cause, mx, addr, reply, policy }
     }
 }
 

@@ -187,6 +187,7 @@ fn label(terms: Terms, reason: &Reason) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use queue::ReasonClass;
     use smtp::EnhancedCode;
 
     use super::*;
@@ -194,7 +195,7 @@ mod tests {
     const OPEN: Terms = Terms { policy: "none", why: "no-policy", tls: "none" };
 
     fn because(status: &str) -> Reason {
-        Reason::new(EnhancedCode::parse(status).unwrap(), "a test wants it")
+        Reason::new(ReasonClass::Other, EnhancedCode::parse(status).unwrap(), "a test wants it")
     }
 
     #[test]

@@ -1,0 +1,85 @@
+//! What recipients wait for is counted as it changes, and right after every kind of start.
+
+use super::*;
+use crate::index::{Lookup as _, SledEngine};
+use crate::key::Key;
+use crate::rows::StoreRow;
+
+/// What is counted for policy, reply and connect.
+fn counts(bench: &Bench) -> [u64; 3] {
+    let waiting = bench.queue.waiting();
+    [ReasonClass::Policy, ReasonClass::Reply, ReasonClass::Connect].map(|class| waiting.of(class))
+}
+
+/// A recipient is deferred for a reason of this class.
+fn because(class: ReasonClass) -> Outcome {
+    Outcome::Deferred(Reason { class, ..reason("not now") })
+}
+
+/// Leases what is due now and settles it so.
+async fn settle(bench: &Bench, outcomes: Vec<Outcome>) {
+    let lease = bench.lease().unwrap();
+    bench.queue.settle(lease, outcomes, None).await.unwrap();
+}
+
+/// Two messages: one with two recipients who wait for a policy and one who waits for a reply, and one
+/// that waits for a connection.
+async fn waiting() -> (Bench, [QueueId; 2]) {
+    let bench = Bench::new().await;
+    let first = bench.accept(&["a@one.example", "b@one.example", "c@one.example"], b"x").await;
+    let policy = || because(ReasonClass::Policy);
+    settle(&bench, vec![policy(), because(ReasonClass::Reply), policy()]).await;
+    let second = bench.accept(&["a@two.example"], b"x").await;
+    settle(&bench, vec![because(ReasonClass::Connect)]).await;
+    (bench, [first, second])
+}
+
+#[tokio::test]
+async fn what_recipients_wait_for_is_counted_until_they_do_not() {
+    let (bench, [first, second]) = waiting().await;
+    assert_eq!(counts(&bench), [2, 1, 1]);
+    bench.queue.hold(first).await.unwrap();
+    assert_eq!(counts(&bench), [0, 0, 1], "what is on hold waits for nobody");
+    bench.queue.release(first).await.unwrap();
+    assert_eq!(counts(&bench), [2, 1, 1]);
+    bench.queue.delete(second, None).await.unwrap();
+    assert_eq!(counts(&bench), [2, 1, 0]);
+    let lease = bench.lease().unwrap();
+    assert_eq!(counts(&bench), [2, 1, 0], "nor does an attempt end it");
+    let outcomes = vec![delivered_outcome(), bounced("no"), because(ReasonClass::Policy)];
+    bench.queue.settle(lease, outcomes, None).await.unwrap();
+    assert_eq!(counts(&bench), [1, 0, 0]);
+    bench.queue.retry(Selection::All).await.unwrap();
+    assert_eq!(counts(&bench), [1, 0, 0]);
+    settle(&bench, vec![delivered_outcome()]).await;
+    assert_eq!(bench.queue.waiting(), Waiting::NOBODY);
+}
+
+#[tokio::test]
+async fn what_recipients_wait_for_is_known_after_a_crash_and_after_an_end_in_order() {
+    let (bench, _) = waiting().await;
+    let bench = bench.crash().await;
+    assert_eq!(counts(&bench), [2, 1, 1]);
+    bench.queue.close().await;
+    let bench = bench.opened_again().await;
+    assert_eq!(counts(&bench), [2, 1, 1]);
+    bench.queue.close().await;
+    fs::remove_dir_all(bench.path("index")).unwrap();
+    let bench = bench.opened_again().await;
+    assert_eq!(bench.queue.waiting(), Waiting::NOBODY, "reasons are lost with the index");
+}
+
+#[tokio::test]
+async fn numbers_that_are_not_those_of_the_last_round_are_counted_anew() {
+    let (bench, _) = waiting().await;
+    bench.queue.close().await;
+    let engine = SledEngine::open(&bench.path("index")).unwrap();
+    let row = engine.find(&Key::store()).unwrap().unwrap();
+    let rounds = StoreRow::decode(&row).unwrap().rounds;
+    let kept = engine.find(&Key::waiting()).unwrap();
+    assert_eq!(kept, Some(Waiting::read(&engine, rounds).unwrap().encode(rounds)));
+    assert_eq!(
+        Waiting::read(&engine, rounds + 1).unwrap(),
+        Waiting::read(&engine, rounds).unwrap()
+    );
+}
