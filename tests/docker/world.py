@@ -164,6 +164,7 @@ server:
             "--volume", f"{file.parent}:/etc/sts-relay:ro",
         ))
         until("systemd up", lambda: machine.run("systemctl", "is-system-running", check=False).stdout.strip() == "running")
+        machine.run("useradd", "--system", "--home-dir", "/var/lib/sts-relay", "--shell", "/usr/sbin/nologin", "sts-relay")
         return machine
 
     def logs(self):

@@ -98,9 +98,10 @@ impl CommandLine {
                 let settings = self.settings()?.0;
                 runtime()?.block_on(Box::pin(check::run(command, &settings, output)))
             }
-            Some(Command::CheckConfig(command)) => {
-                check_config::run(command, &self.source()?, now(), output)
-            }
+            Some(Command::CheckConfig(command)) => match command.as_user() {
+                Some(user) => check_config::run_as(user, command, self.config.as_deref()),
+                None => check_config::run(command, &self.source()?, now(), output),
+            },
             Some(Command::Healthy) => {
                 let settings = self.settings()?.0;
                 runtime()?.block_on(healthy::run(&settings, output))

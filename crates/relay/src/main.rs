@@ -5,6 +5,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use sts_relay::cli::{CommandLine, Ending, Output};
+use sts_relay::settings::SettingsError;
+
+/// The settings cannot be used: sysexits.h's EX_CONFIG. Trying again changes nothing, so the unit
+/// does not restart the relay for it (`RestartPreventExitStatus=`).
+const SETTINGS_UNUSABLE: u8 = 78;
 
 fn main() -> ExitCode {
     match CommandLine::parse().run(&mut Output::stdout()) {
@@ -13,7 +18,10 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to be told if this cannot be written either.
             let _unheard = writeln!(std::io::stderr(), "sts-relay: {error:#}").is_err();
-            ExitCode::FAILURE
+            match error.downcast_ref::<SettingsError>() {
+                Some(_) => ExitCode::from(SETTINGS_UNUSABLE),
+                None => ExitCode::FAILURE,
+            }
         }
     }
 }

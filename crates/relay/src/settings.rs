@@ -27,6 +27,7 @@ use std::path::PathBuf;
 pub use crate::moment::Moment;
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use check::Settings;
+pub(crate) use defaults::TRIAL_DATA_DIR;
 pub use listening::Listening;
 pub use raw::{
     LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawDelivery, RawDns, RawDnssec,

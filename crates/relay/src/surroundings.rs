@@ -7,5 +7,5 @@
 mod machine;
 mod network;
 
-pub(crate) use self::machine::of_machine;
+pub(crate) use self::machine::{of_machine, queues_elsewhere};
 pub(crate) use self::network::of_network;

@@ -1,5 +1,7 @@
 //! `sts-relay check-config`: what is set, and whether it can be used.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -15,6 +17,33 @@ pub(super) struct CheckConfigCommand {
     /// Look at the network too: resolver, own name, port 25; mail need not be sent for it.
     #[arg(long)]
     network: bool,
+    /// Check as this user (root only): finds files that the service's user cannot read.
+    #[arg(long, value_name = "USER")]
+    as_user: Option<String>,
+}
+
+impl CheckConfigCommand {
+    /// The user in whose name the check is made, where it is another's.
+    pub(super) fn as_user(&self) -> Option<&str> {
+        self.as_user.as_deref()
+    }
+}
+
+/// Has the same check made in the name of `user`, with that user's groups.
+pub(super) fn run_as(
+    user: &str,
+    command: &CheckConfigCommand,
+    config: Option<&Path>,
+) -> anyhow::Result<Ending> {
+    let program = std::env::current_exe().context("the path of this program is not known")?;
+    let mut check = Command::new("runuser");
+    check.args(["-u", user, "--"]).arg(program).arg("check-config");
+    check.args(command.network.then_some("--network"));
+    if let Some(file) = config {
+        check.arg("--config").arg(file);
+    }
+    let status = check.status().context("runuser (package util-linux) cannot be run")?;
+    Ok(if status.success() { Ending::Done } else { Ending::Refused })
 }
 
 /// Prints what differs from the defaults, as lines of TOML, each with its place.
@@ -34,6 +63,7 @@ pub(super) fn run(
         output.line("# every setting has its default")?;
     }
     let mut warnings = settings.warnings.clone();
+    warnings.extend(surroundings::queues_elsewhere(&settings.data_dir));
     warnings.extend(surroundings::of_machine(&settings, source, now));
     if command.network {
         let network = Box::pin(surroundings::of_network(&settings));

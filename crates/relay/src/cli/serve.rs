@@ -28,6 +28,9 @@ pub(super) fn run(
     let log = Log::install(&settings.log);
     descriptors::raise(&settings);
     doubt(&settings);
+    for warning in surroundings::queues_elsewhere(&settings.data_dir) {
+        warn!(warning, "surroundings doubted");
+    }
     Runtime::new()?.block_on(Box::pin(serve((settings, source), Again { read, log }, output)))
 }
 
@@ -145,12 +148,15 @@ fn tell(relay: &Relay, source: &Source, output: &mut Output) -> io::Result<()> {
            takes mail in at   {addresses}\n  \
            keeps it in        {data_dir}\n  \
            settings           {settings}\n\n\
-         Send a message through it, from another terminal:\n  {}\n\
-         and see what became of it:\n  {}\n",
+         Send yourself a message through it, from another terminal (put your address for {YOURS}):\n  {}\n\
+         and see where it is:\n  {}\n",
         try_sending(*address),
         try_listing(file.as_deref()),
     ))
 }
+
+/// Stands for the address of whoever tries the relay out: no address of ours would take the message.
+const YOURS: &str = "YOU@YOUR.DOMAIN";
 
 /// A command that sends a message through the listener at `address`.
 fn try_sending(mut address: SocketAddr) -> String {
@@ -163,7 +169,7 @@ fn try_sending(mut address: SocketAddr) -> String {
     }
     format!(
         "printf 'Subject: hello\\r\\n\\r\\nhello\\r\\n' | curl smtp://{address} \
-         --mail-from me@example.org --mail-rcpt you@example.org -T -"
+         --mail-from {YOURS} --mail-rcpt {YOURS} -T -"
     )
 }
 

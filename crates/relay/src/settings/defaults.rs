@@ -21,12 +21,18 @@ use super::raw::{
     RawTlsMode, RawTrust,
 };
 
+/// Where an installed relay keeps its mail; the unit's `StateDirectory=` makes it.
+pub(super) const DATA_DIR: &str = "/var/lib/sts-relay";
+
+/// Where a relay without any settings file keeps its mail: beside whoever tries it out.
+pub(crate) const TRIAL_DATA_DIR: &str = "sts-relay-data";
+
 impl Default for RawSettings {
     fn default() -> Self {
         Self {
             hostname: None,
             postmaster_domain: None,
-            data_dir: PathBuf::from("sts-relay-data"),
+            data_dir: PathBuf::from(DATA_DIR),
             shutdown_grace: Duration::from_secs(30),
             listener: vec![RawListener::default()],
             tls: RawTls::default(),

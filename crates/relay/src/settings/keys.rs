@@ -15,6 +15,13 @@ pub(super) fn defaults() -> Table {
     table(&RawSettings::default())
 }
 
+/// The keys whose default is another where there is no settings file: a relay that is tried out
+/// keeps its mail in the working directory.
+pub(super) fn trial() -> Table {
+    let path = ["data_dir".to_owned()];
+    nest(&path, Value::String(super::defaults::TRIAL_DATA_DIR.to_owned()))
+}
+
 /// The value at `path`.
 pub(super) fn find<'a>(table: &'a Table, path: &[String]) -> Option<&'a Value> {
     let (first, rest) = path.split_first()?;

@@ -82,7 +82,7 @@ impl Source {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, SettingsError> {
         let file = file.map(File::read).transpose()?;
-        let mut table = file.as_ref().map_or_else(|| Ok(Table::new()), File::table)?;
+        let mut table = file.as_ref().map_or_else(|| Ok(keys::trial()), File::table)?;
         let mut variables = BTreeMap::new();
         for Variable { name, path, value } in environment::variables(environment)? {
             let alone = keys::nest(&path, value.clone());
@@ -147,7 +147,12 @@ impl Source {
     /// What differs from the defaults, in the order of the keys.
     #[must_use]
     pub fn differences(&self) -> Vec<Difference> {
-        let defaults = keys::leaves(&keys::defaults());
+        let mut defaults = keys::leaves(&keys::defaults());
+        if self.file.is_none() {
+            let trial = keys::leaves(&keys::trial());
+            defaults.retain(|(path, _)| trial.iter().all(|(other, _)| other != path));
+            defaults.extend(trial);
+        }
         let mut found = Vec::new();
         for (path, value) in keys::leaves(&keys::table(&self.raw)) {
             let usual = defaults.iter().any(|(other, usual)| *other == path && *usual == value);

@@ -119,10 +119,20 @@ fn without_any_setting_only_loopback_is_served_and_trusted() {
     assert_eq!(settings.listener.limits, listener::Limits::default());
     assert_eq!(settings.listener.rates, listener::Rates::default());
     assert_eq!(settings.listener.timeouts, listener::Timeouts::default());
-    assert_eq!(settings.data_dir, Path::new("sts-relay-data"));
-    assert_eq!(settings.admin_socket, Path::new("sts-relay-data/admin.sock"));
+    assert_eq!(settings.data_dir, Path::new("/var/lib/sts-relay"));
+    assert_eq!(settings.admin_socket, Path::new("/var/lib/sts-relay/admin.sock"));
     assert!(settings.networks.admit("127.0.0.1".parse().unwrap()).is_some());
     assert!(settings.networks.admit("192.0.2.1".parse().unwrap()).is_none());
+}
+
+#[test]
+fn mail_is_kept_in_the_working_directory_only_where_there_is_no_settings_file() {
+    let source = Source::read(None, []).unwrap();
+    assert_eq!(source.raw().data_dir, Path::new("sts-relay-data"));
+    assert_eq!(source.differences(), []);
+    let variable = ("STS_RELAY__DATA_DIR".into(), "/srv/mail".into());
+    let source = Source::read(None, [variable]).unwrap();
+    assert_eq!(source.raw().data_dir, Path::new("/srv/mail"));
 }
 
 #[test]

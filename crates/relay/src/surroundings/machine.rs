@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{Access, access, statfs};
 
 use crate::moment::Moment;
-use crate::settings::{Settings, Source};
+use crate::settings::{Settings, Source, TRIAL_DATA_DIR};
 
 /// File systems that forget, by the number that Linux gives them (statfs(2)).
 const FORGETFUL: [(u64, &str); 3] = [
@@ -33,6 +33,30 @@ pub(crate) fn of_machine(settings: &Settings, source: &Source, now: SystemTime) 
     found.extend(clock(newest(&settings.data_dir), now));
     found.extend(files(settings, source).iter().filter_map(|(path, what)| exposed(path, what)));
     found
+}
+
+/// Queues that this relay does not send from, though one with other settings may have filled them:
+/// those at the default of a relay without a settings file, here and below `data_dir`.
+pub(crate) fn queues_elsewhere(data_dir: &Path) -> Vec<String> {
+    let ours = fs::canonicalize(data_dir).unwrap_or_else(|_none| data_dir.to_owned());
+    let mut found = Vec::new();
+    for place in [PathBuf::from(TRIAL_DATA_DIR), data_dir.join(TRIAL_DATA_DIR)] {
+        let Ok(place) = fs::canonicalize(place) else { continue };
+        if place == ours || !place.join("queue").is_dir() || found.contains(&place) {
+            continue;
+        }
+        found.push(place);
+    }
+    let shown = data_dir.display();
+    let words = |place: PathBuf| {
+        let place = place.display();
+        format!(
+            "there is a queue in {place}, and data_dir is {shown}: mail in {place} is not sent. To \
+             send it, stop the relay, and start it once with data_dir = \"{place}\" until that queue is \
+             empty; or, where {shown} has no queue yet, move it: mv {place}/queue {shown}/"
+        )
+    };
+    found.into_iter().map(words).collect()
 }
 
 /// Whether mail stays where it is put.
@@ -68,7 +92,8 @@ fn newest(data_dir: &Path) -> Option<SystemTime> {
 
 /// Files that hold secrets, and what they are.
 fn files(settings: &Settings, source: &Source) -> Vec<(PathBuf, &'static str)> {
-    let mut files = vec![(settings.data_dir.clone(), "data_dir, with all mail")];
+    // What is in data_dir is closed to others by itself, whatever the mode of a mounted volume is.
+    let mut files = vec![(settings.data_dir.join("queue"), "the queue, with all mail")];
     if let Some(tls) = &settings.tls {
         let [_, key] = tls.files();
         files.push((key.to_owned(), "tls.key"));
@@ -131,6 +156,18 @@ mod tests {
             assert_eq!(exposed(&file, "tls.key").is_some(), told, "{mode:o}");
         }
         assert!(holds_password("  password = \"x\"") && !holds_password("password_file = \"x\""));
+    }
+
+    #[test]
+    fn a_queue_at_the_default_of_a_trial_is_told_of_unless_it_is_the_one_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = folder.path().join(TRIAL_DATA_DIR);
+        assert_eq!(queues_elsewhere(folder.path()), Vec::<String>::new());
+        fs::create_dir_all(old.join("queue")).unwrap();
+        let [told] = &queues_elsewhere(folder.path())[..] else { panic!() };
+        assert!(told.starts_with(&format!("there is a queue in {}", old.display())), "{told}");
+        assert!(told.contains("is not sent"), "{told}");
+        assert_eq!(queues_elsewhere(&old), Vec::<String>::new());
     }
 
     #[test]
