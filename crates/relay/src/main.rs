@@ -7,7 +7,7 @@ use clap::Parser as _;
 use sts_relay::cli::{CommandLine, Ending, Output};
 use sts_relay::settings::SettingsError;
 
-/// The settings cannot be used: sysexits.h's EX_CONFIG. Trying again changes nothing, so the unit
+/// The settings cannot be used: `EX_CONFIG` of sysexits.h. Trying again changes nothing, so the unit
 /// does not restart the relay for it (`RestartPreventExitStatus=`).
 const SETTINGS_UNUSABLE: u8 = 78;
 
