@@ -50,12 +50,17 @@ impl RelayInWorld {
 
     /// The same, with these lines of settings besides the usual ones.
     pub(crate) async fn start_with(settings: &str) -> Self {
+        let world = World::new().await;
+        let listener = SocketAddr::new(world.address(), world.smtp_port());
+        Self::start_in(world, listener, settings).await
+    }
+
+    /// The same, with a listener of its own choice, at the port at which it looks for MX hosts.
+    pub(crate) async fn start_in(world: World, listener: SocketAddr, settings: &str) -> Self {
         let flavor = Handle::current().runtime_flavor();
         assert_eq!(flavor, RuntimeFlavor::MultiThread, "tokio::test(flavor = \"multi_thread\")");
-        let world = World::new().await;
         let clock = Arc::new(SetClock::new(SystemTime::UNIX_EPOCH + START));
-        let listener = SocketAddr::new(world.address(), world.smtp_port());
-        let config = write_settings(&world, listener, settings);
+        let config = write_settings_for((&world, listener.port()), listener, settings);
         let mut relay = Self { world, clock, listener, config, relay: None };
         relay.open().await;
         relay
@@ -250,9 +255,14 @@ pub(crate) async fn submit(
 
 /// Writes a settings file that makes a relay part of `world`: its names, authority and ports.
 pub(crate) fn write_settings(world: &World, listener: SocketAddr, more: &str) -> PathBuf {
+    write_settings_for((world, world.smtp_port()), listener, more)
+}
+
+/// The same, for MX hosts at this port.
+fn write_settings_for((world, smtp): (&World, u16), listener: SocketAddr, more: &str) -> PathBuf {
     let directory = world.directory();
     let (data_dir, ca_file) = (directory.join("data"), world.ca_file());
-    let (dns, smtp, https) = (world.dns_address(), world.smtp_port(), world.https_port());
+    let (dns, https) = (world.dns_address(), world.https_port());
     let text = format!(
         "hostname = \"relay.test\"\n\
          data_dir = {data_dir:?}\n\

@@ -13,6 +13,7 @@ use crate::pace::Paces;
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::tls::danger::Observing;
+use crate::trials::Trials;
 
 /// The SMTP client (RFC 5321 §2.1): the same for all attempts.
 #[derive(Debug)]
@@ -28,4 +29,5 @@ pub(crate) struct Client {
     pub(crate) idle: Arc<IdleSessions>,
     pub(crate) dead: Arc<DeadHosts>,
     pub(crate) paces: Arc<Paces>,
+    pub(crate) trials: Arc<Trials>,
 }

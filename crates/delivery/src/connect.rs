@@ -1,6 +1,6 @@
 //! TCP connections to the addresses of a host.
 
-use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,27 +8,47 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::failure::SessionFailure;
+use crate::ourselves::is_ours;
 use crate::session::Ends;
 use crate::settings::{DeliverySettings, IpPreference};
 
-/// The addresses an attempt tries, best first.
-pub(crate) fn in_order(mut addresses: Vec<IpAddr>, settings: &DeliverySettings) -> Vec<IpAddr> {
+/// The addresses of a host in the order in which they are tried: the families by turns, the preferred
+/// one first, so that a family that is of no use does not take the place of the other (RFC 8305 §4).
+/// Each address comes once, in the form in which it is dialled.
+pub(crate) fn in_order(addresses: Vec<IpAddr>, settings: &DeliverySettings) -> Vec<IpAddr> {
+    let mut seen = HashSet::new();
+    let addresses = addresses.into_iter().map(|address| address.to_canonical());
+    let (v4, v6): (Vec<_>, Vec<_>) =
+        addresses.filter(|address| seen.insert(*address)).partition(IpAddr::is_ipv4);
     match settings.ip_preference {
-        IpPreference::Ipv4 => addresses.sort_by_key(IpAddr::is_ipv6),
-        IpPreference::Ipv4Only => addresses.retain(IpAddr::is_ipv4),
-        IpPreference::Ipv6 => addresses.sort_by_key(|address| Reverse(address.is_ipv6())),
-        IpPreference::Ipv6Only => addresses.retain(IpAddr::is_ipv6),
+        IpPreference::Ipv4 => by_turns(v4, v6),
+        IpPreference::Ipv4Only => v4,
+        IpPreference::Ipv6 => by_turns(v6, v4),
+        IpPreference::Ipv6Only => v6,
     }
-    addresses.truncate(settings.addresses_per_host);
-    addresses
 }
 
-/// Connects to an address of a host, unless it is our own.
+/// One of each by turns, and then what is left of either.
+fn by_turns(first: Vec<IpAddr>, second: Vec<IpAddr>) -> Vec<IpAddr> {
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut all = Vec::new();
+    loop {
+        let before = all.len();
+        all.extend(first.next());
+        all.extend(second.next());
+        if all.len() == before {
+            return all;
+        }
+    }
+}
+
+/// Connects to an address of a host, unless it is our own: then nothing is dialled.
 pub(crate) async fn connect(
     address: SocketAddr,
     settings: &DeliverySettings,
 ) -> Result<(TcpStream, Ends), SessionFailure> {
-    if settings.own_addresses.contains(&address) {
+    let address = canonical(address);
+    if is_ours(address, &settings.own_addresses) {
         return Err(SessionFailure::Ourselves);
     }
     let stream = match timeout(settings.timeouts.connect, dial(address, settings)).await {
@@ -37,18 +57,12 @@ pub(crate) async fn connect(
         Err(_elapsed) => return Err(SessionFailure::ConnectTimedOut),
     };
     let own = stream.local_addr().map_err(SessionFailure::Connect)?;
-    if is_ours(address, own.ip(), settings) {
-        return Err(SessionFailure::Ourselves);
-    }
     Ok((stream, Ends { receiving: Some(address), sending: Some(own.ip()) }))
 }
 
-/// Whether `address` is one we listen on, told by our own end of a connection to it: a listener on
-/// all addresses does not know which they are.
-fn is_ours(address: SocketAddr, own: IpAddr, settings: &DeliverySettings) -> bool {
-    let listens =
-        |listener: &SocketAddr| listener.port() == address.port() && listener.ip().is_unspecified();
-    own == address.ip() && settings.own_addresses.iter().any(listens)
+/// The address that is meant: an IPv4 one may come as an IPv6 one (RFC 4291 §2.5.5.2).
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 async fn dial(address: SocketAddr, settings: &DeliverySettings) -> io::Result<TcpStream> {
@@ -67,7 +81,7 @@ async fn dial(address: SocketAddr, settings: &DeliverySettings) -> io::Result<Tc
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use smtp::Domain;
     use tokio::net::TcpListener;
@@ -81,23 +95,25 @@ mod tests {
     }
 
     #[test]
-    fn the_preferred_family_comes_first_and_the_rest_keeps_its_order() {
-        let all: Vec<IpAddr> = ["192.0.2.1", "2001:db8::1", "192.0.2.2", "2001:db8::2"]
-            .map(|text| text.parse().unwrap())
-            .into();
-        for (ip_preference, expected) in [
-            (IpPreference::Ipv4, &["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"][..]),
-            (IpPreference::Ipv6, &["2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2"]),
-            (IpPreference::Ipv4Only, &["192.0.2.1", "192.0.2.2"]),
-            (IpPreference::Ipv6Only, &["2001:db8::1", "2001:db8::2"]),
-        ] {
+    fn the_families_come_by_turns_the_preferred_one_first() {
+        let found = |ip_preference, all: &[&str]| -> Vec<String> {
             let settings = DeliverySettings { ip_preference, ..settings() };
-            let found = in_order(all.clone(), &settings);
-            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-            assert_eq!(found, expected);
+            let all = all.iter().map(|text| text.parse().unwrap()).collect();
+            in_order(all, &settings).iter().map(ToString::to_string).collect()
+        };
+        let many = &["192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1"];
+        let mapped = &["::ffff:192.0.2.1", "192.0.2.1", "2001:db8::1", "2001:db8::1"];
+        for (preference, all, expected) in [
+            (IpPreference::Ipv4, many, &["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3"][..]),
+            (IpPreference::Ipv6, many, &["2001:db8::1", "192.0.2.1", "192.0.2.2", "192.0.2.3"]),
+            (IpPreference::Ipv4Only, many, &["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
+            (IpPreference::Ipv6Only, many, &["2001:db8::1"]),
+            (IpPreference::Ipv6, mapped, &["2001:db8::1", "192.0.2.1"]),
+            (IpPreference::Ipv4Only, mapped, &["192.0.2.1"]),
+        ] {
+            assert_eq!(found(preference, all), expected, "{preference:?} {all:?}");
         }
-        let settings = DeliverySettings { addresses_per_host: 1, ..settings() };
-        assert_eq!(in_order(all, &settings).len(), 1);
+        assert_eq!(found(IpPreference::Ipv6, &[]), Vec::<String>::new());
     }
 
     #[tokio::test]
@@ -111,6 +127,20 @@ mod tests {
         assert!(matches!(found, Err(SessionFailure::Ourselves)), "{found:?}");
         settings.own_addresses = vec![SocketAddr::from(([0, 0, 0, 0], address.port()))];
         let found = connect(address, &settings).await;
+        assert!(matches!(found, Err(SessionFailure::Ourselves)), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn an_ipv4_address_in_ipv6_form_is_dialled_and_told_of_as_what_it_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mapped = SocketAddr::new("::ffff:127.0.0.1".parse().unwrap(), address.port());
+        let source = Ipv4Addr::new(127, 0, 0, 9);
+        let mut settings = DeliverySettings { source_address4: Some(source), ..settings() };
+        let (_stream, ends) = connect(mapped, &settings).await.unwrap();
+        assert_eq!(ends, Ends { receiving: Some(address), sending: Some(source.into()) });
+        settings.own_addresses = vec![address];
+        let found = connect(mapped, &settings).await;
         assert!(matches!(found, Err(SessionFailure::Ourselves)), "{found:?}");
     }
 

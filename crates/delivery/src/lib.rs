@@ -39,6 +39,7 @@ mod mail_log;
 mod notice;
 mod observation;
 mod observer;
+mod ourselves;
 mod outcome;
 mod pace;
 mod pool;
@@ -55,6 +56,7 @@ mod settings;
 mod status;
 mod tls;
 mod transaction;
+mod trials;
 mod trust;
 mod waiting;
 

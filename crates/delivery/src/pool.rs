@@ -69,6 +69,7 @@ impl Delivery {
             idle: Arc::default(),
             dead: Arc::default(),
             paces: Arc::default(),
+            trials: Arc::default(),
         };
         Ok(Self { client: Arc::new(RwLock::new(Arc::new(client))), queue, seats: Arc::default() })
     }
@@ -96,6 +97,7 @@ impl Delivery {
             idle: Arc::clone(&now.idle),
             dead: Arc::clone(&now.dead),
             paces: Arc::clone(&now.paces),
+            trials: Arc::clone(&now.trials),
         }))
     }
 

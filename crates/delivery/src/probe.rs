@@ -55,10 +55,13 @@ impl Prober {
         Ok(Self { settings: Arc::new(settings), tls: Observing::new(roots, clock)? })
     }
 
-    /// Those of a host's addresses that delivery would try, in its order.
+    /// The first of a host's addresses that delivery would try, in its order: as many as it waits
+    /// for in one attempt.
     #[must_use]
     pub fn in_order(&self, addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-        in_order(addresses, &self.settings)
+        let mut addresses = in_order(addresses, &self.settings);
+        addresses.truncate(self.settings.addresses_per_host);
+        addresses
     }
 
     /// Looks at `mx` at one of its addresses: greeting, EHLO, STARTTLS, certificate, EHLO, QUIT.

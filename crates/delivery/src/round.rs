@@ -3,7 +3,10 @@
 //! Under an enforced policy hosts that it does not name are passed over, and one that is named and
 //! does not prove its name is as good as absent (RFC 8461 §5). Otherwise any host will do.
 
+mod effort;
 mod reach;
+
+use std::net::SocketAddr;
 
 use mta_sts::Decision;
 use queue::{Lease, Outcome, Reason, ReasonClass, Recipient};
@@ -18,8 +21,11 @@ use crate::pace::Went;
 use crate::session::Session;
 use crate::status;
 use crate::transaction::{Connection, Fate, Reports, Sent, Step};
+use crate::trials::Tried;
 use crate::trust::Trust;
 use crate::waiting::Waiting;
+
+use self::effort::Effort;
 
 /// How many hosts are asked to take a message in one attempt. RFC 5321 §5.1 wants two at least;
 /// more would only make every host of a domain refuse it for the same reason.
@@ -54,10 +60,12 @@ pub(crate) struct Round<'a> {
     lease: &'a Lease,
     standings: Vec<Standing<'a>>,
     troubles: Vec<Trouble>,
-    /// How many hosts were tried; one that the policy does not name is none.
-    tried: usize,
+    /// What was done to reach hosts; one that the policy does not name costs nothing.
+    effort: Effort,
     /// How many of them were asked to take the message.
     sessions: usize,
+    /// How the host that is tried stands among those of the destination.
+    rank: Rank,
     /// How it went with them.
     went: Went,
     /// Which they were.
@@ -86,8 +94,8 @@ impl<'a> Round<'a> {
         };
         let standings = recipients.map(standing).collect();
         let (troubles, asked, manner) = (Vec::new(), Vec::new(), Manner::AsPolicy);
-        let (tried, sessions, went) = (0, 0, Went::Well);
-        Self { client, lease, standings, troubles, tried, sessions, went, asked, manner }
+        let (effort, sessions, rank, went) = (Effort::default(), 0, Rank::First, Went::Well);
+        Self { client, lease, standings, troubles, effort, sessions, rank, went, asked, manner }
     }
 
     /// Tries the hosts, and tells what became of each recipient, in their order.
@@ -101,23 +109,49 @@ impl<'a> Round<'a> {
                 self.go_on(&idle.demanded, fallback, fits).await;
             }
         }
-        for hop in hops {
-            if self.is_over() {
-                break;
-            }
-            if self.asked.contains(hop) {
-                continue;
-            }
-            match decision {
-                Decision::Require(required) => Box::pin(self.try_verified(required, hop)).await,
-                Decision::Permit(fallback) => Box::pin(self.try_permitted(fallback, hop)).await,
-            }
-        }
+        self.go_through(decision, hops).await;
         let Client { paces, settings, .. } = self.client;
         let nobody = self.sessions == 0 && !self.troubles.is_empty();
         let went = if nobody { Went::Badly } else { self.went };
         paces.went(&self.lease.destination().to_string(), went, settings.per_domain);
         self.close(decision)
+    }
+
+    /// Tries one host after the other.
+    ///
+    /// Where one of them is this relay, those behind it are not tried: they would only bring the mail
+    /// back (RFC 5321 §5.1).
+    async fn go_through(&mut self, decision: &Decision, hops: &[Hop]) {
+        let mut tried: Vec<usize> = Vec::new();
+        let mut end = hops.len();
+        for (place, hop) in self.in_turn(hops) {
+            if self.is_over() {
+                break;
+            }
+            if place >= end || self.asked.contains(hop) {
+                continue;
+            }
+            let better = tried.iter().filter(|tried| **tried < place).count();
+            self.rank = if better == place { Rank::First } else { Rank::Later };
+            tried.push(place);
+            match decision {
+                Decision::Require(required) => Box::pin(self.try_verified(required, hop)).await,
+                Decision::Permit(fallback) => Box::pin(self.try_permitted(fallback, hop)).await,
+            }
+            if self.has_met_ourselves() {
+                end = end.min(place);
+            }
+        }
+    }
+
+    /// The hosts and their places, best first; in a further attempt those first that have not failed
+    /// since they were last tried.
+    fn in_turn<'h>(&self, hops: &'h [Hop]) -> Vec<(usize, &'h Hop)> {
+        let mut all: Vec<_> = hops.iter().enumerate().collect();
+        if self.lease.attempts() > 0 {
+            self.client.trials.in_turn(&mut all, |(_, hop)| Tried::host(hop));
+        }
+        all
     }
 
     /// Sends over a session that is there already, if one was made for this mail.
@@ -143,15 +177,12 @@ impl<'a> Round<'a> {
     }
 
     fn is_over(&self) -> bool {
-        let looped = self.troubles.last().is_some_and(|trouble| trouble.kind == Kind::Loop);
-        looped || self.sessions >= SESSIONS || self.open().next().is_none()
+        self.sessions >= SESSIONS || self.open().next().is_none()
     }
 
-    /// Whether there are hosts enough to try another.
-    fn may_try(&mut self) -> bool {
-        let may = self.tried < self.client.settings.hosts_per_attempt;
-        self.tried = self.tried.saturating_add(1);
-        may
+    /// Whether the address that was tried last is this relay's own.
+    fn has_met_ourselves(&self) -> bool {
+        self.troubles.last().is_some_and(|trouble| trouble.kind == Kind::Loop)
     }
 
     /// Those recipients for whom another host can be asked.
@@ -212,13 +243,30 @@ impl<'a> Round<'a> {
                 After::Usable => before = Before::Alive,
             }
         }
-        let rank = if self.sessions == 0 { Rank::First } else { Rank::Later };
+        if after == After::Usable {
+            self.note_answer(hop, session.address());
+        }
+        let rank = if self.sessions == 0 { self.rank } else { Rank::Later };
         self.sessions = self.sessions.saturating_add(1);
         self.asked.push(hop.clone());
         if after == After::Usable {
             let Client { idle, settings, clock, .. } = self.client;
             let place = Place { next_hop: T::next_hop(leave), hop, rank, now: clock.now() };
             idle.keep(shelf, session, place, settings);
+        }
+    }
+
+    /// Notes that a host has answered to the end.
+    ///
+    /// One that was asked after another and has not settled the mail either lets others come before
+    /// it in the next attempt; the first one keeps its place, for it may only be greylisting.
+    fn note_answer(&self, hop: &Hop, address: Option<SocketAddr>) {
+        let trials = &self.client.trials;
+        if let Some(address) = address {
+            trials.answered(&Tried::Address(address));
+        }
+        if self.sessions == 0 || self.open().next().is_none() {
+            trials.answered(&Tried::host(hop));
         }
     }
 

@@ -18,7 +18,9 @@ pub(crate) async fn hosts(
     let hop = |host| Hop { host, port: settings.smtp_port, manner: manner.clone() };
     let domain = match destination {
         MailboxDomain::Domain(domain) => domain,
-        MailboxDomain::Literal(address) => return Ok(vec![hop(OpenHost::Literal(*address))]),
+        MailboxDomain::Literal(address) => {
+            return Ok(vec![hop(OpenHost::Literal(address.to_canonical()))]);
+        }
     };
     let names = match mail_hosts(dns, domain).await {
         Ok(MailHosts::Hosts { hosts, .. }) => better_than_us(&hosts, &settings.hostname),

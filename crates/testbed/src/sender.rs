@@ -42,7 +42,11 @@ impl Sender {
     /// # Errors
     /// The connection is refused or closed, no greeting comes, or it is not a reply.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        Self::over(TcpSocket::new_v4()?, address).await
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        Self::over(socket, address).await
     }
 
     /// The same from an address of one's own.

@@ -231,11 +231,12 @@ async fn hosts_that_the_policy_does_not_name_do_not_crowd_out_one_that_it_names(
 async fn an_attempt_tries_no_more_hosts_than_it_may() {
     let mut rig = Rig::start(USUAL).await;
     for n in 0..5 {
-        rig.world.domain("example.org").mx_named(n, &format!("gone{n}.example.org"));
+        let unwilling = MxBehaviour::valid().at(Step::Greeting, "554 5.3.2 not today");
+        rig.mx(n, &format!("mx{n}.example.org"), unwilling).await;
     }
     let mx = rig.mx(30, "mx.example.org", MxBehaviour::valid()).await;
     rig.submit(&["b@example.org"]).await;
-    assert_eq!(deferred(rig.told().await).enhanced.to_string(), "4.4.4");
+    assert_eq!(deferred(rig.told().await).enhanced.to_string(), "4.3.2");
     assert!(mx.connections().is_empty());
 }
 

@@ -9,16 +9,19 @@ use smtp::Domain;
 use tokio::net::TcpStream;
 
 use super::Round;
+use super::effort::ADDRESSES;
 use crate::client::Client;
-use crate::connect::{connect, in_order};
+use crate::connect::{canonical, connect, in_order};
 use crate::failure::SessionFailure;
 use crate::hop::{Hop, Manner, Start};
 use crate::idle::Shelf;
 use crate::observation::of_mismatch;
 use crate::observer::Protection;
+use crate::ourselves::is_ours;
 use crate::outcome::Trouble;
 use crate::session::{Ends, Plain, Session, Strict, Unsettled};
 use crate::status;
+use crate::trials::Tried;
 use crate::trust::{Demanded, Trust, Unverified, Verified};
 
 impl<'a> Round<'a> {
@@ -52,6 +55,21 @@ impl<'a> Round<'a> {
         }
     }
 
+    /// Whether another host may be tried; then it is.
+    fn may_try(&mut self) -> bool {
+        if self.effort.is_spent(&self.client.settings) {
+            return false;
+        }
+        self.effort.begin_host();
+        true
+    }
+
+    /// Whether the host that is tried may be tried at another address.
+    fn may_try_another_address(&self) -> bool {
+        let settings = &self.client.settings;
+        !self.is_over() && !self.has_met_ourselves() && self.effort.takes_another_address(settings)
+    }
+
     /// Tries a host that has to prove its name. A route is for one connection.
     async fn try_proven<T: Trust<Route: Strict<Trust = T>>>(
         &mut self,
@@ -75,23 +93,23 @@ impl<'a> Round<'a> {
                 }
                 Err(failure) => self.note(hop, address, &failure),
             }
-            if self.is_over() {
+            if !self.may_try_another_address() {
                 return;
             }
         }
     }
 
     async fn verified<T: Trust<Route: Strict<Trust = T>>>(
-        &self,
+        &mut self,
         route: T::Route,
         hop: &Hop,
         address: SocketAddr,
     ) -> Result<Session<T>, SessionFailure> {
         let client = self.client;
         let (session, observation) = match hop.manner.start() {
-            Start::Starttls => self.greet(route, address).await?.verify(&client.webpki).await,
+            Start::Starttls => self.greet(route, hop, address).await?.verify(&client.webpki).await,
             Start::Implicit => {
-                let (stream, ends) = self.connect(address).await?;
+                let (stream, ends) = self.connect(hop, address).await?;
                 let settings = Arc::clone(&client.settings);
                 Session::implicit(route, stream, ends, settings, &client.webpki).await
             }
@@ -121,7 +139,7 @@ impl<'a> Round<'a> {
                 }
                 Err(failure) => self.note(hop, address, &failure),
             }
-            if self.is_over() {
+            if !self.may_try_another_address() {
                 return;
             }
         }
@@ -129,41 +147,54 @@ impl<'a> Round<'a> {
 
     /// A session under TLS if that can be had; where TLS breaks, one in clear on a new connection.
     async fn settled(
-        &self,
+        &mut self,
         fallback: &Fallback,
         hop: &Hop,
         address: SocketAddr,
     ) -> Result<Session<Unverified>, SessionFailure> {
-        let plain = self.greet(fallback.via(hop.host.clone()), address).await?;
+        let plain = self.greet(fallback.via(hop.host.clone()), hop, address).await?;
         let (session, observation) = plain.settle(&self.client.observing).await;
         self.client.observer.observed(&observation);
         match session {
             Ok(session) => Ok(session),
             Err(Unsettled::Failed(failure)) => Err(failure),
             Err(Unsettled::Broken(broken)) => {
-                let plain = self.greet(fallback.via(hop.host.clone()), address).await?;
+                let plain = self.greet(fallback.via(hop.host.clone()), hop, address).await?;
                 Ok(plain.settle_in_clear(&broken))
             }
         }
     }
 
     async fn greet<Route>(
-        &self,
+        &mut self,
         route: Route,
+        hop: &Hop,
         address: SocketAddr,
     ) -> Result<Plain<Route>, SessionFailure> {
-        let (stream, ends) = self.connect(address).await?;
+        let (stream, ends) = self.connect(hop, address).await?;
         Plain::greet(route, stream, ends, Arc::clone(&self.client.settings)).await
     }
 
-    /// A connection, unless the address has not answered a while ago.
-    async fn connect(&self, address: SocketAddr) -> Result<(TcpStream, Ends), SessionFailure> {
-        let Client { settings, dead, clock, .. } = self.client;
+    /// A connection, unless the address is our own or has not answered a while ago. The next attempt
+    /// begins with other hosts and other addresses unless these answer.
+    async fn connect(
+        &mut self,
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> Result<(TcpStream, Ends), SessionFailure> {
+        let Client { settings, dead, clock, trials, .. } = self.client;
+        // Ourselves keep our place, for hosts behind us are not tried.
+        if is_ours(address, &settings.own_addresses) {
+            return Err(SessionFailure::Ourselves);
+        }
+        trials.began(Tried::host(hop));
         let wishes = || self.lease.wishes();
         let trial = settings.timeouts.connect;
         if let Some(ago) = dead.left_alone(address, clock.now(), trial, wishes) {
             return Err(SessionFailure::LeftAlone { ago });
         }
+        self.effort.begin_dial();
+        trials.began(Tried::Address(address));
         let connected = connect(address, settings).await;
         let now = (clock.now(), settings.dead_host_memory);
         dead.tried(address, connected.as_ref().err(), now, wishes);
@@ -179,6 +210,7 @@ impl<'a> Round<'a> {
         } else {
             tracing::debug!(mx, %addr, error = %failure, "no session");
         }
+        self.effort.failed(failure);
         self.troubles.push(Trouble::no_session(&mx, addr, failure));
     }
 
@@ -186,7 +218,7 @@ impl<'a> Round<'a> {
     async fn addresses(&mut self, hop: &Hop) -> Vec<SocketAddr> {
         let at_port = |address| SocketAddr::new(address, hop.port);
         let name = match &hop.host {
-            OpenHost::Literal(address) => return vec![at_port(*address)],
+            OpenHost::Literal(address) => return vec![canonical(at_port(*address))],
             OpenHost::Name(mx) => mx.as_str(),
         };
         let found = match Domain::parse(name) {
@@ -197,14 +229,25 @@ impl<'a> Round<'a> {
             Ok(Lookup::Found(found)) => {
                 let addresses = in_order(found.records, &self.client.settings);
                 if !addresses.is_empty() {
-                    return addresses.into_iter().map(at_port).collect();
+                    return self.in_turn_at(addresses.into_iter().map(at_port).collect());
                 }
                 (status::NO_ROUTE, "no address of a family that is in use".to_owned())
             }
             Ok(Lookup::NoData | Lookup::NxDomain) => (status::NO_ROUTE, "no address".to_owned()),
             Err(error) => (status::NO_DIRECTORY, format!("no address: {error}")),
         };
+        self.client.trials.began(Tried::host(hop));
         self.troubles.push(Trouble::no_address(name, status, text));
         Vec::new()
+    }
+
+    /// As many addresses as one attempt goes through; in a further one those first that have not
+    /// failed since they were last tried.
+    fn in_turn_at(&self, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        if self.lease.attempts() > 0 {
+            self.client.trials.in_turn(&mut addresses, |address| Tried::Address(*address));
+        }
+        addresses.truncate(ADDRESSES);
+        addresses
     }
 }
