@@ -92,16 +92,20 @@ async fn the_list_is_narrowed_by_sender_domain_state_and_age() {
     ])
     .await;
     let held = asked_json(&queued.config, &["queue", "hold", &queued.ids[1]]);
-    assert_eq!(held, json!({"id": queued.ids[1], "state": "held", "changed": true}));
-    let table: [(&[&str], &[usize]); 11] = [
+    assert_eq!(held, json!({"id": queued.ids[1], "state": "on hold", "changed": true}));
+    let table: [(&[&str], &[usize]); 15] = [
         (&[], &[0, 1, 2]),
         (&["--sender", "ann@sender.test"], &[0]),
         (&["--sender", "<>"], &[1]),
         (&["--sender", "\"a+b& c\"@sender.test"], &[2]),
-        (&["--recipient-domain", "EXAMPLE.test"], &[0, 2]),
-        (&["--recipient-domain", "[192.0.2.1]"], &[]),
-        (&["--state", "held"], &[1]),
-        (&["--state", "queued", "--recipient-domain", "other.test"], &[2]),
+        (&["--domain", "EXAMPLE.test"], &[0, 2]),
+        (&["--domain", "[192.0.2.1]"], &[]),
+        (&["--state", "on-hold"], &[1]),
+        (&["--state", "on hold"], &[1]),
+        (&["--state", "queued", "--domain", "other.test"], &[2]),
+        (&["--reason", "policy"], &[0, 1, 2]),
+        (&["--reason", "policy", "--domain", "other.test", "--state", "queued"], &[2]),
+        (&["--reason", "reply"], &[]),
         (&["--quarantined"], &[]),
         (&["--older-than", "0s"], &[0, 1, 2]),
         (&["--older-than", "1h"], &[]),
@@ -115,7 +119,12 @@ async fn the_list_is_narrowed_by_sender_domain_state_and_age() {
         let expected: Vec<_> = expected.iter().map(|&index| queued.ids[index].clone()).collect();
         assert_eq!(queued.listed(filters), expected, "at rest, {filters:?}");
     }
-    for wrong in [["--state", "lost"], ["--older-than", "5 days"], ["--sender", "a b"]] {
+    for wrong in [
+        ["--state", "held"],
+        ["--reason", "5.7.1"],
+        ["--older-than", "5 days"],
+        ["--sender", "a b"],
+    ] {
         let output = process::run(&queued.config, &[&["queue", "list"], &wrong[..]].concat());
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
@@ -141,11 +150,17 @@ async fn a_held_message_is_not_tried_until_it_is_released() {
     let mut queued = Queued::new(&[(SENDER, &["<bob@example.test>"])]).await;
     let id = queued.ids[0].clone();
     let (hold, release) = (["queue", "hold", &id], ["queue", "release", &id]);
-    assert_eq!(asked(&queued.config, &hold), format!("{id} is now held\n"));
-    assert_eq!(asked(&queued.config, &hold), format!("{id} was already held\n"));
-    assert_eq!(queued.state(&id), "held");
-    assert_eq!(asked_json(&queued.config, &["queue", "retry", "--all"]), json!({"retried": 0}));
-    assert_eq!(asked_json(&queued.config, &["queue", "retry", &id]), json!({"retried": 0}));
+    assert_eq!(asked(&queued.config, &hold), format!("{id} is now on hold\n"));
+    assert_eq!(asked(&queued.config, &hold), format!("{id} was already on hold\n"));
+    assert_eq!(queued.state(&id), "on hold");
+    for (which, said) in [
+        (id.as_str(), format!("{id} is on hold and is not tried: `sts-relay queue release {id}`")),
+        ("--all", "the queue has nothing that could be tried".to_owned()),
+        ("--domain=example.test", "nothing waits there that could be tried".to_owned()),
+    ] {
+        let (status, text) = in_vain(&queued.config, &["queue", "retry", which]);
+        assert!(status == Some(1) && text.contains(&said), "{status:?}: {text}");
+    }
     assert_eq!(asked(&queued.config, &release), format!("{id} is now queued\n"));
     assert_eq!(asked_json(&queued.config, &release)["changed"], false);
     queued.stop().await;
@@ -153,6 +168,86 @@ async fn a_held_message_is_not_tried_until_it_is_released() {
         assert!(refused(&queued.config, change).contains("no relay runs"), "{change:?}");
     }
     assert_eq!(queued.state(&id), "queued");
+}
+
+/// The status of a command that does not do what was asked, and what it says.
+fn in_vain(config: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = process::run(config, arguments);
+    let said = [&output.stdout[..], &output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn many_messages_are_changed_by_filter_only_when_somebody_has_agreed() {
+    let queued = Queued::new(&[
+        (SENDER, &["<bob@example.test>"]),
+        (SENDER, &["<eve@other.test>"]),
+        ("<>", &["<bob@example.test>"]),
+    ])
+    .await;
+    all_tried(&queued.config).await;
+    let config = queued.config.clone();
+    let (hold, at) = (["queue", "hold"], ["--domain", "example.test"]);
+    let (status, said) = in_vain(&config, &[&hold[..], &at].concat());
+    assert!(said.contains("Put 2 messages on hold?") && said.contains("--yes"), "{said}");
+    assert_eq!((status, queued.listed(&["--state", "on-hold"])), (Some(1), Vec::new()));
+
+    let yes = ["--yes"];
+    let said = asked(&config, &[&hold[..], &at, &yes].concat());
+    assert_eq!(said, "2 messages put on hold\n");
+    assert_eq!(queued.listed(&["--state", "on-hold"]), [&*queued.ids[0], &queued.ids[2]]);
+    let changed = asked_json(&config, &[&hold[..], &["--reason", "policy"], &yes].concat());
+    assert_eq!(changed, json!({"matched": 3, "changed": 1}));
+
+    let release = ["queue", "release", "--state", "on-hold", "--sender", SENDER, "--yes"];
+    assert_eq!(asked(&config, &release), "2 messages released\n");
+    let retry = ["queue", "retry", "--sender", SENDER, "--reason", "policy", "--domain", OTHER];
+    assert_eq!(asked(&config, &[&retry[..], &yes].concat()), "1 attempt is made now\n");
+
+    let delete = ["queue", "delete", "--older-than", "0s", "--yes"];
+    assert_eq!(asked(&config, &delete), "3 messages deleted\n");
+    assert_eq!(asked(&config, &["queue", "list"]), "the queue is empty\n");
+    assert_eq!(asked(&config, &["queue", "stats"]), "the queue is empty\n");
+    let none = asked(&config, &["queue", "list", "--reason", "policy"]);
+    assert_eq!(none, "no message in the queue matches\n");
+    for change in ["hold", "release", "delete", "retry"] {
+        let (status, said) = in_vain(&config, &["queue", change, "--domain", OTHER, "--yes"]);
+        let nothing =
+            ["no message in the queue matches\n", "nothing waits there that could be tried\n"];
+        assert!(status == Some(1) && nothing.contains(&said.as_str()), "{change}: {said}");
+        let (status, _) = in_vain(&config, &["queue", change]);
+        assert_eq!(status, Some(2), "nothing is named");
+        let (status, _) = in_vain(&config, &["queue", change, &queued.ids[0], "--all"]);
+        assert_eq!(status, Some(2), "one and all");
+    }
+    let me = format!("(uid {})", rustix::process::geteuid().as_raw());
+    for (event, times) in
+        [("message put on hold", 3), ("message released", 2), ("message deleted", 3)]
+    {
+        let line = queued.relay.logged(event, times).await;
+        assert!(line.contains(&me), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_says_host_and_cause_and_stats_say_what_each_domain_waits_for() {
+    let queued =
+        Queued::new(&[(SENDER, &["<bob@example.test>"]), (SENDER, &["<eve@other.test>"])]).await;
+    all_tried(&queued.config).await;
+    let reason = "4.7.10 mx.example.test: STARTTLS was not offered";
+    let list = asked(&queued.config, &["queue", "list"]);
+    assert!(list.lines().nth(1).unwrap().ends_with(reason), "{list}");
+    let stats = asked(&queued.config, &["queue", "stats"]);
+    assert!(stats.contains(&format!("policy 1: {reason}")), "{stats}");
+    let show = asked(&queued.config, &["queue", "show", &queued.ids[0]]);
+    assert!(show.contains("state     waiting: policy\n"), "{show}");
+    let stats = asked_json(&queued.config, &["queue", "stats"]);
+    let of = &stats["destinations"][0];
+    assert_eq!((&of["waiting"], &of["on_hold"]), (&json!({"policy": 1}), &json!(0)));
+    assert_eq!(
+        (&of["reason"]["class"], &of["reason"]["cause"]),
+        (&json!("policy"), &json!("STARTTLS was not offered"))
+    );
 }
 
 #[tokio::test]
@@ -296,7 +391,7 @@ async fn a_message_is_tried_again_and_the_others_for_its_domain_are_left_alone()
     all_tried(&queued.config).await;
     let other = asked_json(&queued.config, &["queue", "show", &queued.ids[1]]);
     let retry = ["queue", "retry", queued.ids[0].as_str()];
-    assert_eq!(asked_json(&queued.config, &retry), json!({"retried": 1}));
+    assert_eq!(asked_json(&queued.config, &retry), json!({"retried": 1, "state": "queued"}));
     let tried = timeout(PATIENCE, async {
         while asked_json(&queued.config, &["queue", "list"])[0]["attempts"] != 2 {
             sleep(Duration::from_millis(20)).await;

@@ -12,8 +12,8 @@ use crate::rows::{MessageRow, State};
 /// What is in the queue, by state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Census {
-    /// Held by an operator.
-    pub held: Counted,
+    /// Kept from being sent by an operator.
+    pub on_hold: Counted,
     /// With a damaged record.
     pub quarantined: Counted,
     /// On their way.
@@ -48,7 +48,7 @@ pub(crate) fn census(engine: &dyn Lookup, now: u64) -> Result<Census, EngineErro
     for_each(engine, Key::first(b'M'), &Key::end(b'M'), |_, value| {
         let row = MessageRow::decode(&value)?;
         let counted = match row.state {
-            State::Held => &mut census.held,
+            State::OnHold => &mut census.on_hold,
             State::Quarantined { .. } => &mut census.quarantined,
             State::Queued => &mut census.queued,
         };

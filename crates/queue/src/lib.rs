@@ -19,10 +19,12 @@ mod body;
 mod census;
 mod codec;
 mod committer;
+mod depths;
 mod destinations;
 mod draft;
 mod envelope;
 mod error;
+mod filter;
 mod id;
 mod index;
 mod key;
@@ -55,9 +57,11 @@ pub use crate::admission::{
 pub use crate::batch::Settled;
 pub use crate::body::BodyReader;
 pub use crate::census::{Census, Counted};
+pub use crate::depths::{Depth, Stats};
 pub use crate::draft::{Committed, Draft};
 pub use crate::envelope::{DelayNotice, DsnWishes, Envelope, Message, Purpose, Recipient};
 pub use crate::error::{BeginError, BodyError, CommitError, IndexError, OpenError, StoreError};
+pub use crate::filter::{Filter, Matching, StateKind};
 pub use crate::id::{QueueId, QueueIdError};
 pub use crate::lease::Lease;
 pub use crate::observer::{Observer, Round, WrittenDown};
@@ -70,8 +74,6 @@ pub use crate::shared::{Health, Totals};
 pub use crate::shelf::Shelf;
 pub use crate::snapshot::Snapshot;
 pub use crate::standing::Standing;
-pub use crate::survey::{
-    Depth, Details, Filter, LotDetails, RecipientDetails, Selection, StateKind, Stats, Summary,
-};
+pub use crate::survey::{Details, LotDetails, RecipientDetails, Selection, Summary};
 pub use crate::verify::{Findings, Problem, verify};
 pub use crate::waiting::Waiting;

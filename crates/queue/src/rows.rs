@@ -45,8 +45,8 @@ pub(crate) enum Place {
 /// Whether a message is on its way.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum State {
-    /// An operator holds it.
-    Held,
+    /// An operator keeps it from being sent.
+    OnHold,
     /// Its copy in the spool is damaged; it is kept for a person to look at.
     Quarantined {
         /// What is wrong with it.
@@ -98,7 +98,7 @@ impl MessageRow {
         out.maybe_text(reverse_path_text(&self.message.reverse_path).as_deref());
         match &self.state {
             State::Queued => out.u8(0),
-            State::Held => out.u8(1),
+            State::OnHold => out.u8(1),
             State::Quarantined { why } => out.u8(2).text(shortened(why, REASON_TEXT)),
         };
         out.u32(self.lots).u32(self.open_lots).u32(self.open_recipients);
@@ -125,7 +125,7 @@ impl MessageRow {
         let reverse_path = decode_reverse_path(&mut input)?;
         let state = match input.u8()? {
             0 => State::Queued,
-            1 => State::Held,
+            1 => State::OnHold,
             2 => State::Quarantined { why: input.text()?.to_owned() },
             _ => return Err(input.fault()),
         };

@@ -12,7 +12,9 @@ use clock::Clock;
 
 use crate::body::BodyReader;
 use crate::census::{self, Census};
+use crate::depths::{Stats, depths};
 use crate::error::{BodyError, IndexError, OpenError, StoreError};
+use crate::filter::Filter;
 use crate::id::{QueueId, millis};
 use crate::index::{EngineError, Lookup, SledEngine};
 use crate::key::Key;
@@ -22,7 +24,7 @@ use crate::shared::Totals;
 use crate::shelf::ShelfName;
 use crate::snapshot::copy::IndexCopy;
 use crate::spool::Paths;
-use crate::survey::{self, Details, Filter, Stats, Summary};
+use crate::survey::{self, Details, Summary};
 
 mod copy;
 
@@ -135,15 +137,14 @@ impl Snapshot {
         tokio::task::spawn_blocking(open).await.map_err(io::Error::other)?
     }
 
-    /// How much is queued for each destination. Reads the whole due index; call it from a blocking
-    /// thread.
+    /// How much is queued for each destination. Reads all lots; call it from a blocking thread.
     ///
     /// # Errors
     ///
     /// [`StoreError`] where the index could not be read.
     pub fn stats(&self) -> Result<Stats, StoreError> {
         let now = self.looked_at.clock.now();
-        let destinations = self.read(|engine| survey::depths(engine, now))?;
+        let destinations = self.read(|engine| depths(engine, now))?;
         Ok(Stats { totals: self.totals(), destinations })
     }
 

@@ -1,16 +1,17 @@
 //! Looking into the queue, and changing what is in it, by hand.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use smtp::{MailboxDomain, ReversePath};
+use smtp::MailboxDomain;
 
 use crate::draft::Draft;
 use crate::envelope::{Message, Recipient};
 use crate::error::{BodyError, StoreError};
-use crate::id::{QueueId, millis, time};
+use crate::filter::Filter;
+use crate::id::{QueueId, time};
 use crate::index::{EngineError, Lookup, for_each};
-use crate::key::{DueEntry, Key, LotId};
+use crate::key::{Key, LotId};
 use crate::outcome::Reason;
 use crate::queue::Queue;
 use crate::rows::{LotRow, MessageRow, Place, ReasonNumber, State, decode_reason};
@@ -19,40 +20,6 @@ use crate::work::Edit;
 
 /// How many lots are moved by one batch.
 const SLICE: usize = 512;
-
-/// Which messages are listed: those that meet every wish.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Only messages from this reverse-path.
-    pub sender: Option<ReversePath>,
-    /// Only messages with a recipient left at this destination.
-    pub destination: Option<MailboxDomain>,
-    /// Only messages in this state.
-    pub state: Option<StateKind>,
-    /// Only messages that have been queued for at least this long.
-    pub older_than: Option<Duration>,
-}
-
-/// A state without what belongs to it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum StateKind {
-    /// An operator holds it.
-    Held,
-    /// Its record is damaged.
-    Quarantined,
-    /// It is on its way.
-    Queued,
-}
-
-impl From<&State> for StateKind {
-    fn from(state: &State) -> Self {
-        match state {
-            State::Held => Self::Held,
-            State::Quarantined { .. } => Self::Quarantined,
-            State::Queued => Self::Queued,
-        }
-    }
-}
 
 /// A message in a list.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -71,7 +38,8 @@ pub struct Summary {
     pub attempts: u32,
     /// When its next lot is due.
     pub next_attempt: Option<SystemTime>,
-    /// Why its first recipient was deferred last.
+    /// Why a recipient was deferred last: the first who meets the filter's wish for a class, and else
+    /// the first who was.
     pub reason: Option<Reason>,
 }
 
@@ -121,28 +89,6 @@ pub enum Selection {
     Destination(MailboxDomain),
     /// One.
     Message(QueueId),
-}
-
-/// What is queued for one destination.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Depth {
-    /// The destination.
-    pub destination: String,
-    /// How many lots wait for it: recipients of one message that are tried together.
-    pub lots: u64,
-    /// How many of them are due.
-    pub due: u64,
-    /// How long the oldest message has been queued.
-    pub oldest: Duration,
-}
-
-/// What is queued, by destination.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Stats {
-    /// How much there is in all.
-    pub totals: crate::shared::Totals,
-    /// The destinations, the one with most lots first.
-    pub destinations: Vec<Depth>,
 }
 
 impl Queue {
@@ -205,6 +151,36 @@ impl Queue {
         Ok(moved)
     }
 
+    /// Makes those lots of messages due now that meet `filter`; how many were moved. Meant for a few
+    /// hundred messages at a time: they are moved in one batch.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; none was moved.
+    pub async fn retry_messages(
+        &self,
+        ids: &[QueueId],
+        filter: &Filter,
+    ) -> Result<usize, StoreError> {
+        let lots = self.handle.read(|engine| {
+            let mut lots = Vec::new();
+            for id in ids {
+                lots.extend(lots_of(engine, *id)?);
+            }
+            Ok(lots)
+        })?;
+        let lots: Vec<_> = lots.into_iter().filter(|(_, lot)| filter.admits_lot(lot)).collect();
+        let due = lots.iter().map(|(lot_id, _)| *lot_id).collect();
+        let moved = self.handle.edit(Edit::Retry(due, self.handle.shared.now())).await?;
+        for (_, lot) in &lots {
+            if let Ok(destination) = lot.destination() {
+                self.handle.shared.destinations().wake_up(Some(&destination.to_string()));
+            }
+        }
+        self.handle.shared.wake.notify_waiters();
+        Ok(moved)
+    }
+
     /// Lets the destinations of a selection be leased at once, and counts that an operator wished so.
     fn wake_up(&self, selection: &Selection) -> Result<(), StoreError> {
         let shared = &self.handle.shared;
@@ -258,19 +234,6 @@ impl Queue {
         self.handle.edit(Edit::Delete(id, bounce)).await.map(|changed| changed > 0)
     }
 
-    /// How much is queued for each destination, like qshape. Reads the whole due index; call it
-    /// from a blocking thread.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn stats(&self) -> Result<Stats, StoreError> {
-        let shared = &self.handle.shared;
-        let now = shared.clock.now();
-        let destinations = self.handle.read(|engine| depths(engine, now))?;
-        Ok(Stats { totals: shared.totals(), destinations })
-    }
-
     /// The next lots of a selection after `after`, and where to go on; of a destination those
     /// alone that are due after `now`, so that none is met again after it was moved.
     fn selected(
@@ -309,23 +272,6 @@ impl Queue {
             }
         }
         Ok(())
-    }
-}
-
-impl Filter {
-    /// Whether the message's own row meets the wishes.
-    fn admits(&self, row: &MessageRow, now: SystemTime) -> bool {
-        let age = now.duration_since(row.message.received_at).unwrap_or_default();
-        self.sender.as_ref().is_none_or(|sender| *sender == row.message.reverse_path)
-            && self.state.is_none_or(|state| state == StateKind::from(&row.state))
-            && self.older_than.is_none_or(|least| age >= least)
-    }
-
-    /// Whether its recipients do.
-    fn admits_lots(&self, lots: &[(LotId, LotRow)]) -> bool {
-        self.destination.as_ref().is_none_or(|destination| {
-            lots.iter().any(|(_, lot)| lot.destination() == Ok(destination))
-        })
     }
 }
 
@@ -382,17 +328,6 @@ pub(crate) fn message_row(
     Ok(row.map(|row| MessageRow::decode(&row)).transpose()?)
 }
 
-/// How much is queued for each destination, the one with most lots first.
-pub(crate) fn depths(engine: &dyn Lookup, now: SystemTime) -> Result<Vec<Depth>, EngineError> {
-    let mut destinations: Vec<Depth> = Vec::new();
-    for_each(engine, Key::first(b'D'), &Key::end(b'D'), |key, _| {
-        count_in(&mut destinations, key.due_entry()?, now);
-        Ok(())
-    })?;
-    destinations.sort_by(|a, b| b.lots.cmp(&a.lots).then(b.oldest.cmp(&a.oldest)));
-    Ok(destinations)
-}
-
 /// The lots of a message.
 pub(crate) fn lots_of(
     engine: &dyn Lookup,
@@ -408,7 +343,7 @@ pub(crate) fn lots_of(
 }
 
 /// A reason of a lot.
-fn reason(
+pub(crate) fn reason(
     engine: &dyn Lookup,
     lot: LotId,
     which: Option<ReasonNumber>,
@@ -416,22 +351,6 @@ fn reason(
     let Some(which) = which else { return Ok(None) };
     let row = engine.find(&Key::reason(lot, which.number.into()))?;
     Ok(row.map(|row| decode_reason(&row)).transpose()?)
-}
-
-/// Counts a lot to its destination; they come in the order of their destinations.
-fn count_in(destinations: &mut Vec<Depth>, entry: DueEntry, now: SystemTime) {
-    let age = now.duration_since(entry.lot.id.given_at()).unwrap_or_default();
-    let due = u64::from(entry.due <= millis(now));
-    match destinations.last_mut().filter(|depth| depth.destination == entry.destination) {
-        Some(depth) => {
-            depth.lots = depth.lots.saturating_add(1);
-            depth.due = depth.due.saturating_add(due);
-            depth.oldest = depth.oldest.max(age);
-        }
-        None => {
-            destinations.push(Depth { destination: entry.destination, lots: 1, due, oldest: age });
-        }
-    }
 }
 
 /// A message in short, if its recipients meet the filter.
@@ -445,8 +364,11 @@ fn summary(
     if !filter.admits_lots(&lots) {
         return Ok(None);
     }
-    let first = lots.first().and_then(|(lot_id, lot)| Some((*lot_id, lot.recipients.first()?)));
-    let reason = match first {
+    let first = lots.first().and_then(|(_, lot)| lot.recipients.first());
+    let meant = lots.iter().filter(|(_, lot)| filter.admits_lot(lot));
+    let mut recipients = meant.flat_map(|(id, lot)| lot.recipients.iter().map(|one| (*id, one)));
+    let told = recipients.find(|(_, one)| one.reason.is_some() && filter.admits_reason(one));
+    let reason = match told {
         Some((lot_id, entry)) => reason(engine, lot_id, entry.reason)?,
         None => None,
     };
@@ -455,7 +377,7 @@ fn summary(
         message: row.message,
         state: row.state,
         recipients: row.open_recipients,
-        first_recipient: first.map(|(_, entry)| entry.recipient.clone()),
+        first_recipient: first.map(|entry| entry.recipient.clone()),
         attempts: lots.iter().map(|(_, lot)| lot.attempts).max().unwrap_or(0),
         next_attempt: lots.iter().filter_map(|(_, lot)| lot.due).min().map(time),
         reason,

@@ -7,8 +7,10 @@
 //! | `GET /readyz` | whether it can do its work, check by check; 503 where it cannot |
 //! | `GET /metrics` | what it counts, for Prometheus |
 //! | `GET /queue?after=ID&limit=N` | messages, oldest first |
-//! | ... `&sender=S&domain=D&state=W&older_than=SECONDS` | those alone that meet all of it |
-//! | `GET /queue/ID` | one message, with the reason it is held |
+//! | ... `&sender=S&domain=D&state=W&reason=R&older_than=SECONDS` | those alone that meet all of it |
+//! | `GET /queue/count?...` | how many meet it, and the last of them |
+//! | `POST /queue/many/hold?after=ID&until=ID&...` | the next 256 that meet it are put on hold; as well `release`, `retry`, `delete` (`&bounce=true`) |
+//! | `GET /queue/ID` | one message, with the reason it waits |
 //! | `GET /queue/ID/body` | its header and body, byte for byte |
 //! | `POST /queue/ID/hold`, `POST /queue/ID/release` | whether that changed anything |
 //! | `DELETE /queue/ID?bounce=true` | that it is gone, and the bounce if one was sent |
@@ -24,6 +26,8 @@ pub(crate) mod answer;
 pub(crate) mod answers;
 pub(crate) mod client;
 pub(crate) mod look;
+pub(crate) mod many;
+pub(crate) mod operator;
 pub(crate) mod policies;
 pub(crate) mod port;
 pub(crate) mod view;
@@ -45,6 +49,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use self::answer::Refusal;
+use self::operator::Operator;
 use self::view::{View, ViewError};
 use self::vitals::Vitals;
 use crate::error_text::in_full;
@@ -70,7 +75,9 @@ impl Admin {
     /// Answers until `stop`.
     pub(crate) async fn serve(self, view: View, vitals: Vitals, stop: CancellationToken) {
         let Self { socket, path } = self;
-        let served = axum::serve(socket, routes(view).merge(vitals::routes(vitals)));
+        let routes = routes(view).merge(vitals::routes(vitals));
+        let service = routes.into_make_service_with_connect_info::<Operator>();
+        let served = axum::serve(socket, service);
         if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {
             tracing::error!(%error, "admin interface failed");
         }

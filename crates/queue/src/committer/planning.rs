@@ -61,7 +61,7 @@ fn plan_edit(
             tell(batch, *id, bounce.as_deref(), place)?;
             batch.delete(*id).map(usize::from)
         }
-        Edit::Hold(id) => batch.set_state(*id, State::Held, now).map(usize::from),
+        Edit::Hold(id) => batch.set_state(*id, State::OnHold, now).map(usize::from),
         Edit::Quarantine(id, why) => {
             let state = State::Quarantined { why: why.clone() };
             batch.set_state(*id, state, now).map(usize::from)

@@ -19,7 +19,7 @@ async fn a_held_message_is_not_leased_until_it_is_released() {
     let bench = bench.restart().await;
     assert!(bench.lease().is_none());
     assert_eq!(bench.queue.retry(Selection::All).await.unwrap(), 0);
-    assert_eq!(bench.queue.show(id).unwrap().unwrap().state, State::Held);
+    assert_eq!(bench.queue.show(id).unwrap().unwrap().state, State::OnHold);
     assert!(bench.queue.release(id).await.unwrap());
     assert_eq!(bench.deliver_all().await.len(), 2);
 }
@@ -98,11 +98,71 @@ async fn the_list_is_filtered_and_goes_on_where_it_was() {
     assert_eq!(list(any()), [first, second, third]);
     assert_eq!(list(Filter { sender: Some(ReversePath::Null), ..any() }), [third]);
     assert_eq!(list(Filter { destination: Some(domain("two.example")), ..any() }), [second, third]);
-    assert_eq!(list(Filter { state: Some(StateKind::Held), ..any() }), [second]);
+    assert_eq!(list(Filter { state: Some(StateKind::OnHold), ..any() }), [second]);
     assert_eq!(list(Filter { older_than: Some(Duration::from_secs(50)), ..any() }), [first]);
+    let matching = |filter: Filter| bench.queue.matching(&filter).unwrap();
+    assert_eq!(matching(any()), Matching { messages: 3, last: Some(third) });
+    let at_two = Filter { destination: Some(domain("two.example")), ..any() };
+    assert_eq!(matching(at_two), Matching { messages: 2, last: Some(third) });
+    let old = Filter { older_than: Some(Duration::from_secs(500)), ..any() };
+    assert_eq!(matching(old), Matching::default());
     let page = bench.queue.list(&any(), Some(first), 1).unwrap();
     assert_eq!(page[0].id, second);
     assert_eq!((page[0].recipients, page[0].message.size, page[0].next_attempt), (2, 3, None));
+}
+
+/// A recipient is deferred for a reason of this class, which has these words.
+fn because(class: ReasonClass, text: &str) -> Outcome {
+    Outcome::Deferred(Reason { class, ..reason(text) })
+}
+
+#[tokio::test]
+async fn the_list_is_narrowed_by_what_recipients_wait_for_and_shows_that_reason() {
+    let bench = Bench::new().await;
+    let both = bench.accept(&["a@one.example", "b@one.example", "c@two.example"], b"x").await;
+    while let Some(lease) = bench.lease() {
+        let reply = || because(ReasonClass::Reply, "greylisted");
+        let outcomes = match lease.recipients().len() {
+            2 => vec![reply(), because(ReasonClass::Policy, "no STARTTLS")],
+            _ => vec![because(ReasonClass::Unknown, "of old")],
+        };
+        bench.queue.settle(lease, outcomes, None).await.unwrap();
+    }
+    let untried = bench.accept(&["d@one.example"], b"x").await;
+    let found = |class: Option<ReasonClass>, at: &str| -> Vec<(QueueId, Option<String>)> {
+        let destination = (!at.is_empty()).then(|| domain(at));
+        let filter = Filter { reason: class, destination, ..Filter::default() };
+        let found = bench.queue.list(&filter, None, 9).unwrap();
+        let matching = bench.queue.matching(&filter).unwrap().messages;
+        assert_eq!(matching, u64::try_from(found.len()).unwrap());
+        found.into_iter().map(|one| (one.id, one.reason.map(|reason| reason.text))).collect()
+    };
+    let as_told = |text: &str| vec![(both, Some(text.to_owned()))];
+    assert_eq!(found(None, ""), [as_told("greylisted"), vec![(untried, None)]].concat());
+    assert_eq!(found(Some(ReasonClass::Policy), ""), as_told("no STARTTLS"));
+    assert_eq!(found(Some(ReasonClass::Reply), "one.example"), as_told("greylisted"));
+    assert_eq!(found(Some(ReasonClass::Reply), "two.example"), []);
+    assert_eq!(found(Some(ReasonClass::Connect), ""), []);
+    assert_eq!(found(Some(ReasonClass::Other), ""), as_told("of old"), "of no known class");
+}
+
+#[tokio::test]
+async fn of_messages_that_are_retried_only_the_lots_that_are_meant_are_moved() {
+    let bench = Bench::new().await;
+    let first = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
+    let second = bench.accept(&["c@one.example"], b"x").await;
+    let on_hold = bench.accept(&["d@one.example"], b"x").await;
+    while let Some(lease) = bench.lease() {
+        bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+    }
+    bench.queue.hold(on_hold).await.unwrap();
+    let gone = QueueId::from_number(1);
+    let at_one = Filter { destination: Some(domain("one.example")), ..Filter::default() };
+    let ids = [gone, first, second, on_hold];
+    assert_eq!(bench.queue.retry_messages(&ids, &at_one).await.unwrap(), 2);
+    let due: Vec<_> = bench.queue.stats().unwrap().destinations.iter().map(|d| d.due).collect();
+    assert_eq!(due, [2, 0]);
+    assert_eq!(bench.deliver_all().await.len(), 2);
 }
 
 #[tokio::test]
@@ -139,6 +199,28 @@ async fn stats_show_depth_and_oldest_age_of_each_destination() {
         .map(|depth| (depth.destination.as_str(), depth.lots, depth.due, depth.oldest.as_secs()))
         .collect();
     assert_eq!(seen, [("one.example", 2, 2, 100), ("two.example", 1, 1, 0)]);
+}
+
+#[tokio::test]
+async fn stats_say_of_each_destination_what_most_of_its_mail_waits_for() {
+    let bench = Bench::new().await;
+    for _ in 0..3 {
+        bench.accept(&["a@one.example"], b"x").await;
+    }
+    let on_hold = bench.accept(&["a@two.example"], b"x").await;
+    bench.queue.hold(on_hold).await.unwrap();
+    let classes = [ReasonClass::Policy, ReasonClass::Dns, ReasonClass::Policy];
+    for class in classes {
+        let lease = bench.lease().unwrap();
+        let outcomes = vec![because(class, class.word())];
+        bench.queue.settle(lease, outcomes, None).await.unwrap();
+    }
+    let destinations = bench.queue.stats().unwrap().destinations;
+    assert_eq!(destinations[0].waiting, [(ReasonClass::Dns, 1), (ReasonClass::Policy, 2)]);
+    let told = destinations[0].reason.clone().map(|reason| reason.text);
+    assert_eq!(told.as_deref(), Some("policy"));
+    let two = &destinations[1];
+    assert_eq!((two.lots, two.on_hold, &two.waiting[..], &two.reason), (0, 1, &[][..], &None));
 }
 
 #[tokio::test]

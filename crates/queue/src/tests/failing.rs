@@ -393,5 +393,5 @@ async fn a_process_that_has_no_file_left_to_open_does_not_take_its_index_for_dam
     assert!(tokio::task::spawn_blocking(started).await.unwrap());
     assert!(!bench.path("index.damaged-1").exists());
     let bench = bench.opened_again().await;
-    assert_eq!(bench.queue.show(held).unwrap().unwrap().state, State::Held);
+    assert_eq!(bench.queue.show(held).unwrap().unwrap().state, State::OnHold);
 }

@@ -374,7 +374,7 @@ async fn a_spool_that_cannot_be_read_is_not_taken_for_a_damaged_index() {
     fs::rename(&elsewhere, &segment).unwrap();
     let bench = bench.opened_again().await;
     assert!(!bench.path("index.damaged-1").exists());
-    assert_eq!(bench.queue.show(held).unwrap().unwrap().state, State::Held);
+    assert_eq!(bench.queue.show(held).unwrap().unwrap().state, State::OnHold);
 }
 
 #[tokio::test]

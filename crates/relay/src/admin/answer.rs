@@ -1,5 +1,6 @@
 //! What the admin interface says: the JSON of `--json`, whose keys are a contract.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -30,7 +31,7 @@ pub(crate) struct Headline {
     pub(crate) id: String,
     /// The reverse-path; null for the null one.
     pub(crate) sender: Option<String>,
-    /// `queued`, `held` or `quarantined`.
+    /// `queued`, `on hold` or `quarantined`.
     pub(crate) state: String,
     /// What is wrong with the copy in the spool of one that is quarantined.
     pub(crate) damage: Option<String>,
@@ -54,7 +55,7 @@ pub(crate) struct Message {
     pub(crate) attempts: u32,
     /// When the next one is due.
     pub(crate) next_attempt: Option<Moment>,
-    /// Why the first recipient was deferred last.
+    /// Why a recipient was deferred last: the first who waits for what was asked for.
     pub(crate) reason: Option<Why>,
 }
 
@@ -92,7 +93,7 @@ pub(crate) struct Addressee {
     pub(crate) reason: Option<Why>,
 }
 
-/// Why mail is held.
+/// Why mail waits.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Why {
     /// RFC 3463's status.
@@ -188,15 +189,56 @@ pub(crate) struct DestinationStats {
     pub(crate) messages: u64,
     /// How many of them are due.
     pub(crate) due: u64,
+    /// How many more are on hold or quarantined.
+    #[serde(default)]
+    pub(crate) on_hold: u64,
     /// How long the oldest has waited.
     pub(crate) oldest_seconds: u64,
+    /// For how many of them somebody waits because of a reason of each class.
+    #[serde(default)]
+    pub(crate) waiting: BTreeMap<String, u64>,
+    /// A reason of the class that most wait for.
+    #[serde(default)]
+    pub(crate) reason: Option<Why>,
 }
 
 /// The answer to `queue retry`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Retried {
     /// How many attempts will be made now, one for each message and destination.
-    pub(crate) retried: usize,
+    pub(crate) retried: u64,
+    /// The state of the message, where one was named: on hold none is tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<String>,
+}
+
+/// How many messages meet a filter.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Matched {
+    /// How many they are.
+    pub(crate) messages: u64,
+    /// The last of them.
+    pub(crate) last: Option<String>,
+}
+
+/// What a change did to one part of the messages that meet a filter.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct PartChanged {
+    /// How many messages met it.
+    pub(crate) matched: u64,
+    /// How many of them were changed; of attempts, how many will be made now.
+    pub(crate) changed: u64,
+    /// The last message of this part, if others may follow.
+    pub(crate) after: Option<String>,
+}
+
+/// The answer to a change of many messages.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct ManyChanged {
+    /// How many messages met the filter.
+    pub(crate) matched: u64,
+    /// How many of them were changed.
+    pub(crate) changed: u64,
 }
 
 /// A cached policy.
@@ -370,11 +412,15 @@ impl From<&Problem> for WhatIsWrong {
 
 impl From<Depth> for DestinationStats {
     fn from(depth: Depth) -> Self {
+        let waiting = depth.waiting.into_iter();
         Self {
             destination: depth.destination,
             messages: depth.lots,
             due: depth.due,
+            on_hold: depth.on_hold,
             oldest_seconds: depth.oldest.as_secs(),
+            waiting: waiting.map(|(class, count)| (class.word().to_owned(), count)).collect(),
+            reason: depth.reason.map(Why::from),
         }
     }
 }
@@ -427,6 +473,6 @@ fn sender(path: &ReversePath) -> Option<String> {
 fn damage(state: State) -> Option<String> {
     match state {
         State::Quarantined { why } => Some(why),
-        State::Held | State::Queued => None,
+        State::OnHold | State::Queued => None,
     }
 }

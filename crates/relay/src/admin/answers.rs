@@ -13,13 +13,16 @@ use tokio::task::JoinError;
 
 use super::PAGE;
 use super::answer::{
-    Changed, FullMessage, ListedPolicy, Message, Policy, QueueStats, Removed, Retried, Verified,
+    Changed, FullMessage, ListedPolicy, Matched, Message, PartChanged, Policy, QueueStats, Removed,
+    Retried, Verified,
 };
 use super::client::{Client, ClientError};
 use super::look::Look;
+use super::many::Change;
+use super::operator::Operator;
 use super::policies::{Purged, Refreshed};
 use super::view::{Bounce, View, ViewError};
-use super::wishes::{list_query, retry_query};
+use super::wishes::{Part, list_query, retry_query};
 use crate::relay::{self, StartError};
 use crate::settings::Settings;
 
@@ -145,7 +148,8 @@ impl Answers {
         match self.source() {
             Reached::Look(look) => Ok(look.messages(filter.clone(), after, PAGE).await?),
             Reached::Client(client) => {
-                let path = format!("/queue{}", list_query(filter, after));
+                let part = Part { filter: filter.clone(), after, until: None };
+                let path = format!("/queue{}", list_query(&part, Bounce::None));
                 Ok(client.get(&path).await?.unwrap_or_default())
             }
         }
@@ -202,12 +206,30 @@ impl Answers {
         Ok(self.client()?.post(&format!("/queue/retry{}", retry_query(selection))).await?)
     }
 
+    /// How many messages meet `filter`, and the last of them.
+    pub(crate) async fn matching(&mut self, filter: &Filter) -> Result<Matched, AnswerError> {
+        let part = Part { filter: filter.clone(), ..Part::default() };
+        let path = format!("/queue/count{}", list_query(&part, Bounce::None));
+        self.client()?.get_slowly(&path).await?.ok_or(AnswerError::TooOld)
+    }
+
+    /// Changes the next messages of a part.
+    pub(crate) async fn change_part(
+        &mut self,
+        change: Change,
+        part: &Part,
+    ) -> Result<PartChanged, AnswerError> {
+        let query = list_query(part, change.bounce());
+        let path = format!("/queue/many/{}{query}", change.path());
+        self.client()?.post_slowly(&path).await?.ok_or(AnswerError::TooOld)
+    }
+
     /// Keeps a message from being sent.
     pub(crate) async fn hold(&mut self, id: QueueId) -> Result<Option<Changed>, AnswerError> {
         Ok(self.client()?.post(&format!("/queue/{id}/hold")).await?)
     }
 
-    /// Lets a message go that was held or quarantined.
+    /// Lets a message go that is on hold or quarantined.
     pub(crate) async fn release(&mut self, id: QueueId) -> Result<Option<Changed>, AnswerError> {
         Ok(self.client()?.post(&format!("/queue/{id}/release")).await?)
     }
@@ -279,7 +301,9 @@ impl Answers {
             Self::Opened { view, queue } => {
                 let in_use = relay::policies_of(settings, queue).map_err(Box::new)?;
                 let view = view.clone().with_policies(in_use);
-                view.refresh(domain).await?.ok_or(AnswerError::NotRunning)
+                view.refresh(domain, &Operator::of_this_process())
+                    .await?
+                    .ok_or(AnswerError::NotRunning)
             }
             Self::Running(client) => {
                 let path = format!("/policies/{}/refresh", domain.as_str());
@@ -295,7 +319,9 @@ impl Answers {
     ) -> Result<Option<Purged>, AnswerError> {
         match self {
             Self::AtRest(_) => Err(AnswerError::NotRunning),
-            Self::Opened { view, .. } => Ok(view.purge(domain).await?),
+            Self::Opened { view, .. } => {
+                Ok(view.purge(domain, &Operator::of_this_process()).await?)
+            }
             Self::Running(client) => {
                 Ok(client.post(&format!("/policies/{}/purge", domain.as_str())).await?)
             }

@@ -123,6 +123,14 @@ impl Client {
         self.ask(Method::POST, path, PATIENCE).await
     }
 
+    /// Has something done that takes long.
+    pub(crate) async fn post_slowly<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+    ) -> Result<Option<T>, ClientError> {
+        self.ask(Method::POST, path, LONG_PATIENCE).await
+    }
+
     /// Has something removed.
     pub(crate) async fn delete<T: DeserializeOwned>(
         &mut self,

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path as Segment, Query, State};
+use axum::extract::{ConnectInfo, Path as Segment, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -15,8 +15,10 @@ use queue::{BodyReader, QueueId, QueueIdError};
 use serde::Deserialize;
 use tokio::io::{AsyncRead as _, ReadBuf};
 
+use super::many::Change;
+use super::operator::Operator;
 use super::view::{Bounce, View};
-use super::wishes::{ListQuery, RetryQuery};
+use super::wishes::{ListQuery, Part, RetryQuery};
 use super::{answer, refuse, unclear};
 
 /// How much of a message is sent at a time.
@@ -27,6 +29,11 @@ pub(super) fn routes() -> Router<View> {
     Router::new()
         .route("/queue", get(messages))
         .route("/queue/retry", post(retry))
+        .route("/queue/count", get(count))
+        .route("/queue/many/hold", post(hold_many))
+        .route("/queue/many/release", post(release_many))
+        .route("/queue/many/delete", post(delete_many))
+        .route("/queue/many/retry", post(retry_many))
         .route("/queue/{id}", get(message).delete(delete))
         .route("/queue/{id}/body", get(body))
         .route("/queue/{id}/hold", post(hold))
@@ -48,9 +55,49 @@ struct MessageBody(BodyReader);
 /// `GET /queue`
 async fn messages(State(view): State<View>, Query(query): Query<ListQuery>) -> Response {
     match query.read() {
-        Ok((filter, after, limit)) => {
+        Ok((Part { filter, after, .. }, limit)) => {
             answer(view.look.messages(filter, after, limit).await.map(Some))
         }
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+/// `GET /queue/count`
+async fn count(State(view): State<View>, Query(query): Query<ListQuery>) -> Response {
+    match query.read() {
+        Ok((part, _)) => answer(view.matching(part).await.map(Some)),
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+/// Who asks for a change of many messages, and of which.
+type Asked = (State<View>, ConnectInfo<Operator>, Query<ListQuery>);
+
+/// `POST /queue/many/hold`
+async fn hold_many((view, by, query): Asked) -> Response {
+    change(Change::Hold, (view, by, query)).await
+}
+
+/// `POST /queue/many/release`
+async fn release_many((view, by, query): Asked) -> Response {
+    change(Change::Release, (view, by, query)).await
+}
+
+/// `POST /queue/many/delete`
+async fn delete_many((view, by, query): Asked) -> Response {
+    change(Change::Delete(query.bounce()), (view, by, query)).await
+}
+
+/// `POST /queue/many/retry`
+async fn retry_many((view, by, query): Asked) -> Response {
+    change(Change::Retry, (view, by, query)).await
+}
+
+/// Changes the next part of the messages that are meant.
+async fn change(what: Change, asked: Asked) -> Response {
+    let (State(view), ConnectInfo(by), Query(query)) = asked;
+    match query.read() {
+        Ok((part, limit)) => answer(view.change_part(what, part, limit, &by).await.map(Some)),
         Err(refusal) => refuse(refusal),
     }
 }
@@ -80,25 +127,37 @@ async fn body(State(view): State<View>, Segment(id): Segment<String>) -> Respons
 }
 
 /// `POST /queue/retry`
-async fn retry(State(view): State<View>, Query(query): Query<RetryQuery>) -> Response {
+async fn retry(
+    State(view): State<View>,
+    ConnectInfo(by): ConnectInfo<Operator>,
+    Query(query): Query<RetryQuery>,
+) -> Response {
     match query.selection() {
-        Ok(selection) => answer(view.retry(selection).await),
+        Ok(selection) => answer(view.retry(selection, &by).await),
         Err(refusal) => refuse(refusal),
     }
 }
 
 /// `POST /queue/ID/hold`
-async fn hold(State(view): State<View>, Segment(id): Segment<String>) -> Response {
+async fn hold(
+    State(view): State<View>,
+    ConnectInfo(by): ConnectInfo<Operator>,
+    Segment(id): Segment<String>,
+) -> Response {
     match id.parse::<QueueId>() {
-        Ok(id) => answer(view.hold(id).await),
+        Ok(id) => answer(view.hold(id, &by).await),
         Err(error) => unclear(&error),
     }
 }
 
 /// `POST /queue/ID/release`
-async fn release(State(view): State<View>, Segment(id): Segment<String>) -> Response {
+async fn release(
+    State(view): State<View>,
+    ConnectInfo(by): ConnectInfo<Operator>,
+    Segment(id): Segment<String>,
+) -> Response {
     match id.parse::<QueueId>() {
-        Ok(id) => answer(view.release(id).await),
+        Ok(id) => answer(view.release(id, &by).await),
         Err(error) => unclear(&error),
     }
 }
@@ -106,12 +165,13 @@ async fn release(State(view): State<View>, Segment(id): Segment<String>) -> Resp
 /// `DELETE /queue/ID`
 async fn delete(
     State(view): State<View>,
+    ConnectInfo(by): ConnectInfo<Operator>,
     Segment(id): Segment<String>,
     Query(query): Query<DeleteQuery>,
 ) -> Response {
     let bounce = if query.bounce == Some(true) { Bounce::Sent } else { Bounce::None };
     match id.parse::<QueueId>() {
-        Ok(id) => answer(view.delete(id, bounce).await),
+        Ok(id) => answer(view.delete(id, bounce, &by).await),
         Err(error) => unclear(&error),
     }
 }

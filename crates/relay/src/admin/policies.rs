@@ -1,13 +1,14 @@
 //! What can be done with cached policies: have one fetched anew, or forgotten.
 
 use axum::Router;
-use axum::extract::{Path as Segment, State};
+use axum::extract::{ConnectInfo, Path as Segment, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use mta_sts::{NextHop, PolicyDomain, Purpose, Undecided};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Policy;
+use super::operator::Operator;
 use super::view::View;
 use super::{answer, listed_policies, policy, unclear};
 
@@ -37,17 +38,25 @@ pub(super) fn routes() -> Router<View> {
 }
 
 /// `POST /policies/DOMAIN/refresh`
-async fn refresh(State(view): State<View>, Segment(domain): Segment<String>) -> Response {
+async fn refresh(
+    State(view): State<View>,
+    ConnectInfo(by): ConnectInfo<Operator>,
+    Segment(domain): Segment<String>,
+) -> Response {
     match PolicyDomain::parse(&domain) {
-        Ok(domain) => answer(view.refresh(domain).await),
+        Ok(domain) => answer(view.refresh(domain, &by).await),
         Err(error) => unclear(&error),
     }
 }
 
 /// `POST /policies/DOMAIN/purge`
-async fn purge(State(view): State<View>, Segment(domain): Segment<String>) -> Response {
+async fn purge(
+    State(view): State<View>,
+    ConnectInfo(by): ConnectInfo<Operator>,
+    Segment(domain): Segment<String>,
+) -> Response {
     match PolicyDomain::parse(&domain) {
-        Ok(domain) => answer(view.purge(domain).await),
+        Ok(domain) => answer(view.purge(domain, &by).await),
         Err(error) => unclear(&error),
     }
 }

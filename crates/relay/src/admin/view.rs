@@ -11,9 +11,11 @@ use queue::{BodyError, Queue, QueueId, Selection, StoreError};
 use smtp::Domain;
 use thiserror::Error;
 use tokio::task::JoinError;
+use tracing::field::display;
 
 use super::answer::{Changed, FullMessage, Headline, Removed, Retried, Verified};
 use super::look::Look;
+use super::operator::Operator;
 use super::policies::{self, Purged, Refreshed};
 use crate::policy_shelf::PolicyShelf;
 
@@ -22,7 +24,7 @@ use crate::policy_shelf::PolicyShelf;
 pub(crate) struct View {
     /// What it reads.
     pub(crate) look: Look,
-    queue: Queue,
+    pub(super) queue: Queue,
     policies: Arc<PolicyShelf>,
     /// The policies as delivery finds them, where they can be looked up anew.
     in_use: Option<Arc<Policies>>,
@@ -94,9 +96,31 @@ impl View {
         Ok(Verified::from(&self.read(|view| view.queue.verify()).await??))
     }
 
-    /// Keeps a message from being sent; `None` where there is none.
-    pub(crate) async fn hold(&self, id: QueueId) -> Result<Option<Changed>, ViewError> {
+    /// Keeps a message from being sent; whether it was on its way.
+    pub(super) async fn hold_one(&self, id: QueueId, by: &Operator) -> Result<bool, ViewError> {
         let changed = self.queue.hold(id).await?;
+        if changed {
+            tracing::info!(queue_id = %id, %by, "message put on hold");
+        }
+        Ok(changed)
+    }
+
+    /// Lets a message go that is on hold or quarantined; whether it was one.
+    pub(super) async fn release_one(&self, id: QueueId, by: &Operator) -> Result<bool, ViewError> {
+        let changed = self.queue.release(id).await?;
+        if changed {
+            tracing::info!(queue_id = %id, %by, "message released");
+        }
+        Ok(changed)
+    }
+
+    /// Keeps a message from being sent; `None` where there is none.
+    pub(crate) async fn hold(
+        &self,
+        id: QueueId,
+        by: &Operator,
+    ) -> Result<Option<Changed>, ViewError> {
+        let changed = self.hold_one(id, by).await?;
         let found = self.look.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
             id,
@@ -105,9 +129,13 @@ impl View {
         }))
     }
 
-    /// Lets a message go that was held or quarantined; `None` where there is none.
-    pub(crate) async fn release(&self, id: QueueId) -> Result<Option<Changed>, ViewError> {
-        let changed = self.queue.release(id).await?;
+    /// Lets a message go that is on hold or quarantined; `None` where there is none.
+    pub(crate) async fn release(
+        &self,
+        id: QueueId,
+        by: &Operator,
+    ) -> Result<Option<Changed>, ViewError> {
+        let changed = self.release_one(id, by).await?;
         let found = self.look.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
             id,
@@ -121,6 +149,7 @@ impl View {
         &self,
         id: QueueId,
         bounce: Bounce,
+        by: &Operator,
     ) -> Result<Option<Removed>, ViewError> {
         let Some(message) = self.look.details(id).await? else {
             return Ok(None);
@@ -136,32 +165,52 @@ impl View {
         if !self.queue.delete(id, notice).await? {
             return Ok(None);
         }
-        tracing::info!(queue_id = %id, bounce, "removed by an operator");
+        tracing::info!(queue_id = %id, bounce, %by, "message deleted");
         Ok(Some(Removed { id: id.to_string(), bounce }))
     }
 
     /// Has messages tried now; `None` where the one that is named is not there.
-    pub(crate) async fn retry(&self, selection: Selection) -> Result<Option<Retried>, ViewError> {
-        if let Selection::Message(id) = selection
-            && self.look.message(id).await?.is_none()
-        {
-            return Ok(None);
-        }
-        Ok(Some(Retried { retried: self.queue.retry(selection).await? }))
+    pub(crate) async fn retry(
+        &self,
+        selection: Selection,
+        by: &Operator,
+    ) -> Result<Option<Retried>, ViewError> {
+        let (queue_id, domain) = match &selection {
+            Selection::All => (None, None),
+            Selection::Destination(domain) => (None, Some(domain.clone())),
+            Selection::Message(id) => (Some(*id), None),
+        };
+        let state = match queue_id {
+            Some(id) => match self.look.message(id).await? {
+                Some(message) => Some(message.headline.state),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let retried = self.queue.retry(selection).await?;
+        let (queue_id, domain) = (queue_id.map(display), domain.map(display));
+        tracing::info!(queue_id, domain, retried, %by, "retry requested");
+        Ok(Some(Retried { retried: u64::try_from(retried).unwrap_or(u64::MAX), state }))
     }
 
     /// Fetches the policy of one domain anew; `None` where this view cannot.
     pub(crate) async fn refresh(
         &self,
         domain: PolicyDomain,
+        by: &Operator,
     ) -> Result<Option<Refreshed>, ViewError> {
         let Some(in_use) = &self.in_use else { return Ok(None) };
         let error = policies::look_anew(in_use, &domain, self.clock.now()).await?;
+        tracing::info!(%domain, error, %by, "policy refresh requested");
         Ok(Some(Refreshed { policy: self.look.policy(domain).await?, error }))
     }
 
     /// Forgets what is kept of one domain, readable or not; `None` where nothing is.
-    pub(crate) async fn purge(&self, domain: PolicyDomain) -> Result<Option<Purged>, ViewError> {
+    pub(crate) async fn purge(
+        &self,
+        domain: PolicyDomain,
+        by: &Operator,
+    ) -> Result<Option<Purged>, ViewError> {
         let name = domain.as_str().to_owned();
         let kept = {
             let domain = domain.clone();
@@ -171,12 +220,12 @@ impl View {
             return Ok(None);
         }
         self.policies.remove(&domain).await?;
-        tracing::warn!(%domain, "policy purged");
+        tracing::warn!(%domain, %by, "policy purged");
         Ok(Some(Purged { domain: name }))
     }
 
     /// Reads the disk where that holds nobody up.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(Self) -> T + Send + 'static,
     ) -> Result<T, JoinError> {

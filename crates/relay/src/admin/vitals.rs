@@ -68,6 +68,7 @@ impl Vitals {
         let census = self.census().await;
         let state = &self.metrics.state;
         state.set_queue(self.queue.totals(), self.queue.leased(), census);
+        state.set_waiting(&self.queue.waiting());
         state.set_readiness(&readiness);
         state.set_exceptions(&self.policies.exceptions(), self.clock.now());
         self.metrics.text(format)

@@ -4,24 +4,39 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use queue::{Filter, QueueId, Selection, StateKind};
+use queue::{Filter, QueueId, ReasonClass, Selection, StateKind};
 use serde::Deserialize;
 use smtp::{MailboxDomain, ReversePath};
 
 use super::PAGE;
 use super::answer::Refusal;
+use super::view::Bounce;
 use crate::error_text::in_full;
 
-/// Which part of which list is asked for.
+/// Which part of which list is asked for, or is to be changed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     after: Option<String>,
+    until: Option<String>,
     limit: Option<usize>,
     sender: Option<String>,
     domain: Option<String>,
     state: Option<String>,
+    reason: Option<String>,
     older_than: Option<u64>,
+    bounce: Option<bool>,
+}
+
+/// A part of the messages that meet a filter.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Part {
+    /// Which messages.
+    pub(crate) filter: Filter,
+    /// After this one.
+    pub(crate) after: Option<QueueId>,
+    /// Up to this one.
+    pub(crate) until: Option<QueueId>,
 }
 
 /// What is to be tried now.
@@ -35,23 +50,31 @@ pub(super) struct RetryQuery {
 
 /// The words for states.
 const STATES: [(&str, StateKind); 3] = [
-    ("held", StateKind::Held),
+    ("on hold", StateKind::OnHold),
     ("quarantined", StateKind::Quarantined),
     ("queued", StateKind::Queued),
 ];
 
 impl ListQuery {
-    /// What is asked for: of these messages, after this one, at most so many.
-    pub(super) fn read(&self) -> Result<(Filter, Option<QueueId>, usize), Refusal> {
-        let after = self.after.as_deref().map(str::parse::<QueueId>).transpose();
-        let after = after.map_err(|error| refusal(&error))?;
+    /// What is asked for, and at most how many.
+    pub(super) fn read(&self) -> Result<(Part, usize), Refusal> {
+        let id = |text: &Option<String>| text.as_deref().map(str::parse::<QueueId>).transpose();
+        let after = id(&self.after).map_err(|error| refusal(&error))?;
+        let until = id(&self.until).map_err(|error| refusal(&error))?;
         let sender = self.sender.as_deref().map(reverse_path).transpose()?;
         let destination = self.domain.as_deref().map(MailboxDomain::parse).transpose();
         let destination = destination.map_err(|error| refusal(&error))?;
         let state = self.state.as_deref().map(state_kind).transpose()?;
+        let reason = self.reason.as_deref().map(reason_class).transpose()?;
         let older_than = self.older_than.map(Duration::from_secs);
         let limit = self.limit.unwrap_or(PAGE).clamp(1, PAGE);
-        Ok((Filter { sender, destination, state, older_than }, after, limit))
+        let filter = Filter { sender, destination, state, reason, older_than };
+        Ok((Part { filter, after, until }, limit))
+    }
+
+    /// Whether senders of messages that are removed are told.
+    pub(super) fn bounce(&self) -> Bounce {
+        if self.bounce == Some(true) { Bounce::Sent } else { Bounce::None }
     }
 }
 
@@ -72,11 +95,15 @@ impl RetryQuery {
     }
 }
 
-/// The query that asks for messages after `after` that meet `filter`.
-pub(super) fn list_query(filter: &Filter, after: Option<QueueId>) -> String {
+/// The query that asks for a part of the messages, or for a change of it.
+pub(super) fn list_query(part: &Part, bounce: Bounce) -> String {
+    let Part { filter, after, until } = part;
     let state = filter.state.map(|state| state_word(state).to_owned());
     query(&[
         ("after", after.map(|id| id.to_string())),
+        ("until", until.map(|id| id.to_string())),
+        ("bounce", (bounce == Bounce::Sent).then(|| "true".to_owned())),
+        ("reason", filter.reason.map(|class| class.word().to_owned())),
         ("sender", filter.sender.as_ref().map(ToString::to_string)),
         ("domain", filter.destination.as_ref().map(ToString::to_string)),
         ("state", state),
@@ -93,11 +120,31 @@ pub(super) fn retry_query(selection: &Selection) -> String {
     }
 }
 
-/// The state that a word names.
+/// The state that a word names; `on-hold` needs no quotes in a shell.
 pub(crate) fn state_kind(word: &str) -> Result<StateKind, Refusal> {
-    let found = STATES.iter().find(|(known, _)| *known == word);
+    let plain = word.replace('-', " ");
+    let found = STATES.iter().find(|(known, _)| *known == plain);
     found.map(|(_, state)| *state).ok_or_else(|| Refusal {
-        error: format!("`{word}` is no state: held, quarantined or queued"),
+        error: format!("`{word}` is no state: on-hold, quarantined or queued"),
+    })
+}
+
+/// The classes that a filter can name: mail of no known class is among the others.
+const CLASSES: [ReasonClass; 6] = [
+    ReasonClass::Policy,
+    ReasonClass::Tls,
+    ReasonClass::Dns,
+    ReasonClass::Connect,
+    ReasonClass::Reply,
+    ReasonClass::Other,
+];
+
+/// The class of reasons that a word names.
+pub(crate) fn reason_class(word: &str) -> Result<ReasonClass, Refusal> {
+    let found = CLASSES.into_iter().find(|class| class.word() == word);
+    found.ok_or_else(|| {
+        let words = CLASSES.map(ReasonClass::word).join(", ");
+        Refusal { error: format!("`{word}` is no class of reasons: {words}") }
     })
 }
 
@@ -170,15 +217,26 @@ mod tests {
                 let filter = Filter {
                     sender: Some(reverse_path(sender).unwrap()),
                     destination: Some(MailboxDomain::parse(domain).unwrap()),
-                    state: Some(StateKind::Held),
+                    state: Some(StateKind::OnHold),
+                    reason: Some(ReasonClass::Policy),
                     older_than: Some(Duration::from_secs(90)),
                 };
-                let query: ListQuery = read(&list_query(&filter, None));
-                let (found, after, limit) = query.read().unwrap();
+                let until = "0000000000001".parse().ok();
+                let part = Part { filter: filter.clone(), after: None, until };
+                let query: ListQuery = read(&list_query(&part, Bounce::Sent));
+                let (Part { filter: found, after, until: end }, limit) = query.read().unwrap();
                 assert_eq!((found.sender, found.destination), (filter.sender, filter.destination));
                 assert_eq!((found.state, found.older_than), (filter.state, filter.older_than));
-                assert_eq!((after, limit), (None, PAGE));
+                assert_eq!((found.reason, end), (filter.reason, until));
+                assert_eq!((after, limit, query.bounce()), (None, PAGE, Bounce::Sent));
             }
+        }
+    }
+
+    #[test]
+    fn mail_on_hold_is_named_with_or_without_a_blank() {
+        for word in ["on hold", "on-hold"] {
+            assert_eq!(state_kind(word).unwrap(), StateKind::OnHold);
         }
     }
 
@@ -194,12 +252,19 @@ mod tests {
 
     #[test]
     fn no_filter_is_no_query() {
-        assert_eq!(list_query(&Filter::default(), None), "");
+        assert_eq!(list_query(&Part::default(), Bounce::None), "");
     }
 
     #[test]
     fn what_is_no_state_sender_or_domain_is_refused() {
-        for query in ["?state=lost", "?sender=%40", "?domain=a%20b", "?after=%2B"] {
+        for query in [
+            "?state=held",
+            "?reason=lost",
+            "?until=%2B",
+            "?sender=%40",
+            "?domain=a%20b",
+            "?after=%2B",
+        ] {
             assert!(read::<ListQuery>(query).read().is_err(), "{query}");
         }
         for query in ["", "?all=false", "?all=true&id=0000000000001", "?domain="] {

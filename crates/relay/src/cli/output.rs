@@ -54,6 +54,17 @@ impl Output {
         self.reader
     }
 
+    /// How many columns the terminal has; none where there is no terminal.
+    pub(super) fn width(&self) -> Option<usize> {
+        match self.reader {
+            Reader::Person => {
+                let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+                Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+            }
+            Reader::Program => None,
+        }
+    }
+
     /// Writes one line.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use mta_sts::PolicyDomain;
 use serde::Serialize;
 
 use super::output::Format;
-use super::table::{Table, printable};
+use super::table::{Room, Table, printable};
 use super::words::{ago, span};
 use super::{Ending, Output, exceptions};
 use crate::admin::answer::{ListedPolicy, Policy};
@@ -194,7 +194,14 @@ fn print_list(policies: &[Excepted<ListedPolicy>], output: &mut Output) -> io::R
         return output.line("no policy is cached");
     }
     let now = super::now();
-    let mut table = Table::new(["DOMAIN", "MODE", "ID", "VALID", "MX", "TROUBLE"]);
+    let mut table = Table::new([
+        ("DOMAIN", Room::AtLeast(16)),
+        ("MODE", Room::Whole),
+        ("ID", Room::AtLeast(8)),
+        ("VALID", Room::Whole),
+        ("MX", Room::AtLeast(12)),
+        ("TROUBLE", Room::AtLeast(16)),
+    ]);
     for policy in policies {
         table.row(match &policy.policy {
             ListedPolicy::Cached(policy) => [
@@ -211,7 +218,7 @@ fn print_list(policies: &[Excepted<ListedPolicy>], output: &mut Output) -> io::R
             }
         });
     }
-    table.print(output)
+    table.print(output.width(), output)
 }
 
 /// How long a policy applies.

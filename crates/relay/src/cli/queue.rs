@@ -1,23 +1,24 @@
 //! `sts-relay queue`: what waits, and why, and what an operator does about it.
 
+mod many;
 mod print;
-
-use std::time::Duration;
+mod wanted;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
-use queue::{Filter, QueueId, Selection, StateKind};
+use clap::Subcommand;
+use queue::{Filter, QueueId};
 use serde::Serialize;
-use smtp::{MailboxDomain, ReversePath};
 
+use self::many::Agreed;
+use self::wanted::{Meant, Wanted, Which};
 use super::exceptions::Excepted;
 use super::output::Format;
 use super::{Ending, Output, exceptions};
 use crate::admin::answer::QueueStats;
 use crate::admin::answers::Answers;
+use crate::admin::many::Change;
 use crate::admin::view::Bounce;
-use crate::admin::wishes::{reverse_path, state_kind};
-use crate::settings::{Settings, duration_text};
+use crate::settings::Settings;
 
 /// What can be asked about the queue, and done to it.
 #[derive(Debug, Subcommand)]
@@ -26,10 +27,13 @@ pub(super) enum QueueCommand {
     List {
         #[command(flatten)]
         wanted: Wanted,
+        /// Print all columns whole, however wide the terminal is.
+        #[arg(long, conflicts_with = "json")]
+        wide: bool,
         #[command(flatten)]
         format: Format,
     },
-    /// Show one message: who it is for, and why it is held.
+    /// Show one message: who it is for, and why it waits.
     Show {
         /// The queue id.
         id: QueueId,
@@ -39,32 +43,40 @@ pub(super) enum QueueCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Have messages tried now.
+    /// Have messages tried now; status 1 if none is.
     Retry {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
+        agreed: Agreed,
+        #[command(flatten)]
         format: Format,
     },
-    /// Keep a message from being sent, until it is released.
+    /// Keep messages from being sent, until they are released.
     Hold {
-        /// The queue id.
-        id: QueueId,
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        agreed: Agreed,
         #[command(flatten)]
         format: Format,
     },
-    /// Let a message go that is held or quarantined.
+    /// Let messages go that are on hold or quarantined.
     Release {
-        /// The queue id.
-        id: QueueId,
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        agreed: Agreed,
         #[command(flatten)]
         format: Format,
     },
-    /// Remove a message for ever.
+    /// Remove messages for ever.
     Delete {
-        /// The queue id.
-        id: QueueId,
-        /// Tell its sender.
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        agreed: Agreed,
+        /// Tell their senders.
         #[arg(long)]
         bounce: bool,
         #[command(flatten)]
@@ -80,80 +92,6 @@ pub(super) enum QueueCommand {
         #[command(flatten)]
         format: Format,
     },
-}
-
-/// Which messages are listed: those that meet all of it.
-#[derive(Args, Clone, Debug)]
-pub(super) struct Wanted {
-    /// Only messages from this address; <> for the null one.
-    #[arg(long, value_name = "ADDRESS", value_parser = read_sender)]
-    sender: Option<ReversePath>,
-    /// Only messages with a recipient left at this domain.
-    #[arg(long, value_name = "DOMAIN", value_parser = MailboxDomain::parse)]
-    recipient_domain: Option<MailboxDomain>,
-    /// Only messages in this state: queued, held or quarantined.
-    #[arg(long, value_name = "STATE", value_parser = read_state)]
-    state: Option<StateKind>,
-    /// Only messages whose copy on disk is damaged; the same as --state quarantined.
-    #[arg(long, conflicts_with = "state")]
-    quarantined: bool,
-    /// Only messages that have waited at least so long, as in 90s, 2h or 3d.
-    #[arg(long, value_name = "AGE", value_parser = read_age)]
-    older_than: Option<Duration>,
-}
-
-impl Wanted {
-    /// The same as the queue has it.
-    fn filter(&self) -> Filter {
-        Filter {
-            sender: self.sender.clone(),
-            destination: self.recipient_domain.clone(),
-            state: self.quarantined.then_some(StateKind::Quarantined).or(self.state),
-            older_than: self.older_than,
-        }
-    }
-}
-
-/// Which messages are tried now.
-#[derive(Args, Clone, Debug)]
-#[group(required = true, multiple = false)]
-pub(super) struct Which {
-    /// The message with this queue id.
-    id: Option<QueueId>,
-    /// Everything for this domain.
-    #[arg(long, value_name = "DOMAIN", value_parser = MailboxDomain::parse)]
-    domain: Option<MailboxDomain>,
-    /// Everything.
-    #[arg(long)]
-    all: bool,
-}
-
-impl Which {
-    /// The same as the queue has it; with none of the three it is everything, and clap sees to it
-    /// that there is one.
-    fn selection(&self) -> Selection {
-        match (self.id, &self.domain) {
-            (Some(id), _) => Selection::Message(id),
-            (None, Some(domain)) => Selection::Destination(domain.clone()),
-            (None, None) => Selection::All,
-        }
-    }
-}
-
-/// A sender as it is typed.
-fn read_sender(text: &str) -> Result<ReversePath, String> {
-    reverse_path(text).map_err(|refusal| refusal.error)
-}
-
-/// A state as it is typed.
-fn read_state(text: &str) -> Result<StateKind, String> {
-    state_kind(text).map_err(|refusal| refusal.error)
-}
-
-/// An age as it is typed.
-fn read_age(text: &str) -> Result<Duration, String> {
-    duration_text::parse(text)
-        .ok_or_else(|| "write a number and a unit, as in 90s, 2h or 3d".to_owned())
 }
 
 /// The answer to `queue stats`: what waits, and whose policies are set aside meanwhile.
@@ -193,8 +131,9 @@ async fn answered(
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     match command {
-        QueueCommand::List { wanted, format } => {
-            list(answers, &wanted.filter(), *format, output).await
+        QueueCommand::List { wanted, wide, format } => {
+            let width = if *wide { None } else { output.width() };
+            list(answers, &wanted.filter(), width, *format, output).await
         }
         QueueCommand::Show { id, body: true, .. } => body(answers, *id, output).await,
         QueueCommand::Show { id, body: false, format } => {
@@ -202,34 +141,50 @@ async fn answered(
             format.write(&message, output, print::message)?;
             Ok(Ending::Done)
         }
-        QueueCommand::Retry { which, format } => {
-            let retried = answers.retry(&which.selection()).await?;
-            let retried = retried.with_context(|| which.id.map_or_else(String::new, gone))?;
-            format.write(&retried, output, print::retried)?;
-            Ok(Ending::Done)
+        QueueCommand::Retry { which, agreed, format } => {
+            many::retry(answers, &which.meant(), *agreed, *format, output).await
         }
-        QueueCommand::Hold { id, format } => {
-            let changed = answers.hold(*id).await?.with_context(|| gone(*id))?;
-            format.write(&changed, output, print::changed)?;
-            Ok(Ending::Done)
-        }
-        QueueCommand::Release { id, format } => {
-            let changed = answers.release(*id).await?.with_context(|| gone(*id))?;
-            format.write(&changed, output, print::changed)?;
-            Ok(Ending::Done)
-        }
-        QueueCommand::Delete { id, bounce, format } => {
+        QueueCommand::Hold { which, agreed, format } => match which.meant() {
+            Meant::One(id) => {
+                let changed = answers.hold(id).await?.with_context(|| gone(id))?;
+                format.write(&changed, output, print::changed)?;
+                Ok(Ending::Done)
+            }
+            Meant::Many(filter) => {
+                many::change(answers, Change::Hold, &filter, *agreed, *format, output).await
+            }
+        },
+        QueueCommand::Release { which, agreed, format } => match which.meant() {
+            Meant::One(id) => {
+                let changed = answers.release(id).await?.with_context(|| gone(id))?;
+                format.write(&changed, output, print::changed)?;
+                Ok(Ending::Done)
+            }
+            Meant::Many(filter) => {
+                many::change(answers, Change::Release, &filter, *agreed, *format, output).await
+            }
+        },
+        QueueCommand::Delete { which, agreed, bounce, format } => {
             let bounce = if *bounce { Bounce::Sent } else { Bounce::None };
-            let removed = answers.delete(*id, bounce).await?.with_context(|| gone(*id))?;
-            format.write(&removed, output, print::removed)?;
-            Ok(Ending::Done)
+            match which.meant() {
+                Meant::One(id) => {
+                    let removed = answers.delete(id, bounce).await?.with_context(|| gone(id))?;
+                    format.write(&removed, output, print::removed)?;
+                    Ok(Ending::Done)
+                }
+                Meant::Many(filter) => {
+                    let change = Change::Delete(bounce);
+                    many::change(answers, change, &filter, *agreed, *format, output).await
+                }
+            }
         }
         QueueCommand::Stats { format } => {
             let stats = answers.stats().await?.context("the running relay cannot do that")?;
             let shown = Standing { stats, exceptions: exceptions::in_force(settings) };
             format.write(&shown, output, |Standing { stats, exceptions }, output| {
                 exceptions::print(exceptions, output)?;
-                print::stats(stats, output)
+                let width = output.width();
+                print::stats(stats, width, output)
             })?;
             Ok(Ending::Done)
         }
@@ -246,6 +201,7 @@ fn gone(id: QueueId) -> String {
 async fn list(
     answers: &mut Answers,
     filter: &Filter,
+    width: Option<usize>,
     format: Format,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
@@ -259,7 +215,12 @@ async fn list(
         );
         messages.extend(page);
     }
-    format.write(&messages, output, |messages, output| print::list(messages, output))?;
+    format.write(&messages, output, |messages, output| {
+        if messages.is_empty() {
+            return output.line(print::none_of(filter));
+        }
+        print::list(messages, width, output)
+    })?;
     Ok(Ending::Done)
 }
 

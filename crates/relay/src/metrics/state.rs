@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use mta_sts::Exceptions;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
-use queue::{Census, Counted, StateKind, Totals};
+use queue::{Census, Counted, ReasonClass, StateKind, Totals, Waiting};
 
 use super::{Gauges, level, unix_seconds};
 use crate::admin::wishes::state_word;
@@ -17,6 +17,7 @@ pub(crate) struct State {
     messages: Gauges<1>,
     oldest: Gauges<1>,
     recipients: Gauge,
+    waiting: Gauges<1>,
     bytes: Gauge,
     attempts: Gauge,
     ready: Gauge,
@@ -39,6 +40,11 @@ impl State {
         );
         let recipients = "Recipients in the queue";
         registry.register("queue_recipients", recipients, new.recipients.clone());
+        registry.register(
+            "queue_waiting_recipients",
+            "Recipients who wait for another attempt, by what the last one met",
+            new.waiting.clone(),
+        );
         let size = "What the messages in the queue take up in the spool";
         registry.register_with_unit("queue_size", size, Unit::Bytes, new.bytes.clone());
         registry.register("attempts_open", "Deliveries being tried now", new.attempts.clone());
@@ -58,13 +64,13 @@ impl State {
         self.recipients.set(level(totals.recipients));
         self.bytes.set(level(totals.bytes));
         self.attempts.set(i64::try_from(attempts).unwrap_or(i64::MAX));
-        let Some(Census { held, quarantined, queued }) = census else {
+        let Some(Census { on_hold, quarantined, queued }) = census else {
             self.messages.clear();
             self.oldest.clear();
             return;
         };
         for (state, Counted { messages, oldest }) in [
-            (StateKind::Held, held),
+            (StateKind::OnHold, on_hold),
             (StateKind::Quarantined, quarantined),
             (StateKind::Queued, queued),
         ] {
@@ -72,6 +78,23 @@ impl State {
             self.messages.get_or_create(&labels).set(level(messages));
             self.oldest.get_or_create(&labels).set(level(oldest.as_secs()));
         }
+    }
+
+    /// What recipients wait for.
+    pub(crate) fn set_waiting(&self, waiting: &Waiting) {
+        for class in [
+            ReasonClass::Connect,
+            ReasonClass::Dns,
+            ReasonClass::Policy,
+            ReasonClass::Reply,
+            ReasonClass::Tls,
+        ] {
+            let labels = [("reason", class.word())];
+            self.waiting.get_or_create(&labels).set(level(waiting.of(class)));
+        }
+        let unknown = waiting.of(ReasonClass::Unknown);
+        let others = waiting.of(ReasonClass::Other).saturating_add(unknown);
+        self.waiting.get_or_create(&[("reason", ReasonClass::Other.word())]).set(level(others));
     }
 
     /// Whether the relay can do its work.

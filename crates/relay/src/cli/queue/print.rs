@@ -1,21 +1,26 @@
 //! What the queue's commands print for people.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::SystemTime;
 
-use super::super::table::{Table, printable};
-use super::super::words::{ago, ahead, size, span};
+use queue::{Filter, StateKind};
+
+use super::super::table::{Room, Table, printable};
+use super::super::words::{ago, ahead, counted, size, span};
 use super::Output;
 use crate::admin::answer::{
-    Changed, Destination, FullMessage, Message, QueueStats, Removed, Retried, Verified, Why,
+    Changed, Destination, DestinationStats, FullMessage, Message, QueueStats, Removed, Verified,
+    Why,
 };
+use crate::admin::wishes::state_word;
 
-/// What `queue retry` did.
-pub(super) fn retried(retried: &Retried, output: &mut Output) -> io::Result<()> {
-    match retried.retried {
-        0 => output.line("nothing waits there that is not tried now anyway"),
-        1 => output.line("1 attempt is made now"),
-        many => output.line(format_args!("{many} attempts are made now")),
+/// What is said where no message meets a filter.
+pub(super) fn none_of(filter: &Filter) -> &'static str {
+    if *filter == Filter::default() {
+        "the queue is empty"
+    } else {
+        "no message in the queue matches"
     }
 }
 
@@ -42,17 +47,27 @@ pub(super) fn verified(verified: &Verified, output: &mut Output) -> io::Result<(
         output.line(printable(&problem.text))?;
     }
     let Verified { messages, records, problems } = verified;
-    let problems = problems.len();
-    output.line(format_args!("{messages} messages, {records} whole records, {problems} problems"))
+    let (messages, records) = (counted(*messages, "message"), counted(*records, "whole record"));
+    let problems = u64::try_from(problems.len()).unwrap_or(u64::MAX);
+    output.line(format_args!("{messages}, {records}, {}", counted(problems, "problem")))
 }
 
-/// The list as a table.
-pub(super) fn list(messages: &[Message], output: &mut Output) -> io::Result<()> {
-    if messages.is_empty() {
-        return output.line("there are no such messages");
-    }
+/// The list as a table, of this width at most.
+pub(super) fn list(
+    messages: &[Message],
+    width: Option<usize>,
+    output: &mut Output,
+) -> io::Result<()> {
     let now = super::super::now();
-    let mut table = Table::new(["ID", "AGE", "SIZE", "SENDER", "RECIPIENTS", "NEXT", "REASON"]);
+    let mut table = Table::new([
+        ("ID", Room::Whole),
+        ("AGE", Room::Whole),
+        ("SIZE", Room::IfThereIs),
+        ("SENDER", Room::IfThereIs),
+        ("RECIPIENTS", Room::AtLeast(12)),
+        ("NEXT", Room::Whole),
+        ("REASON", Room::AtLeast(24)),
+    ]);
     for message in messages {
         table.row([
             message.headline.id.clone(),
@@ -69,7 +84,7 @@ pub(super) fn list(messages: &[Message], output: &mut Output) -> io::Result<()> 
                 .unwrap_or_default(),
         ]);
     }
-    table.print(output)
+    table.print(width, output)
 }
 
 /// Whom a message is for, in short.
@@ -95,7 +110,7 @@ pub(super) fn message(message: &FullMessage, output: &mut Output) -> io::Result<
     let received = message.headline.received_at;
     output.line(format_args!("id        {}", message.headline.id))?;
     output.line(format_args!("sender    {}", sender(message.headline.sender.as_deref())))?;
-    output.line(format_args!("state     {}", message.headline.state))?;
+    output.line(format_args!("state     {}", state(message)))?;
     if let Some(damage) = &message.headline.damage {
         output.line(format_args!("damage    {}", printable(damage)))?;
     }
@@ -103,6 +118,21 @@ pub(super) fn message(message: &FullMessage, output: &mut Output) -> io::Result<
     output.line(format_args!("size      {}", size(message.headline.size)))?;
     output.line(format_args!("file      {}", message.file))?;
     message.destinations.iter().try_for_each(|one| destination(one, now, output))
+}
+
+/// The state of a message, and what it waits for.
+fn state(message: &FullMessage) -> String {
+    let recipients = message.destinations.iter().flat_map(|one| &one.recipients);
+    let reasons = recipients.filter_map(|one| one.reason.as_ref());
+    let classes: BTreeSet<&str> = reasons.map(|why| why.class.as_str()).collect();
+    let state = message.headline.state.as_str();
+    if state == state_word(StateKind::Queued) && !classes.is_empty() {
+        return format!(
+            "waiting: {}",
+            printable(&classes.into_iter().collect::<Vec<_>>().join(", "))
+        );
+    }
+    printable(state)
 }
 
 /// The recipients at one domain.
@@ -125,9 +155,9 @@ fn destination(destination: &Destination, now: SystemTime, output: &mut Output) 
     Ok(())
 }
 
-/// Why mail is held.
+/// Why mail waits.
 fn why(why: &Why, output: &mut Output) -> io::Result<()> {
-    output.line(format_args!("  held    {} {}", why.status, printable(&why.text)))?;
+    output.line(format_args!("  why     {} {}", why.status, printable(&why.text)))?;
     for (name, value) in
         [("host", &why.mx), ("addr", &why.addr), ("reply", &why.reply), ("policy", &why.policy)]
     {
@@ -138,8 +168,15 @@ fn why(why: &Why, output: &mut Output) -> io::Result<()> {
     Ok(())
 }
 
-/// What waits for whom, as a table.
-pub(super) fn stats(stats: &QueueStats, output: &mut Output) -> io::Result<()> {
+/// What waits for whom and why, as a table of this width at most.
+pub(super) fn stats(
+    stats: &QueueStats,
+    width: Option<usize>,
+    output: &mut Output,
+) -> io::Result<()> {
+    if stats.messages == 0 && stats.quarantine.is_empty() {
+        return output.line("the queue is empty");
+    }
     output.line(format_args!("messages    {}", stats.messages))?;
     output.line(format_args!("recipients  {}", stats.recipients))?;
     output.line(format_args!("size        {}", size(stats.bytes)))?;
@@ -150,16 +187,37 @@ pub(super) fn stats(stats: &QueueStats, output: &mut Output) -> io::Result<()> {
         return Ok(());
     }
     output.line("")?;
-    let mut table = Table::new(["DESTINATION", "MESSAGES", "DUE", "OLDEST"]);
+    let mut table = Table::new([
+        ("DESTINATION", Room::AtLeast(16)),
+        ("MESSAGES", Room::Whole),
+        ("DUE", Room::Whole),
+        ("OLDEST", Room::Whole),
+        ("ON HOLD", Room::Whole),
+        ("WAITING FOR", Room::AtLeast(24)),
+    ]);
     for one in &stats.destinations {
         table.row([
             one.destination.clone(),
             one.messages.to_string(),
             one.due.to_string(),
             span(one.oldest_seconds),
+            one.on_hold.to_string(),
+            waiting(one),
         ]);
     }
-    table.print(output)
+    table.print(width, output)
+}
+
+/// What the mail for a destination waits for, and a reason of the class that most of it waits for.
+fn waiting(one: &DestinationStats) -> String {
+    let mut classes: Vec<_> = one.waiting.iter().collect();
+    classes.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
+    let each = classes.iter().map(|(class, count)| format!("{class} {count}"));
+    let classes = each.collect::<Vec<_>>().join(", ");
+    match &one.reason {
+        Some(why) => format!("{classes}: {}", short(why)),
+        None => classes,
+    }
 }
 
 /// A reverse-path.
@@ -167,8 +225,12 @@ fn sender(sender: Option<&str>) -> String {
     printable(sender.unwrap_or("<>"))
 }
 
-/// A reason in short.
+/// A reason in short: what is cut off at its end must be what matters least.
 fn short(why: &Why) -> String {
-    let host = why.mx.as_deref().map(|mx| format!(" ({mx})")).unwrap_or_default();
-    format!("{} {}{host}", why.status, why.text)
+    let Why { status, text, cause, mx, reply, .. } = why;
+    match (mx, reply, cause) {
+        (Some(mx), Some(reply), _) => format!("{status} {mx}: {reply}"),
+        (Some(mx), None, Some(cause)) => format!("{status} {mx}: {cause}"),
+        (Some(_), None, None) | (None, _, _) => format!("{status} {text}"),
+    }
 }

@@ -1,0 +1,133 @@
+//! How much is queued for each destination, and what it waits for: like qshape, with the reasons.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use crate::error::StoreError;
+use crate::id::millis;
+use crate::index::{EngineError, Lookup, for_each};
+use crate::key::{Key, LotId};
+use crate::outcome::{Reason, ReasonClass};
+use crate::queue::Queue;
+use crate::rows::{LotRow, ReasonNumber};
+use crate::shared::Totals;
+use crate::survey::reason;
+
+/// For so many destinations, those with most lots, a reason is read: each is a row of its own.
+const REASONS: usize = 1000;
+
+/// What is queued for one destination.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Depth {
+    /// The destination.
+    pub destination: String,
+    /// How many lots wait for it: recipients of one message that are tried together.
+    pub lots: u64,
+    /// How many of them are due.
+    pub due: u64,
+    /// How many more wait for no attempt, because their message is on hold or quarantined.
+    pub on_hold: u64,
+    /// How long the oldest message has been queued.
+    pub oldest: Duration,
+    /// In how many lots somebody was deferred last for a reason of each class; only those that there
+    /// are.
+    pub waiting: Vec<(ReasonClass, u64)>,
+    /// A reason of the class that most wait for.
+    pub reason: Option<Reason>,
+}
+
+/// What is queued, by destination.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Stats {
+    /// How much there is in all.
+    pub totals: Totals,
+    /// The destinations, the one with most lots first.
+    pub destinations: Vec<Depth>,
+}
+
+impl Queue {
+    /// How much is queued for each destination. Reads all lots; call it from a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn stats(&self) -> Result<Stats, StoreError> {
+        let shared = &self.handle.shared;
+        let now = shared.clock.now();
+        let destinations = self.handle.read(|engine| depths(engine, now))?;
+        Ok(Stats { totals: shared.totals(), destinations })
+    }
+}
+
+/// What is counted for one destination. There may be as many as there are messages, so it is small.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    lots: u32,
+    due: u32,
+    on_hold: u32,
+    oldest: Duration,
+    waiting: [u32; ReasonClass::ALL.len()],
+    /// A reason of the class that most wait for so far.
+    reason: Option<(LotId, ReasonNumber)>,
+}
+
+impl Counted {
+    /// Counts a lot.
+    fn add(&mut self, lot_id: LotId, lot: &LotRow, now: SystemTime) {
+        let age = now.duration_since(lot_id.id.given_at()).unwrap_or_default();
+        self.oldest = self.oldest.max(age);
+        let Some(due) = lot.due else {
+            self.on_hold = self.on_hold.saturating_add(1);
+            return;
+        };
+        self.lots = self.lots.saturating_add(1);
+        self.due = self.due.saturating_add(u32::from(due <= millis(now)));
+        let most = self.waiting.iter().copied().max().unwrap_or_default();
+        for (class, count) in ReasonClass::ALL.iter().zip(&mut self.waiting) {
+            let mut reasons = lot.recipients.iter().filter_map(|one| one.reason);
+            let Some(reason) = reasons.find(|reason| reason.class == *class) else { continue };
+            *count = count.saturating_add(1);
+            if *count >= most {
+                self.reason = Some((lot_id, reason));
+            }
+        }
+    }
+
+    /// The same for those who asked, with the reason's text for one of the first.
+    fn depth(self, destination: String, engine: Option<&dyn Lookup>) -> Result<Depth, EngineError> {
+        let Self { lots, due, on_hold, oldest, waiting, reason: sample } = self;
+        let waiting = ReasonClass::ALL.into_iter().zip(waiting.map(u64::from));
+        let reason = match (engine, sample) {
+            (Some(engine), Some((lot, which))) => reason(engine, lot, Some(which))?,
+            (None, _) | (_, None) => None,
+        };
+        Ok(Depth {
+            destination,
+            lots: lots.into(),
+            due: due.into(),
+            on_hold: on_hold.into(),
+            oldest,
+            waiting: waiting.filter(|(_, count)| *count > 0).collect(),
+            reason,
+        })
+    }
+}
+
+/// How much is queued for each destination, the one with most lots first.
+pub(crate) fn depths(engine: &dyn Lookup, now: SystemTime) -> Result<Vec<Depth>, EngineError> {
+    let mut counted: HashMap<String, Counted> = HashMap::new();
+    for_each(engine, Key::first(b'L'), &Key::end(b'L'), |key, value| {
+        let lot = LotRow::decode(&value)?;
+        let destination = lot.destination()?.to_string();
+        counted.entry(destination).or_default().add(key.lot_id()?, &lot, now);
+        Ok(())
+    })?;
+    let mut counted: Vec<_> = counted.into_iter().collect();
+    counted.sort_by(|(a_name, a), (b_name, b)| {
+        b.lots.cmp(&a.lots).then(b.oldest.cmp(&a.oldest)).then_with(|| a_name.cmp(b_name))
+    });
+    let numbered = (0_usize..).zip(counted);
+    numbered
+        .map(|(place, (name, counted))| counted.depth(name, (place < REASONS).then_some(engine)))
+        .collect()
+}
