@@ -1,5 +1,6 @@
 //! The log: text or JSON on standard output, as the settings say by now.
 
+mod fields;
 mod postfix;
 
 use std::io::{IsTerminal as _, Stdout};
@@ -10,12 +11,13 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::format::{DefaultFields, Format, Json, JsonFields};
+use tracing_subscriber::fmt::format::{Format, Json, JsonFields};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
 
+use self::fields::TextFields;
 use crate::settings::{LogFormat, LogLevel, RawLog};
 
 /// Our own crates, whose lines docs/operations.md explains; of all others only warnings are told.
@@ -80,7 +82,7 @@ fn filter(settings: &RawLog) -> Targets {
 /// Both hear of every span, because each keeps the fields of a span in a form of its own: one that
 /// was begun under the other form is told as well.
 struct Lines<S> {
-    text: fmt::Layer<S, DefaultFields, Format, fn() -> Stdout>,
+    text: fmt::Layer<S, TextFields, Format, fn() -> Stdout>,
     json: fmt::Layer<S, JsonFields, Format<Json>, fn() -> Stdout>,
     is_json: Arc<AtomicBool>,
 }
@@ -89,7 +91,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Lines<S> {
     fn new(is_json: Arc<AtomicBool>) -> Self {
         let stdout: fn() -> Stdout = std::io::stdout;
         let colours = std::io::stdout().is_terminal();
-        let text = fmt::layer().with_ansi(colours).with_writer(stdout);
+        let text = fmt::layer().fmt_fields(TextFields).with_ansi(colours).with_writer(stdout);
         let json =
             fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(stdout);
         Self { text, json, is_json }

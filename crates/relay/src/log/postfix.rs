@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
+use super::fields::breaks_out;
+
 /// What the events for these lines are known by.
 pub(super) const TARGET: &str = "maillog";
 
@@ -41,7 +43,7 @@ pub(super) fn write(event: &Event<'_>) {
     let (host, process) = (name.nodename().to_string_lossy(), std::process::id());
     let mut text = String::new();
     for (program, line) in lines(&fields.0) {
-        let line = line.replace(char::is_control, "?");
+        let line = line.replace(breaks_out, "?");
         let written = writeln!(text, "{now:.6} {host} postfix/{program}[{process}]: {line}");
         debug_assert!(written.is_ok(), "text takes all that is written");
     }
