@@ -5,3 +5,4 @@
 
 mod hosts;
 mod ourselves;
+mod replies;

@@ -28,6 +28,20 @@ pub(crate) enum Extension {
 }
 
 impl Extension {
+    /// All of them.
+    const ALL: [Self; 10] = [
+        Self::BinaryMime,
+        Self::Chunking,
+        Self::Dsn,
+        Self::Auth,
+        Self::EightBitMime,
+        Self::Limits,
+        Self::Pipelining,
+        Self::Size,
+        Self::Smtputf8,
+        Self::Starttls,
+    ];
+
     /// The extension's keyword.
     const fn keyword(self) -> &'static str {
         match self {
@@ -56,6 +70,11 @@ impl Capabilities {
     /// The keywords of an EHLO reply: all its lines but the first.
     pub(crate) fn of(reply: &Reply) -> Self {
         Self { lines: reply.lines().skip(1).map(str::to_owned).collect() }
+    }
+
+    /// Whether a line of an EHLO reply says anything that is asked for here.
+    pub(crate) fn is_known(line: &str) -> bool {
+        Extension::ALL.iter().any(|extension| parameters(line, *extension).is_some())
     }
 
     /// Whether the peer offers `extension`.
@@ -91,18 +110,26 @@ impl Capabilities {
     }
 
     /// Whether the peer lets us log in by the mechanism of this name (RFC 4954 §3).
+    ///
+    /// Some hosts say so on two lines, one of them as it was written before the RFCs, and some on
+    /// that one alone.
     pub(crate) fn logs_in_by(&self, mechanism: &str) -> bool {
-        self.parameters(Extension::Auth).is_some_and(|mechanisms| {
-            mechanisms.split_ascii_whitespace().any(|name| name.eq_ignore_ascii_case(mechanism))
-        })
+        let lines = self.lines.iter().filter_map(|line| parameters(line, Extension::Auth));
+        lines.flat_map(str::split_ascii_whitespace).any(|name| name.eq_ignore_ascii_case(mechanism))
     }
 
     fn parameters(&self, extension: Extension) -> Option<&str> {
-        self.lines.iter().find_map(|line| {
-            let (keyword, parameters) = line.split_once(' ').unwrap_or((line, ""));
-            keyword.trim_end().eq_ignore_ascii_case(extension.keyword()).then_some(parameters)
-        })
+        self.lines.iter().find_map(|line| parameters(line, extension))
     }
+}
+
+/// What stands behind the keyword of `extension` in a line that begins with it.
+///
+/// `AUTH=PLAIN LOGIN` is how drafts of RFC 2554 had it, and clients of the time still ask for it.
+fn parameters(line: &str, extension: Extension) -> Option<&str> {
+    let is_end = |c: char| c.is_ascii_whitespace() || (extension == Extension::Auth && c == '=');
+    let (keyword, parameters) = line.split_once(is_end).unwrap_or((line, ""));
+    keyword.eq_ignore_ascii_case(extension.keyword()).then_some(parameters)
 }
 
 #[cfg(test)]
@@ -122,6 +149,29 @@ mod tests {
         assert!(told.offers(Extension::Size));
         assert!(!told.offers(Extension::Starttls));
         assert!(!told.offers(Extension::Smtputf8));
+    }
+
+    #[test]
+    fn an_offer_to_log_in_counts_in_every_form_and_on_every_line() {
+        for (lines, names) in [
+            (&["mx", "AUTH PLAIN LOGIN"][..], &["PLAIN", "login"][..]),
+            (&["mx", "AUTH=PLAIN LOGIN"], &["PLAIN", "LOGIN"]),
+            (&["mx", "auth=login"], &["LOGIN"]),
+            (&["mx", "AUTH CRAM-MD5", "AUTH=PLAIN LOGIN"], &["CRAM-MD5", "PLAIN", "LOGIN"]),
+            (&["mx", "AUTH\tPLAIN"], &["PLAIN"]),
+            (&["mx", "AUTH", "AUTH XOAUTH2"], &["XOAUTH2"]),
+        ] {
+            let told = capabilities(lines);
+            for name in names {
+                assert!(told.logs_in_by(name), "{lines:?} {name}");
+            }
+            assert!(!told.logs_in_by("NTLM"), "{lines:?}");
+            assert!(told.offers(Extension::Auth), "{lines:?}");
+        }
+        for line in ["AUTHENTICATE PLAIN", "XAUTH=PLAIN", "SIZE=PLAIN", "HELP AUTH=PLAIN"] {
+            assert!(!capabilities(&["mx", line]).logs_in_by("PLAIN"), "{line}");
+        }
+        assert!(!capabilities(&["AUTH PLAIN", "HELP"]).logs_in_by("PLAIN"));
     }
 
     #[test]

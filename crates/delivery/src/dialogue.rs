@@ -1,8 +1,8 @@
 //! Commands and replies on one connection, in clear or under TLS.
 //!
-//! mail-send writes the command and waits for the end of the reply; what the reply says is read
-//! by [`smtp::ReplyReader`], which wants one code on all lines. Only [`crate::session`] makes a
-//! dialogue, so what can be said in clear is decided there.
+//! mail-send writes the command and waits for the end of the reply, which [`LineIo`] reads below it
+//! and keeps for us. Only [`crate::session`] makes a dialogue, so what can be said in clear is
+//! decided there.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,8 @@ use smtp::{EnhancedCode, Reply, ReplyReader};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use crate::line_io::{BytesLeft, LineIo, Stream};
+use crate::capabilities::Capabilities;
+use crate::line_io::{BytesLeft, LineIo, NoReply, Stream};
 use crate::status;
 
 /// A connection on which commands are sent and replies are read.
@@ -39,6 +40,21 @@ impl<S: Stream> Dialogue<S> {
         self.heard(end)
     }
 
+    /// Sends EHLO, and reads its reply with every keyword in it that means something to us, however
+    /// many others it has (RFC 5321 §4.1.1.1).
+    pub(crate) async fn ehlo(
+        &mut self,
+        line: &str,
+        limit: Duration,
+    ) -> Result<Reply, DialogueError> {
+        self.client.stream.read_with(ReplyReader::picking(Capabilities::is_known));
+        let reply = self.command(line, limit).await;
+        if reply.is_ok() {
+            self.client.stream.read_with(ReplyReader::new());
+        }
+        reply
+    }
+
     /// Sends bytes that may hold several commands, without waiting for a reply (RFC 2920).
     pub(crate) async fn send(
         &mut self,
@@ -60,6 +76,11 @@ impl<S: Stream> Dialogue<S> {
         self.heard(end.unwrap_or(Err(mail_send::Error::Timeout)))
     }
 
+    /// What the peer said before a reply broke off, if its code is known.
+    pub(crate) fn begun(&mut self) -> Option<Reply> {
+        self.client.stream.take_begun()
+    }
+
     /// Whether the peer has said nothing that was not asked for, and has not closed its side.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.client.stream.is_quiet()
@@ -67,8 +88,7 @@ impl<S: Stream> Dialogue<S> {
 
     /// Ends the session; how the peer takes it is of no consequence.
     pub(crate) async fn quit(mut self, limit: Duration) {
-        self.client.timeout = limit;
-        if let Err(error) = self.client.quit().await {
+        if let Err(error) = self.command("QUIT\r\n", limit).await {
             tracing::debug!(%error, "quit unanswered");
         }
     }
@@ -88,11 +108,10 @@ impl<S: Stream> Dialogue<S> {
         Dialogue { client: SmtpClient { stream: stream.map(f), timeout } }
     }
 
-    /// Reads with our own reader what mail-send has waited for.
+    /// Takes the reply that was read while mail-send waited for its end.
     fn heard<T>(&mut self, end: mail_send::Result<T>) -> Result<Reply, DialogueError> {
-        let heard = self.client.stream.take_heard();
         match end {
-            Ok(_) => read(&heard).ok_or(DialogueError::Garbled),
+            Ok(_) => self.client.stream.take_reply().ok_or(DialogueError::Garbled),
             Err(mail_send::Error::Io(error)) => Err(broken(&error)),
             Err(mail_send::Error::Timeout) => Err(DialogueError::TimedOut),
             Err(_) if self.client.stream.closed() => Err(DialogueError::Closed),
@@ -107,22 +126,14 @@ impl<S: Stream> fmt::Debug for Dialogue<S> {
     }
 }
 
-/// The reply whose lines these are.
-fn read(heard: &[u8]) -> Option<Reply> {
-    let mut reader = ReplyReader::new();
-    let mut reply = None;
-    for line in heard.split_inclusive(|byte| *byte == b'\n') {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        reply = reader.line(line).ok()?;
-    }
-    reply
-}
-
-/// A connection that broke; what the system or TLS said is for the log.
+/// A connection that broke, or what was said on it is no reply.
 fn broken(error: &io::Error) -> DialogueError {
     tracing::debug!(%error, "connection broke");
-    DialogueError::Broken(error.kind())
+    match NoReply::of(error) {
+        Some(NoReply::Endless) => DialogueError::Endless,
+        Some(NoReply::Garbled(_)) => DialogueError::Garbled,
+        None => DialogueError::Broken(error.kind()),
+    }
 }
 
 /// Why there is no reply.
@@ -134,6 +145,9 @@ pub enum DialogueError {
     /// The peer closed the connection.
     #[error("the connection was closed")]
     Closed,
+    /// The reply is longer than any that is read.
+    #[error("the reply did not end within 1 MiB")]
+    Endless,
     /// What the peer said is no reply (RFC 5321 §4.2).
     #[error("what was said is not an SMTP reply")]
     Garbled,
@@ -148,7 +162,7 @@ impl DialogueError {
     pub const fn enhanced_code(self) -> EnhancedCode {
         match self {
             Self::Broken(_) | Self::Closed | Self::TimedOut => status::BAD_CONNECTION,
-            Self::Garbled => status::PROTOCOL,
+            Self::Endless | Self::Garbled => status::PROTOCOL,
         }
     }
 }
@@ -163,7 +177,7 @@ mod tests {
 
     /// What a dialogue makes of a peer that says this and hangs up.
     async fn hear(said: &[u8]) -> Result<Reply, DialogueError> {
-        let (mut peer, stream) = duplex(64 * 1024);
+        let (mut peer, stream) = duplex(4 * 1024 * 1024);
         peer.write_all(said).await.unwrap();
         drop(peer);
         Dialogue::new(stream).reply(LIMIT).await
@@ -202,8 +216,35 @@ mod tests {
 
     #[tokio::test]
     async fn a_reply_without_end_is_given_up() {
-        let heard = hear(&b"250-more to come\r\n".repeat(1000)).await;
-        assert!(matches!(heard, Err(DialogueError::Garbled)), "{heard:?}");
+        let heard = hear(&b"250-more to come\r\n".repeat(100_000)).await;
+        assert!(matches!(heard, Err(DialogueError::Endless)), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn a_long_reply_is_a_reply() {
+        for (line, count) in [("x".repeat(93), 50), ("short".into(), 1_000), ("x".repeat(2_000), 9)]
+        {
+            let mut said = format!("250-{line}\r\n").repeat(count);
+            said.push_str("250 2.0.0 queued\r\n");
+            let reply = hear(said.as_bytes()).await.unwrap();
+            assert_eq!(reply.code().as_u16(), 250, "{count}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_keyword_counts_wherever_it_stands() {
+        let (mut peer, stream) = duplex(64 * 1024);
+        let mut dialogue = Dialogue::new(stream);
+        let mut said = "250-mx.example.org\r\n".to_owned();
+        for number in 0..2_000 {
+            said.push_str(&format!("250-X-OTHER-{number}\r\n"));
+        }
+        said.push_str("250-starttls\r\n250 SIZE 1000\r\n");
+        peer.write_all(said.as_bytes()).await.unwrap();
+        let reply = dialogue.ehlo("EHLO relay.example\r\n", LIMIT).await.unwrap();
+        let capabilities = Capabilities::of(&reply);
+        assert!(capabilities.offers(crate::capabilities::Extension::Starttls));
+        assert_eq!(capabilities.size_limit(), Some(1000));
     }
 
     #[tokio::test]

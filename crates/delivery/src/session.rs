@@ -388,7 +388,7 @@ async fn hello<S: Stream>(
 ) -> Result<(Dialogue<S>, Capabilities), SessionFailure> {
     let name = &settings.hostname;
     let limit = settings.timeouts.hello;
-    let ehlo = dialogue.command(&format!("EHLO {name}\r\n"), limit).await;
+    let ehlo = dialogue.ehlo(&format!("EHLO {name}\r\n"), limit).await;
     let ehlo = ehlo.map_err(|error| at(stage, error))?;
     if is_positive(&ehlo) {
         let capabilities = Capabilities::of(&ehlo);

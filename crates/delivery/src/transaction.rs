@@ -357,20 +357,28 @@ impl<'s, S: Stream> Transaction<'s, S> {
 
     /// Reads the reply to the final dot. Only a positive one moves the message out of our hands
     /// (RFC 5321 §6.1).
+    ///
+    /// Here, and nowhere else, a reply that breaks off or does not end is believed as far as it
+    /// went, if its code is known: the host has decided, and to send the message again would double
+    /// it at each attempt.
     async fn completion(&mut self) -> (Fate, Connection) {
-        match self.dialogue.reply(Step::Message.limit(self.timeouts)).await {
-            Ok(reply) if !Step::Message.may_hear(reply.severity()) => {
+        let step = Step::Message;
+        let (reply, connection) = match self.dialogue.reply(step.limit(self.timeouts)).await {
+            Ok(reply) if reply.code() == ReplyCode::NOT_AVAILABLE => (reply, Connection::Lost),
+            Ok(reply) => (reply, Connection::Clean),
+            Err(error) => match self.dialogue.begun() {
+                Some(reply) => (reply, Connection::Lost),
+                None => return (Fate::InDoubt(error), Connection::Lost),
+            },
+        };
+        match reply.severity() {
+            Severity::PositiveCompletion => (Fate::Taken(reply), connection),
+            Severity::PositiveIntermediate => {
                 (Fate::InDoubt(DialogueError::Garbled), Connection::Lost)
             }
-            Ok(reply) if reply.severity() == Severity::PositiveCompletion => {
-                (Fate::Taken(reply), Connection::Clean)
+            Severity::TransientNegative | Severity::PermanentNegative => {
+                (Fate::Refused { step, reply }, connection)
             }
-            Ok(reply) => {
-                let closing = reply.code() == ReplyCode::NOT_AVAILABLE;
-                let connection = if closing { Connection::Lost } else { Connection::Clean };
-                (Fate::Refused { step: Step::Message, reply }, connection)
-            }
-            Err(error) => (Fate::InDoubt(error), Connection::Lost),
         }
     }
 

@@ -150,7 +150,8 @@ pub struct Reply {
 impl Reply {
     /// The most octets of a reply line, CRLF included (RFC 5321 §4.5.3.1.5).
     pub const MAX_LINE_OCTETS: usize = 512;
-    /// The most lines of a reply, sent or read; our own bound, above any list of EHLO keywords.
+    /// The most lines of a reply that is made here, and of one that is read the most that are kept
+    /// as they come; our own bound, above any list of EHLO keywords.
     pub const MAX_LINES: usize = 100;
 
     /// A reply of one line.
@@ -168,11 +169,19 @@ impl Reply {
     where
         I: IntoIterator<Item: AsRef<str>>,
     {
+        Self::of_lines(code, enhanced, lines.into_iter().take(Self::MAX_LINES))
+    }
+
+    /// The same of any number of lines, which somebody else has bounded.
+    fn of_lines<I>(code: ReplyCode, enhanced: Option<EnhancedCode>, lines: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
         let enhanced = enhanced.filter(|e| code.severity().class() == Some(e.class()));
         let room =
             Self::MAX_LINE_OCTETS - "250 \r\n".len() - enhanced.map_or(0, |e| e.octets() + 1);
-        let lines = lines.into_iter().take(Self::MAX_LINES);
-        let mut lines: Vec<String> = lines.map(|line| fit(line.as_ref(), room)).collect();
+        let mut lines: Vec<String> =
+            lines.into_iter().map(|line| fit(line.as_ref(), room)).collect();
         if lines.is_empty() {
             lines.push(String::new());
         }

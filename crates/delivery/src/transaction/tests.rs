@@ -350,23 +350,24 @@ async fn a_chunk_is_answered_as_a_message_is() {
 }
 
 /// What a peer may do wrong at any step, and what it is called.
-const FAULTS: [(&str, &str); 6] = [
+const FAULTS: [(&str, &str); 7] = [
     ("421 4.3.2 bye\r\n", "refused 421"),
     ("450 4.2.0 later\r\n", "refused 450"),
     ("550 5.7.1 no\r\n", "refused 550"),
     ("garbage\r\n", "Garbled"),
+    ("250-fine\r\n550 or not\r\n", "Garbled"),
     ("", "Closed"),
-    ("250-", "Closed"),
+    ("250", "Closed"),
 ];
 
-/// A reply of more lines than any reply has.
+/// A reply that is longer than any that is read.
 fn endless() -> &'static str {
-    "250-more\r\n".repeat(1000).leak()
+    "250-more\r\n".repeat(120_000).leak()
 }
 
 #[tokio::test]
 async fn whatever_goes_wrong_before_the_message_nobody_has_it_and_it_says_where() {
-    let faults = FAULTS.into_iter().chain([(endless(), "Garbled")]);
+    let faults = FAULTS.into_iter().chain([("250-", "Closed"), (endless(), "Endless")]);
     for (said, called) in faults {
         for (good, step) in [(0, "MAIL"), (1, "RCPT"), (3, "DATA")] {
             let lines = ["MAIL", "RCPT", "RCPT", "DATA"];
@@ -400,8 +401,7 @@ async fn whatever_goes_wrong_before_the_message_nobody_has_it_and_it_says_where(
 
 #[tokio::test]
 async fn nothing_but_a_positive_reply_to_the_final_dot_is_a_delivery() {
-    let faults = FAULTS.into_iter().chain([(endless(), "Garbled")]);
-    for (said, called) in faults {
+    for (said, called) in FAULTS {
         let script =
             pipelined("250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", vec![HearsMessage, Says(said)]);
         let (sent, _) = send(&MAIL, PIPELINING, script).await;
@@ -411,4 +411,41 @@ async fn nothing_but_a_positive_reply_to_the_final_dot_is_a_delivery() {
         };
         assert_eq!(short(&sent), [expected.clone(), expected], "{said:?}");
     }
+}
+
+#[tokio::test]
+async fn behind_the_final_dot_a_code_that_is_known_counts_however_its_reply_ends() {
+    let long = "250-2.0.0 queued, and more than that\r\n".repeat(2_000) + "250 2.0.0 queued\r\n";
+    for (said, fate, connection) in [
+        (&*long.leak(), "taken 250", Connection::Clean),
+        ("250\n", "taken 250", Connection::Clean),
+        ("250-", "taken 250", Connection::Lost),
+        ("250-queued\r\n", "taken 250", Connection::Lost),
+        ("250-queued\r\n250 2.0", "taken 250", Connection::Lost),
+        ("250-queued\r\nand so on\r\n", "taken 250", Connection::Lost),
+        (endless(), "taken 250", Connection::Lost),
+        ("452-4.3.1 full\r\n", "refused the message 452", Connection::Lost),
+        ("550-5.7.1 spam\r\n", "refused the message 550", Connection::Lost),
+        ("354-go\r\n", "in doubt Garbled", Connection::Lost),
+    ] {
+        let script =
+            pipelined("250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n", vec![HearsMessage, Says(said)]);
+        let (sent, _) = send(&MAIL, PIPELINING, script).await;
+        let said = said.get(..40).unwrap_or(said);
+        assert_eq!(short(&sent), [fate, "refused RCPT 550"], "{said:?}");
+        assert_eq!(sent.connection, connection, "{said:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_the_final_dot_a_known_code_counts_when_the_rest_does_not_come_in_time() {
+    let (capabilities, timeouts) = (offering(&[]), Timeouts::default());
+    let (to, mut ends) = (recipient("b@example.org"), Vec::new());
+    for last in ["250-queued\r\n", "550-no\r\n", "25"] {
+        let (near, _far) = far(64 * 1024, &format!("250 ok\r\n250 ok\r\n354 go\r\n{last}")).await;
+        let mut dialogue = Dialogue::new(near);
+        let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
+        ends.extend(short(&transaction.send(&MAIL, &[&to], BODY).await));
+    }
+    assert_eq!(ends, ["taken 250", "refused the message 550", "in doubt TimedOut"]);
 }

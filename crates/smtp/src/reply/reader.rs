@@ -5,8 +5,11 @@ use crate::reply::{Reply, ReplyCode};
 
 /// Puts together the lines of one reply (RFC 5321 §4.2.1).
 ///
-/// All lines must carry one code: a peer whose first line says 250 and whose last says 550 has not
-/// said anything.
+/// The code on the last line is the reply's. All lines must agree with it in their first digit: a
+/// peer whose first line says 250 and whose last says 550 has not said anything.
+///
+/// A reply has no greatest number of lines in RFC 5321, so it is never refused for its length: text
+/// is kept up to a bound, and what lies beyond is read and forgotten.
 ///
 /// ```
 /// use smtp::ReplyReader;
@@ -17,17 +20,41 @@ use crate::reply::{Reply, ReplyCode};
 /// assert_eq!(reply.lines().collect::<Vec<_>>(), ["mx.example.net", "STARTTLS"]);
 /// # Ok::<(), smtp::ReplyError>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ReplyReader {
+    /// The code of the line before, if the reply has begun.
     code: Option<ReplyCode>,
     lines: Vec<String>,
+    /// How much text `lines` holds.
+    octets: usize,
+    /// How many of the lines beyond the bound were kept.
+    picked: usize,
+    pick: fn(&str) -> bool,
+}
+
+impl Default for ReplyReader {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl ReplyReader {
+    /// The most text of a reply that is kept; our own bound, eight lines of the greatest length.
+    pub const KEPT_OCTETS: usize = 4096;
+    /// The most lines that are kept beyond that because somebody asked for them.
+    pub const PICKED_LINES: usize = 64;
+
     /// A reader that waits for the first line of a reply.
     #[must_use]
     pub const fn new() -> Self {
-        Self { code: None, lines: Vec::new() }
+        Self::picking(none)
+    }
+
+    /// A reader that also keeps those lines beyond the bound for which `pick` holds, each once: a
+    /// keyword of an EHLO reply counts wherever it stands.
+    #[must_use]
+    pub const fn picking(pick: fn(&str) -> bool) -> Self {
+        Self { code: None, lines: Vec::new(), octets: 0, picked: 0, pick }
     }
 
     /// Takes the next line, without its CRLF; gives the reply when that was its last.
@@ -40,20 +67,56 @@ impl ReplyReader {
     /// The line belongs to no reply. What follows on this connection cannot be trusted.
     pub fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, ReplyError> {
         let (code, last, text) = split(line).ok_or(ReplyError::Malformed)?;
-        if self.code.is_some_and(|first| first != code) {
+        if self.code.is_some_and(|before| before.severity() != code.severity()) {
+            self.forget();
             return Err(ReplyError::CodesDiffer);
         }
-        if self.lines.len() == Reply::MAX_LINES {
-            return Err(ReplyError::TooManyLines);
-        }
         self.code = Some(code);
-        self.lines.push(String::from_utf8_lossy(text).into_owned());
-        if last == Last::No {
-            return Ok(None);
+        self.keep(text);
+        match last {
+            Last::No => Ok(None),
+            Last::Yes => Ok(self.begun()),
         }
-        self.code = None;
-        Ok(Some(whole(code, &std::mem::take(&mut self.lines))))
     }
+
+    /// The reply as far as it was read, if it has begun and all its lines agree so far; a reader
+    /// that begins again is left.
+    ///
+    /// For the one place where a reply that breaks off still decides: behind the final dot a code
+    /// that was said is believed, because asking again would deliver the message twice.
+    pub fn begun(&mut self) -> Option<Reply> {
+        let code = self.code?;
+        let reply = whole(code, &self.lines);
+        self.forget();
+        Some(reply)
+    }
+
+    /// Keeps a line's text if there is room for it.
+    fn keep(&mut self, text: &[u8]) {
+        let text = text.get(..Reply::MAX_LINE_OCTETS).unwrap_or(text);
+        let text = String::from_utf8_lossy(text);
+        let octets = self.octets.saturating_add(text.len());
+        if octets <= Self::KEPT_OCTETS && self.lines.len() < Reply::MAX_LINES {
+            self.octets = octets;
+        } else if self.picked < Self::PICKED_LINES
+            && (self.pick)(&text)
+            && !self.lines.iter().any(|line| *line == text)
+        {
+            self.picked = self.picked.saturating_add(1);
+        } else {
+            return;
+        }
+        self.lines.push(text.into_owned());
+    }
+
+    fn forget(&mut self) {
+        *self = Self::picking(self.pick);
+    }
+}
+
+/// Picks no line.
+const fn none(_line: &str) -> bool {
+    false
 }
 
 /// Whether a line is the last of its reply.
@@ -85,7 +148,7 @@ fn whole(code: ReplyCode, lines: &[String]) -> Reply {
         .and_then(EnhancedCode::parse)
         .filter(|e| code.severity().class() == Some(e.class()));
     let Some(enhanced) = enhanced else {
-        return Reply::multiline(code, None, lines);
+        return Reply::of_lines(code, None, lines);
     };
     let prefix = enhanced.to_string();
     let texts = lines.iter().map(|line| match line.strip_prefix(&prefix) {
@@ -93,21 +156,18 @@ fn whole(code: ReplyCode, lines: &[String]) -> Reply {
         Some(rest) => rest.strip_prefix(' ').unwrap_or(line),
         None => line,
     });
-    Reply::multiline(code, Some(enhanced), texts)
+    Reply::of_lines(code, Some(enhanced), texts)
 }
 
 /// Why a line belongs to no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
-    /// The lines of one reply carry different codes.
+    /// The lines of one reply carry codes of different classes.
     #[error("the lines of a reply carry different codes")]
     CodesDiffer,
     /// It does not begin with a code from 200 to 599 and a blank or hyphen.
     #[error("malformed reply line")]
     Malformed,
-    /// The reply does not end.
-    #[error("reply of more than 100 lines")]
-    TooManyLines,
 }
 
 #[cfg(test)]
@@ -153,9 +213,20 @@ mod tests {
     }
 
     #[test]
-    fn lines_with_different_codes_are_no_reply() {
-        assert_eq!(read(&["250-ok", "550 no"]), Err(ReplyError::CodesDiffer));
-        assert_eq!(read(&["550-no", "250-ok"]), Err(ReplyError::CodesDiffer));
+    fn lines_with_codes_of_different_classes_are_no_reply() {
+        for lines in [["250-ok", "550 no"], ["550-no", "250-ok"], ["450-later", "550 no"]] {
+            assert_eq!(read(&lines), Err(ReplyError::CodesDiffer), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn of_codes_of_one_class_the_last_lines_is_the_replys() {
+        for (lines, whole) in [
+            (["220-mx.example.net", "250 ready"], "250 mx.example.net ready"),
+            (["550-5.7.1 no", "554 5.7.1 never"], "554 5.7.1 no never"),
+        ] {
+            assert_eq!(read(&lines).unwrap().unwrap().one_line(), whole, "{lines:?}");
+        }
     }
 
     #[test]
@@ -170,11 +241,53 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_does_not_end_is_given_up() {
-        let mut lines = vec!["250-x"; Reply::MAX_LINES];
-        assert_eq!(read(&lines), Ok(None));
-        lines.push("250 x");
-        assert_eq!(read(&lines), Err(ReplyError::TooManyLines));
+    fn a_reply_is_as_long_as_its_host_likes_and_only_the_beginning_of_its_text_is_kept() {
+        for (line, count, kept) in [
+            (format!("250-{}", "x".repeat(93)), 50, 44),
+            ("250-short".to_owned(), 100_000, Reply::MAX_LINES),
+            (format!("250-{}", "x".repeat(2_000)), 10_000, 8),
+            ("250-".to_owned(), 1_000, Reply::MAX_LINES),
+        ] {
+            let mut reader = ReplyReader::new();
+            for _ in 0..count {
+                assert_eq!(reader.line(line.as_bytes()), Ok(None));
+            }
+            let reply = reader.line(b"250 2.0.0 queued").unwrap().unwrap();
+            assert_eq!((reply.code(), reply.lines().len()), (ReplyCode::OK, kept), "{count}");
+        }
+    }
+
+    #[test]
+    fn a_picked_line_is_kept_once_wherever_it_stands() {
+        let mut reader = ReplyReader::picking(|text| text.starts_with("SIZE"));
+        for number in 0..500 {
+            assert_eq!(reader.line(format!("250-X{number}").as_bytes()), Ok(None));
+        }
+        for _ in 0..100 {
+            assert_eq!(reader.line(b"250-SIZE 1000"), Ok(None));
+        }
+        let reply = reader.line(b"250 OTHER").unwrap().unwrap();
+        assert_eq!(reply.lines().len(), Reply::MAX_LINES + 1);
+        assert_eq!(reply.lines().last(), Some("SIZE 1000"));
+        let mut reader = ReplyReader::picking(|_| true);
+        for number in 0..100_000 {
+            assert_eq!(reader.line(format!("250-X{number}").as_bytes()), Ok(None));
+        }
+        let most = Reply::MAX_LINES + ReplyReader::PICKED_LINES;
+        assert_eq!(reader.line(b"250 x").unwrap().unwrap().lines().len(), most);
+    }
+
+    #[test]
+    fn what_was_said_of_a_reply_that_breaks_off_is_known_unless_its_lines_differ() {
+        let mut reader = ReplyReader::new();
+        assert_eq!(reader.begun(), None);
+        assert_eq!(reader.line(b"250-2.0.0 queued"), Ok(None));
+        assert_eq!(reader.line(b"this is no line of a reply"), Err(ReplyError::Malformed));
+        assert_eq!(reader.begun().unwrap().one_line(), "250 2.0.0 queued");
+        assert_eq!(reader.begun(), None);
+        assert_eq!(reader.line(b"250-queued"), Ok(None));
+        assert_eq!(reader.line(b"550 or not"), Err(ReplyError::CodesDiffer));
+        assert_eq!(reader.begun(), None);
     }
 
     #[test]

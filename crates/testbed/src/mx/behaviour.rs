@@ -25,6 +25,8 @@ pub struct MxBehaviour {
 #[derive(Clone, Debug)]
 pub(super) struct Logins {
     pub(super) mechanisms: Vec<String>,
+    /// The line of the EHLO reply that offers them.
+    pub(super) line: String,
     pub(super) name: String,
     pub(super) secret: String,
 }
@@ -104,6 +106,8 @@ pub enum Step {
 /// What a host does instead of the usual.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
+    /// These bytes are sent as they are, and then the usual is done.
+    Before(Vec<u8>),
     /// The usual, but late.
     Delay(Duration),
     /// The connection closes without a word.
@@ -232,9 +236,19 @@ impl MxBehaviour {
     /// Mail is taken from this account alone, which proves itself under TLS by one of these.
     #[must_use]
     pub fn with_login(mut self, mechanisms: &[&str], name: &str, secret: &str) -> Self {
+        let line = format!("AUTH {}", mechanisms.join(" "));
         let mechanisms = mechanisms.iter().map(|mechanism| (*mechanism).to_owned()).collect();
         let (name, secret) = (name.to_owned(), secret.to_owned());
-        self.logins = Some(Logins { mechanisms, name, secret });
+        self.logins = Some(Logins { mechanisms, line, name, secret });
+        self
+    }
+
+    /// The login is offered on this line of the EHLO reply instead.
+    #[must_use]
+    pub fn offering_login_as(mut self, line: &str) -> Self {
+        if let Some(logins) = &mut self.logins {
+            logins.line = line.to_owned();
+        }
         self
     }
 

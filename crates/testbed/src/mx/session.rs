@@ -183,7 +183,7 @@ impl Session {
             reply.push_str("250-STARTTLS\r\n");
         }
         if let Some(logins) = behaviour.logins().filter(|_| self.tls.is_some()) {
-            reply.push_str(&format!("250-AUTH {}\r\n", logins.mechanisms.join(" ")));
+            reply.push_str(&format!("250-{}\r\n", logins.line));
         }
         for keyword in behaviour.keywords() {
             reply.push_str(&format!("250-{keyword}\r\n"));
@@ -291,6 +291,10 @@ impl Session {
             None => return Ok(Went::Usual),
             Some(Act::Delay(delay)) => {
                 sleep(delay).await;
+                return Ok(Went::Usual);
+            }
+            Some(Act::Before(bytes)) => {
+                self.wire.write(&bytes).await?;
                 return Ok(Went::Usual);
             }
             Some(Act::Drop) => return Err(Ended),
