@@ -9,7 +9,15 @@ use crate::name::PolicyDomain;
 /// Where the tasks that are concerned with one domain meet; `T` is what a fetch yields.
 #[derive(Debug)]
 pub(crate) struct Flights<T> {
-    slots: Mutex<HashMap<PolicyDomain, Arc<Slot<T>>>>,
+    slots: Mutex<HashMap<PolicyDomain, Line<T>>>,
+}
+
+/// The line for one domain.
+#[derive(Debug)]
+struct Line<T> {
+    slot: Arc<Slot<T>>,
+    /// How many places in it are taken; at least one.
+    places: usize,
 }
 
 /// The state of one domain, as long as somebody is there.
@@ -31,17 +39,23 @@ impl<T> Flights<T> {
     /// Takes a place in the line for `domain`.
     pub(crate) fn join(&self, domain: &PolicyDomain) -> Place<'_, T> {
         let mut slots = self.lock();
-        let slot = slots.entry(domain.clone()).or_insert_with(|| {
-            Arc::new(Slot { ended: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) })
-        });
-        let slot = Arc::clone(slot);
+        let line = slots.entry(domain.clone()).or_insert_with(Line::empty);
+        line.places = line.places.saturating_add(1);
+        let slot = Arc::clone(&line.slot);
         let ended_before = slot.ended.load(Ordering::Acquire);
         drop(slots);
         Place { flights: self, domain: domain.clone(), slot, ended_before }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PolicyDomain, Arc<Slot<T>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PolicyDomain, Line<T>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Line<T> {
+    fn empty() -> Self {
+        let slot = Slot { ended: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) };
+        Self { slot: Arc::new(slot), places: 0 }
     }
 }
 
@@ -63,12 +77,14 @@ impl<T> Place<'_, T> {
     }
 }
 
-/// The last to leave takes the slot away. Others can only come in under the same lock.
+/// The last to leave takes the line away. Places are counted under the lock alone: two that leave
+/// at the same time cannot each take the other for one that stays.
 impl<T> Drop for Place<'_, T> {
     fn drop(&mut self) {
         let mut slots = self.flights.lock();
-        // One is in the map and one is ours.
-        if Arc::strong_count(&self.slot) == 2 {
+        let Some(line) = slots.get_mut(&self.domain) else { return };
+        line.places = line.places.saturating_sub(1);
+        if line.places == 0 {
             slots.remove(&self.domain);
         }
     }
@@ -132,6 +148,32 @@ mod tests {
         drop(first);
         assert_eq!(flights.lock().len(), 1);
         drop(second);
+        assert_eq!(flights.lock().len(), 0);
+    }
+    /// Two threads meet thousands of times, and leave as nearly at once as threads can.
+    #[test]
+    fn nothing_is_left_of_a_domain_when_all_leave_at_once() {
+        const MEETINGS: usize = 4000;
+        let flights: Flights<&str> = Flights::default();
+        let arrived = std::sync::atomic::AtomicUsize::new(0);
+        let meet = |meeting: usize| {
+            arrived.fetch_add(1, Ordering::SeqCst);
+            while arrived.load(Ordering::SeqCst) < 2 * meeting {
+                std::hint::spin_loop();
+            }
+        };
+        let visit = || {
+            for meeting in 0..MEETINGS {
+                let name = PolicyDomain::parse(&format!("d{meeting}.example")).unwrap();
+                let place = flights.join(&name);
+                meet(meeting + 1);
+                drop(place);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(visit);
+            scope.spawn(visit);
+        });
         assert_eq!(flights.lock().len(), 0);
     }
 }
