@@ -218,6 +218,9 @@ pub enum FetchError {
         /// What is wrong with its certificate.
         source: rustls::Error,
     },
+    /// The body is in a coding that was not asked for: `gzip`, for one (RFC 9110 §12.5.3).
+    #[error("the policy host served the policy in the coding {0:?}, which was not asked for")]
+    Coding(String),
     /// No connection came about.
     #[error("no connection to the policy host at {address}")]
     Connect {
@@ -276,7 +279,8 @@ impl FetchError {
         match self {
             Self::Certificate { .. } => "sts-webpki-invalid",
             Self::Policy(_) => "sts-policy-invalid",
-            Self::Connect { .. }
+            Self::Coding(_)
+            | Self::Connect { .. }
             | Self::Http(_)
             | Self::MediaType(_)
             | Self::Names(_)

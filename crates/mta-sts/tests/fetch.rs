@@ -76,6 +76,33 @@ async fn a_policy_is_fetched_from_the_well_known_place_with_sni_and_host() {
     assert!(request.starts_with("get /.well-known/mta-sts.txt http/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nhost: {HOST}:{}\r\n", fetch.host.port())), "{request}");
     assert!(request.contains("\r\ncache-control: no-cache\r\n"), "{request}");
+    assert!(request.contains("\r\naccept-encoding: identity\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn a_body_in_a_coding_that_was_not_asked_for_is_refused_by_its_name() {
+    for (field, named) in [
+        ("Content-Encoding: gzip", "gzip"),
+        ("Content-Encoding: Br", "Br"),
+        ("Content-Encoding: identity, deflate", "deflate"),
+        ("Content-Encoding: identity\r\nContent-Encoding: zstd", "zstd"),
+        ("content-encoding: x\"y", "x\"y"),
+    ] {
+        let headers = format!("Content-Type: text/plain\r\n{field}\r\n");
+        let coded = Behaviour::Reply(reply("200 OK", &headers, &file("enforce")));
+        let error = fetch(coded).await.unwrap_err();
+        assert!(matches!(&error, FetchError::Coding(coding) if coding == named), "{error:?}");
+        assert_eq!(error.result_type(), "sts-policy-fetch-error");
+        assert!(error.in_full().contains(&format!("{named:?}")), "{}", error.in_full());
+    }
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: gzip, chunked";
+    let error = fetch(Behaviour::Reply(format!("{head}\r\n\r\n0\r\n\r\n").into_bytes())).await;
+    assert!(matches!(&error, Err(FetchError::Coding(coding)) if coding == "gzip"), "{error:?}");
+    for plain in ["Content-Encoding: identity", "Content-Encoding: Identity ,", "Content-Encoding:"]
+    {
+        let headers = format!("Content-Type: text/plain\r\n{plain}\r\n");
+        fetch(Behaviour::Reply(reply("200 OK", &headers, &file("enforce")))).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1::Builder;
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, USER_AGENT};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST,
+    HeaderMap, HeaderName, TRANSFER_ENCODING, USER_AGENT,
+};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,7 +25,13 @@ const MEDIA_TYPE: &str = "text/plain";
 /// Says who asks, to the people who run the policy host.
 const AGENT: &str = concat!("mta-sts/", env!("CARGO_PKG_VERSION"));
 
-/// How much of a wrong media type an error shows.
+/// The content coding that changes nothing (RFC 9110 §12.5.3).
+const IDENTITY: &str = "identity";
+
+/// The transfer coding that is undone where a message is framed (RFC 9112 §7.1).
+const CHUNKED: &str = "chunked";
+
+/// How much of a wrong media type or coding an error shows.
 const SHOWN_MAX: usize = 80;
 
 /// Asks `authority` at the other end of `stream` for its policy.
@@ -37,6 +46,7 @@ where
         .header(HOST, authority)
         .header(USER_AGENT, AGENT)
         .header(ACCEPT, MEDIA_TYPE)
+        .header(ACCEPT_ENCODING, IDENTITY)
         .header(CACHE_CONTROL, "no-cache")
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
@@ -58,6 +68,8 @@ async fn read(reply: Response<Incoming>) -> Result<Bytes, FetchError> {
         return Err(FetchError::Status(reply.status().as_u16()));
     }
     check_media_type(reply.headers())?;
+    check_coding(reply.headers(), &CONTENT_ENCODING, IDENTITY)?;
+    check_coding(reply.headers(), &TRANSFER_ENCODING, CHUNKED)?;
     let declared = usize::try_from(reply.body().size_hint().lower());
     if declared.is_ok_and(|size| size > POLICY_SIZE_MAX) {
         return Err(FetchError::TooLarge);
@@ -81,6 +93,19 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), FetchError> {
         given = Some(());
     }
     given.ok_or_else(|| FetchError::MediaType(String::new()))
+}
+
+/// A body is taken as it is: a coding that was not asked for is not undone, and must not pass for a
+/// policy that is malformed (RFC 9110 §8.4).
+fn check_coding(headers: &HeaderMap, field: &HeaderName, plain: &str) -> Result<(), FetchError> {
+    for value in headers.get_all(field) {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let mut codings = text.split(',').map(str::trim).filter(|coding| !coding.is_empty());
+        if let Some(coding) = codings.find(|coding| !coding.eq_ignore_ascii_case(plain)) {
+            return Err(FetchError::Coding(coding.chars().take(SHOWN_MAX).collect()));
+        }
+    }
+    Ok(())
 }
 
 fn http(error: hyper::Error) -> FetchError {

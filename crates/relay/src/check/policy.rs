@@ -137,6 +137,10 @@ fn fetch_fix(error: &FetchError, domain: &PolicyDomain, place: &str) -> String {
             "give the web server a certificate of a public authority that names {host}, with its \
              whole chain"
         ),
+        FetchError::Coding(coding) => format!(
+            "serve {place} as it is, without Content-Encoding: senders ask for no coding and need \
+             not undo {coding:?}"
+        ),
         FetchError::Connect { .. } | FetchError::Silent(_) | FetchError::TimedOut => {
             format!("let {host} be reached on port 443, at each of its addresses")
         }
