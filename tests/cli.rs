@@ -178,6 +178,12 @@ fn a_host_is_matched_against_every_pattern() {
         (&["MX.example.org", "a.test", "mx.Example.org"], "match\n", 0),
         (&["a.mx.example.org", "*.example.org"], "nomatch\n", 1),
         (&["not a host", "*"], "nomatch\n", 1),
+        // As leniently as a policy file is read.
+        (&["a.b", "a.b."], "match\n", 0),
+        (&["mx.example.org.", "*.example.org."], "match\n", 0),
+        (&["a.b", " a.b\t"], "match\n", 0),
+        (&["mx_1.example.org", "mx_1.example.org"], "match\n", 0),
+        (&["a.b", "a.b.."], "nomatch\n", 1),
     ] {
         let output = typed(["policy", "match"]).args(arguments).output().unwrap();
         assert_eq!((stdout(&output), output.status.code()), (word, Some(status)), "{arguments:?}");

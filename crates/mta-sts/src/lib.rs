@@ -212,7 +212,7 @@ pub use crate::name::{MxHost, NameError, PolicyDomain};
 pub use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
 pub use crate::parsed::{Parsed, Warning};
 pub use crate::pattern::{MxPattern, MxPatternError};
-pub use crate::policy::{MAX_AGE_MAX, Mode, Policy, PolicyError};
+pub use crate::policy::{MAX_AGE_MAX, MX_PATTERNS_MAX, Mode, Policy, PolicyError};
 pub use crate::record::{NoRecord, PolicyId, Record, RecordError, select};
 pub use crate::refresh::{Recheck, Rechecked, RefreshPage, Refreshed};
 pub use crate::settings::PolicySettings;

@@ -169,17 +169,19 @@ pub(crate) fn ends_in_number(name: &str) -> bool {
     name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Whether `name` is a `Domain` as RFC 5321 §4.1.2 has it, in lower case and short enough for DNS.
-pub(crate) fn is_smtp_domain(name: &str) -> bool {
+/// Whether `name` is a `Domain` as RFC 5321 §4.1.2 has it, underscores apart, and short enough for
+/// DNS.
+pub(crate) fn is_host_name(name: &str) -> bool {
     name.len() <= NAME_MAX && name.split('.').all(is_sub_domain)
 }
 
 fn is_sub_domain(label: &str) -> bool {
-    let ends = |edge: Option<u8>| edge.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let edge = |edge: Option<u8>| edge.is_some_and(inside);
     label.len() <= LABEL_MAX
-        && ends(label.bytes().next())
-        && ends(label.bytes().last())
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && edge(label.bytes().next())
+        && edge(label.bytes().last())
+        && label.bytes().all(|byte| inside(byte) || byte == b'-')
 }
 
 macro_rules! as_text {

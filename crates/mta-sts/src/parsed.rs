@@ -65,6 +65,12 @@ pub enum Warning {
         /// Its line in a policy, its place among the fields in a record; counted from one.
         number: usize,
     },
+    /// More `mx` values than are kept; this one and all later ones were ignored.
+    #[error("line {line}: this mx value and all later ones were ignored: 1000 are kept")]
+    TooManyMx {
+        /// Where the first of them stands.
+        line: usize,
+    },
     /// An `mx` value ends in a dot.
     #[error("line {line}: the mx value ends in a dot")]
     TrailingDot {
@@ -74,6 +80,12 @@ pub enum Warning {
     /// Blanks follow the last field of a record.
     #[error("blanks follow the last field")]
     TrailingWhitespace,
+    /// An `mx` value has an underscore, which RFC 5321 §4.1.2 does not allow in a domain.
+    #[error("line {line}: the mx value has an underscore")]
+    Underscore {
+        /// Where it stands.
+        line: usize,
+    },
 }
 
 impl Warning {
@@ -89,8 +101,10 @@ impl Warning {
             Self::MalformedExtension { .. } => "malformed extension",
             Self::MaxAgeClamped { .. } => "max_age clamped",
             Self::OtherCase { .. } => "other case",
+            Self::TooManyMx { .. } => "too many mx",
             Self::TrailingDot { .. } => "trailing dot",
             Self::TrailingWhitespace => "trailing whitespace",
+            Self::Underscore { .. } => "underscore",
         }
     }
 }
@@ -103,6 +117,14 @@ impl Warnings {
     pub(crate) fn add(&mut self, warning: Warning) {
         if self.0.len() < WARNINGS_MAX {
             self.0.push(warning);
+        }
+    }
+
+    /// Adds a warning that means all of its kind that follow.
+    pub(crate) fn add_once(&mut self, warning: Warning) {
+        let kind = std::mem::discriminant(&warning);
+        if !self.0.iter().any(|one| std::mem::discriminant(one) == kind) {
+            self.add(warning);
         }
     }
 

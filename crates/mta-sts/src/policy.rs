@@ -8,13 +8,22 @@ use thiserror::Error;
 
 use crate::name::MxHost;
 use crate::parsed::{Parsed, Warning, Warnings};
-use crate::pattern::MxPattern;
+use crate::pattern::{MxPattern, MxPatterns};
 use crate::policy::line::Line;
 
 mod line;
 
+/// The only version there is (RFC 8461 §3.2).
+const VERSION: &[u8] = b"STSv1";
+
 /// The longest `max_age`: about one year (RFC 8461 §3.2).
 pub const MAX_AGE_MAX: Duration = Duration::from_secs(31_557_600);
+
+/// The most `mx` values that are kept of one policy.
+///
+/// A file of 64 KiB (RFC 8461 §3.3) has room for some 8,000. Policies in use name a few hosts, most
+/// of them by a wildcard; a host that only a later value names counts as not named.
+pub const MX_PATTERNS_MAX: usize = 1000;
 
 /// How much of a bad `mx` value a warning shows.
 const SHOWN_MAX: usize = 80;
@@ -35,7 +44,7 @@ const SHOWN_MAX: usize = 80;
 pub struct Policy {
     mode: Mode,
     max_age: Duration,
-    mx: Vec<MxPattern>,
+    mx: MxPatterns,
 }
 
 impl Policy {
@@ -43,7 +52,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::NoMx`] where a policy that is not `none` names no host, and
+    /// [`PolicyError::NoMx`] where a policy that is not `none` names no host,
+    /// [`PolicyError::TooManyMx`] where it has more than [`MX_PATTERNS_MAX`] patterns, and
     /// [`PolicyError::MaxAge`] where `max_age` is above [`MAX_AGE_MAX`].
     pub fn new(mode: Mode, max_age: Duration, mx: Vec<MxPattern>) -> Result<Self, PolicyError> {
         if max_age > MAX_AGE_MAX {
@@ -52,15 +62,20 @@ impl Policy {
         if mode != Mode::None && mx.is_empty() {
             return Err(PolicyError::NoMx);
         }
-        Ok(Self { mode, max_age: Duration::from_secs(max_age.as_secs()), mx })
+        if mx.len() > MX_PATTERNS_MAX {
+            return Err(PolicyError::TooManyMx);
+        }
+        let max_age = Duration::from_secs(max_age.as_secs());
+        Ok(Self { mode, max_age, mx: MxPatterns::new(mx) })
     }
 
     /// Reads a policy file.
     ///
     /// Fields stand in any order; unknown ones are ignored, and of a repeated one that is not `mx`
-    /// the first counts (RFC 8461 §3.2). Accepted with a warning: a UTF-8 byte order mark, blank
-    /// lines, a malformed line that names no known key, a dot at the end of an `mx`, some bad `mx`
-    /// beside good ones, a `max_age` above the maximum.
+    /// the first counts, whatever the later ones say (RFC 8461 §3.2). Accepted with a warning: a
+    /// UTF-8 byte order mark, blank lines, a malformed line that names no known key, a dot at the
+    /// end of an `mx` or an underscore in it, some bad `mx` beside good ones, a `max_age` above the
+    /// maximum. Of more than [`MX_PATTERNS_MAX`] `mx` values the first are kept.
     ///
     /// # Errors
     ///
@@ -94,13 +109,13 @@ impl Policy {
     /// The hosts that it names.
     #[must_use]
     pub fn mx(&self) -> &[MxPattern] {
-        &self.mx
+        self.mx.listed()
     }
 
     /// Whether one of the policy's `mx` patterns names `host` (RFC 8461 §4.1).
     #[must_use]
     pub fn admits(&self, host: &MxHost) -> bool {
-        self.mx.iter().any(|pattern| pattern.matches(host))
+        self.mx.name(host)
     }
 }
 
@@ -108,7 +123,7 @@ impl Policy {
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "version: STSv1\nmode: {}\n", self.mode)?;
-        for pattern in &self.mx {
+        for pattern in self.mx() {
             writeln!(f, "mx: {pattern}")?;
         }
         writeln!(f, "max_age: {}", self.max_age.as_secs())
@@ -175,6 +190,9 @@ pub enum PolicyError {
     /// A policy that is to be applied names no host.
     #[error("the policy names no mx host")]
     NoMx,
+    /// It has more than [`MX_PATTERNS_MAX`] patterns; a file that does is cut instead.
+    #[error("the policy has more than 1000 mx patterns")]
+    TooManyMx,
     /// `version` is missing or not `STSv1`.
     #[error("version is missing or not \"STSv1\"")]
     Version,
@@ -190,6 +208,7 @@ impl PolicyError {
             Self::MaxAge => "max_age",
             Self::Mode => "mode",
             Self::NoMx => "no mx",
+            Self::TooManyMx => "too many mx",
             Self::Version => "version",
         }
     }
@@ -203,7 +222,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What has been read so far.
+/// What has been read so far. Of each field but `mx` the first counts, good or bad.
 #[derive(Debug, Default)]
 struct Fields {
     version: Option<()>,
@@ -226,26 +245,34 @@ impl Fields {
             Line::Blank => warnings.add(Warning::BlankLine { line: number }),
             Line::Control => return Err(PolicyError::ControlInKnownField { line: number }),
             Line::Doubtful => return Err(PolicyError::MalformedKnownField { line: number }),
-            Line::Extension => {}
             Line::Malformed => warnings.add(Warning::MalformedExtension { number }),
-            Line::MaxAge(value) => {
+            Line::MaxAge(value) if self.max_age.is_none() => {
                 let max_age = read_max_age(value, warnings).ok_or(PolicyError::MaxAge)?;
-                self.max_age.get_or_insert(max_age);
+                self.max_age = Some(max_age);
             }
-            Line::Mode(value) => {
-                let mode = Mode::read(value).ok_or(PolicyError::Mode)?;
-                self.mode.get_or_insert(mode);
+            Line::Mode(value) if self.mode.is_none() => {
+                self.mode = Some(Mode::read(value).ok_or(PolicyError::Mode)?);
             }
-            Line::Mx(value) => self.mx.extend(read_mx(value, number, warnings)),
+            Line::Version(value) if self.version.is_none() => {
+                self.version = Some((value == VERSION).then_some(()).ok_or(PolicyError::Version)?);
+            }
+            // Of a repeated field the first counts, whatever the later ones say (RFC 8461 §3.2).
+            Line::Extension | Line::MaxAge(_) | Line::Mode(_) | Line::Version(_) => {}
+            Line::Mx(value) => self.add_mx(value, number, warnings),
             Line::NoColon => warnings.add(Warning::LineWithoutColon { line: number }),
             Line::OtherCase => {
                 warnings.add(Warning::OtherCase { number });
                 self.other_case.get_or_insert(number);
             }
-            Line::Version(b"STSv1") => self.version = Some(()),
-            Line::Version(_) => return Err(PolicyError::Version),
         }
         Ok(())
+    }
+
+    fn add_mx(&mut self, value: &[u8], line: usize, warnings: &mut Warnings) {
+        if self.mx.len() == MX_PATTERNS_MAX {
+            return warnings.add_once(Warning::TooManyMx { line });
+        }
+        self.mx.extend(read_mx(value, line, warnings));
     }
 
     fn finish(self) -> Result<Policy, PolicyError> {
@@ -274,14 +301,16 @@ fn read_max_age(value: &[u8], warnings: &mut Warnings) -> Option<Duration> {
 /// A pattern that cannot be read names no host; others may.
 fn read_mx(value: &[u8], line: usize, warnings: &mut Warnings) -> Option<MxPattern> {
     let text = String::from_utf8_lossy(value);
-    let name = text.strip_suffix('.').unwrap_or(&text);
-    let Ok(pattern) = MxPattern::parse(name) else {
+    let Ok(pattern) = MxPattern::parse_leniently(&text) else {
         let value = text.chars().take(SHOWN_MAX).collect();
         warnings.add(Warning::BadMx { line, value });
         return None;
     };
-    if name.len() < text.len() {
+    if text.ends_with('.') {
         warnings.add(Warning::TrailingDot { line });
+    }
+    if pattern.has_underscore() {
+        warnings.add(Warning::Underscore { line });
     }
     Some(pattern)
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::cache::{CachedPolicy, RefreshTrouble};
 use crate::name::{NameError, PolicyDomain};
 use crate::pattern::{MxPattern, MxPatternError};
-use crate::policy::{Mode, Policy, PolicyError};
+use crate::policy::{MX_PATTERNS_MAX, Mode, Policy, PolicyError};
 use crate::record::PolicyId;
 
 /// The version that is written.
@@ -107,7 +107,9 @@ impl CachedPolicy {
             Ok(written) => return Err(DecodeError::Version(written.version)),
             Err(error) => return Err(other_version(bytes).unwrap_or(DecodeError::Form(error))),
         };
-        let mx: Result<Vec<_>, _> = written.mx.iter().map(|text| MxPattern::parse(text)).collect();
+        // An earlier version of this program may have kept more.
+        let mx = written.mx.iter().take(MX_PATTERNS_MAX);
+        let mx: Result<Vec<_>, _> = mx.map(|text| MxPattern::parse(text)).collect();
         let policy = Policy::new(written.mode, Duration::from_secs(written.max_age), mx?)?;
         let trouble = written.trouble.map(|trouble| RefreshTrouble {
             since: from_nanos(trouble.since),

@@ -50,7 +50,7 @@ impl<'t> Line<'t> {
         let field = match key {
             b"max_age" => Self::MaxAge(value),
             b"mode" => Self::Mode(value),
-            b"mx" if breaks(value).skip(1).any(names_known) => Self::Doubtful,
+            b"mx" if hides_known_behind(value) => Self::Doubtful,
             b"mx" => Self::Mx(value),
             b"version" => Self::Version(value),
             _ => return None,
@@ -80,22 +80,26 @@ fn is_extension_value(value: &[u8]) -> bool {
 /// Whether a known key begins the line, or begins after anything in it that some would take for a
 /// line break.
 fn hides_known(line: &[u8]) -> bool {
-    breaks(line).any(names_known)
+    String::from_utf8_lossy(line).split(BREAKS).any(names_known)
 }
 
-/// `line` cut where other software than ours may see an end of line.
-fn breaks(line: &[u8]) -> impl Iterator<Item = String> {
-    let text = String::from_utf8_lossy(line).into_owned();
-    let cuts = ['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
-    text.split(cuts).map(str::to_owned).collect::<Vec<_>>().into_iter()
+/// Whether a known key begins after anything in `value` that some would take for a line break.
+fn hides_known_behind(value: &[u8]) -> bool {
+    String::from_utf8_lossy(value).split(BREAKS).skip(1).any(names_known)
 }
+
+/// Where other software than ours may see an end of line.
+const BREAKS: [char; 6] = ['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
 
 /// Whether the first word is a known key in any case, whatever stands before, in or after it.
-#[expect(clippy::needless_pass_by_value, reason = "it is the last step of an iterator of strings")]
-fn names_known(text: String) -> bool {
+///
+/// A file may be all such lines, so none is copied for it.
+fn names_known(text: &str) -> bool {
     let seen = |c: &char| !c.is_whitespace() && !c.is_control() && *c != '\u{feff}';
-    let bare = |text: &str| text.chars().filter(seen).collect::<String>().to_ascii_lowercase();
-    let known = |name: &str| KNOWN.contains(&bare(name).as_str());
+    let known = |name: &str| {
+        let bare = || name.chars().filter(seen).map(|c| c.to_ascii_lowercase());
+        KNOWN.iter().any(|key| bare().eq(key.chars()))
+    };
     if let Some((key, _)) = text.split_once(':')
         && known(key)
     {

@@ -66,11 +66,56 @@ fn a_known_key_in_another_case_is_an_extension() {
 }
 
 #[test]
-fn a_malformed_repetition_of_a_known_field_is_doubt() {
-    assert_eq!(parse(&format!("{GOOD}mode: off\n")), Err(PolicyError::Mode));
-    assert_eq!(parse(&format!("{GOOD}max_age: never\n")), Err(PolicyError::MaxAge));
-    assert_eq!(parse(&format!("{GOOD}version: STSv2\n")), Err(PolicyError::Version));
-    assert_eq!(parse(&format!("{GOOD}max_age: 12345678901\n")), Err(PolicyError::MaxAge));
+fn the_first_of_a_repeated_field_wins_whatever_the_later_ones_say() {
+    for later in [
+        "mode: off",
+        "mode: none",
+        "mode:",
+        "mode: Enforce",
+        "max_age: never",
+        "max_age:",
+        "max_age: 12345678901",
+        "max_age: 99999999",
+        "version: STSv2",
+        "version:",
+        "version: \u{e9}\u{0}",
+    ] {
+        let parsed = parse(&format!("{GOOD}{later}\n")).unwrap();
+        assert_eq!(parsed.value.to_string(), GOOD, "{later}");
+        assert_eq!(parsed.warnings, [], "{later}");
+    }
+    for (first, error) in [
+        ("mode: off", PolicyError::Mode),
+        ("mode:", PolicyError::Mode),
+        ("max_age: never", PolicyError::MaxAge),
+        ("max_age: 12345678901", PolicyError::MaxAge),
+        ("version: STSv2", PolicyError::Version),
+    ] {
+        assert_eq!(parse(&format!("{first}\n{GOOD}")), Err(error), "{first}");
+    }
+}
+
+#[test]
+fn an_underscore_in_an_mx_is_overlooked_with_a_warning() {
+    let good = GOOD.replace("mail", "mail_1");
+    let parsed = parse(&good).unwrap();
+    assert_eq!(labels(&parsed), ["underscore"]);
+    assert_eq!(parsed.value.to_string(), good);
+    assert!(parsed.value.admits(&MxHost::parse("mail_1.example.com").unwrap()));
+    let parsed = parse(&good.replace(".com", ".com.")).unwrap();
+    assert_eq!(labels(&parsed), ["trailing dot", "underscore"]);
+}
+
+#[test]
+fn of_too_many_mx_the_first_are_kept_and_one_warning_says_so() {
+    let mx: String = (0..3 * MX_PATTERNS_MAX).map(|n| format!("mx: h{n}.example\n")).collect();
+    let parsed = parse(&GOOD.replace("mx: mail.example.com\n", &mx)).unwrap();
+    assert_eq!(labels(&parsed), ["too many mx"]);
+    assert_eq!(parsed.warnings, [Warning::TooManyMx { line: MX_PATTERNS_MAX + 3 }]);
+    assert_eq!(parsed.value.mx().len(), MX_PATTERNS_MAX);
+    let admits =
+        |number| parsed.value.admits(&MxHost::parse(&format!("h{number}.example")).unwrap());
+    assert!(admits(0) && admits(MX_PATTERNS_MAX - 1) && !admits(MX_PATTERNS_MAX));
 }
 
 #[test]
@@ -93,7 +138,9 @@ fn a_policy_that_could_not_be_published_cannot_be_made() {
     let long = MAX_AGE_MAX + Duration::from_secs(1);
     assert_eq!(Policy::new(Mode::Enforce, MAX_AGE_MAX, vec![]), Err(PolicyError::NoMx));
     assert_eq!(Policy::new(Mode::Testing, MAX_AGE_MAX, vec![]), Err(PolicyError::NoMx));
+    let many = vec![mx[0].clone(); MX_PATTERNS_MAX + 1];
     assert_eq!(Policy::new(Mode::Enforce, long, mx), Err(PolicyError::MaxAge));
+    assert_eq!(Policy::new(Mode::Enforce, MAX_AGE_MAX, many), Err(PolicyError::TooManyMx));
     assert!(Policy::new(Mode::None, Duration::ZERO, vec![]).is_ok());
 }
 
@@ -119,6 +166,7 @@ fn noise() -> impl Strategy<Value = String> {
         "(mode|mx|max_age|version|Mode|comment|x)[ \r\u{b}\u{2028}:=]{0,3}[a-z0-9*. \r]{0,12}",
         "[a-z_.-]{1,34}: [ -~\u{0}\u{7f}\u{e9}]{0,12}",
         "mx: [a-z0-9*._-]{0,20}",
+        "(mode|max_age|version):[ -~]{0,12}",
     ]
 }
 

@@ -87,7 +87,8 @@ pub(super) fn record(text: &OsStr, format: Format, output: &mut Output) -> anyho
     Ok(lint.verdict.ending())
 }
 
-/// Tells whether one of `patterns` names `host` (RFC 8461 §4.1); what cannot be read matches nothing.
+/// Tells whether one of `patterns` names `host` (RFC 8461 §4.1), each read as in a policy file; what
+/// cannot be read matches nothing.
 pub(super) fn matches(
     host: &OsStr,
     patterns: &[OsString],
@@ -95,7 +96,7 @@ pub(super) fn matches(
 ) -> anyhow::Result<Ending> {
     let host = host.to_str().and_then(|host| MxHost::parse(host).ok());
     let mut patterns =
-        patterns.iter().filter_map(|pattern| MxPattern::parse(pattern.to_str()?).ok());
+        patterns.iter().filter_map(|pattern| MxPattern::parse_leniently(pattern.to_str()?).ok());
     let found = host.is_some_and(|host| patterns.any(|pattern| pattern.matches(&host)));
     let (word, ending) = if found { ("match", Ending::Done) } else { ("nomatch", Ending::Refused) };
     output.line(word)?;
