@@ -4,5 +4,6 @@
 //! other side sends: other people's mail still leaves, no mail is lost, and no promise is broken.
 
 mod hosts;
+mod names;
 mod ourselves;
 mod replies;

@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::hop::{Hop, Manner, in_words};
 use crate::observation::of_fetch;
 use crate::observer::Terms;
-use crate::outcome::{expire, no_domain};
+use crate::outcome::{expire, no_domain, no_hosts};
 use crate::round::{Elsewhere, Ending, Round};
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::routing::hosts;
@@ -166,6 +166,10 @@ impl Attempt<'_> {
                 Box::pin(round.run(&decision, &hosts)).await
             }
             Err(outcome) => {
+                let outcome = match &decision {
+                    Decision::Require(required) => no_hosts(required, outcome),
+                    Decision::Permit(_) => outcome,
+                };
                 let (elsewhere, reports) = (Elsewhere::MayHelp, Reports::Ours);
                 let ending =
                     |_| Ending { outcome: outcome.clone(), tls: "none", reports, elsewhere };

@@ -1,14 +1,19 @@
 //! What an attempt is reported as (RFC 8460).
 //!
-//! Every handshake makes one [`Observation`], and so does a host that the policy does not name.
+//! Every handshake makes one [`Observation`], and so do all hosts of an attempt together that the
+//! policy does not name.
 //! Under a policy in testing the session is judged as if it were enforced (RFC 8461 §5), and
 //! nobody acts on the judgement.
+
+use std::sync::Arc;
 
 use mta_sts::{
     DemandedRoute, Evidence, MxMismatch, NextHop, OpenHost, OpenRoute, Policy, PolicyDomain,
     RequiredTls, VerifiedRoute, WhyFallback,
 };
-use tls_rpt::{Observation, ObservedPolicy, PolicyType, ResultType, Verdict as Judgement};
+use tls_rpt::{
+    Observation, ObservedPolicy, PolicyText, PolicyType, ResultType, Verdict as Judgement,
+};
 
 use crate::failure::TlsFailure;
 use crate::session::Ends;
@@ -36,6 +41,7 @@ pub(crate) fn of_verified(
         receiving_ip: ends.receiving.map(|address| address.ip()),
         sending_ip: ends.sending,
         verdict: outcome.map_or_else(failed, |()| Judgement::Success),
+        attempts: 1,
     }
 }
 
@@ -84,17 +90,23 @@ fn permitted(
         receiving_ip: ends.receiving.map(|address| address.ip()),
         sending_ip: ends.sending,
         verdict,
+        attempts: 1,
     }
 }
 
-/// A host that is passed over because the enforced policy does not name it.
-pub(crate) fn of_mismatch(required: &RequiredTls, mismatch: &MxMismatch) -> Observation {
+/// Hosts of one attempt that are passed over because the enforced policy does not name them: how
+/// many, and the first. One observation for all: a domain can have any number of MX records.
+pub(crate) fn of_mismatches(
+    required: &RequiredTls,
+    (first, hosts): (&MxMismatch, u32),
+) -> Observation {
     Observation {
         policy: sts(required.domain(), required.policy()),
-        receiving_mx: Some(mismatch.mx.as_str().to_owned()),
+        receiving_mx: Some(first.mx.as_str().to_owned()),
         receiving_ip: None,
         sending_ip: None,
         verdict: not_named(),
+        attempts: hosts,
     }
 }
 
@@ -110,13 +122,13 @@ pub(crate) fn of_fetch(domain: &PolicyDomain, evidence: &Evidence) -> Option<Obs
         policy: ObservedPolicy {
             domain: domain.as_str().to_owned(),
             policy_type: PolicyType::Sts,
-            strings: Vec::new(),
-            mx_patterns: Vec::new(),
+            text: None,
         },
         receiving_mx: None,
         receiving_ip: None,
         sending_ip: None,
         verdict: Judgement::Failure { result_type, reason: Some(error.to_string()) },
+        attempts: 1,
     })
 }
 
@@ -154,12 +166,29 @@ fn not_named() -> Judgement {
     }
 }
 
-fn sts(domain: &PolicyDomain, policy: &Policy) -> ObservedPolicy {
+fn sts(domain: &PolicyDomain, policy: &Arc<Policy>) -> ObservedPolicy {
     ObservedPolicy {
         domain: domain.as_str().to_owned(),
         policy_type: PolicyType::Sts,
-        strings: policy.to_string().lines().map(str::to_owned).collect(),
-        mx_patterns: policy.mx().iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+        text: Some(Arc::new(Quoted(Arc::clone(policy)))),
+    }
+}
+
+/// A policy that a report may quote.
+#[derive(Debug)]
+struct Quoted(Arc<Policy>);
+
+impl PolicyText for Quoted {
+    fn mode(&self) -> &'static str {
+        self.0.mode().as_str()
+    }
+
+    fn strings(&self) -> Vec<String> {
+        self.0.to_string().lines().map(str::to_owned).collect()
+    }
+
+    fn mx_patterns(&self) -> Vec<String> {
+        self.0.mx().iter().map(|pattern| pattern.as_str().to_owned()).collect()
     }
 }
 
@@ -170,8 +199,7 @@ fn none(next_hop: &NextHop) -> ObservedPolicy {
             NextHop::Literal(address) => address.to_string(),
         },
         policy_type: PolicyType::NoPolicyFound,
-        strings: Vec::new(),
-        mx_patterns: Vec::new(),
+        text: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! From what happened to what becomes of a recipient: delivered, deferred or bounced.
 //!
-//! Only two things are permanent at once: a destination that cannot be, and a host's own 5yz in a
-//! proper session. All that goes wrong before a session waits for better times, and a policy that
+//! Only two things are permanent at once: a destination that cannot be, unless a policy is in force
+//! and the DNS alone says so, and a host's own 5yz in a proper session. All that goes wrong before a session waits for better times, and a policy that
 //! is not met never ends a message's life unless the policy has been looked at once more
 //! (RFC 8461 §5.1).
 
@@ -253,7 +253,7 @@ pub(crate) fn unmet(required: &RequiredTls, troubles: &[Trouble]) -> Outcome {
     let telling = |trouble: &&Trouble| trouble.kind == Kind::Policy;
     let asked = |trouble: &&Trouble| telling(trouble) && trouble.status != status::NOT_IN_POLICY;
     let Some(worst) = troubles.iter().find(asked).or_else(|| troubles.iter().find(telling)) else {
-        return unreached(domain, troubles);
+        return no_hosts(required, unreached(domain, troubles));
     };
     let policy = format!("sts id={} mode={}", required.id(), required.policy().mode());
     let text = format!(
@@ -263,6 +263,29 @@ pub(crate) fn unmet(required: &RequiredTls, troubles: &[Trouble]) -> Outcome {
         list(troubles),
     );
     Outcome::Deferred(worst.reason(text, Some(policy)))
+}
+
+/// What becomes of recipients under an enforced policy for whom the DNS alone says that there is no
+/// host to try.
+///
+/// That is never final. Answers of the DNS can be forged, and the policy, which came over HTTPS, is
+/// there for exactly this (RFC 8461 §10.1); a domain that is gone is still found to be so when the
+/// lifetime of the message ends.
+pub(crate) fn no_hosts(required: &RequiredTls, outcome: Outcome) -> Outcome {
+    let reason = match outcome {
+        Outcome::Bounced(reason) => reason,
+        waiting @ (Outcome::Deferred(_) | Outcome::Delivered { .. }) => return waiting,
+    };
+    let text = format!(
+        "{}: so the DNS says, which is not taken as final while the MTA-STS policy of {} (id {}, \
+         mode {}) is in force",
+        reason.text,
+        required.domain(),
+        required.id(),
+        required.policy().mode(),
+    );
+    let enhanced = reason.enhanced.with_class(Class::PersistentTransient);
+    Outcome::Deferred(Reason { enhanced, text, cause: Some(reason.text.clone()), ..reason })
 }
 
 /// What becomes of recipients with whose hosts no session came about.

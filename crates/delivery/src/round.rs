@@ -8,7 +8,7 @@ mod reach;
 
 use std::net::SocketAddr;
 
-use mta_sts::Decision;
+use mta_sts::{Decision, MxMismatch};
 use queue::{Lease, Outcome, Reason, ReasonClass, Recipient};
 use smtp::ReplyCode;
 
@@ -16,6 +16,7 @@ use crate::client::Client;
 use crate::fitting::mail;
 use crate::hop::{Hop, Manner, in_words};
 use crate::idle::{Place, Rank, Shelf};
+use crate::observation::of_mismatches;
 use crate::outcome::{Encryption, Judged, Kind, Remote, Trouble, judge, unmet, unreached};
 use crate::pace::Went;
 use crate::session::Session;
@@ -62,6 +63,8 @@ pub(crate) struct Round<'a> {
     troubles: Vec<Trouble>,
     /// What was done to reach hosts; one that the policy does not name costs nothing.
     effort: Effort,
+    /// How many hosts the policy does not name, and the first of them.
+    unnamed: Option<(MxMismatch, u32)>,
     /// How many of them were asked to take the message.
     sessions: usize,
     /// How the host that is tried stands among those of the destination.
@@ -95,7 +98,20 @@ impl<'a> Round<'a> {
         let standings = recipients.map(standing).collect();
         let (troubles, asked, manner) = (Vec::new(), Vec::new(), Manner::AsPolicy);
         let (effort, sessions, rank, went) = (Effort::default(), 0, Rank::First, Went::Well);
-        Self { client, lease, standings, troubles, effort, sessions, rank, went, asked, manner }
+        let unnamed = None;
+        Self {
+            client,
+            lease,
+            standings,
+            troubles,
+            effort,
+            unnamed,
+            sessions,
+            rank,
+            went,
+            asked,
+            manner,
+        }
     }
 
     /// Tries the hosts, and tells what became of each recipient, in their order.
@@ -185,6 +201,14 @@ impl<'a> Round<'a> {
         self.troubles.last().is_some_and(|trouble| trouble.kind == Kind::Loop)
     }
 
+    /// Notes that the policy does not name a host; a domain can have any number of such.
+    fn pass_over(&mut self, mismatch: MxMismatch) {
+        self.troubles.push(Trouble::not_named(&mismatch));
+        let hosts = self.unnamed.as_ref().map_or(0, |(_, hosts)| *hosts).saturating_add(1);
+        let first = self.unnamed.take().map_or(mismatch, |(first, _)| first);
+        self.unnamed = Some((first, hosts));
+    }
+
     /// Those recipients for whom another host can be asked.
     fn open(&self) -> impl Iterator<Item = usize> {
         self.standings.iter().enumerate().filter_map(|(place, standing)| match standing.judged {
@@ -194,9 +218,14 @@ impl<'a> Round<'a> {
     }
 
     fn close(self, decision: &Decision) -> Vec<Ending> {
-        let Self { standings, troubles, .. } = self;
+        let Self { client, standings, troubles, unnamed, .. } = self;
         let untold = match decision {
-            Decision::Require(required) => unmet(required, &troubles),
+            Decision::Require(required) => {
+                if let Some((first, hosts)) = unnamed {
+                    client.observer.observed(&of_mismatches(required, (&first, hosts)));
+                }
+                unmet(required, &troubles)
+            }
             Decision::Permit(fallback) => unreached(&in_words(fallback.next_hop()), &troubles),
         };
         let ending = |standing: Standing<'_>| {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use hickory_resolver::proto::op::{DnsResponse, Message, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use rand::seq::SliceRandom;
+use tracing::debug;
 
 use crate::error::{LookupError, Malformation, Obstacle};
 use crate::lookup::Security;
@@ -18,6 +20,15 @@ pub(crate) const LONGEST_FOUND: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest that an absence is kept; one to three hours work well (RFC 2308 §5).
 pub(crate) const LONGEST_ABSENT: Duration = Duration::from_secs(3 * 60 * 60);
+
+/// The most MX, address, TLSA, PTR and NS records that are kept of one answer: of MX records the
+/// best, of others the first.
+///
+/// An answer of 64 KiB has room for some 4,000, and all are looked at with each message. A host has a
+/// few addresses and a domain a few hosts; Postfix tries 5 of them (`smtp_mx_address_limit`), Exim 50
+/// at most (`hosts_max_try_hardlimit`). TXT records are all kept: the one that is looked for may
+/// stand last.
+pub(crate) const MOST_RECORDS: usize = 100;
 
 /// The most aliases followed in one answer.
 const MOST_ALIASES: usize = 16;
@@ -80,7 +91,7 @@ impl Reading {
             return Err(Malformation::OtherQuestion.into());
         }
         let chain = Chain::follow(question, &response.answers)?;
-        let records: Vec<&Record> = chain.records(question, &response.answers).collect();
+        let records = kept(question, chain.records(question, &response.answers).collect());
         match existence {
             Existence::Exists if !records.is_empty() => {
                 Ok(Self::Answered(found(&records, &chain, response, ad_bit)))
@@ -236,6 +247,23 @@ fn alias<'a>(name: &Name, answers: &'a [Record]) -> Option<(&'a Name, u32)> {
         let RData::CNAME(target) = &record.data else { return None };
         Some((&target.0, record.ttl))
     })
+}
+
+/// The records that are kept; those of equal preference have equal chances (RFC 5321 §5.1).
+fn kept<'a>(question: &Question, mut records: Vec<&'a Record>) -> Vec<&'a Record> {
+    let there = records.len();
+    if question.record_type() == RecordType::TXT || there <= MOST_RECORDS {
+        return records;
+    }
+    if question.record_type() == RecordType::MX {
+        records.shuffle(&mut rand::rng());
+        records.sort_by_key(|record| {
+            if let RData::MX(mx) = &record.data { mx.preference } else { u16::MAX }
+        });
+    }
+    records.truncate(MOST_RECORDS);
+    debug!(?question, records = there, kept = MOST_RECORDS, "more records than are kept");
+    records
 }
 
 fn found(records: &[&Record], chain: &Chain<'_>, response: &DnsResponse, ad_bit: AdBit) -> Answer {

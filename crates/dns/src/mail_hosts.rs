@@ -5,6 +5,7 @@ use smtp::Domain;
 use tracing::warn;
 
 use crate::Dns;
+use crate::answer::MOST_RECORDS;
 use crate::error::LookupError;
 use crate::lookup::{Lookup, Records, Security};
 use crate::records::{Mx, MxTarget};
@@ -51,8 +52,11 @@ fn explicit(domain: &Domain, records: Records<Mx>) -> MailHosts {
     if hosts.iter().all(|mx| mx.exchange == MxTarget::Root) {
         return MailHosts::NullMx;
     }
-    for mx in hosts.iter().filter(|mx| mx.host().is_none()) {
-        warn!(%domain, mx = ?mx.exchange, "mx record named no host");
+    let mut without_host = hosts.iter().filter(|mx| mx.host().is_none());
+    if let Some(first) = without_host.next() {
+        // One line, however many the domain has of them.
+        let records = without_host.count().saturating_add(1);
+        warn!(%domain, mx = ?first.exchange, records, "mx record named no host");
     }
     if hosts.iter().all(|mx| mx.host().is_none()) {
         return MailHosts::NoMailHost;
@@ -60,6 +64,7 @@ fn explicit(domain: &Domain, records: Records<Mx>) -> MailHosts {
     // Equals are tried in random order, to spread the load (RFC 5321 §5.1).
     hosts.shuffle(&mut rand::rng());
     hosts.sort_by_key(|mx| mx.preference);
+    hosts.truncate(MOST_RECORDS);
     MailHosts::Hosts { hosts, security }
 }
 

@@ -6,5 +6,5 @@
 mod observation;
 mod result_type;
 
-pub use crate::observation::{Observation, ObservedPolicy, Verdict};
+pub use crate::observation::{Observation, ObservedPolicy, PolicyText, Verdict};
 pub use crate::result_type::{PolicyType, ResultType};

@@ -91,8 +91,9 @@ async fn not_named() -> Trouble {
 }
 
 #[tokio::test]
-async fn nothing_before_a_session_bounces_mail_under_an_enforced_policy() {
+async fn where_no_host_meets_the_policy_the_status_is_that_of_what_tells_most() {
     let required = required().await;
+    let ours = || Trouble::no_session("mx.example.org", address(), &SessionFailure::Ourselves);
     let handshake = || TlsFailure::Handshake(HandshakeFailure::TimedOut);
     for (troubles, status, by_policy) in [
         (vec![tls(TlsFailure::NotOffered)], "4.7.10", true),
@@ -103,6 +104,7 @@ async fn nothing_before_a_session_bounces_mail_under_an_enforced_policy() {
         (vec![refused(Stage::Greeting), not_named().await], "4.4.8", true),
         (vec![refused(Stage::Greeting)], "4.3.2", false),
         (vec![refused(Stage::HelloAgain)], "4.3.2", false),
+        (vec![ours()], "4.4.6", false),
     ] {
         let Outcome::Deferred(reason) = unmet(&required, &troubles) else { panic!() };
         assert_eq!(reason.enhanced.to_string(), status, "{troubles:?}");

@@ -15,7 +15,6 @@ use crate::connect::{canonical, connect, in_order};
 use crate::failure::SessionFailure;
 use crate::hop::{Hop, Manner, Start};
 use crate::idle::Shelf;
-use crate::observation::of_mismatch;
 use crate::observer::Protection;
 use crate::ourselves::is_ours;
 use crate::outcome::Trouble;
@@ -30,8 +29,7 @@ impl<'a> Round<'a> {
         // No policy is enforced for an address literal.
         let OpenHost::Name(mx) = &hop.host else { return };
         if let Err(mismatch) = required.admit(mx.clone()) {
-            self.client.observer.observed(&of_mismatch(required, &mismatch));
-            return self.troubles.push(Trouble::not_named(&mismatch));
+            return self.pass_over(mismatch);
         }
         let shelf = &self.client.idle.verified;
         let route = || required.admit(mx.clone()).ok();

@@ -79,8 +79,9 @@ async fn a_host_that_proves_its_name_gets_a_verified_session() {
     assert_eq!(heard.len(), 3);
     assert_eq!(observation.policy.policy_type, PolicyType::Sts);
     assert_eq!(observation.policy.domain, "example.org");
-    assert_eq!(observation.policy.mx_patterns, ["mx.example.org"]);
-    assert!(observation.policy.strings.contains(&"mode: enforce".to_owned()));
+    let text = observation.policy.text.unwrap();
+    assert_eq!(text.mx_patterns(), ["mx.example.org"]);
+    assert!(text.strings().contains(&"mode: enforce".to_owned()));
     assert_eq!(observation.receiving_mx.as_deref(), Some("mx.example.org"));
     assert_eq!(observation.verdict, Judgement::Success);
 }

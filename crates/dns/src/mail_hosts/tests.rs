@@ -125,3 +125,12 @@ async fn a_failure_to_learn_the_mx_records_is_never_an_absence() {
         assert_eq!(found.unwrap_err().label(), "servfail", "{failing}");
     }
 }
+
+#[tokio::test]
+async fn of_a_thousand_mx_records_the_best_are_kept() {
+    let records: String =
+        (0..1000).map(|n| format!("@ 300 IN MX {} h{n}.example.test.\n", 2000 - n)).collect();
+    let found = hosts_with(&records).await;
+    let best: Vec<_> = (900..1000).rev().map(|n| format!("h{n}.example.test")).collect();
+    assert_eq!(names(&found), best);
+}

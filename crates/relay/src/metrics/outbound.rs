@@ -98,17 +98,17 @@ impl Observer for Outbound {
         if observation.receiving_mx.is_none() {
             return;
         }
-        let ObservedPolicy { policy_type, strings, .. } = &observation.policy;
+        let ObservedPolicy { policy_type, text, .. } = &observation.policy;
         let result = match &observation.verdict {
             Verdict::Success => "success",
             Verdict::Failure { result_type, .. } => ResultType::as_str(*result_type),
         };
         let labels = [
             ("policy_type", PolicyType::as_str(*policy_type)),
-            ("mode", mode(strings)),
+            ("mode", text.as_ref().map_or("none", |text| text.mode())),
             ("result", result),
         ];
-        self.tls_results.get_or_create(&labels).inc();
+        self.tls_results.get_or_create(&labels).inc_by(observation.attempts.into());
     }
 
     fn opened(&self, protection: Protection) {
@@ -134,16 +134,6 @@ impl Observer for Outbound {
                 self.bounced.count(labels, recipients);
             }
         }
-    }
-}
-
-/// The mode of an MTA-STS policy, as its own text has it.
-fn mode(policy: &[String]) -> &'static str {
-    let is = |mode: &str| policy.iter().any(|line| line == &format!("mode: {mode}"));
-    match (is("enforce"), is("testing")) {
-        (true, _) => "enforce",
-        (false, true) => "testing",
-        (false, false) => "none",
     }
 }
 
