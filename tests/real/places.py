@@ -112,12 +112,16 @@ class Places(World):
         return postfix
 
     def debian(self, label, image, host, name, *options, arguments=()):
-        """A machine whose roots include the test's authority."""
+        """A machine that asks the resolver of this world."""
         container = Machine(self.name(label, self.containers), image, *arguments, options=(
             *self.on_network(host), "--hostname", name, "--volume", f"{self.folder}:/world:ro", *options))
         container.run("sh", "-c", f"echo nameserver {self.subnet}.53 > /etc/resolv.conf")
-        container.run("sh", "-c", "cp /world/authority/ca.pem /usr/local/share/ca-certificates/test.crt && update-ca-certificates")
         return container
+
+    def trusting(self, machine):
+        """A machine that is up; from now on its roots include the test's authority."""
+        machine.run("sh", "-c", "cp /world/authority/ca.pem /usr/local/share/ca-certificates/test.crt && update-ca-certificates")
+        return machine
 
     def server(self):
         """The reader's server: Debian with systemd, a checkout of this repository, and the program that it builds."""
@@ -126,12 +130,14 @@ class Places(World):
             # What systemd needs to shut its services in; not --privileged, which not every engine may give.
             "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
             "--cgroupns", "private", "--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--tmpfs", "/tmp",
+            # A disk, as a server has one: the container's own layer is none to keep mail on.
+            "--volume", "/var/lib/sts-relay",
         )
         until("systemd up", lambda: machine.run("systemctl", "is-system-running", check=False).stdout.strip() == "running")
-        return machine
+        return self.trusting(machine)
 
     def postfix(self):
         """The reader's Postfix, as Debian installs it."""
         machine = self.debian("postfix", POSTFIX, "26", "postfix.example.org", arguments=("myhostname=postfix.example.org",))
         machine.said("daemon started")
-        return machine
+        return self.trusting(machine)

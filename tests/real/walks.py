@@ -7,6 +7,9 @@ from pages import ROOT, blocks
 from suite import Failure, expect, until
 from world import inbox, queue
 
+# A program that is there already, instead of building one: for whoever works on the walks.
+BINARY = os.environ.get("STS_RELAY_BIN")
+
 PAGE = "docs/getting-started.md"
 PASSWORD = "correct-horse"
 
@@ -16,6 +19,8 @@ PAGES_NETWORK = "192.0.2.0/24"
 
 def built(places, block):
     """Builds the program as the page says, in a checkout, without a network; gives the path of the binary."""
+    if BINARY:
+        return BINARY
     image = "sts-relay-build:test"
     flags = os.environ.get("DOCKER_BUILD_FLAGS", "").split()
     docker("build", *flags, "--target", "build", "--tag", image, "--file", ROOT / "docker/Dockerfile", ROOT)
