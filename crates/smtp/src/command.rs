@@ -12,7 +12,7 @@ pub use self::error::CommandError;
 pub use self::parameters::{MailParameters, RcptParameters};
 use crate::body::Smtputf8;
 use crate::client_name::ClientName;
-use crate::path::{ForwardPath, PathError, ReversePath, split_bracketed};
+use crate::path::{self, BLANKS, ForwardPath, PathError, ReversePath};
 
 /// What a client asks for.
 ///
@@ -121,20 +121,34 @@ impl fmt::Debug for InitialResponse {
 }
 
 impl Command {
+    /// The verb that a line begins with, as it stands there.
+    ///
+    /// It is that of [`parse`](Self::parse), for what is no command and must be told apart.
+    #[must_use]
+    pub fn verb(line: &[u8]) -> &[u8] {
+        let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+        let mut words = line.split(is_blank).filter(|word| !word.is_empty());
+        words.next().unwrap_or_default()
+    }
+
     /// Reads one command line, without its CRLF.
     ///
-    /// Blanks at the end are let go (RFC 5321 §4.1.1), and so are blanks after the colon of MAIL and
-    /// RCPT, which old clients send. A path with characters beyond ASCII needs SMTPUTF8: for MAIL
+    /// Blanks at the end are dropped (RFC 5321 §4.1.1). What old clients and devices send is taken
+    /// where it can mean but one thing: blanks at the start and after the colon of MAIL and RCPT, a
+    /// tab for a blank, a path without brackets, and a client's name in any encoding. A path with characters beyond ASCII needs SMTPUTF8: for MAIL
     /// that is seen to here; for RCPT it is the transaction that knows ([`ForwardPath::is_ascii`]).
     ///
     /// # Errors
     ///
     /// The line is no command; the error knows the [`reply`](CommandError::reply).
     pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
-        let text = std::str::from_utf8(line).map_err(CommandError::NotUtf8)?;
-        let text = text.trim_end_matches([' ', '\t']);
-        let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let rest = rest.trim_start_matches(' ');
+        let text = String::from_utf8_lossy(line);
+        let (verb, rest) = split_verb(&text);
+        // RFC 5321 §4.1.4: nobody is refused for the name a machine was given.
+        let named = ["EHLO", "HELO"].iter().any(|hello| verb.eq_ignore_ascii_case(hello));
+        if let (false, Err(source)) = (named, std::str::from_utf8(line)) {
+            return Err(CommandError::NotUtf8(source));
+        }
         match verb.to_ascii_uppercase().as_str() {
             "AUTH" => auth(rest),
             "BDAT" => bdat(rest),
@@ -158,12 +172,19 @@ impl Command {
     }
 }
 
+/// The verb of a line and what follows it, without the blanks around.
+fn split_verb(text: &str) -> (&str, &str) {
+    let text = text.trim_matches(BLANKS);
+    let (verb, rest) = text.split_once(BLANKS).unwrap_or((text, ""));
+    (verb, rest.trim_start_matches(BLANKS))
+}
+
 fn alone(rest: &str, command: Command) -> Result<Command, CommandError> {
     if rest.is_empty() { Ok(command) } else { Err(CommandError::NoArgumentsAllowed) }
 }
 
 fn client(rest: &str, syntax: &'static str) -> Result<ClientName, CommandError> {
-    ClientName::parse(rest).ok_or(CommandError::HelloArguments { syntax })
+    ClientName::parse(&rest.replace('\t', " ")).ok_or(CommandError::HelloArguments { syntax })
 }
 
 fn text_of(rest: &str, syntax: &'static str) -> Result<String, CommandError> {
@@ -193,13 +214,13 @@ fn rcpt(rest: &str) -> Result<Command, CommandError> {
 /// What follows `keyword`, which may be in any case, and blanks after it.
 fn after_keyword<'a>(text: &'a str, keyword: &str) -> Option<&'a str> {
     let (start, rest) = text.split_at_checked(keyword.len())?;
-    start.eq_ignore_ascii_case(keyword).then(|| rest.trim_start_matches(' '))
+    start.eq_ignore_ascii_case(keyword).then(|| rest.trim_start_matches(BLANKS))
 }
 
-/// What stands between the brackets, and the parameters, which a blank must set off.
+/// The path without its brackets, and the parameters, which a blank must set off.
 fn path_and_parameters(text: &str) -> Result<(&str, &str), PathError> {
-    let (inside, rest) = split_bracketed(text)?;
-    if rest.is_empty() || rest.starts_with(' ') {
+    let (inside, rest) = path::split(text)?;
+    if rest.is_empty() || rest.starts_with(BLANKS) {
         Ok((inside, rest))
     } else {
         Err(PathError::Brackets)
@@ -208,7 +229,7 @@ fn path_and_parameters(text: &str) -> Result<(&str, &str), PathError> {
 
 fn bdat(rest: &str) -> Result<Command, CommandError> {
     let error = CommandError::Arguments { syntax: "syntax: BDAT size [LAST]" };
-    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    let mut words = rest.split(BLANKS).filter(|word| !word.is_empty());
     let size = words.next().and_then(parameters::number);
     let chunk = match words.next() {
         None => Some(Chunk::More),
@@ -222,7 +243,7 @@ fn bdat(rest: &str) -> Result<Command, CommandError> {
 
 fn auth(rest: &str) -> Result<Command, CommandError> {
     let error = CommandError::Arguments { syntax: "syntax: AUTH mechanism [initial-response]" };
-    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    let mut words = rest.split(BLANKS).filter(|word| !word.is_empty());
     let mechanism = words.next().filter(|word| is_mechanism(word));
     let initial = words.next().map(InitialResponse::parse);
     match (mechanism, initial, words.next()) {

@@ -44,9 +44,10 @@
 //! ```
 //!
 //! Deliberately absent: sockets and timers, the order in which commands may come, what a server
-//! offers, message headers (they are not looked at), and comments in addresses (RFC 5322 has them,
-//! envelopes do not).
+//! offers, message headers (but for the addresses in one field, [`mailboxes`]), and comments in
+//! addresses of envelopes (RFC 5322 has them, envelopes do not).
 
+mod address_list;
 mod base64;
 mod body;
 mod chunks;
@@ -64,6 +65,7 @@ mod reply;
 mod sasl;
 mod xtext;
 
+pub use self::address_list::mailboxes;
 pub use self::base64::to_base64;
 pub use self::body::{BodyType, Smtputf8};
 pub use self::chunks::ChunkScan;

@@ -49,6 +49,10 @@ impl Mailbox {
 
     /// Reads an address as it stands in an envelope, without angle brackets.
     ///
+    /// Without quotes the dots of a local part may stand anywhere: `u..x@d.example` and
+    /// `u.@d.example` are addresses of large providers. They are written with the quotes that
+    /// RFC 5321 §4.1.2 asks for.
+    ///
     /// The length is judged as the address would be written again.
     ///
     /// # Errors
@@ -63,7 +67,7 @@ impl Mailbox {
             }
             None => {
                 let (local, domain) = text.split_once('@').ok_or(AddressError::MissingAt)?;
-                (LocalPart::dot_string(local)?, domain)
+                (LocalPart::unquoted(local)?, domain)
             }
         };
         Self::new(local, MailboxDomain::parse(domain)?)
@@ -136,13 +140,13 @@ impl LocalPart {
         }
     }
 
-    /// A local part written without quotes (RFC 5321 §4.1.2, `Dot-string`).
-    fn dot_string(text: &str) -> Result<Self, AddressError> {
+    /// A local part written without quotes (RFC 5321 §4.1.2, `Dot-string`), its dots anywhere.
+    fn unquoted(text: &str) -> Result<Self, AddressError> {
         if let Some(c) = text.chars().find(|&c| c != '.' && !is_atext(c)) {
             return Err(AddressError::LocalPart(c));
         }
-        if !is_dot_string(text) {
-            return Err(AddressError::LocalPartDots);
+        if text.is_empty() {
+            return Err(AddressError::LocalPartEmpty);
         }
         Self::new(text)
     }
@@ -280,9 +284,9 @@ pub enum AddressError {
     /// The local part holds a character that may not stand there.
     #[error("character {0:?} in a local part")]
     LocalPart(char),
-    /// Without quotes a local part has no dot first, last, or after another, and is not empty.
-    #[error("a local part without quotes is empty or has a misplaced dot")]
-    LocalPartDots,
+    /// Without quotes a local part is not empty.
+    #[error("no local part before the @")]
+    LocalPartEmpty,
     /// The local part has more than 252 octets.
     #[error("local part longer than 252 octets")]
     LocalPartTooLong,

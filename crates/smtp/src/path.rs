@@ -1,11 +1,16 @@
 //! The reverse-path and the forward-path (RFC 5321 §4.1.2).
 //!
 //! A source route is understood and dropped, as RFC 5321 §4.1.1.3 and appendix C let a receiver do.
+//!
+//! What printers, scanners and old programs write is taken where its meaning is clear: a path
+//! without its brackets, blanks inside them, a sender at an IPv4 address without brackets. It is
+//! written as RFC 5321 has it.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
-use crate::domain::Domain;
-use crate::mailbox::{AddressError, Mailbox};
+use crate::domain::{Domain, DomainError};
+use crate::mailbox::{AddressError, LocalPart, Mailbox, MailboxDomain};
 
 /// Where a message's delivery reports go: the argument of MAIL.
 ///
@@ -36,10 +41,16 @@ impl ReversePath {
 
     /// Reads what stood between the brackets.
     pub(crate) fn from_bracketed(inside: &str) -> Result<Self, PathError> {
+        let inside = inside.trim_matches(BLANKS);
         if inside.is_empty() {
             return Ok(Self::Null);
         }
-        Ok(Self::Mailbox(routed_mailbox(inside)?))
+        match routed_mailbox(inside) {
+            Err(PathError::Address(AddressError::Domain(DomainError::Numeric))) => {
+                Ok(Self::Mailbox(at_bare_address(inside)?))
+            }
+            read => Ok(Self::Mailbox(read?)),
+        }
     }
 
     /// The mailbox, unless the path is null.
@@ -88,6 +99,7 @@ impl ForwardPath {
 
     /// Reads what stood between the brackets.
     pub(crate) fn from_bracketed(inside: &str) -> Result<Self, PathError> {
+        let inside = inside.trim_matches(BLANKS);
         if inside.is_empty() {
             return Err(PathError::Null);
         }
@@ -122,25 +134,45 @@ impl fmt::Display for ForwardPath {
     }
 }
 
+/// What separates the words of a command: a blank, or a tab from clients that do not know better.
+pub(crate) const BLANKS: [char; 2] = [' ', '\t'];
+
+/// The path that `text` begins with, without brackets, and what follows it. Without brackets the
+/// path ends at the first blank that is not quoted.
+pub(crate) fn split(text: &str) -> Result<(&str, &str), PathError> {
+    if text.starts_with('<') {
+        return split_bracketed(text);
+    }
+    let end = end_of(text, |c| BLANKS.contains(&c)).unwrap_or(text.len());
+    match text.split_at_checked(end) {
+        None | Some(("", _)) => Err(PathError::Brackets),
+        Some(split) => Ok(split),
+    }
+}
+
 /// What stands between the brackets of the path that `text` begins with, and what follows it.
 ///
 /// A bracket inside a quoted local part does not end the path.
-pub(crate) fn split_bracketed(text: &str) -> Result<(&str, &str), PathError> {
+fn split_bracketed(text: &str) -> Result<(&str, &str), PathError> {
     let inside = text.strip_prefix('<').ok_or(PathError::Brackets)?;
-    let mut chars = inside.char_indices();
+    let end = end_of(inside, |c| c == '>').ok_or(PathError::Brackets)?;
+    let (path, rest) = inside.split_at_checked(end).ok_or(PathError::Brackets)?;
+    Ok((path, rest.strip_prefix('>').unwrap_or(rest)))
+}
+
+/// Where the first character stands that `ends` the path and is not quoted.
+fn end_of(text: &str, ends: impl Fn(char) -> bool) -> Option<usize> {
+    let mut chars = text.char_indices();
     let mut quoted = false;
     while let Some((at, c)) = chars.next() {
         match c {
             '"' => quoted = !quoted,
             '\\' if quoted => drop(chars.next()),
-            '>' if !quoted => {
-                let path = inside.get(..at).ok_or(PathError::Brackets)?;
-                return Ok((path, chars.as_str()));
-            }
+            c if !quoted && ends(c) => return Some(at),
             _ => {}
         }
     }
-    Err(PathError::Brackets)
+    None
 }
 
 fn whole(text: &str) -> Result<&str, PathError> {
@@ -161,6 +193,17 @@ fn routed_mailbox(inside: &str) -> Result<Mailbox, PathError> {
         Domain::parse(domain).map_err(AddressError::from)?;
     }
     Ok(Mailbox::parse(mailbox)?)
+}
+
+/// A mailbox at an IPv4 address that has no brackets, as devices without a name write it.
+fn at_bare_address(inside: &str) -> Result<Mailbox, PathError> {
+    let numeric = || AddressError::from(DomainError::Numeric);
+    let (local, domain) = inside.rsplit_once('@').ok_or_else(numeric)?;
+    let address: Ipv4Addr = domain.parse().map_err(|_cause| numeric())?;
+    // Reads the local part by the same rules as any other.
+    let named = Mailbox::parse(&format!("{local}@invalid"))?;
+    let local: LocalPart = named.local().clone();
+    Ok(Mailbox::new(local, MailboxDomain::Literal(IpAddr::V4(address)))?)
 }
 
 /// Why a text is no path.
@@ -197,6 +240,9 @@ mod tests {
             ("<@a.example,@b.example:bob@example.com>", "<bob@example.com>"),
             ("<@a.example:\"x:y\"@example.com>", "<\"x:y\"@example.com>"),
             ("<bob@[IPv6:::1]>", "<bob@[IPv6:::1]>"),
+            ("< bob@example.com\t>", "<bob@example.com>"),
+            ("<u..x@example.com>", "<\"u..x\"@example.com>"),
+            ("<@a.example:u.@example.com>", "<\"u.\"@example.com>"),
         ];
         for (text, written) in good {
             assert_eq!(ReversePath::parse(text).unwrap().to_string(), written, "{text}");
@@ -205,8 +251,42 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_at_a_bare_ipv4_address_is_at_its_literal_and_a_recipient_is_not() {
+        for (text, written) in [
+            ("<scanner@192.0.2.1>", "<scanner@[192.0.2.1]>"),
+            ("<a..b@192.0.2.1>", "<\"a..b\"@[192.0.2.1]>"),
+            ("<\"a@b\"@192.0.2.1>", "<\"a@b\"@[192.0.2.1]>"),
+        ] {
+            assert_eq!(ReversePath::parse(text).unwrap().to_string(), written);
+            assert!(ForwardPath::parse(text).is_err(), "{text}");
+        }
+        for text in ["<a@1>", "<a@1.2.3>", "<a@192.0.2.256>", "<a@b@192.0.2.1>", "<@192.0.2.1>"] {
+            assert!(ReversePath::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_without_brackets_ends_at_the_first_blank_that_is_not_quoted() {
+        for (text, parts) in [
+            ("bob@example.com", ("bob@example.com", "")),
+            ("bob@example.com SIZE=1", ("bob@example.com", " SIZE=1")),
+            ("bob@example.com\tSIZE=1", ("bob@example.com", "\tSIZE=1")),
+            ("\"a b\"@example.com X", ("\"a b\"@example.com", " X")),
+            ("\"a\\\" b\"@example.com X", ("\"a\\\" b\"@example.com", " X")),
+            ("<a b@example.com> X", ("a b@example.com", " X")),
+        ] {
+            assert_eq!(split(text).unwrap(), parts, "{text}");
+        }
+        for text in ["", " bob@example.com", "<bob@example.com"] {
+            assert!(split(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn only_a_reverse_path_may_be_null() {
         assert_eq!(ReversePath::parse("<>").unwrap(), ReversePath::Null);
+        assert_eq!(ReversePath::parse("< >").unwrap(), ReversePath::Null);
+        assert!(matches!(ForwardPath::parse("< >"), Err(PathError::Null)));
         assert_eq!(ReversePath::Null.to_string(), "<>");
         assert!(matches!(ForwardPath::parse("<>"), Err(PathError::Null)));
     }
@@ -233,9 +313,7 @@ mod tests {
             ("<bob@example.com> SIZE=1", "more after it"),
             ("<\"a@example.com>", "quote not closed"),
             ("<\"a\\\"@example.com>", "quote not closed"),
-            ("< bob@example.com>", "blank"),
             ("<bob>", "no domain"),
-            ("< >", "blank"),
             ("<@a.example>", "a route to nobody"),
             ("<@a.example:>", "a route to nobody"),
             ("<@:bob@example.com>", "a route without a host"),

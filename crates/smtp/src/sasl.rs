@@ -140,9 +140,11 @@ impl Exchange {
             Mechanism::Login => Waiting::LoginName,
             Mechanism::Plain => Waiting::Plain,
         });
-        match initial {
+        match initial.map(InitialResponse::as_base64) {
             None => Ok(Turn::Challenge(exchange)),
-            Some(initial) => exchange.take(initial.as_base64()),
+            // Who has nothing to say yet is asked, as without a response.
+            Some("") if mechanism == Mechanism::Login => Ok(Turn::Challenge(exchange)),
+            Some(initial) => exchange.take(initial),
         }
     }
 
@@ -163,9 +165,11 @@ impl Exchange {
     ///
     /// [`SaslError`]: the dialogue is over.
     pub fn answer(self, line: &[u8]) -> Result<Turn, SaslError> {
-        match line {
+        match line.trim_ascii_end() {
             b"*" => Err(SaslError::Cancelled),
-            _ => self.take(std::str::from_utf8(line).map_err(|_not_base64| SaslError::Malformed)?),
+            line => {
+                self.take(std::str::from_utf8(line).map_err(|_not_base64| SaslError::Malformed)?)
+            }
         }
     }
 

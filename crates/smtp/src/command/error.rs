@@ -64,8 +64,11 @@ pub enum CommandError {
     #[error("address with non-ASCII characters needs SMTPUTF8")]
     Smtputf8Required,
     /// A parameter nobody knows.
-    #[error("unknown parameter")]
-    UnknownParameter,
+    #[error("unknown parameter {keyword}")]
+    UnknownParameter {
+        /// Its name: letters, digits and hyphens.
+        keyword: String,
+    },
     /// No such command.
     #[error("command not recognized")]
     Unrecognized,
@@ -87,7 +90,7 @@ impl CommandError {
             | Self::NoArgumentsAllowed
             | Self::ParameterSyntax
             | Self::ParameterValue { .. } => (ReplyCode::BAD_ARGUMENTS, 5, 4),
-            Self::ParameterNotOffered { .. } | Self::UnknownParameter => {
+            Self::ParameterNotOffered { .. } | Self::UnknownParameter { .. } => {
                 (ReplyCode::UNKNOWN_PARAMETER, 5, 4)
             }
             Self::ReversePath(_) => (ReplyCode::BAD_ARGUMENTS, 1, 7),

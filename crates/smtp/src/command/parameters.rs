@@ -6,8 +6,11 @@ use crate::body::{BodyType, Smtputf8};
 use crate::command::CommandError;
 use crate::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 use crate::mailbox::Mailbox;
-use crate::path::ReversePath;
+use crate::path::{BLANKS, ReversePath};
 use crate::xtext;
+
+/// How much of an unknown keyword is told back.
+const KEYWORD_SHOWN: usize = 40;
 
 /// What MAIL may carry besides the path.
 ///
@@ -32,7 +35,7 @@ impl MailParameters {
     /// Reads what follows the path.
     pub(super) fn parse(text: &str) -> Result<Self, CommandError> {
         let mut seen = MailSeen::default();
-        for word in text.split(' ').filter(|word| !word.is_empty()) {
+        for word in text.split(BLANKS).filter(|word| !word.is_empty()) {
             let (keyword, value) = split(word)?;
             match keyword.to_ascii_uppercase().as_str() {
                 "SIZE" => set(&mut seen.size, "SIZE", number(value))?,
@@ -41,7 +44,7 @@ impl MailParameters {
                 "RET" => set(&mut seen.ret, "RET", Ret::parse(value))?,
                 "ENVID" => set(&mut seen.envid, "ENVID", EnvelopeId::parse(value))?,
                 "AUTH" => set(&mut seen.auth, "AUTH", submitter(value))?,
-                _ => return Err(CommandError::UnknownParameter),
+                _ => return Err(unknown(keyword)),
             }
         }
         Ok(Self {
@@ -110,12 +113,12 @@ impl RcptParameters {
     /// Reads what follows the path.
     pub(super) fn parse(text: &str) -> Result<Self, CommandError> {
         let mut parameters = Self::default();
-        for word in text.split(' ').filter(|word| !word.is_empty()) {
+        for word in text.split(BLANKS).filter(|word| !word.is_empty()) {
             let (keyword, value) = split(word)?;
             match keyword.to_ascii_uppercase().as_str() {
                 "NOTIFY" => set(&mut parameters.notify, "NOTIFY", Notify::parse(value))?,
                 "ORCPT" => set(&mut parameters.orcpt, "ORCPT", OriginalRecipient::parse(value))?,
-                _ => return Err(CommandError::UnknownParameter),
+                _ => return Err(unknown(keyword)),
             }
         }
         Ok(parameters)
@@ -151,6 +154,11 @@ fn split(word: &str) -> Result<(&str, &str), CommandError> {
         && keyword.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let plain = !value.chars().any(|c| c == '=' || c.is_control());
     if named && plain { Ok((keyword, value)) } else { Err(CommandError::ParameterSyntax) }
+}
+
+/// A parameter that nobody knows, by the name it was given.
+fn unknown(keyword: &str) -> CommandError {
+    CommandError::UnknownParameter { keyword: keyword.chars().take(KEYWORD_SHOWN).collect() }
 }
 
 fn set<T>(
