@@ -8,7 +8,9 @@ mod users;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-pub use self::users::{Authenticated, HashError, UserProblem, Users, UsersError, hash_password};
+pub use self::users::{
+    AllowedSenders, Authenticated, HashError, UserProblem, Users, UsersError, hash_password,
+};
 
 /// Leave to put mail into the queue.
 ///

@@ -51,8 +51,8 @@ mod waiting;
 mod work;
 
 pub use crate::admission::{
-    Admission, Authenticated, HashError, Networks, NetworksError, Submitter, UserProblem, Users,
-    UsersError, hash_password,
+    Admission, AllowedSenders, Authenticated, HashError, Networks, NetworksError, Submitter,
+    UserProblem, Users, UsersError, hash_password,
 };
 pub use crate::batch::Settled;
 pub use crate::body::BodyReader;

@@ -184,11 +184,14 @@ impl Senders {
     /// Whether mail may be from `path`. The null one is everybody's: it is how one answers without
     /// being answered (RFC 5321 §4.5.5).
     fn allow(&self, path: &ReversePath) -> bool {
-        match (self, path) {
-            (Self::All, _) | (Self::Listed(_), ReversePath::Null) => true,
-            (Self::Listed(senders), ReversePath::Mailbox(mailbox)) => {
-                senders.iter().any(|sender| sender.covers(mailbox))
-            }
+        path.mailbox().is_none_or(|mailbox| self.hold(mailbox))
+    }
+
+    /// Whether `mailbox` is one of them.
+    fn hold(&self, mailbox: &Mailbox) -> bool {
+        match self {
+            Self::All => true,
+            Self::Listed(senders) => senders.iter().any(|sender| sender.covers(mailbox)),
         }
     }
 }
@@ -223,6 +226,12 @@ impl Authenticated {
         &self.name
     }
 
+    /// The addresses that the user may send from.
+    #[must_use]
+    pub fn senders(&self) -> AllowedSenders {
+        AllowedSenders(Arc::clone(&self.senders))
+    }
+
     /// Leave to submit a message from `path`, if the user may send from there.
     #[must_use]
     pub fn submit(&self, peer: IpAddr, path: &ReversePath) -> Option<Submitter> {
@@ -230,6 +239,18 @@ impl Authenticated {
             peer: Some(peer.to_canonical()),
             user: Some(Arc::clone(&self.name)),
         })
+    }
+}
+
+/// The addresses that a user may send from, for what is looked at after the envelope.
+#[derive(Clone, Debug)]
+pub struct AllowedSenders(Arc<Senders>);
+
+impl AllowedSenders {
+    /// Whether `mailbox` is one of them.
+    #[must_use]
+    pub fn hold(&self, mailbox: &Mailbox) -> bool {
+        self.0.hold(mailbox)
     }
 }
 
