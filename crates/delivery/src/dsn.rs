@@ -138,11 +138,12 @@ impl Returned<'_> {
     }
 }
 
-/// The headers of the message, whole lines of them.
+/// The headers of the message, whole lines of them, up to a line that belongs to no field: a message
+/// that an earlier version took in may have no empty line before its body.
 fn returned_header(head: &[u8], text: &mut Text) {
     let mut room = RETURNED_HEADER_MAX;
     for header in head.split_inclusive(|byte| *byte == b'\n') {
-        let Some(header) = header.strip_suffix(b"\r\n").filter(|header| !header.is_empty()) else {
+        let Some(header) = header.strip_suffix(b"\r\n").filter(|header| is_of_field(header)) else {
             break;
         };
         let Some(left) = room.checked_sub(header.len()) else { break };
@@ -150,6 +151,16 @@ fn returned_header(head: &[u8], text: &mut Text) {
         text.line(&String::from_utf8_lossy(header));
     }
     text.line("");
+}
+
+/// Whether a line begins a header field or continues one (RFC 5322 §2.2, §4.5).
+fn is_of_field(line: &[u8]) -> bool {
+    if let Some(b' ' | b'\t') = line.first() {
+        return true;
+    }
+    let mut parts = line.splitn(2, |byte| *byte == b':');
+    let name = parts.next().unwrap_or_default().trim_ascii_end();
+    parts.next().is_some() && !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
 }
 
 #[cfg(test)]

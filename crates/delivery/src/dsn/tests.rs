@@ -252,6 +252,17 @@ fn returned_headers_are_bounded_and_end_with_a_whole_line() {
 }
 
 #[test]
+fn a_body_that_no_empty_line_parts_from_the_header_is_not_returned_as_header() {
+    for line in ["words", "From ann@a.example 10:00", ": x", "\u{fc}: x"] {
+        let mut case = Case::new();
+        case.head = format!("A: b\r\n c\r\nD : e\r\n{line}\r\nBody: x\r\n\r\n").into_bytes();
+        let text = case.write();
+        assert!(text.contains("\r\nA: b\r\n c\r\nD : e\r\n\r\n--"), "{text}");
+        assert!(!text.contains("Body: x"), "{text}");
+    }
+}
+
+#[test]
 fn internationalised_mail_is_answered_in_kind() {
     let mut case = Case::new();
     case.message.smtputf8 = Smtputf8::Requested;
