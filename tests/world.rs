@@ -104,7 +104,7 @@ impl RelayInWorld {
         let source = Source::read(Some(&self.config), []).unwrap();
         let settings = Settings::check(&source, self.clock.now()).unwrap();
         let clock = Arc::clone(&self.clock);
-        self.relay = Some(Relay::start(settings, clock).await.unwrap());
+        self.relay = Some(Box::pin(Relay::start(settings, clock)).await.unwrap());
     }
 
     /// Hands in a message from the usual sender; its name in the queue.

@@ -2,26 +2,42 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use smtp::ProxyHeader;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::connection::{Connection, Host, Opening};
-use crate::connections::{Connections, Place};
+use crate::connection::{Connection, Host, Opening, unadmitted_wait};
+use crate::connections::{Connections, Place, Standing};
+use crate::handshake::shake_hands;
 use crate::meters::Metered;
 use crate::observer::{Open, Refused};
 use crate::refusal::Refusal;
 use crate::service::{ProxyMode, Service, TlsMode};
 use crate::session::{Origin, Session};
-use crate::tls::TlsFacts;
+use crate::wire::from_now;
 
 /// The shortest header of the PROXY protocol: `PROXY UNKNOWN` and CRLF.
 const SHORTEST_PROXY_HEADER: usize = 15;
+
+/// How long a proxy may take to say for whom it connects, which it should do at once. The protocol's
+/// specification asks for 3 seconds at least, for one segment that is lost.
+const PROXY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The rooms that a connection goes through.
+#[derive(Clone, Debug)]
+pub(crate) struct Rooms {
+    /// Those who are talked with.
+    pub(crate) connections: Connections,
+    /// Proxies that have not said yet for whom they connect.
+    pub(crate) proxies: Connections,
+    /// Those who are refused, and read why.
+    pub(crate) turned_away: Connections,
+}
 
 /// A client that has just been accepted.
 #[derive(Debug)]
@@ -38,35 +54,37 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     /// Serves the client to its end, if there is a place for it.
-    pub(crate) async fn serve(mut self, connections: Connections, turned_away: Connections) {
-        let origin = match self.origin().await {
+    pub(crate) async fn serve(mut self, rooms: Rooms) {
+        let origin = match self.origin(&rooms.proxies).await {
             Ok(origin) => origin,
-            Err(refusal) => return self.turn_away(refusal, &turned_away).await,
-        };
-        match self.place(origin, &connections) {
-            Ok(place) => {
-                self.converse(origin).await;
-                drop(place);
+            Err(refusal) => {
+                let proxy = self.peer;
+                return self.turn_away(refusal, proxy, &rooms.turned_away).await;
             }
-            Err(refusal) => self.turn_away(refusal, &turned_away).await,
+        };
+        let session = self.session(origin);
+        match self.place(&session, &rooms.connections) {
+            Ok(place) => self.converse(session, place).await,
+            Err(refusal) => self.turn_away(refusal, session.peer(), &rooms.turned_away).await,
         }
     }
 
     /// Refuses the client before it has said a word. Who expects TLS could not read why.
-    async fn turn_away(self, refusal: Refusal, turned_away: &Connections) {
+    async fn turn_away(self, refusal: Refusal, peer: IpAddr, turned_away: &Connections) {
         let implicit = self.service.tls == TlsMode::Implicit;
-        let (Ok(place), false) = (turned_away.take(self.peer), implicit) else {
-            info!(peer = %self.peer, reason = refusal.label(), "connection cut off");
+        let place = turned_away.take(peer, Standing::Admitted);
+        let (Ok(place), false) = (place, implicit) else {
+            info!(%peer, reason = refusal.label(), "connection cut off");
             self.host.observer.refused(Refused::Connection, refusal.label());
             return;
         };
-        let session = self.session(Origin::Client(self.peer));
-        Connection::new(self.stream, session, self.host, self.stop).turn_away(refusal).await;
-        drop(place);
+        let session = self.session(Origin::Client(peer));
+        let connection = Connection::new(self.stream, session, self.host, self.stop, place);
+        connection.turn_away(refusal).await;
     }
 
     /// Where the client is: at the other end, or where a listed proxy says.
-    async fn origin(&mut self) -> Result<Origin, Refusal> {
+    async fn origin(&mut self, proxies: &Connections) -> Result<Origin, Refusal> {
         match self.service.proxy {
             ProxyMode::Direct => return Ok(Origin::Client(self.peer)),
             ProxyMode::Required => {}
@@ -74,7 +92,8 @@ impl Arrival {
         if !self.host.rules.proxies.hold(self.peer) {
             return Err(Refusal::NotAProxy);
         }
-        let patience = self.host.rules.settings.timeouts.handshake;
+        let _place = proxies.take(self.peer, Standing::Admitted).map_err(Refusal::NoPlace)?;
+        let patience = self.host.rules.settings.timeouts.handshake.min(PROXY_PATIENCE);
         match timeout(patience, read_header(&mut self.stream)).await {
             Ok(Some(ProxyHeader::Client(address))) => Ok(Origin::Client(address.to_canonical())),
             Ok(Some(ProxyHeader::Unknown)) => Ok(Origin::Proxy(self.peer)),
@@ -83,8 +102,8 @@ impl Arrival {
     }
 
     /// A place among the connections.
-    fn place(&self, origin: Origin, connections: &Connections) -> Result<Place, Refusal> {
-        let (Origin::Client(peer) | Origin::Proxy(peer)) = origin;
+    fn place(&self, session: &Session, connections: &Connections) -> Result<Place, Refusal> {
+        let peer = session.peer();
         let meters = &self.host.rules.meters;
         meters
             .take(peer, Metered::Connection)
@@ -94,19 +113,22 @@ impl Arrival {
                 .take(peer, Metered::Handshake)
                 .map_err(|_often| Refusal::TooOften(Metered::Handshake))?;
         }
-        connections.take(peer).map_err(Refusal::NoPlace)
+        connections.take(peer, session.standing()).map_err(Refusal::NoPlace)
     }
 
     /// Speaks SMTP, from the start under TLS or until TLS is asked for.
-    async fn converse(self, origin: Origin) {
-        let session = self.session(origin);
+    async fn converse(self, session: Session, place: Place) {
         let Self { stream, service, host, stop, open: _open, .. } = self;
         match service.tls {
-            TlsMode::Implicit => under_tls(stream, session, host, stop, Opening::Greeting).await,
+            TlsMode::Implicit => {
+                under_tls(stream, (session, place), host, stop, Opening::Greeting).await;
+            }
             TlsMode::Off | TlsMode::StartTls => {
-                let plain = Connection::new(stream, session, Arc::clone(&host), stop.clone());
-                if let Some((stream, session)) = Box::pin(plain.run(Opening::Greeting)).await {
-                    under_tls(stream, session, host, stop, Opening::None).await;
+                let plain =
+                    Connection::new(stream, session, Arc::clone(&host), stop.clone(), place);
+                if let Some((stream, session, place)) = Box::pin(plain.run(Opening::Greeting)).await
+                {
+                    under_tls(stream, (session, place), host, stop, Opening::None).await;
                 }
             }
         }
@@ -122,53 +144,24 @@ impl Arrival {
 /// begins with empty buffers and a session that knows nothing.
 async fn under_tls(
     stream: TcpStream,
-    session: Session,
+    (session, place): (Session, Place),
     host: Arc<Host>,
     stop: CancellationToken,
     opening: Opening,
 ) {
-    let Some((stream, facts)) = shake_hands(stream, session.peer(), &host, &stop).await else {
+    let client = (session.peer(), place.standing());
+    let patience = host.rules.settings.timeouts.handshake;
+    let end = from_now(match place.standing() {
+        Standing::Admitted => patience,
+        Standing::Unadmitted => patience.min(unadmitted_wait(&host, &session, &place)),
+    });
+    let Some((stream, facts)) = shake_hands(stream, client, &host, &stop, end).await else {
         return;
     };
     debug!(version = facts.version, cipher = facts.cipher, "TLS established");
-    let secured = Connection::new(stream, session.secured(facts), host, stop);
+    let secured = Connection::new(stream, session.secured(facts), host, stop, place);
     if Box::pin(secured.run(opening)).await.is_some() {
         warn!("STARTTLS within TLS");
-    }
-}
-
-/// The handshake, which takes its turn and has its time.
-async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    peer: IpAddr,
-    host: &Host,
-    stop: &CancellationToken,
-) -> Option<(TlsStream<S>, TlsFacts)> {
-    let acceptor = host.rules.tls.as_ref()?.acceptor();
-    let shake = async {
-        let _turn = host.handshakes.acquire().await;
-        acceptor.accept(stream).await
-    };
-    let shaken = tokio::select! {
-        biased;
-        () = stop.cancelled() => return None,
-        shaken = timeout(host.rules.settings.timeouts.handshake, shake) => shaken,
-    };
-    match shaken {
-        Ok(Ok(stream)) => {
-            let facts = TlsFacts::of(stream.get_ref().1);
-            Some((stream, facts))
-        }
-        Ok(Err(error)) => {
-            info!(%peer, reason = "tls", %error, "connection refused");
-            host.observer.refused(Refused::Connection, "tls");
-            None
-        }
-        Err(_) => {
-            info!(%peer, reason = "tls-timed-out", "connection refused");
-            host.observer.refused(Refused::Connection, "tls-timed-out");
-            None
-        }
     }
 }
 

@@ -7,22 +7,24 @@ mod login;
 mod message;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::Clock;
 use queue::Queue;
 use smtp::{Line, LineFault, LineFramer, Reply, ReplyCode};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use self::message::Begun;
+use crate::connections::{Place, Standing};
 use crate::observer::{Observer, Refused};
 use crate::refusal::Refusal;
 use crate::session::{Rules, Session, Step};
 use crate::settings::Timeouts;
-use crate::wire::{Wire, WireFault, from_now};
+use crate::turns::Turns;
+use crate::wire::{Wire, WireFault, after, from_now};
 
 /// How many bytes are read at once while commands are awaited.
 const COMMAND_ROOM: usize = 2 << 10;
@@ -38,10 +40,10 @@ pub(crate) struct Host {
     pub(crate) clock: Arc<dyn Clock>,
     /// Who is told of what happens.
     pub(crate) observer: Arc<dyn Observer>,
-    /// How many TLS handshakes may still be begun.
-    pub(crate) handshakes: Semaphore,
-    /// How many passwords may still be checked at once.
-    pub(crate) password_checks: Semaphore,
+    /// The turns at the cryptography of TLS handshakes.
+    pub(crate) handshakes: Turns,
+    /// The turns at checking passwords.
+    pub(crate) password_checks: Turns,
 }
 
 impl Host {
@@ -58,8 +60,8 @@ impl Host {
             queue,
             clock,
             observer,
-            handshakes: Semaphore::new(limits.tls_handshakes),
-            password_checks: Semaphore::new(limits.password_checks),
+            handshakes: Turns::new(limits.tls_handshakes),
+            password_checks: Turns::new(limits.password_checks),
         }
     }
 }
@@ -74,9 +76,14 @@ pub(crate) struct Connection<S> {
     begun: Option<Begun>,
     host: Arc<Host>,
     stop: CancellationToken,
-    /// When the connection has lasted as long as it may.
-    end: Instant,
+    place: Place,
 }
+
+/// How many waits of a client that is not admitted its connection lasts at most.
+const UNADMITTED_WAITS: u32 = 6;
+
+/// What part of the wait counts for a client that cannot log in, or that is one of many.
+const UNADMITTED_HURRY: u32 = 3;
 
 /// What is said first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -112,25 +119,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         session: Session,
         host: Arc<Host>,
         stop: CancellationToken,
+        place: Place,
     ) -> Self {
-        let timeouts = host.rules.settings.timeouts;
         Self {
-            wire: Wire::new(stream, timeouts.command),
+            wire: Wire::new(stream),
             framer: LineFramer::new(LineFramer::COMMAND_LIMIT),
             session,
             begun: None,
             host,
             stop,
-            end: from_now(timeouts.connection),
+            place,
         }
     }
 
     /// Talks with the client until one of both goes, or until TLS is to go on with the stream.
-    pub(crate) async fn run(mut self, opening: Opening) -> Option<(S, Session)> {
+    pub(crate) async fn run(mut self, opening: Opening) -> Option<(S, Session, Place)> {
         let talked = self.talk(opening).await;
         let farewell = self.timeouts().farewell;
         let ended = match talked {
-            Ok(Onward::Secure) => return Some((self.wire.into_stream(), self.session)),
+            Ok(Onward::Secure) => {
+                return Some((self.wire.into_stream(), self.session, self.place));
+            }
             Ok(Onward::Close | Onward::Continue) => self.wire.close(farewell).await,
             Err(fault) => Err(fault),
         };
@@ -168,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 Heard::Nothing(why) => self.end(&why),
             };
-            self.wire.flush_if_full().await?;
+            self.wire.flush_if_full(self.waits_until()).await?;
         }
         Ok(onward)
     }
@@ -191,12 +200,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// The next line. Replies are written before it is waited for (RFC 2920 §3.2).
     async fn listen(&mut self) -> Result<Heard, WireFault> {
-        let patience = from_now(self.timeouts().command);
+        let (patience, end) = (from_now(self.patience()), self.end_at_latest());
         loop {
             if self.stop.is_cancelled() {
                 return Ok(Heard::Nothing(Refusal::ShuttingDown));
             }
-            if Instant::now() >= self.end {
+            if Instant::now() >= end {
                 return Ok(Heard::Nothing(Refusal::ConnectionTooOld));
             }
             match self.framer.next(self.wire.input()) {
@@ -204,16 +213,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(None) => {}
                 Err(fault) => return Ok(Heard::Line(Err(fault))),
             }
-            self.wire.flush().await?;
+            self.wire.flush(patience.min(end)).await?;
             self.wire.rest();
             let read = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => continue,
-                read = self.wire.read(COMMAND_ROOM, patience.min(self.end)) => read,
+                read = self.wire.read(COMMAND_ROOM, patience.min(end)) => read,
             };
             match read {
                 Ok(()) => {}
-                Err(WireFault::TimedOut) if patience < self.end => {
+                Err(WireFault::TimedOut) if patience < end => {
                     return Ok(Heard::Nothing(Refusal::TimedOut));
                 }
                 Err(WireFault::TimedOut) => return Ok(Heard::Nothing(Refusal::ConnectionTooOld)),
@@ -256,7 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Ok(self.refuse(&Refusal::PipelinedStartTls));
         }
         self.wire.queue(reply);
-        self.wire.flush().await?;
+        self.wire.flush(self.waits_until()).await?;
         Ok(Onward::Secure)
     }
 
@@ -309,9 +318,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if reply.code() == ReplyCode::NOT_AVAILABLE { Onward::Close } else { Onward::Continue }
     }
 
+    /// How long the client may say nothing, or take no reply.
+    fn patience(&self) -> Duration {
+        let Timeouts { command, .. } = *self.timeouts();
+        match self.place.standing() {
+            Standing::Admitted => command,
+            Standing::Unadmitted => command.min(self.unadmitted_wait()),
+        }
+    }
+
+    /// When the connection has lasted as long as it may.
+    fn end_at_latest(&self) -> Instant {
+        let Timeouts { connection, .. } = *self.timeouts();
+        let lasts = match self.place.standing() {
+            Standing::Admitted => connection,
+            Standing::Unadmitted => {
+                connection.min(self.unadmitted_wait().saturating_mul(UNADMITTED_WAITS))
+            }
+        };
+        after(self.place.since(), lasts)
+    }
+
+    /// Until when the client is waited for.
+    fn waits_until(&self) -> Instant {
+        from_now(self.patience()).min(self.end_at_latest())
+    }
+
+    /// How long a client that is not admitted is waited for.
+    fn unadmitted_wait(&self) -> Duration {
+        unadmitted_wait(&self.host, &self.session, &self.place)
+    }
+
     /// How long things may take.
     fn timeouts(&self) -> &Timeouts {
         &self.host.rules.settings.timeouts
+    }
+}
+
+/// How long a client that is not admitted is waited for: less where it could not log in anyway, and
+/// while others like it take up much room.
+pub(crate) fn unadmitted_wait(host: &Host, session: &Session, place: &Place) -> Duration {
+    let Timeouts { unadmitted, .. } = host.rules.settings.timeouts;
+    if session.may_log_in_later() && !place.is_crowded() {
+        unadmitted
+    } else {
+        unadmitted / UNADMITTED_HURRY
     }
 }
 

@@ -1,8 +1,21 @@
 //! How many connections there are, in all and from each client.
+//!
+//! Half of the room is kept for clients that are admitted: those of listed networks, and users once
+//! they have logged in. Anybody else gets at most the other half, and from one address a tenth of
+//! what an admitted client may have. So strangers, however many addresses they have, keep nobody out
+//! whose network is listed, and one address keeps few of the others out.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+/// Of so many connections one is for clients that are not admitted.
+const UNADMITTED_IN_ALL: usize = 2;
+
+/// Of so many connections of one client one may be of a client that is not admitted.
+const UNADMITTED_PER_CLIENT: usize = 10;
 
 /// Counts connections and gives out places for them.
 #[derive(Clone, Debug)]
@@ -10,13 +23,30 @@ pub(crate) struct Connections {
     counts: Arc<Mutex<Counts>>,
 }
 
+/// Whether a client may hand in mail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Standing {
+    /// Its network is listed, or it has logged in.
+    Admitted,
+    /// Neither, or not yet.
+    Unadmitted,
+}
+
 /// Who has how many places, and how many there may be.
 #[derive(Debug, Default)]
 struct Counts {
     most_in_all: usize,
     most_per_client: usize,
-    in_all: usize,
-    clients: HashMap<Client, usize>,
+    in_all: Taken,
+    clients: HashMap<Client, Taken>,
+}
+
+/// How many places are taken.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    all: usize,
+    /// Those of clients that are not admitted.
+    unadmitted: usize,
 }
 
 /// Who a connection is counted for. A host on IPv6 commonly has a network of 64 bits to itself.
@@ -31,6 +61,8 @@ pub(crate) enum Client {
 pub(crate) struct Place {
     counts: Arc<Mutex<Counts>>,
     client: Client,
+    standing: Standing,
+    since: Instant,
 }
 
 /// There is no place left.
@@ -43,7 +75,7 @@ pub(crate) enum NoPlace {
 }
 
 impl Connections {
-    /// Counts from nought, up to the limits.
+    /// Counts from zero, up to the limits.
     pub(crate) fn new(in_all: usize, per_client: usize) -> Self {
         let connections = Self { counts: Arc::default() };
         connections.limit(in_all, per_client);
@@ -57,33 +89,95 @@ impl Connections {
     }
 
     /// A place for one more connection from `peer`.
-    pub(crate) fn take(&self, peer: IpAddr) -> Result<Place, NoPlace> {
+    pub(crate) fn take(&self, peer: IpAddr, standing: Standing) -> Result<Place, NoPlace> {
         let client = Client::of(peer);
         let mut counts = lock(&self.counts);
-        if counts.in_all >= counts.most_in_all {
+        let own = counts.clients.get(&client).copied().unwrap_or_default();
+        if counts.in_all.is_full(standing, counts.most_in_all, UNADMITTED_IN_ALL) {
             return Err(NoPlace::InAll);
         }
-        let own = counts.clients.get(&client).copied().unwrap_or_default();
-        if own >= counts.most_per_client {
+        if own.is_full(standing, counts.most_per_client, UNADMITTED_PER_CLIENT) {
             return Err(NoPlace::ForClient);
         }
-        counts.in_all = counts.in_all.saturating_add(1);
-        counts.clients.insert(client, own.saturating_add(1));
-        Ok(Place { counts: Arc::clone(&self.counts), client })
+        counts.in_all.add(standing);
+        counts.clients.entry(client).or_default().add(standing);
+        drop(counts);
+        Ok(Place { counts: Arc::clone(&self.counts), client, standing, since: Instant::now() })
+    }
+}
+
+impl Place {
+    /// Whether the client may hand in mail.
+    pub(crate) const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// When the place was taken.
+    pub(crate) const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// The client has logged in: its connection is one of those that room is kept for.
+    pub(crate) fn admit(&mut self) {
+        if self.standing == Standing::Unadmitted {
+            self.standing = Standing::Admitted;
+            let mut counts = lock(&self.counts);
+            counts.in_all.admit();
+            counts.clients.entry(self.client).or_default().admit();
+        }
+    }
+
+    /// Whether more than half of the room for clients that are not admitted is taken.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let counts = lock(&self.counts);
+        counts.in_all.unadmitted > share(counts.most_in_all, UNADMITTED_IN_ALL) / 2
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);
-        counts.in_all = counts.in_all.saturating_sub(1);
-        let left = counts.clients.get(&self.client).copied().unwrap_or_default().saturating_sub(1);
-        if left == 0 {
+        counts.in_all.remove(self.standing);
+        let own = counts.clients.entry(self.client).or_default();
+        own.remove(self.standing);
+        if own.all == 0 {
             counts.clients.remove(&self.client);
-        } else {
-            counts.clients.insert(self.client, left);
         }
     }
+}
+
+impl Taken {
+    /// Whether one more is too many, where there may be `most` and one in `of` unadmitted.
+    fn is_full(self, standing: Standing, most: usize, of: usize) -> bool {
+        let all = self.all >= most;
+        match standing {
+            Standing::Admitted => all,
+            Standing::Unadmitted => all || self.unadmitted >= share(most, of),
+        }
+    }
+
+    const fn add(&mut self, standing: Standing) {
+        self.all = self.all.saturating_add(1);
+        if matches!(standing, Standing::Unadmitted) {
+            self.unadmitted = self.unadmitted.saturating_add(1);
+        }
+    }
+
+    const fn remove(&mut self, standing: Standing) {
+        self.all = self.all.saturating_sub(1);
+        if matches!(standing, Standing::Unadmitted) {
+            self.unadmitted = self.unadmitted.saturating_sub(1);
+        }
+    }
+
+    const fn admit(&mut self) {
+        self.unadmitted = self.unadmitted.saturating_sub(1);
+    }
+}
+
+/// One in `of`, at least one: whoever must log in has to be able to connect.
+fn share(most: usize, of: usize) -> usize {
+    most.checked_div(of).unwrap_or(most).max(1)
 }
 
 impl Client {
@@ -112,29 +206,84 @@ mod tests {
     #[test]
     fn a_place_given_back_can_be_taken_again() {
         let connections = Connections::new(1, 1);
-        let place = connections.take(ip("192.0.2.1")).unwrap();
-        assert_eq!(connections.take(ip("192.0.2.2")).unwrap_err(), NoPlace::InAll);
+        let place = connections.take(ip("192.0.2.1"), Standing::Admitted).unwrap();
+        assert_eq!(
+            connections.take(ip("192.0.2.2"), Standing::Admitted).unwrap_err(),
+            NoPlace::InAll
+        );
         drop(place);
-        assert!(connections.take(ip("192.0.2.2")).is_ok());
+        assert!(connections.take(ip("192.0.2.2"), Standing::Admitted).is_ok());
         assert!(lock(&connections.counts).clients.is_empty());
     }
 
     #[test]
     fn one_client_cannot_take_the_places_of_the_others() {
         let connections = Connections::new(3, 2);
-        let first = connections.take(ip("192.0.2.1"));
-        let second = connections.take(ip("::ffff:192.0.2.1"));
+        let first = connections.take(ip("192.0.2.1"), Standing::Admitted);
+        let second = connections.take(ip("::ffff:192.0.2.1"), Standing::Admitted);
         assert!(first.is_ok() && second.is_ok());
-        assert_eq!(connections.take(ip("192.0.2.1")).unwrap_err(), NoPlace::ForClient);
-        assert!(connections.take(ip("192.0.2.2")).is_ok());
+        assert_eq!(
+            connections.take(ip("192.0.2.1"), Standing::Admitted).unwrap_err(),
+            NoPlace::ForClient
+        );
+        assert!(connections.take(ip("192.0.2.2"), Standing::Admitted).is_ok());
     }
 
     #[test]
     fn a_network_of_64_bits_is_one_client() {
         let connections = Connections::new(9, 1);
-        let first = connections.take(ip("2001:db8:0:1::1"));
+        let first = connections.take(ip("2001:db8:0:1::1"), Standing::Admitted);
         assert!(first.is_ok());
-        assert_eq!(connections.take(ip("2001:db8:0:1:ffff::2")).unwrap_err(), NoPlace::ForClient);
-        assert!(connections.take(ip("2001:db8:0:2::1")).is_ok());
+        assert_eq!(
+            connections.take(ip("2001:db8:0:1:ffff::2"), Standing::Admitted).unwrap_err(),
+            NoPlace::ForClient
+        );
+        assert!(connections.take(ip("2001:db8:0:2::1"), Standing::Admitted).is_ok());
+    }
+
+    #[test]
+    fn strangers_from_any_number_of_addresses_leave_half_of_the_room() {
+        let connections = Connections::new(100, 50);
+        let mut places = Vec::new();
+        for address in 0..200_u32 {
+            let peer = IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + address));
+            while let Ok(place) = connections.take(peer, Standing::Unadmitted) {
+                places.push(place);
+            }
+        }
+        assert_eq!(places.len(), 50);
+        let refused = connections.take(ip("198.51.100.1"), Standing::Unadmitted);
+        assert_eq!(refused.unwrap_err(), NoPlace::InAll);
+        for _ in 0..50 {
+            places.push(connections.take(ip("198.51.100.1"), Standing::Admitted).unwrap());
+        }
+    }
+
+    #[test]
+    fn one_stranger_has_a_tenth_of_what_an_admitted_client_has() {
+        let connections = Connections::new(100, 50);
+        let places: Vec<_> =
+            (0..5).map(|_| connections.take(ip("::1"), Standing::Unadmitted).unwrap()).collect();
+        let refused = connections.take(ip("::2"), Standing::Unadmitted).unwrap_err();
+        assert_eq!(refused, NoPlace::ForClient);
+        assert!(!places[0].is_crowded());
+        // Whoever shares the address and is admitted is not kept out by it.
+        assert!(connections.take(ip("::3"), Standing::Admitted).is_ok());
+    }
+
+    #[test]
+    fn who_logs_in_leaves_the_room_of_strangers() {
+        let connections = Connections::new(4, 20);
+        let mut first = connections.take(ip("192.0.2.1"), Standing::Unadmitted).unwrap();
+        let second = connections.take(ip("192.0.2.1"), Standing::Unadmitted).unwrap();
+        assert!(second.is_crowded());
+        assert!(connections.take(ip("192.0.2.2"), Standing::Unadmitted).is_err());
+        first.admit();
+        first.admit();
+        assert!(!second.is_crowded());
+        assert!(connections.take(ip("192.0.2.2"), Standing::Unadmitted).is_ok());
+        drop((first, second));
+        assert!(lock(&connections.counts).clients.is_empty());
+        assert_eq!(lock(&connections.counts).in_all.all, 0);
     }
 }

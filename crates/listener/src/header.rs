@@ -1,9 +1,19 @@
-//! What is watched in a message's header section while it passes: its size, how many hosts have
-//! handled it (RFC 5321 §6.3), and whether it has the fields every message must have (RFC 5322
-//! §3.6). Nothing is kept and nothing is changed.
+//! A message's header section while it passes: its size, how many hosts have handled it
+//! (RFC 5321 §6.3), whether it has the fields every message must have (RFC 5322 §3.6), who it says
+//! wrote it, and where it ends.
+//!
+//! A line that is neither a field nor the continuation of one ends the section. The empty line that
+//! should stand before it is put there, as Postfix does: without it the line would join the
+//! Received field that stands before the message, and readers would disagree on what the header is.
+//! A first line `From ann@client.example Mon Nov 30 10:00:00 2026`, or with `>` before it, which
+//! mailbox files have before each message, becomes the field `X-Mailbox-Line` where a header follows
+//! it. Nothing else is changed and nothing is dropped.
 
 /// The longest name that is told from the others.
 const LONGEST: usize = 10;
+
+/// What is put before a mailbox file's line to make it a field; the name is Postfix's.
+const MAILBOX_LINE: &[u8] = b"X-Mailbox-Line: ";
 
 /// Reads a message piece by piece as far as its header section goes.
 #[derive(Debug)]
@@ -14,10 +24,32 @@ pub(crate) struct HeaderScan {
     date: usize,
     message_id: usize,
     fields: usize,
+    /// What was read and not yet passed on, for it is not clear whether it belongs to the header.
+    held: Vec<u8>,
+    /// Whether `held` begins with a line of a mailbox file.
+    mailbox_line: MailboxLine,
+    /// What the From fields say, where it is asked for.
+    from: Option<Vec<Vec<u8>>>,
+    /// Whether the field at hand is From.
+    in_from: InFrom,
+}
+
+/// Whether a message begins with a line of a mailbox file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum MailboxLine {
+    Absent,
+    Held,
+}
+
+/// Whether what is read belongs to a From field.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum InFrom {
+    No,
+    Yes,
 }
 
 /// Where the next byte stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Place {
     /// At the start of a line.
     LineStart,
@@ -27,6 +59,8 @@ enum Place {
     BeforeColon(Name),
     /// Behind the colon, or in a continuation line.
     Value,
+    /// In a first line that begins like one of a mailbox file.
+    MailboxLine,
     /// Past the header section.
     Body(Ended),
 }
@@ -41,7 +75,7 @@ enum Ended {
 }
 
 /// A field's name so far, in lower case; what is too long is no name we know.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Name {
     letters: [u8; LONGEST],
     length: usize,
@@ -50,17 +84,47 @@ struct Name {
 impl HeaderScan {
     /// Stands before the first byte.
     pub(crate) const fn new() -> Self {
-        Self { place: Place::LineStart, size: 0, received: 0, date: 0, message_id: 0, fields: 0 }
+        Self {
+            place: Place::LineStart,
+            size: 0,
+            received: 0,
+            date: 0,
+            message_id: 0,
+            fields: 0,
+            held: Vec::new(),
+            mailbox_line: MailboxLine::Absent,
+            from: None,
+            in_from: InFrom::No,
+        }
     }
 
-    /// Takes the next piece of the message.
-    pub(crate) fn feed(&mut self, piece: &[u8]) {
-        for byte in piece {
+    /// The same, and what the From fields say is kept.
+    pub(crate) fn keeping_from() -> Self {
+        Self { from: Some(Vec::new()), ..Self::new() }
+    }
+
+    /// Takes the header section's part of the next piece of the message, appends to `out` what can
+    /// be passed on, and returns how many bytes it took. The rest is body.
+    pub(crate) fn take(&mut self, piece: &[u8], out: &mut Vec<u8>) -> usize {
+        for (taken, byte) in piece.iter().enumerate() {
             if self.has_ended() {
-                return;
+                return taken;
             }
             self.size = self.size.saturating_add(1);
-            self.place = self.step(*byte);
+            self.held.push(*byte);
+            let place = self.step(*byte);
+            self.note_from(place, *byte);
+            self.place = place;
+            self.release(out);
+        }
+        piece.len()
+    }
+
+    /// The message is over: appends to `out` what was held.
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+        if !self.held.is_empty() {
+            self.place = Place::Body(Ended::Text);
+            self.release(out);
         }
     }
 
@@ -89,9 +153,14 @@ impl HeaderScan {
         self.message_id > 0
     }
 
-    /// Whether there is a header section at all, be it an empty one.
+    /// Whether there is anything that a header can stand before, or is one.
     pub(crate) const fn is_there(&self) -> bool {
-        self.fields > 0 || matches!(self.place, Place::Body(Ended::EmptyLine))
+        self.size > 0
+    }
+
+    /// What each From field says, folds included, where it was asked for.
+    pub(crate) fn said_by_from(&self) -> impl Iterator<Item = &[u8]> {
+        self.from.iter().flatten().map(Vec::as_slice)
     }
 
     /// A line that is no header field ends the section, as the empty line does: mail without a
@@ -101,11 +170,22 @@ impl HeaderScan {
             (Place::LineStart, b'\r') => Place::Body(Ended::EmptyLine),
             (Place::LineStart, b':') => Place::Body(Ended::Text),
             (Place::LineStart, 33..=126) => Place::Name(Name::default().and(byte)),
+            // What continues no field of the message would continue our own.
+            (Place::LineStart, b' ' | b'\t') if self.fields == 0 => Place::Body(Ended::Text),
             (Place::Name(name) | Place::BeforeColon(name), b':') => self.field(name),
             (Place::Name(name) | Place::BeforeColon(name), b' ' | b'\t') => {
                 Place::BeforeColon(name)
             }
             (Place::Name(name), 33..=126) => Place::Name(name.and(byte)),
+            (Place::BeforeColon(name), 33..=126) if self.is_first_line() && name.is_mailbox() => {
+                Place::MailboxLine
+            }
+            (Place::MailboxLine, b'\n') if is_mailbox_line(&self.held) => {
+                self.mailbox_line = MailboxLine::Held;
+                Place::LineStart
+            }
+            (Place::MailboxLine, b'\n') => Place::Body(Ended::Text),
+            (Place::MailboxLine, _) => Place::MailboxLine,
             (Place::Value, b'\n') => Place::LineStart,
             (Place::LineStart, b' ' | b'\t') | (Place::Value, _) => Place::Value,
             (Place::LineStart | Place::Name(_) | Place::BeforeColon(_) | Place::Body(_), _) => {
@@ -114,9 +194,18 @@ impl HeaderScan {
         }
     }
 
+    /// Whether no line was read to its end yet.
+    fn is_first_line(&self) -> bool {
+        self.fields == 0 && self.mailbox_line == MailboxLine::Absent
+    }
+
     /// The colon of a field was read.
     fn field(&mut self, name: Name) -> Place {
         self.fields = self.fields.saturating_add(1);
+        self.in_from = if name.letters() == b"from" { InFrom::Yes } else { InFrom::No };
+        if let (InFrom::Yes, Some(from)) = (self.in_from, &mut self.from) {
+            from.push(Vec::new());
+        }
         let count = match name.letters() {
             b"received" => &mut self.received,
             b"date" => &mut self.date,
@@ -126,6 +215,44 @@ impl HeaderScan {
         *count = count.saturating_add(1);
         Place::Value
     }
+
+    /// Keeps a byte that leads to `place`, if it belongs to what a From field says.
+    fn note_from(&mut self, place: Place, byte: u8) {
+        let said = matches!(self.place, Place::Value | Place::LineStart)
+            && matches!(place, Place::Value | Place::LineStart);
+        if let (true, InFrom::Yes, Some(from)) = (said, self.in_from, &mut self.from)
+            && let Some(last) = from.last_mut()
+        {
+            last.push(byte);
+        }
+    }
+
+    /// Passes on what is held, once it is clear what it is.
+    fn release(&mut self, out: &mut Vec<u8>) {
+        let before: &[u8] = match (self.place, self.mailbox_line) {
+            (Place::Value, MailboxLine::Held) => MAILBOX_LINE,
+            // The end of a field's line belongs to the field.
+            (
+                Place::Value | Place::LineStart | Place::Body(Ended::EmptyLine),
+                MailboxLine::Absent,
+            ) => b"",
+            (Place::Body(Ended::EmptyLine), MailboxLine::Held) | (Place::Body(Ended::Text), _) => {
+                b"\r\n"
+            }
+            (Place::LineStart, MailboxLine::Held)
+            | (Place::Name(_) | Place::BeforeColon(_) | Place::MailboxLine, _) => return,
+        };
+        out.extend_from_slice(before);
+        out.append(&mut self.held);
+        self.mailbox_line = MailboxLine::Absent;
+    }
+}
+
+/// Whether a line that begins with `From ` names a time of day, as in mailbox files; others are
+/// prose.
+fn is_mailbox_line(line: &[u8]) -> bool {
+    let is_time = |window: &[u8]| matches!(window, [hour, b':', minute] if hour.is_ascii_digit() && minute.is_ascii_digit());
+    line.windows(3).any(is_time)
 }
 
 impl Name {
@@ -138,6 +265,13 @@ impl Name {
         self
     }
 
+    /// Whether it is the word that a mailbox file's line begins with, quoted or not.
+    fn is_mailbox(&self) -> bool {
+        let letters = self.letters();
+        let quotes = letters.iter().take_while(|letter| **letter == b'>').count();
+        letters.get(quotes..) == Some(b"from")
+    }
+
     /// The name, if it is none that is too long.
     fn letters(&self) -> &[u8] {
         self.letters.get(..self.length).unwrap_or_default()
@@ -146,12 +280,30 @@ impl Name {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn scan(message: &[u8]) -> (usize, u64) {
+    fn scanned(message: &[u8]) -> HeaderScan {
         let mut scan = HeaderScan::new();
-        scan.feed(message);
+        scan.take(message, &mut Vec::new());
+        scan
+    }
+
+    fn scan(message: &[u8]) -> (usize, u64) {
+        let scan = scanned(message);
         (scan.received(), scan.size())
+    }
+
+    /// The message as it is passed on, cut into these pieces.
+    fn passed_on(pieces: &[&[u8]]) -> Vec<u8> {
+        let (mut scan, mut out) = (HeaderScan::new(), Vec::new());
+        for piece in pieces {
+            let taken = scan.take(piece, &mut out);
+            out.extend_from_slice(&piece[taken..]);
+        }
+        scan.finish(&mut out);
+        out
     }
 
     #[test]
@@ -164,6 +316,8 @@ mod tests {
             (b"Subject: x\r\n\r\nReceived: x\r\n", 0),
             (b"no header at all\r\nReceived: x\r\n", 0),
             (b"From x@y Mon\r\nReceived: x\r\n", 0),
+            (b"From x@y Mon 10:00\r\nReceived: x\r\n", 1),
+            (b" folded\r\nReceived: x\r\n", 0),
             (b": x\r\nReceived: x\r\n", 0),
             (b"\r\nReceived: x\r\n", 0),
         ] {
@@ -177,13 +331,12 @@ mod tests {
         for (message, date, message_id, there) in [
             (&b""[..], false, false, false),
             (b"\r\nDate: x\r\n", false, false, true),
-            (b"just words\r\nDate: x\r\n", false, false, false),
+            (b"just words\r\nDate: x\r\n", false, false, true),
             (b"Date: x\r\nMESSAGE-ID: <y>\r\n\r\n", true, true, true),
             (b"date : x\r\n\r\nMessage-ID: <y>\r\n", true, false, true),
             (b"Resent-Date: x\r\nMessage-IDs: y\r\nX: z\r\n Date: q\r\n", false, false, true),
         ] {
-            let mut scan = HeaderScan::new();
-            scan.feed(message);
+            let scan = scanned(message);
             let name = String::from_utf8_lossy(message);
             let found = (scan.has_date(), scan.has_message_id(), scan.is_there());
             assert_eq!(found, (date, message_id, there), "{name:?}");
@@ -191,22 +344,80 @@ mod tests {
     }
 
     #[test]
-    fn the_size_does_not_depend_on_how_the_message_is_cut() {
-        let message =
-            b"Received: a\r\n b\r\nReceived: c\r\nSubject: d\r\n\r\nbody\r\nReceived: e\r\n";
-        let whole = scan(message);
-        assert_eq!(whole.0, 2);
-        for cut in 0..message.len() {
-            let mut scan = HeaderScan::new();
-            scan.feed(&message[..cut]);
-            scan.feed(&message[cut..]);
-            assert_eq!((scan.received(), scan.size()), whole, "cut at {cut}");
+    fn a_line_that_is_no_field_is_kept_out_of_the_header_and_nothing_is_dropped() {
+        for (message, before) in [
+            (&b""[..], ""),
+            (b"Subject: x\r\n", ""),
+            (b"Subject: x\r\n folded\r\n\r\n indented\r\n", ""),
+            (b"\r\n indented\r\n", ""),
+            (b"just words\r\n", "\r\n"),
+            (b"words", "\r\n"),
+            (b" indented\r\nSubject: no\r\n", "\r\n"),
+            (b"\tindented\r\n", "\r\n"),
+            (b" \r\nSubject: no\r\n", "\r\n"),
+            (b": no name\r\n", "\r\n"),
+            (b"\xfcber: no name\r\n", "\r\n"),
+            (b"From here on we walk\r\nNote: 10:30 sharp\r\n", "\r\n"),
+            (b"From ann@a.example Mon Nov 30 10:00:00 2026\r\n", "\r\n"),
+            (b"From ann@a.example Mon Nov 30 10:00:00 2026\r\n\r\nx\r\n", "\r\n"),
+            (b"From ann@a.example Mon Nov 30 10:00:00 2026\r\nx\r\n", "\r\n"),
+            (b"From ann@a.example Mon Nov 30 10:00:00 2026\r\n x: y\r\n", "\r\n"),
+            (b"From ann@a.example Mon Nov 30 10:00:00 2026\r\nA: b\r\n\r\n", "X-Mailbox-Line: "),
+            (b">From ann@a.example Mon Nov 30 10:00:00 2026\r\nA: b\r\n", "X-Mailbox-Line: "),
+            (b"From  ann 9:00\r\nFrom: a@b.example\r\n\r\n", "X-Mailbox-Line: "),
+        ] {
+            let expected = [before.as_bytes(), message].concat();
+            let name = String::from_utf8_lossy(message);
+            assert_eq!(passed_on(&[message]), expected, "{name:?}");
         }
+        let within = b"Subject: x\r\nFrom ann 10:00\r\nTo: b\r\n\r\n";
+        let parted = b"Subject: x\r\n\r\nFrom ann 10:00\r\nTo: b\r\n\r\n";
+        assert_eq!(passed_on(&[within]), parted);
+    }
+
+    #[test]
+    fn what_from_fields_say_is_kept_where_it_is_asked_for() {
+        let mut scan = HeaderScan::keeping_from();
+        let message =
+            b"From : a@b.example,\r\n\tc@d.example\r\nX: y\r\nFROM:e@f.example\r\n\r\nFrom: g\r\n";
+        for byte in message {
+            scan.take(&[*byte], &mut Vec::new());
+        }
+        let said: Vec<_> = scan.said_by_from().collect();
+        assert_eq!(said, [&b" a@b.example,\r\n\tc@d.example\r\n"[..], b"e@f.example\r\n"]);
+        assert_eq!(scanned(message).said_by_from().count(), 0);
     }
 
     #[test]
     fn a_body_without_a_header_is_not_measured() {
         let body = [b"just words\r\n".repeat(1000), b"a: b\r\n".repeat(1000)].concat();
         assert!(scan(&body).1 < 80);
+    }
+
+    proptest! {
+        #[test]
+        fn how_a_message_is_cut_makes_no_difference(
+            message in "(>?From a 1:00|From|Received|A| |:|\u{fc}|\r\n|x){0,12}", cut in 0..80_usize,
+        ) {
+            let message = message.as_bytes();
+            let (one, other) = message.split_at(cut.min(message.len()));
+            let whole = passed_on(&[message]);
+            prop_assert_eq!(&passed_on(&[one, other]), &whole);
+            // What is passed on is the message, with at most one thing put into it.
+            prop_assert!(whole.len() <= message.len() + MAILBOX_LINE.len() + 2);
+            let without = String::from_utf8_lossy(&whole).replacen("X-Mailbox-Line: ", "", 1);
+            prop_assert_eq!(
+                without.replace("\r\n", ""), String::from_utf8_lossy(message).replace("\r\n", "")
+            );
+            // Whatever stands before the first empty line is a field or continues one.
+            let mut lines = String::from_utf8_lossy(&whole).into_owned();
+            lines.insert_str(0, "Received: x\r\n");
+            for line in lines.split("\r\n").take_while(|line| !line.is_empty()) {
+                let name = line.split(':').next().unwrap_or_default();
+                let continues = line.starts_with(' ');
+                prop_assert!(continues || (line.contains(':') && !name.is_empty()), "{lines:?}");
+            }
+            prop_assert!(!lines.starts_with("Received: x\r\n "));
+        }
     }
 }

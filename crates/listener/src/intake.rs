@@ -7,7 +7,7 @@
 mod completion;
 
 use bytes::{Buf, BytesMut};
-use queue::{Committed, Draft};
+use queue::{AllowedSenders, Committed, Draft};
 use smtp::{BodyType, ChunkScan, EndOfData, Faults, Progress};
 
 pub(crate) use self::completion::Completion;
@@ -24,10 +24,24 @@ pub(crate) struct Intake {
     header: HeaderScan,
     /// The header section of a message that may lack fields, until it has been seen whole.
     completion: Option<Completion>,
+    /// Who the From field may name, until it has been looked at.
+    allowed: Option<AllowedSenders>,
     size: u64,
     limits: Limits,
     /// The piece at hand without the dots added for transparency.
     piece: Vec<u8>,
+    /// What the header section has become so far and is not yet in the draft.
+    head: Vec<u8>,
+}
+
+/// What is done about a message because a user hands it in, who wrote it, and not a host that passes
+/// it on.
+#[derive(Debug)]
+pub(crate) struct FromUser {
+    /// The fields it may lack.
+    pub(crate) completion: Completion,
+    /// Who its From field may name, where that is looked at.
+    pub(crate) allowed: Option<AllowedSenders>,
 }
 
 /// How the message's end is known.
@@ -52,30 +66,37 @@ pub(crate) enum Reach {
 
 impl Intake {
     /// A message that goes into `draft` and ends with a dot.
-    pub(crate) fn by_dot(draft: Draft, limits: Limits, completion: Option<Completion>) -> Self {
+    pub(crate) fn by_dot(draft: Draft, limits: Limits, user: Option<FromUser>) -> Self {
         let framing = Framing::Dot(EndOfData::with_line_limit(limits.line_length));
-        Self::new(draft, framing, limits, completion)
+        Self::new(draft, framing, limits, user)
     }
 
     /// A message that goes into `draft` and comes in chunks.
-    pub(crate) fn in_chunks(draft: Draft, limits: Limits, completion: Option<Completion>) -> Self {
+    pub(crate) fn in_chunks(draft: Draft, limits: Limits, user: Option<FromUser>) -> Self {
         let scan = ChunkScan::new(limits.line_length);
         let framing = match draft.envelope().body() {
             BodyType::BinaryMime => Framing::Binary(scan),
             BodyType::EightBitMime | BodyType::SevenBit => Framing::Chunks(scan),
         };
-        Self::new(draft, framing, limits, completion)
+        Self::new(draft, framing, limits, user)
     }
 
-    fn new(draft: Draft, framing: Framing, limits: Limits, completion: Option<Completion>) -> Self {
+    fn new(draft: Draft, framing: Framing, limits: Limits, user: Option<FromUser>) -> Self {
+        let (completion, allowed) = match user {
+            Some(FromUser { completion, allowed }) => (Some(completion), allowed),
+            None => (None, None),
+        };
+        let header = if allowed.is_some() { HeaderScan::keeping_from() } else { HeaderScan::new() };
         Self {
             draft: Ok(draft),
             framing,
-            header: HeaderScan::new(),
+            header,
             completion,
+            allowed,
             size: 0,
             limits,
             piece: Vec::new(),
+            head: Vec::new(),
         }
     }
 
@@ -121,15 +142,22 @@ impl Intake {
 
     /// Makes the message durable, if it is to be kept.
     pub(crate) async fn commit(mut self) -> Result<Committed, Refusal> {
+        if self.draft.is_ok()
+            && let Err(refusal) = self.judge_from()
+        {
+            self.draft = Err(refusal);
+        }
         if let Framing::Chunks(scan) = self.framing
             && let Some(fault) = scan.finish().gravest()
         {
             return Err(self.draft.err().unwrap_or_else(|| fault.into()));
         }
         let mut draft = self.draft?;
+        self.header.finish(&mut self.head);
         if let Some(completion) = self.completion.take() {
-            draft.write(&completion.finish(&self.header)).await?;
+            self.head = completion.and(&self.head).finish(&self.header);
         }
+        draft.write(&self.head).await?;
         Ok(draft.commit().await?)
     }
 
@@ -145,36 +173,39 @@ impl Intake {
         }
         let length = u64::try_from(self.piece.len()).unwrap_or(u64::MAX);
         self.size = self.size.saturating_add(length);
-        let before = self.header.size();
-        self.header.feed(&self.piece);
+        let taken = self.header.take(&self.piece, &mut self.head);
         if let Framing::Binary(scan) = &mut self.framing {
             // The header has lines whatever the body has (RFC 3030 §3).
-            let header = usize::try_from(self.header.size().saturating_sub(before));
-            let header = self.piece.get(..header.unwrap_or(usize::MAX)).unwrap_or_default();
-            scan.feed(header);
+            scan.feed(self.piece.get(..taken).unwrap_or(&self.piece));
         }
         if let Err(refusal) = self.judge() {
             self.draft = Err(refusal);
         }
         let Ok(draft) = &mut self.draft else { return };
-        let written = match self.completion.take() {
-            None => draft.write(&self.piece).await,
-            Some(completion) if self.header.has_ended() => {
-                let completed = completion.and(&self.piece).finish(&self.header);
-                draft.write(&completed).await
+        if let Some(completion) = self.completion.take() {
+            let completion = completion.and(&self.head);
+            self.head.clear();
+            if self.header.has_ended() {
+                self.head = completion.finish(&self.header);
+            } else {
+                self.completion = Some(completion);
             }
-            Some(completion) => {
-                self.completion = Some(completion.and(&self.piece));
-                Ok(())
+        }
+        let body = self.piece.get(taken..).unwrap_or_default();
+        let mut written = Ok(());
+        for part in [&self.head, body] {
+            if written.is_ok() && !part.is_empty() {
+                written = draft.write(part).await;
             }
-        };
+        }
+        self.head.clear();
         if let Err(error) = written {
             self.draft = Err(error.into());
         }
     }
 
     /// Says why the message so far is refused, if it is.
-    fn judge(&self) -> Result<(), Refusal> {
+    fn judge(&mut self) -> Result<(), Refusal> {
         let Limits { message_size, header_size, received_fields, .. } = self.limits;
         if let Some(fault) = self.faults().gravest() {
             return Err(fault.into());
@@ -191,7 +222,24 @@ impl Intake {
         if self.header.received() >= received_fields {
             return Err(Refusal::Loop { limit: received_fields });
         }
-        Ok(())
+        if self.header.has_ended() { self.judge_from() } else { Ok(()) }
+    }
+
+    /// Says whether the From field of a header that is whole names somebody else than it may. There
+    /// is one such field and everybody in it is meant (RFC 5322 §3.6.2); without any, readers are
+    /// shown the sender of the envelope.
+    fn judge_from(&mut self) -> Result<(), Refusal> {
+        let Some(allowed) = self.allowed.take() else { return Ok(()) };
+        let mut fields = self.header.said_by_from();
+        let (field, second) = (fields.next().unwrap_or_default(), fields.next());
+        let named = smtp::mailboxes(field).filter(|_| second.is_none());
+        match named {
+            None => Err(Refusal::FromUnclear),
+            Some(named) => match named.iter().find(|mailbox| !allowed.hold(mailbox)) {
+                Some(other) => Err(Refusal::FromNotAllowed { mailbox: other.clone() }),
+                None => Ok(()),
+            },
+        }
     }
 
     /// What was wrong with the octets so far.

@@ -8,11 +8,12 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | a place for the connection, the proxy's word, TLS | `arrival`, `connections`, `tls` |
+//! | a place for the connection, the proxy's word, TLS | `arrival`, `connections`, `handshake`, `tls` |
+//! | who computes next | `turns` |
 //! | bytes to lines, replies to bytes | `wire`, `connection` |
 //! | lines to steps, without I/O | `session` |
 //! | the message's bytes to a draft | `intake`, `header`, `trace` |
-//! | how often | `meters` |
+//! | how often | `meters`, `guesses` |
 //! | what a client is told, and the name of the reason | `refusal` |
 //! | what others are told | `observer` |
 //!
@@ -23,6 +24,8 @@
 mod arrival;
 mod connection;
 mod connections;
+mod guesses;
+mod handshake;
 mod header;
 mod intake;
 mod listener;
@@ -34,10 +37,11 @@ mod session;
 mod settings;
 mod tls;
 mod trace;
+mod turns;
 mod wire;
 
 pub use crate::listener::{Access, Listener};
 pub use crate::observer::{Channel, Login, Observer, Refused, Taken, Unobserved};
 pub use crate::service::{AuthMode, ProxyMode, Service, TlsMode};
-pub use crate::settings::{Dsn, Limits, ListenerSettings, Rates, Timeouts};
+pub use crate::settings::{CheckFrom, Dsn, Limits, ListenerSettings, Rates, Timeouts};
 pub use crate::tls::{CertificateError, ServerTls};

@@ -13,13 +13,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, Rooms};
 use crate::connection::Host;
 use crate::connections::Connections;
 use crate::observer::{Observer, Open, Unobserved};
 use crate::service::Service;
 use crate::session::Rules;
-use crate::settings::ListenerSettings;
+use crate::settings::{Limits, ListenerSettings};
 use crate::tls::ServerTls;
 
 /// How long to rest when the system gives no more connections, mostly for want of descriptors.
@@ -27,6 +27,14 @@ const REST: Duration = Duration::from_millis(100);
 
 /// How many clients may be told at once that there is no place for them; more are cut off unheard.
 const MAX_TURNED_AWAY: usize = 64;
+
+/// How many of them may be connections of one client.
+const MAX_TURNED_AWAY_PER_CLIENT: usize = 8;
+
+/// Of so many connections one may be of a proxy that has not said yet for whom, and how many may be
+/// at least: a proxy says so in its first packet.
+const SILENT_PROXIES: usize = 4;
+const LEAST_SILENT_PROXIES: usize = 16;
 
 /// Who may hand in mail, and how it is known who they are.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +60,7 @@ pub struct Listener {
     host: Arc<RwLock<Arc<Host>>>,
     /// What is offered at an address other than it was served with at first.
     services: Arc<RwLock<HashMap<SocketAddr, Service>>>,
-    connections: Connections,
-    turned_away: Connections,
+    rooms: Rooms,
 }
 
 impl Listener {
@@ -78,15 +85,14 @@ impl Listener {
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let connections =
-            Connections::new(settings.limits.connections, settings.limits.connections_per_client);
+        let rooms = Rooms {
+            connections: Connections::new(1, 1),
+            proxies: Connections::new(1, 1),
+            turned_away: Connections::new(MAX_TURNED_AWAY, MAX_TURNED_AWAY_PER_CLIENT),
+        };
+        make_room(&rooms, settings.limits);
         let host = Host::new(rules(settings, access), queue, clock, observer);
-        Self {
-            host: Arc::new(RwLock::new(Arc::new(host))),
-            services: Arc::default(),
-            connections,
-            turned_away: Connections::new(MAX_TURNED_AWAY, MAX_TURNED_AWAY),
-        }
+        Self { host: Arc::new(RwLock::new(Arc::new(host))), services: Arc::default(), rooms }
     }
 
     /// Puts other users in the place of those that were; who has logged in stays logged in.
@@ -102,8 +108,9 @@ impl Listener {
         let (limits, rates) = (settings.limits, settings.rates);
         let mut rules = rules(settings, access);
         rules.meters = Arc::clone(&before.rules.meters);
+        rules.guesses = Arc::clone(&before.rules.guesses);
         rules.meters.pace(rates);
-        self.connections.limit(limits.connections, limits.connections_per_client);
+        make_room(&self.rooms, limits);
         let (queue, clock) = (before.queue.clone(), Arc::clone(&before.clock));
         let host = Host::new(rules, queue, clock, Arc::clone(&before.observer));
         *self.host.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(host);
@@ -147,9 +154,7 @@ impl Listener {
                         let peer = peer.ip().to_canonical();
                         let service = self.service(local, service);
                         if let Some(arrival) = self.arrival(stream, peer, service, &stop) {
-                            let (places, others) =
-                                (self.connections.clone(), self.turned_away.clone());
-                            sessions.spawn(arrival.serve(places, others).instrument(span));
+                            sessions.spawn(arrival.serve(self.rooms.clone()).instrument(span));
                         }
                     }
                     Err(error) => rest(&error).await,
@@ -181,6 +186,14 @@ impl Listener {
     }
 }
 
+/// Makes room for so many connections.
+fn make_room(rooms: &Rooms, limits: Limits) {
+    let Limits { connections, connections_per_client, .. } = limits;
+    rooms.connections.limit(connections, connections_per_client);
+    let proxies = connections.div_euclid(SILENT_PROXIES).max(LEAST_SILENT_PROXIES);
+    rooms.proxies.limit(proxies, proxies);
+}
+
 /// What sessions are judged by.
 fn rules(settings: ListenerSettings, access: Access) -> Rules {
     let Access { networks, proxies, users, tls } = access;
@@ -196,8 +209,13 @@ fn connection_span(peer: SocketAddr, listener: &str) -> Span {
     info_span!("connection", peer = %peer.ip().to_canonical(), listener)
 }
 
-/// Waits until the system may have recovered.
+/// Waits until the system may have recovered. A connection that its client broke off before it was
+/// accepted is no trouble of the system's, and nobody waits for it.
 async fn rest(error: &io::Error) {
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        debug!(%error, "connection lost before it was accepted");
+        return;
+    }
     warn!(%error, "connection could not be accepted");
     tokio::time::sleep(REST).await;
 }

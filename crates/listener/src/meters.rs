@@ -16,6 +16,9 @@ use crate::settings::Rates;
 /// From this many clients on, those that are quiet again are forgotten.
 const SWEEP_FROM: usize = 1 << 10;
 
+/// How long the table is not looked through again.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
 /// More clients are not kept: the newest go unmeasured rather than cost memory without end.
 const MOST_CLIENTS: usize = 1 << 18;
 
@@ -50,6 +53,8 @@ struct Table {
     rates: Rates,
     clients: HashMap<Client, Moments>,
     sweep_at: usize,
+    /// A table of clients that are all busy is not looked through for each of them.
+    sweep_after: Instant,
 }
 
 /// For each thing the moment until which the client has used up its pace.
@@ -59,13 +64,34 @@ struct Moments([Option<Instant>; 5]);
 impl Meters {
     /// Counts from nought.
     pub(crate) fn new(rates: Rates) -> Self {
-        let table = Table { rates, clients: HashMap::new(), sweep_at: SWEEP_FROM };
+        let table = Table {
+            rates,
+            clients: HashMap::new(),
+            sweep_at: SWEEP_FROM,
+            sweep_after: Instant::now(),
+        };
         Self { clients: Mutex::new(table) }
     }
 
     /// Holds clients to other rates from now on.
     pub(crate) fn pace(&self, rates: Rates) {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).rates = rates;
+    }
+
+    /// One thing that was counted was none.
+    pub(crate) fn give_back(&self, peer: IpAddr, what: Metered) {
+        let mut table = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = what.pace(&table.rates);
+        let moments = table.clients.get_mut(&Client::of(peer));
+        if let Some(moment) = moments.and_then(|moments| moments.0.get_mut(what.place())) {
+            *moment = moment.and_then(|used| pace.before(used));
+        }
+    }
+
+    /// How many wrong passwords one client may send in how long.
+    pub(crate) fn auth_failures(&self) -> Pace {
+        Metered::AuthFailure
+            .pace(&self.clients.lock().unwrap_or_else(PoisonError::into_inner).rates)
     }
 
     /// Counts one thing that `peer` does, unless it does so too often.
@@ -80,23 +106,53 @@ impl Meters {
 
     fn measure(&self, peer: IpAddr, what: Metered, keep: Keep) -> Result<(), TooOften> {
         let mut table = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let (most, period) = what.pace(&table.rates);
-        if most == 0 {
-            return Ok(());
-        }
-        let (step, now) = (period / most, Instant::now());
+        let (pace, now) = (what.pace(&table.rates), Instant::now());
         let client = Client::of(peer);
         let mut moments = table.clients.get(&client).copied().unwrap_or_default();
         let Some(moment) = moments.0.get_mut(what.place()) else { return Ok(()) };
-        let used = moment.map_or(now, |used| used.max(now));
-        if used.duration_since(now).saturating_add(step) > period {
-            return Err(TooOften);
-        }
-        if keep == Keep::Counted {
-            *moment = Some(used + step);
+        let used = pace.after(*moment, now)?;
+        if keep == Keep::Counted && used.is_some() {
+            *moment = used;
             table.keep(client, moments, now);
         }
         Ok(())
+    }
+}
+
+/// How many things there may be in how long; none is no limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    most: u32,
+    period: Duration,
+}
+
+impl Pace {
+    /// The same for so many times as many.
+    pub(crate) const fn times(self, factor: u32) -> Self {
+        Self { most: self.most.saturating_mul(factor), ..self }
+    }
+
+    /// Until when the pace is used up after one thing more; none where there is no limit.
+    pub(crate) fn after(
+        self,
+        moment: Option<Instant>,
+        now: Instant,
+    ) -> Result<Option<Instant>, TooOften> {
+        let Some(step) = self.step() else { return Ok(None) };
+        let used = moment.map_or(now, |used| used.max(now));
+        if used.duration_since(now).saturating_add(step) > self.period {
+            return Err(TooOften);
+        }
+        Ok(Some(used + step))
+    }
+
+    /// Until when it is used up with one thing less.
+    pub(crate) fn before(self, used: Instant) -> Option<Instant> {
+        used.checked_sub(self.step().unwrap_or_default())
+    }
+
+    fn step(self) -> Option<Duration> {
+        self.period.checked_div(self.most)
     }
 }
 
@@ -108,16 +164,17 @@ enum Keep {
 }
 
 impl Metered {
-    /// How many there may be in how long; none is no limit.
-    const fn pace(self, rates: &Rates) -> (u32, Duration) {
+    /// How many there may be in how long.
+    const fn pace(self, rates: &Rates) -> Pace {
         let minute = Duration::from_secs(60);
-        match self {
+        let (most, period) = match self {
             Self::AuthFailure => (rates.auth_failures, Duration::from_secs(900)),
             Self::Connection => (rates.connections, minute),
             Self::Handshake => (rates.tls_handshakes, minute),
             Self::Message => (rates.messages, minute),
             Self::Recipient => (rates.recipients, minute),
-        }
+        };
+        Pace { most, period }
     }
 
     /// Its place among the moments.
@@ -135,9 +192,11 @@ impl Metered {
 impl Table {
     /// Keeps a client's moments.
     fn keep(&mut self, client: Client, moments: Moments, now: Instant) {
-        if self.clients.len() >= self.sweep_at {
+        if self.clients.len() >= self.sweep_at && now >= self.sweep_after {
             self.clients.retain(|_, moments| moments.0.iter().flatten().any(|used| *used > now));
-            self.sweep_at = self.clients.len().saturating_mul(2).max(SWEEP_FROM);
+            // Never beyond the most: a table that was full once would stay so.
+            self.sweep_at = self.clients.len().saturating_mul(2).clamp(SWEEP_FROM, MOST_CLIENTS);
+            self.sweep_after = now + SWEEP_PAUSE;
         }
         if self.clients.len() < MOST_CLIENTS || self.clients.contains_key(&client) {
             self.clients.insert(client, moments);
@@ -170,6 +229,34 @@ mod tests {
         tokio::time::advance(Duration::from_secs(20)).await;
         assert_eq!(meters.take(peer, Metered::Message), Ok(()));
         assert_eq!(meters.take(peer, Metered::Message), Err(TooOften));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_was_not_done() {
+        let (meters, peer) = (meters(), ip("192.0.2.1"));
+        meters.give_back(peer, Metered::Message);
+        for _ in 0..3 {
+            assert_eq!(meters.take(peer, Metered::Message), Ok(()));
+        }
+        meters.give_back(peer, Metered::Message);
+        assert_eq!(meters.take(peer, Metered::Message), Ok(()));
+        assert_eq!(meters.take(peer, Metered::Message), Err(TooOften));
+        meters.give_back(peer, Metered::Connection);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_that_was_full_measures_new_clients_again() {
+        let meters = meters();
+        let client =
+            |number: usize| IpAddr::from((u128::try_from(number).unwrap() << 64).to_be_bytes());
+        for number in 0..=MOST_CLIENTS {
+            assert_eq!(meters.take(client(number), Metered::Message), Ok(()));
+        }
+        tokio::time::advance(Duration::from_secs(61)).await;
+        for _ in 0..3 {
+            assert_eq!(meters.take(client(MOST_CLIENTS), Metered::Message), Ok(()));
+        }
+        assert_eq!(meters.take(client(MOST_CLIENTS), Metered::Message), Err(TooOften));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use queue::{BeginError, CommitError};
 use smtp::{
-    Class, CommandError, DataFault, Domain, EnhancedCode, LineFault, Reply, ReplyCode, SaslError,
+    Class, CommandError, DataFault, Domain, EnhancedCode, LineFault, Mailbox, Reply, ReplyCode,
+    SaslError,
 };
 
 use crate::connections::NoPlace;
@@ -143,6 +144,15 @@ pub(crate) enum Refusal {
         /// The user.
         user: String,
     },
+    /// The From field names somebody that the user may not send as.
+    #[error("From: you may not send as {mailbox}")]
+    FromNotAllowed {
+        /// Whom.
+        mailbox: Mailbox,
+    },
+    /// There is more than one From field, or one that can be read in more than one way.
+    #[error("From: one field with well-formed addresses is expected")]
+    FromUnclear,
     /// The relay stops.
     #[error("shutting down")]
     ShuttingDown,
@@ -222,9 +232,11 @@ impl Refusal {
             | Self::NestedMail => (ReplyCode::BAD_SEQUENCE, permanent, 5, 1),
             Self::Loop { .. } => (ReplyCode::TRANSACTION_FAILED, permanent, 4, 6),
             Self::Http | Self::NoRecipients => (ReplyCode::TRANSACTION_FAILED, permanent, 5, 1),
-            Self::Gateway { .. } | Self::NotAdmitted { .. } | Self::SenderNotAllowed { .. } => {
-                (ReplyCode::REFUSED, permanent, 7, 1)
-            }
+            Self::FromNotAllowed { .. }
+            | Self::FromUnclear
+            | Self::Gateway { .. }
+            | Self::NotAdmitted { .. }
+            | Self::SenderNotAllowed { .. } => (ReplyCode::REFUSED, permanent, 7, 1),
             Self::NotOffered { .. } => (ReplyCode::NOT_IMPLEMENTED, permanent, 5, 1),
             Self::NulInMessage => (ReplyCode::TRANSACTION_FAILED, permanent, 6, 0),
             Self::SpokeFirst => (ReplyCode::TRANSACTION_FAILED, permanent, 5, 0),
@@ -265,6 +277,7 @@ impl Refusal {
             Self::ConnectionTooOld => "connection-too-old",
             Self::Data(DataFault::BareCr | DataFault::BareLf) => "bare-line-end",
             Self::Data(DataFault::LineTooLong) | Self::Line(LineFault::TooLong) => "line-too-long",
+            Self::FromNotAllowed { .. } | Self::FromUnclear => "from-not-allowed",
             Self::Gateway { .. } => "gateway",
             Self::HeaderTooLarge { .. } => "header-too-large",
             Self::AuthenticatedAlready

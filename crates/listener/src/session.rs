@@ -9,7 +9,7 @@ mod transaction;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use queue::{Authenticated, Health, Networks, Users};
+use queue::{Admission, AllowedSenders, Authenticated, Health, Networks, Users};
 use smtp::{
     Chunk, Class, ClientName, Command, CommandError, Credentials, EnhancedCode, Exchange, Line,
     LineFault, Reply, ReplyCode, ReversePath,
@@ -17,9 +17,11 @@ use smtp::{
 
 use self::offers::in_ascii;
 use self::transaction::Transaction;
+use crate::connections::Standing;
+use crate::guesses::Guesses;
 use crate::meters::{Metered, Meters};
 use crate::refusal::Refusal;
-use crate::service::Service;
+use crate::service::{AuthMode, Service};
 use crate::settings::ListenerSettings;
 use crate::tls::{ServerTls, TlsFacts};
 
@@ -41,6 +43,8 @@ pub(crate) struct Rules {
     pub(crate) tls: Option<ServerTls>,
     /// How often each client does things.
     pub(crate) meters: Arc<Meters>,
+    /// How often the passwords of each user are guessed.
+    pub(crate) guesses: Arc<Guesses>,
 }
 
 impl Rules {
@@ -54,6 +58,7 @@ impl Rules {
             users: RwLock::default(),
             tls: None,
             meters,
+            guesses: Arc::default(),
         }
     }
 
@@ -186,9 +191,31 @@ impl Session {
         }
     }
 
+    /// Whether the client could log in here, under TLS if not as it is.
+    pub(crate) fn may_log_in_later(&self) -> bool {
+        self.service.auth != AuthMode::Off && self.rules.tls.is_some()
+    }
+
+    /// Whether the client has leave to be waited for: a listed network is enough, be it that its
+    /// hosts must log in besides.
+    pub(crate) fn standing(&self) -> Standing {
+        match self.origin {
+            Origin::Proxy(_) => Standing::Unadmitted,
+            Origin::Client(peer) => match self.rules.networks.judge(peer) {
+                Admission::Admitted(_) => Standing::Admitted,
+                Admission::Gateway | Admission::Unlisted => Standing::Unadmitted,
+            },
+        }
+    }
+
     /// Who logged in.
     pub(crate) fn user(&self) -> Option<&str> {
         self.user.as_ref().map(Authenticated::name)
+    }
+
+    /// The addresses that the user who logged in may send from.
+    pub(crate) fn senders(&self) -> Option<AllowedSenders> {
+        self.user.as_ref().map(Authenticated::senders)
     }
 
     /// Whether a message is being sent in chunks.
@@ -325,7 +352,7 @@ impl Session {
 /// What is to be done about a line that is no command. Two kinds are no mistakes to go on from: a
 /// chunk of unknown size, whose octets would be taken for commands, and another protocol.
 fn not_understood(line: &[u8], error: CommandError) -> Step {
-    let verb = line.split(|octet| *octet == b' ').next().unwrap_or_default();
+    let verb = Command::verb(line);
     let is_one_of = |verbs: &[&[u8]]| verbs.iter().any(|one| verb.eq_ignore_ascii_case(one));
     if is_one_of(&[b"BDAT"]) {
         Step::RefuseAndLeave(Refusal::ChunkOfUnknownSize)

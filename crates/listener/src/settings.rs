@@ -19,6 +19,20 @@ pub struct ListenerSettings {
     pub timeouts: Timeouts,
     /// Whether clients may say what reports they wish for.
     pub dsn: Dsn,
+    /// Whether the From field is held to the senders that a user may send from.
+    pub check_from: CheckFrom,
+}
+
+/// Whether the From field of a user's message has to name senders of the user.
+///
+/// The senders that are listed for a user bind the envelope; what readers of the mail see is the
+/// From field (RFC 5322 §3.6.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CheckFrom {
+    /// It may say anything.
+    No,
+    /// It does.
+    Yes,
 }
 
 /// Whether the extension of RFC 3461 is offered.
@@ -44,6 +58,7 @@ impl ListenerSettings {
             rates: Rates::default(),
             timeouts: Timeouts::default(),
             dsn: Dsn::Offered,
+            check_from: CheckFrom::No,
         }
     }
 }
@@ -63,9 +78,10 @@ pub struct Limits {
     pub received_fields: usize,
     /// Recipients of one message; RFC 5321 §4.5.3.1.8 asks for at least 100.
     pub recipients: usize,
-    /// Connections at once.
+    /// Connections at once; half of them are kept for listed networks and users who have logged in.
     pub connections: usize,
-    /// Connections at once from one client: one IPv4 address or one IPv6 network of 64 bits.
+    /// Connections at once from one client: one IPv4 address or one IPv6 network of 64 bits. One
+    /// that is neither in a listed network nor logged in has a tenth of it.
     pub connections_per_client: usize,
     /// Messages on one connection.
     pub messages_per_connection: usize,
@@ -75,9 +91,11 @@ pub struct Limits {
     pub errors_per_connection: usize,
     /// Wrong passwords on one connection.
     pub auth_failures_per_connection: usize,
-    /// TLS handshakes at once; more wait for their turn.
+    /// TLS handshakes computed at once; more wait for their turn. A turn ends when the client is
+    /// waited for. Clients that are not admitted never have all of them.
     pub tls_handshakes: usize,
     /// Passwords checked at once, each with some 20 MiB of memory; more wait for their turn.
+    /// Clients of networks that are not listed never have all of them.
     pub password_checks: usize,
     /// How many bytes of a message must come in a second, in the mean, after a grace.
     pub data_rate: u64,
@@ -97,7 +115,7 @@ impl Default for Limits {
             commands_per_connection: 20_000,
             errors_per_connection: 20,
             auth_failures_per_connection: 3,
-            tls_handshakes: 100,
+            tls_handshakes: 4,
             password_checks: 4,
             data_rate: 100,
         }
@@ -145,8 +163,12 @@ pub struct Timeouts {
     pub message: Duration,
     /// A whole connection; a message under way is not cut short by it.
     pub connection: Duration,
-    /// A TLS handshake, and the header of the PROXY protocol.
+    /// A TLS handshake.
     pub handshake: Duration,
+    /// The wait for a command and for a TLS handshake, and for a reply to be taken, while the client
+    /// is neither in a listed network nor logged in. Its connection lasts six times as long at most.
+    /// Where it could not log in, and while many such clients are there, a third counts.
+    pub unadmitted: Duration,
     /// How long a message may come more slowly than [`Limits::data_rate`].
     pub data_grace: Duration,
     /// How long a wrong password is let wait for its refusal.
@@ -164,6 +186,7 @@ impl Default for Timeouts {
             message: Duration::from_secs(1_800),
             connection: Duration::from_secs(3_600),
             handshake: Duration::from_secs(30),
+            unadmitted: Duration::from_secs(30),
             data_grace: Duration::from_secs(60),
             auth_delay: Duration::from_secs(2),
             farewell: Duration::from_secs(2),

@@ -10,7 +10,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, CommonState, ServerConfig};
-use tokio_rustls::TlsAcceptor;
 
 /// The certificate and key that clients are shown.
 ///
@@ -117,9 +116,9 @@ impl ServerTls {
         [&self.certificate, &self.key]
     }
 
-    /// What shakes hands with clients.
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.config))
+    /// How hands are shaken with clients.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
     }
 }
 

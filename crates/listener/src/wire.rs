@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use smtp::Reply;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// How many bytes of replies wait at most for more commands.
 const MAX_WAITING_REPLIES: usize = 8 << 10;
@@ -29,8 +29,6 @@ pub(crate) struct Wire<S> {
     stream: S,
     input: BytesMut,
     output: Vec<u8>,
-    /// How long the client may take to accept a reply.
-    patience: Duration,
 }
 
 /// The client cannot be talked to any more.
@@ -49,13 +47,18 @@ pub(crate) enum WireFault {
 
 /// The time after `wait`.
 pub(crate) fn from_now(wait: Duration) -> Instant {
-    Instant::now() + wait.min(FAR)
+    after(Instant::now(), wait)
+}
+
+/// The time `wait` after `since`.
+pub(crate) fn after(since: Instant, wait: Duration) -> Instant {
+    since + wait.min(FAR)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Nothing was read and nothing is to be written.
-    pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, input: BytesMut::new(), output: Vec::new(), patience }
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, input: BytesMut::new(), output: Vec::new() }
     }
 
     /// What was read and not yet used.
@@ -69,15 +72,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Writes the replies that wait if they are many.
-    pub(crate) async fn flush_if_full(&mut self) -> Result<(), WireFault> {
+    pub(crate) async fn flush_if_full(&mut self, end: Instant) -> Result<(), WireFault> {
         if self.output.len() < MAX_WAITING_REPLIES {
             return Ok(());
         }
-        self.flush().await
+        self.flush(end).await
     }
 
-    /// Writes all replies that wait, in one piece.
-    pub(crate) async fn flush(&mut self) -> Result<(), WireFault> {
+    /// Writes all replies that wait, in one piece; waits until `end` at most for the client to take
+    /// them.
+    pub(crate) async fn flush(&mut self, end: Instant) -> Result<(), WireFault> {
         if self.output.is_empty() {
             return Ok(());
         }
@@ -86,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.stream.write_all(&output).await?;
             self.stream.flush().await
         };
-        match timeout(self.patience, write).await {
+        match timeout_at(end, write).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(WireFault::TimedOut),
         }
@@ -117,12 +121,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.stream
     }
 
-    /// Writes the last replies and closes.
+    /// Writes the last replies and closes, which takes `wait` at most, whatever the client does.
     ///
     /// The client's own bytes are read and dropped for a short while: a socket closed with bytes
     /// unread resets the connection, which can take the last reply away from the client.
     pub(crate) async fn close(mut self, wait: Duration) -> Result<(), WireFault> {
-        self.flush().await?;
+        let end = from_now(wait);
+        self.flush(end).await?;
         let leave = async {
             self.stream.shutdown().await?;
             let mut dropped = 0_usize;
@@ -136,6 +141,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             Ok(())
         };
-        timeout(wait, leave).await.unwrap_or(Ok(()))
+        timeout_at(end, leave).await.unwrap_or(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smtp::ReplyCode;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn closing_takes_no_longer_than_it_may_whatever_the_client_does() {
+        // A client that takes no reply, and one that does and then sends without end.
+        for room in [1, 1 << 10] {
+            let (_client, stream) = tokio::io::duplex(room);
+            let mut wire = Wire::new(stream);
+            wire.queue(&Reply::new(ReplyCode::OK, None, "goodbye"));
+            let (begun, wait) = (Instant::now(), Duration::from_secs(2));
+            // Whether it is a fault that nobody has read it is the caller's to say.
+            let _closed = wire.close(wait).await;
+            assert_eq!(begun.elapsed(), wait);
+        }
     }
 }

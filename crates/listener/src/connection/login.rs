@@ -21,7 +21,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // What is no user's name may be a password that was typed in the wrong place.
         let user = known.then(|| credentials.name().to_owned());
         let checked = {
-            let _turn = self.host.password_checks.acquire().await;
+            let peer = self.session.peer();
+            let mut line = self.host.password_checks.line(peer, self.place.standing());
+            let _turn = line.turn().await;
+            if let Err(refusal) = self.session.count_guess(user.as_deref()) {
+                return Ok(self.refuse(&refusal));
+            }
             tokio::task::spawn_blocking(move || verify(&rules, &credentials)).await
         };
         let peer = self.session.peer();
@@ -42,6 +47,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         info!(%peer, user = authenticated.name(), "authenticated");
         self.host.observer.login(Login::Succeeded);
+        self.session.uncount_guess(authenticated.name());
+        self.place.admit();
         let reply = self.session.logged_in(authenticated);
         self.wire.queue(&reply);
         Ok(Onward::Continue)

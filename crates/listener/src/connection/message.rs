@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::{Connection, Onward};
-use crate::intake::{Completion, Intake, Reach};
+use crate::intake::{Completion, FromUser, Intake, Reach};
 use crate::observer::{Channel, Refused, Taken};
 use crate::refusal::Refusal;
 use crate::session::Incoming;
-use crate::settings::{Limits, Timeouts};
+use crate::settings::{CheckFrom, Limits, Timeouts};
 use crate::trace::{Protocol, ReceivedField};
 use crate::wire::{WireFault, from_now};
 
@@ -55,7 +55,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Err(refusal) => return Ok(self.refuse_data(&refusal)),
         };
         self.wire.queue(&go_ahead());
-        self.wire.flush().await?;
+        self.wire.flush(self.waits_until()).await?;
         let read = self.read_message(&mut begun.intake).await;
         self.end_message(begun, read).await
     }
@@ -140,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn begin(
         &self,
         incoming: Incoming,
-        intake: fn(Draft, Limits, Option<Completion>) -> Intake,
+        intake: fn(Draft, Limits, Option<FromUser>) -> Intake,
     ) -> Result<Begun, Refusal> {
         let Incoming { submitter, envelope, client_name, protocol } = incoming;
         let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
@@ -156,11 +156,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         draft.write(received.to_string().as_bytes()).await?;
         // A user's program hands in what it wrote; a host passes on what has its fields.
-        let completion = self
-            .session
-            .user()
-            .map(|_| Completion::new(received.at, draft.id(), &settings.hostname));
-        let intake = intake(draft, settings.limits, completion);
+        let user = self.session.senders().map(|senders| FromUser {
+            completion: Completion::new(received.at, draft.id(), &settings.hostname),
+            allowed: (settings.check_from == CheckFrom::Yes).then_some(senders),
+        });
+        let intake = intake(draft, settings.limits, user);
         Ok(Begun { intake, from, recipients, protocol })
     }
 

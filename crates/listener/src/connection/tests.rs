@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::connections::Connections;
 use crate::observer::Unobserved;
 use crate::service::Service;
 use crate::session::Origin;
@@ -75,7 +76,8 @@ impl Client {
         let far = Counted(far, Arc::clone(&writes));
         let origin = Origin::Client("192.0.2.7".parse().unwrap());
         let session = Session::new(Arc::clone(&host.rules), origin, Service::default());
-        let connection = Connection::new(far, session, host, CancellationToken::new());
+        let place = Connections::new(1, 1).take(session.peer(), session.standing()).unwrap();
+        let connection = Connection::new(far, session, host, CancellationToken::new(), place);
         let mut running = JoinSet::new();
         running.spawn(async move {
             assert!(connection.run(Opening::Greeting).await.is_none());

@@ -33,7 +33,7 @@ impl Completion {
         self
     }
 
-    /// What it lacks, and what was held. A message without any header stays without.
+    /// What it lacks, and what was held. A message without a byte stays without.
     pub(crate) fn finish(self, header: &HeaderScan) -> Vec<u8> {
         let mut completed = Vec::new();
         if header.is_there() && !header.has_date() {

@@ -3,7 +3,7 @@
 use queue::Authenticated;
 use smtp::{Credentials, Exchange, InitialResponse, Line, LineFault, Mechanism, SaslError, Turn};
 
-use super::{Session, Step, reply};
+use super::{Rules, Session, Step, reply};
 use crate::meters::Metered;
 use crate::refusal::Refusal;
 use crate::service::AuthMode;
@@ -35,11 +35,27 @@ impl Session {
         reply(ReplyCode::AUTHENTICATED, (7, 0), "authenticated")
     }
 
+    /// Counts a password before it is looked at: were it counted once it is found wrong, as many
+    /// could be looked at as connections send them at once. `user` is the name, if there is such a
+    /// user.
+    pub(crate) fn count_guess(&self, user: Option<&str>) -> Result<(), Refusal> {
+        let Rules { meters, guesses, .. } = &*self.rules;
+        let too_often = |_often| Refusal::TooOften(Metered::AuthFailure);
+        meters.take(self.peer(), Metered::AuthFailure).map_err(too_often)?;
+        let Some(user) = user else { return Ok(()) };
+        guesses.take(user, self.peer(), self.standing(), meters.auth_failures()).map_err(too_often)
+    }
+
+    /// The password that was counted was no guess.
+    pub(crate) fn uncount_guess(&self, user: &str) {
+        let Rules { meters, guesses, .. } = &*self.rules;
+        meters.give_back(self.peer(), Metered::AuthFailure);
+        guesses.give_back(user, self.peer(), self.standing(), meters.auth_failures());
+    }
+
     /// The password was wrong.
     pub(crate) fn not_logged_in(&mut self) -> Refusal {
         self.auth_failures = self.auth_failures.saturating_add(1);
-        // Whether it is one too many shows at the next try; this one has its own reply.
-        let _counted = self.rules.meters.take(self.peer(), Metered::AuthFailure);
         self.count(&Refusal::AuthenticationFailed);
         Refusal::AuthenticationFailed
     }
@@ -86,6 +102,6 @@ impl Session {
 }
 
 /// What a password is checked by: it takes a while and much memory, so not many at once.
-pub(crate) fn verify(rules: &super::Rules, credentials: &Credentials) -> Option<Authenticated> {
+pub(crate) fn verify(rules: &Rules, credentials: &Credentials) -> Option<Authenticated> {
     rules.users().authenticate(credentials)
 }

@@ -8,6 +8,7 @@ use smtp::{
 
 use super::offers::{has_room, in_ascii};
 use super::{Client, Origin, Session, Step, reply};
+use crate::connections::Standing;
 use crate::meters::Metered;
 use crate::refusal::Refusal;
 use crate::service::AuthMode;
@@ -169,8 +170,15 @@ impl Session {
                 self.chunks = Some(incoming.envelope.reverse_path().clone());
                 Step::Chunk { size, chunk, incoming: Some(Box::new(incoming)) }
             }
+            // Octets of a client that cannot hand in mail are not worth the wait.
+            Err(refusal) if !self.is_welcome() => Step::RefuseAndLeave(refusal),
             Err(refusal) => Step::Discard { size, refusal },
         }
+    }
+
+    /// Whether the client may hand in mail, for all that is known of it by now.
+    fn is_welcome(&self) -> bool {
+        self.user.is_some() || self.standing() == Standing::Admitted
     }
 
     /// The transaction, which has all it needs but the message.

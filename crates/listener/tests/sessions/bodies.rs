@@ -6,22 +6,22 @@ use crate::world::{World, stuffed};
 async fn every_message_is_kept_byte_for_byte() {
     let world = World::new().await;
     let mut client = world.client().await;
-    let long_line = [&[b'x'; 998][..], b"\r\n"].concat();
-    let dotted_long_line = [b".", &[b'x'; 997][..], b"\r\n"].concat();
-    let all_octets: Vec<u8> =
-        (1..=255).filter(|octet| !matches!(octet, b'\r' | b'\n')).chain(*b"\r\n").collect();
-    let big = b"0123456789 abcdefghijklmnopqrstuvwxyz\r\n..\r\n".repeat(30_000);
+    let long_line = [b"\r\n", &[b'x'; 998][..], b"\r\n"].concat();
+    let dotted_long_line = [b"\r\n.", &[b'x'; 997][..], b"\r\n"].concat();
+    let octets = (1..=255).filter(|octet| !matches!(octet, b'\r' | b'\n'));
+    let all_octets: Vec<u8> = b"\r\n".iter().copied().chain(octets).chain(*b"\r\n").collect();
+    let big = b"\r\n0123456789 abcdefghijklmnopqrstuvwxyz\r\n..\r\n".repeat(30_000);
     let messages: &[&[u8]] = &[
         b"",
         b"\r\n",
         b"\r\n\r\n",
-        b".\r\n",
-        b"..\r\n",
-        b".\r\n.\r\n.\r\n",
-        b". \r\n.x\r\n x.\r\n",
+        b"\r\n.\r\n",
+        b"\r\n..\r\n",
+        b"\r\n.\r\n.\r\n.\r\n",
+        b"\r\n. \r\n.x\r\n x.\r\n",
         b"Subject: x\r\n\r\n",
         b"Subject: x\r\n\r\nbody\r\n\r\n\r\n",
-        b"no header\r\n",
+        b"\r\nno header\r\n",
         b"Received: from elsewhere\r\nReturn-Path: <x@y.example>\r\nBcc: z\r\n\r\n",
         b"Subject: \xc3\xbc\xff\r\n\r\n\x80\r\n",
         &long_line,

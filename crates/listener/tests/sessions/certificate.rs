@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use listener::ServerTls;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tokio_rustls::TlsConnector;
 
 /// What all clients of this program believe.
@@ -39,4 +39,14 @@ pub(crate) fn connector() -> TlsConnector {
         .with_root_certificates(roots)
         .with_no_client_auth();
     TlsConnector::from(Arc::new(config))
+}
+
+/// The first thing that a client sends.
+pub(crate) fn client_hello() -> Vec<u8> {
+    let name = ServerName::try_from("relay.example").unwrap();
+    let config = Arc::clone(connector().config());
+    let mut client = ClientConnection::new(config, name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
 }

@@ -69,6 +69,7 @@ impl Default for RawAccess {
             networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
             users_file: PathBuf::new(),
             proxies: Vec::new(),
+            check_from: false,
         }
     }
 }
@@ -100,6 +101,7 @@ impl Default for RawLimits {
             message_timeout: timeouts.message,
             connection_timeout: timeouts.connection,
             handshake_timeout: timeouts.handshake,
+            unadmitted_timeout: timeouts.unadmitted,
             tls_handshakes: limits.tls_handshakes,
             password_checks: limits.password_checks,
             greeting_delay: timeouts.greeting_delay,

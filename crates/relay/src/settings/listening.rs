@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use listener::{
-    AuthMode, Limits, ListenerSettings, ProxyMode, Rates, ServerTls, Service, Timeouts, TlsMode,
+    AuthMode, CheckFrom, Limits, ListenerSettings, ProxyMode, Rates, ServerTls, Service, Timeouts,
+    TlsMode,
 };
 use queue::{Networks, Users};
 use smtp::Domain;
@@ -120,11 +121,15 @@ impl Check<'_> {
             message: self.at_least_one("limits.message_timeout", raw.message_timeout)?,
             connection: self.at_least_one("limits.connection_timeout", raw.connection_timeout)?,
             handshake: self.at_least_one("limits.handshake_timeout", raw.handshake_timeout)?,
+            unadmitted: self.at_least_one("limits.unadmitted_timeout", raw.unadmitted_timeout)?,
             greeting_delay: self.at_most_a_minute("limits.greeting_delay", raw.greeting_delay)?,
             auth_delay: self.at_most_a_minute("limits.auth_delay", raw.auth_delay)?,
             farewell: self.at_most_a_minute("limits.farewell", raw.farewell)?,
             data_grace: raw.data_grace,
         };
+        if self.raw.access.check_from {
+            settings.check_from = CheckFrom::Yes;
+        }
         if let Some(domain) = &self.raw.postmaster_domain {
             settings.postmaster_domain = domain.clone();
         }

@@ -121,6 +121,8 @@ pub struct RawAccess {
     pub users_file: PathBuf,
     /// The networks whose hosts may say for whom they connect, as CIDR.
     pub proxies: Vec<String>,
+    /// Whether the From field of a user's message has to name senders of the user.
+    pub check_from: bool,
 }
 
 /// `[limits]`
@@ -131,7 +133,8 @@ pub struct RawLimits {
     pub message_size: ByteSize,
     /// The most recipients of one message.
     pub recipients: usize,
-    /// The most connections at a time.
+    /// The most connections at a time; half of them are kept for `access.networks` and users who
+    /// have logged in.
     pub connections: usize,
     /// The most connections at a time from one client: an IPv4 address or an IPv6 /64.
     pub connections_per_client: usize,
@@ -176,7 +179,10 @@ pub struct RawLimits {
     /// How long a TLS handshake may take.
     #[serde(with = "duration_text")]
     pub handshake_timeout: Duration,
-    /// The most TLS handshakes at a time; more wait for their turn.
+    /// How long a client may say nothing that is neither in `access.networks` nor logged in.
+    #[serde(with = "duration_text")]
+    pub unadmitted_timeout: Duration,
+    /// The most TLS handshakes computed at a time; more wait for their turn.
     pub tls_handshakes: usize,
     /// The most passwords checked at a time; more wait for their turn.
     pub password_checks: usize,
