@@ -12,6 +12,9 @@ const BACK_OFF: u64 = 5 * 60;
 /// How many ids may fail within that time before the domain rests.
 const IDS_MAX: usize = 4;
 
+/// How often the policy is fetched for messages within an hour, whatever the ids are.
+const RATION: usize = 12;
+
 /// For how long a message waits for the DNS to say whether there is a policy.
 const GRACE: u64 = 30 * 60;
 
@@ -23,6 +26,8 @@ const UNUSED: u64 = 90 * seconds::DAY;
 pub(super) struct Sender {
     pub(super) kept: Kept,
     failures: Vec<Failure>,
+    /// When fetches have succeeded.
+    successes: Vec<u64>,
     /// How often the policy host was asked.
     pub(super) fetches: usize,
 }
@@ -53,6 +58,24 @@ pub(super) struct Cached {
 struct Failure {
     id: u32,
     at: u64,
+}
+
+/// What comes of the wish for a new policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fetched {
+    /// There is none.
+    Failed,
+    /// It was fetched too often; what was fetched last goes on to apply.
+    Last,
+    New,
+}
+
+/// Whose wish it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Message,
+    LastLook,
+    Refresh,
 }
 
 /// What comes of what was asked for.
@@ -117,7 +140,7 @@ impl Sender {
         match (live, published.txt) {
             // A new id is a reason to fetch; that the fetch fails weakens nothing (§3.3, §5.1).
             (Some(live), Txt::Id(id) | Txt::BesideOthers(id)) if live.id != id => {
-                if !self.fetch(published.served, id, now, Some(now)) {
+                if self.fetch(published.served, id, now, Wish::Message) != Fetched::New {
                     self.touch(now);
                 }
             }
@@ -126,7 +149,7 @@ impl Sender {
             (Some(_), _) => self.touch(now),
             // Nothing is kept: the policy is fetched before the mail goes.
             (None, Txt::Id(id) | Txt::BesideOthers(id)) => {
-                if !self.fetch(published.served, id, now, Some(now)) {
+                if self.fetch(published.served, id, now, Wish::Message) == Fetched::Failed {
                     return Verdict::Permit("no-policy");
                 }
             }
@@ -171,9 +194,9 @@ impl Sender {
         }
         // Whoever can suppress DNS answers cannot keep a policy from being refreshed.
         let id = published.txt.id().unwrap_or(cached.id);
-        match self.fetch(published.served, id, now, None) {
-            true => Verdict::Refreshed("renewed"),
-            false => Verdict::Refreshed("failed"),
+        match self.fetch(published.served, id, now, Wish::Refresh) {
+            Fetched::New => Verdict::Refreshed("renewed"),
+            Fetched::Failed | Fetched::Last => Verdict::Refreshed("failed"),
         }
     }
 
@@ -185,7 +208,9 @@ impl Sender {
             Kept::Policy(_) | Kept::Nothing => None,
         };
         let id = published.txt.id().or_else(|| Some(live.as_ref()?.id));
-        let renewed = id.is_some_and(|id| self.fetch(published.served, id, now, None));
+        let renewed = id.is_some_and(|id| {
+            self.fetch(published.served, id, now, Wish::LastLook) != Fetched::Failed
+        });
         let found = match &self.kept {
             Kept::Policy(cached) if renewed || live.is_some() => Some(cached.file),
             Kept::Policy(_) | Kept::Nothing | Kept::Damaged => None,
@@ -201,6 +226,7 @@ impl Sender {
     /// The sender is stopped and started; only what is kept remains.
     pub(super) fn restart(&mut self) {
         self.failures.clear();
+        self.successes.clear();
     }
 
     fn touch(&mut self, now: u64) {
@@ -210,12 +236,23 @@ impl Sender {
     }
 
     /// Whether the policy host has a policy now; only that puts another in the place of what is
-    /// kept. It counts as used at `used`, or when the one before it was.
-    fn fetch(&mut self, served: Served, id: u32, now: u64, used: Option<u64>) -> bool {
+    /// kept. It counts as used now by a message, otherwise when the one before it was.
+    fn fetch(&mut self, served: Served, id: u32, now: u64, wish: Wish) -> Fetched {
         let holds = |failure: &Failure| now < failure.at + BACK_OFF && failure.at < now + BACK_OFF;
         self.failures.retain(holds);
         if self.failures.len() >= IDS_MAX || self.failures.iter().any(|one| one.id == id) {
-            return false;
+            return Fetched::Failed;
+        }
+        self.successes.retain(|at| now < at + seconds::HOUR && *at < now + seconds::HOUR);
+        let has_last = match &self.kept {
+            Kept::Policy(cached) => {
+                let of_the_hour = now < cached.fetched + seconds::HOUR && !cached.is_ahead(now);
+                cached.applies(now) || of_the_hour
+            }
+            Kept::Nothing | Kept::Damaged => false,
+        };
+        if wish != Wish::Refresh && self.successes.len() >= RATION && has_last {
+            return Fetched::Last;
         }
         self.fetches += 1;
         let before = match &mut self.kept {
@@ -227,12 +264,16 @@ impl Sender {
                 cached.failures += 1;
             }
             self.failures.push(Failure { id, at: now });
-            return false;
+            return Fetched::Failed;
         };
-        let used = used.or_else(|| Some(before?.used.min(now))).unwrap_or(now);
+        let used = match (wish, before) {
+            (Wish::LastLook | Wish::Refresh, Some(before)) => before.used.min(now),
+            (Wish::Message, _) | (_, None) => now,
+        };
         let cached = Cached { file, id, fetched: now, failures: 0, used, doubted: None };
         self.kept = Kept::Policy(cached);
         self.failures.clear();
-        true
+        self.successes.push(now);
+        Fetched::New
     }
 }

@@ -40,6 +40,12 @@ pub enum FetchReport {
     Failed(Arc<FetchError>),
     /// There is a new policy, in which this had to be overlooked.
     Fetched(Vec<Warning>),
+    /// It was not tried, because the policy of the domain was fetched as often as it may be within
+    /// an hour ([`FETCHES_MAX`](crate::FETCHES_MAX)); what was fetched last goes on to apply.
+    Rationed {
+        /// When it may be fetched again.
+        until: SystemTime,
+    },
 }
 
 impl FetchReport {
@@ -48,7 +54,7 @@ impl FetchReport {
     pub fn error(&self) -> Option<&Arc<FetchError>> {
         match self {
             Self::BackedOff { error, .. } | Self::Failed(error) => Some(error),
-            Self::Fetched(_) => None,
+            Self::Fetched(_) | Self::Rationed { .. } => None,
         }
     }
 
@@ -59,6 +65,7 @@ impl FetchReport {
             Self::BackedOff { .. } => "backed-off",
             Self::Failed(_) => "failed",
             Self::Fetched(_) => "fetched",
+            Self::Rationed { .. } => "rationed",
         }
     }
 }
@@ -85,7 +92,12 @@ impl Evidence {
         };
         let policy = match &self.fetch {
             Some(FetchReport::Fetched(warnings)) => warnings.as_slice(),
-            Some(FetchReport::BackedOff { .. } | FetchReport::Failed(_)) | None => &[],
+            Some(
+                FetchReport::BackedOff { .. }
+                | FetchReport::Failed(_)
+                | FetchReport::Rationed { .. },
+            )
+            | None => &[],
         };
         record.iter().chain(policy)
     }

@@ -4,6 +4,8 @@
 //!
 //! * A cached policy that has not expired applies. The TXT record is looked at each time; only a
 //!   new id is reason to fetch, and only a fetch that succeeds replaces the policy.
+//! * A policy that was fetched twelve times within an hour is not fetched again for a while, whatever
+//!   ids the record has; what was fetched last applies.
 //! * With nothing cached, a TXT record is reason to fetch before the mail goes, and without a
 //!   policy the domain is as if it had none (RFC 8461 §3.3).
 //! * Nothing cached and no word from the DNS is no answer. RFC 8461 has none for it either; to take
@@ -15,7 +17,7 @@ use std::time::SystemTime;
 use tracing::{debug, warn};
 
 use crate::backoff::BackOff;
-use crate::cache::{CachedPolicy, PolicyStore, StoreError};
+use crate::cache::{CachedPolicy, PolicyStore, StoreError, later};
 use crate::discovery::{Freshness, Names, TxtAnswer, discover};
 use crate::evidence::{Evidence, FetchReport};
 use crate::fetch::{FetchError, Fetcher, in_full};
@@ -24,6 +26,7 @@ use crate::name::PolicyDomain;
 use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
 use crate::parsed::Parsed;
 use crate::policy::{Mode, Policy};
+use crate::ration::{PERIOD, Ration};
 use crate::record::PolicyId;
 use crate::undecided::Undecided;
 
@@ -36,6 +39,7 @@ pub(crate) struct Lookup {
     fetcher: RwLock<Arc<Fetcher>>,
     flights: Flights<Obtained>,
     back_off: BackOff,
+    ration: Ration,
 }
 
 /// What came of the wish for a new policy.
@@ -58,6 +62,8 @@ impl Obtained {
 /// Why a policy is fetched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Want {
+    /// To see that it is still the same, before mail is returned; as often as may be.
+    Confirmed,
     /// There is none of this id; if one has come meanwhile it will do.
     Missing,
     /// To have it confirmed, whatever is cached.
@@ -77,6 +83,7 @@ impl Lookup {
             fetcher: RwLock::new(Arc::new(fetcher)),
             flights: Flights::default(),
             back_off: BackOff::default(),
+            ration: Ration::default(),
         }
     }
 
@@ -105,8 +112,9 @@ impl Lookup {
         match (live, txt.id()) {
             (Some(live), Some(id)) if live.id() != id => {
                 self.obtain_for(domain, id, now, &mut evidence).await?;
-                if evidence.policy.is_none() {
-                    self.apply(live, now, &mut evidence).await;
+                if !matches!(evidence.fetch, Some(FetchReport::Fetched(_))) {
+                    let last = evidence.policy.take().unwrap_or(live);
+                    self.apply(last, now, &mut evidence).await;
                 }
             }
             (Some(live), _) => self.apply(live, now, &mut evidence).await,
@@ -175,14 +183,21 @@ impl Lookup {
             let (policy, report) = (Some(cached.clone()), FetchReport::Fetched(Vec::new()));
             return Ok(Obtained { id: id.clone(), policy, report, store: None });
         }
-        let obtained = match self.back_off.holds(domain, id, now) {
-            Some(failure) => {
-                let (until, error) = (failure.until(), failure.error);
-                let report = FetchReport::BackedOff { until, error };
-                return Ok(Obtained { id: id.clone(), policy: None, report, store: None });
-            }
-            None => self.fetch(domain, id, now, cached.as_ref(), want).await,
-        };
+        if let Some(failure) = self.back_off.holds(domain, id, now) {
+            let (until, error) = (failure.until(), failure.error);
+            let report = FetchReport::BackedOff { until, error };
+            return Ok(Obtained { id: id.clone(), policy: None, report, store: None });
+        }
+        // Where nothing could be kept there is nothing to go by instead.
+        let last = cached.as_ref().filter(|one| one.applies_at(now) || is_of_the_hour(one, now));
+        if want != Want::Renewed
+            && let Some(until) = self.ration.used_up(domain, now)
+            && let Some(last) = last
+        {
+            let (policy, report) = (Some(last.clone()), FetchReport::Rationed { until });
+            return Ok(Obtained { id: id.clone(), policy, report, store: None });
+        }
+        let obtained = self.fetch(domain, id, now, cached.as_ref(), want).await;
         turn.end(obtained.clone());
         Ok(obtained)
     }
@@ -200,9 +215,10 @@ impl Lookup {
         let (policy, report, kept) = match fetched {
             Ok(fetched) => {
                 self.back_off.succeeded(domain);
+                self.ration.spend(domain, now);
                 let Parsed { value, warnings } = fetched.policy;
                 let policy = CachedPolicy::new(domain.clone(), id.clone(), value, now);
-                let policy = match cached.filter(|_| want == Want::Renewed) {
+                let policy = match cached.filter(|_| want != Want::Missing) {
                     Some(cached) => policy.used_like(cached),
                     None => policy,
                 };
@@ -264,6 +280,12 @@ impl Lookup {
             Some(_) | None => Ok(None),
         }
     }
+}
+
+/// Whether a policy was fetched within the time for which fetches are counted: where it may not be
+/// fetched again it applies that long, however short its `max_age`.
+fn is_of_the_hour(cached: &CachedPolicy, now: SystemTime) -> bool {
+    now < later(cached.fetched_at(), PERIOD) && !cached.is_ahead_of(now)
 }
 
 /// Administrators are told of a failure, except where the policy is `none` and its removal is to

@@ -115,7 +115,7 @@ impl Policies {
         let mut evidence = Evidence { txt: Some(txt), policy: kept, ..Evidence::default() };
         // With no record and nothing cached there is no policy to fetch.
         if let Some(id) = id {
-            let obtain = Box::pin(self.lookup.obtain(domain, &id, now, Want::Renewed));
+            let obtain = Box::pin(self.lookup.obtain(domain, &id, now, Want::Confirmed));
             let obtained = obtain.await?;
             evidence.policy = obtained.policy.or(evidence.policy);
             evidence.fetch = Some(obtained.report);

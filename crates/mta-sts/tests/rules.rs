@@ -16,6 +16,7 @@ mod decide;
 mod fetch;
 mod memory;
 mod policy_host;
+mod ration;
 mod refresh;
 mod scene;
 mod zone;
