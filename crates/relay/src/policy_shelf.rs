@@ -1,42 +1,88 @@
 //! Policies on the queue's shelf: the one durable [`PolicyStore`].
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use mta_sts::{CachedPolicy, PolicyDomain, PolicyStore, StoreError};
 use queue::{Queue, Shelf, Snapshot};
+use tracing::debug;
 
 use crate::policy_shelf::cache::Cache;
+use crate::policy_shelf::room::{Limits, NoRoom, Room, Size, UNUSED_FOR};
 
 mod cache;
+mod room;
 
 /// The shelf's name.
 const SHELF: &str = "policies";
+
+/// How many policies are looked at, at most, to find one that makes room for another.
+const LOOKS: usize = 16;
 
 /// Keeps policies beside the mail, as durably.
 #[derive(Clone, Debug)]
 pub struct PolicyShelf {
     shelf: Shelf,
     cache: Option<Arc<Cache>>,
+    room: Option<Arc<Room>>,
 }
 
 impl PolicyShelf {
     /// The policies kept by `queue`.
     #[must_use]
     pub fn of(queue: &Queue) -> Self {
-        Self { shelf: queue.shelf(SHELF), cache: None }
+        Self { shelf: queue.shelf(SHELF), cache: None, room: None }
     }
 
-    /// The same, with the policies that are asked for often in memory.
+    /// The same, with the policies that are asked for often in memory, and room for no more than a
+    /// million of them.
     #[must_use]
     pub fn cached(self) -> Self {
-        Self { cache: Some(Arc::new(Cache::new())), ..self }
+        Self { cache: Some(Arc::new(Cache::new())), ..self.within(Limits::USUAL) }
+    }
+
+    fn within(self, limits: Limits) -> Self {
+        Self { room: Some(Arc::new(Room::new(limits))), ..self }
+    }
+
+    /// Makes sure of room for `policy`, which takes `after` in the place of `before`.
+    ///
+    /// Only what has been unused for long is removed for it, and read once more before.
+    async fn make_room(
+        &self,
+        room: &Room,
+        policy: &CachedPolicy,
+        (before, after): (Option<Size>, Size),
+    ) -> Result<(), StoreError> {
+        for _ in 0..LOOKS {
+            if room.has_room(before, after) {
+                return Ok(());
+            }
+            let Some(key) = room.longest_unused(before, after) else { break };
+            let domain = PolicyDomain::parse(&key).map_err(StoreError::new)?;
+            let Some((unused, size)) = self.read(&domain)? else { continue };
+            if is_unused(&unused, policy.fetched_at()) && self.remove_key(&key).await? {
+                room.changed(Some(Size::of(size)), None);
+                debug!(%domain, "policy forgotten to make room");
+            }
+        }
+        if room.has_room(before, after) { Ok(()) } else { Err(StoreError::new(NoRoom)) }
+    }
+
+    async fn remove_key(&self, key: &str) -> Result<bool, StoreError> {
+        self.shelf.remove(key).await.map_err(StoreError::new)
     }
 
     /// Reads a policy, and how many bytes it takes.
     fn read(&self, domain: &PolicyDomain) -> Result<Option<(CachedPolicy, usize)>, StoreError> {
         decode(self.shelf.get(domain.as_str()))
     }
+}
+
+/// Whether nobody has used a policy for so long that no mail for its domain is being tried.
+fn is_unused(policy: &CachedPolicy, now: SystemTime) -> bool {
+    policy.used_at().checked_add(UNUSED_FOR).is_some_and(|until| until < now)
 }
 
 /// The policy of `domain` in a queue that no process has open.
@@ -88,12 +134,26 @@ impl PolicyStore for PolicyShelf {
     }
 
     async fn keep(&self, policy: &CachedPolicy) -> Result<(), StoreError> {
-        let key = policy.domain().as_str();
-        self.shelf.put(key, policy.to_bytes()).await.map_err(StoreError::new)
+        let (key, value) = (policy.domain().as_str(), policy.to_bytes());
+        let Some(room) = &self.room else {
+            return self.shelf.put(key, value).await.map_err(StoreError::new);
+        };
+        let before = self.shelf.get(key).map_err(StoreError::new)?;
+        let (before, after) = (before.map(|value| Size::of(value.len())), Size::of(value.len()));
+        self.make_room(room, policy, (before, after)).await?;
+        self.shelf.put(key, value).await.map_err(StoreError::new)?;
+        room.changed(before, Some(after));
+        Ok(())
     }
 
     async fn remove(&self, domain: &PolicyDomain) -> Result<(), StoreError> {
-        self.shelf.remove(domain.as_str()).await.map(drop).map_err(StoreError::new)
+        let key = domain.as_str();
+        let Some(room) = &self.room else { return self.remove_key(key).await.map(drop) };
+        let before = self.shelf.get(key).map_err(StoreError::new)?;
+        if self.remove_key(key).await? {
+            room.changed(before.map(|value| Size::of(value.len())), None);
+        }
+        Ok(())
     }
 
     fn list(
@@ -101,7 +161,12 @@ impl PolicyStore for PolicyShelf {
         after: Option<&PolicyDomain>,
         limit: usize,
     ) -> Result<Vec<PolicyDomain>, StoreError> {
-        domains(self.shelf.scan(after.map(PolicyDomain::as_str), limit))
+        let after = after.map(PolicyDomain::as_str);
+        let rows = self.shelf.scan(after, limit);
+        if let (Some(room), Ok(rows)) = (&self.room, &rows) {
+            room.saw(after, rows, limit);
+        }
+        domains(rows)
     }
 }
 
@@ -227,6 +292,108 @@ mod tests {
         let domain = PolicyDomain::parse("a.example").unwrap();
         assert!(shelf.find(&domain).is_err());
         assert_eq!(shelf.list(None, 9).unwrap(), [domain]);
+        queue.close().await;
+    }
+
+    /// A policy that was fetched, and used, so many days after the first.
+    fn on_day(domain: &str, hosts: usize, day: u32) -> CachedPolicy {
+        let policy = policy(domain, hosts);
+        let at = policy.fetched_at() + day * Duration::from_secs(86_400);
+        let (domain, id) = (policy.domain().clone(), policy.id().clone());
+        CachedPolicy::new(domain, id, Policy::clone(policy.policy()), at)
+    }
+
+    /// Walks over all policies, two at a time, as a refresh does.
+    fn walk(shelf: &PolicyShelf) {
+        let mut after = None;
+        loop {
+            let page = shelf.list(after.as_ref(), 2).unwrap();
+            after = page.last().cloned();
+            if after.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn kept(shelf: &PolicyShelf) -> Vec<String> {
+        shelf.list(None, 100).unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn no_newcomer_drives_out_a_policy_that_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path()).await;
+        let shelf = PolicyShelf::of(&queue).within(Limits { policies: 3, large: 1 });
+        for domain in ["a.example", "b.example", "c.example"] {
+            shelf.keep(&on_day(domain, 1, 0)).await.unwrap();
+        }
+        for day in 0..=7 {
+            walk(&shelf);
+            assert!(shelf.keep(&on_day("junk.example", 1, day)).await.is_err(), "day {day}");
+        }
+        // What is there can be written again, and a place that was given up can be taken.
+        shelf.keep(&on_day("b.example", 2, 1)).await.unwrap();
+        assert_eq!(kept(&shelf), ["a.example", "b.example", "c.example"]);
+        shelf.remove(&PolicyDomain::parse("c.example").unwrap()).await.unwrap();
+        shelf.keep(&on_day("d.example", 1, 1)).await.unwrap();
+        assert_eq!(kept(&shelf), ["a.example", "b.example", "d.example"]);
+        queue.close().await;
+    }
+
+    #[tokio::test]
+    async fn the_policy_that_is_unused_for_longest_makes_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path()).await;
+        let shelf = PolicyShelf::of(&queue).within(Limits { policies: 3, large: 1 });
+        for (domain, day) in [("a.example", 1), ("b.example", 0), ("c.example", 8)] {
+            shelf.keep(&on_day(domain, 1, day)).await.unwrap();
+        }
+        walk(&shelf);
+        // One that was unused at the walk, and has been used since, stays.
+        shelf.keep(&on_day("b.example", 1, 8)).await.unwrap();
+        shelf.keep(&on_day("new.example", 1, 9)).await.unwrap();
+        assert_eq!(kept(&shelf), ["b.example", "c.example", "new.example"]);
+        walk(&shelf);
+        assert!(shelf.keep(&on_day("another.example", 1, 9)).await.is_err());
+        queue.close().await;
+    }
+
+    #[tokio::test]
+    async fn large_policies_take_no_room_from_small_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path()).await;
+        let shelf = PolicyShelf::of(&queue).within(Limits { policies: 9, large: 2 });
+        for domain in ["l1.example", "l2.example"] {
+            shelf.keep(&on_day(domain, 300, 0)).await.unwrap();
+        }
+        walk(&shelf);
+        assert!(shelf.keep(&on_day("l3.example", 300, 0)).await.is_err());
+        shelf.keep(&on_day("small.example", 1, 0)).await.unwrap();
+        assert!(
+            shelf.keep(&on_day("small.example", 300, 0)).await.is_err(),
+            "it cannot grow large"
+        );
+        shelf.keep(&on_day("l1.example", 400, 8)).await.unwrap();
+        walk(&shelf);
+        shelf.keep(&on_day("l3.example", 300, 8)).await.unwrap();
+        assert_eq!(kept(&shelf), ["l1.example", "l3.example", "small.example"]);
+        queue.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_start_counts_what_is_there_at_its_first_walk() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path()).await;
+        for domain in ["a.example", "b.example", "c.example"] {
+            PolicyShelf::of(&queue).keep(&on_day(domain, 1, 0)).await.unwrap();
+        }
+        let shelf = PolicyShelf::of(&queue).within(Limits { policies: 3, large: 1 });
+        walk(&shelf);
+        assert!(shelf.keep(&on_day("new.example", 1, 1)).await.is_err());
+        // The one that makes room is known from the second walk on.
+        walk(&shelf);
+        shelf.keep(&on_day("new.example", 1, 8)).await.unwrap();
+        assert_eq!(kept(&shelf).len(), 3);
         queue.close().await;
     }
 }
