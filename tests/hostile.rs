@@ -4,7 +4,9 @@
 //! other side sends: other people's mail still leaves, no mail is lost, and no promise is broken.
 
 mod clients;
+mod costs;
 mod hosts;
 mod names;
 mod ourselves;
+mod policies;
 mod replies;

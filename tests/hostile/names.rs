@@ -12,7 +12,7 @@ use crate::world::{PATIENCE, RelayInWorld};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The hosts are looked up for each message, and no sender is told of a delay.
+/// The hosts are looked up for each message, and no sender gets a notice of delay.
 const SETTINGS: &str = "delivery.connection_idle = \"0s\"\ndelivery.delay_notice = \"0s\"";
 
 /// What somebody says of a domain in its name.

@@ -265,7 +265,7 @@ pub(crate) fn unmet(required: &RequiredTls, troubles: &[Trouble]) -> Outcome {
     Outcome::Deferred(worst.reason(text, Some(policy)))
 }
 
-/// What becomes of recipients under an enforced policy for whom the DNS alone says that there is no
+/// The outcome for recipients under an enforced policy where the DNS alone says that there is no
 /// host to try.
 ///
 /// That is never final. Answers of the DNS can be forged, and the policy, which came over HTTPS, is

@@ -14,6 +14,7 @@ use tracing::debug;
 use crate::error::{LookupError, Malformation, Obstacle};
 use crate::lookup::Security;
 use crate::question::Question;
+use crate::records::{FromRdata as _, Mx};
 
 /// The longest that records are kept, whatever their TTL; well within the week of RFC 8767 §4.
 pub(crate) const LONGEST_FOUND: Duration = Duration::from_secs(24 * 60 * 60);
@@ -249,7 +250,7 @@ fn alias<'a>(name: &Name, answers: &'a [Record]) -> Option<(&'a Name, u32)> {
     })
 }
 
-/// The records that are kept; those of equal preference have equal chances (RFC 5321 §5.1).
+/// The records that are kept. MX records that name a host come first, and those of equal preference have equal chances (RFC 5321 §5.1).
 fn kept<'a>(question: &Question, mut records: Vec<&'a Record>) -> Vec<&'a Record> {
     let there = records.len();
     if question.record_type() == RecordType::TXT || there <= MOST_RECORDS {
@@ -257,8 +258,8 @@ fn kept<'a>(question: &Question, mut records: Vec<&'a Record>) -> Vec<&'a Record
     }
     if question.record_type() == RecordType::MX {
         records.shuffle(&mut rand::rng());
-        records.sort_by_key(|record| {
-            if let RData::MX(mx) = &record.data { mx.preference } else { u16::MAX }
+        records.sort_by_cached_key(|record| {
+            Mx::from_rdata(&record.data).map(|mx| (mx.host().is_none(), mx.preference))
         });
     }
     records.truncate(MOST_RECORDS);

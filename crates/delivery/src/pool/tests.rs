@@ -1,5 +1,6 @@
 //! Deliveries from a real queue to real hosts on loopback addresses.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clock::SetClock;
@@ -32,10 +33,12 @@ struct Told {
 struct Recorder {
     told: UnboundedSender<Told>,
     panics: AtomicUsize,
+    observed: Arc<Mutex<Vec<u32>>>,
 }
 
 impl Observer for Recorder {
-    fn observed(&self, _observation: &Observation) {
+    fn observed(&self, observation: &Observation) {
+        self.observed.lock().unwrap().push(observation.attempts);
         let left = self.panics.load(Ordering::SeqCst);
         if left > 0 {
             self.panics.store(left - 1, Ordering::SeqCst);
@@ -57,6 +60,8 @@ struct Rig {
     queue: Queue,
     clock: Arc<SetClock>,
     told: UnboundedReceiver<Told>,
+    /// For how many attempts each observation stood.
+    observed: Arc<Mutex<Vec<u32>>>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     _directory: TempDir,
@@ -101,6 +106,7 @@ impl Rig {
         settings.connection_idle = PATIENCE;
         let (sender, told) = unbounded_channel();
         let panics = AtomicUsize::new(wanted.panics);
+        let observed = Arc::<Mutex<Vec<u32>>>::default();
         let delivery = Delivery::new(
             settings,
             queue.clone(),
@@ -108,12 +114,12 @@ impl Rig {
             Arc::new(policies(wanted.mode)),
             Arc::new(world.authority().roots()),
             shared,
-            Arc::new(Recorder { told: sender, panics }),
+            Arc::new(Recorder { told: sender, panics, observed: Arc::clone(&observed) }),
         )
         .unwrap();
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(delivery.run(stop.clone()));
-        Self { world, queue, clock, told, stop, tasks, _directory: directory }
+        Self { world, queue, clock, told, observed, stop, tasks, _directory: directory }
     }
 
     /// A host of `example.org`.
@@ -178,6 +184,22 @@ async fn mail_is_delivered_and_the_observer_told_how() {
         let (queue, _world) = rig.stop().await;
         assert_eq!(queue.leased(), 0);
     }
+}
+
+#[tokio::test]
+async fn hosts_that_a_policy_does_not_name_make_one_observation_however_many_they_are() {
+    let mut rig = Rig::start(Wanted { mode: Some("enforce"), ..USUAL }).await;
+    for number in 0..1000 {
+        rig.world.names().add_mx("example.org", 10, &format!("h{number}.example.net"));
+    }
+    rig.submit(&["b@example.org"]).await;
+    let reason = deferred(rig.told().await);
+    assert_eq!(reason.enhanced.to_string(), "4.4.8");
+    assert!(reason.text.ends_with("and 90 more"), "{}", reason.text);
+    assert_eq!(*rig.observed.lock().unwrap(), [100]);
+    let asked = (0..1000).map(|n| rig.world.names().queries(&format!("h{n}.example.net")));
+    assert_eq!(asked.sum::<usize>(), 0);
+    rig.stop().await;
 }
 
 #[tokio::test]

@@ -134,3 +134,10 @@ async fn of_a_thousand_mx_records_the_best_are_kept() {
     let best: Vec<_> = (900..1000).rev().map(|n| format!("h{n}.example.test")).collect();
     assert_eq!(names(&found), best);
 }
+
+#[tokio::test]
+async fn mx_records_without_a_host_take_no_place_from_one_that_has() {
+    let bad: String = (0..800).map(|n| format!("@ 300 IN MX 1 192.0.2.{}.\n", n % 250)).collect();
+    let found = hosts_with(&format!("{bad}@ 300 IN MX 20 mx.example.test.")).await;
+    assert!(names(&found).contains(&"mx.example.test".to_owned()), "{found:?}");
+}
