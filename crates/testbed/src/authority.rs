@@ -4,16 +4,20 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, NameConstraints, date_time_ymd,
 };
 use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::SigningKey;
 use tempfile::TempDir;
 
-use crate::certificate::{Certificate, Signer};
+use crate::certificate::{Certificate, Odd, Signer, organization};
+use crate::signing::{self, Zeros};
 
 /// Issues the certificates of a world's servers, good ones and bad ones.
 pub struct Authority {
@@ -34,8 +38,8 @@ struct Root {
 pub(crate) struct Identity {
     /// The leaf, then its issuer if it has one.
     pub(crate) chain: Vec<CertificateDer<'static>>,
-    /// The leaf's key.
-    pub(crate) key: PrivateKeyDer<'static>,
+    /// Who signs with the leaf's key.
+    pub(crate) signer: Arc<dyn SigningKey>,
 }
 
 impl Authority {
@@ -75,9 +79,13 @@ impl Authority {
 
     /// Issues what a server called `name`, whose key is `key`, presents.
     pub(crate) fn issue(&self, certificate: &Certificate, name: &str, key: &KeyPair) -> Identity {
+        if let Certificate::Odd(odd) = certificate {
+            return kept(*odd);
+        }
         let params = certificate.params(name);
         let chain = match certificate.signer() {
             Signer::Authority => self.root.sign(&params, key),
+            Signer::Constrained => self.root.constrained().sign(&params, key),
             Signer::OtherAuthority => self.other.sign(&params, key),
             Signer::Itself => {
                 let leaf = params.self_signed(key).expect("a P-256 key signs");
@@ -85,8 +93,20 @@ impl Authority {
             }
         };
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-        Identity { chain, key }
+        Identity { chain, signer: signing::with(key) }
     }
+}
+
+/// A certificate that is kept in a file.
+fn kept(odd: Odd) -> Identity {
+    let (certificate, key) = odd.files();
+    let certificate = CertificateDer::from_pem_slice(certificate).expect("the file is PEM");
+    let key = key.map(|key| PrivateKeyDer::from_pem_slice(key).expect("the file is PEM"));
+    let signer: Arc<dyn SigningKey> = match key {
+        Some(key) => signing::with(key),
+        None => Arc::new(Zeros),
+    };
+    Identity { chain: vec![certificate], signer }
 }
 
 impl fmt::Debug for Authority {
@@ -96,6 +116,23 @@ impl fmt::Debug for Authority {
 }
 
 impl Root {
+    /// An intermediate that may issue for one directory name only (RFC 5280 §4.2.1.10).
+    fn constrained(&self) -> Intermediate<'_> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "constrained intermediate");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(1980, 1, 1);
+        params.not_after = date_time_ymd(2400, 1, 1);
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DirectoryName(organization())],
+            excluded_subtrees: Vec::new(),
+        });
+        let key = new_key();
+        let certificate = params.signed_by(&key, &self.issuer).expect("a P-256 key signs");
+        let root = Self { issuer: Issuer::new(params, key), certificate };
+        Intermediate { root, above: self }
+    }
+
     fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -111,6 +148,20 @@ impl Root {
     fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Vec<CertificateDer<'static>> {
         let leaf = params.signed_by(key, &self.issuer).expect("a P-256 key signs");
         vec![leaf.der().clone(), self.certificate.der().clone()]
+    }
+}
+
+/// An authority under another.
+struct Intermediate<'a> {
+    root: Root,
+    above: &'a Root,
+}
+
+impl Intermediate<'_> {
+    fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Vec<CertificateDer<'static>> {
+        let mut chain = self.root.sign(params, key);
+        chain.push(self.above.certificate.der().clone());
+        chain
     }
 }
 

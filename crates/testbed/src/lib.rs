@@ -53,6 +53,7 @@ mod names;
 mod policy_host;
 mod policy_text;
 mod sender;
+mod signing;
 mod sink;
 mod tap;
 mod tasks;
@@ -60,7 +61,7 @@ mod tls;
 mod world;
 
 pub use authority::Authority;
-pub use certificate::{Certificate, Validity};
+pub use certificate::{Certificate, Odd, Validity};
 pub use domain::DomainSetup;
 pub use message::{Answer, Mailbox, Message, NotYet};
 pub use mx::{Act, MxBehaviour, MxHost, Rule, Step, Strip};

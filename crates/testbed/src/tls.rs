@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::Acceptor;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -95,12 +96,13 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 
 /// A server that presents `identity`.
 pub(crate) fn server_config(identity: Identity, versions: TlsVersions) -> ServerConfig {
+    // Not by `with_single_cert`, which reads the certificate and takes none of an earlier version.
+    let certified = CertifiedKey::new(identity.chain, identity.signer);
     ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&versions.list())
         .expect("the provider has suites for TLS 1.2 and 1.3")
         .with_no_client_auth()
-        .with_single_cert(identity.chain, identity.key)
-        .expect("the key belongs to the certificate")
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
 }
 
 /// Shakes hands as the server, and tells what was agreed or how it broke.

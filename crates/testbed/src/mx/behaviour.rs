@@ -45,6 +45,8 @@ pub(super) enum Starttls {
 /// What follows the 220 to STARTTLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum After220 {
+    /// A TLS alert with this number in answer to the client's first message.
+    Alert(u8),
     Close,
     Garbage,
     Handshake,
@@ -187,6 +189,13 @@ impl MxBehaviour {
     #[must_use]
     pub fn handshake_garbage() -> Self {
         Self::valid().starttls(Starttls::Offered(After220::Garbage))
+    }
+
+    /// The host wants none of the TLS that the client offers, and says so by this alert
+    /// (RFC 8446 §6).
+    #[must_use]
+    pub fn handshake_alert(number: u8) -> Self {
+        Self::valid().starttls(Starttls::Offered(After220::Alert(number)))
     }
 
     /// The connection closes after the 220 to STARTTLS.

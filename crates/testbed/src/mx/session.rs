@@ -223,6 +223,12 @@ impl Session {
         self.wire.write(&ready).await?;
         match after {
             After220::Handshake | After220::Injected(_) => Ok(Next::Handshake),
+            After220::Alert(number) => {
+                self.wire.await_bytes().await?;
+                // A fatal alert in a record of TLS 1.2.
+                self.wire.write(&[21, 3, 3, 0, 2, 2, number]).await?;
+                self.breaks("alert").await
+            }
             After220::Close => self.breaks("closed").await,
             After220::Silence => {
                 self.wire.drain().await;
