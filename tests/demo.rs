@@ -28,7 +28,7 @@ const PROMISED: [(&str, &str, &str, &str); 10] = [
     ("failover.test", "enforce", "verified", "mx2.failover.test proved its name"),
     ("stripped.test", "enforce", "held", "4.7.10 the MTA-STS policy of stripped.test"),
     ("self-signed.test", "enforce", "held", "4.7.5 the MTA-STS policy of self-signed.test"),
-    ("wrong-name.test", "enforce", "held", "not valid for name"),
+    ("wrong-name.test", "enforce", "held", "not valid for mx.wrong-name.test"),
     ("expired.test", "enforce", "held", "expired"),
     ("unnamed.test", "enforce", "held", "thief.unnamed.test: the policy does not name this host"),
     ("cached.test", "enforce", "held", "STARTTLS was not offered"),

@@ -31,7 +31,7 @@ struct Answer {
 
 /// What a scrape has, by name and labels as they are written.
 #[derive(Debug)]
-struct Scrape {
+pub(crate) struct Scrape {
     types: BTreeMap<String, String>,
     series: BTreeMap<String, f64>,
 }
@@ -69,7 +69,7 @@ async fn scrape(relay: &RelayInWorld) -> Scrape {
 }
 
 /// Scrapes until a series has a value; what happens is counted a moment after it is seen.
-async fn counted(relay: &RelayInWorld, series: &str, value: f64) -> Scrape {
+pub(crate) async fn counted(relay: &RelayInWorld, series: &str, value: f64) -> Scrape {
     let found = timeout(PATIENCE, async {
         loop {
             let scrape = scrape(relay).await;

@@ -35,7 +35,7 @@ def exim_gets_mail_whole_though_connections_are_cut_at_every_step(world):
 def opensmtpd_with_handshakes_that_fail_gets_no_mail_of_an_enforced_policy(world):
     """OpenSMTPD of Debian 12 offers STARTTLS, and no handshake with it succeeds: a receiver that is broken in earnest."""
     world.receiver(OpenSmtpd, tls=True)
-    gets_only_the_open_mail(world, "TLS failed")
+    gets_only_the_open_mail(world, "TLS handshake")
     expect("SSL routines" in world.mx.tail(1000), "there was no handshake that failed")
 
 

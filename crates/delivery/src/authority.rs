@@ -32,14 +32,17 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    pub(crate) fn pem(&self) -> String {
-        self.certificate.pem()
-    }
-
     pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
         Arc::new(roots)
+    }
+
+    /// A good certificate for `names`, whose key nobody has.
+    pub(crate) fn certificate(&self, names: &[&str]) -> CertificateDer<'static> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().unwrap();
+        self.chain(&CertificateParams::new(names).unwrap(), &key, Flaw::None).remove(0)
     }
 
     /// A server that shows a certificate for `names`.

@@ -9,6 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use mail_send::SmtpClient;
+use pkix::io_words;
 use smtp::{EnhancedCode, Reply, ReplyReader};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -140,10 +141,10 @@ fn broken(error: &io::Error) -> DialogueError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DialogueError {
     /// The connection broke.
-    #[error("the connection broke: {0}")]
+    #[error("connection lost: {words}", words = io_words(&io::Error::from(*.0)))]
     Broken(io::ErrorKind),
     /// The peer closed the connection.
-    #[error("the connection was closed")]
+    #[error("connection closed")]
     Closed,
     /// The reply is longer than any that is read.
     #[error("the reply did not end within 1 MiB")]
@@ -152,7 +153,7 @@ pub enum DialogueError {
     #[error("what was said is not an SMTP reply")]
     Garbled,
     /// The peer took too long.
-    #[error("no reply in time")]
+    #[error("reply timed out")]
     TimedOut,
 }
 

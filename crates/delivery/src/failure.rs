@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use pkix::io_words;
 use queue::ReasonClass;
 use smtp::{Class, EnhancedCode, Reply};
 use tls_rpt::ResultType;
@@ -19,10 +20,10 @@ use crate::tls::HandshakeFailure;
 #[derive(Debug, thiserror::Error)]
 pub enum SessionFailure {
     /// There is no TCP connection.
-    #[error("no connection: {0}")]
+    #[error("connection failed: {words}", words = io_words(.0))]
     Connect(io::Error),
     /// There was no TCP connection in time.
-    #[error("no connection in time")]
+    #[error("connection timed out")]
     ConnectTimedOut,
     /// The dialogue ended before mail could be sent.
     #[error("{error} (at {stage})")]
@@ -39,7 +40,7 @@ pub enum SessionFailure {
         ago: Duration,
     },
     /// The host does not let us in.
-    #[error("no login: {0}")]
+    #[error("authentication failed: {0}")]
     Login(#[from] LoginFailure),
     /// The host turned out to be this relay (RFC 5321 §6.3).
     #[error("the address is this relay's own")]
@@ -88,7 +89,7 @@ pub enum TlsFailure {
     #[error("STARTTLS was not answered: {0}")]
     Cut(DialogueError),
     /// The handshake failed.
-    #[error("TLS failed: {0}")]
+    #[error("{0}")]
     Handshake(#[source] HandshakeFailure),
     /// Something was said in clear behind the leave to begin TLS: an attack (RFC 3207 §4.2).
     #[error("{0}")]
@@ -181,6 +182,19 @@ impl TlsFailure {
             Self::NotOffered | Self::Refused(_) => status::ENCRYPTION_NEEDED,
             Self::Cut(_) | Self::Handshake(_) | Self::NotAName(_) => status::CRYPTOGRAPHY,
             Self::Injected(_) => status::SECURITY,
+        }
+    }
+
+    /// A word for a metric: where TLS failed.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Cut(_) => "closed",
+            Self::Handshake(failure) => failure.label(),
+            Self::Injected(_) => "injected",
+            Self::NotAName(_) => "name",
+            Self::NotOffered => "not-offered",
+            Self::Refused(_) => "refused",
         }
     }
 

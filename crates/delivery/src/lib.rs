@@ -75,9 +75,6 @@ pub use crate::session::{
 };
 pub use crate::settings::{DeliverySettings, IpPreference, Timeouts};
 pub use crate::tls::danger::Observing;
-pub use crate::tls::{
-    HandshakeFailure, RootsError, SystemRoots, TlsSetupError, TrustSettings, WebPki, load_roots,
-    result_type,
-};
+pub use crate::tls::{HandshakeFailure, WebPki, result_type};
 pub use crate::transaction::Transaction;
 pub use crate::trust::{Demanded, Trust, Unverified, Verified};

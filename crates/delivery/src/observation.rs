@@ -144,9 +144,10 @@ fn tested(policy: &Policy, to: &OpenHost, seen: Seen<'_>) -> Judgement {
     match seen {
         Seen::NoTls(failure) => failed(failure),
         Seen::Tls(Verdict::Valid) => Judgement::Success,
-        Seen::Tls(Verdict::Invalid(error)) => {
-            Judgement::Failure { result_type: result_type(error), reason: Some(error.to_string()) }
-        }
+        Seen::Tls(Verdict::Invalid(error)) => Judgement::Failure {
+            result_type: result_type(error.error()),
+            reason: Some(error.to_string()),
+        },
         Seen::Tls(Verdict::Unknown) => Judgement::Failure {
             result_type: ResultType::ValidationFailure,
             reason: Some("no certificate was shown".to_owned()),

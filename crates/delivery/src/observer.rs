@@ -12,6 +12,9 @@ pub trait Observer: Debug + Send + Sync {
     /// TLS was judged, for a report (RFC 8460).
     fn observed(&self, observation: &Observation);
 
+    /// TLS with a host failed, for this reason, one of a few words.
+    fn tls_failed(&self, _reason: &'static str) {}
+
     /// A session was opened, over which mail can go.
     fn opened(&self, protection: Protection);
 
@@ -63,7 +66,7 @@ impl Protection {
     /// Of a session that nobody had to prove anything for.
     #[must_use]
     pub fn of_open(tls: &str) -> Self {
-        if tls == NO_TLS { Self::Plaintext } else { Self::Tls }
+        if [NO_TLS, TLS_FAILED].contains(&tls) { Self::Plaintext } else { Self::Tls }
     }
 
     /// A word for a metric or a table.
@@ -78,7 +81,10 @@ impl Protection {
 }
 
 /// What [`Terms::tls`] says of a session in clear, and where there was none.
-const NO_TLS: &str = "none";
+pub(crate) const NO_TLS: &str = "none";
+
+/// What [`Terms::tls`] says of a session in clear because TLS with the host has just failed.
+pub(crate) const TLS_FAILED: &str = "failed";
 
 /// The terms of an attempt, as words for the log and for metric labels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,7 +93,8 @@ pub struct Terms {
     pub policy: &'static str,
     /// Why nothing was enforced; empty where it was.
     pub why: &'static str,
-    /// The version of TLS of the last session; "none" in clear or without a session.
+    /// The version of TLS of the last session; "none" in clear or without a session, "failed" in
+    /// clear because TLS failed.
     pub tls: &'static str,
 }
 
@@ -113,5 +120,6 @@ mod tests {
         assert_eq!(of("enforce", "exception", "TLSv1.3"), Protection::Tls);
         assert_eq!(of("testing", "mode-testing", "TLSv1.2"), Protection::Tls);
         assert_eq!(of("none", "no-policy", "none"), Protection::Plaintext);
+        assert_eq!(of("none", "no-policy", "failed"), Protection::Plaintext);
     }
 }

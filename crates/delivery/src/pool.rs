@@ -7,8 +7,8 @@ use std::time::Duration;
 use clock::Clock;
 use dns::Dns;
 use mta_sts::Policies;
+use pkix::{Roots, SetupError};
 use queue::{Lease, Outcome, Queue, QueueId, Reason, Standing};
-use rustls::RootCertStore;
 use smtp::MailboxDomain;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -23,8 +23,8 @@ use crate::observer::{Handover, Observer};
 use crate::seats::{SLOW_AFTER, Seat, Seats};
 use crate::settings::DeliverySettings;
 use crate::status;
+use crate::tls::WebPki;
 use crate::tls::danger::Observing;
-use crate::tls::{TlsSetupError, WebPki};
 
 /// How long nothing is leased after the queue could not say what is due.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
@@ -47,22 +47,23 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// [`TlsSetupError`] where `roots` is empty.
+    /// [`SetupError`] where `roots` is empty.
     #[expect(clippy::too_many_arguments, reason = "each is a part of the relay, given once")]
     pub fn new(
         settings: DeliverySettings,
         queue: Queue,
         dns: Arc<dyn Dns>,
         policies: Arc<Policies>,
-        roots: Arc<RootCertStore>,
+        roots: impl Into<Roots>,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
-    ) -> Result<Self, TlsSetupError> {
+    ) -> Result<Self, SetupError> {
+        let roots = roots.into();
         let client = Client {
             settings: Arc::new(settings),
             dns,
             policies,
-            webpki: WebPki::new(Arc::clone(&roots), Arc::clone(&clock))?,
+            webpki: WebPki::new(roots.clone(), Arc::clone(&clock))?,
             observing: Observing::new(roots, Arc::clone(&clock))?,
             clock,
             observer,
@@ -78,19 +79,19 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// [`TlsSetupError`] where `roots` is empty.
+    /// [`SetupError`] where `roots` is empty.
     pub fn renewal(
         &self,
         settings: DeliverySettings,
-        roots: Arc<RootCertStore>,
-    ) -> Result<Renewal, TlsSetupError> {
-        let now = self.client();
+        roots: impl Into<Roots>,
+    ) -> Result<Renewal, SetupError> {
+        let (now, roots) = (self.client(), roots.into());
         let clock = Arc::clone(&now.clock);
         Ok(Renewal(Client {
             settings: Arc::new(settings),
             dns: Arc::clone(&now.dns),
             policies: Arc::clone(&now.policies),
-            webpki: WebPki::new(Arc::clone(&roots), Arc::clone(&clock))?,
+            webpki: WebPki::new(roots.clone(), Arc::clone(&clock))?,
             observing: Observing::new(roots, Arc::clone(&clock))?,
             clock,
             observer: Arc::clone(&now.observer),

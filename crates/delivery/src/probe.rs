@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use clock::Clock;
 use mta_sts::MxHost;
-use rustls::RootCertStore;
+use pkix::{Roots, SetupError, TlsError};
 
 use crate::connect::{connect, in_order};
 use crate::failure::SessionFailure;
 use crate::session::Plain;
 use crate::settings::DeliverySettings;
-use crate::tls::TlsSetupError;
 use crate::tls::danger::{Observing, Verdict};
 
 /// Looks at MX hosts with delivery's own connections, dialogue and verifier.
@@ -34,7 +33,7 @@ pub struct Look {
 #[derive(Clone, Debug, PartialEq)]
 pub enum CertificateSeen {
     /// It proves nothing, for this reason.
-    Invalid(rustls::Error),
+    Invalid(TlsError),
     /// None was shown.
     NotShown,
     /// It proves the host's name.
@@ -46,12 +45,12 @@ impl Prober {
     ///
     /// # Errors
     ///
-    /// [`TlsSetupError`] where `roots` is empty.
+    /// [`SetupError`] where `roots` is empty.
     pub fn new(
         settings: DeliverySettings,
-        roots: Arc<RootCertStore>,
+        roots: impl Into<Roots>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, TlsSetupError> {
+    ) -> Result<Self, SetupError> {
         Ok(Self { settings: Arc::new(settings), tls: Observing::new(roots, clock)? })
     }
 

@@ -17,6 +17,7 @@ use crate::fitting::mail;
 use crate::hop::{Hop, Manner, in_words};
 use crate::idle::{Place, Rank, Shelf};
 use crate::observation::of_mismatches;
+use crate::observer::Protection;
 use crate::outcome::{Encryption, Judged, Kind, Remote, Trouble, judge, unmet, unreached};
 use crate::pace::Went;
 use crate::session::Session;
@@ -362,8 +363,8 @@ impl<'a> Round<'a> {
         before: Before,
         (remote, tls): (Remote<'_>, &'static str),
     ) -> After {
-        let encryption = match (tls, &self.manner) {
-            ("none", _) => Encryption::None,
+        let encryption = match (Protection::of_open(tls), &self.manner) {
+            (Protection::Plaintext, _) => Encryption::None,
             (_, Manner::AsPolicy) => Encryption::Tls,
             (_, Manner::Proven { .. }) => Encryption::Agreed,
         };

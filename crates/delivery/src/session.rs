@@ -104,6 +104,7 @@ use crate::capabilities::{Capabilities, Extension};
 use crate::dialogue::{Dialogue, DialogueError};
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
+use crate::observer::{NO_TLS, TLS_FAILED};
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::transaction::{Opening, Transaction};
@@ -192,6 +193,15 @@ async fn prove<S: Stream>(
 /// A stream in clear or under TLS.
 pub(crate) type Wire<S> = Either<S, Box<TlsStream<S>>>;
 
+/// Why a session without TLS has none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Clear {
+    /// TLS was tried on another connection, and failed.
+    AfterFailure,
+    /// The host does not offer it, or refuses it.
+    NotOffered,
+}
+
 /// A session on which mail can be sent, for what its route was made for.
 pub struct Session<T: Trust, S: Stream = TcpStream> {
     route: T::Route,
@@ -199,6 +209,7 @@ pub struct Session<T: Trust, S: Stream = TcpStream> {
     dialogue: Dialogue<Wire<S>>,
     capabilities: Capabilities,
     tls: Option<ProtocolVersion>,
+    clear: Clear,
     ends: Ends,
     settings: Arc<DeliverySettings>,
     /// How many transactions were begun.
@@ -229,7 +240,19 @@ impl<T: Trust, S: Stream> Session<T, S> {
         settings: Arc<DeliverySettings>,
     ) -> Self {
         let (host, began) = (name(&T::host(&route)), Instant::now());
-        Self { route, host, dialogue, capabilities, tls, ends, settings, transactions: 0, began }
+        let (clear, transactions) = (Clear::NotOffered, 0);
+        Self {
+            route,
+            host,
+            dialogue,
+            capabilities,
+            tls,
+            clear,
+            ends,
+            settings,
+            transactions,
+            began,
+        }
     }
 
     /// Begins a transaction, the first or one more, for recipients that the session was made for.
@@ -287,10 +310,13 @@ impl<T: Trust, S: Stream> Session<T, S> {
         self.ends.receiving
     }
 
-    /// The version of TLS, for the log.
+    /// The version of TLS, for the log; of a session in clear whether TLS failed before.
     #[must_use]
     pub fn tls(&self) -> &'static str {
-        version(self.tls)
+        match (self.tls, self.clear) {
+            (None, Clear::AfterFailure) => TLS_FAILED,
+            (tls, _) => version(tls),
+        }
     }
 
     /// Leaves only the end of the session to be done; whatever was taken is taken.
@@ -342,7 +368,7 @@ const fn version(tls: Option<ProtocolVersion>) -> &'static str {
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(_) => "unknown",
-        None => "none",
+        None => NO_TLS,
     }
 }
 

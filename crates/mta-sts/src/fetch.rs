@@ -28,6 +28,10 @@ use crate::policy::{Policy, PolicyError};
 
 mod address;
 mod http;
+mod proof;
+
+use self::proof::ByRoots;
+pub use self::proof::{Connection, HostProof, ProofError};
 
 /// The largest policy file that is read (RFC 8461 §3.3).
 pub const POLICY_SIZE_MAX: usize = 64 * 1024;
@@ -40,6 +44,8 @@ const ADDRESSES_MAX: usize = 6;
 pub struct FetchSettings {
     /// The authorities a policy host's certificate must lead to (RFC 8461 §3.3).
     pub roots: Arc<RootCertStore>,
+    /// Who judges their certificates; by default rustls, by `roots` alone.
+    pub proof: Arc<dyn HostProof>,
     /// The longest that one fetch may take, from the first DNS query to the last octet
     /// (RFC 8461 §3.3 suggests one minute).
     pub timeout: Duration,
@@ -55,9 +61,10 @@ pub struct FetchSettings {
 impl FetchSettings {
     /// The settings RFC 8461 suggests, with these trust roots.
     #[must_use]
-    pub const fn new(roots: Arc<RootCertStore>) -> Self {
+    pub fn new(roots: Arc<RootCertStore>) -> Self {
         Self {
             roots,
+            proof: Arc::new(ByRoots),
             timeout: Duration::from_secs(60),
             address_timeout: Duration::from_secs(10),
             port: 443,
@@ -82,7 +89,7 @@ pub enum PrivateHosts {
 #[derive(Clone)]
 pub struct Fetcher {
     settings: FetchSettings,
-    tls: TlsConnector,
+    tls: Arc<ClientConfig>,
 }
 
 impl Debug for Fetcher {
@@ -115,7 +122,7 @@ impl Fetcher {
         // A resumed session would not look at the certificate again.
         tls.resumption = Resumption::disabled();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { settings, tls: TlsConnector::from(Arc::new(tls)) })
+        Ok(Self { settings, tls: Arc::new(tls) })
     }
 
     /// Fetches the policy of `domain` (RFC 8461 §3.3).
@@ -198,12 +205,14 @@ impl Fetcher {
     ) -> Result<TlsStream<TcpStream>, FetchError> {
         let stream = match TcpStream::connect(address).await {
             Ok(stream) => stream,
-            Err(source) => return Err(FetchError::Connect { address, source }),
+            Err(error) => return Err(FetchError::Connect { address, error }),
         };
-        self.tls
-            .connect(name, stream)
-            .await
-            .map_err(|source| FetchError::handshake(address, source))
+        let Connection { config, explain } = self.settings.proof.for_connection(&self.tls);
+        let shaken = TlsConnector::from(config).connect(name, stream).await;
+        shaken.map_err(|error| match explain(error) {
+            ProofError::Certificate(source) => FetchError::Certificate { address, source },
+            ProofError::Tls(source) => FetchError::Tls { address, source },
+        })
     }
 }
 
@@ -216,18 +225,18 @@ pub enum FetchError {
         /// The host's address.
         address: SocketAddr,
         /// What is wrong with its certificate.
-        source: rustls::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The body is in a coding that was not asked for: `gzip`, for one (RFC 9110 §12.5.3).
     #[error("the policy host served the policy in the coding {0:?}, which was not asked for")]
     Coding(String),
     /// No connection came about.
-    #[error("no connection to the policy host at {address}")]
+    #[error("no connection to the policy host at {address}: {words}", words = in_words(.error))]
     Connect {
         /// The host's address.
         address: SocketAddr,
         /// What went wrong.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The conversation broke off or did not keep to HTTP.
     #[error("the HTTP exchange with the policy host failed")]
@@ -265,7 +274,7 @@ pub enum FetchError {
         /// The host's address.
         address: SocketAddr,
         /// What went wrong.
-        source: std::io::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The policy file is larger than [`POLICY_SIZE_MAX`].
     #[error("the policy is larger than 64 KiB")]
@@ -301,17 +310,6 @@ impl FetchError {
         in_full(self)
     }
 
-    fn handshake(address: SocketAddr, source: std::io::Error) -> Self {
-        let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match inner {
-            Some(
-                error @ (rustls::Error::InvalidCertificate(_)
-                | rustls::Error::NoCertificatesPresented),
-            ) => Self::Certificate { address, source: error.clone() },
-            Some(_) | None => Self::Tls { address, source },
-        }
-    }
-
     /// Of the failures at several addresses the one to report: that a host which answered could
     /// not prove its name says more than that another did not answer.
     fn or_later(self, later: Self) -> Self {
@@ -323,4 +321,10 @@ impl FetchError {
 pub(crate) fn in_full(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// What the system says of an error, without its number for it.
+fn in_words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error ").map_or(text.as_str(), |(words, _number)| words).to_lowercase()
 }

@@ -207,7 +207,8 @@ pub use crate::discovery::{Freshness, Names, NamesError, TxtAnswer, discover};
 pub use crate::evidence::{Evidence, FetchReport};
 pub use crate::exception::{EXCEPTION_MAX, Exception, ExceptionError, Exceptions};
 pub use crate::fetch::{
-    FetchError, FetchSettings, Fetched, Fetcher, POLICY_SIZE_MAX, PrivateHosts,
+    Connection, FetchError, FetchSettings, Fetched, Fetcher, HostProof, POLICY_SIZE_MAX,
+    PrivateHosts, ProofError,
 };
 pub use crate::name::{MxHost, NameError, PolicyDomain};
 pub use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};

@@ -57,7 +57,10 @@ async fn certificate_error(kind: Kind, names: &[&str]) -> CertificateError {
     assert_eq!(error.result_type(), "sts-webpki-invalid");
     assert!(fetch.host.heard().is_empty(), "nothing is said to a host without proof");
     match error {
-        FetchError::Certificate { source: rustls::Error::InvalidCertificate(reason), .. } => reason,
+        FetchError::Certificate { source, .. } => match source.downcast_ref() {
+            Some(rustls::Error::InvalidCertificate(reason)) => reason.clone(),
+            other => panic!("{other:?}"),
+        },
         other => panic!("{other:?}"),
     }
 }

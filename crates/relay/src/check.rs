@@ -9,9 +9,10 @@ mod policy;
 use std::sync::Arc;
 
 use clock::Clock;
-use delivery::{Route, TlsSetupError};
+use delivery::Route;
 use dns::{Dns, Resolver, ResolverError};
 use mta_sts::{Mode, PolicyDomain};
+use pkix::SetupError;
 use serde::Serialize;
 use smtp::{Domain, MailboxDomain};
 use thiserror::Error;
@@ -128,7 +129,7 @@ pub(crate) enum CheckError {
     Domain(#[from] smtp::DomainError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
-    Tls(#[from] TlsSetupError),
+    Tls(#[from] SetupError),
     /// TLS to policy hosts cannot be set up.
     #[error("TLS to policy hosts cannot be set up")]
     TlsToPolicyHosts(#[from] rustls::Error),

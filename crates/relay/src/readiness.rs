@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use clock::Clock;
 use dns::{Dns, LookupError};
+use pkix::Roots;
 use queue::{Health, Queue};
-use rustls::RootCertStore;
 use serde::Serialize;
 use smtp::Domain;
 use tokio::sync::Mutex;
@@ -50,13 +50,13 @@ pub(crate) struct Checks {
 pub(crate) struct Bearings {
     /// The relay's own name, which the resolver is asked for.
     hostname: Domain,
-    roots: Arc<RootCertStore>,
+    roots: Roots,
 }
 
 impl From<&Settings> for Bearings {
     fn from(settings: &Settings) -> Self {
         let hostname = settings.delivery.hostname.clone();
-        Self { hostname, roots: Arc::clone(&settings.roots) }
+        Self { hostname, roots: settings.roots.clone() }
     }
 }
 

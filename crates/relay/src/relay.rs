@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use delivery::{Delivery, TlsSetupError};
+use delivery::Delivery;
 use dns::{Dns, Resolver, ResolverError};
 use listener::{Access, Listener, ServerTls};
 use mta_sts::{Fetcher, Policies};
+use pkix::SetupError;
 use queue::{OpenError, Queue};
 use rustls::crypto::aws_lc_rs;
 use thiserror::Error;
@@ -135,7 +136,7 @@ pub enum StartError {
     Task(#[from] JoinError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
-    Tls(#[from] TlsSetupError),
+    Tls(#[from] SetupError),
     /// TLS to policy hosts cannot be set up.
     #[error("TLS to policy hosts cannot be set up")]
     TlsToPolicyHosts(#[source] rustls::Error),
@@ -186,7 +187,7 @@ impl Relay {
             queue.clone(),
             dns,
             Arc::clone(&policies),
-            Arc::clone(&settings.roots),
+            settings.roots.clone(),
             Arc::clone(&clock),
             metrics.outbound(),
         )?;

@@ -113,6 +113,9 @@ impl<'a> Round<'a> {
             }
         };
         client.observer.observed(&observation);
+        if let Err(SessionFailure::Tls(failure)) = &session {
+            client.observer.tls_failed(failure.label());
+        }
         match hop.manner.login() {
             Some(login) => session?.log_in(login).await,
             None => session,
@@ -157,6 +160,7 @@ impl<'a> Round<'a> {
             Ok(session) => Ok(session),
             Err(Unsettled::Failed(failure)) => Err(failure),
             Err(Unsettled::Broken(broken)) => {
+                self.client.observer.tls_failed(broken.label());
                 let plain = self.greet(fallback.via(hop.host.clone()), hop, address).await?;
                 Ok(plain.settle_in_clear(&broken))
             }

@@ -35,7 +35,7 @@ const COMMAND_MAX: usize = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum LoginFailure {
     /// The host offers no mechanism that may be used.
-    #[error("the host does not offer to log in as the route wants")]
+    #[error("server offers none of the configured AUTH mechanisms")]
     NotOffered,
     /// The host refused name and secret, or the way they were said.
     #[error("{mechanism} for {name} was refused: {reply}", reply = .reply.one_line())]

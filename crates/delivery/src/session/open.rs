@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use tls_rpt::Observation;
 use tokio_util::either::Either;
 
-use super::{Ends, Plain, Session, name, starttls};
+use super::{Clear, Ends, Plain, Session, name, starttls};
 use crate::capabilities::Capabilities;
 use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, TlsFailure};
@@ -43,7 +43,7 @@ impl<S: Stream> Plain<OpenRoute, S> {
             | TlsFailure::Handshake(_)
             | TlsFailure::Injected(_)
             | TlsFailure::NotAName(_) => {
-                Err(Unsettled::Broken(BrokenHandshake { failure: refusal }))
+                Err(Unsettled::Broken(BrokenHandshake { failure: refusal.into() }))
             }
         };
         (session, observation)
@@ -52,8 +52,10 @@ impl<S: Stream> Plain<OpenRoute, S> {
     /// Goes without TLS to a host with which TLS has just failed.
     pub fn settle_in_clear(self, broken: &BrokenHandshake) -> Session<Unverified, S> {
         let Self { route, dialogue, capabilities, ends, settings } = self;
-        tracing::debug!(mx = %name(route.host()), error = %broken.failure, "going on without tls");
-        Session::in_clear(route, dialogue, capabilities, ends, settings)
+        let (mx, addr) = (name(route.host()), ends.receiving.map(tracing::field::display));
+        tracing::info!(mx, addr, error = %broken.failure, "TLS failed: continuing without TLS");
+        let session = Session::in_clear(route, dialogue, capabilities, ends, settings);
+        Session { clear: Clear::AfterFailure, ..session }
     }
 }
 
@@ -77,16 +79,19 @@ async fn encrypt<S: Stream>(
             let observation = of_open(&route, ends, Seen::NoTls(&failure));
             // Who puts words into a connection would only do it again in clear.
             let unsettled = if failure.is_attack() {
-                Unsettled::Failed(SessionFailure::Tls(failure))
+                Unsettled::Failed(failure.into())
             } else {
-                Unsettled::Broken(BrokenHandshake { failure })
+                Unsettled::Broken(BrokenHandshake { failure: failure.into() })
             };
             return (Err(unsettled), observation);
         }
     };
     let observation = of_open(&route, ends, Seen::Tls(&verdict));
     let session = Session::under_tls(route, stream, ends, settings).await;
-    (session.map_err(Unsettled::Failed), observation)
+    // A host that has shaken hands and then does not answer under TLS has as little of it as one
+    // with which the handshake fails.
+    let broken = |failure| Unsettled::Broken(BrokenHandshake { failure });
+    (session.map_err(broken), observation)
 }
 
 /// Why an open route has no session yet.
@@ -101,14 +106,28 @@ pub enum Unsettled {
 /// TLS failed on an open route, and nothing was sent yet.
 #[derive(Debug)]
 pub struct BrokenHandshake {
-    failure: TlsFailure,
+    failure: SessionFailure,
 }
 
 impl BrokenHandshake {
-    /// What failed.
+    /// What failed: TLS, or the first words under it.
     #[must_use]
-    pub const fn failure(&self) -> &TlsFailure {
+    pub const fn failure(&self) -> &SessionFailure {
         &self.failure
+    }
+
+    /// A word for a metric.
+    pub(crate) fn label(&self) -> &'static str {
+        match &self.failure {
+            SessionFailure::Tls(failure) => failure.label(),
+            SessionFailure::Connect(_)
+            | SessionFailure::ConnectTimedOut
+            | SessionFailure::Dialogue { .. }
+            | SessionFailure::LeftAlone { .. }
+            | SessionFailure::Login(_)
+            | SessionFailure::Ourselves
+            | SessionFailure::Refused { .. } => "ehlo",
+        }
     }
 }
 

@@ -406,7 +406,7 @@ async fn a_broken_handshake_gives_leave_to_go_in_clear_on_a_new_connection() {
         let script = vec![Says("220 hi\r\n"), Hears("EHLO"), Says(OFFER), Hears("QUIT")];
         let (plain, peer) = greet(route, script).await;
         let session = plain.unwrap().settle_in_clear(&broken);
-        assert_eq!(session.tls(), "none");
+        assert_eq!(session.tls(), "failed");
         session.quit().await;
         assert_eq!(peer.heard().await.last().unwrap(), "QUIT");
     }

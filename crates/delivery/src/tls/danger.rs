@@ -3,28 +3,38 @@
 //! A handshake under [`Observing`] keeps a passive listener out, and tells what a verifying
 //! handshake would have said: RFC 8461 §5 wants the failures of a policy in testing reported
 //! although the mail goes through.
+//!
+//! Nothing is proved here, so nothing has to parse: a certificate of X.509 version 1, with a short
+//! key or an odd extension is as good as any, because the choice is between it and clear text. The
+//! signature on the handshake is checked with every key that can be used, as other senders do: a
+//! peer that has not the key of what it shows is broken or meddled with. Where the key cannot be
+//! used (RSA below 2,048 bits, curves and algorithms that the provider lacks, keys that cannot be
+//! read) the signature is passed over, and no such peer counts as verified.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clock::Clock;
+use pkix::{HandshakeError, Roots, SetupError, TlsError, Verification, public_key};
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::line_io::Stream;
 
-use super::{HandshakeFailure, TlsSetupError, WallClock, handshake, provider, verifier};
+use super::{HandshakeFailure, WallClock, provider};
+
+/// The shortest RSA key that the provider verifies with.
+const RSA_BITS_MIN: usize = 2048;
 
 /// The configuration that takes whoever answers, and notes what would have failed.
 #[derive(Clone)]
 pub struct Observing {
-    provider: Arc<CryptoProvider>,
-    verifier: Arc<WebPkiServerVerifier>,
+    verification: Verification,
     clock: Arc<dyn Clock>,
 }
 
@@ -39,11 +49,9 @@ impl Observing {
     ///
     /// # Errors
     ///
-    /// [`TlsSetupError`] where `roots` is empty.
-    pub fn new(roots: Arc<RootCertStore>, clock: Arc<dyn Clock>) -> Result<Self, TlsSetupError> {
-        let provider = provider();
-        let verifier = verifier(roots, &provider)?;
-        Ok(Self { provider, verifier, clock })
+    /// [`SetupError`] where `roots` is empty.
+    pub fn new(roots: impl Into<Roots>, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        Ok(Self { verification: Verification::new(roots.into(), provider())?, clock })
     }
 
     /// Shakes hands with whoever is there, and says what `name` would have been worth.
@@ -53,18 +61,26 @@ impl Observing {
         name: ServerName<'static>,
         limit: Duration,
     ) -> Result<(TlsStream<S>, Verdict), HandshakeFailure> {
-        let recorder =
-            Arc::new(Recorder { inner: Arc::clone(&self.verifier), verdict: OnceLock::new() });
-        let config = self.config(Arc::clone(&recorder)).map_err(HandshakeFailure::Tls)?;
-        let stream = handshake(config, stream, name, limit).await?;
-        let verdict = recorder.verdict.get().cloned().unwrap_or(Verdict::Unknown);
-        Ok((stream, verdict))
+        let recorder = Arc::new(Recorder {
+            verification: self.verification.clone(),
+            verdict: OnceLock::new(),
+            unproved: OnceLock::new(),
+        });
+        let config = self.config(Arc::clone(&recorder));
+        let config = config.map_err(|error| HandshakeFailure::Tls(error.into()))?;
+        let shaken = TlsConnector::from(config).connect(name, stream);
+        match tokio::time::timeout(limit, shaken).await {
+            Ok(Ok(stream)) => Ok((stream, recorder.verdict())),
+            Ok(Err(error)) => Err(HandshakeError::from(error).into()),
+            Err(_elapsed) => Err(HandshakeFailure::TimedOut),
+        }
     }
 
     /// A configuration for one connection: the recorder must not hear of another's certificate.
     fn config(&self, recorder: Arc<Recorder>) -> Result<Arc<ClientConfig>, rustls::Error> {
         let time = Arc::new(WallClock(Arc::clone(&self.clock)));
-        let mut config = ClientConfig::builder_with_details(Arc::clone(&self.provider), time)
+        let provider = Arc::clone(self.verification.provider());
+        let mut config = ClientConfig::builder_with_details(provider, time)
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(recorder)
@@ -80,18 +96,84 @@ pub(crate) enum Verdict {
     /// It would have accepted the peer.
     Valid,
     /// It would have refused the peer.
-    Invalid(rustls::Error),
+    Invalid(TlsError),
     /// No certificate was shown, so there is nothing to judge.
     Unknown,
 }
 
 /// Runs the verification, writes down what it says and lets everyone pass.
-///
-/// The signature on the handshake is still checked: the peer has the key to what it shows.
 #[derive(Debug)]
 struct Recorder {
-    inner: Arc<WebPkiServerVerifier>,
+    verification: Verification,
     verdict: OnceLock<Verdict>,
+    /// Why a signature on the handshake could not be checked.
+    unproved: OnceLock<TlsError>,
+}
+
+impl Recorder {
+    /// What all of the handshake was worth.
+    fn verdict(&self) -> Verdict {
+        match (self.verdict.get(), self.unproved.get()) {
+            (None, _) => Verdict::Unknown,
+            (Some(Verdict::Valid), Some(unproved)) => Verdict::Invalid(unproved.clone()),
+            (Some(verdict), _) => verdict.clone(),
+        }
+    }
+
+    /// Lets a signature pass that cannot be checked, and none that is wrong.
+    fn unless_wrong(
+        &self,
+        error: rustls::Error,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        match self.check(message, certificate, signed) {
+            Signature::Right => {}
+            Signature::Unchecked => drop(self.unproved.set(error.into())),
+            Signature::Wrong => return Err(error),
+        }
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    /// Checks a signature with the bare key of a certificate that rustls does not read.
+    fn check(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Signature {
+        let Some(key) = public_key(certificate) else { return Signature::Unchecked };
+        if key.rsa_bits().is_some_and(|bits| bits < RSA_BITS_MIN) {
+            return Signature::Unchecked;
+        }
+        let known = &self.verification.provider().signature_verification_algorithms;
+        let mut usable = known
+            .mapping
+            .iter()
+            .filter(|(scheme, _)| *scheme == signed.scheme)
+            .flat_map(|(_, algorithms)| algorithms.iter())
+            .filter(|algorithm| algorithm.public_key_alg_id().as_ref() == key.algorithm)
+            .peekable();
+        if usable.peek().is_none() {
+            return Signature::Unchecked;
+        }
+        let verifies = usable.any(|algorithm| {
+            algorithm.verify_signature(key.key, message, signed.signature()).is_ok()
+        });
+        if verifies { Signature::Right } else { Signature::Wrong }
+    }
+}
+
+/// What a signature on a handshake is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Signature {
+    /// The peer has the key to what it shows.
+    Right,
+    /// Nothing can be checked with such a key.
+    Unchecked,
+    /// The peer has not the key to what it shows.
+    Wrong,
 }
 
 impl ServerCertVerifier for Recorder {
@@ -104,14 +186,10 @@ impl ServerCertVerifier for Recorder {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         self.verdict.get_or_init(|| {
-            match self.inner.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            ) {
-                Ok(_verified) => Verdict::Valid,
+            let judged =
+                self.verification.judge(end_entity, intermediates, server_name, ocsp_response, now);
+            match judged {
+                Ok(()) => Verdict::Valid,
                 Err(error) => Verdict::Invalid(error),
             }
         });
@@ -124,7 +202,10 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signed)
+        let webpki = self.verification.webpki();
+        webpki
+            .verify_tls12_signature(message, certificate, signed)
+            .or_else(|error| self.unless_wrong(error, message, certificate, signed))
     }
 
     fn verify_tls13_signature(
@@ -133,10 +214,13 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signed)
+        let webpki = self.verification.webpki();
+        webpki
+            .verify_tls13_signature(message, certificate, signed)
+            .or_else(|error| self.unless_wrong(error, message, certificate, signed))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.verification.webpki().supported_verify_schemes()
     }
 }

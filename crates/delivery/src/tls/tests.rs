@@ -1,9 +1,10 @@
 //! Handshakes with good and bad servers, over a pipe.
 
-use std::io::Write;
-
 use clock::SystemClock;
 use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -85,7 +86,7 @@ async fn an_observer_accepts_a_bad_certificate_and_notes_the_same_fault() {
         let (_, verdict) =
             observing(&authority).handshake(near, name("mx.example.org"), LIMIT).await.unwrap();
         let Verdict::Invalid(error) = verdict else { panic!("{names:?} {flaw:?}: {verdict:?}") };
-        assert_eq!(result_type(&error), *expected, "{names:?} {flaw:?}");
+        assert_eq!(result_type(error.error()), *expected, "{names:?} {flaw:?}");
     }
 }
 
@@ -110,7 +111,7 @@ async fn a_certificate_is_judged_at_the_time_of_the_relays_clock() {
     let mut tasks = JoinSet::new();
     let near = serve(&mut tasks, authority.server(&["mx.example.org"], Flaw::None));
     let failure = webpki.handshake(near, name("mx.example.org"), LIMIT).await.unwrap_err();
-    assert!(failure.to_string().contains("not valid yet"), "{failure}");
+    assert!(failure.to_string().contains("not valid before 20"), "{failure}");
 }
 
 #[tokio::test]
@@ -143,25 +144,34 @@ async fn a_peer_that_is_silent_times_out() {
     assert!(matches!(failure, HandshakeFailure::TimedOut), "{failure}");
 }
 
-#[test]
-fn roots_come_from_the_file_alone_where_it_replaces_the_systems() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(Authority::new().pem().as_bytes()).unwrap();
-    let trust = TrustSettings {
-        ca_file: Some(file.path().to_owned()),
-        system_roots: SystemRoots::Replaced,
-    };
-    assert_eq!(load_roots(&trust).unwrap().len(), 1);
+/// A server that shows this certificate and signs with another key.
+fn impostor(certificate: CertificateDer<'static>) -> Arc<ServerConfig> {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let signer = provider().key_provider.load_private_key(key).unwrap();
+    let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], signer));
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shown));
+    Arc::new(config)
 }
 
-#[test]
-fn a_file_without_a_certificate_is_refused() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    let trust =
-        TrustSettings { ca_file: Some(file.path().to_owned()), system_roots: SystemRoots::Kept };
-    assert!(matches!(load_roots(&trust), Err(RootsError::Empty { .. })));
-    file.write_all(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-    assert!(matches!(load_roots(&trust), Err(RootsError::Unfit { .. })));
-    let missing = TrustSettings { ca_file: Some("/nonexistent/ca.pem".into()), ..trust };
-    assert!(matches!(load_roots(&missing), Err(RootsError::Unreadable { .. })));
+#[tokio::test]
+async fn a_peer_without_the_key_to_what_it_shows_is_refused_by_an_observer_as_well() {
+    let authority = Authority::new();
+    let good = authority.certificate(&["mx.example.org"]);
+    // Of version 1, which rustls does not read.
+    let first = include_bytes!("../../../testbed/certificates/v1.pem");
+    let first = CertificateDer::from_pem_slice(first).unwrap();
+    let mut tasks = JoinSet::new();
+    for certificate in [good, first] {
+        let near = serve(&mut tasks, impostor(certificate.clone()));
+        let failure =
+            observing(&authority).handshake(near, name("mx.example.org"), LIMIT).await.unwrap_err();
+        assert!(matches!(failure, HandshakeFailure::Tls(_)), "{failure}");
+        let near = serve(&mut tasks, impostor(certificate));
+        assert!(webpki(&authority).handshake(near, name("mx.example.org"), LIMIT).await.is_err());
+    }
 }

@@ -31,7 +31,7 @@ pub(super) async fn look(
     clock: Arc<dyn Clock>,
 ) -> Result<(Stage, Vec<Host>), CheckError> {
     let (stage, names) = route(domain, dns).await;
-    let prober = Prober::new(settings.delivery.clone(), Arc::clone(&settings.roots), clock)?;
+    let prober = Prober::new(settings.delivery.clone(), settings.roots.clone(), clock)?;
     let mut looks = JoinSet::new();
     for (place, (preference, name)) in names.into_iter().take(HOSTS_MAX).enumerate() {
         let (prober, dns, policy) = (prober.clone(), Arc::clone(dns), policy.cloned());
@@ -196,7 +196,7 @@ fn certificate(mx: &MxHost, at: IpAddr, look: &Look, stages: &mut Vec<Stage>) ->
         CertificateSeen::NotShown => {
             ("none was shown".to_owned(), format!("let the host show a certificate for {mx}"))
         }
-        CertificateSeen::Invalid(error) => (error.to_string(), certificate_fix(mx, error)),
+        CertificateSeen::Invalid(error) => (error.to_string(), certificate_fix(mx, error.error())),
     };
     stages.push(Stage::new("certificate", State::Wrong, text).fix(fix));
     HostVerdict::Unproved

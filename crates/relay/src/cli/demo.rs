@@ -175,7 +175,7 @@ fn reason(row: &Row) -> &str {
     let hosts = row.why.split_once("not met by any of its hosts: ").map(|(_policy, hosts)| hosts);
     let reason = hosts.unwrap_or(&row.why);
     let reason = reason.strip_prefix(own_host.as_str()).unwrap_or(reason);
-    let reason = reason.strip_prefix("TLS failed: invalid peer certificate: ").unwrap_or(reason);
-    let end = [";", ": verification time"].iter().filter_map(|end| reason.find(end)).min();
+    let reason = reason.strip_prefix("certificate verification failed: ").unwrap_or(reason);
+    let end = reason.find(';');
     end.and_then(|end| reason.get(..end)).unwrap_or(reason)
 }

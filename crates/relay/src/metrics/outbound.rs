@@ -19,6 +19,7 @@ const LATENCIES: [f64; 14] = [
 pub(crate) struct Outbound {
     sessions: Counters<1>,
     tls_results: Counters<3>,
+    tls_failures: Counters<1>,
     delivered: Tally<3>,
     deferred: Tally<2>,
     bounced: Tally<2>,
@@ -46,6 +47,7 @@ impl Outbound {
         let new = Self {
             sessions: Counters::default(),
             tls_results: Counters::default(),
+            tls_failures: Counters::default(),
             delivered: Tally::default(),
             deferred: Tally::default(),
             bounced: Tally::default(),
@@ -55,6 +57,8 @@ impl Outbound {
         registry.register("sessions", sessions, new.sessions.clone());
         let results = "Attempts at TLS with other hosts, by what a TLS report calls the result";
         registry.register("tls_results", results, new.tls_results.clone());
+        let failures = "Attempts at TLS with other hosts that failed, by what failed";
+        registry.register("tls_failures", failures, new.tls_failures.clone());
         let (messages, recipients) = (&new.delivered.messages, &new.delivered.recipients);
         registry.register("delivered_messages", "Messages handed over", messages.clone());
         registry.register("delivered_recipients", "Their recipients", recipients.clone());
@@ -84,6 +88,9 @@ impl Outbound {
         drop(self.delivered.recipients.get_or_create(&verified));
         let proved = [("policy_type", "sts"), ("mode", "enforce"), ("result", "success")];
         drop(self.tls_results.get_or_create(&proved));
+        for reason in ["alert", "certificate", "closed", "timeout"] {
+            drop(self.tls_failures.get_or_create(&[("reason", reason)]));
+        }
         let held = [("reason", HELD_BY_POLICY), ("policy", "enforce")];
         for tally in [&self.deferred, &self.bounced] {
             drop(tally.messages.get_or_create(&held));
@@ -109,6 +116,10 @@ impl Observer for Outbound {
             ("result", result),
         ];
         self.tls_results.get_or_create(&labels).inc_by(observation.attempts.into());
+    }
+
+    fn tls_failed(&self, reason: &'static str) {
+        self.tls_failures.get_or_create(&[("reason", reason)]).inc();
     }
 
     fn opened(&self, protection: Protection) {

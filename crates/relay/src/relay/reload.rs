@@ -4,12 +4,12 @@
 //! old cannot fail. Connections and attempts under way end under the settings they began with.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use delivery::{Renewal, TlsSetupError};
+use delivery::Renewal;
 use dns::{Resolver, ResolverError};
 use listener::ServerTls;
 use mta_sts::Fetcher;
+use pkix::SetupError;
 use thiserror::Error;
 
 use super::{Relay, access};
@@ -33,7 +33,7 @@ pub enum ReloadError {
     Dns(#[from] ResolverError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
-    Tls(#[from] TlsSetupError),
+    Tls(#[from] SetupError),
     /// TLS to policy hosts cannot be set up.
     #[error("TLS to policy hosts cannot be set up")]
     TlsToPolicyHosts(#[source] rustls::Error),
@@ -68,9 +68,7 @@ impl Relay {
             tls: certificates::of(settings, self.clock.now())?,
             resolver: Resolver::new(settings.dns.clone())?,
             fetcher: Fetcher::new(settings.fetch.clone()).map_err(ReloadError::TlsToPolicyHosts)?,
-            delivery: self
-                .delivery
-                .renewal(settings.delivery.clone(), Arc::clone(&settings.roots))?,
+            delivery: self.delivery.renewal(settings.delivery.clone(), settings.roots.clone())?,
         })
     }
 

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use delivery::{DeliverySettings, SystemRoots, TrustSettings};
+use delivery::DeliverySettings;
 use dns::DnsSettings;
 use listener::{ListenerSettings, ServerTls};
 use mta_sts::{Exception, Exceptions, FetchSettings, PolicyDomain, PolicySettings, PrivateHosts};
+use pkix::{Roots, SystemRoots, TrustSettings};
 use queue::{Networks, QueueSettings, Users};
-use rustls::RootCertStore;
 use smtp::Domain;
 
 use super::raw::{RawLog, RawSettings, RawTrust};
 use super::{Listening, SettingsError, Source, hostname};
 use crate::error_text::in_full;
+use crate::policy_host_proof::ByRelaysRoots;
 
 /// The settings of a relay, checked.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ pub struct Settings {
     /// Whom to ask for names.
     pub dns: DnsSettings,
     /// Who vouches for MX hosts (for policy hosts the same, in `fetch`).
-    pub roots: Arc<RootCertStore>,
+    pub roots: Roots,
     /// How policies are found and kept.
     pub policies: PolicySettings,
     /// How policies are fetched.
@@ -103,7 +104,7 @@ impl Check<'_> {
             queue: self.queue()?,
             dns: self.dns()?,
             policies: self.policies()?,
-            fetch: self.fetch(Arc::clone(&roots))?,
+            fetch: self.fetch(&roots)?,
             roots,
             delivery: self.delivery(hostname)?,
             admin_address: raw.admin.address,
@@ -177,11 +178,11 @@ impl Check<'_> {
     }
 
     /// Who vouches for other hosts.
-    fn roots(&self) -> Result<Arc<RootCertStore>, SettingsError> {
+    fn roots(&self) -> Result<Roots, SettingsError> {
         let RawTrust { ca_file, extend } = &self.raw.trust;
         let ca_file = (!ca_file.as_os_str().is_empty()).then(|| ca_file.clone());
         let system_roots = if *extend { SystemRoots::Kept } else { SystemRoots::Replaced };
-        delivery::load_roots(&TrustSettings { ca_file, system_roots })
+        pkix::load_roots(&TrustSettings { ca_file, system_roots })
             .map_err(|error| self.wrong("trust.ca_file", &in_full(&error)))
     }
 
@@ -198,9 +199,12 @@ impl Check<'_> {
     }
 
     /// How policies are fetched.
-    fn fetch(&self, roots: Arc<RootCertStore>) -> Result<FetchSettings, SettingsError> {
+    fn fetch(&self, roots: &Roots) -> Result<FetchSettings, SettingsError> {
         let raw = &self.raw.mta_sts;
-        let mut fetch = FetchSettings::new(roots);
+        let mut fetch = FetchSettings::new(Arc::clone(roots.store()));
+        let proof = ByRelaysRoots::new(roots.clone());
+        fetch.proof =
+            Arc::new(proof.map_err(|error| self.wrong("trust.ca_file", &in_full(&error)))?);
         fetch.timeout = self.at_least_one("mta_sts.fetch_timeout", raw.fetch_timeout)?;
         fetch.port = self.at_least_one("mta_sts.https_port", raw.https_port)?;
         if raw.allow_private_policy_hosts {

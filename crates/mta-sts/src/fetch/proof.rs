@@ -1,0 +1,54 @@
+//! Who proves that a policy host is one (RFC 8461 §3.3): a program's own trust in certificates.
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+/// Judges the certificates of policy hosts in the place of rustls, and says what is wrong with them.
+///
+/// A program that trusts more than authorities, or has words of its own for failures, brings one;
+/// what it accepts must be no less than RFC 8461 §3.3 asks for.
+pub trait HostProof: Debug + Send + Sync {
+    /// `config` for one connection.
+    fn for_connection(&self, config: &ClientConfig) -> Connection;
+}
+
+/// The configuration of one connection, and who can say afterwards why it failed.
+pub struct Connection {
+    /// The configuration.
+    pub config: Arc<ClientConfig>,
+    /// Says why the handshake failed.
+    pub explain: Box<dyn FnOnce(std::io::Error) -> ProofError + Send>,
+}
+
+/// Why a TLS handshake with a policy host failed.
+#[derive(Debug)]
+pub enum ProofError {
+    /// The host did not prove its name.
+    Certificate(Box<dyn Error + Send + Sync>),
+    /// Anything else.
+    Tls(Box<dyn Error + Send + Sync>),
+}
+
+/// Roots alone, and rustls's own words.
+#[derive(Debug)]
+pub(super) struct ByRoots;
+
+impl HostProof for ByRoots {
+    fn for_connection(&self, config: &ClientConfig) -> Connection {
+        Connection { config: Arc::new(config.clone()), explain: Box::new(explain) }
+    }
+}
+
+fn explain(error: std::io::Error) -> ProofError {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).cloned();
+    match inner {
+        Some(
+            error @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented),
+        ) => ProofError::Certificate(error.into()),
+        Some(error) => ProofError::Tls(error.into()),
+        None => ProofError::Tls(error.into()),
+    }
+}
