@@ -11,3 +11,4 @@ mod names;
 mod ourselves;
 mod policies;
 mod replies;
+mod stalls;

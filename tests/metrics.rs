@@ -113,7 +113,7 @@ async fn unready(relay: &RelayInWorld) -> (u16, Vec<(String, String)>) {
     let readiness: Value = serde_json::from_str(&answer.body).unwrap();
     let words = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
     let checks = readiness["checks"].as_array().unwrap();
-    assert_eq!(checks.len(), 5, "{readiness}");
+    assert_eq!(checks.len(), 6, "{readiness}");
     let failed = checks.iter().filter(|check| check["ok"] == false);
     let failed = failed.map(|check| (words(check, "name"), words(check, "detail"))).collect();
     assert_eq!(readiness["ready"], answer.status == 200, "{readiness}");

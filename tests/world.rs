@@ -62,7 +62,7 @@ impl RelayInWorld {
         let clock = Arc::new(SetClock::new(SystemTime::UNIX_EPOCH + START));
         let config = write_settings_for((&world, listener.port()), listener, settings);
         let mut relay = Self { world, clock, listener, config, relay: None };
-        relay.open().await;
+        Box::pin(relay.open()).await;
         relay
     }
 

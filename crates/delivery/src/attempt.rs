@@ -1,6 +1,7 @@
 //! One attempt to deliver a lease: decide, route, try the hosts; and what comes at the end of a
 //! message's life.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use mta_sts::{Decision, NextHop, PolicyDomain, Purpose, Recheck, Undecided};
@@ -12,6 +13,7 @@ use crate::hop::{Hop, Manner, in_words};
 use crate::observation::of_fetch;
 use crate::observer::Terms;
 use crate::outcome::{expire, no_domain, no_hosts};
+use crate::patience::{Overdue, Patience};
 use crate::round::{Elsewhere, Ending, Round};
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::routing::hosts;
@@ -40,7 +42,11 @@ impl Ended {
 }
 
 /// Tries to deliver `lease`; what becomes of its recipients, in their order.
-pub(crate) async fn attempt(client: &Client, lease: &Lease) -> Vec<Ended> {
+pub(crate) async fn attempt(
+    client: &Client,
+    lease: &Lease,
+    patience: &Arc<Patience>,
+) -> Vec<Ended> {
     let everyone: Vec<usize> = (0..lease.recipients().len()).collect();
     let now = client.clock.now();
     let Some(way) = Way::find(&client.settings.routes, lease) else {
@@ -48,7 +54,7 @@ pub(crate) async fn attempt(client: &Client, lease: &Lease) -> Vec<Ended> {
         let terms = Terms { policy: "undecided", why: "", tls: "none" };
         return everyone.iter().map(|_| Ended::nowhere(outcome.clone(), terms)).collect();
     };
-    let attempt = Attempt { client, lease, way, now };
+    let attempt = Attempt { client, lease, patience, way, now };
     let (ended, decisions) = attempt.pass(&everyone).await;
     if lease.expired(now) { attempt.last(ended, decisions).await } else { ended }
 }
@@ -83,6 +89,7 @@ impl<'a> Way<'a> {
 struct Attempt<'a> {
     client: &'a Client,
     lease: &'a Lease,
+    patience: &'a Arc<Patience>,
     way: Way<'a>,
     now: SystemTime,
 }
@@ -151,18 +158,23 @@ impl Attempt<'_> {
         hosts: impl Future<Output = Result<Vec<Hop>, Outcome>>,
         places: &[usize],
     ) -> Asked {
-        let decision = match self.decide(next_hop).await {
-            Ok(decision) => decision,
-            Err(undecided) => {
+        let decision = match self.patience.wait_for(self.decide(next_hop)).await {
+            Err(overdue) => return self.overdue(places, next_hop, overdue),
+            Ok(Ok(decision)) => decision,
+            Ok(Err(undecided)) => {
                 let ended = self.undecided(places, next_hop, &undecided);
                 let ended = ended.into_iter().map(|one| (one, Elsewhere::MayHelp)).collect();
                 return Asked { ended, decision: None };
             }
         };
         let terms = terms(&decision);
-        let endings = match hosts.await {
+        let hosts = match self.patience.wait_for(hosts).await {
+            Ok(hosts) => hosts,
+            Err(overdue) => Err(no_hosts_yet(next_hop, overdue)),
+        };
+        let endings = match hosts {
             Ok(hosts) => {
-                let round = Round::new(self.client, self.lease, places);
+                let round = Round::new(self.client, self.lease, self.patience, places);
                 Box::pin(round.run(&decision, &hosts)).await
             }
             Err(outcome) => {
@@ -180,6 +192,16 @@ impl Attempt<'_> {
             (Ended { outcome, terms: Terms { tls, ..terms }, reports }, elsewhere)
         };
         Asked { ended: endings.into_iter().map(ended).collect(), decision: Some(decision) }
+    }
+
+    /// What is known when the time of the attempt has ended in the lookup of the policy.
+    fn overdue(&self, places: &[usize], next_hop: &NextHop, overdue: Overdue) -> Asked {
+        let text =
+            format!("the policy of {} is not known yet: {}", in_words(next_hop), why(overdue));
+        let outcome = Outcome::Deferred(Reason::new(ReasonClass::Dns, status::NO_DIRECTORY, text));
+        let terms = Terms { policy: "undecided", why: "", tls: "none" };
+        let ended = |_| (Ended::nowhere(outcome.clone(), terms), Elsewhere::MayHelp);
+        Asked { ended: places.iter().map(ended).collect(), decision: None }
     }
 
     async fn decide(&self, next_hop: &NextHop) -> Result<Decision, Undecided> {
@@ -256,6 +278,21 @@ impl Attempt<'_> {
             }
         }
         confirmed
+    }
+}
+
+/// What becomes of recipients whose hosts were not looked up when the time of the attempt ended.
+fn no_hosts_yet(next_hop: &NextHop, overdue: Overdue) -> Outcome {
+    let text =
+        format!("the mail hosts of {} are not known yet: {}", in_words(next_hop), why(overdue));
+    Outcome::Deferred(Reason::new(ReasonClass::Dns, status::NO_DIRECTORY, text))
+}
+
+/// Why an attempt has ended in a lookup, in words.
+const fn why(overdue: Overdue) -> &'static str {
+    match overdue {
+        Overdue::Attempt | Overdue::Step => "the time for an attempt is over",
+        Overdue::Displaced => "its place was needed for other mail",
     }
 }
 

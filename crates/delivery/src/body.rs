@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use smtp::DotStuffer;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::Instant;
 
 use crate::dialogue::{Dialogue, DialogueError};
 use crate::line_io::Stream;
+use crate::settings::Timeouts;
 
 /// How much of a message is read at once.
 const READ: usize = 32 * 1024;
@@ -21,13 +23,13 @@ const BLOCK: usize = 64 * 1024;
 
 /// Writes `body`, which should have `size` octets, with its dots doubled, then the final dot.
 ///
-/// Each block may take `limit` (RFC 5321 §4.5.3.2.5). A body that cannot be read to its end never
+/// The peer has to read it at this pace (RFC 5321 §4.5.3.2.5). A body that cannot be read to its end never
 /// gets the dot, so that the peer cannot take half of it for the whole.
 pub(crate) async fn write_body<S, B>(
     dialogue: &mut Dialogue<S>,
     mut body: B,
     size: u64,
-    limit: Duration,
+    mut pace: Pace,
 ) -> Result<(), BodyError>
 where
     S: Stream,
@@ -44,13 +46,13 @@ where
             break;
         }
         if block.len() >= READ {
-            dialogue.send(&block, limit).await.map_err(BodyError::Cut)?;
+            pace.send(dialogue, &block).await.map_err(BodyError::Cut)?;
             block.clear();
         }
         stuffer.feed(&input, &mut block);
     }
     stuffer.finish(&mut block);
-    dialogue.send(&block, limit).await.map_err(BodyError::InDoubt)
+    pace.send(dialogue, &block).await.map_err(BodyError::InDoubt)
 }
 
 /// Writes `body` as the one chunk of a message, byte for byte: BDAT with its `size`, and all of it.
@@ -61,7 +63,7 @@ pub(crate) async fn write_chunk<S, B>(
     dialogue: &mut Dialogue<S>,
     mut body: B,
     size: u64,
-    limit: Duration,
+    mut pace: Pace,
 ) -> Result<(), BodyError>
 where
     S: Stream,
@@ -72,7 +74,7 @@ where
     let mut left = size;
     loop {
         if block.len() >= READ {
-            dialogue.send(&block, limit).await.map_err(BodyError::Cut)?;
+            pace.send(dialogue, &block).await.map_err(BodyError::Cut)?;
             block.clear();
         }
         let before = block.len();
@@ -81,7 +83,7 @@ where
         let read = u64::try_from(block.len().saturating_sub(before)).unwrap_or(u64::MAX);
         match (read, left.checked_sub(read)) {
             // The end is where it should be.
-            (0, Some(0)) => return dialogue.send(&block, limit).await.map_err(BodyError::InDoubt),
+            (0, Some(0)) => return pace.send(dialogue, &block).await.map_err(BodyError::InDoubt),
             (0, _) | (_, None) => {
                 return Err(unreadable(&io::ErrorKind::UnexpectedEof.into()));
             }
@@ -106,6 +108,56 @@ fn unreadable(error: &io::Error) -> BodyError {
     BodyError::Unreadable(error.kind())
 }
 
+/// How fast a peer has to read a message.
+///
+/// No block may take longer than its limit. A peer that needs most of that for each block would hold
+/// a large message's connection for days, so there is a least rate as well: time that is lost against
+/// it has to be made up for before it comes to the limit of one block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    limit: Duration,
+    /// Octets a second; 0: any number.
+    rate: u64,
+    /// How much time may yet be lost.
+    slack: Duration,
+}
+
+impl Pace {
+    /// The pace of a message that begins now.
+    pub(crate) const fn new(timeouts: &Timeouts) -> Self {
+        let Timeouts { data_block: limit, data_rate: rate, .. } = *timeouts;
+        Self { limit, rate, slack: limit }
+    }
+
+    /// Writes a block.
+    async fn send<S: Stream>(
+        &mut self,
+        dialogue: &mut Dialogue<S>,
+        block: &[u8],
+    ) -> Result<(), DialogueError> {
+        let began = Instant::now();
+        let due = self.due(block.len());
+        let left = self.slack.saturating_add(due);
+        match dialogue.send(block, self.limit.min(left)).await {
+            Ok(()) => {}
+            Err(DialogueError::TimedOut) if left < self.limit => {
+                return Err(DialogueError::TooSlow);
+            }
+            Err(error) => return Err(error),
+        }
+        dialogue.patience().moved();
+        self.slack = left.saturating_sub(began.elapsed()).min(self.limit);
+        Ok(())
+    }
+
+    /// How long a block of so many octets takes at the least rate.
+    fn due(&self, octets: usize) -> Duration {
+        let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+        let millis = octets.saturating_mul(1000).checked_div(self.rate);
+        millis.map_or(self.limit, Duration::from_millis)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::pin::Pin;
@@ -117,6 +169,11 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(5);
+
+    /// Blocks that may take so long, at this rate.
+    const fn pace(limit: Duration, rate: u64) -> Pace {
+        Pace { limit, rate, slack: limit }
+    }
 
     /// What goes over the wire when this is written, read by a peer that is always ready.
     async fn heard<T>(write: impl AsyncFnOnce(&mut Dialogue<DuplexStream>) -> T) -> (Vec<u8>, T) {
@@ -135,7 +192,7 @@ mod tests {
 
     /// What goes over the wire for this body.
     async fn written<B: AsyncRead + Unpin>(body: B) -> (Vec<u8>, Result<(), BodyError>) {
-        heard(async |dialogue| write_body(dialogue, body, 100, LIMIT).await).await
+        heard(async |dialogue| write_body(dialogue, body, 100, pace(LIMIT, 0)).await).await
     }
 
     #[tokio::test]
@@ -192,7 +249,8 @@ mod tests {
         let (peer, stream) = duplex(1000);
         drop(peer);
         let body = b"line\r\n".repeat(100_000);
-        let result = write_body(&mut Dialogue::new(stream), &body[..], 600_000, LIMIT).await;
+        let result =
+            write_body(&mut Dialogue::new(stream), &body[..], 600_000, pace(LIMIT, 0)).await;
         assert_eq!(result, Err(BodyError::Cut(DialogueError::Broken(io::ErrorKind::BrokenPipe))));
     }
 
@@ -200,7 +258,8 @@ mod tests {
     async fn a_peer_that_hangs_up_at_the_end_may_have_got_the_message() {
         let (peer, stream) = duplex(1000);
         drop(peer);
-        let result = write_body(&mut Dialogue::new(stream), &b"short\r\n"[..], 7, LIMIT).await;
+        let result =
+            write_body(&mut Dialogue::new(stream), &b"short\r\n"[..], 7, pace(LIMIT, 0)).await;
         let error = DialogueError::Broken(io::ErrorKind::BrokenPipe);
         assert_eq!(result, Err(BodyError::InDoubt(error)));
     }
@@ -209,13 +268,50 @@ mod tests {
     async fn a_peer_that_stops_reading_is_given_up() {
         let (_peer, stream) = duplex(1000);
         let body = b"line\r\n".repeat(100_000);
-        let result = write_body(&mut Dialogue::new(stream), &body[..], 600_000, LIMIT).await;
+        let result =
+            write_body(&mut Dialogue::new(stream), &body[..], 600_000, pace(LIMIT, 0)).await;
         assert_eq!(result, Err(BodyError::Cut(DialogueError::TimedOut)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_too_slowly_is_given_up_and_one_that_pauses_is_not() {
+        let body = b"line\r\n".repeat(100_000);
+        // Half of the octets in each second, and twice as many with a pause before them.
+        for (octets, pause, expected) in
+            [(500, 0, Err(BodyError::Cut(DialogueError::TooSlow))), (2000, 100, Ok(()))]
+        {
+            let (mut peer, stream) = duplex(1000);
+            let mut tasks = JoinSet::new();
+            tasks.spawn(async move {
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+                let mut heard = vec![0; octets];
+                while peer.read_exact(&mut heard).await.is_ok() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                // The rest of a message that ends in the middle of a second.
+                std::future::pending::<()>().await;
+            });
+            let pace = pace(Duration::from_secs(180), 1000);
+            let mut dialogue = Dialogue::new(stream);
+            let result = write_body(&mut dialogue, &body[..], 600_000, pace).await;
+            assert_eq!(result, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn time_that_is_lost_against_the_least_rate_is_made_up_for() {
+        let mut pace = pace(Duration::from_secs(180), 1024);
+        assert_eq!(pace.due(64 * 1024), Duration::from_secs(64));
+        pace.slack = Duration::from_secs(1);
+        let (_peer, stream) = duplex(64 * 1024);
+        pace.send(&mut Dialogue::new(stream), &[0; 10 * 1024]).await.unwrap();
+        assert!(pace.slack > Duration::from_secs(10), "{pace:?}");
+        assert!(pace.slack <= Duration::from_secs(11), "{pace:?}");
     }
 
     /// What goes over the wire for this body in a chunk of this size.
     async fn chunked<B: AsyncRead + Unpin>(body: B, size: u64) -> (Vec<u8>, Result<(), BodyError>) {
-        heard(async |dialogue| write_chunk(dialogue, body, size, LIMIT).await).await
+        heard(async |dialogue| write_chunk(dialogue, body, size, pace(LIMIT, 0)).await).await
     }
 
     #[tokio::test]

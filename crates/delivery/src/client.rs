@@ -6,6 +6,7 @@ use clock::Clock;
 use dns::Dns;
 use mta_sts::Policies;
 
+use crate::addresses::Addresses;
 use crate::dead::DeadHosts;
 use crate::idle::IdleSessions;
 use crate::observer::Observer;
@@ -30,4 +31,5 @@ pub(crate) struct Client {
     pub(crate) dead: Arc<DeadHosts>,
     pub(crate) paces: Arc<Paces>,
     pub(crate) trials: Arc<Trials>,
+    pub(crate) addresses: Arc<Addresses>,
 }

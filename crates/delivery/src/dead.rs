@@ -82,8 +82,8 @@ impl DeadHosts {
     }
 }
 
-/// Whether there is nobody at an address, as far as can be told; what is missing on our own side is
-/// no fault of the host's.
+/// Whether there is nobody at an address, as far as can be told, or nobody who talks to us; what is
+/// missing on our own side is no fault of the host's.
 fn is_silence(failure: &SessionFailure) -> bool {
     match failure {
         SessionFailure::ConnectTimedOut => true,
@@ -94,10 +94,11 @@ fn is_silence(failure: &SessionFailure) -> bool {
                 | ErrorKind::NetworkUnreachable
                 | ErrorKind::TimedOut
         ),
-        SessionFailure::Dialogue { .. }
-        | SessionFailure::LeftAlone { .. }
+        SessionFailure::Dialogue { error, .. } => error.is_silence(),
+        SessionFailure::LeftAlone { .. }
         | SessionFailure::Ourselves
         | SessionFailure::Refused { .. }
+        | SessionFailure::Silent { .. }
         | SessionFailure::Login(_)
         | SessionFailure::Tls(_) => false,
     }

@@ -6,28 +6,47 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mail_send::SmtpClient;
 use pkix::io_words;
 use smtp::{EnhancedCode, Reply, ReplyReader};
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
 
 use crate::capabilities::Capabilities;
 use crate::line_io::{BytesLeft, LineIo, NoReply, Stream};
+use crate::patience::{Overdue, Patience};
 use crate::status;
 
 /// A connection on which commands are sent and replies are read.
 pub(crate) struct Dialogue<S: Stream> {
     client: SmtpClient<LineIo<S>>,
+    /// How long the attempt may wait that has the connection.
+    patience: Arc<Patience>,
 }
 
 impl<S: Stream> Dialogue<S> {
-    /// A dialogue in which nothing has been said.
+    /// A dialogue in which nothing has been said, with limits for its steps alone.
     pub(crate) fn new(stream: S) -> Self {
+        Self::within(stream, Arc::default())
+    }
+
+    /// The same, of an attempt with this patience.
+    pub(crate) fn within(stream: S, patience: Arc<Patience>) -> Self {
         // Every step sets its own time limit.
-        Self { client: SmtpClient { stream: LineIo::new(stream), timeout: Duration::ZERO } }
+        let client = SmtpClient { stream: LineIo::new(stream), timeout: Duration::ZERO };
+        Self { client, patience }
+    }
+
+    /// The patience of the attempt that has the connection.
+    pub(crate) fn patience(&self) -> &Arc<Patience> {
+        &self.patience
+    }
+
+    /// Gives the connection to another attempt, or to none.
+    pub(crate) fn wait_with(&mut self, patience: Arc<Patience>) {
+        self.patience = patience;
     }
 
     /// Sends one command, which ends in CRLF, and reads its reply.
@@ -37,7 +56,7 @@ impl<S: Stream> Dialogue<S> {
         limit: Duration,
     ) -> Result<Reply, DialogueError> {
         self.client.timeout = limit;
-        let end = self.client.cmd(line).await;
+        let end = self.patience.wait(limit, self.client.cmd(line)).await;
         self.heard(end)
     }
 
@@ -63,18 +82,17 @@ impl<S: Stream> Dialogue<S> {
         limit: Duration,
     ) -> Result<(), DialogueError> {
         let stream = &mut self.client.stream;
-        timeout(limit, async {
+        let sent = self.patience.wait(limit, async {
             stream.write_all(bytes).await?;
             stream.flush().await
-        })
-        .await
-        .map_or(Err(DialogueError::TimedOut), |sent| sent.map_err(|error| broken(&error)))
+        });
+        sent.await?.map_err(|error| broken(&error))
     }
 
     /// Reads the next reply.
     pub(crate) async fn reply(&mut self, limit: Duration) -> Result<Reply, DialogueError> {
-        let end = timeout(limit, self.client.read()).await;
-        self.heard(end.unwrap_or(Err(mail_send::Error::Timeout)))
+        let end = self.patience.wait(limit, self.client.read()).await;
+        self.heard(end)
     }
 
     /// What the peer said before a reply broke off, if its code is known.
@@ -89,6 +107,8 @@ impl<S: Stream> Dialogue<S> {
 
     /// Ends the session; how the peer takes it is of no consequence.
     pub(crate) async fn quit(mut self, limit: Duration) {
+        // The attempt's time is for mail.
+        self.wait_with(Arc::default());
         if let Err(error) = self.command("QUIT\r\n", limit).await {
             tracing::debug!(%error, "quit unanswered");
         }
@@ -105,14 +125,20 @@ impl<S: Stream> Dialogue<S> {
         T: Stream,
         F: FnOnce(S) -> T,
     {
-        let SmtpClient { stream, timeout } = self.client;
-        Dialogue { client: SmtpClient { stream: stream.map(f), timeout } }
+        let Self { client: SmtpClient { stream, timeout }, patience } = self;
+        Dialogue { client: SmtpClient { stream: stream.map(f), timeout }, patience }
     }
 
     /// Takes the reply that was read while mail-send waited for its end.
-    fn heard<T>(&mut self, end: mail_send::Result<T>) -> Result<Reply, DialogueError> {
-        match end {
-            Ok(_) => self.client.stream.take_reply().ok_or(DialogueError::Garbled),
+    fn heard<T>(
+        &mut self,
+        end: Result<mail_send::Result<T>, Overdue>,
+    ) -> Result<Reply, DialogueError> {
+        match end? {
+            Ok(_) => {
+                self.patience.moved();
+                self.client.stream.take_reply().ok_or(DialogueError::Garbled)
+            }
             Err(mail_send::Error::Io(error)) => Err(broken(&error)),
             Err(mail_send::Error::Timeout) => Err(DialogueError::TimedOut),
             Err(_) if self.client.stream.closed() => Err(DialogueError::Closed),
@@ -146,23 +172,55 @@ pub enum DialogueError {
     /// The peer closed the connection.
     #[error("connection closed")]
     Closed,
+    /// The attempt had waited for longer than others, and its place was needed.
+    #[error("no reply by the time the connection was needed for other mail")]
+    Displaced,
     /// The reply is longer than any that is read.
     #[error("the reply did not end within 1 MiB")]
     Endless,
     /// What the peer said is no reply (RFC 5321 §4.2).
     #[error("what was said is not an SMTP reply")]
     Garbled,
+    /// The attempt had lasted as long as it may.
+    #[error("no reply by the end of the time for an attempt")]
+    OutOfTime,
     /// The peer took too long.
     #[error("reply timed out")]
     TimedOut,
+    /// The peer took the message more slowly than it may.
+    #[error("the message was read too slowly")]
+    TooSlow,
+}
+
+impl From<Overdue> for DialogueError {
+    fn from(overdue: Overdue) -> Self {
+        match overdue {
+            Overdue::Attempt => Self::OutOfTime,
+            Overdue::Displaced => Self::Displaced,
+            Overdue::Step => Self::TimedOut,
+        }
+    }
 }
 
 impl DialogueError {
+    /// Whether the peer has let us wait.
+    pub(crate) const fn is_silence(self) -> bool {
+        match self {
+            Self::Displaced | Self::OutOfTime | Self::TimedOut => true,
+            Self::Broken(_) | Self::Closed | Self::Endless | Self::Garbled | Self::TooSlow => false,
+        }
+    }
+
     /// The failure in RFC 3463's numbers.
     #[must_use]
     pub const fn enhanced_code(self) -> EnhancedCode {
         match self {
-            Self::Broken(_) | Self::Closed | Self::TimedOut => status::BAD_CONNECTION,
+            Self::Broken(_)
+            | Self::Closed
+            | Self::Displaced
+            | Self::OutOfTime
+            | Self::TimedOut
+            | Self::TooSlow => status::BAD_CONNECTION,
             Self::Endless | Self::Garbled => status::PROTOCOL,
         }
     }

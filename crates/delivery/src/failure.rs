@@ -42,6 +42,17 @@ pub enum SessionFailure {
     /// The host does not let us in.
     #[error("authentication failed: {0}")]
     Login(#[from] LoginFailure),
+    /// As many attempts as may are at the address, and none of them has heard anything for a while.
+    #[error(
+        "skipped: {connections} connections to this address have had no reply for {} s",
+        .silent.as_secs()
+    )]
+    Silent {
+        /// How many there are.
+        connections: usize,
+        /// How long nothing was heard.
+        silent: Duration,
+    },
     /// The host turned out to be this relay (RFC 5321 §6.3).
     #[error("the address is this relay's own")]
     Ourselves,
@@ -61,7 +72,9 @@ pub enum SessionFailure {
 /// What a session begins with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stage {
-    /// The connection, up to its greeting.
+    /// The connection.
+    Connect,
+    /// The greeting.
     Greeting,
     /// EHLO, or HELO.
     Hello,
@@ -74,6 +87,7 @@ pub enum Stage {
 impl std::fmt::Display for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Connect => "connecting",
             Self::Greeting => "greeting",
             Self::Hello => "EHLO",
             Self::HelloAgain => "EHLO under TLS",
@@ -110,7 +124,10 @@ impl SessionFailure {
     #[must_use]
     pub fn enhanced_code(&self) -> EnhancedCode {
         match self {
-            Self::Connect(_) | Self::ConnectTimedOut | Self::LeftAlone { .. } => status::NO_ANSWER,
+            Self::Connect(_)
+            | Self::ConnectTimedOut
+            | Self::LeftAlone { .. }
+            | Self::Silent { .. } => status::NO_ANSWER,
             Self::Dialogue { error, .. } => error.enhanced_code(),
             Self::Login(LoginFailure::NotOffered | LoginFailure::Refused { .. }) => {
                 status::CREDENTIALS
@@ -132,7 +149,8 @@ impl SessionFailure {
             Self::Connect(_)
             | Self::ConnectTimedOut
             | Self::Dialogue { .. }
-            | Self::LeftAlone { .. } => ReasonClass::Connect,
+            | Self::LeftAlone { .. }
+            | Self::Silent { .. } => ReasonClass::Connect,
             Self::Login(LoginFailure::NotOffered | LoginFailure::Refused { .. })
             | Self::Refused { .. } => ReasonClass::Reply,
             Self::Login(LoginFailure::Secret(_)) | Self::Ourselves => ReasonClass::Other,
@@ -151,6 +169,7 @@ impl SessionFailure {
             | Self::ConnectTimedOut
             | Self::Dialogue { .. }
             | Self::LeftAlone { .. }
+            | Self::Silent { .. }
             | Self::Login(LoginFailure::NotOffered | LoginFailure::Secret(_))
             | Self::Ourselves
             | Self::Tls(

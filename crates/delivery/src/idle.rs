@@ -24,7 +24,7 @@ use crate::settings::DeliverySettings;
 use crate::trust::{Demanded, Trust, Unverified, Verified};
 
 /// How many connections may wait to be closed; more are cut, which every peer has to bear.
-const FAREWELLS: usize = 1000;
+pub(crate) const FAREWELLS: usize = 1000;
 
 /// All sessions that nobody sends over at the moment.
 #[derive(Debug, Default)]
@@ -246,6 +246,7 @@ impl IdleSessions {
         if settings.connection_idle.is_zero() || !session.may_go_on() || !session.is_quiet() {
             return self.close(session);
         }
+        session.rest();
         match shelf.put(session, place, settings) {
             Some(session) => self.close(session),
             // With more of them, whoever tends the shelves knows when to look at them next.
@@ -307,7 +308,10 @@ impl IdleSessions {
 
     fn say_farewell(&self, closing: &mut JoinSet<()>) {
         for farewell in std::mem::take(&mut *self.farewells()) {
-            closing.spawn(farewell.quit());
+            // Those that do not answer QUIT are closed all the same, some time later.
+            if closing.len() < FAREWELLS {
+                closing.spawn(farewell.quit());
+            }
         }
     }
 }

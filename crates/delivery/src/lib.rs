@@ -18,6 +18,7 @@
 //! which is `mta_sts`'s; any setting that weakens an enforced policy.
 
 mod account;
+mod addresses;
 mod attempt;
 #[cfg(test)]
 mod authority;
@@ -26,6 +27,7 @@ mod capabilities;
 mod client;
 mod connect;
 mod dead;
+mod departures;
 mod dialogue;
 mod dsn;
 mod envelope;
@@ -42,6 +44,7 @@ mod observer;
 mod ourselves;
 mod outcome;
 mod pace;
+mod patience;
 mod pool;
 mod probe;
 mod removal;
@@ -61,6 +64,7 @@ mod trust;
 mod waiting;
 
 pub use crate::account::{Login, LoginMechanism, Secret, SecretError};
+pub use crate::departures::Departures;
 pub use crate::dialogue::DialogueError;
 pub use crate::failure::{SessionFailure, Stage, TlsFailure};
 pub use crate::hop::{Manner, Start};

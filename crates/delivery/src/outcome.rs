@@ -217,6 +217,7 @@ impl Trouble {
             | SessionFailure::Dialogue { .. }
             | SessionFailure::LeftAlone { .. }
             | SessionFailure::Login(_)
+            | SessionFailure::Silent { .. }
             | SessionFailure::Refused { .. } => Kind::Reach,
         };
         Self {

@@ -64,17 +64,27 @@ impl Paces {
         known.get(destination).map_or(INITIAL, |pace| pace.window).min(most)
     }
 
+    /// An attempt for `destination` has stalled: no other is begun beside it, and it takes some
+    /// successes until there are many again.
+    pub(crate) fn stalled(&self, destination: &str) {
+        self.learn(destination, |_| Pace { window: 1, successes: 0, growth: Growth::Slow });
+    }
+
     /// Learns how it went with a destination.
     pub(crate) fn went(&self, destination: &str, went: Went, most: usize) {
+        self.learn(destination, |pace| match went {
+            Went::Badly => pace.shrunk(),
+            Went::Well => pace.grown(most),
+        });
+    }
+
+    fn learn(&self, destination: &str, learn: impl FnOnce(Pace) -> Pace) {
         let mut known = self.known();
         if known.len() >= MOST && !known.contains_key(destination) {
             known.clear();
         }
         let pace = known.entry(destination.to_owned()).or_default();
-        *pace = match went {
-            Went::Badly => pace.shrunk(),
-            Went::Well => pace.grown(most),
-        };
+        *pace = learn(*pace);
     }
 }
 
@@ -126,6 +136,18 @@ mod tests {
         assert_eq!(after(&[(Went::Badly, 1), (Went::Well, 1)]), 2);
         assert_eq!(after(&[(Went::Badly, 1), (Went::Well, 2)]), 2);
         assert_eq!(after(&[(Went::Badly, 1), (Went::Well, 3)]), 3);
+    }
+
+    #[test]
+    fn a_stall_leaves_a_window_of_one_at_once() {
+        let paces = Paces::default();
+        for _ in 0..8 {
+            paces.went("example.org", Went::Well, 10);
+        }
+        paces.stalled("example.org");
+        assert_eq!(paces.window("example.org", 10), 1);
+        paces.went("example.org", Went::Well, 10);
+        assert_eq!(paces.window("example.org", 10), 2);
     }
 
     #[test]

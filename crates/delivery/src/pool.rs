@@ -1,6 +1,5 @@
 //! The workers: as many attempts at once as the settings allow, each in a task of its own.
 
-use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -17,10 +16,12 @@ use tracing::field::display;
 
 use crate::attempt::{Ended, attempt};
 use crate::client::Client;
+use crate::departures::Departures;
 use crate::mail_log::MailLog;
 use crate::notice::notice;
 use crate::observer::{Handover, Observer};
-use crate::seats::{SLOW_AFTER, Seat, Seats};
+use crate::patience::Patience;
+use crate::seats::{Room, Seat, Seats};
 use crate::settings::DeliverySettings;
 use crate::status;
 use crate::tls::WebPki;
@@ -29,6 +30,9 @@ use crate::tls::danger::Observing;
 /// How long nothing is leased after the queue could not say what is due.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 
+/// How often it is asked whether there is room again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Delivers what the queue holds.
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -36,6 +40,7 @@ pub struct Delivery {
     client: Arc<RwLock<Arc<Client>>>,
     queue: Queue,
     seats: Arc<Seats>,
+    departures: Arc<Departures>,
 }
 
 /// Other settings for a delivery that runs, made ready to take the place of those it has.
@@ -71,8 +76,11 @@ impl Delivery {
             dead: Arc::default(),
             paces: Arc::default(),
             trials: Arc::default(),
+            addresses: Arc::default(),
         };
-        Ok(Self { client: Arc::new(RwLock::new(Arc::new(client))), queue, seats: Arc::default() })
+        let client = Arc::new(RwLock::new(Arc::new(client)));
+        let (seats, departures) = (Arc::default(), Arc::default());
+        Ok(Self { client, queue, seats, departures })
     }
 
     /// Makes other settings and trust roots ready for [`Self::renew`].
@@ -99,12 +107,19 @@ impl Delivery {
             dead: Arc::clone(&now.dead),
             paces: Arc::clone(&now.paces),
             trials: Arc::clone(&now.trials),
+            addresses: Arc::clone(&now.addresses),
         }))
     }
 
     /// Has every attempt from now on begin with other settings.
     pub fn renew(&self, Renewal(client): Renewal) {
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
+    }
+
+    /// Whether mail leaves.
+    #[must_use]
+    pub fn departures(&self) -> Arc<Departures> {
+        Arc::clone(&self.departures)
     }
 
     /// What an attempt begins with now.
@@ -135,13 +150,14 @@ impl Delivery {
     fn fill(&self, attempts: &mut JoinSet<()>) -> Pause {
         let client = self.client();
         let window = |domain: &str| client.paces.window(domain, client.settings.per_domain);
-        while let Some(worst) = self.seats.free(client.settings.workers) {
+        let room = Room { quick: client.settings.workers, all: client.settings.attempts() };
+        while let Some(worst) = self.seats.free(room) {
             match self.queue.lease_within(worst, window) {
                 Ok(Some(lease)) => {
                     let (queue_id, domain) = (lease.id(), lease.destination());
                     let n = lease.attempts().saturating_add(1);
                     let span = tracing::info_span!("attempt", %queue_id, %domain, n);
-                    let seat = Seat::take(&self.seats, lease.standing());
+                    let seat = Seat::take(&self.seats, lease.standing(), room);
                     attempts.spawn(self.clone().deliver(lease, seat).instrument(span));
                 }
                 Ok(None) => return Pause::UntilWork(worst),
@@ -157,8 +173,12 @@ impl Delivery {
     async fn wait(&self, pause: Pause) {
         match pause {
             Pause::Short => tokio::time::sleep(QUEUE_PAUSE).await,
-            Pause::UntilRoom => std::future::pending().await,
-            Pause::UntilWork(worst) => self.queue.work(worst).await,
+            // Attempts that hear nothing make room as time goes by, which nothing else tells.
+            Pause::UntilRoom => tokio::time::sleep(LOOK_AGAIN).await,
+            Pause::UntilWork(Standing::Failing) => self.queue.work(Standing::Failing).await,
+            Pause::UntilWork(worst @ (Standing::Answering | Standing::Untried)) => {
+                drop(tokio::time::timeout(LOOK_AGAIN, self.queue.work(worst)).await);
+            }
         }
     }
 
@@ -184,16 +204,16 @@ impl Delivery {
     /// One attempt, from a lease to its settlement.
     async fn deliver(self, mut lease: Lease, mut seat: Seat) {
         let client = self.client();
+        let departing = self.departures.begin(client.clock.now());
         let ended = {
-            let mut trying = pin!(attempt(&client, &lease));
-            match tokio::time::timeout(SLOW_AFTER, trying.as_mut()).await {
-                Ok(ended) => ended,
-                Err(_elapsed) => {
-                    seat.leave_to_others();
-                    trying.await
-                }
+            let patience = Arc::new(Patience::new(client.settings.timeouts.attempt));
+            let stalled = || client.paces.stalled(&lease.destination().to_string());
+            tokio::select! {
+                ended = attempt(&client, &lease, &patience) => ended,
+                never = seat.follow(&patience, &lease, stalled) => match never {},
             }
         };
+        departing.ended(&lease.destination().to_string(), &ended, client.clock.now());
         let (ended, notice) = match notice(&client, &self.queue, &mut lease, &ended).await {
             Ok(notice) => (ended, notice),
             Err(error) => {

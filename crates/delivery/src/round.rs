@@ -7,6 +7,7 @@ mod effort;
 mod reach;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mta_sts::{Decision, MxMismatch};
 use queue::{Lease, Outcome, Reason, ReasonClass, Recipient};
@@ -20,6 +21,7 @@ use crate::observation::of_mismatches;
 use crate::observer::Protection;
 use crate::outcome::{Encryption, Judged, Kind, Remote, Trouble, judge, unmet, unreached};
 use crate::pace::Went;
+use crate::patience::Patience;
 use crate::session::Session;
 use crate::status;
 use crate::transaction::{Connection, Fate, Reports, Sent, Step};
@@ -60,6 +62,8 @@ pub(crate) enum Elsewhere {
 pub(crate) struct Round<'a> {
     client: &'a Client,
     lease: &'a Lease,
+    /// How long the attempt may wait.
+    patience: Arc<Patience>,
     standings: Vec<Standing<'a>>,
     troubles: Vec<Trouble>,
     /// What was done to reach hosts; one that the policy does not name costs nothing.
@@ -90,7 +94,13 @@ struct Standing<'a> {
 
 impl<'a> Round<'a> {
     /// A pass for those recipients of `lease` that stand at `places`.
-    pub(crate) fn new(client: &'a Client, lease: &'a Lease, places: &[usize]) -> Self {
+    pub(crate) fn new(
+        client: &'a Client,
+        lease: &'a Lease,
+        patience: &Arc<Patience>,
+        places: &[usize],
+    ) -> Self {
+        let patience = Arc::clone(patience);
         let recipients = places.iter().filter_map(|place| lease.recipients().get(*place));
         let standing = |recipient: &'a Recipient| {
             let reports = Reports::Ours;
@@ -103,6 +113,7 @@ impl<'a> Round<'a> {
         Self {
             client,
             lease,
+            patience,
             standings,
             troubles,
             effort,
@@ -194,7 +205,8 @@ impl<'a> Round<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.sessions >= SESSIONS || self.open().next().is_none()
+        let overdue = self.patience.overdue().is_some();
+        overdue || self.sessions >= SESSIONS || self.open().next().is_none()
     }
 
     /// Whether the address that was tried last is this relay's own.
@@ -252,6 +264,12 @@ impl<'a> Round<'a> {
         leave: &T::Leave,
     ) {
         self.manner = hop.manner.clone();
+        session.wait_with(&self.patience);
+        if session.is_used()
+            && let Some(address) = session.address()
+        {
+            self.patience.arrive(self.client.addresses.go_on_at(address));
+        }
         let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
         let mut after = After::Usable;
         let most = self.client.settings.recipients_per_transaction;
@@ -370,7 +388,10 @@ impl<'a> Round<'a> {
         };
         let mut after = match sent.connection {
             Connection::Lost => After::Lost,
-            Connection::Clean | Connection::Open => After::Usable,
+            Connection::Clean | Connection::Open => {
+                self.patience.dealt_with();
+                After::Usable
+            }
         };
         for (place, fate) in places.iter().zip(sent.fates) {
             if before == Before::Idle && after != After::Usable && is_cut_off(&fate) {

@@ -1,46 +1,80 @@
 //! How many attempts there may be at once, and for whom.
 //!
-//! An attempt has a seat. One that takes long, most of them because a host does not answer, leaves
-//! it to others and waits in one of the seats for slow ones. Attempts for destinations that fail
-//! have a part of the seats of either kind, however many there are to make; and when more are slow
-//! than there are such seats, half of the others is kept for destinations that answer.
+//! An attempt that has just begun has a seat. One that takes long, or waits for a host that does not
+//! answer at once, leaves it to others: from then on it holds a socket and little else, so there may
+//! be many of those. What is bounded are
+//!
+//! * attempts that have just begun, by `delivery.concurrency`;
+//! * all attempts, by `delivery.connections`.
+//!
+//! Of both numbers a part is kept for destinations that answer, and of what is left a part is kept
+//! from destinations that fail, whatever the others do. A destination has to go on answering to have
+//! its share: an attempt that is slow counts as one of a destination of which nothing is known, and
+//! one that has stalled as one of a destination that fails. Where even that is not enough, because
+//! very many stall at once, the attempts that have heard nothing for the longest are ended, so that
+//! there always is a place for one that has just begun.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use queue::Standing;
+use queue::{Lease, Standing};
 use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::patience::{Patience, STALLED_AFTER};
 
 /// When an attempt counts as slow.
-pub(crate) const SLOW_AFTER: Duration = Duration::from_secs(2);
+const SLOW_AFTER: Duration = Duration::from_secs(2);
 
-/// How many seats for slow attempts there are for each other one.
-const SLOW_SEATS: usize = 4;
+/// How long an attempt may hear nothing before it counts as slow, too: it only waits.
+const WAITS_AFTER: Duration = Duration::from_millis(500);
 
-/// Destinations that fail have one seat in so many.
-const FAILING_SHARE: usize = 4;
+/// How long an attempt must have heard nothing before its place is given to one for a destination
+/// that answers. For one of which nothing is known it is [`STALLED_AFTER`].
+const DISPLACED_AFTER: Duration = Duration::from_secs(10);
 
-/// And one of those for slow attempts in so many.
-const FAILING_SLOW_SHARE: usize = 2;
+/// How many attempts of either kind there may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Room {
+    /// Such that have just begun.
+    pub(crate) quick: usize,
+    /// All of them.
+    pub(crate) all: usize,
+}
 
-/// What is kept for destinations that answer is one seat in so many.
-const KEPT_SHARE: usize = 2;
+impl Room {
+    /// How many of `places` may be for destinations that have not answered: all but a quarter.
+    const fn for_others(places: usize) -> usize {
+        let kept = if places > 1 && places < 4 { 1 } else { places / 4 };
+        places.saturating_sub(kept)
+    }
+
+    /// How many of `places` may be for destinations that fail.
+    const fn for_failing(places: usize) -> usize {
+        places.div_ceil(4)
+    }
+}
 
 /// The seats of all attempts.
 #[derive(Debug, Default)]
 pub(crate) struct Seats {
     taken: Mutex<Taken>,
-    /// Wakes who leases when an attempt has become slow.
+    /// Wakes who leases when there is room for more.
     more: Notify,
 }
 
 /// How many seats are taken.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Debug, Default)]
 struct Taken {
     /// By attempts that have just begun.
     quick: Count,
     /// By those that are slow.
     slow: Count,
+    /// Those that are slow.
+    waiting: HashMap<u64, Arc<Patience>>,
+    last: u64,
 }
 
 /// How many attempts there are for destinations of each standing.
@@ -71,22 +105,47 @@ impl Count {
 }
 
 impl Taken {
-    /// Which destinations there is a seat for, by the worst standing they may have.
-    fn free(self, workers: usize) -> Option<Standing> {
-        let Self { quick, slow } = self;
-        let slow_seats = workers.saturating_mul(SLOW_SEATS);
-        let over = slow.all().saturating_sub(slow_seats);
-        if quick.all().saturating_add(over) >= workers {
-            return None;
+    /// Whether there is no place among all for one that begins for a destination that stands like
+    /// this.
+    const fn is_full(&self, standing: Standing, room: Room) -> bool {
+        let all = self.quick.all().saturating_add(self.slow.all());
+        let others = self.quick.others().saturating_add(self.slow.others());
+        match standing {
+            Standing::Answering => all >= room.all,
+            Standing::Untried | Standing::Failing => {
+                all >= room.all || others >= Room::for_others(room.all)
+            }
         }
-        if over.min(slow.others()) >= workers.div_ceil(KEPT_SHARE) {
-            return Some(Standing::Answering);
+    }
+
+    /// Whether one may begin for a destination that stands like this; `idle` is how long an attempt
+    /// that can be displaced has heard nothing.
+    fn may_begin(&self, standing: Standing, room: Room, idle: impl Fn() -> Duration) -> bool {
+        let Self { quick, slow, .. } = self;
+        let is_full = self.is_full(standing, room);
+        let others_may = quick.others() < Room::for_others(room.quick);
+        if quick.all() >= room.quick {
+            return false;
         }
-        let failing_over = slow.failing.saturating_sub(slow_seats / FAILING_SLOW_SHARE);
-        if quick.failing.saturating_add(failing_over) >= workers.div_ceil(FAILING_SHARE) {
-            return Some(Standing::Untried);
+        match standing {
+            Standing::Answering => !is_full || idle() >= DISPLACED_AFTER,
+            Standing::Untried => others_may && (!is_full || idle() >= STALLED_AFTER),
+            Standing::Failing => {
+                let failing = quick.failing.saturating_add(slow.failing);
+                others_may
+                    && !is_full
+                    && quick.failing < Room::for_failing(room.quick)
+                    && failing < Room::for_failing(room.all)
+            }
         }
-        Some(Standing::Failing)
+    }
+
+    /// The attempt that has heard nothing for the longest of those that can be displaced, and for
+    /// how long.
+    fn longest_waiting(&self) -> Option<(Duration, &Arc<Patience>)> {
+        let idle = self.waiting.values().filter_map(|one| Some((one.idle_since()?, one)));
+        let (since, longest) = idle.min_by_key(|(since, _)| *since)?;
+        Some((since.elapsed(), longest))
     }
 }
 
@@ -95,13 +154,16 @@ impl Seats {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which destinations there is a seat for, where there are so many workers: those that stand no
-    /// worse than this; none when all seats are taken.
-    pub(crate) fn free(&self, workers: usize) -> Option<Standing> {
-        self.taken().free(workers)
+    /// Which destinations there is a seat for: those that stand no worse than this; none when all
+    /// seats are taken.
+    pub(crate) fn free(&self, room: Room) -> Option<Standing> {
+        let taken = self.taken();
+        let idle = || taken.longest_waiting().map_or(Duration::ZERO, |(idle, _)| idle);
+        let may_begin = |standing: &Standing| taken.may_begin(*standing, room, idle);
+        [Standing::Failing, Standing::Untried, Standing::Answering].into_iter().find(may_begin)
     }
 
-    /// Waits until an attempt has become slow.
+    /// Waits until there may be room for more.
     pub(crate) async fn more(&self) {
         self.more.notified().await;
     }
@@ -119,38 +181,93 @@ pub(crate) struct Seat {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Speed {
     Quick,
-    Slow,
+    /// It is; under this number it can be displaced.
+    Slow(u64),
 }
 
 impl Seat {
-    /// Takes a seat for an attempt that begins, for a destination that stands like this.
-    pub(crate) fn take(seats: &Arc<Seats>, standing: Standing) -> Self {
-        let seat = Self { seats: Arc::clone(seats), standing, speed: Speed::Quick };
-        seat.change(|count| count.saturating_add(1));
-        seat
+    /// Takes a seat for an attempt that begins, for a destination that stands like this. If there
+    /// was no room, it takes that of an attempt that has waited for the longest.
+    pub(crate) fn take(seats: &Arc<Seats>, standing: Standing, room: Room) -> Self {
+        let mut taken = seats.taken();
+        if taken.is_full(standing, room)
+            && let Some((_, longest)) = taken.longest_waiting()
+        {
+            longest.displace();
+        }
+        let count = taken.quick.of(standing);
+        *count = count.saturating_add(1);
+        drop(taken);
+        Self { seats: Arc::clone(seats), standing, speed: Speed::Quick }
     }
 
-    /// Leaves the seat for one of those for slow attempts.
-    pub(crate) fn leave_to_others(&mut self) {
-        self.change(|count| count.saturating_sub(1));
-        self.speed = Speed::Slow;
-        self.change(|count| count.saturating_add(1));
+    /// Follows an attempt for `lease` with these waits, until it is dropped: gives its seat to
+    /// others when it is slow, and has it count for what it is while it hears nothing.
+    pub(crate) async fn follow(
+        &mut self,
+        patience: &Arc<Patience>,
+        lease: &Lease,
+        stalled: impl Fn(),
+    ) -> Infallible {
+        tokio::select! {
+            () = sleep(SLOW_AFTER) => {}
+            () = patience.until_idle(WAITS_AFTER) => {}
+        }
+        self.slows(patience);
+        let slow = self.standing;
+        loop {
+            patience.until_stalled().await;
+            tracing::debug!("attempt stalled");
+            lease.stalls();
+            stalled();
+            self.counts_as(Standing::Failing);
+            patience.until_moved().await;
+            self.counts_as(slow);
+        }
+    }
+
+    /// Leaves the seat to others.
+    fn slows(&mut self, patience: &Arc<Patience>) {
+        let mut taken = self.seats.taken();
+        let count = taken.quick.of(self.standing);
+        *count = count.saturating_sub(1);
+        self.standing = self.standing.max(Standing::Untried);
+        taken.last = taken.last.wrapping_add(1);
+        self.speed = Speed::Slow(taken.last);
+        let count = taken.slow.of(self.standing);
+        *count = count.saturating_add(1);
+        let number = taken.last;
+        taken.waiting.insert(number, Arc::clone(patience));
+        drop(taken);
         self.seats.more.notify_one();
     }
 
-    fn change(&self, change: impl Fn(usize) -> usize) {
+    /// Counts a slow attempt as one of a destination that stands like this.
+    fn counts_as(&mut self, standing: Standing) {
         let mut taken = self.seats.taken();
-        let count = match self.speed {
-            Speed::Quick => taken.quick.of(self.standing),
-            Speed::Slow => taken.slow.of(self.standing),
-        };
-        *count = change(*count);
+        let before = taken.slow.of(self.standing);
+        *before = before.saturating_sub(1);
+        self.standing = standing;
+        let after = taken.slow.of(standing);
+        *after = after.saturating_add(1);
+        drop(taken);
+        self.seats.more.notify_one();
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.change(|count| count.saturating_sub(1));
+        let mut taken = self.seats.taken();
+        let count = match self.speed {
+            Speed::Quick => taken.quick.of(self.standing),
+            Speed::Slow(number) => {
+                taken.waiting.remove(&number);
+                taken.slow.of(self.standing)
+            }
+        };
+        *count = count.saturating_sub(1);
+        drop(taken);
+        self.seats.more.notify_one();
     }
 }
 

@@ -105,6 +105,7 @@ use crate::dialogue::{Dialogue, DialogueError};
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
 use crate::observer::{NO_TLS, TLS_FAILED};
+use crate::patience::Patience;
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::transaction::{Opening, Transaction};
@@ -146,7 +147,19 @@ impl<Route, S: Stream> Plain<Route, S> {
         ends: Ends,
         settings: Arc<DeliverySettings>,
     ) -> Result<Self, SessionFailure> {
-        let dialogue = greeting(Dialogue::new(stream), &settings).await?;
+        Self::greet_within(&Arc::default(), route, stream, ends, settings).await
+    }
+
+    /// The same, in an attempt with this patience.
+    pub(crate) async fn greet_within(
+        patience: &Arc<Patience>,
+        route: Route,
+        stream: S,
+        ends: Ends,
+        settings: Arc<DeliverySettings>,
+    ) -> Result<Self, SessionFailure> {
+        let dialogue = Dialogue::within(stream, Arc::clone(patience));
+        let dialogue = greeting(dialogue, &settings).await?;
         let (dialogue, capabilities) = hello(dialogue, &settings, Stage::Hello).await?;
         Ok(Self { route, dialogue, capabilities, ends, settings })
     }
@@ -161,10 +174,11 @@ impl<Route: Strict, S: Stream> Plain<Route, S> {
         tls: &WebPki,
     ) -> (Result<Session<Route::Trust, S>, SessionFailure>, Observation) {
         let Self { route, dialogue, capabilities, ends, settings } = self;
+        let patience = Arc::clone(dialogue.patience());
         let stream = prove(&route, dialogue, &capabilities, tls, &settings).await;
         let observation = route.observed(ends, stream.as_ref().map(|_| ()));
         let session = match stream {
-            Ok(stream) => Session::under_tls(route, stream, ends, settings).await,
+            Ok(stream) => Session::under_tls(route, (stream, patience), ends, settings).await,
             Err(failure) => Err(SessionFailure::Tls(failure)),
         };
         (session, observation)
@@ -184,10 +198,11 @@ async fn prove<S: Stream>(
         dialogue.quit(settings.timeouts.quit).await;
         return Err(failure);
     }
+    let limit = dialogue.patience().at_most(settings.timeouts.tls);
     let stream = dialogue.into_stream().map_err(TlsFailure::Injected)?;
     let name = ServerName::try_from(mx.to_owned())
         .map_err(|_invalid| TlsFailure::NotAName(mx.to_owned()))?;
-    tls.handshake(stream, name, settings.timeouts.tls).await.map_err(TlsFailure::Handshake)
+    tls.handshake(stream, name, limit).await.map_err(TlsFailure::Handshake)
 }
 
 /// A stream in clear or under TLS.
@@ -222,12 +237,12 @@ impl<T: Trust, S: Stream> Session<T, S> {
     /// said again (RFC 3207 §4.2).
     async fn under_tls(
         route: T::Route,
-        stream: TlsStream<S>,
+        (stream, patience): (TlsStream<S>, Arc<Patience>),
         ends: Ends,
         settings: Arc<DeliverySettings>,
     ) -> Result<Self, SessionFailure> {
         let tls = stream.get_ref().1.protocol_version();
-        let dialogue = Dialogue::new(Either::Right(Box::new(stream)));
+        let dialogue = Dialogue::within(Either::Right(Box::new(stream)), patience);
         let (dialogue, capabilities) = hello(dialogue, &settings, Stage::HelloAgain).await?;
         Ok(Self::with(route, dialogue, capabilities, (tls, ends), settings))
     }
@@ -319,8 +334,19 @@ impl<T: Trust, S: Stream> Session<T, S> {
         }
     }
 
+    /// Waits as the attempt does that has the session now.
+    pub(crate) fn wait_with(&mut self, patience: &Arc<Patience>) {
+        self.dialogue.wait_with(Arc::clone(patience));
+    }
+
+    /// Belongs to no attempt any more.
+    pub(crate) fn rest(&mut self) {
+        self.dialogue.wait_with(Arc::default());
+    }
+
     /// Leaves only the end of the session to be done; whatever was taken is taken.
-    pub(crate) fn close(self) -> Farewell<S> {
+    pub(crate) fn close(mut self) -> Farewell<S> {
+        self.rest();
         Farewell { dialogue: self.dialogue, settings: self.settings }
     }
 

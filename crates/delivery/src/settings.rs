@@ -7,6 +7,9 @@ use smtp::Domain;
 
 use crate::route::Routes;
 
+/// How many shelves of idle sessions there are, each with as many as are at work at most.
+const SHELVES: usize = 3;
+
 /// How mail is delivered.
 #[derive(Clone, Debug)]
 pub struct DeliverySettings {
@@ -16,8 +19,11 @@ pub struct DeliverySettings {
     pub own_addresses: Vec<SocketAddr>,
     /// The port of the MX hosts: 25 everywhere but in tests.
     pub smtp_port: u16,
-    /// How many messages are delivered at once.
+    /// How many deliveries are at work at once: those that have just begun.
     pub workers: usize,
+    /// How many deliveries there are at once, those that wait for a slow host included. Each holds
+    /// [`SOCKETS_PER_ATTEMPT`](Self::SOCKETS_PER_ATTEMPT) descriptors at most.
+    pub connections: usize,
     /// How many messages are delivered to one destination domain at once.
     pub per_domain: usize,
     /// How many MX hosts one attempt tries.
@@ -52,6 +58,31 @@ pub struct DeliverySettings {
 }
 
 impl DeliverySettings {
+    /// How many descriptors one attempt may hold: its connection, that to a policy host or resolver,
+    /// and the file of its message.
+    pub const SOCKETS_PER_ATTEMPT: usize = 3;
+
+    /// How many attempts there may be at once in all: [`Self::connections`], and never fewer than
+    /// are at work.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.connections.max(self.workers)
+    }
+
+    /// How many attempts may be at one address at once: a quarter of all, and the host there has to
+    /// earn it.
+    pub(crate) fn at_one_address(&self) -> usize {
+        self.attempts().div_ceil(4)
+    }
+
+    /// How many descriptors delivery may hold at once: those of its attempts, and of connections
+    /// that wait for another message or for the reply to QUIT.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        let idle = self.workers.saturating_mul(SHELVES).saturating_add(crate::idle::FAREWELLS);
+        self.attempts().saturating_mul(Self::SOCKETS_PER_ATTEMPT).saturating_add(idle)
+    }
+
     /// The defaults, for a relay of this name.
     #[must_use]
     pub fn new(hostname: Domain) -> Self {
@@ -60,6 +91,7 @@ impl DeliverySettings {
             own_addresses: Vec::new(),
             smtp_port: 25,
             workers: 100,
+            connections: 2000,
             per_domain: 10,
             hosts_per_attempt: 5,
             addresses_per_host: 4,
@@ -96,6 +128,9 @@ pub enum IpPreference {
 /// How long each step of a session may take (RFC 5321 §4.5.3.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeouts {
+    /// A whole attempt until a message begins: every host and address it tries, the lookups and the
+    /// policy included. The message itself has a least rate instead.
+    pub attempt: Duration,
     /// Until the TCP connection stands.
     pub connect: Duration,
     /// Until the greeting is there (§4.5.3.2.1).
@@ -112,6 +147,9 @@ pub struct Timeouts {
     pub data_initiation: Duration,
     /// Until a block of the message is written (§4.5.3.2.5).
     pub data_block: Duration,
+    /// How many octets of the message have to be read in each second, apart from a pause as long as
+    /// [`Self::data_block`]; 0: any number.
+    pub data_rate: u64,
     /// Until the final dot is answered (§4.5.3.2.6): a message given up too early is sent twice.
     pub data_termination: Duration,
     /// Until QUIT is answered; nothing depends on it.
@@ -121,6 +159,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            attempt: Duration::from_secs(10 * 60),
             connect: Duration::from_secs(30),
             greeting: Duration::from_secs(5 * 60),
             hello: Duration::from_secs(5 * 60),
@@ -129,6 +168,7 @@ impl Default for Timeouts {
             rcpt: Duration::from_secs(5 * 60),
             data_initiation: Duration::from_secs(2 * 60),
             data_block: Duration::from_secs(3 * 60),
+            data_rate: 1024,
             data_termination: Duration::from_secs(10 * 60),
             quit: Duration::from_secs(2),
         }

@@ -12,7 +12,7 @@ use queue::Recipient;
 use smtp::{BodyType, Reply, ReplyCode, Severity, Smtputf8};
 use tokio::io::AsyncRead;
 
-use crate::body::{BodyError, write_body, write_chunk};
+use crate::body::{BodyError, Pace, write_body, write_chunk};
 use crate::capabilities::{Capabilities, Extension};
 use crate::dialogue::{Dialogue, DialogueError};
 use crate::envelope::{Command, Mail, Pipelining, Progress, commands, windows};
@@ -331,8 +331,9 @@ impl<'s, S: Stream> Transaction<'s, S> {
             // nobody (RFC 2920 §3.1).
             Some(_) => self.data(tokio::io::empty(), 0).await,
             None if mail.body == BodyType::BinaryMime && progress.accepted() > 0 => {
-                let written = write_chunk(self.dialogue, body, mail.size, self.timeouts.data_block);
-                let written = written.await;
+                self.dialogue.patience().message_begins();
+                let pace = Pace::new(self.timeouts);
+                let written = write_chunk(self.dialogue, body, mail.size, pace).await;
                 self.written(written).await
             }
             None => (progress.lost(Step::Data), Connection::Open),
@@ -341,18 +342,21 @@ impl<'s, S: Stream> Transaction<'s, S> {
 
     /// Sends the message and the final dot, and reads the reply to it.
     async fn data<B: AsyncRead + Unpin>(&mut self, body: B, size: u64) -> (Fate, Connection) {
-        let written = write_body(self.dialogue, body, size, self.timeouts.data_block).await;
+        self.dialogue.patience().message_begins();
+        let written = write_body(self.dialogue, body, size, Pace::new(self.timeouts)).await;
         self.written(written).await
     }
 
     /// What became of a message that was written, as far as it was.
     async fn written(&mut self, written: Result<(), BodyError>) -> (Fate, Connection) {
-        match written {
+        let ended = match written {
             Ok(()) => self.completion().await,
             Err(BodyError::Cut(error)) => (self.last_words(error).await, Connection::Lost),
             Err(BodyError::InDoubt(error)) => (Fate::InDoubt(error), Connection::Lost),
             Err(BodyError::Unreadable(kind)) => (Fate::Unreadable(kind), Connection::Lost),
-        }
+        };
+        self.dialogue.patience().message_ended();
+        ended
     }
 
     /// Reads the reply to the final dot. Only a positive one moves the message out of our hands

@@ -14,7 +14,7 @@ use crate::server::{Edns, Server};
 use crate::settings::{DnsSettings, Dnssec};
 
 /// The most questions under way at once; each holds a socket.
-const MOST_QUESTIONS: usize = 256;
+const MOST_QUESTIONS: usize = 4096;
 
 /// The longest that a lookup may be allowed to take.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(300);

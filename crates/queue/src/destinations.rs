@@ -166,11 +166,21 @@ impl Destinations {
 
     /// An attempt for `destination` has ended like this.
     pub(crate) fn attempted(&mut self, destination: &str, outcomes: &[Outcome]) {
+        self.learn(destination, |attempts| attempts.after(outcomes));
+    }
+
+    /// An attempt for `destination` hears nothing.
+    pub(crate) fn stalls(&mut self, destination: &str) {
+        self.learn(destination, |_| Attempts::STALLED);
+    }
+
+    /// Learns of an attempt for `destination`, which may have to stand in another line now.
+    fn learn(&mut self, destination: &str, learn: impl FnOnce(Attempts) -> Attempts) {
         let Some((name, _)) = self.entries.get_key_value(destination) else { return };
         let name = Arc::clone(name);
         let Some(entry) = self.entries.get_mut(destination) else { return };
         let before = entry.attempts.standing;
-        entry.attempts = entry.attempts.after(outcomes);
+        entry.attempts = learn(entry.attempts);
         if let Place::InLine(place) = entry.place
             && before != entry.attempts.standing
         {

@@ -151,6 +151,12 @@ impl Lease {
         self.handle.shared.destinations().wishes()
     }
 
+    /// Notes that the attempt hears nothing: its destination counts as failing from now on, until an
+    /// attempt settles somebody.
+    pub fn stalls(&self) {
+        self.handle.shared.destinations().stalls(&self.destination_name);
+    }
+
     /// How long the message has been in the queue.
     #[must_use]
     pub fn queued_for(&self, now: SystemTime) -> Duration {

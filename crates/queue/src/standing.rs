@@ -50,6 +50,9 @@ impl Attempts {
     /// Of a destination that has answered before.
     pub(crate) const ANSWERING: Self = Self { standing: Standing::Answering, failures: 0 };
 
+    /// An attempt hears nothing: until one settles somebody, its destination fails.
+    pub(crate) const STALLED: Self = Self { standing: Standing::Failing, failures: FAILURES };
+
     /// One more attempt has ended like this.
     pub(crate) fn after(self, outcomes: &[Outcome]) -> Self {
         if outcomes.iter().any(is_answer) {

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use clock::Clock;
+use delivery::Departures;
 use dns::{Dns, LookupError};
 use pkix::Roots;
 use queue::{Health, Queue};
@@ -16,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::live_dns::LiveDns;
 use crate::settings::Settings;
+
+/// How long mail may be due and none leave before that is no accident.
+const NONE_LEFT_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// How long the resolver may take for the question of this check.
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(2);
@@ -38,6 +42,7 @@ pub(crate) struct Checks {
     queue: Queue,
     dns: Arc<dyn Dns>,
     clock: Arc<dyn Clock>,
+    departures: Arc<Departures>,
     /// Cancelled when the relay stops.
     stop: CancellationToken,
     bearings: RwLock<Bearings>,
@@ -72,7 +77,7 @@ pub(crate) struct Readiness {
 /// One check.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Check {
-    /// What was looked at: `clock`, `queue`, `resolver`, `running` or `trust`.
+    /// What was looked at: `clock`, `delivery`, `queue`, `resolver`, `running` or `trust`.
     pub(crate) name: &'static str,
     /// Whether it is as it should be.
     pub(crate) ok: bool,
@@ -96,12 +101,14 @@ impl Checks {
         queue: &Queue,
         dns: &Arc<LiveDns>,
         clock: &Arc<dyn Clock>,
+        departures: Arc<Departures>,
         stop: &CancellationToken,
         bearings: Bearings,
     ) -> Self {
         let (bearings, last) = (RwLock::new(bearings), Mutex::default());
         let (dns, clock) = (Arc::<LiveDns>::clone(dns), Arc::clone(clock));
-        Self { queue: queue.clone(), dns, clock, stop: stop.clone(), bearings, last }
+        let (queue, stop) = (queue.clone(), stop.clone());
+        Self { queue, dns, clock, departures, stop, bearings, last }
     }
 
     /// Goes by other settings from now on.
@@ -124,6 +131,7 @@ impl Checks {
         }
         let checks = vec![
             Check::new("clock", clock_seen(self.clock.now())),
+            Check::new("delivery", self.delivery_seen()),
             Check::new("queue", queue_seen(self.queue.health())),
             Check::new("resolver", self.resolver_seen().await),
             Check::new("running", self.running_seen()),
@@ -137,6 +145,16 @@ impl Checks {
     /// Whether the queue can do its work.
     pub(crate) fn health(&self) -> Health {
         self.queue.health()
+    }
+
+    /// For how long mail has been due and none has left; none where that is not so.
+    pub(crate) fn none_left_for(&self) -> Option<Duration> {
+        self.departures.none_for(self.clock.now())
+    }
+
+    /// Whether mail leaves.
+    pub(crate) fn delivery_seen(&self) -> Result<&'static str, String> {
+        delivery_seen(self.none_left_for())
     }
 
     fn running_seen(&self) -> Result<&'static str, &'static str> {
@@ -169,6 +187,17 @@ impl Checks {
             Ok(Err(error)) => Err(in_words(name, &error)),
             Err(_elapsed) => Err(in_words(name, &LookupError::TimedOut)),
         }
+    }
+}
+
+/// Whether mail leaves, where it has been due for so long and none has left.
+fn delivery_seen(none_left_for: Option<Duration>) -> Result<&'static str, String> {
+    match none_left_for.filter(|since| *since >= NONE_LEFT_FOR) {
+        Some(since) => {
+            let minutes = since.as_secs() / 60;
+            Err(format!("mail is due and none has left for {minutes} minutes"))
+        }
+        None => Ok("mail leaves, or none is due"),
     }
 }
 
@@ -207,6 +236,14 @@ mod tests {
         assert!(at(1_767_225_600).is_ok());
         assert!(at(4_200_000_000).is_err());
         assert!(clock_seen(SystemTime::UNIX_EPOCH - Duration::from_secs(1)).is_err());
+    }
+
+    #[test]
+    fn mail_that_has_not_left_for_a_quarter_of_an_hour_is_told_of() {
+        let after = |seconds| delivery_seen(Some(Duration::from_secs(seconds)));
+        assert!(delivery_seen(None).is_ok());
+        assert!(after(899).is_ok());
+        assert_eq!(after(1030).unwrap_err(), "mail is due and none has left for 17 minutes");
     }
 
     #[test]

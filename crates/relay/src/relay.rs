@@ -205,7 +205,8 @@ impl Relay {
         let view = View::of(queue.clone(), hostname, Arc::clone(&clock));
         let view = view.with_policies(Arc::clone(&policies));
         let stop = CancellationToken::new();
-        let checks = Checks::of(&queue, &live_dns, &clock, &stop, (&settings).into());
+        let checks =
+            Checks::of(&queue, &live_dns, &clock, delivery.departures(), &stop, (&settings).into());
         let vitals = Vitals::of(&queue, &policies, &clock, checks, metrics);
         let watched = Watched { tls, users_file: settings.users_file.clone() };
         let mut relay = Self {

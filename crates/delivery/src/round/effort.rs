@@ -71,7 +71,9 @@ impl Effort {
 fn made_us_wait(failure: &SessionFailure) -> bool {
     match failure {
         SessionFailure::Connect(error) => error.kind() == ErrorKind::TimedOut,
-        SessionFailure::LeftAlone { .. } | SessionFailure::Ourselves => false,
+        SessionFailure::LeftAlone { .. }
+        | SessionFailure::Ourselves
+        | SessionFailure::Silent { .. } => false,
         SessionFailure::ConnectTimedOut
         | SessionFailure::Dialogue { .. }
         | SessionFailure::Login(_)

@@ -3,21 +3,24 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dns::Lookup;
+use dns::{Lookup, LookupError};
 use mta_sts::{Fallback, OpenHost, RequiredTls};
 use smtp::Domain;
 use tokio::net::TcpStream;
 
 use super::Round;
 use super::effort::ADDRESSES;
+use crate::addresses::Silent;
 use crate::client::Client;
 use crate::connect::{canonical, connect, in_order};
-use crate::failure::SessionFailure;
+use crate::dialogue::DialogueError;
+use crate::failure::{SessionFailure, Stage};
 use crate::hop::{Hop, Manner, Start};
 use crate::idle::Shelf;
 use crate::observer::Protection;
 use crate::ourselves::is_ours;
 use crate::outcome::Trouble;
+use crate::patience::Overdue;
 use crate::session::{Ends, Plain, Session, Strict, Unsettled};
 use crate::status;
 use crate::trials::Tried;
@@ -109,6 +112,7 @@ impl<'a> Round<'a> {
             Start::Implicit => {
                 let (stream, ends) = self.connect(hop, address).await?;
                 let settings = Arc::clone(&client.settings);
+                let stream = (stream, &self.patience);
                 Session::implicit(route, stream, ends, settings, &client.webpki).await
             }
         };
@@ -159,6 +163,9 @@ impl<'a> Round<'a> {
         match session {
             Ok(session) => Ok(session),
             Err(Unsettled::Failed(failure)) => Err(failure),
+            Err(Unsettled::Broken(broken)) if self.patience.overdue().is_some() => {
+                Err(broken.into_failure())
+            }
             Err(Unsettled::Broken(broken)) => {
                 self.client.observer.tls_failed(broken.label());
                 let plain = self.greet(fallback.via(hop.host.clone()), hop, address).await?;
@@ -174,7 +181,14 @@ impl<'a> Round<'a> {
         address: SocketAddr,
     ) -> Result<Plain<Route>, SessionFailure> {
         let (stream, ends) = self.connect(hop, address).await?;
-        Plain::greet(route, stream, ends, Arc::clone(&self.client.settings)).await
+        let settings = Arc::clone(&self.client.settings);
+        let plain = Plain::greet_within(&self.patience, route, stream, ends, settings).await;
+        if let Err(failure @ SessionFailure::Dialogue { error, .. }) = &plain
+            && error.is_silence()
+        {
+            self.tried(address, Some(failure));
+        }
+        plain
     }
 
     /// A connection, unless the address is our own or has not answered a while ago. The next attempt
@@ -184,7 +198,7 @@ impl<'a> Round<'a> {
         hop: &Hop,
         address: SocketAddr,
     ) -> Result<(TcpStream, Ends), SessionFailure> {
-        let Client { settings, dead, clock, trials, .. } = self.client;
+        let Client { settings, dead, clock, trials, addresses, .. } = self.client;
         // Ourselves keep our place, for hosts behind us are not tried.
         if is_ours(address, &settings.own_addresses) {
             return Err(SessionFailure::Ourselves);
@@ -195,12 +209,22 @@ impl<'a> Round<'a> {
         if let Some(ago) = dead.left_alone(address, clock.now(), trial, wishes) {
             return Err(SessionFailure::LeftAlone { ago });
         }
+        let arrived = self.patience.wait_for(addresses.enter(address, settings.at_one_address()));
+        let visit = arrived.await.map_err(unconnected)??;
+        self.patience.arrive(visit);
         self.effort.begin_dial();
         trials.began(Tried::Address(address));
-        let connected = connect(address, settings).await;
-        let now = (clock.now(), settings.dead_host_memory);
-        dead.tried(address, connected.as_ref().err(), now, wishes);
+        let connected = self.patience.wait_for(connect(address, settings)).await;
+        let connected = connected.map_err(unconnected).flatten();
+        self.tried(address, connected.as_ref().err());
         connected
+    }
+
+    /// Remembers what came of trying an address.
+    fn tried(&self, address: SocketAddr, failure: Option<&SessionFailure>) {
+        let Client { settings, dead, clock, .. } = self.client;
+        let now = (clock.now(), settings.dead_host_memory);
+        dead.tried(address, failure, now, || self.lease.wishes());
     }
 
     /// Notes why there is no session with a host at one of its addresses.
@@ -224,8 +248,12 @@ impl<'a> Round<'a> {
             OpenHost::Name(mx) => mx.as_str(),
         };
         let found = match Domain::parse(name) {
-            Ok(domain) => self.client.dns.addresses(&domain).await,
-            Err(_not_a_name) => Ok(Lookup::NxDomain),
+            Ok(domain) => self.patience.wait_for(self.client.dns.addresses(&domain)).await,
+            Err(_not_a_name) => Ok(Ok(Lookup::NxDomain)),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(_overdue) => Err(LookupError::TimedOut),
         };
         let (status, text) = match found {
             Ok(Lookup::Found(found)) => {
@@ -251,5 +279,16 @@ impl<'a> Round<'a> {
         }
         addresses.truncate(ADDRESSES);
         addresses
+    }
+}
+
+/// An attempt has ended before there was a connection.
+fn unconnected(overdue: Overdue) -> SessionFailure {
+    SessionFailure::Dialogue { stage: Stage::Connect, error: DialogueError::from(overdue) }
+}
+
+impl From<Silent> for SessionFailure {
+    fn from(Silent { connections, silent }: Silent) -> Self {
+        Self::Silent { connections, silent }
     }
 }

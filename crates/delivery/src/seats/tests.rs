@@ -10,7 +10,7 @@ use super::*;
 use crate::scripted::now;
 use crate::status;
 
-const WORKERS: usize = 8;
+const ROOM: Room = Room { quick: 8, all: 32 };
 const PER_DOMAIN: usize = 10;
 const GOOD: &str = "good.example";
 
@@ -18,39 +18,123 @@ const GOOD: &str = "good.example";
 fn whom_there_is_a_seat_for_depends_on_who_has_the_others() {
     let count = |answering, untried, failing| Count { answering, untried, failing };
     let none = count(0, 0, 0);
-    for (quick, slow, free) in [
+    for (quick, slow, expected) in [
         (none, none, Some(Standing::Failing)),
+        // Of the eight for those that have just begun two are for those that fail,
         (count(0, 0, 1), none, Some(Standing::Failing)),
         (count(0, 0, 2), none, Some(Standing::Untried)),
-        (count(0, 7, 0), none, Some(Standing::Failing)),
-        (count(0, 8, 0), none, None),
-        (count(5, 1, 2), none, None),
-        // 32 seats for slow attempts, of which 16 are for those that fail.
-        (none, count(0, 0, 17), Some(Standing::Failing)),
-        (none, count(0, 0, 18), Some(Standing::Untried)),
-        (none, count(0, 32, 0), Some(Standing::Failing)),
-        (none, count(0, 35, 0), Some(Standing::Failing)),
-        (none, count(0, 36, 0), Some(Standing::Answering)),
-        (count(3, 0, 0), count(0, 36, 0), Some(Standing::Answering)),
-        (count(4, 0, 0), count(0, 36, 0), None),
-        // Hosts that answer slowly take nothing from themselves.
-        (none, count(39, 0, 0), Some(Standing::Failing)),
-        (none, count(40, 0, 0), None),
+        // and two are for those that answer.
+        (count(0, 5, 0), none, Some(Standing::Failing)),
+        (count(0, 6, 0), none, Some(Standing::Answering)),
+        (count(0, 4, 2), none, Some(Standing::Answering)),
+        (count(2, 6, 0), none, None),
+        (count(8, 0, 0), none, None),
+        // Of all the 32 it is eight and eight, quick and slow together.
+        (none, count(0, 0, 7), Some(Standing::Failing)),
+        (none, count(0, 0, 8), Some(Standing::Untried)),
+        (count(0, 0, 1), count(0, 0, 7), Some(Standing::Untried)),
+        (none, count(0, 23, 0), Some(Standing::Failing)),
+        (none, count(0, 24, 0), Some(Standing::Answering)),
+        (count(0, 1, 0), count(0, 15, 8), Some(Standing::Answering)),
+        (count(7, 0, 0), count(0, 24, 0), Some(Standing::Answering)),
+        (count(8, 0, 0), count(0, 24, 0), None),
     ] {
-        assert_eq!(Taken { quick, slow }.free(WORKERS), free, "{quick:?} {slow:?}");
+        let seats = Seats::default();
+        *seats.taken() = Taken { quick, slow, ..Taken::default() };
+        assert_eq!(seats.free(ROOM), expected, "{quick:?} {slow:?}");
     }
 }
 
 #[test]
+fn what_is_kept_of_few_places_is_one_and_of_one_none() {
+    let others: Vec<_> = (1..=8).map(Room::for_others).collect();
+    assert_eq!(others, [1, 1, 2, 3, 4, 5, 6, 6]);
+    let failing: Vec<_> = (1..=8).map(Room::for_failing).collect();
+    assert_eq!(failing, [1, 1, 1, 1, 2, 2, 2, 2]);
+}
+
+fn endless() -> Arc<Patience> {
+    Arc::default()
+}
+
+#[test]
 fn there_is_a_seat_for_everyone_where_there_is_one_worker() {
-    let seats = Arc::new(Seats::default());
-    assert_eq!(seats.free(1), Some(Standing::Failing));
-    let mut seat = Seat::take(&seats, Standing::Failing);
-    assert_eq!(seats.free(1), None);
-    seat.leave_to_others();
-    assert_eq!(seats.free(1), Some(Standing::Failing));
+    let (seats, room) = (Arc::new(Seats::default()), Room { quick: 1, all: 2 });
+    assert_eq!(seats.free(room), Some(Standing::Failing));
+    let mut seat = Seat::take(&seats, Standing::Answering, room);
+    assert_eq!(seats.free(room), None);
+    seat.slows(&endless());
+    assert_eq!(seats.free(room), Some(Standing::Answering), "the other place is kept");
     drop(seat);
-    assert_eq!(*seats.taken(), Taken::default());
+    assert_eq!(seats.free(room), Some(Standing::Failing));
+    assert!(seats.taken().waiting.is_empty());
+}
+
+#[test]
+fn a_slow_attempt_is_no_longer_one_of_a_destination_that_answers() {
+    let seats = Arc::new(Seats::default());
+    let mut seat = Seat::take(&seats, Standing::Answering, ROOM);
+    assert_eq!(seats.taken().quick, Count { answering: 1, untried: 0, failing: 0 });
+    seat.slows(&endless());
+    assert_eq!(seats.taken().slow, Count { answering: 0, untried: 1, failing: 0 });
+    seat.counts_as(Standing::Failing);
+    assert_eq!(seats.taken().slow, Count { answering: 0, untried: 0, failing: 1 });
+    drop(seat);
+    assert_eq!(seats.taken().slow, Count::default());
+    assert_eq!(seats.taken().quick, Count::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_every_place_is_taken_the_attempt_that_has_heard_nothing_for_the_longest_makes_room() {
+    let seats = Arc::new(Seats::default());
+    let mut slow = Vec::new();
+    for n in 0..ROOM.all {
+        let mut seat = Seat::take(&seats, Standing::Answering, ROOM);
+        let patience = endless();
+        seat.slows(&patience);
+        if n == 0 {
+            // It sends a message, and would have it twice.
+            patience.message_begins();
+        }
+        slow.push((seat, patience));
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    assert_eq!(seats.free(ROOM), None, "none has waited for long");
+    tokio::time::advance(DISPLACED_AFTER).await;
+    slow[1].1.moved();
+    assert_eq!(seats.free(ROOM), Some(Standing::Answering));
+    let _seat = Seat::take(&seats, Standing::Answering, ROOM);
+    let displaced: Vec<usize> = (0..slow.len()).filter(|n| slow[*n].1.is_displaced()).collect();
+    assert_eq!(displaced, [2]);
+    // For a destination of which nothing is known one has to have stalled.
+    slow.truncate(24);
+    assert_eq!(seats.free(ROOM), Some(Standing::Answering));
+    tokio::time::advance(STALLED_AFTER).await;
+    assert_eq!(seats.free(ROOM), Some(Standing::Untried));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_hears_nothing_counts_as_failing_until_it_does() {
+    let bench = Bench::new();
+    bench.accept(2, &[GOOD.to_owned()]).await;
+    let lease = bench.queue.lease(10).unwrap().unwrap();
+    let (patience, seats) = (endless(), Arc::clone(&bench.seats));
+    let mut seat = Seat::take(&seats, Standing::Answering, ROOM);
+    let following = seat.follow(&patience, &lease, || {});
+    let looking = async {
+        sleep(STALLED_AFTER + Duration::from_secs(1)).await;
+        assert_eq!(seats.taken().slow, Count { answering: 0, untried: 0, failing: 1 });
+        patience.moved();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(seats.taken().slow, Count { answering: 0, untried: 1, failing: 0 });
+    };
+    tokio::select! {
+        never = following => match never {},
+        () = looking => {}
+    }
+    // The other message is one of a destination that fails.
+    assert!(bench.queue.lease_within(Standing::Untried, |_| 10).unwrap().is_none());
+    assert!(bench.queue.lease_within(Standing::Failing, |_| 10).unwrap().is_some());
 }
 
 /// A queue, and attempts that all take equally long.
@@ -91,11 +175,11 @@ impl Bench {
 
     /// Begins as many attempts as there are seats for.
     fn begin(&mut self) {
-        while let Some(worst) = self.seats.free(WORKERS) {
+        while let Some(worst) = self.seats.free(ROOM) {
             let Some(lease) = self.queue.lease_within(worst, |_| PER_DOMAIN).unwrap() else {
                 return;
             };
-            let seat = Seat::take(&self.seats, lease.standing());
+            let seat = Seat::take(&self.seats, lease.standing(), ROOM);
             self.out.push((lease, seat));
         }
     }
@@ -121,7 +205,7 @@ impl Bench {
                 )),
                 (false, Others::AreSilent) => {
                     if seat.speed == Speed::Quick {
-                        seat.leave_to_others();
+                        seat.slows(&endless());
                     }
                     self.out.push((lease, seat));
                     continue;
@@ -181,7 +265,7 @@ async fn mail_for_a_domain_that_answers_flows_while_more_are_silent_than_there_a
     assert_eq!(bench.rounds(1, Others::Fail).await, 1);
     bench.accept(10, &domains(50)).await;
     bench.accept(200, &[GOOD.to_owned()]).await;
-    // Half of the seats are kept for it.
+    // A quarter of all places is kept for it.
     let rounds = bench.rounds(200, Others::AreSilent).await;
-    assert!(rounds <= 200 / 4 + 1, "{rounds} rounds");
+    assert!(rounds <= 200 / 8 + 8, "{rounds} rounds");
 }

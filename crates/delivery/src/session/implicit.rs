@@ -11,6 +11,7 @@ use super::{Ends, Session, greeting, hello};
 use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
+use crate::patience::Patience;
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::trust::Trust;
@@ -24,14 +25,17 @@ where
     /// host's name; then hears its greeting and says EHLO.
     pub(crate) async fn implicit(
         route: T::Route,
-        stream: S,
+        (stream, patience): (S, &Arc<Patience>),
         ends: Ends,
         settings: Arc<DeliverySettings>,
         tls: &WebPki,
     ) -> (Result<Self, SessionFailure>, Observation) {
         let host = route.host().as_str().to_owned();
         let shaken = match ServerName::try_from(host.clone()) {
-            Ok(name) => tls.handshake(stream, name, settings.timeouts.tls).await,
+            Ok(name) => {
+                let limit = patience.at_most(settings.timeouts.tls);
+                tls.handshake(stream, name, limit).await
+            }
             Err(_invalid) => {
                 let failure = TlsFailure::NotAName(host);
                 let observation = route.observed(ends, Err(&failure));
@@ -45,7 +49,7 @@ where
             Err(failure) => return (Err(failure.into()), observation),
         };
         let version = stream.get_ref().1.protocol_version();
-        let dialogue = Dialogue::new(Either::Right(Box::new(stream)));
+        let dialogue = Dialogue::within(Either::Right(Box::new(stream)), Arc::clone(patience));
         let session = async {
             let dialogue = greeting(dialogue, &settings).await?;
             let (dialogue, capabilities) = hello(dialogue, &settings, Stage::Hello).await?;

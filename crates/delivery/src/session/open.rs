@@ -28,8 +28,7 @@ impl<S: Stream> Plain<OpenRoute, S> {
         let Self { route, mut dialogue, capabilities, ends, settings } = self;
         let refusal = match starttls(&mut dialogue, &capabilities, &settings).await {
             Ok(()) => {
-                let stream = dialogue.into_stream().map_err(TlsFailure::Injected);
-                return encrypt(route, stream, ends, settings, tls).await;
+                return encrypt(route, dialogue, ends, settings, tls).await;
             }
             Err(failure) => failure,
         };
@@ -62,14 +61,17 @@ impl<S: Stream> Plain<OpenRoute, S> {
 /// The accepting half of STARTTLS: after it nobody listens in, and the peer may be anyone.
 async fn encrypt<S: Stream>(
     route: OpenRoute,
-    stream: Result<S, TlsFailure>,
+    dialogue: Dialogue<S>,
     ends: Ends,
     settings: Arc<DeliverySettings>,
     tls: &Observing,
 ) -> (Result<Session<Unverified, S>, Unsettled>, Observation) {
+    let patience = Arc::clone(dialogue.patience());
+    let limit = patience.at_most(settings.timeouts.tls);
+    let stream = dialogue.into_stream().map_err(TlsFailure::Injected);
     let shaken = match (stream, server_name(&route)) {
         (Ok(stream), Ok(name)) => {
-            tls.handshake(stream, name, settings.timeouts.tls).await.map_err(TlsFailure::Handshake)
+            tls.handshake(stream, name, limit).await.map_err(TlsFailure::Handshake)
         }
         (Err(failure), _) | (_, Err(failure)) => Err(failure),
     };
@@ -87,7 +89,7 @@ async fn encrypt<S: Stream>(
         }
     };
     let observation = of_open(&route, ends, Seen::Tls(&verdict));
-    let session = Session::under_tls(route, stream, ends, settings).await;
+    let session = Session::under_tls(route, (stream, patience), ends, settings).await;
     // A host that has shaken hands and then does not answer under TLS has as little of it as one
     // with which the handshake fails.
     let broken = |failure| Unsettled::Broken(BrokenHandshake { failure });
@@ -110,6 +112,11 @@ pub struct BrokenHandshake {
 }
 
 impl BrokenHandshake {
+    /// What failed, where nothing is tried in its place.
+    pub(crate) fn into_failure(self) -> SessionFailure {
+        self.failure
+    }
+
     /// What failed: TLS, or the first words under it.
     #[must_use]
     pub const fn failure(&self) -> &SessionFailure {
@@ -126,7 +133,8 @@ impl BrokenHandshake {
             | SessionFailure::LeftAlone { .. }
             | SessionFailure::Login(_)
             | SessionFailure::Ourselves
-            | SessionFailure::Refused { .. } => "ehlo",
+            | SessionFailure::Refused { .. }
+            | SessionFailure::Silent { .. } => "ehlo",
         }
     }
 }

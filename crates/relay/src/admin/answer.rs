@@ -22,6 +22,8 @@ pub(crate) struct Wellbeing {
     pub(crate) healthy: bool,
     /// What the queue does, in words.
     pub(crate) queue: String,
+    /// Whether mail leaves, in words.
+    pub(crate) delivery: String,
 }
 
 /// What is said of a message wherever one is shown.

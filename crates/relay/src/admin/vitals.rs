@@ -70,6 +70,7 @@ impl Vitals {
         state.set_queue(self.queue.totals(), self.queue.leased(), census);
         state.set_waiting(&self.queue.waiting());
         state.set_readiness(&readiness);
+        state.set_none_left(self.checks.none_left_for());
         state.set_exceptions(&self.policies.exceptions(), self.clock.now());
         self.metrics.text(format)
     }
@@ -99,11 +100,16 @@ pub(super) fn routes(vitals: Vitals) -> Router {
         .with_state(vitals)
 }
 
-/// `GET /healthz`: that there is an answer is the point; what it says is for `healthy`.
+/// `GET /healthz`: that there is an answer is the point; what it says is for `healthy`. That mail does
+/// not leave is told and is no reason to start the relay again, which would not help.
 async fn healthz(State(vitals): State<Vitals>) -> Json<Wellbeing> {
     let seen = queue_seen(vitals.checks.health());
     let (Ok(queue) | Err(queue)) = seen;
-    Json(Wellbeing { healthy: seen.is_ok(), queue: queue.to_owned() })
+    let delivery = match vitals.checks.delivery_seen() {
+        Ok(seen) => seen.to_owned(),
+        Err(seen) => seen,
+    };
+    Json(Wellbeing { healthy: seen.is_ok(), queue: queue.to_owned(), delivery })
 }
 
 /// `GET /readyz`

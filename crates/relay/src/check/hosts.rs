@@ -156,6 +156,7 @@ async fn look_at_address(
         SessionFailure::Connect(_)
         | SessionFailure::ConnectTimedOut
         | SessionFailure::LeftAlone { .. }
+        | SessionFailure::Silent { .. }
         | SessionFailure::Dialogue { .. }
         | SessionFailure::Login(_)
         | SessionFailure::Ourselves

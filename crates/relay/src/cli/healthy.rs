@@ -13,10 +13,11 @@ pub(super) async fn run(settings: &Settings, output: &mut Output) -> anyhow::Res
         output.line(format_args!("no relay answers at {socket}"))?;
         return Ok(Ending::Refused);
     };
-    let Some(Wellbeing { healthy, queue }) = client.get("/healthz").await? else {
+    let Some(Wellbeing { healthy, queue, delivery }) = client.get("/healthz").await? else {
         output.line(format_args!("another version of the relay runs, and does not say"))?;
         return Ok(Ending::Refused);
     };
     output.line(format_args!("the queue {queue}"))?;
+    output.line(format_args!("{delivery}"))?;
     Ok(if healthy { Ending::Done } else { Ending::Refused })
 }

@@ -1,6 +1,6 @@
 //! What is there at the moment of a scrape: set by it, and by nobody else.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mta_sts::Exceptions;
 use prometheus_client::metrics::gauge::Gauge;
@@ -20,6 +20,7 @@ pub(crate) struct State {
     waiting: Gauges<1>,
     bytes: Gauge,
     attempts: Gauge,
+    none_left: Gauge,
     ready: Gauge,
     checks: Gauges<1>,
     exceptions: Gauges<1>,
@@ -48,6 +49,12 @@ impl State {
         let size = "What the messages in the queue take up in the spool";
         registry.register_with_unit("queue_size", size, Unit::Bytes, new.bytes.clone());
         registry.register("attempts_open", "Deliveries being tried now", new.attempts.clone());
+        registry.register_with_unit(
+            "none_left",
+            "How long mail has been due and none has left, 0 while some does or none is due",
+            Unit::Seconds,
+            new.none_left.clone(),
+        );
         registry.register("ready", "Whether /readyz says that all is well", new.ready.clone());
         registry.register("ready_check", "Each check of /readyz", new.checks.clone());
         registry.register("exceptions", "Exceptions in the settings", new.exceptions.clone());
@@ -103,6 +110,11 @@ impl State {
         for check in &readiness.checks {
             self.checks.get_or_create(&[("check", check.name)]).set(check.ok.into());
         }
+    }
+
+    /// How long mail has been due and none has left.
+    pub(crate) fn set_none_left(&self, since: Option<Duration>) {
+        self.none_left.set(level(since.unwrap_or_default().as_secs()));
     }
 
     /// How many exceptions there are.

@@ -242,6 +242,7 @@ impl Check<'_> {
         let mut settings = DeliverySettings::new(hostname);
         settings.smtp_port = self.at_least_one("delivery.smtp_port", raw.smtp_port)?;
         settings.workers = self.at_least_one("delivery.concurrency", raw.concurrency)?;
+        settings.connections = self.at_least_one("delivery.connections", raw.connections)?;
         settings.per_domain = self.at_least_one("delivery.per_domain", raw.per_domain)?;
         let messages = raw.messages_per_connection;
         settings.messages_per_connection =

@@ -3,6 +3,7 @@
 use delivery::{IpPreference, Timeouts};
 use dns::Dnssec;
 
+use super::byte_size::ByteSize;
 use super::raw::{RawDnssec, RawIpPreference, RawTimeouts};
 
 impl From<Dnssec> for RawDnssec {
@@ -39,6 +40,7 @@ impl From<RawIpPreference> for IpPreference {
 impl From<Timeouts> for RawTimeouts {
     fn from(timeouts: Timeouts) -> Self {
         let Timeouts {
+            attempt,
             connect,
             greeting,
             hello,
@@ -47,10 +49,12 @@ impl From<Timeouts> for RawTimeouts {
             rcpt,
             data_initiation,
             data_block,
+            data_rate,
             data_termination,
             quit,
         } = timeouts;
         Self {
+            attempt,
             connect,
             greeting,
             hello,
@@ -59,6 +63,7 @@ impl From<Timeouts> for RawTimeouts {
             rcpt,
             data_initiation,
             data_block,
+            data_rate: ByteSize::new(data_rate),
             data_termination,
             quit,
         }
@@ -68,6 +73,7 @@ impl From<Timeouts> for RawTimeouts {
 impl From<&RawTimeouts> for Timeouts {
     fn from(raw: &RawTimeouts) -> Self {
         Self {
+            attempt: raw.attempt,
             connect: raw.connect,
             greeting: raw.greeting,
             hello: raw.hello,
@@ -76,6 +82,7 @@ impl From<&RawTimeouts> for Timeouts {
             rcpt: raw.rcpt,
             data_initiation: raw.data_initiation,
             data_block: raw.data_block,
+            data_rate: raw.data_rate.bytes(),
             data_termination: raw.data_termination,
             quit: raw.quit,
         }

@@ -145,6 +145,7 @@ impl Default for RawDelivery {
         Self {
             smtp_port: 25,
             concurrency: 100,
+            connections: 2000,
             per_domain: 10,
             messages_per_connection: 100,
             connection_idle: Duration::from_secs(5),

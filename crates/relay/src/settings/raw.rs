@@ -264,8 +264,10 @@ pub struct RawMtaSts {
 pub struct RawDelivery {
     /// The port of MX hosts.
     pub smtp_port: u16,
-    /// The most deliveries at a time.
+    /// The most deliveries at a time that are at work.
     pub concurrency: usize,
+    /// The most deliveries at a time, those that wait for a slow host included.
+    pub connections: usize,
     /// The most deliveries at a time to one domain.
     pub per_domain: usize,
     /// The most messages on one connection; 1: none is used again.
@@ -312,6 +314,9 @@ pub struct RawRetry {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawTimeouts {
+    /// A whole attempt until a message begins.
+    #[serde(with = "duration_text")]
+    pub attempt: Duration,
     /// The TCP connection.
     #[serde(with = "duration_text")]
     pub connect: Duration,
@@ -336,6 +341,8 @@ pub struct RawTimeouts {
     /// Writing one block of the message.
     #[serde(with = "duration_text")]
     pub data_block: Duration,
+    /// How many octets of the message have to be read in each second; 0: any number.
+    pub data_rate: ByteSize,
     /// The reply to the final dot.
     #[serde(with = "duration_text")]
     pub data_termination: Duration,
