@@ -6,6 +6,7 @@
 mod certificates;
 mod clients;
 mod costs;
+mod fitting;
 mod hosts;
 mod names;
 mod ourselves;

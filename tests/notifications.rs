@@ -386,7 +386,7 @@ const BINARY: &[u8] = b"Subject: x\r\n\r\n\x00.\n.\r\n.\r\n\n\r\xff";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binary_message_reaches_a_host_that_takes_such_byte_for_byte() {
-    let relay = RelayInWorld::start().await;
+    let relay = RelayInWorld::start_offering("binarymime = \"on\"", "").await;
     let takes = MxBehaviour::valid().with_extension("CHUNKING").with_extension("BINARYMIME");
     let mx = relay.enforcing_domain("example.test", takes).await;
     let id = submit_binary(&relay, BINARY).await;
@@ -400,7 +400,7 @@ async fn a_binary_message_reaches_a_host_that_takes_such_byte_for_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binary_message_is_returned_by_a_host_that_does_not_take_such_with_what_to_do() {
-    let relay = RelayInWorld::start().await;
+    let relay = RelayInWorld::start_offering("binarymime = \"on\"", "").await;
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
     let mx = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
     let id = submit_binary(&relay, BINARY).await;

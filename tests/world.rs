@@ -57,10 +57,25 @@ impl RelayInWorld {
 
     /// The same, with a listener of its own choice, at the port at which it looks for MX hosts.
     pub(crate) async fn start_in(world: World, listener: SocketAddr, settings: &str) -> Self {
+        Self::start_as(world, (listener, ""), settings).await
+    }
+
+    /// The same, with a listener for which these are set besides its address.
+    pub(crate) async fn start_offering(offers: &str, settings: &str) -> Self {
+        let world = World::new().await;
+        let listener = SocketAddr::new(world.address(), world.smtp_port());
+        Self::start_as(world, (listener, offers), settings).await
+    }
+
+    async fn start_as(
+        world: World,
+        (listener, offers): (SocketAddr, &str),
+        settings: &str,
+    ) -> Self {
         let flavor = Handle::current().runtime_flavor();
         assert_eq!(flavor, RuntimeFlavor::MultiThread, "tokio::test(flavor = \"multi_thread\")");
         let clock = Arc::new(SetClock::new(SystemTime::UNIX_EPOCH + START));
-        let config = write_settings_for((&world, listener.port()), listener, settings);
+        let config = write_settings_for((&world, listener.port()), (listener, offers), settings);
         let mut relay = Self { world, clock, listener, config, relay: None };
         Box::pin(relay.open()).await;
         relay
@@ -255,19 +270,24 @@ pub(crate) async fn submit(
 
 /// Writes a settings file that makes a relay part of `world`: its names, authority and ports.
 pub(crate) fn write_settings(world: &World, listener: SocketAddr, more: &str) -> PathBuf {
-    write_settings_for((world, world.smtp_port()), listener, more)
+    write_settings_for((world, world.smtp_port()), (listener, ""), more)
 }
 
-/// The same, for MX hosts at this port.
-fn write_settings_for((world, smtp): (&World, u16), listener: SocketAddr, more: &str) -> PathBuf {
+/// The same, for MX hosts at this port and a listener that offers this.
+fn write_settings_for(
+    (world, smtp): (&World, u16),
+    (listener, offers): (SocketAddr, &str),
+    more: &str,
+) -> PathBuf {
     let directory = world.directory();
+    let offers = if offers.is_empty() { String::new() } else { format!(", {offers}") };
     let (data_dir, ca_file) = (directory.join("data"), world.ca_file());
     let (dns, https) = (world.dns_address(), world.https_port());
     let text = format!(
         "hostname = \"relay.test\"\n\
          data_dir = {data_dir:?}\n\
          shutdown_grace = \"20s\"\n\
-         listener = [{{ address = \"{listener}\" }}]\n\
+         listener = [{{ address = \"{listener}\"{offers} }}]\n\
          dns.servers = [\"{dns}\"]\n\
          trust.ca_file = {ca_file:?}\n\
          trust.extend = false\n\

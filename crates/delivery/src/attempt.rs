@@ -136,8 +136,9 @@ impl Attempt<'_> {
             decisions.extend(asked.decision);
             let mut left = Vec::new();
             for ((slot, place), (one, elsewhere)) in open.into_iter().zip(asked.ended) {
-                if elsewhere == Elsewhere::MayHelp {
-                    left.push((slot, place));
+                match elsewhere {
+                    Elsewhere::MayHelp | Elsewhere::MayTake => left.push((slot, place)),
+                    Elsewhere::Settled => {}
                 }
                 if let Some(known) = ended.get_mut(slot) {
                     *known = Some(with_next_hop(one, hop, elsewhere, known.take()));
@@ -314,7 +315,8 @@ async fn hosts_of(hop: &ConfiguredHop, client: &Client) -> Result<Vec<Hop>, Outc
 /// What became of a recipient with a next hop of a route, after those that were asked before.
 ///
 /// A smart host that cannot be found says nothing about the recipient, so nobody is bounced for
-/// it; and the reason names the next hops, because the destination is another.
+/// it; and the reason names the next hops, because the destination is another. A message is returned
+/// once none of them can take such a message.
 fn with_next_hop(
     one: Ended,
     hop: &ConfiguredHop,
@@ -322,23 +324,32 @@ fn with_next_hop(
     before: Option<Ended>,
 ) -> Ended {
     let Ended { outcome, terms, reports } = one;
-    let reason = match (outcome, elsewhere) {
-        (Outcome::Bounced(reason) | Outcome::Deferred(reason), Elsewhere::MayHelp) => reason,
+    let (reason, is_unfit) = match (outcome, elsewhere) {
+        (Outcome::Bounced(reason), Elsewhere::MayTake) => (reason, true),
+        (Outcome::Bounced(reason) | Outcome::Deferred(reason), Elsewhere::MayHelp) => {
+            (reason, false)
+        }
         (settled, _) => return Ended { outcome: settled, terms, reports },
     };
-    let before = match before.map(|before| before.outcome) {
-        Some(Outcome::Deferred(reason)) => Some(reason),
-        Some(Outcome::Bounced(_) | Outcome::Delivered { .. }) | None => None,
+    // What was bounced before and is asked again was unfit.
+    let (before, was_unfit) = match before.map(|before| before.outcome) {
+        Some(Outcome::Bounced(reason)) => (Some(reason), true),
+        Some(Outcome::Deferred(reason)) => (Some(reason), false),
+        Some(Outcome::Delivered { .. }) | None => (None, true),
     };
     let here = format!("next hop {}: {}", hop.to, reason.text);
     let text = match &before {
         Some(before) => format!("{}; {here}", before.text),
         None => here,
     };
-    let enhanced = reason.enhanced.with_class(Class::PersistentTransient);
     let policy = reason.policy.or_else(|| before.and_then(|before| before.policy));
     let class = if policy.is_some() { ReasonClass::Policy } else { reason.class };
-    let outcome = Outcome::Deferred(Reason { enhanced, class, text, policy, ..reason });
+    let outcome = if is_unfit && was_unfit {
+        Outcome::Bounced(Reason { class, text, policy, ..reason })
+    } else {
+        let enhanced = reason.enhanced.with_class(Class::PersistentTransient);
+        Outcome::Deferred(Reason { enhanced, class, text, policy, ..reason })
+    };
     Ended { outcome, terms, reports }
 }
 

@@ -4,41 +4,71 @@ use queue::{BodyError, Lease, Recipient};
 use smtp::{BodyType, Smtputf8};
 
 use crate::envelope::Mail;
-use crate::header::{Alphabet, alphabet, whole_alphabet};
+use crate::header::{Alphabet, alphabet, alphabet_of_lines, whole_alphabet};
 use crate::line_io::Stream;
 use crate::session::Session;
 use crate::trust::Trust;
 
-/// What the host of this session is told of the message for these recipients.
-pub(crate) async fn mail<'a, T: Trust, S: Stream>(
-    lease: &'a Lease,
-    session: &Session<T, S>,
-    recipients: &[&Recipient],
-) -> Result<Mail<'a>, BodyError> {
-    let message = lease.message();
-    Ok(Mail {
-        reverse_path: &message.reverse_path,
-        size: message.size,
-        body: body_type(lease, session).await?,
-        smtputf8: smtputf8(lease, recipients).await?,
-        dsn: &message.dsn,
-    })
+/// What is known of a message's needs; it is looked through once, and only for a host that takes less
+/// than was announced.
+#[derive(Debug, Default)]
+pub(crate) struct Fitting {
+    /// The least that a host has to take.
+    least: Option<BodyType>,
 }
 
-/// What the body holds; for a host without 8BITMIME it is worth a look whether it really needs
-/// that, for many senders announce it whatever they send (RFC 6152 §3).
-async fn body_type<T: Trust, S: Stream>(
-    lease: &Lease,
-    session: &Session<T, S>,
-) -> Result<BodyType, BodyError> {
-    match lease.message().body {
-        BodyType::EightBitMime if !session.takes_eight_bits() => {
-            Ok(match whole_alphabet(lease).await? {
-                Alphabet::Ascii => BodyType::SevenBit,
-                Alphabet::Utf8 => BodyType::EightBitMime,
-            })
+impl Fitting {
+    /// What the host of this session is told of the message for these recipients.
+    pub(crate) async fn mail<'a, T: Trust, S: Stream>(
+        &mut self,
+        lease: &'a Lease,
+        session: &Session<T, S>,
+        recipients: &[&Recipient],
+    ) -> Result<Mail<'a>, BodyError> {
+        let message = lease.message();
+        Ok(Mail {
+            reverse_path: &message.reverse_path,
+            size: message.size,
+            body: self.body_type(lease, session).await?,
+            smtputf8: smtputf8(lease, recipients).await?,
+            dsn: &message.dsn,
+        })
+    }
+
+    /// What the body is sent as: as it was announced where the host takes that, else as the least
+    /// that it can be.
+    async fn body_type<T: Trust, S: Stream>(
+        &mut self,
+        lease: &Lease,
+        session: &Session<T, S>,
+    ) -> Result<BodyType, BodyError> {
+        let announced = lease.message().body;
+        if session.takes(announced) {
+            return Ok(announced);
         }
-        body @ (BodyType::BinaryMime | BodyType::EightBitMime | BodyType::SevenBit) => Ok(body),
+        if let Some(least) = self.least {
+            return Ok(least);
+        }
+        let least = least(lease, announced).await?;
+        self.least = Some(least);
+        Ok(least)
+    }
+}
+
+/// The least that a host has to take, found by looking through the message: many senders announce
+/// more than they send (RFC 6152 §3, RFC 3030 §3).
+async fn least(lease: &Lease, announced: BodyType) -> Result<BodyType, BodyError> {
+    let of_lines = |alphabet| match alphabet {
+        Alphabet::Ascii => BodyType::SevenBit,
+        Alphabet::Utf8 => BodyType::EightBitMime,
+    };
+    match announced {
+        BodyType::SevenBit => Ok(BodyType::SevenBit),
+        BodyType::EightBitMime => whole_alphabet(lease).await.map(of_lines),
+        BodyType::BinaryMime => {
+            let lines = alphabet_of_lines(lease).await?;
+            Ok(lines.map_or(BodyType::BinaryMime, of_lines))
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! is not met never ends a message's life unless the policy has been looked at once more
 //! (RFC 8461 §5.1).
 
+use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ pub(crate) enum Judged {
     Open(Reason),
     /// No other host is asked.
     Settled(Outcome),
+    /// This host cannot take such a message; it is returned for this reason unless another one takes
+    /// it.
+    Unfit(Reason),
 }
 
 /// The host at the other end of a session.
@@ -82,7 +86,7 @@ pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption) -> Judged {
             };
             let text = format!("{host} cannot take this message: {unfit}");
             let reason = remote.reason(ReasonClass::Other, permanent(status), text);
-            Judged::Settled(Outcome::Bounced(Reason { cause: Some(unfit.to_string()), ..reason }))
+            Judged::Unfit(Reason { cause: Some(unfit.to_string()), ..reason })
         }
         Fate::Unreadable(kind) => {
             let text = format!("this relay could not read the message: {kind}");
@@ -119,13 +123,27 @@ fn refused(step: Step, reply: &Reply, remote: Remote<'_>, tls: Encryption) -> Ju
     let text = format!("{} refused {what}, in reply to {}", remote.host, step.as_str());
     let said = Some(reply.one_line());
     let reason = |status| Reason { reply: said, ..remote.reason(ReasonClass::Reply, status, text) };
-    if class == Class::Permanent && !may_pass(step, reply, tls) {
+    if class == Class::Permanent && is_unfit(step, reply) {
+        Judged::Unfit(reason(given))
+    } else if class == Class::Permanent && !may_pass(step, reply, tls) {
         Judged::Settled(Outcome::Bounced(reason(given)))
     } else if is_crowd(step, reply) {
         Judged::Crowded(reason(given.with_class(Class::PersistentTransient)))
     } else {
         Judged::Open(reason(given.with_class(Class::PersistentTransient)))
     }
+}
+
+/// The replies that speak of what this host can take, before it has the message: too large
+/// (RFC 1870 §6), or in need of a conversion or of SMTPUTF8 (RFC 6531 §3.5).
+fn is_unfit(step: Step, reply: &Reply) -> bool {
+    let is_unfit = match reply.enhanced() {
+        Some(code) => {
+            [(3, 4), (6, 2), (6, 3), (6, 7), (6, 9)].contains(&(code.subject(), code.detail()))
+        }
+        None => step == Step::Mail && reply.code() == ReplyCode::TOO_LARGE,
+    };
+    step != Step::Message && is_unfit
 }
 
 /// The replies to RCPT that mean "not in this transaction": X.5.3, or without an enhanced code the
@@ -231,6 +249,15 @@ impl Trouble {
         }
     }
 
+    /// Whether its host may take a message that others cannot take, once it can be asked.
+    pub(crate) fn may_pass(&self) -> bool {
+        let is_host = ![status::NOT_IN_POLICY, status::NO_ROUTE].contains(&self.status);
+        match self.kind {
+            Kind::Loop => false,
+            Kind::Policy | Kind::Reach => is_host,
+        }
+    }
+
     /// This trouble as a reason, in words that cover all of them.
     fn reason(&self, text: String, policy: Option<String>) -> Reason {
         let class = if policy.is_some() { ReasonClass::Policy } else { self.class };
@@ -289,6 +316,19 @@ pub(crate) fn no_hosts(required: &RequiredTls, outcome: Outcome) -> Outcome {
     Outcome::Deferred(Reason { enhanced, text, cause: Some(reason.text.clone()), ..reason })
 }
 
+/// What becomes of recipients whose message the hosts that were asked cannot take, while others that
+/// may take it could not be asked, for these reasons.
+pub(crate) fn unfit_so_far(reason: Reason, troubles: &[&Trouble]) -> Outcome {
+    let others = if troubles.is_empty() {
+        "other hosts are asked in the next attempt".to_owned()
+    } else {
+        format!("other hosts could not be asked: {}", list(troubles))
+    };
+    let enhanced = reason.enhanced.with_class(Class::PersistentTransient);
+    let text = format!("{}; {others}", reason.text);
+    Outcome::Deferred(Reason { enhanced, text, ..reason })
+}
+
 /// What becomes of recipients with whose hosts no session came about.
 pub(crate) fn unreached(domain: &dyn std::fmt::Display, troubles: &[Trouble]) -> Outcome {
     match troubles.last() {
@@ -304,8 +344,8 @@ pub(crate) fn unreached(domain: &dyn std::fmt::Display, troubles: &[Trouble]) ->
     }
 }
 
-fn list(troubles: &[Trouble]) -> String {
-    let named = troubles.iter().take(LISTED);
+fn list<T: Borrow<Trouble>>(troubles: &[T]) -> String {
+    let named = troubles.iter().map(Borrow::borrow).take(LISTED);
     let each = named.map(|trouble| format!("{}: {}", trouble.host, trouble.text));
     let listed = each.collect::<Vec<_>>().join("; ");
     match troubles.len().saturating_sub(LISTED) {

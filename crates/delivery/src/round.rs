@@ -8,18 +8,21 @@ mod reach;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mta_sts::{Decision, MxMismatch};
 use queue::{Lease, Outcome, Reason, ReasonClass, Recipient};
 use smtp::ReplyCode;
 
 use crate::client::Client;
-use crate::fitting::mail;
+use crate::fitting::Fitting;
 use crate::hop::{Hop, Manner, in_words};
 use crate::idle::{Place, Rank, Shelf};
 use crate::observation::of_mismatches;
 use crate::observer::Protection;
-use crate::outcome::{Encryption, Judged, Kind, Remote, Trouble, judge, unmet, unreached};
+use crate::outcome::{
+    Encryption, Judged, Kind, Remote, Trouble, judge, unfit_so_far, unmet, unreached,
+};
 use crate::pace::Went;
 use crate::patience::Patience;
 use crate::session::Session;
@@ -34,6 +37,10 @@ use self::effort::Effort;
 /// How many hosts are asked to take a message in one attempt. RFC 5321 §5.1 wants two at least;
 /// more would only make every host of a domain refuse it for the same reason.
 const SESSIONS: usize = 2;
+
+/// How long a message that a host cannot take waits for others that may take it and cannot be asked.
+/// Then its sender learns what is lacking, while it is worth knowing.
+const OTHERS_WAIT: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// What has become of a recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,6 +60,8 @@ pub(crate) struct Ending {
 pub(crate) enum Elsewhere {
     /// Nobody has decided about it.
     MayHelp,
+    /// No host that was asked can take such a message; it is returned unless another next hop takes it.
+    MayTake,
     /// It is decided, or could be delivered twice.
     Settled,
 }
@@ -74,6 +83,10 @@ pub(crate) struct Round<'a> {
     sessions: usize,
     /// How the host that is tried stands among those of the destination.
     rank: Rank,
+    /// Whether the host that is asked has judged more than whether it can take such a message.
+    engaged: bool,
+    /// What hosts are told of the message.
+    fitting: Fitting,
     /// How it went with them.
     went: Went,
     /// Which they were.
@@ -92,6 +105,19 @@ struct Standing<'a> {
     reports: Reports,
 }
 
+impl Standing<'_> {
+    /// Of what two hosts say that do not settle it, the better for the sender counts: one that puts
+    /// mail off may take it later, and one that cannot take it never does.
+    fn hear(&mut self, judged: Judged) {
+        self.judged = Some(match (self.judged.take(), judged) {
+            (Some(Judged::Crowded(reason) | Judged::Open(reason)), Judged::Unfit(_)) => {
+                Judged::Open(reason)
+            }
+            (_, judged) => judged,
+        });
+    }
+}
+
 impl<'a> Round<'a> {
     /// A pass for those recipients of `lease` that stand at `places`.
     pub(crate) fn new(
@@ -107,22 +133,21 @@ impl<'a> Round<'a> {
             Standing { recipient, judged: None, tls: "none", reports }
         };
         let standings = recipients.map(standing).collect();
-        let (troubles, asked, manner) = (Vec::new(), Vec::new(), Manner::AsPolicy);
-        let (effort, sessions, rank, went) = (Effort::default(), 0, Rank::First, Went::Well);
-        let unnamed = None;
         Self {
             client,
             lease,
             patience,
             standings,
-            troubles,
-            effort,
-            unnamed,
-            sessions,
-            rank,
-            went,
-            asked,
-            manner,
+            troubles: Vec::new(),
+            effort: Effort::default(),
+            unnamed: None,
+            sessions: 0,
+            rank: Rank::First,
+            engaged: false,
+            fitting: Fitting::default(),
+            went: Went::Well,
+            asked: Vec::new(),
+            manner: Manner::AsPolicy,
         }
     }
 
@@ -139,7 +164,7 @@ impl<'a> Round<'a> {
         }
         self.go_through(decision, hops).await;
         let Client { paces, settings, .. } = self.client;
-        let nobody = self.sessions == 0 && !self.troubles.is_empty();
+        let nobody = self.asked.is_empty() && !self.troubles.is_empty();
         let went = if nobody { Went::Badly } else { self.went };
         paces.went(&self.lease.destination().to_string(), went, settings.per_domain);
         self.close(decision)
@@ -154,6 +179,7 @@ impl<'a> Round<'a> {
         let mut end = hops.len();
         for (place, hop) in self.in_turn(hops) {
             if self.is_over() {
+                self.effort.leave_out();
                 break;
             }
             if place >= end || self.asked.contains(hop) {
@@ -225,25 +251,41 @@ impl<'a> Round<'a> {
     /// Those recipients for whom another host can be asked.
     fn open(&self) -> impl Iterator<Item = usize> {
         self.standings.iter().enumerate().filter_map(|(place, standing)| match standing.judged {
-            None | Some(Judged::Crowded(_) | Judged::Open(_)) => Some(place),
+            None | Some(Judged::Crowded(_) | Judged::Open(_) | Judged::Unfit(_)) => Some(place),
             Some(Judged::Settled(_)) => None,
         })
     }
 
+    /// Why hosts that may take what others cannot take were not asked; none where there is nothing to
+    /// wait for.
+    fn others(&self) -> Option<Vec<&Trouble>> {
+        let asked = |trouble: &Trouble| self.asked.iter().any(|hop| hop.name() == trouble.host);
+        let others = self.troubles.iter().filter(|trouble| trouble.may_pass() && !asked(trouble));
+        let others: Vec<&Trouble> = others.collect();
+        let young = self.lease.queued_for(self.client.clock.now()) < OTHERS_WAIT;
+        (young && (self.effort.has_left_out() || !others.is_empty())).then_some(others)
+    }
+
     fn close(self, decision: &Decision) -> Vec<Ending> {
-        let Self { client, standings, troubles, unnamed, .. } = self;
+        let others = self.others();
+        let unfit = |reason: Reason| match &others {
+            Some(troubles) => (unfit_so_far(reason, troubles), Elsewhere::MayHelp),
+            None => (Outcome::Bounced(reason), Elsewhere::MayTake),
+        };
+        let Self { client, standings, troubles, unnamed, .. } = &self;
         let untold = match decision {
             Decision::Require(required) => {
                 if let Some((first, hosts)) = unnamed {
-                    client.observer.observed(&of_mismatches(required, (&first, hosts)));
+                    client.observer.observed(&of_mismatches(required, (first, *hosts)));
                 }
-                unmet(required, &troubles)
+                unmet(required, troubles)
             }
-            Decision::Permit(fallback) => unreached(&in_words(fallback.next_hop()), &troubles),
+            Decision::Permit(fallback) => unreached(&in_words(fallback.next_hop()), troubles),
         };
-        let ending = |standing: Standing<'_>| {
-            let (outcome, elsewhere) = match standing.judged {
+        let ending = |standing: &Standing<'_>| {
+            let (outcome, elsewhere) = match standing.judged.clone() {
                 Some(Judged::Settled(outcome)) => (outcome, Elsewhere::Settled),
+                Some(Judged::Unfit(reason)) => unfit(reason),
                 Some(Judged::Crowded(reason) | Judged::Open(reason)) => {
                     (Outcome::Deferred(reason), Elsewhere::MayHelp)
                 }
@@ -251,7 +293,7 @@ impl<'a> Round<'a> {
             };
             Ending { outcome, tls: standing.tls, reports: standing.reports, elsewhere }
         };
-        standings.into_iter().map(ending).collect()
+        standings.iter().map(ending).collect()
     }
 
     /// Sends the message to everyone who has not got it, in as many transactions as that takes.
@@ -270,6 +312,7 @@ impl<'a> Round<'a> {
         {
             self.patience.arrive(self.client.addresses.go_on_at(address));
         }
+        self.engaged = false;
         let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
         let mut after = After::Usable;
         let most = self.client.settings.recipients_per_transaction;
@@ -294,8 +337,10 @@ impl<'a> Round<'a> {
         if after == After::Usable {
             self.note_answer(hop, session.address());
         }
-        let rank = if self.sessions == 0 { self.rank } else { Rank::Later };
-        self.sessions = self.sessions.saturating_add(1);
+        let rank = if self.asked.is_empty() { self.rank } else { Rank::Later };
+        if self.engaged {
+            self.sessions = self.sessions.saturating_add(1);
+        }
         self.asked.push(hop.clone());
         if after == After::Usable {
             let Client { idle, settings, clock, .. } = self.client;
@@ -313,13 +358,14 @@ impl<'a> Round<'a> {
         if let Some(address) = address {
             trials.answered(&Tried::Address(address));
         }
-        if self.sessions == 0 || self.open().next().is_none() {
+        if self.asked.is_empty() || self.open().next().is_none() {
             trials.answered(&Tried::host(hop));
         }
     }
 
     /// The host takes no more messages on this connection (RFC 9422 §4.1).
     fn turned_away(&mut self, places: &[usize], remote: Remote<'_>) {
+        self.engaged = true;
         for place in places {
             if let Some(standing) = self.standings.get_mut(*place) {
                 let host = remote.host;
@@ -347,7 +393,7 @@ impl<'a> Round<'a> {
     ) -> After {
         let standings = places.iter().filter_map(|place| self.standings.get(*place));
         let recipients: Vec<&Recipient> = standings.map(|standing| standing.recipient).collect();
-        let mail = match mail(self.lease, session, &recipients).await {
+        let mail = match self.fitting.mail(self.lease, session, &recipients).await {
             Ok(mail) => self.lease.body().await.map(|body| (mail, body)),
             Err(error) => Err(error),
         };
@@ -398,7 +444,9 @@ impl<'a> Round<'a> {
                 after = After::Dead;
             } else if let Some(standing) = self.standings.get_mut(*place) {
                 standing.reports = sent.reports;
-                standing.judged = Some(judge(fate, remote, encryption));
+                let judged = judge(fate, remote, encryption);
+                self.engaged |= !matches!(judged, Judged::Unfit(_));
+                standing.hear(judged);
                 standing.tls = tls;
             }
         }

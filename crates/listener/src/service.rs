@@ -10,6 +10,8 @@ pub struct Service {
     pub auth: AuthMode,
     /// Whether connections come through a proxy that says for whom.
     pub proxy: ProxyMode,
+    /// Whether binary messages are taken.
+    pub binary: BinaryMode,
 }
 
 /// Whether and how clients come under TLS.
@@ -34,6 +36,19 @@ pub enum AuthMode {
     Optional,
     /// They must, wherever they come from.
     Required,
+}
+
+/// Whether messages without lines are taken (BINARYMIME, RFC 3030 §3).
+///
+/// Few hosts take such messages, and none is converted: what really is binary comes back from all
+/// others.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum BinaryMode {
+    /// They are not; chunks carry messages with lines.
+    #[default]
+    Withheld,
+    /// They are.
+    Offered,
 }
 
 /// Whether connections begin with the header of the PROXY protocol.

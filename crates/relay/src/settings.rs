@@ -30,8 +30,8 @@ pub use check::Settings;
 pub(crate) use defaults::TRIAL_DATA_DIR;
 pub use listening::Listening;
 pub use raw::{
-    LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawDelivery, RawDns, RawDnssec,
-    RawException, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
+    LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery, RawDns,
+    RawDnssec, RawException, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
     RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
 pub use routes::{RawRoute, RawRouteAuth, RawRouteTls};

@@ -30,6 +30,7 @@ fn short(judged: &Judged) -> String {
         Judged::Settled(Outcome::Bounced(reason)) => format!("bounced {}", reason.enhanced),
         Judged::Settled(Outcome::Deferred(reason)) => format!("deferred {}", reason.enhanced),
         Judged::Settled(Outcome::Delivered { .. }) => "delivered".to_owned(),
+        Judged::Unfit(reason) => format!("unfit {}", reason.enhanced),
     }
 }
 
@@ -59,10 +60,19 @@ fn every_fate_has_an_outcome() {
         (Fate::Cut { step, error: DialogueError::Closed }, "open 4.4.2"),
         (Fate::Cut { step, error: DialogueError::Garbled }, "open 4.5.0"),
         (Fate::InDoubt(DialogueError::TimedOut), "deferred 4.4.2"),
-        (Fate::Unfit(Unfit::Binary), "bounced 5.6.3"),
-        (Fate::Unfit(Unfit::EightBit), "bounced 5.6.3"),
-        (Fate::Unfit(Unfit::Smtputf8), "bounced 5.6.7"),
-        (Fate::Unfit(Unfit::TooLarge { size: 2, limit: 1 }), "bounced 5.3.4"),
+        (Fate::Unfit(Unfit::Binary), "unfit 5.6.3"),
+        (Fate::Unfit(Unfit::EightBit), "unfit 5.6.3"),
+        (Fate::Unfit(Unfit::Smtputf8), "unfit 5.6.7"),
+        (Fate::Unfit(Unfit::TooLarge { size: 2, limit: 1 }), "unfit 5.3.4"),
+        // The same in the host's own words, before it has the message.
+        (Fate::Refused { step: Step::Mail, reply: reply(552, None) }, "unfit 5.0.0"),
+        (Fate::Refused { step: Step::Mail, reply: reply(552, Some(lasting(3, 4))) }, "unfit 5.3.4"),
+        (Fate::Refused { step, reply: reply(553, Some(lasting(6, 7))) }, "unfit 5.6.7"),
+        (Fate::Refused { step: Step::Data, reply: reply(554, Some(lasting(6, 3))) }, "unfit 5.6.3"),
+        (
+            Fate::Refused { step: Step::Message, reply: reply(552, Some(lasting(3, 4))) },
+            "bounced 5.3.4",
+        ),
         (Fate::Unreadable(io::ErrorKind::InvalidData), "deferred 4.3.0"),
     ] {
         let judged = judge(fate.clone(), MX, Encryption::Tls);
@@ -137,6 +147,7 @@ async fn a_reason_has_the_address_that_was_tried_for_it_and_no_other() {
     ] {
         let outcome = match judge(fate.clone(), remote, Encryption::Tls) {
             Judged::Crowded(reason) | Judged::Open(reason) => Outcome::Deferred(reason),
+            Judged::Unfit(reason) => Outcome::Bounced(reason),
             Judged::Settled(outcome) => outcome,
         };
         assert_eq!(addr_of(outcome), Some(address()), "{fate:?}");

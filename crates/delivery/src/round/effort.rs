@@ -30,12 +30,24 @@ pub(super) struct Effort {
     slow_addresses: usize,
     /// Connections that were begun.
     dials: usize,
+    /// Whether hosts were left for the next attempt.
+    left_out: bool,
 }
 
 impl Effort {
     /// Whether there is no room for another host.
     pub(super) const fn is_spent(&self, settings: &DeliverySettings) -> bool {
         self.hosts >= HOSTS || self.slow_hosts >= settings.hosts_per_attempt || self.dials >= DIALS
+    }
+
+    /// Notes that hosts are left for the next attempt.
+    pub(super) const fn leave_out(&mut self) {
+        self.left_out = true;
+    }
+
+    /// Whether hosts were left for the next attempt.
+    pub(super) const fn has_left_out(&self) -> bool {
+        self.left_out
     }
 
     /// Begins with another host.

@@ -59,6 +59,7 @@ impl<'a> Round<'a> {
     /// Whether another host may be tried; then it is.
     fn may_try(&mut self) -> bool {
         if self.effort.is_spent(&self.client.settings) {
+            self.effort.leave_out();
             return false;
         }
         self.effort.begin_host();

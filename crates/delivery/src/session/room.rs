@@ -1,5 +1,7 @@
 //! What the host at the other end has room for, as its EHLO reply tells it.
 
+use smtp::BodyType;
+
 use super::Session;
 use crate::capabilities::Extension;
 use crate::line_io::Stream;
@@ -12,9 +14,14 @@ impl<T: Trust, S: Stream> Session<T, S> {
         self.capabilities.recipient_limit().map_or(most, |limit| limit.min(most))
     }
 
-    /// Whether the host takes octets above 127 (RFC 6152).
-    pub(crate) fn takes_eight_bits(&self) -> bool {
-        self.capabilities.offers(Extension::EightBitMime)
+    /// Whether the host takes messages that are announced as this (RFC 6152, RFC 3030 §3).
+    pub(crate) fn takes(&self, body: BodyType) -> bool {
+        let offers = |extension| self.capabilities.offers(extension);
+        match body {
+            BodyType::SevenBit => true,
+            BodyType::EightBitMime => offers(Extension::EightBitMime),
+            BodyType::BinaryMime => offers(Extension::BinaryMime) && offers(Extension::Chunking),
+        }
     }
 
     /// Whether the host takes another message on this connection (RFC 9422 §4.1).

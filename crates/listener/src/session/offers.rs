@@ -1,11 +1,11 @@
 //! What is announced in the reply to EHLO, and the refusal of what is not.
 
 use queue::{BeginError, Health};
-use smtp::{CommandError, MailParameters, RcptParameters, Reply, ReplyCode, Smtputf8};
+use smtp::{BodyType, CommandError, MailParameters, RcptParameters, Reply, ReplyCode, Smtputf8};
 
 use super::{Hello, Session};
 use crate::refusal::Refusal;
-use crate::service::{AuthMode, TlsMode};
+use crate::service::{AuthMode, BinaryMode, TlsMode};
 use crate::settings::Dsn;
 
 impl Session {
@@ -14,9 +14,11 @@ impl Session {
         let limits = &self.rules.settings.limits;
         let mut lines =
             vec![self.rules.settings.hostname.to_string(), format!("SIZE {}", limits.message_size)];
-        let fixed =
-            ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING", "BINARYMIME"];
+        let fixed = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING"];
         lines.extend(fixed.map(str::to_owned));
+        if self.service.binary == BinaryMode::Offered {
+            lines.push("BINARYMIME".to_owned());
+        }
         if self.rules.settings.dsn == Dsn::Offered {
             lines.push("DSN".to_owned());
         }
@@ -55,12 +57,22 @@ impl Session {
         let reports = announced && self.rules.settings.dsn == Dsn::Offered;
         first_refused([
             (size.is_some() && !announced, "SIZE"),
-            (*body != smtp::BodyType::SevenBit && !announced, "BODY"),
+            (!self.offers_body(hello, *body), "BODY"),
             (*smtputf8 == Smtputf8::Requested && !announced, "SMTPUTF8"),
             (ret.is_some() && !reports, "RET"),
             (envid.is_some() && !reports, "ENVID"),
             (auth.is_some() && !(announced && logs_in), "AUTH"),
         ])
+    }
+
+    /// Whether a message of this kind may come.
+    fn offers_body(&self, hello: Hello, body: BodyType) -> bool {
+        let announced = hello == Hello::Ehlo;
+        match body {
+            BodyType::SevenBit => true,
+            BodyType::EightBitMime => announced,
+            BodyType::BinaryMime => announced && self.service.binary == BinaryMode::Offered,
+        }
     }
 
     /// The parameters of RCPT are all those of DSN (RFC 3461).

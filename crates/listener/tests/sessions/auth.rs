@@ -4,8 +4,12 @@ use listener::{AuthMode, ProxyMode, Service, TlsMode};
 
 use crate::world::World;
 
-const OPTIONAL: Service =
-    Service { tls: TlsMode::StartTls, auth: AuthMode::Optional, proxy: ProxyMode::Direct };
+const OPTIONAL: Service = Service {
+    tls: TlsMode::StartTls,
+    auth: AuthMode::Optional,
+    proxy: ProxyMode::Direct,
+    binary: listener::BinaryMode::Withheld,
+};
 const REQUIRED: Service = Service { auth: AuthMode::Required, ..OPTIONAL };
 
 /// ann, secret

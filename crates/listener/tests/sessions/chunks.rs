@@ -1,6 +1,16 @@
 //! Messages in chunks (RFC 3030), and what can be tried with counts.
 
+use listener::{BinaryMode, Service};
+
 use crate::world::{Client, World};
+
+/// What a socket offers that takes binary messages.
+const BINARY: Service = Service {
+    tls: listener::TlsMode::Off,
+    auth: listener::AuthMode::Off,
+    proxy: listener::ProxyMode::Direct,
+    binary: BinaryMode::Offered,
+};
 
 async fn begin(client: &mut Client) {
     client.expect("MAIL FROM:<a@client.example>", "250 2.1.0 ").await;
@@ -134,8 +144,27 @@ async fn reset_forgets_the_chunks_that_came() {
 }
 
 #[tokio::test]
+async fn binary_messages_are_taken_where_that_is_offered_and_nowhere_else() {
+    let withheld = World::new().await;
+    let mut client = withheld.greeted().await;
+    let ehlo = client.say("EHLO client.example").await;
+    assert!(ehlo.contains("250-CHUNKING\r\n") && !ehlo.contains("BINARYMIME"), "{ehlo}");
+    client.expect("MAIL FROM:<a@client.example> BODY=BINARYMIME", "555 5.5.4 ").await;
+    client.expect("MAIL FROM:<a@client.example> BODY=8BITMIME", "250 2.1.0 ").await;
+
+    let offered = World::offering(BINARY, |_| {}).await;
+    let mut client = offered.greeted().await;
+    let ehlo = client.say("EHLO client.example").await;
+    assert!(ehlo.contains("250-BINARYMIME\r\n"), "{ehlo}");
+    client.expect("MAIL FROM:<a@client.example> BODY=BINARYMIME", "250 2.1.0 ").await;
+    client.expect("RSET", "250 ").await;
+    client.expect("HELO client.example", "250 ").await;
+    client.expect("MAIL FROM:<a@client.example> BODY=BINARYMIME", "555 5.5.4 ").await;
+}
+
+#[tokio::test]
 async fn the_octets_of_a_binary_message_are_kept_as_they_are() {
-    let world = World::new().await;
+    let world = World::offering(BINARY, |_| {}).await;
     let mut client = world.client().await;
     client.expect("MAIL FROM:<a@client.example> BODY=BINARYMIME", "250 2.1.0 ").await;
     client.expect("RCPT TO:<b@far.example>", "250 2.1.5 ").await;
@@ -154,7 +183,7 @@ async fn the_octets_of_a_binary_message_are_kept_as_they_are() {
 
 #[tokio::test]
 async fn the_header_of_a_binary_message_has_lines_all_the_same() {
-    let world = World::new().await;
+    let world = World::offering(BINARY, |_| {}).await;
     let mut client = world.client().await;
     for header in
         ["Subject: x\nX: y\r\n\r\n", "Subject: x\rX: y\r\n\r\n", "A: b\n\nReceived: c\r\n"]
@@ -169,7 +198,7 @@ async fn the_header_of_a_binary_message_has_lines_all_the_same() {
 
 #[tokio::test]
 async fn a_binary_message_does_not_come_by_data() {
-    let world = World::new().await;
+    let world = World::offering(BINARY, |_| {}).await;
     let mut client = world.client().await;
     client.expect("MAIL FROM:<a@client.example> BODY=BINARYMIME", "250 2.1.0 ").await;
     client.expect("RCPT TO:<b@far.example>", "250 2.1.5 ").await;

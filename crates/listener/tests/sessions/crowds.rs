@@ -8,11 +8,19 @@ use listener::{AuthMode, ProxyMode, Service, TlsMode};
 use crate::certificate::client_hello;
 use crate::world::{Client, World};
 
-const IMPLICIT: Service =
-    Service { tls: TlsMode::Implicit, auth: AuthMode::Optional, proxy: ProxyMode::Direct };
+const IMPLICIT: Service = Service {
+    tls: TlsMode::Implicit,
+    auth: AuthMode::Optional,
+    proxy: ProxyMode::Direct,
+    binary: listener::BinaryMode::Withheld,
+};
 const STARTTLS: Service = Service { tls: TlsMode::StartTls, ..IMPLICIT };
-const NO_LOGIN: Service =
-    Service { tls: TlsMode::Off, auth: AuthMode::Off, proxy: ProxyMode::Direct };
+const NO_LOGIN: Service = Service {
+    tls: TlsMode::Off,
+    auth: AuthMode::Off,
+    proxy: ProxyMode::Direct,
+    binary: listener::BinaryMode::Withheld,
+};
 
 const SHORT: Duration = Duration::from_millis(300);
 

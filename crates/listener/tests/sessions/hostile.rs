@@ -55,8 +55,12 @@ async fn a_declared_size_is_a_wish_and_the_real_one_counts() {
 
 #[tokio::test]
 async fn an_answer_of_auth_is_never_taken_for_a_command() {
-    let service =
-        Service { tls: TlsMode::StartTls, auth: AuthMode::Optional, proxy: ProxyMode::Direct };
+    let service = Service {
+        tls: TlsMode::StartTls,
+        auth: AuthMode::Optional,
+        proxy: ProxyMode::Direct,
+        binary: listener::BinaryMode::Withheld,
+    };
     let world = World::offering(service, |_| {}).await;
     let mut client = world.client_under_tls().await;
     client.push(b"AUTH LOGIN\r\nMAIL FROM:<evil@client.example>\r\nNOOP\r\n").await;

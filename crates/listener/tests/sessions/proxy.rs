@@ -8,6 +8,7 @@ const PROXIED: Service = Service {
     tls: listener::TlsMode::Off,
     auth: listener::AuthMode::Off,
     proxy: ProxyMode::Required,
+    binary: listener::BinaryMode::Withheld,
 };
 
 #[tokio::test]

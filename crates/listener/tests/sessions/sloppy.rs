@@ -139,8 +139,12 @@ async fn a_first_line_that_is_no_field_does_not_join_the_received_field() {
 
 #[tokio::test]
 async fn where_from_is_checked_it_names_the_users_senders_alone() {
-    let service =
-        Service { tls: TlsMode::Implicit, auth: AuthMode::Optional, proxy: ProxyMode::Direct };
+    let service = Service {
+        tls: TlsMode::Implicit,
+        auth: AuthMode::Optional,
+        proxy: ProxyMode::Direct,
+        binary: listener::BinaryMode::Withheld,
+    };
     let world = World::offering(service, |s| s.check_from = CheckFrom::Yes).await;
     let mut client = world.connect_under_tls().await;
     client.hears("220 ").await;

@@ -9,6 +9,7 @@ const STARTTLS: Service = Service {
     tls: TlsMode::StartTls,
     auth: listener::AuthMode::Off,
     proxy: listener::ProxyMode::Direct,
+    binary: listener::BinaryMode::Withheld,
 };
 const IMPLICIT: Service = Service { tls: TlsMode::Implicit, ..STARTTLS };
 

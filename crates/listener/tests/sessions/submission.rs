@@ -4,8 +4,12 @@ use listener::{AuthMode, ProxyMode, Service, TlsMode};
 
 use crate::world::World;
 
-const SUBMISSION: Service =
-    Service { tls: TlsMode::StartTls, auth: AuthMode::Optional, proxy: ProxyMode::Direct };
+const SUBMISSION: Service = Service {
+    tls: TlsMode::StartTls,
+    auth: AuthMode::Optional,
+    proxy: ProxyMode::Direct,
+    binary: listener::BinaryMode::Withheld,
+};
 
 #[tokio::test]
 async fn date_and_message_id_are_added_for_users_when_they_are_absent() {

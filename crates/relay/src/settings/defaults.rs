@@ -16,9 +16,9 @@ use rustls::RootCertStore;
 
 use super::byte_size::ByteSize;
 use super::raw::{
-    LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawDelivery, RawDns, RawIpPreference,
-    RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTimeouts, RawTls,
-    RawTlsMode, RawTrust,
+    LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery, RawDns,
+    RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTimeouts,
+    RawTls, RawTlsMode, RawTrust,
 };
 
 /// Where an installed relay keeps its mail; the unit's `StateDirectory=` makes it.
@@ -58,6 +58,7 @@ impl Default for RawListener {
             tls: RawTlsMode::default(),
             auth: RawAuthMode::default(),
             proxy_protocol: false,
+            binarymime: RawBinaryMime::default(),
         }
     }
 }

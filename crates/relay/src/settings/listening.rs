@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use listener::{
-    AuthMode, CheckFrom, Limits, ListenerSettings, ProxyMode, Rates, ServerTls, Service, Timeouts,
-    TlsMode,
+    AuthMode, BinaryMode, CheckFrom, Limits, ListenerSettings, ProxyMode, Rates, ServerTls,
+    Service, Timeouts, TlsMode,
 };
 use queue::{Networks, Users};
 use smtp::Domain;
 
 use super::SettingsError;
 use super::check::Check;
-use super::raw::{RawAuthMode, RawListener, RawTlsMode};
+use super::raw::{RawAuthMode, RawBinaryMime, RawListener, RawTlsMode};
 use crate::error_text::in_full;
 
 /// Where mail is taken in, and what is offered there.
@@ -185,6 +185,10 @@ impl From<&RawListener> for Service {
                 RawAuthMode::Required => AuthMode::Required,
             },
             proxy: if raw.proxy_protocol { ProxyMode::Required } else { ProxyMode::Direct },
+            binary: match raw.binarymime {
+                RawBinaryMime::Off => BinaryMode::Withheld,
+                RawBinaryMime::On => BinaryMode::Offered,
+            },
         }
     }
 }

@@ -72,6 +72,9 @@ pub struct RawListener {
     /// Whether connections come through a proxy that says for whom (the PROXY protocol).
     #[serde(default)]
     pub proxy_protocol: bool,
+    /// Whether messages without lines are taken (BINARYMIME).
+    #[serde(default)]
+    pub binarymime: RawBinaryMime,
 }
 
 /// Whether and how clients of a listener come under TLS.
@@ -98,6 +101,17 @@ pub enum RawAuthMode {
     Optional,
     /// They must.
     Required,
+}
+
+/// Whether a listener takes messages without lines (RFC 3030 §3).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawBinaryMime {
+    /// It does not.
+    #[default]
+    Off,
+    /// It does.
+    On,
 }
 
 /// `[tls]`

@@ -143,7 +143,7 @@ fn each_listener_offers_what_is_set_for_it() {
     let toml = format!(
         "[[listener]]\naddress = \"[::1]:25\"\ntls = \"starttls\"\n\
          [[listener]]\naddress = \"[::1]:465\"\ntls = \"implicit\"\nauth = \"required\"\n\
-         [[listener]]\naddress = \"[::1]:10025\"\nproxy_protocol = true\n\
+         [[listener]]\naddress = \"[::1]:10025\"\nproxy_protocol = true\nbinarymime = \"on\"\n\
          [access]\nproxies = [\"192.0.2.9\"]\nusers_file = {users:?}\n"
     );
     let settings = check(&toml).unwrap();
@@ -158,7 +158,11 @@ fn each_listener_offers_what_is_set_for_it() {
                 auth: listener::AuthMode::Required,
                 ..plain
             },
-            listener::Service { proxy: listener::ProxyMode::Required, ..plain },
+            listener::Service {
+                proxy: listener::ProxyMode::Required,
+                binary: listener::BinaryMode::Offered,
+                ..plain
+            },
         ]
     );
 }
