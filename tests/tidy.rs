@@ -215,7 +215,15 @@ fn holders(text: &str) -> Vec<String> {
 
 #[test]
 fn what_can_weaken_a_promise_is_named_in_one_place() {
-    assert_eq!(holders("mod danger"), ["crates/delivery/src/tls.rs"]);
+    let (accepts_any, verifies) =
+        ("crates/delivery/src/tls/danger.rs", "crates/pkix/src/verification.rs");
+    assert_eq!(holders("mod danger"), ["crates/delivery/src/tls.rs", "crates/mta-sts/src/lib.rs"]);
+    assert_eq!(holders("ServerCertVerified::assertion"), [accepts_any, verifies]);
+    assert_eq!(holders("HandshakeSignatureValid::assertion"), [accepts_any]);
+    assert_eq!(
+        holders("HostProof for "),
+        ["crates/mta-sts/src/fetch/proof.rs", "crates/relay/src/policy_host_proof.rs"]
+    );
     assert_eq!(holders("PolicyStore for "), ["crates/relay/src/policy_shelf.rs"]);
 }
 

@@ -207,8 +207,7 @@ pub use crate::discovery::{Freshness, Names, NamesError, TxtAnswer, discover};
 pub use crate::evidence::{Evidence, FetchReport};
 pub use crate::exception::{EXCEPTION_MAX, Exception, ExceptionError, Exceptions};
 pub use crate::fetch::{
-    Connection, FetchError, FetchSettings, Fetched, Fetcher, HostProof, POLICY_SIZE_MAX,
-    PrivateHosts, ProofError,
+    FetchError, FetchSettings, Fetched, Fetcher, POLICY_SIZE_MAX, PrivateHosts,
 };
 pub use crate::name::{MxHost, NameError, PolicyDomain};
 pub use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
@@ -220,6 +219,12 @@ pub use crate::record::{NoRecord, PolicyId, Record, RecordError, select};
 pub use crate::refresh::{Recheck, Rechecked, RefreshPage, Refreshed};
 pub use crate::settings::PolicySettings;
 pub use crate::undecided::Undecided;
+
+/// What decides whether a policy host has proved its name: whoever brings a [`danger::HostProof`]
+/// can have policies of anybody believed.
+pub mod danger {
+    pub use crate::fetch::{Connection, HostProof, ProofError};
+}
 
 /// The example in the README.
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mta_sts::{Connection, HostProof, ProofError};
+use mta_sts::danger::{Connection, HostProof, ProofError};
 use pkix::{HandshakeError, Roots, SetupError, Verification};
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
