@@ -43,7 +43,8 @@ impl Login {
     }
 
     /// The account's name.
-    pub(crate) fn name(&self) -> &str {
+    #[must_use]
+    pub fn name(&self) -> &str {
         &self.0.name
     }
 

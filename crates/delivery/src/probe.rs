@@ -1,23 +1,29 @@
-//! Looking at MX hosts as delivery would, without mail: for those who want to know beforehand.
+//! Looking at MX hosts and next hops as delivery would, without mail: for those who want to know
+//! beforehand.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use clock::Clock;
-use mta_sts::MxHost;
+use mta_sts::{MxHost, OpenRoute};
 use pkix::{Roots, SetupError, TlsError};
 
+use crate::account::Login;
 use crate::connect::{connect, in_order};
 use crate::failure::SessionFailure;
-use crate::session::Plain;
+use crate::hop::Start;
+use crate::session::{Plain, Session, Strict, Unsettled};
 use crate::settings::DeliverySettings;
 use crate::tls::danger::{Observing, Verdict};
+use crate::tls::WebPki;
+use crate::trust::Trust;
 
 /// Looks at MX hosts with delivery's own connections, dialogue and verifier.
 #[derive(Clone, Debug)]
 pub struct Prober {
     settings: Arc<DeliverySettings>,
     tls: Observing,
+    webpki: WebPki,
 }
 
 /// What a host has shown at one of its addresses.
@@ -51,7 +57,9 @@ impl Prober {
         roots: impl Into<Roots>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SetupError> {
-        Ok(Self { settings: Arc::new(settings), tls: Observing::new(roots, clock)? })
+        let roots = roots.into();
+        let webpki = WebPki::new(roots.clone(), Arc::clone(&clock))?;
+        Ok(Self { settings: Arc::new(settings), tls: Observing::new(roots, clock)?, webpki })
     }
 
     /// The first of a host's addresses that delivery would try, in its order: as many as it waits
@@ -80,5 +88,64 @@ impl Prober {
             Verdict::Valid => CertificateSeen::Valid,
         };
         Ok(Look { tls, certificate })
+    }
+
+    /// Opens the session that mail along `route` would have, logs in where `login` says so, and takes
+    /// leave: the version of TLS under which the host has proved its name.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionFailure`] at the step that did not come about; mail would not leave this way.
+    pub async fn prove<T: Trust<Route: Strict<Trust = T>>>(
+        &self,
+        route: T::Route,
+        address: SocketAddr,
+        start: Start,
+        login: Option<&Login>,
+    ) -> Result<&'static str, SessionFailure> {
+        let (stream, ends) = connect(address, &self.settings).await?;
+        let settings = Arc::clone(&self.settings);
+        let (session, _unreported) = match start {
+            Start::Implicit => {
+                // The caller has a limit of its own.
+                let stream = (stream, &Arc::default());
+                Session::<T, _>::implicit(route, stream, ends, settings, &self.webpki).await
+            }
+            Start::Starttls => {
+                Plain::greet(route, stream, ends, settings).await?.verify(&self.webpki).await
+            }
+        };
+        let session = match login {
+            Some(login) => session?.log_in(login).await?,
+            None => session?,
+        };
+        let tls = session.tls();
+        session.quit().await;
+        Ok(tls)
+    }
+
+    /// Opens the session that mail along an open route would have, and takes leave: the version of
+    /// TLS, if there is any; its peer may be anyone.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionFailure`] at the step that did not come about.
+    pub async fn settle(
+        &self,
+        route: OpenRoute,
+        address: SocketAddr,
+    ) -> Result<&'static str, SessionFailure> {
+        let (stream, ends) = connect(address, &self.settings).await?;
+        let plain = Plain::greet(route, stream, ends, Arc::clone(&self.settings)).await?;
+        match plain.settle(&self.tls).await.0 {
+            Ok(session) => {
+                let tls = session.tls();
+                session.quit().await;
+                Ok(tls)
+            }
+            Err(Unsettled::Failed(failure)) => Err(failure),
+            // Mail would go in clear, on a new connection.
+            Err(Unsettled::Broken(_)) => Ok("none"),
+        }
     }
 }
