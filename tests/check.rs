@@ -176,6 +176,133 @@ async fn what_the_running_relay_keeps_counts_although_the_record_is_gone() {
     assert_eq!(said["mode"], "enforce", "{said}");
 }
 
+/// The route of these tests: a next hop at a port of its own, with a login.
+fn route(host: &str, port: u16, password: &str) -> String {
+    format!(
+        "[[route]]\nrecipient = \"example.test\"\nnext_hop = \"{host}:{port}\"\nusername = \"ann\"\n\
+         password = \"{password}\"\n"
+    )
+}
+
+/// A smart host at a port that is not that of other mail, where ann can log in.
+async fn smart_host(world: &World, behaviour: MxBehaviour) -> testbed::MxHost {
+    let usual = world.mx("smtp.test", MxBehaviour::stripped()).await;
+    let address = std::net::SocketAddr::new(usual.address().ip(), 2525);
+    let behaviour = behaviour.with_login(&["PLAIN"], "ann", "s3cret");
+    world.mx_at("smtp.test", address, behaviour).await.unwrap()
+}
+
+/// What `check` prints as JSON, and its exit status.
+async fn said(world: &World, domain: &str, more: &str, options: &[&str]) -> (Value, Option<i32>) {
+    let output = check_with(world, domain, more, &[options, &["--json"]].concat()).await;
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{errors}"));
+    assert!(world.tap().envelope().is_empty(), "mail was begun: {}", world.tap());
+    (said, output.status.code())
+}
+
+#[tokio::test]
+async fn a_route_is_tried_at_its_own_port_with_tls_and_login_and_no_mail() {
+    let world = World::new().await;
+    enforcing(&world, "example.test", MxBehaviour::stripped()).await;
+    let smtp = smart_host(&world, MxBehaviour::valid()).await;
+    let good = route("smtp.test", 2525, "s3cret");
+    for options in [&[][..], &["--route"]] {
+        let (said, status) = said(&world, "example.test", &good, options).await;
+        assert_eq!((said["verdict"].as_str(), status), (Some("verified"), Some(0)), "{said}");
+        let names: Vec<_> = said["route"][0]["stages"].as_array().unwrap().clone();
+        let names: Vec<_> = names.iter().map(|stage| stage["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["connection", "tls", "login"], "{said}");
+        assert_eq!(said["hosts"].as_array().unwrap().is_empty(), !options.is_empty(), "{said}");
+    }
+    assert_eq!(smtp.connections().len(), 2);
+
+    let wrong = route("smtp.test", 2525, "wrong");
+    let (said_of_wrong, status) = said(&world, "example.test", &wrong, &["--route"]).await;
+    assert_eq!((said_of_wrong["verdict"].as_str(), status), (Some("held"), Some(2)));
+    assert_eq!(said_of_wrong["route"][0]["stages"][0]["name"], "login", "{said_of_wrong}");
+
+    smtp.behave(MxBehaviour::presenting(Certificate::WrongName));
+    let (said_of_tls, status) = said(&world, "example.test", &good, &[]).await;
+    assert_eq!((said_of_tls["verdict"].as_str(), status), (Some("held"), Some(2)));
+    assert_eq!(said_of_tls["route"][0]["stages"][0]["name"], "tls", "{said_of_tls}");
+}
+
+#[tokio::test]
+async fn a_check_of_routes_alone_needs_one() {
+    let world = World::new().await;
+    let output = check_with(&world, "example.test", "", &["--route"]).await;
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("no [[route]] of the settings is for this domain"), "{errors}");
+}
+
+#[tokio::test]
+async fn an_address_is_checked_as_its_domain() {
+    let world = World::new().await;
+    enforcing(&world, "example.test", MxBehaviour::valid()).await;
+    for typed in ["bob@example.test", "\"a@b\"@EXAMPLE.test"] {
+        let (said, status) = said(&world, typed, "", &[]).await;
+        assert_eq!((said["domain"].as_str(), status), (Some("example.test"), Some(0)), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn held_unverified_and_not_known_have_exit_statuses_of_their_own() {
+    let world = World::new().await;
+    enforcing(&world, "held.test", MxBehaviour::stripped()).await;
+    enforcing(&world, "unverified.test", MxBehaviour::valid()).await;
+    drop(world.domain("unverified.test").policy(PolicyBehaviour::status(404)).await);
+    for (domain, verdict, status) in
+        [("held.test", "held", 2), ("unverified.test", "unverified", 3)]
+    {
+        let (said, code) = said(&world, domain, "", &[]).await;
+        assert_eq!((said["verdict"].as_str(), code), (Some(verdict), Some(status)), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_that_does_not_answer_is_the_relays_own_fault_and_not_the_domains() {
+    let world = World::new().await;
+    enforcing(&world, "example.test", MxBehaviour::valid()).await;
+    // Nobody listens there.
+    let closed = std::net::UdpSocket::bind((world.address(), 0)).unwrap().local_addr().unwrap();
+    let listener = (world.address(), world.smtp_port()).into();
+    let config = write_settings(&world, listener, "");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sts-relay"));
+    command.args(["check", "example.test", "--json", "--config"]).arg(config).env_clear();
+    command.env("STS_RELAY__DNS__SERVERS", closed.to_string());
+    command.env("STS_RELAY__DNS__TIMEOUT", "500ms");
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((said["verdict"].as_str(), output.status.code()), (Some("cannot-tell"), Some(4)));
+    assert_eq!(said["stages"][0]["name"], "resolver", "{said}");
+    let text = said["stages"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with(&format!("the resolver of this relay ({closed})")), "{text}");
+
+    // A domain whose own servers fail is no fault of the resolver.
+    world.names().fail("example.test", Fault::ServFail);
+    let (said, status) = self::said(&world, "example.test", "", &[]).await;
+    assert_eq!((said["verdict"].as_str(), status), (Some("held"), Some(2)), "{said}");
+    assert!(said["summary"].as_str().unwrap().contains("its MX lookup failed"), "{said}");
+}
+
+#[tokio::test]
+async fn a_domain_that_does_not_exist_is_told_from_one_without_hosts() {
+    let world = World::new().await;
+    world.domain("closed.test").null_mx();
+    world.names().add_txt("empty.test", "nothing of mail");
+    for (domain, why) in [
+        ("nowhere.test", "the domain does not exist"),
+        ("empty.test", "neither MX nor address records"),
+        ("closed.test", "takes no mail (null MX)"),
+    ] {
+        let (said, status) = said(&world, domain, "", &[]).await;
+        assert_eq!((said["verdict"].as_str(), status), (Some("held"), Some(2)), "{said}");
+        assert!(said["summary"].as_str().unwrap().contains(why), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_route_is_shown_and_that_the_domains_own_policy_has_no_say() {
     let world = World::new().await;

@@ -18,24 +18,24 @@ use crate::process::{self, Process};
 use crate::world::{MESSAGE, PATIENCE, SENDER, submit, write_settings};
 
 /// The program with an empty environment and these arguments.
-fn typed<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Command {
+pub(crate) fn typed<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sts-relay"));
     command.args(arguments).env_clear();
     command
 }
 
 /// The program's standard output as text.
-fn stdout(output: &Output) -> &str {
+pub(crate) fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
 /// The program's standard error as text.
-fn stderr(output: &Output) -> &str {
+pub(crate) fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
 /// A settings file in a folder of its own.
-fn settings(text: &str) -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn settings(text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sts-relay.toml");
     fs::write(&file, text).unwrap();
@@ -43,68 +43,89 @@ fn settings(text: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// Settings that need no certificate authority of the machine.
-fn with_authority(text: &str) -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn with_authority(text: &str) -> (tempfile::TempDir, PathBuf) {
     let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests-data/authority.pem");
     settings(&format!("trust.ca_file = {authority:?}\ntrust.extend = false\n{text}"))
 }
 
 #[test]
-fn a_variable_names_the_settings_file_unless_the_command_line_does() {
-    let (_folder, named) = with_authority("hostname = \"named.test\"\n");
-    let (_other_folder, typed_in) = with_authority("hostname = \"typed.test\"\n");
-    let check = |arguments: &[&OsStr]| {
-        let mut command = typed(arguments);
-        stdout(&command.env("STS_RELAY_CONFIG", &named).output().unwrap()).to_owned()
-    };
-    assert!(check(&["check-config".as_ref()]).contains("named.test"));
-    let both = check(&["check-config".as_ref(), "--config".as_ref(), typed_in.as_ref()]);
-    assert!(both.contains("typed.test") && !both.contains("named.test"), "{both}");
-}
-
-#[test]
-fn check_config_prints_only_what_differs_and_where_it_was_said() {
-    let (_folder, file) = with_authority("hostname = \"mail.example.org\"\ndns.attempts = 2\n");
-    let output = typed(["check-config", "--config"])
-        .arg(&file)
-        .env("STS_RELAY__LOG__LEVEL", "debug")
-        .output()
-        .unwrap();
+fn completions_and_manual_pages_are_made_of_the_same_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = typed(["completions", shell]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        for word in ["check-config", "lint-record", "completions"] {
+            assert!(stdout(&output).contains(word), "{shell} does not complete {word}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = typed(["man"]).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
-    let lines: Vec<_> = stdout(&output).lines().collect();
-    let file = file.display();
-    assert_eq!(lines[0], format!("hostname = \"mail.example.org\"  # {file}:3:12"));
-    assert_eq!(lines[1], "log.level = \"debug\"  # STS_RELAY__LOG__LEVEL");
-    assert!(lines[2].starts_with("trust.ca_file = "), "{lines:?}");
-    assert_eq!(lines[3], format!("trust.extend = false  # {file}:2:16"));
-    assert_eq!(lines.len(), 4, "{lines:?}");
-    let toml: toml::Table = stdout(&output).parse().unwrap();
-    assert_eq!(toml["hostname"].as_str(), Some("mail.example.org"));
-}
-
-#[test]
-fn settings_that_cannot_be_used_end_every_command_with_their_place() {
-    let (_folder, file) = settings("[delivery]\nlifetime = \"5 days\"\n");
-    let data_dir = file.with_file_name("data");
-    for arguments in [&["check-config"][..], &["serve"], &[], &["queue", "list"]] {
-        let output = typed(arguments)
-            .arg("--config")
-            .arg(&file)
-            .env("STS_RELAY__DATA_DIR", &data_dir)
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        let place = format!("{}:2:12: `5 days` is not a duration", file.display());
-        assert!(stderr(&output).contains(&place), "{}", stderr(&output));
-        assert!(output.stdout.is_empty() && !data_dir.exists());
+    for page in ["sts-relay.1", "sts-relay-check.1", "sts-relay-queue-list.1"] {
+        let text = fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains("Exit status:") && text.contains("Examples:"), "{page}: {text}");
     }
 }
 
 #[test]
-fn an_unknown_variable_is_refused_by_name() {
-    let output = typed(["check-config"]).env("STS_RELAY__DNS__SERVER", "::1").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let told = "STS_RELAY__DNS__SERVER: there is no such setting";
-    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+fn a_password_in_a_pipe_is_its_first_line() {
+    let mut child = typed(["user", "hash", "ann@example.org"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"s3cret\nmore\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && stderr(&output).is_empty(), "{}", stderr(&output));
+    let users = queue::Users::parse(stdout(&output)).unwrap();
+    assert!(users.knows("ann@example.org"));
+}
+
+/// What `user hash` prints at a terminal where these lines are typed, and whether it succeeds.
+fn hashed_at_a_terminal(lines: &[&str]) -> (String, bool) {
+    use std::io::{Read as _, Write as _};
+    let master = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR).unwrap();
+    rustix::pty::grantpt(&master).unwrap();
+    rustix::pty::unlockpt(&master).unwrap();
+    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
+    let name = Path::new(OsStr::new(name.to_str().unwrap())).to_owned();
+    let open = || fs::File::options().read(true).write(true).open(&name).unwrap();
+    let (stdin, stderr, kept) = (open(), open(), open());
+    let mut child = typed(["user", "hash", "ann@example.org"])
+        .stdin(stdin)
+        .stderr(stderr)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut terminal = fs::File::from(master);
+    let mut shown = String::new();
+    for (line, question) in lines.iter().zip(["Password: ", "Password again: "]) {
+        // What is typed before the question would be thrown away.
+        while !shown.ends_with(question) {
+            let mut bytes = [0; 256];
+            let read = terminal.read(&mut bytes).unwrap();
+            shown.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        }
+        terminal.write_all(line.as_bytes()).unwrap();
+        terminal.write_all(b"\n").unwrap();
+    }
+    let succeeded = child.wait().unwrap().success();
+    drop(kept);
+    // Everything that was written is there; an error is the end of a terminal that nobody has open.
+    let mut bytes = [0; 256];
+    while let Ok(read @ 1..) = terminal.read(&mut bytes) {
+        shown.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+    }
+    (shown, succeeded)
+}
+
+#[test]
+fn a_password_at_a_terminal_is_asked_for_twice_and_never_shown() {
+    let (shown, succeeded) = hashed_at_a_terminal(&["s3cret", "s3cret"]);
+    assert!(succeeded && !shown.contains("s3cret"), "{shown}");
+    let (shown, succeeded) = hashed_at_a_terminal(&["s3cret", "secret"]);
+    assert!(!succeeded && shown.contains("the two passwords differ"), "{shown}");
+    assert!(!shown.contains("s3cret") && !shown.contains("secret"), "{shown}");
 }
 
 /// What `policy lint -` says of a file.
@@ -126,6 +147,8 @@ fn a_policy_file_is_judged_byte_by_byte() {
     let expected = json!({
         "verdict": "accept", "mode": "testing", "max_age": 1, "mx": ["*.example.org"],
         "warnings": [], "error": null,
+        "advice": ["line 4: max_age 1 is below a week (604800): who can block the fetch for so long is rid \
+                    of the policy; weeks are usual"],
     });
     assert_eq!((accepted, status), (expected, Some(0)));
 
@@ -137,6 +160,28 @@ fn a_policy_file_is_judged_byte_by_byte() {
     assert_eq!((&rejected["verdict"], status), (&json!("reject"), Some(1)));
     assert_eq!((&rejected["mode"], &rejected["mx"]), (&Value::Null, &json!([])));
     assert!(rejected["error"].is_string());
+}
+
+#[test]
+fn every_fault_of_a_policy_file_is_named_with_its_line() {
+    let mut child = typed(["policy", "lint", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let file = b"version: STSv1\nmode: enforced\nmx: a.test, b.test\nmax-age: 86400\n";
+    child.stdin.take().unwrap().write_all(file).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    for said in [
+        "verdict:  reject\n",
+        "error:    line 2: mode is enforce, testing or none, and not `enforced`; did you mean enforce?\n",
+        "error:    line 3: `a.test, b.test` is not an mx pattern: write a line of its own for each host\n",
+        "error:    `max_age` is missing: write max_age: 1209600\n",
+        "advice:   line 4: unknown key `max-age`; did you mean `max_age`?\n",
+    ] {
+        assert!(stdout(&output).contains(said), "{said} is not in\n{}", stdout(&output));
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod reuse;
 mod routes;
 mod running;
 mod service;
+mod settings;
 mod soak;
 mod surroundings;
 mod tidy;

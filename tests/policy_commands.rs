@@ -113,6 +113,17 @@ async fn a_new_policy_names_the_hosts_that_there_are_and_says_what_is_unwise() {
         assert!(parsed.value.admits(&MxHost::parse(host).unwrap()), "{:?}", parsed.value);
     }
 
+    fs::write(&file, "mine").unwrap();
+    let arguments = ["new", "--domain", "example.test", "--output", file_name];
+    let output = policy(&world, &arguments, "").await;
+    assert!(!output.status.success() && output.stdout.is_empty(), "{}", text(&output.stdout));
+    let refusal = format!("{file_name} is there already; --force replaces it");
+    assert!(text(&output.stderr).contains(&refusal), "{}", text(&output.stderr));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+    let output = policy(&world, &[&arguments[..], &["--force"]].concat(), "").await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(fs::read_to_string(&file).unwrap().starts_with("version: STSv1\nmode: testing\n"));
+
     let arguments = ["new", "--domain", "example.test", "--mx", "mx1.example.test"];
     let output = policy(&world, &[&arguments[..], &["--max-age", "1d"]].concat(), "").await;
     let said = text(&output.stdout);

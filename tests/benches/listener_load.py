@@ -149,7 +149,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sts-load-"))
     (folder / "settings.toml").write_text(settings(folder))
     with (folder / "log").open("wb") as log:
-        relay = subprocess.Popen([BINARY, "serve", "--config", folder / "settings.toml"], stdout=log, stderr=log)
+        relay = subprocess.Popen([BINARY, "serve", "--config", folder / "settings.toml"], stdout=log, stderr=log, env={})
     try:
         asyncio.run(run(relay.pid, options))
     finally:

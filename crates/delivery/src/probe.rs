@@ -14,8 +14,8 @@ use crate::failure::SessionFailure;
 use crate::hop::Start;
 use crate::session::{Plain, Session, Strict, Unsettled};
 use crate::settings::DeliverySettings;
-use crate::tls::danger::{Observing, Verdict};
 use crate::tls::WebPki;
+use crate::tls::danger::{Observing, Verdict};
 use crate::trust::Trust;
 
 /// Looks at MX hosts with delivery's own connections, dialogue and verifier.

@@ -127,7 +127,7 @@ fn answer<T: Serialize>(found: Result<Option<T>, ViewError>) -> Response {
     match found {
         Ok(Some(found)) => Json(found).into_response(),
         Ok(None) => {
-            let refusal = Refusal { error: "there is no such thing".to_owned() };
+            let refusal = Refusal { error: "not found".to_owned() };
             (StatusCode::NOT_FOUND, Json(refusal)).into_response()
         }
         Err(error) => {

@@ -1,10 +1,13 @@
 //! What would happen to mail for a domain, step by step as a sender takes them, and how to mend it.
 //!
-//! Everything is looked at anew and with the parts that delivery uses: the same resolver, the same
+//! Everything is looked up now, and with the parts that delivery uses: the same resolver, the same
 //! fetch, the same dialogue and the same verifier. No mail is begun, and nothing is kept.
 
 mod hosts;
 mod policy;
+mod resolver;
+mod route;
+mod summary;
 
 use std::sync::Arc;
 
@@ -26,7 +29,7 @@ use crate::settings::Settings;
 pub(crate) struct Report {
     /// The domain, in A-labels.
     pub(crate) domain: String,
-    /// What becomes of mail.
+    /// What happens to mail.
     pub(crate) verdict: Verdict,
     /// The same in a sentence.
     pub(crate) summary: String,
@@ -34,14 +37,20 @@ pub(crate) struct Report {
     pub(crate) mode: Option<String>,
     /// The operator's exception, where one is in force.
     pub(crate) exception: Option<Exception>,
+    /// The next hops of the `[[route]]` that mail for the domain takes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) route: Vec<Host>,
     /// What was looked at for the domain as a whole.
     pub(crate) stages: Vec<Stage>,
     /// Its MX hosts, in the order they are tried.
     pub(crate) hosts: Vec<Host>,
+    /// Whether a lookup failed for which the relay's own resolver may be to blame.
+    #[serde(skip)]
+    names_failed: bool,
 }
 
-/// What becomes of mail for the domain.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+/// What happens to mail for the domain.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Verdict {
     /// It leaves over a verified session, as the policy asks.
@@ -52,6 +61,8 @@ pub(crate) enum Verdict {
     Unverified,
     /// It does not leave.
     Held,
+    /// That cannot be told from here: the relay's own resolver does not answer.
+    CannotTell,
 }
 
 /// An exception in force.
@@ -91,7 +102,7 @@ pub(crate) enum State {
     Wrong,
 }
 
-/// An MX host.
+/// A host that mail goes to.
 #[derive(Debug, Serialize)]
 pub(crate) struct Host {
     /// Its name.
@@ -127,6 +138,9 @@ pub(crate) enum CheckError {
     /// The name cannot be a domain's.
     #[error("this is not a mail domain")]
     Domain(#[from] smtp::DomainError),
+    /// Only a route was to be checked, and none is for this domain.
+    #[error("no [[route]] of the settings is for this domain")]
+    NoRoute,
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[from] SetupError),
@@ -154,69 +168,169 @@ impl Stage {
     }
 }
 
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Extent {
+    /// Everything.
+    All,
+    /// The next hops of the `[[route]]` alone.
+    Route,
+}
+
 /// Looks at everything that a delivery to `domain` would meet.
 pub(crate) async fn check(
     domain: &PolicyDomain,
+    extent: Extent,
     kept: Kept,
     settings: &Settings,
     clock: Arc<dyn Clock>,
 ) -> Result<Report, CheckError> {
-    let dns: Arc<dyn Dns> = Arc::new(Resolver::new(settings.dns.clone())?);
+    let resolver = Resolver::new(settings.dns.clone())?;
+    let servers: Vec<_> = resolver.servers().collect();
+    let dns: Arc<dyn Dns> = Arc::new(resolver);
     let name = Domain::parse(domain.as_str())?;
+    let routes = routes_of(&name, settings);
+    let mut report = match extent {
+        Extent::All => {
+            Box::pin(directly(domain, &name, kept, settings, &dns, Arc::clone(&clock))).await?
+        }
+        Extent::Route if routes.is_empty() => return Err(CheckError::NoRoute),
+        Extent::Route => Report::of_route_alone(domain),
+    };
+    if report.names_failed
+        && let Some((stage, summary)) = resolver::own_fault(&dns, &servers, domain).await
+    {
+        // There is nothing that the domain could mend.
+        report.stages.iter_mut().for_each(|stage| stage.fix = None);
+        report.stages.insert(0, stage);
+        (report.verdict, report.summary) = (Verdict::CannotTell, summary);
+    }
+    if !routes.is_empty() {
+        Box::pin(along(&routes, &mut report, extent, settings, &dns, clock)).await?;
+    }
+    Ok(report)
+}
+
+/// What happens to mail that goes to the domain's own hosts.
+async fn directly(
+    domain: &PolicyDomain,
+    name: &Domain,
+    kept: Kept,
+    settings: &Settings,
+    dns: &Arc<dyn Dns>,
+    clock: Arc<dyn Clock>,
+) -> Result<Report, CheckError> {
     let now = clock.now();
-    let found = Box::pin(policy::look(domain, kept, settings, &dns, now)).await?;
-    let routed = routed(&name, settings);
-    let (mut stages, policy) = (found.stages, found.policy);
-    stages.splice(0..0, routed.as_deref().map(route_stage));
-    let (routing, hosts) =
-        Box::pin(hosts::look(&name, policy.as_ref(), settings, &dns, clock)).await?;
-    stages.push(routing);
+    let policy::Found { mut stages, policy, looked_up } =
+        Box::pin(policy::look(domain, kept, settings, dns, now)).await?;
+    let hosts::Found { routing, stage, hosts } =
+        Box::pin(hosts::look(name, policy.as_ref(), settings, dns, clock)).await?;
+    stages.push(stage);
     let exception = settings.policies.exceptions.find(domain, now).map(|exception| Exception {
         until: Moment::of(exception.until()),
         reason: exception.reason().to_owned(),
     });
     let mode = policy.as_ref().map(|policy| policy.mode());
     let verdict = judge(&stages, mode, &hosts, exception.as_ref());
+    let summary = summary::direct(verdict, domain, mode, routing, &hosts, exception.as_ref());
     Ok(Report {
         domain: domain.as_str().to_owned(),
         verdict,
-        summary: match (routed, summary(verdict, domain, mode, &hosts, exception.as_ref())) {
-            (Some(to), direct) => format!(
-                "mail for {} goes by your [[route]] to {to}; without it: {direct}",
-                domain.as_str()
-            ),
-            (None, direct) => direct,
-        },
+        summary,
         mode: mode.map(|mode| mode.to_string()),
         exception,
+        route: Vec::new(),
         stages,
         hosts,
+        names_failed: !looked_up || routing == hosts::Routing::NotLookedUp,
     })
 }
 
-/// Where the settings send mail for the domain instead of its MX hosts.
-fn routed(domain: &Domain, settings: &Settings) -> Option<String> {
+/// What happens to mail that takes a route instead: its verdict is the one that counts.
+async fn along(
+    routes: &[Route],
+    report: &mut Report,
+    extent: Extent,
+    settings: &Settings,
+    dns: &Arc<dyn Dns>,
+    clock: Arc<dyn Clock>,
+) -> Result<(), CheckError> {
+    let mut worst: Option<Verdict> = None;
+    for route in routes {
+        let hosts = route::look(route, settings, dns, Arc::clone(&clock)).await?;
+        let verdict = judge_route(&hosts);
+        worst = Some(worst.map_or(verdict, |worst| worst.max(verdict)));
+        report.route.extend(hosts);
+    }
+    let to = in_words(routes);
+    report.stages.insert(0, route_stage(&to));
+    let verdict = match (worst, report.verdict) {
+        // Nothing can be said of a next hop whose name cannot be looked up either.
+        (Some(Verdict::Held), Verdict::CannotTell) => Verdict::CannotTell,
+        (Some(worst), _) => worst,
+        (None, direct) => direct,
+    };
+    let direct = std::mem::take(&mut report.summary);
+    let direct = (extent == Extent::All).then_some(direct);
+    report.summary = summary::routed(verdict, &report.domain, &to, direct.as_deref());
+    report.verdict = verdict;
+    Ok(())
+}
+
+impl Report {
+    /// A report that says nothing of the domain's own hosts.
+    fn of_route_alone(domain: &PolicyDomain) -> Self {
+        Self {
+            domain: domain.as_str().to_owned(),
+            verdict: Verdict::NoPolicy,
+            summary: String::new(),
+            mode: None,
+            exception: None,
+            route: Vec::new(),
+            stages: Vec::new(),
+            hosts: Vec::new(),
+            names_failed: false,
+        }
+    }
+}
+
+/// The routes that the settings have for mail to the domain.
+fn routes_of(domain: &Domain, settings: &Settings) -> Vec<Route> {
     let domain = MailboxDomain::Domain(domain.clone());
+    settings.delivery.routes.of_recipient(&domain).cloned().collect()
+}
+
+/// Where routes lead.
+fn in_words(routes: &[Route]) -> String {
     let one = |route: &Route| {
         let hops: Vec<_> = route.next_hops.iter().map(|hop| hop.to.to_string()).collect();
         let senders = if route.senders.is_empty() { "" } else { " (from some senders)" };
         format!("{}{senders}", hops.join(", then "))
     };
-    let routes: Vec<_> = settings.delivery.routes.of_recipient(&domain).map(one).collect();
-    (!routes.is_empty()).then(|| routes.join("; "))
+    routes.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// A route, and what it means for the policy (RFC 8461 §3.4).
 fn route_stage(to: &str) -> Stage {
     let text = format!(
-        "mail goes to {to}, under the policy of that host; the domain's own policy and hosts, which \
-         follow, have no say"
+        "mail goes to {to}, under the policy of that host; the domain's own policy and hosts have no \
+         say"
     );
     Stage::new("route", State::Warning, text)
-        .fix("check the next hop's name as well; drop the [[route]] to have this policy enforced")
+        .fix("drop the [[route]] to have the domain's own policy enforced")
 }
 
-/// What becomes of mail (RFC 8461 §5).
+/// What happens to mail along a route: one next hop that takes it is enough.
+fn judge_route(hosts: &[Host]) -> Verdict {
+    match hosts.iter().map(|host| host.verdict).max() {
+        Some(HostVerdict::Verified) => Verdict::Verified,
+        // The operator wants it so: tls = "opportunistic".
+        Some(HostVerdict::Unproved | HostVerdict::NotNamed) => Verdict::NoPolicy,
+        Some(HostVerdict::Unreachable) | None => Verdict::Held,
+    }
+}
+
+/// What happens to mail (RFC 8461 §5).
 fn judge(
     stages: &[Stage],
     mode: Option<Mode>,
@@ -236,53 +350,6 @@ fn judge(
         (Some(Mode::None) | None, Some(_)) => {
             let wrong = stages.iter().any(|stage| stage.state == State::Wrong);
             if wrong { Verdict::Unverified } else { Verdict::NoPolicy }
-        }
-    }
-}
-
-fn summary(
-    verdict: Verdict,
-    domain: &PolicyDomain,
-    mode: Option<Mode>,
-    hosts: &[Host],
-    exception: Option<&Exception>,
-) -> String {
-    let domain = domain.as_str();
-    let taker = |wanted: HostVerdict| {
-        let host = hosts.iter().find(|host| host.verdict >= wanted);
-        host.map_or_else(String::new, |host| format!(", to {}", host.name))
-    };
-    match (verdict, mode, exception) {
-        (Verdict::Verified, Some(Mode::Testing), _) => format!(
-            "mail for {domain} leaves{}; the policy is in testing, and all hosts meet it",
-            taker(HostVerdict::Verified)
-        ),
-        (Verdict::Verified, _, _) => {
-            format!("mail for {domain} leaves verified{}", taker(HostVerdict::Verified))
-        }
-        (Verdict::NoPolicy, _, _) => format!(
-            "mail for {domain} leaves{}; no policy asks for verified TLS",
-            taker(HostVerdict::Unproved)
-        ),
-        (Verdict::Unverified, Some(Mode::Enforce), Some(exception)) => format!(
-            "mail for {domain} leaves unverified by your exception until {}: {}",
-            exception.until, exception.reason
-        ),
-        (Verdict::Unverified, Some(Mode::Testing), _) => format!(
-            "mail for {domain} leaves although not every host meets its policy, which is in testing"
-        ),
-        (Verdict::Unverified, _, _) => {
-            format!("mail for {domain} leaves without the protection that it means to have")
-        }
-        (Verdict::Held, _, _) if hosts.is_empty() => {
-            format!("mail for {domain} does not leave: it has no host to go to")
-        }
-        (Verdict::Held, Some(Mode::Enforce), _) => format!(
-            "mail for {domain} does not leave: no host meets its policy; it waits and is returned \
-             if that does not change"
-        ),
-        (Verdict::Held, _, _) => {
-            format!("mail for {domain} does not leave: no host can be reached")
         }
     }
 }

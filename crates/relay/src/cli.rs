@@ -7,8 +7,11 @@ mod check;
 mod check_config;
 #[cfg(feature = "demo")]
 mod demo;
+mod ending;
 mod exceptions;
+mod generated;
 mod healthy;
+mod help;
 mod output;
 mod policy;
 mod queue;
@@ -23,20 +26,17 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 use clock::{Clock as _, SystemClock};
 use tokio::runtime::Runtime;
 
-use crate::settings::{Settings, Source};
+use crate::settings::{FILE_VARIABLE, RelayPaths, Settings, Source};
 
+pub use ending::{Ending, in_words, status_of};
 pub use output::Output;
 
 /// Where the settings are looked for unless the command line names a file.
 const USUAL_FILE: &str = "/etc/sts-relay/sts-relay.toml";
-
-/// The variable that names another: one word for the relay and for all that asks it, such as a
-/// container's health check.
-const FILE_VARIABLE: &str = "STS_RELAY_CONFIG";
 
 /// An SMTP relay that enforces MTA-STS on outbound mail.
 #[derive(Debug, Parser)]
@@ -54,38 +54,42 @@ pub struct CommandLine {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the relay (this is what happens without a command).
+    /// Run the relay (the default without a command).
     Serve,
-    /// Tell what would happen to mail for a domain, and why; no mail is sent.
+    /// Show what happens to mail for a domain, and why; no mail is sent.
     Check(check::CheckCommand),
-    /// Read the settings, look at this machine, and print what differs from the defaults.
+    /// Check the settings and this machine, and print what differs from the defaults.
     CheckConfig(check_config::CheckConfigCommand),
-    /// Ask the running relay whether all is well; status 0 if it is, 1 if not.
+    /// Check the relay's health.
     Healthy,
-    /// Look at the queue, and have it tried again.
+    /// Inspect and manage the queue.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
-    /// Look at policies, and try out those that are to be published.
+    /// Inspect cached policies, and check those that are to be published.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Show the relay at work in a private internet, in which some hosts are under attack.
     #[cfg(feature = "demo")]
     Demo(demo::DemoCommand),
-    /// Make the lines of the users file.
+    /// Print lines for the users file.
     #[command(subcommand)]
     User(user::UserCommand),
-}
-
-/// How a command ended, for the exit status.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ending {
-    /// It did what was asked: status 0.
-    Done,
-    /// The answer is no: status 1.
-    Refused,
+    /// Print completions for a shell.
+    Completions(generated::CompletionsCommand),
+    /// Write manual pages.
+    Man(generated::ManCommand),
 }
 
 impl CommandLine {
+    /// What was typed.
+    ///
+    /// # Errors
+    ///
+    /// What clap prints: usage, help or the version.
+    pub fn typed() -> Result<Self, clap::Error> {
+        Self::from_arg_matches(&help::command().try_get_matches()?)
+    }
+
     /// Does what was typed.
     ///
     /// # Errors
@@ -100,43 +104,49 @@ impl CommandLine {
             }
             Some(Command::CheckConfig(command)) => match command.as_user() {
                 Some(user) => check_config::run_as(user, command, self.config.as_deref()),
-                None => check_config::run(command, &self.source()?, now(), output),
+                None => check_config::run(command, &self.source(), now(), output),
             },
-            Some(Command::Healthy) => {
-                let settings = self.settings()?.0;
-                runtime()?.block_on(healthy::run(&settings, output))
-            }
+            Some(Command::Healthy) => runtime()?.block_on(healthy::run(&self.paths(), output)),
             Some(Command::Queue(command)) => {
-                let settings = self.settings()?.0;
-                runtime()?.block_on(queue::run(command, &settings, output))
+                runtime()?.block_on(queue::run(command, &self.paths(), output))
             }
             Some(Command::Policy(command)) => {
-                runtime()?.block_on(policy::run(command, || self.settings(), output))
+                let settings = || Ok(self.settings()?.0);
+                runtime()?.block_on(policy::run(command, || self.paths(), settings, output))
             }
             #[cfg(feature = "demo")]
             Some(Command::Demo(command)) => demo::run(command, output),
             Some(Command::User(command)) => user::run(command, output),
+            Some(Command::Completions(command)) => generated::completions(command, output),
+            Some(Command::Man(command)) => generated::man(command, output),
         }
     }
 
-    /// What the settings file and the environment say.
-    fn source(&self) -> anyhow::Result<Source> {
+    /// What the settings file and the environment say, with all that is wrong with it.
+    fn source(&self) -> Source {
         let usual = PathBuf::from(USUAL_FILE);
         let named = std::env::var_os(FILE_VARIABLE).filter(|file| !file.is_empty());
         let file = self.config.clone().or_else(|| named.map(PathBuf::from));
-        let file = file.or_else(|| usual.exists().then_some(usual));
-        Source::read(file.as_deref(), std::env::vars_os()).context("the settings cannot be used")
+        // A file that is there and cannot be seen is not as good as none: its settings count.
+        let is_there = || usual.try_exists().unwrap_or(true);
+        let file = file.or_else(|| is_there().then(|| usual.clone()));
+        Source::gather(file.as_deref(), std::env::vars_os())
     }
 
     /// The settings, checked, and where they come from.
     fn settings(&self) -> anyhow::Result<(Settings, Source)> {
-        let source = self.source()?;
+        let source = self.source();
         let settings = Settings::check(&source, now()).context("the settings cannot be used")?;
         Ok((settings, source))
     }
+
+    /// Where the relay is that runs by these settings, whatever else is wrong with them.
+    fn paths(&self) -> RelayPaths {
+        RelayPaths::of(&self.source(), now())
+    }
 }
 
-/// What runs a command that asks and goes.
+/// The runtime of a command that asks one thing.
 fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

@@ -20,6 +20,7 @@ mod log;
 mod metrics;
 mod moment;
 mod names;
+mod nearest;
 mod policy_host_proof;
 mod policy_shelf;
 mod readiness;

@@ -3,25 +3,23 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use sts_relay::cli::{CommandLine, Ending, Output};
-use sts_relay::settings::SettingsError;
-
-/// The settings cannot be used: `EX_CONFIG` of sysexits.h. Trying again changes nothing, so the unit
-/// does not restart the relay for it (`RestartPreventExitStatus=`).
-const SETTINGS_UNUSABLE: u8 = 78;
+use sts_relay::cli::{CommandLine, Output, in_words, status_of};
 
 fn main() -> ExitCode {
-    match CommandLine::parse().run(&mut Output::stdout()) {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Refused) => ExitCode::FAILURE,
+    let typed = match CommandLine::typed() {
+        Ok(typed) => typed,
+        Err(usage) => {
+            // Nobody can be told if this cannot be written either.
+            let _unheard = usage.print().is_err();
+            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+        }
+    };
+    match typed.run(&mut Output::stdout()) {
+        Ok(ending) => ExitCode::from(ending.status()),
         Err(error) => {
-            // Nobody is left to be told if this cannot be written either.
-            let _unheard = writeln!(std::io::stderr(), "sts-relay: {error:#}").is_err();
-            match error.downcast_ref::<SettingsError>() {
-                Some(_) => ExitCode::from(SETTINGS_UNUSABLE),
-                None => ExitCode::FAILURE,
-            }
+            // Nobody can be told if this cannot be written either.
+            let _unheard = writeln!(std::io::stderr(), "sts-relay: {}", in_words(&error)).is_err();
+            ExitCode::from(status_of(&error))
         }
     }
 }

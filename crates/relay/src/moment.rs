@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for Moment {
         let text = match written {
             Ok(Written::Date(date)) => date.to_string(),
             Ok(Written::Text(text)) => text,
-            Err(_) => return Err(D::Error::custom("expected a day such as 2026-12-24")),
+            Err(_) => return Err(D::Error::custom("write a day such as 2026-12-24")),
         };
         Self::parse(&text).ok_or_else(|| {
             D::Error::custom(format!(

@@ -170,6 +170,29 @@ impl PolicyStore for PolicyShelf {
     }
 }
 
+/// No policy is kept, for a check alone: it finds everything itself, sends nothing, and keeps nothing.
+#[derive(Debug)]
+pub(crate) struct NothingKept;
+
+#[async_trait]
+impl PolicyStore for NothingKept {
+    fn find(&self, _: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+        Ok(None)
+    }
+
+    async fn keep(&self, _: &CachedPolicy) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn remove(&self, _: &PolicyDomain) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn list(&self, _: Option<&PolicyDomain>, _: usize) -> Result<Vec<PolicyDomain>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;

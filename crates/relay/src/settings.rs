@@ -5,30 +5,39 @@
 //! its writer believes in and that has no effect. No setting weakens an enforced policy, except
 //! `[[exception]]`, which is named, reasoned and expires.
 
+mod address_text;
 mod byte_size;
 mod check;
 mod convert;
 mod defaults;
 pub(crate) mod duration_text;
 mod environment;
+mod fault;
+mod file;
 mod hostname;
 mod keys;
 mod listening;
+mod misfit;
 mod optional_text;
+mod paths;
 mod raw;
+mod reading;
 mod routes;
 mod secret_text;
 mod server_address;
 mod source;
-
-use std::io;
-use std::path::PathBuf;
+mod syntax;
+mod wording;
+mod written;
 
 pub use crate::moment::Moment;
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use check::Settings;
 pub(crate) use defaults::TRIAL_DATA_DIR;
+pub(crate) use environment::FILE_VARIABLE;
+pub use fault::{Fault, Place, SettingsError};
 pub use listening::Listening;
+pub(crate) use paths::RelayPaths;
 pub use raw::{
     LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery, RawDns,
     RawDnssec, RawException, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
@@ -37,29 +46,7 @@ pub use raw::{
 pub use routes::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use secret_text::SecretText;
 pub use server_address::ServerAddress;
-pub use source::{Difference, Place, Source};
-
-/// The settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// The file cannot be read.
-    #[error("{}: cannot be read", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Something is said that cannot be meant.
-    #[error("{place}: {problem}")]
-    Wrong {
-        /// Where.
-        place: Place,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
+pub use source::{Difference, Source};
 
 /// A duration as the settings have it, such as `14d`.
 pub(crate) fn duration(text: &str) -> Option<std::time::Duration> {

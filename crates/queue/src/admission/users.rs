@@ -91,7 +91,7 @@ pub struct UsersError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UserProblem {
     /// Not three fields, or no name.
-    #[error("expected NAME:HASH:SENDERS, as `sts-relay user hash NAME` prints it")]
+    #[error("not NAME:HASH:SENDERS, as `sts-relay user hash NAME` prints it")]
     Fields,
     /// The hash is none of Argon2id.
     #[error("the password's hash is not one of Argon2id")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clock::SystemClock;
 use mta_sts::PolicyDomain;
-use queue::{BodyError, Filter, OpenError, Queue, QueueId, QueueSettings, Selection, Snapshot};
+use queue::{BodyError, Filter, OpenError, Queue, QueueId, Selection, Snapshot};
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
@@ -24,7 +24,7 @@ use super::policies::{Purged, Refreshed};
 use super::view::{Bounce, View, ViewError};
 use super::wishes::{Part, list_query, retry_query};
 use crate::relay::{self, StartError};
-use crate::settings::Settings;
+use crate::settings::{RelayPaths, Settings, SettingsError};
 
 /// How much of a message is handed on at a time.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -40,6 +40,8 @@ pub(crate) enum Answers {
         view: View,
         /// To close it.
         queue: Queue,
+        /// What policies are fetched with.
+        settings: Box<Settings>,
     },
     /// The relay that runs.
     Running(Client),
@@ -71,8 +73,20 @@ pub(crate) enum AnswerError {
         /// The admin socket that the settings name.
         socket: PathBuf,
     },
+    /// Only the relay's user may look into the data directory.
+    #[error(
+        "{}: permission denied: run this as the relay's user, as in `sudo -u sts-relay sts-relay ...`",
+        dir.display()
+    )]
+    Forbidden {
+        /// The queue's directory.
+        dir: PathBuf,
+    },
     /// There is nothing to read.
-    #[error("{}: there is no queue, and no relay answers at {}", dir.display(), socket.display())]
+    #[error(
+        "{}: there is no queue, and no relay answers at {}; if the relay has other settings, name \
+         their file with --config", dir.display(), socket.display()
+    )]
     NoQueue {
         /// The queue's directory.
         dir: PathBuf,
@@ -94,6 +108,14 @@ pub(crate) enum AnswerError {
     /// Policies cannot be looked up.
     #[error(transparent)]
     Policies(#[from] Box<StartError>),
+    /// No relay answers at the place that is left of settings with faults.
+    #[error("no relay answers at {}, and the settings cannot be used", socket.display())]
+    Settings {
+        /// The admin socket.
+        socket: PathBuf,
+        /// The faults.
+        source: SettingsError,
+    },
     /// Our own mistake.
     #[error("the look into the queue failed")]
     Task(#[from] JoinError),
@@ -104,38 +126,41 @@ pub(crate) enum AnswerError {
 
 impl Answers {
     /// Reaches the running relay, or looks at the queue on disk.
-    pub(crate) async fn reach(settings: &Settings) -> Result<Self, AnswerError> {
-        if let Some(client) = Client::connect(&settings.admin_socket).await? {
+    pub(crate) async fn reach(paths: &RelayPaths) -> Result<Self, AnswerError> {
+        if let Some(client) = Client::connect(&paths.admin_socket).await? {
             return Ok(Self::Running(client));
         }
-        let look = |queue: QueueSettings| Snapshot::open(&queue.dir, Arc::new(SystemClock));
-        let snapshot = on_disk(settings, look).await?;
+        let dir = paths.queue.clone();
+        let look = move || Snapshot::open(&dir, Arc::new(SystemClock));
+        let snapshot = on_disk(paths, look).await?;
         Ok(Self::AtRest(Look::at_rest(snapshot, Arc::new(SystemClock))))
     }
 
-    /// Reaches the running relay, or opens the queue on disk, for what changes policies.
-    pub(crate) async fn reach_policies(settings: &Settings) -> Result<Self, AnswerError> {
-        if let Some(client) = Client::connect(&settings.admin_socket).await? {
-            return Ok(Self::Running(client));
-        }
-        let queue = on_disk(settings, |queue| Queue::open(queue, Arc::new(SystemClock))).await?;
+    /// Opens the queue on disk, for what changes policies while no relay runs.
+    pub(crate) async fn open(paths: &RelayPaths, settings: Settings) -> Result<Self, AnswerError> {
+        let own = settings.queue.clone();
+        let queue = on_disk(paths, move || Queue::open(own, Arc::new(SystemClock))).await?;
         let hostname = settings.delivery.hostname.clone();
         let view = View::of(queue.clone(), hostname, Arc::new(SystemClock));
-        Ok(Self::Opened { view, queue })
+        Ok(Self::Opened { view, queue, settings: Box::new(settings) })
     }
 
     /// Reaches the running relay, for what it alone may do.
-    pub(crate) async fn running(settings: &Settings) -> Result<Self, AnswerError> {
-        let client = Client::connect(&settings.admin_socket).await?;
-        client.map(Self::Running).ok_or(AnswerError::NotRunning)
+    pub(crate) async fn running(paths: &RelayPaths) -> Result<Self, AnswerError> {
+        if let Some(client) = Client::connect(&paths.admin_socket).await? {
+            return Ok(Self::Running(client));
+        }
+        ensure_certain(paths)?;
+        Err(AnswerError::NotRunning)
     }
 
     /// Compares the spool with the index: as the running relay sees them, or on disk.
-    pub(crate) async fn verify(settings: &Settings) -> Result<Verified, AnswerError> {
-        if let Some(mut client) = Client::connect(&settings.admin_socket).await? {
+    pub(crate) async fn verify(paths: &RelayPaths) -> Result<Verified, AnswerError> {
+        if let Some(mut client) = Client::connect(&paths.admin_socket).await? {
             return client.get_slowly("/verify").await?.ok_or(AnswerError::TooOld);
         }
-        let findings = on_disk(settings, |queue| queue::verify(&queue.dir)).await?;
+        let dir = paths.queue.clone();
+        let findings = on_disk(paths, move || queue::verify(&dir)).await?;
         Ok(Verified::from(&findings))
     }
 
@@ -291,14 +316,10 @@ impl Answers {
     }
 
     /// Fetches the policy of `domain` anew.
-    pub(crate) async fn refresh(
-        &mut self,
-        domain: PolicyDomain,
-        settings: &Settings,
-    ) -> Result<Refreshed, AnswerError> {
+    pub(crate) async fn refresh(&mut self, domain: PolicyDomain) -> Result<Refreshed, AnswerError> {
         match self {
             Self::AtRest(_) => Err(AnswerError::NotRunning),
-            Self::Opened { view, queue } => {
+            Self::Opened { view, queue, settings } => {
                 let in_use = relay::policies_of(settings, queue).map_err(Box::new)?;
                 let view = view.clone().with_policies(in_use);
                 view.refresh(domain, &Operator::of_this_process())
@@ -336,16 +357,25 @@ impl Answers {
     }
 }
 
+/// Refuses to say more than that no relay answers, where the settings have faults.
+fn ensure_certain(paths: &RelayPaths) -> Result<(), AnswerError> {
+    let socket = paths.admin_socket.clone();
+    paths.ensure_certain().map_err(|source| AnswerError::Settings { socket, source })
+}
+
 /// Reads or opens the queue on disk, where it can be waited for.
 async fn on_disk<T: Send + 'static>(
-    settings: &Settings,
-    open: impl FnOnce(QueueSettings) -> Result<T, OpenError> + Send + 'static,
+    paths: &RelayPaths,
+    open: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
 ) -> Result<T, AnswerError> {
-    let (queue, socket) = (settings.queue.clone(), settings.admin_socket.clone());
-    if !queue.dir.exists() {
-        return Err(AnswerError::NoQueue { dir: queue.dir, socket });
+    ensure_certain(paths)?;
+    let (dir, socket) = (paths.queue.clone(), paths.admin_socket.clone());
+    match dir.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Err(AnswerError::NoQueue { dir, socket }),
+        Err(_unseen) => return Err(AnswerError::Forbidden { dir }),
     }
-    match tokio::task::spawn_blocking(move || open(queue)).await? {
+    match tokio::task::spawn_blocking(open).await? {
         Ok(opened) => Ok(opened),
         Err(OpenError::Locked { dir }) => Err(AnswerError::Locked { dir, socket }),
         Err(error) => Err(error.into()),

@@ -39,6 +39,15 @@ pub(crate) enum ClientError {
     /// What came back makes no sense; another version may run.
     #[error("the running relay's answer cannot be understood")]
     Answer(#[from] serde_json::Error),
+    /// Only the relay's user may open the socket.
+    #[error(
+        "{}: permission denied: run this as the relay's user, as in `sudo -u sts-relay sts-relay ...`",
+        path.display()
+    )]
+    Forbidden {
+        /// The socket.
+        path: PathBuf,
+    },
     /// The conversation broke off.
     #[error("the conversation with the running relay broke off")]
     Http(#[source] Box<dyn Error + Send + Sync>),
@@ -68,6 +77,9 @@ impl Client {
         let stream = match UnixStream::connect(path).await {
             Ok(stream) => stream,
             Err(error) if nobody_listens(&error) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(ClientError::Forbidden { path: path.to_owned() });
+            }
             Err(source) => return Err(ClientError::Unreachable { path: path.to_owned(), source }),
         };
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -82,6 +94,15 @@ impl Client {
         path: &str,
     ) -> Result<Option<T>, ClientError> {
         self.ask(Method::GET, path, PATIENCE).await
+    }
+
+    /// Asks for what is told with any status: one of failure is part of the answer.
+    pub(crate) async fn get_whatever_status<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+    ) -> Result<T, ClientError> {
+        let response = self.send(Method::GET, path, PATIENCE).await?;
+        Ok(serde_json::from_slice(&whole(response, PATIENCE).await?)?)
     }
 
     /// Asks for what takes long to find out.

@@ -17,10 +17,32 @@ use super::{CheckError, Host, HostVerdict, Stage, State};
 use crate::settings::Settings;
 
 /// How long one address may take; delivery itself is more patient.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many hosts are looked at.
-const HOSTS_MAX: usize = 20;
+pub(super) const HOSTS_MAX: usize = 20;
+
+/// Where mail for a domain goes, or why nowhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Routing {
+    /// To hosts.
+    Hosts,
+    /// The MX records could not be looked up.
+    NotLookedUp,
+    /// The domain has neither MX nor address records.
+    NoMailHost,
+    /// The domain does not exist.
+    NoSuchDomain,
+    /// The domain says that it takes no mail (RFC 7505).
+    NullMx,
+}
+
+/// What was found of the hosts.
+pub(super) struct Found {
+    pub(super) routing: Routing,
+    pub(super) stage: Stage,
+    pub(super) hosts: Vec<Host>,
+}
 
 /// Finds the hosts and looks at each.
 pub(super) async fn look(
@@ -29,8 +51,8 @@ pub(super) async fn look(
     settings: &Settings,
     dns: &Arc<dyn Dns>,
     clock: Arc<dyn Clock>,
-) -> Result<(Stage, Vec<Host>), CheckError> {
-    let (stage, names) = route(domain, dns).await;
+) -> Result<Found, CheckError> {
+    let (routing, stage, names) = route(domain, dns).await;
     let prober = Prober::new(settings.delivery.clone(), settings.roots.clone(), clock)?;
     let mut looks = JoinSet::new();
     for (place, (preference, name)) in names.into_iter().take(HOSTS_MAX).enumerate() {
@@ -44,11 +66,15 @@ pub(super) async fn look(
         hosts.extend(looked);
     }
     hosts.sort_by_key(|(place, _)| *place);
-    Ok((stage, hosts.into_iter().map(|(_, host)| host).collect()))
+    let hosts = hosts.into_iter().map(|(_, host)| host).collect();
+    Ok(Found { routing, stage, hosts })
 }
 
 /// The hosts in the order they are tried, with their preferences (RFC 5321 §5.1).
-async fn route(domain: &Domain, dns: &Arc<dyn Dns>) -> (Stage, Vec<(Option<u16>, Domain)>) {
+async fn route(
+    domain: &Domain,
+    dns: &Arc<dyn Dns>,
+) -> (Routing, Stage, Vec<(Option<u16>, Domain)>) {
     let wrong = |text: String| Stage::new("mx", State::Wrong, text);
     match mail_hosts(&**dns, domain).await {
         Ok(MailHosts::Hosts { hosts, .. }) => {
@@ -56,20 +82,32 @@ async fn route(domain: &Domain, dns: &Arc<dyn Dns>) -> (Stage, Vec<(Option<u16>,
                 .iter()
                 .filter_map(|mx| Some((Some(mx.preference), mx.host()?.clone())))
                 .collect();
-            let stage = Stage::new("mx", State::Good, format!("{} hosts", names.len()));
-            (stage, names)
+            let count = names.len();
+            let text = if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") };
+            (Routing::Hosts, Stage::new("mx", State::Good, text), names)
         }
         Ok(MailHosts::Implicit(host)) => {
             let stage = Stage::new("mx", State::Warning, "no MX record, but an address")
                 .fix("publish an MX record: a policy names MX hosts");
-            (stage, vec![(None, host)])
+            (Routing::Hosts, stage, vec![(None, host)])
         }
-        Ok(MailHosts::NullMx) => (wrong("the domain says that it takes no mail".into()), vec![]),
-        Ok(MailHosts::NoSuchDomain) => (wrong("the domain does not exist".into()), vec![]),
+        Ok(MailHosts::NullMx) => {
+            (Routing::NullMx, wrong("the domain takes no mail (null MX)".into()), vec![])
+        }
+        Ok(MailHosts::NoSuchDomain) => {
+            let stage = wrong("the domain does not exist".into()).fix(
+                "check its spelling; a domain that is new, or has expired, is not there either",
+            );
+            (Routing::NoSuchDomain, stage, vec![])
+        }
         Ok(MailHosts::NoMailHost) => {
-            (wrong("no mail host".into()).fix("publish an MX record"), vec![])
+            let stage = wrong("the domain exists, and has neither MX nor address records".into());
+            (Routing::NoMailHost, stage.fix("publish an MX record"), vec![])
         }
-        Err(error) => (wrong(format!("the MX records cannot be looked up: {error}")), vec![]),
+        Err(error) => {
+            let stage = wrong(format!("MX lookup for {domain} failed: {error}"));
+            (Routing::NotLookedUp, stage, vec![])
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Found {
     pub(super) stages: Vec<Stage>,
     /// The policy that a delivery would go by.
     pub(super) policy: Option<Arc<Policy>>,
+    /// Whether the record could be looked up.
+    pub(super) looked_up: bool,
 }
 
 /// Looks for the record, fetches the policy and compares it with what is kept.
@@ -46,6 +48,7 @@ pub(super) async fn look(
     stages.push(policy_stage(domain, fetched.as_ref()));
     let (stage, kept) = kept_stage(kept, &txt, fetched.as_ref());
     stages.extend(stage);
+    let looked_up = !matches!(txt, TxtAnswer::Failed(_));
     let policy = applying(kept, &txt, fetched);
     if let Some(exception) = settings.policies.exceptions.find(domain, now) {
         let text = format!("set aside by your [[exception]]: {}", exception.reason());
@@ -54,7 +57,7 @@ pub(super) async fn look(
              itself",
         ));
     }
-    Ok(Found { stages, policy })
+    Ok(Found { stages, policy, looked_up })
 }
 
 /// The policy that a delivery would go by (RFC 8461 §3.3 and §5.1): what is kept, unless there is
@@ -98,8 +101,7 @@ fn record_stage(domain: &PolicyDomain, txt: &TxtAnswer) -> Stage {
         }
         TxtAnswer::Failed(error) => {
             Stage::new("record", State::Wrong, format!("{name}: {}", in_full(error))).fix(
-                "mend the domain's DNS, or the resolver of this relay; with nothing kept, mail \
-                 waits for mta_sts.undecided_grace",
+                "mend the domain's DNS; with nothing kept, mail waits for mta_sts.undecided_grace",
             )
         }
     }

@@ -1,4 +1,4 @@
-//! `sts-relay check`: what would happen to mail for a domain, and why.
+//! `sts-relay check`: what happens to mail for a domain, and why.
 
 use std::io;
 use std::sync::Arc;
@@ -12,15 +12,20 @@ use super::output::{Format, Reader};
 use super::table::printable;
 use super::{Ending, Output};
 use crate::admin::answers::{AnswerError, Answers};
-use crate::check::{self, Kept, Report, Stage, State, Verdict};
+use crate::check::{self, Extent, Host, Kept, Report, Stage, State, Verdict};
 use crate::error_text::in_full;
 use crate::settings::Settings;
 
 /// What is to be checked.
 #[derive(Args, Debug)]
 pub(super) struct CheckCommand {
-    /// The recipients' domain: what stands behind the @.
+    /// The recipients' domain, or an address at it.
+    #[arg(value_name = "DOMAIN")]
     domain: String,
+    /// Check only the next hop of the [[route]] that the settings have for the domain: connection, TLS
+    /// and login at its own port.
+    #[arg(long)]
+    route: bool,
     #[command(flatten)]
     format: Format,
 }
@@ -32,27 +37,32 @@ enum Colours {
     On,
 }
 
-/// Checks a domain; the answer is yes where mail leaves verified, or needs no verification.
+/// Checks a domain; the status is 0 where mail leaves verified, or needs no verification.
 pub(super) async fn run(
     command: &CheckCommand,
     settings: &Settings,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
-    let domain = PolicyDomain::parse(&command.domain)
+    let typed = command.domain.rsplit_once('@').map_or(&*command.domain, |(_, domain)| domain);
+    let domain = PolicyDomain::parse(typed)
         .with_context(|| format!("{} is not a domain", command.domain))?;
     let kept = kept(&domain, settings).await;
-    let report = Box::pin(check::check(&domain, kept, settings, Arc::new(SystemClock))).await?;
+    let extent = if command.route { Extent::Route } else { Extent::All };
+    let clock = Arc::new(SystemClock);
+    let report = Box::pin(check::check(&domain, extent, kept, settings, clock)).await?;
     let colours = Colours::for_reader(output.reader());
     command.format.write(&report, output, |report, output| print(report, colours, output))?;
     Ok(match report.verdict {
         Verdict::Verified | Verdict::NoPolicy => Ending::Done,
-        Verdict::Held | Verdict::Unverified => Ending::Refused,
+        Verdict::Held => Ending::Held,
+        Verdict::Unverified => Ending::Unverified,
+        Verdict::CannotTell => Ending::CannotTell,
     })
 }
 
 /// What the running relay, or its directory, has of the domain.
 async fn kept(domain: &PolicyDomain, settings: &Settings) -> Kept {
-    let mut answers = match Answers::reach(settings).await {
+    let mut answers = match Answers::reach(&settings.paths()).await {
         Ok(answers) => answers,
         Err(AnswerError::NoQueue { .. }) => return Kept::Known(None),
         Err(error) => return Kept::Unknown(in_full(&error)),
@@ -94,19 +104,26 @@ impl Colours {
 fn print(report: &Report, colours: Colours, output: &mut Output) -> io::Result<()> {
     output.line(&report.domain)?;
     print_stages(&report.stages, colours, output)?;
+    for host in &report.route {
+        print_host(host, " (next hop of the route)", colours, output)?;
+    }
     for host in &report.hosts {
         let preference = host.preference.map(|number| format!(" (preference {number})"));
-        output.line("")?;
-        output.line(format_args!("{}{}", printable(&host.name), preference.unwrap_or_default()))?;
-        print_stages(&host.stages, colours, output)?;
+        print_host(host, &preference.unwrap_or_default(), colours, output)?;
     }
     let colour = match report.verdict {
         Verdict::Verified | Verdict::NoPolicy => 32,
-        Verdict::Unverified => 33,
+        Verdict::Unverified | Verdict::CannotTell => 33,
         Verdict::Held => 31,
     };
     output.line("")?;
     output.line(colours.paint(&printable(&report.summary), colour))
+}
+
+fn print_host(host: &Host, remark: &str, colours: Colours, output: &mut Output) -> io::Result<()> {
+    output.line("")?;
+    output.line(format_args!("{}{remark}", printable(&host.name)))?;
+    print_stages(&host.stages, colours, output)
 }
 
 fn print_stages(stages: &[Stage], colours: Colours, output: &mut Output) -> io::Result<()> {

@@ -11,10 +11,10 @@ use super::{Ending, Output};
 use crate::settings::{Settings, Source};
 use crate::surroundings;
 
-/// What is looked at besides the settings.
+/// What is checked besides the settings.
 #[derive(Args, Debug)]
 pub(super) struct CheckConfigCommand {
-    /// Look at the network too: resolver, own name, port 25; mail need not be sent for it.
+    /// Check the network as well: resolver, own name, port 25; no mail is sent.
     #[arg(long)]
     network: bool,
     /// Check as this user (root only): finds files that the service's user cannot read.

@@ -1,4 +1,4 @@
-//! The exceptions that are in force, wherever they are told of.
+//! The exceptions that are in force, as commands show them.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use super::Output;
 use super::table::printable;
 use crate::check::Exception;
 use crate::moment::Moment;
-use crate::settings::Settings;
+use crate::settings::RelayPaths;
 
 /// An exception with its domain.
 #[derive(Debug, Serialize)]
@@ -20,17 +20,17 @@ pub(super) struct Excepted {
 }
 
 /// The exception of a domain, while it lasts.
-pub(super) fn of(settings: &Settings, domain: &PolicyDomain) -> Option<Exception> {
-    let exception = settings.policies.exceptions.find(domain, super::now())?;
+pub(super) fn of(paths: &RelayPaths, domain: &PolicyDomain) -> Option<Exception> {
+    let exception = paths.exceptions.find(domain, super::now())?;
     let (until, reason) = (Moment::of(exception.until()), exception.reason().to_owned());
     Some(Exception { until, reason })
 }
 
 /// All exceptions that last, whether a policy of their domain is cached or not.
-pub(super) fn in_force(settings: &Settings) -> Vec<Excepted> {
-    let set = settings.policies.exceptions.iter().map(mta_sts::Exception::domain);
+pub(super) fn in_force(paths: &RelayPaths) -> Vec<Excepted> {
+    let set = paths.exceptions.iter().map(mta_sts::Exception::domain);
     let lasting = set.filter_map(|domain| {
-        let (domain, exception) = (domain.as_str().to_owned(), of(settings, domain)?);
+        let (domain, exception) = (domain.as_str().to_owned(), of(paths, domain)?);
         Some(Excepted { domain, exception })
     });
     lasting.collect()

@@ -1,15 +1,44 @@
 //! `sts-relay healthy`: whether the relay that runs can do its work, for Docker and for monitors.
 
+use std::io::Write as _;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::timeout;
+
 use crate::admin::answer::Wellbeing;
 use crate::admin::client::Client;
-use crate::settings::Settings;
+use crate::settings::RelayPaths;
 
+use super::table::printable;
 use super::{Ending, Output};
 
+/// How long the checks of `/readyz` may take: longer than a resolver that does not answer takes, and
+/// shorter than a container waits for its health check.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What `/readyz` says, as far as it is printed.
+#[derive(Debug, Deserialize)]
+struct Readiness {
+    checks: Vec<Check>,
+}
+
+/// One of its checks.
+#[derive(Debug, Deserialize)]
+struct Check {
+    name: String,
+    ok: bool,
+    detail: String,
+}
+
 /// Asks the running relay how it is; no relay is not healthy.
-pub(super) async fn run(settings: &Settings, output: &mut Output) -> anyhow::Result<Ending> {
-    let Some(mut client) = Client::connect(&settings.admin_socket).await? else {
-        let socket = settings.admin_socket.display();
+///
+/// The status is that of the queue alone, for a container is restarted by it, and a restart mends no
+/// resolver. What else keeps mail from leaving is printed.
+pub(super) async fn run(paths: &RelayPaths, output: &mut Output) -> anyhow::Result<Ending> {
+    let Some(mut client) = Client::connect(&paths.admin_socket).await? else {
+        paths.ensure_certain()?;
+        let socket = paths.admin_socket.display();
         output.line(format_args!("no relay answers at {socket}"))?;
         return Ok(Ending::Refused);
     };
@@ -19,5 +48,21 @@ pub(super) async fn run(settings: &Settings, output: &mut Output) -> anyhow::Res
     };
     output.line(format_args!("the queue {queue}"))?;
     output.line(format_args!("{delivery}"))?;
+    report(&mut client).await;
     Ok(if healthy { Ending::Done } else { Ending::Refused })
+}
+
+/// Says on standard error what else is not well, within a time that a container's check has.
+///
+/// A relay of another version may have no such checks, or others; then nothing is said.
+async fn report(client: &mut Client) {
+    let ready = client.get_whatever_status::<Readiness>("/readyz");
+    let Ok(Ok(Readiness { checks })) = timeout(PATIENCE, Box::pin(ready)).await else { return };
+    // What is said of these two on standard output is not said again.
+    let is_said = |check: &&Check| check.name == "queue" || check.name == "delivery";
+    for check in checks.iter().filter(|check| !check.ok && !is_said(check)) {
+        let (name, detail) = (printable(&check.name), printable(&check.detail));
+        // Nobody can be told if this cannot be written either.
+        let _unheard = writeln!(std::io::stderr(), "not ready: {name}: {detail}").is_err();
+    }
 }

@@ -18,9 +18,9 @@ use super::table::{Room, Table, printable};
 use super::words::{ago, span};
 use super::{Ending, Output, exceptions};
 use crate::admin::answer::{ListedPolicy, Policy};
-use crate::admin::answers::Answers;
+use crate::admin::answers::{AnswerError, Answers};
 use crate::check::Exception;
-use crate::settings::{Settings, Source};
+use crate::settings::{RelayPaths, Settings};
 
 /// What can be asked about policies.
 #[derive(Debug, Subcommand)]
@@ -37,39 +37,39 @@ pub(super) enum PolicyCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Fetch the policy of a domain anew (status 0), or say why that cannot be done (1).
+    /// Fetch the policy of a domain now.
     Refresh {
         /// The policy domain.
         domain: String,
         #[command(flatten)]
         format: Format,
     },
-    /// Forget the cached policy of a domain; it is looked up again before mail leaves.
+    /// Remove the cached policy of a domain; it is looked up again before mail leaves.
     Purge {
         /// The policy domain.
         #[arg(required_unless_present = "all")]
         domain: Option<String>,
-        /// Forget all cached policies.
+        /// Remove all cached policies.
         #[arg(long, conflicts_with = "domain")]
         all: bool,
     },
-    /// Write a policy to publish, with the DNS records and the order that go with it.
+    /// Write a policy to publish, and print the DNS records that go with it, in order.
     New(new::NewPolicy),
-    /// Judge a policy file as a sending relay would.
+    /// Check a policy file as a sending relay does.
     Lint {
         /// The file, or - for standard input.
         file: OsString,
         #[command(flatten)]
         format: Format,
     },
-    /// Judge a TXT record as a sending relay would.
+    /// Check a TXT record as a sending relay does.
     LintRecord {
         /// The record's text, its strings joined.
         text: OsString,
         #[command(flatten)]
         format: Format,
     },
-    /// Tell whether one of the mx patterns names a host (status 0) or none does (1).
+    /// Check whether one of the mx patterns names a host.
     Match {
         /// The MX host.
         host: OsString,
@@ -79,10 +79,11 @@ pub(super) enum PolicyCommand {
     },
 }
 
-/// Answers a command; `settings` are read only where they are needed.
+/// Answers a command; `paths` and `settings` are read only where they are needed.
 pub(super) async fn run(
     command: &PolicyCommand,
-    settings: impl FnOnce() -> anyhow::Result<(Settings, Source)>,
+    paths: impl FnOnce() -> RelayPaths,
+    settings: impl FnOnce() -> anyhow::Result<Settings>,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     match command {
@@ -90,37 +91,45 @@ pub(super) async fn run(
         PolicyCommand::LintRecord { text, format } => lint::record(text, *format, output),
         PolicyCommand::Match { host, patterns } => lint::matches(host, patterns, output),
         PolicyCommand::List { format } => {
-            let settings = settings()?.0;
-            let mut answers = Answers::reach(&settings).await?;
-            let ending = list(&mut answers, &settings, *format, output).await;
+            let paths = paths();
+            let mut answers = Answers::reach(&paths).await?;
+            let ending = list(&mut answers, &paths, *format, output).await;
             answers.end().await;
             ending
         }
-        PolicyCommand::New(new) => {
-            Box::pin(new::run(new, || Ok(settings()?.0), super::now(), output)).await
-        }
+        PolicyCommand::New(new) => Box::pin(new::run(new, settings, super::now(), output)).await,
         PolicyCommand::Refresh { domain, format } => {
-            let (domain, settings) = (parse(domain)?, settings()?.0);
-            let mut answers = Answers::reach_policies(&settings).await?;
-            let ending = keep::refresh(&mut answers, &settings, domain, *format, output).await;
+            let domain = parse(domain)?;
+            let mut answers = running_or_open(&paths(), settings).await?;
+            let ending = keep::refresh(&mut answers, domain, *format, output).await;
             answers.end().await;
             ending
         }
         PolicyCommand::Purge { domain, all: _ } => {
             let domain = domain.as_deref().map(parse).transpose()?;
-            let mut answers = Answers::reach_policies(&settings()?.0).await?;
+            let mut answers = running_or_open(&paths(), settings).await?;
             let ending = keep::purge(&mut answers, domain, output).await;
             answers.end().await;
             ending
         }
         PolicyCommand::Show { domain, format } => {
-            let domain = parse(domain)?;
-            let settings = settings()?.0;
-            let mut answers = Answers::reach(&settings).await?;
-            let ending = show(&mut answers, &settings, domain, *format, output).await;
+            let (domain, paths) = (parse(domain)?, paths());
+            let mut answers = Answers::reach(&paths).await?;
+            let ending = show(&mut answers, &paths, domain, *format, output).await;
             answers.end().await;
             ending
         }
+    }
+}
+
+/// The running relay, or the queue on disk, for what changes policies.
+async fn running_or_open(
+    paths: &RelayPaths,
+    settings: impl FnOnce() -> anyhow::Result<Settings>,
+) -> anyhow::Result<Answers> {
+    match Answers::running(paths).await {
+        Err(AnswerError::NotRunning) => Ok(Answers::open(paths, settings()?).await?),
+        answers => Ok(answers?),
     }
 }
 
@@ -132,7 +141,7 @@ fn parse(domain: &str) -> anyhow::Result<PolicyDomain> {
 /// `policy list`
 async fn list(
     answers: &mut Answers,
-    settings: &Settings,
+    paths: &RelayPaths,
     format: Format,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
@@ -145,13 +154,13 @@ async fn list(
         after = Some(last.context("the relay's answer has a strange domain")?);
         for policy in page {
             let domain = PolicyDomain::parse(policy.domain());
-            let exception = domain.ok().and_then(|domain| exceptions::of(settings, &domain));
+            let exception = domain.ok().and_then(|domain| exceptions::of(paths, &domain));
             policies.push(Excepted { policy, exception });
         }
     }
     format.write(&policies, output, |policies, output| {
         print_list(policies, output)?;
-        exceptions::print(&exceptions::in_force(settings), output)
+        exceptions::print(&exceptions::in_force(paths), output)
     })?;
     Ok(Ending::Done)
 }
@@ -159,13 +168,13 @@ async fn list(
 /// `policy show`
 async fn show(
     answers: &mut Answers,
-    settings: &Settings,
+    paths: &RelayPaths,
     domain: PolicyDomain,
     format: Format,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     let name = domain.as_str().to_owned();
-    let exception = exceptions::of(settings, &domain);
+    let exception = exceptions::of(paths, &domain);
     let Some(policy) = answers.policy(domain).await? else {
         anyhow::bail!("no policy of {name} is cached; one is looked up when mail goes there");
     };

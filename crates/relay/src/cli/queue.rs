@@ -18,7 +18,7 @@ use crate::admin::answer::QueueStats;
 use crate::admin::answers::Answers;
 use crate::admin::many::Change;
 use crate::admin::view::Bounce;
-use crate::settings::Settings;
+use crate::settings::RelayPaths;
 
 /// What can be asked about the queue, and done to it.
 #[derive(Debug, Subcommand)]
@@ -105,20 +105,20 @@ struct Standing {
 /// Answers a command.
 pub(super) async fn run(
     command: &QueueCommand,
-    settings: &Settings,
+    paths: &RelayPaths,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     let mut answers = match command {
-        QueueCommand::Verify { format } => return verify(settings, *format, output).await,
+        QueueCommand::Verify { format } => return verify(paths, *format, output).await,
         QueueCommand::List { .. } | QueueCommand::Show { .. } | QueueCommand::Stats { .. } => {
-            Answers::reach(settings).await?
+            Answers::reach(paths).await?
         }
         QueueCommand::Delete { .. }
         | QueueCommand::Hold { .. }
         | QueueCommand::Release { .. }
-        | QueueCommand::Retry { .. } => Answers::running(settings).await?,
+        | QueueCommand::Retry { .. } => Answers::running(paths).await?,
     };
-    let ending = answered(command, settings, &mut answers, output).await;
+    let ending = answered(command, paths, &mut answers, output).await;
     answers.end().await;
     ending
 }
@@ -126,7 +126,7 @@ pub(super) async fn run(
 /// Answers a command that needs the queue.
 async fn answered(
     command: &QueueCommand,
-    settings: &Settings,
+    paths: &RelayPaths,
     answers: &mut Answers,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
@@ -180,7 +180,7 @@ async fn answered(
         }
         QueueCommand::Stats { format } => {
             let stats = answers.stats().await?.context("the running relay cannot do that")?;
-            let shown = Standing { stats, exceptions: exceptions::in_force(settings) };
+            let shown = Standing { stats, exceptions: exceptions::in_force(paths) };
             format.write(&shown, output, |Standing { stats, exceptions }, output| {
                 exceptions::print(exceptions, output)?;
                 let width = output.width();
@@ -234,12 +234,8 @@ async fn body(answers: &mut Answers, id: QueueId, output: &mut Output) -> anyhow
 }
 
 /// `queue verify`
-async fn verify(
-    settings: &Settings,
-    format: Format,
-    output: &mut Output,
-) -> anyhow::Result<Ending> {
-    let verified = Answers::verify(settings).await?;
+async fn verify(paths: &RelayPaths, format: Format, output: &mut Output) -> anyhow::Result<Ending> {
+    let verified = Answers::verify(paths).await?;
     format.write(&verified, output, print::verified)?;
     Ok(if verified.problems.is_empty() { Ending::Done } else { Ending::Refused })
 }

@@ -113,7 +113,8 @@ impl<R: Fn() -> anyhow::Result<(Settings, Source)>> Again<R> {
                 }
             }
             Err(error) => {
-                let error = format!("{error:#}");
+                // One line, however many faults there are.
+                let error = format!("{error:#}").replace('\n', "; ");
                 error!(error, "settings not reloaded, the old ones are kept");
             }
         }

@@ -1,19 +1,22 @@
 //! `sts-relay user`: the lines of the users file.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Write as _};
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use queue::{Users, hash_password};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use smtp::Mailbox;
 
 use super::{Ending, Output};
 
-/// What can be done about users.
+/// What can be done for users.
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
-    /// Print a line for the users file; the password is read from standard input.
+    /// Print a line for the users file.
+    ///
+    /// At a terminal the password is asked for twice and not shown; otherwise it is the first line of
+    /// standard input.
     Hash {
         /// The name to log in with.
         name: String,
@@ -40,25 +43,63 @@ pub(super) fn run(command: &UserCommand, output: &mut Output) -> anyhow::Result<
 
 /// The name, if one can send from it.
 fn usual_sender(name: &str) -> anyhow::Result<String> {
-    let text = format!("`{name}` is no address; say with --sender what the user may send from");
+    let text = format!("`{name}` is not an address; say with --sender what the user may send from");
     Mailbox::parse(name).context(text)?;
     Ok(name.to_owned())
 }
 
-/// The first line of standard input; at a terminal it is not shown.
-fn read_password() -> io::Result<String> {
+/// A password: typed twice without echo at a terminal, or the first line of a pipe or file.
+fn read_password() -> anyhow::Result<String> {
     let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Ok(first_line()?);
+    }
+    let _hidden = Hidden::at(&stdin)?;
+    let first = ask("Password: ")?;
+    let second = ask("Password again: ")?;
+    ensure!(first == second, "the two passwords differ");
+    Ok(first)
+}
+
+/// Asks at the terminal. The question goes to standard error: standard output may be the users file.
+fn ask(question: &str) -> io::Result<String> {
+    let mut terminal = io::stderr();
+    write!(terminal, "{question}")?;
+    terminal.flush()?;
+    let line = first_line();
+    // The line end that was typed is not shown either.
+    writeln!(terminal)?;
+    line
+}
+
+/// One line of standard input, without its end.
+fn first_line() -> io::Result<String> {
     let mut line = String::new();
-    if stdin.is_terminal() {
-        let shown = tcgetattr(&stdin)?;
+    let _length = io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// A terminal that does not show what is typed; dropping it shows it again, after an error as well.
+struct Hidden<'a> {
+    terminal: &'a Stdin,
+    shown: Termios,
+}
+
+impl<'a> Hidden<'a> {
+    fn at(terminal: &'a Stdin) -> io::Result<Self> {
+        let shown = tcgetattr(terminal)?;
         let mut hidden = shown.clone();
         hidden.local_modes -= LocalModes::ECHO;
-        tcsetattr(&stdin, OptionalActions::Now, &hidden)?;
-        let read = stdin.lock().read_line(&mut line);
-        tcsetattr(&stdin, OptionalActions::Now, &shown)?;
-        let _length = read?;
-    } else {
-        let _length = stdin.lock().read_line(&mut line)?;
+        // What was typed before the question is no answer to it.
+        tcsetattr(terminal, OptionalActions::Flush, &hidden)?;
+        Ok(Self { terminal, shown })
     }
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = tcsetattr(self.terminal, OptionalActions::Now, &self.shown) {
+            tracing::debug!(%error, "terminal not restored");
+        }
+    }
 }

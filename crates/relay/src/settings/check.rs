@@ -11,10 +11,12 @@ use listener::{ListenerSettings, ServerTls};
 use mta_sts::{Exception, Exceptions, FetchSettings, PolicyDomain, PolicySettings, PrivateHosts};
 use pkix::{Roots, SystemRoots, TrustSettings};
 use queue::{Networks, QueueSettings, Users};
-use smtp::Domain;
+use rustls::RootCertStore;
+use smtp::{Domain, DomainError};
 
+use super::fault::{Fault, Place};
 use super::raw::{RawLog, RawSettings, RawTrust};
-use super::{Listening, SettingsError, Source, hostname};
+use super::{Listening, RelayPaths, SettingsError, Source, hostname};
 use crate::error_text::in_full;
 use crate::policy_host_proof::ByRelaysRoots;
 
@@ -66,18 +68,36 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] for the first value that cannot be meant, with its place.
+    /// [`SettingsError`] with everything that cannot be understood or cannot be meant.
     pub fn check(source: &Source, now: SystemTime) -> Result<Self, SettingsError> {
-        Check { source, raw: source.raw(), now, warnings: Vec::new() }.settings()
+        if !source.is_whole() {
+            // What the broken lines were to say is not known, so nothing follows from the rest.
+            SettingsError::unless_empty(source.faults().to_vec())?;
+        }
+        let faults = source.faults().to_vec();
+        Check { source, raw: source.raw(), now, warnings: Vec::new(), faults }.settings()
+    }
+
+    /// Where the relay is that runs by these settings.
+    pub(crate) fn paths(&self) -> RelayPaths {
+        RelayPaths {
+            admin_socket: self.admin_socket.clone(),
+            queue: self.queue.dir.clone(),
+            exceptions: self.policies.exceptions.clone(),
+            faults: Vec::new(),
+        }
     }
 }
 
 /// A check under way.
+///
+/// What is wrong is noted, and the check goes on, so that all of it is told at once.
 pub(super) struct Check<'a> {
-    source: &'a Source,
+    pub(super) source: &'a Source,
     pub(super) raw: &'a RawSettings,
     now: SystemTime,
     pub(super) warnings: Vec<String>,
+    faults: Vec<Fault>,
 }
 
 impl Check<'_> {
@@ -88,140 +108,195 @@ impl Check<'_> {
                 "{variable} takes the place of every [[{key}]] in the settings file"
             ));
         }
-        let hostname = self.hostname()?;
         let raw = self.raw;
-        let roots = self.roots()?;
+        let hostname = match self.hostname() {
+            Ok(hostname) => hostname,
+            Err(error) => {
+                self.wrong("hostname", &error);
+                return Err(SettingsError::new(self.faults));
+            }
+        };
+        let data_dir = self.data_dir();
+        let listeners = self.listeners();
+        let networks = self.networks();
+        let proxies = self.proxies();
+        let users = self.users();
+        let tls = self.tls();
+        let listener = self.listener(hostname.clone());
+        let queue = self.queue();
+        let dns = self.dns();
+        let policies = self.policies();
+        let roots = self.roots();
+        let fetch = self.fetch(roots.as_ref());
+        let delivery = self.delivery(hostname);
+        let (Some(roots), true) = (roots, self.faults.is_empty()) else {
+            return Err(SettingsError::new(self.faults));
+        };
         Ok(Settings {
-            data_dir: self.data_dir()?,
+            data_dir,
             shutdown_grace: raw.shutdown_grace,
-            listeners: self.listeners()?,
-            networks: self.networks()?,
-            proxies: self.proxies()?,
-            users_file: self.users_file(),
-            users: self.users()?,
-            tls: self.tls()?,
-            listener: self.listener(hostname.clone())?,
-            queue: self.queue()?,
-            dns: self.dns()?,
-            policies: self.policies()?,
-            fetch: self.fetch(&roots)?,
+            listeners,
+            networks,
+            proxies,
+            users_file: users_file(raw),
+            users,
+            tls,
+            listener,
+            queue,
+            dns,
+            policies,
+            fetch,
             roots,
-            delivery: self.delivery(hostname)?,
+            delivery,
             admin_address: raw.admin.address,
-            admin_socket: self.admin_socket(),
+            admin_socket: admin_socket(raw),
             log: raw.log.clone(),
             warnings: self.warnings,
         })
     }
 
-    /// The error that `problem` is with `key`.
-    pub(super) fn wrong(&self, key: &str, problem: &(impl ToString + ?Sized)) -> SettingsError {
-        let problem = format!("{key}: {}", problem.to_string());
-        SettingsError::Wrong { place: self.source.place(key), problem }
+    /// Notes that `problem` is with `key`, unless its value is not what was meant anyway.
+    pub(super) fn wrong(&mut self, key: &str, problem: &(impl ToString + ?Sized)) {
+        self.wrong_at(self.source.place(key), key, problem);
+    }
+
+    /// The same, where the place is known better.
+    pub(super) fn wrong_at(&mut self, place: Place, key: &str, problem: &(impl ToString + ?Sized)) {
+        if self.source.is_certain(key) {
+            self.faults.push(Fault::new(place, format!("{key}: {}", problem.to_string())));
+        }
+    }
+
+    /// The same, where it is a problem only because of what `other` is.
+    pub(super) fn wrong_with(&mut self, key: &str, other: &str, problem: &str) {
+        if self.source.is_certain(other) {
+            self.wrong(key, problem);
+        }
+    }
+
+    /// What was made of `key`, or its default where that was not possible.
+    pub(super) fn or_wrong<T: Default, E: ToString>(&mut self, key: &str, made: Result<T, E>) -> T {
+        made.unwrap_or_else(|error| {
+            self.wrong(key, &error);
+            T::default()
+        })
     }
 
     /// Refuses a number that would bring the relay to a halt.
-    pub(super) fn at_least_one<T: Default + PartialEq>(
-        &self,
-        key: &str,
-        number: T,
-    ) -> Result<T, SettingsError> {
+    pub(super) fn at_least_one<T: Default + PartialEq>(&mut self, key: &str, number: T) -> T {
         if number == T::default() {
-            return Err(self.wrong(key, "must not be zero"));
+            self.wrong(key, "must not be zero");
         }
-        Ok(number)
+        number
     }
 
     /// The relay's name.
-    fn hostname(&mut self) -> Result<Domain, SettingsError> {
+    fn hostname(&mut self) -> Result<Domain, DomainError> {
         if let Some(name) = &self.raw.hostname {
             return Ok(name.clone());
         }
-        let (name, warning) =
-            hostname::of_system().map_err(|error| self.wrong("hostname", &error))?;
+        let (name, warning) = hostname::of_system()?;
         self.warnings.extend(warning);
         Ok(name)
     }
 
     /// The data directory.
-    fn data_dir(&self) -> Result<PathBuf, SettingsError> {
+    fn data_dir(&mut self) -> PathBuf {
         if self.raw.data_dir.as_os_str().is_empty() {
-            return Err(self.wrong("data_dir", "must not be empty"));
+            self.wrong("data_dir", "must not be empty");
         }
-        Ok(self.raw.data_dir.clone())
+        self.raw.data_dir.clone()
     }
 
     /// How mail is kept.
-    fn queue(&self) -> Result<QueueSettings, SettingsError> {
+    fn queue(&mut self) -> QueueSettings {
         let raw = &self.raw.delivery;
         if raw.retry.first > raw.retry.longest {
             let problem = "is longer than delivery.retry.longest";
-            return Err(self.wrong("delivery.retry.first", problem));
+            self.wrong_with("delivery.retry.first", "delivery.retry.longest", problem);
         }
         let mut settings = QueueSettings::new(queue_dir(&self.raw.data_dir));
-        settings.retry.first = self.at_least_one("delivery.retry.first", raw.retry.first)?;
+        settings.retry.first = self.at_least_one("delivery.retry.first", raw.retry.first);
         settings.retry.most = raw.retry.longest;
-        settings.lifetime = self.at_least_one("delivery.lifetime", raw.lifetime)?;
+        settings.lifetime = self.at_least_one("delivery.lifetime", raw.lifetime);
         settings.min_free = self.raw.limits.free_space.bytes();
-        Ok(settings)
+        settings
     }
 
     /// Whom to ask for names.
-    fn dns(&self) -> Result<DnsSettings, SettingsError> {
+    fn dns(&mut self) -> DnsSettings {
         let raw = &self.raw.dns;
-        Ok(DnsSettings {
+        DnsSettings {
             servers: raw.servers.iter().map(|server| server.0).collect(),
             dnssec: raw.dnssec.into(),
-            timeout: self.at_least_one("dns.timeout", raw.timeout)?,
-            attempts: self.at_least_one("dns.attempts", raw.attempts)?,
-        })
+            timeout: self.at_least_one("dns.timeout", raw.timeout),
+            attempts: self.at_least_one("dns.attempts", raw.attempts),
+        }
     }
 
     /// Who vouches for other hosts.
-    fn roots(&self) -> Result<Roots, SettingsError> {
+    fn roots(&mut self) -> Option<Roots> {
         let RawTrust { ca_file, extend } = &self.raw.trust;
         let ca_file = (!ca_file.as_os_str().is_empty()).then(|| ca_file.clone());
+        if let Some(file) = &ca_file
+            && !self.can_read("trust.ca_file", file)
+        {
+            return None;
+        }
         let system_roots = if *extend { SystemRoots::Kept } else { SystemRoots::Replaced };
-        pkix::load_roots(&TrustSettings { ca_file, system_roots })
-            .map_err(|error| self.wrong("trust.ca_file", &in_full(&error)))
+        match pkix::load_roots(&TrustSettings { ca_file, system_roots }) {
+            Ok(roots) => Some(roots),
+            Err(error) => {
+                self.wrong("trust.ca_file", &in_full(&error));
+                None
+            }
+        }
     }
 
     /// How policies are found and kept.
-    fn policies(&mut self) -> Result<PolicySettings, SettingsError> {
+    fn policies(&mut self) -> PolicySettings {
         let raw = &self.raw.mta_sts;
-        Ok(PolicySettings {
+        PolicySettings {
             undecided_grace: raw.undecided_grace,
-            refresh_interval: self
-                .at_least_one("mta_sts.refresh_interval", raw.refresh_interval)?,
-            exceptions: self.exceptions()?,
+            refresh_interval: self.at_least_one("mta_sts.refresh_interval", raw.refresh_interval),
+            exceptions: self.exceptions(),
             ..PolicySettings::default()
-        })
+        }
     }
 
     /// How policies are fetched.
-    fn fetch(&self, roots: &Roots) -> Result<FetchSettings, SettingsError> {
+    fn fetch(&mut self, roots: Option<&Roots>) -> FetchSettings {
         let raw = &self.raw.mta_sts;
-        let mut fetch = FetchSettings::new(Arc::clone(roots.store()));
-        let proof = ByRelaysRoots::new(roots.clone());
-        fetch.proof =
-            Arc::new(proof.map_err(|error| self.wrong("trust.ca_file", &in_full(&error)))?);
-        fetch.timeout = self.at_least_one("mta_sts.fetch_timeout", raw.fetch_timeout)?;
-        fetch.port = self.at_least_one("mta_sts.https_port", raw.https_port)?;
+        let store = roots
+            .map_or_else(|| Arc::new(RootCertStore::empty()), |roots| Arc::clone(roots.store()));
+        let mut fetch = FetchSettings::new(store);
+        match roots.map(|roots| ByRelaysRoots::new(roots.clone())) {
+            Some(Ok(proof)) => fetch.proof = Arc::new(proof),
+            Some(Err(error)) => self.wrong("trust.ca_file", &in_full(&error)),
+            None => {}
+        }
+        fetch.timeout = self.at_least_one("mta_sts.fetch_timeout", raw.fetch_timeout);
+        fetch.port = self.at_least_one("mta_sts.https_port", raw.https_port);
         if raw.allow_private_policy_hosts {
             fetch.private_hosts = PrivateHosts::Allowed;
         }
-        Ok(fetch)
+        fetch
     }
 
     /// The domains whose policy is set aside for a while.
-    fn exceptions(&mut self) -> Result<Exceptions, SettingsError> {
+    fn exceptions(&mut self) -> Exceptions {
         let mut exceptions: Vec<Exception> = Vec::new();
         for (number, raw) in self.raw.exception.iter().enumerate() {
             let key = |name: &str| format!("exception.{number}.{name}");
-            let domain = PolicyDomain::parse(&raw.domain)
-                .map_err(|error| self.wrong(&key("domain"), &error))?;
+            let domain = match PolicyDomain::parse(&raw.domain) {
+                Ok(domain) => domain,
+                Err(error) => {
+                    self.wrong(&key("domain"), &error);
+                    continue;
+                }
+            };
             if exceptions.iter().any(|other| *other.domain() == domain) {
-                return Err(self.wrong(&key("domain"), "another exception is for the same domain"));
+                self.wrong(&key("domain"), "another exception is for the same domain");
             }
             if raw.until.time() <= self.now {
                 self.warnings.push(format!(
@@ -230,46 +305,57 @@ impl Check<'_> {
                     raw.until
                 ));
             }
-            let exception = Exception::new(domain, raw.until.time(), &raw.reason, self.now);
-            exceptions.push(exception.map_err(|error| self.wrong(&key("until"), &error))?);
+            match Exception::new(domain, raw.until.time(), &raw.reason, self.now) {
+                Ok(exception) => exceptions.push(exception),
+                Err(error) => self.wrong(&key("until"), &error),
+            }
         }
-        Ok(exceptions.into_iter().collect())
+        exceptions.into_iter().collect()
     }
 
     /// How mail goes out.
-    fn delivery(&mut self, hostname: Domain) -> Result<DeliverySettings, SettingsError> {
+    fn delivery(&mut self, hostname: Domain) -> DeliverySettings {
         let raw = &self.raw.delivery;
         let mut settings = DeliverySettings::new(hostname);
-        settings.smtp_port = self.at_least_one("delivery.smtp_port", raw.smtp_port)?;
-        settings.workers = self.at_least_one("delivery.concurrency", raw.concurrency)?;
-        settings.connections = self.at_least_one("delivery.connections", raw.connections)?;
-        settings.per_domain = self.at_least_one("delivery.per_domain", raw.per_domain)?;
+        settings.smtp_port = self.at_least_one("delivery.smtp_port", raw.smtp_port);
+        settings.workers = self.at_least_one("delivery.concurrency", raw.concurrency);
+        settings.connections = self.at_least_one("delivery.connections", raw.connections);
+        settings.per_domain = self.at_least_one("delivery.per_domain", raw.per_domain);
         let messages = raw.messages_per_connection;
         settings.messages_per_connection =
-            self.at_least_one("delivery.messages_per_connection", messages)?;
+            self.at_least_one("delivery.messages_per_connection", messages);
         settings.connection_idle = raw.connection_idle;
         settings.dead_host_memory = raw.dead_host_memory;
-        settings.routes = self.routes()?;
+        settings.routes = self.routes();
         settings.source_address4 = raw.source_address4;
         settings.source_address6 = raw.source_address6;
         settings.ip_preference = raw.ip_preference.into();
         settings.delay_notice = Some(raw.delay_notice).filter(|after| !after.is_zero());
         settings.timeouts = (&raw.timeouts).into();
         settings.shutdown_grace = self.raw.shutdown_grace;
-        Ok(settings)
-    }
-
-    /// Where the admin socket is.
-    fn admin_socket(&self) -> PathBuf {
-        let socket = &self.raw.admin.socket;
-        if socket.as_os_str().is_empty() {
-            return self.raw.data_dir.join("admin.sock");
-        }
-        socket.clone()
+        settings
     }
 }
 
+/// The domains whose policy is set aside for a while, as far as they can be understood.
+pub(super) fn exceptions(source: &Source, now: SystemTime) -> Exceptions {
+    let (warnings, faults) = (Vec::new(), Vec::new());
+    Check { source, raw: source.raw(), now, warnings, faults }.exceptions()
+}
+
+/// Where the users are listed.
+pub(super) fn users_file(raw: &RawSettings) -> Option<PathBuf> {
+    let file = &raw.access.users_file;
+    (!file.as_os_str().is_empty()).then(|| file.clone())
+}
+
+/// Where the admin socket is.
+pub(super) fn admin_socket(raw: &RawSettings) -> PathBuf {
+    let socket = &raw.admin.socket;
+    if socket.as_os_str().is_empty() { raw.data_dir.join("admin.sock") } else { socket.clone() }
+}
+
 /// Where in the data directory the queue lives.
-fn queue_dir(data_dir: &Path) -> PathBuf {
+pub(super) fn queue_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("queue")
 }

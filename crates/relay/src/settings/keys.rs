@@ -2,7 +2,81 @@
 
 use toml::{Table, Value};
 
-use super::raw::RawSettings;
+use super::raw::{RawListener, RawSettings};
+use super::routes::RawRoute;
+
+/// The keys that hold a list of tables.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum List {
+    /// `[[exception]]`
+    Exception,
+    /// `[[listener]]`
+    Listener,
+    /// `[[route]]`
+    Route,
+}
+
+impl List {
+    const ALL: [Self; 3] = [Self::Exception, Self::Listener, Self::Route];
+
+    /// The list at `path`.
+    pub(super) fn at(path: &[String]) -> Option<Self> {
+        let [name] = path else { return None };
+        Self::named(name)
+    }
+
+    /// The list of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|list| list.name() == name)
+    }
+
+    /// Its key.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Exception => "exception",
+            Self::Listener => "listener",
+            Self::Route => "route",
+        }
+    }
+
+    /// A table of it with every key that one can have.
+    pub(super) fn sample(self) -> Table {
+        // Serialising cannot fail: every key has a TOML form (a test reads all).
+        match self {
+            Self::Exception => {
+                let text = |text: &str| Value::String(text.to_owned());
+                Table::from_iter([
+                    ("domain".to_owned(), text("example.org")),
+                    ("until".to_owned(), text("2026-12-24")),
+                    ("reason".to_owned(), text("their certificate expired")),
+                ])
+            }
+            Self::Listener => Table::try_from(RawListener::default()).unwrap_or_default(),
+            Self::Route => Table::try_from(RawRoute::default()).unwrap_or_default(),
+        }
+    }
+
+    /// The keys that a table of it cannot do without.
+    pub(super) const fn required(self) -> &'static [&'static str] {
+        match self {
+            Self::Exception => &["domain", "until", "reason"],
+            Self::Listener => &["address"],
+            // Which of a route's keys are needed depends on the others.
+            Self::Route => &[],
+        }
+    }
+
+    /// How the list is written in a variable.
+    pub(super) const fn example(self) -> &'static str {
+        match self {
+            Self::Exception => {
+                "[{ domain = \"example.org\", until = \"2026-12-24\", reason = \"...\" }]"
+            }
+            Self::Listener => "[{ address = \"0.0.0.0:25\" }]",
+            Self::Route => "[{ recipient = \"*\", next_hop = \"smtp.example.net:587\" }]",
+        }
+    }
+}
 
 /// The settings as a tree.
 pub(super) fn table(raw: &RawSettings) -> Table {
@@ -67,4 +141,27 @@ pub(super) fn leaves(table: &Table) -> Vec<(Vec<String>, Value)> {
         }
     }
     found
+}
+
+/// Every key there is: its section ("" for none; the list's name for the keys of its tables), its name.
+pub(super) fn names() -> Vec<(String, String)> {
+    let mut names: Vec<_> = leaves(&defaults())
+        .into_iter()
+        .filter_map(|(mut path, _)| {
+            let name = path.pop()?;
+            Some((path.join("."), name))
+        })
+        .collect();
+    for list in List::ALL {
+        names.extend(list.sample().into_iter().map(|(key, _)| (list.name().to_owned(), key)));
+    }
+    names
+}
+
+/// The sections and lists of tables there are.
+pub(super) fn sections() -> Vec<String> {
+    let mut sections: Vec<_> = names().into_iter().map(|(section, _)| section).collect();
+    sections.retain(|section| !section.is_empty());
+    sections.dedup();
+    sections
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use listener::{
@@ -12,8 +12,8 @@ use listener::{
 use queue::{Networks, Users};
 use smtp::Domain;
 
-use super::SettingsError;
-use super::check::Check;
+use super::check::{Check, users_file};
+use super::file::unreadable;
 use super::raw::{RawAuthMode, RawBinaryMime, RawListener, RawTlsMode};
 use crate::error_text::in_full;
 
@@ -28,85 +28,112 @@ pub struct Listening {
 
 impl Check<'_> {
     /// The listeners.
-    pub(super) fn listeners(&self) -> Result<Vec<Listening>, SettingsError> {
+    pub(super) fn listeners(&mut self) -> Vec<Listening> {
         let mut listeners: Vec<Listening> = Vec::new();
         for (number, raw) in self.raw.listener.iter().enumerate() {
             let (address, key) = (raw.address, |name| format!("listener.{number}.{name}"));
             // Port 0 means one that is free, which several may ask for.
-            if address.port() != 0 && listeners.iter().any(|other| other.address == address) {
+            let same = listeners.iter().position(|other| other.address == address);
+            if let Some(other) = same.filter(|_| address.port() != 0) {
                 let problem = "another listener has the same address";
-                return Err(self.wrong(&key("address"), problem));
+                let other = format!("listener.{other}.address");
+                self.wrong_with(&key("address"), &other, problem);
             }
             if raw.auth != RawAuthMode::Off && raw.tls == RawTlsMode::Off {
                 let problem = "passwords need TLS: set tls to \"starttls\" or \"implicit\"";
-                return Err(self.wrong(&key("auth"), problem));
+                self.wrong_with(&key("auth"), &key("tls"), problem);
             }
-            if raw.auth != RawAuthMode::Off && self.users_file().is_none() {
+            if raw.auth != RawAuthMode::Off && users_file(self.raw).is_none() {
                 let problem = "there are no users: access.users_file is empty";
-                return Err(self.wrong(&key("auth"), problem));
+                self.wrong_with(&key("auth"), "access.users_file", problem);
             }
             if raw.proxy_protocol && self.raw.access.proxies.is_empty() {
                 let problem = "there are no proxies: access.proxies is empty";
-                return Err(self.wrong(&key("proxy_protocol"), problem));
+                self.wrong_with(&key("proxy_protocol"), "access.proxies", problem);
             }
             listeners.push(Listening { address, service: raw.into() });
         }
         if listeners.is_empty() {
-            return Err(self.wrong("listener", "at least one is needed"));
+            self.wrong("listener", "at least one is needed");
         }
-        Ok(listeners)
+        listeners
     }
 
     /// The networks that may hand in mail.
-    pub(super) fn networks(&mut self) -> Result<Networks, SettingsError> {
+    pub(super) fn networks(&mut self) -> Networks {
         let networks = &self.raw.access.networks;
-        let users_alone = self.users_file().is_some();
-        if networks.is_empty() && !users_alone {
+        if networks.is_empty() && users_file(self.raw).is_none() {
             self.warnings.push("access.networks is empty, so nobody may hand in mail".to_owned());
         }
-        Networks::parse(networks).map_err(|error| self.wrong("access.networks", &error))
+        self.parse_networks("access.networks", networks)
     }
 
     /// The networks that may say for whom they connect.
-    pub(super) fn proxies(&self) -> Result<Networks, SettingsError> {
-        Networks::parse(&self.raw.access.proxies)
-            .map_err(|error| self.wrong("access.proxies", &error))
+    pub(super) fn proxies(&mut self) -> Networks {
+        self.parse_networks("access.proxies", &self.raw.access.proxies)
     }
 
-    /// Where the users are listed.
-    pub(super) fn users_file(&self) -> Option<PathBuf> {
-        let file = &self.raw.access.users_file;
-        (!file.as_os_str().is_empty()).then(|| file.clone())
+    /// A list of networks; each that is wrong is named.
+    fn parse_networks(&mut self, key: &str, networks: &[String]) -> Networks {
+        let mut all_good = true;
+        for (number, network) in networks.iter().enumerate() {
+            if let Err(error) = Networks::parse([network]) {
+                all_good = false;
+                let place = self.source.place(&format!("{key}.{number}"));
+                self.wrong_at(place, key, &error);
+            }
+        }
+        // Networks of which none is wrong may still hold all addresses together.
+        let together = if all_good { Networks::parse(networks) } else { Ok(Networks::default()) };
+        self.or_wrong(key, together)
     }
 
     /// The users.
-    pub(super) fn users(&self) -> Result<Users, SettingsError> {
-        let Some(file) = self.users_file() else { return Ok(Users::default()) };
-        let wrong = |problem: String| {
-            let problem = format!("{}: {problem}", file.display());
-            self.wrong("access.users_file", &problem)
-        };
-        let text = fs::read_to_string(&file).map_err(|error| wrong(in_full(&error)))?;
-        Users::parse(&text).map_err(|error| wrong(error.to_string()))
+    pub(super) fn users(&mut self) -> Users {
+        let Some(file) = users_file(self.raw) else { return Users::default() };
+        let text = fs::read_to_string(&file).map_err(|error| unreadable(&error));
+        let users = text.and_then(|text| Users::parse(&text).map_err(|error| error.to_string()));
+        let users = users.map_err(|problem| format!("{}: {problem}", file.display()));
+        self.or_wrong("access.users_file", users)
     }
 
     /// The certificate that was named.
-    pub(super) fn tls(&self) -> Result<Option<ServerTls>, SettingsError> {
+    pub(super) fn tls(&mut self) -> Option<ServerTls> {
         let raw = &self.raw.tls;
         match (raw.certificate.as_os_str().is_empty(), raw.key.as_os_str().is_empty()) {
-            (true, true) => Ok(None),
-            (false, false) => ServerTls::load(&raw.certificate, &raw.key)
-                .map(Some)
-                .map_err(|error| self.wrong("tls.certificate", &in_full(&error))),
-            (true, false) => Err(self.wrong("tls.key", "a key needs its tls.certificate")),
-            (false, true) => Err(self.wrong("tls.certificate", "a certificate needs its tls.key")),
+            (true, true) => None,
+            (false, false) if !self.can_read("tls.certificate", &raw.certificate) => None,
+            (false, false) if !self.can_read("tls.key", &raw.key) => None,
+            (false, false) => {
+                let loaded = ServerTls::load(&raw.certificate, &raw.key).map(Some);
+                self.or_wrong("tls.certificate", loaded.map_err(|error| in_full(&error)))
+            }
+            (true, false) => {
+                self.wrong_with("tls.key", "tls.certificate", "a key needs its tls.certificate");
+                None
+            }
+            (false, true) => {
+                self.wrong_with("tls.certificate", "tls.key", "a certificate needs its tls.key");
+                None
+            }
+        }
+    }
+
+    /// Whether a file can be read; why not is noted.
+    pub(super) fn can_read(&mut self, key: &str, file: &Path) -> bool {
+        match fs::File::open(file) {
+            Ok(_opened) => true,
+            Err(error) => {
+                self.wrong(key, &format!("{}: {}", file.display(), unreadable(&error)));
+                false
+            }
         }
     }
 
     /// How mail is taken in.
-    pub(super) fn listener(&self, hostname: Domain) -> Result<ListenerSettings, SettingsError> {
+    pub(super) fn listener(&mut self, hostname: Domain) -> ListenerSettings {
         let mut settings = ListenerSettings::new(hostname);
-        settings.limits = self.limits()?;
+        settings.limits = self.limits();
         let raw = &self.raw.limits;
         settings.rates = Rates {
             connections: raw.connection_rate,
@@ -116,15 +143,15 @@ impl Check<'_> {
             auth_failures: raw.auth_failure_rate,
         };
         settings.timeouts = Timeouts {
-            command: self.at_least_one("limits.command_timeout", raw.command_timeout)?,
-            data: self.at_least_one("limits.data_timeout", raw.data_timeout)?,
-            message: self.at_least_one("limits.message_timeout", raw.message_timeout)?,
-            connection: self.at_least_one("limits.connection_timeout", raw.connection_timeout)?,
-            handshake: self.at_least_one("limits.handshake_timeout", raw.handshake_timeout)?,
-            unadmitted: self.at_least_one("limits.unadmitted_timeout", raw.unadmitted_timeout)?,
-            greeting_delay: self.at_most_a_minute("limits.greeting_delay", raw.greeting_delay)?,
-            auth_delay: self.at_most_a_minute("limits.auth_delay", raw.auth_delay)?,
-            farewell: self.at_most_a_minute("limits.farewell", raw.farewell)?,
+            command: self.at_least_one("limits.command_timeout", raw.command_timeout),
+            data: self.at_least_one("limits.data_timeout", raw.data_timeout),
+            message: self.at_least_one("limits.message_timeout", raw.message_timeout),
+            connection: self.at_least_one("limits.connection_timeout", raw.connection_timeout),
+            handshake: self.at_least_one("limits.handshake_timeout", raw.handshake_timeout),
+            unadmitted: self.at_least_one("limits.unadmitted_timeout", raw.unadmitted_timeout),
+            greeting_delay: self.at_most_a_minute("limits.greeting_delay", raw.greeting_delay),
+            auth_delay: self.at_most_a_minute("limits.auth_delay", raw.auth_delay),
+            farewell: self.at_most_a_minute("limits.farewell", raw.farewell),
             data_grace: raw.data_grace,
         };
         if self.raw.access.check_from {
@@ -133,41 +160,41 @@ impl Check<'_> {
         if let Some(domain) = &self.raw.postmaster_domain {
             settings.postmaster_domain = domain.clone();
         }
-        Ok(settings)
+        settings
     }
 
     /// Refuses a wait in which clients would lose their patience.
-    fn at_most_a_minute(&self, key: &str, wait: Duration) -> Result<Duration, SettingsError> {
+    fn at_most_a_minute(&mut self, key: &str, wait: Duration) -> Duration {
         if wait > Duration::from_secs(60) {
-            return Err(self.wrong(key, "must not be longer than a minute"));
+            self.wrong(key, "must not be longer than a minute");
         }
-        Ok(wait)
+        wait
     }
 
     /// How much of everything is accepted.
-    fn limits(&self) -> Result<Limits, SettingsError> {
+    fn limits(&mut self) -> Limits {
         let raw = &self.raw.limits;
-        let count = |key: &str, number| self.at_least_one(&format!("limits.{key}"), number);
+        let mut count = |key: &str, number| self.at_least_one(&format!("limits.{key}"), number);
         let line_length = usize::try_from(raw.line_length.bytes()).unwrap_or(usize::MAX);
-        Ok(Limits {
-            message_size: self.at_least_one("limits.message_size", raw.message_size.bytes())?,
-            header_size: self.at_least_one("limits.header_size", raw.header_size.bytes())?,
-            line_length: count("line_length", line_length)?,
-            received_fields: count("received_fields", raw.received_fields)?,
-            recipients: count("recipients", raw.recipients)?,
-            connections: count("connections", raw.connections)?,
-            connections_per_client: count("connections_per_client", raw.connections_per_client)?,
-            messages_per_connection: count("messages_per_connection", raw.messages_per_connection)?,
-            commands_per_connection: count("commands_per_connection", raw.commands_per_connection)?,
-            errors_per_connection: count("errors_per_connection", raw.errors_per_connection)?,
+        Limits {
+            line_length: count("line_length", line_length),
+            received_fields: count("received_fields", raw.received_fields),
+            recipients: count("recipients", raw.recipients),
+            connections: count("connections", raw.connections),
+            connections_per_client: count("connections_per_client", raw.connections_per_client),
+            messages_per_connection: count("messages_per_connection", raw.messages_per_connection),
+            commands_per_connection: count("commands_per_connection", raw.commands_per_connection),
+            errors_per_connection: count("errors_per_connection", raw.errors_per_connection),
             auth_failures_per_connection: count(
                 "auth_failures_per_connection",
                 raw.auth_failures_per_connection,
-            )?,
-            tls_handshakes: count("tls_handshakes", raw.tls_handshakes)?,
-            password_checks: count("password_checks", raw.password_checks)?,
+            ),
+            tls_handshakes: count("tls_handshakes", raw.tls_handshakes),
+            password_checks: count("password_checks", raw.password_checks),
             data_rate: raw.data_rate.bytes(),
-        })
+            message_size: self.at_least_one("limits.message_size", raw.message_size.bytes()),
+            header_size: self.at_least_one("limits.header_size", raw.header_size.bytes()),
+        }
     }
 }
 

@@ -3,26 +3,27 @@
 //! So that every key has a default that can be written down, also from the environment.
 
 use std::fmt::Display;
-use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::Serializer;
 
+use super::address_text::FromText;
+
 /// Reads a value, or nothing from an empty text.
-pub(crate) fn deserialize<'de, D, T>(input: D) -> Result<Option<T>, D::Error>
+pub(super) fn deserialize<'de, D, T>(input: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
-    T: FromStr<Err: Display>,
+    T: FromText,
 {
     let text = String::deserialize(input)?;
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|error| D::Error::custom(format!("`{text}`: {error}")))
+    T::from_text(&text).map(Some).map_err(D::Error::custom)
 }
 
 /// Writes a value the way it is read.
-pub(crate) fn serialize<S: Serializer, T: Display>(
+pub(super) fn serialize<S: Serializer, T: Display>(
     value: &Option<T>,
     output: S,
 ) -> Result<S::Ok, S::Error> {

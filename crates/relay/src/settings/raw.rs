@@ -13,7 +13,7 @@ use smtp::Domain;
 use super::byte_size::ByteSize;
 use super::routes::RawRoute;
 use super::server_address::ServerAddress;
-use super::{duration_text, optional_text};
+use super::{address_text, duration_text, optional_text};
 use crate::moment::Moment;
 
 /// Everything a settings file may hold.
@@ -62,6 +62,7 @@ pub struct RawSettings {
 #[serde(deny_unknown_fields)]
 pub struct RawListener {
     /// IP address and port.
+    #[serde(with = "address_text")]
     pub address: SocketAddr,
     /// Whether and how clients come under TLS.
     #[serde(default)]

@@ -10,10 +10,8 @@ use delivery::{
 use mta_sts::{MxHost, PolicyDomain};
 use serde::{Deserialize, Serialize};
 
-use super::SettingsError;
 use super::check::Check;
 use super::secret_text::{SecretText, one_or_more};
-use crate::error_text::in_full;
 
 /// The port at which TLS begins with the connection (RFC 8314 §7.3).
 const SUBMISSIONS: u16 = 465;
@@ -78,40 +76,43 @@ pub enum RawRouteAuth {
 
 impl Check<'_> {
     /// The routes.
-    pub(super) fn routes(&mut self) -> Result<Routes, SettingsError> {
+    pub(super) fn routes(&mut self) -> Routes {
         let (mut routes, mut takes_all) = (Vec::new(), None);
         for (number, raw) in self.raw.route.iter().enumerate() {
             let at = Place { number };
             if let Some(all) = takes_all {
                 let problem = format!("no mail comes here: route {all} takes all of it");
-                return Err(self.wrong(&at.key("recipient"), &problem));
+                self.wrong(&at.key("recipient"), &problem);
             }
-            let route = self.route(at, raw)?;
+            let route = self.route(at, raw);
             let has_all = route.recipients.contains(&DomainPattern::All);
-            if route.senders.is_empty() && has_all {
+            if route.senders.is_empty() && has_all && takes_all.is_none() {
                 takes_all = Some(number);
             }
             routes.push(route);
         }
-        Ok(Routes::new(routes))
+        Routes::new(routes)
     }
 
-    fn route(&mut self, at: Place, raw: &RawRoute) -> Result<Route, SettingsError> {
-        let recipients = self.patterns(&at.key("recipient"), &raw.recipient)?;
-        let senders = self.patterns(&at.key("sender"), &raw.sender)?;
-        if recipients.is_empty() && senders.is_empty() {
+    fn route(&mut self, at: Place, raw: &RawRoute) -> Route {
+        let recipients = self.patterns(&at.key("recipient"), &raw.recipient);
+        let senders = self.patterns(&at.key("sender"), &raw.sender);
+        if raw.recipient.is_empty()
+            && raw.sender.is_empty()
+            && self.source.is_certain(&at.key("sender"))
+        {
             let problem = "say whose mail takes this route: recipient = \"*\" is all mail";
-            return Err(self.wrong(&at.key("next_hop"), problem));
+            self.wrong_with(&at.key("next_hop"), &at.key("recipient"), problem);
         }
         if raw.next_hop.is_empty() {
-            return Err(self.wrong(&at.key("next_hop"), "must not be empty"));
+            self.wrong(&at.key("next_hop"), "must not be empty");
         }
-        let login = self.login(at, raw)?;
+        let login = self.login(at, raw);
         if raw.tls == RawRouteTls::Opportunistic {
             if login.is_some() {
-                let problem = "a password is only given to a host that has proved its name: leave \
+                let problem = "a password is only given to a host that has proved its name: keep \
                                tls at \"verify\"";
-                return Err(self.wrong(&at.key("tls"), problem));
+                self.wrong(&at.key("tls"), problem);
             }
             self.warnings.push(format!(
                 "mail for the route to {} may leave in clear and to anyone: its tls is \
@@ -120,75 +121,51 @@ impl Check<'_> {
             ));
         }
         let hop = |text: &String| self.next_hop(at, raw.tls, text, login.as_ref());
-        let next_hops = raw.next_hop.iter().map(hop).collect::<Result<_, _>>()?;
-        Ok(Route { recipients, senders, next_hops })
+        let next_hops = raw.next_hop.iter().filter_map(hop).collect();
+        Route { recipients, senders, next_hops }
     }
 
-    fn patterns(&self, key: &str, texts: &[String]) -> Result<Vec<DomainPattern>, SettingsError> {
+    fn patterns(&mut self, key: &str, texts: &[String]) -> Vec<DomainPattern> {
         let pattern = |text: &String| match (text.as_str(), text.strip_prefix('.')) {
             ("*", _) => Ok(DomainPattern::All),
             (_, Some(parent)) => PolicyDomain::parse(parent).map(DomainPattern::Below),
             (domain, None) => PolicyDomain::parse(domain).map(DomainPattern::Exactly),
         };
-        let wrong = |text, error| {
-            let how = "\"example.com\", \".example.com\" (its subdomains) or \"*\"";
-            self.wrong(key, &format!("`{text}`: {error}; write {how}"))
-        };
-        texts.iter().map(|text| pattern(text).map_err(|error| wrong(text, error))).collect()
+        let mut patterns = Vec::new();
+        for text in texts {
+            match pattern(text) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => {
+                    let how = "\"example.com\", \".example.com\" (its subdomains) or \"*\"";
+                    self.wrong(key, &format!("`{text}`: {error}; write {how}"));
+                }
+            }
+        }
+        patterns
     }
 
     /// One next hop, and how it is talked to.
     fn next_hop(
-        &self,
+        &mut self,
         at: Place,
         tls: RawRouteTls,
         text: &str,
         login: Option<&Login>,
-    ) -> Result<ConfiguredHop, SettingsError> {
-        let wrong =
-            |problem: &str| self.wrong(&at.key("next_hop"), &format!("`{text}`: {problem}"));
-        let to =
-            smart_host(text, self.raw.delivery.smtp_port).map_err(|problem| wrong(&problem))?;
-        let manner = manner(tls, &to, login).map_err(wrong)?;
-        Ok(ConfiguredHop { to, manner })
+    ) -> Option<ConfiguredHop> {
+        let to = smart_host(text, self.raw.delivery.smtp_port);
+        let hop = to.and_then(|to| {
+            let manner = manner(tls, &to, login).map_err(str::to_owned)?;
+            Ok(ConfiguredHop { to, manner })
+        });
+        let named = hop.map(Some).map_err(|problem| format!("`{text}`: {problem}"));
+        self.or_wrong(&at.key("next_hop"), named)
     }
 
     /// Who the relay says it is.
-    fn login(&self, at: Place, raw: &RawRoute) -> Result<Option<Login>, SettingsError> {
-        let file = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
-        let (password_file, token_file) = (file(&raw.password_file), file(&raw.token_file));
-        for (name, path) in [("password_file", &password_file), ("token_file", &token_file)] {
-            if let Some(path) = path
-                && let Err(error) = std::fs::File::open(path)
-            {
-                let problem = format!("{} cannot be read: {}", path.display(), in_full(&error));
-                return Err(self.wrong(&at.key(name), &problem));
-            }
-        }
-        let password = raw.password.text().map(|text| Secret::password(text.to_owned()));
-        let command = (!raw.token_command.is_empty()).then(|| raw.token_command.clone());
-        let passwords = [password, password_file.map(Secret::file)].into_iter().flatten();
-        let tokens = [token_file.map(Secret::file), command.map(Secret::command)];
-        let found = passwords.map(|secret| (Kind::Password, secret));
-        let tokens = tokens.into_iter().flatten().map(|secret| (Kind::Token, secret));
-        let mut found: Vec<_> = found.chain(tokens).collect();
-        let (kind, secret) = match (found.pop(), raw.username.is_empty()) {
-            (None, true) => return Ok(None),
-            (Some(one), false) if found.is_empty() => one,
-            (Some(_), false) => {
-                let problem = "only one of password, password_file, token_file, token_command";
-                return Err(self.wrong(&at.key("username"), problem));
-            }
-            (None, false) => {
-                let problem = "needs a password, password_file, token_file or token_command";
-                return Err(self.wrong(&at.key("username"), problem));
-            }
-            (Some(_), true) => {
-                return Err(self.wrong(&at.key("username"), "a password or token needs one"));
-            }
-        };
+    fn login(&mut self, at: Place, raw: &RawRoute) -> Option<Login> {
+        let (kind, secret) = self.secret(at, raw)?;
         if raw.username.chars().any(char::is_control) {
-            return Err(self.wrong(&at.key("username"), "holds a control character"));
+            self.wrong(&at.key("username"), "holds a control character");
         }
         let mechanism = match (raw.auth, kind) {
             (RawRouteAuth::Auto, Kind::Password) => None,
@@ -198,14 +175,45 @@ impl Check<'_> {
                 Some(LoginMechanism::Xoauth2)
             }
             (RawRouteAuth::Xoauth2, Kind::Password) => {
-                let problem = "\"xoauth2\" needs a token_file or token_command";
-                return Err(self.wrong(&at.key("auth"), problem));
+                self.wrong(&at.key("auth"), "\"xoauth2\" needs a token_file or token_command");
+                None
             }
             (RawRouteAuth::Login | RawRouteAuth::Plain, Kind::Token) => {
-                return Err(self.wrong(&at.key("auth"), "a token goes with \"xoauth2\""));
+                self.wrong(&at.key("auth"), "a token goes with \"xoauth2\"");
+                None
             }
         };
-        Ok(Some(Login::new(mechanism, raw.username.clone(), secret)))
+        Some(Login::new(mechanism, raw.username.clone(), secret))
+    }
+
+    /// The one thing that proves who the relay is, if it logs in.
+    fn secret(&mut self, at: Place, raw: &RawRoute) -> Option<(Kind, Secret)> {
+        let file = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
+        let (password_file, token_file) = (file(&raw.password_file), file(&raw.token_file));
+        for (name, path) in [("password_file", &password_file), ("token_file", &token_file)] {
+            if let Some(path) = path {
+                let _read = self.can_read(&at.key(name), path);
+            }
+        }
+        let password = raw.password.text().map(|text| Secret::password(text.to_owned()));
+        let command = (!raw.token_command.is_empty()).then(|| raw.token_command.clone());
+        let passwords = [password, password_file.map(Secret::file)].into_iter().flatten();
+        let tokens = [token_file.map(Secret::file), command.map(Secret::command)];
+        let found = passwords.map(|secret| (Kind::Password, secret));
+        let tokens = tokens.into_iter().flatten().map(|secret| (Kind::Token, secret));
+        let mut found: Vec<_> = found.chain(tokens).collect();
+        let problem = match (found.len(), raw.username.is_empty()) {
+            (0, true) => return None,
+            (1, false) => return found.pop(),
+            (0, false) => "needs a password, password_file, token_file or token_command",
+            (_, false) => "only one of password, password_file, token_file, token_command",
+            (_, true) => "a password or token needs one",
+        };
+        let secrets = ["password", "password_file", "token_file", "token_command"];
+        if secrets.iter().all(|name| self.source.is_certain(&at.key(name))) {
+            self.wrong(&at.key("username"), problem);
+        }
+        None
     }
 }
 

@@ -37,7 +37,7 @@ impl Serialize for SecretText {
 /// Reads a list of texts, or one text that stands for a list of it; an empty one is none.
 pub(super) fn one_or_more<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
     #[derive(serde::Deserialize)]
-    #[serde(untagged, expecting = "a text, or a list of texts")]
+    #[serde(untagged, expecting = "write a text in quotes, or a list of them")]
     enum Either {
         Many(Vec<String>),
         One(String),

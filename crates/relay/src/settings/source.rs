@@ -1,63 +1,32 @@
-//! Where settings come from: the file, then the environment over it; and where each was said.
+//! Where settings come from: the file, then the environment over it; and where each was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize as _;
-use toml::de::{DeTable, DeValue};
-use toml::{Table, Value};
+use toml::Value;
 
 use super::environment::{self, Variable};
+use super::fault::{Fault, Place};
+use super::file::File;
 use super::raw::RawSettings;
+use super::reading::Reading;
+use super::written::Written;
 use super::{SettingsError, keys};
 
-/// The settings as written, and who wrote what.
+/// The settings as written, who wrote what, and what of it cannot be meant.
 #[derive(Clone, Debug)]
 pub struct Source {
     raw: RawSettings,
-    file: Option<File>,
-    /// The variable that set a key.
-    variables: BTreeMap<String, String>,
-}
-
-/// A settings file and its text.
-#[derive(Clone, Debug)]
-struct File {
-    path: PathBuf,
-    text: String,
-}
-
-/// Where something was said.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Place {
-    /// In no place: it is the default of a key.
-    Default(String),
-    /// In a file.
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Its line, from 1.
-        line: usize,
-        /// The character within the line, from 1.
-        column: usize,
-    },
-    /// In an environment variable.
-    Variable(String),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default(key) => write!(f, "{key} (by default)"),
-            Self::File { path, line, column } => {
-                write!(f, "{}:{line}:{column}", path.display())
-            }
-            Self::Variable(name) => f.write_str(name),
-        }
-    }
+    file: Option<PathBuf>,
+    places: BTreeMap<String, Place>,
+    faults: Vec<Fault>,
+    /// The keys whose value could not be understood, so that their default stands in `raw`.
+    doubtful: BTreeSet<String>,
+    /// Whether the file could be taken apart: what a broken line was to say is not known.
+    whole: bool,
+    /// The lists in the file that a variable sets as well, with that variable.
+    replaced: Vec<(String, String)>,
 }
 
 /// A key that differs from its default.
@@ -72,35 +41,62 @@ pub struct Difference {
 }
 
 impl Source {
-    /// Reads `file`, if any, and lays the `STS_RELAY__` variables of `environment` over it.
+    /// Reads `file`, if any, and lays the variables of `environment` that are ours over it.
+    ///
+    /// What cannot be understood is kept as faults, of which [`Settings::check`] speaks together
+    /// with its own; so one who needs but a few keys can have those.
+    ///
+    /// [`Settings::check`]: super::Settings::check
+    pub fn gather(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Self {
+        let mut reading = Reading::default();
+        let mut whole = true;
+        match file.map(File::read) {
+            Some(Ok(file)) => {
+                let (entries, faults) = file.parse();
+                whole = faults.is_empty();
+                reading.has_gaps = !whole;
+                reading.faults.extend(faults);
+                reading.file(entries);
+            }
+            Some(Err(fault)) => {
+                whole = false;
+                reading.faults.push(fault);
+            }
+            None => reading.table = keys::trial(),
+        }
+        let (variables, faults) = environment::variables(environment);
+        reading.faults.extend(faults);
+        let mut replaced = Vec::new();
+        for Variable { name, path, value } in variables {
+            let in_file = keys::find(&reading.table, &path).and_then(Value::as_array);
+            if in_file.is_some_and(|list| list.iter().any(Value::is_table)) {
+                replaced.push((path.join("."), name.clone()));
+            }
+            reading.variable(&path, &Written::at(&Place::Variable(name), value));
+        }
+        let raw = reading.settings();
+        let Reading { places, faults, doubtful, table: _, has_gaps: _ } = reading;
+        Self { raw, file: file.map(Path::to_owned), places, faults, doubtful, whole, replaced }
+    }
+
+    /// The same, for one who can do nothing with settings that have faults.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] for the first thing that cannot be read or understood.
+    /// [`SettingsError`] with all that cannot be read or understood.
     pub fn read(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, SettingsError> {
-        let file = file.map(File::read).transpose()?;
-        let mut table = file.as_ref().map_or_else(|| Ok(keys::trial()), File::table)?;
-        let mut variables = BTreeMap::new();
-        for Variable { name, path, value } in environment::variables(environment)? {
-            let alone = keys::nest(&path, value.clone());
-            understand(alone).map_err(|error| SettingsError::Wrong {
-                place: Place::Variable(name.clone()),
-                problem: error.message().to_owned(),
-            })?;
-            keys::set(&mut table, &path, value);
-            drop(variables.insert(path.join("."), name));
-        }
-        let raw = understand(table).map_err(|error| SettingsError::Wrong {
-            place: Place::Default("settings".to_owned()),
-            problem: error.message().to_owned(),
-        })?;
-        Ok(Self { raw, file, variables })
+        let source = Self::gather(file, environment);
+        SettingsError::unless_empty(source.faults.clone())?;
+        Ok(source)
     }
 
-    /// The settings as written.
+    /// The settings as written, with the default for what cannot be understood.
     #[must_use]
     pub const fn raw(&self) -> &RawSettings {
         &self.raw
@@ -109,20 +105,38 @@ impl Source {
     /// The file that was read.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
-        self.file.as_ref().map(|file| file.path.as_path())
+        self.file.as_deref()
     }
 
-    /// Where `key` (with dots; a number for an entry of a list) was said.
+    /// What cannot be understood.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Whether every line of the file could be taken apart.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Whether the value of `key` is what its writer meant, and not a default in its place.
+    pub(super) fn is_certain(&self, key: &str) -> bool {
+        !Self::ancestry(key).any(|key| self.doubtful.contains(key))
+    }
+
+    /// A key, the list or section that it is in, and so on.
+    fn ancestry(key: &str) -> impl Iterator<Item = &str> {
+        std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0))
+    }
+
+    /// Where `key` (with dots; a number for an entry of a list) was written.
     #[must_use]
     pub fn place(&self, key: &str) -> Place {
-        // A variable sets a whole list, so an entry's place is its list's.
-        let setter = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0))
-            .find_map(|key| self.variables.get(key));
-        if let Some(name) = setter {
-            return Place::Variable(name.clone());
-        }
-        let in_file = self.file.as_ref().and_then(|file| file.place(key));
-        in_file.unwrap_or_else(|| Place::Default(key.to_owned()))
+        let in_list = |key: &str| key.contains(|c: char| c.is_ascii_digit());
+        // What is not said of an entry of a list is missing where the entry begins.
+        let found = Self::ancestry(key).take_while(|one| *one == key || in_list(key));
+        let place = found.filter_map(|key| self.places.get(key)).next();
+        place.cloned().unwrap_or_else(|| Place::Default(key.to_owned()))
     }
 
     /// The keys whose values differ from those of `before`, in their order.
@@ -136,12 +150,9 @@ impl Source {
             .collect()
     }
 
-    /// The lists in the file that a variable sets anew, with that variable: nothing of them counts.
-    pub(super) fn replaced_lists(&self) -> Vec<(&str, &str)> {
-        let Some(file) = &self.file else { return Vec::new() };
-        let in_file = |key: &str| file.table().is_ok_and(|table| holds_list(&table, key));
-        let replaced = self.variables.iter().filter(|(key, _)| in_file(key));
-        replaced.map(|(key, name)| (key.as_str(), name.as_str())).collect()
+    /// The lists in the file of which nothing counts because a variable sets them, with it.
+    pub(super) fn replaced_lists(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.replaced.iter().map(|(key, name)| (key.as_str(), name.as_str()))
     }
 
     /// What differs from the defaults, in the order of the keys.
@@ -163,63 +174,4 @@ impl Source {
         }
         found
     }
-}
-
-impl File {
-    /// Reads the file.
-    fn read(path: &Path) -> Result<Self, SettingsError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), text })
-    }
-
-    /// The file's keys, which all exist and all have values of the right form.
-    fn table(&self) -> Result<Table, SettingsError> {
-        toml::from_str::<RawSettings>(&self.text).and_then(|_| toml::from_str(&self.text)).map_err(
-            |error| SettingsError::Wrong {
-                place: self.at(error.span().unwrap_or_default()),
-                problem: error.message().trim().replace('\n', "; "),
-            },
-        )
-    }
-
-    /// Where `key` is said in the file.
-    fn place(&self, key: &str) -> Option<Place> {
-        let table = DeTable::parse(&self.text).ok()?;
-        let mut segments = key.split('.');
-        let mut here = table.get_ref().get(segments.next()?)?;
-        for segment in segments {
-            here = match here.get_ref() {
-                DeValue::Table(table) => table.get(segment)?,
-                DeValue::Array(list) => list.get(segment.parse::<usize>().ok()?)?,
-                DeValue::String(_)
-                | DeValue::Integer(_)
-                | DeValue::Float(_)
-                | DeValue::Boolean(_)
-                | DeValue::Datetime(_) => return None,
-            };
-        }
-        Some(self.at(here.span()))
-    }
-
-    /// The line and column where `span` begins.
-    fn at(&self, span: Range<usize>) -> Place {
-        let before = self.text.get(..span.start).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
-        let line = before.matches('\n').count().saturating_add(1);
-        let column = before.get(line_start..).unwrap_or("").chars().count().saturating_add(1);
-        Place::File { path: self.path.clone(), line, column }
-    }
-}
-
-/// Whether `key` is a list of tables in `table`, and not an empty one.
-fn holds_list(table: &Table, key: &str) -> bool {
-    let path: Vec<_> = key.split('.').map(str::to_owned).collect();
-    let list = keys::find(table, &path).and_then(Value::as_array);
-    list.is_some_and(|list| list.iter().any(Value::is_table))
-}
-
-/// Reads a table as settings.
-fn understand(table: Table) -> Result<RawSettings, toml::de::Error> {
-    RawSettings::deserialize(Value::Table(table))
 }

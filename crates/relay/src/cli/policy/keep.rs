@@ -10,18 +10,16 @@ use super::super::{Ending, Output};
 use super::print_policy;
 use crate::admin::answers::Answers;
 use crate::admin::policies::Refreshed;
-use crate::settings::Settings;
 
 /// `policy refresh`: yes, where the policy could be fetched.
 pub(super) async fn refresh(
     answers: &mut Answers,
-    settings: &Settings,
     domain: PolicyDomain,
     format: Format,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     let name = domain.as_str().to_owned();
-    let refreshed = answers.refresh(domain, settings).await?;
+    let refreshed = answers.refresh(domain).await?;
     format.write(&refreshed, output, |refreshed, output| print(&name, refreshed, output))?;
     let fresh = refreshed.policy.is_some() && refreshed.error.is_none();
     Ok(if fresh { Ending::Done } else { Ending::Refused })

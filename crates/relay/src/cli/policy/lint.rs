@@ -3,6 +3,8 @@
 //! They need no settings and no relay. Their input is bytes: what a domain publishes need not be
 //! UTF-8, and then must be judged as it is.
 
+mod lines;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +14,7 @@ use anyhow::Context as _;
 use mta_sts::{FetchError, MxHost, MxPattern, POLICY_SIZE_MAX, Policy, Record};
 use serde::Serialize;
 
+use self::lines::Findings;
 use crate::cli::output::Format;
 use crate::cli::table::printable;
 use crate::cli::{Ending, Output};
@@ -53,6 +56,9 @@ impl Verdict {
 }
 
 /// The answer to `policy lint`; the keys are a contract.
+///
+/// `error` and `warnings` are the parser's, and make the verdict. `faults` names every reason to reject
+/// the file, `advice` what is accepted and hardly meant; each is there if it holds anything.
 #[derive(Debug, Serialize)]
 struct PolicyLint {
     verdict: Verdict,
@@ -61,6 +67,10 @@ struct PolicyLint {
     mx: Vec<String>,
     warnings: Vec<String>,
     error: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    advice: Vec<String>,
 }
 
 /// The answer to `policy lint-record`; the keys are a contract.
@@ -107,10 +117,11 @@ impl PolicyLint {
     /// Reads `file` as a policy.
     fn of(file: &[u8]) -> Self {
         if file.len() > POLICY_SIZE_MAX {
-            return Self::rejected(&FetchError::TooLarge);
+            return Self::rejected(&FetchError::TooLarge, Findings::default());
         }
+        let findings = Findings::of(file);
         match Policy::parse(file) {
-            Err(error) => Self::rejected(&error),
+            Err(error) => Self::rejected(&error, findings),
             Ok(parsed) => {
                 let warnings = texts(&parsed.warnings);
                 Self {
@@ -120,13 +131,16 @@ impl PolicyLint {
                     mx: texts(parsed.value.mx()),
                     warnings,
                     error: None,
+                    // What the parser accepts is no reason to reject.
+                    faults: Vec::new(),
+                    advice: [findings.faults, findings.advice].concat(),
                 }
             }
         }
     }
 
     /// It is no policy.
-    fn rejected(error: &impl ToString) -> Self {
+    fn rejected(error: &impl ToString, findings: Findings) -> Self {
         Self {
             verdict: Verdict::Reject,
             mode: None,
@@ -134,12 +148,21 @@ impl PolicyLint {
             mx: Vec::new(),
             warnings: Vec::new(),
             error: Some(error.to_string()),
+            faults: findings.faults,
+            advice: findings.advice,
         }
     }
 
     /// Says it in words.
     fn print(&self, output: &mut Output) -> io::Result<()> {
-        print(self.verdict, self.error.as_ref(), &self.warnings, output)?;
+        // The parser's error is the first of the faults, said with less detail.
+        let error = self.error.as_ref().filter(|_| self.faults.is_empty());
+        print(self.verdict, error, &self.warnings, output)?;
+        for (word, texts) in [("error:", &self.faults), ("advice:", &self.advice)] {
+            for text in texts {
+                output.line(format_args!("{word:<8}  {}", printable(text)))?;
+            }
+        }
         if let (Some(mode), Some(max_age)) = (self.mode, self.max_age) {
             output.line(format_args!("mode:     {mode}"))?;
             output.line(format_args!("max_age:  {max_age} seconds"))?;

@@ -1,7 +1,8 @@
 //! `sts-relay policy new`: a policy to publish, and everything that goes with it.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
@@ -29,25 +30,36 @@ pub(in crate::cli) struct NewPolicy {
     /// [default: those of its MX records].
     #[arg(long)]
     mx: Vec<String>,
-    /// What senders are to do.
+    /// What senders do with mail that cannot be sent verified.
     #[arg(long, value_enum, default_value = "testing")]
     mode: ModeWord,
     /// For how long senders may keep the policy: 1d, 30d.
     #[arg(long, value_name = "DURATION", default_value = "14d")]
     max_age: String,
-    /// Write the policy there, and only the rest to standard output.
+    /// Write the policy to this file, and only the rest to standard output; a file that is there
+    /// already is kept.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace the file if it is there already.
+    #[arg(long, requires = "output")]
+    force: bool,
+}
+
+/// What happens to a file that is there already.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Existing {
+    Kept,
+    Replaced,
 }
 
 /// A mode as it is typed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ModeWord {
-    /// Hold mail that cannot be sent verified.
+    /// They keep it.
     Enforce,
-    /// Withdraw the policy.
+    /// The policy is withdrawn.
     None,
-    /// Send it all the same, and report.
+    /// They send it all the same, and report it.
     Testing,
 }
 
@@ -86,8 +98,8 @@ pub(super) async fn run(
 
     match &new.output {
         Some(file) => {
-            fs::write(file, policy.to_string())
-                .with_context(|| format!("{} cannot be written", file.display()))?;
+            let existing = if new.force { Existing::Replaced } else { Existing::Kept };
+            write(file, &policy.to_string(), existing)?;
         }
         None => {
             output.line("The policy:")?;
@@ -100,6 +112,20 @@ pub(super) async fn run(
         output.line(printable(&line))?;
     }
     Ok(Ending::Done)
+}
+
+/// Writes the policy.
+fn write(file: &Path, policy: &str, existing: Existing) -> anyhow::Result<()> {
+    let opened = match existing {
+        Existing::Kept => File::create_new(file),
+        Existing::Replaced => File::create(file),
+    };
+    match opened.and_then(|mut file| file.write_all(policy.as_bytes())) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            anyhow::bail!("{} is there already; --force replaces it", file.display())
+        }
+        written => written.with_context(|| format!("{} cannot be written", file.display())),
+    }
 }
 
 fn pattern(text: &str) -> anyhow::Result<MxPattern> {

@@ -1,0 +1,222 @@
+//! The next hops of a `[[route]]`, each opened as delivery opens it: its own port, its own proof, its
+//! own login. No mail is begun.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Clock;
+use delivery::{
+    ConfiguredHop, Demanded, Manner, Prober, Route, SessionFailure, SmartHost, Start, Verified,
+};
+use dns::{Dns, Lookup, MailHosts, mail_hosts};
+use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpose};
+use smtp::Domain;
+use tokio::time::timeout;
+
+use super::hosts::{HOSTS_MAX, PATIENCE};
+use super::{CheckError, Host, HostVerdict, Stage, State};
+use crate::error_text::in_full;
+use crate::names::DnsNames;
+use crate::policy_shelf::NothingKept;
+use crate::settings::Settings;
+
+/// Opens the next hops of a route, one after the other.
+pub(super) async fn look(
+    route: &Route,
+    settings: &Settings,
+    dns: &Arc<dyn Dns>,
+    clock: Arc<dyn Clock>,
+) -> Result<Vec<Host>, CheckError> {
+    let prober =
+        Prober::new(settings.delivery.clone(), settings.roots.clone(), Arc::clone(&clock))?;
+    let fetcher = Fetcher::new(settings.fetch.clone())?;
+    let names = Arc::new(DnsNames(Arc::clone(dns)));
+    let policies = Policies::new(settings.policies.clone(), names, Arc::new(NothingKept), fetcher);
+    let mut hosts = Vec::new();
+    for hop in &route.next_hops {
+        let looking = Looking { hop, prober: &prober, dns, settings };
+        let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
+        let decided = Box::pin(policies.decide(&hop.to.next_hop(), purpose, clock.now())).await;
+        match decided {
+            Ok(decision) => hosts.extend(Box::pin(looking.hosts(&decision)).await),
+            Err(undecided) => {
+                let stage = Stage::new("policy", State::Wrong, in_full(&undecided));
+                hosts.push(looking.host(HostVerdict::Unreachable, vec![stage]));
+            }
+        }
+    }
+    Ok(hosts)
+}
+
+/// One next hop that is looked at.
+struct Looking<'a> {
+    hop: &'a ConfiguredHop,
+    prober: &'a Prober,
+    dns: &'a Arc<dyn Dns>,
+    settings: &'a Settings,
+}
+
+impl Looking<'_> {
+    fn host(&self, verdict: HostVerdict, stages: Vec<Stage>) -> Host {
+        Host { name: self.hop.to.to_string(), preference: None, verdict, stages }
+    }
+
+    /// The hosts of the next hop: itself, or the MX hosts of a domain.
+    async fn hosts(&self, decision: &Decision) -> Vec<Host> {
+        match &self.hop.to {
+            SmartHost::Address(address, port) => {
+                let literal = OpenHost::Literal(*address);
+                vec![self.at(decision, literal, &[SocketAddr::new(*address, *port)]).await]
+            }
+            SmartHost::Host(host, _, port) => vec![self.named(decision, host, *port).await],
+            SmartHost::Domain(domain) => self.mx_hosts(decision, domain).await,
+        }
+    }
+
+    async fn mx_hosts(&self, decision: &Decision, domain: &PolicyDomain) -> Vec<Host> {
+        let wrong = |text: String| {
+            vec![self.host(HostVerdict::Unreachable, vec![Stage::new("mx", State::Wrong, text)])]
+        };
+        let Ok(name) = Domain::parse(domain.as_str()) else {
+            return wrong("not a mail domain".to_owned());
+        };
+        let names: Vec<_> = match mail_hosts(&**self.dns, &name).await {
+            Ok(MailHosts::Hosts { hosts, .. }) => {
+                hosts.iter().filter_map(|mx| mx.host().cloned()).collect()
+            }
+            Ok(MailHosts::Implicit(host)) => vec![host],
+            Ok(MailHosts::NoMailHost) => return wrong(format!("{domain} has no mail host")),
+            Ok(MailHosts::NoSuchDomain) => return wrong(format!("{domain} does not exist")),
+            Ok(MailHosts::NullMx) => return wrong(format!("{domain} takes no mail (null MX)")),
+            Err(error) => return wrong(format!("MX lookup for {domain} failed: {error}")),
+        };
+        let port = self.settings.delivery.smtp_port;
+        let mut hosts = Vec::new();
+        for name in names.iter().take(HOSTS_MAX) {
+            if let Ok(mx) = MxHost::parse(name.as_str()) {
+                hosts.push(Host { name: mx.to_string(), ..self.named(decision, &mx, port).await });
+            }
+        }
+        hosts
+    }
+
+    /// A host that has a name.
+    async fn named(&self, decision: &Decision, mx: &MxHost, port: u16) -> Host {
+        let wrong = |text: String| {
+            let stage = Stage::new("address", State::Wrong, text);
+            self.host(HostVerdict::Unreachable, vec![stage])
+        };
+        let found = match Domain::parse(mx.as_str()) {
+            Ok(domain) => self.dns.addresses(&domain).await,
+            Err(_not_a_name) => Ok(Lookup::NxDomain),
+        };
+        let addresses = match found {
+            Ok(Lookup::Found(found)) => self.prober.in_order(found.records),
+            Ok(Lookup::NoData) => return wrong(format!("{mx} has no address")),
+            Ok(Lookup::NxDomain) => return wrong(format!("{mx} does not exist")),
+            Err(error) => return wrong(format!("address lookup for {mx} failed: {error}")),
+        };
+        let addresses: Vec<_> =
+            addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
+        self.at(decision, OpenHost::Name(mx.clone()), &addresses).await
+    }
+
+    /// Opens a session at each address, until one comes about.
+    async fn at(&self, decision: &Decision, host: OpenHost, addresses: &[SocketAddr]) -> Host {
+        let mut stages = Vec::new();
+        for address in addresses {
+            let opened = timeout(PATIENCE, Box::pin(self.open(decision, &host, *address))).await;
+            match opened {
+                Ok(Ok((tls, verdict))) => {
+                    stages.extend(self.opened(*address, tls, verdict));
+                    return self.host(verdict, stages);
+                }
+                Ok(Err(stage)) => stages.push(stage),
+                Err(_elapsed) => {
+                    let text = format!("{address}: no answer in {} seconds", PATIENCE.as_secs());
+                    stages.push(Stage::new("connection", State::Wrong, text));
+                }
+            }
+        }
+        if addresses.is_empty() {
+            stages.push(Stage::new("address", State::Wrong, "none that can be used"));
+        }
+        self.host(HostVerdict::Unreachable, stages)
+    }
+
+    /// The session that mail would have: the version of its TLS, and what it is worth.
+    async fn open(
+        &self,
+        decision: &Decision,
+        host: &OpenHost,
+        address: SocketAddr,
+    ) -> Result<(&'static str, HostVerdict), Stage> {
+        let (start, login) = match &self.hop.manner {
+            Manner::AsPolicy => (Start::Starttls, None),
+            Manner::Proven { start, login } => (*start, login.as_ref()),
+        };
+        let opened = match (decision, host, &self.hop.manner) {
+            (Decision::Require(required), OpenHost::Name(mx), _) => {
+                let route = required
+                    .admit(mx.clone())
+                    .map_err(|mismatch| Stage::new("policy", State::Wrong, mismatch.to_string()))?;
+                let proved = self.prober.prove::<Verified>(route, address, start, login).await;
+                proved.map(|tls| (tls, HostVerdict::Verified))
+            }
+            (Decision::Permit(fallback), OpenHost::Name(mx), Manner::Proven { .. }) => {
+                let route = fallback.demand(mx.clone());
+                let proved = self.prober.prove::<Demanded>(route, address, start, login).await;
+                proved.map(|tls| (tls, HostVerdict::Verified))
+            }
+            (Decision::Permit(fallback), host, _) => {
+                let settled = self.prober.settle(fallback.via(host.clone()), address).await;
+                settled.map(|tls| (tls, HostVerdict::Unproved))
+            }
+            (Decision::Require(_), OpenHost::Literal(_), _) => {
+                let text = "an address proves no name, and a policy asks for that";
+                return Err(Stage::new("policy", State::Wrong, text));
+            }
+        };
+        opened.map_err(|failure| failed(address, &failure))
+    }
+
+    /// What a session has shown.
+    fn opened(&self, address: SocketAddr, tls: &str, verdict: HostVerdict) -> Vec<Stage> {
+        let mut stages = vec![Stage::new("connection", State::Good, address.to_string())];
+        stages.push(match verdict {
+            HostVerdict::Verified | HostVerdict::NotNamed => {
+                Stage::new("tls", State::Good, format!("{tls}, the host proves its name"))
+            }
+            HostVerdict::Unproved | HostVerdict::Unreachable => {
+                let text = format!("{tls}, without proof: the route's tls is \"opportunistic\"");
+                Stage::new("tls", State::Warning, text)
+            }
+        });
+        if let Manner::Proven { login: Some(login), .. } = &self.hop.manner {
+            stages.push(Stage::new("login", State::Good, format!("as {}", login.name())));
+        }
+        stages
+    }
+}
+
+/// The step of a session that failed, and what mends it.
+fn failed(address: SocketAddr, failure: &SessionFailure) -> Stage {
+    let text = format!("{address}: {failure}");
+    match failure {
+        SessionFailure::Tls(_) => Stage::new("tls", State::Wrong, text).fix(
+            "name the next hop as its certificate does, and its authority in trust.ca_file if it is \
+             your own; port 465 begins with TLS, other ports with STARTTLS unless tls = \"implicit\"",
+        ),
+        SessionFailure::Login(_) => Stage::new("login", State::Wrong, text)
+            .fix("compare username, password and auth of the [[route]] with what the provider says"),
+        SessionFailure::Connect(_)
+        | SessionFailure::ConnectTimedOut
+        | SessionFailure::LeftAlone { .. }
+        | SessionFailure::Dialogue { .. }
+        | SessionFailure::Ourselves
+        | SessionFailure::Refused { .. }
+        | SessionFailure::Silent { .. } => Stage::new("connection", State::Wrong, text)
+            .fix("check the next hop's name and port, and that a firewall lets this machine out"),
+    }
+}

@@ -1,0 +1,408 @@
+//! What `--help` and the man pages say of a command besides its arguments: examples that work as
+//! they stand, and what its exit status means.
+//!
+//! A test holds that every command has both, and that every example is a command line.
+
+use clap::{Command, CommandFactory as _};
+
+use super::CommandLine;
+
+/// A command, how it is used, and what it ends with.
+struct Help {
+    /// The command's words, without the program's name.
+    command: &'static str,
+    /// Command lines, each with what it does.
+    examples: &'static [(&'static str, &'static str)],
+    /// Statuses besides those that all commands share.
+    statuses: &'static [(&'static str, &'static str)],
+}
+
+/// What every command may end with.
+const SHARED: [(&str, &str); 2] = [
+    ("2", "the command line cannot be understood"),
+    ("78", "the settings cannot be used; each fault is named"),
+];
+
+/// The plain yes or no of most commands.
+const DONE: [(&str, &str); 2] = [("0", "done"), ("1", "not done, for the reason that is printed")];
+
+/// The commands with subcommands: what is true of each of these.
+const GROUP: [(&str, &str); 2] = [("0", "done"), ("1", "not done; see the command's own help")];
+
+const HELP: &[Help] = &[
+    Help {
+        command: "",
+        examples: &[
+            ("sts-relay --config /etc/sts-relay/sts-relay.toml", "run the relay"),
+            ("sts-relay check example.org", "what happens to mail for a domain"),
+            ("sts-relay queue list", "what waits, and why"),
+        ],
+        statuses: &[
+            ("0", "stopped by SIGTERM or SIGINT"),
+            ("1", "not started, or not stopped in order"),
+        ],
+    },
+    Help {
+        command: "serve",
+        examples: &[("sts-relay serve --config /etc/sts-relay/sts-relay.toml", "run the relay")],
+        statuses: &[
+            ("0", "stopped by SIGTERM or SIGINT"),
+            ("1", "not started, or not stopped in order"),
+        ],
+    },
+    Help {
+        command: "check",
+        examples: &[
+            ("sts-relay check example.org", "record, policy, MX hosts and certificates"),
+            ("sts-relay check ann@example.org", "the same, for an address"),
+            ("sts-relay check example.org --json", "for scripts; \"verdict\" is as the status"),
+            (
+                "sts-relay check example.org --route",
+                "only the next hop that a [[route]] names, with TLS and login",
+            ),
+        ],
+        statuses: &[
+            ("0", "mail leaves verified, or no policy asks for that (verified, no-policy)"),
+            ("1", "the check could not be made"),
+            (
+                "2",
+                "mail does not leave (held); also a command line that cannot be understood, with nothing on standard output",
+            ),
+            ("3", "mail leaves without the protection it is meant to have (unverified)"),
+            (
+                "4",
+                "it cannot be told from here: the resolver of this relay does not answer (cannot-tell)",
+            ),
+        ],
+    },
+    Help {
+        command: "check-config",
+        examples: &[
+            ("sts-relay check-config", "what differs from the defaults, and where it was written"),
+            ("sts-relay check-config --network", "resolver, own name and port 25 as well"),
+            ("sts-relay check-config --as-user sts-relay", "as root: what the service cannot read"),
+        ],
+        statuses: &[
+            ("0", "the settings can be used; there may be warnings"),
+            ("1", "it could not be checked"),
+        ],
+    },
+    Help {
+        command: "healthy",
+        examples: &[("sts-relay healthy", "in a container's health check")],
+        statuses: &[("0", "the relay runs and takes mail"), ("1", "it does not")],
+    },
+    Help {
+        command: "queue",
+        examples: &[
+            ("sts-relay queue list", "the messages that wait"),
+            ("sts-relay queue stats", "which domains they wait for"),
+        ],
+        statuses: &GROUP,
+    },
+    Help {
+        command: "queue list",
+        examples: &[
+            ("sts-relay queue list", "all messages, oldest first"),
+            ("sts-relay queue list --reason policy", "what a policy keeps from leaving"),
+            ("sts-relay queue list --older-than 4h --json", "what waits too long, for a script"),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "queue show",
+        examples: &[
+            ("sts-relay queue show 1g8k3m5p7r9tb", "recipients, attempts and reasons"),
+            ("sts-relay queue show 1g8k3m5p7r9tb --body", "header and body"),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "queue retry",
+        examples: &[
+            ("sts-relay queue retry 1g8k3m5p7r9tb", "one message, now"),
+            ("sts-relay queue retry --domain example.org --yes", "everything for a domain, now"),
+        ],
+        statuses: &[
+            ("0", "attempts are made now"),
+            ("1", "none is, for the reason that is printed"),
+        ],
+    },
+    Help {
+        command: "queue hold",
+        examples: &[
+            ("sts-relay queue hold 1g8k3m5p7r9tb", "keep a message from being sent"),
+            ("sts-relay queue hold --sender ann@example.org", "all of a sender's; it asks first"),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "queue release",
+        examples: &[
+            ("sts-relay queue release 1g8k3m5p7r9tb", "send it after all"),
+            (
+                "sts-relay queue release --state on-hold --yes",
+                "all that are on hold, without a question",
+            ),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "queue delete",
+        examples: &[
+            ("sts-relay queue delete 1g8k3m5p7r9tb", "remove a message"),
+            ("sts-relay queue delete 1g8k3m5p7r9tb --bounce", "and tell its sender"),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "queue stats",
+        examples: &[("sts-relay queue stats", "what waits for whom")],
+        statuses: &DONE,
+    },
+    Help {
+        command: "queue verify",
+        examples: &[("sts-relay queue verify", "compare the spool with the index")],
+        statuses: &[("0", "they agree"), ("1", "they do not; each difference is printed")],
+    },
+    Help {
+        command: "policy",
+        examples: &[
+            ("sts-relay policy list", "the cached policies"),
+            ("sts-relay policy new --domain example.org", "a policy to publish"),
+        ],
+        statuses: &GROUP,
+    },
+    Help {
+        command: "policy show",
+        examples: &[("sts-relay policy show example.org", "the cached policy of a domain")],
+        statuses: &[("0", "one is cached"), ("1", "none is, or it cannot be read")],
+    },
+    Help {
+        command: "policy list",
+        examples: &[("sts-relay policy list --json", "the cached policies, for a script")],
+        statuses: &DONE,
+    },
+    Help {
+        command: "policy refresh",
+        examples: &[("sts-relay policy refresh example.org", "fetch a domain's policy now")],
+        statuses: &[
+            ("0", "it was fetched"),
+            ("1", "it could not be fetched; what is cached stays"),
+        ],
+    },
+    Help {
+        command: "policy purge",
+        examples: &[
+            ("sts-relay policy purge example.org", "one domain's"),
+            ("sts-relay policy purge --all", "every domain's"),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "policy new",
+        examples: &[
+            (
+                "sts-relay policy new --domain example.org --output mta-sts.txt",
+                "for its MX hosts, in testing",
+            ),
+            (
+                "sts-relay policy new --domain example.org --mode enforce --mx mx1.example.org --output mta-sts.txt --force",
+                "in place of the file",
+            ),
+        ],
+        statuses: &[
+            ("0", "written"),
+            ("1", "not written: no MX host is known, or the file is there already"),
+        ],
+    },
+    Help {
+        command: "policy lint",
+        examples: &[
+            ("sts-relay policy lint mta-sts.txt", "a file, before it is published"),
+            ("sts-relay policy lint - --json", "standard input, for a script"),
+        ],
+        statuses: &[
+            ("0", "it is a policy, perhaps with warnings"),
+            ("1", "senders reject it, or it cannot be read"),
+        ],
+    },
+    Help {
+        command: "policy lint-record",
+        examples: &[("sts-relay policy lint-record 'v=STSv1; id=20261201;'", "a TXT record")],
+        statuses: &[("0", "it is a record, perhaps with warnings"), ("1", "senders reject it")],
+    },
+    Help {
+        command: "policy match",
+        examples: &[(
+            "sts-relay policy match mx1.example.org '*.example.org'",
+            "a host and patterns",
+        )],
+        statuses: &[("0", "a pattern names the host"), ("1", "none does")],
+    },
+    Help {
+        command: "demo",
+        examples: &[("sts-relay demo", "the relay at work, some hosts under attack")],
+        statuses: &[
+            ("0", "every delivery went as promised"),
+            ("1", "one did not, or the demonstration cannot run here"),
+        ],
+    },
+    Help {
+        command: "user",
+        examples: &[("sts-relay user hash ann@example.org", "a line for the users file")],
+        statuses: &GROUP,
+    },
+    Help {
+        command: "user hash",
+        examples: &[
+            ("sts-relay user hash ann@example.org", "asks for the password twice"),
+            (
+                "sts-relay user hash app --sender @example.org",
+                "a name that is no address; reads a pipe as well",
+            ),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "completions",
+        examples: &[
+            ("sts-relay completions bash", "for /usr/share/bash-completion/completions/sts-relay"),
+            ("sts-relay completions zsh", "for a file _sts-relay in $fpath"),
+            (
+                "sts-relay completions fish",
+                "for /usr/share/fish/vendor_completions.d/sts-relay.fish",
+            ),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "man",
+        examples: &[("sts-relay man /usr/local/share/man/man1", "a page for each command")],
+        statuses: &DONE,
+    },
+];
+
+/// The command line with all of its help.
+pub(super) fn command() -> Command {
+    with_help(CommandLine::command(), "")
+}
+
+fn with_help(mut command: Command, name: &str) -> Command {
+    let names: Vec<_> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    for sub in names {
+        let full = format!("{name} {sub}");
+        command = command.mut_subcommand(sub, |command| with_help(command, full.trim()));
+    }
+    match HELP.iter().find(|help| help.command == name) {
+        Some(help) => command.after_help(help.text()),
+        None => command,
+    }
+}
+
+impl Help {
+    fn text(&self) -> String {
+        let mut text = "Examples:\n".to_owned();
+        for (line, does) in self.examples {
+            text.push_str(&format!("  {line}\n      {does}\n"));
+        }
+        text.push_str("\nExit status:\n");
+        let shared =
+            SHARED.iter().filter(|(status, _)| !self.statuses.iter().any(|(own, _)| own == status));
+        for (status, means) in self.statuses.iter().chain(shared) {
+            text.push_str(&format!("  {status:<2}  {means}\n"));
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Every command's words, and the command.
+    fn commands(command: &Command, name: &str, found: &mut Vec<(String, Command)>) {
+        found.push((name.to_owned(), command.clone()));
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            commands(sub, format!("{name} {}", sub.get_name()).trim(), found);
+        }
+    }
+
+    fn all() -> Vec<(String, Command)> {
+        let (mut found, mut whole) = (Vec::new(), command());
+        // What is only known of the whole: usage with all words, and options that are everywhere.
+        whole.build();
+        commands(&whole, "", &mut found);
+        found
+    }
+
+    #[test]
+    fn every_command_has_examples_and_exit_statuses() {
+        for (name, mut command) in all() {
+            let text = command.render_help().to_string();
+            assert!(text.contains("Examples:\n  sts-relay"), "{name}: {text}");
+            assert!(text.contains("Exit status:\n  0"), "{name}: {text}");
+        }
+        for help in HELP {
+            let demo = help.command == "demo" && !cfg!(feature = "demo");
+            let is_there = all().iter().any(|(name, _)| name == help.command);
+            assert!(is_there || demo, "{} is no command", help.command);
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_of_its_command() {
+        for help in HELP.iter().filter(|help| cfg!(feature = "demo") || help.command != "demo") {
+            for (line, _) in help.examples {
+                let words = line.split(' ').map(|word| word.trim_matches('\''));
+                // A quoted record holds a blank; its parts are texts all the same.
+                let words: Vec<_> = match line.split_once('\'') {
+                    Some((before, rest)) => {
+                        before.split_whitespace().chain([rest.trim_end_matches('\'')]).collect()
+                    }
+                    None => words.collect(),
+                };
+                let read = command().try_get_matches_from(&words);
+                assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
+                let rest = format!("{} ", line.strip_prefix("sts-relay ").unwrap());
+                assert!(rest.starts_with(help.command), "{line} is not of {}", help.command);
+            }
+        }
+    }
+
+    /// docs/commands.md, made of the help.
+    #[cfg(feature = "demo")]
+    fn page() -> String {
+        let mut page = "# Commands\n\n\
+            <!-- Made of the help: `STS_RELAY_UPDATE=1 cargo test -p sts-relay the_page_of_commands` -->\n\n\
+            What `--help` says of each command. `sts-relay man DIRECTORY` writes the same as manual pages, and\n\
+            `sts-relay completions SHELL` prints completions.\n"
+            .to_owned();
+        for (name, mut command) in all() {
+            let (name, help) = (format!("sts-relay {name}"), command.render_long_help());
+            let help: Vec<_> =
+                help.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
+            page.push_str(&format!(
+                "\n## `{}`\n\n```text\n{}\n```\n",
+                name.trim(),
+                help.join("\n").trim()
+            ));
+        }
+        page
+    }
+
+    #[test]
+    #[cfg(feature = "demo")]
+    fn the_page_of_commands_is_what_their_help_says() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/commands.md");
+        if std::env::var_os("STS_RELAY_UPDATE").is_some() {
+            std::fs::write(&path, page()).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == page(),
+            "docs/commands.md is not what the help says: run this test with STS_RELAY_UPDATE=1"
+        );
+    }
+}

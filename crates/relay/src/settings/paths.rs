@@ -1,0 +1,42 @@
+//! Where a running relay is found: all that a command needs which asks it.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use mta_sts::Exceptions;
+
+use super::{Fault, SettingsError, Source, check};
+
+/// Where the relay of these settings is, whatever else is wrong with them.
+///
+/// A fault elsewhere, a certificate that cannot be read or a route without a password is the next
+/// start's business, and does not keep anyone from asking the relay that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct RelayPaths {
+    /// The unix socket of the admin interface.
+    pub(crate) admin_socket: PathBuf,
+    /// The queue's directory.
+    pub(crate) queue: PathBuf,
+    /// The domains whose policy is set aside for a while, as far as they can be understood.
+    pub(crate) exceptions: Exceptions,
+    /// What cannot be understood.
+    pub(super) faults: Vec<Fault>,
+}
+
+impl RelayPaths {
+    /// The paths that `source` says.
+    pub(crate) fn of(source: &Source, now: SystemTime) -> Self {
+        Self {
+            admin_socket: check::admin_socket(source.raw()),
+            queue: check::queue_dir(&source.raw().data_dir),
+            exceptions: check::exceptions(source, now),
+            faults: source.faults().to_vec(),
+        }
+    }
+
+    /// Refuses to go on with settings that have faults: where no relay answers, the place to look may
+    /// be among what could not be understood.
+    pub(crate) fn ensure_certain(&self) -> Result<(), SettingsError> {
+        SettingsError::unless_empty(self.faults.clone())
+    }
+}
