@@ -297,7 +297,8 @@ impl Client {
     /// The same, if it can be done.
     pub(crate) async fn try_under_tls(self) -> io::Result<Client<TlsStream<TcpStream>>> {
         assert!(self.read.is_empty(), "{:?}", String::from_utf8_lossy(&self.read));
-        let stream = crate::certificate::connector().connect(name(), self.stream).await?;
+        let connect = crate::certificate::connector().connect(name(), self.stream);
+        let stream = timeout(PATIENCE, connect).await.expect("no handshake comes to its end")?;
         Ok(Client { stream, read: Vec::new() })
     }
 }
