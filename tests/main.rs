@@ -19,6 +19,7 @@ mod fuzz_corpus;
 mod hostile;
 mod internationalised;
 mod large;
+mod log_lines;
 mod metrics;
 mod model;
 mod notifications;

@@ -1,7 +1,7 @@
 //! The program itself, as a process that can be stopped in every way there is.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -33,6 +33,27 @@ fn program(config: &Path) -> Command {
 /// Runs the program to its end.
 pub(crate) fn run(config: &Path, arguments: &[&str]) -> Output {
     program(config).args(arguments).output().unwrap()
+}
+
+/// Runs the program to its end at a terminal of so many columns, at which this is typed; what is
+/// seen there. `script` and `stty` are in every Debian (bsdutils, coreutils).
+pub(crate) fn run_at_terminal(
+    config: &Path,
+    arguments: &str,
+    columns: usize,
+    typed: &str,
+) -> String {
+    let (program, config) = (env!("CARGO_BIN_EXE_sts-relay"), config.display());
+    let line = format!("stty cols {columns} -echo; '{program}' --config '{config}' {arguments}");
+    let mut script = Command::new("script")
+        .args(["-q", "-e", "-c", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    script.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    let seen = script.wait_with_output().unwrap();
+    String::from_utf8(seen.stdout).unwrap().replace('\r', "")
 }
 
 impl Process {

@@ -230,6 +230,31 @@ async fn many_messages_are_changed_by_filter_only_when_somebody_has_agreed() {
 }
 
 #[tokio::test]
+async fn at_a_terminal_the_list_fits_and_a_change_of_many_is_asked_for() {
+    let queued =
+        Queued::new(&[(SENDER, &["<bob@example.test>"]), (SENDER, &["<eve@other.test>"])]).await;
+    all_tried(&queued.config).await;
+    let whole = "4.7.10 mx.example.test: STARTTLS was not offered";
+    for (columns, shown) in [(200, whole), (80, "4.7.10 mx.example.test: STARTTL")] {
+        let list = process::run_at_terminal(&queued.config, "queue list", columns, "");
+        assert!(list.contains(shown), "{list}");
+        let longest = list.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(columns), "{longest:?}: {list}");
+        let list = process::run_at_terminal(&queued.config, "queue list --wide", columns, "");
+        assert!(list.contains(whole), "{list}");
+    }
+    let hold = "queue hold --domain other.test";
+    let seen = process::run_at_terminal(&queued.config, hold, 80, "n\n");
+    assert!(seen.contains("Put 1 message on hold? [y/N]"), "{seen}");
+    assert!(seen.contains("nothing was changed"), "{seen}");
+    assert_eq!(queued.state(&queued.ids[1]), "queued");
+    let seen = process::run_at_terminal(&queued.config, hold, 80, "y\n");
+    assert!(seen.contains("1 message put on hold"), "{seen}");
+    assert_eq!(queued.state(&queued.ids[1]), "on hold");
+    assert_eq!(queued.state(&queued.ids[0]), "queued");
+}
+
+#[tokio::test]
 async fn the_list_says_host_and_cause_and_stats_say_what_each_domain_waits_for() {
     let queued =
         Queued::new(&[(SENDER, &["<bob@example.test>"]), (SENDER, &["<eve@other.test>"])]).await;

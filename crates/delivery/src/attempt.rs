@@ -163,7 +163,7 @@ impl Attempt<'_> {
             Err(overdue) => return self.overdue(places, next_hop, overdue),
             Ok(Ok(decision)) => decision,
             Ok(Err(undecided)) => {
-                let ended = self.undecided(places, next_hop, &undecided);
+                let ended = undecided_for(places, &undecided);
                 let ended = ended.into_iter().map(|one| (one, Elsewhere::MayHelp)).collect();
                 return Asked { ended, decision: None };
             }
@@ -221,17 +221,6 @@ impl Attempt<'_> {
         Ok(decision)
     }
 
-    fn undecided(&self, places: &[usize], next_hop: &NextHop, undecided: &Undecided) -> Vec<Ended> {
-        let (class, status) = match undecided {
-            Undecided::CacheUnreadable { .. } => (ReasonClass::Other, status::OWN_SYSTEM),
-            Undecided::NamesFailed { .. } => (ReasonClass::Dns, status::NO_DIRECTORY),
-        };
-        tracing::warn!(domain = %in_words(next_hop), error = %undecided, "policy undecided");
-        let outcome = Outcome::Deferred(Reason::new(class, status, undecided.to_string()));
-        let terms = Terms { policy: "undecided", why: undecided.label(), tls: "none" };
-        places.iter().map(|_| Ended::nowhere(outcome.clone(), terms)).collect()
-    }
-
     /// Ends the life of a message: who is still deferred is given up.
     ///
     /// Mail that a policy holds back is given up only after the policy has been looked at once
@@ -273,7 +262,7 @@ impl Attempt<'_> {
                 Ok(changed @ Recheck::Changed(_)) => return Some(changed),
                 Ok(same @ Recheck::Confirmed(_)) => confirmed = Some(same),
                 Err(undecided) => {
-                    tracing::warn!(error = %undecided, "policy not rechecked");
+                    tracing::warn!(error = undecided.in_full(), "policy not rechecked");
                     return None;
                 }
             }
@@ -295,6 +284,17 @@ const fn why(overdue: Overdue) -> &'static str {
         Overdue::Attempt | Overdue::Step => "the time for an attempt is over",
         Overdue::Displaced => "its place was needed for other mail",
     }
+}
+
+/// What becomes of recipients while it cannot be told whether a policy is in force.
+fn undecided_for(places: &[usize], undecided: &Undecided) -> Vec<Ended> {
+    let (class, status) = match undecided {
+        Undecided::CacheUnreadable { .. } => (ReasonClass::Other, status::OWN_SYSTEM),
+        Undecided::NamesFailed { .. } => (ReasonClass::Dns, status::NO_DIRECTORY),
+    };
+    let outcome = Outcome::Deferred(Reason::new(class, status, undecided.in_full()));
+    let terms = Terms { policy: "undecided", why: undecided.label(), tls: "none" };
+    places.iter().map(|_| Ended::nowhere(outcome.clone(), terms)).collect()
 }
 
 /// The hosts of a configured next hop.

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::failure::SessionFailure;
@@ -23,29 +23,33 @@ pub(crate) struct DeadHosts {
 }
 
 /// An address that did not answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Dead {
     since: SystemTime,
+    /// What went wrong, in words.
+    why: Arc<str>,
     until: SystemTime,
     /// How often an operator had asked for mail to be tried at once: another wish ends this.
     wishes: u64,
 }
 
 impl DeadHosts {
-    /// How long ago an address did not answer, if it is to be left alone; if not, whoever asks
-    /// tries it, and has `trial` to do so before others do.
+    /// How long ago an address did not answer and what went wrong, if it is to be left alone; if not,
+    /// whoever asks tries it, and has `trial` to do so before others do.
     pub(crate) fn left_alone(
         &self,
         address: SocketAddr,
         now: SystemTime,
         trial: Duration,
         wishes: impl FnOnce() -> u64,
-    ) -> Option<Duration> {
+    ) -> Option<(Duration, Arc<str>)> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let dead = known.get_mut(&address)?;
         let ago = now.duration_since(dead.since).ok();
         match ago {
-            Some(ago) if now < dead.until && dead.wishes == wishes() => Some(ago),
+            Some(ago) if now < dead.until && dead.wishes == wishes() => {
+                Some((ago, Arc::clone(&dead.why)))
+            }
             Some(_) if now >= dead.until => {
                 dead.until = now.checked_add(trial).unwrap_or(now);
                 None
@@ -67,17 +71,18 @@ impl DeadHosts {
         wishes: impl FnOnce() -> u64,
     ) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent = failure.is_some_and(is_silence) && !memory.is_zero();
-        if !silent {
+        let silence = failure.filter(|failure| is_silence(failure) && !memory.is_zero());
+        let Some(failure) = silence else {
             known.remove(&address);
             return;
-        }
+        };
         if known.len() >= MOST {
             known.retain(|_, dead| now < dead.until);
         }
         let until = now.checked_add(memory).unwrap_or(now);
         if known.len() < MOST {
-            known.insert(address, Dead { since: now, until, wishes: wishes() });
+            let why = failure.to_string().into();
+            known.insert(address, Dead { since: now, why, until, wishes: wishes() });
         }
     }
 }
@@ -127,7 +132,11 @@ mod tests {
     }
 
     fn ask(hosts: &DeadHosts, seconds: u64, wishes: u64) -> Option<u64> {
-        hosts.left_alone(address(), after(seconds), TRIAL, || wishes).map(|ago| ago.as_secs())
+        let left_alone = hosts.left_alone(address(), after(seconds), TRIAL, || wishes);
+        left_alone.map(|(ago, why)| {
+            assert_eq!(&*why, SessionFailure::ConnectTimedOut.to_string());
+            ago.as_secs()
+        })
     }
 
     #[test]

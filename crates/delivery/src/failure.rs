@@ -1,6 +1,7 @@
 //! Why no session came about with a host, and what that is called elsewhere.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pkix::io_words;
@@ -34,10 +35,12 @@ pub enum SessionFailure {
         error: DialogueError,
     },
     /// The address did not answer a while ago, and is not asked again yet.
-    #[error("no answer {} seconds ago, and not asked again yet", .ago.as_secs())]
+    #[error("skipped: connection failed {} s ago ({why})", .ago.as_secs())]
     LeftAlone {
         /// How long ago that was.
         ago: Duration,
+        /// What went wrong then.
+        why: Arc<str>,
     },
     /// The host does not let us in.
     #[error("authentication failed: {0}")]

@@ -51,7 +51,7 @@ pub(crate) struct LineIo<S> {
 
 /// A peer said more before TLS than what allows it to begin (RFC 3207 §4.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{count} bytes followed the reply to STARTTLS in clear")]
+#[error("the reply to STARTTLS was followed by bytes in clear ({count})")]
 pub struct BytesLeft {
     /// How many bytes there are, at least.
     pub count: usize,

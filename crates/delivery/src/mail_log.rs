@@ -1,42 +1,107 @@
-//! What a log in the form of Postfix tells of a delivery: a line for each recipient.
+//! What the log tells of a delivery: once of all recipients who share their fate, each by name; and
+//! where the operator asks for lines in the form of Postfix's log, once of each.
 //!
-//! The usual log tells once of all recipients who share their fate, and names none of them. These
-//! events have a target of their own, which nobody hears unless the operator asks for such lines.
+//! The events for those lines have a target of their own, which nobody hears otherwise.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use queue::{Lease, Outcome, QueueId, Settled, StoreError};
+use queue::{Lease, Outcome, QueueId, Reason, Settled, StoreError};
+use smtp::MailboxDomain;
 use tracing::Level;
 use tracing::field::display;
 
 use crate::attempt::Ended;
+use crate::observer::{Handover, Observer};
 
-/// The recipients of an attempt, for those lines.
+/// What is known of an attempt that has ended, beside its outcomes.
 #[derive(Debug)]
-pub(crate) struct MailLog {
+pub(crate) struct Tried {
     queue_id: QueueId,
+    domain: MailboxDomain,
     recipients: Vec<String>,
+    /// Which attempt it was, counted from 1.
+    attempts: u32,
+    queued_for: Duration,
+    /// The message that tells the sender of it, if one does.
+    notification: Option<QueueId>,
 }
 
-impl MailLog {
-    /// Those of `lease`; none where nobody listens.
-    pub(crate) fn of(lease: &Lease) -> Option<Self> {
-        let heard = tracing::enabled!(target: "maillog", Level::INFO);
-        heard.then(|| Self {
+impl Tried {
+    /// An attempt for `lease` that ended at `now`.
+    pub(crate) fn of(lease: &Lease, now: SystemTime, notification: Option<QueueId>) -> Self {
+        Self {
             queue_id: lease.id(),
+            domain: lease.destination().clone(),
             recipients: lease.recipients().iter().map(|one| one.mailbox.to_string()).collect(),
-        })
+            attempts: lease.attempts().saturating_add(1),
+            queued_for: lease.queued_for(now),
+            notification,
+        }
     }
 
-    /// Tells what became of each, and whether the message has left the queue.
-    pub(crate) fn tell(
-        self,
-        ended: &[Ended],
-        queued_for: Duration,
-        settled: &Result<Settled, StoreError>,
-    ) {
-        let Self { queue_id, recipients } = self;
-        for (to, Ended { outcome, .. }) in recipients.iter().zip(ended) {
+    /// Tells the log and the observer, once for all recipients who share their fate.
+    pub(crate) fn tell(&self, ended: &[Ended], observer: &dyn Observer) {
+        let mut alike: Vec<(&Ended, Vec<&str>)> = Vec::new();
+        for (one, recipient) in ended.iter().zip(&self.recipients) {
+            match alike.iter_mut().find(|(other, _)| *other == one) {
+                Some((_, recipients)) => recipients.push(recipient),
+                None => alike.push((one, vec![recipient])),
+            }
+        }
+        for (Ended { outcome, terms, .. }, recipients) in alike {
+            let handover = Handover {
+                queue_id: self.queue_id,
+                domain: &self.domain,
+                recipients: recipients.len(),
+                outcome,
+                terms: *terms,
+                queued_for: self.queued_for,
+            };
+            self.log(&handover, &recipients.join(", "));
+            observer.finished(&handover);
+        }
+    }
+
+    /// A line for recipients who share their fate.
+    fn log(&self, handover: &Handover<'_>, to: &str) {
+        let Handover { queue_id, domain, recipients, outcome, terms, .. } = handover;
+        let (policy, why, tls) = (terms.policy, terms.why, terms.tls);
+        let (delay, attempts) = (seconds(self.queued_for), self.attempts);
+        let notification = self.notification.map(display);
+        match outcome {
+            Outcome::Delivered { mx, addr, reply } => {
+                let addr = addr.map(display);
+                tracing::info!(
+                    %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply, delay,
+                    attempts, notification, "delivered"
+                );
+            }
+            Outcome::Deferred(Reason { enhanced, class, text, mx, addr, reply, .. }) => {
+                let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
+                tracing::info!(
+                    %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply,
+                    status = %enhanced, waiting = class.word(), error = text, delay, attempts,
+                    notification, "deferred"
+                );
+            }
+            Outcome::Bounced(Reason { enhanced, text, mx, addr, reply, .. }) => {
+                let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
+                tracing::info!(
+                    %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply,
+                    status = %enhanced, error = text, delay, attempts, notification, "bounced"
+                );
+            }
+        }
+    }
+
+    /// Tells what became of each recipient, and whether the message has left the queue, as Postfix
+    /// would.
+    pub(crate) fn tell_as_postfix(&self, ended: &[Ended], settled: &Result<Settled, StoreError>) {
+        if !tracing::enabled!(target: "maillog", Level::INFO) {
+            return;
+        }
+        let queue_id = self.queue_id;
+        for (to, Ended { outcome, .. }) in self.recipients.iter().zip(ended) {
             let (status, mx, addr, dsn, reply) = match outcome {
                 Outcome::Bounced(reason) | Outcome::Deferred(reason) => {
                     let bounced = matches!(outcome, Outcome::Bounced(_));
@@ -49,13 +114,32 @@ impl MailLog {
                     ("sent", Some(mx.as_str()), *addr, "2.0.0".to_owned(), reply)
                 }
             };
-            let (addr, delay) = (addr.map(display), queued_for.as_secs_f64());
+            let (addr, delay) = (addr.map(display), self.queued_for.as_secs_f64());
             tracing::info!(
                 target: "maillog", %queue_id, to, mx, addr, delay, dsn, status, reply, "tried"
             );
         }
         if settled.as_ref().is_ok_and(|settled| settled.message_gone) {
             tracing::info!(target: "maillog", %queue_id, "removed");
+        }
+    }
+}
+
+/// A span of time for the log: seconds, to the hundredth.
+fn seconds(span: Duration) -> f64 {
+    // Milliseconds of a hundred thousand years are still exact.
+    let hundredths = u32::try_from(span.as_millis() / 10).unwrap_or(u32::MAX);
+    f64::from(hundredths) / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_is_told_to_the_hundredth_of_a_second() {
+        for (millis, told) in [(0, 0.0), (9, 0.0), (123, 0.12), (432_000_450, 432_000.45)] {
+            assert!((seconds(Duration::from_millis(millis)) - told).abs() < 1e-9, "{millis}");
         }
     }
 }

@@ -115,7 +115,7 @@ impl Subject<'_> {
         let (whole, bytes) = match beginning(body, whole).await {
             Ok(bytes) => (whole, bytes),
             Err(error) => {
-                tracing::error!(queue_id = %self.id, %error, "message not returned");
+                tracing::error!(queue_id = %self.id, error = error.in_full(), "message not returned");
                 (Whole::No, Vec::new())
             }
         };

@@ -384,7 +384,7 @@ fn in_words(duration: Duration) -> String {
             return format!("{count} {name}");
         }
     }
-    format!("{seconds} seconds")
+    if seconds == 1 { "1 second".to_owned() } else { format!("{seconds} seconds") }
 }
 
 /// What becomes of recipients at a destination that is no name.

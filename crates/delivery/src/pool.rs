@@ -7,19 +7,17 @@ use clock::Clock;
 use dns::Dns;
 use mta_sts::Policies;
 use pkix::{Roots, SetupError};
-use queue::{Lease, Outcome, Queue, QueueId, Reason, Standing};
-use smtp::MailboxDomain;
+use queue::{Draft, Lease, Outcome, Queue, Reason, Standing};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-use tracing::field::display;
 
 use crate::attempt::{Ended, attempt};
 use crate::client::Client;
 use crate::departures::Departures;
-use crate::mail_log::MailLog;
+use crate::mail_log::Tried;
 use crate::notice::notice;
-use crate::observer::{Handover, Observer};
+use crate::observer::Observer;
 use crate::patience::Patience;
 use crate::seats::{Room, Seat, Seats};
 use crate::settings::DeliverySettings;
@@ -162,7 +160,7 @@ impl Delivery {
                 }
                 Ok(None) => return Pause::UntilWork(worst),
                 Err(error) => {
-                    tracing::error!(%error, "nothing leased");
+                    tracing::error!(error = error.in_full(), "nothing leased");
                     return Pause::Short;
                 }
             }
@@ -221,40 +219,16 @@ impl Delivery {
                 (put_off(ended), None)
             }
         };
-        let (queue_id, domain) = (lease.id(), lease.destination().clone());
-        let queued_for = lease.queued_for(client.clock.now());
         let outcomes = ended.iter().map(|ended| ended.outcome.clone()).collect();
-        let mail_log = MailLog::of(&lease);
+        let notification = notice.as_ref().map(Draft::id);
+        let tried = Tried::of(&lease, client.clock.now(), notification);
         let settled = self.queue.settle(lease, outcomes, notice).await;
-        report(&client, (queue_id, &domain), &ended, queued_for);
-        if let Some(mail_log) = mail_log {
-            mail_log.tell(&ended, queued_for, &settled);
-        }
+        tried.tell(&ended, client.observer.as_ref());
+        tried.tell_as_postfix(&ended, &settled);
         if let Err(error) = settled {
-            tracing::error!(%error, "outcomes lost: what was delivered may be delivered again");
+            let error = error.in_full();
+            tracing::error!(error, "outcomes lost: what was delivered may be delivered again");
         }
-    }
-}
-
-/// Tells the log and the observer, once for all recipients who share their fate.
-fn report(
-    client: &Client,
-    (queue_id, domain): (QueueId, &MailboxDomain),
-    ended: &[Ended],
-    queued_for: Duration,
-) {
-    let mut told: Vec<(&Ended, usize)> = Vec::new();
-    for one in ended {
-        match told.iter_mut().find(|(other, _)| *other == one) {
-            Some((_, count)) => *count = count.saturating_add(1),
-            None => told.push((one, 1)),
-        }
-    }
-    for (Ended { outcome, terms, .. }, recipients) in told {
-        let terms = *terms;
-        let handover = Handover { queue_id, domain, recipients, outcome, terms, queued_for };
-        log(&handover);
-        client.observer.finished(&handover);
     }
 }
 
@@ -287,33 +261,6 @@ fn put_off(ended: Vec<Ended>) -> Vec<Ended> {
 fn ended_well(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "attempt failed");
-    }
-}
-
-fn log(handover: &Handover<'_>) {
-    let Handover { queue_id, domain, recipients, outcome, terms, .. } = handover;
-    let (policy, why, tls) = (terms.policy, terms.why, terms.tls);
-    match outcome {
-        Outcome::Delivered { mx, addr, reply } => {
-            let addr = addr.map(display);
-            tracing::info!(
-                %queue_id, %domain, recipients, mx, addr, policy, why, tls, reply, "delivered"
-            );
-        }
-        Outcome::Deferred(Reason { enhanced, text, mx, addr, reply, .. }) => {
-            let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
-            tracing::info!(
-                %queue_id, %domain, recipients, mx, addr, policy, why, tls, reply, status = %enhanced,
-                error = text, "deferred"
-            );
-        }
-        Outcome::Bounced(Reason { enhanced, text, mx, addr, reply, .. }) => {
-            let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
-            tracing::info!(
-                %queue_id, %domain, recipients, mx, addr, policy, why, tls, reply, status = %enhanced,
-                error = text, "bounced"
-            );
-        }
     }
 }
 

@@ -400,7 +400,8 @@ impl<'a> Round<'a> {
         let (mail, body) = match mail {
             Ok(opened) => opened,
             Err(error) => {
-                tracing::error!(%error, "message unreadable");
+                let error = error.in_full();
+                tracing::error!(error, "message unreadable");
                 self.own_fault(places, &format!("this relay could not read the message: {error}"));
                 return After::Usable;
             }

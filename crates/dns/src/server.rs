@@ -18,6 +18,7 @@ use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Re
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tracing::{info, warn};
 
 use crate::answer::{AdBit, Reading};
 use crate::error::{LookupError, Malformation, Obstacle};
@@ -28,6 +29,10 @@ const RETRANSMIT_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a server that stayed silent is asked after the others.
 const LAST_IN_LINE: Duration = Duration::from_secs(30);
+
+/// After so many questions in a row without an answer an administrator is told: one or two datagrams
+/// are lost on any network.
+const SILENCES: u32 = 3;
 
 /// Whether a question carries EDNS(0), and what it asks for there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +49,21 @@ pub(crate) enum Edns {
 pub(crate) struct Server {
     address: SocketAddr,
     network: TokioRuntimeProvider,
-    silent_at: Mutex<Option<Instant>>,
+    silence: Mutex<Silence>,
+}
+
+/// How long a server has been silent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Silence {
+    /// Since when; none where its last word is later.
+    at: Option<Instant>,
+    /// How many questions in a row were left without an answer.
+    questions: u32,
 }
 
 impl Server {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, network: TokioRuntimeProvider::new(), silent_at: Mutex::new(None) }
+        Self { address, network: TokioRuntimeProvider::new(), silence: Mutex::default() }
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -58,9 +72,10 @@ impl Server {
 
     /// Whether it has lately left a question without an answer.
     pub(crate) fn is_last_in_line(&self) -> bool {
-        self.silent_at
+        self.silence
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .at
             .is_some_and(|silent_at| silent_at.elapsed() < LAST_IN_LINE)
     }
 
@@ -76,9 +91,25 @@ impl Server {
             .await
             .unwrap_or(Err(LookupError::TimedOut))
             .and_then(|response| Reading::of(question, &response, ad_bit));
-        let silent = reading.as_ref().is_err_and(LookupError::is_silence);
-        *self.silent_at.lock().unwrap_or_else(PoisonError::into_inner) = silent.then(Instant::now);
+        self.note(reading.as_ref().err().filter(|error| error.is_silence()));
         reading
+    }
+
+    /// Notes whether it was silent, and says so when it has been for several questions and when it no
+    /// longer is: once each.
+    fn note(&self, silence: Option<&LookupError>) {
+        let mut known = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.questions;
+        known.at = silence.map(|_| Instant::now());
+        known.questions = silence.map_or(0, |_| before.saturating_add(1));
+        let now = known.questions;
+        drop(known);
+        let server = self.address;
+        match silence {
+            Some(error) if now == SILENCES => warn!(%server, %error, "resolver silent"),
+            None if before >= SILENCES => info!(%server, "resolver answers again"),
+            Some(_) | None => {}
+        }
     }
 
     /// The response; asked again without EDNS(0) where it was not understood (RFC 6891 §7).

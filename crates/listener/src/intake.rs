@@ -10,8 +10,9 @@ use bytes::{Buf, BytesMut};
 use queue::{AllowedSenders, Committed, Draft};
 use smtp::{BodyType, ChunkScan, EndOfData, Faults, Progress};
 
-pub(crate) use self::completion::Completion;
+pub(crate) use self::completion::{Completion, given_id};
 use crate::header::HeaderScan;
+use crate::message_id::MessageIdScan;
 use crate::refusal::Refusal;
 use crate::settings::Limits;
 
@@ -22,6 +23,7 @@ pub(crate) struct Intake {
     draft: Result<Draft, Refusal>,
     framing: Framing,
     header: HeaderScan,
+    message_id: MessageIdScan,
     /// The header section of a message that may lack fields, until it has been seen whole.
     completion: Option<Completion>,
     /// Who the From field may name, until it has been looked at.
@@ -91,6 +93,7 @@ impl Intake {
             draft: Ok(draft),
             framing,
             header,
+            message_id: MessageIdScan::new(),
             completion,
             allowed,
             size: 0,
@@ -135,6 +138,12 @@ impl Intake {
         self.size
     }
 
+    /// The message's Message-ID, if it has one; or `given`, which it gets where it lacks one.
+    pub(crate) fn message_id(&self, given: Option<String>) -> Option<String> {
+        let lacks_one = self.header.is_there() && !self.header.has_message_id();
+        self.message_id.id().or_else(|| given.filter(|_| lacks_one))
+    }
+
     /// Whether the message is refused already, whatever comes.
     pub(crate) const fn is_refused(&self) -> bool {
         self.draft.is_err()
@@ -174,6 +183,7 @@ impl Intake {
         let length = u64::try_from(self.piece.len()).unwrap_or(u64::MAX);
         self.size = self.size.saturating_add(length);
         let taken = self.header.take(&self.piece, &mut self.head);
+        self.message_id.feed(&self.piece);
         if let Framing::Binary(scan) = &mut self.framing {
             // The header has lines whatever the body has (RFC 3030 §3).
             scan.feed(self.piece.get(..taken).unwrap_or(&self.piece));

@@ -29,6 +29,7 @@ mod handshake;
 mod header;
 mod intake;
 mod listener;
+mod message_id;
 mod meters;
 mod observer;
 mod refusal;

@@ -16,14 +16,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use thiserror::Error;
-use tracing::warn;
-
 use crate::cache::{CachedPolicy, PolicyStore};
 use crate::discovery::{Names, TxtAnswer};
 use crate::evidence::Evidence;
 use crate::exception::Exceptions;
-use crate::fetch::{Fetcher, in_full};
+use crate::fetch::Fetcher;
 use crate::lookup::Lookup;
 use crate::name::{MxHost, PolicyDomain};
 use crate::observer::Observer;
@@ -31,6 +28,7 @@ use crate::policy::{Mode, Policy};
 use crate::record::PolicyId;
 use crate::settings::PolicySettings;
 use crate::undecided::Undecided;
+use thiserror::Error;
 
 /// The policies of everyone we send to.
 #[derive(Debug)]
@@ -91,6 +89,7 @@ impl Policies {
     ) -> Result<Decision, Undecided> {
         let decided = self.decide_unobserved(next_hop, purpose, now).await;
         self.lookup.observer.decided(decided.as_ref());
+        self.lookup.noted.decided(decided.as_ref());
         decided
     }
 
@@ -115,7 +114,7 @@ impl Policies {
             Err(Undecided::NamesFailed { domain, source })
                 if queued_for > self.settings().undecided_grace =>
             {
-                warn!(%domain, error = in_full(&source), "undecided too long");
+                self.lookup.noted.undecided_too_long(&domain, &source);
                 let txt = Some(TxtAnswer::Failed(source));
                 let evidence = Evidence { txt, ..Evidence::default() };
                 Ok(permit(WhyFallback::UndecidedTooLong, evidence))
@@ -138,7 +137,7 @@ impl Policies {
                     return Decision::Require(RequiredTls { cached, evidence });
                 };
                 let (until, reason) = (exception.until(), exception.reason().to_owned());
-                warn!(%domain, reason, "exception used");
+                self.lookup.noted.exception_used(domain, &reason);
                 WhyFallback::Exception { until, reason }
             }
         };

@@ -58,13 +58,13 @@ pub enum NamesError {
     #[error("the DNS lookup failed")]
     Other(#[source] Arc<dyn Error + Send + Sync>),
     /// The servers refuse to answer.
-    #[error("the DNS servers refused to answer")]
+    #[error("the resolver answered REFUSED")]
     Refused,
     /// The servers answered that they failed.
-    #[error("the DNS servers failed")]
+    #[error("the resolver answered SERVFAIL")]
     ServFail,
     /// No server answered in time.
-    #[error("the DNS lookup timed out")]
+    #[error("no resolver answered in time")]
     TimedOut,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! RFC 8461 knows none. One is needed where a domain has locked itself out and the mail cannot
 //! wait; so each is for one domain, says why, ends by itself within [`EXCEPTION_MAX`], and is
-//! logged at every use.
+//! logged: in a warning at its first use, and in the line of each delivery it was used for.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

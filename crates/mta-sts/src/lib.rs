@@ -186,6 +186,7 @@ mod fetch;
 mod flights;
 mod lookup;
 mod name;
+mod noted;
 mod observer;
 mod parsed;
 mod pattern;

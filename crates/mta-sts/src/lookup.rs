@@ -23,9 +23,10 @@ use crate::evidence::{Evidence, FetchReport};
 use crate::fetch::{FetchError, Fetcher, in_full};
 use crate::flights::Flights;
 use crate::name::PolicyDomain;
+use crate::noted::Noted;
 use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
 use crate::parsed::Parsed;
-use crate::policy::{Mode, Policy};
+use crate::policy::Policy;
 use crate::ration::{PERIOD, Ration};
 use crate::record::PolicyId;
 use crate::undecided::Undecided;
@@ -40,6 +41,7 @@ pub(crate) struct Lookup {
     flights: Flights<Obtained>,
     back_off: BackOff,
     ration: Ration,
+    pub(crate) noted: Noted,
 }
 
 /// What came of the wish for a new policy.
@@ -84,6 +86,7 @@ impl Lookup {
             flights: Flights::default(),
             back_off: BackOff::default(),
             ration: Ration::default(),
+            noted: Noted::default(),
         }
     }
 
@@ -216,6 +219,7 @@ impl Lookup {
             Ok(fetched) => {
                 self.back_off.succeeded(domain);
                 self.ration.spend(domain, now);
+                self.noted.fetched(domain);
                 let Parsed { value, warnings } = fetched.policy;
                 let policy = CachedPolicy::new(domain.clone(), id.clone(), value, now);
                 let policy = match cached.filter(|_| want != Want::Missing) {
@@ -229,7 +233,7 @@ impl Lookup {
             Err(error) => {
                 let error = Arc::new(error);
                 self.back_off.failed(domain, id, now, &error);
-                report_failure(domain, cached, &error);
+                self.noted.not_fetched(domain, cached, &error);
                 let kept = match cached {
                     Some(cached) => self.store.keep(&cached.troubled(now, error.in_full())).await,
                     None => Ok(()),
@@ -286,18 +290,4 @@ impl Lookup {
 /// fetched again it applies that long, however short its `max_age`.
 fn is_of_the_hour(cached: &CachedPolicy, now: SystemTime) -> bool {
     now < later(cached.fetched_at(), PERIOD) && !cached.is_ahead_of(now)
-}
-
-/// Administrators are told of a failure, except where the policy is `none` and its removal is to
-/// be expected (RFC 8461 §3.3 and §8.3).
-fn report_failure(domain: &PolicyDomain, cached: Option<&CachedPolicy>, error: &FetchError) {
-    let result_type = error.result_type();
-    let error = error.in_full();
-    match cached.map(|cached| cached.policy().mode()) {
-        Some(Mode::None) => {
-            debug!(%domain, result_type, error, "policy fetch failed");
-        }
-        Some(mode) => warn!(%domain, policy = %mode, result_type, error, "policy refresh failed"),
-        None => warn!(%domain, result_type, error, "policy fetch failed"),
-    }
 }

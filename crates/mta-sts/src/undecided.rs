@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::cache::StoreError;
 use crate::discovery::NamesError;
+use crate::fetch::in_full;
 use crate::name::PolicyDomain;
 
 /// Whether a policy is in force cannot be told, so nothing may be sent for now.
@@ -29,6 +30,20 @@ pub enum Undecided {
 }
 
 impl Undecided {
+    /// The error with its causes, as one line.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        in_full(self)
+    }
+
+    /// The policy domain.
+    #[must_use]
+    pub const fn domain(&self) -> &PolicyDomain {
+        match self {
+            Self::CacheUnreadable { domain, .. } | Self::NamesFailed { domain, .. } => domain,
+        }
+    }
+
     /// A word for a metric or a table.
     #[must_use]
     pub const fn label(&self) -> &'static str {

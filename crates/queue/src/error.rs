@@ -248,3 +248,25 @@ pub enum BodyError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+impl BodyError {
+    /// The error with its causes, as one line.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        chain(self)
+    }
+}
+
+impl StoreError {
+    /// The error with its causes, as one line.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        chain(self)
+    }
+}
+
+/// An error with all its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 
 use crate::batch::{Batch, Ledger};
-use crate::error::{IndexError, OpenError};
+use crate::error::{IndexError, OpenError, chain};
 use crate::index::{Engine, EngineError, SledEngine, for_each};
 use crate::key::Key;
 use crate::recovery::redo::Redone;
@@ -303,7 +303,7 @@ impl Store {
                 known
             }
             Err(error) => {
-                tracing::warn!(%error, "shelves not saved from the damaged index");
+                tracing::warn!(error = chain(&error), "shelves not saved from the damaged index");
                 None
             }
         }

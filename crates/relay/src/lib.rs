@@ -21,6 +21,7 @@ mod metrics;
 mod moment;
 mod names;
 mod nearest;
+mod number_text;
 mod policy_host_proof;
 mod policy_shelf;
 mod readiness;

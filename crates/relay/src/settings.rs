@@ -39,9 +39,9 @@ pub use fault::{Fault, Place, SettingsError};
 pub use listening::Listening;
 pub(crate) use paths::RelayPaths;
 pub use raw::{
-    LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery, RawDns,
-    RawDnssec, RawException, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
-    RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
+    LogAddresses, LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime,
+    RawDelivery, RawDns, RawDnssec, RawException, RawIpPreference, RawLimits, RawListener, RawLog,
+    RawMtaSts, RawRetry, RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
 pub use routes::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use secret_text::SecretText;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::*;
-use crate::observer::{Protection, Terms};
+use crate::observer::{Handover, Protection, Terms};
 use crate::scripted::{now, policies};
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -142,7 +142,10 @@ mod tests {
         ] {
             assert_eq!(dials(connect(kind)), (2, 40), "{kind}");
         }
-        let left_alone = || SessionFailure::LeftAlone { ago: Duration::from_secs(1) };
+        let left_alone = || SessionFailure::LeftAlone {
+            ago: Duration::from_secs(1),
+            why: "connection timed out".into(),
+        };
         assert_eq!(dials(left_alone), (20, 0));
     }
 

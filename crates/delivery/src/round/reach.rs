@@ -207,8 +207,8 @@ impl<'a> Round<'a> {
         trials.began(Tried::host(hop));
         let wishes = || self.lease.wishes();
         let trial = settings.timeouts.connect;
-        if let Some(ago) = dead.left_alone(address, clock.now(), trial, wishes) {
-            return Err(SessionFailure::LeftAlone { ago });
+        if let Some((ago, why)) = dead.left_alone(address, clock.now(), trial, wishes) {
+            return Err(SessionFailure::LeftAlone { ago, why });
         }
         let arrived = self.patience.wait_for(addresses.enter(address, settings.at_one_address()));
         let visit = arrived.await.map_err(unconnected)??;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::{Connection, Onward};
-use crate::intake::{Completion, FromUser, Intake, Reach};
+use crate::intake::{Completion, FromUser, Intake, Reach, given_id};
 use crate::observer::{Channel, Refused, Taken};
 use crate::refusal::Refusal;
 use crate::session::Incoming;
@@ -30,8 +30,15 @@ pub(super) struct Begun {
     intake: Intake,
     from: ReversePath,
     recipients: usize,
+    /// The first of the recipients.
+    to: String,
+    /// The Message-ID that the message gets if it lacks one.
+    given_id: Option<String>,
     protocol: Protocol,
 }
+
+/// So many recipients are named when a message is accepted; each is when it is tried.
+const NAMED: usize = 100;
 
 /// How fast a message must come.
 #[derive(Debug)]
@@ -106,7 +113,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         begun: Begun,
         read: Result<Result<(), Refusal>, WireFault>,
     ) -> Result<Onward, WireFault> {
-        let Begun { intake, from, recipients, protocol } = begun;
+        let Begun { intake, from, recipients, to, given_id, protocol } = begun;
+        let message_id = intake.message_id(given_id);
         let (size, peer) = (intake.size(), self.session.peer());
         match read {
             Ok(Ok(())) => {}
@@ -121,7 +129,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(committed) => {
                 let (queue_id, user) = (committed.id(), self.session.user());
                 let tls = protocol.tls.as_ref().map(|tls| tls.version);
-                info!(%queue_id, %peer, user, %from, recipients, size, tls, "message accepted");
+                info!(
+                    %queue_id, %peer, user, %from, to, recipients, size, tls, message_id,
+                    "message accepted"
+                );
                 info!(target: "maillog", %queue_id, %peer, %from, recipients, size, "taken");
                 let channel = tls.map_or(Channel::Plaintext, |_version| Channel::Tls);
                 self.host.observer.accepted(Taken { recipients, size, channel });
@@ -144,6 +155,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     ) -> Result<Begun, Refusal> {
         let Incoming { submitter, envelope, client_name, protocol } = incoming;
         let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
+        let named = envelope.recipients().iter().take(NAMED);
+        let to = named.map(|one| one.mailbox.to_string()).collect::<Vec<_>>().join(", ");
         let settings = &self.host.rules.settings;
         let mut draft = self.host.queue.begin(submitter, envelope)?;
         let received = ReceivedField {
@@ -160,8 +173,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             completion: Completion::new(received.at, draft.id(), &settings.hostname),
             allowed: (settings.check_from == CheckFrom::Yes).then_some(senders),
         });
+        let given_id = user.as_ref().map(|_| given_id(draft.id(), &settings.hostname));
         let intake = intake(draft, settings.limits, user);
-        Ok(Begun { intake, from, recipients, protocol })
+        Ok(Begun { intake, from, recipients, to, given_id, protocol })
     }
 
     /// Reads a message to its end.

@@ -17,12 +17,17 @@ pub(crate) struct Completion {
     held: Vec<u8>,
 }
 
+/// A Message-ID that no other message has.
+pub(crate) fn given_id(id: QueueId, hostname: &Domain) -> String {
+    format!("<{id}@{hostname}>")
+}
+
 impl Completion {
-    /// Holds nothing yet; `id` and `hostname` make a Message-ID that no other message has.
+    /// Holds nothing yet; `id` and `hostname` make a Message-ID.
     pub(crate) fn new(at: SystemTime, id: QueueId, hostname: &Domain) -> Self {
         Self {
             date: format!("Date: {}\r\n", date_time(at)),
-            message_id: format!("Message-ID: <{id}@{hostname}>\r\n"),
+            message_id: format!("Message-ID: {}\r\n", given_id(id, hostname)),
             held: Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Flow, RoundError};
-use crate::error::{self, OpenError};
+use crate::error::{self, OpenError, chain};
 use crate::id::QueueId;
 use crate::index::{Ahead, EngineError};
 use crate::recovery::Recovered;
@@ -229,15 +229,4 @@ fn is_full(error: &RoundError) -> bool {
         return false;
     };
     error::is_full(error)
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
@@ -25,6 +27,11 @@ impl Operator {
     /// The user that this process runs as.
     pub(crate) fn of_this_process() -> Self {
         Self::of(Some(rustix::process::geteuid().as_raw()))
+    }
+
+    /// The user that a file belongs to.
+    pub(crate) fn of_owner(file: &Path) -> Option<Self> {
+        Some(Self::of(Some(std::fs::metadata(file).ok()?.uid())))
     }
 
     /// The user with this number; none where the system did not say.

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{CheckError, Host, HostVerdict, Stage, State};
+use crate::number_text::counted;
 use crate::settings::Settings;
 
 /// How long one address may take; delivery itself is more patient.
@@ -82,8 +83,7 @@ async fn route(
                 .iter()
                 .filter_map(|mx| Some((Some(mx.preference), mx.host()?.clone())))
                 .collect();
-            let count = names.len();
-            let text = if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") };
+            let text = counted(names.len(), "host", "hosts");
             (Routing::Hosts, Stage::new("mx", State::Good, text), names)
         }
         Ok(MailHosts::Implicit(host)) => {

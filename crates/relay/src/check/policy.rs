@@ -13,6 +13,7 @@ use super::{CheckError, Kept, Stage, State};
 use crate::admin::answer;
 use crate::error_text::in_full;
 use crate::names::DnsNames;
+use crate::number_text::counted;
 use crate::settings::Settings;
 
 /// Below this a policy protects little: whoever can block a fetch for so long is rid of it.
@@ -211,7 +212,7 @@ fn read(kept: &answer::Policy) -> Option<Policy> {
 }
 
 fn describe(policy: &Policy) -> String {
-    let days = policy.max_age().as_secs() / 86_400;
+    let days = counted(policy.max_age().as_secs() / 86_400, "day", "days");
     let hosts: Vec<_> = policy.mx().iter().map(ToString::to_string).collect();
-    format!("{}, good for {days} days, mx: {}", policy.mode(), hosts.join(" "))
+    format!("{}, good for {days}, mx: {}", policy.mode(), hosts.join(" "))
 }

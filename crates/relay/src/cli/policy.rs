@@ -20,6 +20,7 @@ use super::{Ending, Output, exceptions};
 use crate::admin::answer::{ListedPolicy, Policy};
 use crate::admin::answers::{AnswerError, Answers};
 use crate::check::Exception;
+use crate::number_text::counted;
 use crate::settings::{RelayPaths, Settings};
 
 /// What can be asked about policies.
@@ -245,7 +246,8 @@ fn print_policy(policy: &Policy, output: &mut Output) -> io::Result<()> {
     for mx in &policy.mx {
         output.line(format_args!("mx       {}", printable(mx)))?;
     }
-    output.line(format_args!("max_age  {} ({} seconds)", span(policy.max_age), policy.max_age))?;
+    let seconds = counted(policy.max_age, "second", "seconds");
+    output.line(format_args!("max_age  {} ({seconds})", span(policy.max_age)))?;
     output.line(format_args!(
         "fetched  {} ({} ago)",
         policy.fetched_at,

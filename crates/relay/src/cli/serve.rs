@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clock::{Clock as _, SystemClock};
+use mta_sts::{Exception, Exceptions};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -13,8 +14,10 @@ use tracing::{error, info, warn};
 use super::output::Reader;
 use super::service_manager::ServiceManager;
 use super::{Ending, Output};
+use crate::admin::operator::Operator;
 use crate::descriptors;
 use crate::log::Log;
+use crate::moment::Moment;
 use crate::relay::Relay;
 use crate::settings::{Settings, Source};
 use crate::surroundings;
@@ -25,7 +28,8 @@ pub(super) fn run(
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     let (settings, source) = read()?;
-    let log = Log::install(&settings.log);
+    let log = Log::install(&settings.log, &settings.data_dir);
+    tell_of_exceptions(&Exceptions::default(), &settings.policies.exceptions, &source);
     descriptors::raise(&settings);
     doubt(&settings);
     for warning in surroundings::queues_elsewhere(&settings.data_dir) {
@@ -122,10 +126,32 @@ impl<R: Fn() -> anyhow::Result<(Settings, Source)>> Again<R> {
 
     fn read_and_use(&self, relay: &mut Relay) -> anyhow::Result<(Source, Vec<&'static str>)> {
         let (settings, source) = (self.read)()?;
+        let before = relay.settings().policies.exceptions.clone();
         let kept = relay.reload(settings)?;
-        self.log.change(&relay.settings().log);
+        tell_of_exceptions(&before, &relay.settings().policies.exceptions, &source);
+        self.log.change(&relay.settings().log, &relay.settings().data_dir);
         doubt(relay.settings());
         Ok((source, kept))
+    }
+}
+
+/// Says which exceptions are new and which are gone, and who owns the file that says so.
+fn tell_of_exceptions(before: &Exceptions, now: &Exceptions, source: &Source) {
+    let only_in = |one: &Exceptions, other: &Exceptions| -> Vec<Exception> {
+        let kept = |exception: &&Exception| other.iter().any(|kept| kept == *exception);
+        one.iter().filter(|exception| !kept(exception)).cloned().collect()
+    };
+    let by = source.file().and_then(Operator::of_owner);
+    let by = by.map_or_else(|| "the environment".to_owned(), |by| by.to_string());
+    for exception in only_in(now, before) {
+        let (domain, reason) = (exception.domain(), exception.reason());
+        let until = Moment::of(exception.until());
+        info!(%domain, %until, reason, by, "exception added");
+    }
+    for exception in only_in(before, now) {
+        let (domain, reason) = (exception.domain(), exception.reason());
+        let until = Moment::of(exception.until());
+        info!(%domain, %until, reason, by, "exception removed");
     }
 }
 

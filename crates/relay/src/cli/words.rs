@@ -50,11 +50,6 @@ fn in_unit(bytes: u64, unit: u64, name: &str) -> String {
     }
 }
 
-/// A number of things that have this name: `1 message`, `2 messages`.
-pub(super) fn counted(number: u64, name: &str) -> String {
-    if number == 1 { format!("1 {name}") } else { format!("{number} {name}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

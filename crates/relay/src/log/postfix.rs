@@ -11,8 +11,10 @@ use clock::{Clock as _, SystemClock};
 use jiff::Timestamp;
 use tracing::Event;
 use tracing::field::{Field, Visit};
+use tracing_subscriber::fmt::MakeWriter as _;
 
 use super::fields::breaks_out;
+use super::writer::Lines;
 
 /// What the events for these lines are known by.
 pub(super) const TARGET: &str = "maillog";
@@ -35,20 +37,18 @@ impl Visit for Fields {
 }
 
 /// Writes the lines of an event to standard output.
-pub(super) fn write(event: &Event<'_>) {
+pub(super) fn write(event: &Event<'_>, out: &Lines) {
     let mut fields = Fields::default();
     event.record(&mut fields);
     let now = Timestamp::try_from(SystemClock.now()).unwrap_or_default();
     let name = rustix::system::uname();
     let (host, process) = (name.nodename().to_string_lossy(), std::process::id());
-    let mut text = String::new();
     for (program, line) in lines(&fields.0) {
         let line = line.replace(breaks_out, "?");
-        let written = writeln!(text, "{now:.6} {host} postfix/{program}[{process}]: {line}");
-        debug_assert!(written.is_ok(), "text takes all that is written");
+        let text = format!("{now:.6} {host} postfix/{program}[{process}]: {line}\n");
+        // A log that cannot be written cannot be told.
+        drop(out.make_writer_for(event.metadata()).write_all(text.as_bytes()));
     }
-    // In one piece, so that no other line comes between; a log that cannot be written cannot be told.
-    drop(std::io::stdout().lock().write_all(text.as_bytes()));
 }
 
 /// The lines, each with the program of Postfix that would write it.

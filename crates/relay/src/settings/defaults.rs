@@ -16,9 +16,9 @@ use rustls::RootCertStore;
 
 use super::byte_size::ByteSize;
 use super::raw::{
-    LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery, RawDns,
-    RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTimeouts,
-    RawTls, RawTlsMode, RawTrust,
+    LogAddresses, LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime,
+    RawDelivery, RawDns, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
+    RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
 
 /// Where an installed relay keeps its mail; the unit's `StateDirectory=` makes it.
@@ -177,6 +177,11 @@ impl Default for RawTimeouts {
 
 impl Default for RawLog {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: LogLevel::Info, postfix_lines: false }
+        Self {
+            format: LogFormat::Text,
+            level: LogLevel::Info,
+            postfix_lines: false,
+            addresses: LogAddresses::Full,
+        }
     }
 }

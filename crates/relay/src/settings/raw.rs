@@ -413,6 +413,20 @@ pub struct RawLog {
     pub level: LogLevel,
     /// Whether there are lines in the form of Postfix's besides.
     pub postfix_lines: bool,
+    /// How addresses are written.
+    pub addresses: LogAddresses,
+}
+
+/// How mail addresses are written to the log.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogAddresses {
+    /// As they are.
+    Full,
+    /// As tokens, the same for the same address.
+    Hashed,
+    /// Not at all.
+    None,
 }
 
 /// The form of a log line.

@@ -10,6 +10,7 @@ use super::super::{Ending, Output};
 use super::print_policy;
 use crate::admin::answers::Answers;
 use crate::admin::policies::Refreshed;
+use crate::number_text::counted;
 
 /// `policy refresh`: yes, where the policy could be fetched.
 pub(super) async fn refresh(
@@ -61,6 +62,6 @@ pub(super) async fn purge(
             purged = purged.saturating_add(usize::from(answers.purge(domain).await?.is_some()));
         }
     }
-    output.line(format_args!("{purged} policies purged"))?;
+    output.line(format_args!("{} purged", counted(purged, "policy", "policies")))?;
     Ok(Ending::Done)
 }

@@ -18,6 +18,7 @@ use self::lines::Findings;
 use crate::cli::output::Format;
 use crate::cli::table::printable;
 use crate::cli::{Ending, Output};
+use crate::number_text::counted;
 
 /// What a lint says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -165,7 +166,7 @@ impl PolicyLint {
         }
         if let (Some(mode), Some(max_age)) = (self.mode, self.max_age) {
             output.line(format_args!("mode:     {mode}"))?;
-            output.line(format_args!("max_age:  {max_age} seconds"))?;
+            output.line(format_args!("max_age:  {}", counted(max_age, "second", "seconds")))?;
         }
         self.mx.iter().try_for_each(|mx| output.line(format_args!("mx:       {mx}")))
     }

@@ -7,7 +7,6 @@ use clap::Args;
 use queue::{Filter, QueueId, Selection};
 
 use super::super::output::Format;
-use super::super::words::counted;
 use super::super::{Ending, Output};
 use super::print;
 use super::wanted::Meant;
@@ -16,6 +15,7 @@ use crate::admin::answers::Answers;
 use crate::admin::many::Change;
 use crate::admin::view::Bounce;
 use crate::admin::wishes::Part;
+use crate::number_text::counted;
 
 /// Whether the one who types has agreed to a change of many messages.
 #[derive(Args, Clone, Copy, Debug)]
@@ -130,7 +130,7 @@ fn is_agreed(change: Change, messages: u64, agreed: Agreed) -> anyhow::Result<bo
 
 /// What is asked before a change.
 fn question(change: Change, messages: u64) -> String {
-    let messages = counted(messages, "message");
+    let messages = counted(messages, "message", "messages");
     match change {
         Change::Delete(Bounce::None) => {
             format!("Delete {messages} for ever, without telling the senders?")
@@ -146,7 +146,7 @@ fn question(change: Change, messages: u64) -> String {
 
 /// What a change did.
 fn done_in_words(change: Change, ManyChanged { matched, changed }: ManyChanged) -> String {
-    let messages = counted(changed, "message");
+    let messages = counted(changed, "message", "messages");
     let others = match matched.saturating_sub(changed) {
         0 => String::new(),
         others => format!(", {others} not changed by that"),

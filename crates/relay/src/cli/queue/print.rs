@@ -7,13 +7,14 @@ use std::time::SystemTime;
 use queue::{Filter, StateKind};
 
 use super::super::table::{Room, Table, printable};
-use super::super::words::{ago, ahead, counted, size, span};
+use super::super::words::{ago, ahead, size, span};
 use super::Output;
 use crate::admin::answer::{
     Changed, Destination, DestinationStats, FullMessage, Message, QueueStats, Removed, Verified,
     Why,
 };
 use crate::admin::wishes::state_word;
+use crate::number_text::counted;
 
 /// What is said where no message meets a filter.
 pub(super) fn none_of(filter: &Filter) -> &'static str {
@@ -47,9 +48,10 @@ pub(super) fn verified(verified: &Verified, output: &mut Output) -> io::Result<(
         output.line(printable(&problem.text))?;
     }
     let Verified { messages, records, problems } = verified;
-    let (messages, records) = (counted(*messages, "message"), counted(*records, "whole record"));
-    let problems = u64::try_from(problems.len()).unwrap_or(u64::MAX);
-    output.line(format_args!("{messages}, {records}, {}", counted(problems, "problem")))
+    let messages = counted(*messages, "message", "messages");
+    let records = counted(*records, "whole record", "whole records");
+    let problems = counted(problems.len(), "problem", "problems");
+    output.line(format_args!("{messages}, {records}, {problems}"))
 }
 
 /// The list as a table, of this width at most.
