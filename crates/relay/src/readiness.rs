@@ -8,7 +8,7 @@ use clock::Clock;
 use delivery::Departures;
 use dns::{Dns, LookupError};
 use pkix::Roots;
-use queue::{Health, Queue};
+use queue::{Health, Queue, ReasonClass};
 use serde::Serialize;
 use smtp::Domain;
 use tokio::sync::Mutex;
@@ -154,7 +154,7 @@ impl Checks {
 
     /// Whether mail leaves.
     pub(crate) fn delivery_seen(&self) -> Result<&'static str, String> {
-        delivery_seen(self.none_left_for())
+        delivery_seen(self.none_left_for(), |class| self.queue.waiting().of(class))
     }
 
     fn running_seen(&self) -> Result<&'static str, &'static str> {
@@ -190,14 +190,34 @@ impl Checks {
     }
 }
 
-/// Whether mail leaves, where it has been due for so long and none has left.
-fn delivery_seen(none_left_for: Option<Duration>) -> Result<&'static str, String> {
-    match none_left_for.filter(|since| *since >= NONE_LEFT_FOR) {
-        Some(since) => {
-            let minutes = since.as_secs() / 60;
-            Err(format!("mail is due and none has left for {minutes} minutes"))
+/// Whether mail leaves, where it has been due for so long and none has left; `waiting` says how many
+/// recipients wait for reasons of a class.
+fn delivery_seen(
+    none_left_for: Option<Duration>,
+    waiting: impl Fn(ReasonClass) -> u64,
+) -> Result<&'static str, String> {
+    let Some(since) = none_left_for.filter(|since| *since >= NONE_LEFT_FOR) else {
+        return Ok("mail leaves, or none is due");
+    };
+    let minutes = since.as_secs() / 60;
+    let most = ReasonClass::ALL.into_iter().max_by_key(|class| waiting(*class));
+    let likely = most.filter(|class| waiting(*class) > 0).map_or("", likely_cause);
+    Err(format!("mail is due and none has left for {minutes} minutes{likely}"))
+}
+
+/// What is likely wrong here, and not with others, where most mail waits for this.
+const fn likely_cause(class: ReasonClass) -> &'static str {
+    match class {
+        ReasonClass::Connect => {
+            ": most waits for a connection; the way out to port 25 is perhaps blocked, as by many \
+             providers until they are asked to open it"
         }
-        None => Ok("mail leaves, or none is due"),
+        ReasonClass::Dns => ": most waits for the DNS; look at the check `resolver`",
+        ReasonClass::Other
+        | ReasonClass::Policy
+        | ReasonClass::Reply
+        | ReasonClass::Tls
+        | ReasonClass::Unknown => "",
     }
 }
 
@@ -240,10 +260,22 @@ mod tests {
 
     #[test]
     fn mail_that_has_not_left_for_a_quarter_of_an_hour_is_told_of() {
-        let after = |seconds| delivery_seen(Some(Duration::from_secs(seconds)));
-        assert!(delivery_seen(None).is_ok());
+        let after = |seconds| delivery_seen(Some(Duration::from_secs(seconds)), |_| 0);
+        assert!(delivery_seen(None, |_| 9).is_ok());
         assert!(after(899).is_ok());
         assert_eq!(after(1030).unwrap_err(), "mail is due and none has left for 17 minutes");
+    }
+
+    #[test]
+    fn mail_that_waits_for_connections_alone_says_that_port_25_may_be_blocked() {
+        let most = |most: ReasonClass| {
+            let since = Some(Duration::from_secs(1200));
+            delivery_seen(since, |class| if class == most { 3 } else { 1 }).unwrap_err()
+        };
+        assert!(most(ReasonClass::Connect).contains("20 minutes: most waits for a connection"));
+        assert!(most(ReasonClass::Connect).contains("port 25 is perhaps blocked"));
+        assert!(most(ReasonClass::Dns).contains("look at the check `resolver`"));
+        assert!(most(ReasonClass::Policy).ends_with("for 20 minutes"));
     }
 
     #[test]
