@@ -145,11 +145,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn a_success_ends_the_rest_of_its_domain() {
         let back_off = BackOff::default();
-        for number in 0..DOMAINS_MAX + 10 {
+        fail(&back_off, "a.example", "1", NOW);
+        fail(&back_off, "b.example", "1", NOW);
+        back_off.succeeded(&domain("a.example"));
+        assert!(back_off.holds(&domain("a.example"), &id("1"), NOW).is_none());
+        assert!(back_off.holds(&domain("b.example"), &id("1"), NOW).is_some());
+    }
+
+    #[test]
+    fn failures_of_one_id_and_failures_that_hold_no_more_do_not_add_up() {
+        let back_off = BackOff::default();
+        for _ in 0..2 * IDS_MAX {
+            fail(&back_off, "a.example", "1", NOW);
+        }
+        assert_eq!(back_off.lock()[&domain("a.example")].len(), 1);
+        assert!(back_off.holds(&domain("a.example"), &id("2"), NOW).is_none());
+        fail(&back_off, "a.example", "2", NOW + BACK_OFF);
+        assert_eq!(back_off.lock()[&domain("a.example")].len(), 1);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_what_holds_no_more_goes_first() {
+        let back_off = BackOff::default();
+        for number in 1..DOMAINS_MAX {
             fail(&back_off, &format!("d{number}.example"), "1", NOW);
         }
-        assert!(back_off.lock().len() <= DOMAINS_MAX);
+        let later = NOW + BACK_OFF;
+        fail(&back_off, "late.example", "1", later);
+        assert_eq!(back_off.lock().len(), DOMAINS_MAX);
+        fail(&back_off, "last.example", "1", later);
+        assert_eq!(back_off.lock().len(), 2);
+        assert!(back_off.holds(&domain("late.example"), &id("1"), later).is_some());
+        for number in 0..DOMAINS_MAX {
+            fail(&back_off, &format!("d{number}.example"), "1", later);
+        }
+        assert!(back_off.lock().len() < DOMAINS_MAX);
     }
 }

@@ -10,6 +10,7 @@ use mta_sts::{
 };
 use tokio::sync::Semaphore;
 
+use crate::log::Log;
 use crate::policy_host::{Behaviour, reply};
 use crate::scene::{DAY, DOMAIN, HOUR, MINUTE, Scene, domain, file};
 
@@ -339,10 +340,17 @@ async fn an_exception_lifts_an_enforced_policy_until_it_ends() {
     let exceptions = [exception].into_iter().collect();
     scene.restart(PolicySettings { exceptions, ..PolicySettings::default() });
 
+    let log = Log::collect();
     let why = scene.why().await;
     assert_eq!(why, WhyFallback::Exception { until, reason: reason.into() });
+    scene.why().await;
+    let warnings = log.lines("WARN");
+    assert_eq!(warnings.len(), 2, "one for each use: {warnings:?}");
+    assert!(warnings[0].contains("domain=example.test"), "{warnings:?}");
+    assert!(warnings[0].contains(reason), "{warnings:?}");
     scene.publish("2", &file("none"));
     assert_eq!(scene.why().await, WhyFallback::ModeNone, "nothing is enforced, nothing lifted");
+    assert_eq!(log.lines("WARN").len(), 2, "and nothing is said of it");
     scene.publish("3", &file("enforce"));
     scene.why().await;
     scene.advance(DAY);
@@ -367,41 +375,6 @@ async fn a_policy_survives_a_restart() {
     scene.restart(PolicySettings::default());
     scene.zone.no_sts(DOMAIN);
     scene.required().await;
-    assert_eq!(scene.host.connections(), 1);
-}
-
-#[tokio::test]
-async fn one_fetch_serves_all_who_wait_for_it() {
-    let scene = Scene::enforce().await;
-    // The result is shared as it is, and not by way of the store.
-    scene.store.fail_writes();
-    let leave = Arc::new(Semaphore::new(0));
-    let whole = reply("200 OK", "Content-Type: text/plain\r\n", &file("enforce"));
-    scene.host.behave(Behaviour::Held(Arc::clone(&leave), whole));
-    let decisions = async { tokio::join!(scene.decide(), scene.decide(), scene.decide()) };
-    let release = async {
-        while scene.zone.asked().iter().filter(|asked| asked.starts_with("txt")).count() < 3
-            || scene.host.heard().is_empty()
-        {
-            tokio::task::yield_now().await;
-        }
-        leave.add_permits(1);
-    };
-    let ((one, two, three), ()) = tokio::join!(decisions, release);
-    for decision in [one, two, three] {
-        assert!(matches!(decision.unwrap(), Decision::Require(_)));
-    }
-    assert_eq!(scene.host.connections(), 1);
-}
-
-#[tokio::test]
-async fn one_failed_fetch_is_the_answer_for_all_who_wait_for_it() {
-    let scene = Scene::enforce().await;
-    scene.fetch_fails();
-    let (one, two) = tokio::join!(scene.decide(), scene.decide());
-    for decision in [one, two] {
-        assert_eq!(decision.unwrap().evidence().result_type(), Some("sts-policy-fetch-error"));
-    }
     assert_eq!(scene.host.connections(), 1);
 }
 

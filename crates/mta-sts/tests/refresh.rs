@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mta_sts::{NamesError, PolicySettings, Recheck, Refreshed};
 
+use crate::log::Log;
 use crate::policy_host::Behaviour;
 use crate::scene::{DAY, DOMAIN, HOUR, MINUTE, Scene, domain, file};
 
@@ -70,7 +71,12 @@ async fn a_failed_refresh_leaves_the_policy_and_is_told() {
     scene.fetch_fails();
     scene.advance(DAY);
     let since = scene.now();
+    let log = Log::collect();
     assert!(matches!(scene.refresh().await, Refreshed::Failed { .. }));
+    let [warning] = &log.lines("WARN")[..] else { panic!("{log:?}") };
+    for word in ["domain=example.test", "policy=enforce", "404"] {
+        assert!(warning.contains(word), "{warning}");
+    }
     scene.advance(HOUR);
     scene.refresh().await;
     let cached = scene.cached().unwrap();
@@ -93,7 +99,9 @@ async fn a_withdrawn_policy_is_no_trouble_and_is_forgotten_when_it_expires() {
     scene.zone.no_sts(DOMAIN);
     scene.fetch_fails();
     scene.advance(DAY);
+    let log = Log::collect();
     assert!(matches!(scene.refresh().await, Refreshed::Failed { .. }));
+    assert_eq!(log.lines("WARN"), Vec::<String>::new());
     assert_eq!(scene.cached().unwrap().trouble(), None);
     scene.advance(WEEK);
     scene.zone.sts(DOMAIN, &["v=STSv1; id=1;"]);
