@@ -38,6 +38,8 @@ fn whom_there_is_a_seat_for_depends_on_who_has_the_others() {
         (count(0, 1, 0), count(0, 15, 8), Some(Standing::Answering)),
         (count(7, 0, 0), count(0, 24, 0), Some(Standing::Answering)),
         (count(8, 0, 0), count(0, 24, 0), None),
+        (count(6, 0, 0), count(0, 25, 0), Some(Standing::Answering)),
+        (count(7, 0, 0), count(0, 25, 0), None),
     ] {
         let seats = Seats::default();
         *seats.taken() = Taken { quick, slow, ..Taken::default() };
