@@ -146,6 +146,13 @@ async fn a_named_certificate_still_has_to_name_the_host_and_be_in_date() {
     let id = relay.submit(&["<bob@two.test>"]).await;
     let text = relay.deferred(id, 1).await[0].text.clone();
     assert!(text.contains("not valid for alias.two.test; it names mx.one.test"), "{text}");
+
+    let behaviour = MxBehaviour::presenting(Certificate::Expired);
+    let mx = relay.enforcing_domain("old.test", behaviour).await;
+    trust(&mut relay, &mx).await;
+    let id = relay.submit(&["<bob@old.test>"]).await;
+    let text = relay.deferred(id, 1).await[0].text.clone();
+    assert!(text.contains("certificate expired on 2001-01-01"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,6 +125,25 @@ async fn an_address_of_the_other_family_is_reached_behind_many_that_are_of_no_us
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_attempt_goes_through_32_addresses_of_a_host_and_begins_40_connections() {
+    let relay = RelayInWorld::start().await;
+    let names = relay.world.names();
+    for (number, address) in dead_addresses(&relay, 90).into_iter().enumerate() {
+        names.add_address(&format!("mx{}.example.test", number % 2), address);
+        names.add_address("mx.single.test", address);
+    }
+    let example = relay.world.domain("example.test");
+    example.mx_named(10, "mx0.example.test").mx_named(20, "mx1.example.test");
+    relay.world.domain("single.test").mx_named(10, "mx.single.test");
+    // A reason names 10 and counts the others.
+    for (domain, more) in [("example.test", "; and 30 more"), ("single.test", "; and 22 more")] {
+        let id = relay.submit(&[&format!("<bob@{domain}>")]).await;
+        let reasons = relay.deferred(id, 1).await;
+        assert!(reasons[0].text.ends_with(more), "{reasons:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_ipv6_address_is_reached_behind_many_silent_ones_of_the_preferred_family() {
     let settings = "delivery.ip_preference = \"ipv4\"\ndelivery.timeouts.greeting = \"1s\"";
     let relay = RelayInWorld::start_with(settings).await;
