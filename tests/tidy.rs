@@ -284,6 +284,37 @@ fn each_row_of_the_rfc_coverage_names_tests_that_exist() {
     assert!(rows > 0, "no row was understood");
 }
 
+/// How a test ends before its last line.
+const EARLY_ENDS: [&str; 3] = ["return;", "return }", "return Ok(())"];
+
+/// The lines of each test, with their numbers.
+fn bodies_of_tests(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let mut lines = (1..).zip(text.lines());
+    while let Some((_, line)) = lines.next() {
+        let attribute = line.trim_start();
+        if !attribute.starts_with("#[test]") && !attribute.starts_with("#[tokio::test") {
+            continue;
+        }
+        let end = format!("{}}}", " ".repeat(line.len() - attribute.len()));
+        found.extend(lines.by_ref().take_while(|(_, line)| *line != end));
+    }
+    found
+}
+
+#[test]
+fn no_test_ends_before_its_work_is_done() {
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        for (number, line) in bodies_of_tests(&text) {
+            if EARLY_ENDS.iter().any(|end| line.contains(end)) {
+                faults.push(format!("{}:{number}: {}", shown(&path), line.trim()));
+            }
+        }
+    }
+    no(&faults);
+}
+
 #[test]
 fn every_reason_for_unverified_mail_is_explained_to_operators() {
     let source = page("crates/mta-sts/src/decision.rs");
