@@ -26,6 +26,12 @@ pub trait Clock: Debug + Send + Sync {
         None
     }
 
+    /// Whether nothing but time speaks for a wall clock that leapt: it is believed, and no certificate
+    /// has been found in date by it.
+    fn is_unproved(&self) -> bool {
+        false
+    }
+
     /// What the wall clock shows, showed or will show at `time`, for people.
     fn on_wall(&self, time: SystemTime) -> SystemTime {
         time

@@ -86,7 +86,7 @@ enum Course {
     /// With the wall clock.
     Agreeing,
     /// With the boot clock, towards the wall clock, which is believed.
-    Approaching,
+    Approaching(Proof),
     /// With the boot clock; the wall clock leapt at `read_at`.
     Doubting(Evidence),
 }
@@ -100,6 +100,13 @@ enum Evidence {
     OutOfDate,
     /// One was valid by it.
     Valid,
+}
+
+/// Whether a certificate speaks for the wall clock that is believed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Proof {
+    Missing,
+    Given,
 }
 
 /// What the wall clock was before a restart.
@@ -163,14 +170,28 @@ impl SteadyClock {
     }
 
     fn note(&self, found: Evidence) {
-        let (_, _, mut state) = self.read();
-        if let Course::Doubting(evidence) = &mut state.course {
-            *evidence = match (*evidence, found) {
-                (Evidence::Valid, _) | (_, Evidence::Valid) => Evidence::Valid,
-                (Evidence::Missing | Evidence::OutOfDate, found) => found,
-            };
-            self.set(state);
-        }
+        let (_, reading, state) = self.read();
+        let course = match (state.course, found) {
+            (Course::Doubting(Evidence::Missing | Evidence::OutOfDate), found) => {
+                Course::Doubting(found)
+            }
+            (Course::Approaching(Proof::Missing), Evidence::Valid) => {
+                Course::Approaching(Proof::Given)
+            }
+            (Course::Approaching(Proof::Missing), Evidence::OutOfDate) => {
+                let (time, _) = state.at(reading);
+                let doubting = State::doubting(time, reading);
+                return self.set(State { course: Course::Doubting(found), ..doubting });
+            }
+            (
+                course @ (Course::Agreeing
+                | Course::Approaching(Proof::Given)
+                | Course::Doubting(Evidence::Valid)),
+                _,
+            )
+            | (course @ Course::Approaching(Proof::Missing), Evidence::Missing) => course,
+        };
+        self.set(State { course, ..state });
     }
 
     fn set(&self, state: State) {
@@ -213,11 +234,18 @@ impl Clock for SteadyClock {
         })
     }
 
+    fn is_unproved(&self) -> bool {
+        match self.read().2.course {
+            Course::Approaching(proof) => proof == Proof::Missing,
+            Course::Agreeing | Course::Doubting(_) => false,
+        }
+    }
+
     fn on_wall(&self, time: SystemTime) -> SystemTime {
         let (now, reading, state) = self.read();
         match state.course {
             Course::Agreeing => time,
-            Course::Approaching | Course::Doubting(_) => {
+            Course::Approaching(_) | Course::Doubting(_) => {
                 Offset::of(reading.wall, now).applied_to(time)
             }
         }
@@ -281,14 +309,14 @@ impl State {
         let is_apart = Offset::of(reading.wall, time).exceeds(STEP);
         match was {
             Was::Believed | Was::Doubted if !is_apart => Self::agreeing(reading),
-            Was::Believed => Self::on(Course::Approaching, time, reading),
+            Was::Believed => Self::on(Course::Approaching(Proof::Missing), time, reading),
             Was::Doubted => Self::doubting(time, reading),
         }
     }
 
     const fn is_doubting(&self) -> bool {
         match self.course {
-            Course::Agreeing | Course::Approaching => false,
+            Course::Agreeing | Course::Approaching(_) => false,
             Course::Doubting(_) => true,
         }
     }
@@ -308,7 +336,7 @@ impl State {
         match self.course {
             Course::Agreeing if leapt || offset.exceeds(bound(passed)) => doubting(self.last),
             Course::Agreeing => (reading.wall, read),
-            Course::Approaching => {
+            Course::Approaching(_) => {
                 let reach = passed / APPROACH_PART;
                 if leapt {
                     doubting(self.last.at_most(reach))
@@ -325,8 +353,8 @@ impl State {
                     (reading.wall, Self { course: Course::Agreeing, ..read })
                 } else if leapt {
                     doubting(self.lead)
-                } else if evidence.suffices_after(steady_for) {
-                    (time, Self::on(Course::Approaching, time, reading))
+                } else if let Some(proof) = evidence.suffices_after(steady_for) {
+                    (time, Self::on(Course::Approaching(proof), time, reading))
                 } else {
                     (time, self)
                 }
@@ -336,12 +364,12 @@ impl State {
 }
 
 impl Evidence {
-    /// Whether a wall clock is to be believed that has not leapt for so long.
-    fn suffices_after(self, steady_for: Duration) -> bool {
+    /// Whether a wall clock is to be believed that has not leapt for so long, and on what proof.
+    fn suffices_after(self, steady_for: Duration) -> Option<Proof> {
         match self {
-            Self::Missing => steady_for >= BELIEVED_AFTER,
-            Self::OutOfDate => false,
-            Self::Valid => steady_for >= CONFIRMED_AFTER,
+            Self::Missing => (steady_for >= BELIEVED_AFTER).then_some(Proof::Missing),
+            Self::OutOfDate => None,
+            Self::Valid => (steady_for >= CONFIRMED_AFTER).then_some(Proof::Given),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::exception::Exceptions;
 use crate::fetch::Fetcher;
 use crate::lookup::Lookup;
 use crate::name::{MxHost, PolicyDomain};
+use crate::now::Now;
 use crate::observer::Observer;
 use crate::policy::{Mode, Policy};
 use crate::record::PolicyId;
@@ -78,6 +79,8 @@ impl Policies {
 
     /// What the policy of `next_hop` makes of a delivery at `now` (RFC 8461 §5).
     ///
+    /// `now` may be a [`SystemTime`], of a clock that is believed.
+    ///
     /// # Errors
     ///
     /// [`Undecided`] where a policy may be in force that cannot be seen: send nothing, try later.
@@ -85,9 +88,9 @@ impl Policies {
         &self,
         next_hop: &NextHop,
         purpose: Purpose,
-        now: SystemTime,
+        now: impl Into<Now> + Send,
     ) -> Result<Decision, Undecided> {
-        let decided = self.decide_unobserved(next_hop, purpose, now).await;
+        let decided = self.decide_unobserved(next_hop, purpose, now.into()).await;
         self.lookup.observer.decided(decided.as_ref());
         self.lookup.noted.decided(decided.as_ref());
         decided
@@ -97,7 +100,7 @@ impl Policies {
         &self,
         next_hop: &NextHop,
         purpose: Purpose,
-        now: SystemTime,
+        now: Now,
     ) -> Result<Decision, Undecided> {
         let permit = |why, evidence| Decision::permit(next_hop.clone(), why, evidence);
         let (domain, queued_for) = match (purpose, next_hop) {
@@ -112,7 +115,7 @@ impl Policies {
         match Box::pin(self.lookup.find(domain, now)).await {
             Ok(evidence) => Ok(self.judge(domain, evidence, now)),
             Err(Undecided::NamesFailed { domain, source })
-                if queued_for > self.settings().undecided_grace =>
+                if queued_for > self.settings().undecided_grace && !now.is_doubted() =>
             {
                 self.lookup.noted.undecided_too_long(&domain, &source);
                 let txt = Some(TxtAnswer::Failed(source));
@@ -124,7 +127,7 @@ impl Policies {
     }
 
     /// What the policy that was found asks for; an exception can only lift what is enforced.
-    fn judge(&self, domain: &PolicyDomain, evidence: Evidence, now: SystemTime) -> Decision {
+    fn judge(&self, domain: &PolicyDomain, evidence: Evidence, now: Now) -> Decision {
         let policy = evidence.policy.as_ref();
         let why = match policy.map(|cached| (cached, cached.policy().mode())) {
             None => WhyFallback::NoPolicy,
@@ -132,7 +135,7 @@ impl Policies {
             Some((cached, Mode::Testing)) => WhyFallback::ModeTesting(Arc::clone(cached.policy())),
             Some((cached, Mode::Enforce)) => {
                 let settings = self.settings();
-                let Some(exception) = settings.exceptions.find(domain, now) else {
+                let Some(exception) = settings.exceptions.find(domain, now.latest()) else {
                     let cached = cached.clone();
                     return Decision::Require(RequiredTls { cached, evidence });
                 };

@@ -15,6 +15,9 @@ use crate::name::PolicyDomain;
 /// How far ahead an exception may end.
 pub const EXCEPTION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// How far the clock may have gone back since an exception was set, and the exception counts.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Leave to send to one domain for a while without regard to its policy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Exception {
@@ -81,10 +84,12 @@ pub enum ExceptionError {
 pub struct Exceptions(BTreeMap<PolicyDomain, Exception>);
 
 impl Exceptions {
-    /// The exception for `domain`, where there is one that has not ended at `now`.
+    /// The exception for `domain`, where there is one that has not ended at `now`. One that ends later
+    /// than any may was written by a clock that was ahead, and does not count.
     #[must_use]
     pub fn find(&self, domain: &PolicyDomain, now: SystemTime) -> Option<&Exception> {
-        self.0.get(domain).filter(|exception| now < exception.until)
+        let most = later(later(now, EXCEPTION_MAX), CLOCK_TOLERANCE);
+        self.0.get(domain).filter(|exception| now < exception.until && exception.until <= most)
     }
 
     /// All that are set, ended ones included.
@@ -116,6 +121,17 @@ mod tests {
         assert!(exception(NOW + 30 * DAY, "their certificate lapsed").is_ok());
         assert_eq!(exception(NOW + 31 * DAY, "?"), Err(ExceptionError::TooLong));
         assert_eq!(exception(NOW + DAY, " "), Err(ExceptionError::NoReason));
+    }
+
+    #[test]
+    fn an_exception_that_ends_later_than_any_may_does_not_count() {
+        // Set while the clock was a year ahead.
+        let ahead = NOW + 365 * DAY;
+        let domain = PolicyDomain::parse("example.org").unwrap();
+        let long = Exception::new(domain.clone(), ahead + 20 * DAY, "agreed", ahead).unwrap();
+        let exceptions: Exceptions = [long].into_iter().collect();
+        assert!(exceptions.find(&domain, ahead).is_some());
+        assert!(exceptions.find(&domain, NOW).is_none());
     }
 
     #[test]

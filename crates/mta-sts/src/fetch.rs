@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
@@ -31,7 +32,7 @@ mod http;
 mod proof;
 
 use self::proof::ByRoots;
-pub use self::proof::{Connection, HostProof, ProofError};
+pub use self::proof::{CertificateFault, Connection, HostProof, ProofError};
 
 /// The largest policy file that is read (RFC 8461 §3.3).
 pub const POLICY_SIZE_MAX: usize = 64 * 1024;
@@ -56,6 +57,8 @@ pub struct FetchSettings {
     pub port: u16,
     /// Whether a policy host may have an address that is not global.
     pub private_hosts: PrivateHosts,
+    /// The clock that certificates are judged by; the system's where none is given.
+    pub clock: Option<Arc<dyn TimeProvider>>,
 }
 
 impl FetchSettings {
@@ -69,6 +72,7 @@ impl FetchSettings {
             address_timeout: Duration::from_secs(10),
             port: 443,
             private_hosts: PrivateHosts::Refused,
+            clock: None,
         }
     }
 }
@@ -115,7 +119,8 @@ impl Fetcher {
     /// [`rustls::Error`] where the TLS library cannot be set up.
     pub fn new(settings: FetchSettings) -> Result<Self, rustls::Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
+        let clock = settings.clock.clone().unwrap_or_else(|| Arc::new(DefaultTimeProvider));
+        let mut tls = ClientConfig::builder_with_details(provider, clock)
             .with_protocol_versions(&[&TLS13, &TLS12])?
             .with_root_certificates(Arc::clone(&settings.roots))
             .with_no_client_auth();
@@ -210,7 +215,9 @@ impl Fetcher {
         let Connection { config, explain } = self.settings.proof.for_connection(&self.tls);
         let shaken = TlsConnector::from(config).connect(name, stream).await;
         shaken.map_err(|error| match explain(error) {
-            ProofError::Certificate(source) => FetchError::Certificate { address, source },
+            ProofError::Certificate(fault, source) => {
+                FetchError::Certificate { address, fault, source }
+            }
             ProofError::Tls(source) => FetchError::Tls { address, source },
         })
     }
@@ -224,7 +231,9 @@ pub enum FetchError {
     Certificate {
         /// The host's address.
         address: SocketAddr,
-        /// What is wrong with its certificate.
+        /// What its certificate lacks.
+        fault: CertificateFault,
+        /// The same in words.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The body is in a coding that was not asked for: `gzip`, for one (RFC 9110 §12.5.3).
@@ -302,6 +311,13 @@ impl FetchError {
             | Self::Tls { .. }
             | Self::TooLarge => "sts-policy-fetch-error",
         }
+    }
+
+    /// Whether a clock that is wrong may be all there is to it: a certificate has ended, or has not
+    /// begun.
+    #[must_use]
+    pub const fn is_out_of_date(&self) -> bool {
+        matches!(self, Self::Certificate { fault: CertificateFault::OutOfDate, .. })
     }
 
     /// The error and its causes in one line, for a log or a report.

@@ -167,6 +167,8 @@
 //!
 //! * A temporary DNS failure with nothing cached is not taken for "no policy", as RFC 8461 §3.1 would
 //!   have it: the message waits, for [`PolicySettings::undecided_grace`] at most.
+//! * While the wall clock is in doubt ([`Now`]), a policy that has expired goes on to apply until a
+//!   fetch succeeds, and a certificate of a policy host that is out of date does not mean "no policy".
 //! * The first message to a domain waits for the fetch; RFC 8461 §5.1 would allow it to go ahead.
 //! * Some malformed records and policies are read, each with a warning, since to refuse one means to
 //!   send unprotected. The list is closed; it is [`Warning`].
@@ -187,6 +189,7 @@ mod flights;
 mod lookup;
 mod name;
 mod noted;
+mod now;
 mod observer;
 mod parsed;
 mod pattern;
@@ -208,9 +211,10 @@ pub use crate::discovery::{Freshness, Names, NamesError, TxtAnswer, discover};
 pub use crate::evidence::{Evidence, FetchReport};
 pub use crate::exception::{EXCEPTION_MAX, Exception, ExceptionError, Exceptions};
 pub use crate::fetch::{
-    FetchError, FetchSettings, Fetched, Fetcher, POLICY_SIZE_MAX, PrivateHosts,
+    CertificateFault, FetchError, FetchSettings, Fetched, Fetcher, POLICY_SIZE_MAX, PrivateHosts,
 };
 pub use crate::name::{MxHost, NameError, PolicyDomain};
+pub use crate::now::{Now, Trust};
 pub use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
 pub use crate::parsed::{Parsed, Warning};
 pub use crate::pattern::{MxPattern, MxPatternError};

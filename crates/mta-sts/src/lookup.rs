@@ -8,6 +8,8 @@
 //!   ids the record has; what was fetched last applies.
 //! * With nothing cached, a TXT record is reason to fetch before the mail goes, and without a
 //!   policy the domain is as if it had none (RFC 8461 §3.3).
+//! * While the wall clock is in doubt, an expired policy that cannot be fetched goes on to apply, and
+//!   where nothing is cached, a certificate that is out of date is no answer either.
 //! * Nothing cached and no word from the DNS is no answer. RFC 8461 has none for it either; to take
 //!   it for "no policy" would hand the decision to whoever can drop our packets.
 
@@ -24,6 +26,7 @@ use crate::fetch::{FetchError, Fetcher, in_full};
 use crate::flights::Flights;
 use crate::name::PolicyDomain;
 use crate::noted::Noted;
+use crate::now::{Now, Trust};
 use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
 use crate::parsed::Parsed;
 use crate::policy::Policy;
@@ -103,8 +106,9 @@ impl Lookup {
     pub(crate) async fn find(
         &self,
         domain: &PolicyDomain,
-        now: SystemTime,
+        now: Now,
     ) -> Result<Evidence, Undecided> {
+        let (now, trust, is_doubted) = (now.time(), now.trust(), now.is_doubted());
         let txt = discover(&*self.names, domain, Freshness::Cached).await;
         let (live, expired) = match self.cached(domain)? {
             Some(cached) if cached.applies_at(now) => (Some(cached), None),
@@ -123,12 +127,47 @@ impl Lookup {
             (Some(live), _) => self.apply(live, now, &mut evidence).await,
             (None, Some(id)) => self.obtain_for(domain, id, now, &mut evidence).await?,
             (None, None) => {
-                if let TxtAnswer::Failed(source) = txt {
-                    return Err(Undecided::NamesFailed { domain: domain.clone(), source });
+                let goes_on = is_doubted && evidence.expired.is_some();
+                if let TxtAnswer::Failed(source) = &txt
+                    && !goes_on
+                {
+                    let (domain, source) = (domain.clone(), source.clone());
+                    return Err(Undecided::NamesFailed { domain, source });
                 }
             }
         }
+        if evidence.policy.is_none() {
+            self.go_on(domain, now, trust, &mut evidence).await?;
+        }
         Ok(Evidence { txt: Some(txt), ..evidence })
+    }
+
+    /// While the clock is in doubt: the policy that has expired and could not be replaced goes on to
+    /// apply; without one, whether there is one may be what the clock keeps from being told.
+    async fn go_on(
+        &self,
+        domain: &PolicyDomain,
+        now: SystemTime,
+        trust: Trust,
+        evidence: &mut Evidence,
+    ) -> Result<(), Undecided> {
+        let out_of_date = evidence.fetch_error().filter(|error| error.is_out_of_date()).cloned();
+        let goes_on = match trust {
+            Trust::Believed => return Ok(()),
+            Trust::Unproved => out_of_date.is_some(),
+            Trust::Doubted => true,
+        };
+        if let Some(expired) = evidence.expired.take_if(|_| goes_on) {
+            self.apply(expired, now, evidence).await;
+            return Ok(());
+        }
+        match out_of_date {
+            Some(source) => {
+                let domain = domain.clone();
+                Err(Undecided::ClockDoubted { domain, source })
+            }
+            None => Ok(()),
+        }
     }
 
     /// What is kept for `domain`.

@@ -17,6 +17,7 @@ use crate::evidence::Evidence;
 use crate::fetch::FetchError;
 use crate::lookup::Want;
 use crate::name::PolicyDomain;
+use crate::now::Now;
 use crate::policy::{Mode, Policy};
 use crate::settings::PolicySettings;
 use crate::undecided::Undecided;
@@ -37,8 +38,9 @@ impl Policies {
         &self,
         after: Option<&PolicyDomain>,
         limit: usize,
-        now: SystemTime,
+        now: impl Into<Now>,
     ) -> Result<RefreshPage, StoreError> {
+        let now = now.into();
         let domains = self.lookup.store.list(after, limit)?;
         let settings = self.settings();
         let mut page = RefreshPage { next: domains.last().cloned(), ..RefreshPage::default() };
@@ -56,7 +58,8 @@ impl Policies {
     ///
     /// It is fetched whatever the state of the TXT record, so that whoever can suppress only DNS
     /// answers cannot keep it from being refreshed (RFC 8461 §10.2). A policy that has expired and
-    /// is not of use any more, or is not published any more, is forgotten.
+    /// is not of use any more, or is not published any more, is forgotten; while the wall clock is in
+    /// doubt none is.
     ///
     /// # Errors
     ///
@@ -64,8 +67,9 @@ impl Policies {
     pub async fn refresh(
         &self,
         domain: &PolicyDomain,
-        now: SystemTime,
+        now: impl Into<Now> + Send,
     ) -> Result<Refreshed, Undecided> {
+        let now = now.into();
         let Some(cached) = self.lookup.cached(domain)? else {
             return Ok(Refreshed::NotCached);
         };
@@ -73,11 +77,12 @@ impl Policies {
             return self.forget(&cached).await;
         }
         let txt = discover(&*self.lookup.names, domain, Freshness::Cached).await;
-        if matches!(txt, TxtAnswer::NotPublished(_)) && !cached.applies_at(now) {
+        let is_over = !cached.applies_at(now.time()) && !now.is_doubted();
+        if matches!(txt, TxtAnswer::NotPublished(_)) && is_over {
             return self.forget(&cached).await;
         }
         let id = txt.id().unwrap_or_else(|| cached.id());
-        let obtain = Box::pin(self.lookup.obtain(domain, id, now, Want::Renewed));
+        let obtain = Box::pin(self.lookup.obtain(domain, id, now.time(), Want::Renewed));
         let obtained = obtain.await?;
         Ok(match (obtained.policy, obtained.report.error()) {
             (Some(policy), _) => Refreshed::Renewed(policy),
@@ -106,11 +111,14 @@ impl Policies {
     pub async fn recheck(
         &self,
         required: &RequiredTls,
-        now: SystemTime,
+        now: impl Into<Now> + Send,
     ) -> Result<Recheck, Undecided> {
+        let now = now.into();
+        let (now, is_doubted) = (now.time(), now.is_doubted());
         let domain = required.domain();
         let txt = discover(&*self.lookup.names, domain, Freshness::Fresh).await;
-        let kept = self.lookup.cached(domain)?.filter(|cached| cached.applies_at(now));
+        let kept = self.lookup.cached(domain)?;
+        let kept = kept.filter(|cached| is_doubted || cached.applies_at(now));
         let id = txt.id().or_else(|| kept.as_ref().map(CachedPolicy::id)).cloned();
         let mut evidence = Evidence { txt: Some(txt), policy: kept, ..Evidence::default() };
         // With no record and nothing cached there is no policy to fetch.
@@ -214,19 +222,21 @@ fn asks_alike(policy: &Policy, required: &RequiredTls) -> bool {
 
 /// Whether an expired policy is worth no further fetch: the domain withdrew it, or nobody has sent
 /// there for long.
-fn is_useless(settings: &PolicySettings, cached: &CachedPolicy, now: SystemTime) -> bool {
+fn is_useless(settings: &PolicySettings, cached: &CachedPolicy, now: Now) -> bool {
     let withdrawn = cached.policy().mode() == Mode::None;
-    !cached.applies_at(now) && (withdrawn || is_unused(settings, cached, now))
+    let (now, is_doubted) = (now.time(), now.is_doubted());
+    !is_doubted && !cached.applies_at(now) && (withdrawn || is_unused(settings, cached, now))
 }
 
 fn is_unused(settings: &PolicySettings, cached: &CachedPolicy, now: SystemTime) -> bool {
     later(cached.used_at(), settings.unused_after) < now
 }
 
-fn is_due(settings: &PolicySettings, cached: &CachedPolicy, now: SystemTime) -> bool {
+fn is_due(settings: &PolicySettings, cached: &CachedPolicy, now: Now) -> bool {
     if is_useless(settings, cached, now) {
         return true;
     }
+    let now = now.time();
     if is_unused(settings, cached, now) {
         return false;
     }

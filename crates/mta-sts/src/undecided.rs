@@ -1,10 +1,12 @@
 //! When it cannot be told whether a policy is in force.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use crate::cache::StoreError;
 use crate::discovery::NamesError;
-use crate::fetch::in_full;
+use crate::fetch::{FetchError, in_full};
 use crate::name::PolicyDomain;
 
 /// Whether a policy is in force cannot be told, so nothing may be sent for now.
@@ -18,6 +20,14 @@ pub enum Undecided {
         domain: PolicyDomain,
         /// What went wrong.
         source: StoreError,
+    },
+    /// Nothing is kept, and the policy host's certificate is out of date by a clock that is in doubt.
+    #[error("whether {domain} has a policy cannot be told while the clock is in doubt")]
+    ClockDoubted {
+        /// The policy domain.
+        domain: PolicyDomain,
+        /// What went wrong.
+        source: Arc<FetchError>,
     },
     /// Nothing is kept, and the DNS did not say whether a policy is published.
     #[error("whether {domain} has a policy cannot be looked up")]
@@ -49,6 +59,7 @@ impl Undecided {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::CacheUnreadable { .. } => "cache-unreadable",
+            Self::ClockDoubted { .. } => "clock-doubted",
             Self::NamesFailed { .. } => "names-failed",
         }
     }

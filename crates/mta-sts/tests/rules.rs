@@ -13,6 +13,7 @@
 mod authority;
 mod conformance;
 mod decide;
+mod doubt;
 mod fetch;
 mod log;
 mod memory;

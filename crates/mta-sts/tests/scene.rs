@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use mta_sts::{
-    CachedPolicy, Decision, FetchSettings, Fetcher, NextHop, Policies, PolicyDomain,
-    PolicySettings, PolicyStore, PrivateHosts, Purpose, RequiredTls, Undecided, WhyFallback,
+    CachedPolicy, Decision, FetchSettings, Fetcher, NextHop, Now, Policies, PolicyDomain,
+    PolicySettings, PolicyStore, PrivateHosts, Purpose, RequiredTls, Trust, Undecided, WhyFallback,
 };
 
 use crate::authority::{Authority, Kind};
@@ -34,6 +34,7 @@ pub(crate) struct Scene {
     pub(crate) authority: Authority,
     pub(crate) policies: Policies,
     now: Mutex<SystemTime>,
+    trust: Mutex<Trust>,
 }
 
 impl Scene {
@@ -44,9 +45,14 @@ impl Scene {
 
     /// A domain that publishes this policy with the id `1`.
     pub(crate) async fn publishing(text: &str) -> Self {
+        Self::publishing_by(Kind::Valid, text).await
+    }
+
+    /// The same, by a policy host with such a certificate.
+    pub(crate) async fn publishing_by(kind: Kind, text: &str) -> Self {
         let authority = Authority::new();
         let names = ["mta-sts.example.test", "mta-sts.other.test"];
-        let tls = authority.server(Kind::Valid, &names);
+        let tls = authority.server(kind, &names);
         let host = PolicyHost::start(tls, Behaviour::policy(text)).await;
         let zone = Arc::new(Zone::default());
         zone.sts(DOMAIN, &["v=STSv1; id=1;"]);
@@ -54,7 +60,8 @@ impl Scene {
         let store = Arc::new(Memory::default());
         let policies = policies(&authority, &host, &zone, &store, PolicySettings::default());
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        Self { zone, store, host, authority, policies, now: Mutex::new(now) }
+        let (now, trust) = (Mutex::new(now), Mutex::new(Trust::Believed));
+        Self { zone, store, host, authority, policies, now, trust }
     }
 
     /// Starts the sender anew with these settings; what is stored stays.
@@ -64,6 +71,16 @@ impl Scene {
 
     pub(crate) fn now(&self) -> SystemTime {
         *self.now.lock().unwrap()
+    }
+
+    /// The same, with what is thought of the wall clock.
+    pub(crate) fn judged_at(&self) -> Now {
+        Now::new(self.now(), self.now(), *self.trust.lock().unwrap())
+    }
+
+    /// From now on the wall clock is thought of like this.
+    pub(crate) fn trust(&self, trust: Trust) {
+        *self.trust.lock().unwrap() = trust;
     }
 
     pub(crate) fn advance(&self, by: Duration) {
@@ -104,7 +121,7 @@ impl Scene {
         next_hop: &NextHop,
         purpose: Purpose,
     ) -> Result<Decision, Undecided> {
-        self.policies.decide(next_hop, purpose, self.now()).await
+        self.policies.decide(next_hop, purpose, self.judged_at()).await
     }
 
     /// The decision, which is to be an enforced policy.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mta_sts::CertificateFault;
 use mta_sts::danger::{Connection, HostProof, ProofError};
 use pkix::{HandshakeError, Roots, SetupError, Verification};
 use rustls::ClientConfig;
@@ -24,7 +25,7 @@ impl HostProof for ByRelaysRoots {
         let (config, witness) = self.0.witnessed(config);
         let explain = move |error| match witness.explain(error) {
             HandshakeError::Tls(error) if error.is_about_certificate() => {
-                ProofError::Certificate(error.into())
+                ProofError::Certificate(CertificateFault::of(error.error()), error.into())
             }
             HandshakeError::Tls(error) => ProofError::Tls(error.into()),
             lost @ HandshakeError::Broken(_) => ProofError::Tls(lost.into()),

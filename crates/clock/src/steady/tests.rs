@@ -122,10 +122,13 @@ fn a_wall_clock_that_nothing_speaks_against_is_believed_after_a_day() {
     assert!(steady.doubt().is_some());
     pass(&clock, &steady, 2 * HOUR);
     assert_eq!(steady.doubt(), None);
+    assert!(steady.is_unproved());
     let (before, shown) = (steady.now(), clock.now());
     assert_eq!(steady.on_wall(before + MINUTE), shown + MINUTE);
     pass(&clock, &steady, 10 * DAY);
     assert_eq!(steady.now(), before + 9 * DAY, "it goes on, and more slowly");
+    steady.contradict();
+    assert!(steady.doubt().is_some(), "nothing had spoken for it");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
+use rustls::{CertificateError, ClientConfig};
 
 /// Judges the certificates of policy hosts in the place of rustls, and says what is wrong with them.
 ///
@@ -26,10 +26,36 @@ pub struct Connection {
 /// Why a TLS handshake with a policy host failed.
 #[derive(Debug)]
 pub enum ProofError {
-    /// The host did not prove its name.
-    Certificate(Box<dyn Error + Send + Sync>),
+    /// The host did not prove its name, and what its certificate lacks.
+    Certificate(CertificateFault, Box<dyn Error + Send + Sync>),
     /// Anything else.
     Tls(Box<dyn Error + Send + Sync>),
+}
+
+/// What a certificate lacks that proves nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CertificateFault {
+    /// It has ended, or has not begun: a clock that is wrong may be all there is to it.
+    OutOfDate,
+    /// Anything else.
+    Other,
+}
+
+impl CertificateFault {
+    /// What rustls found.
+    #[must_use]
+    pub const fn of(error: &rustls::Error) -> Self {
+        let is_out_of_date = matches!(
+            error,
+            rustls::Error::InvalidCertificate(
+                CertificateError::Expired
+                    | CertificateError::ExpiredContext { .. }
+                    | CertificateError::NotValidYet
+                    | CertificateError::NotValidYetContext { .. },
+            )
+        );
+        if is_out_of_date { Self::OutOfDate } else { Self::Other }
+    }
 }
 
 /// Roots alone, and rustls's own words.
@@ -47,7 +73,7 @@ fn explain(error: std::io::Error) -> ProofError {
     match inner {
         Some(
             error @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented),
-        ) => ProofError::Certificate(error.into()),
+        ) => ProofError::Certificate(CertificateFault::of(&error), error.into()),
         Some(error) => ProofError::Tls(error.into()),
         None => ProofError::Tls(error.into()),
     }
