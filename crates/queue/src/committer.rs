@@ -18,6 +18,7 @@ use clock::Clock;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Effects, Later, Ledger, Sealed};
+use crate::committer::forward::Forward;
 use crate::committer::planning::{Done, plan};
 use crate::committer::stragglers::Search;
 use crate::committer::writer::{WriteDown, Writer};
@@ -40,6 +41,7 @@ use crate::spool::sync_dir;
 use crate::spool::unlinked::body_entry;
 use crate::work::{Edit, Job, Prepared, PreparedBody, Settlement, Work};
 
+mod forward;
 mod housekeeping;
 mod planning;
 mod reopen;
@@ -75,6 +77,8 @@ pub(crate) struct Committer {
     stuck: HashSet<u32>,
     /// The search for what is alive in a nearly finished segment.
     search: Option<Search>,
+    /// The search for lots that are due too late.
+    forward: Forward,
     /// Messages that are gone, whose own files are still to be unlinked.
     finished_bodies: Vec<QueueId>,
     /// Work that waits for the store to be opened again.
@@ -160,12 +164,8 @@ impl Committer {
         let store = Store::lock(&settings.dir, opener)?;
         let shared = Arc::new(Shared::new(settings, clock, store.number()));
         let mut committer = Self {
-            segments: Segments::new(
-                shared.paths.clone(),
-                store.segments(),
-                shared.settings.segment_size,
-                0,
-            ),
+            segments: segments(&shared, &store, 0),
+            forward: Forward::default(),
             shared,
             store,
             index: None,
@@ -202,12 +202,7 @@ impl Committer {
     fn take_over(&mut self, recovered: Recovered) -> Result<(), EngineError> {
         let Recovered { engine, ledger, next_segment } = recovered;
         self.ledger = ledger;
-        self.segments = Segments::new(
-            self.shared.paths.clone(),
-            self.store.segments(),
-            self.shared.settings.segment_size,
-            next_segment,
-        );
+        self.segments = segments(&self.shared, &self.store, next_segment);
         self.shared.ids.start_after(self.ledger.row.reserved);
         self.shared.read_destinations(engine.as_ref())?;
         if let Some(reserved) = self.shared.ids.wants(self.shared.clock.now()) {
@@ -313,7 +308,7 @@ impl Committer {
         let places = self.write_records(jobs)?;
         let index = self.index()?;
         let later = Later {
-            now: self.shared.clock.now(),
+            now: self.forward.seen(self.shared.clock.now()),
             retry: self.shared.tuning().retry,
             jitter: Jitter::at(0.5),
         };
@@ -485,6 +480,11 @@ impl Drop for CloseAtLast {
         self.0.set_health(Health::Closed);
         self.0.set_engine(None);
     }
+}
+
+/// The segments that records are written to, from `next` on.
+fn segments(shared: &Shared, store: &Store, next: u32) -> Segments {
+    Segments::new(shared.paths.clone(), store.segments(), shared.settings.segment_size, next)
 }
 
 /// Takes all work that waits, within the limits of a round.

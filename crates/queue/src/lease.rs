@@ -163,10 +163,12 @@ impl Lease {
         now.duration_since(self.message.received_at).unwrap_or_default()
     }
 
-    /// Whether the message's lifetime has ended, so that this attempt is the last.
+    /// Whether the message's lifetime has ended, so that this attempt is the last. None ends while the
+    /// clock is in doubt: the attempts may have failed because of it.
     #[must_use]
     pub fn expired(&self, now: SystemTime) -> bool {
-        self.queued_for(now) >= self.handle.shared.tuning().lifetime
+        self.handle.shared.clock.doubt().is_none()
+            && self.queued_for(now) >= self.handle.shared.tuning().lifetime
     }
 
     /// When the message's lifetime ends; none beyond the end of time.

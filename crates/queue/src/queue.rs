@@ -236,6 +236,12 @@ impl Queue {
         self.handle.shared.destinations().next_due().map(time)
     }
 
+    /// The newest time that the queue knows: when its last id was given, or 10 minutes later.
+    #[must_use]
+    pub fn newest(&self) -> SystemTime {
+        self.handle.shared.ids.last().given_at()
+    }
+
     /// How many lots are leased.
     #[must_use]
     pub fn leased(&self) -> usize {

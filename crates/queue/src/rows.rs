@@ -173,6 +173,15 @@ pub(crate) struct ReasonNumber {
     pub(crate) class: ReasonClass,
 }
 
+/// Attempts that operators asked for ahead of time: the back-off does not count them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct ByHand {
+    /// When the lot would be due, had nobody asked for the attempt that is due now.
+    pub(crate) planned: Option<u64>,
+    /// How many of the attempts that failed were such.
+    pub(crate) attempts: u32,
+}
+
 /// A lot's row: recipients of one message at one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct LotRow {
@@ -180,6 +189,8 @@ pub(crate) struct LotRow {
     pub(crate) due: Option<u64>,
     /// How many attempts have failed.
     pub(crate) attempts: u32,
+    /// What operators have done to its schedule.
+    pub(crate) by_hand: ByHand,
     /// How many reasons are kept for it.
     pub(crate) reasons: u16,
     /// The recipients that are left; never empty.
@@ -196,12 +207,14 @@ impl LotRow {
     /// The row as bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::default();
-        out.u8(1);
-        match self.due {
-            Some(due) => out.u8(1).u64(due),
-            None => out.u8(0),
-        };
+        let is_by_hand = self.by_hand != ByHand::default();
+        out.u8(if is_by_hand { 2 } else { 1 });
+        encode_time(&mut out, self.due);
         out.u32(self.attempts).u16(self.reasons);
+        if is_by_hand {
+            encode_time(&mut out, self.by_hand.planned);
+            out.u32(self.by_hand.attempts);
+        }
         out.u16(u16::try_from(self.recipients.len()).unwrap_or(u16::MAX));
         for entry in &self.recipients {
             encode_entry(&mut out, entry);
@@ -212,15 +225,17 @@ impl LotRow {
     /// Reads the row back.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut input = Decoder::new(bytes, "lot row");
-        if input.u8()? != 1 {
+        let version = input.u8()?;
+        if !(1..=2).contains(&version) {
             return Err(input.fault());
         }
-        let due = match input.u8()? {
-            0 => None,
-            1 => Some(input.u64()?),
-            _ => return Err(input.fault()),
+        let due = decode_time(&mut input)?;
+        let (attempts, reasons) = (input.u32()?, input.u16()?);
+        let by_hand = match version {
+            1 => ByHand::default(),
+            _ => ByHand { planned: decode_time(&mut input)?, attempts: input.u32()? },
         };
-        let (attempts, reasons, count) = (input.u32()?, input.u16()?, input.u16()?);
+        let count = input.u16()?;
         let mut recipients = Vec::new();
         for _ in 0..count {
             let index = input.u32()?;
@@ -235,7 +250,24 @@ impl LotRow {
             return Err(input.fault());
         }
         input.end()?;
-        Ok(Self { due, attempts, reasons, recipients })
+        Ok(Self { due, attempts, by_hand, reasons, recipients })
+    }
+}
+
+/// Writes a time, or that there is none.
+fn encode_time(out: &mut Encoder, time: Option<u64>) {
+    match time {
+        Some(time) => out.u8(1).u64(time),
+        None => out.u8(0),
+    };
+}
+
+/// Reads it back.
+fn decode_time(input: &mut Decoder<'_>) -> Result<Option<u64>, Malformed> {
+    match input.u8()? {
+        0 => Ok(None),
+        1 => Ok(Some(input.u64()?)),
+        _ => Err(input.fault()),
     }
 }
 
@@ -272,7 +304,9 @@ pub(crate) fn split_lots(recipients: &[Recipient], due: u64) -> Vec<LotRow> {
             lot.recipients.push(entry);
         } else {
             open.insert(recipient.mailbox.domain(), groups.len());
-            let lot = LotRow { due: Some(due), attempts: 0, reasons: 0, recipients: vec![entry] };
+            let by_hand = ByHand::default();
+            let (due, recipients) = (Some(due), vec![entry]);
+            let lot = LotRow { due, attempts: 0, by_hand, reasons: 0, recipients };
             groups.push((size, lot));
         }
     }
@@ -486,7 +520,13 @@ mod tests {
     fn lot(reason: Option<ReasonNumber>) -> LotRow {
         let recipient = Recipient::new(smtp::Mailbox::parse("a@example.org").unwrap());
         let entry = LotRecipient { index: 0, reason, delay: DelayNotice::Owed, recipient };
-        LotRow { due: Some(7), attempts: 1, reasons: 1, recipients: vec![entry] }
+        LotRow {
+            due: Some(7),
+            attempts: 1,
+            by_hand: ByHand::default(),
+            reasons: 1,
+            recipients: vec![entry],
+        }
     }
 
     #[test]
@@ -495,6 +535,19 @@ mod tests {
         for reason in ReasonClass::ALL.into_iter().map(numbered).chain([None]) {
             let lot = lot(reason);
             assert_eq!(LotRow::decode(&lot.encode()), Ok(lot));
+        }
+    }
+
+    #[test]
+    fn a_lot_is_read_back_with_what_was_done_by_hand() {
+        for by_hand in [
+            ByHand { planned: Some(9), attempts: 0 },
+            ByHand { planned: None, attempts: 3 },
+            ByHand { planned: Some(u64::MAX), attempts: u32::MAX },
+        ] {
+            let lot = LotRow { by_hand, ..lot(None) };
+            let row = lot.encode();
+            assert_eq!((row.first(), LotRow::decode(&row)), (Some(&2), Ok(lot)));
         }
     }
 

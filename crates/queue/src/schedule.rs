@@ -26,6 +26,12 @@ impl RetrySchedule {
         now.checked_add(self.wait(attempts, jitter)).unwrap_or(now)
     }
 
+    /// The latest time at which an attempt may be due: after the longest wait there is.
+    #[must_use]
+    pub fn latest(&self, now: SystemTime) -> SystemTime {
+        self.next(u32::MAX, now, Jitter::at(1.0))
+    }
+
     /// The wait before the next attempt.
     #[must_use]
     pub fn wait(&self, attempts: u32, jitter: Jitter) -> Duration {

@@ -126,27 +126,36 @@ impl Queue {
         crate::body::BodyReader::open(Arc::clone(&self.handle), id).await
     }
 
-    /// Makes messages due now; how many lots were moved.
+    /// Makes messages due now that are due later; how many lots that are not held there were. Each is
+    /// tried once more, and when that fails, it is due when it would have been.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; some may have been moved.
     pub async fn retry(&self, selection: Selection) -> Result<usize, StoreError> {
         let now = self.handle.shared.now();
-        let mut moved = 0_usize;
-        let mut after = None;
         // What is leased between two slices is to know of the wish as well.
         self.wake_up(&selection)?;
-        loop {
-            let (lots, last) = self.selected(&selection, now, after)?;
-            if !lots.is_empty() {
-                moved = moved.saturating_add(self.handle.edit(Edit::Retry(lots, now)).await?);
+        let moved = match &selection {
+            Selection::All => {
+                let last = Key::after_lots(self.handle.shared.ids.last());
+                self.retry_range(Key::first(b'L'), &last, now).await?
             }
-            after = last;
-            if after.is_none() {
-                break;
+            Selection::Destination(domain) => {
+                // All of them before the first is moved: one that is tried meanwhile comes back to a
+                // later place, where it would be met again.
+                let mut moved = 0_usize;
+                for lots in self.waiting_for(domain, now)?.chunks(SLICE) {
+                    let edit = Edit::Retry(lots.to_vec(), now);
+                    moved = moved.saturating_add(self.handle.edit(edit).await?);
+                }
+                moved
             }
-        }
+            Selection::Message(id) => {
+                let first = Key::lot(LotId { id: *id, lot: 0 });
+                self.retry_range(first, &Key::after_lots(*id), now).await?
+            }
+        };
         self.wake_up(&selection)?;
         Ok(moved)
     }
@@ -179,6 +188,39 @@ impl Queue {
         }
         self.handle.shared.wake.notify_waiters();
         Ok(moved)
+    }
+
+    /// Makes the lots due at `now` whose keys are in a range.
+    async fn retry_range(&self, first: Key, end: &Key, now: u64) -> Result<usize, StoreError> {
+        let (mut from, mut moved) = (first, 0_usize);
+        loop {
+            let keys: Vec<Key> = self.handle.read(|engine| {
+                let rows = engine.scan(&from, end, SLICE)?;
+                Ok(rows.into_iter().map(|(key, _)| key).collect())
+            })?;
+            let Some(last) = keys.last() else { return Ok(moved) };
+            from = last.next();
+            let lots: Result<Vec<LotId>, _> = keys.iter().map(Key::lot_id).collect();
+            let edit = Edit::Retry(lots.map_err(EngineError::from)?, now);
+            moved = moved.saturating_add(self.handle.edit(edit).await?);
+        }
+    }
+
+    /// The lots for a destination that are due after `now`, each once.
+    fn waiting_for(&self, domain: &MailboxDomain, now: u64) -> Result<Vec<LotId>, StoreError> {
+        let name = domain.to_string();
+        let from = Key::due(&name, now.saturating_add(1), LotId::FIRST);
+        let mut lots = self.handle.read(|engine| {
+            let mut lots = Vec::new();
+            for_each(engine, from, &Key::after_destination(&name), |key, _| {
+                lots.push(key.due_place()?.lot);
+                Ok(())
+            })?;
+            Ok(lots)
+        })?;
+        lots.sort_unstable();
+        lots.dedup();
+        Ok(lots)
     }
 
     /// Lets the destinations of a selection be leased at once, and counts that an operator wished so.
@@ -232,36 +274,6 @@ impl Queue {
         // Who has leased it and looks for it afterwards finds that it is gone.
         self.handle.shared.recent.forget(id);
         self.handle.edit(Edit::Delete(id, bounce)).await.map(|changed| changed > 0)
-    }
-
-    /// The next lots of a selection after `after`, and where to go on; of a destination those
-    /// alone that are due after `now`, so that none is met again after it was moved.
-    fn selected(
-        &self,
-        selection: &Selection,
-        now: u64,
-        after: Option<Key>,
-    ) -> Result<(Vec<LotId>, Option<Key>), StoreError> {
-        let (from, until) = match selection {
-            Selection::All => (Key::first(b'L'), Key::end(b'L')),
-            Selection::Message(id) => (Key::lot(LotId { id: *id, lot: 0 }), Key::after_lots(*id)),
-            Selection::Destination(domain) => {
-                let name = domain.to_string();
-                let first = LotId { id: QueueId::from_number(0), lot: 0 };
-                let from = Key::due(&name, now.saturating_add(1), first);
-                (from, Key::after_destination(&name))
-            }
-        };
-        let from = after.map_or(from, |key| key.next());
-        self.handle.read(|engine| {
-            let rows = engine.scan(&from, &until, SLICE)?;
-            let last = rows.last().filter(|_| rows.len() >= SLICE).map(|(key, _)| key.clone());
-            let lots = rows.iter().map(|(key, _)| match selection {
-                Selection::All | Selection::Message(_) => key.lot_id(),
-                Selection::Destination(_) => key.due_entry().map(|entry| entry.lot),
-            });
-            Ok((lots.collect::<Result<Vec<_>, _>>()?, last))
-        })
     }
 
     /// Ends the rest of every destination of a message.

@@ -10,7 +10,9 @@ use crate::id::{QueueId, millis, time};
 use crate::index::EngineError;
 use crate::key::{Key, LotId};
 use crate::outcome::{Outcome, Reason};
-use crate::rows::{LotRecipient, LotRow, MessageRow, Place, ReasonNumber, State, encode_reason};
+use crate::rows::{
+    ByHand, LotRecipient, LotRow, MessageRow, Place, ReasonNumber, State, encode_reason,
+};
 use crate::schedule::{Jitter, RetrySchedule};
 use crate::spool::sidecar::ALL_RECIPIENTS;
 
@@ -39,6 +41,22 @@ pub(crate) struct Later {
     pub(crate) retry: RetrySchedule,
     /// Its jitter.
     pub(crate) jitter: Jitter,
+}
+
+impl Later {
+    /// Counts an attempt that has failed, and says when the next one is due. One that an operator
+    /// asked for does not put off the one that was planned.
+    fn after_failure(self, lot: &mut LotRow) -> u64 {
+        lot.attempts = lot.attempts.saturating_add(1);
+        let may_be_due = millis(self.now).saturating_add(1)..=millis(self.retry.latest(self.now));
+        let planned = lot.by_hand.planned.take();
+        if let Some(planned) = planned.filter(|planned| may_be_due.contains(planned)) {
+            lot.by_hand.attempts = lot.by_hand.attempts.saturating_add(1);
+            return planned;
+        }
+        let counted = lot.attempts.saturating_sub(lot.by_hand.attempts);
+        millis(self.retry.next(counted, self.now, self.jitter))
+    }
 }
 
 impl Batch<'_> {
@@ -106,9 +124,8 @@ impl Batch<'_> {
             });
         }
         self.put(Key::message(lot_id.id), message.encode())?;
-        lot.attempts = lot.attempts.saturating_add(1);
-        let next = later.retry.next(lot.attempts, later.now, later.jitter);
-        lot.due = (message.state == State::Queued).then(|| millis(next));
+        let next = later.after_failure(&mut lot);
+        lot.due = (message.state == State::Queued).then_some(next);
         self.put_reasons(lot_id, &mut lot, deferred)?;
         self.put(Key::lot(lot_id), lot.encode())?;
         self.put_due(lot_id, &lot)?;
@@ -189,14 +206,27 @@ impl Batch<'_> {
         Ok(forgotten)
     }
 
-    /// Makes a lot due at `due` if it is due later; whether there was one that is not held.
+    /// Makes a lot due at `due` that is due later than may be.
+    pub(crate) fn make_due(&mut self, lot_id: LotId, due: u64) -> Result<(), EngineError> {
+        let Some(mut lot) = self.lot(lot_id)? else { return Ok(()) };
+        self.remove_due(lot_id, &lot)?;
+        lot.due = lot.due.map(|before| before.min(due));
+        lot.by_hand.planned = None;
+        self.put(Key::lot(lot_id), lot.encode())?;
+        self.put_due(lot_id, &lot)
+    }
+
+    /// Makes a lot due at `due` if it is due later, because an operator asked for it; whether there
+    /// was one that is not held.
     pub(crate) fn reschedule(&mut self, lot_id: LotId, due: u64) -> Result<bool, EngineError> {
         let Some(mut lot) = self.lot(lot_id)? else { return Ok(false) };
-        if lot.due.is_none_or(|before| before <= due) {
-            return Ok(lot.due.is_some());
+        let Some(planned) = lot.due else { return Ok(false) };
+        if planned <= due {
+            return Ok(true);
         }
         self.remove_due(lot_id, &lot)?;
         lot.due = Some(due);
+        lot.by_hand.planned = Some(planned);
         self.put(Key::lot(lot_id), lot.encode())?;
         self.put_due(lot_id, &lot)?;
         Ok(true)
@@ -220,6 +250,7 @@ impl Batch<'_> {
             let Some(mut lot) = self.lot(lot_id)? else { continue };
             self.remove_due(lot_id, &lot)?;
             lot.due = (message.state == State::Queued).then_some(due);
+            lot.by_hand = ByHand { planned: None, ..lot.by_hand };
             self.put(Key::lot(lot_id), lot.encode())?;
             self.put_due(lot_id, &lot)?;
         }

@@ -346,3 +346,41 @@ async fn a_message_that_was_deleted_is_gone_from_memory_too() {
     assert!(bench.queue.delete(id, None).await.unwrap());
     assert!(matches!(lease.body().await, Err(BodyError::Gone)));
 }
+
+/// Waits for a lot that is due, as the store brings it forward.
+async fn lease_soon(bench: &Bench) -> Lease {
+    let soon = async {
+        loop {
+            if let Some(lease) = bench.lease() {
+                return lease;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), soon).await.expect("a lot that is due")
+}
+
+#[tokio::test]
+async fn no_attempt_is_later_than_the_longest_wait_whatever_the_clock_was() {
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    for restarts in [false, true] {
+        let mut bench = Bench::new().await;
+        for n in 0..300 {
+            bench.accept(&[&format!("{n}@one.example"), &format!("a@d{n}.example")], b"x").await;
+        }
+        bench.clock.leap(year);
+        while let Some(lease) = bench.lease() {
+            bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+        }
+        bench.clock.set(start());
+        if restarts {
+            bench = bench.restart().await;
+        }
+        for _ in 0..600 {
+            let lease = lease_soon(&bench).await;
+            assert_eq!(lease.queued_for(bench.clock.now()), Duration::ZERO);
+            bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
+        }
+        assert!(bench.ids().is_empty());
+    }
+}

@@ -69,6 +69,86 @@ async fn messages_are_retried_by_id_by_destination_or_all() {
 }
 
 #[tokio::test]
+async fn each_message_that_waits_for_a_destination_is_tried_once_more_and_counted_once() {
+    let bench = Bench::new().await;
+    for n in 0..600 {
+        bench.accept(&[&format!("{n}@one.example")], b"x").await;
+    }
+    let defer = async |lease: Lease| {
+        bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+    };
+    while let Some(lease) = bench.lease() {
+        defer(lease).await;
+    }
+    let mut tried = std::collections::HashMap::new();
+    let counted = {
+        let retry = bench.queue.retry(Selection::Destination(domain("one.example")));
+        tokio::pin!(retry);
+        loop {
+            // Attempts go on and fail while the others are moved.
+            while let Some(lease) = bench.lease() {
+                *tried.entry(lease.id()).or_insert(0) += 1;
+                defer(lease).await;
+            }
+            tokio::select! {
+                biased;
+                counted = &mut retry => break counted.unwrap(),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    };
+    while let Some(lease) = bench.lease() {
+        *tried.entry(lease.id()).or_insert(0) += 1;
+        defer(lease).await;
+    }
+    assert_eq!(counted, 600);
+    assert_eq!(tried.len(), 600);
+    assert!(tried.values().all(|times| *times == 1), "{tried:?}");
+}
+
+#[tokio::test]
+async fn a_retry_by_hand_puts_off_no_attempt_that_was_planned() {
+    let bench = Bench::new().await;
+    let id = bench.accept(&["a@one.example"], b"x").await;
+    let next = |bench: &Bench| bench.queue.show(id).unwrap().unwrap().lots[0].next_attempt.unwrap();
+    let fail = async |bench: &Bench| {
+        let lease = bench.lease().unwrap();
+        bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+    };
+    fail(&bench).await;
+    let planned = next(&bench);
+    for _ in 0..3 {
+        bench.clock.advance(Duration::from_secs(10));
+        // Twice before it is tried is once.
+        assert_eq!(bench.queue.retry(Selection::Message(id)).await.unwrap(), 1);
+        assert_eq!(bench.queue.retry(Selection::All).await.unwrap(), 1);
+        fail(&bench).await;
+        assert_eq!(next(&bench), planned);
+        assert!(bench.lease().is_none());
+    }
+    let bench = bench.restart().await;
+    assert_eq!(next(&bench), planned);
+    bench.clock.advance(planned.duration_since(bench.clock.now()).unwrap());
+    fail(&bench).await;
+    let wait = next(&bench).duration_since(bench.clock.now()).unwrap();
+    let second = RetrySchedule::default().wait(2, Jitter::at(0.5));
+    assert!(wait >= second.mul_f64(0.89) && wait <= second.mul_f64(1.11), "{wait:?}");
+    assert_eq!(bench.queue.show(id).unwrap().unwrap().lots[0].attempts, 5);
+}
+
+#[tokio::test]
+async fn a_retry_while_the_attempt_is_under_way_calls_for_no_other() {
+    let bench = Bench::new().await;
+    bench.accept(&["a@one.example"], b"x").await;
+    let lease = bench.lease().unwrap();
+    let one = || Selection::Destination(domain("one.example"));
+    assert_eq!(bench.queue.retry(one()).await.unwrap(), 0, "it does not wait");
+    bench.queue.retry(Selection::All).await.unwrap();
+    bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
+    assert!(bench.lease().is_none());
+}
+
+#[tokio::test]
 async fn a_long_line_is_retried_to_its_end() {
     let bench = Bench::new().await;
     let names: Vec<String> = (0..1_500).map(|n| format!("a@d{n}.example")).collect();

@@ -1,0 +1,78 @@
+//! No attempt is later than now plus the longest wait: what a clock that was ahead has put off for
+//! longer is due now.
+//!
+//! Looked for once the store is open, and when the clock has gone back; a part each second, so that a
+//! queue with a million destinations does not stand still for it.
+
+use std::time::{Duration, SystemTime};
+
+use crate::batch::Batch;
+use crate::committer::{Committer, Durable, RoundError};
+use crate::id::millis;
+use crate::index::{EngineError, Lookup};
+use crate::key::{Key, LotId};
+
+/// How many destinations are looked at in a second.
+const DESTINATIONS: usize = 10_000;
+
+/// How many lots are moved in one round.
+const LOTS: usize = 256;
+
+/// How far a clock goes back without having been wrong.
+const TOLERANCE: Duration = Duration::from_secs(60);
+
+/// How far the look for such lots has come.
+#[derive(Debug, Default)]
+pub(super) struct Forward {
+    /// The latest time that was seen; none before the first look.
+    latest: Option<SystemTime>,
+    /// Where the look goes on; none when it is over.
+    from: Option<Key>,
+}
+
+impl Forward {
+    /// Begins a look if `now` is the first time that is seen, or has gone back; `now` itself. Each time
+    /// that something is put off by has to be seen.
+    pub(super) fn seen(&mut self, now: SystemTime) -> SystemTime {
+        let is_back =
+            |latest: SystemTime| latest.duration_since(now).is_ok_and(|by| by > TOLERANCE);
+        if self.latest.is_none_or(is_back) {
+            self.from = Some(Key::first(b'D'));
+            self.latest = Some(now);
+        }
+        self.latest = self.latest.max(Some(now));
+        now
+    }
+}
+
+impl Committer {
+    /// Looks at the next destinations, and makes due at once what is due later than may be.
+    pub(super) fn bring_forward(&mut self) -> Result<(), RoundError> {
+        let now = self.forward.seen(self.shared.clock.now());
+        let latest = millis(self.shared.tuning().retry.latest(now)).saturating_add(1);
+        for _ in 0..DESTINATIONS {
+            let Some(from) = self.forward.from.take() else { return Ok(()) };
+            let index = self.index()?;
+            let Some((key, _)) = index.first(&from, &Key::end(b'D'))? else { return Ok(()) };
+            let destination = key.due_entry().map_err(EngineError::from)?.destination;
+            let end = Key::after_destination(&destination);
+            let rows = index.scan(&Key::due(&destination, latest, LotId::FIRST), &end, LOTS)?;
+            if rows.is_empty() {
+                self.forward.from = Some(end);
+                continue;
+            }
+            let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
+            for (key, _) in &rows {
+                let lot = key.due_place().map_err(EngineError::from)?.lot;
+                batch.make_due(lot, millis(now))?;
+            }
+            let sealed = batch.seal()?;
+            let effects = self.conclude(sealed, Durable::Soon)?;
+            self.publish(effects);
+            self.shared.wake.notify_waiters();
+            // There may be more of it.
+            self.forward.from = Some(from);
+        }
+        Ok(())
+    }
+}
