@@ -5,6 +5,7 @@
 
 mod certificates;
 mod clients;
+mod clocks;
 mod costs;
 mod fitting;
 mod hosts;

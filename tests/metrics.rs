@@ -23,10 +23,10 @@ const ACCEPT: &str = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,t
 
 /// An answer to a monitor.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 /// What a scrape has, by name and labels as they are written.
@@ -37,7 +37,7 @@ pub(crate) struct Scrape {
 }
 
 /// Asks at `address`, as any client of HTTP may.
-async fn ask(address: SocketAddr, method: &str, path: &str) -> Answer {
+pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{method} {path} HTTP/1.1\r\nHost: relay.test\r\n{ACCEPT}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -255,7 +255,8 @@ impl Play {
     /// What the model does.
     fn expect(&mut self, number: usize, ask: Ask) -> Option<Verdict> {
         let (published, now) = (self.zone.sky().published[number], self.now);
-        let excepted = self.excepted[number];
+        // One that ends later than any may was set before the clock went back.
+        let excepted = self.excepted[number].filter(|until| *until <= now + 31 * seconds::DAY);
         let model = &mut self.model[number];
         Some(match ask {
             Ask::Decide(age) => model.decide(&published, now, age, excepted),

@@ -8,7 +8,7 @@ use mta_sts::{Decision, NextHop, PolicyDomain, Purpose, Recheck, Undecided};
 use queue::{Lease, Outcome, Reason, ReasonClass};
 use smtp::{Class, MailboxDomain};
 
-use crate::client::Client;
+use crate::client::{Client, now_of};
 use crate::hop::{Hop, Manner, in_words};
 use crate::observation::of_fetch;
 use crate::observer::Terms;
@@ -212,7 +212,8 @@ impl Attempt<'_> {
             }
             queue::Purpose::TlsReport => Purpose::TlsReport,
         };
-        let decision = self.client.policies.decide(next_hop, purpose, self.now).await?;
+        let decision =
+            self.client.policies.decide(next_hop, purpose, now_of(&*self.client.clock)).await?;
         if let Some(domain) = next_hop.domain()
             && let Some(observation) = of_fetch(domain, decision.evidence())
         {
@@ -258,7 +259,7 @@ impl Attempt<'_> {
         let mut confirmed = None;
         for decision in decisions {
             let Decision::Require(required) = decision else { continue };
-            match self.client.policies.recheck(required, self.now).await {
+            match self.client.policies.recheck(required, now_of(&*self.client.clock)).await {
                 Ok(changed @ Recheck::Changed(_)) => return Some(changed),
                 Ok(same @ Recheck::Confirmed(_)) => confirmed = Some(same),
                 Err(undecided) => {
@@ -289,7 +290,9 @@ const fn why(overdue: Overdue) -> &'static str {
 /// What becomes of recipients while it cannot be told whether a policy is in force.
 fn undecided_for(places: &[usize], undecided: &Undecided) -> Vec<Ended> {
     let (class, status) = match undecided {
-        Undecided::CacheUnreadable { .. } => (ReasonClass::Other, status::OWN_SYSTEM),
+        Undecided::CacheUnreadable { .. } | Undecided::ClockDoubted { .. } => {
+            (ReasonClass::Other, status::OWN_SYSTEM)
+        }
         Undecided::NamesFailed { .. } => (ReasonClass::Dns, status::NO_DIRECTORY),
     };
     let outcome = Outcome::Deferred(Reason::new(class, status, undecided.in_full()));

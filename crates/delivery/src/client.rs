@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clock::Clock;
 use dns::Dns;
-use mta_sts::Policies;
+use mta_sts::{Now, Policies, Trust};
 
 use crate::addresses::Addresses;
 use crate::dead::DeadHosts;
@@ -32,4 +32,15 @@ pub(crate) struct Client {
     pub(crate) paces: Arc<Paces>,
     pub(crate) trials: Arc<Trials>,
     pub(crate) addresses: Arc<Addresses>,
+}
+
+/// The time at which policies are judged.
+#[must_use]
+pub fn now_of(clock: &dyn Clock) -> Now {
+    let trust = match clock.doubt() {
+        Some(_) => Trust::Doubted,
+        None if clock.is_unproved() => Trust::Unproved,
+        None => Trust::Believed,
+    };
+    Now::new(clock.now(), clock.wall(), trust)
 }

@@ -64,6 +64,7 @@ mod trust;
 mod waiting;
 
 pub use crate::account::{Login, LoginMechanism, Secret, SecretError};
+pub use crate::client::now_of;
 pub use crate::departures::Departures;
 pub use crate::dialogue::DialogueError;
 pub use crate::failure::{SessionFailure, Stage, TlsFailure};
@@ -79,6 +80,6 @@ pub use crate::session::{
 };
 pub use crate::settings::{DeliverySettings, IpPreference, Timeouts};
 pub use crate::tls::danger::Observing;
-pub use crate::tls::{HandshakeFailure, WebPki, result_type};
+pub use crate::tls::{HandshakeFailure, WallClock, WebPki, result_type};
 pub use crate::transaction::Transaction;
 pub use crate::trust::{Demanded, Trust, Unverified, Verified};

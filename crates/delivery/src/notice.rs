@@ -55,12 +55,15 @@ pub(crate) async fn notice(
         .zip(&news)
         .filter_map(|(recipient, news)| Some(About { recipient, news: (*news)? }))
         .collect();
+    // What people read is the wall clock's.
+    let on_wall = |time| client.clock.on_wall(time);
+    let received_at = on_wall(lease.message().received_at);
     let subject = Subject {
         hostname: &client.settings.hostname,
-        now,
+        now: client.clock.wall(),
         id: lease.id(),
-        message: lease.message(),
-        retry_until: lease.expires_at(),
+        message: &Message { received_at, ..lease.message().clone() },
+        retry_until: lease.expires_at().map(on_wall),
     };
     let draft = subject.draft(queue, &about, lease.body()).await?;
     if draft.is_some() {

@@ -145,13 +145,21 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// Lets certificates be judged at the relay's own time.
+/// Lets certificates be judged by the wall clock, whose dates they bear.
 #[derive(Debug)]
-struct WallClock(Arc<dyn Clock>);
+pub struct WallClock(Arc<dyn Clock>);
+
+impl WallClock {
+    /// The wall clock of `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self(clock)
+    }
+}
 
 impl TimeProvider for WallClock {
     fn current_time(&self) -> Option<UnixTime> {
-        self.0.now().duration_since(UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
+        self.0.wall().duration_since(UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
     }
 }
 

@@ -50,7 +50,9 @@ impl Undecided {
     #[must_use]
     pub const fn domain(&self) -> &PolicyDomain {
         match self {
-            Self::CacheUnreadable { domain, .. } | Self::NamesFailed { domain, .. } => domain,
+            Self::CacheUnreadable { domain, .. }
+            | Self::ClockDoubted { domain, .. }
+            | Self::NamesFailed { domain, .. } => domain,
         }
     }
 

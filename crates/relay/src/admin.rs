@@ -35,6 +35,7 @@ pub(crate) mod vitals;
 pub(crate) mod wishes;
 
 mod mail;
+mod on_wall;
 mod socket;
 
 use std::path::{Path, PathBuf};

@@ -28,6 +28,7 @@ mod readiness;
 mod refresh;
 mod relay;
 mod surroundings;
+mod timekeeping;
 
 pub use admin::SocketError;
 pub use certificates::SelfSignedError;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use clock::Clock;
+use clock::{Clock, Doubt};
 use delivery::Departures;
 use dns::{Dns, LookupError};
 use pkix::Roots;
@@ -130,7 +130,7 @@ impl Checks {
             return readiness.clone();
         }
         let checks = vec![
-            Check::new("clock", clock_seen(self.clock.now())),
+            Check::new("clock", clock_seen(self.clock.wall(), self.clock.doubt())),
             Check::new("delivery", self.delivery_seen()),
             Check::new("queue", queue_seen(self.queue.health())),
             Check::new("resolver", self.resolver_seen().await),
@@ -236,11 +236,14 @@ fn in_words(name: &str, error: &LookupError) -> String {
 }
 
 /// Certificates and policies are judged by the clock, so a wrong one stops all verified mail.
-fn clock_seen(now: SystemTime) -> Result<&'static str, &'static str> {
-    match now.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) if since > LATEST => Err("shows a time after the year 2100"),
-        Ok(since) if since >= EARLIEST => Ok("plausible"),
-        Ok(_) | Err(_) => Err("shows a time before this version was made"),
+/// One that is in doubt takes no policy away, and certificates fail by it.
+fn clock_seen(now: SystemTime, doubt: Option<Doubt>) -> Result<&'static str, String> {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    match doubt {
+        _ if since > LATEST => Err("shows a time after the year 2100".to_owned()),
+        _ if since < EARLIEST => Err("shows a time before this version was made".to_owned()),
+        None => Ok("plausible"),
+        Some(doubt) => Err(format!("in doubt: {doubt}")),
     }
 }
 
@@ -250,12 +253,16 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_never_set_is_not_plausible() {
-        let at = |seconds| clock_seen(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let at = |seconds| clock_seen(time(seconds), None);
         assert!(at(0).is_err());
         assert!(at(1_767_225_599).is_err());
         assert!(at(1_767_225_600).is_ok());
         assert!(at(4_200_000_000).is_err());
-        assert!(clock_seen(SystemTime::UNIX_EPOCH - Duration::from_secs(1)).is_err());
+        assert!(clock_seen(SystemTime::UNIX_EPOCH - Duration::from_secs(1), None).is_err());
+        let doubt = Some(Doubt::Ahead(2 * Duration::from_secs(86_400)));
+        let words = "in doubt: 2 days ahead of the time that has passed";
+        assert_eq!(clock_seen(time(1_800_000_000), doubt), Err(words.to_owned()));
     }
 
     #[test]

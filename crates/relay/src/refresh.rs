@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
+use delivery::now_of;
 use mta_sts::{Policies, PolicyDomain, Undecided};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,7 +23,7 @@ const ROUND: Duration = Duration::from_secs(60);
 const PAGE: usize = 1000;
 
 /// How many policies are fetched at a time: refreshing is never urgent.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// Refreshes what is due until `stop`, and counts the rounds; a fetch under way is given up then.
 pub(crate) async fn keep_fresh(
@@ -49,7 +50,7 @@ pub(crate) async fn keep_fresh(
 async fn round(policies: &Arc<Policies>, clock: &Arc<dyn Clock>) {
     let mut after = None;
     loop {
-        let (store, now) = (Arc::clone(policies), clock.now());
+        let (store, now) = (Arc::clone(policies), now_of(&**clock));
         let look = move || store.refresh_due(after.as_ref(), PAGE, now);
         match tokio::task::spawn_blocking(look).await {
             Ok(Ok(page)) => {
@@ -77,7 +78,7 @@ async fn refresh(
         while running.len() < AT_ONCE
             && let Some(domain) = due.pop_front()
         {
-            let (policies, now) = (Arc::clone(policies), clock.now());
+            let (policies, now) = (Arc::clone(policies), now_of(&**clock));
             let one = async move { policies.refresh(&domain, now).await.map(|_seen| domain) };
             let _handle = running.spawn(Box::pin(one));
         }

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::Clock;
-use delivery::Delivery;
+use clock::{Clock, SteadyClock};
+use delivery::{Delivery, WallClock};
 use dns::{Dns, Resolver, ResolverError};
 use listener::{Access, Listener, ServerTls};
-use mta_sts::{Fetcher, Policies};
+use mta_sts::{FetchSettings, Fetcher, Policies};
 use pkix::SetupError;
 use queue::{OpenError, Queue};
 use rustls::crypto::aws_lc_rs;
@@ -38,6 +38,7 @@ use crate::policy_shelf::PolicyShelf;
 use crate::readiness::Checks;
 use crate::refresh;
 use crate::settings::{Listening, Settings};
+use crate::timekeeping::{self, Witness};
 
 pub use self::reload::ReloadError;
 
@@ -63,7 +64,7 @@ pub struct Relay {
     dns: Arc<LiveDns>,
     delivery: Delivery,
     listener: Listener,
-    clock: Arc<dyn Clock>,
+    clock: Arc<SteadyClock>,
     /// What the admin interface shows.
     view: View,
     /// What monitors are told.
@@ -84,6 +85,7 @@ pub struct Relay {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Part {
     Certificates,
+    Clock,
     Delivery,
     Listener(SocketAddr),
     Refresh,
@@ -157,7 +159,9 @@ impl Relay {
         install_crypto_provider();
         make_data_dir(&settings.data_dir)?;
         // The queue's lock comes first: it tells two relays on one data directory apart.
+        let clock = Arc::new(SteadyClock::new(clock));
         let queue = open_queue(&settings, &clock).await?;
+        timekeeping::resumed(&clock, &queue).await?;
         match Self::start_around(queue.clone(), settings, clock).await {
             Ok(relay) => Ok(relay),
             Err(error) => {
@@ -171,17 +175,19 @@ impl Relay {
     async fn start_around(
         queue: Queue,
         mut settings: Settings,
-        clock: Arc<dyn Clock>,
+        steady: Arc<SteadyClock>,
     ) -> Result<Self, StartError> {
-        let tls = certificates::of(&settings, clock.now())?;
+        let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&steady);
+        let tls = certificates::of(&settings, clock.wall())?;
         let sockets = bind(&settings.listeners).await?;
         let addresses: Vec<_> = sockets.iter().map(|(listening, _)| listening.address).collect();
         settings.delivery.own_addresses.clone_from(&addresses);
         let live_dns = Arc::new(LiveDns::new(Resolver::new(settings.dns.clone())?));
         let metrics = metrics_of(&queue, &clock);
         let dns = counted(&live_dns, &metrics);
-        let policies = policies(&settings, &queue, &dns)?;
-        let policies = Arc::new(policies.observed_by(metrics.policies()));
+        let policies = policies(&settings, &queue, &dns, &clock)?;
+        let witness = Witness::new(&steady, metrics.policies());
+        let policies = Arc::new(policies.observed_by(Arc::new(witness)));
         let delivery = Delivery::new(
             settings.delivery.clone(),
             queue.clone(),
@@ -218,7 +224,7 @@ impl Relay {
             dns: live_dns,
             delivery,
             listener,
-            clock,
+            clock: steady,
             view,
             vitals,
             watched: watch::Sender::new(watched),
@@ -233,6 +239,7 @@ impl Relay {
         relay.take_in(sockets);
         relay.send_out();
         relay.keep_fresh();
+        relay.keep_time();
         Ok(relay)
     }
 
@@ -278,9 +285,20 @@ impl Relay {
         });
     }
 
+    /// Starts comparing the clocks.
+    fn keep_time(&mut self) {
+        let (clock, queue) = (Arc::clone(&self.clock), self.queue.clone());
+        let stop = self.stop.clone();
+        let _handle = self.parts.spawn(async move {
+            timekeeping::watch(clock, queue, stop).await;
+            Part::Clock
+        });
+    }
+
     /// Starts refreshing policies.
     fn keep_fresh(&mut self) {
-        let (policies, clock) = (Arc::clone(&self.policies), Arc::clone(&self.clock));
+        let policies = Arc::clone(&self.policies);
+        let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&self.clock);
         let (refreshes, stop) = (self.refreshes.clone(), self.stop.clone());
         let _handle = self.parts.spawn(async move {
             refresh::keep_fresh(policies, clock, refreshes, stop).await;
@@ -354,6 +372,7 @@ impl Relay {
         if timeout(GIVE_UP, ended).await.is_err() {
             self.admin.shutdown().await;
         }
+        timekeeping::keep(&self.clock, &self.queue).await;
         self.queue.close().await;
         info!("stopped");
     }
@@ -384,8 +403,9 @@ fn make_data_dir(path: &Path) -> Result<(), StartError> {
 }
 
 /// Opens the queue, which reads the disk for a while.
-async fn open_queue(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Queue, StartError> {
-    let (queue, clock) = (settings.queue.clone(), Arc::clone(clock));
+async fn open_queue(settings: &Settings, clock: &Arc<SteadyClock>) -> Result<Queue, StartError> {
+    let queue = settings.queue.clone();
+    let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(clock);
     Ok(tokio::task::spawn_blocking(move || Queue::open(queue, clock)).await??)
 }
 
@@ -423,7 +443,7 @@ async fn bind_monitors(
 
 /// Metrics that count what the queue does, from now on.
 fn metrics_of(queue: &Queue, clock: &Arc<dyn Clock>) -> Arc<Metrics> {
-    let metrics = Arc::new(Metrics::new(clock.now()));
+    let metrics = Arc::new(Metrics::new(clock.wall()));
     queue.observe(metrics.storage());
     metrics
 }
@@ -434,9 +454,13 @@ fn counted(dns: &Arc<LiveDns>, metrics: &Metrics) -> Arc<dyn Dns> {
 }
 
 /// The policies that `queue` keeps, for a look from outside of a relay.
-pub(crate) fn policies_of(settings: &Settings, queue: &Queue) -> Result<Arc<Policies>, StartError> {
+pub(crate) fn policies_of(
+    settings: &Settings,
+    queue: &Queue,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Policies>, StartError> {
     let dns: Arc<dyn Dns> = Arc::new(Resolver::new(settings.dns.clone())?);
-    policies(settings, queue, &dns).map(Arc::new)
+    policies(settings, queue, &dns, clock).map(Arc::new)
 }
 
 /// The policies, found through `dns` and kept on the queue's shelf.
@@ -444,9 +468,16 @@ fn policies(
     settings: &Settings,
     queue: &Queue,
     dns: &Arc<dyn Dns>,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Policies, StartError> {
-    let fetcher = Fetcher::new(settings.fetch.clone()).map_err(StartError::TlsToPolicyHosts)?;
+    let fetcher = fetcher(settings, clock).map_err(StartError::TlsToPolicyHosts)?;
     let names = Arc::new(DnsNames(Arc::clone(dns)));
     let store = Arc::new(PolicyShelf::of(queue).cached());
     Ok(Policies::new(settings.policies.clone(), names, store, fetcher))
+}
+
+/// Fetches policies by these settings, and judges certificates by the wall clock.
+fn fetcher(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Fetcher, rustls::Error> {
+    let wall = WallClock::new(Arc::clone(clock));
+    Fetcher::new(FetchSettings { clock: Some(Arc::new(wall)), ..settings.fetch.clone() })
 }

@@ -165,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             hostname: &settings.hostname,
             protocol: &protocol,
             id: draft.id(),
-            at: self.host.clock.now(),
+            at: self.host.clock.wall(),
         };
         draft.write(received.to_string().as_bytes()).await?;
         // A user's program hands in what it wrote; a host passes on what has its fields.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
+use clock::Clock;
 use mta_sts::{CachedPolicy, PolicyDomain, RefreshTrouble};
 use queue::{
     Depth, Details, Findings, LotDetails, Problem, QueueId, Reason, State, StateKind, Stats,
@@ -428,30 +428,26 @@ impl From<Depth> for DestinationStats {
 }
 
 impl Policy {
-    /// What is cached, as it is at `now`.
-    pub(super) fn of(cached: &CachedPolicy, now: SystemTime) -> Self {
+    /// What is cached, as it is now by `clock`.
+    pub(super) fn of(cached: &CachedPolicy, clock: &dyn Clock) -> Self {
+        let shown = |time| Moment::of(clock.on_wall(time));
+        let trouble = |trouble: &RefreshTrouble| Trouble {
+            since: shown(trouble.since),
+            last: shown(trouble.last),
+            failures: trouble.failures,
+            error: trouble.error.clone(),
+        };
         Self {
             domain: cached.domain().as_str().to_owned(),
             id: cached.id().to_string(),
             mode: cached.policy().mode().to_string(),
             max_age: cached.policy().max_age().as_secs(),
             mx: cached.policy().mx().iter().map(ToString::to_string).collect(),
-            fetched_at: Moment::of(cached.fetched_at()),
-            valid_until: Moment::of(cached.valid_until()),
-            used_at: Moment::of(cached.used_at()),
-            applies: cached.applies_at(now),
-            trouble: cached.trouble().map(Trouble::from),
-        }
-    }
-}
-
-impl From<&RefreshTrouble> for Trouble {
-    fn from(trouble: &RefreshTrouble) -> Self {
-        Self {
-            since: Moment::of(trouble.since),
-            last: Moment::of(trouble.last),
-            failures: trouble.failures,
-            error: trouble.error.clone(),
+            fetched_at: shown(cached.fetched_at()),
+            valid_until: shown(cached.valid_until()),
+            used_at: shown(cached.used_at()),
+            applies: clock.doubt().is_some() || cached.applies_at(clock.now()),
+            trouble: cached.trouble().map(trouble),
         }
     }
 }

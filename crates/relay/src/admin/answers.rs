@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clock::SystemClock;
+use clock::{SteadyClock, SystemClock};
 use mta_sts::PolicyDomain;
 use queue::{BodyError, Filter, OpenError, Queue, QueueId, Selection, Snapshot};
 use thiserror::Error;
@@ -25,6 +25,7 @@ use super::view::{Bounce, View, ViewError};
 use super::wishes::{Part, list_query, retry_query};
 use crate::relay::{self, StartError};
 use crate::settings::{RelayPaths, Settings, SettingsError};
+use crate::timekeeping;
 
 /// How much of a message is handed on at a time.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -131,17 +132,28 @@ impl Answers {
             return Ok(Self::Running(client));
         }
         let dir = paths.queue.clone();
-        let look = move || Snapshot::open(&dir, Arc::new(SystemClock));
-        let snapshot = on_disk(paths, look).await?;
-        Ok(Self::AtRest(Look::at_rest(snapshot, Arc::new(SystemClock))))
+        let clock = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
+        let steady = Arc::clone(&clock);
+        let look = move || {
+            let snapshot = Snapshot::open(&dir, Arc::<SteadyClock>::clone(&steady))?;
+            timekeeping::resume_at_rest(&steady, &snapshot);
+            Ok(snapshot)
+        };
+        Ok(Self::AtRest(Look::at_rest(on_disk(paths, look).await?, clock)))
     }
 
     /// Opens the queue on disk, for what changes policies while no relay runs.
     pub(crate) async fn open(paths: &RelayPaths, settings: Settings) -> Result<Self, AnswerError> {
         let own = settings.queue.clone();
-        let queue = on_disk(paths, move || Queue::open(own, Arc::new(SystemClock))).await?;
-        let hostname = settings.delivery.hostname.clone();
-        let view = View::of(queue.clone(), hostname, Arc::new(SystemClock));
+        let clock = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
+        let steady = Arc::clone(&clock);
+        let open = move || {
+            let queue = Queue::open(own, Arc::<SteadyClock>::clone(&steady))?;
+            timekeeping::resume(&steady, &queue);
+            Ok(queue)
+        };
+        let queue = on_disk(paths, open).await?;
+        let view = View::of(queue.clone(), settings.delivery.hostname.clone(), clock);
         Ok(Self::Opened { view, queue, settings: Box::new(settings) })
     }
 
@@ -320,7 +332,7 @@ impl Answers {
         match self {
             Self::AtRest(_) => Err(AnswerError::NotRunning),
             Self::Opened { view, queue, settings } => {
-                let in_use = relay::policies_of(settings, queue).map_err(Box::new)?;
+                let in_use = relay::policies_of(settings, queue, view.clock()).map_err(Box::new)?;
                 let view = view.clone().with_policies(in_use);
                 view.refresh(domain, &Operator::of_this_process())
                     .await?

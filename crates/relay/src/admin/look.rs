@@ -11,6 +11,7 @@ use queue::{BodyError, BodyReader, Details, Filter, Queue, QueueId, Snapshot, St
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::answer::{FullMessage, ListedPolicy, Message, Policy, QueueStats};
+use super::on_wall;
 use super::view::ViewError;
 use crate::error_text::in_full;
 use crate::policy_shelf::{self, PolicyShelf};
@@ -50,7 +51,8 @@ impl Look {
         limit: usize,
     ) -> Result<Vec<Message>, ViewError> {
         let found = self.read(move |look| look.at.list(&filter, after, limit)).await??;
-        Ok(found.into_iter().map(Message::from).collect())
+        let shown = |summary| Message::from(on_wall::summary(summary, &*self.clock));
+        Ok(found.into_iter().map(shown).collect())
     }
 
     /// One message.
@@ -58,9 +60,10 @@ impl Look {
         Ok(self.details(id).await?.map(FullMessage::from))
     }
 
-    /// One message, as the queue has it.
+    /// One message, as the queue has it, with the times that the wall clock shows.
     pub(crate) async fn details(&self, id: QueueId) -> Result<Option<Details>, ViewError> {
-        Ok(self.read(move |look| look.at.show(id)).await??)
+        let found = self.read(move |look| look.at.show(id)).await??;
+        Ok(found.map(|details| on_wall::details(details, &*self.clock)))
     }
 
     /// How much waits for whom.
@@ -100,7 +103,7 @@ impl Look {
     pub(crate) async fn policy(&self, domain: PolicyDomain) -> Result<Option<Policy>, ViewError> {
         let find = move |look: Self| {
             let found = look.at.policy(&domain)?;
-            Ok(found.map(|cached| Policy::of(&cached, look.clock.now())))
+            Ok(found.map(|cached| Policy::of(&cached, &*look.clock)))
         };
         self.read(find).await?
     }
@@ -109,7 +112,7 @@ impl Look {
     fn listed(&self, domain: &PolicyDomain) -> Option<ListedPolicy> {
         match self.at.policy(domain) {
             Ok(found) => {
-                found.map(|cached| ListedPolicy::Cached(Policy::of(&cached, self.clock.now())))
+                found.map(|cached| ListedPolicy::Cached(Policy::of(&cached, &*self.clock)))
             }
             Err(error) => Some(ListedPolicy::unreadable(domain, in_full(&error))),
         }

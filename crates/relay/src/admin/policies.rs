@@ -66,7 +66,7 @@ async fn purge(
 pub(super) async fn look_anew(
     in_use: &mta_sts::Policies,
     domain: &PolicyDomain,
-    now: std::time::SystemTime,
+    now: mta_sts::Now,
 ) -> Result<Option<String>, Undecided> {
     match Box::pin(in_use.refresh(domain, now)).await? {
         mta_sts::Refreshed::Failed { error, .. } => Ok(Some(error.in_full())),

@@ -19,7 +19,7 @@ use tracing::{debug, info, warn};
 use super::vitals::{Vitals, routes};
 
 /// How many may ask at a time; others wait for the system to let them in.
-const CONNECTIONS: usize = 32;
+pub(crate) const CONNECTIONS: usize = 32;
 
 /// How long one may take, from connecting to the last octet of the answer.
 const PATIENCE: Duration = Duration::from_secs(30);

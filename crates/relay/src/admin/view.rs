@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use clock::Clock;
+use delivery::now_of;
 use delivery::{RemovalError, removal_notice};
 use mta_sts::{Policies, PolicyDomain, PolicyStore as _, Undecided};
 use queue::{BodyError, Queue, QueueId, Selection, StoreError};
@@ -82,6 +83,11 @@ impl View {
         *self.hostname.write().unwrap_or_else(PoisonError::into_inner) = hostname;
     }
 
+    /// The clock it goes by.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     fn hostname(&self) -> Domain {
         self.hostname.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -157,7 +163,7 @@ impl View {
         let notice = match bounce {
             Bounce::None => None,
             Bounce::Sent => {
-                let now = self.clock.now();
+                let now = self.clock.wall();
                 removal_notice(&self.queue, &message, &self.hostname(), now).await?
             }
         };
@@ -200,7 +206,7 @@ impl View {
         by: &Operator,
     ) -> Result<Option<Refreshed>, ViewError> {
         let Some(in_use) = &self.in_use else { return Ok(None) };
-        let error = policies::look_anew(in_use, &domain, self.clock.now()).await?;
+        let error = policies::look_anew(in_use, &domain, now_of(&*self.clock)).await?;
         tracing::info!(%domain, error, %by, "policy refresh requested");
         Ok(Some(Refreshed { policy: self.look.policy(domain).await?, error }))
     }

@@ -71,7 +71,9 @@ impl Vitals {
         state.set_waiting(&self.queue.waiting());
         state.set_readiness(&readiness);
         state.set_none_left(self.checks.none_left_for());
-        state.set_exceptions(&self.policies.exceptions(), self.clock.now());
+        let latest = self.clock.now().max(self.clock.wall());
+        state.set_exceptions(&self.policies.exceptions(), latest);
+        state.set_clock(self.clock.doubt());
         self.metrics.text(format)
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use clock::Doubt;
 use mta_sts::Exceptions;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -26,6 +27,7 @@ pub(crate) struct State {
     exceptions: Gauges<1>,
     build: Gauges<1>,
     started: Gauge,
+    clock_doubt: Gauge,
 }
 
 impl State {
@@ -61,6 +63,9 @@ impl State {
         registry.register("build_info", "The version that runs; always 1", new.build.clone());
         let started = "When the relay was started, since 1970";
         registry.register_with_unit("start_time", started, Unit::Seconds, new.started.clone());
+        let doubt = "How far the wall clock is ahead of the time that has passed, or below 0 behind it, \
+                     while it is in doubt; 0 while it is not";
+        registry.register_with_unit("clock_doubt", doubt, Unit::Seconds, new.clock_doubt.clone());
         new.build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         new.started.set(unix_seconds(now));
         new
@@ -115,6 +120,15 @@ impl State {
     /// How long mail has been due and none has left.
     pub(crate) fn set_none_left(&self, since: Option<Duration>) {
         self.none_left.set(level(since.unwrap_or_default().as_secs()));
+    }
+
+    /// Whether the wall clock is in doubt.
+    pub(crate) fn set_clock(&self, doubt: Option<Doubt>) {
+        self.clock_doubt.set(match doubt {
+            None => 0,
+            Some(Doubt::Ahead(by)) => level(by.as_secs()),
+            Some(Doubt::Behind(by)) => level(by.as_secs()).saturating_neg(),
+        });
     }
 
     /// How many exceptions there are.

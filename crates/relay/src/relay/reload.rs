@@ -4,7 +4,9 @@
 //! old cannot fail. Connections and attempts under way end under the settings they began with.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use clock::{Clock, SteadyClock};
 use delivery::Renewal;
 use dns::{Resolver, ResolverError};
 use listener::ServerTls;
@@ -12,7 +14,7 @@ use mta_sts::Fetcher;
 use pkix::SetupError;
 use thiserror::Error;
 
-use super::{Relay, access};
+use super::{Relay, access, fetcher};
 use crate::certificates::{self, SelfSignedError, Watched};
 use crate::settings::{Listening, Settings};
 
@@ -64,10 +66,11 @@ impl Relay {
 
     /// Does all that can fail.
     fn prepare(&self, settings: &Settings) -> Result<Ready, ReloadError> {
+        let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&self.clock);
         Ok(Ready {
-            tls: certificates::of(settings, self.clock.now())?,
+            tls: certificates::of(settings, self.clock.wall())?,
             resolver: Resolver::new(settings.dns.clone())?,
-            fetcher: Fetcher::new(settings.fetch.clone()).map_err(ReloadError::TlsToPolicyHosts)?,
+            fetcher: fetcher(settings, &clock).map_err(ReloadError::TlsToPolicyHosts)?,
             delivery: self.delivery.renewal(settings.delivery.clone(), settings.roots.clone())?,
         })
     }

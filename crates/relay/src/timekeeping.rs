@@ -1,0 +1,167 @@
+//! The relay's time: gone on with at the start, kept in the store, and watched.
+//!
+//! Everything the relay stores has a time of its [`SteadyClock`]; what the clock has seen is kept
+//! beside the mail, so that a restart, and a leap of the wall clock while no relay runs, move nothing
+//! either. Certificates of policy hosts are what speaks for or against a wall clock that leapt.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clock::{Clock as _, Doubt, Seen, SteadyClock};
+use mta_sts::{Decision, FetchEnded, Observer, PolicyStore as _, Undecided};
+use queue::{Queue, Snapshot};
+use thiserror::Error;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::error_text::in_full;
+use crate::policy_shelf::PolicyShelf;
+
+/// The shelf of what the clock has seen, and its only key.
+const SHELF: &str = "clock";
+const KEY: &str = "seen";
+
+/// How often the clocks are compared; whoever asks for the time compares them, too.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How often what the clock has seen is written: the boot clock tells what came after it, so that
+/// this need not be exact.
+const KEEP: Duration = Duration::from_secs(10 * 60);
+
+/// How many policies are looked at in one go.
+const PAGE: usize = 1000;
+
+/// What the clock has seen cannot be kept.
+#[derive(Debug, Error)]
+enum KeepError {
+    /// It cannot be written as text: a time before 1970.
+    #[error("the time cannot be written")]
+    Text(#[from] serde_json::Error),
+    /// The store does not take it.
+    #[error(transparent)]
+    Store(#[from] queue::StoreError),
+}
+
+/// Goes on with the time that `queue` knows; blocks.
+pub(crate) fn resume(clock: &SteadyClock, queue: &Queue) {
+    match read(queue.shelf(SHELF).get(KEY)) {
+        Some(seen) => clock.resume(&seen),
+        None => clock.resume_after(newest(queue)),
+    }
+}
+
+/// Goes on with the time that a queue knows that no process has open; blocks.
+pub(crate) fn resume_at_rest(clock: &SteadyClock, queue: &Snapshot) {
+    if let Some(seen) = read(queue.shelved(SHELF, KEY)) {
+        clock.resume(&seen);
+    }
+}
+
+/// What was seen, if the store says so.
+fn read(kept: Result<Option<Vec<u8>>, queue::StoreError>) -> Option<Seen> {
+    let bytes = match kept {
+        Ok(kept) => kept?,
+        Err(error) => {
+            error!(error = in_full(&error), "clock record unreadable");
+            return None;
+        }
+    };
+    let seen = serde_json::from_slice(&bytes);
+    seen.inspect_err(|error| error!(%error, "clock record unreadable")).ok()
+}
+
+/// The newest time in the store, of which nothing says what the clock had seen: when the last id was
+/// given and when the last policy was fetched.
+fn newest(queue: &Queue) -> SystemTime {
+    let policies = PolicyShelf::of(queue);
+    let mut newest = queue.newest();
+    let mut after = None;
+    while let Ok(page) = policies.list(after.as_ref(), PAGE) {
+        // One that cannot be read says nothing of the time.
+        let kept = page.iter().filter_map(|domain| policies.find(domain).ok().flatten());
+        newest = kept.map(|policy| policy.fetched_at()).fold(newest, SystemTime::max);
+        after = page.last().cloned();
+        if after.is_none() {
+            break;
+        }
+    }
+    newest
+}
+
+/// Compares the clocks until `stop`, says when a doubt begins and ends, and keeps what was seen.
+pub(crate) async fn watch(clock: Arc<SteadyClock>, queue: Queue, stop: CancellationToken) {
+    let (mut doubt, mut kept_at) = (None, None::<Instant>);
+    loop {
+        let now = clock.doubt();
+        let has_changed = tell(doubt.replace(now).flatten(), now);
+        if has_changed || kept_at.is_none_or(|at| at.elapsed() >= KEEP) {
+            keep(&clock, &queue).await;
+            kept_at = Some(Instant::now());
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Says that a doubt has begun or ended; whether one has.
+fn tell(before: Option<Doubt>, now: Option<Doubt>) -> bool {
+    match (before, now) {
+        (None, Some(doubt)) => warn!(%doubt, "clock in doubt"),
+        (Some(doubt), None) => info!(%doubt, "clock no longer in doubt"),
+        (None, None) | (Some(_), Some(_)) => return false,
+    }
+    true
+}
+
+/// Keeps what was seen.
+pub(crate) async fn keep(clock: &SteadyClock, queue: &Queue) {
+    let kept = async {
+        let bytes = serde_json::to_vec(&clock.seen())?;
+        Ok::<_, KeepError>(queue.shelf(SHELF).put(KEY, bytes).await?)
+    };
+    if let Err(error) = kept.await {
+        warn!(error = in_full(&error), "clock record not saved");
+    }
+}
+
+/// The same as [`resume`], for those who must not block.
+pub(crate) async fn resumed(
+    clock: &Arc<SteadyClock>,
+    queue: &Queue,
+) -> Result<(), tokio::task::JoinError> {
+    let (clock, queue) = (Arc::clone(clock), queue.clone());
+    spawn_blocking(move || resume(&clock, &queue)).await
+}
+
+/// Tells the clock what fetches of policies say about it, and passes everything on.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    clock: Arc<SteadyClock>,
+    next: Arc<dyn Observer>,
+}
+
+impl Witness {
+    /// One that tells `clock`, and then `next`.
+    pub(crate) fn new(clock: &Arc<SteadyClock>, next: Arc<dyn Observer>) -> Self {
+        Self { clock: Arc::clone(clock), next }
+    }
+}
+
+impl Observer for Witness {
+    fn decided(&self, decision: Result<&Decision, &Undecided>) {
+        self.next.decided(decision);
+    }
+
+    fn fetched(&self, fetch: &FetchEnded<'_>) {
+        match fetch.result {
+            Ok(_policy) => self.clock.confirm(),
+            Err(error) if error.is_out_of_date() => self.clock.contradict(),
+            Err(_) => {}
+        }
+        self.next.fetched(fetch);
+    }
+}
