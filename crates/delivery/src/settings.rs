@@ -58,9 +58,9 @@ pub struct DeliverySettings {
 }
 
 impl DeliverySettings {
-    /// How many descriptors one attempt may hold: its connection, that to a policy host or resolver,
-    /// and the file of its message.
-    pub const SOCKETS_PER_ATTEMPT: usize = 3;
+    /// How many descriptors one attempt may hold: the file of its message, and its connection, that to
+    /// a policy host or those of a lookup: for both families, each with two where UDP is truncated.
+    pub const SOCKETS_PER_ATTEMPT: usize = 5;
 
     /// How many attempts there may be at once in all: [`Self::connections`], and never fewer than
     /// are at work.
