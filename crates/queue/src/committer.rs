@@ -39,7 +39,7 @@ use crate::spool::segments::Segments;
 use crate::spool::sidecar::Sidecars;
 use crate::spool::sync_dir;
 use crate::spool::unlinked::body_entry;
-use crate::work::{Edit, Job, Prepared, PreparedBody, Settlement, Work};
+use crate::work::{Edit, Job, LeaseEnd, Prepared, PreparedBody, Settlement, Work};
 
 mod forward;
 mod housekeeping;
@@ -416,9 +416,12 @@ impl Committer {
         self.shared.wake.notify_waiters();
     }
 
-    /// Tells the table of destinations that a lease has ended.
+    /// Tells the table of destinations which leases have ended.
     fn give_back(&self, settlement: &Settlement) {
-        self.shared.destinations().give_back(&settlement.destination, settlement.lot, None);
+        let mut table = self.shared.destinations();
+        for lot in settlement.lots.iter().filter(|lot| lot.lease == LeaseEnd::Ends) {
+            table.give_back(&lot.destination, lot.lot, None);
+        }
     }
 
     /// Does what a durable batch makes right: sidecars, due lots, files of finished messages.

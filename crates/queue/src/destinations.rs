@@ -35,6 +35,8 @@ pub(crate) struct Destinations {
     /// Those whose next lot is due later.
     waiting: BTreeSet<(u64, Arc<str>)>,
     leased: Leased,
+    /// Those of them whose attempt has ended: they keep no other lot of their destination waiting.
+    parked: HashSet<LotId>,
     /// Those without lots that answered when they had some.
     answered: HashSet<Arc<str>>,
     /// How often an operator has asked for mail to be tried at once.
@@ -192,9 +194,10 @@ impl Destinations {
     /// A lease of `destination` has ended; the lot rests until `rest` if it was not settled.
     pub(crate) fn give_back(&mut self, destination: &str, lot: LotId, rest: Option<u64>) {
         let Some(passed) = self.leased.remove(&lot) else { return };
+        let counted = usize::from(!self.parked.remove(&lot));
         let (name, entry) = self.entry(destination);
         if let Some(lots) = &mut entry.lots {
-            lots.leased = lots.leased.saturating_sub(1);
+            lots.leased = lots.leased.saturating_sub(counted);
             if let Some(until) = rest {
                 lots.rest(lot, until);
             }
@@ -206,6 +209,22 @@ impl Destinations {
         }
         for due in rest.into_iter().chain(passed.map(|place| place.due)) {
             self.note(destination, due);
+        }
+    }
+
+    /// The attempt for a leased lot of `destination` has ended, and its settlement is still to come:
+    /// it no longer counts among those that are leased of that destination.
+    pub(crate) fn park(&mut self, destination: &str, lot: LotId) {
+        if !self.leased.contains_key(&lot) || !self.parked.insert(lot) {
+            return;
+        }
+        let (name, entry) = self.entry(destination);
+        if let Some(lots) = &mut entry.lots {
+            lots.leased = lots.leased.saturating_sub(1);
+        }
+        match entry.place {
+            Place::Full | Place::Idle => self.line_up(&name),
+            Place::InLine(_) | Place::Waiting(_) => {}
         }
     }
 

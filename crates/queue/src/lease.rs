@@ -144,6 +144,31 @@ impl Lease {
         }
     }
 
+    /// Lets others of its destination be leased although this lease goes on: its attempt has ended,
+    /// and only the settlement is still to come.
+    pub fn park(&self) {
+        let shared = &self.handle.shared;
+        shared.destinations().park(&self.destination_name, self.lot);
+        shared.wake.notify_waiters();
+    }
+
+    /// Forgets the recipients for whom `keep` does not say so, by their place in this lease: the
+    /// committer settles them.
+    pub(crate) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        fn retain<T>(items: &mut Vec<T>, keep: &impl Fn(usize) -> bool) {
+            let mut place = 0_usize;
+            items.retain(|_| {
+                let is_kept = keep(place);
+                place = place.saturating_add(1);
+                is_kept
+            });
+        }
+        retain(&mut self.recipients, &keep);
+        retain(&mut self.reasons, &keep);
+        retain(&mut self.delays, &keep);
+        retain(&mut self.places, &keep);
+    }
+
     /// How often operators have asked for mail to be tried at once: what was found to be hopeless
     /// before the last time is worth another look.
     #[must_use]

@@ -13,7 +13,7 @@ use crate::destinations::Picked;
 use crate::draft::Draft;
 use crate::envelope::{Envelope, Purpose, Recipient};
 use crate::error::{BeginError, OpenError, StoreError};
-use crate::id::time;
+use crate::id::{QueueId, time};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::lease::{Found, Lease};
@@ -25,7 +25,7 @@ use crate::settings::{QueueSettings, QueueTuning};
 use crate::shared::{Handle, Health, Shared, SpaceGuard, Totals};
 use crate::standing::Standing;
 use crate::waiting::Waiting;
-use crate::work::{Settlement, Work};
+use crate::work::{LeaseEnd, LotSettlement, Prepared, Settlement, Work};
 
 /// The longest a worker waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -171,39 +171,107 @@ impl Queue {
     /// settlement waits until it is open again.
     pub async fn settle(
         &self,
-        mut lease: Lease,
+        lease: Lease,
         outcomes: Vec<Outcome>,
         bounce: Option<Draft>,
     ) -> Result<Settled, StoreError> {
+        let id = lease.id();
+        let settled = self.settle_together(id, vec![(lease, outcomes)], bounce).await?;
+        settled.into_iter().next().ok_or(StoreError::Failed)
+    }
+
+    /// The same for several leases of message `id`: one bounce tells of all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], as for one; a lease of another message is given back unsettled.
+    pub async fn settle_together(
+        &self,
+        id: QueueId,
+        parts: Vec<(Lease, Vec<Outcome>)>,
+        bounce: Option<Draft>,
+    ) -> Result<Vec<Settled>, StoreError> {
+        let bounce = prepared(bounce).await?;
+        let (mut leases, mut lots) = (Vec::new(), Vec::new());
+        for (lease, outcomes) in parts.into_iter().filter(|(lease, _)| lease.id() == id) {
+            lots.push(self.settlement_of(&lease, outcomes, LeaseEnd::Ends)?);
+            leases.push(lease);
+        }
+        let answer = self.handle.ask(|answer| {
+            leases.iter_mut().for_each(Lease::hand_over);
+            Work::Settle(Settlement { id, lots, bounce }, answer)
+        });
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Settles those recipients of a lease who have the message, so that they do not get it again
+    /// while the lease goes on for the others; gives the others' outcomes back, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the lot then stays in the queue as it was.
+    pub async fn settle_delivered(
+        &self,
+        lease: &mut Lease,
+        outcomes: Vec<Outcome>,
+        notice: Option<Draft>,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let bounce = prepared(notice).await?;
+        let is_done = |outcome: &Outcome| match outcome {
+            Outcome::Delivered { .. } => true,
+            Outcome::Bounced(_) | Outcome::Deferred(_) => false,
+        };
+        let done: Vec<bool> = outcomes.iter().map(is_done).collect();
+        let mut lot = self.settlement_of(lease, outcomes, LeaseEnd::GoesOn)?;
+        let is_done = |place: usize| done.get(place).copied().unwrap_or(false);
+        lot.recipients = kept(lot.recipients, is_done);
+        let left = kept(lot.outcomes.clone(), |place| !is_done(place));
+        lot.outcomes = kept(lot.outcomes, is_done);
+        lot.told = Vec::new();
+        let settlement = Settlement { id: lease.id(), lots: vec![lot], bounce };
+        let answer = self.handle.ask(|answer| {
+            lease.retain(|place| !is_done(place));
+            Work::Settle(settlement, answer)
+        });
+        answer.await.unwrap_or(Err(StoreError::Closed))?;
+        Ok(left)
+    }
+
+    /// What the committer is told of a lease.
+    fn settlement_of(
+        &self,
+        lease: &Lease,
+        outcomes: Vec<Outcome>,
+        end: LeaseEnd,
+    ) -> Result<LotSettlement, StoreError> {
         let recipients = lease.recipients().len();
         if outcomes.len() != recipients {
             return Err(StoreError::OutcomeCount { given: outcomes.len(), recipients });
         }
-        let bounce = match bounce {
-            Some(draft) => {
-                let prepared = draft.prepare().await.map_err(|error| {
-                    tracing::error!(%error, "bounce not written");
-                    StoreError::Failed
-                })?;
-                Some(Box::new(prepared))
-            }
-            None => None,
-        };
-        let settlement = Settlement {
+        let destination = lease.destination_name();
+        self.handle.shared.destinations().attempted(&destination, &outcomes);
+        Ok(LotSettlement {
             lot: lease.lot_id(),
-            destination: lease.destination_name(),
+            destination,
             recipients: lease.places().to_vec(),
             outcomes,
             told: lease.told(),
-            bounce,
-        };
-        let name = Arc::clone(&settlement.destination);
-        self.handle.shared.destinations().attempted(&name, &settlement.outcomes);
-        let answer = self.handle.ask(|answer| {
-            lease.hand_over();
-            Work::Settle(settlement, answer)
-        });
-        answer.await.unwrap_or(Err(StoreError::Closed))
+            lease: end,
+        })
+    }
+
+    /// How many recipients of a message are not settled; none of one that has left the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the index could not be read.
+    pub fn open_recipients(&self, id: QueueId) -> Result<usize, StoreError> {
+        let row = self.handle.read(|engine| {
+            let row = engine.find(&Key::message(id))?;
+            Ok(row.map(|row| MessageRow::decode(&row)).transpose()?)
+        })?;
+        let open = row.map_or(0, |row| row.open_recipients);
+        Ok(usize::try_from(open).unwrap_or(usize::MAX))
     }
 
     /// Goes by these settings from now on.
@@ -311,4 +379,21 @@ impl Queue {
     fn give_back(&self, picked: &Picked, rest: Option<u64>) {
         self.handle.shared.destinations().give_back(&picked.destination, picked.lot, rest);
     }
+}
+
+/// A bounce, ready for the committer.
+async fn prepared(bounce: Option<Draft>) -> Result<Option<Box<Prepared>>, StoreError> {
+    let Some(draft) = bounce else { return Ok(None) };
+    match draft.prepare().await {
+        Ok(prepared) => Ok(Some(Box::new(prepared))),
+        Err(error) => {
+            tracing::error!(%error, "bounce not written");
+            Err(StoreError::Failed)
+        }
+    }
+}
+
+/// The items at the places that `keep` names, in their order.
+fn kept<T>(items: Vec<T>, keep: impl Fn(usize) -> bool) -> Vec<T> {
+    items.into_iter().enumerate().filter(|(place, _)| keep(*place)).map(|(_, item)| item).collect()
 }

@@ -23,6 +23,7 @@ mod ordering;
 mod recovering;
 mod shelving;
 mod taking;
+mod together;
 mod unlinking;
 mod upgrading;
 mod verifying;

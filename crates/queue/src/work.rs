@@ -39,13 +39,24 @@ pub(crate) enum Work {
     Close(Answer<(), StoreError>),
     /// Change what is in the queue.
     Edit(Edit, Answer<usize, StoreError>),
-    /// Settle a lot, and put the bounce, if any, into the queue with the same stroke.
-    Settle(Settlement, Answer<Settled, StoreError>),
+    /// Settle lots of one message, and put the bounce, if any, into the queue with the same stroke.
+    Settle(Settlement, Answer<Vec<Settled>, StoreError>),
+}
+
+/// The outcomes of lots of one message.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    /// The message.
+    pub(crate) id: QueueId,
+    /// Its lots.
+    pub(crate) lots: Vec<LotSettlement>,
+    /// The bounce.
+    pub(crate) bounce: Option<Box<Prepared>>,
 }
 
 /// A lot's outcomes.
 #[derive(Debug)]
-pub(crate) struct Settlement {
+pub(crate) struct LotSettlement {
     /// The lot.
     pub(crate) lot: LotId,
     /// Where it goes.
@@ -56,8 +67,17 @@ pub(crate) struct Settlement {
     pub(crate) outcomes: Vec<Outcome>,
     /// The places of those whose delay the sender knows of.
     pub(crate) told: Vec<u32>,
-    /// The bounce.
-    pub(crate) bounce: Option<Box<Prepared>>,
+    /// What becomes of the lease.
+    pub(crate) lease: LeaseEnd,
+}
+
+/// What becomes of a lease by a settlement.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LeaseEnd {
+    /// It ends.
+    Ends,
+    /// It goes on, for the recipients that the settlement does not name.
+    GoesOn,
 }
 
 /// A change that is not a delivery's.

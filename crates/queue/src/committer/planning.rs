@@ -5,7 +5,7 @@ use crate::id::QueueId;
 use crate::index::EngineError;
 use crate::rows::{Place, State};
 use crate::shelf::shelve;
-use crate::work::{Edit, Prepared, Work};
+use crate::work::{Edit, LotSettlement, Prepared, Work};
 
 /// What is answered when a round is durable.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(super) enum Done {
     Committed(QueueId),
     /// Nothing is to be said.
     Nothing,
-    /// The lot is settled.
-    Settled(Settled),
+    /// The lots are settled.
+    Settled(Vec<Settled>),
 }
 
 /// Enters one job's changes into the batch.
@@ -34,14 +34,12 @@ pub(super) fn plan(
             Ok(Done::Committed(message.header.id))
         }
         Work::Settle(settlement, _) => {
-            tell(batch, settlement.lot.id, settlement.bounce.as_deref(), place)?;
-            batch.tell_of_delay(settlement.lot, &settlement.told)?;
-            let settled = batch.settle(
-                settlement.lot,
-                &settlement.recipients,
-                &settlement.outcomes,
-                later,
-            )?;
+            tell(batch, settlement.id, settlement.bounce.as_deref(), place)?;
+            let mut settled = Vec::new();
+            for LotSettlement { lot, recipients, outcomes, told, .. } in &settlement.lots {
+                batch.tell_of_delay(*lot, told)?;
+                settled.push(batch.settle(*lot, recipients, outcomes, later)?);
+            }
             Ok(Done::Settled(settled))
         }
         Work::Edit(edit, _) => plan_edit(batch, edit, place, now).map(Done::Changed),
