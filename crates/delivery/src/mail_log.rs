@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use queue::{Lease, Outcome, QueueId, Reason, Settled, StoreError};
+use queue::{Lease, Outcome, QueueId, Reason, Settled};
 use smtp::MailboxDomain;
 use tracing::Level;
 use tracing::field::display;
@@ -37,6 +37,13 @@ impl Tried {
             queued_for: lease.queued_for(now),
             notification,
         }
+    }
+
+    /// The same for those recipients alone that `is_meant` names, by their place.
+    pub(crate) fn only(self, is_meant: impl Fn(usize) -> bool) -> Self {
+        let recipients = self.recipients.into_iter().enumerate();
+        let recipients = recipients.filter(|(place, _)| is_meant(*place)).map(|(_, one)| one);
+        Self { recipients: recipients.collect(), ..self }
     }
 
     /// Tells the log and the observer, once for all recipients who share their fate.
@@ -96,7 +103,7 @@ impl Tried {
 
     /// Tells what became of each recipient, and whether the message has left the queue, as Postfix
     /// would.
-    pub(crate) fn tell_as_postfix(&self, ended: &[Ended], settled: &Result<Settled, StoreError>) {
+    pub(crate) fn tell_as_postfix(&self, ended: &[Ended], settled: Option<&Settled>) {
         if !tracing::enabled!(target: "maillog", Level::INFO) {
             return;
         }
@@ -119,7 +126,7 @@ impl Tried {
                 target: "maillog", %queue_id, to, mx, addr, delay, dsn, status, reply, "tried"
             );
         }
-        if settled.as_ref().is_ok_and(|settled| settled.message_gone) {
+        if settled.is_some_and(|settled| settled.message_gone) {
             tracing::info!(target: "maillog", %queue_id, "removed");
         }
     }

@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use queue::{
-    BeginError, BodyError, BodyReader, CommitError, DelayNotice, Draft, Lease, Message, Outcome,
+    BeginError, BodyError, BodyReader, CommitError, DelayNotice, Draft, Message, Outcome,
     OwnMessage, Purpose, Queue, QueueId, Recipient,
 };
 use rand::Rng as _;
@@ -14,6 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use crate::attempt::Ended;
 use crate::client::Client;
 use crate::dsn::{About, News, Notification, RETURNED_HEADER_MAX, RETURNED_MESSAGE_MAX, Returned};
+use crate::gathering::Part;
 use crate::transaction::Reports;
 
 /// Why there is no notification.
@@ -27,33 +28,66 @@ pub(crate) enum NoticeError {
     Write(#[from] CommitError),
 }
 
-/// Writes the notification of what an attempt has brought that the sender wants to know; it enters
-/// the queue together with the outcomes that it tells of.
+/// Writes the notification of what attempts for one message have brought that the sender wants to
+/// know; it enters the queue together with the outcomes that it tells of.
 ///
 /// None where there is no such news, and none where nobody can be told: a notification is never
 /// answered by another (RFC 5321 §6.1, RFC 3464 §2).
 pub(crate) async fn notice(
     client: &Client,
     queue: &Queue,
-    lease: &mut Lease,
-    ended: &[Ended],
+    parts: &mut [Part],
 ) -> Result<Option<Draft>, NoticeError> {
     let now = client.clock.now();
-    let is_late = client.settings.delay_notice.is_some_and(|after| lease.queued_for(now) >= after);
-    let news: Vec<Option<News<'_>>> = ended
-        .iter()
-        .zip(lease.recipients().iter().zip(lease.delays()))
-        .map(|(ended, (recipient, delay))| {
-            // What is not late needs no telling.
-            let delay = if is_late { *delay } else { DelayNotice::Told };
-            news(ended, delay).filter(|news| news.is_wanted(recipient))
-        })
-        .collect();
+    let (draft, delayed) = {
+        let Some(first) = parts.first() else { return Ok(None) };
+        let lease = &first.lease;
+        let news: Vec<Vec<Option<News<'_>>>> =
+            parts.iter().map(|part| wanted(client, part, now)).collect();
+        let about: Vec<About<'_>> = parts
+            .iter()
+            .zip(&news)
+            .flat_map(|(part, news)| part.lease.recipients().iter().zip(news))
+            .filter_map(|(recipient, news)| Some(About { recipient, news: (*news)? }))
+            .collect();
+        let subject = Subject {
+            hostname: &client.settings.hostname,
+            now,
+            id: lease.id(),
+            message: lease.message(),
+            retry_until: lease.expires_at(),
+        };
+        let draft = subject.draft(queue, &about, lease.body()).await?;
+        let is_delay = |news: &Option<News<'_>>| matches!(news, Some(News::Delayed(_)));
+        let delayed: Vec<Vec<bool>> =
+            news.iter().map(|news| news.iter().map(is_delay).collect()).collect();
+        (draft, delayed)
+    };
+    if draft.is_some() {
+        for (part, delayed) in parts.iter_mut().zip(delayed) {
+            part.lease.tell_of_delay(|place| delayed.get(place).copied().unwrap_or(false));
+        }
+    }
+    Ok(draft)
+}
+
+/// Writes the notification of those recipients of an attempt to whom the message was passed on.
+pub(crate) async fn passed_on(
+    client: &Client,
+    queue: &Queue,
+    part: &Part,
+) -> Result<Option<Draft>, NoticeError> {
+    let now = client.clock.now();
+    let lease = &part.lease;
+    let is_relayed = |news: &News<'_>| match news {
+        News::Relayed { .. } => true,
+        News::Delayed(_) | News::Failed(_) => false,
+    };
     let about: Vec<About<'_>> = lease
         .recipients()
         .iter()
-        .zip(&news)
-        .filter_map(|(recipient, news)| Some(About { recipient, news: (*news)? }))
+        .zip(wanted(client, part, now))
+        .filter_map(|(recipient, news)| Some(About { recipient, news: news.filter(is_relayed)? }))
         .collect();
     // What people read is the wall clock's.
     let on_wall = |time| client.clock.on_wall(time);
@@ -65,12 +99,29 @@ pub(crate) async fn notice(
         message: &Message { received_at, ..lease.message().clone() },
         retry_until: lease.expires_at().map(on_wall),
     };
-    let draft = subject.draft(queue, &about, lease.body()).await?;
-    if draft.is_some() {
-        let told = |place: usize| matches!(news.get(place), Some(Some(News::Delayed(_))));
-        lease.tell_of_delay(told);
-    }
-    Ok(draft)
+    subject.draft(queue, &about, lease.body()).await
+}
+
+/// Whether the sender of a message is to have a report of a failure or of a delay in this attempt.
+pub(crate) fn is_bad_news(client: &Client, part: &Part) -> bool {
+    let has_sender = part.lease.message().reverse_path.mailbox().is_some();
+    let is_bad = |news: Option<News<'_>>| match news {
+        Some(News::Delayed(_) | News::Failed(_)) => true,
+        Some(News::Relayed { .. }) | None => false,
+    };
+    has_sender && wanted(client, part, client.clock.now()).into_iter().any(is_bad)
+}
+
+/// What of an attempt the sender wants to know, for each recipient in order.
+fn wanted<'a>(client: &Client, part: &'a Part, now: SystemTime) -> Vec<Option<News<'a>>> {
+    let Part { lease, ended } = part;
+    let is_late = client.settings.delay_notice.is_some_and(|after| lease.queued_for(now) >= after);
+    let one = |(ended, (recipient, delay)): (&'a Ended, (&Recipient, &DelayNotice))| {
+        // What is not late needs no telling.
+        let delay = if is_late { *delay } else { DelayNotice::Told };
+        news(ended, delay).filter(|news| news.is_wanted(recipient))
+    };
+    ended.iter().zip(lease.recipients().iter().zip(lease.delays())).map(one).collect()
 }
 
 /// What a recipient's end in an attempt is to its sender, who may know of the delay.

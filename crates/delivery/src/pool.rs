@@ -7,21 +7,20 @@ use clock::Clock;
 use dns::Dns;
 use mta_sts::Policies;
 use pkix::{Roots, SetupError};
-use queue::{Draft, Lease, Outcome, Queue, Reason, Standing};
+use queue::{Lease, Queue, Standing};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::attempt::{Ended, attempt};
+use crate::attempt::attempt;
 use crate::client::Client;
 use crate::departures::Departures;
-use crate::mail_log::Tried;
-use crate::notice::notice;
+use crate::gathering::{Gathering, Part};
 use crate::observer::Observer;
 use crate::patience::Patience;
 use crate::seats::{Room, Seat, Seats};
 use crate::settings::DeliverySettings;
-use crate::status;
+use crate::settling::Settling;
 use crate::tls::WebPki;
 use crate::tls::danger::Observing;
 
@@ -38,6 +37,7 @@ pub struct Delivery {
     client: Arc<RwLock<Arc<Client>>>,
     queue: Queue,
     seats: Arc<Seats>,
+    gathering: Arc<Gathering>,
     departures: Arc<Departures>,
 }
 
@@ -78,7 +78,7 @@ impl Delivery {
         };
         let client = Arc::new(RwLock::new(Arc::new(client)));
         let (seats, departures) = (Arc::default(), Arc::default());
-        Ok(Self { client, queue, seats, departures })
+        Ok(Self { client, queue, seats, gathering: Arc::default(), departures })
     }
 
     /// Makes other settings and trust roots ready for [`Self::renew`].
@@ -130,6 +130,7 @@ impl Delivery {
         let (mut attempts, mut tending) = (JoinSet::new(), JoinSet::new());
         let done = CancellationToken::new();
         tending.spawn(self.clone().tend(done.clone()));
+        tending.spawn(self.clone().report(done.clone()));
         while !stop.is_cancelled() {
             let pause = self.fill(&mut attempts);
             tokio::select! {
@@ -142,6 +143,7 @@ impl Delivery {
         self.finish(attempts).await;
         done.cancel();
         while tending.join_next().await.is_some() {}
+        self.report_all().await;
     }
 
     /// Begins as many attempts as there is work and room for.
@@ -200,7 +202,7 @@ impl Delivery {
     }
 
     /// One attempt, from a lease to its settlement.
-    async fn deliver(self, mut lease: Lease, mut seat: Seat) {
+    async fn deliver(self, lease: Lease, mut seat: Seat) {
         let client = self.client();
         let departing = self.departures.begin(client.clock.now());
         let ended = {
@@ -212,22 +214,27 @@ impl Delivery {
             }
         };
         departing.ended(&lease.destination().to_string(), &ended, client.clock.now());
-        let (ended, notice) = match notice(&client, &self.queue, &mut lease, &ended).await {
-            Ok(notice) => (ended, notice),
-            Err(error) => {
-                tracing::error!(%error, "notification put off");
-                (put_off(ended), None)
+        self.settling(&client).settle(Part { lease, ended }).await;
+    }
+
+    fn settling<'a>(&'a self, client: &'a Client) -> Settling<'a> {
+        Settling { client, queue: &self.queue, gathering: &self.gathering }
+    }
+
+    /// Makes the reports of gathered failures when their time has come, until `done`.
+    async fn report(self, done: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = done.cancelled() => return,
+                parts = self.gathering.next() => self.settling(&self.client()).conclude(parts).await,
             }
-        };
-        let outcomes = ended.iter().map(|ended| ended.outcome.clone()).collect();
-        let notification = notice.as_ref().map(Draft::id);
-        let tried = Tried::of(&lease, client.clock.now(), notification);
-        let settled = self.queue.settle(lease, outcomes, notice).await;
-        tried.tell(&ended, client.observer.as_ref());
-        tried.tell_as_postfix(&ended, &settled);
-        if let Err(error) = settled {
-            let error = error.in_full();
-            tracing::error!(error, "outcomes lost: what was delivered may be delivered again");
+        }
+    }
+
+    /// Makes those that are left.
+    async fn report_all(&self) {
+        while let Some(parts) = self.gathering.any() {
+            self.settling(&self.client()).conclude(parts).await;
         }
     }
 }
@@ -238,23 +245,6 @@ enum Pause {
     Short,
     UntilRoom,
     UntilWork(Standing),
-}
-
-/// A bounce that cannot be told of is no bounce yet.
-fn put_off(ended: Vec<Ended>) -> Vec<Ended> {
-    let deferred = |reason: Reason| {
-        let text = format!("the sender cannot be told yet: {}", reason.text);
-        Outcome::Deferred(Reason { enhanced: status::OWN_SYSTEM, text, ..reason })
-    };
-    let one = |Ended { outcome, terms, reports }| Ended {
-        outcome: match outcome {
-            Outcome::Bounced(reason) => deferred(reason),
-            other @ (Outcome::Deferred(_) | Outcome::Delivered { .. }) => other,
-        },
-        terms,
-        reports,
-    };
-    ended.into_iter().map(one).collect()
 }
 
 /// A panic ends one attempt and no more: its lease has returned to the queue.

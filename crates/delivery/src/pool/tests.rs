@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clock::SetClock;
 use dns::{DnsSettings, Resolver};
-use queue::{Envelope, Networks, QueueSettings, Recipient};
+use queue::{Envelope, Networks, Outcome, QueueSettings, Reason, Recipient};
 use smtp::{BodyType, Domain, Mailbox, ReversePath, Smtputf8};
 use tempfile::TempDir;
 use testbed::{Act, Certificate, ConnectionState, MxBehaviour, MxHost, Step, World};
