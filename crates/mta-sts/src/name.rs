@@ -256,12 +256,27 @@ mod tests {
         }
     }
 
+    /// A name of so many octets.
+    fn of_length(length: usize) -> String {
+        let labels = [63, 63, 63].map(|length| "x".repeat(length)).join(".");
+        format!("{labels}.{}", "y".repeat(length - labels.len() - 1))
+    }
+
+    #[test]
+    fn the_longest_names_and_labels_that_the_dns_has_are_names() {
+        let longest = of_length(NAME_MAX);
+        assert_eq!(longest.len(), 253);
+        assert!(is_host_name(&longest));
+        assert_eq!(MxHost::parse(&longest).unwrap().as_str(), longest);
+        assert_eq!(MxHost::parse(&of_length(NAME_MAX + 1)), Err(NameError::Long));
+        assert!(!is_host_name(&of_length(NAME_MAX + 1)) && !is_host_name(&"x".repeat(64)));
+    }
+
     #[test]
     fn a_domain_too_long_for_a_record_cannot_publish_one() {
-        let long = ["x".repeat(62), "y".repeat(62), "z".repeat(62)];
-        let domain = PolicyDomain::parse(&format!("{}.{}", long.join("."), "v".repeat(60)));
-        assert!(!domain.unwrap().can_publish());
-        assert!(PolicyDomain::parse("example.org").unwrap().can_publish());
+        let room = NAME_MAX - "_mta-sts.".len();
+        assert!(PolicyDomain::parse(&of_length(room)).unwrap().can_publish());
+        assert!(!PolicyDomain::parse(&of_length(room + 1)).unwrap().can_publish());
     }
 
     proptest! {

@@ -98,11 +98,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn what_is_remembered_is_bounded_and_what_counts_no_more_goes_first() {
         let ration = Ration::default();
-        for number in 0..DOMAINS_MAX + 10 {
+        for number in 1..DOMAINS_MAX {
             ration.spend(&domain(&format!("d{number}.example")), NOW);
         }
+        let later = NOW + PERIOD;
+        ration.spend(&domain("late.example"), later);
+        assert_eq!(ration.lock().len(), DOMAINS_MAX);
+        ration.spend(&domain("last.example"), later);
+        assert_eq!(ration.lock().len(), 2);
+        for number in 0..DOMAINS_MAX {
+            ration.spend(&domain(&format!("d{number}.example")), later);
+        }
+        assert!(ration.lock().len() < DOMAINS_MAX);
         (0..100).for_each(|_| ration.spend(&domain("a.example"), NOW));
         let fetches = ration.lock();
         assert!(fetches.len() <= DOMAINS_MAX);

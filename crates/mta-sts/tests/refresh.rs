@@ -1,5 +1,6 @@
 //! Refreshing, and the last look before mail is returned (RFC 8461 §3.3, §5.1 and §10.2).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mta_sts::{NamesError, PolicySettings, Recheck, Refreshed};
@@ -156,6 +157,18 @@ async fn a_policy_is_due_once_a_day_with_jitter() {
     assert!(!scene.is_due(), "never earlier than three quarters of the interval");
     scene.advance(6 * HOUR + Duration::from_secs(1));
     assert!(scene.is_due(), "never later than the interval");
+
+    let mut ages = BTreeSet::new();
+    for _ in 0..8 {
+        scene.refresh().await;
+        let fetched = scene.now();
+        scene.advance(18 * HOUR);
+        while !scene.is_due() {
+            scene.advance(MINUTE);
+        }
+        ages.insert(scene.now().duration_since(fetched).unwrap());
+    }
+    assert!(ages.len() > 1, "never at the same age each time: {ages:?}");
 }
 
 #[tokio::test]

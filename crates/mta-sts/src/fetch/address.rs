@@ -77,6 +77,9 @@ mod tests {
         for global in ["2a00:1450::5", "::ffff:9.9.9.9", "64:ff9b::909:909", "2002:909:909::1"] {
             assert!(is_global(address(global)), "{global}");
         }
+        for global in ["2001:200::1", "2001:4860::8888"] {
+            assert!(is_global(address(global)), "{global}");
+        }
         for special in [
             "0.0.0.0",
             "10.1.2.3",

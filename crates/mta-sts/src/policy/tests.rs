@@ -133,6 +133,32 @@ fn a_file_of_faults_yields_few_warnings() {
 }
 
 #[test]
+fn extensions_have_names_of_at_most_32_octets_and_warnings_are_as_many() {
+    let field = |length: usize| format!("{}: x\n", "n".repeat(length));
+    assert_eq!(labels(&parse(&(GOOD.to_owned() + &field(32))).unwrap()), [""; 0]);
+    let malformed = field(33).repeat(100);
+    let parsed = parse(&(GOOD.to_owned() + &malformed)).unwrap();
+    assert_eq!(labels(&parsed), ["malformed extension"; 32]);
+}
+
+/// A session that was verified under one policy may carry mail under an equal one.
+#[test]
+fn policies_with_other_hosts_modes_or_ends_are_not_equal() {
+    let policy = parse(GOOD).unwrap().value;
+    assert_eq!(policy, parse(GOOD).unwrap().value);
+    for (from, to) in [
+        ("mx: mail.", "mx: other."),
+        ("mx: ", "mx: a.example\nmx: "),
+        ("enforce", "testing"),
+        ("max_age: ", "max_age: 1"),
+    ] {
+        let changed = GOOD.replacen(from, to, 1);
+        assert_ne!(changed, GOOD, "{from}");
+        assert_ne!(parse(&changed).unwrap().value, policy, "{changed}");
+    }
+}
+
+#[test]
 fn a_policy_that_could_not_be_published_cannot_be_made() {
     let mx = vec![MxPattern::parse("*.example.com").unwrap()];
     let long = MAX_AGE_MAX + Duration::from_secs(1);
