@@ -61,7 +61,7 @@ async fn a_host_that_does_not_meet_the_policy_is_named_with_what_mends_it() {
     let presents = MxBehaviour::presenting;
     for (domain, behaviour, stage, fix) in [
         ("plain.test", MxBehaviour::starttls_not_offered(), "starttls", "offer STARTTLS"),
-        ("refused.test", MxBehaviour::starttls_refused("454 4.7.0 no"), "starttls", "begin TLS"),
+        ("refused.test", MxBehaviour::starttls_refused("454 4.7.0 no"), "starttls", "start TLS"),
         ("garbage.test", MxBehaviour::handshake_garbage(), "starttls", "TLS 1.2"),
         ("expired.test", presents(Certificate::Expired), "certificate", "renew"),
         ("other.test", presents(Certificate::WrongName), "certificate", "names mx.other.test"),

@@ -365,5 +365,5 @@ async fn the_queue_can_be_read_while_no_relay_runs_and_not_be_changed() {
     assert_eq!(asked_json(&config, &["queue", "list"]), json!([listed]));
     assert!(asked(&config, &["queue", "show", &id]).contains("STARTTLS"));
     assert_eq!(asked_json(&config, &["policy", "show", "example.test"])["id"], "a1");
-    assert!(refused(&config, &["queue", "retry", "--all"]).contains("no relay runs"));
+    assert!(refused(&config, &["queue", "retry", "--all"]).contains("the relay is not running"));
 }

@@ -156,7 +156,7 @@ async fn a_held_message_is_not_tried_until_it_is_released() {
     for (which, said) in [
         (id.as_str(), format!("{id} is on hold and is not tried: `sts-relay queue release {id}`")),
         ("--all", "the queue has nothing that could be tried".to_owned()),
-        ("--domain=example.test", "nothing waits there that could be tried".to_owned()),
+        ("--domain=example.test", "no waiting message matches".to_owned()),
     ] {
         let (status, text) = in_vain(&queued.config, &["queue", "retry", which]);
         assert!(status == Some(1) && text.contains(&said), "{status:?}: {text}");
@@ -165,7 +165,7 @@ async fn a_held_message_is_not_tried_until_it_is_released() {
     assert_eq!(asked_json(&queued.config, &release)["changed"], false);
     queued.stop().await;
     for change in [&hold[..], &release, &["queue", "delete", &id], &["queue", "retry", &id]] {
-        assert!(refused(&queued.config, change).contains("no relay runs"), "{change:?}");
+        assert!(refused(&queued.config, change).contains("the relay is not running"), "{change:?}");
     }
     assert_eq!(queued.state(&id), "queued");
 }
@@ -212,8 +212,7 @@ async fn many_messages_are_changed_by_filter_only_when_somebody_has_agreed() {
     assert_eq!(none, "no message in the queue matches\n");
     for change in ["hold", "release", "delete", "retry"] {
         let (status, said) = in_vain(&config, &["queue", change, "--domain", OTHER, "--yes"]);
-        let nothing =
-            ["no message in the queue matches\n", "nothing waits there that could be tried\n"];
+        let nothing = ["no message in the queue matches\n", "no waiting message matches\n"];
         assert!(status == Some(1) && nothing.contains(&said.as_str()), "{change}: {said}");
         let (status, _) = in_vain(&config, &["queue", change]);
         assert_eq!(status, Some(2), "nothing is named");

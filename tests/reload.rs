@@ -16,7 +16,7 @@ use crate::world::{MESSAGE, PATIENCE, SENDER, submit, write_settings};
 
 /// What is logged when other settings were taken, and when they were not.
 const DONE: &str = "settings reloaded";
-const NOT_DONE: &str = "settings not reloaded, the old ones are kept";
+const NOT_DONE: &str = "settings reload failed: previous settings kept";
 
 /// A relay that runs in a world, and can be given other settings.
 struct Running {
@@ -231,7 +231,7 @@ async fn what_needs_a_restart_is_named_and_left_as_it_was() {
     edit(&running.config, &format!("{data:?}"), "\"/nonexistent/data\"");
     edit(&running.config, &running.listener.to_string(), "127.0.0.1:1");
     running.reload_as_it_is().await;
-    let line = running.relay.logged("restart needed for settings to change", 1).await;
+    let line = running.relay.logged("restart required for changed settings", 1).await;
     assert!(line.contains("settings=\"data_dir, the addresses of [[listener]]\""), "{line}");
     let (mut client, hello) = running.hello().await;
     assert!(hello.contains(&format!("SIZE {}", 1 << 20)), "{hello}");

@@ -81,7 +81,7 @@ async fn a_relay_logs_what_is_around_it_and_works_meanwhile() {
     let config = write_settings(&world, listener, "");
     let mut relay = Process::start(&config, world.directory().join("log"));
     drop(relay.connected(listener).await);
-    let line = relay.logged("surroundings doubted", 1).await;
+    let line = relay.logged("environment warning", 1).await;
     assert!(line.contains("WARN") && line.contains("has no address record"), "{line}");
     assert!(relay.terminate().await.success());
 }

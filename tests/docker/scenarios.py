@@ -148,7 +148,7 @@ def docker_stop_lets_a_message_come_to_its_end(world):
     client.say("Subject: marigold", "", "The first half,")
     started = time.monotonic()
     stop = subprocess.Popen(["docker", "stop", relay.name], stdout=subprocess.DEVNULL)
-    relay.said("told to stop")
+    relay.said("signal received: shutting down")
     client.ask("and the second.\r\n.", 250)
     expect(stop.wait(60) == 0, "`docker stop` failed")
     client.end()

@@ -306,7 +306,7 @@ async fn mail_of_others_leaves_when_many_domains_that_have_answered_stall_at_onc
 async fn an_attempt_has_an_end_wherever_its_host_stalls_and_says_where_that_was() {
     let settings = "delivery.timeouts.attempt = \"2s\"\ndelivery.timeouts.data_block = \"2s\"\n";
     let relay = RelayInWorld::start_with(settings).await;
-    let over = "by the end of the time for an attempt";
+    let over = "before the attempt timed out";
     let under_tls = MxBehaviour::valid().rule(Rule::new(Step::Ehlo, Act::Silence).in_tls());
     let cases = [
         ("greeting", silent_at(Step::Greeting), &[over, "at greeting"][..]),

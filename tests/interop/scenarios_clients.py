@@ -194,7 +194,7 @@ def a_changed_certificate_is_shown_and_a_bad_one_is_not(world):
     world.relay.child.send_signal(signal.SIGHUP)
     second = until("the new certificate", lambda: (now := shown()) != first and now)
     pathlib.Path(certificate).write_text("no certificate\n")
-    until("the refusal in the log", lambda: "certificate not reloaded" in world.relay.log.read_text())
+    until("the refusal in the log", lambda: "certificate reload failed" in world.relay.log.read_text())
     expect(shown() == second, "the bad certificate was taken")
     world.authority.issue("relay.test")
     until("the third certificate", lambda: shown() not in (first, second))

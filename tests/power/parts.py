@@ -59,7 +59,7 @@ def a_power_cut_loses_nothing_that_was_acknowledged(bench):
 
 def rebuilds(bench):
     """How often the log says that the index could not be used."""
-    return bench.log.read_text(errors="replace").count("index damaged: it is built anew")
+    return bench.log.read_text(errors="replace").count("index damaged: rebuilding from spool")
 
 
 def power_fails(bench, cut):

@@ -263,7 +263,10 @@ impl Attempt<'_> {
                 Ok(changed @ Recheck::Changed(_)) => return Some(changed),
                 Ok(same @ Recheck::Confirmed(_)) => confirmed = Some(same),
                 Err(undecided) => {
-                    tracing::warn!(error = undecided.in_full(), "policy not rechecked");
+                    tracing::warn!(
+                        error = undecided.in_full(),
+                        "policy recheck failed: mail deferred"
+                    );
                     return None;
                 }
             }
@@ -282,8 +285,8 @@ fn no_hosts_yet(next_hop: &NextHop, overdue: Overdue) -> Outcome {
 /// Why an attempt has ended in a lookup, in words.
 const fn why(overdue: Overdue) -> &'static str {
     match overdue {
-        Overdue::Attempt | Overdue::Step => "the time for an attempt is over",
-        Overdue::Displaced => "its place was needed for other mail",
+        Overdue::Attempt | Overdue::Step => "the attempt timed out",
+        Overdue::Displaced => "its connection was needed for other mail",
     }
 }
 

@@ -110,7 +110,7 @@ impl<S: Stream> Dialogue<S> {
         // The attempt's time is for mail.
         self.wait_with(Arc::default());
         if let Err(error) = self.command("QUIT\r\n", limit).await {
-            tracing::debug!(%error, "quit unanswered");
+            tracing::debug!(%error, "QUIT not answered");
         }
     }
 
@@ -155,7 +155,7 @@ impl<S: Stream> fmt::Debug for Dialogue<S> {
 
 /// A connection that broke, or what was said on it is no reply.
 fn broken(error: &io::Error) -> DialogueError {
-    tracing::debug!(%error, "connection broke");
+    tracing::debug!(%error, "connection lost");
     match NoReply::of(error) {
         Some(NoReply::Endless) => DialogueError::Endless,
         Some(NoReply::Garbled(_)) => DialogueError::Garbled,
@@ -173,22 +173,22 @@ pub enum DialogueError {
     #[error("connection closed")]
     Closed,
     /// The attempt had waited for longer than others, and its place was needed.
-    #[error("no reply by the time the connection was needed for other mail")]
+    #[error("no reply before the connection was needed for other mail")]
     Displaced,
     /// The reply is longer than any that is read.
     #[error("the reply did not end within 1 MiB")]
     Endless,
     /// What the peer said is no reply (RFC 5321 §4.2).
-    #[error("what was said is not an SMTP reply")]
+    #[error("malformed SMTP reply")]
     Garbled,
     /// The attempt had lasted as long as it may.
-    #[error("no reply by the end of the time for an attempt")]
+    #[error("no reply before the attempt timed out")]
     OutOfTime,
     /// The peer took too long.
     #[error("reply timed out")]
     TimedOut,
     /// The peer took the message more slowly than it may.
-    #[error("the message was read too slowly")]
+    #[error("message transfer too slow")]
     TooSlow,
 }
 

@@ -112,7 +112,7 @@ pub enum TlsFailure {
     #[error("{0}")]
     Injected(#[source] BytesLeft),
     /// The MX host's name is not one that TLS can prove.
-    #[error("{0} is not a name that a certificate can prove")]
+    #[error("{0} is not a valid TLS server name")]
     NotAName(String),
     /// The EHLO reply lacked STARTTLS.
     #[error("STARTTLS was not offered")]

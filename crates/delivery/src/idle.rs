@@ -231,7 +231,7 @@ impl IdleSessions {
             if session.is_quiet() {
                 return Some((hop, session));
             }
-            tracing::debug!(mx = session.host(), "idle session was closed by the host");
+            tracing::debug!(mx = session.host(), "idle connection closed by the host");
         }
     }
 

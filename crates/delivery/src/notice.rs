@@ -169,7 +169,7 @@ impl Subject<'_> {
         let (whole, bytes) = match beginning(body, whole).await {
             Ok(bytes) => (whole, bytes),
             Err(error) => {
-                tracing::error!(queue_id = %self.id, error = error.in_full(), "message not returned");
+                tracing::error!(queue_id = %self.id, error = error.in_full(), "notification written without message headers");
                 (Whole::No, Vec::new())
             }
         };

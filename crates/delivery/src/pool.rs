@@ -162,7 +162,7 @@ impl Delivery {
                 }
                 Ok(None) => return Pause::UntilWork(worst),
                 Err(error) => {
-                    tracing::error!(error = error.in_full(), "nothing leased");
+                    tracing::error!(error = error.in_full(), "queue read failed");
                     return Pause::Short;
                 }
             }
@@ -190,7 +190,7 @@ impl Delivery {
             }
         };
         if tokio::time::timeout(self.client().settings.shutdown_grace, all).await.is_err() {
-            tracing::warn!(attempts = attempts.len(), "attempts broken off");
+            tracing::warn!(attempts = attempts.len(), "shutdown grace expired: deliveries aborted");
             attempts.shutdown().await;
         }
     }
@@ -250,7 +250,7 @@ enum Pause {
 /// A panic ends one attempt and no more: its lease has returned to the queue.
 fn ended_well(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "attempt failed");
+        tracing::error!(%error, "delivery task panicked");
     }
 }
 

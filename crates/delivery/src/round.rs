@@ -226,7 +226,7 @@ impl<'a> Round<'a> {
             if self.asked.contains(&hop) {
                 return;
             }
-            tracing::debug!(mx = hop.name(), "idle session was dead");
+            tracing::debug!(mx = hop.name(), "idle connection lost");
         }
     }
 
@@ -411,7 +411,7 @@ impl<'a> Round<'a> {
         let sent = match session.mail(leave) {
             Ok(transaction) => transaction.send(&mail, &recipients, body).await,
             Err(error) => {
-                tracing::error!(%error, "session mistaken");
+                tracing::error!(%error, "session of another destination not used");
                 self.own_fault(places, "a session was meant for another destination");
                 return After::Lost;
             }

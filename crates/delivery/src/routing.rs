@@ -37,7 +37,7 @@ pub(crate) async fn hosts(
             return Err(bounced(status::NO_ROUTE, format!("{domain} has no mail host")));
         }
         Err(error) => {
-            let text = format!("the mail hosts of {domain} cannot be looked up: {error}");
+            let text = format!("MX lookup for {domain} failed: {error}");
             return Err(Outcome::Deferred(Reason::new(
                 ReasonClass::Dns,
                 status::NO_DIRECTORY,

@@ -52,7 +52,7 @@ impl Settling<'_> {
         let notice = match passed_on(self.client, self.queue, &part).await {
             Ok(notice) => notice,
             Err(error) => {
-                tracing::error!(%error, "notification put off");
+                tracing::error!(%error, "notification not written: mail deferred");
                 None
             }
         };
@@ -81,7 +81,7 @@ impl Settling<'_> {
         let notice = match notice(self.client, self.queue, &mut parts).await {
             Ok(notice) => notice,
             Err(error) => {
-                tracing::error!(%error, "notification put off");
+                tracing::error!(%error, "notification not written: mail deferred");
                 for part in &mut parts {
                     part.ended = put_off(std::mem::take(&mut part.ended));
                 }
@@ -114,13 +114,13 @@ impl Settling<'_> {
 /// Says that the queue does not know what was delivered.
 fn lost(error: &StoreError) {
     let error = error.in_full();
-    tracing::error!(error, "outcomes lost: what was delivered may be delivered again");
+    tracing::error!(error, "delivery result not saved: message may be delivered twice");
 }
 
 /// A bounce that cannot be told of is no bounce yet.
 fn put_off(ended: Vec<Ended>) -> Vec<Ended> {
     let deferred = |reason: Reason| {
-        let text = format!("the sender cannot be told yet: {}", reason.text);
+        let text = format!("the sender cannot be notified yet: {}", reason.text);
         Outcome::Deferred(Reason { enhanced: status::OWN_SYSTEM, text, ..reason })
     };
     let one = |Ended { outcome, terms, reports }| Ended {

@@ -263,7 +263,12 @@ fn kept<'a>(question: &Question, mut records: Vec<&'a Record>) -> Vec<&'a Record
         });
     }
     records.truncate(MOST_RECORDS);
-    debug!(?question, records = there, kept = MOST_RECORDS, "more records than are kept");
+    debug!(
+        ?question,
+        records = there,
+        kept = MOST_RECORDS,
+        "DNS answer truncated: too many records"
+    );
     records
 }
 

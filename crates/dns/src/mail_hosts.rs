@@ -56,7 +56,7 @@ fn explicit(domain: &Domain, records: Records<Mx>) -> MailHosts {
     if let Some(first) = without_host.next() {
         // One line, however many the domain has of them.
         let records = without_host.count().saturating_add(1);
-        warn!(%domain, mx = ?first.exchange, records, "mx record named no host");
+        warn!(%domain, mx = ?first.exchange, records, "MX record without a valid host name ignored");
     }
     if hosts.iter().all(|mx| mx.host().is_none()) {
         return MailHosts::NoMailHost;

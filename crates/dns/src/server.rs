@@ -106,8 +106,8 @@ impl Server {
         drop(known);
         let server = self.address;
         match silence {
-            Some(error) if now == SILENCES => warn!(%server, %error, "resolver silent"),
-            None if before >= SILENCES => info!(%server, "resolver answers again"),
+            Some(error) if now == SILENCES => warn!(%server, %error, "resolver not responding"),
+            None if before >= SILENCES => info!(%server, "resolver responding again"),
             Some(_) | None => {}
         }
     }

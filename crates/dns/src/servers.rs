@@ -38,7 +38,7 @@ impl Servers {
         let DnsSettings { servers, dnssec, timeout, attempts } = settings;
         let trusted = dnssec.trusts(servers);
         if !trusted && *dnssec == Dnssec::Auto {
-            info!(?servers, "resolver was not on this machine, its DNSSEC verdict does not count");
+            info!(?servers, "resolver not on this machine: its DNSSEC validation is not trusted");
         }
         Self {
             servers: servers.iter().copied().map(Server::new).collect(),
@@ -99,7 +99,7 @@ impl Servers {
                     // Another server might not validate; asking it would undo what this one did.
                     Err(LookupError::Bogus) => return Err(LookupError::Bogus),
                     Err(error) => {
-                        debug!(?question, server = %server.address(), %error, "resolver did not know");
+                        debug!(?question, server = %server.address(), %error, "resolver query failed");
                         if error.is_silence() {
                             silent.push(server);
                         }

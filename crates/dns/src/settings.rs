@@ -86,7 +86,7 @@ pub enum ResolverError {
         source: io::Error,
     },
     /// The machine's own settings make no sense.
-    #[error("cannot understand {RESOLV_CONF}: {reason}")]
+    #[error("cannot parse {RESOLV_CONF}: {reason}")]
     Unintelligible {
         /// What is wrong with them.
         reason: String,
@@ -107,7 +107,7 @@ fn read_servers(file: &Path) -> Result<Vec<SocketAddr>, ResolverError> {
         Err(source) => return Err(ResolverError::Unreadable { source }),
     };
     if !names_a_server(&text) {
-        warn!(file = %file.display(), "file named no resolver, the one on this machine is asked");
+        warn!(file = %file.display(), "no resolver configured: using the one on this machine");
         return Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT))]);
     }
     let (config, _) = parse_resolv_conf(text)

@@ -74,7 +74,7 @@ impl Arrival {
         let implicit = self.service.tls == TlsMode::Implicit;
         let place = turned_away.take(peer, Standing::Admitted);
         let (Ok(place), false) = (place, implicit) else {
-            info!(%peer, reason = refusal.label(), "connection cut off");
+            info!(%peer, reason = refusal.label(), "connection closed by the relay");
             self.host.observer.refused(Refused::Connection, refusal.label());
             return;
         };

@@ -145,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         match ended {
             Ok(()) => debug!("connection closed"),
-            Err(error) => debug!(%error, "connection broken off"),
+            Err(error) => debug!(%error, "connection aborted"),
         }
         None
     }
@@ -155,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.refuse_connection(&refusal);
         let farewell = self.timeouts().farewell;
         if let Err(error) = self.wire.close(farewell).await {
-            debug!(%error, "connection broken off");
+            debug!(%error, "connection aborted");
         }
     }
 

@@ -225,6 +225,6 @@ fn tell_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        error!(%error, "connection panicked");
+        error!(%error, "connection task panicked");
     }
 }

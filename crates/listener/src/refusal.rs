@@ -22,7 +22,7 @@ pub(crate) enum Refusal {
     AuthenticationFailed,
     /// Nobody submits here without logging in (RFC 4954 §6).
     #[error("authentication required{}", match .tls_first {
-        true => "; say STARTTLS first",
+        true => "; send STARTTLS first",
         false => "",
     })]
     AuthenticationRequired {
@@ -64,15 +64,15 @@ pub(crate) enum Refusal {
     },
     /// The client is a gateway: who is behind it cannot be told.
     #[error(
-        "{peer} is this host's gateway, and anybody may be behind it; if that is meant, it has to \
-         be listed by itself in access.networks"
+        "{peer} is this host's default gateway; to allow it, list its address by itself in \
+         access.networks"
     )]
     Gateway {
         /// The client.
         peer: IpAddr,
     },
     /// MAIL came before EHLO.
-    #[error("say EHLO first")]
+    #[error("send EHLO first")]
     HelloFirst,
     /// The client is somebody else's, made to talk to us (cross-protocol request forgery).
     #[error("this is not HTTP")]
@@ -96,7 +96,7 @@ pub(crate) enum Refusal {
         limit: u64,
     },
     /// RCPT or DATA came before MAIL.
-    #[error("say MAIL first")]
+    #[error("send MAIL first")]
     MailFirst,
     /// MAIL came within a transaction (RFC 5321 §4.1.4).
     #[error("a mail transaction is open already")]
@@ -133,7 +133,7 @@ pub(crate) enum Refusal {
     #[error("message has a NUL")]
     NulInMessage,
     /// Commands came behind STARTTLS in clear: who sent them cannot be told (CVE-2011-0411).
-    #[error("commands sent behind STARTTLS")]
+    #[error("commands sent after STARTTLS")]
     PipelinedStartTls,
     /// The dialogue of AUTH went wrong.
     #[error(transparent)]

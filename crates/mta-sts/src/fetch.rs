@@ -227,7 +227,7 @@ impl Fetcher {
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// The policy host did not prove its name.
-    #[error("the policy host at {address} did not prove its name")]
+    #[error("certificate verification of the policy host at {address} failed")]
     Certificate {
         /// The host's address.
         address: SocketAddr,
@@ -240,7 +240,7 @@ pub enum FetchError {
     #[error("the policy host served the policy in the coding {0:?}, which was not asked for")]
     Coding(String),
     /// No connection came about.
-    #[error("no connection to the policy host at {address}: {words}", words = in_words(.error))]
+    #[error("connection to the policy host at {address} failed: {words}", words = in_words(.error))]
     Connect {
         /// The host's address.
         address: SocketAddr,
@@ -254,13 +254,13 @@ pub enum FetchError {
     #[error("the policy host served {0:?}, not text/plain")]
     MediaType(String),
     /// The policy host's addresses could not be looked up.
-    #[error("the addresses of the policy host could not be looked up")]
+    #[error("address lookup for the policy host failed")]
     Names(#[from] NamesError),
     /// The policy host has no address.
     #[error("the policy host has no address")]
     NoAddress,
     /// The policy host's name cannot stand in a certificate.
-    #[error("the policy host's name is none for TLS")]
+    #[error("the policy host's name is not a valid TLS server name")]
     NoName,
     /// What was fetched is not a policy.
     #[error("the policy is invalid")]
@@ -275,7 +275,7 @@ pub enum FetchError {
     #[error("the policy host answered with status {0}, not 200")]
     Status(u16),
     /// The whole fetch took too long.
-    #[error("the fetch took too long")]
+    #[error("the policy fetch timed out")]
     TimedOut,
     /// The TLS handshake failed for another reason than the certificate.
     #[error("the TLS handshake with the policy host at {address} failed")]

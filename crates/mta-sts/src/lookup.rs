@@ -281,7 +281,7 @@ impl Lookup {
             }
         };
         if let Err(error) = &kept {
-            warn!(%domain, error = in_full(error), "policy not kept");
+            warn!(%domain, error = in_full(error), "policy not saved to cache");
         }
         Obtained { id: id.clone(), policy, report, store: kept.err() }
     }

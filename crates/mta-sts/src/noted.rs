@@ -41,7 +41,7 @@ impl Noted {
             Err(undecided) => {
                 let domain = undecided.domain();
                 if self.is_news(domain, Warning::Undecided) {
-                    warn!(%domain, error = undecided.in_full(), "policy undecided");
+                    warn!(%domain, error = undecided.in_full(), "MTA-STS policy lookup failed: mail deferred");
                 }
             }
             Ok(Decision::Require(required)) => {
@@ -79,7 +79,7 @@ impl Noted {
     /// Mail for `domain` has waited long enough to be told whether there is a policy.
     pub(crate) fn undecided_too_long(&self, domain: &PolicyDomain, error: &NamesError) {
         if self.is_news(domain, Warning::UndecidedTooLong) {
-            warn!(%domain, error = in_full(error), "undecided too long");
+            warn!(%domain, error = in_full(error), "MTA-STS policy lookup failed past grace: sent without policy");
         }
     }
 

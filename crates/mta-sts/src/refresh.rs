@@ -93,7 +93,7 @@ impl Policies {
 
     async fn forget(&self, cached: &CachedPolicy) -> Result<Refreshed, Undecided> {
         let domain = cached.domain();
-        debug!(%domain, "expired policy forgotten");
+        debug!(%domain, "expired policy removed from cache");
         let unreadable = |source| Undecided::CacheUnreadable { domain: domain.clone(), source };
         self.lookup.forget(cached).await.map_err(unreadable)?;
         Ok(Refreshed::Forgotten)

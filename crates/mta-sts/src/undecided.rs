@@ -14,7 +14,7 @@ use crate::name::PolicyDomain;
 pub enum Undecided {
     /// What is kept could not be read, and may be a policy that is enforced. No time makes this
     /// one better.
-    #[error("the policy kept for {domain} cannot be read")]
+    #[error("the cached policy of {domain} cannot be read")]
     CacheUnreadable {
         /// The policy domain.
         domain: PolicyDomain,
@@ -30,7 +30,7 @@ pub enum Undecided {
         source: Arc<FetchError>,
     },
     /// Nothing is kept, and the DNS did not say whether a policy is published.
-    #[error("whether {domain} has a policy cannot be looked up")]
+    #[error("MTA-STS lookup for {domain} failed")]
     NamesFailed {
         /// The policy domain.
         domain: PolicyDomain,

@@ -478,7 +478,7 @@ struct CloseAtLast(Arc<Shared>);
 impl Drop for CloseAtLast {
     fn drop(&mut self) {
         if self.0.health() != Health::Closed {
-            tracing::error!("committer ended unexpectedly: the queue is closed");
+            tracing::error!("queue writer ended unexpectedly: the queue is closed");
         }
         self.0.set_health(Health::Closed);
         self.0.set_engine(None);

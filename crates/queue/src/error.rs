@@ -119,10 +119,12 @@ pub enum StoreError {
     #[error("the index could not be read")]
     Index(#[source] IndexError),
     /// The index of a queue that is only looked at is damaged.
-    #[error("the index is damaged: `queue verify` says how, and starting the relay builds it anew")]
+    #[error(
+        "the index is damaged: `queue verify` shows the damage, and starting the relay rebuilds it"
+    )]
     Damaged(#[source] IndexError),
     /// A shelf's key is empty, too long or holds a NUL.
-    #[error("not a key for a shelf: empty, longer than 512 bytes, or with a NUL")]
+    #[error("invalid key: empty, longer than 512 bytes, or with a NUL")]
     Key,
     /// There is not one outcome for each recipient of the lease.
     #[error("{given} outcomes for {recipients} recipients")]
@@ -156,8 +158,8 @@ pub enum OpenError {
     },
     /// The index of a queue that is only looked at is damaged.
     #[error(
-        "{}: the index is damaged: `queue verify` says how, and starting the relay builds it \
-         anew from the mail itself", dir.display()
+        "{}: the index is damaged: `queue verify` shows the damage, and starting the relay \
+         rebuilds it from the spool", dir.display()
     )]
     Damaged {
         /// The queue's directory.

@@ -197,7 +197,7 @@ impl Store {
             return Ok(Condition::Damaged("it was found damaged in use".to_owned()));
         }
         if self.rebuild_mark().exists() {
-            return Ok(Condition::Damaged("building it anew was interrupted".to_owned()));
+            return Ok(Condition::Damaged("rebuilding it was interrupted".to_owned()));
         }
         let engine = match (self.opener.index)(&self.paths.index()) {
             Ok(engine) => engine,
@@ -258,7 +258,7 @@ impl Store {
 
     /// Moves the index aside and builds a new one from the spool.
     fn rebuild(&self, why: &str, now: SystemTime) -> Result<Recovered, ReplayError> {
-        tracing::error!(why, "index damaged: it is built anew from the spool");
+        tracing::error!(why, "index damaged: rebuilding from spool");
         let mark = self.rebuild_mark();
         let aside = match self.free_name()? {
             // What an interrupted attempt left holds nothing that it did not find elsewhere.
@@ -283,7 +283,7 @@ impl Store {
         sync_dir(self.paths.root())?;
         tracing::error!(
             messages = recovered.ledger.row.messages,
-            "index built anew: some recipients may be sent a message twice"
+            "index rebuilt: some recipients may be sent a message twice"
         );
         Ok(recovered)
     }
@@ -299,11 +299,14 @@ impl Store {
         });
         match saved {
             Ok((values, known)) => {
-                tracing::info!(values, "shelves saved from the damaged index");
+                tracing::info!(values, "policy cache recovered from damaged index");
                 known
             }
             Err(error) => {
-                tracing::warn!(error = chain(&error), "shelves not saved from the damaged index");
+                tracing::warn!(
+                    error = chain(&error),
+                    "policy cache not recovered from damaged index"
+                );
                 None
             }
         }

@@ -259,7 +259,7 @@ fn lock(paths: &Paths) -> Result<Option<File>, OpenError> {
 /// Why there is no index to be read, if there is none.
 fn absence(paths: &Paths) -> Option<&'static str> {
     if paths.rebuilding().exists() {
-        return Some("building it anew was interrupted");
+        return Some("rebuilding it was interrupted");
     }
     (!paths.index().exists()).then_some("it is missing")
 }

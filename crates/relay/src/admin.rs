@@ -15,7 +15,7 @@
 //! | `POST /queue/ID/hold`, `POST /queue/ID/release` | whether that changed anything |
 //! | `DELETE /queue/ID?bounce=true` | that it is gone, and the bounce if one was sent |
 //! | `POST /queue/retry?id=ID`, `?domain=D` or `?all=true` | how many attempts are made now |
-//! | `GET /stats` | what waits for whom |
+//! | `GET /stats` | waiting mail by domain |
 //! | `GET /verify` | the spool compared with the index |
 //! | `GET /policies?after=DOMAIN&limit=N` | cached policies, by domain |
 //! | `GET /policies/DOMAIN` | one of them |

@@ -39,7 +39,7 @@ pub enum SelfSignedError {
         source: io::Error,
     },
     /// What was made before can no longer be used.
-    #[error("what was made before cannot be used")]
+    #[error("the existing self-signed certificate cannot be used")]
     Used(#[from] CertificateError),
 }
 
@@ -76,7 +76,7 @@ fn self_signed(
         // The key first: a certificate that is there has its key.
         write(&key, &signer)?;
         write(&certificate, &signed)?;
-        info!(certificate = %certificate.display(), %name, "self-signed certificate made");
+        info!(certificate = %certificate.display(), %name, "self-signed certificate created");
     }
     Ok(ServerTls::load(&certificate, &key)?)
 }
@@ -161,7 +161,7 @@ impl Watched {
             Ok(()) => info!(certificate, "certificate reloaded"),
             Err(error) => {
                 let error = in_full(&error);
-                warn!(certificate, error, "certificate not reloaded, the old one is kept");
+                warn!(certificate, error, "certificate reload failed: previous certificate kept");
             }
         }
     }
@@ -178,7 +178,7 @@ impl Watched {
                 listener.replace_users(users);
                 info!(%file, "users reloaded");
             }
-            Err(error) => warn!(%file, error, "users not reloaded, the old ones are kept"),
+            Err(error) => warn!(%file, error, "users reload failed: previous users kept"),
         }
     }
 }

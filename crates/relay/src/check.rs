@@ -133,7 +133,7 @@ pub(crate) enum HostVerdict {
 #[derive(Debug, Error)]
 pub(crate) enum CheckError {
     /// There is nobody to ask for names.
-    #[error("there is no resolver")]
+    #[error("DNS resolution cannot be set up")]
     Dns(#[from] ResolverError),
     /// The name cannot be a domain's.
     #[error("this is not a mail domain")]
@@ -313,8 +313,8 @@ fn in_words(routes: &[Route]) -> String {
 /// A route, and what it means for the policy (RFC 8461 §3.4).
 fn route_stage(to: &str) -> Stage {
     let text = format!(
-        "mail goes to {to}, under the policy of that host; the domain's own policy and hosts have no \
-         say"
+        "mail goes to {to}, under the policy of that host; the domain's own policy and hosts are \
+         not used"
     );
     Stage::new("route", State::Warning, text)
         .fix("drop the [[route]] to have the domain's own policy enforced")

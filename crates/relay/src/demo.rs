@@ -92,7 +92,7 @@ pub(crate) enum DemoError {
     #[error("the relay's settings cannot be used")]
     Settings(#[from] SettingsError),
     /// Its log tells nothing.
-    #[error("the relay said nothing about mail to {domain} for {PATIENCE:?}")]
+    #[error("the relay logged nothing about mail to {domain} for {PATIENCE:?}")]
     Silence {
         /// Whose mail.
         domain: &'static str,

@@ -36,7 +36,7 @@ pub(crate) fn raise(settings: &Settings) {
         let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
         // A sandbox may forbid it; then the limit is what its maker gave.
         if let Err(error) = setrlimit(Resource::Nofile, wanted) {
-            debug!(%error, "limit of descriptors not raised");
+            debug!(%error, "file descriptor limit not raised");
         }
     }
     let Some(have) = getrlimit(Resource::Nofile).current else { return };
@@ -49,7 +49,7 @@ pub(crate) fn raise(settings: &Settings) {
             needed = sum,
             inbound,
             outbound,
-            "limit of descriptors too low for the settings"
+            "file descriptor limit too low for the settings"
         );
     }
 }

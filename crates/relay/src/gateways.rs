@@ -18,7 +18,7 @@ pub(crate) fn without(networks: &Networks) -> Networks {
         if matches!(networks.judge(gateway), Admission::Gateway) {
             warn!(
                 %gateway,
-                "gateway not admitted, for anybody may be behind it; list it by itself if it is meant"
+                "default gateway excluded from access.networks: list its address to allow it"
             );
         }
     }

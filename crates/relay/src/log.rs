@@ -78,7 +78,7 @@ impl Log {
 /// Says that tokens of addresses will be others after the next start.
 fn warn_of(unkept: Option<std::io::Error>) {
     if let Some(error) = unkept {
-        tracing::warn!(%error, "log key not kept");
+        tracing::warn!(%error, "log key not saved");
     }
 }
 

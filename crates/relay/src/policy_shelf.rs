@@ -64,7 +64,7 @@ impl PolicyShelf {
             let Some((unused, size)) = self.read(&domain)? else { continue };
             if is_unused(&unused, policy.fetched_at()) && self.remove_key(&key).await? {
                 room.changed(Some(Size::of(size)), None);
-                debug!(%domain, "policy forgotten to make room");
+                debug!(%domain, "policy removed from cache to make room");
             }
         }
         if room.has_room(before, after) { Ok(()) } else { Err(StoreError::new(NoRoom)) }

@@ -225,8 +225,8 @@ const fn likely_cause(class: ReasonClass) -> &'static str {
 pub(crate) const fn queue_seen(health: Health) -> Result<&'static str, &'static str> {
     match health {
         Health::Ready => Ok("takes mail"),
-        Health::LowOnSpace => Err("takes no mail: the disk is nearly full"),
-        Health::Failed => Err("cannot be written, and is being opened again"),
+        Health::LowOnSpace => Err("refuses mail: the disk is nearly full"),
+        Health::Failed => Err("cannot be written, and is being reopened"),
         Health::Closed => Err("is closed"),
     }
 }

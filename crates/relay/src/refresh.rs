@@ -58,8 +58,8 @@ async fn round(policies: &Arc<Policies>, clock: &Arc<dyn Clock>) {
                 refresh(policies, clock, page.due.into()).await;
                 after = page.next;
             }
-            Ok(Err(error)) => return error!(error = in_full(&error), "policies not listed"),
-            Err(error) => return error!(%error, "policies not listed"),
+            Ok(Err(error)) => return error!(error = in_full(&error), "policy cache read failed"),
+            Err(error) => return error!(%error, "policy cache read failed"),
         }
         if after.is_none() {
             return;
@@ -86,7 +86,7 @@ async fn refresh(
             // What came of a fetch is logged where it is made.
             Some(Ok(Ok(domain))) => debug!(%domain, "policy refreshed"),
             Some(Ok(Err(undecided))) => tell(&undecided),
-            Some(Err(error)) => error!(%error, "refresh failed"),
+            Some(Err(error)) => error!(%error, "policy refresh task panicked"),
             None => return,
         }
     }

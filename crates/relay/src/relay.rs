@@ -95,7 +95,7 @@ enum Part {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// A listener's address cannot be had.
-    #[error("the listener cannot have the address {address}")]
+    #[error("cannot listen on {address}")]
     Address {
         /// The address.
         address: SocketAddr,
@@ -104,7 +104,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The address for monitors cannot be had.
-    #[error("monitors cannot be answered at {address}")]
+    #[error("cannot listen on {address} (admin.address)")]
     AdminAddress {
         /// The address.
         address: SocketAddr,
@@ -116,7 +116,7 @@ pub enum StartError {
     #[error("the admin interface cannot be started")]
     Admin(#[from] SocketError),
     /// The data directory cannot be made.
-    #[error("{}: the data directory cannot be made", path.display())]
+    #[error("{}: the data directory cannot be created", path.display())]
     DataDir {
         /// The directory.
         path: PathBuf,
@@ -125,16 +125,16 @@ pub enum StartError {
         source: io::Error,
     },
     /// No certificate was named, and none can be made.
-    #[error("a self-signed certificate cannot be made")]
+    #[error("a self-signed certificate cannot be created")]
     Certificate(#[from] SelfSignedError),
     /// There is nobody to ask for names.
-    #[error("there is no resolver")]
+    #[error("DNS resolution cannot be set up")]
     Dns(#[from] ResolverError),
     /// The queue cannot be opened.
     #[error("the queue cannot be opened")]
     Queue(#[from] OpenError),
     /// Our own mistake.
-    #[error("a part could not be started")]
+    #[error("a relay task could not be started")]
     Task(#[from] JoinError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
@@ -146,7 +146,7 @@ pub enum StartError {
 
 /// A part of the relay ended although nobody asked it to.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("a part of the relay ended unasked; the log says which")]
+#[error("a relay task ended unexpectedly; the log names it")]
 pub struct EndedUnasked;
 
 impl Relay {
@@ -269,7 +269,7 @@ impl Relay {
                 let serve = listener.serve(socket, service, stop);
                 // Who is broken off was not told that the message is here, and sends it again.
                 if give_up.run_until_cancelled(serve).await.is_none() {
-                    debug!(listener = %address, "connections broken off");
+                    debug!(listener = %address, "connections aborted");
                 }
                 Part::Listener(address)
             });
@@ -346,9 +346,9 @@ impl Relay {
     /// Waits until a part ends, which none should before it is told to.
     pub async fn ended(&mut self) -> EndedUnasked {
         match self.parts.join_next().await {
-            Some(Ok(part)) => error!(?part, "part of the relay ended"),
-            Some(Err(error)) => error!(%error, "part of the relay failed"),
-            None => error!("no part of the relay runs"),
+            Some(Ok(part)) => error!(?part, "relay task ended unexpectedly"),
+            Some(Err(error)) => error!(%error, "relay task failed"),
+            None => error!("no relay task is running"),
         }
         EndedUnasked
     }
@@ -360,7 +360,7 @@ impl Relay {
         self.stop.cancel();
         let grace = self.settings.shutdown_grace;
         if timeout(grace, drain(&mut self.parts)).await.is_err() {
-            warn!(?grace, "grace ended, work broken off");
+            warn!(?grace, "shutdown grace expired: deliveries aborted");
             self.give_up.cancel();
             // Delivery keeps to the same grace and gives its leases back when that ends.
             if timeout(GIVE_UP, drain(&mut self.parts)).await.is_err() {
@@ -383,7 +383,7 @@ async fn drain(parts: &mut JoinSet<Part>) {
     while let Some(ended) = parts.join_next().await {
         match ended {
             Ok(part) => debug!(?part, "part stopped"),
-            Err(error) => error!(%error, "part of the relay failed"),
+            Err(error) => error!(%error, "relay task failed"),
         }
     }
 }

@@ -233,7 +233,7 @@ impl<'a> Round<'a> {
         let mx = hop.name();
         let warns = matches!(failure, SessionFailure::Tls(failure) if failure.is_attack());
         if warns {
-            tracing::warn!(mx, %addr, error = %failure, "starttls injection seen");
+            tracing::warn!(mx, %addr, error = %failure, "STARTTLS injection detected");
         } else {
             tracing::debug!(mx, %addr, error = %failure, "no session");
         }

@@ -33,7 +33,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let checked = match checked {
             Ok(checked) => checked,
             Err(error) => {
-                error!(%error, "password check failed");
+                error!(%error, "password check task panicked");
                 self.wire.queue(&unavailable());
                 return Ok(Onward::Continue);
             }

@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(Ok(())) => {}
             Ok(Err(refusal)) => return Ok(self.refuse_message(&refusal, &from)),
             Err(error) => {
-                info!(%peer, %from, size, %error, "message cut off");
+                info!(%peer, %from, size, %error, "connection lost during message");
                 self.host.observer.refused(Refused::Message, "cut-off");
                 return Err(error);
             }

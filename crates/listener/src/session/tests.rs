@@ -290,7 +290,12 @@ fn a_gateway_is_refused_with_what_to_do() {
     let rules = Arc::new(Rules::new(settings, networks));
     let mut session = Session::new(rules, Origin::Client(gateway), Service::default());
     let told = last(&mut session, &[EHLO, MAIL]);
-    assert!(told.starts_with("550 5.7.1 192.0.2.1 is this host's gateway"), "{told}");
+    assert!(
+        told.starts_with(
+            "550 5.7.1 192.0.2.1 is this host's default gateway; to allow it, list its address"
+        ),
+        "{told}"
+    );
 }
 
 #[test]

@@ -92,7 +92,7 @@ async fn where_login_is_required_a_network_is_not_enough() {
     let world = World::offering(REQUIRED, |_| {}).await;
     let mut client = world.client().await;
     let told = client.say("MAIL FROM:<a@client.example>").await;
-    assert_eq!(told, "530 5.7.0 authentication required; say STARTTLS first\r\n");
+    assert_eq!(told, "530 5.7.0 authentication required; send STARTTLS first\r\n");
     let mut client = world.client_under_tls().await;
     let told = client.say("MAIL FROM:<a@client.example>").await;
     assert_eq!(told, "530 5.7.0 authentication required\r\n");

@@ -52,7 +52,7 @@ async fn what_was_said_before_tls_does_not_count_after_it() {
     client.expect("STARTTLS", "220 ").await;
     let mut client = client.under_tls().await;
     client.expect("DATA", "503 5.5.1 ").await;
-    client.expect("MAIL FROM:<a@client.example>", "503 5.5.1 say EHLO first").await;
+    client.expect("MAIL FROM:<a@client.example>", "503 5.5.1 send EHLO first").await;
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn commands_behind_starttls_are_never_obeyed() {
     let world = World::offering(STARTTLS, |_| {}).await;
     let mut client = world.client().await;
     client.send(b"STARTTLS\r\nEHLO evil\r\nMAIL FROM:<evil@client.example>\r\n").await;
-    assert_eq!(client.rest().await, "421 4.5.0 relay.example commands sent behind STARTTLS\r\n");
+    assert_eq!(client.rest().await, "421 4.5.0 relay.example commands sent after STARTTLS\r\n");
     let refused = world.logged("command refused");
     assert!(refused[0].contains("reason=\"starttls-injection\""), "{refused:?}");
 }

@@ -22,19 +22,19 @@ const VERSION: u32 = 1;
 #[derive(Debug, Error)]
 pub enum DecodeError {
     /// The domain is not a name.
-    #[error("the kept policy is for something that is not a domain")]
+    #[error("the cached policy is for an invalid domain")]
     Domain(#[from] NameError),
     /// They are not of the form that is written.
-    #[error("the kept policy is damaged")]
+    #[error("the cached policy is damaged")]
     Form(#[from] serde_json::Error),
     /// An `mx` pattern is not one.
-    #[error("the kept policy has a damaged mx pattern")]
+    #[error("the cached policy has a damaged mx pattern")]
     Mx(#[from] MxPatternError),
     /// The values do not make a policy.
-    #[error("the kept policy is none")]
+    #[error("the cached policy is not a valid policy")]
     Policy(#[from] PolicyError),
     /// They were written by a version that came later.
-    #[error("the kept policy is of version {0}, which this program does not know")]
+    #[error("the cached policy has version {0}, which this program does not know")]
     Version(u32),
 }
 

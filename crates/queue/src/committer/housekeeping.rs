@@ -107,7 +107,7 @@ impl Committer {
         match self.take_reserve() {
             Ok(()) => Health::Ready,
             Err(error) => {
-                tracing::warn!(%error, "reserve not taken");
+                tracing::warn!(%error, "disk reserve allocation failed");
                 Health::LowOnSpace
             }
         }
@@ -131,7 +131,7 @@ impl Committer {
     /// Gives the reserve up, so that the store can open and delete on a full disk.
     pub(super) fn give_up_reserve(&self) {
         if let Err(error) = unlink(&self.shared.paths.reserve()) {
-            tracing::warn!(%error, "reserve not given up");
+            tracing::warn!(%error, "disk reserve release failed");
         }
     }
 

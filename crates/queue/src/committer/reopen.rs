@@ -32,7 +32,7 @@ impl Committer {
     pub(super) fn fail(&mut self, jobs: Vec<Job>, error: &RoundError) {
         tracing::error!(
             error = %chain(error),
-            "store failed: new mail is refused until it is open again"
+            "store failed: new mail is refused until it is reopened"
         );
         let health = if is_full(error) { Health::LowOnSpace } else { Health::Failed };
         self.shared.set_health(health);
@@ -119,7 +119,7 @@ impl Committer {
             wait = wait.saturating_mul(2).min(LONGEST_WAIT);
             match self.open() {
                 Ok(()) => {
-                    tracing::info!("store opened again");
+                    tracing::info!("store reopened");
                     let pending = std::mem::take(&mut self.pending);
                     if pending.is_empty() {
                         return Flow::GoOn;
@@ -132,7 +132,7 @@ impl Committer {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error = %chain(&error), "store not opened again");
+                    tracing::error!(error = %chain(&error), "store reopen failed");
                     let health = if error.is_full() { Health::LowOnSpace } else { Health::Failed };
                     self.shared.set_health(health);
                 }
@@ -169,7 +169,7 @@ impl Committer {
         }
         let finished = self.finish_rows();
         if let Err(error) = &finished {
-            tracing::error!(error = %chain(error), "store not closed in order");
+            tracing::error!(error = %chain(error), "store not closed cleanly");
         }
         if self.let_go()
             && finished.is_ok()
@@ -215,7 +215,7 @@ fn wait_for_readers(index: Option<Arc<Ahead>>) -> bool {
     let began = Instant::now();
     while Arc::strong_count(&index) > 1 {
         if began.elapsed() > READERS_WAIT {
-            tracing::warn!("index still read while it was closed");
+            tracing::warn!("index closed while it was being read");
             return false;
         }
         thread::sleep(Duration::from_millis(1));

@@ -42,7 +42,7 @@ impl Committer {
         match search.found.try_recv() {
             Ok(Ok(records)) => self.copy_found(search.segment, records),
             Ok(Err(error)) => {
-                tracing::warn!(segment = search.segment, %error, "segment not searched");
+                tracing::warn!(segment = search.segment, %error, "segment not read for compaction");
                 self.stuck.insert(search.segment);
                 Ok(())
             }
@@ -100,7 +100,7 @@ impl Committer {
         let file = match File::open(self.shared.paths.segment(segment)) {
             Ok(file) => file,
             Err(error) => {
-                tracing::warn!(segment, %error, "stragglers not copied");
+                tracing::warn!(segment, %error, "segment not compacted");
                 self.stuck.insert(segment);
                 return Ok(());
             }
@@ -118,7 +118,7 @@ impl Committer {
         if self.ledger.segments.get(&segment).is_some_and(|row| row.messages > 0) {
             self.stuck.insert(segment);
         }
-        tracing::debug!(segment, messages = moved.len(), "stragglers copied forward");
+        tracing::debug!(segment, messages = moved.len(), "segment compacted");
         Ok(())
     }
 
@@ -141,7 +141,7 @@ impl Committer {
             let mut bytes =
                 vec![0; usize::try_from(header.record_size()).map_err(io::Error::other)?];
             if let Err(error) = file.read_exact_at(&mut bytes, offset) {
-                tracing::warn!(queue_id = %header.id, segment, %error, "straggler not read");
+                tracing::warn!(queue_id = %header.id, segment, %error, "message not read for compaction");
             } else if is_whole(&header, &bytes) {
                 moved.push((header.id, self.segments.append(&[&bytes])?));
             }

@@ -27,7 +27,7 @@ pub(super) fn store_number(paths: &Paths) -> Result<u64, OpenError> {
                 tracing::info!(
                     from = format,
                     to = FORMAT,
-                    "store taken over from an earlier format"
+                    "store converted from an earlier format"
                 );
             }
             Ok(number)
@@ -80,7 +80,7 @@ fn number_in_spool(paths: &Paths) -> io::Result<Option<u64>> {
     let bigs = paths.bigs()?.into_iter().map(|id| paths.big(id));
     for path in segments.chain(bigs) {
         if let Some(number) = store_of(&path)? {
-            tracing::error!(path = %paths.format().display(), "format file lost, written anew");
+            tracing::error!(path = %paths.format().display(), "format file missing: rewritten");
             return Ok(Some(number));
         }
     }

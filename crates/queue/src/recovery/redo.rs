@@ -71,7 +71,7 @@ pub(crate) fn redo(
     redo.write_down()?;
     let rounds = redo.redone.row.rounds.saturating_sub(row.rounds);
     if rounds > 0 {
-        tracing::info!(rounds, "journal read that the index did not know");
+        tracing::info!(rounds, "journal replayed");
     }
     Ok(redo.redone)
 }

@@ -189,7 +189,7 @@ impl<'a> Replay<'a> {
             }
         }
         if forgotten > 0 {
-            tracing::warn!(recipients = forgotten, "index had forgotten what was settled");
+            tracing::warn!(recipients = forgotten, "delivery results recovered from spool");
         }
         Ok(())
     }
@@ -229,7 +229,7 @@ impl<'a> Replay<'a> {
     fn forget_unlinked(&mut self, ids: &[QueueId]) -> Result<(), ReplayError> {
         let recipients = self.forget_messages(ids)?;
         if recipients > 0 {
-            tracing::warn!(recipients, "index had forgotten what was unlinked");
+            tracing::warn!(recipients, "message deletions recovered from spool");
         }
         Ok(())
     }
@@ -291,7 +291,7 @@ impl<'a> Replay<'a> {
         })?;
         count = count.saturating_add(self.enter(waiting, &settled)?);
         if self.span != Span::Everything && count > 0 {
-            tracing::info!(segment, records = count, "records read that the index did not know");
+            tracing::info!(segment, records = count, "messages recovered from spool");
         }
         Ok(())
     }
@@ -339,11 +339,11 @@ impl<'a> Replay<'a> {
         })?;
         if records.is_empty() {
             let aside = self.paths.quarantine_dir().join(format!("big-{id}"));
-            tracing::error!(path = %path.display(), to = %aside.display(), "damaged record set aside");
+            tracing::error!(path = %path.display(), to = %aside.display(), "damaged record quarantined");
             fs::rename(&path, &aside)?;
             return Ok(());
         }
-        tracing::info!(queue_id = %id, "record read that the index did not know");
+        tracing::info!(queue_id = %id, "message recovered from spool");
         self.enter(records, &settled).map(drop)
     }
 
@@ -436,7 +436,7 @@ impl<'a> Replay<'a> {
 
     /// A record ends before its end.
     fn torn(&self, path: &Path, offset: u64) -> Result<(), ReplayError> {
-        tracing::info!(path = %path.display(), offset, "torn record: it was never acknowledged");
+        tracing::info!(path = %path.display(), offset, "incomplete record ignored: it was never acknowledged");
         match self.span {
             Span::Everything => {
                 let size = fs::metadata(path)?.len().saturating_sub(offset);
@@ -452,7 +452,7 @@ impl<'a> Replay<'a> {
         let aside = self.paths.quarantine_dir().join(format!("{name}-at-{offset}"));
         tracing::error!(
             path = %path.display(), offset, size, why, to = %aside.display(),
-            "damaged bytes in the spool set aside"
+            "damaged bytes in spool quarantined"
         );
         let mut input = File::open(path)?;
         input.seek(SeekFrom::Start(offset))?;

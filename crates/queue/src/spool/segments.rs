@@ -143,7 +143,7 @@ impl Segments {
                 file.sync_data()
             });
             if let Err(error) = taken {
-                tracing::warn!(path = %path.display(), %error, "unacknowledged records not taken back");
+                tracing::warn!(path = %path.display(), %error, "unacknowledged records not removed");
             }
         }
     }

@@ -95,7 +95,9 @@ pub(crate) enum AnswerError {
         socket: PathBuf,
     },
     /// What was asked for takes a running relay.
-    #[error("no relay runs, and nothing else changes the queue; start it and try again")]
+    #[error(
+        "the relay is not running, and only a running relay can do this; start it and try again"
+    )]
     NotRunning,
     /// The message cannot be handed on.
     #[error("the message cannot be written")]
@@ -104,7 +106,7 @@ pub(crate) enum AnswerError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The running relay does not know what it is asked for.
-    #[error("the running relay cannot do that; it is of another version")]
+    #[error("the running relay does not support this; it is another version")]
     TooOld,
     /// Policies cannot be looked up.
     #[error(transparent)]
@@ -118,7 +120,7 @@ pub(crate) enum AnswerError {
         source: SettingsError,
     },
     /// Our own mistake.
-    #[error("the look into the queue failed")]
+    #[error("the queue could not be read")]
     Task(#[from] JoinError),
     /// The queue on disk cannot be read.
     #[error(transparent)]

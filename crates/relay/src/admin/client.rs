@@ -49,7 +49,7 @@ pub(crate) enum ClientError {
         path: PathBuf,
     },
     /// The conversation broke off.
-    #[error("the conversation with the running relay broke off")]
+    #[error("the connection to the running relay was lost")]
     Http(#[source] Box<dyn Error + Send + Sync>),
     /// What came cannot be handed on.
     #[error("the answer cannot be written")]

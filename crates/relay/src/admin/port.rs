@@ -33,7 +33,7 @@ const REST: Duration = Duration::from_millis(100);
 /// Answers at `socket` until `stop`.
 pub(crate) async fn serve(socket: TcpListener, vitals: Vitals, stop: CancellationToken) {
     if let Ok(address) = socket.local_addr() {
-        info!(%address, "answering monitors");
+        info!(%address, "admin HTTP address opened");
     }
     let routes = routes(vitals);
     let mut asking = JoinSet::new();
@@ -43,7 +43,7 @@ pub(crate) async fn serve(socket: TcpListener, vitals: Vitals, stop: Cancellatio
             () = stop.cancelled() => return,
             Some(ended) = asking.join_next() => {
                 if let Err(error) = ended {
-                    warn!(%error, "answer to a monitor failed");
+                    warn!(%error, "admin HTTP request failed");
                 }
             }
             accepted = socket.accept(), if !full => match accepted {
@@ -51,7 +51,7 @@ pub(crate) async fn serve(socket: TcpListener, vitals: Vitals, stop: Cancellatio
                     let _handle = asking.spawn(answer(stream, routes.clone()));
                 }
                 Err(error) => {
-                    warn!(%error, "connection of a monitor could not be accepted");
+                    warn!(%error, "admin HTTP connection could not be accepted");
                     sleep(REST).await;
                 }
             },
@@ -67,7 +67,7 @@ async fn answer(stream: TcpStream, routes: Router) {
     let served = Box::pin(http.serve_connection(TokioIo::new(stream), service));
     match timeout(PATIENCE, served).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "monitor not answered"),
-        Err(_elapsed) => debug!("monitor too slow"),
+        Ok(Err(error)) => debug!(%error, "admin HTTP connection failed"),
+        Err(_elapsed) => debug!("admin HTTP request timed out"),
     }
 }

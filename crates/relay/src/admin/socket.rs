@@ -30,7 +30,7 @@ pub enum SocketError {
         path: PathBuf,
     },
     /// The system refuses.
-    #[error("{}: the admin socket cannot be made", path.display())]
+    #[error("{}: the admin socket cannot be created", path.display())]
     Io {
         /// The socket.
         path: PathBuf,

@@ -53,7 +53,7 @@ pub(crate) enum ViewError {
     #[error("the quarantine cannot be read")]
     Quarantine(#[source] io::Error),
     /// The sender cannot be told.
-    #[error("the sender cannot be told, so the message stays")]
+    #[error("the sender cannot be notified, so the message stays in the queue")]
     Removal(#[from] RemovalError),
     /// The policies cannot be read.
     #[error("the policy cannot be read")]
@@ -65,7 +65,7 @@ pub(crate) enum ViewError {
     #[error("the queue cannot be read")]
     Queue(#[from] StoreError),
     /// Our own mistake.
-    #[error("the look into the queue failed")]
+    #[error("the queue could not be read")]
     Task(#[from] JoinError),
 }
 

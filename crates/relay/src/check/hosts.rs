@@ -137,13 +137,13 @@ async fn look_at(
         Ok(Lookup::Found(found)) => prober.in_order(found.records),
         Ok(Lookup::NoData | Lookup::NxDomain) => Vec::new(),
         Err(error) => {
-            let text = format!("cannot be looked up: {error}");
+            let text = format!("address lookup failed: {error}");
             host.stages.push(Stage::new("address", State::Wrong, text));
             return host;
         }
     };
     if addresses.is_empty() {
-        let stage = Stage::new("address", State::Wrong, "none that could be used");
+        let stage = Stage::new("address", State::Wrong, "no usable address");
         host.stages.push(stage.fix(format!("publish an address for {mx}, or drop the MX record")));
         return host;
     }
@@ -200,7 +200,7 @@ async fn look_at_address(
         | SessionFailure::Ourselves
         | SessionFailure::Refused { .. } => {
             let stage = Stage::new("connection", State::Wrong, text);
-            stages.push(stage.fix(format!("let {mx} answer on port 25 of this address")));
+            stages.push(stage.fix(format!("make {mx} answer on port 25 of this address")));
             HostVerdict::Unreachable
         }
     }
@@ -209,16 +209,16 @@ async fn look_at_address(
 fn tls_fix(failure: &TlsFailure) -> &'static str {
     match failure {
         TlsFailure::NotOffered => {
-            "offer STARTTLS; if the host does, a firewall or proxy before it takes it away"
+            "offer STARTTLS; if the host does, a firewall or proxy in front of it removes it"
         }
         TlsFailure::Refused(_) | TlsFailure::Cut(_) => {
-            "let the host begin TLS after STARTTLS; its own log says why it does not"
+            "make the host start TLS after STARTTLS; its own log says why it does not"
         }
-        TlsFailure::Handshake(_) => "let the host speak TLS 1.2 or later with a usable key",
+        TlsFailure::Handshake(_) => "enable TLS 1.2 or later with a usable key on the host",
         TlsFailure::Injected(_) => {
-            "find out who speaks before TLS begins: the host must discard what came before it"
+            "find out what sends data before TLS begins: the host must discard what it received before the handshake"
         }
-        TlsFailure::NotAName(_) => "give the host a name that can stand in a certificate",
+        TlsFailure::NotAName(_) => "give the host a name that is valid in a certificate",
     }
 }
 
@@ -233,7 +233,7 @@ fn certificate(mx: &MxHost, at: IpAddr, look: &Look, stages: &mut Vec<Stage>) ->
             return HostVerdict::Verified;
         }
         CertificateSeen::NotShown => {
-            ("none was shown".to_owned(), format!("let the host show a certificate for {mx}"))
+            ("none was shown".to_owned(), format!("configure a certificate for {mx} on the host"))
         }
         CertificateSeen::Invalid(error) => (error.to_string(), certificate_fix(mx, error.error())),
     };

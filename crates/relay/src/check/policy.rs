@@ -52,10 +52,10 @@ pub(super) async fn look(
     let looked_up = !matches!(txt, TxtAnswer::Failed(_));
     let policy = applying(kept, &txt, fetched);
     if let Some(exception) = settings.policies.exceptions.find(domain, now) {
-        let text = format!("set aside by your [[exception]]: {}", exception.reason());
+        let text = format!("overridden by your [[exception]]: {}", exception.reason());
         stages.push(Stage::new("exception", State::Warning, text).fix(
-            "remove the exception from the settings as soon as the domain is mended; it ends by \
-             itself",
+            "remove the exception from the settings as soon as the domain is repaired; it also \
+             expires by itself",
         ));
     }
     Ok(Found { stages, policy, looked_up })
@@ -102,7 +102,7 @@ fn record_stage(domain: &PolicyDomain, txt: &TxtAnswer) -> Stage {
         }
         TxtAnswer::Failed(error) => {
             Stage::new("record", State::Wrong, format!("{name}: {}", in_full(error))).fix(
-                "mend the domain's DNS; with nothing kept, mail waits for mta_sts.undecided_grace",
+                "repair the domain's DNS; with no cached policy, mail waits for mta_sts.undecided_grace",
             )
         }
     }
@@ -128,7 +128,7 @@ fn policy_stage(domain: &PolicyDomain, fetched: Option<&Result<Fetched, FetchErr
     }
     if policy.mode() != Mode::None && policy.max_age().as_secs() < SHORT_MAX_AGE {
         return Stage::new("policy", State::Warning, text)
-            .fix("raise max_age to weeks: whoever can block a fetch for so long is rid of it");
+            .fix("raise max_age to weeks: an attacker who can block fetches for that long defeats the policy");
     }
     Stage::new("policy", State::Good, text)
 }

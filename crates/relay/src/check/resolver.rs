@@ -37,7 +37,7 @@ pub(super) async fn own_fault(
     );
     let domain = domain.as_str();
     let summary = format!(
-        "it cannot be told whether mail for {domain} leaves: the resolver of this relay ({servers}) \
+        "it is not known whether mail for {domain} leaves: the resolver of this relay ({servers}) \
          does not answer"
     );
     Some((stage, summary))

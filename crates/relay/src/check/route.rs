@@ -140,7 +140,7 @@ impl Looking<'_> {
             }
         }
         if addresses.is_empty() {
-            stages.push(Stage::new("address", State::Wrong, "none that can be used"));
+            stages.push(Stage::new("address", State::Wrong, "no usable address"));
         }
         self.host(HostVerdict::Unreachable, stages)
     }
@@ -174,7 +174,8 @@ impl Looking<'_> {
                 settled.map(|tls| (tls, HostVerdict::Unproved))
             }
             (Decision::Require(_), OpenHost::Literal(_), _) => {
-                let text = "an address proves no name, and a policy asks for that";
+                let text =
+                    "a certificate cannot be verified for an address, and a policy requires that";
                 return Err(Stage::new("policy", State::Wrong, text));
             }
         };
@@ -186,10 +187,12 @@ impl Looking<'_> {
         let mut stages = vec![Stage::new("connection", State::Good, address.to_string())];
         stages.push(match verdict {
             HostVerdict::Verified | HostVerdict::NotNamed => {
-                Stage::new("tls", State::Good, format!("{tls}, the host proves its name"))
+                Stage::new("tls", State::Good, format!("{tls}, certificate verified"))
             }
             HostVerdict::Unproved | HostVerdict::Unreachable => {
-                let text = format!("{tls}, without proof: the route's tls is \"opportunistic\"");
+                let text = format!(
+                    "{tls}, certificate not verified: the route's tls is \"opportunistic\""
+                );
                 Stage::new("tls", State::Warning, text)
             }
         });
@@ -205,8 +208,8 @@ fn failed(address: SocketAddr, failure: &SessionFailure) -> Stage {
     let text = format!("{address}: {failure}");
     match failure {
         SessionFailure::Tls(_) => Stage::new("tls", State::Wrong, text).fix(
-            "name the next hop as its certificate does, and its authority in trust.ca_file if it is \
-             your own; port 465 begins with TLS, other ports with STARTTLS unless tls = \"implicit\"",
+            "use the host name that the certificate names, and list an authority of your own in \
+             trust.ca_file; port 465 begins with TLS, other ports with STARTTLS unless tls = \"implicit\"",
         ),
         SessionFailure::Login(_) => Stage::new("login", State::Wrong, text)
             .fix("compare username, password and auth of the [[route]] with what the provider says"),

@@ -69,10 +69,12 @@ const fn nowhere(routing: Routing) -> &'static str {
 pub(super) fn routed(verdict: Verdict, domain: &str, to: &str, direct: Option<&str>) -> String {
     let along = match verdict {
         Verdict::Verified => "it leaves verified",
-        Verdict::NoPolicy => "it leaves, without proof of the host's name, as the route wants it",
+        Verdict::NoPolicy => {
+            "it leaves, without certificate verification, as the route's tls setting asks"
+        }
         Verdict::Unverified => "it leaves unverified",
-        Verdict::Held => "it does not leave: no session with a next hop comes about",
-        Verdict::CannotTell => "whether it leaves cannot be told: the resolver does not answer",
+        Verdict::Held => "it does not leave: no next hop can be used",
+        Verdict::CannotTell => "it is not known whether it leaves: the resolver does not answer",
     };
     let without = direct.map(|direct| format!("; without it: {direct}")).unwrap_or_default();
     format!("mail for {domain} goes by your [[route]] to {to}: {along}{without}")

@@ -39,7 +39,7 @@ pub(super) fn run(command: &DemoCommand, output: &mut Output) -> anyhow::Result<
         tokio::select! {
             ending = Box::pin(show(command, output)) => ending,
             interrupted = tokio::signal::ctrl_c() => {
-                interrupted.context("signals cannot be listened to")?;
+                interrupted.context("signal handlers cannot be installed")?;
                 Ok(Ending::Refused)
             }
         }

@@ -43,7 +43,9 @@ pub(super) async fn run(paths: &RelayPaths, output: &mut Output) -> anyhow::Resu
         return Ok(Ending::Refused);
     };
     let Some(Wellbeing { healthy, queue, delivery }) = client.get("/healthz").await? else {
-        output.line(format_args!("another version of the relay runs, and does not say"))?;
+        output.line(format_args!(
+            "the running relay is another version, which does not report this"
+        ))?;
         return Ok(Ending::Refused);
     };
     output.line(format_args!("the queue {queue}"))?;

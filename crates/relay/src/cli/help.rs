@@ -39,7 +39,7 @@ const HELP: &[Help] = &[
         ],
         statuses: &[
             ("0", "stopped by SIGTERM or SIGINT"),
-            ("1", "not started, or not stopped in order"),
+            ("1", "not started, or not stopped cleanly"),
         ],
     },
     Help {
@@ -47,7 +47,7 @@ const HELP: &[Help] = &[
         examples: &[("sts-relay serve --config /etc/sts-relay/sts-relay.toml", "run the relay")],
         statuses: &[
             ("0", "stopped by SIGTERM or SIGINT"),
-            ("1", "not started, or not stopped in order"),
+            ("1", "not started, or not stopped cleanly"),
         ],
     },
     Help {
@@ -69,10 +69,7 @@ const HELP: &[Help] = &[
                 "mail does not leave (held); also a command line that cannot be understood, with nothing on standard output",
             ),
             ("3", "mail leaves without the protection it is meant to have (unverified)"),
-            (
-                "4",
-                "it cannot be told from here: the resolver of this relay does not answer (cannot-tell)",
-            ),
+            ("4", "not known: this relay's resolver does not answer (cannot-tell)"),
         ],
     },
     Help {
@@ -157,7 +154,7 @@ const HELP: &[Help] = &[
     },
     Help {
         command: "queue stats",
-        examples: &[("sts-relay queue stats", "what waits for whom")],
+        examples: &[("sts-relay queue stats", "waiting mail by domain")],
         statuses: &DONE,
     },
     Help {

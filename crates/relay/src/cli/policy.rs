@@ -152,7 +152,7 @@ async fn list(
         let page = answers.policies(after).await?;
         let Some(last) = page.last() else { break };
         let last = PolicyDomain::parse(last.domain());
-        after = Some(last.context("the relay's answer has a strange domain")?);
+        after = Some(last.context("the relay's answer has an invalid domain")?);
         for policy in page {
             let domain = PolicyDomain::parse(policy.domain());
             let exception = domain.ok().and_then(|domain| exceptions::of(paths, &domain));

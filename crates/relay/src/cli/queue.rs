@@ -82,7 +82,7 @@ pub(super) enum QueueCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Show what waits for whom.
+    /// Show waiting mail by domain.
     Stats {
         #[command(flatten)]
         format: Format,
@@ -194,7 +194,7 @@ async fn answered(
 
 /// Says that a message is not there.
 fn gone(id: QueueId) -> String {
-    format!("{id} is not in the queue: it was delivered, returned, removed, or never there")
+    format!("{id} is not in the queue: it was delivered, bounced, deleted, or never there")
 }
 
 /// `queue list`
@@ -211,7 +211,7 @@ async fn list(
         let page = answers.messages(filter, after).await?;
         let Some(last) = page.last() else { break };
         after = Some(
-            last.headline.id.parse::<QueueId>().context("the relay's answer has a strange id")?,
+            last.headline.id.parse::<QueueId>().context("the relay's answer has an invalid id")?,
         );
         messages.extend(page);
     }

@@ -33,7 +33,7 @@ pub(super) fn run(
     descriptors::raise(&settings);
     doubt(&settings);
     for warning in surroundings::queues_elsewhere(&settings.data_dir) {
-        warn!(warning, "surroundings doubted");
+        warn!(warning, "environment warning");
     }
     Runtime::new()?.block_on(Box::pin(serve((settings, source), Again { read, log }, output)))
 }
@@ -41,7 +41,7 @@ pub(super) fn run(
 /// Says what is allowed, and yet hardly meant.
 fn doubt(settings: &Settings) {
     for warning in &settings.warnings {
-        warn!(warning, "setting doubted");
+        warn!(warning, "settings warning");
     }
 }
 
@@ -52,7 +52,7 @@ async fn serve<R: Fn() -> anyhow::Result<(Settings, Source)>>(
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     // Before anything is started, so that a signal during the start is not the end of the process.
-    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let mut signals = Signals::listen().context("signal handlers cannot be installed")?;
     let start = Relay::start(settings, Arc::new(SystemClock));
     let mut relay = tokio::select! {
         relay = start => relay.context("the relay cannot be started")?,
@@ -82,7 +82,7 @@ async fn serve<R: Fn() -> anyhow::Result<(Settings, Source)>>(
     tokio::select! {
         () = relay.stop() => {}
         // Someone is in a hurry; the queue is made for worse.
-        () = signals.stop() => warn!("stopped at once"),
+        () = signals.stop() => warn!("second signal received: stopped at once"),
     }
     ended.map_or(Ok(Ending::Done), |ended| Err(ended.into()))
 }
@@ -92,7 +92,7 @@ async fn look_around(settings: Settings, source: Source) {
     let mut found = surroundings::of_machine(&settings, &source, SystemClock.now());
     found.extend(surroundings::of_network(&settings).await);
     for warning in found {
-        warn!(warning, "surroundings doubted");
+        warn!(warning, "environment warning");
     }
 }
 
@@ -113,13 +113,13 @@ impl<R: Fn() -> anyhow::Result<(Settings, Source)>> Again<R> {
                 *source = new;
                 info!(changed, "settings reloaded");
                 if !kept.is_empty() {
-                    warn!(settings = kept.join(", "), "restart needed for settings to change");
+                    warn!(settings = kept.join(", "), "restart required for changed settings");
                 }
             }
             Err(error) => {
                 // One line, however many faults there are.
                 let error = format!("{error:#}").replace('\n', "; ");
-                error!(error, "settings not reloaded, the old ones are kept");
+                error!(error, "settings reload failed: previous settings kept");
             }
         }
     }
@@ -172,8 +172,8 @@ fn tell(relay: &Relay, source: &Source, output: &mut Output) -> io::Result<()> {
     // In one piece, so that no line of the log comes between.
     output.line(format_args!(
         "\nsts-relay {version}, {hostname}\n  \
-           takes mail in at   {addresses}\n  \
-           keeps it in        {data_dir}\n  \
+           accepts mail at    {addresses}\n  \
+           stores it in       {data_dir}\n  \
            settings           {settings}\n\n\
          Send yourself a message through it, from another terminal (put your address for {YOURS}):\n  {}\n\
          and see where it is:\n  {}\n",
@@ -228,15 +228,15 @@ impl Signals {
     async fn next(&mut self) -> Told {
         tokio::select! {
             _ = self.hangup.recv() => {
-                info!(signal = "SIGHUP", "told to reload");
+                info!(signal = "SIGHUP", "signal received: reloading");
                 Told::Reload
             }
             _ = self.interrupt.recv() => {
-                info!(signal = "SIGINT", "told to stop");
+                info!(signal = "SIGINT", "signal received: shutting down");
                 Told::Stop
             }
             _ = self.terminate.recv() => {
-                info!(signal = "SIGTERM", "told to stop");
+                info!(signal = "SIGTERM", "signal received: shutting down");
                 Told::Stop
             }
         }

@@ -27,7 +27,7 @@ impl ServiceManager {
     pub(super) fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now]),
-            Err(error) => warn!(%error, "service manager not told"),
+            Err(error) => warn!(%error, "service manager notification failed"),
         }
     }
 
@@ -63,6 +63,6 @@ fn heartbeat(patience: Duration) -> Interval {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        warn!(%error, "service manager not told");
+        warn!(%error, "service manager notification failed");
     }
 }

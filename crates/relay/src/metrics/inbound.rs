@@ -46,7 +46,7 @@ impl Inbound {
             "Connections, commands and messages refused, by reason",
             new.refusals.clone(),
         );
-        registry.register("logins", "Attempts of users to log in", new.logins.clone());
+        registry.register("logins", "Login attempts of users", new.logins.clone());
         for channel in [Channel::Plaintext, Channel::Tls] {
             drop(new.messages.get_or_create(&[("channel", channel_label(channel))]));
         }

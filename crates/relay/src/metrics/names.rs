@@ -25,7 +25,7 @@ impl Lookups {
     /// All at nought, in `registry`.
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let new = Self::default();
-        let help = "Questions to the DNS, those answered from memory as well, by result";
+        let help = "DNS lookups, including those answered from the cache, by result";
         registry.register("dns_lookups", help, new.0.clone());
         for kind in ["address", "mx", "txt"] {
             drop(new.0.get_or_create(&[("type", kind), ("result", "found")]));

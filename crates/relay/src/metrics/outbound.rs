@@ -60,13 +60,17 @@ impl Outbound {
         let failures = "Attempts at TLS with other hosts that failed, by what failed";
         registry.register("tls_failures", failures, new.tls_failures.clone());
         let (messages, recipients) = (&new.delivered.messages, &new.delivered.recipients);
-        registry.register("delivered_messages", "Messages handed over", messages.clone());
+        registry.register("delivered_messages", "Messages delivered", messages.clone());
         registry.register("delivered_recipients", "Their recipients", recipients.clone());
         let (messages, recipients) = (&new.deferred.messages, &new.deferred.recipients);
-        registry.register("deferred_messages", "Attempts that put mail off", messages.clone());
+        registry.register(
+            "deferred_messages",
+            "Delivery attempts that were deferred",
+            messages.clone(),
+        );
         registry.register("deferred_recipients", "Their recipients", recipients.clone());
         let (messages, recipients) = (&new.bounced.messages, &new.bounced.recipients);
-        registry.register("bounced_messages", "Messages given up", messages.clone());
+        registry.register("bounced_messages", "Messages bounced", messages.clone());
         registry.register("bounced_recipients", "Their recipients", recipients.clone());
         registry.register_with_unit(
             "delivery_latency",

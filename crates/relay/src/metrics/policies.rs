@@ -25,7 +25,7 @@ impl PolicyMetrics {
         registry.register("policy_decisions", decisions, new.decisions.clone());
         let fetches = "Policies fetched over HTTPS, by what a TLS report calls the result";
         registry.register("policy_fetches", fetches, new.fetches.clone());
-        let used = "Deliveries for which an exception set an enforced policy aside";
+        let used = "Deliveries for which an exception overrode an enforced policy";
         registry.register("exceptions_used", used, new.exceptions_used.clone());
         drop(new.decisions.get_or_create(&[("policy", "enforce"), ("why", "")]));
         for occasion in [Occasion::First, Occasion::Refresh] {

@@ -57,7 +57,7 @@ impl State {
             Unit::Seconds,
             new.none_left.clone(),
         );
-        registry.register("ready", "Whether /readyz says that all is well", new.ready.clone());
+        registry.register("ready", "Whether /readyz reports ready", new.ready.clone());
         registry.register("ready_check", "Each check of /readyz", new.checks.clone());
         registry.register("exceptions", "Exceptions in the settings", new.exceptions.clone());
         registry.register("build_info", "The version that runs; always 1", new.build.clone());

@@ -46,7 +46,7 @@ impl Storage {
         }
         let batch = "Pieces of work (messages taken, attempts settled, edits) that share a sync";
         registry.register("commit_batch_jobs", batch, new.batch.clone());
-        let failures = "Batches that could not be written; nobody in them was acknowledged";
+        let failures = "Batches that could not be written; no message in them was acknowledged";
         registry.register("commit_failures", failures, new.failures.clone());
         new
     }

@@ -37,7 +37,7 @@ impl Limits {
 
 /// There is no room for a further policy.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("as many policies are kept as may be, and all are in use")]
+#[error("the policy cache is full, and every policy in it is in use")]
 pub(super) struct NoRoom;
 
 /// What counts for the room that a policy takes.

@@ -28,10 +28,10 @@ const ADDRESSES: &str = "the addresses of [[listener]]";
 #[derive(Debug, Error)]
 pub enum ReloadError {
     /// No certificate was named, and none can be made.
-    #[error("a self-signed certificate cannot be made")]
+    #[error("a self-signed certificate cannot be created")]
     Certificate(#[from] SelfSignedError),
     /// There is nobody to ask for names.
-    #[error("there is no resolver")]
+    #[error("DNS resolution cannot be set up")]
     Dns(#[from] ResolverError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]

@@ -63,7 +63,7 @@ impl Check<'_> {
     pub(super) fn networks(&mut self) -> Networks {
         let networks = &self.raw.access.networks;
         if networks.is_empty() && users_file(self.raw).is_none() {
-            self.warnings.push("access.networks is empty, so nobody may hand in mail".to_owned());
+            self.warnings.push("access.networks is empty, so no client may submit mail".to_owned());
         }
         self.parse_networks("access.networks", networks)
     }

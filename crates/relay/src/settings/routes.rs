@@ -110,12 +110,12 @@ impl Check<'_> {
         let login = self.login(at, raw);
         if raw.tls == RawRouteTls::Opportunistic {
             if login.is_some() {
-                let problem = "a password is only given to a host that has proved its name: keep \
-                               tls at \"verify\"";
+                let problem = "a password is only sent to a host whose certificate was verified: \
+                               keep tls at \"verify\"";
                 self.wrong(&at.key("tls"), problem);
             }
             self.warnings.push(format!(
-                "mail for the route to {} may leave in clear and to anyone: its tls is \
+                "mail for the route to {} may leave in clear, and to an unverified host: its tls is \
                  \"opportunistic\"",
                 raw.next_hop.join(", ")
             ));
@@ -251,7 +251,7 @@ fn manner(tls: RawRouteTls, to: &SmartHost, login: Option<&Login>) -> Result<Man
         (RawRouteTls::Opportunistic, _) => return Ok(Manner::AsPolicy),
         (_, SmartHost::Address(..)) => {
             return Err(
-                "an address proves no name: name the host, or set tls to \"opportunistic\"",
+                "a certificate cannot be verified for an address: name the host, or set tls to \"opportunistic\"",
             );
         }
         (RawRouteTls::Implicit, SmartHost::Domain(_)) => {
@@ -337,7 +337,7 @@ mod tests {
             (Verify, "smtp.example.net:587", Ok(starttls)),
             (Verify, "[smtp.example.net]", Ok(starttls)),
             (Verify, "example.net", Ok(starttls)),
-            (Verify, "192.0.2.1:465", Err("an address proves no name")),
+            (Verify, "192.0.2.1:465", Err("a certificate cannot be verified for an address")),
             (Implicit, "smtp.example.net:465", Ok(implicit)),
             (Implicit, "smtp.example.net:587", Ok(implicit)),
             (Implicit, "example.net", Err("MX hosts have no port for implicit TLS")),

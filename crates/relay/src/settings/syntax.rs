@@ -90,7 +90,7 @@ fn value_problem(key: &str, value: &str, message: &str) -> String {
         };
     }
     if value.get(4..5) == Some("-") && value.starts_with(|c: char| c.is_ascii_digit()) {
-        return "there is no such day: write one such as 2026-12-24".to_owned();
+        return "there is no such date: write one such as 2026-12-24".to_owned();
     }
     if value.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
         && value.chars().all(|c| c.is_ascii_digit() || "+-._".contains(c))

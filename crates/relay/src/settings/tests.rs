@@ -253,7 +253,7 @@ fn routes_that_cannot_be_meant_are_refused_with_their_place() {
         ),
         (
             "[[route]]\nrecipient = \"*\"\nnext_hop = \"192.0.2.1:25\"".into(),
-            "3:12: route.0.next_hop: `192.0.2.1:25`: an address proves no name",
+            "3:12: route.0.next_hop: `192.0.2.1:25`: a certificate cannot be verified for an address",
         ),
         (
             "[[route]]\nrecipient = \"*\"\nnext_hop = \"example.net\"\ntls = \"implicit\"".into(),
@@ -271,7 +271,7 @@ fn routes_that_cannot_be_meant_are_refused_with_their_place() {
         ),
         (
             login("password = \"x\"\ntls = \"opportunistic\""),
-            "6:7: route.0.tls: a password is only given to a host that has proved its name",
+            "6:7: route.0.tls: a password is only sent to a host whose certificate was verified",
         ),
         (
             login("password_file = \"/nonexistent\""),

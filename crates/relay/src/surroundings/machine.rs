@@ -14,7 +14,7 @@ use crate::settings::{Settings, Source, TRIAL_DATA_DIR};
 const FORGETFUL: [(u64, &str); 3] = [
     (0x0102_1994, "tmpfs, which is memory: mail in it does not survive a restart of the machine"),
     (0x8584_58f6, "ramfs, which is memory: mail in it does not survive a restart of the machine"),
-    (0x794c_7630, "a container's own layer: mail in it goes with the container; mount a volume"),
+    (0x794c_7630, "a container's own layer: mail in it is lost with the container; mount a volume"),
 ];
 
 /// No relay of this version ran before that: 1 November 2026.

@@ -92,7 +92,7 @@ async fn pointer(resolver: &Resolver, hostname: &Domain, address: IpAddr) -> Opt
     let names = match resolver.names_of(address).await {
         Ok(names) => names,
         Err(error) => {
-            return Some(format!("the PTR record of {address} is not to be had: {error}"));
+            return Some(format!("PTR lookup for {address} failed: {error}"));
         }
     };
     if names.contains(hostname) {
@@ -102,7 +102,7 @@ async fn pointer(resolver: &Resolver, hostname: &Domain, address: IpAddr) -> Opt
     let has = if names.is_empty() { "has none".to_owned() } else { names.join(", ") };
     Some(format!(
         "the PTR record of {address} should name {hostname} ({has}), and many mail hosts refuse mail \
-         without it; whoever gave you the address can set it"
+         without it; the provider of the address can set it"
     ))
 }
 
@@ -111,7 +111,7 @@ async fn validation(resolver: &Resolver) -> Option<String> {
     let signed = Domain::parse(SIGNED).ok().filter(|_| resolver.trusts_ad())?;
     match resolver.vouches_for(&signed).await {
         Ok(Some(Security::Insecure)) => Some(format!(
-            "the resolver does not validate DNSSEC (it does not vouch for {SIGNED}, which is signed), \
+            "the resolver does not validate DNSSEC (it did not validate {SIGNED}, which is signed), \
              so DANE cannot protect mail"
         )),
         // Where there is no internet there is no such zone; silence was told before.
@@ -135,7 +135,7 @@ async fn way_out(resolver: &Resolver, settings: &Settings) -> Option<String> {
         Err(_elapsed) => "no answer".to_owned(),
     };
     Some(format!(
-        "{host} [{address}], which takes the mail of {domain}, cannot be reached ({failed}); many \
+        "{host} [{address}], a mail host of {domain}, cannot be reached ({failed}); many \
          providers block port 25 until they are asked to open it"
     ))
 }

@@ -94,7 +94,7 @@ pub(super) async fn run(
     let patterns: Vec<_> = patterns.iter().map(|mx| pattern(mx)).collect::<Result<_, _>>()?;
     let max_age = settings::duration(&new.max_age)
         .with_context(|| format!("{} is not a duration such as 14d", new.max_age))?;
-    let policy = Policy::new(mode, max_age, patterns).context("this is no policy")?;
+    let policy = Policy::new(mode, max_age, patterns).context("this is not a policy")?;
 
     match &new.output {
         Some(file) => {
@@ -144,7 +144,7 @@ async fn published(
         }
         Ok(MailHosts::Implicit(host)) => vec![MxHost::parse(host.as_str())?],
         Ok(MailHosts::NoMailHost | MailHosts::NoSuchDomain | MailHosts::NullMx) => Vec::new(),
-        Err(error) => anyhow::bail!("the MX records of {domain} cannot be looked up: {error}"),
+        Err(error) => anyhow::bail!("MX lookup for {domain} failed: {error}"),
     };
     anyhow::ensure!(!hosts.is_empty(), "{domain} has no mail host; name them with --mx");
     Ok(hosts)
@@ -185,8 +185,8 @@ fn doubts(policy: &Policy, published: Result<&Vec<MxHost>, &anyhow::Error>) -> V
     }
     if policy.max_age() < SHORT {
         doubts.push(format!(
-            "warning: max_age of {} is short: who can block the fetch for so long is rid of the \
-             policy; weeks are usual",
+            "warning: max_age of {} is short: an attacker who can block fetches for that long \
+             defeats the policy; weeks are usual",
             span(policy.max_age().as_secs())
         ));
     }

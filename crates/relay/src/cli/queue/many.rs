@@ -114,7 +114,7 @@ fn is_agreed(change: Change, messages: u64, agreed: Agreed) -> anyhow::Result<bo
     let question = question(change, messages);
     anyhow::ensure!(
         can_answer(),
-        "{question} There is no terminal to answer at: nothing was changed, say --yes to go on"
+        "{question} There is no terminal to answer at: nothing was changed, pass --yes to continue"
     );
     let mut terminal = io::stderr();
     write!(terminal, "{question} [y/N] ")?;
@@ -133,10 +133,10 @@ fn question(change: Change, messages: u64) -> String {
     let messages = counted(messages, "message", "messages");
     match change {
         Change::Delete(Bounce::None) => {
-            format!("Delete {messages} for ever, without telling the senders?")
+            format!("Delete {messages} permanently, without notifying the senders?")
         }
         Change::Delete(Bounce::Sent) => {
-            format!("Delete {messages} for ever, and tell the senders?")
+            format!("Delete {messages} permanently, and notify the senders?")
         }
         Change::Hold => format!("Put {messages} on hold?"),
         Change::Release => format!("Release {messages}?"),
@@ -162,7 +162,7 @@ fn done_in_words(change: Change, ManyChanged { matched, changed }: ManyChanged) 
 /// How many attempts are made now.
 fn attempts_in_words(attempts: u64) -> String {
     match attempts {
-        0 => "nothing waits there that could be tried".to_owned(),
+        0 => "no waiting message matches".to_owned(),
         1 => "1 attempt is made now".to_owned(),
         many => format!("{many} attempts are made now"),
     }
@@ -175,7 +175,9 @@ fn retried_in_words(selection: &Selection, Retried { retried, state }: &Retried)
             format!("{id} has no recipient that could be tried")
         }
         (Selection::Message(id), Some(state), 0) => {
-            format!("{id} is {state} and is not tried: `sts-relay queue release {id}` lets it go")
+            format!(
+                "{id} is {state} and is not tried: release it with `sts-relay queue release {id}`"
+            )
         }
         (Selection::All, _, 0) => "the queue has nothing that could be tried".to_owned(),
         (_, _, attempts) => attempts_in_words(*attempts),
@@ -184,5 +186,5 @@ fn retried_in_words(selection: &Selection, Retried { retried, state }: &Retried)
 
 /// An id of an answer.
 fn id(text: &str) -> anyhow::Result<QueueId> {
-    text.parse().context("the relay's answer has a strange id")
+    text.parse().context("the relay's answer has an invalid id")
 }

@@ -35,10 +35,8 @@ pub(super) fn changed(changed: &Changed, output: &mut Output) -> io::Result<()> 
 pub(super) fn removed(removed: &Removed, output: &mut Output) -> io::Result<()> {
     let Removed { id, bounce } = removed;
     match bounce {
-        Some(bounce) => {
-            output.line(format_args!("{id} is removed; its sender is told by {bounce}"))
-        }
-        None => output.line(format_args!("{id} is removed")),
+        Some(bounce) => output.line(format_args!("{id} is deleted; {bounce} notifies its sender")),
+        None => output.line(format_args!("{id} is deleted")),
     }
 }
 

@@ -104,8 +104,8 @@ impl Findings {
                 let seconds = parsed.value.max_age().as_secs();
                 if key == "max_age" && seconds < SHORT_SECONDS {
                     self.advice.push(format!(
-                        "line {number}: max_age {seconds} is below a week (604800): who can block the \
-                         fetch for so long is rid of the policy; weeks are usual"
+                        "line {number}: max_age {seconds} is below a week (604800): an attacker who \
+                         can block fetches for that long defeats the policy; weeks are usual"
                     ));
                 }
                 true
