@@ -147,8 +147,8 @@ fn a_policy_file_is_judged_byte_by_byte() {
     let expected = json!({
         "verdict": "accept", "mode": "testing", "max_age": 1, "mx": ["*.example.org"],
         "warnings": [], "error": null,
-        "advice": ["line 4: max_age 1 is below a week (604800): who can block the fetch for so long is rid \
-                    of the policy; weeks are usual"],
+        "advice": ["line 4: max_age 1 is below a week (604800): an attacker who can block fetches for that \
+                    long defeats the policy; weeks are usual"],
     });
     assert_eq!((accepted, status), (expected, Some(0)));
 

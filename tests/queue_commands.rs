@@ -154,7 +154,12 @@ async fn a_held_message_is_not_tried_until_it_is_released() {
     assert_eq!(asked(&queued.config, &hold), format!("{id} was already on hold\n"));
     assert_eq!(queued.state(&id), "on hold");
     for (which, said) in [
-        (id.as_str(), format!("{id} is on hold and is not tried: `sts-relay queue release {id}`")),
+        (
+            id.as_str(),
+            format!(
+                "{id} is on hold and is not tried: release it with `sts-relay queue release {id}`"
+            ),
+        ),
         ("--all", "the queue has nothing that could be tried".to_owned()),
         ("--domain=example.test", "no waiting message matches".to_owned()),
     ] {

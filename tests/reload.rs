@@ -149,7 +149,7 @@ async fn mail_leaves_by_the_settings_of_the_last_reload() {
         .await;
     let (mut client, _) = running.hello().await;
     let id = submit(&mut client, SENDER, &["<bob@example.test>"], MESSAGE).await;
-    let line = running.relay.logged("deferred", 1).await;
+    let line = running.relay.logged(" deferred queue_id=", 1).await;
     assert!(line.contains("status=4.4.3"), "nobody could be asked: {line}");
     // The resolver is there again, and the domain's policy forbids its own host.
     running.reload("delivery.retry.first = \"1ms\"").await;

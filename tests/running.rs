@@ -105,7 +105,11 @@ async fn a_client_that_stalls_within_a_message_holds_the_stop_up_no_longer_than_
     assert!(relay.terminate().await.success(), "{}", relay.said());
     // Before, the grace and five seconds.
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert!(relay.log_lines().iter().any(|line| line.contains("grace ended")), "{}", relay.said());
+    assert!(
+        relay.log_lines().iter().any(|line| line.contains("shutdown grace expired")),
+        "{}",
+        relay.said()
+    );
 }
 
 #[tokio::test]

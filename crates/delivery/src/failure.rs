@@ -47,7 +47,7 @@ pub enum SessionFailure {
     Login(#[from] LoginFailure),
     /// As many attempts as may are at the address, and none of them has heard anything for a while.
     #[error(
-        "skipped: {connections} connections to this address have had no reply for {} s",
+        "skipped: no reply from this address for {} s (open connections: {connections})",
         .silent.as_secs()
     )]
     Silent {

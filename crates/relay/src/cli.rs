@@ -68,7 +68,7 @@ enum Command {
     /// Inspect cached policies, and check those that are to be published.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-    /// Show the relay at work in a private internet, in which some hosts are under attack.
+    /// Demonstrate the relay with simulated mail domains, some of them attacked.
     #[cfg(feature = "demo")]
     Demo(demo::DemoCommand),
     /// Print lines for the users file.

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::live_dns::LiveDns;
+use crate::number_text::counted;
 use crate::settings::Settings;
 
 /// How long mail may be due and none leave before that is no accident.
@@ -164,7 +165,11 @@ impl Checks {
     fn trust_seen(&self) -> Result<String, &'static str> {
         match self.bearings().roots.len() {
             0 => Err("no certificate authority is trusted"),
-            roots => Ok(format!("{roots} certificate authorities are trusted")),
+            roots => Ok(counted(
+                roots,
+                "trusted certificate authority",
+                "trusted certificate authorities",
+            )),
         }
     }
 
@@ -209,10 +214,10 @@ fn delivery_seen(
 const fn likely_cause(class: ReasonClass) -> &'static str {
     match class {
         ReasonClass::Connect => {
-            ": most waits for a connection; the way out to port 25 is perhaps blocked, as by many \
-             providers until they are asked to open it"
+            ": most waits for a connection; outbound port 25 may be blocked, as with many providers \
+             until they are asked to open it"
         }
-        ReasonClass::Dns => ": most waits for the DNS; look at the check `resolver`",
+        ReasonClass::Dns => ": most waits for DNS lookups; see the check `resolver`",
         ReasonClass::Other
         | ReasonClass::Policy
         | ReasonClass::Reply
@@ -280,8 +285,8 @@ mod tests {
             delivery_seen(since, |class| if class == most { 3 } else { 1 }).unwrap_err()
         };
         assert!(most(ReasonClass::Connect).contains("20 minutes: most waits for a connection"));
-        assert!(most(ReasonClass::Connect).contains("port 25 is perhaps blocked"));
-        assert!(most(ReasonClass::Dns).contains("look at the check `resolver`"));
+        assert!(most(ReasonClass::Connect).contains("outbound port 25 may be blocked"));
+        assert!(most(ReasonClass::Dns).contains("see the check `resolver`"));
         assert!(most(ReasonClass::Policy).ends_with("for 20 minutes"));
     }
 

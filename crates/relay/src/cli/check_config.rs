@@ -14,7 +14,7 @@ use crate::surroundings;
 /// What is checked besides the settings.
 #[derive(Args, Debug)]
 pub(super) struct CheckConfigCommand {
-    /// Check the network as well: resolver, own name, port 25; no mail is sent.
+    /// Check the network too: resolver, own host name, port 25; no mail is sent.
     #[arg(long)]
     network: bool,
     /// Check as this user (root only): finds files that the service's user cannot read.

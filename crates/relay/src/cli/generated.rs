@@ -18,7 +18,7 @@ pub(super) struct CompletionsCommand {
 /// Where the manual goes.
 #[derive(Args, Debug)]
 pub(super) struct ManCommand {
-    /// The directory that the pages are written to; it is made if it is not there.
+    /// The directory that the pages are written to; it is created if needed.
     directory: PathBuf,
 }
 

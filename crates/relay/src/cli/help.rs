@@ -19,8 +19,8 @@ struct Help {
 
 /// What every command may end with.
 const SHARED: [(&str, &str); 2] = [
-    ("2", "the command line cannot be understood"),
-    ("78", "the settings cannot be used; each fault is named"),
+    ("2", "the command line is invalid"),
+    ("78", "the settings cannot be used; each error is printed"),
 ];
 
 /// The plain yes or no of most commands.
@@ -35,7 +35,7 @@ const HELP: &[Help] = &[
         examples: &[
             ("sts-relay --config /etc/sts-relay/sts-relay.toml", "run the relay"),
             ("sts-relay check example.org", "what happens to mail for a domain"),
-            ("sts-relay queue list", "what waits, and why"),
+            ("sts-relay queue list", "queued messages, and why they wait"),
         ],
         statuses: &[
             ("0", "stopped by SIGTERM or SIGINT"),
@@ -55,7 +55,10 @@ const HELP: &[Help] = &[
         examples: &[
             ("sts-relay check example.org", "record, policy, MX hosts and certificates"),
             ("sts-relay check ann@example.org", "the same, for an address"),
-            ("sts-relay check example.org --json", "for scripts; \"verdict\" is as the status"),
+            (
+                "sts-relay check example.org --json",
+                "for scripts; \"verdict\" corresponds to the status",
+            ),
             (
                 "sts-relay check example.org --route",
                 "only the next hop that a [[route]] names, with TLS and login",
@@ -66,7 +69,7 @@ const HELP: &[Help] = &[
             ("1", "the check could not be made"),
             (
                 "2",
-                "mail does not leave (held); also a command line that cannot be understood, with nothing on standard output",
+                "mail does not leave (held); also an invalid command line, with nothing on standard output",
             ),
             ("3", "mail leaves without the protection it is meant to have (unverified)"),
             ("4", "not known: this relay's resolver does not answer (cannot-tell)"),
@@ -75,25 +78,25 @@ const HELP: &[Help] = &[
     Help {
         command: "check-config",
         examples: &[
-            ("sts-relay check-config", "what differs from the defaults, and where it was written"),
-            ("sts-relay check-config --network", "resolver, own name and port 25 as well"),
+            ("sts-relay check-config", "what differs from the defaults, and where it was set"),
+            ("sts-relay check-config --network", "also resolver, own host name and port 25"),
             ("sts-relay check-config --as-user sts-relay", "as root: what the service cannot read"),
         ],
         statuses: &[
-            ("0", "the settings can be used; there may be warnings"),
+            ("0", "the settings are valid; there may be warnings"),
             ("1", "it could not be checked"),
         ],
     },
     Help {
         command: "healthy",
         examples: &[("sts-relay healthy", "in a container's health check")],
-        statuses: &[("0", "the relay runs and takes mail"), ("1", "it does not")],
+        statuses: &[("0", "the relay runs and accepts mail"), ("1", "it does not")],
     },
     Help {
         command: "queue",
         examples: &[
-            ("sts-relay queue list", "the messages that wait"),
-            ("sts-relay queue stats", "which domains they wait for"),
+            ("sts-relay queue list", "the messages in the queue"),
+            ("sts-relay queue stats", "the same by domain"),
         ],
         statuses: &GROUP,
     },
@@ -101,8 +104,11 @@ const HELP: &[Help] = &[
         command: "queue list",
         examples: &[
             ("sts-relay queue list", "all messages, oldest first"),
-            ("sts-relay queue list --reason policy", "what a policy keeps from leaving"),
-            ("sts-relay queue list --older-than 4h --json", "what waits too long, for a script"),
+            ("sts-relay queue list --reason policy", "mail that waits because of a policy"),
+            (
+                "sts-relay queue list --older-than 4h --json",
+                "messages older than four hours, for a script",
+            ),
         ],
         statuses: &DONE,
     },
@@ -129,17 +135,20 @@ const HELP: &[Help] = &[
         command: "queue hold",
         examples: &[
             ("sts-relay queue hold 1g8k3m5p7r9tb", "keep a message from being sent"),
-            ("sts-relay queue hold --sender ann@example.org", "all of a sender's; it asks first"),
+            (
+                "sts-relay queue hold --sender ann@example.org",
+                "all messages of a sender, after confirmation",
+            ),
         ],
         statuses: &DONE,
     },
     Help {
         command: "queue release",
         examples: &[
-            ("sts-relay queue release 1g8k3m5p7r9tb", "send it after all"),
+            ("sts-relay queue release 1g8k3m5p7r9tb", "send it"),
             (
                 "sts-relay queue release --state on-hold --yes",
-                "all that are on hold, without a question",
+                "all messages on hold, without confirmation",
             ),
         ],
         statuses: &DONE,
@@ -147,8 +156,8 @@ const HELP: &[Help] = &[
     Help {
         command: "queue delete",
         examples: &[
-            ("sts-relay queue delete 1g8k3m5p7r9tb", "remove a message"),
-            ("sts-relay queue delete 1g8k3m5p7r9tb --bounce", "and tell its sender"),
+            ("sts-relay queue delete 1g8k3m5p7r9tb", "delete a message"),
+            ("sts-relay queue delete 1g8k3m5p7r9tb --bounce", "and notify its sender"),
         ],
         statuses: &DONE,
     },
@@ -205,7 +214,7 @@ const HELP: &[Help] = &[
             ),
             (
                 "sts-relay policy new --domain example.org --mode enforce --mx mx1.example.org --output mta-sts.txt --force",
-                "in place of the file",
+                "replace the file",
             ),
         ],
         statuses: &[
@@ -239,7 +248,7 @@ const HELP: &[Help] = &[
     },
     Help {
         command: "demo",
-        examples: &[("sts-relay demo", "the relay at work, some hosts under attack")],
+        examples: &[("sts-relay demo", "the relay with simulated domains, some attacked")],
         statuses: &[
             ("0", "every delivery went as promised"),
             ("1", "one did not, or the demonstration cannot run here"),
@@ -256,7 +265,7 @@ const HELP: &[Help] = &[
             ("sts-relay user hash ann@example.org", "asks for the password twice"),
             (
                 "sts-relay user hash app --sender @example.org",
-                "a name that is no address; reads a pipe as well",
+                "a name that is not an address; the password can come from a pipe",
             ),
         ],
         statuses: &DONE,

@@ -28,7 +28,7 @@ use crate::settings::{RelayPaths, Settings};
 pub(super) enum PolicyCommand {
     /// Show the cached policy of a domain.
     Show {
-        /// The policy domain: what stands behind the @.
+        /// The policy domain: the part of an address after the @.
         domain: String,
         #[command(flatten)]
         format: Format,
@@ -257,9 +257,9 @@ fn print_policy(policy: &Policy, output: &mut Output) -> io::Result<()> {
     output.line(format_args!("valid    until {} ({validity})", policy.valid_until))?;
     if let Some(trouble) = &policy.trouble {
         output.line(format_args!(
-            "trouble  not refreshed since {}, {} times: {}",
+            "trouble  not refreshed since {}, {}: {}",
             trouble.since,
-            trouble.failures,
+            counted(trouble.failures, "failure", "failures"),
             printable(&trouble.error)
         ))?;
     }

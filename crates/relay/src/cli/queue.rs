@@ -23,27 +23,27 @@ use crate::settings::RelayPaths;
 /// What can be asked about the queue, and done to it.
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
-    /// List the messages that wait, oldest first.
+    /// List queued messages, oldest first.
     List {
         #[command(flatten)]
         wanted: Wanted,
-        /// Print all columns whole, however wide the terminal is.
+        /// Print all columns in full, whatever the width of the terminal.
         #[arg(long, conflicts_with = "json")]
         wide: bool,
         #[command(flatten)]
         format: Format,
     },
-    /// Show one message: who it is for, and why it waits.
+    /// Show one message: its recipients, and why it waits.
     Show {
         /// The queue id.
         id: QueueId,
-        /// Print its header and body instead, byte for byte.
+        /// Print its header and body instead, unchanged.
         #[arg(long, conflicts_with = "json")]
         body: bool,
         #[command(flatten)]
         format: Format,
     },
-    /// Have messages tried now; status 1 if none is.
+    /// Try messages now; status 1 if none is tried.
     Retry {
         #[command(flatten)]
         which: Which,
@@ -61,7 +61,7 @@ pub(super) enum QueueCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Let messages go that are on hold or quarantined.
+    /// Release messages that are on hold or quarantined.
     Release {
         #[command(flatten)]
         which: Which,
@@ -70,13 +70,13 @@ pub(super) enum QueueCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Remove messages for ever.
+    /// Delete messages permanently.
     Delete {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
         agreed: Agreed,
-        /// Tell their senders.
+        /// Notify their senders by a bounce.
         #[arg(long)]
         bounce: bool,
         #[command(flatten)]
@@ -87,7 +87,7 @@ pub(super) enum QueueCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Compare the spool with the index, changing neither; status 1 if anything is wrong.
+    /// Compare the spool with the index without changing them; status 1 if they differ.
     Verify {
         #[command(flatten)]
         format: Format,
@@ -179,7 +179,8 @@ async fn answered(
             }
         }
         QueueCommand::Stats { format } => {
-            let stats = answers.stats().await?.context("the running relay cannot do that")?;
+            let stats =
+                answers.stats().await?.context("the running relay does not support this")?;
             let shown = Standing { stats, exceptions: exceptions::in_force(paths) };
             format.write(&shown, output, |Standing { stats, exceptions }, output| {
                 exceptions::print(exceptions, output)?;

@@ -20,7 +20,7 @@ use crate::number_text::counted;
 /// Whether the one who types has agreed to a change of many messages.
 #[derive(Args, Clone, Copy, Debug)]
 pub(in crate::cli) struct Agreed {
-    /// Change many messages without asking.
+    /// Change many messages without confirmation.
     #[arg(long)]
     yes: bool,
 }

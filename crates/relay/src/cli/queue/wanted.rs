@@ -15,19 +15,19 @@ pub(in crate::cli) struct Wanted {
     /// Only messages from this address; <> for the null one.
     #[arg(long, value_name = "ADDRESS", value_parser = read_sender)]
     sender: Option<ReversePath>,
-    /// Only messages with a recipient left at this domain.
+    /// Only messages with a pending recipient at this domain.
     #[arg(long, value_name = "DOMAIN", value_parser = MailboxDomain::parse)]
     domain: Option<MailboxDomain>,
     /// Only messages in this state: queued, on-hold or quarantined.
     #[arg(long, value_name = "STATE", value_parser = read_state)]
     state: Option<StateKind>,
-    /// Only messages that wait because of this: policy, tls, dns, connect, reply or other.
+    /// Only messages that wait for this reason: policy, tls, dns, connect, reply or other.
     #[arg(long, value_name = "REASON", value_parser = read_reason)]
     reason: Option<ReasonClass>,
     /// Only messages whose copy on disk is damaged; the same as --state quarantined.
     #[arg(long, conflicts_with = "state")]
     quarantined: bool,
-    /// Only messages that have waited at least so long, as in 90s, 2h or 3d.
+    /// Only messages that have waited at least this long, such as 90s, 2h or 3d.
     #[arg(long, value_name = "AGE", value_parser = read_age)]
     older_than: Option<Duration>,
 }
