@@ -97,6 +97,16 @@ async fn without_pipelining_each_command_waits_for_the_last_reply() {
 }
 
 #[tokio::test]
+async fn a_message_of_exactly_the_size_that_a_host_takes_is_sent() {
+    let script = pipelined(
+        "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n",
+        vec![HearsMessage, Says("250 taken\r\n")],
+    );
+    let (sent, _) = send(&MAIL, &["PIPELINING", "SIZE 20"], script).await;
+    assert_eq!(short(&sent), ["taken 250", "taken 250"]);
+}
+
+#[tokio::test]
 async fn each_recipient_has_a_fate_of_its_own() {
     let script = pipelined(
         "250 ok\r\n550 5.1.1 who\r\n250 ok\r\n354 go\r\n",
