@@ -18,6 +18,7 @@ use clock::Clock;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Effects, Later, Ledger, Sealed};
+use crate::committer::closing::CloseAtLast;
 use crate::committer::forward::Forward;
 use crate::committer::planning::{Done, plan};
 use crate::committer::stragglers::Search;
@@ -41,6 +42,7 @@ use crate::spool::sync_dir;
 use crate::spool::unlinked::body_entry;
 use crate::work::{Edit, Job, LeaseEnd, Prepared, PreparedBody, Settlement, Work};
 
+mod closing;
 mod forward;
 mod housekeeping;
 mod planning;
@@ -468,20 +470,6 @@ impl Committer {
                 tracing::warn!(path = %path.display(), %error, "sidecar not written");
             }
         }
-    }
-}
-
-/// Says that the queue is closed when the committer ends, even by a panic.
-#[derive(Debug)]
-struct CloseAtLast(Arc<Shared>);
-
-impl Drop for CloseAtLast {
-    fn drop(&mut self) {
-        if self.0.health() != Health::Closed {
-            tracing::error!("queue writer ended unexpectedly: the queue is closed");
-        }
-        self.0.set_health(Health::Closed);
-        self.0.set_engine(None);
     }
 }
 

@@ -97,9 +97,9 @@ fn every_mistake_is_named_with_its_place_and_how_it_is_written_right() {
     }
     if std::env::var_os("STS_RELAY_UPDATE").is_some() {
         fs::write(&path, now.trim_end().to_owned() + "\n").unwrap();
-        return;
+    } else {
+        assert!(surprises.is_empty(), "{}", surprises.join("\n"));
     }
-    assert!(surprises.is_empty(), "{}", surprises.join("\n"));
     assert!(mistakes.len() >= 60, "{}", mistakes.len());
 }
 
