@@ -344,14 +344,26 @@ pub(crate) fn unreached(domain: &dyn std::fmt::Display, troubles: &[Trouble]) ->
     }
 }
 
+/// What went wrong, host by host; the same for several addresses of a host is said once.
 fn list<T: Borrow<Trouble>>(troubles: &[T]) -> String {
-    let named = troubles.iter().map(Borrow::borrow).take(LISTED);
-    let each = named.map(|trouble| format!("{}: {}", trouble.host, trouble.text));
-    let listed = each.collect::<Vec<_>>().join("; ");
-    match troubles.len().saturating_sub(LISTED) {
-        0 => listed,
-        more => format!("{listed}; and {more} more"),
+    let mut named: Vec<(String, usize)> = Vec::new();
+    let mut more = 0_usize;
+    for trouble in troubles.iter().map(Borrow::borrow) {
+        let text = format!("{}: {}", trouble.host, trouble.text);
+        if let Some((_, times)) = named.iter_mut().find(|(other, _)| *other == text) {
+            *times = times.saturating_add(1);
+        } else if named.len() < LISTED {
+            named.push((text, 1));
+        } else {
+            more = more.saturating_add(1);
+        }
     }
+    let each = named.into_iter().map(|(text, times)| match times {
+        1 => text,
+        _ => format!("{text} ({times} times)"),
+    });
+    let listed = each.collect::<Vec<_>>().join("; ");
+    if more == 0 { listed } else { format!("{listed}; and {more} more") }
 }
 
 /// What becomes of a deferred recipient when the message's lifetime has ended.
