@@ -56,6 +56,13 @@ enum Fate {
     Taken(usize),
 }
 
+/// Which attempt for a message is made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    First,
+    Further,
+}
+
 impl Mx {
     fn draw(random: &mut StdRng) -> Self {
         let all = [
@@ -98,6 +105,7 @@ struct Play {
     exception: Option<u64>,
     /// The states that the model may be in.
     senders: Vec<Sender>,
+    turn: Turn,
     pending: Option<Pending>,
     story: String,
     seen: BTreeMap<String, usize>,
@@ -150,6 +158,7 @@ impl Play {
             exception: days.map(|days| start + days * seconds::DAY),
             senders: vec![Sender::default()],
             pending: None,
+            turn: Turn::First,
             story: format!("exception for {days:?} days\n"),
             seen: BTreeMap::new(),
         };
@@ -189,7 +198,7 @@ impl Play {
             let verdict = sender.decide(&published, now, age, exception);
             let should = self.expected(&verdict);
             match self.promised(&verdict) {
-                Ok(()) if is == should => verdicts.push((verdict, sender)),
+                Ok(()) if should.contains(&is) => verdicts.push((verdict, sender)),
                 Ok(()) => writeln!(expected, "{verdict:?}: {should:?} expected").unwrap(),
                 Err(fault) => writeln!(expected, "{verdict:?}: {fault}").unwrap(),
             }
@@ -287,6 +296,7 @@ impl Play {
 
     /// A message is handed in, or the one that is held becomes due.
     async fn begin(&mut self) -> Pending {
+        self.turn = if self.pending.is_some() { Turn::Further } else { Turn::First };
         if let Some(pending) = self.pending {
             // Longer than between any two attempts.
             let hours = self.random.random_range(5..40);
@@ -327,8 +337,8 @@ impl Play {
     }
 
     /// What the verdict makes of the message, with the hosts as they are (RFC 8461 §5, RFC 5321
-    /// §5.1): the first that may have it.
-    fn expected(&self, verdict: &Verdict) -> Fate {
+    /// §5.1): the first that may have it. A further attempt may begin with one that has not failed.
+    fn expected(&self, verdict: &Verdict) -> Vec<Fate> {
         let may = |number: &usize| match verdict {
             Verdict::Require { named, .. } => named[*number] && self.kinds[*number] == Mx::Valid,
             Verdict::Permit(_) => self.kinds[*number] != Mx::Gone,
@@ -337,7 +347,11 @@ impl Play {
             | Verdict::Refreshed(_)
             | Verdict::Undecided(_) => false,
         };
-        (0..self.hosts.len()).find(may).map_or(Fate::Held, Fate::Taken)
+        let mut takers: Vec<_> = (0..self.hosts.len()).filter(may).map(Fate::Taken).collect();
+        if self.turn == Turn::First {
+            takers.truncate(1);
+        }
+        if takers.is_empty() { vec![Fate::Held] } else { takers }
     }
 
     /// What no verdict may be broken by, as the tap has it.
