@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use crate::cache::later;
 use crate::name::PolicyDomain;
 
-/// How many fetches for one domain may succeed within [`PERIOD`]: one in five minutes, which is what
+/// How many fetches for one domain may succeed within an hour: one in five minutes, which is what
 /// RFC 8461 §3.3 suggests for those that fail.
 pub const FETCHES_MAX: usize = 12;
 

@@ -91,7 +91,7 @@ impl Record {
     /// Reads one TXT record, its character-strings joined without blanks (RFC 8461 §3.1).
     ///
     /// Unknown fields are ignored, and of a repeated field the first counts, whatever the later
-    /// ones say (RFC 8461 §3.1). No more than [`FIELDS_MAX`] fields are read.
+    /// ones say (RFC 8461 §3.1). No more than 256 fields are read.
     /// Accepted with a warning: blanks at the end, delimiters together, malformed extensions.
     ///
     /// # Errors
