@@ -325,7 +325,9 @@ async fn an_address_of_the_other_family_is_tried_where_nobody_listens_at_the_fir
         mx.close().await;
         let id = relay.submit(&["<bob@example.test>"]).await;
         let reason = &relay.deferred(id, 1).await[0];
-        assert_eq!(reason.text.matches(mx.name()).count(), 2, "{reason:?}");
+        let text = &reason.text;
+        let both = text.matches(mx.name()).count() == 2 || text.contains("(2 times)");
+        assert!(both, "{reason:?}");
         let last =
             if preference == "ipv6" { mx.address().ip() } else { Ipv6Addr::LOCALHOST.into() };
         let last = SocketAddr::new(last, relay.world.smtp_port());
