@@ -42,7 +42,7 @@ def check_says_what_would_happen_and_what_is_wrong(world):
     expect(good.returncode == 0, f"check of the good domain ended with {good.returncode}:\n{good.stdout}{good.stderr}")
     expect("mx.good.test" in good.stdout, f"it names no host:\n{good.stdout}")
     down = world.relay.command("check", "down.test", check=False)
-    expect(down.returncode == 1, f"check of the downgraded domain ended with {down.returncode}:\n{down.stdout}")
+    expect(down.returncode == 2, f"check of the downgraded domain ended with {down.returncode}:\n{down.stdout}")
     for word in ("mx.down.test", "STARTTLS"):
         expect(word in down.stdout, f"it does not say {word}:\n{down.stdout}")
     expect("MAIL FROM" not in world.mx["down.test"].tail(1000), "check began a message")
