@@ -57,6 +57,16 @@ async fn without_a_policy_any_certificate_encrypts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_certificates_that_may_all_have_signed_each_other_prove_nothing_and_are_given_up()
+{
+    let relay = RelayInWorld::start().await;
+    let crowd = || MxBehaviour::presenting(Certificate::Crowd);
+    let text = waits(&relay, "example.test", crowd()).await;
+    assert!(text.contains("certificate verification failed"), "{text}");
+    leaves_encrypted(&relay, "open.test", crowd()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn under_a_policy_no_odd_certificate_proves_a_name_and_the_reason_is_in_words() {
     let relay = RelayInWorld::start().await;
     for (number, odd) in ODD.into_iter().enumerate() {

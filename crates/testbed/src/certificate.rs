@@ -18,6 +18,9 @@ pub enum Certificate {
     Valid,
     /// Names the server only in the subject's common name, which RFC 8461 §4.2 does not count.
     CommonNameOnly,
+    /// Issued by one of many authorities of the same name that nobody trusts, all of which are shown:
+    /// which of them signed which is for the client to find out.
+    Crowd,
     /// Issued by an intermediate that may issue for one directory name only, which this one has.
     DirectoryConstrained,
     /// Ended in 2001.
@@ -87,6 +90,8 @@ pub(crate) enum Signer {
     Authority,
     /// An intermediate of it that may issue for one directory name only.
     Constrained,
+    /// One of many authorities of the same name.
+    Crowd,
     /// An authority that is not in the world's roots.
     OtherAuthority,
     /// The certificate's own key.
@@ -97,6 +102,7 @@ impl Certificate {
     /// Who signs it.
     pub(crate) const fn signer(&self) -> Signer {
         match self {
+            Self::Crowd => Signer::Crowd,
             Self::DirectoryConstrained => Signer::Constrained,
             Self::OtherAuthority => Signer::OtherAuthority,
             Self::Odd(_) | Self::SelfSigned | Self::SelfSignedAuthority => Signer::Itself,
@@ -131,6 +137,7 @@ impl Certificate {
                 (epoch + since_epoch(validity.not_before), epoch + since_epoch(validity.not_after))
             }
             Self::Valid
+            | Self::Crowd
             | Self::CommonNameOnly
             | Self::DirectoryConstrained
             | Self::Names(_)
@@ -149,6 +156,7 @@ impl Certificate {
             Self::Names(names) => names.clone(),
             Self::WrongName => vec![ELSEWHERE.to_owned()],
             Self::Valid
+            | Self::Crowd
             | Self::DirectoryConstrained
             | Self::Expired
             | Self::NotYetValid
