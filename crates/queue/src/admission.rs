@@ -300,6 +300,8 @@ mod tests {
             (&[], "127.0.0.1", false),
         ] {
             assert_eq!(admits(list, peer), admitted, "{list:?} {peer}");
+            let networks = Networks::parse(list).unwrap();
+            assert_eq!(networks.hold(peer.parse().unwrap()), admitted, "{list:?} {peer}");
         }
     }
 
