@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 
 PATIENCE = 60.0
 
@@ -60,3 +61,22 @@ def play(suite, scenarios, words, attempt):
     passed = sum(attempt(scenario) for scenario in chosen)
     print(f"{passed} passed, {len(chosen) - passed} failed", flush=True)
     return 0 if passed == len(chosen) else 1
+
+
+def attempt_in(make):
+    """What tries a scenario in a world of its own that `make` gives, and says whether it held."""
+
+    def attempt(scenario):
+        with make() as world:
+            try:
+                scenario(world)
+            except Exception as failure:  # any surprise is a failed scenario, never the end of the run
+                print(f"FAILED {sentence(scenario)}: {failure}", flush=True)
+                if not isinstance(failure, Failure):
+                    traceback.print_exc()
+                print(world.logs(), flush=True)
+                return False
+        print(f"ok {sentence(scenario)}", flush=True)
+        return True
+
+    return attempt
