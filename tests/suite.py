@@ -22,13 +22,18 @@ def expect(condition, what):
         raise Failure(what)
 
 
+def environment():
+    """This program's environment without the tests' own variables: the relay refuses what it does not know."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("STS_RELAY_")}
+
+
 def run(*words, check=True, timeout=COMMAND, env=None, **options):
-    """Runs a command to its end and returns it, output as text; `env` is added to this program's environment."""
+    """Runs a command to its end and returns it, output as text; `env` is added to `environment()`."""
     if "input" not in options:
         options["stdin"] = subprocess.DEVNULL
     done = subprocess.run(
         [str(word) for word in words], capture_output=True, text=True, errors="replace", timeout=timeout,
-        env=None if env is None else os.environ | env, **options,
+        env=environment() | (env or {}), **options,
     )
     if check and done.returncode != 0:
         raise Failure(f"{' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")

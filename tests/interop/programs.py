@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from suite import Failure, run, until
+from suite import Failure, environment, run, until
 
 PATIENCE = 30.0
 
@@ -238,9 +238,7 @@ class Relay(Program):
 
     def start(self):
         """Starts it and waits for its listener."""
-        # The tests' own variables are none of the relay's, which refuses what it does not know.
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("STS_RELAY_")}
-        self.spawn(self.binary, "serve", "--config", self.config, env=clean)
+        self.spawn(self.binary, "serve", "--config", self.config, env=environment())
         self.up(self.address, self.port)
 
     def command(self, *words, check=True):
