@@ -7,11 +7,13 @@
 //! boot clock cannot be set and starts again with the machine. A [`SteadyClock`] makes one time of
 //! both that no leap of the wall clock moves.
 
+mod millis;
 mod reading;
 mod set;
 mod steady;
 mod system;
 
+pub use self::millis::{millis, time};
 pub use self::reading::{Boot, Clock, Doubt};
 pub use self::set::SetClock;
 pub use self::steady::{Seen, SteadyClock};

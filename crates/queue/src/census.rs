@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use clock::millis;
+
 use crate::error::StoreError;
-use crate::id::millis;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
 use crate::queue::Queue;

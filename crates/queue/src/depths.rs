@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use clock::millis;
+
 use crate::error::StoreError;
-use crate::id::millis;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::{Key, LotId};
 use crate::outcome::{Reason, ReasonClass};

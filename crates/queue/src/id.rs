@@ -8,6 +8,8 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use clock::{millis, time};
+
 /// The digits of an id's text, in order: no `i`, `l`, `o` or `u`, which are misread.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -153,19 +155,6 @@ impl IdSource {
     pub(crate) fn last(&self) -> QueueId {
         QueueId(self.state.lock().unwrap_or_else(PoisonError::into_inner).last)
     }
-}
-
-/// Milliseconds since 1970, 0 before it, and never so many that the shift loses any.
-pub(crate) fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX).min(u64::MAX >> SHIFT)
-}
-
-/// The time that [`millis`] gave.
-pub(crate) fn time(millis: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH
-        .checked_add(Duration::from_millis(millis))
-        .unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// How many ids a duration spans.

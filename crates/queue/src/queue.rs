@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use clock::Clock;
+use clock::{Clock, time};
 use smtp::{BodyType, ReversePath, Smtputf8};
 
 use crate::admission::Submitter;
@@ -13,7 +13,7 @@ use crate::destinations::Picked;
 use crate::draft::Draft;
 use crate::envelope::{Envelope, Purpose, Recipient};
 use crate::error::{BeginError, OpenError, StoreError};
-use crate::id::{QueueId, time};
+use crate::id::QueueId;
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::lease::{Found, Lease};

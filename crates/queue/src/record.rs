@@ -6,11 +6,12 @@
 
 use std::time::SystemTime;
 
+use clock::{millis, time};
 use smtp::{BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, Ret, ReversePath, Smtputf8};
 
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::envelope::{DelayNotice, DsnWishes, Envelope, Purpose, Recipient};
-use crate::id::{QueueId, millis, time};
+use crate::id::QueueId;
 
 /// How every record begins.
 pub(crate) const MAGIC: [u8; 8] = *b"\x8fSTSMAIL";

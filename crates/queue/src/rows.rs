@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use clock::{millis, time};
 use smtp::{EnhancedCode, MailboxDomain};
 
 use crate::codec::{Decoder, Encoder, Malformed, shortened};
 use crate::envelope::{DelayNotice, Envelope, Message, Recipient};
-use crate::id::{QueueId, millis, time};
+use crate::id::QueueId;
 use crate::outcome::{Reason, ReasonClass};
 use crate::record::{
     body_byte, decode_body, decode_dsn, decode_purpose, decode_recipient, decode_reverse_path,

@@ -5,12 +5,12 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use clock::Clock;
+use clock::{Clock, millis};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::destinations::{Destinations, SLICE};
 use crate::error::{BeginError, StoreError};
-use crate::id::{IdSource, QueueId, millis};
+use crate::id::{IdSource, QueueId};
 use crate::index::{EngineError, Lookup};
 use crate::key::{DuePlace, Key};
 use crate::observer::Observer;

@@ -8,14 +8,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clock::Clock;
+use clock::{Clock, millis};
 
 use crate::body::BodyReader;
 use crate::census::{self, Census};
 use crate::depths::{Stats, depths};
 use crate::error::{BodyError, IndexError, OpenError, StoreError};
 use crate::filter::Filter;
-use crate::id::{QueueId, millis};
+use crate::id::QueueId;
 use crate::index::{EngineError, Lookup, SledEngine};
 use crate::key::Key;
 use crate::recovery::{check, io_error, read_number, redo};

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use clock::time;
 use smtp::MailboxDomain;
 
 use crate::draft::Draft;
 use crate::envelope::{Message, Recipient};
 use crate::error::{BodyError, StoreError};
 use crate::filter::Filter;
-use crate::id::{QueueId, time};
+use crate::id::QueueId;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::{Key, LotId};
 use crate::outcome::Reason;

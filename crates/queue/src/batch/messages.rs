@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::time::SystemTime;
 
+use clock::{millis, time};
+
 use crate::batch::Batch;
 use crate::codec::Malformed;
 use crate::envelope::{DelayNotice, Message};
-use crate::id::{QueueId, millis, time};
+use crate::id::QueueId;
 use crate::index::EngineError;
 use crate::key::{Key, LotId};
 use crate::outcome::{Outcome, Reason};

@@ -6,9 +6,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use clock::millis;
+
 use crate::batch::Batch;
 use crate::committer::{Committer, Durable, RoundError};
-use crate::id::millis;
 use crate::index::{EngineError, Lookup};
 use crate::key::{Key, LotId};
 

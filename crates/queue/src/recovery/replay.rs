@@ -7,8 +7,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use clock::millis;
+
 use crate::batch::{Batch, Ledger};
-use crate::id::{QueueId, millis};
+use crate::id::QueueId;
 use crate::index::{Engine, EngineError, for_each, write_in_parts};
 use crate::key::Key;
 use crate::recovery::redo::Redone;
