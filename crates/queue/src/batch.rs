@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::QueueId;
+use mail::QueueId;
+
 use crate::index::{Change, Engine, EngineError, Lookup};
 use crate::key::{Key, LotId, VALUE_MOST};
 use crate::rows::{LotRow, MessageRow, Place, SegmentRow, StoreRow};

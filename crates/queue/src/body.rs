@@ -7,11 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use mail::QueueId;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::error::{BodyError, StoreError};
-use crate::id::QueueId;
 use crate::record::{HEADER_SIZE, Header};
 use crate::rows::{MessageRow, Place};
 use crate::shared::Handle;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use clock::millis;
+use mail::State;
 
 use crate::error::StoreError;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
 use crate::queue::Queue;
-use crate::rows::{MessageRow, State};
+use crate::rows::MessageRow;
 
 /// What is in the queue, by state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -7,14 +7,13 @@
 //! nobody: the store is closed and opened again, and settlements wait.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
 use std::time::Duration;
+use std::{fs, io, thread};
 
 use clock::Clock;
+use mail::QueueId;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Effects, Later, Ledger, Sealed};
@@ -25,7 +24,6 @@ use crate::committer::stragglers::Search;
 use crate::committer::writer::{WriteDown, Writer};
 use crate::draft::Committed;
 use crate::error::OpenError;
-use crate::id::QueueId;
 use crate::index::{Ahead, Change, EngineError};
 use crate::key::Key;
 use crate::observer::Round;
@@ -35,11 +33,10 @@ use crate::rows::Place;
 use crate::schedule::Jitter;
 use crate::settings::QueueSettings;
 use crate::shared::{Handle, Health, Shared, Totals};
-use crate::spool::journal;
 use crate::spool::segments::Segments;
 use crate::spool::sidecar::Sidecars;
-use crate::spool::sync_dir;
 use crate::spool::unlinked::body_entry;
+use crate::spool::{journal, sync_dir};
 use crate::work::{Edit, Job, LeaseEnd, Prepared, PreparedBody, Settlement, Work};
 
 mod closing;

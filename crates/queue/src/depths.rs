@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use clock::millis;
+use mail::{Reason, ReasonClass};
 
 use crate::error::StoreError;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::{Key, LotId};
-use crate::outcome::{Reason, ReasonClass};
 use crate::queue::Queue;
 use crate::rows::{LotRow, ReasonNumber};
 use crate::shared::Totals;

@@ -9,9 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use mail::Outcome;
+
 use crate::index::EngineError;
 use crate::key::{DuePlace, LotId};
-use crate::outcome::Outcome;
 use crate::standing::{Attempts, Standing};
 
 mod lots;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use clock::millis;
+use mail::{Envelope, QueueId};
 use smtp::{Class, EnhancedCode, Reply, ReplyCode};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use crate::envelope::Envelope;
 use crate::error::CommitError;
-use crate::id::QueueId;
 use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, encode_envelope};
 use crate::rows::{message_of, split_lots};
 use crate::shared::Handle;

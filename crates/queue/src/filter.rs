@@ -2,15 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use mail::{QueueId, ReasonClass, State};
 use smtp::{MailboxDomain, ReversePath};
 
 use crate::error::StoreError;
-use crate::id::QueueId;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::{Key, LotId};
-use crate::outcome::ReasonClass;
 use crate::queue::Queue;
-use crate::rows::{LotRecipient, LotRow, MessageRow, State};
+use crate::rows::{LotRecipient, LotRow, MessageRow};
 use crate::survey::lots_of;
 
 /// Which messages are meant: those that meet every wish.

@@ -2,8 +2,9 @@
 //!
 //! All rows live in one tree, so that one batch changes any of them at once or none.
 
+use mail::QueueId;
+
 use crate::codec::{Decoder, Encoder, Malformed};
-use crate::id::QueueId;
 
 /// No value in the index is longer: a longer one may become a file of its own in sled, which sled
 /// never syncs.

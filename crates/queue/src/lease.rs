@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use mail::{DelayNotice, Message, QueueId, Reason, Recipient};
 use smtp::MailboxDomain;
 
 use crate::body::BodyReader;
 use crate::destinations::Picked;
-use crate::envelope::{DelayNotice, Message, Recipient};
 use crate::error::BodyError;
-use crate::id::QueueId;
 use crate::key::LotId;
-use crate::outcome::Reason;
 use crate::rows::{LotRow, ReasonNumber};
 use crate::shared::Handle;
 use crate::standing::Standing;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clock::{Clock, time};
+use mail::{Envelope, Outcome, Purpose, QueueId, Recipient};
 use smtp::{BodyType, ReversePath, Smtputf8};
 
 use crate::admission::Submitter;
@@ -11,14 +12,11 @@ use crate::batch::Settled;
 use crate::committer::Committer;
 use crate::destinations::Picked;
 use crate::draft::Draft;
-use crate::envelope::{Envelope, Purpose, Recipient};
 use crate::error::{BeginError, OpenError, StoreError};
-use crate::id::QueueId;
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::lease::{Found, Lease};
 use crate::observer::Observer;
-use crate::outcome::Outcome;
 use crate::record::ENVELOPE_MOST;
 use crate::rows::{LotRow, MessageRow, decode_reason};
 use crate::settings::{QueueSettings, QueueTuning};

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::id::QueueId;
+use mail::QueueId;
 
 /// How much memory the bodies may take.
 const MOST_BYTES: usize = 16 << 20;

@@ -7,11 +7,10 @@
 use std::time::SystemTime;
 
 use clock::{millis, time};
+use mail::{DelayNotice, DsnWishes, Envelope, Purpose, QueueId, Recipient};
 use smtp::{BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, Ret, ReversePath, Smtputf8};
 
 use crate::codec::{Decoder, Encoder, Malformed};
-use crate::envelope::{DelayNotice, DsnWishes, Envelope, Purpose, Recipient};
-use crate::id::QueueId;
 
 /// How every record begins.
 pub(crate) const MAGIC: [u8; 8] = *b"\x8fSTSMAIL";

@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use clock::{millis, time};
+use mail::{DelayNotice, Envelope, Message, QueueId, Reason, ReasonClass, Recipient, State};
 use smtp::{EnhancedCode, MailboxDomain};
 
 use crate::codec::{Decoder, Encoder, Malformed, shortened};
-use crate::envelope::{DelayNotice, Envelope, Message, Recipient};
-use crate::id::QueueId;
-use crate::outcome::{Reason, ReasonClass};
 use crate::record::{
     body_byte, decode_body, decode_dsn, decode_purpose, decode_recipient, decode_reverse_path,
     decode_smtputf8, encode_dsn, encode_recipient, purpose_byte, reverse_path_text, smtputf8_byte,
@@ -41,20 +39,6 @@ pub(crate) enum Place {
         /// Where in it the header begins.
         offset: u64,
     },
-}
-
-/// Whether a message is on its way.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum State {
-    /// An operator keeps it from being sent.
-    OnHold,
-    /// Its copy in the spool is damaged; it is kept for a person to look at.
-    Quarantined {
-        /// What is wrong with it.
-        why: String,
-    },
-    /// It is on its way.
-    Queued,
 }
 
 /// A message's row.

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use clock::{Clock, millis};
+use mail::QueueId;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::destinations::{Destinations, SLICE};
 use crate::error::{BeginError, StoreError};
-use crate::id::{IdSource, QueueId};
+use crate::ids::IdSource;
 use crate::index::{EngineError, Lookup};
 use crate::key::{DuePlace, Key};
 use crate::observer::Observer;

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clock::{Clock, millis};
+use mail::QueueId;
 
 use crate::body::BodyReader;
 use crate::census::{self, Census};
 use crate::depths::{Stats, depths};
 use crate::error::{BodyError, IndexError, OpenError, StoreError};
 use crate::filter::Filter;
-use crate::id::QueueId;
 use crate::index::{EngineError, Lookup, SledEngine};
 use crate::key::Key;
 use crate::recovery::{check, io_error, read_number, redo};

@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::id::QueueId;
+use mail::QueueId;
+
 use crate::rows::Place;
 
 pub(crate) mod journal;

@@ -3,7 +3,7 @@
 //! Destinations that fail may have many more lots due than all others together, and an attempt for
 //! each costs a turn. So each standing has a line of its own, and whoever leases may leave lines out.
 
-use crate::outcome::Outcome;
+use mail::Outcome;
 
 /// After so many attempts in a row that settled nobody a destination is failing. One or two are
 /// nothing: a host that is busy or delays what it does not know turns single messages away.
@@ -79,7 +79,7 @@ mod tests {
     use smtp::{Class, EnhancedCode};
 
     use super::*;
-    use crate::outcome::{Reason, ReasonClass};
+    use mail::{Reason, ReasonClass};
 
     fn reason(reply: Option<&str>) -> Reason {
         let code = EnhancedCode::new(Class::PersistentTransient, 4, 1);

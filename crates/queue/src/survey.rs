@@ -4,18 +4,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use clock::time;
+use mail::{Message, QueueId, Reason, Recipient, State};
 use smtp::MailboxDomain;
 
 use crate::draft::Draft;
-use crate::envelope::{Message, Recipient};
 use crate::error::{BodyError, StoreError};
 use crate::filter::Filter;
-use crate::id::QueueId;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::{Key, LotId};
-use crate::outcome::Reason;
 use crate::queue::Queue;
-use crate::rows::{LotRow, MessageRow, Place, ReasonNumber, State, decode_reason};
+use crate::rows::{LotRow, MessageRow, Place, ReasonNumber, decode_reason};
 use crate::spool::Paths;
 use crate::work::Edit;
 

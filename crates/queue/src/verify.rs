@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
-use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
+
+use mail::QueueId;
 
 use crate::error::OpenError;
-use crate::id::QueueId;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
 use crate::queue::Queue;

@@ -4,10 +4,11 @@
 //! numbers are kept in a row of their own; a start that does not find those of the last round counts
 //! the lots.
 
+use mail::ReasonClass;
+
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::outcome::ReasonClass;
 use crate::rows::LotRow;
 
 /// How many recipients wait for another attempt, by the class of what the last one met. Those of

@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mail::{Message, Outcome, QueueId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::batch::Settled;
 use crate::draft::Committed;
-use crate::envelope::Message;
 use crate::error::{CommitError, StoreError};
-use crate::id::QueueId;
 use crate::key::{Key, LotId};
-use crate::outcome::Outcome;
 use crate::record::Header;
 use crate::rows::LotRow;
 use crate::shared::Health;

@@ -4,17 +4,13 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 
 use clock::{millis, time};
+use mail::{DelayNotice, Message, Outcome, QueueId, Reason, State};
 
 use crate::batch::Batch;
 use crate::codec::Malformed;
-use crate::envelope::{DelayNotice, Message};
-use crate::id::QueueId;
 use crate::index::EngineError;
 use crate::key::{Key, LotId};
-use crate::outcome::{Outcome, Reason};
-use crate::rows::{
-    ByHand, LotRecipient, LotRow, MessageRow, Place, ReasonNumber, State, encode_reason,
-};
+use crate::rows::{ByHand, LotRecipient, LotRow, MessageRow, Place, ReasonNumber, encode_reason};
 use crate::schedule::{Jitter, RetrySchedule};
 use crate::spool::sidecar::ALL_RECIPIENTS;
 

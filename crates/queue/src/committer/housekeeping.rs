@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::{self, Read};
 
+use mail::QueueId;
 use rustix::fs::{FallocateFlags, statvfs};
 use rustix::io::Errno;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Durable, RoundError};
-use crate::id::QueueId;
 use crate::key::Key;
 use crate::rows::{Place, SegmentRow};
 use crate::shared::Health;

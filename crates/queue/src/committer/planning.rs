@@ -1,9 +1,10 @@
 //! What each piece of work makes of the index.
 
+use mail::{QueueId, State};
+
 use crate::batch::{Batch, Later, Settled};
-use crate::id::QueueId;
 use crate::index::EngineError;
-use crate::rows::{Place, State};
+use crate::rows::Place;
 use crate::shelf::shelve;
 use crate::work::{Edit, LotSettlement, Prepared, Work};
 

@@ -5,12 +5,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use mail::QueueId;
 use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Flow, RoundError};
 use crate::error::{self, OpenError, chain};
-use crate::id::QueueId;
 use crate::index::{Ahead, EngineError};
 use crate::recovery::Recovered;
 use crate::shared::Health;

@@ -5,14 +5,14 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::thread;
+use std::{io, thread};
+
+use mail::QueueId;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Durable, RoundError};
-use crate::id::QueueId;
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::record::{HEADER_SIZE, Header};
@@ -200,12 +200,12 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::envelope::{Envelope, Recipient};
     use crate::recovery::Opener;
     use crate::settings::QueueSettings;
     use crate::shared::Handle;
     use crate::work::{Job, Work};
     use crate::{Queue, Submitter};
+    use mail::{Envelope, Recipient};
 
     #[tokio::test]
     async fn a_straggler_that_cannot_be_read_stays_where_it_is_and_the_store_goes_on() {

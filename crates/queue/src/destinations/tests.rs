@@ -1,11 +1,10 @@
 use std::collections::VecDeque;
 
+use mail::{QueueId, Reason, ReasonClass};
 use proptest::prelude::*;
 use smtp::{Class, EnhancedCode};
 
 use super::*;
-use crate::id::QueueId;
-use crate::outcome::{Reason, ReasonClass};
 
 /// A due index as a sorted list.
 #[derive(Default)]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::QueueId;
+use mail::{QueueId, State};
+
 use crate::index::{EngineError, Lookup, Row, for_each};
 use crate::key::{Key, LotId};
-use crate::rows::{LotRow, MessageRow, Place, SegmentRow, State, StoreRow};
+use crate::rows::{LotRow, MessageRow, Place, SegmentRow, StoreRow};
 use crate::waiting::Waiting;
 
 /// How many rows are read at a time.

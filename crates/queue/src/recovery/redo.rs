@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::id::QueueId;
+use mail::QueueId;
+
 use crate::index::{Engine, EngineError, write_in_parts};
 use crate::key::Key;
 use crate::recovery::replay::ReplayError;

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clock::millis;
+use mail::{QueueId, State};
 
 use crate::batch::{Batch, Ledger};
-use crate::id::QueueId;
 use crate::index::{Engine, EngineError, for_each, write_in_parts};
 use crate::key::Key;
 use crate::recovery::redo::Redone;
-use crate::rows::{MessageRow, Place, State, message_of, split_lots};
+use crate::rows::{MessageRow, Place, message_of, split_lots};
 use crate::spool::journal::Changes;
 use crate::spool::scan::{Bodies, Body, Found, Record, Whole, scan};
 use crate::spool::sidecar::{Settled, Sidecars};

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::envelope::Envelope;
+use mail::Envelope;
+
 use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, Kind, MAGIC, decode_envelope};
 use crate::spool::journal::{self, Changes};
 
@@ -326,11 +327,11 @@ mod tests {
     use smtp::{BodyType, ReversePath, Smtputf8};
 
     use super::*;
-    use crate::id::QueueId;
     use crate::index::Change;
     use crate::key::Key;
     use crate::record::encode_envelope;
     use crate::rows::StoreRow;
+    use mail::QueueId;
 
     const STORE: u64 = 77;
 

@@ -9,8 +9,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use mail::QueueId;
+
 use crate::codec::{Decoder, Encoder};
-use crate::id::QueueId;
 
 /// The length of an entry: id, recipient, checksum.
 pub(super) const ENTRY_SIZE: usize = 16;

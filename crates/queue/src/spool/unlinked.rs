@@ -6,11 +6,11 @@
 //! one before, which is dropped.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
-use crate::id::QueueId;
+use mail::QueueId;
+
 use crate::spool::sidecar::{ALL_RECIPIENTS, ENTRY_SIZE, Sidecars, read_entries};
 use crate::spool::{Paths, sync_dir};
 

@@ -1,4 +1,4 @@
-//! The envelope of a message, and what else the queue keeps about it.
+//! The envelope of a message, and what else is kept about it.
 
 use std::time::SystemTime;
 
@@ -15,7 +15,6 @@ pub struct Envelope {
     body: BodyType,
     smtputf8: Smtputf8,
     dsn: DsnWishes,
-    /// Only this crate makes one that is not [`Purpose::Mail`]: it weakens what TLS must prove.
     purpose: Purpose,
 }
 
@@ -39,8 +38,10 @@ impl Envelope {
         self
     }
 
-    /// The same envelope for another purpose.
-    pub(crate) const fn with_purpose(mut self, purpose: Purpose) -> Self {
+    /// The same envelope for another purpose, which may weaken what TLS must prove: only for a message
+    /// of the relay's own, and for one that is read back.
+    #[must_use]
+    pub const fn with_purpose(mut self, purpose: Purpose) -> Self {
         self.purpose = purpose;
         self
     }
