@@ -1,5 +1,8 @@
 //! The repository keeps its own rules: layers, sizes, names, and pages that speak of what exists.
 
+mod circles;
+mod imports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,11 +51,13 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 
 /// Every Rust file of the repository with its text.
 fn sources() -> Vec<(PathBuf, String)> {
-    ["crates", "tests"]
-        .iter()
-        .flat_map(|folder| files(&root().join(folder), "rs"))
-        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
-        .collect()
+    ["crates", "tests"].iter().flat_map(|folder| sources_below(&root().join(folder))).collect()
+}
+
+/// Every Rust file below a folder with its text.
+fn sources_below(folder: &Path) -> Vec<(PathBuf, String)> {
+    let read = |path: PathBuf| (path.clone(), fs::read_to_string(path).unwrap());
+    files(folder, "rs").into_iter().map(read).collect()
 }
 
 /// A page of the repository.
@@ -127,6 +132,11 @@ fn manifests() -> BTreeMap<String, toml::Table> {
         .collect()
 }
 
+/// The folder of a crate of ours.
+fn folder(name: &str) -> &str {
+    if name == "sts-relay" { "relay" } else { name }
+}
+
 /// The row of a crate; none for crates that are not ours.
 fn layer(name: &str) -> Option<usize> {
     LAYERS.iter().position(|row| row.contains(&name))
@@ -177,14 +187,14 @@ fn rules_meant_for_others_stand_alone() {
     }
 }
 
-/// The modules that a crate has for its tests alone, by the folder of the crate.
-fn test_modules() -> BTreeSet<(PathBuf, String)> {
+/// The modules that crates have for their tests alone, by the folder of the crate.
+fn test_modules(sources: &[(PathBuf, String)]) -> BTreeSet<(PathBuf, String)> {
     let mut found = BTreeSet::new();
-    for (path, text) in sources() {
+    for (path, text) in sources {
         for (attribute, declaration) in text.lines().zip(text.lines().skip(1)) {
             let name = declaration.rsplit(' ').next().and_then(|last| last.strip_suffix(';'));
             if let (true, Some(name)) = (attribute.contains("#[cfg(test)]"), name) {
-                found.insert((crate_of(&path), name.to_owned()));
+                found.insert((crate_of(path), name.to_owned()));
             }
         }
     }
@@ -196,22 +206,34 @@ fn crate_of(path: &Path) -> PathBuf {
     path.strip_prefix(root()).unwrap().components().take(2).collect()
 }
 
+/// The files that make the program, without those for tests alone.
+fn program_sources(mut sources: Vec<(PathBuf, String)>) -> Vec<(PathBuf, String)> {
+    let tests = test_modules(&sources);
+    sources.retain(|(path, _)| {
+        let own = path.strip_prefix(root()).unwrap().with_extension("");
+        let mut parts = own.iter().skip(2).map(|part| part.to_string_lossy().into_owned());
+        parts.next().is_some_and(|folder| folder == "src")
+            && !parts.any(|part| tests.contains(&(crate_of(path), part)))
+    });
+    sources
+}
+
+/// The files that make one crate, by their path below its `src`.
+fn program_files(folder: &str) -> BTreeMap<String, String> {
+    let src = root().join("crates").join(folder).join("src");
+    let sources = program_sources(sources_below(&src)).into_iter();
+    let below = |path: &Path| path.strip_prefix(&src).unwrap().display().to_string();
+    sources.map(|(path, text)| (below(&path), text)).collect()
+}
+
 /// The files whose code above the tests has a line that holds `text`.
 fn holders(text: &str) -> Vec<String> {
-    let tests = test_modules();
-    let is_source = |path: &Path| {
-        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        shown(path).contains("/src/") && !tests.contains(&(crate_of(path), name))
+    let holds = |source: &str| {
+        let code = source.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+        code.lines().any(|line| line.contains(text) && !line.trim_start().starts_with("//"))
     };
-    sources()
-        .into_iter()
-        .filter(|(path, _)| is_source(path))
-        .filter(|(_, source)| {
-            let code = source.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
-            code.lines().any(|line| line.contains(text) && !line.trim_start().starts_with("//"))
-        })
-        .map(|(path, _)| shown(&path))
-        .collect()
+    let sources = program_sources(sources()).into_iter();
+    sources.filter(|(_, source)| holds(source)).map(|(path, _)| shown(&path)).collect()
 }
 
 #[test]
