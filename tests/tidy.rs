@@ -1,6 +1,7 @@
 //! The repository keeps its own rules: layers, sizes, names, and pages that speak of what exists.
 
 mod circles;
+mod compared;
 mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};
