@@ -255,6 +255,28 @@ fn what_can_weaken_a_promise_is_named_in_one_place() {
     assert_eq!(holders("PolicyStore for "), ["crates/relay/src/policy_shelf.rs"]);
 }
 
+/// The crates that make a promise of a commit in more than one file.
+fn makers_twice(holders: &[String]) -> Vec<&str> {
+    let crates: Vec<_> = holders.iter().filter_map(|path| path.split('/').nth(1)).collect();
+    crates.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
+}
+
+#[test]
+fn each_store_promises_a_commit_in_one_file_and_nothing_else_does() {
+    let holders = holders("Committed::assertion(");
+    assert!(holders.iter().all(|path| path.starts_with("crates/store-")), "{holders:?}");
+    assert!(makers_twice(&holders).is_empty(), "{holders:?}");
+}
+
+#[test]
+fn a_store_that_promises_a_commit_in_two_files_is_found() {
+    let paths = |names: &[&str]| -> Vec<String> {
+        names.iter().map(|name| format!("crates/{name}")).collect()
+    };
+    assert_eq!(makers_twice(&paths(&["store-a/src/a.rs", "store-a/src/b.rs"])), ["store-a"]);
+    assert_eq!(makers_twice(&paths(&["store-a/src/a.rs", "store-b/src/a.rs"])), [""; 0]);
+}
+
 #[test]
 fn nothing_that_serves_knows_the_private_internet_of_the_demo() {
     let knowing = |text: &str| -> Vec<String> {
