@@ -252,6 +252,7 @@ fn what_can_weaken_a_promise_is_named_in_one_place() {
         holders("HostProof for "),
         ["crates/mta-sts/src/fetch/proof.rs", "crates/relay/src/policy_host_proof.rs"]
     );
+    assert_eq!(holders("Decision::of_"), ["crates/mta-sts/src/policies.rs"]);
     assert_eq!(holders("PolicyStore for "), ["crates/relay/src/policy_shelf.rs"]);
 }
 

@@ -11,142 +11,23 @@
 //! A mail client that lets itself be given a route, and not a host name, can forget nothing: it
 //! cannot make an [`OpenRoute`] without a [`Fallback`], and an enforced policy yields none. None of
 //! these values can be cloned or made elsewhere, so each stands for one attempt.
+//!
+//! Nothing is looked up here: [`Policies::decide`](crate::Policies::decide) finds the policy, and is
+//! the only caller of the four functions that make a [`Decision`].
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use crate::cache::{CachedPolicy, PolicyStore};
-use crate::discovery::{Names, TxtAnswer};
-use crate::evidence::Evidence;
-use crate::exception::Exceptions;
-use crate::fetch::Fetcher;
-use crate::lookup::Lookup;
-use crate::name::{MxHost, PolicyDomain};
-use crate::now::Now;
-use crate::observer::Observer;
-use crate::policy::{Mode, Policy};
-use crate::record::PolicyId;
-use crate::settings::PolicySettings;
-use crate::undecided::Undecided;
 use thiserror::Error;
 
-/// The policies of everyone we send to.
-#[derive(Debug)]
-pub struct Policies {
-    settings: RwLock<Arc<PolicySettings>>,
-    pub(crate) lookup: Lookup,
-}
-
-impl Policies {
-    /// Decides by what is published in `names`, fetched by `fetcher` and kept in `store`.
-    #[must_use]
-    pub fn new(
-        settings: PolicySettings,
-        names: Arc<dyn Names>,
-        store: Arc<dyn PolicyStore>,
-        fetcher: Fetcher,
-    ) -> Self {
-        let settings = RwLock::new(Arc::new(settings));
-        Self { settings, lookup: Lookup::new(names, store, fetcher) }
-    }
-
-    /// The same, that tell `observer` of what they decide and fetch.
-    #[must_use]
-    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.lookup.observer = observer;
-        self
-    }
-
-    /// Goes by other settings and fetches with another fetcher from now on.
-    ///
-    /// What is cached stays; what is being decided or fetched is ended as it was begun.
-    pub fn renew(&self, settings: PolicySettings, fetcher: Fetcher) {
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
-        self.lookup.fetch_with(fetcher);
-    }
-
-    /// The settings as they are now.
-    pub(crate) fn settings(&self) -> Arc<PolicySettings> {
-        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The exceptions that count at the moment.
-    #[must_use]
-    pub fn exceptions(&self) -> Exceptions {
-        self.settings().exceptions.clone()
-    }
-
-    /// What the policy of `next_hop` makes of a delivery at `now` (RFC 8461 §5).
-    ///
-    /// `now` may be a [`SystemTime`], of a clock that is believed.
-    ///
-    /// # Errors
-    ///
-    /// [`Undecided`] where a policy may be in force that cannot be seen: send nothing, try later.
-    pub async fn decide(
-        &self,
-        next_hop: &NextHop,
-        purpose: Purpose,
-        now: impl Into<Now> + Send,
-    ) -> Result<Decision, Undecided> {
-        let decided = self.decide_unobserved(next_hop, purpose, now.into()).await;
-        self.lookup.observer.decided(decided.as_ref());
-        self.lookup.noted.decided(decided.as_ref());
-        decided
-    }
-
-    async fn decide_unobserved(
-        &self,
-        next_hop: &NextHop,
-        purpose: Purpose,
-        now: Now,
-    ) -> Result<Decision, Undecided> {
-        let permit = |why, evidence| Decision::permit(next_hop.clone(), why, evidence);
-        let (domain, queued_for) = match (purpose, next_hop) {
-            (Purpose::TlsReport, _) => {
-                return Ok(permit(WhyFallback::TlsReport, Evidence::default()));
-            }
-            (Purpose::Delivery { .. }, NextHop::Literal(_)) => {
-                return Ok(permit(WhyFallback::AddressLiteral, Evidence::default()));
-            }
-            (Purpose::Delivery { queued_for }, NextHop::Domain(domain)) => (domain, queued_for),
-        };
-        match Box::pin(self.lookup.find(domain, now)).await {
-            Ok(evidence) => Ok(self.judge(domain, evidence, now)),
-            Err(Undecided::NamesFailed { domain, source })
-                if queued_for > self.settings().undecided_grace && !now.is_doubted() =>
-            {
-                self.lookup.noted.undecided_too_long(&domain, &source);
-                let txt = Some(TxtAnswer::Failed(source));
-                let evidence = Evidence { txt, ..Evidence::default() };
-                Ok(permit(WhyFallback::UndecidedTooLong, evidence))
-            }
-            Err(undecided) => Err(undecided),
-        }
-    }
-
-    /// What the policy that was found asks for; an exception can only lift what is enforced.
-    fn judge(&self, domain: &PolicyDomain, evidence: Evidence, now: Now) -> Decision {
-        let policy = evidence.policy.as_ref();
-        let why = match policy.map(|cached| (cached, cached.policy().mode())) {
-            None => WhyFallback::NoPolicy,
-            Some((_, Mode::None)) => WhyFallback::ModeNone,
-            Some((cached, Mode::Testing)) => WhyFallback::ModeTesting(Arc::clone(cached.policy())),
-            Some((cached, Mode::Enforce)) => {
-                let settings = self.settings();
-                let Some(exception) = settings.exceptions.find(domain, now.latest()) else {
-                    let cached = cached.clone();
-                    return Decision::Require(RequiredTls { cached, evidence });
-                };
-                let (until, reason) = (exception.until(), exception.reason().to_owned());
-                self.lookup.noted.exception_used(domain, &reason);
-                WhyFallback::Exception { until, reason }
-            }
-        };
-        Decision::permit(NextHop::Domain(domain.clone()), why, evidence)
-    }
-}
+use crate::cache::CachedPolicy;
+use crate::discovery::{NamesError, TxtAnswer};
+use crate::evidence::Evidence;
+use crate::exception::Exception;
+use crate::name::{MxHost, PolicyDomain};
+use crate::policy::{Mode, Policy};
+use crate::record::PolicyId;
 
 /// Where mail is to go next.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -166,18 +47,6 @@ impl NextHop {
             Self::Literal(_) => None,
         }
     }
-}
-
-/// What is to be sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Purpose {
-    /// Mail.
-    Delivery {
-        /// How long ago it was accepted.
-        queued_for: Duration,
-    },
-    /// A TLS-RPT report, which has to arrive in spite of the failures it reports (RFC 8460 §5.3.1).
-    TlsReport,
 }
 
 /// What a policy makes of a delivery. It is for one attempt:
@@ -203,6 +72,48 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// What the policy that was found asks for; an exception can only lift what is enforced.
+    pub(crate) fn of_policy(
+        domain: PolicyDomain,
+        evidence: Evidence,
+        exception: Option<&Exception>,
+    ) -> Self {
+        let policy = evidence.policy.as_ref();
+        let why = match policy.map(|cached| (cached, cached.policy().mode())) {
+            None => WhyFallback::NoPolicy,
+            Some((_, Mode::None)) => WhyFallback::ModeNone,
+            Some((cached, Mode::Testing)) => WhyFallback::ModeTesting(Arc::clone(cached.policy())),
+            Some((cached, Mode::Enforce)) => match exception {
+                Some(exception) => {
+                    let (until, reason) = (exception.until(), exception.reason().to_owned());
+                    WhyFallback::Exception { until, reason }
+                }
+                None => {
+                    let cached = cached.clone();
+                    return Self::Require(RequiredTls { cached, evidence });
+                }
+            },
+        };
+        Self::permit(NextHop::Domain(domain), why, evidence)
+    }
+
+    /// A TLS-RPT report goes to `next_hop`, whatever its policy (RFC 8460 §5.3.1).
+    pub(crate) fn of_report(next_hop: NextHop) -> Self {
+        Self::permit(next_hop, WhyFallback::TlsReport, Evidence::default())
+    }
+
+    /// Mail for an address literal has no policy (RFC 8461 §3.4).
+    pub(crate) fn of_literal(address: IpAddr) -> Self {
+        let next_hop = NextHop::Literal(address);
+        Self::permit(next_hop, WhyFallback::AddressLiteral, Evidence::default())
+    }
+
+    /// The DNS has failed like this for longer than the grace, and nothing is cached for `domain`.
+    pub(crate) fn of_silence(domain: PolicyDomain, failure: NamesError) -> Self {
+        let evidence = Evidence { txt: Some(TxtAnswer::Failed(failure)), ..Evidence::default() };
+        Self::permit(NextHop::Domain(domain), WhyFallback::UndecidedTooLong, evidence)
+    }
+
     const fn permit(next_hop: NextHop, why: WhyFallback, evidence: Evidence) -> Self {
         Self::Permit(Fallback { next_hop, why, evidence })
     }

@@ -193,6 +193,7 @@ mod now;
 mod observer;
 mod parsed;
 mod pattern;
+mod policies;
 mod policy;
 mod ration;
 mod record;
@@ -203,8 +204,8 @@ mod undecided;
 pub use crate::backoff::BACK_OFF;
 pub use crate::cache::{CachedPolicy, DecodeError, PolicyStore, RefreshTrouble, StoreError};
 pub use crate::decision::{
-    Decision, Fallback, MxMismatch, NextHop, OpenHost, OpenRoute, Policies, Purpose, RequiredTls,
-    VerifiedRoute, WhyFallback,
+    Decision, Fallback, MxMismatch, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute,
+    WhyFallback,
 };
 pub use crate::demand::DemandedRoute;
 pub use crate::discovery::{Freshness, Names, NamesError, TxtAnswer, discover};
@@ -218,6 +219,7 @@ pub use crate::now::{Now, Trust};
 pub use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
 pub use crate::parsed::{Parsed, Warning};
 pub use crate::pattern::{MxPattern, MxPatternError};
+pub use crate::policies::{Policies, Purpose};
 pub use crate::policy::{MAX_AGE_MAX, MX_PATTERNS_MAX, Mode, Policy, PolicyError};
 pub use crate::ration::FETCHES_MAX;
 pub use crate::record::{NoRecord, PolicyId, Record, RecordError, select};

@@ -11,13 +11,14 @@ use tracing::debug;
 
 use crate::backoff::BACK_OFF;
 use crate::cache::{CachedPolicy, StoreError, later};
-use crate::decision::{Policies, RequiredTls};
+use crate::decision::RequiredTls;
 use crate::discovery::{Freshness, TxtAnswer, discover};
 use crate::evidence::Evidence;
 use crate::fetch::FetchError;
 use crate::lookup::Want;
 use crate::name::PolicyDomain;
 use crate::now::Now;
+use crate::policies::Policies;
 use crate::policy::{Mode, Policy};
 use crate::settings::PolicySettings;
 use crate::undecided::Undecided;

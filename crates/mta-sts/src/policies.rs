@@ -1,0 +1,135 @@
+//! The policies of everyone we send to: what finds the policy of a delivery and has it decide.
+//!
+//! What a decision permits and requires is in `decision`, where nothing is looked up.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::cache::PolicyStore;
+use crate::decision::{Decision, NextHop, WhyFallback};
+use crate::discovery::Names;
+use crate::evidence::Evidence;
+use crate::exception::Exceptions;
+use crate::fetch::Fetcher;
+use crate::lookup::Lookup;
+use crate::name::PolicyDomain;
+use crate::now::Now;
+use crate::observer::Observer;
+use crate::settings::PolicySettings;
+use crate::undecided::Undecided;
+
+/// The policies of everyone we send to.
+#[derive(Debug)]
+pub struct Policies {
+    settings: RwLock<Arc<PolicySettings>>,
+    pub(crate) lookup: Lookup,
+}
+
+impl Policies {
+    /// Decides by what is published in `names`, fetched by `fetcher` and kept in `store`.
+    #[must_use]
+    pub fn new(
+        settings: PolicySettings,
+        names: Arc<dyn Names>,
+        store: Arc<dyn PolicyStore>,
+        fetcher: Fetcher,
+    ) -> Self {
+        let settings = RwLock::new(Arc::new(settings));
+        Self { settings, lookup: Lookup::new(names, store, fetcher) }
+    }
+
+    /// The same, that tell `observer` of what they decide and fetch.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.lookup.observer = observer;
+        self
+    }
+
+    /// Goes by other settings and fetches with another fetcher from now on.
+    ///
+    /// What is cached stays; what is being decided or fetched is ended as it was begun.
+    pub fn renew(&self, settings: PolicySettings, fetcher: Fetcher) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        self.lookup.fetch_with(fetcher);
+    }
+
+    /// The settings as they are now.
+    pub(crate) fn settings(&self) -> Arc<PolicySettings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The exceptions that count at the moment.
+    #[must_use]
+    pub fn exceptions(&self) -> Exceptions {
+        self.settings().exceptions.clone()
+    }
+
+    /// What the policy of `next_hop` makes of a delivery at `now` (RFC 8461 §5).
+    ///
+    /// `now` may be a [`SystemTime`](std::time::SystemTime), of a clock that is believed.
+    ///
+    /// # Errors
+    ///
+    /// [`Undecided`] where a policy may be in force that cannot be seen: send nothing, try later.
+    pub async fn decide(
+        &self,
+        next_hop: &NextHop,
+        purpose: Purpose,
+        now: impl Into<Now> + Send,
+    ) -> Result<Decision, Undecided> {
+        let decided = self.decide_unobserved(next_hop, purpose, now.into()).await;
+        self.lookup.observer.decided(decided.as_ref());
+        self.lookup.noted.decided(decided.as_ref());
+        decided
+    }
+
+    async fn decide_unobserved(
+        &self,
+        next_hop: &NextHop,
+        purpose: Purpose,
+        now: Now,
+    ) -> Result<Decision, Undecided> {
+        let (domain, queued_for) = match (purpose, next_hop) {
+            (Purpose::TlsReport, _) => return Ok(Decision::of_report(next_hop.clone())),
+            (Purpose::Delivery { .. }, NextHop::Literal(address)) => {
+                return Ok(Decision::of_literal(*address));
+            }
+            (Purpose::Delivery { queued_for }, NextHop::Domain(domain)) => (domain, queued_for),
+        };
+        match Box::pin(self.lookup.find(domain, now)).await {
+            Ok(evidence) => Ok(self.judge(domain, evidence, now)),
+            Err(Undecided::NamesFailed { domain, source })
+                if queued_for > self.settings().undecided_grace && !now.is_doubted() =>
+            {
+                self.lookup.noted.undecided_too_long(&domain, &source);
+                Ok(Decision::of_silence(domain, source))
+            }
+            Err(undecided) => Err(undecided),
+        }
+    }
+
+    /// Decides by the policy that was found and the exceptions that are set.
+    fn judge(&self, domain: &PolicyDomain, evidence: Evidence, now: Now) -> Decision {
+        let settings = self.settings();
+        let exception = settings.exceptions.find(domain, now.latest());
+        let decision = Decision::of_policy(domain.clone(), evidence, exception);
+        if let Decision::Permit(fallback) = &decision
+            && let WhyFallback::Exception { reason, .. } = fallback.why()
+        {
+            self.lookup.noted.exception_used(domain, reason);
+        }
+        decision
+    }
+}
+
+/// What is to be sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// Mail.
+    Delivery {
+        /// How long ago it was accepted.
+        queued_for: Duration,
+    },
+    /// A TLS-RPT report, which has to arrive in spite of the failures it reports (RFC 8460 §5.3.1).
+    TlsReport,
+}
