@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::cache::later;
-use crate::fetch::FetchError;
+use crate::fetch::error::FetchError;
 use crate::name::PolicyDomain;
 use crate::record::PolicyId;
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::cache::{CachedPolicy, StoreError};
+use crate::cache::CachedPolicy;
 use crate::discovery::TxtAnswer;
-use crate::fetch::FetchError;
+use crate::fetch::error::FetchError;
 use crate::parsed::Warning;
+use crate::store::StoreError;
 
 /// What was seen on the way to a decision.
 ///

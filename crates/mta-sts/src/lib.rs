@@ -199,10 +199,12 @@ mod ration;
 mod record;
 mod refresh;
 mod settings;
+mod store;
 mod undecided;
 
 pub use crate::backoff::BACK_OFF;
-pub use crate::cache::{CachedPolicy, DecodeError, PolicyStore, RefreshTrouble, StoreError};
+pub use crate::cache::bytes::DecodeError;
+pub use crate::cache::{CachedPolicy, RefreshTrouble};
 pub use crate::decision::{
     Decision, Fallback, MxMismatch, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute,
     WhyFallback,
@@ -211,9 +213,9 @@ pub use crate::demand::DemandedRoute;
 pub use crate::discovery::{Freshness, Names, NamesError, TxtAnswer, discover};
 pub use crate::evidence::{Evidence, FetchReport};
 pub use crate::exception::{EXCEPTION_MAX, Exception, ExceptionError, Exceptions};
-pub use crate::fetch::{
-    CertificateFault, FetchError, FetchSettings, Fetched, Fetcher, POLICY_SIZE_MAX, PrivateHosts,
-};
+pub use crate::fetch::error::{FetchError, POLICY_SIZE_MAX};
+pub use crate::fetch::proof::CertificateFault;
+pub use crate::fetch::{FetchSettings, Fetched, Fetcher, PrivateHosts};
 pub use crate::name::{MxHost, NameError, PolicyDomain};
 pub use crate::now::{Now, Trust};
 pub use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
@@ -225,12 +227,13 @@ pub use crate::ration::FETCHES_MAX;
 pub use crate::record::{NoRecord, PolicyId, Record, RecordError, select};
 pub use crate::refresh::{Recheck, Rechecked, RefreshPage, Refreshed};
 pub use crate::settings::PolicySettings;
+pub use crate::store::{PolicyStore, StoreError};
 pub use crate::undecided::Undecided;
 
 /// What decides whether a policy host has proved its name: whoever brings a [`danger::HostProof`]
 /// can have policies of anybody believed.
 pub mod danger {
-    pub use crate::fetch::{Connection, HostProof, ProofError};
+    pub use crate::fetch::proof::{Connection, HostProof, ProofError};
 }
 
 /// The example in the README.

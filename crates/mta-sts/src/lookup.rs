@@ -19,10 +19,11 @@ use std::time::SystemTime;
 use tracing::{debug, warn};
 
 use crate::backoff::BackOff;
-use crate::cache::{CachedPolicy, PolicyStore, StoreError, later};
+use crate::cache::{CachedPolicy, later};
 use crate::discovery::{Freshness, Names, TxtAnswer, discover};
 use crate::evidence::{Evidence, FetchReport};
-use crate::fetch::{FetchError, Fetcher, in_full};
+use crate::fetch::Fetcher;
+use crate::fetch::error::{FetchError, in_full};
 use crate::flights::Flights;
 use crate::name::PolicyDomain;
 use crate::noted::Noted;
@@ -32,6 +33,7 @@ use crate::parsed::Parsed;
 use crate::policy::Policy;
 use crate::ration::{PERIOD, Ration};
 use crate::record::PolicyId;
+use crate::store::{PolicyStore, StoreError};
 use crate::undecided::Undecided;
 
 /// Everything policies come from.

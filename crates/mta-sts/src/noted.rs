@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 use crate::cache::CachedPolicy;
 use crate::decision::{Decision, WhyFallback};
 use crate::discovery::NamesError;
-use crate::fetch::{FetchError, in_full};
+use crate::fetch::error::{FetchError, in_full};
 use crate::name::PolicyDomain;
 use crate::policy::Mode;
 use crate::undecided::Undecided;

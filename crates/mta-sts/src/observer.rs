@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::decision::Decision;
-use crate::fetch::FetchError;
+use crate::fetch::error::FetchError;
 use crate::name::PolicyDomain;
 use crate::parsed::Parsed;
 use crate::policy::{Mode, Policy};

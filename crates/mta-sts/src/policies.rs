@@ -5,7 +5,6 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::cache::PolicyStore;
 use crate::decision::{Decision, NextHop, WhyFallback};
 use crate::discovery::Names;
 use crate::evidence::Evidence;
@@ -16,6 +15,7 @@ use crate::name::PolicyDomain;
 use crate::now::Now;
 use crate::observer::Observer;
 use crate::settings::PolicySettings;
+use crate::store::PolicyStore;
 use crate::undecided::Undecided;
 
 /// The policies of everyone we send to.

@@ -10,17 +10,18 @@ use std::time::{Duration, SystemTime};
 use tracing::debug;
 
 use crate::backoff::BACK_OFF;
-use crate::cache::{CachedPolicy, StoreError, later};
+use crate::cache::{CachedPolicy, later};
 use crate::decision::RequiredTls;
 use crate::discovery::{Freshness, TxtAnswer, discover};
 use crate::evidence::Evidence;
-use crate::fetch::FetchError;
+use crate::fetch::error::FetchError;
 use crate::lookup::Want;
 use crate::name::PolicyDomain;
 use crate::now::Now;
 use crate::policies::Policies;
 use crate::policy::{Mode, Policy};
 use crate::settings::PolicySettings;
+use crate::store::StoreError;
 use crate::undecided::Undecided;
 
 /// How long after a refresh that failed the next one comes, at most.

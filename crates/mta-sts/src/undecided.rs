@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::cache::StoreError;
 use crate::discovery::NamesError;
-use crate::fetch::{FetchError, in_full};
+use crate::fetch::error::{FetchError, in_full};
 use crate::name::PolicyDomain;
+use crate::store::StoreError;
 
 /// Whether a policy is in force cannot be told, so nothing may be sent for now.
 #[derive(Clone, Debug, Error)]

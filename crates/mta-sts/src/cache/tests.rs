@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::cache::bytes::DecodeError;
 use crate::pattern::MxPattern;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;

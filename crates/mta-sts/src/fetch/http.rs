@@ -11,7 +11,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::fetch::{FetchError, POLICY_SIZE_MAX};
+use crate::fetch::error::{FetchError, POLICY_SIZE_MAX};
 
 /// Where a policy is (RFC 8461 §3.2).
 const PATH: &str = "/.well-known/mta-sts.txt";
