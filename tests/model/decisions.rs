@@ -103,7 +103,7 @@ impl Play {
             let ask = self.draw_ask();
             let (is, should) = (self.ask(number, ask).await, self.expect(number, ask));
             writeln!(self.story, "{step}: {ask:?} of {}: {is:?}", DOMAINS[number]).unwrap();
-            self.tell_apart(&is, &should).map_err(|difference| {
+            self.tell_apart(&is, &should).await.map_err(|difference| {
                 format!("seed {seed}, step {step}: {difference}\n{}", self.story)
             })?;
             *self.seen.entry(label(&is)).or_default() += 1;
@@ -271,7 +271,11 @@ impl Play {
     }
 
     /// The first difference between the sender and the model, in both domains.
-    fn tell_apart(&self, is: &Option<Verdict>, should: &Option<Verdict>) -> Result<(), String> {
+    async fn tell_apart(
+        &self,
+        is: &Option<Verdict>,
+        should: &Option<Verdict>,
+    ) -> Result<(), String> {
         let same = |what: &str, is: String, should: String| match is == should {
             true => Ok(()),
             false => Err(format!("{what}: is {is}, should be {should}")),
@@ -280,7 +284,7 @@ impl Play {
         for (number, model) in self.model.iter().enumerate() {
             let fetches = self.zone.sky().fetches[number];
             same(&format!("fetches of {number}"), fetches.to_string(), model.fetches.to_string())?;
-            let is = match self.store.find(&domain(number)) {
+            let is = match self.store.find(&domain(number)).await {
                 Ok(Some(cached)) => describe(&cached),
                 Ok(None) => "nothing".to_owned(),
                 Err(_) => "damaged".to_owned(),

@@ -106,7 +106,7 @@ pub(super) struct Store(pub(super) Arc<Mutex<BTreeMap<PolicyDomain, Vec<u8>>>>);
 
 #[async_trait]
 impl PolicyStore for Store {
-    fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+    async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
         let bytes = self.0.lock().unwrap().get(domain).cloned();
         Ok(bytes.as_deref().map(CachedPolicy::from_bytes).transpose()?)
     }
@@ -121,7 +121,7 @@ impl PolicyStore for Store {
         Ok(())
     }
 
-    fn list(
+    async fn list(
         &self,
         _after: Option<&PolicyDomain>,
         _limit: usize,

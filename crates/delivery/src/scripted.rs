@@ -130,7 +130,7 @@ struct OnePolicy(Option<CachedPolicy>);
 
 #[async_trait]
 impl PolicyStore for OnePolicy {
-    fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+    async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
         Ok(self.0.clone().filter(|cached| cached.domain() == domain))
     }
 
@@ -142,7 +142,7 @@ impl PolicyStore for OnePolicy {
         Ok(())
     }
 
-    fn list(
+    async fn list(
         &self,
         _after: Option<&PolicyDomain>,
         _limit: usize,

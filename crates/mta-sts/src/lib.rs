@@ -84,7 +84,7 @@
 //!
 //! #[async_trait::async_trait]
 //! impl PolicyStore for Memory {
-//!     fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+//!     async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
 //!         let bytes = self.0.lock().unwrap().get(domain).cloned();
 //!         Ok(bytes.map(|bytes| CachedPolicy::from_bytes(&bytes)).transpose()?)
 //!     }
@@ -96,7 +96,7 @@
 //!         self.0.lock().unwrap().remove(domain);
 //!         Ok(())
 //!     }
-//!     fn list(
+//!     async fn list(
 //!         &self,
 //!         after: Option<&PolicyDomain>,
 //!         limit: usize,

@@ -112,7 +112,7 @@ impl Lookup {
     ) -> Result<Evidence, Undecided> {
         let (now, trust, is_doubted) = (now.time(), now.trust(), now.is_doubted());
         let txt = discover(&*self.names, domain, Freshness::Cached).await;
-        let (live, expired) = match self.cached(domain)? {
+        let (live, expired) = match self.cached(domain).await? {
             Some(cached) if cached.applies_at(now) => (Some(cached), None),
             other => (None, other),
         };
@@ -173,9 +173,12 @@ impl Lookup {
     }
 
     /// What is kept for `domain`.
-    pub(crate) fn cached(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, Undecided> {
+    pub(crate) async fn cached(
+        &self,
+        domain: &PolicyDomain,
+    ) -> Result<Option<CachedPolicy>, Undecided> {
         let unreadable = |source| Undecided::CacheUnreadable { domain: domain.clone(), source };
-        match self.store.find(domain).map_err(unreadable)? {
+        match self.store.find(domain).await.map_err(unreadable)? {
             Some(cached) if cached.domain() != domain => {
                 Err(unreadable(StoreError::new("the policy that is kept is another domain's")))
             }
@@ -219,7 +222,7 @@ impl Lookup {
         if let Some(news) = turn.news().filter(|news| news.answers(id, now)) {
             return Ok(news.clone());
         }
-        let cached = self.cached(domain)?;
+        let cached = self.cached(domain).await?;
         if want == Want::Missing
             && let Some(cached) =
                 cached.as_ref().filter(|one| one.id() == id && one.applies_at(now))
@@ -307,7 +310,7 @@ impl Lookup {
     ) -> Result<(), StoreError> {
         let place = self.flights.join(domain);
         let _turn = place.turn().await;
-        match self.store.find(domain)?.as_ref().and_then(change) {
+        match self.store.find(domain).await?.as_ref().and_then(change) {
             Some(changed) => self.store.keep(&changed).await,
             None => Ok(()),
         }
@@ -318,7 +321,7 @@ impl Lookup {
         let domain = seen.domain();
         let place = self.flights.join(domain);
         let _turn = place.turn().await;
-        match self.store.find(domain)? {
+        match self.store.find(domain).await? {
             Some(cached) if cached.fetched_at() == seen.fetched_at() => {
                 self.store.remove(domain).await.map(Some)
             }

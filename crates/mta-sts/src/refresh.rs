@@ -36,18 +36,18 @@ impl Policies {
     /// # Errors
     ///
     /// [`StoreError`] where the domains cannot be listed.
-    pub fn refresh_due(
+    pub async fn refresh_due(
         &self,
         after: Option<&PolicyDomain>,
         limit: usize,
-        now: impl Into<Now>,
+        now: impl Into<Now> + Send,
     ) -> Result<RefreshPage, StoreError> {
         let now = now.into();
-        let domains = self.lookup.store.list(after, limit)?;
+        let domains = self.lookup.store.list(after, limit).await?;
         let settings = self.settings();
         let mut page = RefreshPage { next: domains.last().cloned(), ..RefreshPage::default() };
         for domain in domains {
-            match self.lookup.cached(&domain) {
+            match self.lookup.cached(&domain).await {
                 Ok(Some(cached)) if is_due(&settings, &cached, now) => page.due.push(domain),
                 Ok(_) => {}
                 Err(undecided) => page.unreadable.push(undecided),
@@ -72,7 +72,7 @@ impl Policies {
         now: impl Into<Now> + Send,
     ) -> Result<Refreshed, Undecided> {
         let now = now.into();
-        let Some(cached) = self.lookup.cached(domain)? else {
+        let Some(cached) = self.lookup.cached(domain).await? else {
             return Ok(Refreshed::NotCached);
         };
         if is_useless(&self.settings(), &cached, now) {
@@ -119,7 +119,7 @@ impl Policies {
         let (now, is_doubted) = (now.time(), now.is_doubted());
         let domain = required.domain();
         let txt = discover(&*self.lookup.names, domain, Freshness::Fresh).await;
-        let kept = self.lookup.cached(domain)?;
+        let kept = self.lookup.cached(domain).await?;
         let kept = kept.filter(|cached| is_doubted || cached.applies_at(now));
         let id = txt.id().or_else(|| kept.as_ref().map(CachedPolicy::id)).cloned();
         let mut evidence = Evidence { txt: Some(txt), policy: kept, ..Evidence::default() };

@@ -22,7 +22,7 @@ pub trait PolicyStore: Debug + Send + Sync {
     /// # Errors
     ///
     /// [`StoreError`] where that cannot be told.
-    fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError>;
+    async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError>;
 
     /// Keeps `policy` in place of what was kept for its domain; returns once that is durable.
     ///
@@ -45,7 +45,7 @@ pub trait PolicyStore: Debug + Send + Sync {
     /// # Errors
     ///
     /// [`StoreError`] where that cannot be told.
-    fn list(
+    async fn list(
         &self,
         after: Option<&PolicyDomain>,
         limit: usize,

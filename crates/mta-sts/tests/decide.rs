@@ -33,7 +33,7 @@ async fn an_enforced_policy_is_required_from_the_first_message_on() {
     assert_eq!(required.id().as_str(), "1");
     assert_eq!(required.policy().mode(), Mode::Enforce);
     assert!(matches!(required.evidence().fetch, Some(FetchReport::Fetched(_))));
-    assert_eq!(scene.cached().unwrap().fetched_at(), scene.now());
+    assert_eq!(scene.cached().await.unwrap().fetched_at(), scene.now());
 
     let required = scene.required().await;
     assert!(required.evidence().fetch.is_none(), "the second time it is cached");
@@ -106,7 +106,7 @@ async fn a_new_id_is_fetched_before_the_next_delivery() {
     scene.publish("3", "version: STSv1\nmode: enforce\nmx: new.example.test\nmax_age: 86400\n");
     let required = scene.required().await;
     assert!(required.admit(MxHost::parse("new.example.test").unwrap()).is_ok());
-    assert_eq!(scene.cached().unwrap().id().as_str(), "3");
+    assert_eq!(scene.cached().await.unwrap().id().as_str(), "3");
 }
 
 #[tokio::test]
@@ -119,13 +119,13 @@ async fn a_new_id_whose_policy_cannot_be_fetched_weakens_nothing() {
     ] {
         let scene = Scene::enforce().await;
         scene.required().await;
-        let until = scene.cached().unwrap().valid_until();
+        let until = scene.cached().await.unwrap().valid_until();
         scene.zone.sts(DOMAIN, &["v=STSv1; id=2;"]);
         scene.host.behave(behaviour);
         let required = scene.required().await;
         assert_eq!(required.id().as_str(), "1");
         assert!(required.evidence().fetch_error().is_some());
-        let cached = scene.cached().unwrap();
+        let cached = scene.cached().await.unwrap();
         assert_eq!(cached.valid_until(), until);
         assert_eq!(cached.trouble().unwrap().since, scene.now());
     }
@@ -135,12 +135,12 @@ async fn a_new_id_whose_policy_cannot_be_fetched_weakens_nothing() {
 async fn an_equal_id_does_not_prolong_a_policy() {
     let scene = Scene::enforce().await;
     scene.required().await;
-    let until = scene.cached().unwrap().valid_until();
+    let until = scene.cached().await.unwrap().valid_until();
     assert_eq!(until, scene.now() + WEEK);
     scene.fetch_fails();
     scene.advance(WEEK);
     scene.required().await;
-    assert_eq!(scene.cached().unwrap().valid_until(), until);
+    assert_eq!(scene.cached().await.unwrap().valid_until(), until);
     scene.advance(Duration::from_secs(1));
     let decision = scene.decide().await.unwrap();
     let Decision::Permit(fallback) = decision else { panic!("it has expired") };
@@ -156,7 +156,7 @@ async fn an_expired_policy_is_fetched_again_although_its_id_is_the_same() {
     scene.advance(2 * WEEK);
     let required = scene.required().await;
     assert_eq!(required.id().as_str(), "1");
-    assert_eq!(scene.cached().unwrap().valid_until(), scene.now() + WEEK);
+    assert_eq!(scene.cached().await.unwrap().valid_until(), scene.now() + WEEK);
     assert_eq!(scene.host.connections(), 2);
 }
 
@@ -178,7 +178,7 @@ async fn a_policy_that_cannot_be_fetched_and_is_not_cached_is_none() {
     let Decision::Permit(fallback) = scene.decide().await.unwrap() else { panic!() };
     assert_eq!(fallback.why(), &WhyFallback::NoPolicy);
     assert!(matches!(fallback.evidence().fetch, Some(FetchReport::Failed(_))));
-    assert!(scene.cached().is_none());
+    assert!(scene.cached().await.is_none());
 
     scene.zone.policy_host_fails(DOMAIN, NamesError::TimedOut);
     scene.advance(5 * MINUTE);
@@ -431,7 +431,7 @@ async fn a_policy_in_use_is_not_written_again_and_again() {
     scene.required().await;
     scene.required().await;
     assert_eq!(scene.store.writes(), 2);
-    assert_eq!(scene.cached().unwrap().used_at(), scene.now());
+    assert_eq!(scene.cached().await.unwrap().used_at(), scene.now());
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ async fn no_policy_is_forgotten_while_the_clock_is_in_doubt() {
         let refresh = || scene.policies.refresh(&name, scene.judged_at());
         let refreshed = refresh().await.unwrap();
         assert!(matches!(refreshed, Refreshed::Failed { .. }), "{refreshed:?}");
-        assert!(scene.cached().is_some());
+        assert!(scene.cached().await.is_some());
         scene.trust(Trust::Believed);
         assert!(matches!(refresh().await.unwrap(), Refreshed::Forgotten));
     }

@@ -42,7 +42,7 @@ impl Memory {
 
 #[async_trait]
 impl PolicyStore for Memory {
-    fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+    async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
         let bytes = self.kept.lock().unwrap().get(domain).cloned();
         Ok(bytes.as_deref().map(CachedPolicy::from_bytes).transpose()?)
     }
@@ -60,7 +60,7 @@ impl PolicyStore for Memory {
         Ok(())
     }
 
-    fn list(
+    async fn list(
         &self,
         after: Option<&PolicyDomain>,
         limit: usize,

@@ -59,7 +59,7 @@ async fn a_refresh_is_made_however_often_mail_has_had_the_policy_fetched() {
         scene.required().await;
     }
     scene.policies.refresh(&crate::scene::domain(crate::scene::DOMAIN), scene.now()).await.unwrap();
-    assert_eq!(scene.cached().unwrap().id().as_str(), MESSAGES.to_string());
+    assert_eq!(scene.cached().await.unwrap().id().as_str(), MESSAGES.to_string());
 }
 
 #[tokio::test]

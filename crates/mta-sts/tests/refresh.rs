@@ -16,8 +16,8 @@ impl Scene {
         self.policies.refresh(&domain(DOMAIN), self.now()).await.unwrap()
     }
 
-    fn is_due(&self) -> bool {
-        let page = self.policies.refresh_due(None, 10, self.now()).unwrap();
+    async fn is_due(&self) -> bool {
+        let page = self.policies.refresh_due(None, 10, self.now()).await.unwrap();
         assert!(page.unreadable.is_empty());
         page.due == [domain(DOMAIN)]
     }
@@ -33,7 +33,7 @@ async fn a_refresh_moves_the_end_of_a_policy() {
     scene.required().await;
     scene.advance(DAY);
     assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)));
-    let cached = scene.cached().unwrap();
+    let cached = scene.cached().await.unwrap();
     assert_eq!(cached.valid_until(), scene.now() + WEEK);
     assert_eq!(cached.used_at(), scene.now() - DAY, "a refresh is not a use");
 }
@@ -46,12 +46,12 @@ async fn a_refresh_fetches_whatever_the_record_says() {
     scene.advance(DAY);
     scene.zone.no_sts(DOMAIN);
     assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)));
-    assert_eq!(scene.cached().unwrap().fetched_at(), scene.now());
+    assert_eq!(scene.cached().await.unwrap().fetched_at(), scene.now());
     scene.advance(DAY);
     scene.zone.sts_fails(DOMAIN, NamesError::TimedOut);
     assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)));
-    assert_eq!(scene.cached().unwrap().id().as_str(), "1");
-    assert_eq!(scene.cached().unwrap().fetched_at(), scene.now());
+    assert_eq!(scene.cached().await.unwrap().id().as_str(), "1");
+    assert_eq!(scene.cached().await.unwrap().fetched_at(), scene.now());
 }
 
 #[tokio::test]
@@ -61,14 +61,14 @@ async fn a_refresh_takes_up_a_new_id_and_a_new_policy() {
     scene.publish("2", &file("testing"));
     let Refreshed::Renewed(policy) = scene.refresh().await else { panic!() };
     assert_eq!(policy.id().as_str(), "2");
-    assert_eq!(scene.cached(), Some(policy));
+    assert_eq!(scene.cached().await, Some(policy));
 }
 
 #[tokio::test]
 async fn a_failed_refresh_leaves_the_policy_and_is_told() {
     let scene = Scene::enforce().await;
     scene.required().await;
-    let until = scene.cached().unwrap().valid_until();
+    let until = scene.cached().await.unwrap().valid_until();
     scene.fetch_fails();
     scene.advance(DAY);
     let since = scene.now();
@@ -80,7 +80,7 @@ async fn a_failed_refresh_leaves_the_policy_and_is_told() {
     }
     scene.advance(HOUR);
     scene.refresh().await;
-    let cached = scene.cached().unwrap();
+    let cached = scene.cached().await.unwrap();
     assert_eq!(cached.valid_until(), until);
     let trouble = cached.trouble().unwrap();
     assert_eq!((trouble.since, trouble.last, trouble.failures), (since, scene.now(), 2));
@@ -90,7 +90,7 @@ async fn a_failed_refresh_leaves_the_policy_and_is_told() {
     scene.host.behave(Behaviour::policy(&file("enforce")));
     scene.advance(HOUR);
     scene.refresh().await;
-    assert_eq!(scene.cached().unwrap().trouble(), None);
+    assert_eq!(scene.cached().await.unwrap().trouble(), None);
 }
 
 #[tokio::test]
@@ -103,12 +103,12 @@ async fn a_withdrawn_policy_is_no_trouble_and_is_forgotten_when_it_expires() {
     let log = Log::collect();
     assert!(matches!(scene.refresh().await, Refreshed::Failed { .. }));
     assert_eq!(log.lines("WARN"), Vec::<String>::new());
-    assert_eq!(scene.cached().unwrap().trouble(), None);
+    assert_eq!(scene.cached().await.unwrap().trouble(), None);
     scene.advance(WEEK);
     scene.zone.sts(DOMAIN, &["v=STSv1; id=1;"]);
-    assert!(scene.is_due());
+    assert!(scene.is_due().await);
     assert!(matches!(scene.refresh().await, Refreshed::Forgotten));
-    assert!(scene.cached().is_none());
+    assert!(scene.cached().await.is_none());
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn an_expired_policy_that_is_not_published_is_forgotten() {
     assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)), "it has not expired");
     scene.advance(WEEK + DAY);
     assert!(matches!(scene.refresh().await, Refreshed::Forgotten));
-    assert!(scene.cached().is_none());
+    assert!(scene.cached().await.is_none());
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn an_expired_policy_is_kept_and_tried_as_long_as_the_dns_does_not_say() {
     scene.required().await;
     scene.zone.sts_fails(DOMAIN, NamesError::ServFail);
     scene.advance(WEEK + DAY);
-    assert!(scene.is_due());
+    assert!(scene.is_due().await);
     assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)));
 }
 
@@ -139,11 +139,11 @@ async fn an_unused_policy_is_left_alone_and_forgotten_when_it_expires() {
     scene.restart(PolicySettings { unused_after: 3 * DAY, ..PolicySettings::default() });
     scene.required().await;
     scene.advance(2 * DAY);
-    assert!(scene.is_due());
+    assert!(scene.is_due().await);
     scene.advance(2 * DAY);
-    assert!(!scene.is_due());
+    assert!(!scene.is_due().await);
     scene.advance(4 * DAY);
-    assert!(scene.is_due());
+    assert!(scene.is_due().await);
     assert!(matches!(scene.refresh().await, Refreshed::Forgotten));
     assert_eq!(scene.host.connections(), 1);
     assert!(matches!(scene.refresh().await, Refreshed::NotCached));
@@ -154,16 +154,16 @@ async fn a_policy_is_due_once_a_day_with_jitter() {
     let scene = Scene::enforce().await;
     scene.required().await;
     scene.advance(18 * HOUR - Duration::from_secs(1));
-    assert!(!scene.is_due(), "never earlier than three quarters of the interval");
+    assert!(!scene.is_due().await, "never earlier than three quarters of the interval");
     scene.advance(6 * HOUR + Duration::from_secs(1));
-    assert!(scene.is_due(), "never later than the interval");
+    assert!(scene.is_due().await, "never later than the interval");
 
     let mut ages = BTreeSet::new();
     for _ in 0..8 {
         scene.refresh().await;
         let fetched = scene.now();
         scene.advance(18 * HOUR);
-        while !scene.is_due() {
+        while !scene.is_due().await {
             scene.advance(MINUTE);
         }
         ages.insert(scene.now().duration_since(fetched).unwrap());
@@ -177,12 +177,12 @@ async fn a_short_lived_policy_is_due_before_it_expires() {
     let scene = Scene::publishing(text).await;
     scene.required().await;
     scene.advance(HOUR);
-    assert!(scene.is_due());
+    assert!(scene.is_due().await);
     scene.fetch_fails();
     scene.refresh().await;
-    assert!(!scene.is_due(), "not again at once");
+    assert!(!scene.is_due().await, "not again at once");
     scene.advance(15 * MINUTE);
-    assert!(scene.is_due(), "but again before it expires");
+    assert!(scene.is_due().await, "but again before it expires");
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_policy_too_short_lived_to_refresh_is_fetched_when_it_is_needed() {
     scene.required().await;
     for _ in 0..10 {
         scene.advance(MINUTE);
-        assert!(!scene.is_due());
+        assert!(!scene.is_due().await);
     }
 }
 
@@ -200,7 +200,7 @@ async fn a_policy_too_short_lived_to_refresh_is_fetched_when_it_is_needed() {
 async fn due_policies_come_in_pages_and_an_unreadable_one_hides_no_other() {
     let scene = Scene::enforce().await;
     scene.required().await;
-    let entry = String::from_utf8(scene.cached().unwrap().to_bytes()).unwrap();
+    let entry = String::from_utf8(scene.cached().await.unwrap().to_bytes()).unwrap();
     for name in ["a.test", "b.test", "c.test", "d.test"] {
         scene.store.put(name, entry.replace(DOMAIN, name).as_bytes());
     }
@@ -208,7 +208,7 @@ async fn due_policies_come_in_pages_and_an_unreadable_one_hides_no_other() {
     scene.advance(DAY);
     let (mut due, mut unreadable, mut after) = (Vec::new(), 0, None);
     loop {
-        let page = scene.policies.refresh_due(after.as_ref(), 2, scene.now()).unwrap();
+        let page = scene.policies.refresh_due(after.as_ref(), 2, scene.now()).await.unwrap();
         due.extend(page.due.iter().map(ToString::to_string));
         unreadable += page.unreadable.len();
         let Some(next) = page.next else { break };
@@ -240,7 +240,7 @@ async fn the_last_look_finds_a_policy_that_has_changed() {
         let required = scene.required().await;
         scene.publish("2", &text);
         assert!(matches!(scene.recheck(&required).await, Recheck::Changed(_)), "{text}");
-        assert_eq!(scene.cached().unwrap().id().as_str(), "2");
+        assert_eq!(scene.cached().await.unwrap().id().as_str(), "2");
     }
     let scene = Scene::enforce().await;
     let required = scene.required().await;

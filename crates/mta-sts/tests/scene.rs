@@ -102,8 +102,8 @@ impl Scene {
         self.host.behave(Behaviour::status("404 Not Found", ""));
     }
 
-    pub(crate) fn cached(&self) -> Option<CachedPolicy> {
-        self.store.find(&domain(DOMAIN)).unwrap()
+    pub(crate) async fn cached(&self) -> Option<CachedPolicy> {
+        self.store.find(&domain(DOMAIN)).await.unwrap()
     }
 
     /// Decides about a message that has just come in.

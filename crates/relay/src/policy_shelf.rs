@@ -74,6 +74,25 @@ impl PolicyShelf {
         self.shelf.remove(key).await.map_err(StoreError::new)
     }
 
+    /// The policy of `domain`, past the memory of those that are asked for often; blocks.
+    pub(crate) fn kept(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+        Ok(self.read(domain)?.map(|(policy, _)| policy))
+    }
+
+    /// Up to `limit` domains whose policies are kept, after `after`; blocks.
+    pub(crate) fn kept_domains(
+        &self,
+        after: Option<&PolicyDomain>,
+        limit: usize,
+    ) -> Result<Vec<PolicyDomain>, StoreError> {
+        let after = after.map(PolicyDomain::as_str);
+        let rows = self.shelf.scan(after, limit);
+        if let (Some(room), Ok(rows)) = (&self.room, &rows) {
+            room.saw(after, rows, limit);
+        }
+        domains(rows)
+    }
+
     /// Reads a policy, and how many bytes it takes.
     fn read(&self, domain: &PolicyDomain) -> Result<Option<(CachedPolicy, usize)>, StoreError> {
         decode(self.shelf.get(domain.as_str()))
@@ -120,9 +139,9 @@ fn domains(
 
 #[async_trait]
 impl PolicyStore for PolicyShelf {
-    fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+    async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
         let Some(cache) = &self.cache else {
-            return Ok(self.read(domain)?.map(|(policy, _)| policy));
+            return self.kept(domain);
         };
         let version = self.shelf.version(domain.as_str());
         if let Some(policy) = cache.find(domain, version) {
@@ -156,17 +175,12 @@ impl PolicyStore for PolicyShelf {
         Ok(())
     }
 
-    fn list(
+    async fn list(
         &self,
         after: Option<&PolicyDomain>,
         limit: usize,
     ) -> Result<Vec<PolicyDomain>, StoreError> {
-        let after = after.map(PolicyDomain::as_str);
-        let rows = self.shelf.scan(after, limit);
-        if let (Some(room), Ok(rows)) = (&self.room, &rows) {
-            room.saw(after, rows, limit);
-        }
-        domains(rows)
+        self.kept_domains(after, limit)
     }
 }
 
@@ -176,7 +190,7 @@ pub(crate) struct NothingKept;
 
 #[async_trait]
 impl PolicyStore for NothingKept {
-    fn find(&self, _: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+    async fn find(&self, _: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
         Ok(None)
     }
 
@@ -188,7 +202,11 @@ impl PolicyStore for NothingKept {
         Ok(())
     }
 
-    fn list(&self, _: Option<&PolicyDomain>, _: usize) -> Result<Vec<PolicyDomain>, StoreError> {
+    async fn list(
+        &self,
+        _: Option<&PolicyDomain>,
+        _: usize,
+    ) -> Result<Vec<PolicyDomain>, StoreError> {
         Ok(Vec::new())
     }
 }
@@ -238,10 +256,10 @@ mod tests {
         let queue = open(folder.path()).await;
         let shelf = PolicyShelf::of(&queue);
         for policy in &kept {
-            assert_eq!(shelf.find(policy.domain()).unwrap().as_ref(), Some(policy));
+            assert_eq!(shelf.find(policy.domain()).await.unwrap().as_ref(), Some(policy));
         }
         shelf.remove(kept[0].domain()).await.unwrap();
-        assert_eq!(shelf.find(kept[0].domain()).unwrap(), None);
+        assert_eq!(shelf.find(kept[0].domain()).await.unwrap(), None);
         queue.close().await;
     }
 
@@ -253,10 +271,10 @@ mod tests {
         for name in ["b.example", "a.example", "c.example"] {
             shelf.keep(&policy(name, 1)).await.unwrap();
         }
-        let first = shelf.list(None, 2).unwrap();
+        let first = shelf.list(None, 2).await.unwrap();
         let names: Vec<_> = first.iter().map(PolicyDomain::as_str).collect();
         assert_eq!(names, ["a.example", "b.example"]);
-        let rest = shelf.list(first.last(), 2).unwrap();
+        let rest = shelf.list(first.last(), 2).await.unwrap();
         assert_eq!(rest.iter().map(PolicyDomain::as_str).collect::<Vec<_>>(), ["c.example"]);
         queue.close().await;
     }
@@ -271,14 +289,14 @@ mod tests {
             let writer = if hosts % 2 == 0 { &cached } else { &plain };
             writer.keep(&policy("a.example", hosts)).await.unwrap();
             for _ in 0..3 {
-                let found = cached.find(&domain).unwrap().unwrap();
+                let found = cached.find(&domain).await.unwrap().unwrap();
                 assert_eq!(found.policy().mx().len(), hosts);
             }
         }
         plain.remove(&domain).await.unwrap();
-        assert_eq!(cached.find(&domain).unwrap(), None);
+        assert_eq!(cached.find(&domain).await.unwrap(), None);
         queue.close().await;
-        assert!(cached.find(&domain).is_err(), "a closed store gives nothing out of memory");
+        assert!(cached.find(&domain).await.is_err(), "a closed store gives nothing out of memory");
     }
 
     #[tokio::test]
@@ -295,13 +313,13 @@ mod tests {
                 kept = plain.keep(&fresh) => kept.unwrap(),
                 () = std::future::ready(()) => {}
             }
-            while plain.find(&domain).unwrap().as_ref() != Some(&fresh) {
-                cached.find(&domain).unwrap();
+            while plain.find(&domain).await.unwrap().as_ref() != Some(&fresh) {
+                cached.find(&domain).await.unwrap();
                 tokio::task::yield_now().await;
             }
             // Another write by the same thread: the one before is past all its steps by now.
             plain.keep(&policy("b.example", 1)).await.unwrap();
-            assert_eq!(cached.find(&domain).unwrap(), Some(fresh));
+            assert_eq!(cached.find(&domain).await.unwrap(), Some(fresh));
         }
         queue.close().await;
     }
@@ -313,8 +331,8 @@ mod tests {
         queue.shelf(SHELF).put("a.example", b"nonsense".to_vec()).await.unwrap();
         let shelf = PolicyShelf::of(&queue);
         let domain = PolicyDomain::parse("a.example").unwrap();
-        assert!(shelf.find(&domain).is_err());
-        assert_eq!(shelf.list(None, 9).unwrap(), [domain]);
+        assert!(shelf.find(&domain).await.is_err());
+        assert_eq!(shelf.list(None, 9).await.unwrap(), [domain]);
         queue.close().await;
     }
 
@@ -327,10 +345,10 @@ mod tests {
     }
 
     /// Walks over all policies, two at a time, as a refresh does.
-    fn walk(shelf: &PolicyShelf) {
+    async fn walk(shelf: &PolicyShelf) {
         let mut after = None;
         loop {
-            let page = shelf.list(after.as_ref(), 2).unwrap();
+            let page = shelf.list(after.as_ref(), 2).await.unwrap();
             after = page.last().cloned();
             if after.is_none() {
                 return;
@@ -338,8 +356,8 @@ mod tests {
         }
     }
 
-    fn kept(shelf: &PolicyShelf) -> Vec<String> {
-        shelf.list(None, 100).unwrap().iter().map(ToString::to_string).collect()
+    async fn kept(shelf: &PolicyShelf) -> Vec<String> {
+        shelf.list(None, 100).await.unwrap().iter().map(ToString::to_string).collect()
     }
 
     #[tokio::test]
@@ -351,15 +369,15 @@ mod tests {
             shelf.keep(&on_day(domain, 1, 0)).await.unwrap();
         }
         for day in 0..=7 {
-            walk(&shelf);
+            walk(&shelf).await;
             assert!(shelf.keep(&on_day("junk.example", 1, day)).await.is_err(), "day {day}");
         }
         // What is there can be written again, and a place that was given up can be taken.
         shelf.keep(&on_day("b.example", 2, 1)).await.unwrap();
-        assert_eq!(kept(&shelf), ["a.example", "b.example", "c.example"]);
+        assert_eq!(kept(&shelf).await, ["a.example", "b.example", "c.example"]);
         shelf.remove(&PolicyDomain::parse("c.example").unwrap()).await.unwrap();
         shelf.keep(&on_day("d.example", 1, 1)).await.unwrap();
-        assert_eq!(kept(&shelf), ["a.example", "b.example", "d.example"]);
+        assert_eq!(kept(&shelf).await, ["a.example", "b.example", "d.example"]);
         queue.close().await;
     }
 
@@ -371,12 +389,12 @@ mod tests {
         for (domain, day) in [("a.example", 1), ("b.example", 0), ("c.example", 8)] {
             shelf.keep(&on_day(domain, 1, day)).await.unwrap();
         }
-        walk(&shelf);
+        walk(&shelf).await;
         // One that was unused at the walk, and has been used since, stays.
         shelf.keep(&on_day("b.example", 1, 8)).await.unwrap();
         shelf.keep(&on_day("new.example", 1, 9)).await.unwrap();
-        assert_eq!(kept(&shelf), ["b.example", "c.example", "new.example"]);
-        walk(&shelf);
+        assert_eq!(kept(&shelf).await, ["b.example", "c.example", "new.example"]);
+        walk(&shelf).await;
         assert!(shelf.keep(&on_day("another.example", 1, 9)).await.is_err());
         queue.close().await;
     }
@@ -389,7 +407,7 @@ mod tests {
         for domain in ["l1.example", "l2.example"] {
             shelf.keep(&on_day(domain, 300, 0)).await.unwrap();
         }
-        walk(&shelf);
+        walk(&shelf).await;
         assert!(shelf.keep(&on_day("l3.example", 300, 0)).await.is_err());
         shelf.keep(&on_day("small.example", 1, 0)).await.unwrap();
         assert!(
@@ -397,9 +415,9 @@ mod tests {
             "it cannot grow large"
         );
         shelf.keep(&on_day("l1.example", 400, 8)).await.unwrap();
-        walk(&shelf);
+        walk(&shelf).await;
         shelf.keep(&on_day("l3.example", 300, 8)).await.unwrap();
-        assert_eq!(kept(&shelf), ["l1.example", "l3.example", "small.example"]);
+        assert_eq!(kept(&shelf).await, ["l1.example", "l3.example", "small.example"]);
         queue.close().await;
     }
 
@@ -411,12 +429,12 @@ mod tests {
             PolicyShelf::of(&queue).keep(&on_day(domain, 1, 0)).await.unwrap();
         }
         let shelf = PolicyShelf::of(&queue).within(Limits { policies: 3, large: 1 });
-        walk(&shelf);
+        walk(&shelf).await;
         assert!(shelf.keep(&on_day("new.example", 1, 1)).await.is_err());
         // The one that makes room is known from the second walk on.
-        walk(&shelf);
+        walk(&shelf).await;
         shelf.keep(&on_day("new.example", 1, 8)).await.unwrap();
-        assert_eq!(kept(&shelf).len(), 3);
+        assert_eq!(kept(&shelf).await.len(), 3);
         queue.close().await;
     }
 }

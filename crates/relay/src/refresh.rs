@@ -8,6 +8,7 @@ use std::time::Duration;
 use clock::Clock;
 use delivery::now_of;
 use mta_sts::{Policies, PolicyDomain, Undecided};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -50,8 +51,10 @@ pub(crate) async fn keep_fresh(
 async fn round(policies: &Arc<Policies>, clock: &Arc<dyn Clock>) {
     let mut after = None;
     loop {
-        let (store, now) = (Arc::clone(policies), now_of(&**clock));
-        let look = move || store.refresh_due(after.as_ref(), PAGE, now);
+        let (looked, now) = (Arc::clone(policies), now_of(&**clock));
+        let runtime = Handle::current();
+        // The store reads a disk for each policy that is not busy: a page holds up nobody here.
+        let look = move || runtime.block_on(looked.refresh_due(after.as_ref(), PAGE, now));
         match tokio::task::spawn_blocking(look).await {
             Ok(Ok(page)) => {
                 page.unreadable.iter().for_each(tell);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clock::{Clock as _, Doubt, Seen, SteadyClock};
-use mta_sts::{Decision, FetchEnded, Observer, PolicyStore as _, Undecided};
+use mta_sts::{Decision, FetchEnded, Observer, Undecided};
 use queue::{Queue, Snapshot};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
@@ -78,9 +78,9 @@ fn newest(queue: &Queue) -> SystemTime {
     let policies = PolicyShelf::of(queue);
     let mut newest = queue.newest();
     let mut after = None;
-    while let Ok(page) = policies.list(after.as_ref(), PAGE) {
+    while let Ok(page) = policies.kept_domains(after.as_ref(), PAGE) {
         // One that cannot be read says nothing of the time.
-        let kept = page.iter().filter_map(|domain| policies.find(domain).ok().flatten());
+        let kept = page.iter().filter_map(|domain| policies.kept(domain).ok().flatten());
         newest = kept.map(|policy| policy.fetched_at()).fold(newest, SystemTime::max);
         after = page.last().cloned();
         if after.is_none() {

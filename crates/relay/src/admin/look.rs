@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clock::Clock;
-use mta_sts::{CachedPolicy, PolicyDomain, PolicyStore as _};
+use mta_sts::{CachedPolicy, PolicyDomain};
 use queue::{BodyError, BodyReader, Details, Filter, Queue, QueueId, Snapshot, Stats, Summary};
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -165,7 +165,7 @@ impl LookedAt {
     fn policy(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, mta_sts::StoreError> {
         match self {
             Self::AtRest(snapshot) => policy_shelf::find_at_rest(snapshot, domain),
-            Self::InUse(_, policies) => policies.find(domain),
+            Self::InUse(_, policies) => policies.kept(domain),
         }
     }
 
@@ -176,7 +176,7 @@ impl LookedAt {
     ) -> Result<Vec<PolicyDomain>, mta_sts::StoreError> {
         match self {
             Self::AtRest(snapshot) => policy_shelf::list_at_rest(snapshot, after, limit),
-            Self::InUse(_, policies) => policies.list(after, limit),
+            Self::InUse(_, policies) => policies.kept_domains(after, limit),
         }
     }
 }

@@ -220,7 +220,7 @@ impl View {
         let name = domain.as_str().to_owned();
         let kept = {
             let domain = domain.clone();
-            self.read(move |view| !matches!(view.policies.find(&domain), Ok(None))).await?
+            self.read(move |view| !matches!(view.policies.kept(&domain), Ok(None))).await?
         };
         if !kept {
             return Ok(None);
