@@ -18,14 +18,14 @@ pub use self::users::{
 ///
 /// ```compile_fail,E0451
 /// fn open_relay(peer: std::net::IpAddr) -> queue::Submitter {
-///     queue::Submitter { peer: Some(peer), user: None }
+///     queue::Submitter { peer, user: None }
 /// }
 /// ```
 ///
 /// and who was admitted stays readable:
 ///
 /// ```
-/// fn who(submitter: &queue::Submitter) -> Option<std::net::IpAddr> {
+/// fn who(submitter: &queue::Submitter) -> std::net::IpAddr {
 ///     submitter.peer()
 /// }
 /// ```
@@ -39,14 +39,14 @@ pub use self::users::{
 /// ```
 #[derive(Debug)]
 pub struct Submitter {
-    peer: Option<IpAddr>,
+    peer: IpAddr,
     user: Option<Arc<str>>,
 }
 
 impl Submitter {
-    /// The address that was admitted; none for the relay's own messages.
+    /// The address that was admitted.
     #[must_use]
-    pub const fn peer(&self) -> Option<IpAddr> {
+    pub const fn peer(&self) -> IpAddr {
         self.peer
     }
 
@@ -54,11 +54,6 @@ impl Submitter {
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
-    }
-
-    /// The relay itself, for its bounces and reports: only with the null reverse-path.
-    pub(crate) const fn own() -> Self {
-        Self { peer: None, user: None }
     }
 }
 
@@ -162,7 +157,7 @@ impl Networks {
         } else if self.gateways.contains(&address) && !holding().any(|network| alone(&network)) {
             Admission::Gateway
         } else {
-            Admission::Admitted(Submitter { peer: Some(address), user: None })
+            Admission::Admitted(Submitter { peer: address, user: None })
         }
     }
 

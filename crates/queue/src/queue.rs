@@ -71,12 +71,13 @@ impl Queue {
     /// # Errors
     ///
     /// [`BeginError`], whose [`reply`](BeginError::reply) says what to answer.
-    #[expect(clippy::needless_pass_by_value, reason = "a submitter is spent by its draft")]
     pub fn begin(&self, submitter: Submitter, envelope: Envelope) -> Result<Draft, BeginError> {
-        let guard = match submitter.peer() {
-            Some(_) => SpaceGuard::Applies,
-            None => SpaceGuard::Waived,
-        };
+        drop(submitter); // It is spent: one admission is one draft.
+        self.draft(envelope, SpaceGuard::Applies)
+    }
+
+    /// Begins a message, for a client or for the relay itself.
+    fn draft(&self, envelope: Envelope, guard: SpaceGuard) -> Result<Draft, BeginError> {
         if envelope.recipients().is_empty() {
             return Err(BeginError::NoRecipients);
         }
@@ -88,7 +89,7 @@ impl Queue {
         }
     }
 
-    /// Begins a bounce or a report.
+    /// Begins a bounce or a report: always from the null reverse-path, so nobody has to be admitted.
     ///
     /// # Errors
     ///
@@ -96,7 +97,7 @@ impl Queue {
     pub fn begin_own(&self, message: OwnMessage) -> Result<Draft, BeginError> {
         let OwnMessage { recipients, body, smtputf8, purpose } = message;
         let envelope = Envelope::new(ReversePath::Null, recipients, body, smtputf8);
-        self.begin(Submitter::own(), envelope.with_purpose(purpose))
+        self.draft(envelope.with_purpose(purpose), SpaceGuard::Waived)
     }
 
     /// Leases a lot that is due, from the destination whose turn it is; at most `per_destination`

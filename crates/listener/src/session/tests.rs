@@ -253,7 +253,7 @@ fn data_hands_over_the_transaction_as_it_was_given() {
     assert_eq!(envelope.body(), smtp::BodyType::EightBitMime);
     assert_eq!(envelope.smtputf8(), Smtputf8::Requested);
     assert_eq!(incoming.protocol.smtputf8, Smtputf8::Requested);
-    assert_eq!(incoming.submitter.peer(), Some(session.peer()));
+    assert_eq!(incoming.submitter.peer(), session.peer());
     assert_eq!(envelope.dsn().ret, Some(smtp::Ret::Hdrs));
     assert_eq!(envelope.dsn().envid.as_ref().unwrap().as_str(), "QQ1");
 }

@@ -192,6 +192,7 @@ fn is_whole(header: &Header, bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
     use std::sync::Arc;
     use std::time::SystemTime;
 
@@ -204,8 +205,8 @@ mod tests {
     use crate::settings::QueueSettings;
     use crate::shared::Handle;
     use crate::work::{Job, Work};
-    use crate::{Queue, Submitter};
     use mail::{Envelope, Recipient};
+    use crate::{Networks, Queue};
 
     #[tokio::test]
     async fn a_straggler_that_cannot_be_read_stays_where_it_is_and_the_store_goes_on() {
@@ -218,7 +219,8 @@ mod tests {
         let to = vec![Recipient::new(Mailbox::parse("a@one.example").unwrap())];
         let body = BodyType::SevenBit;
         let envelope = Envelope::new(ReversePath::Null, to, body, Smtputf8::NotRequested);
-        let mut draft = queue.begin(Submitter::own(), envelope).unwrap();
+        let client = Networks::parse(["::1"]).unwrap().admit(Ipv6Addr::LOCALHOST.into()).unwrap();
+        let mut draft = queue.begin(client, envelope).unwrap();
         draft.write(&[b'x'; 1_000]).await.unwrap();
         let prepared = draft.prepare().await.unwrap();
         let header = prepared.header;
