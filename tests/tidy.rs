@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The crates from the bottom up; each may depend on those of a lower row alone.
 const LAYERS: [&[&str]; 8] = [
     &["clock", "pkix", "smtp"],
-    &["dane", "dns", "mta-sts", "tls-rpt"],
+    &["access", "dane", "dns", "mta-sts", "tls-rpt"],
     &["mail"],
     &["queue"],
     &["delivery", "listener"],
@@ -253,6 +253,10 @@ fn what_can_weaken_a_promise_is_named_in_one_place() {
         ["crates/mta-sts/src/fetch/proof.rs", "crates/relay/src/policy_host_proof.rs"]
     );
     assert_eq!(holders("Decision::of_"), ["crates/mta-sts/src/policies.rs"]);
+    assert_eq!(
+        holders("Submitter::admitted("),
+        ["crates/access/src/networks.rs", "crates/access/src/users.rs"]
+    );
     assert_eq!(holders("PolicyStore for "), ["crates/relay/src/policy_shelf.rs"]);
 }
 

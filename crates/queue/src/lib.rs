@@ -13,7 +13,6 @@
 //!
 //! The queue does not know how a message is sent, nor who may be sent what.
 
-mod admission;
 mod batch;
 mod body;
 mod census;
@@ -48,10 +47,6 @@ mod verify;
 mod waiting;
 mod work;
 
-pub use crate::admission::{
-    Admission, AllowedSenders, Authenticated, HashError, Networks, NetworksError, Submitter,
-    UserProblem, Users, UsersError, hash_password,
-};
 pub use crate::batch::Settled;
 pub use crate::body::BodyReader;
 pub use crate::census::{Census, Counted};
@@ -71,6 +66,10 @@ pub use crate::standing::Standing;
 pub use crate::survey::{Details, LotDetails, RecipientDetails, Selection, Summary};
 pub use crate::verify::{Findings, Problem, verify};
 pub use crate::waiting::Waiting;
+pub use access::{
+    Admission, AllowedSenders, Authenticated, HashError, Networks, NetworksError, Submitter,
+    UserProblem, Users, UsersError, hash_password,
+};
 pub use mail::{
     DelayNotice, DsnWishes, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason,
     ReasonClass, Recipient, State,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use access::Submitter;
 use clock::{Clock, time};
 use mail::{Envelope, Outcome, Purpose, QueueId, Recipient};
 use smtp::{BodyType, ReversePath, Smtputf8};
 
-use crate::admission::Submitter;
 use crate::batch::Settled;
 use crate::committer::Committer;
 use crate::destinations::Picked;

@@ -205,8 +205,8 @@ mod tests {
     use crate::settings::QueueSettings;
     use crate::shared::Handle;
     use crate::work::{Job, Work};
-    use mail::{Envelope, Recipient};
     use crate::{Networks, Queue};
+    use mail::{Envelope, Recipient};
 
     #[tokio::test]
     async fn a_straggler_that_cannot_be_read_stays_where_it_is_and_the_store_goes_on() {

@@ -13,7 +13,7 @@ use argon2::{Algorithm, Argon2};
 use rand::RngCore as _;
 use smtp::{Credentials, Domain, Mailbox, MailboxDomain, ReversePath};
 
-use super::Submitter;
+use crate::submitter::Submitter;
 
 /// The users and what they may do.
 #[derive(Clone, Debug, Default)]
@@ -59,15 +59,15 @@ enum Sender {
 /// Only [`Users::authenticate`] makes one; nothing else can:
 ///
 /// ```compile_fail,E0451
-/// fn anybody(name: std::sync::Arc<str>) -> queue::Authenticated {
-///     queue::Authenticated { name, ..todo!() }
+/// fn anybody(name: std::sync::Arc<str>) -> access::Authenticated {
+///     access::Authenticated { name, ..todo!() }
 /// }
 /// ```
 ///
 /// and who it is stays readable:
 ///
 /// ```
-/// fn who(user: &queue::Authenticated) -> &str {
+/// fn who(user: &access::Authenticated) -> &str {
 ///     user.name()
 /// }
 /// ```
@@ -235,9 +235,8 @@ impl Authenticated {
     /// Leave to submit a message from `path`, if the user may send from there.
     #[must_use]
     pub fn submit(&self, peer: IpAddr, path: &ReversePath) -> Option<Submitter> {
-        self.senders
-            .allow(path)
-            .then(|| Submitter { peer: peer.to_canonical(), user: Some(Arc::clone(&self.name)) })
+        let allowed = self.senders.allow(path);
+        allowed.then(|| Submitter::admitted(peer.to_canonical(), Some(Arc::clone(&self.name))))
     }
 }
 

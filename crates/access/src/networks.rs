@@ -1,61 +1,11 @@
-//! Who may submit: the only maker of a [`Submitter`].
+//! The networks whose hosts may submit.
 //!
 //! Closed by default: a relay that lists no network admits nobody, and a list that would admit
 //! every address there is is refused, for that is an open relay.
 
-mod users;
-
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
-pub use self::users::{
-    AllowedSenders, Authenticated, HashError, UserProblem, Users, UsersError, hash_password,
-};
-
-/// Leave to put mail into the queue.
-///
-/// Only admission makes one; nothing else can:
-///
-/// ```compile_fail,E0451
-/// fn open_relay(peer: std::net::IpAddr) -> queue::Submitter {
-///     queue::Submitter { peer, user: None }
-/// }
-/// ```
-///
-/// and who was admitted stays readable:
-///
-/// ```
-/// fn who(submitter: &queue::Submitter) -> std::net::IpAddr {
-///     submitter.peer()
-/// }
-/// ```
-///
-/// It is spent by the draft it makes, so one admission is one transaction:
-///
-/// ```compile_fail,E0599
-/// fn twice(submitter: &queue::Submitter) -> queue::Submitter {
-///     submitter.clone()
-/// }
-/// ```
-#[derive(Debug)]
-pub struct Submitter {
-    peer: IpAddr,
-    user: Option<Arc<str>>,
-}
-
-impl Submitter {
-    /// The address that was admitted.
-    #[must_use]
-    pub const fn peer(&self) -> IpAddr {
-        self.peer
-    }
-
-    /// The user who proved to be one; none for a host that was admitted by its network.
-    #[must_use]
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
-}
+use crate::submitter::Submitter;
 
 /// The networks whose hosts may submit.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -157,7 +107,7 @@ impl Networks {
         } else if self.gateways.contains(&address) && !holding().any(|network| alone(&network)) {
             Admission::Gateway
         } else {
-            Admission::Admitted(Submitter { peer: address, user: None })
+            Admission::Admitted(Submitter::admitted(address, None))
         }
     }
 
