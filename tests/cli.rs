@@ -77,7 +77,7 @@ fn a_password_in_a_pipe_is_its_first_line() {
     child.stdin.take().unwrap().write_all(b"s3cret\nmore\n").unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && stderr(&output).is_empty(), "{}", stderr(&output));
-    let users = queue::Users::parse(stdout(&output)).unwrap();
+    let users = access::Users::parse(stdout(&output)).unwrap();
     assert!(users.knows("ann@example.org"));
 }
 

@@ -6,8 +6,9 @@
 
 mod completion;
 
+use access::AllowedSenders;
 use bytes::{Buf, BytesMut};
-use queue::{AllowedSenders, Committed, Draft};
+use queue::{Committed, Draft};
 use smtp::{BodyType, ChunkScan, EndOfData, Faults, Progress};
 
 pub(crate) use self::completion::{Completion, given_id};

@@ -18,7 +18,7 @@
 //! | what others are told | `observer` |
 //!
 //! Two promises are not kept here but cannot be broken here either: a draft takes a
-//! [`queue::Submitter`], which only the list of networks and a proved password yield, and the 250
+//! [`access::Submitter`], which only the list of networks and a proved password yield, and the 250
 //! that ends DATA is [`queue::Committed::reply`].
 
 mod arrival;

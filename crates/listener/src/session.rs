@@ -9,7 +9,8 @@ mod transaction;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use queue::{Admission, AllowedSenders, Authenticated, Health, Networks, Users};
+use access::{Admission, AllowedSenders, Authenticated, Networks, Users};
+use queue::Health;
 use smtp::{
     Chunk, Class, ClientName, Command, CommandError, Credentials, EnhancedCode, Exchange, Line,
     LineFault, Reply, ReplyCode, ReversePath,

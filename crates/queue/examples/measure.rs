@@ -27,8 +27,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use access::Networks;
 use clock::SystemClock;
-use queue::{Envelope, Filter, Networks, Outcome, Queue, QueueSettings, Recipient};
+use queue::{Envelope, Filter, Outcome, Queue, QueueSettings, Recipient};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;

@@ -66,10 +66,6 @@ pub use crate::standing::Standing;
 pub use crate::survey::{Details, LotDetails, RecipientDetails, Selection, Summary};
 pub use crate::verify::{Findings, Problem, verify};
 pub use crate::waiting::Waiting;
-pub use access::{
-    Admission, AllowedSenders, Authenticated, HashError, Networks, NetworksError, Submitter,
-    UserProblem, Users, UsersError, hash_password,
-};
 pub use mail::{
     DelayNotice, DsnWishes, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason,
     ReasonClass, Recipient, State,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use access::{Networks, Submitter};
 use clock::{Clock, SetClock};
 use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
 use tempfile::TempDir;

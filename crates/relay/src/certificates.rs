@@ -7,8 +7,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use access::Users;
 use listener::{CertificateError, Listener, ServerTls, TlsMode};
-use queue::Users;
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use smtp::Domain;
 use thiserror::Error;

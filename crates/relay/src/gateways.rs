@@ -7,7 +7,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use queue::{Admission, Networks};
+use access::{Admission, Networks};
 use tracing::warn;
 
 /// The networks without this host's gateways, unless these are listed by themselves.

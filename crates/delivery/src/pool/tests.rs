@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use access::Networks;
 use clock::SetClock;
 use dns::{DnsSettings, Resolver};
-use queue::{Envelope, Networks, Outcome, QueueSettings, Reason, Recipient};
+use queue::{Envelope, Outcome, QueueSettings, Reason, Recipient};
 use smtp::{BodyType, Domain, Mailbox, ReversePath, Smtputf8};
 use tempfile::TempDir;
 use testbed::{Act, Certificate, ConnectionState, MxBehaviour, MxHost, Step, World};

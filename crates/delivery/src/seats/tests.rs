@@ -1,7 +1,6 @@
+use access::Networks;
 use clock::SetClock;
-use queue::{
-    Envelope, Lease, Networks, Outcome, Queue, QueueSettings, Reason, ReasonClass, Recipient,
-};
+use queue::{Envelope, Lease, Outcome, Queue, QueueSettings, Reason, ReasonClass, Recipient};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tempfile::TempDir;
 use tokio::task::JoinSet;

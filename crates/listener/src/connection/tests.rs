@@ -3,8 +3,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use access::Networks;
 use clock::SystemClock;
-use queue::{Networks, QueueSettings};
+use queue::QueueSettings;
 use smtp::Domain;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};

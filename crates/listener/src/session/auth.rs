@@ -1,6 +1,6 @@
 //! AUTH within a session: the dialogue, its limits and what it leads to (RFC 4954).
 
-use queue::Authenticated;
+use access::Authenticated;
 use smtp::{Credentials, Exchange, InitialResponse, Line, LineFault, Mechanism, SaslError, Turn};
 
 use super::{Rules, Session, Step, reply};

@@ -1,6 +1,7 @@
 //! A mail transaction: MAIL, RCPT, and then DATA or BDAT (RFC 5321 §3.3, RFC 3030).
 
-use queue::{Admission, DsnWishes, Envelope, Health, Recipient, Submitter};
+use access::{Admission, Submitter};
+use queue::{DsnWishes, Envelope, Health, Recipient};
 use smtp::{
     BodyType, Chunk, ClientName, CommandError, ForwardPath, LocalPart, MailParameters, Mailbox,
     RcptParameters, ReplyCode, ReversePath,

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use access::{Networks, Users};
 use clock::SystemClock;
 use listener::{Access, Listener, ListenerSettings, Service, Unobserved};
-use queue::{Networks, Queue, QueueSettings, Users};
+use queue::{Queue, QueueSettings};
 use rustls::pki_types::ServerName;
 use smtp::{Domain, DotStuffer};
 use tempfile::TempDir;
@@ -278,7 +279,7 @@ fn networks() -> Networks {
 /// `ann`, whose password is `secret` and who sends from client.example.
 fn users() -> Users {
     static HASH: OnceLock<String> = OnceLock::new();
-    let hash = HASH.get_or_init(|| queue::hash_password("secret").unwrap());
+    let hash = HASH.get_or_init(|| access::hash_password("secret").unwrap());
     Users::parse(&format!("ann:{hash}:@client.example\n")).unwrap()
 }
 

@@ -196,17 +196,18 @@ mod tests {
     use std::sync::Arc;
     use std::time::SystemTime;
 
+    use access::Networks;
     use clock::SetClock;
+    use mail::{Envelope, Recipient};
     use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::Queue;
     use crate::recovery::Opener;
     use crate::settings::QueueSettings;
     use crate::shared::Handle;
     use crate::work::{Job, Work};
-    use crate::{Networks, Queue};
-    use mail::{Envelope, Recipient};
 
     #[tokio::test]
     async fn a_straggler_that_cannot_be_read_stays_where_it_is_and_the_store_goes_on() {

@@ -2,9 +2,9 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Write as _};
 
+use access::{Users, hash_password};
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
-use queue::{Users, hash_password};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use smtp::Mailbox;
 

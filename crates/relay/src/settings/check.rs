@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use access::{Networks, Users};
 use delivery::DeliverySettings;
 use dns::DnsSettings;
 use listener::{ListenerSettings, ServerTls};
 use mta_sts::{Exception, Exceptions, FetchSettings, PolicyDomain, PolicySettings, PrivateHosts};
 use pkix::{Roots, SystemRoots, TrustSettings};
-use queue::{Networks, QueueSettings, Users};
+use queue::QueueSettings;
 use rustls::RootCertStore;
 use smtp::{Domain, DomainError};
 

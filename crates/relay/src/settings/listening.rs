@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use access::{Networks, Users};
 use listener::{
     AuthMode, BinaryMode, CheckFrom, Limits, ListenerSettings, ProxyMode, Rates, ServerTls,
     Service, Timeouts, TlsMode,
 };
-use queue::{Networks, Users};
 use smtp::Domain;
 
 use super::check::{Check, users_file};
