@@ -26,7 +26,7 @@ PORT = 2525
 # An address of the relay's own, where it has no port 25.
 NOBODY = "127.0.0.2"
 
-UNIT = pathlib.Path(__file__).resolve().parents[2] / "config/sts-relay.service"
+UNIT = pathlib.Path(__file__).resolve().parents[3] / "config/sts-relay.service"
 
 # As the least trusting of our users would run it.
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")

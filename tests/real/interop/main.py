@@ -14,7 +14,7 @@ from suite import Failure, play, run, sentence
 from world import RELAY, World
 
 HERE = pathlib.Path(__file__).resolve().parent
-BINARY = pathlib.Path(os.environ.get("STS_RELAY_BIN", HERE.parents[1] / "target/debug/sts-relay"))
+BINARY = pathlib.Path(os.environ.get("STS_RELAY_BIN", HERE.parents[2] / "target/debug/sts-relay"))
 
 
 def main(words):

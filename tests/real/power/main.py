@@ -14,7 +14,7 @@ from parts import PARTS
 from suite import Failure, play, run, sentence
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parents[2]
 BINARY = pathlib.Path(os.environ.get("STS_RELAY_BIN", ROOT / "target/debug/sts-relay"))
 
 

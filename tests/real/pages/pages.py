@@ -4,7 +4,7 @@ import pathlib
 import re
 from dataclasses import dataclass
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from engine import docker
 from suite import Failure, run
 
 HERE = pathlib.Path(__file__).resolve().parent
-DOCKER = HERE.parents[1] / "docker"
+DOCKER = HERE.parents[2] / "docker"
 
 # With names of the tests' own laid over it.
 EXAMPLE = (DOCKER / "compose.yaml", HERE / "compose.test.yaml")
