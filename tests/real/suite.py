@@ -1,10 +1,16 @@
-"""What the suites that run real programs share; each one's `run` puts this folder on Python's path."""
+"""What all scenarios share: how they are tried, and how they run commands, wait and fail."""
 
 import os
+import pathlib
 import subprocess
 import sys
 import time
 import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# The binary under test, where it is not in an image.
+BINARY = pathlib.Path(os.environ.get("STS_RELAY_BIN", ROOT / "target/debug/sts-relay"))
 
 PATIENCE = 60.0
 
@@ -52,36 +58,43 @@ def until(what, condition, patience=PATIENCE):
         time.sleep(0.05)
 
 
-def sentence(scenario):
-    """What a scenario shows: its name as words."""
-    return scenario.__name__.replace("_", " ")
+class Theme(list):
+    """Scenarios that share a kind of world: the functions it decorates, in their order. A scenario's name is the sentence that must hold."""
+
+    def __init__(self, world):
+        super().__init__()
+        self.world = world
+
+    def __call__(self, scenario):
+        self.append(scenario)
+        return scenario
 
 
-def play(suite, scenarios, words, attempt):
-    """Has `attempt` try the scenarios whose names contain one of the words, or all; gives the exit status."""
-    chosen = [one for one in scenarios if not words or any(word in one.__name__ for word in words)]
+def play(suite, themes, words):
+    """Tries the scenarios whose names contain one of the words, or all; gives the exit status."""
+    chosen = [(theme.world, one) for theme in themes for one in theme
+              if not words or any(word in one.__name__ for word in words)]
     if not chosen:
         print(f"{suite}: nothing here is called {' or '.join(words)}", file=sys.stderr)
         return 1
-    passed = sum(attempt(scenario) for scenario in chosen)
+    passed = sum(attempt(world, scenario) for world, scenario in chosen)
     print(f"{passed} passed, {len(chosen) - passed} failed", flush=True)
     return 0 if passed == len(chosen) else 1
 
 
-def attempt_in(make):
-    """What tries a scenario in a world of its own that `make` gives, and says whether it held."""
-
-    def attempt(scenario):
-        with make() as world:
-            try:
-                scenario(world)
-            except Exception as failure:  # any surprise is a failed scenario, never the end of the run
-                print(f"FAILED {sentence(scenario)}: {failure}", flush=True)
-                if not isinstance(failure, Failure):
-                    traceback.print_exc()
-                print(world.logs(), flush=True)
-                return False
-        print(f"ok {sentence(scenario)}", flush=True)
-        return True
-
-    return attempt
+def attempt(make, scenario):
+    """Tries one scenario in a world of its own, and says whether it held."""
+    sentence, start = scenario.__name__.replace("_", " "), time.monotonic()
+    with make(scenario.__name__) as world:
+        try:
+            world.begin()
+            found = scenario(world)
+        except Exception as failure:  # any surprise is a failed scenario, never the end of the run
+            world.failed = True
+            print(f"FAILED {sentence}: {failure}", flush=True)
+            if not isinstance(failure, Failure):
+                traceback.print_exc()
+            print(world.logs(), flush=True)
+            return False
+    print(f"ok {sentence}{f': {found}' if found else ''} ({time.monotonic() - start:.0f} s)", flush=True)
+    return True

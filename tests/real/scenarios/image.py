@@ -3,11 +3,14 @@
 import subprocess
 import time
 
+from containers import APPLICATION, IMAGE, PORT, Containers, answers, held, inbox, queue
 from engine import docker, inspect
-from suite import expect, until
-from world import APPLICATION, IMAGE, PORT, answers, held, inbox, queue
+from suite import Theme, expect, until
+
+scenario = Theme(Containers)
 
 
+@scenario
 def the_image_says_what_it_is(world):
     """What orchestrators and registries read: user, volume, port, signal, health, labels."""
     config = inspect("image", IMAGE)["Config"]
@@ -22,6 +25,7 @@ def the_image_says_what_it_is(world):
         expect(config["Labels"].get(f"org.opencontainers.image.{label}"), f"it has no label {label}")
 
 
+@scenario
 def any_user_runs_it_without_capabilities_on_a_read_only_root(world):
     """A user that passwd does not know, an empty volume, nothing else to write to: mail is taken in."""
     network = world.network()
@@ -38,6 +42,7 @@ def any_user_runs_it_without_capabilities_on_a_read_only_root(world):
     expect(f" {user} " in listing, f"the queue is not on the volume:\n{listing}")
 
 
+@scenario
 def the_defaults_need_no_option_at_all(world):
     """`docker run sts-relay` starts, with a volume of its own, and answers its commands."""
     relay = world.container("plain", IMAGE)
@@ -47,6 +52,7 @@ def the_defaults_need_no_option_at_all(world):
     expect("STS_RELAY__DATA_DIR" in said, f"check-config does not say where data_dir comes from:\n{said}")
 
 
+@scenario
 def the_image_brings_its_trust_roots(world):
     """Policies are fetched by HTTPS: without roots there would be none, and mail would go unprotected."""
     done = docker("run", "--rm", "--entrypoint", "grep", "--user", world.user, IMAGE,
@@ -54,6 +60,7 @@ def the_image_brings_its_trust_roots(world):
     expect(int(done.stdout) > 50, f"{done.stdout.strip()} trust roots")
 
 
+@scenario
 def a_container_outside_the_networks_hands_in_nothing(world):
     """On a second network that access.networks does not name, the relay is no relay."""
     inside, outside = world.network(), world.network("outside")
@@ -66,6 +73,7 @@ def a_container_outside_the_networks_hands_in_nothing(world):
     held(relay)
 
 
+@scenario
 def a_setting_comes_from_a_file(world):
     """What should not be in the environment is mounted, and `_FILE` names it."""
     network = world.network()
@@ -81,6 +89,7 @@ LISTENERS = """[{ address = "0.0.0.0:2525" },
  { address = "0.0.0.0:2465", tls = "implicit", auth = "required" }]"""
 
 
+@scenario
 def users_submit_under_tls_at_ports_that_need_no_privilege(world):
     """For the ports 587 and 465, as docker/README.md has them: a login and TLS, and no mail without."""
     hashed = subprocess.run(["docker", "run", "--rm", "--interactive", IMAGE, "user", "hash", "ann", "--sender", "@near.test"],
@@ -104,6 +113,7 @@ def users_submit_under_tls_at_ports_that_need_no_privilege(world):
     expect(len(queue(relay)) == 2, "more is queued than was let in")
 
 
+@scenario
 def its_health_fails_while_the_queue_cannot_be_written_and_returns(world):
     """A full disk: Docker says unhealthy, mail is put off and not lost; with room again, both end by themselves."""
     network = world.network()
@@ -127,6 +137,7 @@ def its_health_fails_while_the_queue_cannot_be_written_and_returns(world):
     held(relay)
 
 
+@scenario
 def its_health_is_asked_by_the_settings_it_runs_by(world):
     """A settings file elsewhere, with an admin socket elsewhere: STS_RELAY_CONFIG names it to relay, health and commands."""
     file = world.file("other.toml", 'hostname = "other.test"\nadmin.socket = "/var/lib/sts-relay/other.sock"\n')
@@ -139,6 +150,7 @@ def its_health_is_asked_by_the_settings_it_runs_by(world):
     expect(queue(relay) == [], "a new queue is not empty")
 
 
+@scenario
 def docker_stop_lets_a_message_come_to_its_end(world):
     """Told to stop in the middle of DATA: the message is taken, nobody new is, and the status is 0."""
     network = world.network()
@@ -160,6 +172,7 @@ def docker_stop_lets_a_message_come_to_its_end(world):
     expect(len(queue(relay)) == 1, "what was answered 250 is not in the queue")
 
 
+@scenario
 def docker_stop_does_not_wait_for_a_client_that_says_nothing(world):
     """An idle client is told 421; the relay ends at once with status 0."""
     network = world.network()
@@ -174,6 +187,7 @@ def docker_stop_does_not_wait_for_a_client_that_says_nothing(world):
     expect(took < 5, f"it took {took:.1f} s")
 
 
+@scenario
 def docker_stop_does_not_wait_for_ever_for_a_message(world):
     """A client that stalls within DATA costs the grace, and not the 10 s after which `docker stop` kills."""
     network = world.network()
@@ -186,6 +200,7 @@ def docker_stop_does_not_wait_for_ever_for_a_message(world):
     expect(relay.exit_status() == 0, f"it ended with {relay.exit_status()}")
 
 
+@scenario
 def a_restart_keeps_the_queue(world):
     """Stopped, killed, removed and made anew on the same volume: the message is still there."""
     network = world.network()
@@ -213,12 +228,13 @@ def a_restart_keeps_the_queue(world):
     expect("bob@down.test" in shown, f"`queue show` does not say whom it is for:\n{shown}")
 
 
+@scenario
 def a_postfix_relays_through_it_to_a_postfix(world):
     """The relayhost of one, the client of the other."""
     network = world.network()
-    mx = world.postfix("mx.far.test", network, myhostname="mx.far.test", virtual_mailbox_domains="far.test")
+    mx = world.postfix("mx.far.test", "--network", network, virtual_mailbox_domains="far.test")
     relay = world.relay(network, mx=mx.address(network))
-    sender = world.postfix("sender.test", network, myhostname="sender.test", relayhost="[sts-relay]:2525")
+    sender = world.postfix("sender.test", "--network", network, relayhost="[sts-relay]:2525")
     sender.run("sh", "-c", "printf 'Subject: periwinkle\\n\\nThe word.\\n' | sendmail -f alice@sender.test bob@far.test")
     message = inbox(mx, "periwinkle")
     expect("by relay.test" in message, f"no Received header of the relay:\n{message}")
@@ -226,6 +242,7 @@ def a_postfix_relays_through_it_to_a_postfix(world):
     until("an empty queue", lambda: queue(relay) == [])
 
 
+@scenario
 def the_compose_file_sends_an_applications_mail(world):
     """As it is shipped: the application is admitted, the network's gateway is not, the resolver answers."""
     with world.compose() as compose:
@@ -244,6 +261,7 @@ def the_compose_file_sends_an_applications_mail(world):
         expect(outside.returncode != 0 and "queued" not in outside.stdout, f"the gateway was admitted:\n{outside.stdout}")
 
 
+@scenario
 def the_demo_compose_file_shows_enforcement(world):
     """As it is shipped: mail to the good domain arrives by TLS, mail to the downgraded one is held, and its host heard nothing."""
     with world.demo() as demo:
@@ -261,94 +279,3 @@ def the_demo_compose_file_shows_enforcement(world):
                 expect(part in told[word], f"no {part}: {told[word]}")
         until("the message in the good host's log", lambda: "to=<bob@good.test>" in log("mx-good"))
         expect("mail=" not in log("mx-down"), f"the downgraded host was told of mail:\n{log('mx-down')}")
-
-
-MACHINE = """hostname = "relay.test"
-data_dir = "/var/lib/sts-relay"
-[[listener]]
-address = "127.0.0.1:25"
-[dns]
-servers = ["127.0.0.1:5300"]
-"""
-
-
-def start_service(machine):
-    """Starts the unit; as it notifies, mail is taken in when this returns."""
-    machine.run("systemctl", "start", "sts-relay")
-
-
-def the_unit_shuts_it_in_and_it_works_there(world):
-    """config/sts-relay.service under a real systemd: port 25, a queue of its own, hardly a privilege, a clean stop."""
-    machine = world.machine(MACHINE)
-    score = machine.run("systemd-analyze", "security", "--offline=true", "--threshold=20",
-                        "/etc/systemd/system/sts-relay.service", check=False)
-    expect(score.returncode == 0, f"systemd-analyze security:\n{score.stdout[-200:]}{score.stderr}")
-    start_service(machine)
-    machine.run("swaks", "--server", "127.0.0.1", "--from", "app@near.test", "--to", "bob@down.test")
-
-    process = machine.run("systemctl", "show", "--property", "MainPID", "--value", "sts-relay").stdout.strip()
-    status = machine.run("cat", f"/proc/{process}/status").stdout
-    expect("Uid:\t0\t" not in status, f"it runs as root:\n{status}")
-    for line in ("CapEff:\t0000000000000400", "CapBnd:\t0000000000000400", "NoNewPrivs:\t1", "Seccomp:\t2"):
-        expect(line in status, f"not {line}:\n{status}")
-    mode = machine.run("stat", "--dereference", "--format", "%a", "/var/lib/sts-relay").stdout.strip()
-    expect(mode == "700", f"the queue's directory is open: {mode}")
-
-    machine.run("systemctl", "restart", "sts-relay")
-    expect(len(queue(machine)) == 1, "a restart lost the message")
-    machine.run("systemctl", "stop", "sts-relay")
-    ended = machine.run("systemctl", "show", "--property", "Result,ExecMainStatus", "sts-relay").stdout
-    expect("Result=success" in ended and "ExecMainStatus=0" in ended, f"it ended with {ended}")
-
-
-def a_bad_file_fails_the_reload_and_changes_nothing(world):
-    """systemctl says that the file cannot be used, the journal says where, and the relay runs on."""
-    machine = world.machine(MACHINE)
-    start_service(machine)
-    before = machine.run("systemctl", "show", "--property", "MainPID", "sts-relay").stdout
-    world.file("sts-relay.toml", MACHINE.replace("hostname", "hostnaem"))
-    expect(machine.run("systemctl", "reload", "sts-relay", check=False).returncode != 0, "the reload did not fail")
-    journal = machine.run("journalctl", "--unit", "sts-relay", "--no-pager").stdout
-    expect("/etc/sts-relay/sts-relay.toml:1:" in journal, f"the journal does not say where:\n{journal}")
-    after = machine.run("systemctl", "show", "--property", "MainPID", "sts-relay").stdout
-    expect(before == after, "it is another process now")
-
-
-def a_reload_takes_new_settings_over_without_a_new_process(world):
-    """systemctl reload: the greeting changes, the process and the queue do not."""
-    machine = world.machine(MACHINE)
-    start_service(machine)
-    send = ("swaks", "--server", "127.0.0.1", "--from", "app@near.test", "--to", "bob@down.test")
-    expect("220 relay.test" in machine.run(*send).stdout, "another greeting")
-    before = machine.run("systemctl", "show", "--property", "MainPID", "sts-relay").stdout
-    world.file("sts-relay.toml", MACHINE.replace("relay.test", "renamed.test"))
-    machine.run("systemctl", "reload", "sts-relay")
-    until("the new name in the greeting", lambda: "220 renamed.test" in machine.run(*send).stdout)
-    shown = machine.run("systemctl", "show", "--property", "MainPID", "sts-relay").stdout
-    expect(before == shown, "it is another process now")
-    state = machine.run("systemctl", "is-active", "sts-relay", check=False).stdout.strip()
-    expect(state == "active", f"the unit is {state}")
-    expect(len(queue(machine)) >= 2, "the queue is not the same")
-
-
-SCENARIOS = [
-    the_image_says_what_it_is,
-    any_user_runs_it_without_capabilities_on_a_read_only_root,
-    the_defaults_need_no_option_at_all,
-    the_image_brings_its_trust_roots,
-    a_container_outside_the_networks_hands_in_nothing,
-    a_setting_comes_from_a_file,
-    users_submit_under_tls_at_ports_that_need_no_privilege,
-    its_health_fails_while_the_queue_cannot_be_written_and_returns,
-    its_health_is_asked_by_the_settings_it_runs_by,
-    docker_stop_lets_a_message_come_to_its_end,
-    docker_stop_does_not_wait_for_a_client_that_says_nothing,
-    docker_stop_does_not_wait_for_ever_for_a_message,
-    a_restart_keeps_the_queue,
-    a_postfix_relays_through_it_to_a_postfix,
-    the_compose_file_sends_an_applications_mail,
-    the_demo_compose_file_shows_enforcement,
-    the_unit_shuts_it_in_and_it_works_there,
-    a_reload_takes_new_settings_over_without_a_new_process,
-    a_bad_file_fails_the_reload_and_changes_nothing,
-]

@@ -7,93 +7,62 @@
 
 import json
 import os
-import pathlib
 import random
-import shutil
-import tempfile
 
 from compose import DEMO, EXAMPLE, Compose
-from engine import Container, Dialogue, docker
-from suite import Failure, expect, until
+from engine import Container, Dialogue, Named, docker
+from suite import ROOT, Failure, expect, until
+from world import World
+from zone import records, unbound
 
-IMAGE = os.environ["STS_RELAY_IMAGE"]
-RESOLVER = os.environ["STS_RELAY_RESOLVER_IMAGE"]
-APPLICATION = os.environ["STS_RELAY_APPLICATION_IMAGE"]
-POSTFIX = "sts-relay-postfix:test"
-SYSTEMD = "sts-relay-systemd:test"
+# What the compose files take from the environment.
+IMAGES = {name: os.environ[name] for name in ("STS_RELAY_IMAGE", "STS_RELAY_RESOLVER_IMAGE", "STS_RELAY_APPLICATION_IMAGE")}
+IMAGE, RESOLVER, APPLICATION = IMAGES.values()
+POSTFIX, SYSTEMD, DEMO_INTERNET = "sts-relay-postfix:test", "sts-relay-systemd:test", "sts-relay-demo-internet:test"
 PORT = 2525
 
 # An address of the relay's own, where it has no port 25.
 NOBODY = "127.0.0.2"
 
-UNIT = pathlib.Path(__file__).resolve().parents[3] / "config/sts-relay.service"
+UNIT = ROOT / "config/sts-relay.service"
 
 # As the least trusting of our users would run it.
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 
-class World:
-    """Containers, networks and volumes whose names nobody else has; all are gone at the end."""
+class Containers(World):
+    """Containers, networks and volumes whose names nobody else has."""
 
-    def __init__(self):
+    def begin(self):
+        """Finds the names."""
         self.prefix = f"sts-relay-test-{os.getpid()}-{random.randrange(1 << 32):08x}"
         self.user = f"{random.randrange(20000, 60000)}:{random.randrange(20000, 60000)}"
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sts-docker-"))
-        os.chmod(self.folder, 0o755)
-        self.containers, self.networks, self.volumes = [], [], []
         self.last = 0
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for kind, names in (("container", self.containers), ("network", self.networks), ("volume", self.volumes)):
-            for name in reversed(names):
-                force = ("--force",) if kind != "network" else ()
-                docker(kind, "rm", *force, *(("--volumes",) if kind == "container" else ()), name, check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def name(self, label, names):
-        """A name of our own, remembered for the end."""
+    def named(self, kind, label, *options):
+        """Makes a network or a volume; gives its name."""
         name = f"{self.prefix}-{label}"
-        if name not in names:
-            names.append(name)
-        return name
+        docker(kind, "create", *options, name)
+        return self.keep(Named(kind, name)).name
 
-    def network(self, label="mail"):
+    def network(self, label="mail", *options):
         """A network, and the part of the world that is on it."""
-        name = self.name(label, self.networks)
-        docker("network", "create", "--internal", name)
-        return name
+        return self.named("network", label, "--internal", *options)
 
     def volume(self):
         """A volume for the queue, as new as `docker volume create` makes it."""
-        name = self.name("queue", self.volumes)
-        docker("volume", "create", name)
-        return name
+        return self.named("volume", "queue")
 
-    def file(self, name, text):
-        """A file that containers can be given."""
-        path = self.folder / name
-        path.write_text(text)
-        os.chmod(path, 0o644)
-        return path
-
-    def container(self, label, image, *arguments, options=()):
+    def container(self, label, image, *arguments, options=(), kind=Container):
         """A container."""
-        return Container(self.name(label, self.containers), image, *arguments, options=options)
+        container = self.keep(kind(f"{self.prefix}-{label}"))
+        container.start(image, *arguments, options=options)
+        return container
 
     def zone(self, mx):
-        """A configuration of unbound: mail for far.test goes to `mx`, mail for down.test to where nobody listens, and
-        nothing else is there, so that nobody else is asked."""
-        return self.file("test.conf", f"""include: "/etc/unbound/unbound.conf"
-server:
-  local-zone: "." static
-  local-data: "far.test. MX 10 mx.far.test."
-  local-data: "mx.far.test. A {mx}"
-  local-data: "down.test. MX 10 mx.down.test."
-  local-data: "mx.down.test. A {NOBODY}"
-""")
+        """A configuration of unbound: mail for far.test goes to `mx`, mail for down.test to where nobody listens."""
+        hosts = {"far.test": ("mx.far.test", mx), "down.test": ("mx.down.test", NOBODY)}
+        return self.file("test.conf", unbound(records(hosts)))
 
     def resolver(self, network, mx):
         """Serves the names; gives its address."""
@@ -105,11 +74,11 @@ server:
 
     def compose(self):
         """The project of docker/compose.yaml."""
-        return Compose(self.prefix, EXAMPLE, {"TEST_ZONE": str(self.zone(NOBODY))})
+        return Compose(self.prefix, EXAMPLE, IMAGES | {"TEST_ZONE": str(self.zone(NOBODY))})
 
     def demo(self):
         """The project of docker/demo/compose.yaml."""
-        return Compose(self.prefix, DEMO, {"STS_RELAY_DEMO_IMAGE": "sts-relay-demo-internet:test"})
+        return Compose(self.prefix, DEMO, IMAGES | {"STS_RELAY_DEMO_IMAGE": DEMO_INTERNET})
 
     def relay(self, network, *settings, mx=NOBODY, volume=None, more=()):
         """A relay that takes mail from the network, as a user that nobody has heard of."""
@@ -138,42 +107,37 @@ server:
     def dialogue(self, network):
         """A session with the relay by hand."""
         self.last += 1
-        dialogue = Dialogue(
-            self.name(f"client-{self.last}", self.containers), APPLICATION, network, "sts-relay", PORT
-        )
+        dialogue = self.keep(Dialogue(f"{self.prefix}-client-{self.last}", APPLICATION, network, "sts-relay", PORT))
         greeting = dialogue.reply()
         expect(greeting.startswith("220 "), f"greeted by {greeting}")
         return dialogue
 
-    def postfix(self, label, network, **settings):
-        """A Postfix."""
-        settings = [f"{key}={value}" for key, value in settings.items()]
-        postfix = self.container(label, POSTFIX, *settings, options=("--network", network, "--hostname", label))
+    def postfix(self, label, *options, kind=Container, **settings):
+        """A Postfix of that name."""
+        settings = [f"{key}={value}" for key, value in ({"myhostname": label} | settings).items()]
+        postfix = self.container(label, POSTFIX, *settings, options=("--hostname", label, *options), kind=kind)
         postfix.said("daemon started")
         return postfix
 
-    def machine(self, settings):
-        """A machine that systemd runs, with the relay's unit and settings."""
-        file = self.file("sts-relay.toml", settings)
-        machine = self.container("machine", SYSTEMD, options=(
+    def systemd(self, label, *options, kind=Container):
+        """A machine that systemd runs."""
+        machine = self.container(label, SYSTEMD, kind=kind, options=(
             # What systemd needs to shut its services in; not --privileged, which not every engine may give.
             "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
-            "--cgroupns", "private", "--network", "none",
-            "--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--tmpfs", "/tmp",
-            "--volume", f"{UNIT}:/etc/systemd/system/sts-relay.service:ro",
-            "--volume", f"{file.parent}:/etc/sts-relay:ro",
+            "--cgroupns", "private", "--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--tmpfs", "/tmp", *options,
         ))
         until("systemd up", lambda: machine.run("systemctl", "is-system-running", check=False).stdout.strip() == "running")
-        machine.run("useradd", "--system", "--home-dir", "/var/lib/sts-relay", "--shell", "/usr/sbin/nologin", "sts-relay")
         return machine
 
-    def logs(self):
-        """The ends of all logs, for the one who must find out why."""
-        told = []
-        for name in self.containers:
-            done = docker("logs", "--tail", "40", name, check=False)
-            told.append(f"--- {name}\n{done.stdout}{done.stderr}")
-        return "\n".join(told)
+    def machine(self, settings):
+        """One with the relay's unit and settings."""
+        file = self.file("sts-relay.toml", settings)
+        machine = self.systemd(
+            "machine", "--network", "none", "--volume", f"{UNIT}:/etc/systemd/system/sts-relay.service:ro",
+            "--volume", f"{file.parent}:/etc/sts-relay:ro",
+        )
+        machine.run("useradd", "--system", "--home-dir", "/var/lib/sts-relay", "--shell", "/usr/sbin/nologin", "sts-relay")
+        return machine
 
 
 def queue(relay):

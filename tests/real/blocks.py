@@ -1,10 +1,9 @@
 """The blocks of a page of the documentation, in their order."""
 
-import pathlib
 import re
 from dataclasses import dataclass
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+from suite import ROOT
 
 
 @dataclass(frozen=True)

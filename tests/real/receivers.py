@@ -1,28 +1,15 @@
-"""Receivers of other makes, what comes between them and the relay, and the small world they stand in.
-
-    this script --> sts-relay --> a receiver        Exim, OpenSMTPD or Postfix: the MX of strict.test and of open.test
-                                `--> a cutter --> the receiver
-    knot serves the names, nginx the policy: strict.test enforces, open.test has none.
-"""
+"""Receivers of other makes, and what comes between them and the relay."""
 
 import os
 import pathlib
 import select
 import shutil
-import signal
-import smtplib
 import socket
 import threading
 
-from programs import Knot, Nginx, Postfix, Program, Relay, Surroundings
+from programs import Postfix, Program
 from suite import Failure, run
 
-DNS, WEB, RELAY = "10.77.0.1", "10.77.0.2", "10.77.0.4"
-MX, BEHIND = "10.77.2.1", "10.77.2.2"
-RELAY_PORT = 2525
-STRICT, OPEN = "strict.test", "open.test"
-DOMAINS = [STRICT, OPEN]
-NAME = "mx.strict.test"
 EXIM = os.environ.get("EXIM", "exim4")
 OPENSMTPD = os.environ.get("OPENSMTPD", "smtpd")
 
@@ -45,7 +32,7 @@ class Inbox:
 class Exim(Program):
     """Exim as the MX: TLS or not; later@ is deferred, never@ refused, gone@ cut off, grey@ let in the second time."""
 
-    def __init__(self, folder, address, tls, authority):
+    def __init__(self, folder, name, domains, address, tls, authority):
         super().__init__("exim", folder)
         if shutil.which(EXIM) is None:
             raise Failure(f"{EXIM} is not there; EXIM names the program")
@@ -55,10 +42,10 @@ class Exim(Program):
         os.chmod(spool, 0o777)
         (spool / "log").mkdir()
         os.chmod(spool / "log", 0o777)
-        key, certificate = readable(authority.issue(NAME))
+        key, certificate = authority.issue(name, mode=0o644)
         config = self.folder / "exim.conf"
         config.write_text(EXIM_CONFIG.format(
-            exim=shutil.which(EXIM), spool=spool, address=address, domains=" : ".join(DOMAINS), inbox=self.inbox.folder,
+            exim=shutil.which(EXIM), spool=spool, address=address, domains=" : ".join(domains), inbox=self.inbox.folder,
             key=key, certificate=certificate, advertise="*" if tls else "",
         ))
         os.chmod(config, 0o644)
@@ -122,7 +109,7 @@ class OpenSmtpd(Program):
     handshake succeeds: with an RSA or an EC key, in TLS 1.2 and 1.3, with ECDHE or RSA's key exchange, whatever `smtp ciphers` say.
     """
 
-    def __init__(self, folder, address, tls, authority):
+    def __init__(self, folder, name, domains, address, tls, authority):
         super().__init__("opensmtpd", folder)
         found = shutil.which(OPENSMTPD)
         if found is None:
@@ -131,15 +118,15 @@ class OpenSmtpd(Program):
         self.address = address
         self.prepare(program.parents[1] / "libexec/opensmtpd")
         self.inbox = Inbox(self.folder / "inbox", "nobody")
-        key, certificate = authority.issue(NAME)
+        key, certificate = authority.issue(name)
         greylist = self.folder / "greylist"
         greylist.write_text(OPENSMTPD_GREYLIST)
         os.chmod(greylist, 0o755)
         config = self.folder / "smtpd.conf"
         config.write_text(OPENSMTPD_CONFIG.format(
-            key=key, certificate=certificate, greylist=greylist, address=address, tls=f"tls pki {NAME}" if tls else "",
-            domains=", ".join(f'"{domain}"' for domain in DOMAINS), inbox=self.inbox.folder,
-            **{who: f'{{ {", ".join(f"{who}@{domain}" for domain in DOMAINS)} }}' for who in ("later", "never", "gone")},
+            key=key, certificate=certificate, greylist=greylist, address=address, tls=f"tls pki {name}" if tls else "",
+            domains=", ".join(f'"{domain}"' for domain in domains), inbox=self.inbox.folder,
+            **{who: f'{{ {", ".join(f"{who}@{domain}" for domain in domains)} }}' for who in ("later", "never", "gone")},
         ))
         os.chmod(config, 0o600)
         self.spawn(program, "-d", "-f", config)
@@ -155,10 +142,10 @@ class OpenSmtpd(Program):
         run("mount", "-t", "tmpfs", "tmpfs", "/usr/libexec")
         shutil.copytree(parts, "/usr/libexec/opensmtpd")
 
-    def stop(self, how=signal.SIGTERM):
+    def stop(self):
         """Stops it, and gives the folders back."""
         try:
-            return super().stop(how)
+            return super().stop()
         finally:
             for folder in ("/usr/libexec", "/run", "/var/lib", "/var/spool"):
                 run("umount", "--lazy", folder, check=False)
@@ -206,15 +193,15 @@ done
 class PostfixMx(Postfix):
     """Postfix as the MX, with the same addresses; a policy service greylists grey@."""
 
-    def __init__(self, folder, address, tls, authority):
-        key, certificate = authority.issue(NAME)
+    def __init__(self, folder, name, domains, address, tls, authority):
+        key, certificate = authority.issue(name)
         self.greylist = Greylist((address, 10023))
         rules = "later@ 450 4.2.1 come back later", "never@ 550 5.1.1 nobody of that name", "gone@ 421 4.3.2 too busy for you"
         folder = pathlib.Path(folder)
         folder.mkdir()
         (folder / "rules").write_text("\n".join(rules) + "\n")
         super().__init__(
-            NAME, folder, address, virtual_mailbox_domains=" ".join(DOMAINS),
+            name, folder, address, virtual_mailbox_domains=" ".join(domains),
             smtpd_tls_cert_file=certificate, smtpd_tls_key_file=key, smtpd_tls_security_level="may" if tls else "none",
             smtpd_tls_received_header="yes", smtpd_relay_restrictions="reject_unauth_destination",
             smtpd_recipient_restrictions=f"check_recipient_access texthash:{folder}/rules "
@@ -222,10 +209,10 @@ class PostfixMx(Postfix):
         )
         self.inbox = self
 
-    def stop(self, how=signal.SIGTERM):
+    def stop(self):
         """Stops it, and its policy service."""
         self.greylist.close()
-        return super().stop(how)
+        return super().stop()
 
 
 class Greylist:
@@ -287,7 +274,7 @@ class Cutter:
     CHANGE_CIPHER_SPEC = b"\x14\x03\x03\x00\x01\x01"
 
     def __init__(self, address, behind, steps):
-        self.behind = behind
+        self.name, self.behind = "cutter", behind
         self.cuts = [(0, "answer")] + [(step, part) for step in range(1, steps) for part in ("before", "middle", "answer")]
         self.made, self.heard = [], b""
         self.socket = socket.create_server(address)
@@ -333,6 +320,10 @@ class Cutter:
                     relay.sendall(words)
             self.made.append(cut)
 
+    def tail(self):
+        """What it has cut."""
+        return str(self.made)
+
     def stop(self):
         """Takes no more."""
         self.socket.shutdown(socket.SHUT_RDWR)
@@ -345,78 +336,3 @@ def receive(connection):
         return connection.recv(1 << 16)
     except OSError:
         return b""
-
-
-class Receiving(Surroundings):
-    """The small world; its receiver is started by the scenario."""
-
-    def __init__(self, folder, binary):
-        super().__init__(folder, (DNS, WEB, RELAY, MX, BEHIND))
-        self.keep(Knot(self.folder / "knot", DNS, "test", [
-            f"relay A {RELAY}", f"mx.strict A {MX}", "strict MX 10 mx.strict", "open MX 10 mx.strict",
-            '_mta-sts.strict TXT "v=STSv1; id=1;"', f"mta-sts.strict A {WEB}",
-        ]))
-        policy = ["version: STSv1", "mode: enforce", f"mx: {NAME}", "max_age: 86400"]
-        self.keep(Nginx(self.folder / "nginx", WEB, {STRICT: policy}, self.authority))
-        self.relay = self.keep(Relay(self.folder / "relay", binary, RELAY, RELAY_PORT, self.settings()))
-
-    def settings(self):
-        """The relay's settings file: what is put off is tried again at once."""
-        return f"""hostname = "relay.test"
-data_dir = "{self.folder}/relay/data"
-[[listener]]
-address = "{RELAY}:{RELAY_PORT}"
-[access]
-networks = ["10.77.0.0/16"]
-[dns]
-servers = ["{DNS}:53"]
-[trust]
-ca_file = "{self.authority.certificate}"
-extend = false
-[mta_sts]
-allow_private_policy_hosts = true
-[delivery.retry]
-first = "200ms"
-longest = "200ms"
-"""
-
-    def receiver(self, program, tls, address=MX):
-        """Starts the receiver."""
-        self.mx = self.keep(program(self.folder / "mx", address, tls, self.authority))
-        return self.mx
-
-    def cutter(self, steps):
-        """Starts a cutter where the MX should be; the receiver is behind it."""
-        return self.keep(Cutting("cutter", self.folder / "cutter", Cutter((MX, 25), (BEHIND, 25), steps)))
-
-    def send(self, word, *recipients, body="", sender=f"ann@{OPEN}"):
-        """Hands a message to the relay."""
-        with smtplib.SMTP(RELAY, RELAY_PORT, local_hostname="client.test", timeout=60) as client:
-            client.sendmail(sender, recipients, f"Subject: {word}\r\nFrom: {sender}\r\n\r\nThe word is {word}.\r\n{body}")
-
-    def queued(self, who):
-        """Whether the queue holds something for the address, put off with a reason."""
-        return [one for one in self.relay.queue() if who in str(one)]
-
-
-class Cutting(Program):
-    """A cutter among the programs of a world."""
-
-    def __init__(self, name, folder, cutter):
-        super().__init__(name, folder)
-        self.cutter = cutter
-
-    def tail(self, lines=40):
-        """What it has cut."""
-        return str(self.cutter.made[-lines:])
-
-    def stop(self, how=signal.SIGTERM):
-        """Takes no more connections."""
-        self.cutter.stop()
-
-
-def readable(paths):
-    """The paths, which a server without privileges may read now."""
-    for path in paths:
-        os.chmod(path, 0o644)
-    return paths

@@ -8,8 +8,12 @@ import signal
 import smtplib
 import ssl
 
-from suite import Failure, expect, run, until
-from world import CLIENT, IMPLICIT_PORT, PASSWORD, RELAY, RELAY_PORT, SENDER, SUBMISSION_PORT, TLS_PORT, USER
+from internet import (
+    CLIENT, IMPLICIT_PORT, PASSWORD, RELAY, RELAY_PORT, SENDER, SUBMISSION_PORT, TLS_PORT, USER, Delivering,
+)
+from suite import Failure, Theme, expect, run, until
+
+scenario = Theme(Delivering)
 
 EXIM = os.environ.get("EXIM", "exim4")
 
@@ -19,6 +23,7 @@ def came_with(message, protocol):
     expect(f"by relay.test with {protocol} id " in message, f"not by {protocol}:\n{message}")
 
 
+@scenario
 def postfix_starts_tls_and_checks_the_name(world):
     """relayhost with smtp_tls_security_level=secure: the certificate is the named one."""
     world.client(TLS_PORT, smtp_tls_security_level="secure", smtp_tls_secure_cert_match="relay.test")
@@ -28,6 +33,7 @@ def postfix_starts_tls_and_checks_the_name(world):
     expect("(using TLSv1.3 with cipher TLS_" in message, f"no TLS facts:\n{message}")
 
 
+@scenario
 def postfix_logs_in(world):
     """relayhost with a user and a password, under TLS."""
     passwords = world.folder / "passwords"
@@ -40,6 +46,7 @@ def postfix_logs_in(world):
     came_with(world.arrives("good.test", "bergamot"), "ESMTPSA")
 
 
+@scenario
 def postfix_hands_over_smtputf8_mail(world):
     """An address and a subject in UTF-8 go all the way."""
     with smtplib.SMTP(SENDER, 25, local_hostname="client.test", timeout=30) as client:
@@ -54,6 +61,7 @@ def postfix_hands_over_smtputf8_mail(world):
     expect("calend\u00fcla" in message, f"the subject is not as it was:\n{message}")
 
 
+@scenario
 def postfix_passes_long_lines_and_dots_on(world):
     """What Postfix does to long lines is its own matter; nothing is refused, nothing is lost."""
     body = "\r\n".join(["x" * 5000, ".", "..", ".dot", "end of delphinium"])
@@ -63,6 +71,7 @@ def postfix_passes_long_lines_and_dots_on(world):
     expect("\n.\n..\n.dot\n" in message, f"the dots are not as they were:\n{message}")
 
 
+@scenario
 def swaks_logs_in_by_plain_and_by_login(world):
     """swaks with STARTTLS and with implicit TLS."""
     for word, port, how, mechanism in (
@@ -79,6 +88,7 @@ def swaks(port, *words, word="word", sender="ann@sender.test", check=True):
                "client.test", "--header", f"Subject: {word}", *words, check=check, timeout=120)
 
 
+@scenario
 def who_does_not_log_in_rightly_submits_nothing(world):
     """A wrong password, no password, another's address; and the log has a line for fail2ban."""
     wrong = swaks(SUBMISSION_PORT, "--tls", "--auth", "PLAIN", "--auth-user", USER, "--auth-password", "wrong", check=False)
@@ -94,6 +104,7 @@ def who_does_not_log_in_rightly_submits_nothing(world):
     expect(world.relay.queue() == [], "something was submitted")
 
 
+@scenario
 def msmtp_submits(world):
     """msmtp, which checks the certificate, with STARTTLS and with implicit TLS."""
     for word, port, starttls in (("hyacinth", SUBMISSION_PORT, "on"), ("iris", IMPLICIT_PORT, "off")):
@@ -107,6 +118,7 @@ def msmtp_submits(world):
         came_with(world.arrives("good.test", word), "ESMTPSA")
 
 
+@scenario
 def python_submits(world):
     """smtplib with STARTTLS and with implicit TLS; Date and Message-ID are added where it has none."""
     context = ssl.create_default_context(cafile=world.authority.certificate)
@@ -127,6 +139,7 @@ def python_submits(world):
         expect("\nDate: " in arrived and "\nMessage-ID: <" in arrived, f"no Date or no Message-ID:\n{arrived}")
 
 
+@scenario
 def curl_submits(world):
     """curl with smtp:// and --ssl-reqd, and with smtps://."""
     for word, url, more in (
@@ -139,6 +152,7 @@ def curl_submits(world):
         came_with(world.arrives("good.test", word), "ESMTPSA")
 
 
+@scenario
 def exim_relays(world):
     """Exim with a manualroute to the relay: chunks (BDAT) in clear and under TLS."""
     if shutil.which(EXIM) is None:
@@ -186,6 +200,7 @@ begin retry
 """
 
 
+@scenario
 def a_changed_certificate_is_shown_and_a_bad_one_is_not(world):
     """On SIGHUP, and by itself when the files change; what cannot be used leaves the old one in place."""
     first = shown()
@@ -203,18 +218,3 @@ def a_changed_certificate_is_shown_and_a_bad_one_is_not(world):
 def shown():
     """The certificate that the relay shows now."""
     return ssl.get_server_certificate((RELAY, IMPLICIT_PORT), timeout=30)
-
-
-SCENARIOS = [
-    postfix_starts_tls_and_checks_the_name,
-    postfix_logs_in,
-    postfix_hands_over_smtputf8_mail,
-    postfix_passes_long_lines_and_dots_on,
-    swaks_logs_in_by_plain_and_by_login,
-    who_does_not_log_in_rightly_submits_nothing,
-    msmtp_submits,
-    python_submits,
-    curl_submits,
-    exim_relays,
-    a_changed_certificate_is_shown_and_a_bad_one_is_not,
-]

@@ -1,17 +1,13 @@
 """The compose files as they are shipped."""
 
-import pathlib
 import shutil
 
 from engine import docker
-from suite import Failure, run
-
-HERE = pathlib.Path(__file__).resolve().parent
-DOCKER = HERE.parents[2] / "docker"
+from suite import ROOT, Failure, run
 
 # With names of the tests' own laid over it.
-EXAMPLE = (DOCKER / "compose.yaml", HERE / "compose.test.yaml")
-DEMO = (DOCKER / "demo/compose.yaml",)
+EXAMPLE = (ROOT / "docker/compose.yaml", ROOT / "tests/real/images/compose.test.yaml")
+DEMO = (ROOT / "docker/demo/compose.yaml",)
 
 
 def program():

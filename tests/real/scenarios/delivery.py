@@ -1,8 +1,12 @@
 """What must hold between real programs. A scenario's name is the sentence."""
 
-from suite import expect, until
+from internet import Delivering
+from suite import Theme, expect, until
+
+scenario = Theme(Delivering)
 
 
+@scenario
 def postfix_as_client_reaches_a_postfix_mx_over_verified_tls(world):
     """The main job: relayhost -> sts-relay -> MX with STARTTLS, under an enforced policy."""
     world.send("bob@good.test", "heliotrope")
@@ -12,12 +16,14 @@ def postfix_as_client_reaches_a_postfix_mx_over_verified_tls(world):
     until("an empty queue", lambda: world.relay.queue() == [])
 
 
+@scenario
 def mail_for_a_domain_without_policy_goes_out_as_well_as_it_can(world):
     """No policy, no STARTTLS: ordinary mail flows."""
     world.send("bob@plain.test", "periwinkle")
     world.arrives("plain.test", "periwinkle")
 
 
+@scenario
 def a_downgraded_mx_gets_nothing_until_it_is_mended(world):
     """Enforce without STARTTLS: held with the reason, delivered after the mending and `queue retry`."""
     world.send("bob@down.test", "marigold")
@@ -36,6 +42,7 @@ def a_downgraded_mx_gets_nothing_until_it_is_mended(world):
     until("an empty queue", lambda: world.relay.queue() == [])
 
 
+@scenario
 def check_says_what_would_happen_and_what_is_wrong(world):
     """`sts-relay check` walks the way of a message: well for one domain, held for the other."""
     good = world.relay.command("check", "good.test", check=False)
@@ -48,6 +55,7 @@ def check_says_what_would_happen_and_what_is_wrong(world):
     expect("MAIL FROM" not in world.mx["down.test"].tail(1000), "check began a message")
 
 
+@scenario
 def held_mail_and_cached_policy_survive_a_restart(world):
     """The queue and the policy are on disk: after a restart with the policy host gone, enforcement goes on."""
     world.send("bob@down.test", "celandine")
@@ -68,12 +76,3 @@ def held_at(one, domain):
     """Whether the queue's entry is for `domain` and has been tried."""
     text = str(one)
     return domain in text and ("4.7." in text)
-
-
-SCENARIOS = [
-    postfix_as_client_reaches_a_postfix_mx_over_verified_tls,
-    mail_for_a_domain_without_policy_goes_out_as_well_as_it_can,
-    a_downgraded_mx_gets_nothing_until_it_is_mended,
-    check_says_what_would_happen_and_what_is_wrong,
-    held_mail_and_cached_policy_survive_a_restart,
-]

@@ -5,8 +5,11 @@ import os
 import shutil
 import time
 
-from bench import DEAD, Host, Journal
-from suite import Failure, run, until
+from bench import Bench
+from clients import DEAD, Host, Journal
+from suite import Failure, Theme, run, until
+
+scenario = Theme(Bench)
 
 ROUNDS = int(os.environ.get("STS_RELAY_POWER_ROUNDS", 10))
 
@@ -17,11 +20,12 @@ SIZES = [0, 300, 300, 2_000, 2_000, 2_000, 20_000, 100_000, 1_000_000]
 MAGIC, HEADER = bytes.fromhex("8f5354534d41494c"), 64
 
 
+@scenario
 def a_power_cut_loses_nothing_that_was_acknowledged(bench):
     """What has not reached the device is gone; then the index that came through is damaged on top of it."""
     total = kept = rebuilt = 0
     for number in range(ROUNDS):
-        journal, bench.host = Journal(), Host()
+        journal, bench.host = Journal(), bench.keep(Host())
         bench.make("600M")
         bench.start()
         # Now and then a queue that has been restarted in order, and has old segments.
@@ -44,8 +48,7 @@ def a_power_cut_loses_nothing_that_was_acknowledged(bench):
         kept += comes_back(bench, journal, cut, None)
         rebuilt += rebuilds(bench) - before
         comes_back(bench, journal, cut, DAMAGES[number % len(DAMAGES)])
-        bench.host.close()
-        bench.host = None
+        bench.host.stop()
         os.unlink(bench.disk.image)
         os.unlink(cut)
     # sled may come through a cut damaged; hardly ever, or attempts, reasons and holds would be forgotten.
@@ -59,14 +62,14 @@ def a_power_cut_loses_nothing_that_was_acknowledged(bench):
 
 def rebuilds(bench):
     """How often the log says that the index could not be used."""
-    return bench.log.read_text(errors="replace").count("index damaged: rebuilding from spool")
+    return bench.relay.log.read_text(errors="replace").count("index damaged: rebuilding from spool")
 
 
 def power_fails(bench, cut):
     """Copies what has reached the device while the relay stands still; then the relay is gone."""
     bench.pause()
     run("cp", "--sparse=always", bench.disk.image, cut)
-    bench.kill()
+    bench.relay.kill()
     bench.disk.unmount()
 
 
@@ -149,9 +152,10 @@ def overwrite(path, start, data):
         file.write(data[: max(0, path.stat().st_size - start)])
 
 
+@scenario
 def a_full_disk_loses_nothing_and_mail_is_taken_again_when_there_is_room(bench):
     """Room ends twice: once little by little, once in the middle of writing."""
-    bench.host, journal = Host(), Journal()
+    bench.host, journal = bench.keep(Host()), Journal()
     bench.make("400M", free_space="32MiB")
     bench.start()
     filler = bench.mount_point / "filler"
@@ -172,7 +176,7 @@ def a_full_disk_loses_nothing_and_mail_is_taken_again_when_there_is_room(bench):
         until("mail to be taken again", lambda: journal.count() > before + 5)
     clients.stop()
     bench.nothing_is_lost(journal)
-    bench.kill()
+    bench.relay.kill()
     bench.start()
     bench.nothing_is_lost(journal)
     bench.stop()
@@ -195,6 +199,7 @@ def fill(filler, leave):
                 time.sleep(0.01)
 
 
+@scenario
 def a_bit_that_turns_over_costs_its_message_alone(bench):
     """Damaged messages are set aside and told of, whether the index knows them or not; all others are delivered."""
     journal = Journal()
@@ -203,7 +208,7 @@ def a_bit_that_turns_over_costs_its_message_alone(bench):
     clients = bench.send(journal, "bits", [300, 2_000, 20_000])
     until("mail to be acknowledged", lambda: journal.count() >= 60)
     clients.stop()
-    bench.kill()
+    bench.relay.kill()
     segment = bench.mount_point / "data/queue/spool/seg-00000001"
     data = bytearray(segment.read_bytes())
     damaged = {}
@@ -215,40 +220,36 @@ def a_bit_that_turns_over_costs_its_message_alone(bench):
         data[spot + bench.random.randrange(length)] ^= 1 << bench.random.randrange(8)
         damaged[queue_id] = token
     segment.write_bytes(data)
-    bench.host, second = Host(), Host(DEAD)
-    try:
-        bench.start()
-        for _ in range(2):
-            bench.command("queue", "retry", "--all", check=False)  # status 1 where nothing is left to be tried
-            until("all whole messages to be delivered", lambda: len(bench.queued()) == len(damaged))
-        arrived = bench.host.tokens() + second.tokens()
-        whole = [token for queue_id, token in journal.acknowledged.items() if queue_id not in damaged]
-        if missing := set(whole) - set(arrived):
-            raise Failure(f"{len(missing)} whole messages did not arrive: {sorted(missing)[:3]}")
-        if wrong := set(arrived) & set(damaged.values()):
-            raise Failure(f"damaged messages were delivered: {wrong}")
-        listed = {one["id"]: one["damage"] for one in bench.queued("&state=quarantined")}
-        if set(listed) != set(damaged) or not all(listed.values()):
-            raise Failure(f"quarantined are {listed}, damaged {sorted(damaged)}")
-        log = bench.log.read_text(errors="replace")
-        if quiet := [one for one in damaged if not any("message quarantined" in line and one in line for line in log.splitlines())]:
-            raise Failure(f"the log does not tell of {quiet}")
-        bench.kill()
-        return f"{len(whole)} delivered, {len(damaged)} quarantined; " + without_the_index(bench, damaged, second)
-    finally:
-        second.close()
+    bench.host, second = bench.keep(Host()), bench.keep(Host(DEAD))
+    bench.start()
+    for _ in range(2):
+        bench.relay.command("queue", "retry", "--all", check=False)  # status 1 where nothing is left to be tried
+        until("all whole messages to be delivered", lambda: len(bench.queued()) == len(damaged))
+    arrived = bench.host.tokens() + second.tokens()
+    whole = [token for queue_id, token in journal.acknowledged.items() if queue_id not in damaged]
+    if missing := set(whole) - set(arrived):
+        raise Failure(f"{len(missing)} whole messages did not arrive: {sorted(missing)[:3]}")
+    if wrong := set(arrived) & set(damaged.values()):
+        raise Failure(f"damaged messages were delivered: {wrong}")
+    listed = {one["id"]: one["damage"] for one in bench.queued("&state=quarantined")}
+    if set(listed) != set(damaged) or not all(listed.values()):
+        raise Failure(f"quarantined are {listed}, damaged {sorted(damaged)}")
+    log = bench.relay.log.read_text(errors="replace")
+    if quiet := [one for one in damaged if not any("message quarantined" in line and one in line for line in log.splitlines())]:
+        raise Failure(f"the log does not tell of {quiet}")
+    bench.relay.kill()
+    return f"{len(whole)} delivered, {len(damaged)} quarantined; " + without_the_index(bench, damaged, second)
 
 
 def without_the_index(bench, damaged, second):
     """Loses the index of a queue that holds nothing but damaged messages."""
-    came = len(bench.host.messages) + len(second.messages)
     shutil.rmtree(bench.mount_point / "data/queue/index")
     bench.start()
-    bench.command("queue", "retry", "--all", check=False)  # status 1 where nothing is left to be tried
+    bench.relay.command("queue", "retry", "--all", check=False)  # status 1 where nothing is left to be tried
     # A damaged body can still be told from its header; a damaged header cannot.
     until("what is left to be quarantined", lambda: all(
         one["state"] == "quarantined" for one in bench.queued() if one["id"] in damaged))
-    stats = bench.command("queue", "stats", "--json").stdout
+    stats = bench.relay.command("queue", "stats", "--json").stdout
     kept = json.loads(stats)["quarantine"]
     left = [one["id"] for one in bench.queued() if one["id"] in damaged]
     if len(left) + len(kept) < len(damaged):
@@ -258,10 +259,3 @@ def without_the_index(bench, damaged, second):
     bench.stop()
     bench.disk.unmount()
     return f"without the index {len(left)} listed, {len(kept)} kept as bytes"
-
-
-PARTS = [
-    a_power_cut_loses_nothing_that_was_acknowledged,
-    a_full_disk_loses_nothing_and_mail_is_taken_again_when_there_is_room,
-    a_bit_that_turns_over_costs_its_message_alone,
-]

@@ -1,7 +1,10 @@
 """What must hold towards receivers of all makes. A scenario's name is the sentence."""
 
-from receivers import BEHIND, MX, NAME, OPEN, STRICT, Exim, OpenSmtpd, PostfixMx, Receiving
-from suite import expect, until
+from internet import BEHIND, MX, NAME, OPEN, STRICT, Receiving
+from receivers import Exim, OpenSmtpd, PostfixMx
+from suite import Theme, expect, until
+
+scenario = Theme(Receiving)
 
 # The relay's turns until a message is at its end, as a cutter counts them after the greeting.
 IN_CLEAR = ["EHLO", "MAIL, RCPT, DATA", "message and dot"]
@@ -11,6 +14,7 @@ UNDER_TLS = ["EHLO", "STARTTLS", "ClientHello", "Finished, EHLO", "MAIL, RCPT, D
 STEPS = 10
 
 
+@scenario
 def exim_with_tls_gets_all_mail_encrypted_and_its_refusals_are_heeded(world):
     """Exim: TLS, 4xx, 5xx, a 421, and greylisting by an ACL."""
     world.receiver(Exim, tls=True)
@@ -20,18 +24,21 @@ def exim_with_tls_gets_all_mail_encrypted_and_its_refusals_are_heeded(world):
     comes_back(world, "gone", "too busy for you")
 
 
+@scenario
 def exim_without_tls_gets_no_mail_of_an_enforced_policy(world):
     """Exim in clear."""
     world.receiver(Exim, tls=False)
     gets_only_the_open_mail(world, "STARTTLS")
 
 
+@scenario
 def exim_gets_mail_whole_though_connections_are_cut_at_every_step(world):
     """Exim behind a cutter, with TLS and an enforced policy: an attempt ends at every step of the handshake and of the session in it."""
     world.receiver(Exim, tls=True, address=BEHIND)
     gets_mail_through_cuts(world, STRICT, UNDER_TLS)
 
 
+@scenario
 def opensmtpd_with_handshakes_that_fail_gets_no_mail_of_an_enforced_policy(world):
     """OpenSMTPD of Debian 12 offers STARTTLS, and no handshake with it succeeds: a receiver that is broken in earnest."""
     world.receiver(OpenSmtpd, tls=True)
@@ -39,6 +46,7 @@ def opensmtpd_with_handshakes_that_fail_gets_no_mail_of_an_enforced_policy(world
     expect("SSL routines" in world.mx.tail(1000), "there was no handshake that failed")
 
 
+@scenario
 def opensmtpd_without_tls_gets_no_mail_of_an_enforced_policy_and_its_refusals_are_heeded(world):
     """OpenSMTPD in clear: 4xx, 5xx, greylisting by a filter, and a 421 that ends the connection."""
     world.receiver(OpenSmtpd, tls=False)
@@ -49,12 +57,14 @@ def opensmtpd_without_tls_gets_no_mail_of_an_enforced_policy_and_its_refusals_ar
     put_off(world, f"gone@{OPEN}", "421")
 
 
+@scenario
 def opensmtpd_gets_mail_whole_though_connections_are_cut_at_every_step(world):
     """OpenSMTPD behind a cutter, without TLS and without a policy: it has no PIPELINING, so each command is a step."""
     world.receiver(OpenSmtpd, tls=False, address=BEHIND)
     gets_mail_through_cuts(world, OPEN, IN_CLEAR_ONE_BY_ONE)
 
 
+@scenario
 def postfix_with_tls_gets_all_mail_encrypted_and_its_refusals_are_heeded(world):
     """Postfix: TLS, 4xx, 5xx, a 421 that ends the connection, and greylisting by a policy service."""
     world.receiver(PostfixMx, tls=True)
@@ -65,12 +75,14 @@ def postfix_with_tls_gets_all_mail_encrypted_and_its_refusals_are_heeded(world):
     put_off(world, f"gone@{STRICT}", "421")
 
 
+@scenario
 def postfix_in_clear_gets_mail_whole_though_connections_are_cut_at_every_step(world):
     """Postfix behind a cutter, without TLS and without a policy."""
     world.receiver(PostfixMx, tls=False, address=BEHIND)
     gets_mail_through_cuts(world, OPEN, IN_CLEAR)
 
 
+@scenario
 def postfix_with_tls_gets_mail_whole_and_encrypted_though_connections_are_cut_at_every_step(world):
     """Postfix behind a cutter, with TLS and an enforced policy: every copy came under TLS, and the cutter heard nothing of it."""
     world.receiver(PostfixMx, tls=True, address=BEHIND)
@@ -129,7 +141,7 @@ def gets_mail_through_cuts(world, domain, turns):
 
     It comes twice, because the answer to its final dot is cut off once and nobody can know better; no other cut costs a copy.
     """
-    cutter = world.cutter(STEPS).cutter
+    cutter = world.cutter(STEPS)
     body = "".join(f"{number} {'0123456789' * 6}\r\n" for number in range(400)) + "the end of it\r\n"
     world.send("freesia", f"bob@{domain}", body=body)
     until("an empty queue", lambda: world.relay.queue() == [], patience=60)
@@ -155,18 +167,3 @@ def arrives(world, word, unlike=None):
     found = until(f"{word} at {MX}", look)
     expect(len(found) == 1, f"{word} arrived {len(found)} times")
     return found[0]
-
-
-SCENARIOS = [
-    exim_with_tls_gets_all_mail_encrypted_and_its_refusals_are_heeded,
-    exim_without_tls_gets_no_mail_of_an_enforced_policy,
-    exim_gets_mail_whole_though_connections_are_cut_at_every_step,
-    opensmtpd_with_handshakes_that_fail_gets_no_mail_of_an_enforced_policy,
-    opensmtpd_without_tls_gets_no_mail_of_an_enforced_policy_and_its_refusals_are_heeded,
-    opensmtpd_gets_mail_whole_though_connections_are_cut_at_every_step,
-    postfix_with_tls_gets_all_mail_encrypted_and_its_refusals_are_heeded,
-    postfix_in_clear_gets_mail_whole_though_connections_are_cut_at_every_step,
-    postfix_with_tls_gets_mail_whole_and_encrypted_though_connections_are_cut_at_every_step,
-]
-for scenario in SCENARIOS:
-    scenario.world = Receiving

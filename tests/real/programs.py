@@ -3,11 +3,10 @@
 import json
 import os
 import pathlib
-import signal
 import socket
 import subprocess
 
-from suite import Failure, environment, run, until
+from suite import BINARY, Failure, environment, run, until
 
 PATIENCE = 30.0
 
@@ -48,12 +47,12 @@ class Program:
 
         until(f"{self.name} on {address}:{port}", ready)
 
-    def stop(self, how=signal.SIGTERM):
+    def stop(self):
         """Ends the child and waits for it; gives its exit status."""
         if self.child is None:
             return None
         if self.child.poll() is None:
-            self.child.send_signal(how)
+            self.child.terminate()
             try:
                 self.child.wait(PATIENCE)
             except subprocess.TimeoutExpired:
@@ -62,6 +61,13 @@ class Program:
                 raise Failure(f"{self.name} did not stop within {PATIENCE:.0f} s") from None
         status, self.child = self.child.returncode, None
         return status
+
+    def kill(self):
+        """Ends the child at once."""
+        if self.child is not None:
+            self.child.kill()
+            self.child.wait()
+            self.child = None
 
     def tail(self, lines=40):
         """The end of the log."""
@@ -75,14 +81,14 @@ class Authority:
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(mode=0o755, parents=True)
         self.key, self.certificate = self.folder / "ca.key", self.folder / "ca.pem"
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", self.key, "-out", self.certificate, "-days", "30", "-subj", "/CN=Interop CA",
+            "-keyout", self.key, "-out", self.certificate, "-days", "30", "-subj", "/CN=Test CA",
             "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def issue(self, *names):
-        """A key and a certificate for `names`: their paths."""
+    def issue(self, *names, mode=0o600):
+        """A key and a certificate for `names`: their paths. The mode is the key's."""
         key, request, certificate = (self.folder / f"{names[0]}.{end}" for end in ("key", "csr", "pem"))
         extensions = self.folder / f"{names[0]}.ext"
         extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\n")
@@ -90,6 +96,7 @@ class Authority:
             "-keyout", key, "-out", request, "-subj", f"/CN={names[0]}")
         run("openssl", "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key,
             "-CAcreateserial", "-days", "20", "-extfile", extensions, "-out", certificate)
+        key.chmod(mode)
         return key, certificate
 
 
@@ -98,8 +105,10 @@ class Knot(Program):
 
     def __init__(self, folder, address, zone, records):
         super().__init__("knot", folder)
-        self.address, self.zone, self.serial = address, zone, 0
-        self.write(records)
+        (self.folder / "zone").write_text(
+            f"$ORIGIN {zone}.\n$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A {address}\n"
+            + "\n".join(records) + "\n"
+        )
         (self.folder / "knot.conf").write_text(
             f"server:\n  listen: {address}@53\n  rundir: {self.folder}\n"
             f"database:\n  storage: {self.folder}\n"
@@ -110,51 +119,15 @@ class Knot(Program):
         self.spawn("knotd", "-c", self.folder / "knot.conf")
         self.up(address, 53)
 
-    def write(self, records):
-        """Writes the zone file with a new serial."""
-        self.serial += 1
-        text = f"$ORIGIN {self.zone}.\n$TTL 1\n@ SOA ns hostmaster {self.serial} 3600 600 86400 1\n@ NS ns\nns A {self.address}\n"
-        (self.folder / "zone").write_text(text + "\n".join(records) + "\n")
-
-    def publish(self, records):
-        """Replaces the zone's records and waits until they are served."""
-        self.write(records)
-        run("knotc", "-c", self.folder / "knot.conf", "zone-reload", self.zone)
-        until("the new zone", lambda: f" {self.serial}" in
-              run("knotc", "-c", self.folder / "knot.conf", "zone-status", self.zone, "+serial").stdout)
-
 
 class Nginx(Program):
     """The policy hosts of all domains, by name."""
 
-    def __init__(self, folder, address, policies, authority):
+    def __init__(self, folder, address, config):
         super().__init__("nginx", folder)
-        self.roots = {}
-        servers = []
-        for domain, policy in policies.items():
-            host = f"mta-sts.{domain}"
-            root = self.folder / host
-            (root / ".well-known").mkdir(parents=True)
-            self.roots[domain] = root / ".well-known" / "mta-sts.txt"
-            self.policy(domain, policy)
-            key, certificate = authority.issue(host)
-            servers.append(
-                f"server {{ listen {address}:443 ssl; server_name {host}; root {root};\n"
-                f"  ssl_certificate {certificate}; ssl_certificate_key {key}; }}\n"
-            )
-        (self.folder / "nginx.conf").write_text(
-            f"daemon off; user root; pid {self.folder}/pid; error_log stderr;\nevents {{}}\n"
-            f"http {{ access_log {self.folder}/access.log;\n default_type text/plain; types {{ text/plain txt; }}\n"
-            + "".join(f" {kind}_temp_path {self.folder}/{kind};\n"
-                      for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-            + "".join(servers) + "}\n"
-        )
+        (self.folder / "nginx.conf").write_text(config)
         self.spawn("nginx", "-p", self.folder, "-c", self.folder / "nginx.conf")
         self.up(address, 443)
-
-    def policy(self, domain, lines):
-        """Publishes the lines as the domain's policy file."""
-        self.roots[domain].write_text("\r\n".join(lines) + "\r\n")
 
 
 class Postfix(Program):
@@ -204,12 +177,12 @@ class Postfix(Program):
         run("postconf", "-c", self.config, "-e", *(f"{key}={value}" for key, value in settings.items()))
         run("postfix", "-c", self.config, "reload")
 
-    def stop(self, how=signal.SIGTERM):
+    def stop(self):
         """Stops the master process, which is a child of the child, and waits for its port to close."""
         if self.child is not None and self.child.poll() is None:
             run("postfix", "-c", self.config, "stop", check=False)
             until(f"{self.name} to close its port", lambda: not answers(self.address, 25))
-        return super().stop(how)
+        return super().stop()
 
     def messages(self):
         """The messages in the inbox, as text."""
@@ -229,50 +202,23 @@ def nobody():
 class Relay(Program):
     """The relay under test."""
 
-    def __init__(self, folder, binary, address, port, settings):
+    def __init__(self, folder, address, port, settings, start=True):
         super().__init__("sts-relay", folder)
-        self.binary, self.address, self.port = binary, address, port
+        self.address, self.port = address, port
         self.config = self.folder / "sts-relay.toml"
-        self.config.write_text(settings)
-        self.start()
+        self.config.write_text("".join(f"{line}\n" for line in settings))
+        if start:
+            self.start()
 
     def start(self):
         """Starts it and waits for its listener."""
-        self.spawn(self.binary, "serve", "--config", self.config, env=environment())
+        self.spawn(BINARY, "serve", "--config", self.config, env=environment())
         self.up(self.address, self.port)
 
     def command(self, *words, check=True):
         """Runs one of its commands against the running relay."""
-        return run(self.binary, *words, "--config", self.config, check=check)
+        return run(BINARY, *words, "--config", self.config, check=check)
 
     def queue(self):
-        """What is queued, as the script's view gives it."""
+        """What is queued, as scripts read it."""
         return json.loads(self.command("queue", "list", "--json").stdout)
-
-
-class Surroundings:
-    """The programs around one scenario, with an authority of their own; each kind of world adds its parts."""
-
-    def __init__(self, folder, addresses):
-        self.folder = pathlib.Path(folder)
-        self.programs = []
-        for address in addresses:
-            run("ip", "address", "replace", f"{address}/32", "dev", "lo")
-        self.authority = Authority(self.folder / "ca")
-
-    def keep(self, program):
-        """Remembers the program, to stop it at the end."""
-        self.programs.append(program)
-        return program
-
-    def logs(self):
-        """The ends of all logs, for the one who must find out why."""
-        return "\n".join(f"--- {program.name}\n{program.tail()}" for program in self.programs)
-
-    def stop(self):
-        """Stops everything, the last started first."""
-        for program in reversed(self.programs):
-            try:
-                program.stop()
-            except Failure as failure:
-                print(failure)

@@ -1,13 +1,16 @@
-"""The walks. A walk's name is the sentence that holds for a reader of the page."""
+"""What must hold for a reader of the pages. A scenario's name is the sentence."""
 
 import os
 
-from engine import docker
-from pages import ROOT, blocks
-from suite import Failure, expect, until
-from world import inbox, queue
+from blocks import blocks
+from containers import inbox, queue
+from engine import Named, docker
+from readers import Readers
+from suite import ROOT, Failure, Theme, expect, until
 
-# A program that is there already, instead of building one: for whoever works on the walks.
+scenario = Theme(Readers)
+
+# A program that is there already, instead of building one: for whoever works on these scenarios.
 BINARY = os.environ.get("STS_RELAY_BIN")
 
 PAGE = "docs/getting-started.md"
@@ -17,48 +20,48 @@ PASSWORD = "correct-horse"
 PAGES_NETWORK = "192.0.2.0/24"
 
 
-def built(places, block):
+def built(world, block):
     """Builds the program as the page says, in a checkout, without a network; gives the path of the binary."""
     if BINARY:
         return BINARY
     image = "sts-relay-build:test"
     flags = os.environ.get("DOCKER_BUILD_FLAGS", "").split()
     docker("build", *flags, "--target", "build", "--tag", image, "--file", ROOT / "docker/Dockerfile", ROOT)
-    name = places.name("build", places.containers)
+    name = world.keep(Named("container", f"{world.prefix}-build")).name
     docker("run", "--name", name, "--network", "none", image, "bash", "-euc", block.text)
-    binary = places.folder / "sts-relay"
+    binary = world.folder / "sts-relay"
     docker("cp", f"{name}:/src/target/release/sts-relay", binary)
     return binary
 
 
-def installed(places, build, install):
+def installed(world, build, install):
     """A server on which the first two blocks were copied, in the directory of the checkout."""
-    server = places.server()
+    server = world.server()
     server.run("rm", "/usr/local/bin/sts-relay")
     server.run("mkdir", "-p", "/src/target/release", "/src/config")
-    docker("cp", built(places, build), f"{server.name}:/src/target/release/sts-relay")
+    docker("cp", built(world, build), f"{server.name}:/src/target/release/sts-relay")
     for file in ("sts-relay.toml", "sts-relay.service"):
         docker("cp", ROOT / "config" / file, f"{server.name}:/src/config/{file}")
     server.run("bash", "-euc", "cd /src\n" + install.text)
     return server
 
 
-def smarthost(places):
+def smarthost(world):
     """A server after the page's section on smarthosts, as far as clients that are known by their address; with the blocks
     that are left."""
     build, install, settings, start, trial, *left = blocks(PAGE, "As a smarthost on a server")
-    server = installed(places, build, install)
-    server.copy(settings, **{PAGES_NETWORK: f"{places.subnet}.26/32"})
+    server = installed(world, build, install)
+    server.copy(settings, **{PAGES_NETWORK: f"{world.subnet}.26/32"})
     said = server.copy(start)
     expect("warning" not in said, f"check-config warns on a new machine:\n{said}")
     return server, trial, left
 
 
-def log_in(places, server, left):
+def log_in(world, server, left):
     """The rest of that section: users, the certificate, the whole file."""
     users, hook, first_run, settings, restart = left
     lineage = "/etc/letsencrypt/live/relay.example.org"
-    key, certificate = places.certificate("relay.example.org")
+    key, certificate = world.certificate("relay.example.org")
     server.run("bash", "-euc", f"mkdir -p -m 0700 /etc/letsencrypt/live && mkdir -p {lineage} && "
                f"cp /world/authority/{key.name} {lineage}/privkey.pem && chmod 0600 {lineage}/privkey.pem && "
                f"cp /world/authority/{certificate.name} {lineage}/fullchain.pem")
@@ -67,7 +70,7 @@ def log_in(places, server, left):
     server.copy(users, **{command: f"echo {PASSWORD} | {command}"})
     server.copy(hook)
     server.copy(first_run)
-    server.copy(settings, **{PAGES_NETWORK: f"{places.subnet}.26/32"})
+    server.copy(settings, **{PAGES_NETWORK: f"{world.subnet}.26/32"})
     said = server.copy(restart)
     expect("warning" not in said, f"check-config warns:\n{said}")
 
@@ -78,12 +81,13 @@ def protected(message):
     expect("by relay.example.org" in message, f"it did not come through the relay:\n{message}")
 
 
-def a_smarthost_set_up_by_the_page_delivers_under_an_enforced_policy(places):
+@scenario
+def a_smarthost_set_up_by_the_page_delivers_under_an_enforced_policy(world):
     """From an empty server to a message that has left over verified TLS, and to one that waits for its policy."""
-    server, trial, left = smarthost(places)
+    server, trial, left = smarthost(world)
     swaks = "swaks --server"
     server.copy(trial, **{swaks: "swaks --h-Subject celandine --server"})
-    protected(inbox(places.mx, "celandine"))
+    protected(inbox(world.mx, "celandine"))
     until("an empty queue", lambda: queue(server) == [])
     said = server.run("bash", "-euc", trial.text.splitlines()[-1]).stdout
     expect("the queue is empty" in said, f"an empty queue is: {said}")
@@ -92,21 +96,22 @@ def a_smarthost_set_up_by_the_page_delivers_under_an_enforced_policy(places):
 
     server.copy(trial, **{"you@example.net": "you@down.test"})
     until("a message that waits", lambda: [one for one in queue(server) if one["attempts"] > 0])
-    log = places.down.log()
+    log = world.down.log()
     expect("from=<root@example.org>" not in log, f"the host without TLS was sent mail:\n{log}")
 
-    log_in(places, server, left)
+    log_in(world, server, left)
     submit = ("swaks", "--server", "relay.example.org", "--from", "ann@example.org", "--to", "you@example.net",
               "--auth", "PLAIN", "--auth-user", "ann", "--auth-password", PASSWORD)
     for subject, words in (("saffron", ("--port", "587", "--tls")), ("teasel", ("--port", "465", "--tls-on-connect"))):
         server.run(*submit, "--h-Subject", subject, *words)
-        protected(inbox(places.mx, subject))
+        protected(inbox(world.mx, subject))
 
 
-def what_the_service_cannot_read_is_found_before_it_starts(places):
+@scenario
+def what_the_service_cannot_read_is_found_before_it_starts(world):
     """check-config as root is content; as the service's user it names the file, and a start ends for good with status 78."""
-    server, _, left = smarthost(places)
-    log_in(places, server, left)
+    server, _, left = smarthost(world)
+    log_in(world, server, left)
     server.run("chmod", "0600", "/etc/sts-relay/users")
     done = server.run("sts-relay", "check-config", check=False)
     expect(done.returncode == 0, f"root cannot read it: {done.stdout}{done.stderr}")
@@ -125,9 +130,10 @@ def what_the_service_cannot_read_is_found_before_it_starts(places):
     server.run("systemctl", "start", "sts-relay")
 
 
-def a_queue_at_the_old_place_is_told_of_at_a_start(places):
+@scenario
+def a_queue_at_the_old_place_is_told_of_at_a_start(world):
     """Mail that a relay with other settings took in does not lie there in silence."""
-    server, _, _ = smarthost(places)
+    server, _, _ = smarthost(world)
     server.run("bash", "-euc", "systemctl stop sts-relay; cd /var/lib/sts-relay; mkdir sts-relay-data; "
                "mv queue sts-relay-data/; chown sts-relay: sts-relay-data; systemctl start sts-relay")
     journal = server.run("journalctl", "--unit", "sts-relay", "--no-pager").stdout
@@ -135,11 +141,12 @@ def a_queue_at_the_old_place_is_told_of_at_a_start(places):
     expect(told in journal, f"nothing is said of it:\n{journal}")
 
 
-def a_postfix_set_up_by_the_page_relays_in_each_of_its_ways(places):
+@scenario
+def a_postfix_set_up_by_the_page_relays_in_each_of_its_ways(world):
     """Every block of the page in a real Postfix: self-signed, by fingerprint, by authority, with a login."""
-    server, _, left = smarthost(places)
+    server, _, left = smarthost(world)
     may, fingerprint, pinned, secure, login, submission = blocks(PAGE, "Behind Postfix")
-    postfix = places.postfix()
+    postfix = world.readers_postfix()
     postfix.run("cp", "/etc/postfix/main.cf", "/etc/postfix/main.cf.before")
 
     def relays(block, subject, **changes):
@@ -154,7 +161,7 @@ def a_postfix_set_up_by_the_page_relays_in_each_of_its_ways(places):
         postfix.run("postfix", "reload")
         postfix.run("sh", "-c", f"printf 'Subject: {subject}\\n\\nThe word.\\n' | sendmail -f ann@example.org you@example.net")
         try:
-            protected(inbox(places.mx, subject))
+            protected(inbox(world.mx, subject))
         except Failure as failure:
             raise Failure(f"{subject}: {failure}\n{postfix.log()[-3000:]}") from None
 
@@ -162,7 +169,7 @@ def a_postfix_set_up_by_the_page_relays_in_each_of_its_ways(places):
     digest = server.copy(fingerprint).strip()
     expect(digest.count(":") == 31, f"no fingerprint: {digest}")
     relays(pinned, "fingerprint", **{"3F:9A:...:C4": digest})
-    log_in(places, server, left)
+    log_in(world, server, left)
     relays(secure, "secure")
     postfix.copy(login, **{"correct-horse": PASSWORD})
     relays(submission, "submission")
@@ -170,10 +177,11 @@ def a_postfix_set_up_by_the_page_relays_in_each_of_its_ways(places):
     expect("ann" in journal, f"nobody logged in:\n{journal}")
 
 
-def the_compose_file_is_up_by_the_page(places):
+@scenario
+def the_compose_file_is_up_by_the_page(world):
     """The block of the page, with a name of the test's own for the project and test names for the resolver."""
     (block,) = blocks(PAGE, "In Docker, beside an application")
-    with places.compose() as compose:
+    with world.compose() as compose:
         expect(block.text.startswith("docker compose -f docker/compose.yaml up "), f"another command: {block.text}")
         words = block.text.split()[4:]
         # What the page has built is there already.
@@ -182,12 +190,3 @@ def the_compose_file_is_up_by_the_page(places):
         log = compose.run("logs", "sts-relay").stdout
         expect("can be read by every user" not in log, f"it warns of its own modes:\n{log}")
         compose.run("run", "--rm", "application", "--from", "app@near.test", "--to", "bob@down.test")
-
-
-WALKS = [
-    a_smarthost_set_up_by_the_page_delivers_under_an_enforced_policy,
-    what_the_service_cannot_read_is_found_before_it_starts,
-    a_queue_at_the_old_place_is_told_of_at_a_start,
-    a_postfix_set_up_by_the_page_relays_in_each_of_its_ways,
-    the_compose_file_is_up_by_the_page,
-]

@@ -19,12 +19,31 @@ def inspect(kind, name):
     return json.loads(docker(kind, "inspect", name).stdout)[0]
 
 
-class Container:
-    """A container; it is there until it is removed."""
+class Named:
+    """A container, network or volume that is there by its name until it is stopped."""
 
-    def __init__(self, name, image, *arguments, options=()):
-        self.name = name
-        docker("run", "--detach", "--name", name, *options, image, *arguments)
+    def __init__(self, kind, name):
+        self.kind, self.name = kind, name
+
+    def tail(self):
+        """Nothing: only containers have a log."""
+        return ""
+
+    def stop(self):
+        """Removes it, and with a container its own volumes."""
+        words = {"container": ("--force", "--volumes"), "network": (), "volume": ("--force",)}[self.kind]
+        docker(self.kind, "rm", *words, self.name, check=False)
+
+
+class Container(Named):
+    """A container."""
+
+    def __init__(self, name):
+        super().__init__("container", name)
+
+    def start(self, image, *arguments, options=()):
+        """Starts it."""
+        docker("run", "--detach", "--name", self.name, *options, image, *arguments)
 
     def address(self, network):
         """Its IPv4 address on the network."""
@@ -37,6 +56,11 @@ class Container:
     def log(self):
         """All that it wrote."""
         done = docker("logs", self.name, check=False)
+        return done.stdout + done.stderr
+
+    def tail(self):
+        """The end of its log."""
+        done = docker("logs", "--tail", "40", self.name, check=False)
         return done.stdout + done.stderr
 
     def said(self, word, times=1):
@@ -58,10 +82,11 @@ class Container:
         return state["ExitCode"]
 
 
-class Dialogue:
+class Dialogue(Named):
     """An SMTP session by hand, from a container of its own."""
 
     def __init__(self, name, image, network, host, port):
+        super().__init__("container", name)
         # The shell copies both ways; it ends when the host hangs up.
         script = f"exec 3<>/dev/tcp/{host}/{port} || exit 1; cat <&0 >&3 & cat <&3"
         self.child = subprocess.Popen(
@@ -114,3 +139,8 @@ class Dialogue:
         self.child.stdout.close()
         self.child.kill()
         self.child.wait()
+
+    def stop(self):
+        """Hangs up, and removes the container."""
+        self.end()
+        super().stop()
