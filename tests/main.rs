@@ -10,6 +10,7 @@
 )]
 
 mod aliases;
+mod architecture;
 mod check;
 mod cli;
 mod demo;

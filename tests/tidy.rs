@@ -28,12 +28,12 @@ const EMPTY_NAMES: [&str; 9] =
     ["common", "helper", "helpers", "manager", "misc", "mod", "util", "utilities", "utils"];
 
 /// The root of the repository.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// Every file with this ending below `folder`, in order.
-fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -51,7 +51,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 }
 
 /// Every Rust file of the repository with its text.
-fn sources() -> Vec<(PathBuf, String)> {
+pub(crate) fn sources() -> Vec<(PathBuf, String)> {
     ["crates", "tests"].iter().flat_map(|folder| sources_below(&root().join(folder))).collect()
 }
 
@@ -62,17 +62,17 @@ fn sources_below(folder: &Path) -> Vec<(PathBuf, String)> {
 }
 
 /// A page of the repository.
-fn page(path: &str) -> String {
+pub(crate) fn page(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// The path as it is seen from the root.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
 /// Fails with all of `faults`.
-fn no(faults: &[String]) {
+pub(crate) fn no(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 

@@ -10,6 +10,8 @@
 //! * Over a restart of the program it goes on by the boot clock as well, and over a restart of the
 //!   machine by the wall clock, unless that is behind what was seen before, or so far ahead that the
 //!   machine would have been off for more than a week: then it is in doubt, too.
+//!
+//! The reasons: `docs/decisions/0013-time.md`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};

@@ -3,6 +3,8 @@
 //! mail-send writes the command and waits for the end of the reply, which [`LineIo`] reads below it
 //! and keeps for us. Only [`crate::session`] makes a dialogue, so what can be said in clear is
 //! decided there.
+//!
+//! The reasons: `docs/decisions/0003-dialogue-by-mail-send.md`.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,6 @@
 //! What a message needs of a host, which may be less than came with it.
+//!
+//! The reasons: `docs/decisions/0010-what-a-host-cannot-take.md`.
 
 use queue::{BodyError, Lease, Recipient};
 use smtp::{BodyType, Smtputf8};

@@ -6,6 +6,8 @@
 //! report is made as soon as every recipient who is left has failed, or its time has come. The more
 //! reports a message has had, the longer the next one waits: recipients whose lifetime ends one
 //! after the other do not cost the sender a report each.
+//!
+//! The reasons: `docs/decisions/0016-one-report-for-many-failures.md`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

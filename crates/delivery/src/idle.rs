@@ -6,6 +6,8 @@
 //!
 //! No address is looked up for a session that goes on: that its host still is one of the
 //! destination's has to be said by who takes it, and how long it may go on is a setting.
+//!
+//! The reasons: `docs/decisions/0011-reuse-and-pacing.md`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

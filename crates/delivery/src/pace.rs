@@ -3,6 +3,8 @@
 //! It begins low, grows with every message that a host has dealt with, and halves whenever none of
 //! the hosts would talk to us or one broke off: a host that is overwhelmed gets air, and one that is
 //! gone holds up no more than one worker at a time.
+//!
+//! The reasons: `docs/decisions/0011-reuse-and-pacing.md`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -13,6 +13,8 @@
 //! one that has stalled as one of a destination that fails. Where even that is not enough, because
 //! very many stall at once, the attempts that have heard nothing for the longest are ended, so that
 //! there always is a place for one that has just begun.
+//!
+//! The reasons: `docs/decisions/0011-reuse-and-pacing.md`.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

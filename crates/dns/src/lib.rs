@@ -26,6 +26,8 @@
 //! Deliberately absent: a hosts file, search lists and relative names (a mail domain is always fully
 //! qualified); DNSSEC validation in this process (the resolver beside us validates, see [`Dnssec`]);
 //! and any opinion on how many MX hosts to try.
+//!
+//! The reasons: `docs/decisions/0006-dns.md`.
 
 mod answer;
 mod cache;

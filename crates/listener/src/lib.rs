@@ -20,6 +20,8 @@
 //! Two promises are not kept here but cannot be broken here either: a draft takes a
 //! [`access::Submitter`], which only the list of networks and a proved password yield, and the 250
 //! that ends DATA is [`queue::Committed::reply`].
+//!
+//! The reasons: `docs/decisions/0007-what-listeners-take.md`.
 
 mod arrival;
 mod connection;

@@ -3,6 +3,8 @@
 //! The connection is made here, step by step, so that nothing happens that RFC 8461 forbids: there
 //! are no redirects, no cache, no cookies and no proxies, because nothing here knows of any.
 //! Revocation is not checked (RFC 8461 §3.3 leaves it open), and neither is DANE.
+//!
+//! The reasons: `docs/decisions/0005-hyper-without-a-client-library.md`.
 
 use std::fmt::{self, Debug};
 use std::net::{IpAddr, SocketAddr};

@@ -2,6 +2,8 @@
 //!
 //! The rest of the queue knows these traits alone, so that another engine (a replicated one first)
 //! can take sled's place.
+//!
+//! The reasons: `docs/decisions/0004-sled.md`.
 
 use std::fmt::Debug;
 

@@ -4,6 +4,8 @@
 //! The parts know nothing of metrics: each tells an observer of its own what happens, and the
 //! observers are here. Every label's value is a text of the program itself, so nothing that a peer
 //! sends can make a new series: how many there are is bounded by the code.
+//!
+//! The reasons: `docs/decisions/0015-metrics.md`.
 
 mod format;
 mod inbound;

@@ -46,6 +46,8 @@
 //! Deliberately absent: sockets and timers, the order in which commands may come, what a server
 //! offers, message headers (but for the addresses in one field, [`mailboxes`]), and comments in
 //! addresses of envelopes (RFC 5322 has them, envelopes do not).
+//!
+//! The reasons: `docs/decisions/0001-own-smtp-words.md`.
 
 mod address_list;
 mod base64;

@@ -2,6 +2,8 @@
 //!
 //! One `fdatasync` makes a round's messages and its changes durable together. The index's engine
 //! follows later; after a crash it is brought up to date from here.
+//!
+//! The reasons: `docs/decisions/0012-journal.md`.
 
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::index::{Change, Write};

@@ -4,6 +4,8 @@
 //! kept protects mail to other domains, so a policy that was used within the last week never makes
 //! room: mail that waits is tried again within hours, and each attempt uses the policy of its domain.
 //! Where all are in use the newcomer is not kept; its policy is then fetched for each message.
+//!
+//! The reasons: `docs/decisions/0014-room-for-policies.md`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
