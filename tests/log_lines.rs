@@ -151,6 +151,30 @@ async fn addresses_are_tokens_or_nothing_where_the_settings_say_so() {
 }
 
 #[tokio::test]
+async fn a_signal_is_logged_with_the_user_and_the_process_that_sent_it() {
+    let mut running = Running::start("").await;
+    drop(running.relay.connected(running.listener).await);
+    let uid = fs::metadata("/proc/self").unwrap().uid();
+    for (signal, message) in
+        [("SIGHUP", "signal received: reloading"), ("SIGTERM", "signal received: shutting down")]
+    {
+        let line = match signal {
+            "SIGHUP" => {
+                running.relay.hang_up();
+                running.relay.logged(message, 1).await
+            }
+            _ => {
+                assert!(running.relay.terminate().await.success());
+                running.relay.logged(message, 1).await
+            }
+        };
+        assert_eq!(field(&line, "signal"), signal, "{line}");
+        assert_eq!(field(&line, "pid"), std::process::id().to_string(), "{line}");
+        assert!(line.contains(&format!("uid {uid}")), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn under_the_journal_lines_have_a_priority_and_no_time() {
     let world = World::new().await;
     let listener = SocketAddr::new(world.address(), world.smtp_port());

@@ -17,6 +17,7 @@ mod policy;
 mod queue;
 mod serve;
 mod service_manager;
+mod signals;
 mod table;
 mod user;
 mod words;

@@ -35,7 +35,7 @@ impl Operator {
     }
 
     /// The user with this number; none where the system did not say.
-    fn of(uid: Option<u32>) -> Self {
+    pub(crate) fn of(uid: Option<u32>) -> Self {
         let name = uid.and_then(|uid| {
             let users = BufReader::new(File::open(USERS).ok()?.take(USERS_MOST));
             users.lines().map_while(Result::ok).find_map(|line| name_of(&line, uid))

@@ -8,11 +8,11 @@ use anyhow::Context as _;
 use clock::{Clock as _, SystemClock};
 use mta_sts::{Exception, Exceptions};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::output::Reader;
 use super::service_manager::ServiceManager;
+use super::signals::{Signalled, Signals};
 use super::{Ending, Output};
 use crate::admin::operator::Operator;
 use crate::descriptors;
@@ -68,12 +68,12 @@ async fn serve<R: Fn() -> anyhow::Result<(Settings, Source)>>(
             () = manager.keep_alive() => {}
             () = &mut around, if !looked => looked = true,
             told = signals.next() => match told {
-                Told::Reload => {
+                Signalled::Reload => {
                     manager.reloading();
                     again.reload(&mut relay, &mut source);
                     manager.reloaded();
                 }
-                Told::Stop => break None,
+                Signalled::Stop => break None,
             },
             ended = relay.ended() => break Some(ended),
         }
@@ -205,56 +205,6 @@ fn try_listing(file: Option<&str>) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "sts-relay".to_owned());
     let config = file.map(|file| format!(" --config {file}")).unwrap_or_default();
     format!("{program} queue list{config}")
-}
-
-/// What tells the relay to stop.
-struct Signals {
-    hangup: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    /// Listens to SIGTERM, SIGINT and SIGHUP.
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    /// Waits for the first that comes.
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.hangup.recv() => {
-                info!(signal = "SIGHUP", "signal received: reloading");
-                Told::Reload
-            }
-            _ = self.interrupt.recv() => {
-                info!(signal = "SIGINT", "signal received: shutting down");
-                Told::Stop
-            }
-            _ = self.terminate.recv() => {
-                info!(signal = "SIGTERM", "signal received: shutting down");
-                Told::Stop
-            }
-        }
-    }
-
-    /// Waits until the relay is told to stop.
-    async fn stop(&mut self) {
-        while self.next().await == Told::Reload {}
-    }
-}
-
-/// What a signal says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Told {
-    /// Read settings, certificates and users again.
-    Reload,
-    /// Stop.
-    Stop,
 }
 
 #[cfg(test)]
