@@ -12,7 +12,7 @@ const CIRCLES_LEFT: [(&str, usize); 9] = [
     ("dns", 3),
     ("listener", 8),
     ("mta-sts", 8),
-    ("queue", 33),
+    ("queue", 28),
     ("smtp", 4),
     ("sts-relay", 63),
     ("testbed", 11),

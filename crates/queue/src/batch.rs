@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mail::QueueId;
+use store::{LotId, Waiting};
 
 use crate::index::{Change, Engine, EngineError, Lookup};
-use crate::key::{Key, LotId, VALUE_MOST};
+use crate::key::{Key, VALUE_MOST};
 use crate::rows::{LotRow, MessageRow, Place, SegmentRow, StoreRow};
 use crate::spool::Mark;
-use crate::waiting::Waiting;
+use crate::waiting;
 
 mod messages;
 
 pub(crate) use self::messages::Later;
-pub use self::messages::Settled;
 
 /// The numbers about the whole store that the committer keeps in memory.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ impl<'a> Batch<'a> {
     pub(crate) fn keep_waiting(&mut self) -> Result<(), EngineError> {
         // Sealing this batch counts it.
         let rounds = self.ledger.row.rounds.saturating_add(1);
-        let row = self.ledger.waiting.encode(rounds);
+        let row = waiting::encode(&self.ledger.waiting, rounds);
         self.put(Key::waiting(), row)
     }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use mail::QueueId;
+use store::{BodyError, StoreError};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::error::{BodyError, StoreError};
 use crate::record::{HEADER_SIZE, Header};
 use crate::rows::{MessageRow, Place};
 use crate::shared::Handle;

@@ -4,32 +4,12 @@ use std::time::Duration;
 
 use clock::millis;
 use mail::State;
+use store::{Census, StoreError};
 
-use crate::error::StoreError;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
 use crate::queue::Queue;
 use crate::rows::MessageRow;
-
-/// What is in the queue, by state.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Census {
-    /// Kept from being sent by an operator.
-    pub on_hold: Counted,
-    /// With a damaged record.
-    pub quarantined: Counted,
-    /// On their way.
-    pub queued: Counted,
-}
-
-/// The messages in one state.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Counted {
-    /// How many they are.
-    pub messages: u64,
-    /// How long the oldest has been in the queue; nought without one.
-    pub oldest: Duration,
-}
 
 impl Queue {
     /// Counts all messages. Reads the whole list of them; call it from a blocking thread, and not

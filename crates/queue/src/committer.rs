@@ -14,6 +14,7 @@ use std::{fs, io, thread};
 
 use clock::Clock;
 use mail::QueueId;
+use store::{Committed, Health, Totals};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Effects, Later, Ledger, Sealed};
@@ -22,7 +23,6 @@ use crate::committer::forward::Forward;
 use crate::committer::planning::{Done, plan};
 use crate::committer::stragglers::Search;
 use crate::committer::writer::{WriteDown, Writer};
-use crate::draft::Committed;
 use crate::error::OpenError;
 use crate::index::{Ahead, Change, EngineError};
 use crate::key::Key;
@@ -32,7 +32,7 @@ use crate::recovery::{Opener, Recovered, Store};
 use crate::rows::Place;
 use crate::schedule::Jitter;
 use crate::settings::QueueSettings;
-use crate::shared::{Handle, Health, Shared, Totals};
+use crate::shared::{Handle, Shared};
 use crate::spool::segments::Segments;
 use crate::spool::sidecar::Sidecars;
 use crate::spool::unlinked::body_entry;
@@ -401,7 +401,7 @@ impl Committer {
         for (job, done) in jobs.into_iter().zip(done) {
             match (job.work, done) {
                 (Work::Accept(_, answer), Done::Committed(id)) => {
-                    drop(answer.send(Ok(Committed::durable(id))));
+                    drop(answer.send(Ok(Committed::assertion(id))));
                 }
                 (Work::Settle(settlement, answer), Done::Settled(settled)) => {
                     self.give_back(&settlement);

@@ -4,47 +4,17 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use clock::millis;
-use mail::{Reason, ReasonClass};
+use mail::ReasonClass;
+use store::{Depth, LotId, Stats, StoreError};
 
-use crate::error::StoreError;
 use crate::index::{EngineError, Lookup, for_each};
-use crate::key::{Key, LotId};
+use crate::key::Key;
 use crate::queue::Queue;
 use crate::rows::{LotRow, ReasonNumber};
-use crate::shared::Totals;
 use crate::survey::reason;
 
 /// For so many destinations, those with most lots, a reason is read: each is a row of its own.
 const REASONS: usize = 1000;
-
-/// What is queued for one destination.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Depth {
-    /// The destination.
-    pub destination: String,
-    /// How many lots wait for it: recipients of one message that are tried together.
-    pub lots: u64,
-    /// How many of them are due.
-    pub due: u64,
-    /// How many more wait for no attempt, because their message is on hold or quarantined.
-    pub on_hold: u64,
-    /// How long the oldest message has been queued.
-    pub oldest: Duration,
-    /// In how many lots somebody was deferred last for a reason of each class; only those that there
-    /// are.
-    pub waiting: Vec<(ReasonClass, u64)>,
-    /// A reason of the class that most wait for.
-    pub reason: Option<Reason>,
-}
-
-/// What is queued, by destination.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Stats {
-    /// How much there is in all.
-    pub totals: Totals,
-    /// The destinations, the one with most lots first.
-    pub destinations: Vec<Depth>,
-}
 
 impl Queue {
     /// How much is queued for each destination. Reads all lots; call it from a blocking thread.

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use mail::Outcome;
+use store::LotId;
 
 use crate::index::EngineError;
-use crate::key::{DuePlace, LotId};
+use crate::key::DuePlace;
 use crate::standing::{Attempts, Standing};
 
 mod lots;

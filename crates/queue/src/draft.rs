@@ -5,11 +5,10 @@ use std::time::SystemTime;
 
 use clock::millis;
 use mail::{Envelope, QueueId};
-use smtp::{Class, EnhancedCode, Reply, ReplyCode};
+use store::{CommitError, Committed};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use crate::error::CommitError;
 use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, encode_envelope};
 use crate::rows::{message_of, split_lots};
 use crate::shared::Handle;
@@ -184,48 +183,5 @@ impl Draft {
             envelope_sum: crc32c::crc32c(&self.encoded),
             body_sum: self.sum,
         })
-    }
-}
-
-/// Proof that a message is in the queue, on disk, to stay.
-///
-/// Only the committer makes one, after the disk has said so; and only this makes the 250 to the
-/// end of the data. Nothing else can:
-///
-/// ```compile_fail,E0451
-/// fn too_early(id: queue::QueueId) -> queue::Committed {
-///     queue::Committed { id }
-/// }
-/// ```
-///
-/// and what it proves stays readable:
-///
-/// ```
-/// fn log(committed: &queue::Committed) -> queue::QueueId {
-///     committed.id()
-/// }
-/// ```
-#[derive(Debug)]
-pub struct Committed {
-    id: QueueId,
-}
-
-impl Committed {
-    /// The committer's word that message `id` is durable.
-    pub(crate) const fn durable(id: QueueId) -> Self {
-        Self { id }
-    }
-
-    /// The message.
-    #[must_use]
-    pub const fn id(&self) -> QueueId {
-        self.id
-    }
-
-    /// The answer to the end of the data: the only 250 to it there is.
-    #[must_use]
-    pub fn reply(&self) -> Reply {
-        let ok = EnhancedCode::new(Class::Success, 0, 0);
-        Reply::new(ReplyCode::OK, Some(ok), &format!("queued as {}", self.id))
     }
 }

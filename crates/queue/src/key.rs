@@ -3,29 +3,13 @@
 //! All rows live in one tree, so that one batch changes any of them at once or none.
 
 use mail::QueueId;
+use store::LotId;
 
 use crate::codec::{Decoder, Encoder, Malformed};
 
 /// No value in the index is longer: a longer one may become a file of its own in sled, which sled
 /// never syncs.
 pub(crate) const VALUE_MOST: usize = 4096;
-
-/// Which of a message's lots.
-pub(crate) type LotNumber = u32;
-
-/// One lot of one message: the unit of schedule and lease.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct LotId {
-    /// The message.
-    pub(crate) id: QueueId,
-    /// The lot.
-    pub(crate) lot: LotNumber,
-}
-
-impl LotId {
-    /// Before all others.
-    pub(crate) const FIRST: Self = Self { id: QueueId::from_number(0), lot: 0 };
-}
 
 /// A row's place in the index.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

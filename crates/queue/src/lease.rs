@@ -5,11 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use mail::{DelayNotice, Message, QueueId, Reason, Recipient};
 use smtp::MailboxDomain;
+use store::{BodyError, LotId};
 
 use crate::body::BodyReader;
 use crate::destinations::Picked;
-use crate::error::BodyError;
-use crate::key::LotId;
 use crate::rows::{LotRow, ReasonNumber};
 use crate::shared::Handle;
 use crate::standing::Standing;

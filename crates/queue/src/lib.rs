@@ -47,26 +47,24 @@ mod verify;
 mod waiting;
 mod work;
 
-pub use crate::batch::Settled;
 pub use crate::body::BodyReader;
-pub use crate::census::{Census, Counted};
-pub use crate::depths::{Depth, Stats};
-pub use crate::draft::{Committed, Draft};
-pub use crate::error::{BeginError, BodyError, CommitError, IndexError, OpenError, StoreError};
-pub use crate::filter::{Filter, Matching, StateKind};
+pub use crate::draft::Draft;
+pub use crate::error::OpenError;
 pub use crate::lease::Lease;
 pub use crate::observer::{Observer, Round, WrittenDown};
 pub use crate::queue::{OwnMessage, Queue};
 pub use crate::schedule::{Jitter, RetrySchedule};
 pub use crate::settings::{QueueSettings, QueueTuning};
-pub use crate::shared::{Health, Totals};
 pub use crate::shelf::Shelf;
 pub use crate::snapshot::Snapshot;
 pub use crate::standing::Standing;
-pub use crate::survey::{Details, LotDetails, RecipientDetails, Selection, Summary};
-pub use crate::verify::{Findings, Problem, verify};
-pub use crate::waiting::Waiting;
+pub use crate::verify::verify;
 pub use mail::{
     DelayNotice, DsnWishes, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason,
     ReasonClass, Recipient, State,
+};
+pub use store::{
+    BeginError, BodyError, Census, CommitError, Committed, Counted, Depth, Details, Filter,
+    Findings, Health, IndexError, LotDetails, Matching, Problem, RecipientDetails, Selection,
+    Settled, StateKind, Stats, StoreError, Summary, Totals, Waiting,
 };

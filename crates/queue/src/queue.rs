@@ -7,12 +7,12 @@ use access::Submitter;
 use clock::{Clock, time};
 use mail::{Envelope, Outcome, Purpose, QueueId, Recipient};
 use smtp::{BodyType, ReversePath, Smtputf8};
+use store::{BeginError, Health, Settled, StoreError, Totals, Waiting};
 
-use crate::batch::Settled;
 use crate::committer::Committer;
 use crate::destinations::Picked;
 use crate::draft::Draft;
-use crate::error::{BeginError, OpenError, StoreError};
+use crate::error::OpenError;
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::lease::{Found, Lease};
@@ -20,9 +20,8 @@ use crate::observer::Observer;
 use crate::record::ENVELOPE_MOST;
 use crate::rows::{LotRow, MessageRow, decode_reason};
 use crate::settings::{QueueSettings, QueueTuning};
-use crate::shared::{Handle, Health, Shared, SpaceGuard, Totals};
+use crate::shared::{Handle, Shared, SpaceGuard};
 use crate::standing::Standing;
-use crate::waiting::Waiting;
 use crate::work::{LeaseEnd, LotSettlement, Prepared, Settlement, Work};
 
 /// The longest a worker waits before it looks again.

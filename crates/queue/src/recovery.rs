@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::io::Errno;
+use store::{IndexError, chain};
 
 use crate::batch::{Batch, Ledger};
-use crate::error::{IndexError, OpenError, chain};
+use crate::error::OpenError;
 use crate::index::{Engine, EngineError, SledEngine, for_each};
 use crate::key::Key;
 use crate::recovery::redo::Redone;
@@ -23,7 +24,7 @@ use crate::recovery::replay::{End, Replay, ReplayError, Span};
 use crate::rows::{SegmentRow, StoreRow};
 use crate::spool::segments::Maker;
 use crate::spool::{Mark, Paths, create_dir, replace, sync_dir, unlink};
-use crate::waiting::Waiting;
+use crate::waiting;
 
 mod check;
 mod format;
@@ -142,7 +143,7 @@ impl Store {
 
     /// An error of the index, with the store's directory.
     pub(crate) fn index_error(&self, source: EngineError) -> OpenError {
-        OpenError::Index { dir: self.paths.root().to_path_buf(), source: IndexError(source) }
+        OpenError::Index { dir: self.paths.root().to_path_buf(), source: IndexError::new(source) }
     }
 
     /// Opens the index, puts right what a crash left, or builds it anew.
@@ -250,7 +251,7 @@ impl Store {
         })?;
         let waiting = match redone.waiting {
             Some(counted) => counted,
-            None => Waiting::read(engine.as_ref(), redone.row.rounds)?,
+            None => waiting::read(engine.as_ref(), redone.row.rounds)?,
         };
         let ledger = Ledger { row: redone.row, segments, waiting };
         self.replay(engine, ledger, redone, now, span)

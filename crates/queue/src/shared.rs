@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use clock::{Clock, millis};
 use mail::QueueId;
+use store::{BeginError, Health, StoreError, Totals, Waiting};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::destinations::{Destinations, SLICE};
-use crate::error::{BeginError, StoreError};
 use crate::ids::IdSource;
 use crate::index::{EngineError, Lookup};
 use crate::key::{DuePlace, Key};
@@ -19,36 +19,10 @@ use crate::recent::RecentBodies;
 use crate::settings::{QueueSettings, QueueTuning};
 use crate::shelf::Versions;
 use crate::spool::Paths;
-use crate::waiting::Waiting;
 use crate::work::{Edit, Job, Work};
 
 /// How many jobs may wait for the committer.
 const LINE_LENGTH: usize = 2048;
-
-/// Whether the queue takes and gives mail.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Health {
-    /// It is closed.
-    Closed,
-    /// The store has failed and is being opened again.
-    Failed,
-    /// It takes no mail, for the file system is nearly full; it gives none either while it is being
-    /// opened again because not even its own writes found room.
-    LowOnSpace,
-    /// All is well.
-    Ready,
-}
-
-/// How much is in the queue.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Totals {
-    /// Messages.
-    pub messages: u64,
-    /// Recipients that are not settled.
-    pub recipients: u64,
-    /// Bytes of records, with envelopes.
-    pub bytes: u64,
-}
 
 /// The engine in use.
 #[derive(Debug, Default)]

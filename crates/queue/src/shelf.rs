@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use store::StoreError;
+
 use crate::batch::Batch;
 use crate::codec::{Decoder, Encoder, Malformed};
-use crate::error::StoreError;
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::queue::Queue;

@@ -10,21 +10,19 @@ use std::sync::Arc;
 
 use clock::{Clock, millis};
 use mail::QueueId;
+use store::{BodyError, Census, Details, Filter, IndexError, Stats, StoreError, Summary, Totals};
 
 use crate::body::BodyReader;
-use crate::census::{self, Census};
-use crate::depths::{Stats, depths};
-use crate::error::{BodyError, IndexError, OpenError, StoreError};
-use crate::filter::Filter;
+use crate::depths::depths;
+use crate::error::OpenError;
 use crate::index::{EngineError, Lookup, SledEngine};
 use crate::key::Key;
 use crate::recovery::{check, io_error, read_number, redo};
 use crate::rows::StoreRow;
-use crate::shared::Totals;
 use crate::shelf::ShelfName;
 use crate::snapshot::copy::IndexCopy;
 use crate::spool::Paths;
-use crate::survey::{self, Details, Summary};
+use crate::{census, survey};
 
 mod copy;
 
@@ -84,14 +82,14 @@ impl Snapshot {
         if let Some(why) = absence(&paths) {
             // Whether there is a queue at all is the first question.
             read_number(&paths)?;
-            return Err(damaged(IndexError(EngineError::Damaged(why.to_owned()))));
+            return Err(damaged(IndexError::new(EngineError::Damaged(why.to_owned()))));
         }
         let rest = AtRest::take(dir, scratch, kept_free)?;
         let (engine, row) = rest.read_index().map_err(|error| {
             if error.is_damage() {
-                return damaged(IndexError(error));
+                return damaged(IndexError::new(error));
             }
-            OpenError::Index { dir: dir.to_path_buf(), source: IndexError(error) }
+            OpenError::Index { dir: dir.to_path_buf(), source: IndexError::new(error) }
         })?;
         Ok(Self { looked_at: Arc::new(LookedAt { engine, row, rest, clock }) })
     }
@@ -207,7 +205,11 @@ impl Snapshot {
         read: impl FnOnce(&dyn Lookup) -> Result<T, EngineError>,
     ) -> Result<T, StoreError> {
         read(&self.looked_at.engine).map_err(|error| {
-            if error.is_damage() { StoreError::Damaged(IndexError(error)) } else { error.into() }
+            if error.is_damage() {
+                StoreError::Damaged(IndexError::new(error))
+            } else {
+                error.into()
+            }
         })
     }
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use clock::time;
-use mail::{Message, QueueId, Reason, Recipient, State};
+use mail::{QueueId, Reason};
 use smtp::MailboxDomain;
+use store::{
+    BodyError, Details, Filter, LotDetails, LotId, RecipientDetails, Selection, StoreError, Summary,
+};
 
 use crate::draft::Draft;
-use crate::error::{BodyError, StoreError};
-use crate::filter::Filter;
+use crate::filter::{admits, admits_lot, admits_lots, admits_recipient};
 use crate::index::{EngineError, Lookup, for_each};
-use crate::key::{Key, LotId};
+use crate::key::Key;
 use crate::queue::Queue;
 use crate::rows::{LotRow, MessageRow, Place, ReasonNumber, decode_reason};
 use crate::spool::Paths;
@@ -19,76 +21,6 @@ use crate::work::Edit;
 
 /// How many lots are moved by one batch.
 const SLICE: usize = 512;
-
-/// A message in a list.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Summary {
-    /// The message.
-    pub id: QueueId,
-    /// What is the same for all its recipients.
-    pub message: Message,
-    /// Whether it is on its way.
-    pub state: State,
-    /// How many recipients are left.
-    pub recipients: u32,
-    /// The first of them.
-    pub first_recipient: Option<Recipient>,
-    /// The most attempts that any of its lots has seen.
-    pub attempts: u32,
-    /// When its next lot is due.
-    pub next_attempt: Option<SystemTime>,
-    /// Why a recipient was deferred last: the first who meets the filter's wish for a class, and else
-    /// the first who was.
-    pub reason: Option<Reason>,
-}
-
-/// All about one message.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Details {
-    /// The message.
-    pub id: QueueId,
-    /// What is the same for all its recipients.
-    pub message: Message,
-    /// Whether it is on its way.
-    pub state: State,
-    /// The file that holds its record, within the queue's directory.
-    pub file: String,
-    /// The recipients that are left, by lot.
-    pub lots: Vec<LotDetails>,
-}
-
-/// Recipients that are tried together.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct LotDetails {
-    /// Where they are.
-    pub destination: MailboxDomain,
-    /// How many attempts have failed.
-    pub attempts: u32,
-    /// When the next one is due.
-    pub next_attempt: Option<SystemTime>,
-    /// The recipients.
-    pub recipients: Vec<RecipientDetails>,
-}
-
-/// A recipient that is left.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RecipientDetails {
-    /// The recipient.
-    pub recipient: Recipient,
-    /// Why it was deferred last.
-    pub reason: Option<Reason>,
-}
-
-/// Which messages are to be tried at once.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Selection {
-    /// All.
-    All,
-    /// Those with recipients at this destination; only these recipients are tried.
-    Destination(MailboxDomain),
-    /// One.
-    Message(QueueId),
-}
 
 impl Queue {
     /// Up to `limit` messages that meet `filter`, oldest first, after `after` if given. Reads the
@@ -177,7 +109,7 @@ impl Queue {
             }
             Ok(lots)
         })?;
-        let lots: Vec<_> = lots.into_iter().filter(|(_, lot)| filter.admits_lot(lot)).collect();
+        let lots: Vec<_> = lots.into_iter().filter(|(_, lot)| admits_lot(filter, lot)).collect();
         let due = lots.iter().map(|(lot_id, _)| *lot_id).collect();
         let moved = self.handle.edit(Edit::Retry(due, self.handle.shared.now())).await?;
         for (_, lot) in &lots {
@@ -302,7 +234,7 @@ pub(crate) fn list(
         from = last.next();
         for (key, value) in rows {
             let row = MessageRow::decode(&value)?;
-            if found.len() < limit && filter.admits(&row, now) {
+            if found.len() < limit && admits(filter, &row, now) {
                 found.extend(summary(engine, key.message_id()?, row, filter)?);
             }
         }
@@ -372,13 +304,13 @@ fn summary(
     filter: &Filter,
 ) -> Result<Option<Summary>, EngineError> {
     let lots = lots_of(engine, id)?;
-    if !filter.admits_lots(&lots) {
+    if !admits_lots(filter, &lots) {
         return Ok(None);
     }
     let first = lots.first().and_then(|(_, lot)| lot.recipients.first());
-    let meant = lots.iter().filter(|(_, lot)| filter.admits_lot(lot));
+    let meant = lots.iter().filter(|(_, lot)| admits_lot(filter, lot));
     let mut recipients = meant.flat_map(|(id, lot)| lot.recipients.iter().map(|one| (*id, one)));
-    let told = recipients.find(|(_, one)| one.reason.is_some() && filter.admits_reason(one));
+    let told = recipients.find(|(_, one)| one.reason.is_some() && admits_recipient(filter, one));
     let reason = match told {
         Some((lot_id, entry)) => reason(engine, lot_id, entry.reason)?,
         None => None,

@@ -1,12 +1,12 @@
 //! Comparing the spool with the index, without changing either.
 
 use std::collections::HashSet;
-use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{io, thread};
 
 use mail::QueueId;
+use store::{Findings, Problem};
 
 use crate::error::OpenError;
 use crate::index::{EngineError, Lookup, for_each};
@@ -22,81 +22,14 @@ use crate::spool::{Paths, sidecar_of};
 /// How long the committer may take to say in a sidecar what has just been settled.
 const SIDECAR_LAG: Duration = Duration::from_secs(1);
 
-/// What a comparison of spool and index found.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Findings {
-    /// How many messages the index has.
-    pub messages: u64,
-    /// How many whole records the spool has, of messages in the queue and of others.
-    pub records: u64,
-    /// What is wrong.
-    pub problems: Vec<Problem>,
-}
-
-/// Something that is wrong with a store.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Problem {
-    /// Bytes in the spool that should be a record and are not.
-    Damage {
-        /// The spool file.
-        file: PathBuf,
-        /// Where they begin.
-        offset: u64,
-        /// How many there are.
-        size: u64,
-        /// What is wrong.
-        why: String,
-    },
-    /// The index cannot be read, or disagrees with itself; the next start builds it anew.
-    Index {
-        /// What is wrong.
-        why: String,
-    },
-    /// The record of a message in the queue is damaged or missing.
-    Record {
-        /// The message.
-        id: QueueId,
-        /// What is wrong.
-        why: String,
-    },
-    /// A whole record that is not in the index, and that no sidecar knows to be settled: if the
-    /// index were lost, it would be sent. After a power cut those that were settled in its last
-    /// second are such, and no harm; any other one the index has lost.
-    Unknown {
-        /// The message.
-        id: QueueId,
-        /// The spool file.
-        file: PathBuf,
-    },
-}
-
-impl Display for Problem {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damage { file, offset, size, why } => {
-                write!(f, "{}: {size} bytes at {offset}: {why}", file.display())
-            }
-            Self::Index { why } => write!(f, "index: {why}"),
-            Self::Record { id, why } => write!(f, "message {id}: {why}"),
-            Self::Unknown { id, file } => {
-                write!(
-                    f,
-                    "message {id}: in {} but neither queued nor known to be settled",
-                    file.display()
-                )
-            }
-        }
-    }
-}
-
 impl Queue {
     /// Compares the spool with the index while the queue is in use. Reads all of both; call it from
     /// a blocking thread.
     ///
     /// # Errors
     ///
-    /// [`StoreError`](crate::StoreError) where the index could not be read.
-    pub fn verify(&self) -> Result<Findings, crate::StoreError> {
+    /// [`StoreError`](store::StoreError) where the index could not be read.
+    pub fn verify(&self) -> Result<Findings, store::StoreError> {
         let shared = &self.handle.shared;
         self.handle.read(|engine| {
             let mut comparison = Comparison::new(engine, &shared.paths, shared.store);

@@ -4,15 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mail::{Message, Outcome, QueueId};
+use store::{CommitError, Committed, Health, LotId, Settled, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::batch::Settled;
-use crate::draft::Committed;
-use crate::error::{CommitError, StoreError};
-use crate::key::{Key, LotId};
+use crate::key::Key;
 use crate::record::Header;
 use crate::rows::LotRow;
-use crate::shared::Health;
 
 /// Where an answer goes; the asker may have gone meanwhile.
 pub(crate) type Answer<T, E> = oneshot::Sender<Result<T, E>>;

@@ -5,30 +5,16 @@ use std::time::SystemTime;
 
 use clock::{millis, time};
 use mail::{DelayNotice, Message, Outcome, QueueId, Reason, State};
+use store::{LotId, Settled};
 
 use crate::batch::Batch;
 use crate::codec::Malformed;
 use crate::index::EngineError;
-use crate::key::{Key, LotId};
+use crate::key::Key;
 use crate::rows::{ByHand, LotRecipient, LotRow, MessageRow, Place, ReasonNumber, encode_reason};
 use crate::schedule::{Jitter, RetrySchedule};
 use crate::spool::sidecar::ALL_RECIPIENTS;
-
-/// What a settlement left.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Settled {
-    /// How many recipients of the lot are to be tried again.
-    pub deferred: usize,
-    /// When.
-    pub next_attempt: Option<SystemTime>,
-    /// Whether the message has left the queue.
-    pub message_gone: bool,
-}
-
-impl Settled {
-    /// The settlement of a message that an operator deleted meanwhile.
-    const GONE: Self = Self { deferred: 0, next_attempt: None, message_gone: true };
-}
+use crate::waiting::{count_in, count_out};
 
 /// When deferred lots are tried again.
 #[derive(Clone, Copy, Debug)]
@@ -195,8 +181,8 @@ impl Batch<'_> {
                 self.remove_reasons(lot_id, &before);
                 self.close_lot(lot_id, &mut message)?;
             } else {
-                self.ledger.waiting.remove(&before);
-                self.ledger.waiting.add(&lot);
+                count_out(&mut self.ledger.waiting, &before);
+                count_in(&mut self.ledger.waiting, &lot);
                 self.put(Key::lot(lot_id), lot.encode())?;
                 self.put(Key::message(id), message.encode())?;
             }
@@ -322,7 +308,7 @@ impl Batch<'_> {
 
     /// Enters a lot into the due index, and counts what its recipients wait for.
     fn put_due(&mut self, lot_id: LotId, lot: &LotRow) -> Result<(), EngineError> {
-        self.ledger.waiting.add(lot);
+        count_in(&mut self.ledger.waiting, lot);
         if let Some(due) = lot.due {
             let destination = lot.destination()?.to_string();
             self.put_new(Key::due(&destination, due, lot_id), Vec::new())?;
@@ -333,7 +319,7 @@ impl Batch<'_> {
 
     /// Takes a lot out of the due index, and out of the count of what its recipients wait for.
     fn remove_due(&mut self, lot_id: LotId, lot: &LotRow) -> Result<(), EngineError> {
-        self.ledger.waiting.remove(lot);
+        count_out(&mut self.ledger.waiting, lot);
         if let Some(due) = lot.due {
             let destination = lot.destination()?.to_string();
             self.remove(Key::due(&destination, due, lot_id));

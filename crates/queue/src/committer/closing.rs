@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::shared::{Health, Shared};
+use store::Health;
+
+use crate::shared::Shared;
 
 /// Says that the queue is closed when the committer ends, even by a panic.
 #[derive(Debug)]

@@ -7,11 +7,12 @@
 use std::time::{Duration, SystemTime};
 
 use clock::millis;
+use store::LotId;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Durable, RoundError};
 use crate::index::{EngineError, Lookup};
-use crate::key::{Key, LotId};
+use crate::key::Key;
 
 /// How many destinations are looked at in a second.
 const DESTINATIONS: usize = 10_000;

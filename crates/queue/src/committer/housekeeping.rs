@@ -6,12 +6,12 @@ use std::io::{self, Read};
 use mail::QueueId;
 use rustix::fs::{FallocateFlags, statvfs};
 use rustix::io::Errno;
+use store::Health;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Durable, RoundError};
 use crate::key::Key;
 use crate::rows::{Place, SegmentRow};
-use crate::shared::Health;
 use crate::spool::unlinked::{segment_entry, turn_over};
 use crate::spool::{sidecar_of, sync_dir, unlink};
 

@@ -1,8 +1,9 @@
 //! What each piece of work makes of the index.
 
 use mail::{QueueId, State};
+use store::Settled;
 
-use crate::batch::{Batch, Later, Settled};
+use crate::batch::{Batch, Later};
 use crate::index::EngineError;
 use crate::rows::Place;
 use crate::shelf::shelve;

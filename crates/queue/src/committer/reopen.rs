@@ -6,14 +6,14 @@ use std::thread;
 use std::time::Duration;
 
 use mail::QueueId;
+use store::{Health, chain};
 use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Flow, RoundError};
-use crate::error::{self, OpenError, chain};
+use crate::error::OpenError;
 use crate::index::{Ahead, EngineError};
 use crate::recovery::Recovered;
-use crate::shared::Health;
 use crate::spool::unlink;
 use crate::spool::unlinked::body_entry;
 use crate::work::{Edit, Job, PreparedBody, Work};
@@ -228,5 +228,5 @@ fn is_full(error: &RoundError) -> bool {
     let (RoundError::Index(EngineError::Io(error)) | RoundError::Spool(error)) = error else {
         return false;
     };
-    error::is_full(error)
+    store::is_full(error)
 }

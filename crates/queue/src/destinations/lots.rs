@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
+use store::LotId;
+
 use crate::index::EngineError;
-use crate::key::{DuePlace, LotId};
+use crate::key::DuePlace;
 
 /// How many lots one scan reads. A place takes 24 bytes and each lot is in one slice at most, so
 /// all slices together take 24 MB for each million lots, and 1.5 KiB for one destination.

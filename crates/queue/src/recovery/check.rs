@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use mail::{QueueId, State};
+use store::{LotId, Waiting};
 
 use crate::index::{EngineError, Lookup, Row, for_each};
-use crate::key::{Key, LotId};
+use crate::key::Key;
 use crate::rows::{LotRow, MessageRow, Place, SegmentRow, StoreRow};
-use crate::waiting::Waiting;
+use crate::waiting::count_in;
 
 /// How many rows are read at a time.
 const SLICE: usize = 512;
@@ -27,7 +28,7 @@ pub(crate) fn check(engine: &dyn Lookup, store: &StoreRow) -> Result<Waiting, En
             open_lots = open_lots.saturating_add(1);
             recipients =
                 recipients.saturating_add(u64::try_from(lot.recipients.len()).unwrap_or(0));
-            waiting.add(&lot);
+            count_in(&mut waiting, &lot);
             due = due.saturating_add(check_lot(engine, lot_id, &lot, &message)?);
         }
         if open_lots != message.open_lots || recipients != u64::from(message.open_recipients) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use mail::QueueId;
+use store::Waiting;
 
 use crate::index::{Engine, EngineError, write_in_parts};
 use crate::key::Key;
@@ -11,7 +12,6 @@ use crate::rows::StoreRow;
 use crate::spool::journal::Changes;
 use crate::spool::scan::{Bodies, Found, Whole, scan};
 use crate::spool::{Mark, Paths};
-use crate::waiting::Waiting;
 
 /// The engine is given what was read whenever there are so many rows.
 const ROWS: usize = 16_384;

@@ -77,9 +77,12 @@ async fn numbers_that_are_not_those_of_the_last_round_are_counted_anew() {
     let row = engine.find(&Key::store()).unwrap().unwrap();
     let rounds = StoreRow::decode(&row).unwrap().rounds;
     let kept = engine.find(&Key::waiting()).unwrap();
-    assert_eq!(kept, Some(Waiting::read(&engine, rounds).unwrap().encode(rounds)));
     assert_eq!(
-        Waiting::read(&engine, rounds + 1).unwrap(),
-        Waiting::read(&engine, rounds).unwrap()
+        kept,
+        Some(crate::waiting::encode(&crate::waiting::read(&engine, rounds).unwrap(), rounds))
+    );
+    assert_eq!(
+        crate::waiting::read(&engine, rounds + 1).unwrap(),
+        crate::waiting::read(&engine, rounds).unwrap()
     );
 }

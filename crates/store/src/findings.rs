@@ -1,0 +1,73 @@
+//! What a store finds when it compares itself with itself.
+
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
+
+use mail::QueueId;
+
+/// What a comparison of spool and index found.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Findings {
+    /// How many messages the index has.
+    pub messages: u64,
+    /// How many whole records the spool has, of messages in the queue and of others.
+    pub records: u64,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is wrong with a store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Problem {
+    /// Bytes in the spool that should be a record and are not.
+    Damage {
+        /// The spool file.
+        file: PathBuf,
+        /// Where they begin.
+        offset: u64,
+        /// How many there are.
+        size: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// The index cannot be read, or disagrees with itself; the next start builds it anew.
+    Index {
+        /// What is wrong.
+        why: String,
+    },
+    /// The record of a message in the queue is damaged or missing.
+    Record {
+        /// The message.
+        id: QueueId,
+        /// What is wrong.
+        why: String,
+    },
+    /// A whole record that is not in the index, and that no sidecar knows to be settled: if the
+    /// index were lost, it would be sent. After a power cut those that were settled in its last
+    /// second are such, and no harm; any other one the index has lost.
+    Unknown {
+        /// The message.
+        id: QueueId,
+        /// The spool file.
+        file: PathBuf,
+    },
+}
+
+impl Display for Problem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damage { file, offset, size, why } => {
+                write!(f, "{}: {size} bytes at {offset}: {why}", file.display())
+            }
+            Self::Index { why } => write!(f, "index: {why}"),
+            Self::Record { id, why } => write!(f, "message {id}: {why}"),
+            Self::Unknown { id, file } => {
+                write!(
+                    f,
+                    "message {id}: in {} but neither queued nor known to be settled",
+                    file.display()
+                )
+            }
+        }
+    }
+}
