@@ -9,6 +9,7 @@ mod observation;
 mod policy;
 mod precision;
 mod reason;
+mod received;
 mod record;
 mod report;
 mod result_type;
@@ -26,6 +27,9 @@ pub use crate::failure::{FailureDetail, ReceivingMxHelo};
 pub use crate::observation::{Observation, ObservedPolicy, PolicyText, Verdict};
 pub use crate::policy::{AppliedPolicy, TlsaRecord};
 pub use crate::reason::{FailureReason, FailureReasonError};
+pub use crate::received::{
+    Deviation, Named, ReadError, ReceivedDetail, ReceivedPolicy, ReceivedReport, UnpackError,
+};
 pub use crate::record::{NoRecord, Record, RecordError, record_name, select};
 pub use crate::report::{PolicyReport, Report};
 pub use crate::result_type::{PolicyType, ResultType};
