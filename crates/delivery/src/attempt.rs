@@ -5,56 +5,50 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use mta_sts::{Decision, NextHop, PolicyDomain, Purpose, Recheck, Undecided};
-use queue::{Lease, Outcome, Reason, ReasonClass};
+use queue::{Lease, Reason, ReasonClass};
 use smtp::{Class, MailboxDomain};
 
 use crate::client::{Client, now_of};
+use crate::delivery_record::{AttemptRecord, DeliveryRecord, NextHopRecord, RouteTaken};
+use crate::delivery_result::{DeliveryResult, Failure, FailureCause};
 use crate::hop::{Hop, Manner, in_words};
 use crate::observation::of_fetch;
-use crate::observer::Terms;
 use crate::outcome::{expire, no_domain, no_hosts};
 use crate::patience::{Overdue, Patience};
+use crate::policy_facts::{of_decision, of_undecided};
+use crate::policy_record::PolicyDecision;
 use crate::round::{Elsewhere, Ending, Round};
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::routing::hosts;
-use crate::status;
-use crate::transaction::Reports;
+use crate::status::Status;
 
 /// How often a policy that changed in the last attempt of a message is followed anew.
 const LAST_PASSES: usize = 2;
-
-/// What became of one recipient.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Ended {
-    /// What the queue is told.
-    pub(crate) outcome: Outcome,
-    /// What the way there was like.
-    pub(crate) terms: Terms,
-    /// Who answers for reports, where a host has taken the message.
-    pub(crate) reports: Reports,
-}
-
-impl Ended {
-    /// The end of a way that led to no host.
-    const fn nowhere(outcome: Outcome, terms: Terms) -> Self {
-        Self { outcome, terms, reports: Reports::Ours }
-    }
-}
 
 /// Tries to deliver `lease`; what becomes of its recipients, in their order.
 pub(crate) async fn attempt(
     client: &Client,
     lease: &Lease,
     patience: &Arc<Patience>,
-) -> Vec<Ended> {
+) -> Vec<DeliveryRecord> {
     let everyone: Vec<usize> = (0..lease.recipients().len()).collect();
     let now = client.clock.now();
+    let record = Arc::new(AttemptRecord {
+        queue_id: lease.id(),
+        destination: lease.destination().clone(),
+        number: lease.attempts().saturating_add(1),
+        received_at: lease.message().received_at,
+        began_at: now,
+    });
     let Some(way) = Way::find(&client.settings.routes, lease) else {
-        let outcome = no_domain(lease.destination());
-        let terms = Terms { policy: "undecided", why: "", tls: "none" };
-        return everyone.iter().map(|_| Ended::nowhere(outcome.clone(), terms)).collect();
+        let result = no_domain(lease.destination());
+        let (route, decision) = (RouteTaken::Direct, PolicyDecision::NotLookedUp);
+        let next_hop = Arc::new(NextHopRecord { route, decision });
+        let (session, ended_at) = (None, now);
+        let one = DeliveryRecord { attempt: record, next_hop, session, result, ended_at };
+        return everyone.iter().map(|_| one.clone()).collect();
     };
-    let attempt = Attempt { client, lease, patience, way, now };
+    let attempt = Attempt { client, lease, patience, way, now, record };
     let (ended, decisions) = attempt.pass(&everyone).await;
     if lease.expired(now) { attempt.last(ended, decisions).await } else { ended }
 }
@@ -92,17 +86,18 @@ struct Attempt<'a> {
     patience: &'a Arc<Patience>,
     way: Way<'a>,
     now: SystemTime,
+    record: Arc<AttemptRecord>,
 }
 
 /// What became of recipients with one next hop.
 struct Asked {
-    ended: Vec<(Ended, Elsewhere)>,
+    ended: Vec<(DeliveryRecord, Elsewhere)>,
     decision: Option<Decision>,
 }
 
 impl Attempt<'_> {
     /// Asks one next hop after the other until the recipients at `places` are settled.
-    async fn pass(&self, places: &[usize]) -> (Vec<Ended>, Vec<Decision>) {
+    async fn pass(&self, places: &[usize]) -> (Vec<DeliveryRecord>, Vec<Decision>) {
         match &self.way {
             Way::Direct(next_hop) => {
                 let hosts = hosts(
@@ -110,7 +105,8 @@ impl Attempt<'_> {
                     (self.lease.destination(), &Manner::AsPolicy),
                     &self.client.settings,
                 );
-                let Asked { ended, decision } = self.ask(next_hop, hosts, places).await;
+                let asked = self.ask((next_hop, RouteTaken::Direct), hosts, places).await;
+                let Asked { ended, decision } = asked;
                 (
                     ended.into_iter().map(|(ended, _)| ended).collect(),
                     decision.into_iter().collect(),
@@ -125,14 +121,15 @@ impl Attempt<'_> {
         &self,
         next_hops: &[ConfiguredHop],
         places: &[usize],
-    ) -> (Vec<Ended>, Vec<Decision>) {
-        let (mut ended, mut decisions): (Vec<Option<Ended>>, Vec<Decision>) =
+    ) -> (Vec<DeliveryRecord>, Vec<Decision>) {
+        let (mut ended, mut decisions): (Vec<Option<DeliveryRecord>>, Vec<Decision>) =
             (vec![None; places.len()], Vec::new());
         let mut open: Vec<(usize, usize)> = places.iter().copied().enumerate().collect();
         for hop in next_hops {
             let asked: Vec<usize> = open.iter().map(|(_, place)| *place).collect();
             let hosts = hosts_of(hop, self.client);
-            let asked = Box::pin(self.ask(&hop.to.next_hop(), hosts, &asked)).await;
+            let (next_hop, route) = (hop.to.next_hop(), RouteTaken::Configured(hop.to.to_string()));
+            let asked = Box::pin(self.ask((&next_hop, route), hosts, &asked)).await;
             decisions.extend(asked.decision);
             let mut left = Vec::new();
             for ((slot, place), (one, elsewhere)) in open.into_iter().zip(asked.ended) {
@@ -155,54 +152,61 @@ impl Attempt<'_> {
     /// Decides by the policy of one next hop, and tries its hosts.
     async fn ask(
         &self,
-        next_hop: &NextHop,
-        hosts: impl Future<Output = Result<Vec<Hop>, Outcome>>,
+        (next_hop, route): (&NextHop, RouteTaken),
+        hosts: impl Future<Output = Result<Vec<Hop>, DeliveryResult>>,
         places: &[usize],
     ) -> Asked {
+        let undecided = |route, decision, failure| {
+            let hop = Arc::new(NextHopRecord { route, decision });
+            let result = DeliveryResult::Deferred(failure);
+            let ended = self.records(&hop, places.iter().map(|_| Ending::nowhere(result.clone())));
+            Asked { ended, decision: None }
+        };
         let decision = match self.patience.wait_for(self.decide(next_hop)).await {
-            Err(overdue) => return self.overdue(places, next_hop, overdue),
+            Err(overdue) => {
+                let failure = no_policy_yet(next_hop, overdue);
+                return undecided(route, PolicyDecision::NotLookedUp, failure);
+            }
             Ok(Ok(decision)) => decision,
-            Ok(Err(undecided)) => {
-                let ended = undecided_for(places, &undecided);
-                let ended = ended.into_iter().map(|one| (one, Elsewhere::MayHelp)).collect();
-                return Asked { ended, decision: None };
+            Ok(Err(error)) => {
+                let decision = PolicyDecision::Undecided(of_undecided(&error));
+                return undecided(route, decision, undecided_because(&error));
             }
         };
-        let terms = terms(&decision);
+        let hop = Arc::new(NextHopRecord { route, decision: of_decision(&decision) });
         let hosts = match self.patience.wait_for(hosts).await {
             Ok(hosts) => hosts,
             Err(overdue) => Err(no_hosts_yet(next_hop, overdue)),
         };
         let endings = match hosts {
             Ok(hosts) => {
-                let round = Round::new(self.client, self.lease, self.patience, places);
-                Box::pin(round.run(&decision, &hosts)).await
+                let of = (self.lease, places);
+                let round = Round::new(self.client, of, self.patience, &decision);
+                Box::pin(round.run(&hosts)).await
             }
-            Err(outcome) => {
-                let outcome = match &decision {
-                    Decision::Require(required) => no_hosts(required, outcome),
-                    Decision::Permit(_) => outcome,
+            Err(result) => {
+                let result = match &decision {
+                    Decision::Require(required) => no_hosts(required, result),
+                    Decision::Permit(_) => result,
                 };
-                let (elsewhere, reports) = (Elsewhere::MayHelp, Reports::Ours);
-                let ending =
-                    |_| Ending { outcome: outcome.clone(), tls: "none", reports, elsewhere };
-                places.iter().map(ending).collect()
+                places.iter().map(|_| Ending::nowhere(result.clone())).collect()
             }
         };
-        let ended = |Ending { outcome, tls, reports, elsewhere }| {
-            (Ended { outcome, terms: Terms { tls, ..terms }, reports }, elsewhere)
-        };
-        Asked { ended: endings.into_iter().map(ended).collect(), decision: Some(decision) }
+        Asked { ended: self.records(&hop, endings), decision: Some(decision) }
     }
 
-    /// What is known when the time of the attempt has ended in the lookup of the policy.
-    fn overdue(&self, places: &[usize], next_hop: &NextHop, overdue: Overdue) -> Asked {
-        let text =
-            format!("the policy of {} is not known yet: {}", in_words(next_hop), why(overdue));
-        let outcome = Outcome::Deferred(Reason::new(ReasonClass::Dns, status::NO_DIRECTORY, text));
-        let terms = Terms { policy: "undecided", why: "", tls: "none" };
-        let ended = |_| (Ended::nowhere(outcome.clone(), terms), Elsewhere::MayHelp);
-        Asked { ended: places.iter().map(ended).collect(), decision: None }
+    /// The records of what has come of a next hop.
+    fn records(
+        &self,
+        next_hop: &Arc<NextHopRecord>,
+        endings: impl IntoIterator<Item = Ending>,
+    ) -> Vec<(DeliveryRecord, Elsewhere)> {
+        let ended_at = self.client.clock.now();
+        let record = |Ending { result, session, elsewhere }| {
+            let (attempt, next_hop) = (Arc::clone(&self.record), Arc::clone(next_hop));
+            (DeliveryRecord { attempt, next_hop, session, result, ended_at }, elsewhere)
+        };
+        endings.into_iter().map(record).collect()
     }
 
     async fn decide(&self, next_hop: &NextHop) -> Result<Decision, Undecided> {
@@ -226,17 +230,21 @@ impl Attempt<'_> {
     ///
     /// Mail that a policy holds back is given up only after the policy has been looked at once
     /// more; if it has changed, it is followed in another pass (RFC 8461 §5.1).
-    async fn last(&self, mut ended: Vec<Ended>, mut decisions: Vec<Decision>) -> Vec<Ended> {
+    async fn last(
+        &self,
+        mut ended: Vec<DeliveryRecord>,
+        mut decisions: Vec<Decision>,
+    ) -> Vec<DeliveryRecord> {
         let waited = self.lease.queued_for(self.now);
         for _ in 0..LAST_PASSES {
-            ended = map_deferred(ended, |reason| expire(reason, waited, None));
+            ended = map_deferred(ended, |failure| expire(failure, waited, None));
             let held = deferred(&ended);
             if held.is_empty() {
                 break;
             }
             match self.recheck(&decisions).await {
                 Some(Recheck::Confirmed(token)) => {
-                    ended = map_deferred(ended, |reason| expire(reason, waited, Some(&token)));
+                    ended = map_deferred(ended, |failure| expire(failure, waited, Some(&token)));
                     break;
                 }
                 Some(Recheck::Changed(_)) => {
@@ -275,11 +283,17 @@ impl Attempt<'_> {
     }
 }
 
+/// The time of the attempt has ended in the lookup of the policy.
+fn no_policy_yet(next_hop: &NextHop, overdue: Overdue) -> Failure {
+    let text = format!("the policy of {} is not known yet: {}", in_words(next_hop), why(overdue));
+    Status::NoDirectory.failure(ReasonClass::Dns, text)
+}
+
 /// What becomes of recipients whose hosts were not looked up when the time of the attempt ended.
-fn no_hosts_yet(next_hop: &NextHop, overdue: Overdue) -> Outcome {
+fn no_hosts_yet(next_hop: &NextHop, overdue: Overdue) -> DeliveryResult {
     let text =
         format!("the mail hosts of {} are not known yet: {}", in_words(next_hop), why(overdue));
-    Outcome::Deferred(Reason::new(ReasonClass::Dns, status::NO_DIRECTORY, text))
+    DeliveryResult::Deferred(Status::NoDirectory.failure(ReasonClass::Dns, text))
 }
 
 /// Why an attempt has ended in a lookup, in words.
@@ -290,27 +304,25 @@ const fn why(overdue: Overdue) -> &'static str {
     }
 }
 
-/// What becomes of recipients while it cannot be told whether a policy is in force.
-fn undecided_for(places: &[usize], undecided: &Undecided) -> Vec<Ended> {
+/// It cannot be told whether a policy is in force.
+fn undecided_because(undecided: &Undecided) -> Failure {
     let (class, status) = match undecided {
         Undecided::CacheUnreadable { .. } | Undecided::ClockDoubted { .. } => {
-            (ReasonClass::Other, status::OWN_SYSTEM)
+            (ReasonClass::Other, Status::OwnSystem)
         }
-        Undecided::NamesFailed { .. } => (ReasonClass::Dns, status::NO_DIRECTORY),
+        Undecided::NamesFailed { .. } => (ReasonClass::Dns, Status::NoDirectory),
     };
-    let outcome = Outcome::Deferred(Reason::new(class, status, undecided.in_full()));
-    let terms = Terms { policy: "undecided", why: undecided.label(), tls: "none" };
-    places.iter().map(|_| Ended::nowhere(outcome.clone(), terms)).collect()
+    Failure { cause: FailureCause::Undecided, ..status.failure(class, undecided.in_full()) }
 }
 
 /// The hosts of a configured next hop.
-async fn hosts_of(hop: &ConfiguredHop, client: &Client) -> Result<Vec<Hop>, Outcome> {
+async fn hosts_of(hop: &ConfiguredHop, client: &Client) -> Result<Vec<Hop>, DeliveryResult> {
     match (hop.host(), &hop.to) {
         (Some(host), _) => Ok(vec![host]),
         (None, SmartHost::Domain(domain) | SmartHost::Host(_, domain, _)) => {
             let domain = MailboxDomain::parse(domain.as_str()).map_err(|_not_a_domain| {
                 let text = format!("{} is no domain", hop.to);
-                Outcome::Deferred(Reason::new(ReasonClass::Other, status::NO_ROUTE, text))
+                DeliveryResult::Deferred(Status::NoRoute.failure(ReasonClass::Other, text))
             })?;
             hosts(client.dns.as_ref(), (&domain, &hop.manner), &client.settings).await
         }
@@ -324,24 +336,24 @@ async fn hosts_of(hop: &ConfiguredHop, client: &Client) -> Result<Vec<Hop>, Outc
 /// it; and the reason names the next hops, because the destination is another. A message is returned
 /// once none of them can take such a message.
 fn with_next_hop(
-    one: Ended,
+    one: DeliveryRecord,
     hop: &ConfiguredHop,
     elsewhere: Elsewhere,
-    before: Option<Ended>,
-) -> Ended {
-    let Ended { outcome, terms, reports } = one;
-    let (reason, is_unfit) = match (outcome, elsewhere) {
-        (Outcome::Bounced(reason), Elsewhere::MayTake) => (reason, true),
-        (Outcome::Bounced(reason) | Outcome::Deferred(reason), Elsewhere::MayHelp) => {
-            (reason, false)
-        }
-        (settled, _) => return Ended { outcome: settled, terms, reports },
+    before: Option<DeliveryRecord>,
+) -> DeliveryRecord {
+    let (Failure { cause, reason }, is_unfit) = match (one.result, elsewhere) {
+        (DeliveryResult::Bounced(failure), Elsewhere::MayTake) => (failure, true),
+        (
+            DeliveryResult::Bounced(failure) | DeliveryResult::Deferred(failure),
+            Elsewhere::MayHelp,
+        ) => (failure, false),
+        (settled, _) => return DeliveryRecord { result: settled, ..one },
     };
     // What was bounced before and is asked again was unfit.
-    let (before, was_unfit) = match before.map(|before| before.outcome) {
-        Some(Outcome::Bounced(reason)) => (Some(reason), true),
-        Some(Outcome::Deferred(reason)) => (Some(reason), false),
-        Some(Outcome::Delivered { .. }) | None => (None, true),
+    let (before, was_unfit) = match before.map(|before| before.result) {
+        Some(DeliveryResult::Bounced(failure)) => (Some(failure.reason), true),
+        Some(DeliveryResult::Deferred(failure)) => (Some(failure.reason), false),
+        Some(DeliveryResult::Delivered { .. }) | None => (None, true),
     };
     let here = format!("next hop {}: {}", hop.to, reason.text);
     let text = match &before {
@@ -349,43 +361,39 @@ fn with_next_hop(
         None => here,
     };
     let policy = reason.policy.or_else(|| before.and_then(|before| before.policy));
-    let class = if policy.is_some() { ReasonClass::Policy } else { reason.class };
-    let outcome = if is_unfit && was_unfit {
-        Outcome::Bounced(Reason { class, text, policy, ..reason })
-    } else {
-        let enhanced = reason.enhanced.with_class(Class::PersistentTransient);
-        Outcome::Deferred(Reason { enhanced, class, text, policy, ..reason })
+    let (cause, class) = match (&policy, cause) {
+        (Some(_), FailureCause::Undecided) => (cause, ReasonClass::Policy),
+        (Some(_), _) => (FailureCause::Policy, ReasonClass::Policy),
+        (None, _) => (cause, reason.class),
     };
-    Ended { outcome, terms, reports }
+    let failure = Failure { cause, reason: Reason { class, text, policy, ..reason } };
+    let result = if is_unfit && was_unfit {
+        DeliveryResult::Bounced(failure)
+    } else {
+        DeliveryResult::Deferred(failure.with_class(Class::PersistentTransient))
+    };
+    DeliveryRecord { result, ..one }
 }
 
 /// The places of those who are deferred.
-fn deferred(ended: &[Ended]) -> Vec<usize> {
-    let is_deferred = |(place, ended): (usize, &Ended)| match ended.outcome {
-        Outcome::Deferred(_) => Some(place),
-        Outcome::Bounced(_) | Outcome::Delivered { .. } => None,
+fn deferred(ended: &[DeliveryRecord]) -> Vec<usize> {
+    let is_deferred = |(place, ended): (usize, &DeliveryRecord)| match ended.result {
+        DeliveryResult::Deferred(_) => Some(place),
+        DeliveryResult::Bounced(_) | DeliveryResult::Delivered { .. } => None,
     };
     ended.iter().enumerate().filter_map(is_deferred).collect()
 }
 
-fn map_deferred(ended: Vec<Ended>, mut f: impl FnMut(Reason) -> Outcome) -> Vec<Ended> {
-    let mut one = |ended: Ended| Ended {
-        outcome: match ended.outcome {
-            Outcome::Deferred(reason) => f(reason),
-            other @ (Outcome::Bounced(_) | Outcome::Delivered { .. }) => other,
+fn map_deferred(
+    ended: Vec<DeliveryRecord>,
+    f: impl Fn(Failure) -> DeliveryResult,
+) -> Vec<DeliveryRecord> {
+    let one = |ended: DeliveryRecord| DeliveryRecord {
+        result: match ended.result {
+            DeliveryResult::Deferred(failure) => f(failure),
+            other @ (DeliveryResult::Bounced(_) | DeliveryResult::Delivered { .. }) => other,
         },
-        terms: ended.terms,
-        reports: ended.reports,
+        ..ended
     };
-    ended.into_iter().map(&mut one).collect()
-}
-
-fn terms(decision: &Decision) -> Terms {
-    let mode = decision.evidence().policy.as_ref().map(|cached| cached.policy().mode().as_str());
-    match decision {
-        Decision::Require(_) => Terms { policy: "enforce", why: "", tls: "none" },
-        Decision::Permit(fallback) => {
-            Terms { policy: mode.unwrap_or("none"), why: fallback.why().label(), tls: "none" }
-        }
-    }
+    ended.into_iter().map(one).collect()
 }

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use queue::Outcome;
-
-use crate::attempt::Ended;
+use crate::delivery_record::DeliveryRecord;
+use crate::delivery_result::DeliveryResult;
 
 /// How many destinations must have failed, without one that has answered in between, before it is no
 /// longer that destination's own trouble.
@@ -84,9 +83,9 @@ pub(crate) struct Departing {
 
 impl Departing {
     /// The attempt, for this destination, has ended like this.
-    pub(crate) fn ended(self, destination: &str, ended: &[Ended], now: SystemTime) {
+    pub(crate) fn ended(self, destination: &str, ended: &[DeliveryRecord], now: SystemTime) {
         let mut state = self.departures.state();
-        if ended.iter().any(|one| has_left(&one.outcome)) {
+        if ended.iter().any(|one| has_left(&one.result)) {
             state.left = Some(now);
             state.failing = None;
             return;
@@ -107,22 +106,24 @@ impl Drop for Departing {
 }
 
 /// Whether a host has settled a recipient, so that mail can be seen to leave.
-const fn has_left(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Delivered { .. } => true,
-        Outcome::Bounced(reason) => reason.reply.is_some(),
-        Outcome::Deferred(_) => false,
+const fn has_left(result: &DeliveryResult) -> bool {
+    match result {
+        DeliveryResult::Delivered { .. } => true,
+        DeliveryResult::Bounced(failure) => failure.reason.reply.is_some(),
+        DeliveryResult::Deferred(_) => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use queue::{Reason, ReasonClass};
+    use queue::{QueueId, ReasonClass};
+    use smtp::MailboxDomain;
 
     use super::*;
-    use crate::observer::Terms;
-    use crate::status;
-    use crate::transaction::Reports;
+    use crate::delivery_record::{AttemptRecord, NextHopRecord, RouteTaken};
+    use crate::delivery_result::Reports;
+    use crate::policy_record::PolicyDecision;
+    use crate::status::Status;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -130,18 +131,26 @@ mod tests {
         SystemTime::UNIX_EPOCH + minutes * MINUTE
     }
 
-    fn ended(outcome: Outcome) -> [Ended; 1] {
-        let terms = Terms { policy: "none", why: "", tls: "none" };
-        [Ended { outcome, terms, reports: Reports::Ours }]
+    fn ended(result: DeliveryResult) -> [DeliveryRecord; 1] {
+        let attempt = Arc::new(AttemptRecord {
+            queue_id: QueueId::from_number(1),
+            destination: MailboxDomain::parse("good.test").unwrap(),
+            number: 1,
+            received_at: at(0),
+            began_at: at(0),
+        });
+        let (route, decision) = (RouteTaken::Direct, PolicyDecision::NotLookedUp);
+        let next_hop = Arc::new(NextHopRecord { route, decision });
+        [DeliveryRecord { attempt, next_hop, session: None, result, ended_at: at(0) }]
     }
 
-    fn deferred() -> [Ended; 1] {
-        ended(Outcome::Deferred(Reason::new(ReasonClass::Connect, status::NO_ANSWER, "x")))
+    fn deferred() -> [DeliveryRecord; 1] {
+        ended(DeliveryResult::Deferred(Status::NoAnswer.failure(ReasonClass::Connect, "x")))
     }
 
-    fn delivered() -> [Ended; 1] {
+    fn delivered() -> [DeliveryRecord; 1] {
         let (mx, reply) = ("mx".to_owned(), "250 ok".to_owned());
-        ended(Outcome::Delivered { mx, addr: None, reply })
+        ended(DeliveryResult::Delivered { mx, addr: None, reply, reports: Reports::Ours })
     }
 
     #[test]

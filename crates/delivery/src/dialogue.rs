@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use mail_send::SmtpClient;
 use pkix::io_words;
-use smtp::{EnhancedCode, Reply, ReplyReader};
+use smtp::{Reply, ReplyReader};
 use tokio::io::AsyncWriteExt;
 
 use crate::capabilities::Capabilities;
 use crate::line_io::{BytesLeft, LineIo, NoReply, Stream};
 use crate::patience::{Overdue, Patience};
-use crate::status;
+use crate::status::Status;
 
 /// A connection on which commands are sent and replies are read.
 pub(crate) struct Dialogue<S: Stream> {
@@ -213,17 +213,16 @@ impl DialogueError {
         }
     }
 
-    /// The failure in RFC 3463's numbers.
-    #[must_use]
-    pub const fn enhanced_code(self) -> EnhancedCode {
+    /// The failure as a status of our own.
+    pub(crate) const fn status(self) -> Status {
         match self {
             Self::Broken(_)
             | Self::Closed
             | Self::Displaced
             | Self::OutOfTime
             | Self::TimedOut
-            | Self::TooSlow => status::BAD_CONNECTION,
-            Self::Endless | Self::Garbled => status::PROTOCOL,
+            | Self::TooSlow => Status::BadConnection,
+            Self::Endless | Self::Garbled => Status::Protocol,
         }
     }
 }

@@ -9,10 +9,11 @@ use queue::ReasonClass;
 use smtp::{Class, EnhancedCode, Reply};
 use tls_rpt::ResultType;
 
+use crate::delivery_result::FailureCause;
 use crate::dialogue::DialogueError;
 use crate::line_io::BytesLeft;
 use crate::session::LoginFailure;
-use crate::status;
+use crate::status::Status;
 use crate::tls::HandshakeFailure;
 
 /// Why no session came about with a host.
@@ -123,24 +124,47 @@ pub enum TlsFailure {
 }
 
 impl SessionFailure {
-    /// The failure in RFC 3463's numbers.
+    /// The failure in RFC 3463's numbers: the host's own, where it refused the session with some.
     #[must_use]
     pub fn enhanced_code(&self) -> EnhancedCode {
+        let given = match self {
+            Self::Refused { reply, .. } => reply.enhanced(),
+            Self::Connect(_)
+            | Self::ConnectTimedOut
+            | Self::Dialogue { .. }
+            | Self::LeftAlone { .. }
+            | Self::Login(_)
+            | Self::Ourselves
+            | Self::Silent { .. }
+            | Self::Tls(_) => None,
+        };
+        let status = || self.status().code();
+        given.map_or_else(status, |code| code.with_class(Class::PersistentTransient))
+    }
+
+    /// The failure as a status of our own.
+    fn status(&self) -> Status {
         match self {
             Self::Connect(_)
             | Self::ConnectTimedOut
             | Self::LeftAlone { .. }
-            | Self::Silent { .. } => status::NO_ANSWER,
-            Self::Dialogue { error, .. } => error.enhanced_code(),
+            | Self::Silent { .. } => Status::NoAnswer,
+            Self::Dialogue { error, .. } => error.status(),
             Self::Login(LoginFailure::NotOffered | LoginFailure::Refused { .. }) => {
-                status::CREDENTIALS
+                Status::Credentials
             }
-            Self::Login(LoginFailure::Secret(_)) => status::OWN_SYSTEM,
-            Self::Ourselves => status::LOOP,
-            Self::Refused { reply, .. } => reply
-                .enhanced()
-                .map_or(status::NOT_ACCEPTING, |code| code.with_class(Class::PersistentTransient)),
-            Self::Tls(failure) => failure.enhanced_code(),
+            Self::Login(LoginFailure::Secret(_)) => Status::OwnSystem,
+            Self::Ourselves => Status::Loop,
+            Self::Refused { .. } => Status::NotAccepting,
+            Self::Tls(failure) => failure.status(),
+        }
+    }
+
+    /// What kind of failure it is where no policy asks for the session.
+    pub(crate) fn cause(&self) -> FailureCause {
+        match self.reply() {
+            Some(_) => FailureCause::Refused,
+            None => self.status().cause(),
         }
     }
 
@@ -197,13 +221,12 @@ impl TlsFailure {
         }
     }
 
-    /// The failure in RFC 3463's numbers, as extended by RFC 5248's registry.
-    #[must_use]
-    pub fn enhanced_code(&self) -> EnhancedCode {
+    /// The failure as a status of our own.
+    const fn status(&self) -> Status {
         match self {
-            Self::NotOffered | Self::Refused(_) => status::ENCRYPTION_NEEDED,
-            Self::Cut(_) | Self::Handshake(_) | Self::NotAName(_) => status::CRYPTOGRAPHY,
-            Self::Injected(_) => status::SECURITY,
+            Self::NotOffered | Self::Refused(_) => Status::EncryptionNeeded,
+            Self::Cut(_) | Self::Handshake(_) | Self::NotAName(_) => Status::Cryptography,
+            Self::Injected(_) => Status::Security,
         }
     }
 

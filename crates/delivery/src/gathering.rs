@@ -17,7 +17,7 @@ use queue::{Lease, QueueId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::attempt::Ended;
+use crate::delivery_record::DeliveryRecord;
 
 /// How long the first report of a message waits for another failure, and for all of them.
 const QUIET: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ pub(crate) struct Part {
     /// Whose attempt it was.
     pub(crate) lease: Lease,
     /// What became of its recipients, in their order.
-    pub(crate) ended: Vec<Ended>,
+    pub(crate) ended: Vec<DeliveryRecord>,
 }
 
 /// The failures that wait for their report.

@@ -3,38 +3,32 @@
 //!
 //! The events for those lines have a target of their own, which nobody hears otherwise.
 
-use std::time::{Duration, SystemTime};
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use queue::{Lease, Outcome, QueueId, Reason, Settled};
-use smtp::MailboxDomain;
+use queue::{Lease, QueueId, Reason, Settled};
 use tracing::Level;
 use tracing::field::display;
 
-use crate::attempt::Ended;
-use crate::observer::{Handover, Observer};
+use crate::delivery_record::DeliveryRecord;
+use crate::delivery_result::{DeliveryResult, Failure};
+use crate::observer::Observer;
 
-/// What is known of an attempt that has ended, beside its outcomes.
+/// Whom an attempt was for, and what has come of telling the sender.
 #[derive(Debug)]
 pub(crate) struct Tried {
     queue_id: QueueId,
-    domain: MailboxDomain,
     recipients: Vec<String>,
-    /// Which attempt it was, counted from 1.
-    attempts: u32,
-    queued_for: Duration,
     /// The message that tells the sender of it, if one does.
     notification: Option<QueueId>,
 }
 
 impl Tried {
-    /// An attempt for `lease` that ended at `now`.
-    pub(crate) fn of(lease: &Lease, now: SystemTime, notification: Option<QueueId>) -> Self {
+    /// An attempt for `lease`.
+    pub(crate) fn of(lease: &Lease, notification: Option<QueueId>) -> Self {
         Self {
             queue_id: lease.id(),
-            domain: lease.destination().clone(),
             recipients: lease.recipients().iter().map(|one| one.mailbox.to_string()).collect(),
-            attempts: lease.attempts().saturating_add(1),
-            queued_for: lease.queued_for(now),
             notification,
         }
     }
@@ -47,43 +41,38 @@ impl Tried {
     }
 
     /// Tells the log and the observer, once for all recipients who share their fate.
-    pub(crate) fn tell(&self, ended: &[Ended], observer: &dyn Observer) {
-        let mut alike: Vec<(&Ended, Vec<&str>)> = Vec::new();
+    pub(crate) fn tell(&self, ended: &[DeliveryRecord], observer: &dyn Observer) {
+        let mut alike: Vec<(&DeliveryRecord, Vec<&str>)> = Vec::new();
         for (one, recipient) in ended.iter().zip(&self.recipients) {
             match alike.iter_mut().find(|(other, _)| *other == one) {
                 Some((_, recipients)) => recipients.push(recipient),
                 None => alike.push((one, vec![recipient])),
             }
         }
-        for (Ended { outcome, terms, .. }, recipients) in alike {
-            let handover = Handover {
-                queue_id: self.queue_id,
-                domain: &self.domain,
-                recipients: recipients.len(),
-                outcome,
-                terms: *terms,
-                queued_for: self.queued_for,
-            };
-            self.log(&handover, &recipients.join(", "));
-            observer.finished(&handover);
+        for (record, recipients) in alike {
+            self.log(record, &recipients);
+            observer.finished(record, recipients.len());
         }
     }
 
     /// A line for recipients who share their fate.
-    fn log(&self, handover: &Handover<'_>, to: &str) {
-        let Handover { queue_id, domain, recipients, outcome, terms, .. } = handover;
-        let (policy, why, tls) = (terms.policy, terms.why, terms.tls);
-        let (delay, attempts) = (seconds(self.queued_for), self.attempts);
+    fn log(&self, record: &DeliveryRecord, recipients: &[&str]) {
+        let (queue_id, domain) = (self.queue_id, &record.attempt.destination);
+        let decision = &record.next_hop.decision;
+        let (policy, why, tls) = (decision.policy_word(), decision.why_word(), record.tls_word());
+        let (delay, attempts) = (seconds(record.queued_for()), record.attempt.number);
         let notification = self.notification.map(display);
-        match outcome {
-            Outcome::Delivered { mx, addr, reply } => {
+        let (to, recipients) = (recipients.join(", "), recipients.len());
+        match &record.result {
+            DeliveryResult::Delivered { mx, addr, reply, .. } => {
                 let addr = addr.map(display);
                 tracing::info!(
                     %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply, delay,
                     attempts, notification, "delivered"
                 );
             }
-            Outcome::Deferred(Reason { enhanced, class, text, mx, addr, reply, .. }) => {
+            DeliveryResult::Deferred(Failure { reason, .. }) => {
+                let Reason { enhanced, class, text, mx, addr, reply, .. } = reason;
                 let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
                 tracing::info!(
                     %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply,
@@ -91,7 +80,8 @@ impl Tried {
                     notification, "deferred"
                 );
             }
-            Outcome::Bounced(Reason { enhanced, text, mx, addr, reply, .. }) => {
+            DeliveryResult::Bounced(Failure { reason, .. }) => {
+                let Reason { enhanced, text, mx, addr, reply, .. } = reason;
                 let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
                 tracing::info!(
                     %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply,
@@ -103,25 +93,20 @@ impl Tried {
 
     /// Tells what became of each recipient, and whether the message has left the queue, as Postfix
     /// would.
-    pub(crate) fn tell_as_postfix(&self, ended: &[Ended], settled: Option<&Settled>) {
+    pub(crate) fn tell_as_postfix(&self, ended: &[DeliveryRecord], settled: Option<&Settled>) {
         if !tracing::enabled!(target: "maillog", Level::INFO) {
             return;
         }
         let queue_id = self.queue_id;
-        for (to, Ended { outcome, .. }) in self.recipients.iter().zip(ended) {
-            let (status, mx, addr, dsn, reply) = match outcome {
-                Outcome::Bounced(reason) | Outcome::Deferred(reason) => {
-                    let bounced = matches!(outcome, Outcome::Bounced(_));
-                    let status = if bounced { "bounced" } else { "deferred" };
-                    let reply = reason.reply.as_ref().unwrap_or(&reason.text);
-                    let (mx, addr) = (reason.mx.as_deref(), reason.addr);
-                    (status, mx, addr, reason.enhanced.to_string(), reply)
-                }
-                Outcome::Delivered { mx, addr, reply } => {
+        for (to, record) in self.recipients.iter().zip(ended) {
+            let (status, mx, addr, dsn, reply) = match &record.result {
+                DeliveryResult::Bounced(failure) => refused("bounced", &failure.reason),
+                DeliveryResult::Deferred(failure) => refused("deferred", &failure.reason),
+                DeliveryResult::Delivered { mx, addr, reply, .. } => {
                     ("sent", Some(mx.as_str()), *addr, "2.0.0".to_owned(), reply)
                 }
             };
-            let (addr, delay) = (addr.map(display), self.queued_for.as_secs_f64());
+            let (addr, delay) = (addr.map(display), record.queued_for().as_secs_f64());
             tracing::info!(
                 target: "maillog", %queue_id, to, mx, addr, delay, dsn, status, reply, "tried"
             );
@@ -130,6 +115,15 @@ impl Tried {
             tracing::info!(target: "maillog", %queue_id, "removed");
         }
     }
+}
+
+/// What Postfix's log says of a recipient who has not got the message.
+fn refused<'a>(
+    status: &'static str,
+    reason: &'a Reason,
+) -> (&'static str, Option<&'a str>, Option<SocketAddr>, String, &'a String) {
+    let reply = reason.reply.as_ref().unwrap_or(&reason.text);
+    (status, reason.mx.as_deref(), reason.addr, reason.enhanced.to_string(), reply)
 }
 
 /// A span of time for the log: seconds, to the hundredth.

@@ -4,18 +4,18 @@
 use std::time::SystemTime;
 
 use queue::{
-    BeginError, BodyError, BodyReader, CommitError, DelayNotice, Draft, Message, Outcome,
-    OwnMessage, Purpose, Queue, QueueId, Recipient,
+    BeginError, BodyError, BodyReader, CommitError, DelayNotice, Draft, Message, OwnMessage,
+    Purpose, Queue, QueueId, Recipient,
 };
 use rand::Rng as _;
 use smtp::{BodyType, Domain, Notify, Ret, Smtputf8};
 use tokio::io::AsyncReadExt as _;
 
-use crate::attempt::Ended;
 use crate::client::Client;
+use crate::delivery_record::DeliveryRecord;
+use crate::delivery_result::{DeliveryResult, Reports};
 use crate::dsn::{About, News, Notification, RETURNED_HEADER_MAX, RETURNED_MESSAGE_MAX, Returned};
 use crate::gathering::Part;
-use crate::transaction::Reports;
 
 /// Why there is no notification.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +116,7 @@ pub(crate) fn is_bad_news(client: &Client, part: &Part) -> bool {
 fn wanted<'a>(client: &Client, part: &'a Part, now: SystemTime) -> Vec<Option<News<'a>>> {
     let Part { lease, ended } = part;
     let is_late = client.settings.delay_notice.is_some_and(|after| lease.queued_for(now) >= after);
-    let one = |(ended, (recipient, delay)): (&'a Ended, (&Recipient, &DelayNotice))| {
+    let one = |(ended, (recipient, delay)): (&'a DeliveryRecord, (&Recipient, &DelayNotice))| {
         // What is not late needs no telling.
         let delay = if is_late { *delay } else { DelayNotice::Told };
         news(ended, delay).filter(|news| news.is_wanted(recipient))
@@ -125,15 +125,17 @@ fn wanted<'a>(client: &Client, part: &'a Part, now: SystemTime) -> Vec<Option<Ne
 }
 
 /// What a recipient's end in an attempt is to its sender, who may know of the delay.
-fn news(ended: &Ended, delay: DelayNotice) -> Option<News<'_>> {
-    match (&ended.outcome, ended.reports, delay) {
-        (Outcome::Bounced(reason), _, _) => Some(News::Failed(reason)),
-        (Outcome::Deferred(reason), _, DelayNotice::Owed) => Some(News::Delayed(reason)),
-        (Outcome::Delivered { mx, addr, reply }, Reports::Ours, _) => {
+fn news(ended: &DeliveryRecord, delay: DelayNotice) -> Option<News<'_>> {
+    match (&ended.result, delay) {
+        (DeliveryResult::Bounced(failure), _) => Some(News::Failed(&failure.reason)),
+        (DeliveryResult::Deferred(failure), DelayNotice::Owed) => {
+            Some(News::Delayed(&failure.reason))
+        }
+        (DeliveryResult::Delivered { mx, addr, reply, reports: Reports::Ours }, _) => {
             Some(News::Relayed { mx, addr: *addr, reply })
         }
-        (Outcome::Deferred(_), _, DelayNotice::Told)
-        | (Outcome::Delivered { .. }, Reports::Passed, _) => None,
+        (DeliveryResult::Deferred(_), DelayNotice::Told)
+        | (DeliveryResult::Delivered { reports: Reports::Passed, .. }, _) => None,
     }
 }
 

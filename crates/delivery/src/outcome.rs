@@ -10,12 +10,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mta_sts::{MxMismatch, Rechecked, RequiredTls};
-use queue::{Outcome, Reason, ReasonClass};
+use queue::{Reason, ReasonClass};
 use smtp::{Class, EnhancedCode, MailboxDomain, Reply, ReplyCode, Severity};
 
+use crate::delivery_result::{DeliveryResult, Failure, FailureCause, Reports};
 use crate::failure::SessionFailure;
+use crate::hop::Manner;
 use crate::routing::looped;
-use crate::status::{self, permanent};
+use crate::session_record::{Channel, SessionRecord};
+use crate::status::{Status, permanent};
 use crate::transaction::{Fate, Step, Unfit};
 
 /// How many hosts a reason names.
@@ -26,14 +29,14 @@ const LISTED: usize = 10;
 pub(crate) enum Judged {
     /// The transaction has as many recipients as the host takes; the same host may take this one in
     /// a further one (RFC 5321 §4.5.3.1.10).
-    Crowded(Reason),
+    Crowded(Failure),
     /// Another host may do better in the same attempt.
-    Open(Reason),
+    Open(Failure),
     /// No other host is asked.
-    Settled(Outcome),
+    Settled(DeliveryResult),
     /// This host cannot take such a message; it is returned for this reason unless another one takes
     /// it.
-    Unfit(Reason),
+    Unfit(Failure),
 }
 
 /// The host at the other end of a session.
@@ -46,27 +49,33 @@ pub(crate) struct Remote<'a> {
 }
 
 impl Remote<'_> {
-    /// A reason that names the host.
-    pub(crate) fn reason(self, class: ReasonClass, status: EnhancedCode, text: String) -> Reason {
-        let Self { host, addr } = self;
-        Reason { mx: Some(host.to_owned()), addr, ..Reason::new(class, status, text) }
+    /// A failure that names the host, with its cause at the host in short.
+    pub(crate) fn failure(
+        self,
+        class: ReasonClass,
+        status: Status,
+        (text, cause): (String, String),
+    ) -> Failure {
+        let Failure { cause: kind, reason } = status.failure(class, text);
+        let (mx, addr) = (Some(self.host.to_owned()), self.addr);
+        Failure { cause: kind, reason: Reason { mx, addr, cause: Some(cause), ..reason } }
     }
 }
 
-/// Judges a recipient's fate on a session with `remote`.
-pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption) -> Judged {
+/// Judges a recipient's fate on a session with `remote`, in a transaction in which these answer for
+/// reports.
+pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption, reports: Reports) -> Judged {
     let Remote { host, addr } = remote;
     match fate {
         Fate::Taken(reply) => {
             let (mx, reply) = (host.to_owned(), reply.one_line());
-            Judged::Settled(Outcome::Delivered { mx, addr, reply })
+            Judged::Settled(DeliveryResult::Delivered { mx, addr, reply, reports })
         }
         Fate::Refused { step, reply } => refused(step, &reply, remote, tls),
         Fate::Cut { step, error } => {
             let text = format!("the session with {host} failed at {}: {error}", step.as_str());
-            let reason = remote.reason(ReasonClass::Connect, error.enhanced_code(), text);
-            let cause = Some(format!("{error} (at {})", step.as_str()));
-            Judged::Open(Reason { cause, ..reason })
+            let cause = format!("{error} (at {})", step.as_str());
+            Judged::Open(remote.failure(ReasonClass::Connect, error.status(), (text, cause)))
         }
         // Asking another host now could deliver the message twice.
         Fate::InDoubt(error) => {
@@ -74,24 +83,24 @@ pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption) -> Judged {
                 "the session with {host} failed after the message was sent: {error}; it may have \
                  been delivered",
             );
-            let reason = remote.reason(ReasonClass::Connect, error.enhanced_code(), text);
-            let cause = Some(format!("{error} (after the message; it may have been delivered)"));
-            Judged::Settled(Outcome::Deferred(Reason { cause, ..reason }))
+            let cause = format!("{error} (after the message; it may have been delivered)");
+            let failure = remote.failure(ReasonClass::Connect, error.status(), (text, cause));
+            Judged::Settled(DeliveryResult::Deferred(failure))
         }
         Fate::Unfit(unfit) => {
             let status = match unfit {
-                Unfit::Binary | Unfit::EightBit => status::CONVERSION_NEEDED,
-                Unfit::Smtputf8 => status::SMTPUTF8_NEEDED,
-                Unfit::TooLarge { .. } => status::TOO_BIG,
+                Unfit::Binary | Unfit::EightBit => Status::ConversionNeeded,
+                Unfit::Smtputf8 => Status::Smtputf8Needed,
+                Unfit::TooLarge { .. } => Status::TooBig,
             };
             let text = format!("{host} cannot take this message: {unfit}");
-            let reason = remote.reason(ReasonClass::Other, permanent(status), text);
-            Judged::Unfit(Reason { cause: Some(unfit.to_string()), ..reason })
+            let failure = remote.failure(ReasonClass::Other, status, (text, unfit.to_string()));
+            Judged::Unfit(failure.with_class(Class::Permanent))
         }
         Fate::Unreadable(kind) => {
             let text = format!("this relay could not read the message: {kind}");
-            let reason = Reason::new(ReasonClass::Other, status::OWN_SYSTEM, text);
-            Judged::Settled(Outcome::Deferred(reason))
+            let failure = Status::OwnSystem.failure(ReasonClass::Other, text);
+            Judged::Settled(DeliveryResult::Deferred(failure))
         }
     }
 }
@@ -105,6 +114,17 @@ pub(crate) enum Encryption {
     None,
     /// It was.
     Tls,
+}
+
+impl Encryption {
+    /// Of a session with a host that was reached in this manner.
+    pub(crate) const fn of(session: &SessionRecord, manner: &Manner) -> Self {
+        match (&session.channel, manner) {
+            (Channel::Clear(_), _) => Self::None,
+            (Channel::Tls(_), Manner::AsPolicy) => Self::Tls,
+            (Channel::Tls(_), Manner::Proven { .. }) => Self::Agreed,
+        }
+    }
 }
 
 fn refused(step: Step, reply: &Reply, remote: Remote<'_>, tls: Encryption) -> Judged {
@@ -121,16 +141,18 @@ fn refused(step: Step, reply: &Reply, remote: Remote<'_>, tls: Encryption) -> Ju
     };
     let given = reply.enhanced().unwrap_or_else(|| EnhancedCode::new(class, 0, 0));
     let text = format!("{} refused {what}, in reply to {}", remote.host, step.as_str());
-    let said = Some(reply.one_line());
-    let reason = |status| Reason { reply: said, ..remote.reason(ReasonClass::Reply, status, text) };
+    let (mx, addr) = (Some(remote.host.to_owned()), remote.addr);
+    let reason = Reason::new(ReasonClass::Reply, given, text);
+    let reason = Reason { mx, addr, reply: Some(reply.one_line()), ..reason };
+    let failure = Failure { cause: FailureCause::Refused, reason };
     if class == Class::Permanent && is_unfit(step, reply) {
-        Judged::Unfit(reason(given))
+        Judged::Unfit(failure)
     } else if class == Class::Permanent && !may_pass(step, reply, tls) {
-        Judged::Settled(Outcome::Bounced(reason(given)))
+        Judged::Settled(DeliveryResult::Bounced(failure))
     } else if is_crowd(step, reply) {
-        Judged::Crowded(reason(given.with_class(Class::PersistentTransient)))
+        Judged::Crowded(failure.with_class(Class::PersistentTransient))
     } else {
-        Judged::Open(reason(given.with_class(Class::PersistentTransient)))
+        Judged::Open(failure.with_class(Class::PersistentTransient))
     }
 }
 
@@ -181,6 +203,7 @@ pub(crate) struct Trouble {
     pub(crate) host: String,
     /// What kind of trouble it is.
     pub(crate) kind: Kind,
+    cause: FailureCause,
     class: ReasonClass,
     addr: Option<SocketAddr>,
     status: EnhancedCode,
@@ -193,43 +216,50 @@ pub(crate) struct Trouble {
 pub(crate) enum Kind {
     /// The host is this relay.
     Loop,
-    /// The enforced policy.
-    Policy,
+    /// The host has no address.
+    NoAddress,
+    /// The enforced policy does not name the host.
+    NotNamed,
     /// Anything else.
     Reach,
+    /// TLS failed.
+    Tls,
 }
 
 impl Trouble {
-    /// The host has no address, or none can be looked up.
-    pub(crate) fn no_address(host: &str, status: EnhancedCode, text: String) -> Self {
-        let (host, kind, class) = (host.to_owned(), Kind::Reach, ReasonClass::Dns);
-        Self { host, kind, class, addr: None, status, text, reply: None }
+    /// The host has no address.
+    pub(crate) fn no_address(host: &str, text: String) -> Self {
+        Self::of((host, Kind::NoAddress), ReasonClass::Dns, Status::NoRoute, text)
+    }
+
+    /// Whether the host has an address could not be looked up.
+    pub(crate) fn address_unknown(host: &str, text: String) -> Self {
+        Self::of((host, Kind::Reach), ReasonClass::Dns, Status::NoDirectory, text)
     }
 
     /// The host has no name that it could prove.
     pub(crate) fn no_proof(host: &str, text: String) -> Self {
-        let trouble = Self::no_address(host, status::CRYPTOGRAPHY, text);
-        Self { class: ReasonClass::Tls, ..trouble }
+        Self::of((host, Kind::Reach), ReasonClass::Tls, Status::Cryptography, text)
+    }
+
+    /// A host that was not connected to.
+    fn of((host, kind): (&str, Kind), class: ReasonClass, status: Status, text: String) -> Self {
+        let (host, cause, status) = (host.to_owned(), status.cause(), status.code());
+        Self { host, kind, cause, class, addr: None, status, text, reply: None }
     }
 
     /// The enforced policy does not name the host.
     pub(crate) fn not_named(mismatch: &MxMismatch) -> Self {
-        Self {
-            host: mismatch.mx.as_str().to_owned(),
-            kind: Kind::Policy,
-            class: ReasonClass::Policy,
-            addr: None,
-            status: status::NOT_IN_POLICY,
-            text: "the policy does not name this host".to_owned(),
-            reply: None,
-        }
+        let text = "the policy does not name this host".to_owned();
+        let host = (mismatch.mx.as_str(), Kind::NotNamed);
+        Self::of(host, ReasonClass::Policy, Status::NotInPolicy, text)
     }
 
     /// There was no session with the host at this address.
     pub(crate) fn no_session(host: &str, addr: SocketAddr, failure: &SessionFailure) -> Self {
         let kind = match failure {
             SessionFailure::Ourselves => Kind::Loop,
-            SessionFailure::Tls(_) => Kind::Policy,
+            SessionFailure::Tls(_) => Kind::Tls,
             SessionFailure::Connect(_)
             | SessionFailure::ConnectTimedOut
             | SessionFailure::Dialogue { .. }
@@ -241,6 +271,7 @@ impl Trouble {
         Self {
             host: host.to_owned(),
             kind,
+            cause: failure.cause(),
             class: failure.class(),
             addr: Some(addr),
             status: failure.enhanced_code(),
@@ -251,17 +282,19 @@ impl Trouble {
 
     /// Whether its host may take a message that others cannot take, once it can be asked.
     pub(crate) fn may_pass(&self) -> bool {
-        let is_host = ![status::NOT_IN_POLICY, status::NO_ROUTE].contains(&self.status);
         match self.kind {
-            Kind::Loop => false,
-            Kind::Policy | Kind::Reach => is_host,
+            Kind::Loop | Kind::NoAddress | Kind::NotNamed => false,
+            Kind::Reach | Kind::Tls => true,
         }
     }
 
-    /// This trouble as a reason, in words that cover all of them.
-    fn reason(&self, text: String, policy: Option<String>) -> Reason {
-        let class = if policy.is_some() { ReasonClass::Policy } else { self.class };
-        Reason {
+    /// This trouble as the failure of an attempt, in words that cover all of them.
+    fn failure(&self, text: String, policy: Option<String>) -> Failure {
+        let (cause, class) = match policy {
+            Some(_) => (FailureCause::Policy, ReasonClass::Policy),
+            None => (self.cause, self.class),
+        };
+        let reason = Reason {
             enhanced: self.status,
             class,
             text,
@@ -270,17 +303,17 @@ impl Trouble {
             addr: self.addr,
             reply: self.reply.clone(),
             policy,
-        }
+        };
+        Failure { cause, reason }
     }
 }
 
 /// What becomes of recipients whose enforced policy let no session come about.
-pub(crate) fn unmet(required: &RequiredTls, troubles: &[Trouble]) -> Outcome {
+pub(crate) fn unmet(required: &RequiredTls, troubles: &[Trouble]) -> DeliveryResult {
     let domain = required.domain();
     // A certificate or a missing STARTTLS tells more than a host that was not even asked.
-    let telling = |trouble: &&Trouble| trouble.kind == Kind::Policy;
-    let asked = |trouble: &&Trouble| telling(trouble) && trouble.status != status::NOT_IN_POLICY;
-    let Some(worst) = troubles.iter().find(asked).or_else(|| troubles.iter().find(telling)) else {
+    let first = |kind: Kind| troubles.iter().find(|trouble| trouble.kind == kind);
+    let Some(worst) = first(Kind::Tls).or_else(|| first(Kind::NotNamed)) else {
         return no_hosts(required, unreached(domain, troubles));
     };
     let policy = format!("sts id={} mode={}", required.id(), required.policy().mode());
@@ -290,7 +323,7 @@ pub(crate) fn unmet(required: &RequiredTls, troubles: &[Trouble]) -> Outcome {
         required.policy().mode(),
         list(troubles),
     );
-    Outcome::Deferred(worst.reason(text, Some(policy)))
+    DeliveryResult::Deferred(worst.failure(text, Some(policy)))
 }
 
 /// The outcome for recipients under an enforced policy where the DNS alone says that there is no
@@ -299,10 +332,12 @@ pub(crate) fn unmet(required: &RequiredTls, troubles: &[Trouble]) -> Outcome {
 /// That is never final. Answers of the DNS can be forged, and the policy, which came over HTTPS, is
 /// there for exactly this (RFC 8461 §10.1); a domain that is gone is still found to be so when the
 /// lifetime of the message ends.
-pub(crate) fn no_hosts(required: &RequiredTls, outcome: Outcome) -> Outcome {
-    let reason = match outcome {
-        Outcome::Bounced(reason) => reason,
-        waiting @ (Outcome::Deferred(_) | Outcome::Delivered { .. }) => return waiting,
+pub(crate) fn no_hosts(required: &RequiredTls, result: DeliveryResult) -> DeliveryResult {
+    let Failure { cause, reason } = match result {
+        DeliveryResult::Bounced(failure) => failure,
+        waiting @ (DeliveryResult::Deferred(_) | DeliveryResult::Delivered { .. }) => {
+            return waiting;
+        }
     };
     let text = format!(
         "{}: so the DNS says, which is not taken as final while the MTA-STS policy of {} (id {}, \
@@ -313,33 +348,34 @@ pub(crate) fn no_hosts(required: &RequiredTls, outcome: Outcome) -> Outcome {
         required.policy().mode(),
     );
     let enhanced = reason.enhanced.with_class(Class::PersistentTransient);
-    Outcome::Deferred(Reason { enhanced, text, cause: Some(reason.text.clone()), ..reason })
+    let reason = Reason { enhanced, text, cause: Some(reason.text.clone()), ..reason };
+    DeliveryResult::Deferred(Failure { cause, reason })
 }
 
 /// What becomes of recipients whose message the hosts that were asked cannot take, while others that
 /// may take it could not be asked, for these reasons.
-pub(crate) fn unfit_so_far(reason: Reason, troubles: &[&Trouble]) -> Outcome {
+pub(crate) fn unfit_so_far(failure: Failure, troubles: &[&Trouble]) -> DeliveryResult {
     let others = if troubles.is_empty() {
         "other hosts are asked in the next attempt".to_owned()
     } else {
         format!("other hosts could not be asked: {}", list(troubles))
     };
-    let enhanced = reason.enhanced.with_class(Class::PersistentTransient);
+    let Failure { cause, reason } = failure.with_class(Class::PersistentTransient);
     let text = format!("{}; {others}", reason.text);
-    Outcome::Deferred(Reason { enhanced, text, ..reason })
+    DeliveryResult::Deferred(Failure { cause, reason: Reason { text, ..reason } })
 }
 
 /// What becomes of recipients with whose hosts no session came about.
-pub(crate) fn unreached(domain: &dyn std::fmt::Display, troubles: &[Trouble]) -> Outcome {
+pub(crate) fn unreached(domain: &dyn std::fmt::Display, troubles: &[Trouble]) -> DeliveryResult {
     match troubles.last() {
         Some(last) if last.kind == Kind::Loop && troubles.len() == 1 => looped(domain),
         Some(last) => {
             let text = format!("no session with a host of {domain}: {}", list(troubles));
-            Outcome::Deferred(last.reason(text, None))
+            DeliveryResult::Deferred(last.failure(text, None))
         }
         None => {
             let text = format!("no host of {domain} could be tried");
-            Outcome::Deferred(Reason::new(ReasonClass::Dns, status::NO_ROUTE, text))
+            DeliveryResult::Deferred(Status::NoRoute.failure(ReasonClass::Dns, text))
         }
     }
 }
@@ -370,20 +406,29 @@ fn list<T: Borrow<Trouble>>(troubles: &[T]) -> String {
 ///
 /// Where a policy stood in the way it goes on waiting until somebody shows that the policy was
 /// looked at once more (RFC 8461 §5.1).
-pub(crate) fn expire(reason: Reason, waited: Duration, rechecked: Option<&Rechecked>) -> Outcome {
+pub(crate) fn expire(
+    failure: Failure,
+    waited: Duration,
+    rechecked: Option<&Rechecked>,
+) -> DeliveryResult {
     let waited = in_words(waited);
+    let Failure { cause, reason } = failure;
     match (&reason.policy, rechecked) {
-        (Some(_), None) => Outcome::Deferred(reason),
-        (Some(_), Some(_)) => Outcome::Bounced(Reason {
-            enhanced: permanent(reason.enhanced),
-            text: format!("not delivered in {waited}: {}", reason.text),
-            ..reason
-        }),
-        (None, _) => Outcome::Bounced(Reason {
-            enhanced: permanent(status::EXPIRED),
-            text: format!("not delivered in {waited}; the last attempt: {}", reason.text),
-            ..reason
-        }),
+        (Some(_), None) => DeliveryResult::Deferred(Failure { cause, reason }),
+        (Some(_), Some(_)) => {
+            let enhanced = permanent(reason.enhanced);
+            let text = format!("not delivered in {waited}: {}", reason.text);
+            let reason = Reason { enhanced, text, ..reason };
+            DeliveryResult::Bounced(Failure { cause, reason })
+        }
+        (None, _) => {
+            let enhanced = permanent(Status::Expired.code());
+            let text = format!("not delivered in {waited}; the last attempt: {}", reason.text);
+            let reason = Reason { enhanced, text, ..reason };
+            let undecided = cause == FailureCause::Undecided;
+            let cause = if undecided { cause } else { FailureCause::Expired };
+            DeliveryResult::Bounced(Failure { cause, reason })
+        }
     }
 }
 
@@ -400,9 +445,10 @@ fn in_words(duration: Duration) -> String {
 }
 
 /// What becomes of recipients at a destination that is no name.
-pub(crate) fn no_domain(destination: &MailboxDomain) -> Outcome {
+pub(crate) fn no_domain(destination: &MailboxDomain) -> DeliveryResult {
     let text = format!("{destination} is not the name of a domain");
-    Outcome::Bounced(Reason::new(ReasonClass::Dns, permanent(status::NO_SUCH_SYSTEM), text))
+    let failure = Status::NoSuchSystem.failure(ReasonClass::Dns, text);
+    DeliveryResult::Bounced(failure.with_class(Class::Permanent))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::connect::{connect, in_order};
 use crate::failure::SessionFailure;
 use crate::hop::Start;
 use crate::session::{Plain, Session, Strict, Unsettled};
+use crate::session_record::{Channel, TlsVersion, WhyClear};
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::tls::danger::{Observing, Verdict};
@@ -30,7 +31,7 @@ pub struct Prober {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
     /// The version of TLS.
-    pub tls: &'static str,
+    pub tls: TlsVersion,
     /// What its certificate is worth.
     pub certificate: CertificateSeen,
 }
@@ -91,7 +92,7 @@ impl Prober {
     }
 
     /// Opens the session that mail along `route` would have, logs in where `login` says so, and takes
-    /// leave: the version of TLS under which the host has proved its name.
+    /// leave: what it ran over, once the host has proved its name.
     ///
     /// # Errors
     ///
@@ -102,7 +103,7 @@ impl Prober {
         address: SocketAddr,
         start: Start,
         login: Option<&Login>,
-    ) -> Result<&'static str, SessionFailure> {
+    ) -> Result<Channel, SessionFailure> {
         let (stream, ends) = connect(address, &self.settings).await?;
         let settings = Arc::clone(&self.settings);
         let (session, _unreported) = match start {
@@ -119,13 +120,13 @@ impl Prober {
             Some(login) => session?.log_in(login).await?,
             None => session?,
         };
-        let tls = session.tls();
+        let channel = session.channel().clone();
         session.quit().await;
-        Ok(tls)
+        Ok(channel)
     }
 
-    /// Opens the session that mail along an open route would have, and takes leave: the version of
-    /// TLS, if there is any; its peer may be anyone.
+    /// Opens the session that mail along an open route would have, and takes leave: what it ran over;
+    /// its peer may be anyone.
     ///
     /// # Errors
     ///
@@ -134,18 +135,18 @@ impl Prober {
         &self,
         route: OpenRoute,
         address: SocketAddr,
-    ) -> Result<&'static str, SessionFailure> {
+    ) -> Result<Channel, SessionFailure> {
         let (stream, ends) = connect(address, &self.settings).await?;
         let plain = Plain::greet(route, stream, ends, Arc::clone(&self.settings)).await?;
         match plain.settle(&self.tls).await.0 {
             Ok(session) => {
-                let tls = session.tls();
+                let channel = session.channel().clone();
                 session.quit().await;
-                Ok(tls)
+                Ok(channel)
             }
             Err(Unsettled::Failed(failure)) => Err(failure),
             // Mail would go in clear, on a new connection.
-            Err(Unsettled::Broken(_)) => Ok("none"),
+            Err(Unsettled::Broken(_)) => Ok(Channel::Clear(WhyClear::AfterFailure)),
         }
     }
 }

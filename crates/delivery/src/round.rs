@@ -11,23 +11,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mta_sts::{Decision, MxMismatch};
-use queue::{Lease, Outcome, Reason, ReasonClass, Recipient};
+use queue::{Lease, ReasonClass, Recipient};
 use smtp::ReplyCode;
 
 use crate::client::Client;
+use crate::delivery_result::{DeliveryResult, Failure};
 use crate::fitting::Fitting;
 use crate::hop::{Hop, Manner, in_words};
 use crate::idle::{Place, Rank, Shelf};
 use crate::observation::of_mismatches;
-use crate::observer::Protection;
 use crate::outcome::{
     Encryption, Judged, Kind, Remote, Trouble, judge, unfit_so_far, unmet, unreached,
 };
 use crate::pace::Went;
 use crate::patience::Patience;
+use crate::policy_facts::of_session;
 use crate::session::Session;
-use crate::status;
-use crate::transaction::{Connection, Fate, Reports, Sent, Step};
+use crate::session_record::SessionRecord;
+use crate::status::Status;
+use crate::transaction::{Connection, Fate, Sent, Step};
 use crate::trials::Tried;
 use crate::trust::Trust;
 use crate::waiting::Waiting;
@@ -45,14 +47,19 @@ const OTHERS_WAIT: Duration = Duration::from_secs(4 * 60 * 60);
 /// What has become of a recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Ending {
-    /// What the queue is told.
-    pub(crate) outcome: Outcome,
-    /// The version of TLS of the session in which it was decided.
-    pub(crate) tls: &'static str,
-    /// Who answers for reports, where a host has taken the message.
-    pub(crate) reports: Reports,
+    /// What came of the attempt.
+    pub(crate) result: DeliveryResult,
+    /// The session in which that was decided.
+    pub(crate) session: Option<Arc<SessionRecord>>,
     /// Whether another next hop can be asked.
     pub(crate) elsewhere: Elsewhere,
+}
+
+impl Ending {
+    /// What has come of a next hop without a session.
+    pub(crate) const fn nowhere(result: DeliveryResult) -> Self {
+        Self { result, session: None, elsewhere: Elsewhere::MayHelp }
+    }
 }
 
 /// Whether another next hop can be asked to take a message for a recipient.
@@ -71,6 +78,7 @@ pub(crate) enum Elsewhere {
 pub(crate) struct Round<'a> {
     client: &'a Client,
     lease: &'a Lease,
+    decision: &'a Decision,
     /// How long the attempt may wait.
     patience: Arc<Patience>,
     standings: Vec<Standing<'a>>,
@@ -101,8 +109,8 @@ struct Standing<'a> {
     recipient: &'a Recipient,
     /// What the last host that was asked made of it.
     judged: Option<Judged>,
-    tls: &'static str,
-    reports: Reports,
+    /// The session with that host.
+    session: Option<Arc<SessionRecord>>,
 }
 
 impl Standing<'_> {
@@ -110,8 +118,8 @@ impl Standing<'_> {
     /// mail off may take it later, and one that cannot take it never does.
     fn hear(&mut self, judged: Judged) {
         self.judged = Some(match (self.judged.take(), judged) {
-            (Some(Judged::Crowded(reason) | Judged::Open(reason)), Judged::Unfit(_)) => {
-                Judged::Open(reason)
+            (Some(Judged::Crowded(failure) | Judged::Open(failure)), Judged::Unfit(_)) => {
+                Judged::Open(failure)
             }
             (_, judged) => judged,
         });
@@ -122,20 +130,18 @@ impl<'a> Round<'a> {
     /// A pass for those recipients of `lease` that stand at `places`.
     pub(crate) fn new(
         client: &'a Client,
-        lease: &'a Lease,
+        (lease, places): (&'a Lease, &[usize]),
         patience: &Arc<Patience>,
-        places: &[usize],
+        decision: &'a Decision,
     ) -> Self {
         let patience = Arc::clone(patience);
         let recipients = places.iter().filter_map(|place| lease.recipients().get(*place));
-        let standing = |recipient: &'a Recipient| {
-            let reports = Reports::Ours;
-            Standing { recipient, judged: None, tls: "none", reports }
-        };
+        let standing = |recipient| Standing { recipient, judged: None, session: None };
         let standings = recipients.map(standing).collect();
         Self {
             client,
             lease,
+            decision,
             patience,
             standings,
             troubles: Vec::new(),
@@ -152,7 +158,8 @@ impl<'a> Round<'a> {
     }
 
     /// Tries the hosts, and tells what became of each recipient, in their order.
-    pub(crate) async fn run(mut self, decision: &Decision, hops: &[Hop]) -> Vec<Ending> {
+    pub(crate) async fn run(mut self, hops: &[Hop]) -> Vec<Ending> {
+        let decision = self.decision;
         let fits = |hop: &Hop, rank| rank == Rank::First && hops.contains(hop);
         let idle = &self.client.idle;
         match decision {
@@ -167,7 +174,7 @@ impl<'a> Round<'a> {
         let nobody = self.asked.is_empty() && !self.troubles.is_empty();
         let went = if nobody { Went::Badly } else { self.went };
         paces.went(&self.lease.destination().to_string(), went, settings.per_domain);
-        self.close(decision)
+        self.close()
     }
 
     /// Tries one host after the other.
@@ -266,14 +273,14 @@ impl<'a> Round<'a> {
         (young && (self.effort.has_left_out() || !others.is_empty())).then_some(others)
     }
 
-    fn close(self, decision: &Decision) -> Vec<Ending> {
+    fn close(self) -> Vec<Ending> {
         let others = self.others();
-        let unfit = |reason: Reason| match &others {
-            Some(troubles) => (unfit_so_far(reason, troubles), Elsewhere::MayHelp),
-            None => (Outcome::Bounced(reason), Elsewhere::MayTake),
+        let unfit = |failure: Failure| match &others {
+            Some(troubles) => (unfit_so_far(failure, troubles), Elsewhere::MayHelp),
+            None => (DeliveryResult::Bounced(failure), Elsewhere::MayTake),
         };
         let Self { client, standings, troubles, unnamed, .. } = &self;
-        let untold = match decision {
+        let untold = match self.decision {
             Decision::Require(required) => {
                 if let Some((first, hosts)) = unnamed {
                     client.observer.observed(&of_mismatches(required, (first, *hosts)));
@@ -283,15 +290,15 @@ impl<'a> Round<'a> {
             Decision::Permit(fallback) => unreached(&in_words(fallback.next_hop()), troubles),
         };
         let ending = |standing: &Standing<'_>| {
-            let (outcome, elsewhere) = match standing.judged.clone() {
-                Some(Judged::Settled(outcome)) => (outcome, Elsewhere::Settled),
-                Some(Judged::Unfit(reason)) => unfit(reason),
-                Some(Judged::Crowded(reason) | Judged::Open(reason)) => {
-                    (Outcome::Deferred(reason), Elsewhere::MayHelp)
+            let (result, elsewhere) = match standing.judged.clone() {
+                Some(Judged::Settled(result)) => (result, Elsewhere::Settled),
+                Some(Judged::Unfit(failure)) => unfit(failure),
+                Some(Judged::Crowded(failure) | Judged::Open(failure)) => {
+                    (DeliveryResult::Deferred(failure), Elsewhere::MayHelp)
                 }
                 None => (untold.clone(), Elsewhere::MayHelp),
             };
-            Ending { outcome, tls: standing.tls, reports: standing.reports, elsewhere }
+            Ending { result, session: standing.session.clone(), elsewhere }
         };
         standings.iter().map(ending).collect()
     }
@@ -315,6 +322,13 @@ impl<'a> Round<'a> {
         self.engaged = false;
         let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
         let mut after = After::Usable;
+        let record = Arc::new(SessionRecord {
+            host: session.host().to_owned(),
+            address: session.address(),
+            proof: T::PROOF,
+            channel: session.channel().clone(),
+            mta_sts: of_session(self.decision, &hop.host, session.channel()),
+        });
         let most = self.client.settings.recipients_per_transaction;
         let mut waiting = Waiting::new(self.open(), session.recipients_at_once(most));
         while let Some(places) = waiting.next() {
@@ -323,7 +337,7 @@ impl<'a> Round<'a> {
                 self.turned_away(&places, Remote { host, addr });
                 continue;
             }
-            after = self.send(&mut session, leave, &places, before).await;
+            after = self.send(&mut session, leave, &places, (before, &record)).await;
             waiting.again(&places, |place| self.is_crowded(place));
             match after {
                 After::Dead => return,
@@ -370,9 +384,9 @@ impl<'a> Round<'a> {
             if let Some(standing) = self.standings.get_mut(*place) {
                 let host = remote.host;
                 let text = format!("{host} takes no more messages on one connection (MAILMAX)");
-                let reason = remote.reason(ReasonClass::Reply, status::NOT_ACCEPTING, text);
-                let cause = Some("no more messages on one connection".to_owned());
-                standing.judged = Some(Judged::Open(Reason { cause, ..reason }));
+                let texts = (text, "no more messages on one connection".to_owned());
+                let failure = remote.failure(ReasonClass::Reply, Status::NotAccepting, texts);
+                standing.judged = Some(Judged::Open(failure));
             }
         }
     }
@@ -389,7 +403,7 @@ impl<'a> Round<'a> {
         session: &mut Session<T>,
         leave: &T::Leave,
         places: &[usize],
-        before: Before,
+        (before, record): (Before, &Arc<SessionRecord>),
     ) -> After {
         let standings = places.iter().filter_map(|place| self.standings.get(*place));
         let recipients: Vec<&Recipient> = standings.map(|standing| standing.recipient).collect();
@@ -406,8 +420,6 @@ impl<'a> Round<'a> {
                 return After::Usable;
             }
         };
-        let (host, tls) = (session.host().to_owned(), session.tls());
-        let addr = session.address();
         let sent = match session.mail(leave) {
             Ok(transaction) => transaction.send(&mail, &recipients, body).await,
             Err(error) => {
@@ -416,7 +428,7 @@ impl<'a> Round<'a> {
                 return After::Lost;
             }
         };
-        self.judge(places, sent, before, (Remote { host: &host, addr }, tls))
+        self.judge(places, sent, before, record)
     }
 
     /// Judges each recipient's fate; where an idle session turns out to be dead, those whom only
@@ -426,13 +438,10 @@ impl<'a> Round<'a> {
         places: &[usize],
         sent: Sent,
         before: Before,
-        (remote, tls): (Remote<'_>, &'static str),
+        session: &Arc<SessionRecord>,
     ) -> After {
-        let encryption = match (Protection::of_open(tls), &self.manner) {
-            (Protection::Plaintext, _) => Encryption::None,
-            (_, Manner::AsPolicy) => Encryption::Tls,
-            (_, Manner::Proven { .. }) => Encryption::Agreed,
-        };
+        let encryption = Encryption::of(session, &self.manner);
+        let remote = Remote { host: &session.host, addr: session.address };
         let mut after = match sent.connection {
             Connection::Lost => After::Lost,
             Connection::Clean | Connection::Open => {
@@ -444,11 +453,10 @@ impl<'a> Round<'a> {
             if before == Before::Idle && after != After::Usable && is_cut_off(&fate) {
                 after = After::Dead;
             } else if let Some(standing) = self.standings.get_mut(*place) {
-                standing.reports = sent.reports;
-                let judged = judge(fate, remote, encryption);
+                let judged = judge(fate, remote, encryption, sent.reports);
                 self.engaged |= !matches!(judged, Judged::Unfit(_));
                 standing.hear(judged);
-                standing.tls = tls;
+                standing.session = Some(Arc::clone(session));
             }
         }
         after
@@ -458,8 +466,8 @@ impl<'a> Round<'a> {
     fn own_fault(&mut self, places: &[usize], text: &str) {
         for place in places {
             if let Some(standing) = self.standings.get_mut(*place) {
-                let reason = Reason::new(ReasonClass::Other, status::OWN_SYSTEM, text);
-                standing.judged = Some(Judged::Settled(Outcome::Deferred(reason)));
+                let failure = Status::OwnSystem.failure(ReasonClass::Other, text);
+                standing.judged = Some(Judged::Settled(DeliveryResult::Deferred(failure)));
             }
         }
     }

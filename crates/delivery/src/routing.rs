@@ -2,19 +2,20 @@
 
 use dns::{Dns, MailHosts, Mx, mail_hosts};
 use mta_sts::{MxHost, OpenHost};
-use queue::{Outcome, Reason, ReasonClass};
-use smtp::{Domain, MailboxDomain};
+use queue::ReasonClass;
+use smtp::{Class, Domain, MailboxDomain};
 
+use crate::delivery_result::DeliveryResult;
 use crate::hop::{Hop, Manner};
 use crate::settings::DeliverySettings;
-use crate::status::{self, permanent};
+use crate::status::Status;
 
 /// The hosts to try, at least one; or what becomes of the mail without any.
 pub(crate) async fn hosts(
     dns: &dyn Dns,
     (destination, manner): (&MailboxDomain, &Manner),
     settings: &DeliverySettings,
-) -> Result<Vec<Hop>, Outcome> {
+) -> Result<Vec<Hop>, DeliveryResult> {
     let hop = |host| Hop { host, port: settings.smtp_port, manner: manner.clone() };
     let domain = match destination {
         MailboxDomain::Domain(domain) => domain,
@@ -28,21 +29,18 @@ pub(crate) async fn hosts(
         Ok(MailHosts::Implicit(host)) => vec![host],
         Ok(MailHosts::NullMx) => {
             // RFC 7505 §4.1 and §5.
-            return Err(bounced(status::NULL_MX, format!("{domain} does not accept mail")));
+            return Err(bounced(Status::NullMx, format!("{domain} does not accept mail")));
         }
         Ok(MailHosts::NoSuchDomain) => {
-            return Err(bounced(status::NO_SUCH_SYSTEM, format!("{domain} does not exist")));
+            return Err(bounced(Status::NoSuchSystem, format!("{domain} does not exist")));
         }
         Ok(MailHosts::NoMailHost) => {
-            return Err(bounced(status::NO_ROUTE, format!("{domain} has no mail host")));
+            return Err(bounced(Status::NoRoute, format!("{domain} has no mail host")));
         }
         Err(error) => {
             let text = format!("MX lookup for {domain} failed: {error}");
-            return Err(Outcome::Deferred(Reason::new(
-                ReasonClass::Dns,
-                status::NO_DIRECTORY,
-                text,
-            )));
+            let failure = Status::NoDirectory.failure(ReasonClass::Dns, text);
+            return Err(DeliveryResult::Deferred(failure));
         }
     };
     if names.is_empty() {
@@ -52,8 +50,8 @@ pub(crate) async fn hosts(
 }
 
 /// Mail that would come back to this relay (RFC 5321 §5.1 and §6.3).
-pub(crate) fn looped(domain: &dyn std::fmt::Display) -> Outcome {
-    bounced(status::LOOP, format!("mail for {domain} loops back to this relay"))
+pub(crate) fn looped(domain: &dyn std::fmt::Display) -> DeliveryResult {
+    bounced(Status::Loop, format!("mail for {domain} loops back to this relay"))
 }
 
 /// The hosts before our own name, which stands for "we are among them": sending to others of the
@@ -72,8 +70,9 @@ fn open_host(host: &Domain) -> Option<OpenHost> {
     MxHost::parse(host.as_str()).ok().map(OpenHost::Name)
 }
 
-fn bounced(status: smtp::EnhancedCode, text: String) -> Outcome {
-    Outcome::Bounced(Reason::new(ReasonClass::Dns, permanent(status), text))
+fn bounced(status: Status, text: String) -> DeliveryResult {
+    let failure = status.failure(ReasonClass::Dns, text);
+    DeliveryResult::Bounced(failure.with_class(Class::Permanent))
 }
 
 #[cfg(test)]

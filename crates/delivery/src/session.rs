@@ -91,7 +91,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use mta_sts::OpenHost;
-use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
 use smtp::{Reply, ReplyCode, Severity};
 use tls_rpt::Observation;
@@ -104,10 +103,11 @@ use crate::capabilities::{Capabilities, Extension};
 use crate::dialogue::{Dialogue, DialogueError};
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
-use crate::observer::{NO_TLS, TLS_FAILED};
 use crate::patience::Patience;
+use crate::session_record::{CertificateVerdict, Channel};
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
+use crate::tls::record::tls_record;
 use crate::transaction::{Opening, Transaction};
 use crate::trust::Trust;
 
@@ -178,7 +178,10 @@ impl<Route: Strict, S: Stream> Plain<Route, S> {
         let stream = prove(&route, dialogue, &capabilities, tls, &settings).await;
         let observation = route.observed(ends, stream.as_ref().map(|_| ()));
         let session = match stream {
-            Ok(stream) => Session::under_tls(route, (stream, patience), ends, settings).await,
+            Ok(stream) => {
+                let verdict = CertificateVerdict::Valid;
+                Session::under_tls(route, (stream, patience), verdict, ends, settings).await
+            }
             Err(failure) => Err(SessionFailure::Tls(failure)),
         };
         (session, observation)
@@ -208,23 +211,13 @@ async fn prove<S: Stream>(
 /// A stream in clear or under TLS.
 pub(crate) type Wire<S> = Either<S, Box<TlsStream<S>>>;
 
-/// Why a session without TLS has none.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Clear {
-    /// TLS was tried on another connection, and failed.
-    AfterFailure,
-    /// The host does not offer it, or refuses it.
-    NotOffered,
-}
-
 /// A session on which mail can be sent, for what its route was made for.
 pub struct Session<T: Trust, S: Stream = TcpStream> {
     route: T::Route,
     host: String,
     dialogue: Dialogue<Wire<S>>,
     capabilities: Capabilities,
-    tls: Option<ProtocolVersion>,
-    clear: Clear,
+    channel: Channel,
     ends: Ends,
     settings: Arc<DeliverySettings>,
     /// How many transactions were begun.
@@ -238,36 +231,26 @@ impl<T: Trust, S: Stream> Session<T, S> {
     async fn under_tls(
         route: T::Route,
         (stream, patience): (TlsStream<S>, Arc<Patience>),
+        verdict: CertificateVerdict,
         ends: Ends,
         settings: Arc<DeliverySettings>,
     ) -> Result<Self, SessionFailure> {
-        let tls = stream.get_ref().1.protocol_version();
+        let channel = Channel::Tls(Arc::new(tls_record(stream.get_ref().1, verdict)));
         let dialogue = Dialogue::within(Either::Right(Box::new(stream)), patience);
         let (dialogue, capabilities) = hello(dialogue, &settings, Stage::HelloAgain).await?;
-        Ok(Self::with(route, dialogue, capabilities, (tls, ends), settings))
+        Ok(Self::with(route, dialogue, capabilities, (channel, ends), settings))
     }
 
     fn with(
         route: T::Route,
         dialogue: Dialogue<Wire<S>>,
         capabilities: Capabilities,
-        (tls, ends): (Option<ProtocolVersion>, Ends),
+        (channel, ends): (Channel, Ends),
         settings: Arc<DeliverySettings>,
     ) -> Self {
         let (host, began) = (name(&T::host(&route)), Instant::now());
-        let (clear, transactions) = (Clear::NotOffered, 0);
-        Self {
-            route,
-            host,
-            dialogue,
-            capabilities,
-            tls,
-            clear,
-            ends,
-            settings,
-            transactions,
-            began,
-        }
+        let transactions = 0;
+        Self { route, host, dialogue, capabilities, channel, ends, settings, transactions, began }
     }
 
     /// Begins a transaction, the first or one more, for recipients that the session was made for.
@@ -325,13 +308,10 @@ impl<T: Trust, S: Stream> Session<T, S> {
         self.ends.receiving
     }
 
-    /// The version of TLS, for the log; of a session in clear whether TLS failed before.
+    /// What the session runs over.
     #[must_use]
-    pub fn tls(&self) -> &'static str {
-        match (self.tls, self.clear) {
-            (None, Clear::AfterFailure) => TLS_FAILED,
-            (tls, _) => version(tls),
-        }
+    pub const fn channel(&self) -> &Channel {
+        &self.channel
     }
 
     /// Waits as the attempt does that has the session now.
@@ -360,7 +340,7 @@ impl<T: Trust, S: Stream> fmt::Debug for Session<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("route", &self.route)
-            .field("tls", &self.tls())
+            .field("tls", &self.channel.word())
             .field("transactions", &self.transactions)
             .finish_non_exhaustive()
     }
@@ -386,16 +366,6 @@ impl<S: Stream> Farewell<S> {
 pub struct WrongSession {
     /// The host at its other end.
     pub host: String,
-}
-
-/// The name of a version of TLS, for the log.
-const fn version(tls: Option<ProtocolVersion>) -> &'static str {
-    match tls {
-        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-        Some(_) => "unknown",
-        None => NO_TLS,
-    }
 }
 
 /// Hears the greeting.

@@ -1,14 +1,15 @@
 //! From the end of an attempt to its settlement: at once, or with the other failures of its message.
 
-use queue::{Draft, Outcome, Queue, Reason, StoreError};
+use queue::{Draft, Queue, Reason, StoreError};
 use tokio::time::Instant;
 
-use crate::attempt::Ended;
 use crate::client::Client;
+use crate::delivery_record::DeliveryRecord;
+use crate::delivery_result::{DeliveryResult, Failure, FailureCause};
 use crate::gathering::{Gathering, Part};
 use crate::mail_log::Tried;
 use crate::notice::{is_bad_news, notice, passed_on};
-use crate::status;
+use crate::status::Status;
 
 /// What settlements need.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +43,9 @@ impl Settling<'_> {
 
     /// Settles those who have the message; what is left of the attempt, if that was possible.
     async fn settle_delivered(self, part: Part) -> Option<Part> {
-        let is_delivered = |ended: &Ended| match ended.outcome {
-            Outcome::Delivered { .. } => true,
-            Outcome::Bounced(_) | Outcome::Deferred(_) => false,
+        let is_delivered = |ended: &DeliveryRecord| match ended.result {
+            DeliveryResult::Delivered { .. } => true,
+            DeliveryResult::Bounced(_) | DeliveryResult::Deferred(_) => false,
         };
         if !part.ended.iter().any(is_delivered) {
             return Some(part);
@@ -58,10 +59,9 @@ impl Settling<'_> {
         };
         let Part { mut lease, ended } = part;
         let notification = notice.as_ref().map(Draft::id);
-        let now = self.client.clock.now();
         let is_kept = |place: usize| ended.get(place).is_some_and(is_delivered);
-        let tried = Tried::of(&lease, now, notification).only(is_kept);
-        let outcomes = ended.iter().map(|one| one.outcome.clone()).collect();
+        let tried = Tried::of(&lease, notification).only(is_kept);
+        let outcomes = ended.iter().map(|one| one.result.outcome()).collect();
         let settled = self.queue.settle_delivered(&mut lease, outcomes, notice).await;
         let (delivered, left): (Vec<_>, Vec<_>) = ended.into_iter().partition(is_delivered);
         tried.tell(&delivered, self.client.observer.as_ref());
@@ -89,11 +89,10 @@ impl Settling<'_> {
             }
         };
         let notification = notice.as_ref().map(Draft::id);
-        let now = self.client.clock.now();
         let (mut settlements, mut told) = (Vec::new(), Vec::new());
         for Part { lease, ended } in parts {
-            let outcomes = ended.iter().map(|ended| ended.outcome.clone()).collect();
-            told.push((Tried::of(&lease, now, notification), ended));
+            let outcomes = ended.iter().map(|ended| ended.result.outcome()).collect();
+            told.push((Tried::of(&lease, notification), ended));
             settlements.push((lease, outcomes));
         }
         let settled = self.queue.settle_together(id, settlements, notice).await;
@@ -118,18 +117,20 @@ fn lost(error: &StoreError) {
 }
 
 /// A bounce that cannot be told of is no bounce yet.
-fn put_off(ended: Vec<Ended>) -> Vec<Ended> {
-    let deferred = |reason: Reason| {
+fn put_off(ended: Vec<DeliveryRecord>) -> Vec<DeliveryRecord> {
+    let says_who_acts = [FailureCause::Policy, FailureCause::Refused, FailureCause::Undecided];
+    let deferred = |Failure { cause, reason }: Failure| {
         let text = format!("the sender cannot be notified yet: {}", reason.text);
-        Outcome::Deferred(Reason { enhanced: status::OWN_SYSTEM, text, ..reason })
+        let reason = Reason { enhanced: Status::OwnSystem.code(), text, ..reason };
+        let cause = if says_who_acts.contains(&cause) { cause } else { FailureCause::OwnSystem };
+        DeliveryResult::Deferred(Failure { cause, reason })
     };
-    let one = |Ended { outcome, terms, reports }| Ended {
-        outcome: match outcome {
-            Outcome::Bounced(reason) => deferred(reason),
-            other @ (Outcome::Deferred(_) | Outcome::Delivered { .. }) => other,
+    let one = |ended: DeliveryRecord| DeliveryRecord {
+        result: match ended.result {
+            DeliveryResult::Bounced(failure) => deferred(failure),
+            other @ (DeliveryResult::Deferred(_) | DeliveryResult::Delivered { .. }) => other,
         },
-        terms,
-        reports,
+        ..ended
     };
     ended.into_iter().map(one).collect()
 }

@@ -7,6 +7,7 @@
 //! The reasons: `docs/decisions/0002-crypto-provider.md`.
 
 pub(crate) mod danger;
+pub(crate) mod record;
 
 use std::io;
 use std::sync::Arc;

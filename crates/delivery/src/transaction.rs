@@ -14,6 +14,7 @@ use tokio::io::AsyncRead;
 
 use crate::body::{BodyError, Pace, write_body, write_chunk};
 use crate::capabilities::{Capabilities, Extension};
+use crate::delivery_result::Reports;
 use crate::dialogue::{Dialogue, DialogueError};
 use crate::envelope::{Command, Mail, Pipelining, Progress, commands, windows};
 use crate::line_io::Stream;
@@ -162,15 +163,6 @@ pub(crate) struct Sent {
     pub(crate) connection: Connection,
     /// Who answers for reports on those whom the peer has taken.
     pub(crate) reports: Reports,
-}
-
-/// Who answers for what a sender wishes of reports (RFC 3461 §5.2).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Reports {
-    /// This relay does.
-    Ours,
-    /// The next host was told of the wishes, and has taken them on with the message.
-    Passed,
 }
 
 /// How a connection stands behind a transaction.

@@ -10,6 +10,8 @@ use std::fmt::Debug;
 
 use mta_sts::{DemandedRoute, Fallback, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute};
 
+use crate::session_record::Proof;
+
 /// Marks a session whose peer has proved its name.
 #[derive(Debug)]
 pub enum Verified {}
@@ -31,6 +33,9 @@ pub trait Trust: sealed::Sealed {
     /// What gives leave to send over such a session.
     type Leave;
 
+    /// What the host of such a session has proved.
+    const PROOF: Proof;
+
     /// Whether a session made along `route` may be used with `leave`: for the same next hop, for
     /// the same reason and under the same version of its policy.
     fn covers(route: &Self::Route, leave: &Self::Leave) -> bool;
@@ -45,6 +50,8 @@ pub trait Trust: sealed::Sealed {
 impl Trust for Verified {
     type Leave = RequiredTls;
     type Route = VerifiedRoute;
+
+    const PROOF: Proof = Proof::Policy;
 
     /// The id alone would not do: a policy that was fetched anew may say something else under it.
     fn covers(route: &VerifiedRoute, required: &RequiredTls) -> bool {
@@ -66,6 +73,8 @@ impl Trust for Demanded {
     type Leave = Fallback;
     type Route = DemandedRoute;
 
+    const PROOF: Proof = Proof::Demanded;
+
     fn covers(route: &DemandedRoute, fallback: &Fallback) -> bool {
         route.next_hop() == fallback.next_hop() && route.why() == fallback.why()
     }
@@ -82,6 +91,8 @@ impl Trust for Demanded {
 impl Trust for Unverified {
     type Leave = Fallback;
     type Route = OpenRoute;
+
+    const PROOF: Proof = Proof::None;
 
     fn covers(route: &OpenRoute, fallback: &Fallback) -> bool {
         route.next_hop() == fallback.next_hop() && route.why() == fallback.why()

@@ -14,5 +14,7 @@ mod words;
 pub use crate::certificate::PublicKey;
 pub use crate::failure::{HandshakeError, TlsError};
 pub use crate::roots::{Roots, RootsError, SystemRoots, TrustSettings, load_roots};
-pub use crate::verification::{SetupError, Verification, Witness, public_key};
+pub use crate::verification::{
+    CertificateSummary, SetupError, Verification, Witness, public_key, summary,
+};
 pub use crate::words::io_words;

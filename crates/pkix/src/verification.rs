@@ -18,7 +18,7 @@ use rustls::server::ParsedCertificate;
 use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-use crate::certificate::{Certificate, PublicKey};
+use crate::certificate::{Certificate, PublicKey, directory_name};
 use crate::failure::{HandshakeError, TlsError};
 use crate::roots::Roots;
 
@@ -135,6 +135,28 @@ fn is_named_host(
         return Err(CertificateError::ExpiredContext { time, not_after }.into());
     }
     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
+}
+
+/// What a certificate says of itself, as far as it can be read: nothing of it is verified here.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateSummary {
+    /// The name of its issuer.
+    pub issuer: String,
+    /// The first DNS names and addresses that it is for.
+    pub names: Vec<String>,
+    /// The last moment at which it holds.
+    pub not_after: Option<UnixTime>,
+}
+
+/// What a certificate says of itself, with so many of its names at most.
+#[must_use]
+pub fn summary(certificate: &CertificateDer<'_>, names: usize) -> Option<CertificateSummary> {
+    let read = Certificate::read(certificate)?;
+    Some(CertificateSummary {
+        issuer: directory_name(read.issuer),
+        names: read.names().take(names).collect(),
+        not_after: read.validity().map(|validity| validity.not_after),
+    })
 }
 
 /// The public key of a certificate of any version, however odd the rest of it is.

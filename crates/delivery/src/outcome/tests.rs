@@ -25,12 +25,16 @@ fn reply(code: u16, enhanced: Option<EnhancedCode>) -> Reply {
 /// What becomes of a recipient in short: the kind and the status.
 fn short(judged: &Judged) -> String {
     match judged {
-        Judged::Crowded(reason) => format!("crowded {}", reason.enhanced),
-        Judged::Open(reason) => format!("open {}", reason.enhanced),
-        Judged::Settled(Outcome::Bounced(reason)) => format!("bounced {}", reason.enhanced),
-        Judged::Settled(Outcome::Deferred(reason)) => format!("deferred {}", reason.enhanced),
-        Judged::Settled(Outcome::Delivered { .. }) => "delivered".to_owned(),
-        Judged::Unfit(reason) => format!("unfit {}", reason.enhanced),
+        Judged::Crowded(failure) => format!("crowded {}", failure.reason.enhanced),
+        Judged::Open(failure) => format!("open {}", failure.reason.enhanced),
+        Judged::Settled(DeliveryResult::Bounced(failure)) => {
+            format!("bounced {}", failure.reason.enhanced)
+        }
+        Judged::Settled(DeliveryResult::Deferred(failure)) => {
+            format!("deferred {}", failure.reason.enhanced)
+        }
+        Judged::Settled(DeliveryResult::Delivered { .. }) => "delivered".to_owned(),
+        Judged::Unfit(failure) => format!("unfit {}", failure.reason.enhanced),
     }
 }
 
@@ -75,7 +79,7 @@ fn every_fate_has_an_outcome() {
         ),
         (Fate::Unreadable(io::ErrorKind::InvalidData), "deferred 4.3.0"),
     ] {
-        let judged = judge(fate.clone(), MX, Encryption::Tls);
+        let judged = judge(fate.clone(), MX, Encryption::Tls, Reports::Ours);
         assert_eq!(short(&judged), expected, "{fate:?}");
     }
 }
@@ -83,7 +87,7 @@ fn every_fate_has_an_outcome() {
 #[test]
 fn a_host_that_wants_tls_after_tls_has_failed_is_asked_again_later() {
     let fate = Fate::Refused { step: Step::Mail, reply: reply(530, None) };
-    assert_eq!(short(&judge(fate, MX, Encryption::None)), "open 4.0.0");
+    assert_eq!(short(&judge(fate, MX, Encryption::None, Reports::Ours)), "open 4.0.0");
 }
 
 fn tls(failure: TlsFailure) -> Trouble {
@@ -116,7 +120,9 @@ async fn where_no_host_meets_the_policy_the_status_is_that_of_what_tells_most() 
         (vec![refused(Stage::HelloAgain)], "4.3.2", false),
         (vec![ours()], "4.4.6", false),
     ] {
-        let Outcome::Deferred(reason) = unmet(&required, &troubles) else { panic!() };
+        let DeliveryResult::Deferred(Failure { reason, .. }) = unmet(&required, &troubles) else {
+            panic!()
+        };
         assert_eq!(reason.enhanced.to_string(), status, "{troubles:?}");
         assert_eq!(reason.policy.is_some(), by_policy, "{troubles:?}");
     }
@@ -125,14 +131,14 @@ async fn where_no_host_meets_the_policy_the_status_is_that_of_what_tells_most() 
 #[tokio::test]
 async fn a_reason_has_the_address_that_was_tried_for_it_and_no_other() {
     let required = required().await;
-    let addr_of = |outcome: Outcome| match outcome {
-        Outcome::Bounced(reason) | Outcome::Deferred(reason) => reason.addr,
-        Outcome::Delivered { addr, .. } => addr,
+    let addr_of = |outcome: DeliveryResult| match outcome {
+        DeliveryResult::Bounced(failure) | DeliveryResult::Deferred(failure) => failure.reason.addr,
+        DeliveryResult::Delivered { addr, .. } => addr,
     };
     let handshake = || tls(TlsFailure::Handshake(HandshakeFailure::TimedOut));
     assert_eq!(addr_of(unmet(&required, &[handshake(), not_named().await])), Some(address()));
     assert_eq!(addr_of(unmet(&required, &[not_named().await])), None, "it was not asked");
-    let nowhere = Trouble::no_address("a.example.org", status::NO_ROUTE, "no address".to_owned());
+    let nowhere = Trouble::no_address("a.example.org", "no address".to_owned());
     assert_eq!(addr_of(unreached(&"example.org", &[handshake(), nowhere])), None);
     assert_eq!(addr_of(unreached(&"example.org", &[handshake()])), Some(address()));
     let remote = Remote { addr: Some(address()), ..MX };
@@ -145,9 +151,9 @@ async fn a_reason_has_the_address_that_was_tried_for_it_and_no_other() {
         Fate::InDoubt(DialogueError::TimedOut),
         Fate::Unfit(Unfit::Binary),
     ] {
-        let outcome = match judge(fate.clone(), remote, Encryption::Tls) {
-            Judged::Crowded(reason) | Judged::Open(reason) => Outcome::Deferred(reason),
-            Judged::Unfit(reason) => Outcome::Bounced(reason),
+        let outcome = match judge(fate.clone(), remote, Encryption::Tls, Reports::Ours) {
+            Judged::Crowded(reason) | Judged::Open(reason) => DeliveryResult::Deferred(reason),
+            Judged::Unfit(reason) => DeliveryResult::Bounced(reason),
             Judged::Settled(outcome) => outcome,
         };
         assert_eq!(addr_of(outcome), Some(address()), "{fate:?}");
@@ -157,26 +163,28 @@ async fn a_reason_has_the_address_that_was_tried_for_it_and_no_other() {
 #[test]
 fn a_relay_that_is_its_own_only_host_returns_mail_and_otherwise_waits() {
     let ours = || Trouble::no_session("mx.example.org", address(), &SessionFailure::Ourselves);
-    assert!(matches!(unreached(&"example.org", &[ours()]), Outcome::Bounced(_)));
+    assert!(matches!(unreached(&"example.org", &[ours()]), DeliveryResult::Bounced(_)));
     let better = Trouble::no_session("a.example.org", address(), &SessionFailure::ConnectTimedOut);
-    assert!(matches!(unreached(&"example.org", &[better, ours()]), Outcome::Deferred(_)));
-    assert!(matches!(unreached(&"example.org", &[]), Outcome::Deferred(_)));
+    assert!(matches!(unreached(&"example.org", &[better, ours()]), DeliveryResult::Deferred(_)));
+    assert!(matches!(unreached(&"example.org", &[]), DeliveryResult::Deferred(_)));
 }
 
 #[tokio::test]
 async fn a_policy_ends_no_mail_before_it_was_looked_at_once_more() {
     let required = required().await;
-    let Outcome::Deferred(held) = unmet(&required, &[tls(TlsFailure::NotOffered)]) else {
+    let DeliveryResult::Deferred(held) = unmet(&required, &[tls(TlsFailure::NotOffered)]) else {
         panic!()
     };
     let waited = Duration::from_secs(5 * 86_400);
-    assert_eq!(expire(held.clone(), waited, None), Outcome::Deferred(held.clone()));
+    assert_eq!(expire(held.clone(), waited, None), DeliveryResult::Deferred(held.clone()));
 
     let Ok(Recheck::Confirmed(token)) = policies(Some("enforce")).recheck(&required, now()).await
     else {
         panic!()
     };
-    let Outcome::Bounced(reason) = expire(held, waited, Some(&token)) else { panic!() };
+    let DeliveryResult::Bounced(Failure { reason, .. }) = expire(held, waited, Some(&token)) else {
+        panic!()
+    };
     assert_eq!(reason.enhanced.to_string(), "5.7.10");
     assert!(reason.text.starts_with("not delivered in 5 days: the MTA-STS policy of example.org"));
     assert!(reason.policy.is_some());
@@ -184,10 +192,44 @@ async fn a_policy_ends_no_mail_before_it_was_looked_at_once_more() {
 
 #[test]
 fn other_mail_ends_with_its_lifetime() {
-    let reason = Reason::new(ReasonClass::Connect, status::NO_ANSWER, "no answer");
-    let Outcome::Bounced(reason) = expire(reason, Duration::from_secs(7300), None) else {
+    let failure = Status::NoAnswer.failure(ReasonClass::Connect, "no answer");
+    let DeliveryResult::Bounced(Failure { reason, .. }) =
+        expire(failure, Duration::from_secs(7300), None)
+    else {
         panic!()
     };
     assert_eq!(reason.enhanced.to_string(), "5.4.7");
     assert_eq!(reason.text, "not delivered in 2 hours; the last attempt: no answer");
+}
+
+#[tokio::test]
+async fn a_policy_is_the_cause_before_the_reply_that_shows_it() {
+    let required = required().await;
+    let refused = || tls(TlsFailure::Refused(reply(454, None)));
+    let cause = |result: &DeliveryResult| match result {
+        DeliveryResult::Bounced(failure) | DeliveryResult::Deferred(failure) => failure.cause,
+        DeliveryResult::Delivered { .. } => panic!(),
+    };
+    assert_eq!(cause(&unreached(&"example.org", &[refused()])), FailureCause::Refused);
+    let held = unmet(&required, &[refused()]);
+    assert_eq!(cause(&held), FailureCause::Policy);
+    // It stays so when the message's time has run out.
+    let Ok(Recheck::Confirmed(token)) = policies(Some("enforce")).recheck(&required, now()).await
+    else {
+        panic!()
+    };
+    let DeliveryResult::Deferred(held) = held else { panic!() };
+    let given_up = expire(held, Duration::from_secs(5 * 86_400), Some(&token));
+    assert_eq!(cause(&given_up), FailureCause::Policy);
+}
+
+#[test]
+fn mail_whose_policy_is_not_known_goes_on_counting_as_undecided() {
+    let failure = Status::NoDirectory.failure(ReasonClass::Dns, "no answer");
+    let undecided = Failure { cause: FailureCause::Undecided, ..failure };
+    let DeliveryResult::Bounced(given_up) = expire(undecided, Duration::from_secs(7300), None)
+    else {
+        panic!()
+    };
+    assert_eq!(given_up.cause, FailureCause::Undecided);
 }

@@ -15,8 +15,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::*;
-use crate::observer::{Handover, Protection, Terms};
+use crate::delivery_record::DeliveryRecord;
 use crate::scripted::{now, policies};
+use crate::session_record::Protection;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const BODY: &[u8] = b"From: a@example.com\r\nSubject: x\r\n\r\nHello\r\n";
@@ -26,7 +27,8 @@ const BODY: &[u8] = b"From: a@example.com\r\nSubject: x\r\n\r\nHello\r\n";
 struct Told {
     recipients: usize,
     outcome: Outcome,
-    terms: Terms,
+    /// The words for the policy, for why nothing was enforced, and for TLS.
+    terms: (&'static str, &'static str, &'static str),
 }
 
 /// Passes on what it is told, and panics at the first handshakes if it is to.
@@ -49,9 +51,10 @@ impl Observer for Recorder {
 
     fn opened(&self, _protection: Protection) {}
 
-    fn finished(&self, handover: &Handover<'_>) {
-        let Handover { recipients, outcome, terms, .. } = *handover;
-        self.told.send(Told { recipients, outcome: outcome.clone(), terms }).unwrap();
+    fn finished(&self, record: &DeliveryRecord, recipients: usize) {
+        let decision = &record.next_hop.decision;
+        let terms = (decision.policy_word(), decision.why_word(), record.tls_word());
+        self.told.send(Told { recipients, outcome: record.result.outcome(), terms }).unwrap();
     }
 }
 
@@ -180,7 +183,7 @@ async fn mail_is_delivered_and_the_observer_told_how() {
         let Outcome::Delivered { mx: host, addr, .. } = &told.outcome else { panic!("{told:?}") };
         assert_eq!((host.as_str(), *addr), ("mx.example.org", Some(mx.address())));
         assert_eq!(told.recipients, 2);
-        assert_eq!(told.terms, Terms { policy, why, tls: "TLSv1.3" });
+        assert_eq!(told.terms, (policy, why, "TLSv1.3"));
         assert_eq!(mx.messages()[0].data, BODY);
         let (queue, _world) = rig.stop().await;
         assert_eq!(queue.leased(), 0);

@@ -17,12 +17,11 @@ use crate::dialogue::DialogueError;
 use crate::failure::{SessionFailure, Stage};
 use crate::hop::{Hop, Manner, Start};
 use crate::idle::Shelf;
-use crate::observer::Protection;
 use crate::ourselves::is_ours;
 use crate::outcome::Trouble;
 use crate::patience::Overdue;
 use crate::session::{Ends, Plain, Session, Strict, Unsettled};
-use crate::status;
+use crate::session_record::{Proof, Protection};
 use crate::trials::Tried;
 use crate::trust::{Demanded, Trust, Unverified, Verified};
 
@@ -140,7 +139,7 @@ impl<'a> Round<'a> {
         for address in self.addresses(hop).await {
             match self.settled(fallback, hop, address).await {
                 Ok(session) => {
-                    self.client.observer.opened(Protection::of_open(session.tls()));
+                    self.client.observer.opened(Protection::of(Proof::None, session.channel()));
                     return self.converse(shelf, hop, session, fallback).await;
                 }
                 Err(failure) => self.note(hop, address, &failure),
@@ -256,19 +255,21 @@ impl<'a> Round<'a> {
             Ok(found) => found,
             Err(_overdue) => Err(LookupError::TimedOut),
         };
-        let (status, text) = match found {
+        let trouble = match found {
             Ok(Lookup::Found(found)) => {
                 let addresses = in_order(found.records, &self.client.settings);
                 if !addresses.is_empty() {
                     return self.in_turn_at(addresses.into_iter().map(at_port).collect());
                 }
-                (status::NO_ROUTE, "no address of a family that is in use".to_owned())
+                Trouble::no_address(name, "no address of a family that is in use".to_owned())
             }
-            Ok(Lookup::NoData | Lookup::NxDomain) => (status::NO_ROUTE, "no address".to_owned()),
-            Err(error) => (status::NO_DIRECTORY, format!("no address: {error}")),
+            Ok(Lookup::NoData | Lookup::NxDomain) => {
+                Trouble::no_address(name, "no address".to_owned())
+            }
+            Err(error) => Trouble::address_unknown(name, format!("no address: {error}")),
         };
         self.client.trials.began(Tried::host(hop));
-        self.troubles.push(Trouble::no_address(name, status, text));
+        self.troubles.push(trouble);
         Vec::new()
     }
 

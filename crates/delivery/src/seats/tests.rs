@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::scripted::now;
-use crate::status;
+use crate::status::Status;
 
 const ROOM: Room = Room { quick: 8, all: 32 };
 const PER_DOMAIN: usize = 10;
@@ -201,7 +201,7 @@ impl Bench {
                 }
                 (false, Others::Fail) => Outcome::Deferred(Reason::new(
                     ReasonClass::Reply,
-                    status::NOT_ACCEPTING,
+                    Status::NotAccepting.code(),
                     "not now",
                 )),
                 (false, Others::AreSilent) => {

@@ -12,8 +12,10 @@ use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
 use crate::patience::Patience;
+use crate::session_record::{CertificateVerdict, Channel};
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
+use crate::tls::record::tls_record;
 use crate::trust::Trust;
 
 impl<T, S> Session<T, S>
@@ -48,12 +50,13 @@ where
             Ok(stream) => stream,
             Err(failure) => return (Err(failure.into()), observation),
         };
-        let version = stream.get_ref().1.protocol_version();
+        let tls = tls_record(stream.get_ref().1, CertificateVerdict::Valid);
+        let channel = Channel::Tls(Arc::new(tls));
         let dialogue = Dialogue::within(Either::Right(Box::new(stream)), Arc::clone(patience));
         let session = async {
             let dialogue = greeting(dialogue, &settings).await?;
             let (dialogue, capabilities) = hello(dialogue, &settings, Stage::Hello).await?;
-            Ok(Self::with(route, dialogue, capabilities, (version, ends), Arc::clone(&settings)))
+            Ok(Self::with(route, dialogue, capabilities, (channel, ends), Arc::clone(&settings)))
         };
         (session.await, observation)
     }

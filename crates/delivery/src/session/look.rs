@@ -7,12 +7,14 @@ use mta_sts::MxHost;
 use rustls::pki_types::ServerName;
 use tokio_rustls::client::TlsStream;
 
-use super::{Plain, hello, starttls, version};
+use super::{Plain, hello, starttls};
 use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
+use crate::session_record::TlsVersion;
 use crate::settings::DeliverySettings;
 use crate::tls::danger::{Observing, Verdict};
+use crate::tls::record::version;
 
 impl<S: Stream> Plain<MxHost, S> {
     /// Begins TLS, says EHLO under it and takes leave: the version of TLS, and what the host's
@@ -20,7 +22,7 @@ impl<S: Stream> Plain<MxHost, S> {
     pub(crate) async fn look(
         self,
         tls: &Observing,
-    ) -> Result<(&'static str, Verdict), SessionFailure> {
+    ) -> Result<(TlsVersion, Verdict), SessionFailure> {
         let Self { route, mut dialogue, capabilities, settings, .. } = self;
         if let Err(failure) = starttls(&mut dialogue, &capabilities, &settings).await {
             dialogue.quit(settings.timeouts.quit).await;
@@ -38,8 +40,8 @@ impl<S: Stream> Plain<MxHost, S> {
 async fn take_leave<S: Stream>(
     stream: TlsStream<S>,
     settings: &DeliverySettings,
-) -> Result<&'static str, SessionFailure> {
-    let tls = version(stream.get_ref().1.protocol_version());
+) -> Result<TlsVersion, SessionFailure> {
+    let tls = version(stream.get_ref().1);
     let (dialogue, _) = hello(Dialogue::new(stream), settings, Stage::HelloAgain).await?;
     dialogue.quit(settings.timeouts.quit).await;
     Ok(tls)

@@ -9,12 +9,13 @@ use rustls::pki_types::ServerName;
 use tls_rpt::Observation;
 use tokio_util::either::Either;
 
-use super::{Clear, Ends, Plain, Session, name, starttls};
+use super::{Ends, Plain, Session, name, starttls};
 use crate::capabilities::Capabilities;
 use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, TlsFailure};
 use crate::line_io::Stream;
 use crate::observation::{Seen, of_open};
+use crate::session_record::{CertificateVerdict, Channel, WhyClear};
 use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
 use crate::trust::Unverified;
@@ -36,7 +37,8 @@ impl<S: Stream> Plain<OpenRoute, S> {
         let session = match refusal {
             // The host has not begun TLS, so the dialogue goes on where it was.
             TlsFailure::NotOffered | TlsFailure::Refused(_) => {
-                Ok(Session::in_clear(route, dialogue, capabilities, ends, settings))
+                let why = (WhyClear::NotOffered, ends);
+                Ok(Session::in_clear(route, dialogue, capabilities, why, settings))
             }
             TlsFailure::Cut(_)
             | TlsFailure::Handshake(_)
@@ -53,8 +55,8 @@ impl<S: Stream> Plain<OpenRoute, S> {
         let Self { route, dialogue, capabilities, ends, settings } = self;
         let (mx, addr) = (name(route.host()), ends.receiving.map(tracing::field::display));
         tracing::info!(mx, addr, error = %broken.failure, "TLS failed: continuing without TLS");
-        let session = Session::in_clear(route, dialogue, capabilities, ends, settings);
-        Session { clear: Clear::AfterFailure, ..session }
+        let why = (WhyClear::AfterFailure, ends);
+        Session::in_clear(route, dialogue, capabilities, why, settings)
     }
 }
 
@@ -89,7 +91,8 @@ async fn encrypt<S: Stream>(
         }
     };
     let observation = of_open(&route, ends, Seen::Tls(&verdict));
-    let session = Session::under_tls(route, (stream, patience), ends, settings).await;
+    let verdict = CertificateVerdict::from(&verdict);
+    let session = Session::under_tls(route, (stream, patience), verdict, ends, settings).await;
     // A host that has shaken hands and then does not answer under TLS has as little of it as one
     // with which the handshake fails.
     let broken = |failure| Unsettled::Broken(BrokenHandshake { failure });
@@ -154,9 +157,10 @@ impl<S: Stream> Session<Unverified, S> {
         route: OpenRoute,
         dialogue: Dialogue<S>,
         capabilities: Capabilities,
-        ends: Ends,
+        (why, ends): (WhyClear, Ends),
         settings: Arc<DeliverySettings>,
     ) -> Self {
-        Self::with(route, dialogue.map(Either::Left), capabilities, (None, ends), settings)
+        let channel = (Channel::Clear(why), ends);
+        Self::with(route, dialogue.map(Either::Left), capabilities, channel, settings)
     }
 }

@@ -16,6 +16,7 @@ use crate::scripted::Act::{Hears, HearsHello, HearsMessage, IsSilent, Says, Star
 use crate::scripted::{
     Act, Peer, fallback, fallback_to, open_route, required, required_of, settings, verified_route,
 };
+use crate::session_record::TlsVersion;
 use crate::tls::HandshakeFailure;
 use crate::tls::danger::Observing;
 use crate::transaction::Fate;
@@ -65,6 +66,31 @@ fn result_type(observation: &Observation) -> Option<ResultType> {
 }
 
 #[tokio::test]
+async fn a_session_knows_the_facts_of_its_handshake() {
+    let authority = Authority::new();
+    for (flaw, worth) in [(Flaw::None, true), (Flaw::Expired, false)] {
+        let server = authority.server(&["mx.example.org"], flaw);
+        let script = offer(vec![
+            Says("220 go ahead\r\n"),
+            StartsTls(server),
+            Hears("EHLO relay.example.com"),
+            Says("250 mx.example.org\r\n"),
+        ]);
+        let (plain, _peer) = greet(open_route(None, "mx.example.org").await, script).await;
+        let (session, _) = plain.unwrap().settle(&observing(&authority)).await;
+        let Channel::Tls(tls) = session.unwrap().channel().clone() else { panic!() };
+        assert_eq!(tls.version, TlsVersion::Tls13);
+        let suite = tls.cipher_suite.as_ref().unwrap();
+        assert!(suite.starts_with("TLS13_"), "{suite}");
+        let certificate = tls.certificate.as_ref().unwrap();
+        assert_eq!(certificate.names, ["mx.example.org"]);
+        assert!(certificate.digest.is_some() && certificate.not_after.is_some(), "{tls:?}");
+        assert!(certificate.issuer.as_ref().unwrap().contains("CN="), "{tls:?}");
+        assert_eq!(tls.verdict == CertificateVerdict::Valid, worth, "{tls:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_proves_its_name_gets_a_verified_session() {
     let authority = Authority::new();
     let server = authority.server(&["mx.example.org"], Flaw::None);
@@ -75,7 +101,7 @@ async fn a_host_that_proves_its_name_gets_a_verified_session() {
         Says("250 mx.example.org\r\n"),
     ]);
     let (session, observation, heard) = verify(&authority, script).await;
-    assert_eq!(session.unwrap().tls(), "TLSv1.3");
+    assert_eq!(session.unwrap().channel().word(), "TLSv1.3");
     assert_eq!(heard.len(), 3);
     assert_eq!(observation.policy.policy_type, PolicyType::Sts);
     assert_eq!(observation.policy.domain, "example.org");
@@ -332,7 +358,7 @@ async fn without_a_policy_any_certificate_will_do() {
     for flaw in [Flaw::None, Flaw::Expired, Flaw::SelfSigned] {
         let script = willing(&authority, &["elsewhere.example"], flaw);
         let (session, observation, _) = settle(&authority, None, "mx.example.org", script).await;
-        assert_eq!(session.unwrap().tls(), "TLSv1.3");
+        assert_eq!(session.unwrap().channel().word(), "TLSv1.3");
         assert_eq!(observation.policy.policy_type, PolicyType::NoPolicyFound);
         assert_eq!(observation.verdict, Judgement::Success);
     }
@@ -359,7 +385,7 @@ async fn a_policy_in_testing_is_judged_and_not_acted_on() {
     ] {
         let script = willing(&authority, names, flaw);
         let (session, observation, _) = settle(&authority, Some("testing"), host, script).await;
-        assert_eq!(session.unwrap().tls(), "TLSv1.3");
+        assert_eq!(session.unwrap().channel().word(), "TLSv1.3");
         assert_eq!(observation.policy.policy_type, PolicyType::Sts);
         assert_eq!(result_type(&observation), expected, "{host} {flaw:?}");
     }
@@ -385,7 +411,7 @@ async fn an_open_route_goes_in_clear_where_starttls_is_missing_or_refused() {
             greet(open_route(Some("testing"), "mx.example.org").await, script).await;
         let (session, observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
         let session = session.unwrap();
-        assert_eq!(session.tls(), "none");
+        assert_eq!(session.channel().word(), "none");
         assert_eq!(result_type(&observation), Some(ResultType::StarttlsNotSupported));
         session.quit().await;
         assert_eq!(peer.heard().await.last().unwrap(), "QUIT");
@@ -406,7 +432,7 @@ async fn a_broken_handshake_gives_leave_to_go_in_clear_on_a_new_connection() {
         let script = vec![Says("220 hi\r\n"), Hears("EHLO"), Says(OFFER), Hears("QUIT")];
         let (plain, peer) = greet(route, script).await;
         let session = plain.unwrap().settle_in_clear(&broken);
-        assert_eq!(session.tls(), "failed");
+        assert_eq!(session.channel().word(), "failed");
         session.quit().await;
         assert_eq!(peer.heard().await.last().unwrap(), "QUIT");
     }
@@ -432,7 +458,7 @@ async fn a_host_that_does_not_know_ehlo_is_greeted_with_helo() {
     ];
     let (plain, peer) = greet(open_route(None, "mx.example.org").await, script).await;
     let (session, observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
-    assert_eq!(session.unwrap().tls(), "none");
+    assert_eq!(session.unwrap().channel().word(), "none");
     assert_eq!(result_type(&observation), Some(ResultType::StarttlsNotSupported));
     assert_eq!(peer.heard().await.len(), 2);
 }

@@ -225,7 +225,7 @@ fn tls_fix(failure: &TlsFailure) -> &'static str {
 /// What the certificate is worth.
 fn certificate(mx: &MxHost, at: IpAddr, look: &Look, stages: &mut Vec<Stage>) -> HostVerdict {
     stages.push(Stage::new("connection", State::Good, at.to_string()));
-    stages.push(Stage::new("starttls", State::Good, look.tls));
+    stages.push(Stage::new("starttls", State::Good, look.tls.word()));
     let (text, fix) = match &look.certificate {
         CertificateSeen::Valid => {
             let text = format!("proves {mx}");

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clock::Clock;
 use delivery::{
-    ConfiguredHop, Demanded, Manner, Prober, Route, SessionFailure, SmartHost, Start, Verified,
+    Channel, ConfiguredHop, Demanded, Manner, Prober, Route, SessionFailure, SmartHost, Start,
+    TlsVersion, Verified,
 };
 use dns::{Dns, Lookup, MailHosts, mail_hosts};
 use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpose};
@@ -128,8 +129,8 @@ impl Looking<'_> {
         for address in addresses {
             let opened = timeout(PATIENCE, Box::pin(self.open(decision, &host, *address))).await;
             match opened {
-                Ok(Ok((tls, verdict))) => {
-                    stages.extend(self.opened(*address, tls, verdict));
+                Ok(Ok((channel, verdict))) => {
+                    stages.extend(self.opened(*address, &channel, verdict));
                     return self.host(verdict, stages);
                 }
                 Ok(Err(stage)) => stages.push(stage),
@@ -145,13 +146,13 @@ impl Looking<'_> {
         self.host(HostVerdict::Unreachable, stages)
     }
 
-    /// The session that mail would have: the version of its TLS, and what it is worth.
+    /// The session that mail would have: what it runs over, and what it is worth.
     async fn open(
         &self,
         decision: &Decision,
         host: &OpenHost,
         address: SocketAddr,
-    ) -> Result<(&'static str, HostVerdict), Stage> {
+    ) -> Result<(Channel, HostVerdict), Stage> {
         let (start, login) = match &self.hop.manner {
             Manner::AsPolicy => (Start::Starttls, None),
             Manner::Proven { start, login } => (*start, login.as_ref()),
@@ -162,16 +163,16 @@ impl Looking<'_> {
                     .admit(mx.clone())
                     .map_err(|mismatch| Stage::new("policy", State::Wrong, mismatch.to_string()))?;
                 let proved = self.prober.prove::<Verified>(route, address, start, login).await;
-                proved.map(|tls| (tls, HostVerdict::Verified))
+                proved.map(|channel| (channel, HostVerdict::Verified))
             }
             (Decision::Permit(fallback), OpenHost::Name(mx), Manner::Proven { .. }) => {
                 let route = fallback.demand(mx.clone());
                 let proved = self.prober.prove::<Demanded>(route, address, start, login).await;
-                proved.map(|tls| (tls, HostVerdict::Verified))
+                proved.map(|channel| (channel, HostVerdict::Verified))
             }
             (Decision::Permit(fallback), host, _) => {
                 let settled = self.prober.settle(fallback.via(host.clone()), address).await;
-                settled.map(|tls| (tls, HostVerdict::Unproved))
+                settled.map(|channel| (channel, HostVerdict::Unproved))
             }
             (Decision::Require(_), OpenHost::Literal(_), _) => {
                 let text =
@@ -183,7 +184,8 @@ impl Looking<'_> {
     }
 
     /// What a session has shown.
-    fn opened(&self, address: SocketAddr, tls: &str, verdict: HostVerdict) -> Vec<Stage> {
+    fn opened(&self, address: SocketAddr, channel: &Channel, verdict: HostVerdict) -> Vec<Stage> {
+        let tls = channel.version().map_or("none", TlsVersion::word);
         let mut stages = vec![Stage::new("connection", State::Good, address.to_string())];
         stages.push(match verdict {
             HostVerdict::Verified | HostVerdict::NotNamed => {

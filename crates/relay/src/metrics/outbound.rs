@@ -1,9 +1,8 @@
 //! What delivery sends, puts off and gives up, and how its sessions are protected.
 
-use delivery::{Handover, Observer, Protection, Terms};
+use delivery::{DeliveryRecord, DeliveryResult, FailureCause, Observer, PolicyMode, Protection};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use queue::{Outcome, Reason};
 use tls_rpt::{Observation, ObservedPolicy, PolicyType, ResultType, Verdict};
 
 use super::{Counters, count};
@@ -87,7 +86,8 @@ impl Outbound {
         for protection in [Protection::Plaintext, Protection::Tls, Protection::Verified] {
             drop(self.sessions.get_or_create(&[("protection", protection.label())]));
         }
-        let verified = [("protection", "verified"), ("policy", "enforce"), ("why", "")];
+        let enforce = ("policy", PolicyMode::Enforce.word());
+        let verified = [("protection", Protection::Verified.label()), enforce, ("why", "")];
         drop(self.delivered.messages.get_or_create(&verified));
         drop(self.delivered.recipients.get_or_create(&verified));
         let proved = [("policy_type", "sts"), ("mode", "enforce"), ("result", "success")];
@@ -95,7 +95,7 @@ impl Outbound {
         for reason in ["alert", "certificate", "closed", "timeout"] {
             drop(self.tls_failures.get_or_create(&[("reason", reason)]));
         }
-        let held = [("reason", HELD_BY_POLICY), ("policy", "enforce")];
+        let held = [("reason", FailureCause::Policy.word()), enforce];
         for tally in [&self.deferred, &self.bounced] {
             drop(tally.messages.get_or_create(&held));
             drop(tally.recipients.get_or_create(&held));
@@ -130,105 +130,22 @@ impl Observer for Outbound {
         self.sessions.get_or_create(&[("protection", protection.label())]).inc();
     }
 
-    fn finished(&self, handover: &Handover<'_>) {
-        let Handover { recipients, outcome, terms, queued_for, .. } = *handover;
-        let Terms { policy, why, .. } = terms;
-        match outcome {
-            Outcome::Delivered { .. } => {
-                let protection = terms.protection().label();
-                let labels = [("protection", protection), ("policy", policy), ("why", why)];
+    fn finished(&self, record: &DeliveryRecord, recipients: usize) {
+        let decision = &record.next_hop.decision;
+        let policy = ("policy", decision.policy_word());
+        match &record.result {
+            DeliveryResult::Delivered { .. } => {
+                let protection = ("protection", record.protection().label());
+                let labels = [protection, policy, ("why", decision.why_word())];
                 self.delivered.count(labels, recipients);
-                self.latency.observe(queued_for.as_secs_f64());
+                self.latency.observe(record.queued_for().as_secs_f64());
             }
-            Outcome::Deferred(reason) => {
-                let labels = [("reason", label(terms, reason)), ("policy", policy)];
-                self.deferred.count(labels, recipients);
+            DeliveryResult::Deferred(failure) => {
+                self.deferred.count([("reason", failure.cause.word()), policy], recipients);
             }
-            Outcome::Bounced(reason) => {
-                let labels = [("reason", label(terms, reason)), ("policy", policy)];
-                self.bounced.count(labels, recipients);
+            DeliveryResult::Bounced(failure) => {
+                self.bounced.count([("reason", failure.cause.word()), policy], recipients);
             }
         }
-    }
-}
-
-/// An enforced policy let no session come about.
-const HELD_BY_POLICY: &str = "policy";
-
-/// The kind of reason for which mail was not delivered.
-///
-/// A policy comes first, and then a host's own word, because they say who has to act.
-fn label(terms: Terms, reason: &Reason) -> &'static str {
-    if terms.policy == "undecided" && !terms.why.is_empty() {
-        return "undecided";
-    }
-    if reason.policy.is_some() {
-        return HELD_BY_POLICY;
-    }
-    // RFC 3463 §3, as delivery uses it.
-    let status = (reason.enhanced.subject(), reason.enhanced.detail());
-    if status == (4, 7) {
-        return "expired";
-    }
-    if reason.reply.is_some() {
-        return "refused";
-    }
-    match status {
-        (1, 10) => "null-mx",
-        (1, _) => "no-such-domain",
-        (3, 0) => "own-system",
-        (3, 4) => "too-large",
-        (3, _) => "not-accepting",
-        (4, 3) => "dns",
-        (4, 4) => "no-host",
-        (4, 6) => "loop",
-        (4, _) => "unreachable",
-        (5, _) => "protocol",
-        (6, _) => "conversion",
-        (7, _) => "tls",
-        _ => "other",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use queue::ReasonClass;
-    use smtp::EnhancedCode;
-
-    use super::*;
-
-    const OPEN: Terms = Terms { policy: "none", why: "no-policy", tls: "none" };
-
-    fn because(status: &str) -> Reason {
-        Reason::new(ReasonClass::Other, EnhancedCode::parse(status).unwrap(), "a test wants it")
-    }
-
-    #[test]
-    fn a_policy_is_the_reason_before_the_reply_that_shows_it() {
-        let reply = Some("454 no TLS today".to_owned());
-        let refused = Reason { reply, ..because("4.7.10") };
-        assert_eq!(label(OPEN, &refused), "refused");
-        let held = Reason { policy: Some("sts id=1 mode=enforce".to_owned()), ..refused };
-        assert_eq!(label(OPEN, &held), "policy");
-        // It stays so when the message's time has run out.
-        let given_up = Reason { enhanced: EnhancedCode::parse("5.7.10").unwrap(), ..held };
-        assert_eq!(label(OPEN, &given_up), "policy");
-    }
-
-    #[test]
-    fn each_status_of_our_own_has_a_reason() {
-        for (status, expected) in [
-            ("5.1.10", "null-mx"),
-            ("5.1.2", "no-such-domain"),
-            ("4.3.0", "own-system"),
-            ("4.4.1", "unreachable"),
-            ("4.4.3", "dns"),
-            ("5.4.7", "expired"),
-            ("4.7.0", "tls"),
-        ] {
-            assert_eq!(label(OPEN, &because(status)), expected, "{status}");
-        }
-        let undecided = Terms { policy: "undecided", why: "names-failed", tls: "none" };
-        assert_eq!(label(undecided, &because("4.4.3")), "undecided");
     }
 }

@@ -1,0 +1,84 @@
+//! What one attempt made of one recipient's mail, as one typed value.
+//!
+//! It is made where the facts are known and only moved from there. The log, metrics, the queue and
+//! reports to senders each make their words of it at their end, by exhaustive matches. What many
+//! recipients share is shared: a message for a hundred has one [`AttemptRecord`].
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use queue::QueueId;
+use smtp::MailboxDomain;
+
+use crate::delivery_result::DeliveryResult;
+use crate::policy_record::PolicyDecision;
+use crate::session_record::{NO_TLS, Protection, SessionRecord};
+
+/// What an attempt made of a recipient, and all that led to it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DeliveryRecord {
+    /// The attempt.
+    pub attempt: Arc<AttemptRecord>,
+    /// Where it led, and what the policy there asked for.
+    pub next_hop: Arc<NextHopRecord>,
+    /// The session in which the result was reached; none where it was reached without one.
+    pub session: Option<Arc<SessionRecord>>,
+    /// What came of it.
+    pub result: DeliveryResult,
+    /// When that was known.
+    pub ended_at: SystemTime,
+}
+
+impl DeliveryRecord {
+    /// How long the message had been in the queue by then.
+    #[must_use]
+    pub fn queued_for(&self) -> Duration {
+        self.ended_at.duration_since(self.attempt.received_at).unwrap_or_default()
+    }
+
+    /// What protected the mail, or would have.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        self.session.as_ref().map_or(Protection::Plaintext, |session| session.protection())
+    }
+
+    /// A word for the log: the version of TLS, `none` in clear or without a session, `failed` in
+    /// clear because TLS had failed.
+    #[must_use]
+    pub fn tls_word(&self) -> &'static str {
+        self.session.as_ref().map_or(NO_TLS, |session| session.channel.word())
+    }
+}
+
+/// An attempt for a message at one destination.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AttemptRecord {
+    /// The message.
+    pub queue_id: QueueId,
+    /// The recipients' domain.
+    pub destination: MailboxDomain,
+    /// Which attempt it was, counted from 1.
+    pub number: u32,
+    /// When the message was accepted.
+    pub received_at: SystemTime,
+    /// When the attempt began.
+    pub began_at: SystemTime,
+}
+
+/// Where an attempt led, and what the policy there asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NextHopRecord {
+    /// By which route.
+    pub route: RouteTaken,
+    /// What the policy asked for.
+    pub decision: PolicyDecision,
+}
+
+/// The route of a message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RouteTaken {
+    /// To a configured next hop, with its name in the settings.
+    Configured(String),
+    /// To the mail hosts of its destination.
+    Direct,
+}

@@ -1,0 +1,100 @@
+//! From a decision to what is recorded of it.
+
+use mta_sts::{Decision, Mode, OpenHost, Policy, RequiredTls, Undecided, WhyFallback};
+use tls_rpt::ResultType;
+
+use crate::policy_record::{PolicyDecision, PolicyMode, PolicyVersion, WhyPermitted, WhyUndecided};
+use crate::session_record::{CertificateVerdict, Channel, MtaStsVerdict, WhyClear};
+
+/// What a policy asked for.
+pub(crate) fn of_decision(decision: &Decision) -> PolicyDecision {
+    match decision {
+        Decision::Require(required) => PolicyDecision::Enforced(enforced(required)),
+        Decision::Permit(fallback) => {
+            let policy = fallback.evidence().policy.as_ref();
+            let policy = policy.map(|cached| PolicyVersion {
+                domain: cached.domain().as_str().to_owned(),
+                id: cached.id().to_string(),
+                mode: mode(cached.policy()),
+            });
+            PolicyDecision::Permitted { policy, why: why(fallback.why()) }
+        }
+    }
+}
+
+/// Why nothing could be decided.
+pub(crate) const fn of_undecided(undecided: &Undecided) -> WhyUndecided {
+    match undecided {
+        Undecided::CacheUnreadable { .. } => WhyUndecided::CacheUnreadable,
+        Undecided::ClockDoubted { .. } => WhyUndecided::ClockDoubted,
+        Undecided::NamesFailed { .. } => WhyUndecided::NamesFailed,
+    }
+}
+
+/// What a policy makes of a session with `host`, which came about under this decision.
+pub(crate) fn of_session(decision: &Decision, host: &OpenHost, channel: &Channel) -> MtaStsVerdict {
+    let why = match decision {
+        Decision::Require(_) => return MtaStsVerdict::Met,
+        Decision::Permit(fallback) => fallback.why(),
+    };
+    match why {
+        WhyFallback::ModeTesting(policy) => tested(policy, host, channel),
+        WhyFallback::AddressLiteral
+        | WhyFallback::Exception { .. }
+        | WhyFallback::ModeNone
+        | WhyFallback::NoPolicy
+        | WhyFallback::TlsReport
+        | WhyFallback::UndecidedTooLong => MtaStsVerdict::NotApplied,
+    }
+}
+
+/// What a policy in testing makes of a session.
+fn tested(policy: &Policy, host: &OpenHost, channel: &Channel) -> MtaStsVerdict {
+    let named = match host {
+        OpenHost::Name(mx) => policy.admits(mx),
+        OpenHost::Literal(_) => false,
+    };
+    let not_met = |result_type, reason| MtaStsVerdict::NotMet { result_type, reason };
+    if !named {
+        return not_met(ResultType::ValidationFailure, None);
+    }
+    match channel {
+        Channel::Clear(WhyClear::AfterFailure) => not_met(ResultType::ValidationFailure, None),
+        Channel::Clear(WhyClear::NotOffered) => not_met(ResultType::StarttlsNotSupported, None),
+        Channel::Tls(tls) => match &tls.verdict {
+            CertificateVerdict::Invalid { result_type, reason } => {
+                not_met(*result_type, Some(reason.clone()))
+            }
+            CertificateVerdict::NotShown => not_met(ResultType::ValidationFailure, None),
+            CertificateVerdict::Valid => MtaStsVerdict::Met,
+        },
+    }
+}
+
+fn enforced(required: &RequiredTls) -> PolicyVersion {
+    PolicyVersion {
+        domain: required.domain().as_str().to_owned(),
+        id: required.id().to_string(),
+        mode: mode(required.policy()),
+    }
+}
+
+fn mode(policy: &Policy) -> PolicyMode {
+    match policy.mode() {
+        Mode::Enforce => PolicyMode::Enforce,
+        Mode::None => PolicyMode::None,
+        Mode::Testing => PolicyMode::Testing,
+    }
+}
+
+const fn why(why: &WhyFallback) -> WhyPermitted {
+    match why {
+        WhyFallback::AddressLiteral => WhyPermitted::AddressLiteral,
+        WhyFallback::Exception { .. } => WhyPermitted::Exception,
+        WhyFallback::ModeNone => WhyPermitted::ModeNone,
+        WhyFallback::ModeTesting(_) => WhyPermitted::ModeTesting,
+        WhyFallback::NoPolicy => WhyPermitted::NoPolicy,
+        WhyFallback::TlsReport => WhyPermitted::TlsReport,
+        WhyFallback::UndecidedTooLong => WhyPermitted::UndecidedTooLong,
+    }
+}

@@ -1,0 +1,217 @@
+//! What a session ran over and what its host had proved, as it is recorded.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tls_rpt::ResultType;
+
+/// The session over which a message went, or with which it ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SessionRecord {
+    /// The host, by the name that it was asked for by.
+    pub host: String,
+    /// Its address.
+    pub address: Option<SocketAddr>,
+    /// What it had proved.
+    pub proof: Proof,
+    /// What was under it.
+    pub channel: Channel,
+    /// What its host and its certificate are worth under the policy.
+    pub mta_sts: MtaStsVerdict,
+}
+
+impl SessionRecord {
+    /// What protects mail on the session.
+    #[must_use]
+    pub const fn protection(&self) -> Protection {
+        Protection::of(self.proof, &self.channel)
+    }
+}
+
+/// What the host of a session had to prove, and has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Proof {
+    /// Its name, because a route demands it.
+    Demanded,
+    /// Nothing.
+    None,
+    /// Its name, which an enforced policy lists.
+    Policy,
+}
+
+/// What MTA-STS makes of a session (RFC 8461 §4).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum MtaStsVerdict {
+    /// It meets the policy.
+    Met,
+    /// It does not meet the policy, which is in testing.
+    NotMet {
+        /// What a report calls it (RFC 8460 §4.3).
+        result_type: ResultType,
+        /// The same in words.
+        reason: Option<String>,
+    },
+    /// No policy applies.
+    NotApplied,
+}
+
+/// What protects mail on its way to the next host.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Protection {
+    /// Nothing.
+    Plaintext,
+    /// TLS with whoever answered.
+    Tls,
+    /// TLS with a host that an enforced policy names and that has proved its name.
+    Verified,
+}
+
+impl Protection {
+    /// Of a session with this proof.
+    #[must_use]
+    pub const fn of(proof: Proof, channel: &Channel) -> Self {
+        match (proof, channel) {
+            (Proof::Policy, Channel::Tls(_)) => Self::Verified,
+            (Proof::Demanded | Proof::None, Channel::Tls(_)) => Self::Tls,
+            (Proof::Demanded | Proof::None | Proof::Policy, Channel::Clear(_)) => Self::Plaintext,
+        }
+    }
+
+    /// A word for a metric or a table.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Tls => "tls",
+            Self::Verified => "verified",
+        }
+    }
+}
+
+/// What a session runs over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Channel {
+    /// A connection without TLS.
+    Clear(WhyClear),
+    /// TLS.
+    Tls(Arc<TlsRecord>),
+}
+
+/// Why a session has no TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WhyClear {
+    /// TLS was tried on another connection, and failed.
+    AfterFailure,
+    /// The host does not offer it, or refuses it.
+    NotOffered,
+}
+
+/// The word for a session in clear, and for none.
+pub(crate) const NO_TLS: &str = "none";
+
+impl Channel {
+    /// The version of TLS, if there is any.
+    #[must_use]
+    pub fn version(&self) -> Option<TlsVersion> {
+        match self {
+            Self::Clear(_) => None,
+            Self::Tls(tls) => Some(tls.version),
+        }
+    }
+
+    /// A word for the log.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Clear(WhyClear::AfterFailure) => "failed",
+            Self::Clear(WhyClear::NotOffered) => NO_TLS,
+            Self::Tls(tls) => tls.version.word(),
+        }
+    }
+}
+
+/// What a handshake showed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsRecord {
+    /// The version of TLS.
+    pub version: TlsVersion,
+    /// The cipher suite, by its name in IANA's registry.
+    pub cipher_suite: Option<String>,
+    /// The host's certificate; none where it showed none.
+    pub certificate: Option<CertificateRecord>,
+    /// What the certificate is worth (RFC 8461 §4.2).
+    pub verdict: CertificateVerdict,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsVersion {
+    /// Another one than those that are offered.
+    Other,
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+impl TlsVersion {
+    /// Its name, for the log.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Other => "unknown",
+            Self::Tls12 => "TLSv1.2",
+            Self::Tls13 => "TLSv1.3",
+        }
+    }
+}
+
+/// A host's certificate, in what tells it from others.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateRecord {
+    /// Its SHA-256; none where the provider of TLS has none.
+    pub digest: Option<[u8; 32]>,
+    /// The name of its issuer; none where it could not be read.
+    pub issuer: Option<String>,
+    /// The first of the names that it is for.
+    pub names: Vec<String>,
+    /// The last moment at which it holds.
+    pub not_after: Option<SystemTime>,
+}
+
+/// What a certificate is worth to a sender that verifies.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CertificateVerdict {
+    /// It proves nothing.
+    Invalid {
+        /// What a report calls it (RFC 8460 §4.3).
+        result_type: ResultType,
+        /// The same in words.
+        reason: String,
+    },
+    /// There was none.
+    NotShown,
+    /// It proves the host's name.
+    Valid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_enforced_policy_that_nothing_lifts_counts_as_verified() {
+        let over = |version| {
+            let (certificate, verdict) = (None, CertificateVerdict::Valid);
+            Channel::Tls(Arc::new(TlsRecord { version, cipher_suite: None, certificate, verdict }))
+        };
+        let of = |proof, channel: Channel| Protection::of(proof, &channel);
+        assert_eq!(of(Proof::Policy, over(TlsVersion::Tls13)), Protection::Verified);
+        assert_eq!(of(Proof::Demanded, over(TlsVersion::Tls13)), Protection::Tls);
+        assert_eq!(of(Proof::None, over(TlsVersion::Tls13)), Protection::Tls);
+        assert_eq!(of(Proof::None, over(TlsVersion::Tls12)), Protection::Tls);
+        assert_eq!(of(Proof::None, Channel::Clear(WhyClear::NotOffered)), Protection::Plaintext);
+        assert_eq!(of(Proof::None, Channel::Clear(WhyClear::AfterFailure)), Protection::Plaintext);
+    }
+}
