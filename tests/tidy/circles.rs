@@ -8,7 +8,7 @@ use super::{LAYERS, folder, layer, no, program_files};
 
 /// How many files still stand in circles, by crate. A number only ever gets smaller.
 const CIRCLES_LEFT: [(&str, usize); 9] = [
-    ("delivery", 41),
+    ("delivery", 39),
     ("dns", 3),
     ("listener", 8),
     ("mta-sts", 8),

@@ -4,19 +4,20 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use mail::{
+    AttemptRecord, DeliveryRecord, DeliveryResult, Failure, FailureCause, NextHopRecord,
+    PolicyDecision, Reason, ReasonClass, RouteTaken,
+};
 use mta_sts::{Decision, NextHop, PolicyDomain, Purpose, Recheck, Undecided};
-use queue::{Lease, Reason, ReasonClass};
+use queue::Lease;
 use smtp::{Class, MailboxDomain};
 
 use crate::client::{Client, now_of};
-use crate::delivery_record::{AttemptRecord, DeliveryRecord, NextHopRecord, RouteTaken};
-use crate::delivery_result::{DeliveryResult, Failure, FailureCause};
 use crate::hop::{Hop, Manner, in_words};
 use crate::observation::of_fetch;
 use crate::outcome::{expire, no_domain, no_hosts};
 use crate::patience::{Overdue, Patience};
 use crate::policy_facts::{of_decision, of_undecided};
-use crate::policy_record::PolicyDecision;
 use crate::round::{Elsewhere, Ending, Round};
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::routing::hosts;

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::delivery_record::DeliveryRecord;
-use crate::delivery_result::DeliveryResult;
-
+use mail::{DeliveryRecord, DeliveryResult};
 /// How many destinations must have failed, without one that has answered in between, before it is no
 /// longer that destination's own trouble.
 const DESTINATIONS: usize = 2;
@@ -116,13 +114,12 @@ const fn has_left(result: &DeliveryResult) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use queue::{QueueId, ReasonClass};
+    use mail::{
+        AttemptRecord, NextHopRecord, PolicyDecision, QueueId, ReasonClass, Reports, RouteTaken,
+    };
     use smtp::MailboxDomain;
 
     use super::*;
-    use crate::delivery_record::{AttemptRecord, NextHopRecord, RouteTaken};
-    use crate::delivery_result::Reports;
-    use crate::policy_record::PolicyDecision;
     use crate::status::Status;
 
     const MINUTE: Duration = Duration::from_secs(60);

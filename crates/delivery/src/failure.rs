@@ -4,12 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mail::{FailureCause, ReasonClass};
 use pkix::io_words;
-use queue::ReasonClass;
 use smtp::{Class, EnhancedCode, Reply};
 use tls_rpt::ResultType;
 
-use crate::delivery_result::FailureCause;
 use crate::dialogue::DialogueError;
 use crate::line_io::BytesLeft;
 use crate::session::LoginFailure;

@@ -13,11 +13,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use queue::{Lease, QueueId};
+use mail::{DeliveryRecord, QueueId};
+use queue::Lease;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-use crate::delivery_record::DeliveryRecord;
 
 /// How long the first report of a message waits for another failure, and for all of them.
 const QUIET: Duration = Duration::from_secs(5);

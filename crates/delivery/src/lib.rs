@@ -27,8 +27,6 @@ mod capabilities;
 mod client;
 mod connect;
 mod dead;
-mod delivery_record;
-mod delivery_result;
 mod departures;
 mod dialogue;
 mod dsn;
@@ -49,7 +47,6 @@ mod outcome;
 mod pace;
 mod patience;
 mod policy_facts;
-mod policy_record;
 mod pool;
 mod probe;
 mod removal;
@@ -60,7 +57,6 @@ mod routing;
 mod scripted;
 mod seats;
 mod session;
-mod session_record;
 mod settings;
 mod settling;
 mod status;
@@ -72,27 +68,18 @@ mod waiting;
 
 pub use crate::account::{Login, LoginMechanism, Secret, SecretError};
 pub use crate::client::now_of;
-pub use crate::delivery_record::{AttemptRecord, DeliveryRecord, NextHopRecord, RouteTaken};
-pub use crate::delivery_result::{DeliveryResult, Failure, FailureCause, Reports};
 pub use crate::departures::Departures;
 pub use crate::dialogue::DialogueError;
 pub use crate::failure::{SessionFailure, Stage, TlsFailure};
 pub use crate::hop::{Manner, Start};
 pub use crate::line_io::{BytesLeft, Stream};
 pub use crate::observer::{Observer, Unobserved};
-pub use crate::policy_record::{
-    PolicyDecision, PolicyMode, PolicyVersion, WhyPermitted, WhyUndecided,
-};
 pub use crate::pool::{Delivery, Renewal};
 pub use crate::probe::{CertificateSeen, Look, Prober};
 pub use crate::removal::{RemovalError, removal_notice};
 pub use crate::route::{ConfiguredHop, DomainPattern, Route, Routes, SmartHost};
 pub use crate::session::{
     BrokenHandshake, Ends, LoginFailure, Plain, Session, Strict, Unsettled, WrongSession,
-};
-pub use crate::session_record::{
-    CertificateRecord, CertificateVerdict, Channel, MtaStsVerdict, Proof, Protection,
-    SessionRecord, TlsRecord, TlsVersion, WhyClear,
 };
 pub use crate::settings::{DeliverySettings, IpPreference, Timeouts};
 pub use crate::tls::danger::Observing;

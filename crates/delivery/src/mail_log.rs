@@ -6,12 +6,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use queue::{Lease, QueueId, Reason, Settled};
+use mail::{DeliveryRecord, DeliveryResult, Failure, QueueId, Reason};
+use queue::{Lease, Settled};
 use tracing::Level;
 use tracing::field::display;
 
-use crate::delivery_record::DeliveryRecord;
-use crate::delivery_result::{DeliveryResult, Failure};
 use crate::observer::Observer;
 
 /// Whom an attempt was for, and what has come of telling the sender.

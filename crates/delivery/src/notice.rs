@@ -3,17 +3,15 @@
 
 use std::time::SystemTime;
 
-use queue::{
-    BeginError, BodyError, BodyReader, CommitError, DelayNotice, Draft, Message, OwnMessage,
-    Purpose, Queue, QueueId, Recipient,
+use mail::{
+    DelayNotice, DeliveryRecord, DeliveryResult, Message, Purpose, QueueId, Recipient, Reports,
 };
+use queue::{BeginError, BodyError, BodyReader, CommitError, Draft, OwnMessage, Queue};
 use rand::Rng as _;
 use smtp::{BodyType, Domain, Notify, Ret, Smtputf8};
 use tokio::io::AsyncReadExt as _;
 
 use crate::client::Client;
-use crate::delivery_record::DeliveryRecord;
-use crate::delivery_result::{DeliveryResult, Reports};
 use crate::dsn::{About, News, Notification, RETURNED_HEADER_MAX, RETURNED_MESSAGE_MAX, Returned};
 use crate::gathering::Part;
 

@@ -2,10 +2,8 @@
 
 use std::fmt::Debug;
 
+use mail::{DeliveryRecord, Protection};
 use tls_rpt::Observation;
-
-use crate::delivery_record::DeliveryRecord;
-use crate::session_record::Protection;
 
 /// Is told of what happens; must not block.
 pub trait Observer: Debug + Send + Sync {

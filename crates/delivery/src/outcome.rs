@@ -9,15 +9,15 @@ use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use mail::{
+    Channel, DeliveryResult, Failure, FailureCause, Reason, ReasonClass, Reports, SessionRecord,
+};
 use mta_sts::{MxMismatch, Rechecked, RequiredTls};
-use queue::{Reason, ReasonClass};
 use smtp::{Class, EnhancedCode, MailboxDomain, Reply, ReplyCode, Severity};
 
-use crate::delivery_result::{DeliveryResult, Failure, FailureCause, Reports};
 use crate::failure::SessionFailure;
 use crate::hop::Manner;
 use crate::routing::looped;
-use crate::session_record::{Channel, SessionRecord};
 use crate::status::{Status, permanent};
 use crate::transaction::{Fate, Step, Unfit};
 

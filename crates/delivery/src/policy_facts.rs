@@ -1,10 +1,11 @@
 //! From a decision to what is recorded of it.
 
+use mail::{
+    CertificateVerdict, Channel, MtaStsVerdict, PolicyDecision, PolicyMode, PolicyVersion,
+    WhyClear, WhyPermitted, WhyUndecided,
+};
 use mta_sts::{Decision, Mode, OpenHost, Policy, RequiredTls, Undecided, WhyFallback};
 use tls_rpt::ResultType;
-
-use crate::policy_record::{PolicyDecision, PolicyMode, PolicyVersion, WhyPermitted, WhyUndecided};
-use crate::session_record::{CertificateVerdict, Channel, MtaStsVerdict, WhyClear};
 
 /// What a policy asked for.
 pub(crate) fn of_decision(decision: &Decision) -> PolicyDecision {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use clock::Clock;
+use mail::{Channel, TlsVersion, WhyClear};
 use mta_sts::{MxHost, OpenRoute};
 use pkix::{Roots, SetupError, TlsError};
 
@@ -13,7 +14,6 @@ use crate::connect::{connect, in_order};
 use crate::failure::SessionFailure;
 use crate::hop::Start;
 use crate::session::{Plain, Session, Strict, Unsettled};
-use crate::session_record::{Channel, TlsVersion, WhyClear};
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::tls::danger::{Observing, Verdict};

@@ -10,12 +10,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mail::{DeliveryResult, Failure, ReasonClass, Recipient, SessionRecord};
 use mta_sts::{Decision, MxMismatch};
-use queue::{Lease, ReasonClass, Recipient};
-use smtp::ReplyCode;
+use queue::Lease;
 
 use crate::client::Client;
-use crate::delivery_result::{DeliveryResult, Failure};
 use crate::fitting::Fitting;
 use crate::hop::{Hop, Manner, in_words};
 use crate::idle::{Place, Rank, Shelf};
@@ -27,9 +26,8 @@ use crate::pace::Went;
 use crate::patience::Patience;
 use crate::policy_facts::of_session;
 use crate::session::Session;
-use crate::session_record::SessionRecord;
 use crate::status::Status;
-use crate::transaction::{Connection, Fate, Sent, Step};
+use crate::transaction::{Connection, Sent};
 use crate::trials::Tried;
 use crate::trust::Trust;
 use crate::waiting::Waiting;
@@ -450,7 +448,7 @@ impl<'a> Round<'a> {
             }
         };
         for (place, fate) in places.iter().zip(sent.fates) {
-            if before == Before::Idle && after != After::Usable && is_cut_off(&fate) {
+            if before == Before::Idle && after != After::Usable && fate.is_cut_off() {
                 after = After::Dead;
             } else if let Some(standing) = self.standings.get_mut(*place) {
                 let judged = judge(fate, remote, encryption, sent.reports);
@@ -491,16 +489,4 @@ enum After {
     Lost,
     /// Another transaction may begin.
     Usable,
-}
-
-/// Whether the host closed the connection before it got any of the message; with 421 it may have
-/// said so (RFC 5321 §3.8).
-fn is_cut_off(fate: &Fate) -> bool {
-    match fate {
-        Fate::Cut { step, .. } => *step != Step::Message,
-        Fate::Refused { step, reply } => {
-            *step != Step::Message && reply.code() == ReplyCode::NOT_AVAILABLE
-        }
-        Fate::InDoubt(_) | Fate::Taken(_) | Fate::Unfit(_) | Fate::Unreadable(_) => false,
-    }
 }

@@ -1,11 +1,10 @@
 //! Which hosts take the mail of a destination, in the order they are tried (RFC 5321 §5.1).
 
 use dns::{Dns, MailHosts, Mx, mail_hosts};
+use mail::{DeliveryResult, ReasonClass};
 use mta_sts::{MxHost, OpenHost};
-use queue::ReasonClass;
 use smtp::{Class, Domain, MailboxDomain};
 
-use crate::delivery_result::DeliveryResult;
 use crate::hop::{Hop, Manner};
 use crate::settings::DeliverySettings;
 use crate::status::Status;

@@ -90,6 +90,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use mail::{CertificateVerdict, Channel};
 use mta_sts::OpenHost;
 use rustls::pki_types::ServerName;
 use smtp::{Reply, ReplyCode, Severity};
@@ -104,7 +105,6 @@ use crate::dialogue::{Dialogue, DialogueError};
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
 use crate::patience::Patience;
-use crate::session_record::{CertificateVerdict, Channel};
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::tls::record::tls_record;

@@ -1,11 +1,10 @@
 //! From the end of an attempt to its settlement: at once, or with the other failures of its message.
 
-use queue::{Draft, Queue, Reason, StoreError};
+use mail::{DeliveryRecord, DeliveryResult, Failure, FailureCause, Reason};
+use queue::{Draft, Queue, StoreError};
 use tokio::time::Instant;
 
 use crate::client::Client;
-use crate::delivery_record::DeliveryRecord;
-use crate::delivery_result::{DeliveryResult, Failure, FailureCause};
 use crate::gathering::{Gathering, Part};
 use crate::mail_log::Tried;
 use crate::notice::{is_bad_news, notice, passed_on};

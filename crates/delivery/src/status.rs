@@ -3,10 +3,8 @@
 //! All are written as transient; one that ends a message's way is made permanent where that is
 //! decided.
 
-use queue::ReasonClass;
+use mail::{Failure, FailureCause, ReasonClass};
 use smtp::{Class, EnhancedCode};
-
-use crate::delivery_result::{Failure, FailureCause};
 
 /// A status of our own, where no host has given one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

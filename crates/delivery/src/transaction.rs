@@ -8,13 +8,12 @@ use std::io;
 use std::mem;
 use std::time::Duration;
 
-use queue::Recipient;
+use mail::{Recipient, Reports};
 use smtp::{BodyType, Reply, ReplyCode, Severity, Smtputf8};
 use tokio::io::AsyncRead;
 
 use crate::body::{BodyError, Pace, write_body, write_chunk};
 use crate::capabilities::{Capabilities, Extension};
-use crate::delivery_result::Reports;
 use crate::dialogue::{Dialogue, DialogueError};
 use crate::envelope::{Command, Mail, Pipelining, Progress, commands, windows};
 use crate::line_io::Stream;
@@ -48,6 +47,20 @@ pub(crate) enum Fate {
     Unfit(Unfit),
     /// We could not read the message ourselves; the peer has not got all of it.
     Unreadable(io::ErrorKind),
+}
+
+impl Fate {
+    /// Whether the host closed the connection before it got any of the message; with 421 it may have
+    /// said so (RFC 5321 §3.8).
+    pub(crate) fn is_cut_off(&self) -> bool {
+        match self {
+            Self::Cut { step, .. } => *step != Step::Message,
+            Self::Refused { step, reply } => {
+                *step != Step::Message && reply.code() == ReplyCode::NOT_AVAILABLE
+            }
+            Self::InDoubt(_) | Self::Taken(_) | Self::Unfit(_) | Self::Unreadable(_) => false,
+        }
+    }
 }
 
 /// What a peer lacks for a message.

@@ -8,9 +8,8 @@
 
 use std::fmt::Debug;
 
+use mail::Proof;
 use mta_sts::{DemandedRoute, Fallback, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute};
-
-use crate::session_record::Proof;
 
 /// Marks a session whose peer has proved its name.
 #[derive(Debug)]

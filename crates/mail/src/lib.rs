@@ -2,12 +2,25 @@
 //!
 //! They do no I/O and know neither how a message is kept nor how it is sent.
 
+mod delivery_record;
+mod delivery_result;
 mod envelope;
 mod id;
 mod outcome;
+mod policy_record;
+mod session_record;
 mod state;
 
+pub use crate::delivery_record::{AttemptRecord, DeliveryRecord, NextHopRecord, RouteTaken};
+pub use crate::delivery_result::{DeliveryResult, Failure, FailureCause, Reports};
 pub use crate::envelope::{DelayNotice, DsnWishes, Envelope, Message, Purpose, Recipient};
 pub use crate::id::{QueueId, QueueIdError};
 pub use crate::outcome::{Outcome, Reason, ReasonClass};
+pub use crate::policy_record::{
+    PolicyDecision, PolicyMode, PolicyVersion, WhyPermitted, WhyUndecided,
+};
+pub use crate::session_record::{
+    CertificateRecord, CertificateVerdict, Channel, MtaStsVerdict, Proof, Protection,
+    SessionRecord, TlsRecord, TlsVersion, WhyClear,
+};
 pub use crate::state::State;

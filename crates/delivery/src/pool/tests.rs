@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use access::Networks;
 use clock::SetClock;
 use dns::{DnsSettings, Resolver};
-use queue::{Envelope, Outcome, QueueSettings, Reason, Recipient};
+use mail::{DeliveryRecord, Envelope, Outcome, Protection, Reason, Recipient};
+use queue::QueueSettings;
 use smtp::{BodyType, Domain, Mailbox, ReversePath, Smtputf8};
 use tempfile::TempDir;
 use testbed::{Act, Certificate, ConnectionState, MxBehaviour, MxHost, Step, World};
@@ -15,9 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::*;
-use crate::delivery_record::DeliveryRecord;
 use crate::scripted::{now, policies};
-use crate::session_record::Protection;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const BODY: &[u8] = b"From: a@example.com\r\nSubject: x\r\n\r\nHello\r\n";

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dns::{Lookup, LookupError};
+use mail::{Proof, Protection};
 use mta_sts::{Fallback, OpenHost, RequiredTls};
 use smtp::Domain;
 use tokio::net::TcpStream;
@@ -21,7 +22,6 @@ use crate::ourselves::is_ours;
 use crate::outcome::Trouble;
 use crate::patience::Overdue;
 use crate::session::{Ends, Plain, Session, Strict, Unsettled};
-use crate::session_record::{Proof, Protection};
 use crate::trials::Tried;
 use crate::trust::{Demanded, Trust, Unverified, Verified};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mail::{CertificateVerdict, Channel};
 use rustls::pki_types::ServerName;
 use tls_rpt::Observation;
 use tokio_util::either::Either;
@@ -12,7 +13,6 @@ use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
 use crate::patience::Patience;
-use crate::session_record::{CertificateVerdict, Channel};
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::tls::record::tls_record;

@@ -3,6 +3,7 @@
 //! A `Plain<MxHost>` has no route, so no session comes of it: whatever the host shows, there is
 //! nothing here that could say MAIL.
 
+use mail::TlsVersion;
 use mta_sts::MxHost;
 use rustls::pki_types::ServerName;
 use tokio_rustls::client::TlsStream;
@@ -11,7 +12,6 @@ use super::{Plain, hello, starttls};
 use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
-use crate::session_record::TlsVersion;
 use crate::settings::DeliverySettings;
 use crate::tls::danger::{Observing, Verdict};
 use crate::tls::record::version;

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use mail::{CertificateVerdict, Channel, WhyClear};
 use mta_sts::{OpenHost, OpenRoute};
 use rustls::pki_types::ServerName;
 use tls_rpt::Observation;
@@ -15,7 +16,6 @@ use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, TlsFailure};
 use crate::line_io::Stream;
 use crate::observation::{Seen, of_open};
-use crate::session_record::{CertificateVerdict, Channel, WhyClear};
 use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
 use crate::trust::Unverified;

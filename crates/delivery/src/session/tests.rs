@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clock::SystemClock;
+use mail::{DsnWishes, Recipient, TlsVersion};
 use mta_sts::NextHop;
-use queue::{DsnWishes, Recipient};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tls_rpt::{PolicyType, ResultType, Verdict as Judgement};
 use tokio::io::DuplexStream;
@@ -16,7 +16,6 @@ use crate::scripted::Act::{Hears, HearsHello, HearsMessage, IsSilent, Says, Star
 use crate::scripted::{
     Act, Peer, fallback, fallback_to, open_route, required, required_of, settings, verified_route,
 };
-use crate::session_record::TlsVersion;
 use crate::tls::HandshakeFailure;
 use crate::tls::danger::Observing;
 use crate::transaction::Fate;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use mail::{CertificateRecord, CertificateVerdict, TlsRecord, TlsVersion};
 use pkix::summary;
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::pki_types::CertificateDer;
@@ -9,7 +10,6 @@ use rustls::{ClientConnection, ProtocolVersion};
 
 use super::danger::Verdict;
 use super::result_type;
-use crate::session_record::{CertificateRecord, CertificateVerdict, TlsRecord, TlsVersion};
 
 /// How many names of a certificate are recorded.
 const NAMES_MAX: usize = 16;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clock::Clock;
 use delivery::{
-    Channel, ConfiguredHop, Demanded, Manner, Prober, Route, SessionFailure, SmartHost, Start,
-    TlsVersion, Verified,
+    ConfiguredHop, Demanded, Manner, Prober, Route, SessionFailure, SmartHost, Start, Verified,
 };
 use dns::{Dns, Lookup, MailHosts, mail_hosts};
+use mail::{Channel, TlsVersion};
 use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpose};
 use smtp::Domain;
 use tokio::time::timeout;

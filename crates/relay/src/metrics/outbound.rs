@@ -1,6 +1,7 @@
 //! What delivery sends, puts off and gives up, and how its sessions are protected.
 
-use delivery::{DeliveryRecord, DeliveryResult, FailureCause, Observer, PolicyMode, Protection};
+use delivery::Observer;
+use mail::{DeliveryRecord, DeliveryResult, FailureCause, PolicyMode, Protection};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tls_rpt::{Observation, ObservedPolicy, PolicyType, ResultType, Verdict};

@@ -3,8 +3,9 @@
 
 use std::net::SocketAddr;
 
-use queue::{Outcome, Reason, ReasonClass};
 use smtp::{Class, EnhancedCode};
+
+use crate::outcome::{Outcome, Reason, ReasonClass};
 
 /// What came of an attempt for a recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]

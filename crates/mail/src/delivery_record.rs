@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use queue::QueueId;
 use smtp::MailboxDomain;
 
 use crate::delivery_result::DeliveryResult;
+use crate::id::QueueId;
 use crate::policy_record::PolicyDecision;
 use crate::session_record::{NO_TLS, Protection, SessionRecord};
 
