@@ -8,6 +8,8 @@ from suite import run, until
 class Disk:
     """An ext4 file system on a loop device, whose image is a file in memory: what reached the device, and nothing else."""
 
+    name = "disk"
+
     def __init__(self, image, mount_point, size):
         self.image, self.mount_point = pathlib.Path(image), pathlib.Path(mount_point)
         self.mount_point.mkdir(exist_ok=True)
