@@ -71,7 +71,7 @@ async fn a_host_that_does_not_meet_the_policy_is_named_with_what_mends_it() {
         enforcing(&world, domain, behaviour).await;
         let (said, yes) = check(&world, domain).await;
         assert!(!yes, "{said}");
-        assert_eq!(said["verdict"], "held", "{said}");
+        assert_eq!(said["verdict"], "waiting", "{said}");
         let [wrong] = &stages(&said, "wrong")[..] else { panic!("{said}") };
         assert_eq!(wrong["name"], stage, "{said}");
         assert!(wrong["fix"].as_str().unwrap().contains(fix), "{said}");
@@ -130,7 +130,7 @@ async fn a_domain_without_a_policy_is_well_if_it_can_be_reached() {
     assert!(yes && said["verdict"] == "no-policy", "{said}");
     mx.close().await;
     let (said, yes) = check(&world, "example.test").await;
-    assert!(!yes && said["verdict"] == "held", "{said}");
+    assert!(!yes && said["verdict"] == "waiting", "{said}");
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn what_the_running_relay_keeps_counts_although_the_record_is_gone() {
     relay.world.tap().forget();
     mx.behave(MxBehaviour::stripped());
     let (said, yes) = check(&relay.world, "example.test").await;
-    assert!(!yes && said["verdict"] == "held", "{said}");
+    assert!(!yes && said["verdict"] == "waiting", "{said}");
     assert_eq!(said["mode"], "enforce", "{said}");
 }
 
@@ -219,12 +219,12 @@ async fn a_route_is_tried_at_its_own_port_with_tls_and_login_and_no_mail() {
 
     let wrong = route("smtp.test", 2525, "wrong");
     let (said_of_wrong, status) = said(&world, "example.test", &wrong, &["--route"]).await;
-    assert_eq!((said_of_wrong["verdict"].as_str(), status), (Some("held"), Some(2)));
+    assert_eq!((said_of_wrong["verdict"].as_str(), status), (Some("waiting"), Some(2)));
     assert_eq!(said_of_wrong["route"][0]["stages"][0]["name"], "login", "{said_of_wrong}");
 
     smtp.behave(MxBehaviour::presenting(Certificate::WrongName));
     let (said_of_tls, status) = said(&world, "example.test", &good, &[]).await;
-    assert_eq!((said_of_tls["verdict"].as_str(), status), (Some("held"), Some(2)));
+    assert_eq!((said_of_tls["verdict"].as_str(), status), (Some("waiting"), Some(2)));
     assert_eq!(said_of_tls["route"][0]["stages"][0]["name"], "tls", "{said_of_tls}");
 }
 
@@ -254,7 +254,7 @@ async fn held_unverified_and_not_known_have_exit_statuses_of_their_own() {
     enforcing(&world, "unverified.test", MxBehaviour::valid()).await;
     drop(world.domain("unverified.test").policy(PolicyBehaviour::status(404)).await);
     for (domain, verdict, status) in
-        [("held.test", "held", 2), ("unverified.test", "unverified", 3)]
+        [("held.test", "waiting", 2), ("unverified.test", "unverified", 3)]
     {
         let (said, code) = said(&world, domain, "", &[]).await;
         assert_eq!((said["verdict"].as_str(), code), (Some(verdict), Some(status)), "{said}");
@@ -283,7 +283,7 @@ async fn a_resolver_that_does_not_answer_is_the_relays_own_fault_and_not_the_dom
     // A domain whose own servers fail is no fault of the resolver.
     world.names().fail("example.test", Fault::ServFail);
     let (said, status) = self::said(&world, "example.test", "", &[]).await;
-    assert_eq!((said["verdict"].as_str(), status), (Some("held"), Some(2)), "{said}");
+    assert_eq!((said["verdict"].as_str(), status), (Some("waiting"), Some(2)), "{said}");
     assert!(said["summary"].as_str().unwrap().contains("its MX lookup failed"), "{said}");
 }
 
@@ -298,7 +298,7 @@ async fn a_domain_that_does_not_exist_is_told_from_one_without_hosts() {
         ("closed.test", "takes no mail (null MX)"),
     ] {
         let (said, status) = said(&world, domain, "", &[]).await;
-        assert_eq!((said["verdict"].as_str(), status), (Some("held"), Some(2)), "{said}");
+        assert_eq!((said["verdict"].as_str(), status), (Some("waiting"), Some(2)), "{said}");
         assert!(said["summary"].as_str().unwrap().contains(why), "{said}");
     }
 }

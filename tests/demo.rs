@@ -26,12 +26,17 @@ fn demo(arguments: &[&str]) -> Output {
 const PROMISED: [(&str, &str, &str, &str); 10] = [
     ("good.test", "enforce", "verified", "proved its name"),
     ("failover.test", "enforce", "verified", "mx2.failover.test proved its name"),
-    ("stripped.test", "enforce", "held", "4.7.10 the MTA-STS policy of stripped.test"),
-    ("self-signed.test", "enforce", "held", "4.7.5 the MTA-STS policy of self-signed.test"),
-    ("wrong-name.test", "enforce", "held", "not valid for mx.wrong-name.test"),
-    ("expired.test", "enforce", "held", "expired"),
-    ("unnamed.test", "enforce", "held", "thief.unnamed.test: the policy does not name this host"),
-    ("cached.test", "enforce", "held", "STARTTLS was not offered"),
+    ("stripped.test", "enforce", "waiting", "4.7.10 the MTA-STS policy of stripped.test"),
+    ("self-signed.test", "enforce", "waiting", "4.7.5 the MTA-STS policy of self-signed.test"),
+    ("wrong-name.test", "enforce", "waiting", "not valid for mx.wrong-name.test"),
+    ("expired.test", "enforce", "waiting", "expired"),
+    (
+        "unnamed.test",
+        "enforce",
+        "waiting",
+        "thief.unnamed.test: the policy does not name this host",
+    ),
+    ("cached.test", "enforce", "waiting", "STARTTLS was not offered"),
     ("testing.test", "testing", "encrypted", "mode-testing"),
     ("plain.test", "none", "clear", "no-policy"),
 ];
@@ -67,7 +72,7 @@ fn the_picture_in_the_readme_shows_what_the_demo_prints() {
         picture.lines().filter(|line| line.starts_with("<text")).map(text).collect();
     assert_eq!(shown.first().map(String::as_str), Some("$ sts-relay demo"));
     let lines: Vec<_> = printed.lines().filter(|line| !line.is_empty()).collect();
-    assert_eq!(shown[1..], lines, "docs/record-demo makes the picture anew");
+    assert_eq!(shown[1..], lines, "run docs/record-demo: it draws the picture");
 }
 
 /// What a line of the picture says.

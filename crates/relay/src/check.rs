@@ -60,7 +60,7 @@ pub(crate) enum Verdict {
     /// It leaves although something is wrong that a policy would forbid, or does.
     Unverified,
     /// It does not leave.
-    Held,
+    Waiting,
     /// That cannot be told from here: the relay's own resolver does not answer.
     CannotTell,
 }
@@ -266,7 +266,7 @@ async fn along(
     report.stages.insert(0, route_stage(&to));
     let verdict = match (worst, report.verdict) {
         // Nothing can be said of a next hop whose name cannot be looked up either.
-        (Some(Verdict::Held), Verdict::CannotTell) => Verdict::CannotTell,
+        (Some(Verdict::Waiting), Verdict::CannotTell) => Verdict::CannotTell,
         (Some(worst), _) => worst,
         (None, direct) => direct,
     };
@@ -326,7 +326,7 @@ fn judge_route(hosts: &[Host]) -> Verdict {
         Some(HostVerdict::Verified) => Verdict::Verified,
         // The operator wants it so: tls = "opportunistic".
         Some(HostVerdict::Unproved | HostVerdict::NotNamed) => Verdict::NoPolicy,
-        Some(HostVerdict::Unreachable) | None => Verdict::Held,
+        Some(HostVerdict::Unreachable) | None => Verdict::Waiting,
     }
 }
 
@@ -340,10 +340,10 @@ fn judge(
     let best = hosts.iter().map(|host| host.verdict).max();
     let all_prove = hosts.iter().all(|host| host.verdict == HostVerdict::Verified);
     match (mode, best) {
-        (_, None | Some(HostVerdict::Unreachable)) => Verdict::Held,
+        (_, None | Some(HostVerdict::Unreachable)) => Verdict::Waiting,
         (Some(Mode::Enforce), Some(HostVerdict::Verified)) => Verdict::Verified,
         (Some(Mode::Enforce), Some(HostVerdict::NotNamed | HostVerdict::Unproved)) => {
-            if exception.is_some() { Verdict::Unverified } else { Verdict::Held }
+            if exception.is_some() { Verdict::Unverified } else { Verdict::Waiting }
         }
         (Some(Mode::Testing), Some(_)) if all_prove => Verdict::Verified,
         (Some(Mode::Testing), Some(_)) => Verdict::Unverified,

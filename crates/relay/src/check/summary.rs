@@ -41,14 +41,14 @@ pub(super) fn direct(
         (Verdict::Unverified, _, _) => {
             format!("mail for {domain} leaves without the protection that it is meant to have")
         }
-        (Verdict::Held | Verdict::CannotTell, _, _) if routing != Routing::Hosts => {
+        (Verdict::Waiting | Verdict::CannotTell, _, _) if routing != Routing::Hosts => {
             format!("mail for {domain} does not leave: {}", nowhere(routing))
         }
-        (Verdict::Held | Verdict::CannotTell, Some(Mode::Enforce), _) => format!(
+        (Verdict::Waiting | Verdict::CannotTell, Some(Mode::Enforce), _) => format!(
             "mail for {domain} does not leave: no host meets its policy; it waits and is returned \
              if that does not change"
         ),
-        (Verdict::Held | Verdict::CannotTell, _, _) => {
+        (Verdict::Waiting | Verdict::CannotTell, _, _) => {
             format!("mail for {domain} does not leave: no host can be reached")
         }
     }
@@ -73,7 +73,7 @@ pub(super) fn routed(verdict: Verdict, domain: &str, to: &str, direct: Option<&s
             "it leaves, without certificate verification, as the route's tls setting asks"
         }
         Verdict::Unverified => "it leaves unverified",
-        Verdict::Held => "it does not leave: no next hop can be used",
+        Verdict::Waiting => "it does not leave: no next hop can be used",
         Verdict::CannotTell => "it is not known whether it leaves: the resolver does not answer",
     };
     let without = direct.map(|direct| format!("; without it: {direct}")).unwrap_or_default();

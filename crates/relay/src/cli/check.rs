@@ -54,7 +54,7 @@ pub(super) async fn run(
     command.format.write(&report, output, |report, output| print(report, colours, output))?;
     Ok(match report.verdict {
         Verdict::Verified | Verdict::NoPolicy => Ending::Done,
-        Verdict::Held => Ending::Held,
+        Verdict::Waiting => Ending::Waiting,
         Verdict::Unverified => Ending::Unverified,
         Verdict::CannotTell => Ending::CannotTell,
     })
@@ -114,7 +114,7 @@ fn print(report: &Report, colours: Colours, output: &mut Output) -> io::Result<(
     let colour = match report.verdict {
         Verdict::Verified | Verdict::NoPolicy => 32,
         Verdict::Unverified | Verdict::CannotTell => 33,
-        Verdict::Held => 31,
+        Verdict::Waiting => 31,
     };
     output.line("")?;
     output.line(colours.paint(&printable(&report.summary), colour))

@@ -75,10 +75,10 @@ fn summarise(rows: &[Row], kept: usize, page: Page, output: &mut Output) -> io::
     let verdict = format!("{kept} of {} as promised", rows.len());
     let style = if kept == rows.len() { Style::Good } else { Style::Bad };
     output.line(format_args!(
-        "{}: {} delivered to hosts that proved their names, {} held, {} without an enforced policy",
+        "{}: {} delivered to hosts that proved their names, {} waiting, {} without an enforced policy",
         page.styled(style, &verdict),
         count(Fate::Verified),
-        count(Fate::Held),
+        count(Fate::Waiting),
         count(Fate::Encrypted).saturating_add(count(Fate::Clear)),
     ))
 }
@@ -94,7 +94,7 @@ struct Page {
 enum Style {
     Bad,
     Good,
-    Held,
+    Waiting,
     Heading,
 }
 
@@ -122,7 +122,7 @@ impl Page {
         let code = match style {
             Style::Bad => "1;31",
             Style::Good => "32",
-            Style::Held => "33",
+            Style::Waiting => "33",
             Style::Heading => "1",
         };
         match self.reader {
@@ -143,7 +143,7 @@ fn columns(domain: &str, policy: &str, mx: &str, relay: &str) -> String {
 const fn did(row: &Row) -> &'static str {
     match row.fate {
         Fate::Verified | Fate::Encrypted | Fate::Clear => "delivered",
-        Fate::Held => "held",
+        Fate::Waiting => "waiting",
         Fate::Astray => "astray",
     }
 }
@@ -152,7 +152,7 @@ const fn did(row: &Row) -> &'static str {
 fn style(row: &Row) -> Style {
     match row.fate {
         _ if !row.is_as_promised() => Style::Bad,
-        Fate::Held => Style::Held,
+        Fate::Waiting => Style::Waiting,
         Fate::Verified | Fate::Encrypted | Fate::Clear => Style::Good,
         Fate::Astray => Style::Bad,
     }
@@ -165,7 +165,7 @@ fn because(row: &Row) -> String {
         Fate::Verified => format!(" to {host}, verified"),
         Fate::Encrypted => format!(" by TLS, unverified: {}", row.why),
         Fate::Clear => format!(" in clear: {}", row.why),
-        Fate::Held | Fate::Astray => format!(": {}", reason(row)),
+        Fate::Waiting | Fate::Astray => format!(": {}", reason(row)),
     }
 }
 

@@ -10,7 +10,7 @@ pub enum Ending {
     /// The answer is no.
     Refused,
     /// `check`: mail for the domain does not leave.
-    Held,
+    Waiting,
     /// `check`: mail for the domain leaves without the protection it is meant to have.
     Unverified,
     /// `check`: whether mail leaves cannot be told from here.
@@ -31,7 +31,7 @@ impl Ending {
         match self {
             Self::Done => 0,
             Self::Refused => 1,
-            Self::Held => 2,
+            Self::Waiting => 2,
             Self::Unverified => 3,
             Self::CannotTell => 4,
         }

@@ -69,7 +69,7 @@ const HELP: &[Help] = &[
             ("1", "the check could not be made"),
             (
                 "2",
-                "mail does not leave (held); also an invalid command line, with nothing on standard output",
+                "mail does not leave (waiting); also an invalid command line, with nothing on standard output",
             ),
             ("3", "mail leaves without the protection it is meant to have (unverified)"),
             ("4", "not known: this relay's resolver does not answer (cannot-tell)"),

@@ -17,7 +17,7 @@ pub(crate) enum Fate {
     /// It was delivered in clear.
     Clear,
     /// It waits, and no host heard of it.
-    Held,
+    Waiting,
     /// The relay and the hosts do not tell the same, or a host heard what it should not have.
     Astray,
 }
@@ -27,7 +27,7 @@ pub(super) fn of(kind: Kind, handover: &Handover, seen: &Seen) -> Row {
     let message = seen.messages.first();
     let tls = message.and_then(|message| message.tls.as_ref());
     let fate = match (handover.word, seen.messages.len(), tls) {
-        (Word::Deferred, 0, _) => held(seen),
+        (Word::Deferred, 0, _) => waiting(seen),
         (Word::Delivered, 1, _) if handover.policy == "enforce" => verified(handover, seen),
         (Word::Delivered, 1, Some(_)) => Fate::Encrypted,
         (Word::Delivered, 1, None) => Fate::Clear,
@@ -46,10 +46,10 @@ pub(super) fn of(kind: Kind, handover: &Handover, seen: &Seen) -> Row {
     }
 }
 
-/// No host may have heard of a message that is held.
-fn held(seen: &Seen) -> Fate {
+/// No host may have heard of a message that waits.
+fn waiting(seen: &Seen) -> Fate {
     let is_quiet = seen.connections.iter().all(|connection| connection.envelope().is_empty());
-    if is_quiet { Fate::Held } else { Fate::Astray }
+    if is_quiet { Fate::Waiting } else { Fate::Astray }
 }
 
 /// A verified message came by a session in which the host was asked for by its name, and nothing of

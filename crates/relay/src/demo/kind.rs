@@ -98,7 +98,7 @@ impl Kind {
             | Self::WrongName
             | Self::Expired
             | Self::Unnamed
-            | Self::Cached => Fate::Held,
+            | Self::Cached => Fate::Waiting,
             Self::Testing => Fate::Encrypted,
             Self::Plain => Fate::Clear,
         }
