@@ -11,9 +11,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::connection::{Connection, Host, Opening, unadmitted_wait};
+use crate::connection::{Connection, Opening, unadmitted_wait};
 use crate::connections::{Connections, Place, Standing};
 use crate::handshake::shake_hands;
+use crate::host::Host;
 use crate::meters::Metered;
 use crate::observer::{Open, Refused};
 use crate::refusal::Refusal;

@@ -9,8 +9,6 @@ mod message;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::Clock;
-use queue::Queue;
 use smtp::{Line, LineFault, LineFramer, Reply, ReplyCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -19,52 +17,15 @@ use tracing::{debug, info};
 
 use self::message::Begun;
 use crate::connections::{Place, Standing};
-use crate::observer::{Observer, Refused};
+use crate::host::Host;
+use crate::observer::Refused;
 use crate::refusal::Refusal;
-use crate::session::{Rules, Session, Step};
+use crate::session::{Session, Step};
 use crate::settings::Timeouts;
-use crate::turns::Turns;
 use crate::wire::{Wire, WireFault, after, from_now};
 
 /// How many bytes are read at once while commands are awaited.
 const COMMAND_ROOM: usize = 2 << 10;
-
-/// What all connections of a listener share.
-#[derive(Debug)]
-pub(crate) struct Host {
-    /// What sessions are judged by.
-    pub(crate) rules: Arc<Rules>,
-    /// Where messages go.
-    pub(crate) queue: Queue,
-    /// What Received header fields are dated by.
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Who is told of what happens.
-    pub(crate) observer: Arc<dyn Observer>,
-    /// The turns at the cryptography of TLS handshakes.
-    pub(crate) handshakes: Turns,
-    /// The turns at checking passwords.
-    pub(crate) password_checks: Turns,
-}
-
-impl Host {
-    /// What connections under these rules share.
-    pub(crate) fn new(
-        rules: Rules,
-        queue: Queue,
-        clock: Arc<dyn Clock>,
-        observer: Arc<dyn Observer>,
-    ) -> Self {
-        let limits = rules.settings.limits;
-        Self {
-            rules: Arc::new(rules),
-            queue,
-            clock,
-            observer,
-            handshakes: Turns::new(limits.tls_handshakes),
-            password_checks: Turns::new(limits.password_checks),
-        }
-    }
-}
 
 /// One connection.
 #[derive(Debug)]

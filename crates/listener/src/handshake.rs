@@ -13,8 +13,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::connection::Host;
 use crate::connections::Standing;
+use crate::host::Host;
 use crate::observer::Refused;
 use crate::tls::{ServerTls, TlsFacts};
 

@@ -12,7 +12,7 @@
 //! | who computes next | `turns` |
 //! | bytes to lines, replies to bytes | `wire`, `connection` |
 //! | lines to steps, without I/O | `session` |
-//! | the message's bytes to a draft | `intake`, `header`, `trace` |
+//! | the message's bytes to a draft | `intake`, `header`, `received_field` |
 //! | how often | `meters`, `guesses` |
 //! | what a client is told, and the name of the reason | `refusal` |
 //! | what others are told | `observer` |
@@ -29,17 +29,20 @@ mod connections;
 mod guesses;
 mod handshake;
 mod header;
+mod host;
 mod intake;
 mod listener;
 mod message_id;
 mod meters;
 mod observer;
+mod protocol;
+mod received_field;
 mod refusal;
+mod rules;
 mod service;
 mod session;
 mod settings;
 mod tls;
-mod trace;
 mod turns;
 mod wire;
 

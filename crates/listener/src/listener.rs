@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use crate::arrival::{Arrival, Rooms};
-use crate::connection::Host;
 use crate::connections::Connections;
+use crate::host::Host;
 use crate::observer::{Observer, Open, Unobserved};
+use crate::rules::Rules;
 use crate::service::Service;
-use crate::session::Rules;
 use crate::settings::{Limits, ListenerSettings};
 use crate::tls::ServerTls;
 

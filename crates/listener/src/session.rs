@@ -4,70 +4,32 @@
 
 mod auth;
 mod offers;
+mod replies;
+mod step;
 mod transaction;
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use access::{Admission, AllowedSenders, Authenticated, Networks, Users};
+use access::{Admission, AllowedSenders, Authenticated};
 use queue::Health;
 use smtp::{
-    Chunk, Class, ClientName, Command, CommandError, Credentials, EnhancedCode, Exchange, Line,
-    LineFault, Reply, ReplyCode, ReversePath,
+    ClientName, Command, CommandError, Exchange, Line, LineFault, Reply, ReplyCode, ReversePath,
 };
 
 use self::offers::in_ascii;
+use self::replies::{cannot_verify, help, ok, reply};
 use self::transaction::Transaction;
 use crate::connections::Standing;
-use crate::guesses::Guesses;
-use crate::meters::{Metered, Meters};
+use crate::meters::Metered;
+use crate::protocol::Hello;
 use crate::refusal::Refusal;
+use crate::rules::Rules;
 use crate::service::{AuthMode, Service};
-use crate::settings::ListenerSettings;
-use crate::tls::{ServerTls, TlsFacts};
+use crate::tls::TlsFacts;
 
 pub(crate) use self::auth::verify;
-pub(crate) use self::transaction::Incoming;
-
-/// What every session of a listener is judged by.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    /// The listener's name and limits.
-    pub(crate) settings: ListenerSettings,
-    /// Whose hosts may submit.
-    pub(crate) networks: Networks,
-    /// Whose hosts may say for whom they connect.
-    pub(crate) proxies: Networks,
-    /// Who may submit from anywhere.
-    pub(crate) users: RwLock<Arc<Users>>,
-    /// What clients are shown under TLS; none where there is no TLS.
-    pub(crate) tls: Option<ServerTls>,
-    /// How often each client does things.
-    pub(crate) meters: Arc<Meters>,
-    /// How often the passwords of each user are guessed.
-    pub(crate) guesses: Arc<Guesses>,
-}
-
-impl Rules {
-    /// The rules of a listener that has networks and nothing else.
-    pub(crate) fn new(settings: ListenerSettings, networks: Networks) -> Self {
-        let meters = Arc::new(Meters::new(settings.rates));
-        Self {
-            settings,
-            networks,
-            proxies: Networks::default(),
-            users: RwLock::default(),
-            tls: None,
-            meters,
-            guesses: Arc::default(),
-        }
-    }
-
-    /// The users as they are now.
-    pub(crate) fn users(&self) -> Arc<Users> {
-        Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
+pub(crate) use self::step::{Incoming, Step};
 
 /// Where a client is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -103,52 +65,6 @@ pub(crate) struct Session {
 struct Client {
     name: ClientName,
     hello: Hello,
-}
-
-/// Whether the client heard of our extensions.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Hello {
-    /// EHLO: it did.
-    Ehlo,
-    /// HELO: it did not.
-    Helo,
-}
-
-/// What is to be done about a line.
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// Take so many octets of a message, the first ones of it when there is a transaction.
-    Chunk {
-        /// How many octets.
-        size: u64,
-        /// Whether more are to come.
-        chunk: Chunk,
-        /// The transaction, when these are the first.
-        incoming: Option<Box<Incoming>>,
-    },
-    /// Drop so many octets, then refuse.
-    Discard {
-        /// How many octets.
-        size: u64,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// The client wants to go: reply and close.
-    Leave(Reply),
-    /// Take the message.
-    Receive(Box<Incoming>),
-    /// Refuse the line; log why.
-    Refuse(Refusal),
-    /// Refuse the line and close: what follows it may be anything.
-    RefuseAndLeave(Refusal),
-    /// Refuse DATA: what the client may have sent behind it is no command (RFC 2920 §3.1).
-    RefuseData(Refusal),
-    /// Reply.
-    Reply(Reply),
-    /// Reply, then shake hands.
-    StartTls(Reply),
-    /// Check whether the password is right.
-    Verify(Credentials),
 }
 
 impl Session {
@@ -303,9 +219,9 @@ impl Session {
             Command::Bdat { size, chunk } => Ok(self.bdat(size, chunk)),
             Command::Rset => {
                 self.forget();
-                Ok(ok("reset"))
+                Ok(Step::Reply(ok("reset")))
             }
-            Command::Noop => Ok(ok("nothing done")),
+            Command::Noop => Ok(Step::Reply(ok("nothing done"))),
             Command::Vrfy(_) => Ok(Step::Reply(cannot_verify())),
             Command::Help(_) => Ok(Step::Reply(help())),
             Command::Quit => Ok(Step::Leave(self.goodbye())),
@@ -362,28 +278,6 @@ fn not_understood(line: &[u8], error: CommandError) -> Step {
     } else {
         Step::Refuse(error.into())
     }
-}
-
-/// A positive reply with an enhanced code of this subject and detail.
-fn reply(code: ReplyCode, (subject, detail): (u16, u16), text: &str) -> Reply {
-    Reply::new(code, Some(EnhancedCode::new(Class::Success, subject, detail)), text)
-}
-
-/// 250 2.0.0.
-fn ok(text: &str) -> Step {
-    Step::Reply(reply(ReplyCode::OK, (0, 0), text))
-}
-
-/// RFC 5321 §3.5.3: the answer of a server that does not tell who exists.
-fn cannot_verify() -> Reply {
-    let text = "cannot VRFY user, but will accept message and attempt delivery";
-    reply(ReplyCode::CANNOT_VERIFY, (0, 0), text)
-}
-
-/// The reply to HELP.
-fn help() -> Reply {
-    let text = "commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT";
-    reply(ReplyCode::HELP, (0, 0), text)
 }
 
 #[cfg(test)]

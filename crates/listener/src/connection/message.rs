@@ -12,10 +12,11 @@ use tracing::info;
 use super::{Connection, Onward};
 use crate::intake::{Completion, FromUser, Intake, Reach, given_id};
 use crate::observer::{Channel, Refused, Taken};
+use crate::protocol::Protocol;
+use crate::received_field::ReceivedField;
 use crate::refusal::Refusal;
 use crate::session::Incoming;
 use crate::settings::{CheckFrom, Limits, Timeouts};
-use crate::trace::{Protocol, ReceivedField};
 use crate::wire::{WireFault, from_now};
 
 /// How many bytes are read at once at the beginning of a message; doubled while they are filled.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use access::Networks;
 use clock::SystemClock;
-use queue::QueueSettings;
+use queue::{Queue, QueueSettings};
 use smtp::Domain;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::connections::Connections;
 use crate::observer::Unobserved;
+use crate::rules::Rules;
 use crate::service::Service;
 use crate::session::Origin;
 use crate::settings::ListenerSettings;

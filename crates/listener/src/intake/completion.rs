@@ -7,7 +7,7 @@ use queue::QueueId;
 use smtp::Domain;
 
 use crate::header::HeaderScan;
-use crate::trace::date_time;
+use crate::received_field::date_time;
 
 /// The header section of a submitted message, held until it is known what it lacks.
 #[derive(Debug)]

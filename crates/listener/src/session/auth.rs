@@ -3,9 +3,11 @@
 use access::Authenticated;
 use smtp::{Credentials, Exchange, InitialResponse, Line, LineFault, Mechanism, SaslError, Turn};
 
-use super::{Rules, Session, Step, reply};
+use super::replies::reply;
+use super::{Session, Step};
 use crate::meters::Metered;
 use crate::refusal::Refusal;
+use crate::rules::Rules;
 use crate::service::AuthMode;
 use smtp::ReplyCode;
 

@@ -3,7 +3,8 @@
 use queue::{BeginError, Health};
 use smtp::{BodyType, CommandError, MailParameters, RcptParameters, Reply, ReplyCode, Smtputf8};
 
-use super::{Hello, Session};
+use super::Session;
+use crate::protocol::Hello;
 use crate::refusal::Refusal;
 use crate::service::{AuthMode, BinaryMode, TlsMode};
 use crate::settings::Dsn;

@@ -1,8 +1,9 @@
+use access::Networks;
 use bytes::BytesMut;
 use smtp::{Domain, LineFramer, Smtputf8};
 
 use super::*;
-use crate::settings::Dsn;
+use crate::settings::{Dsn, ListenerSettings};
 
 /// A session with a client in a listed network, under changed settings.
 fn session_with(change: impl FnOnce(&mut ListenerSettings)) -> Session {

@@ -3,18 +3,19 @@
 use access::{Admission, Submitter};
 use queue::{DsnWishes, Envelope, Health, Recipient};
 use smtp::{
-    BodyType, Chunk, ClientName, CommandError, ForwardPath, LocalPart, MailParameters, Mailbox,
-    RcptParameters, ReplyCode, ReversePath,
+    BodyType, Chunk, CommandError, ForwardPath, LocalPart, MailParameters, Mailbox, RcptParameters,
+    ReplyCode, ReversePath,
 };
 
 use super::offers::{has_room, in_ascii};
-use super::{Client, Origin, Session, Step, reply};
+use super::replies::reply;
+use super::{Client, Incoming, Origin, Session, Step};
 use crate::connections::Standing;
 use crate::meters::Metered;
+use crate::protocol::Protocol;
 use crate::refusal::Refusal;
 use crate::service::AuthMode;
 use crate::settings::ListenerSettings;
-use crate::trace::Protocol;
 
 /// A mail transaction (RFC 5321 §3.3): begun by MAIL, so by a client that may submit.
 #[derive(Debug)]
@@ -31,19 +32,6 @@ pub(super) struct Transaction {
 enum Surplus {
     None,
     Told,
-}
-
-/// A transaction that has all it needs but the message.
-#[derive(Debug)]
-pub(crate) struct Incoming {
-    /// Leave to put the message into the queue.
-    pub(crate) submitter: Submitter,
-    /// Who the message is from and for.
-    pub(crate) envelope: Envelope,
-    /// How the client called itself.
-    pub(crate) client_name: ClientName,
-    /// How the message comes, for its Received header field.
-    pub(crate) protocol: Protocol,
 }
 
 impl Session {

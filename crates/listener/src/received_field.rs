@@ -8,40 +8,10 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
 use queue::QueueId;
-use smtp::{ClientName, Domain, MailboxDomain, Smtputf8};
+use smtp::{ClientName, Domain, MailboxDomain};
 
-use crate::session::Hello;
+use crate::protocol::Protocol;
 use crate::tls::TlsFacts;
-
-/// How a message came.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Protocol {
-    /// How the client introduced itself.
-    pub(crate) hello: Hello,
-    /// Whether it asked for SMTPUTF8.
-    pub(crate) smtputf8: Smtputf8,
-    /// How the connection was encrypted.
-    pub(crate) tls: Option<TlsFacts>,
-    /// Whether a user logged in.
-    pub(crate) user: bool,
-}
-
-impl Protocol {
-    /// The registered name (RFC 3848, RFC 6531 §4.3). None says that HELO was under TLS.
-    const fn as_str(&self) -> &'static str {
-        match (self.hello, self.smtputf8, self.tls.is_some(), self.user) {
-            (Hello::Helo, _, _, _) => "SMTP",
-            (Hello::Ehlo, Smtputf8::NotRequested, false, false) => "ESMTP",
-            (Hello::Ehlo, Smtputf8::NotRequested, false, true) => "ESMTPA",
-            (Hello::Ehlo, Smtputf8::NotRequested, true, false) => "ESMTPS",
-            (Hello::Ehlo, Smtputf8::NotRequested, true, true) => "ESMTPSA",
-            (Hello::Ehlo, Smtputf8::Requested, false, false) => "UTF8SMTP",
-            (Hello::Ehlo, Smtputf8::Requested, false, true) => "UTF8SMTPA",
-            (Hello::Ehlo, Smtputf8::Requested, true, false) => "UTF8SMTPS",
-            (Hello::Ehlo, Smtputf8::Requested, true, true) => "UTF8SMTPSA",
-        }
-    }
-}
 
 /// The field as it is written: short lines with their CRLF, one more for TLS.
 ///
@@ -87,7 +57,10 @@ pub(crate) fn date_time(at: SystemTime) -> String {
 mod tests {
     use std::time::Duration;
 
+    use smtp::Smtputf8;
+
     use super::*;
+    use crate::protocol::Hello;
 
     const ESMTP: Protocol =
         Protocol { hello: Hello::Ehlo, smtputf8: Smtputf8::NotRequested, tls: None, user: false };
