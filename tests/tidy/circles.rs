@@ -7,10 +7,10 @@ use super::imports::{Imports, circles, code, module, paths, within};
 use super::{LAYERS, folder, layer, no, program_files};
 
 /// How many files still stand in circles, by crate. A number only ever gets smaller.
-const CIRCLES_LEFT: [(&str, usize); 9] = [
+#[rustfmt::skip]
+const CIRCLES_LEFT: &[(&str, usize)] = &[
     ("delivery", 39),
     ("dns", 3),
-    ("listener", 8),
     ("mta-sts", 8),
     ("queue", 28),
     ("smtp", 4),
@@ -35,7 +35,7 @@ fn shown(imports: &Imports) -> String {
 
 #[test]
 fn no_two_files_of_a_crate_import_each_other() {
-    let left = BTreeMap::from(CIRCLES_LEFT);
+    let left = CIRCLES_LEFT.iter().copied().collect::<BTreeMap<_, _>>();
     let mut faults = Vec::new();
     for name in LAYERS.concat() {
         let imports = within(&program_files(folder(name)));

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::connection::{Connection, Opening, unadmitted_wait};
+use crate::connection::{Connection, Opening};
 use crate::connections::{Connections, Place, Standing};
 use crate::handshake::shake_hands;
 use crate::host::Host;
@@ -105,14 +105,9 @@ impl Arrival {
     /// A place among the connections.
     fn place(&self, session: &Session, connections: &Connections) -> Result<Place, Refusal> {
         let peer = session.peer();
-        let meters = &self.host.rules.meters;
-        meters
-            .take(peer, Metered::Connection)
-            .map_err(|_often| Refusal::TooOften(Metered::Connection))?;
+        self.host.rules.count(peer, Metered::Connection)?;
         if self.service.tls == TlsMode::Implicit {
-            meters
-                .take(peer, Metered::Handshake)
-                .map_err(|_often| Refusal::TooOften(Metered::Handshake))?;
+            self.host.rules.count(peer, Metered::Handshake)?;
         }
         connections.take(peer, session.standing()).map_err(Refusal::NoPlace)
     }
@@ -154,7 +149,7 @@ async fn under_tls(
     let patience = host.rules.settings.timeouts.handshake;
     let end = from_now(match place.standing() {
         Standing::Admitted => patience,
-        Standing::Unadmitted => patience.min(unadmitted_wait(&host, &session, &place)),
+        Standing::Unadmitted => patience.min(host.unadmitted_wait(&session, &place)),
     });
     let Some((stream, facts)) = shake_hands(stream, client, &host, &stop, end).await else {
         return;

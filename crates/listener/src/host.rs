@@ -1,13 +1,20 @@
 //! What all connections of a listener share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::Clock;
 use queue::Queue;
 
+use crate::connections::Place;
 use crate::observer::Observer;
 use crate::rules::Rules;
+use crate::session::Session;
+use crate::settings::Timeouts;
 use crate::turns::Turns;
+
+/// What part of the wait counts for a client that cannot log in, or that is one of many.
+const UNADMITTED_HURRY: u32 = 3;
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -42,6 +49,17 @@ impl Host {
             observer,
             handshakes: Turns::new(limits.tls_handshakes),
             password_checks: Turns::new(limits.password_checks),
+        }
+    }
+
+    /// How long a client that is not admitted is waited for: less where it could not log in anyway,
+    /// and while others like it take up much room.
+    pub(crate) fn unadmitted_wait(&self, session: &Session, place: &Place) -> Duration {
+        let Timeouts { unadmitted, .. } = self.rules.settings.timeouts;
+        if session.may_log_in_later() && !place.is_crowded() {
+            unadmitted
+        } else {
+            unadmitted / UNADMITTED_HURRY
         }
     }
 }

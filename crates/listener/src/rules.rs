@@ -1,11 +1,14 @@
 //! What every session of a listener is judged by.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use access::{Networks, Users};
 
+use crate::connections::Standing;
 use crate::guesses::Guesses;
-use crate::meters::Meters;
+use crate::meters::{Metered, Meters};
+use crate::refusal::Refusal;
 use crate::settings::ListenerSettings;
 use crate::tls::ServerTls;
 
@@ -46,5 +49,31 @@ impl Rules {
     /// The users as they are now.
     pub(crate) fn users(&self) -> Arc<Users> {
         Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts one thing that `peer` does, unless it does so too often.
+    pub(crate) fn count(&self, peer: IpAddr, what: Metered) -> Result<(), Refusal> {
+        self.meters.take(peer, what).map_err(|_often| Refusal::TooOften(what))
+    }
+
+    /// Counts a password before it is looked at: were it counted once it is found wrong, as many
+    /// could be looked at as connections send them at once. `user` is the name, if there is such a
+    /// user.
+    pub(crate) fn count_guess(
+        &self,
+        peer: IpAddr,
+        standing: Standing,
+        user: Option<&str>,
+    ) -> Result<(), Refusal> {
+        self.count(peer, Metered::AuthFailure)?;
+        let Some(user) = user else { return Ok(()) };
+        let guessed = self.guesses.take(user, peer, standing, self.meters.auth_failures());
+        guessed.map_err(|_often| Refusal::TooOften(Metered::AuthFailure))
+    }
+
+    /// The password that was counted was no guess.
+    pub(crate) fn uncount_guess(&self, peer: IpAddr, standing: Standing, user: &str) {
+        self.meters.give_back(peer, Metered::AuthFailure);
+        self.guesses.give_back(user, peer, standing, self.meters.auth_failures());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Lines go in, steps come out; nothing here reads, writes or waits.
 
-mod auth;
+mod client;
+mod login;
 mod offers;
 mod replies;
 mod step;
@@ -11,15 +12,18 @@ mod transaction;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use access::{Admission, AllowedSenders, Authenticated};
-use queue::Health;
+use access::{AllowedSenders, Authenticated};
+use queue::{Health, Recipient};
 use smtp::{
-    ClientName, Command, CommandError, Exchange, Line, LineFault, Reply, ReplyCode, ReversePath,
+    Chunk, ClientName, Command, CommandError, ForwardPath, InitialResponse, Line, LineFault,
+    MailParameters, RcptParameters, Reply, ReplyCode, ReversePath,
 };
 
-use self::offers::in_ascii;
+use self::client::{Client, Introduction};
+use self::login::Login;
+use self::offers::{Offers, has_room, in_ascii};
 use self::replies::{cannot_verify, help, ok, reply};
-use self::transaction::Transaction;
+use self::transaction::{Transaction, mailbox};
 use crate::connections::Standing;
 use crate::meters::Metered;
 use crate::protocol::Hello;
@@ -28,30 +32,15 @@ use crate::rules::Rules;
 use crate::service::{AuthMode, Service};
 use crate::tls::TlsFacts;
 
-pub(crate) use self::auth::verify;
+pub(crate) use self::client::Origin;
 pub(crate) use self::step::{Incoming, Step};
-
-/// Where a client is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Origin {
-    /// At this address.
-    Client(IpAddr),
-    /// Somewhere behind the proxy at this address, which does not say: nobody's network.
-    Proxy(IpAddr),
-}
 
 /// One client's session (RFC 5321 §3.1).
 #[derive(Debug)]
 pub(crate) struct Session {
     rules: Arc<Rules>,
-    origin: Origin,
-    service: Service,
-    tls: Option<TlsFacts>,
-    user: Option<Authenticated>,
-    /// The dialogue of AUTH, while it lasts.
-    exchange: Option<Exchange>,
-    auth_failures: usize,
-    client: Option<Client>,
+    client: Client,
+    login: Login,
     transaction: Option<Transaction>,
     /// Whose message is being sent in chunks.
     chunks: Option<ReversePath>,
@@ -60,25 +49,13 @@ pub(crate) struct Session {
     messages: usize,
 }
 
-/// How the client introduced itself.
-#[derive(Clone, Debug)]
-struct Client {
-    name: ClientName,
-    hello: Hello,
-}
-
 impl Session {
     /// A session with a client who has yet to say EHLO.
     pub(crate) const fn new(rules: Arc<Rules>, origin: Origin, service: Service) -> Self {
         Self {
             rules,
-            origin,
-            service,
-            tls: None,
-            user: None,
-            exchange: None,
-            auth_failures: 0,
-            client: None,
+            client: Client::new(origin, service),
+            login: Login::after(0),
             transaction: None,
             chunks: None,
             commands: 0,
@@ -90,49 +67,37 @@ impl Session {
     /// The same client under TLS: nothing that was said in clear counts (RFC 3207 §4.2), but what
     /// was done wrong does.
     pub(crate) fn secured(self, tls: TlsFacts) -> Self {
-        let Self { commands, errors, messages, auth_failures, .. } = self;
-        Self {
-            tls: Some(tls),
-            auth_failures,
-            commands,
-            errors,
-            messages,
-            ..Self::new(self.rules, self.origin, self.service)
-        }
+        let Self { commands, errors, messages, .. } = self;
+        let mut client = Client::new(self.client.origin, self.client.service);
+        client.tls = Some(tls);
+        let login = Login::after(self.login.failures);
+        let (transaction, chunks) = (None, None);
+        Self { rules: self.rules, client, login, transaction, chunks, commands, errors, messages }
     }
 
     /// The client's address, or its proxy's.
     pub(crate) const fn peer(&self) -> IpAddr {
-        match self.origin {
-            Origin::Client(address) | Origin::Proxy(address) => address,
-        }
+        self.client.peer()
     }
 
     /// Whether the client could log in here, under TLS if not as it is.
     pub(crate) fn may_log_in_later(&self) -> bool {
-        self.service.auth != AuthMode::Off && self.rules.tls.is_some()
+        self.client.service.auth != AuthMode::Off && self.rules.tls.is_some()
     }
 
-    /// Whether the client has leave to be waited for: a listed network is enough, be it that its
-    /// hosts must log in besides.
+    /// Whether the client is waited for.
     pub(crate) fn standing(&self) -> Standing {
-        match self.origin {
-            Origin::Proxy(_) => Standing::Unadmitted,
-            Origin::Client(peer) => match self.rules.networks.judge(peer) {
-                Admission::Admitted(_) => Standing::Admitted,
-                Admission::Gateway | Admission::Unlisted => Standing::Unadmitted,
-            },
-        }
+        self.client.standing(&self.rules)
     }
 
     /// Who logged in.
     pub(crate) fn user(&self) -> Option<&str> {
-        self.user.as_ref().map(Authenticated::name)
+        self.client.user.as_ref().map(Authenticated::name)
     }
 
     /// The addresses that the user who logged in may send from.
     pub(crate) fn senders(&self) -> Option<AllowedSenders> {
-        self.user.as_ref().map(Authenticated::senders)
+        self.client.senders()
     }
 
     /// Whether a message is being sent in chunks.
@@ -162,8 +127,8 @@ impl Session {
         if self.errors >= limits.errors_per_connection {
             return Step::Refuse(Refusal::TooManyErrors);
         }
-        let step = match (self.exchange.take(), line) {
-            (Some(exchange), line) => self.answer(exchange, &line),
+        let step = match (self.login.take_exchange(), line) {
+            (Some(exchange), line) => self.login.answer(exchange, &line),
             (None, Ok(line)) => self.obey(line.as_bytes(), health).unwrap_or_else(Step::Refuse),
             (None, Err(fault)) => Step::Refuse(fault.into()),
         };
@@ -197,7 +162,7 @@ impl Session {
 
     /// Who the open transaction is from, for logs.
     pub(crate) fn reverse_path(&self) -> Option<&ReversePath> {
-        let open = self.transaction.as_ref().map(|transaction| &transaction.reverse_path);
+        let open = self.transaction.as_ref().map(Transaction::reverse_path);
         open.or(self.chunks.as_ref())
     }
 
@@ -234,10 +199,10 @@ impl Session {
     /// EHLO and HELO end a transaction as RSET does (RFC 5321 §4.1.4).
     fn hello(&mut self, name: ClientName, hello: Hello) -> Step {
         self.forget();
-        self.client = Some(Client { name, hello });
+        self.client.introduction = Some(Introduction { name, hello });
         Step::Reply(match hello {
             Hello::Helo => Reply::new(ReplyCode::OK, None, self.rules.settings.hostname.as_str()),
-            Hello::Ehlo => self.extensions(),
+            Hello::Ehlo => self.offers().reply(),
         })
     }
 
@@ -247,16 +212,166 @@ impl Session {
         self.chunks = None;
     }
 
+    /// What is offered to the client as it is now.
+    fn offers(&self) -> Offers<'_> {
+        Offers { rules: &self.rules, client: &self.client }
+    }
+
     /// STARTTLS: the reply is the last thing said in clear (RFC 3207 §4).
-    fn starttls(&mut self) -> Result<Step, Refusal> {
-        if !self.offers_starttls() {
+    fn starttls(&self) -> Result<Step, Refusal> {
+        if !self.offers().starttls() {
             return Err(Refusal::NotOffered { command: "STARTTLS" });
+        }
+        self.rules.count(self.peer(), Metered::Handshake)?;
+        Ok(Step::StartTls(reply(ReplyCode::READY, (0, 0), "ready to start TLS")))
+    }
+
+    /// AUTH begins a dialogue. It is offered under TLS alone: both mechanisms send the password.
+    fn auth(
+        &mut self,
+        mechanism: &str,
+        initial: Option<&InitialResponse>,
+    ) -> Result<Step, Refusal> {
+        self.may_log_in()?;
+        self.login.begin(mechanism, initial)
+    }
+
+    /// The password was right.
+    pub(crate) fn logged_in(&mut self, user: Authenticated) -> Reply {
+        self.client.user = Some(user);
+        reply(ReplyCode::AUTHENTICATED, (7, 0), "authenticated")
+    }
+
+    /// The password was wrong.
+    pub(crate) fn not_logged_in(&mut self) -> Refusal {
+        self.login.failures = self.login.failures.saturating_add(1);
+        self.count(&Refusal::AuthenticationFailed);
+        Refusal::AuthenticationFailed
+    }
+
+    /// Whether AUTH has its place here.
+    fn may_log_in(&self) -> Result<(), Refusal> {
+        match self.client.service.auth {
+            AuthMode::Off => return Err(Refusal::NotOffered { command: "AUTH" }),
+            AuthMode::Optional | AuthMode::Required => {}
+        }
+        if self.client.tls.is_none() {
+            return Err(Refusal::AuthenticationNeedsTls);
+        }
+        self.client.introduced()?;
+        if self.client.user.is_some() {
+            return Err(Refusal::AuthenticatedAlready);
+        }
+        if self.transaction.is_some() || self.in_chunks() {
+            return Err(Refusal::NestedMail);
+        }
+        if self.login.failures >= self.rules.settings.limits.auth_failures_per_connection {
+            return Err(Refusal::TooManyAuthFailures);
         }
         self.rules
             .meters
-            .take(self.peer(), Metered::Handshake)
-            .map_err(|_often| Refusal::TooOften(Metered::Handshake))?;
-        Ok(Step::StartTls(reply(ReplyCode::READY, (0, 0), "ready to start TLS")))
+            .ask(self.peer(), Metered::AuthFailure)
+            .map_err(|_often| Refusal::TooOften(Metered::AuthFailure))
+    }
+
+    /// MAIL opens a transaction for a client that may submit.
+    fn mail(
+        &mut self,
+        path: ReversePath,
+        parameters: MailParameters,
+        health: Health,
+    ) -> Result<Step, Refusal> {
+        let hello = self.client.introduced()?.hello;
+        if self.in_chunks() {
+            return Err(Refusal::ChunksBegun);
+        }
+        if self.transaction.is_some() {
+            return Err(Refusal::NestedMail);
+        }
+        let limits = &self.rules.settings.limits;
+        if self.messages >= limits.messages_per_connection {
+            return Err(Refusal::TooManyMessages);
+        }
+        let submitter = self.client.admit(&self.rules, &path)?;
+        self.offers().take_mail(hello, &parameters)?;
+        if parameters.size.is_some_and(|size| size > limits.message_size) {
+            return Err(Refusal::MessageTooLarge { limit: limits.message_size });
+        }
+        has_room(health)?;
+        self.rules.count(self.peer(), Metered::Message)?;
+        self.transaction = Some(Transaction::new(submitter, path, parameters));
+        Ok(Step::Reply(reply(ReplyCode::OK, (1, 0), "sender ok")))
+    }
+
+    /// RCPT adds a recipient.
+    fn rcpt(
+        &mut self,
+        line: &[u8],
+        path: ForwardPath,
+        parameters: RcptParameters,
+    ) -> Result<Step, Refusal> {
+        if self.in_chunks() {
+            return Err(Refusal::ChunksBegun);
+        }
+        let hello = self.client.introduced()?.hello;
+        let peer = self.peer();
+        let offered = self.offers().take_rcpt(hello, &parameters);
+        let transaction = self.transaction.as_mut().ok_or(Refusal::MailFirst)?;
+        in_ascii(line, transaction.smtputf8())?;
+        offered?;
+        if transaction.recipients() >= self.rules.settings.limits.recipients {
+            return Ok(transaction.too_many(&self.rules.settings));
+        }
+        let mailbox = mailbox(path, &self.rules.settings)?;
+        self.rules.count(peer, Metered::Recipient)?;
+        transaction.add(Recipient::with(mailbox, parameters));
+        Ok(Step::Reply(reply(ReplyCode::OK, (1, 5), "recipient ok")))
+    }
+
+    /// DATA hands the transaction over; whatever becomes of the message, it is over then
+    /// (RFC 5321 §4.1.1.4).
+    fn data(&mut self) -> Result<Step, Refusal> {
+        if self.in_chunks() {
+            return Err(Refusal::ChunksBegun);
+        }
+        // RFC 3030 §3: what has no lines has no dot at its end either.
+        if self.transaction.as_ref().is_some_and(Transaction::is_binary) {
+            return Err(Refusal::BinaryByData);
+        }
+        Ok(Step::Receive(Box::new(self.hand_over()?)))
+    }
+
+    /// BDAT hands over so many octets; they are there whatever is thought of them (RFC 3030 §2).
+    fn bdat(&mut self, size: u64, chunk: Chunk) -> Step {
+        let limit = self.rules.settings.limits.message_size;
+        if size > limit {
+            self.forget();
+            return Step::RefuseAndLeave(Refusal::MessageTooLarge { limit });
+        }
+        if self.in_chunks() {
+            return Step::Chunk { size, chunk, incoming: None };
+        }
+        match self.hand_over() {
+            Ok(incoming) => {
+                self.chunks = Some(incoming.envelope.reverse_path().clone());
+                Step::Chunk { size, chunk, incoming: Some(Box::new(incoming)) }
+            }
+            // Octets of a client that cannot hand in mail are not worth the wait.
+            Err(refusal) if !self.client.is_welcome(&self.rules) => Step::RefuseAndLeave(refusal),
+            Err(refusal) => Step::Discard { size, refusal },
+        }
+    }
+
+    /// The transaction, which has all it needs but the message.
+    fn hand_over(&mut self) -> Result<Incoming, Refusal> {
+        let Introduction { name, hello } = self.client.introduced()?.clone();
+        let transaction = self.transaction.take_if(|open| open.recipients() > 0);
+        let Some(transaction) = transaction else {
+            let begun = self.transaction.is_some();
+            return Err(if begun { Refusal::NoRecipients } else { Refusal::MailFirst });
+        };
+        let protocol = self.client.protocol(hello, transaction.smtputf8());
+        Ok(transaction.into_incoming(name, protocol))
     }
 
     /// The reply to QUIT.

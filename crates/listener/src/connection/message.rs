@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tracing::info;
 
-use super::{Connection, Onward};
+use super::dialogue::{Dialogue, Onward};
 use crate::intake::{Completion, FromUser, Intake, Reach, given_id};
 use crate::observer::{Channel, Refused, Taken};
 use crate::protocol::Protocol;
@@ -55,217 +55,218 @@ struct Pace {
     received: u64,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Takes a message: its draft, the 354, its bytes, its end.
-    pub(super) async fn receive(&mut self, incoming: Incoming) -> Result<Onward, WireFault> {
-        let mut begun = match self.begin(incoming, Intake::by_dot).await {
-            Ok(begun) => begun,
-            Err(refusal) => return Ok(self.refuse_data(&refusal)),
-        };
-        self.wire.queue(&go_ahead());
-        self.wire.flush(self.waits_until()).await?;
-        let read = self.read_message(&mut begun.intake).await;
-        self.end_message(begun, read).await
-    }
+/// Takes a message: its draft, the 354, its bytes, its end.
+pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
+    dialogue: &mut Dialogue<S>,
+    incoming: Incoming,
+) -> Result<Onward, WireFault> {
+    let mut begun = match begin(dialogue, incoming, Intake::by_dot).await {
+        Ok(begun) => begun,
+        Err(refusal) => return Ok(dialogue.refuse_data(&refusal)),
+    };
+    dialogue.wire.queue(&go_ahead());
+    dialogue.wire.flush(dialogue.waits_until()).await?;
+    let read = read_message(dialogue, &mut begun.intake).await;
+    end_message(dialogue, begun, read).await
+}
 
-    /// Takes one chunk, which may be the first or the last (RFC 3030 §2).
-    pub(super) async fn chunk(
-        &mut self,
-        size: u64,
-        chunk: Chunk,
-        incoming: Option<Box<Incoming>>,
-    ) -> Result<Onward, WireFault> {
-        let begun = match incoming {
-            Some(incoming) => self.begin(*incoming, Intake::in_chunks).await,
-            None => self.begun.take().ok_or(Refusal::MailFirst),
-        };
-        let mut begun = match begun {
-            Ok(begun) => begun,
-            Err(refusal) => {
-                self.session.end_chunks();
-                return self.discard(size, &refusal).await;
-            }
-        };
-        let read = self.read_chunk(Some(&mut begun.intake), size).await;
-        if chunk == Chunk::More && matches!(read, Ok(Ok(()))) && !begun.intake.is_refused() {
-            self.begun = Some(begun);
-            self.wire.queue(&octets_received(size));
-            return Ok(Onward::Continue);
-        }
-        self.session.end_chunks();
-        self.end_message(begun, read).await
-    }
+/// A message that comes in chunks.
+pub(super) async fn begin_chunks<S: AsyncRead + AsyncWrite + Unpin>(
+    dialogue: &Dialogue<S>,
+    incoming: Incoming,
+) -> Result<Begun, Refusal> {
+    begin(dialogue, incoming, Intake::in_chunks).await
+}
 
-    /// Drops the octets of a chunk that nobody wants: they are no commands.
-    pub(super) async fn discard(
-        &mut self,
-        size: u64,
-        refusal: &Refusal,
-    ) -> Result<Onward, WireFault> {
-        match self.read_chunk(None, size).await? {
-            Ok(()) => Ok(self.refuse(refusal)),
-            Err(refusal) => Ok(self.refuse(&refusal)),
-        }
+/// Takes one chunk, which may be the last (RFC 3030 §2); the message, if more of it is to come.
+pub(super) async fn take_chunk<S: AsyncRead + AsyncWrite + Unpin>(
+    dialogue: &mut Dialogue<S>,
+    mut begun: Begun,
+    size: u64,
+    chunk: Chunk,
+) -> Result<(Onward, Option<Begun>), WireFault> {
+    let read = read_chunk(dialogue, Some(&mut begun.intake), size).await;
+    if chunk == Chunk::More && matches!(read, Ok(Ok(()))) && !begun.intake.is_refused() {
+        dialogue.wire.queue(&octets_received(size));
+        return Ok((Onward::Continue, Some(begun)));
     }
+    dialogue.session.end_chunks();
+    Ok((end_message(dialogue, begun, read).await?, None))
+}
 
-    /// The message is there, or will not come.
-    async fn end_message(
-        &mut self,
-        begun: Begun,
-        read: Result<Result<(), Refusal>, WireFault>,
-    ) -> Result<Onward, WireFault> {
-        let Begun { intake, from, recipients, to, given_id, protocol } = begun;
-        let message_id = intake.message_id(given_id);
-        let (size, peer) = (intake.size(), self.session.peer());
-        match read {
-            Ok(Ok(())) => {}
-            Ok(Err(refusal)) => return Ok(self.refuse_message(&refusal, &from)),
-            Err(error) => {
-                info!(%peer, %from, size, %error, "connection lost during message");
-                self.host.observer.refused(Refused::Message, "cut-off");
-                return Err(error);
-            }
-        }
-        match intake.commit().await {
-            Ok(committed) => {
-                let (queue_id, user) = (committed.id(), self.session.user());
-                let tls = protocol.tls.as_ref().map(|tls| tls.version);
-                info!(
-                    %queue_id, %peer, user, %from, to, recipients, size, tls, message_id,
-                    "message accepted"
-                );
-                info!(target: "maillog", %queue_id, %peer, %from, recipients, size, "taken");
-                let channel = tls.map_or(Channel::Plaintext, |_version| Channel::Tls);
-                self.host.observer.accepted(Taken { recipients, size, channel });
-                self.session.accepted();
-                self.wire.queue(&committed.reply());
-                Ok(Onward::Continue)
-            }
-            Err(refusal) => {
-                self.session.count(&refusal);
-                Ok(self.refuse_message(&refusal, &from))
-            }
+/// Drops the octets of a chunk that nobody wants: they are no commands.
+pub(super) async fn discard<S: AsyncRead + AsyncWrite + Unpin>(
+    dialogue: &mut Dialogue<S>,
+    size: u64,
+    refusal: &Refusal,
+) -> Result<Onward, WireFault> {
+    match read_chunk(dialogue, None, size).await? {
+        Ok(()) => Ok(dialogue.refuse(refusal)),
+        Err(refusal) => Ok(dialogue.refuse(&refusal)),
+    }
+}
+
+/// The message is there, or will not come.
+async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
+    dialogue: &mut Dialogue<S>,
+    begun: Begun,
+    read: Result<Result<(), Refusal>, WireFault>,
+) -> Result<Onward, WireFault> {
+    let Begun { intake, from, recipients, to, given_id, protocol } = begun;
+    let message_id = intake.message_id(given_id);
+    let (size, peer) = (intake.size(), dialogue.session.peer());
+    match read {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => return Ok(refuse_message(dialogue, &refusal, &from)),
+        Err(error) => {
+            info!(%peer, %from, size, %error, "connection lost during message");
+            dialogue.host.observer.refused(Refused::Message, "cut-off");
+            return Err(error);
         }
     }
-
-    /// A draft that begins with our Received header field (RFC 5321 §4.4).
-    async fn begin(
-        &self,
-        incoming: Incoming,
-        intake: fn(Draft, Limits, Option<FromUser>) -> Intake,
-    ) -> Result<Begun, Refusal> {
-        let Incoming { submitter, envelope, client_name, protocol } = incoming;
-        let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
-        let named = envelope.recipients().iter().take(NAMED);
-        let to = named.map(|one| one.mailbox.to_string()).collect::<Vec<_>>().join(", ");
-        let settings = &self.host.rules.settings;
-        let mut draft = self.host.queue.begin(submitter, envelope)?;
-        let received = ReceivedField {
-            client_name: &client_name,
-            peer: self.session.peer(),
-            hostname: &settings.hostname,
-            protocol: &protocol,
-            id: draft.id(),
-            at: self.host.clock.wall(),
-        };
-        draft.write(received.to_string().as_bytes()).await?;
-        // A user's program hands in what it wrote; a host passes on what has its fields.
-        let user = self.session.senders().map(|senders| FromUser {
-            completion: Completion::new(received.at, draft.id(), &settings.hostname),
-            allowed: (settings.check_from == CheckFrom::Yes).then_some(senders),
-        });
-        let given_id = user.as_ref().map(|_| given_id(draft.id(), &settings.hostname));
-        let intake = intake(draft, settings.limits, user);
-        Ok(Begun { intake, from, recipients, to, given_id, protocol })
-    }
-
-    /// Reads a message to its end.
-    async fn read_message(
-        &mut self,
-        intake: &mut Intake,
-    ) -> Result<Result<(), Refusal>, WireFault> {
-        let mut pace = self.pace();
-        let mut room = FIRST_DATA_ROOM;
-        loop {
-            pace.count(self.wire.input().len());
-            if intake.take(self.wire.input()).await == Reach::End {
-                return Ok(Ok(()));
-            }
-            if let Err(refusal) = self.read_more(&pace, room).await? {
-                return Ok(Err(refusal));
-            }
-            if self.wire.input().len() >= room {
-                room = room.saturating_mul(2).min(MAX_DATA_ROOM);
-            }
+    match intake.commit().await {
+        Ok(committed) => {
+            let (queue_id, user) = (committed.id(), dialogue.session.user());
+            let tls = protocol.tls.as_ref().map(|tls| tls.version);
+            info!(
+                %queue_id, %peer, user, %from, to, recipients, size, tls, message_id,
+                "message accepted"
+            );
+            info!(target: "maillog", %queue_id, %peer, %from, recipients, size, "taken");
+            let channel = tls.map_or(Channel::Plaintext, |_version| Channel::Tls);
+            dialogue.host.observer.accepted(Taken { recipients, size, channel });
+            dialogue.session.accepted();
+            dialogue.wire.queue(&committed.reply());
+            Ok(Onward::Continue)
+        }
+        Err(refusal) => {
+            dialogue.session.count(&refusal);
+            Ok(refuse_message(dialogue, &refusal, &from))
         }
     }
+}
 
-    /// Reads as many octets as the client counted, into a message or into nothing.
-    async fn read_chunk(
-        &mut self,
-        mut intake: Option<&mut Intake>,
-        size: u64,
-    ) -> Result<Result<(), Refusal>, WireFault> {
-        let mut pace = self.pace();
-        let mut left = size;
-        loop {
-            let input = self.wire.input();
-            let here = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
-            let mut piece = input.split_to(here);
-            left = left.saturating_sub(u64::try_from(here).unwrap_or(u64::MAX));
-            pace.count(here);
-            if let Some(intake) = &mut intake
-                && !piece.is_empty()
-            {
-                intake.take(&mut piece).await;
-            }
-            if left == 0 {
-                return Ok(Ok(()));
-            }
-            let room = usize::try_from(left).unwrap_or(usize::MAX).min(MAX_DATA_ROOM);
-            if let Err(refusal) = self.read_more(&pace, room).await? {
-                return Ok(Err(refusal));
-            }
+/// A draft that begins with our Received header field (RFC 5321 §4.4).
+async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
+    dialogue: &Dialogue<S>,
+    incoming: Incoming,
+    intake: fn(Draft, Limits, Option<FromUser>) -> Intake,
+) -> Result<Begun, Refusal> {
+    let Incoming { submitter, envelope, client_name, protocol } = incoming;
+    let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
+    let named = envelope.recipients().iter().take(NAMED);
+    let to = named.map(|one| one.mailbox.to_string()).collect::<Vec<_>>().join(", ");
+    let settings = &dialogue.host.rules.settings;
+    let mut draft = dialogue.host.queue.begin(submitter, envelope)?;
+    let received = ReceivedField {
+        client_name: &client_name,
+        peer: dialogue.session.peer(),
+        hostname: &settings.hostname,
+        protocol: &protocol,
+        id: draft.id(),
+        at: dialogue.host.clock.wall(),
+    };
+    draft.write(received.to_string().as_bytes()).await?;
+    // A user's program hands in what it wrote; a host passes on what has its fields.
+    let user = dialogue.session.senders().map(|senders| FromUser {
+        completion: Completion::new(received.at, draft.id(), &settings.hostname),
+        allowed: (settings.check_from == CheckFrom::Yes).then_some(senders),
+    });
+    let given_id = user.as_ref().map(|_| given_id(draft.id(), &settings.hostname));
+    let intake = intake(draft, settings.limits, user);
+    Ok(Begun { intake, from, recipients, to, given_id, protocol })
+}
+
+/// Reads a message to its end.
+async fn read_message<S: AsyncRead + AsyncWrite + Unpin>(
+    dialogue: &mut Dialogue<S>,
+    intake: &mut Intake,
+) -> Result<Result<(), Refusal>, WireFault> {
+    let mut pace = pace(dialogue);
+    let mut room = FIRST_DATA_ROOM;
+    loop {
+        pace.count(dialogue.wire.input().len());
+        if intake.take(dialogue.wire.input()).await == Reach::End {
+            return Ok(Ok(()));
+        }
+        if let Err(refusal) = read_more(dialogue, &pace, room).await? {
+            return Ok(Err(refusal));
+        }
+        if dialogue.wire.input().len() >= room {
+            room = room.saturating_mul(2).min(MAX_DATA_ROOM);
         }
     }
+}
 
-    /// Reads the next bytes, or says why they are not waited for.
-    async fn read_more(
-        &mut self,
-        pace: &Pace,
-        room: usize,
-    ) -> Result<Result<(), Refusal>, WireFault> {
-        let silent = from_now(pace.silence).min(pace.end);
-        let slow = pace.due();
-        match self.wire.read(room, silent.min(slow)).await {
-            Ok(()) => Ok(Ok(())),
-            Err(WireFault::TimedOut) if slow < silent => Ok(Err(Refusal::TooSlow)),
-            Err(WireFault::TimedOut) => Ok(Err(Refusal::TimedOut)),
-            Err(fault) => Err(fault),
+/// Reads as many octets as the client counted, into a message or into nothing.
+async fn read_chunk<S: AsyncRead + AsyncWrite + Unpin>(
+    dialogue: &mut Dialogue<S>,
+    mut intake: Option<&mut Intake>,
+    size: u64,
+) -> Result<Result<(), Refusal>, WireFault> {
+    let mut pace = pace(dialogue);
+    let mut left = size;
+    loop {
+        let input = dialogue.wire.input();
+        let here = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+        let mut piece = input.split_to(here);
+        left = left.saturating_sub(u64::try_from(here).unwrap_or(u64::MAX));
+        pace.count(here);
+        if let Some(intake) = &mut intake
+            && !piece.is_empty()
+        {
+            intake.take(&mut piece).await;
+        }
+        if left == 0 {
+            return Ok(Ok(()));
+        }
+        let room = usize::try_from(left).unwrap_or(usize::MAX).min(MAX_DATA_ROOM);
+        if let Err(refusal) = read_more(dialogue, &pace, room).await? {
+            return Ok(Err(refusal));
         }
     }
+}
 
-    /// How fast the message that begins now must come.
-    fn pace(&self) -> Pace {
-        let Timeouts { data, message, data_grace, .. } = *self.timeouts();
-        Pace {
-            begun: Instant::now(),
-            end: from_now(message),
-            silence: data,
-            grace: data_grace,
-            rate: self.host.rules.settings.limits.data_rate,
-            received: 0,
-        }
+/// Reads the next bytes, or says why they are not waited for.
+async fn read_more<S: AsyncRead + AsyncWrite + Unpin>(
+    dialogue: &mut Dialogue<S>,
+    pace: &Pace,
+    room: usize,
+) -> Result<Result<(), Refusal>, WireFault> {
+    let silent = from_now(pace.silence).min(pace.end);
+    let slow = pace.due();
+    match dialogue.wire.read(room, silent.min(slow)).await {
+        Ok(()) => Ok(Ok(())),
+        Err(WireFault::TimedOut) if slow < silent => Ok(Err(Refusal::TooSlow)),
+        Err(WireFault::TimedOut) => Ok(Err(Refusal::TimedOut)),
+        Err(fault) => Err(fault),
     }
+}
 
-    /// Refuses a message that was read.
-    fn refuse_message(&mut self, refusal: &Refusal, from: &ReversePath) -> Onward {
-        let reply = self.reply(refusal);
-        let (peer, user, reason) = (self.session.peer(), self.session.user(), refusal.label());
-        info!(%peer, user, %from, reason, reply = reply.one_line(), "message refused");
-        self.host.observer.refused(Refused::Message, reason);
-        self.tell(&reply)
+/// How fast the message that begins now must come.
+fn pace<S: AsyncRead + AsyncWrite + Unpin>(dialogue: &Dialogue<S>) -> Pace {
+    let Timeouts { data, message, data_grace, .. } = *dialogue.timeouts();
+    Pace {
+        begun: Instant::now(),
+        end: from_now(message),
+        silence: data,
+        grace: data_grace,
+        rate: dialogue.host.rules.settings.limits.data_rate,
+        received: 0,
     }
+}
+
+/// Refuses a message that was read.
+fn refuse_message<S: AsyncRead + AsyncWrite + Unpin>(
+    dialogue: &mut Dialogue<S>,
+    refusal: &Refusal,
+    from: &ReversePath,
+) -> Onward {
+    let reply = dialogue.reply(refusal);
+    let (peer, user, reason) = (dialogue.session.peer(), dialogue.session.user(), refusal.label());
+    info!(%peer, user, %from, reason, reply = reply.one_line(), "message refused");
+    dialogue.host.observer.refused(Refused::Message, reason);
+    dialogue.tell(&reply)
 }
 
 impl Pace {
@@ -291,6 +292,7 @@ fn go_ahead() -> Reply {
 
 /// The 250 to a chunk that is not the last.
 fn octets_received(size: u64) -> Reply {
+    let text = format!("{size} octets received");
     let ok = EnhancedCode::new(Class::Success, 0, 0);
-    Reply::new(ReplyCode::OK, Some(ok), &format!("{size} octets received"))
+    Reply::new(ReplyCode::OK, Some(ok), &text)
 }

@@ -3,21 +3,31 @@
 use queue::{BeginError, Health};
 use smtp::{BodyType, CommandError, MailParameters, RcptParameters, Reply, ReplyCode, Smtputf8};
 
-use super::Session;
+use super::client::Client;
 use crate::protocol::Hello;
 use crate::refusal::Refusal;
+use crate::rules::Rules;
 use crate::service::{AuthMode, BinaryMode, TlsMode};
 use crate::settings::Dsn;
 
-impl Session {
+/// What is offered to a client as it is now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offers<'a> {
+    /// What the listener can.
+    pub(super) rules: &'a Rules,
+    /// Whom it is offered to.
+    pub(super) client: &'a Client,
+}
+
+impl Offers<'_> {
     /// The reply to EHLO: our name, and a line for each extension (RFC 5321 §4.1.1.1).
-    pub(super) fn extensions(&self) -> Reply {
+    pub(super) fn reply(self) -> Reply {
         let limits = &self.rules.settings.limits;
         let mut lines =
             vec![self.rules.settings.hostname.to_string(), format!("SIZE {}", limits.message_size)];
         let fixed = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING"];
         lines.extend(fixed.map(str::to_owned));
-        if self.service.binary == BinaryMode::Offered {
+        if self.client.service.binary == BinaryMode::Offered {
             lines.push("BINARYMIME".to_owned());
         }
         if self.rules.settings.dsn == Dsn::Offered {
@@ -25,40 +35,44 @@ impl Session {
         }
         let (mails, rcpts) = (limits.messages_per_connection, limits.recipients);
         lines.push(format!("LIMITS MAILMAX={mails} RCPTMAX={rcpts}"));
-        if self.offers_starttls() {
+        if self.starttls() {
             lines.push("STARTTLS".to_owned());
         }
-        if self.offers_auth() {
+        if self.auth() {
             lines.push("AUTH PLAIN LOGIN".to_owned());
         }
         Reply::multiline(ReplyCode::OK, None, lines)
     }
 
     /// Whether TLS can be started: not within TLS (RFC 3207 §4.2).
-    pub(super) fn offers_starttls(&self) -> bool {
-        self.service.tls == TlsMode::StartTls && self.tls.is_none() && self.rules.tls.is_some()
+    pub(super) fn starttls(self) -> bool {
+        self.client.service.tls == TlsMode::StartTls
+            && self.client.tls.is_none()
+            && self.rules.tls.is_some()
     }
 
     /// Whether one can log in: under TLS alone, and once (RFC 4954 §4).
-    fn offers_auth(&self) -> bool {
-        self.service.auth != AuthMode::Off && self.tls.is_some() && self.user.is_none()
+    fn auth(self) -> bool {
+        self.client.service.auth != AuthMode::Off
+            && self.client.tls.is_some()
+            && self.client.user.is_none()
     }
 
     /// A parameter is taken only if its extension was announced, so none after HELO
     /// (RFC 5321 §4.1.1.11). AUTH says who submitted the message; it is taken where one can log
     /// in, and it is not passed on (RFC 4954 §5).
-    pub(super) fn offered_to_mail(
-        &self,
+    pub(super) fn take_mail(
+        self,
         hello: Hello,
         parameters: &MailParameters,
     ) -> Result<(), Refusal> {
         let MailParameters { size, body, smtputf8, ret, envid, auth } = parameters;
         let announced = hello == Hello::Ehlo;
-        let logs_in = self.service.auth != AuthMode::Off && self.tls.is_some();
+        let logs_in = self.client.service.auth != AuthMode::Off && self.client.tls.is_some();
         let reports = announced && self.rules.settings.dsn == Dsn::Offered;
         first_refused([
             (size.is_some() && !announced, "SIZE"),
-            (!self.offers_body(hello, *body), "BODY"),
+            (!self.takes_body(hello, *body), "BODY"),
             (*smtputf8 == Smtputf8::Requested && !announced, "SMTPUTF8"),
             (ret.is_some() && !reports, "RET"),
             (envid.is_some() && !reports, "ENVID"),
@@ -67,18 +81,18 @@ impl Session {
     }
 
     /// Whether a message of this kind may come.
-    fn offers_body(&self, hello: Hello, body: BodyType) -> bool {
+    fn takes_body(self, hello: Hello, body: BodyType) -> bool {
         let announced = hello == Hello::Ehlo;
         match body {
             BodyType::SevenBit => true,
             BodyType::EightBitMime => announced,
-            BodyType::BinaryMime => announced && self.service.binary == BinaryMode::Offered,
+            BodyType::BinaryMime => announced && self.client.service.binary == BinaryMode::Offered,
         }
     }
 
     /// The parameters of RCPT are all those of DSN (RFC 3461).
-    pub(super) fn offered_to_rcpt(
-        &self,
+    pub(super) fn take_rcpt(
+        self,
         hello: Hello,
         parameters: &RcptParameters,
     ) -> Result<(), Refusal> {

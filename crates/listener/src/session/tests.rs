@@ -188,7 +188,7 @@ fn an_address_beyond_ascii_needs_smtputf8() {
 #[test]
 fn a_client_outside_the_networks_is_refused_at_mail_with_what_to_do() {
     let mut session = session();
-    session.origin = Origin::Client("198.51.100.1".parse().unwrap());
+    session.client.origin = Origin::Client("198.51.100.1".parse().unwrap());
     let told = last(&mut session, &[EHLO, "MAIL FROM:<a@client.example> SIZE=99999999999"]);
     assert_eq!(
         told,
@@ -302,7 +302,7 @@ fn a_gateway_is_refused_with_what_to_do() {
 #[test]
 fn who_hides_behind_a_proxy_is_in_no_network() {
     let mut session = session();
-    session.origin = Origin::Proxy("192.0.2.7".parse().unwrap());
+    session.client.origin = Origin::Proxy("192.0.2.7".parse().unwrap());
     assert!(last(&mut session, &[EHLO, MAIL]).starts_with("550 5.7.1 "));
 }
 
