@@ -10,10 +10,8 @@ use super::{LAYERS, folder, layer, no, program_files};
 #[rustfmt::skip]
 const CIRCLES_LEFT: &[(&str, usize)] = &[
     ("delivery", 39),
-    ("dns", 3),
     ("mta-sts", 8),
     ("queue", 28),
-    ("smtp", 4),
     ("sts-relay", 63),
     ("testbed", 11),
     ("tls-rpt", 2),

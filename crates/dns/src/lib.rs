@@ -31,6 +31,7 @@
 
 mod answer;
 mod cache;
+mod dns;
 mod error;
 mod lookup;
 mod mail_hosts;
@@ -43,50 +44,10 @@ mod server;
 mod servers;
 mod settings;
 
-use std::fmt::Debug;
-use std::net::IpAddr;
-
-use async_trait::async_trait;
-use smtp::Domain;
-
+pub use crate::dns::Dns;
 pub use crate::error::{LookupError, Malformation, Obstacle};
 pub use crate::lookup::{Lookup, Records, Security};
 pub use crate::mail_hosts::{MailHosts, mail_hosts};
 pub use crate::records::{Mx, MxTarget, TlsaData, Txt};
 pub use crate::resolver::Resolver;
 pub use crate::settings::{DnsSettings, Dnssec, ResolverError};
-
-/// Answers the questions that sending mail asks of the DNS.
-///
-/// Every question is about a fully qualified name. Aliases (CNAME) have been followed: the records
-/// are those at the end of the chain.
-///
-/// # Errors
-///
-/// Each method fails with a [`LookupError`] when the question stays open; try again later.
-#[async_trait]
-pub trait Dns: Debug + Send + Sync {
-    /// The MX records of `domain`, as they stand: [`mail_hosts`] reads them.
-    async fn mx(&self, domain: &Domain) -> Result<Lookup<Mx>, LookupError>;
-
-    /// The IPv4 and IPv6 addresses of `host`, IPv4 first.
-    ///
-    /// If one family is found, a failure to learn the other is passed over.
-    async fn addresses(&self, host: &Domain) -> Result<Lookup<IpAddr>, LookupError>;
-
-    /// The TXT records at `name`, the character-strings of each joined (RFC 8461 §3.1).
-    ///
-    /// The name is text because it may begin with labels that no mail domain has: `_mta-sts`.
-    async fn txt(&self, name: &str) -> Result<Lookup<Txt>, LookupError>;
-
-    /// The TXT records at `name`, asked anew whatever has been remembered (RFC 8461 §5.1: one more
-    /// look before mail is given up).
-    ///
-    /// An implementation that remembers nothing needs no other than this one.
-    async fn txt_fresh(&self, name: &str) -> Result<Lookup<Txt>, LookupError> {
-        self.txt(name).await
-    }
-
-    /// The TLSA records for TCP `port` of `host` (RFC 6698 §3).
-    async fn tlsa(&self, host: &Domain, port: u16) -> Result<Lookup<TlsaData>, LookupError>;
-}

@@ -4,8 +4,8 @@ use rand::seq::SliceRandom;
 use smtp::Domain;
 use tracing::warn;
 
-use crate::Dns;
 use crate::answer::MOST_RECORDS;
+use crate::dns::Dns;
 use crate::error::LookupError;
 use crate::lookup::{Lookup, Records, Security};
 use crate::records::{Mx, MxTarget};

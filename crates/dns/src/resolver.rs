@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use smtp::Domain;
 
-use crate::Dns;
 use crate::answer::Finding;
 use crate::cache::{Cache, Known};
+use crate::dns::Dns;
 use crate::error::{LookupError, Obstacle};
 use crate::lookup::{Lookup, Records, Security};
 use crate::question::{NameFault, Question};

@@ -64,6 +64,7 @@ mod mailbox;
 mod path;
 mod proxy;
 mod reply;
+mod reply_reader;
 mod sasl;
 mod xtext;
 
@@ -83,5 +84,6 @@ pub use self::line::{Line, LineFault, LineFramer};
 pub use self::mailbox::{AddressError, LocalPart, Mailbox, MailboxDomain};
 pub use self::path::{ForwardPath, PathError, ReversePath};
 pub use self::proxy::{ProxyError, ProxyHeader};
-pub use self::reply::{Reply, ReplyCode, ReplyError, ReplyReader, Severity};
+pub use self::reply::{Reply, ReplyCode, Severity};
+pub use self::reply_reader::{ReplyError, ReplyReader};
 pub use self::sasl::{Credentials, Exchange, Mechanism, SaslError, Turn};

@@ -1,10 +1,7 @@
 //! Replies (RFC 5321 §4.2) with enhanced codes (RFC 2034), as they are sent and as they are read.
 
-mod reader;
-
 use std::fmt;
 
-pub use self::reader::{ReplyError, ReplyReader};
 use crate::enhanced::{Class, EnhancedCode};
 
 /// A three-digit reply code between 200 and 599.
@@ -114,7 +111,7 @@ pub enum Severity {
 
 impl Severity {
     /// The class an enhanced code must have beside it; none goes with 3yz (RFC 2034 §4).
-    const fn class(self) -> Option<Class> {
+    pub(crate) const fn class(self) -> Option<Class> {
         match self {
             Self::PositiveCompletion => Some(Class::Success),
             Self::PositiveIntermediate => None,
@@ -173,7 +170,7 @@ impl Reply {
     }
 
     /// The same of any number of lines, which somebody else has bounded.
-    fn of_lines<I>(code: ReplyCode, enhanced: Option<EnhancedCode>, lines: I) -> Self
+    pub(crate) fn of_lines<I>(code: ReplyCode, enhanced: Option<EnhancedCode>, lines: I) -> Self
     where
         I: IntoIterator<Item: AsRef<str>>,
     {
@@ -265,6 +262,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::reply_reader::ReplyReader;
 
     #[test]
     fn the_first_digit_says_how_it_stands() {

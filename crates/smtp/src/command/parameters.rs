@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::error::CommandError;
 use crate::body::{BodyType, Smtputf8};
-use crate::command::CommandError;
 use crate::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 use crate::mailbox::Mailbox;
 use crate::path::{BLANKS, ReversePath};

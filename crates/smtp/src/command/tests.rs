@@ -5,7 +5,7 @@ use crate::body::BodyType;
 use crate::domain::Domain;
 use crate::dsn::{Condition, EnvelopeId, Notify, OriginalRecipient, Ret};
 use crate::mailbox::tests::any_mailbox;
-use crate::reply::ReplyReader;
+use crate::reply_reader::ReplyReader;
 
 fn parse(line: &str) -> Result<Command, CommandError> {
     Command::parse(line.as_bytes())
