@@ -13,7 +13,6 @@ const CIRCLES_LEFT: &[(&str, usize)] = &[
     ("mta-sts", 8),
     ("queue", 28),
     ("sts-relay", 63),
-    ("testbed", 11),
     ("tls-rpt", 2),
 ];
 

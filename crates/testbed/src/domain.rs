@@ -1,20 +1,21 @@
 //! What the names of a world say of one mail domain.
 
 use crate::mx::MxHost;
-use crate::names::RecordType;
+use crate::names::{Names, RecordType};
 use crate::policy_host::{PolicyBehaviour, PolicyHost};
-use crate::world::World;
+use crate::policy_hosts::PolicyHosts;
 
 /// Sets up or changes a mail domain. Every call takes effect at once.
 #[derive(Debug)]
 pub struct DomainSetup<'w> {
-    world: &'w World,
+    names: &'w Names,
+    policy_hosts: &'w PolicyHosts,
     domain: String,
 }
 
 impl<'w> DomainSetup<'w> {
-    pub(crate) fn new(world: &'w World, domain: &str) -> Self {
-        Self { world, domain: domain.to_owned() }
+    pub(crate) fn new(names: &'w Names, policy_hosts: &'w PolicyHosts, domain: &str) -> Self {
+        Self { names, policy_hosts, domain: domain.to_owned() }
     }
 
     /// Adds an MX record that leads to this host.
@@ -24,7 +25,7 @@ impl<'w> DomainSetup<'w> {
 
     /// Adds an MX record with this exchange, whether there is such a host or not.
     pub fn mx_named(self, preference: u16, exchange: &str) -> Self {
-        self.world.names().add_mx(&self.domain, preference, exchange);
+        self.names.add_mx(&self.domain, preference, exchange);
         self
     }
 
@@ -35,7 +36,7 @@ impl<'w> DomainSetup<'w> {
 
     /// Removes the MX records.
     pub fn without_mx(self) -> Self {
-        self.world.names().remove(&self.domain, RecordType::Mx);
+        self.names.remove(&self.domain, RecordType::Mx);
         self
     }
 
@@ -47,28 +48,28 @@ impl<'w> DomainSetup<'w> {
     /// Publishes this text as the MTA-STS record, in the place of any other.
     pub fn sts_record(self, text: &str) -> Self {
         let name = self.sts_name();
-        self.world.names().remove(&name, RecordType::Txt);
-        self.world.names().add_txt(&name, text);
+        self.names.remove(&name, RecordType::Txt);
+        self.names.add_txt(&name, text);
         self
     }
 
     /// Removes the MTA-STS record.
     pub fn without_sts_record(self) -> Self {
-        self.world.names().remove(&self.sts_name(), RecordType::Txt);
+        self.names.remove(&self.sts_name(), RecordType::Txt);
         self
     }
 
     /// Publishes this text as the TLS-RPT record (RFC 8460 §3), in the place of any other.
     pub fn tls_rpt_record(self, text: &str) -> Self {
         let name = format!("_smtp._tls.{}", self.domain);
-        self.world.names().remove(&name, RecordType::Txt);
-        self.world.names().add_txt(&name, text);
+        self.names.remove(&name, RecordType::Txt);
+        self.names.add_txt(&name, text);
         self
     }
 
     /// Starts the domain's policy host, or changes what it does.
     pub async fn policy(self, behaviour: impl Into<PolicyBehaviour>) -> PolicyHost {
-        self.world.policy_host(&self.domain, behaviour).await
+        self.policy_hosts.host(&self.domain, behaviour.into()).await
     }
 
     fn sts_name(&self) -> String {

@@ -1,28 +1,28 @@
 //! MX hosts: SMTP servers that do as they are told, well or badly.
 
 mod behaviour;
+mod dialogue;
+mod host;
+mod login;
+mod message_commands;
 mod proxy;
 mod session;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod wire;
 
-use std::collections::HashSet;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::KeyPair;
-use rustls::ServerConfig;
-
-use crate::authority::{Authority, new_key};
-use crate::listening::Listening;
+use self::host::Host;
+use crate::authority::Authority;
 use crate::message::{Mailbox, Message, NotYet};
-use crate::tap::{Channel, Connection, Tap};
+use crate::scripted_host::ScriptedHost;
+use crate::tap::{Connection, Tap};
 use crate::tasks::Tasks;
-use crate::tls::server_config;
 
 pub use self::behaviour::{Act, MxBehaviour, Rule, Step, Strip};
 
@@ -30,27 +30,6 @@ pub use self::behaviour::{Act, MxBehaviour, Rule, Step, Strip};
 #[derive(Clone, Debug)]
 pub struct MxHost {
     host: Arc<Host>,
-    listening: Arc<Listening>,
-}
-
-/// What the sessions of a host share.
-pub(crate) struct Host {
-    name: String,
-    address: SocketAddr,
-    authority: Arc<Authority>,
-    key: KeyPair,
-    script: Mutex<Script>,
-    mailbox: Mailbox,
-    tap: Tap,
-}
-
-/// What a host does at the moment.
-struct Script {
-    behaviour: MxBehaviour,
-    tls: Arc<ServerConfig>,
-    chain: Vec<Vec<u8>>,
-    /// Sender and recipient pairs that have been turned away once.
-    greylisted: HashSet<(String, String)>,
 }
 
 impl MxHost {
@@ -62,12 +41,8 @@ impl MxHost {
         authority: Arc<Authority>,
         (tap, mailbox, tasks): (Tap, Mailbox, Tasks),
     ) -> io::Result<Self> {
-        let key = new_key();
-        let script = Mutex::new(Script::new(behaviour, name, &authority, &key));
-        let name = name.to_owned();
-        let host = Host { name, address, authority, key, script, mailbox, tap };
-        let listening = Arc::new(Listening::closed(address, tasks));
-        let mx = Self { host: Arc::new(host), listening };
+        let scripted = ScriptedHost::new(name, address, behaviour, authority, tasks);
+        let mx = Self { host: Arc::new(Host { scripted, mailbox, tap }) };
         mx.open().await?;
         Ok(mx)
     }
@@ -75,28 +50,26 @@ impl MxHost {
     /// The host's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.host.name
+        self.host.scripted.name()
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.host.address
+        self.host.scripted.address()
     }
 
     /// Changes what the host does: from the next step on for open connections, and for what a
     /// handshake shows from the next handshake on. What was counted for [`Rule::times`] and for
     /// greylisting begins anew.
     pub fn behave(&self, behaviour: MxBehaviour) {
-        let host = &self.host;
-        let script = Script::new(behaviour, &host.name, &host.authority, &host.key);
-        host.with_script(|current| *current = script);
+        self.host.scripted.behave(behaviour);
     }
 
     /// The certificates it presents, leaf first, in DER.
     #[must_use]
     pub fn certificate_chain(&self) -> Vec<Vec<u8>> {
-        self.host.with_script(|script| script.chain.clone())
+        self.host.certificate_chain()
     }
 
     /// The messages it has taken, in order.
@@ -131,7 +104,7 @@ impl MxHost {
 
     /// Goes away: connections break, and new ones are refused.
     pub async fn close(&self) {
-        self.listening.close().await;
+        self.host.scripted.close().await;
     }
 
     /// Comes back after [`MxHost::close`].
@@ -141,52 +114,6 @@ impl MxHost {
     pub async fn open(&self) -> io::Result<()> {
         let host = Arc::clone(&self.host);
         let serve = move |stream, peer| session::serve(Arc::clone(&host), stream, peer);
-        self.listening.open(serve).await
-    }
-}
-
-impl Host {
-    /// What the host does at `step`, if it is not the usual.
-    fn act(&self, step: Step, channel: Channel, recipient: Option<&str>) -> Option<Act> {
-        self.with_script(|script| script.behaviour.act(step, channel, recipient))
-    }
-
-    /// Looks at what the host is told to do at the moment.
-    fn behaviour<R>(&self, look: impl FnOnce(&MxBehaviour) -> R) -> R {
-        self.with_script(|script| look(&script.behaviour))
-    }
-
-    fn tls(&self) -> Arc<ServerConfig> {
-        self.with_script(|script| Arc::clone(&script.tls))
-    }
-
-    /// Whether greylisting turns this pair away, which it does once.
-    fn greylists(&self, sender: &str, recipient: &str) -> bool {
-        self.with_script(|script| {
-            let pair = (sender.to_owned(), recipient.to_owned());
-            script.behaviour.is_greylisting() && script.greylisted.insert(pair)
-        })
-    }
-
-    fn with_script<R>(&self, look: impl FnOnce(&mut Script) -> R) -> R {
-        look(&mut self.script.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Script {
-    fn new(behaviour: MxBehaviour, name: &str, authority: &Authority, key: &KeyPair) -> Self {
-        let identity = authority.issue(behaviour.certificate(), name, key);
-        let chain = identity.chain.iter().map(|certificate| certificate.to_vec()).collect();
-        let tls = Arc::new(server_config(identity, behaviour.versions()));
-        Self { behaviour, tls, chain, greylisted: HashSet::new() }
-    }
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host")
-            .field("name", &self.name)
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        self.host.scripted.open(serve).await
     }
 }

@@ -21,8 +21,10 @@ use hickory_proto::rr::{Name, RData};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use self::zone::Zone;
+use self::zone::{Zone, absolute};
 use crate::tasks::Tasks;
+
+pub use self::zone::Fault;
 
 /// The most bytes in one character-string (RFC 1035 §3.3).
 const CHARACTER_STRING: usize = 255;
@@ -42,25 +44,6 @@ pub enum RecordType {
     Tlsa,
     /// Text.
     Txt,
-}
-
-/// What goes wrong when a name is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The name's CNAME is all that is told: where it leads is for who asks to find out.
-    AliasAlone,
-    /// The answer comes late by this much.
-    Delay(Duration),
-    /// The name is there, without records of the type.
-    NoData,
-    /// The name is not there.
-    NxDomain,
-    /// The server will not say.
-    Refused,
-    /// The server cannot say.
-    ServFail,
-    /// No answer at all.
-    Silence,
 }
 
 /// The names of a world.
@@ -213,11 +196,4 @@ impl RecordType {
             Self::Txt => hickory_proto::rr::RecordType::TXT,
         }
     }
-}
-
-/// A name from the root, given with or without its last dot.
-fn absolute(name: &str) -> Name {
-    let mut absolute = Name::from_ascii(name).expect("a name of a world is a DNS name in ASCII");
-    absolute.set_fqdn(true);
-    absolute
 }

@@ -3,71 +3,32 @@
 //! HTTP/1.1 is written here by hand, since most of what is wanted is what no HTTP library does.
 
 mod behaviour;
+mod host;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod visit;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::KeyPair;
-use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::authority::{Authority, new_key};
-use crate::listening::Listening;
+use self::host::Host;
+use crate::authority::Authority;
+use crate::scripted_host::ScriptedHost;
 use crate::tasks::Tasks;
-use crate::tls::{Handshake, server_config};
 
 pub use self::behaviour::PolicyBehaviour;
+pub use self::visit::{Request, Visit};
 
 /// A running policy host. Clones are the same host.
 #[derive(Clone, Debug)]
 pub struct PolicyHost {
     host: Arc<Host>,
-    listening: Arc<Listening>,
-}
-
-/// A connection to a policy host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Visit {
-    /// The client's address.
-    pub peer: SocketAddr,
-    /// What became of TLS.
-    pub handshake: Handshake,
-    /// The request, if one was made.
-    pub request: Option<Request>,
-}
-
-/// An HTTP request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// The first line, such as `GET /.well-known/mta-sts.txt HTTP/1.1`.
-    pub line: String,
-    /// The header fields, in order.
-    pub headers: Vec<(String, String)>,
-}
-
-/// What the connections of a host share.
-struct Host {
-    /// The name by which it is asked for, such as `mta-sts.example.test`.
-    name: String,
-    address: SocketAddr,
-    authority: Arc<Authority>,
-    key: KeyPair,
-    script: Mutex<Script>,
-    visits: watch::Sender<Vec<Visit>>,
-}
-
-/// What a host does at the moment.
-#[derive(Clone)]
-struct Script {
-    behaviour: PolicyBehaviour,
-    tls: Arc<ServerConfig>,
 }
 
 impl PolicyHost {
@@ -79,12 +40,9 @@ impl PolicyHost {
         authority: Arc<Authority>,
         tasks: Tasks,
     ) -> io::Result<Self> {
-        let key = new_key();
-        let script = Mutex::new(Script::new(behaviour, name, &authority, &key));
-        let (name, visits) = (name.to_owned(), watch::Sender::default());
-        let host = Arc::new(Host { name, address, authority, key, script, visits });
-        let listening = Arc::new(Listening::closed(address, tasks));
-        let policy_host = Self { host, listening };
+        let scripted = ScriptedHost::new(name, address, behaviour, authority, tasks);
+        let host = Arc::new(Host { scripted, visits: watch::Sender::default() });
+        let policy_host = Self { host };
         policy_host.open().await?;
         Ok(policy_host)
     }
@@ -92,20 +50,18 @@ impl PolicyHost {
     /// The host's name, such as `mta-sts.example.test`.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.host.name
+        self.host.scripted.name()
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.host.address
+        self.host.scripted.address()
     }
 
     /// Changes what the host does, from the next connection on.
     pub fn behave(&self, behaviour: impl Into<PolicyBehaviour>) {
-        let host = &self.host;
-        let script = Script::new(behaviour.into(), &host.name, &host.authority, &host.key);
-        *host.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
+        self.host.scripted.behave(behaviour.into());
     }
 
     /// Every connection so far, in order.
@@ -155,7 +111,7 @@ impl PolicyHost {
 
     /// Goes away: connections break, and new ones are refused.
     pub async fn close(&self) {
-        self.listening.close().await;
+        self.host.scripted.close().await;
     }
 
     /// Comes back after [`PolicyHost::close`].
@@ -165,45 +121,6 @@ impl PolicyHost {
     pub async fn open(&self) -> io::Result<()> {
         let host = Arc::clone(&self.host);
         let serve = move |stream, peer| serve::serve(Arc::clone(&host), stream, peer);
-        self.listening.open(serve).await
-    }
-}
-
-impl Request {
-    /// The path that was asked for.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        self.line.split_ascii_whitespace().nth(1).unwrap_or_default()
-    }
-
-    /// The value of the first header field of this name.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let field = self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
-        field.map(|(_, value)| value.as_str())
-    }
-}
-
-impl Host {
-    fn script(&self) -> Script {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Script {
-    fn new(behaviour: PolicyBehaviour, name: &str, authority: &Authority, key: &KeyPair) -> Self {
-        let identity = authority.issue(behaviour.certificate(), name, key);
-        let mut tls = server_config(identity, behaviour.versions());
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { behaviour, tls: Arc::new(tls) }
-    }
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host")
-            .field("name", &self.name)
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        self.host.scripted.open(serve).await
     }
 }

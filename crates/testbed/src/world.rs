@@ -1,10 +1,9 @@
 //! A small internet.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authority::Authority;
@@ -14,6 +13,7 @@ use crate::message::{Mailbox, Message, NotYet};
 use crate::mx::{MxBehaviour, MxHost};
 use crate::names::Names;
 use crate::policy_host::{PolicyBehaviour, PolicyHost};
+use crate::policy_hosts::PolicyHosts;
 use crate::sink::{Offer, Sink};
 use crate::tap::Tap;
 use crate::tasks::Tasks;
@@ -21,12 +21,12 @@ use crate::tasks::Tasks;
 /// A small internet. Everything in it ends when it is dropped.
 #[derive(Debug)]
 pub struct World {
-    loopback: Loopback,
+    loopback: Arc<Loopback>,
     authority: Arc<Authority>,
     names: Names,
     tap: Tap,
     mailbox: Mailbox,
-    policy_hosts: Mutex<HashMap<String, PolicyHost>>,
+    policy_hosts: PolicyHosts,
     tasks: Tasks,
 }
 
@@ -45,13 +45,13 @@ impl World {
     /// # Errors
     /// The machine has no free loopback addresses or no room for temporary files.
     pub async fn create() -> io::Result<Self> {
-        let loopback = Loopback::claim()?;
+        let loopback = Arc::new(Loopback::claim()?);
         let tasks = Tasks::default();
         let names = Names::serve(loopback.first(), &tasks).await?;
         let authority = Arc::new(Authority::new()?);
         let tap = Tap::default();
         let mailbox = Mailbox::new(tap.clone());
-        let policy_hosts = Mutex::default();
+        let policy_hosts = PolicyHosts::new(&loopback, &authority, &names, &tasks);
         Ok(Self { loopback, authority, names, tap, mailbox, policy_hosts, tasks })
     }
 
@@ -116,25 +116,12 @@ impl World {
         domain: &str,
         behaviour: impl Into<PolicyBehaviour>,
     ) -> PolicyHost {
-        let name = format!("mta-sts.{domain}");
-        let known = self.policy_hosts().get(&name).cloned();
-        if let Some(host) = known {
-            host.behave(behaviour);
-            return host;
-        }
-        let address = SocketAddr::new(self.loopback.address(), self.loopback.https_port());
-        let (authority, tasks) = (Arc::clone(&self.authority), self.tasks.clone());
-        let host = PolicyHost::start(&name, address, behaviour.into(), authority, tasks)
-            .await
-            .expect("the HTTPS port is free at a fresh address");
-        self.names.add_address(&name, address.ip());
-        self.policy_hosts().insert(name, host.clone());
-        host
+        self.policy_hosts.host(domain, behaviour.into()).await
     }
 
     /// What the names say of a mail domain, to be set up or changed.
     pub fn domain<'w>(&'w self, domain: &str) -> DomainSetup<'w> {
-        DomainSetup::new(self, domain)
+        DomainSetup::new(&self.names, &self.policy_hosts, domain)
     }
 
     /// The names.
@@ -175,13 +162,13 @@ impl World {
 
     /// The port at which every MX host listens.
     #[must_use]
-    pub const fn smtp_port(&self) -> u16 {
+    pub fn smtp_port(&self) -> u16 {
         self.loopback.smtp_port()
     }
 
     /// The port at which every policy host listens.
     #[must_use]
-    pub const fn https_port(&self) -> u16 {
+    pub fn https_port(&self) -> u16 {
         self.loopback.https_port()
     }
 
@@ -220,10 +207,6 @@ impl World {
     pub async fn close(self) {
         self.tasks.stop();
         self.tasks.ended().await;
-    }
-
-    fn policy_hosts(&self) -> std::sync::MutexGuard<'_, HashMap<String, PolicyHost>> {
-        self.policy_hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,53 +1,21 @@
 //! One SMTP session of an MX host (RFC 5321), from the greeting to its end.
 
-mod login;
-mod transaction;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
-use tokio::time::sleep;
 
-use self::transaction::Transaction;
-use super::Host;
-use super::behaviour::{Act, After220, MxBehaviour, Starttls, Step};
+use super::behaviour::{After220, MxBehaviour, Starttls, Step};
+use super::dialogue::{Dialogue, Service, Went};
+use super::host::Host;
+use super::login::auth;
+use super::message_commands::{bdat, data, mail, rcpt};
 use super::proxy;
-use super::wire::{Ended, Wire};
-use crate::tap::{Channel, Recorder};
-use crate::tls::{Handshake, Stream, TlsSession, accept};
+use super::wire::Ended;
+use crate::tls::Handshake;
 
 /// What is sent where a handshake is to be broken: no TLS record begins like this.
 const GARBAGE: &[u8] = b"\x00\xff this is not TLS \xff\x00\r\n";
-
-/// A session, as far as it has come.
-struct Session {
-    host: Arc<Host>,
-    wire: Wire,
-    recorder: Recorder,
-    peer: SocketAddr,
-    service: Service,
-    client_name: Option<String>,
-    tls: Option<TlsSession>,
-    transaction: Option<Transaction>,
-    logged_in: bool,
-}
-
-/// Whether the host has greeted the client as one it will serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Service {
-    Given,
-    Refused,
-}
-
-/// What became of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Went {
-    /// Something else was said.
-    Otherwise,
-    /// The usual reply is due.
-    Usual,
-}
 
 /// What follows a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,269 +29,192 @@ enum Next {
 pub(super) async fn serve(host: Arc<Host>, stream: TcpStream, peer: SocketAddr) {
     // Replies are small, and the client waits for each.
     drop(stream.set_nodelay(true));
-    let recorder = host.tap.record(&host.name, host.address, peer);
+    let recorder = host.tap.record(host.scripted.name(), host.scripted.address(), peer);
     let tapped = recorder.tapping(stream);
     match host.behaviour(|behaviour| behaviour.how_starttls().clone()) {
         Starttls::Stripped(how) => {
-            let session = |far| Session::new(host, Box::new(far), recorder, peer).run();
+            let session = |far| run(Dialogue::new(host, Box::new(far), recorder, peer));
             proxy::strip(tapped, how, session).await;
         }
         Starttls::Implicit => {
             recorder.handshake(Handshake::Begun);
-            let session = Session::new(host, Box::new(tapped), recorder, peer);
-            if let Ok(session) = session.shake_hands().await {
-                session.run().await;
+            let dialogue = Dialogue::new(host, Box::new(tapped), recorder, peer);
+            if let Ok(dialogue) = dialogue.shake_hands().await {
+                run(dialogue).await;
             }
         }
         Starttls::NotOffered | Starttls::Offered(_) => {
-            Session::new(host, Box::new(tapped), recorder, peer).run().await;
+            run(Dialogue::new(host, Box::new(tapped), recorder, peer)).await;
         }
     }
 }
 
-impl Session {
-    fn new(host: Arc<Host>, stream: Box<dyn Stream>, recorder: Recorder, peer: SocketAddr) -> Self {
-        let (wire, service) = (Wire::new(stream), Service::Given);
-        Self {
-            host,
-            wire,
-            recorder,
-            peer,
-            service,
-            client_name: None,
-            tls: None,
-            transaction: None,
-            logged_in: false,
-        }
+/// Talks with the client until one of both goes.
+async fn run(mut dialogue: Dialogue) {
+    if greet(&mut dialogue).await.is_err() {
+        return;
     }
-
-    async fn run(mut self) {
-        if self.greet().await.is_err() {
-            return;
-        }
-        loop {
-            match self.command().await {
-                Ok(Next::Command) => {}
-                Ok(Next::Handshake) => match self.shake_hands().await {
-                    Ok(encrypted) => self = encrypted,
-                    Err(Ended) => return,
-                },
-                Ok(Next::Close) => return self.wire.close().await,
+    loop {
+        match command(&mut dialogue).await {
+            Ok(Next::Command) => {}
+            Ok(Next::Handshake) => match dialogue.shake_hands().await {
+                Ok(encrypted) => dialogue = encrypted,
                 Err(Ended) => return,
-            }
+            },
+            Ok(Next::Close) => return dialogue.wire.close().await,
+            Err(Ended) => return,
         }
     }
+}
 
-    async fn greet(&mut self) -> Result<(), Ended> {
-        if self.goes(Step::Greeting).await? == Went::Otherwise {
-            self.service = Service::Refused;
-            return Ok(());
-        }
-        let greeting = format!("220 {} ESMTP testbed", self.host.name);
-        self.say(&greeting).await
+async fn greet(dialogue: &mut Dialogue) -> Result<(), Ended> {
+    if dialogue.goes(Step::Greeting).await? == Went::Otherwise {
+        dialogue.service = Service::Refused;
+        return Ok(());
     }
+    let greeting = format!("220 {} ESMTP testbed", dialogue.host.scripted.name());
+    dialogue.say(&greeting).await
+}
 
-    /// Reads one command and answers it.
-    async fn command(&mut self) -> Result<Next, Ended> {
-        let line = self.wire.line().await?;
-        let Some(line) = line.strip_suffix(b"\r\n") else {
-            self.recorder.violation("a command ended in a bare LF");
-            self.say("500 5.5.2 lines end in CRLF").await?;
-            return Ok(Next::Command);
-        };
-        let line = String::from_utf8_lossy(line).into_owned();
-        self.recorder.command(self.channel(), &line);
-        let (verb, argument) = line.split_once(' ').unwrap_or((&line, ""));
-        let verb = verb.to_ascii_uppercase();
-        self.check_pipelining(&verb);
-        if self.service == Service::Refused && verb != "QUIT" {
-            self.say("503 5.5.1 no service here").await?;
-            return Ok(Next::Command);
-        }
-        match verb.as_str() {
-            "EHLO" => self.ehlo(argument).await?,
-            "HELO" => self.helo(argument).await?,
-            "AUTH" => self.auth(argument).await?,
-            "STARTTLS" => return self.starttls(argument).await,
-            "MAIL" => self.mail(&line).await?,
-            "RCPT" => self.rcpt(&line).await?,
-            "DATA" => self.data().await?,
-            "BDAT" => self.bdat(argument).await?,
-            "RSET" => self.rset().await?,
-            "NOOP" => self.say("250 2.0.0 nothing done").await?,
-            "VRFY" => self.say("252 2.5.0 send and see").await?,
-            "QUIT" => return self.quit().await,
-            _ => self.say("500 5.5.2 no such command").await?,
-        }
-        Ok(Next::Command)
+/// Reads one command and answers it.
+async fn command(dialogue: &mut Dialogue) -> Result<Next, Ended> {
+    let line = dialogue.wire.line().await?;
+    let Some(line) = line.strip_suffix(b"\r\n") else {
+        dialogue.recorder.violation("a command ended in a bare LF");
+        dialogue.say("500 5.5.2 lines end in CRLF").await?;
+        return Ok(Next::Command);
+    };
+    let line = String::from_utf8_lossy(line).into_owned();
+    dialogue.recorder.command(dialogue.channel(), &line);
+    let (verb, argument) = line.split_once(' ').unwrap_or((&line, ""));
+    let verb = verb.to_ascii_uppercase();
+    check_pipelining(dialogue, &verb);
+    if dialogue.service == Service::Refused && verb != "QUIT" {
+        dialogue.say("503 5.5.1 no service here").await?;
+        return Ok(Next::Command);
     }
+    match verb.as_str() {
+        "EHLO" => ehlo(dialogue, argument).await?,
+        "HELO" => helo(dialogue, argument).await?,
+        "AUTH" => auth(dialogue, argument).await?,
+        "STARTTLS" => return starttls(dialogue, argument).await,
+        "MAIL" => mail(dialogue, &line).await?,
+        "RCPT" => rcpt(dialogue, &line).await?,
+        "DATA" => data(dialogue).await?,
+        "BDAT" => bdat(dialogue, argument).await?,
+        "RSET" => rset(dialogue).await?,
+        "NOOP" => dialogue.say("250 2.0.0 nothing done").await?,
+        "VRFY" => dialogue.say("252 2.5.0 send and see").await?,
+        "QUIT" => return quit(dialogue).await,
+        _ => dialogue.say("500 5.5.2 no such command").await?,
+    }
+    Ok(Next::Command)
+}
 
-    /// RFC 2920 §3.1: without PIPELINING nothing follows a command before its reply is read, and
-    /// nothing ever follows these.
-    fn check_pipelining(&self, verb: &str) {
-        let offered = self.host.behaviour(|behaviour| behaviour.offers("PIPELINING"));
-        let last = matches!(verb, "EHLO" | "HELO" | "DATA" | "STARTTLS" | "QUIT" | "NOOP");
-        // The octets of a chunk come with its command.
-        if self.wire.has_more() && verb != "BDAT" && (last || !offered) {
-            self.recorder.violation(&format!("something was sent before the reply to {verb}"));
-        }
+/// RFC 2920 §3.1: without PIPELINING nothing follows a command before its reply is read, and
+/// nothing ever follows these.
+fn check_pipelining(dialogue: &Dialogue, verb: &str) {
+    let offered = dialogue.host.behaviour(|behaviour| behaviour.offers("PIPELINING"));
+    let last = matches!(verb, "EHLO" | "HELO" | "DATA" | "STARTTLS" | "QUIT" | "NOOP");
+    // The octets of a chunk come with its command.
+    if dialogue.wire.has_more() && verb != "BDAT" && (last || !offered) {
+        dialogue.recorder.violation(&format!("something was sent before the reply to {verb}"));
     }
+}
 
-    async fn ehlo(&mut self, name: &str) -> Result<(), Ended> {
-        self.transaction = None;
-        if self.goes(Step::Ehlo).await? == Went::Otherwise {
-            return Ok(());
-        }
-        self.client_name = Some(name.to_owned());
-        let behaviour = self.host.behaviour(MxBehaviour::clone);
-        let mut reply = format!("250-{} greets {name}\r\n", self.host.name);
-        let offered =
-            matches!(behaviour.how_starttls(), Starttls::Offered(_) | Starttls::Stripped(_));
-        if offered && self.tls.is_none() {
-            reply.push_str("250-STARTTLS\r\n");
-        }
-        if let Some(logins) = behaviour.logins().filter(|_| self.tls.is_some()) {
-            reply.push_str(&format!("250-{}\r\n", logins.line));
-        }
-        for keyword in behaviour.keywords() {
-            reply.push_str(&format!("250-{keyword}\r\n"));
-        }
-        reply.push_str("250 HELP");
-        self.say(&reply).await
+async fn ehlo(dialogue: &mut Dialogue, name: &str) -> Result<(), Ended> {
+    dialogue.transaction = None;
+    if dialogue.goes(Step::Ehlo).await? == Went::Otherwise {
+        return Ok(());
     }
+    dialogue.client_name = Some(name.to_owned());
+    let behaviour = dialogue.host.behaviour(MxBehaviour::clone);
+    let mut reply = format!("250-{} greets {name}\r\n", dialogue.host.scripted.name());
+    let offered = matches!(behaviour.how_starttls(), Starttls::Offered(_) | Starttls::Stripped(_));
+    if offered && dialogue.tls.is_none() {
+        reply.push_str("250-STARTTLS\r\n");
+    }
+    if let Some(logins) = behaviour.logins().filter(|_| dialogue.tls.is_some()) {
+        reply.push_str(&format!("250-{}\r\n", logins.line));
+    }
+    for keyword in behaviour.keywords() {
+        reply.push_str(&format!("250-{keyword}\r\n"));
+    }
+    reply.push_str("250 HELP");
+    dialogue.say(&reply).await
+}
 
-    async fn helo(&mut self, name: &str) -> Result<(), Ended> {
-        self.transaction = None;
-        if self.goes(Step::Helo).await? == Went::Otherwise {
-            return Ok(());
-        }
-        self.client_name = Some(name.to_owned());
-        let reply = format!("250 {}", self.host.name);
-        self.say(&reply).await
+async fn helo(dialogue: &mut Dialogue, name: &str) -> Result<(), Ended> {
+    dialogue.transaction = None;
+    if dialogue.goes(Step::Helo).await? == Went::Otherwise {
+        return Ok(());
     }
+    dialogue.client_name = Some(name.to_owned());
+    let reply = format!("250 {}", dialogue.host.scripted.name());
+    dialogue.say(&reply).await
+}
 
-    async fn starttls(&mut self, argument: &str) -> Result<Next, Ended> {
-        let how = self.host.behaviour(|behaviour| behaviour.how_starttls().clone());
-        let Starttls::Offered(after) = how else {
-            self.say("502 5.5.1 STARTTLS is not offered").await?;
-            return Ok(Next::Command);
-        };
-        if self.tls.is_some() || !argument.is_empty() {
-            self.say("503 5.5.1 not now, and not like this").await?;
-            return Ok(Next::Command);
+async fn starttls(dialogue: &mut Dialogue, argument: &str) -> Result<Next, Ended> {
+    let how = dialogue.host.behaviour(|behaviour| behaviour.how_starttls().clone());
+    let Starttls::Offered(after) = how else {
+        dialogue.say("502 5.5.1 STARTTLS is not offered").await?;
+        return Ok(Next::Command);
+    };
+    if dialogue.tls.is_some() || !argument.is_empty() {
+        dialogue.say("503 5.5.1 not now, and not like this").await?;
+        return Ok(Next::Command);
+    }
+    if dialogue.goes(Step::Starttls).await? == Went::Otherwise {
+        return Ok(Next::Command);
+    }
+    dialogue.recorder.handshake(Handshake::Begun);
+    let mut ready = b"220 2.0.0 ready for TLS\r\n".to_vec();
+    if let After220::Injected(injected) = &after {
+        ready.extend_from_slice(injected);
+    }
+    dialogue.wire.write(&ready).await?;
+    match after {
+        After220::Handshake | After220::Injected(_) => Ok(Next::Handshake),
+        After220::Alert(number) => {
+            dialogue.wire.await_bytes().await?;
+            // A fatal alert in a record of TLS 1.2.
+            dialogue.wire.write(&[21, 3, 3, 0, 2, 2, number]).await?;
+            breaks(dialogue, "alert").await
         }
-        if self.goes(Step::Starttls).await? == Went::Otherwise {
-            return Ok(Next::Command);
+        After220::Close => breaks(dialogue, "closed").await,
+        After220::Silence => {
+            dialogue.wire.drain().await;
+            breaks(dialogue, "silent").await
         }
-        self.recorder.handshake(Handshake::Begun);
-        let mut ready = b"220 2.0.0 ready for TLS\r\n".to_vec();
-        if let After220::Injected(injected) = &after {
-            ready.extend_from_slice(injected);
-        }
-        self.wire.write(&ready).await?;
-        match after {
-            After220::Handshake | After220::Injected(_) => Ok(Next::Handshake),
-            After220::Alert(number) => {
-                self.wire.await_bytes().await?;
-                // A fatal alert in a record of TLS 1.2.
-                self.wire.write(&[21, 3, 3, 0, 2, 2, number]).await?;
-                self.breaks("alert").await
-            }
-            After220::Close => self.breaks("closed").await,
-            After220::Silence => {
-                self.wire.drain().await;
-                self.breaks("silent").await
-            }
-            After220::Garbage => {
-                // Only then is it sure that the client does not read it along with the 220.
-                self.wire.await_bytes().await?;
-                self.wire.write(GARBAGE).await?;
-                self.wire.drain().await;
-                self.breaks("garbage").await
-            }
+        After220::Garbage => {
+            // Only then is it sure that the client does not read it along with the 220.
+            dialogue.wire.await_bytes().await?;
+            dialogue.wire.write(GARBAGE).await?;
+            dialogue.wire.drain().await;
+            breaks(dialogue, "garbage").await
         }
     }
+}
 
-    /// Notes that the handshake was broken on purpose, and ends the session.
-    async fn breaks(&mut self, how: &str) -> Result<Next, Ended> {
-        let why = format!("broken on purpose: {how}");
-        self.recorder.handshake(Handshake::Failed { sni: None, why });
-        self.wire.close().await;
-        Err(Ended)
-    }
+/// Notes that the handshake was broken on purpose, and ends the session.
+async fn breaks(dialogue: &mut Dialogue, how: &str) -> Result<Next, Ended> {
+    let why = format!("broken on purpose: {how}");
+    dialogue.recorder.handshake(Handshake::Failed { sni: None, why });
+    dialogue.wire.close().await;
+    Err(Ended)
+}
 
-    /// RFC 3207 §4.2: after the handshake both sides forget what was said before.
-    async fn shake_hands(self) -> Result<Self, Ended> {
-        let Self { host, wire, recorder, peer, .. } = self;
-        match accept(wire.into_stream(), host.tls()).await {
-            Ok((stream, agreed)) => {
-                recorder.handshake(Handshake::Completed(agreed.clone()));
-                let session = Self::new(host, Box::new(stream), recorder, peer);
-                Ok(Self { tls: Some(agreed), ..session })
-            }
-            Err(broken) => {
-                recorder.handshake(broken.into());
-                Err(Ended)
-            }
-        }
+async fn rset(dialogue: &mut Dialogue) -> Result<(), Ended> {
+    dialogue.transaction = None;
+    if dialogue.goes(Step::Rset).await? == Went::Usual {
+        dialogue.say("250 2.0.0 forgotten").await?;
     }
+    Ok(())
+}
 
-    async fn rset(&mut self) -> Result<(), Ended> {
-        self.transaction = None;
-        if self.goes(Step::Rset).await? == Went::Usual {
-            self.say("250 2.0.0 forgotten").await?;
-        }
-        Ok(())
+async fn quit(dialogue: &mut Dialogue) -> Result<Next, Ended> {
+    if dialogue.goes(Step::Quit).await? == Went::Usual {
+        dialogue.say("221 2.0.0 good bye").await?;
     }
-
-    async fn quit(&mut self) -> Result<Next, Ended> {
-        if self.goes(Step::Quit).await? == Went::Usual {
-            self.say("221 2.0.0 good bye").await?;
-        }
-        Ok(Next::Close)
-    }
-
-    /// Does what the host was told to do at a step.
-    async fn goes(&mut self, step: Step) -> Result<Went, Ended> {
-        self.goes_for(step, None).await
-    }
-
-    async fn goes_for(&mut self, step: Step, recipient: Option<&str>) -> Result<Went, Ended> {
-        let pace = self.host.behaviour(MxBehaviour::pace);
-        if !pace.is_zero() {
-            sleep(pace).await;
-        }
-        match self.host.act(step, self.channel(), recipient) {
-            None => return Ok(Went::Usual),
-            Some(Act::Delay(delay)) => {
-                sleep(delay).await;
-                return Ok(Went::Usual);
-            }
-            Some(Act::Before(bytes)) => {
-                self.wire.write(&bytes).await?;
-                return Ok(Went::Usual);
-            }
-            Some(Act::Drop) => return Err(Ended),
-            Some(Act::Raw(bytes)) => self.wire.write(&bytes).await?,
-            Some(Act::Reply(reply)) => self.say(&reply).await?,
-            Some(Act::ReplyAndDrop(reply)) => {
-                self.say(&reply).await?;
-                self.wire.close().await;
-                return Err(Ended);
-            }
-            Some(Act::Silence) => {
-                self.wire.drain().await;
-                return Err(Ended);
-            }
-        }
-        Ok(Went::Otherwise)
-    }
-
-    async fn say(&mut self, reply: &str) -> Result<(), Ended> {
-        self.wire.write(format!("{reply}\r\n").as_bytes()).await
-    }
-
-    const fn channel(&self) -> Channel {
-        if self.tls.is_some() { Channel::Tls } else { Channel::Clear }
-    }
+    Ok(Next::Close)
 }

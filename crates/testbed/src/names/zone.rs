@@ -7,8 +7,6 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-use super::{Fault, absolute};
-
 /// The most CNAMEs followed for one question.
 const CHAIN: usize = 16;
 
@@ -28,6 +26,25 @@ pub(crate) struct Zone {
 struct Stored {
     data: RData,
     time_to_live: u32,
+}
+
+/// What goes wrong when a name is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The name's CNAME is all that is told: where it leads is for who asks to find out.
+    AliasAlone,
+    /// The answer comes late by this much.
+    Delay(Duration),
+    /// The name is there, without records of the type.
+    NoData,
+    /// The name is not there.
+    NxDomain,
+    /// The server will not say.
+    Refused,
+    /// The server cannot say.
+    ServFail,
+    /// No answer at all.
+    Silence,
 }
 
 /// What is answered to one question.
@@ -223,4 +240,11 @@ fn alias(stored: &[Stored]) -> Option<&Name> {
 /// A name as it is kept.
 fn key(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+/// A name from the root, given with or without its last dot.
+pub(super) fn absolute(name: &str) -> Name {
+    let mut absolute = Name::from_ascii(name).expect("a name of a world is a DNS name in ASCII");
+    absolute.set_fqdn(true);
+    absolute
 }

@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::behaviour::{Answer, Framing, Response};
-use super::{Host, Request, Visit};
+use super::host::Host;
+use super::visit::{Request, Visit};
 use crate::tls::{Handshake, Stream, accept};
 
 /// Where a policy is (RFC 8461 §3.3).
@@ -24,7 +25,7 @@ const LINGER: Duration = Duration::from_secs(10);
 /// Serves one connection, and notes it once nothing more is to be learned about it.
 pub(super) async fn serve(host: Arc<Host>, stream: TcpStream, peer: SocketAddr) {
     drop(stream.set_nodelay(true));
-    let script = host.script();
+    let script = host.scripted.with_script(|script| script.clone());
     let note = |handshake, request| {
         host.visits.send_modify(|visits| visits.push(Visit { peer, handshake, request }));
     };

@@ -8,6 +8,7 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::certificate::Certificate;
 use crate::policy_text::PolicyText;
+use crate::tls::Handshake;
 use crate::tls::{TlsVersions, provider};
 use crate::world::World;
 
