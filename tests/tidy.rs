@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 9] = [
     &["clock", "pkix", "smtp"],
     &["access", "dane", "dns", "mta-sts", "tls-rpt"],
     &["mail"],
-    &["store"],
+    &["store", "tls-policy"],
     &["queue"],
     &["delivery", "listener"],
     &["sts-relay"],

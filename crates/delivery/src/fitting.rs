@@ -4,12 +4,12 @@
 
 use queue::{BodyError, Lease, Recipient};
 use smtp::{BodyType, Smtputf8};
+use tls_policy::Trust;
 
 use crate::envelope::Mail;
 use crate::header::{Alphabet, alphabet, alphabet_of_lines, whole_alphabet};
 use crate::line_io::Stream;
 use crate::session::Session;
-use crate::trust::Trust;
 
 /// What is known of a message's needs; it is looked through once, and only for a host that takes less
 /// than was announced.

@@ -19,47 +19,7 @@ pub(crate) struct Hop {
 }
 
 /// What the sessions of a next hop have to be like, besides what its policy asks for.
-///
-/// A login belongs to a session with proof, and there is no other place to put one.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub enum Manner {
-    /// As the policy asks, and no more.
-    AsPolicy,
-    /// With proof of the host's name, whatever the policy asks for.
-    Proven {
-        /// How TLS begins.
-        start: Start,
-        /// Who we say we are, once the host has proved its name.
-        login: Option<Login>,
-    },
-}
-
-/// How TLS begins.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Start {
-    /// With the connection (RFC 8314 §3).
-    Implicit,
-    /// With STARTTLS (RFC 3207).
-    Starttls,
-}
-
-impl Manner {
-    /// How TLS begins where it has to be verified.
-    pub(crate) const fn start(&self) -> Start {
-        match self {
-            Self::AsPolicy => Start::Starttls,
-            Self::Proven { start, .. } => *start,
-        }
-    }
-
-    /// Who we say we are.
-    pub(crate) const fn login(&self) -> Option<&Login> {
-        match self {
-            Self::AsPolicy => None,
-            Self::Proven { login, .. } => login.as_ref(),
-        }
-    }
-}
+pub type Manner = tls_policy::Manner<Login>;
 
 impl Hop {
     /// The host's name or address, for the log and for reasons.

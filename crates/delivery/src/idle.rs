@@ -2,7 +2,7 @@
 //!
 //! Sessions that proved their host's name and sessions that did not stand on two shelves of
 //! different types, so that neither can be taken for the other. A shelf is ordered by next hop, and
-//! what is taken from it was made for the very leave that is shown (see [`crate::trust`]).
+//! what is taken from it was made for the very leave that is shown (see [`tls_policy`]).
 //!
 //! No address is looked up for a session that goes on: that its host still is one of the
 //! destination's has to be said by who takes it, and how long it may go on is a setting.
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use mta_sts::NextHop;
+use tls_policy::{Demanded, Trust, Unverified, Verified};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -23,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use crate::hop::Hop;
 use crate::session::{Farewell, Session};
 use crate::settings::DeliverySettings;
-use crate::trust::{Demanded, Trust, Unverified, Verified};
 
 /// How many connections may wait to be closed; more are cut, which every peer has to bear.
 pub(crate) const FAREWELLS: usize = 1000;

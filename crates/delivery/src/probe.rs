@@ -8,16 +8,15 @@ use clock::Clock;
 use mail::{Channel, TlsVersion, WhyClear};
 use mta_sts::{MxHost, OpenRoute};
 use pkix::{Roots, SetupError, TlsError};
+use tls_policy::{Start, Trust};
 
 use crate::account::Login;
 use crate::connect::{connect, in_order};
 use crate::failure::SessionFailure;
-use crate::hop::Start;
 use crate::session::{Plain, Session, Strict, Unsettled};
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::tls::danger::{Observing, Verdict};
-use crate::trust::Trust;
 
 /// Looks at MX hosts with delivery's own connections, dialogue and verifier.
 #[derive(Clone, Debug)]

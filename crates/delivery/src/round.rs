@@ -13,6 +13,7 @@ use std::time::Duration;
 use mail::{DeliveryResult, Failure, ReasonClass, Recipient, SessionRecord};
 use mta_sts::{Decision, MxMismatch};
 use queue::Lease;
+use tls_policy::Trust;
 
 use crate::client::Client;
 use crate::fitting::Fitting;
@@ -29,7 +30,6 @@ use crate::session::Session;
 use crate::status::Status;
 use crate::transaction::{Connection, Sent};
 use crate::trials::Tried;
-use crate::trust::Trust;
 use crate::waiting::Waiting;
 
 use self::effort::Effort;

@@ -94,6 +94,7 @@ use mail::{CertificateVerdict, Channel};
 use mta_sts::OpenHost;
 use rustls::pki_types::ServerName;
 use smtp::{Reply, ReplyCode, Severity};
+use tls_policy::Trust;
 use tls_rpt::Observation;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -109,7 +110,6 @@ use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::tls::record::tls_record;
 use crate::transaction::{Opening, Transaction};
-use crate::trust::Trust;
 
 pub use self::login::LoginFailure;
 pub use self::open::{BrokenHandshake, Unsettled};

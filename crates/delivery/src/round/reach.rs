@@ -7,6 +7,7 @@ use dns::{Lookup, LookupError};
 use mail::{Proof, Protection};
 use mta_sts::{Fallback, OpenHost, RequiredTls};
 use smtp::Domain;
+use tls_policy::{Demanded, Start, Trust, Unverified, Verified};
 use tokio::net::TcpStream;
 
 use super::Round;
@@ -16,14 +17,13 @@ use crate::client::Client;
 use crate::connect::{canonical, connect, in_order};
 use crate::dialogue::DialogueError;
 use crate::failure::{SessionFailure, Stage};
-use crate::hop::{Hop, Manner, Start};
+use crate::hop::{Hop, Manner};
 use crate::idle::Shelf;
 use crate::ourselves::is_ours;
 use crate::outcome::Trouble;
 use crate::patience::Overdue;
 use crate::session::{Ends, Plain, Session, Strict, Unsettled};
 use crate::trials::Tried;
-use crate::trust::{Demanded, Trust, Unverified, Verified};
 
 impl<'a> Round<'a> {
     /// Tries a host that has to be named by the policy and to prove its name.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mail::{CertificateVerdict, Channel};
 use rustls::pki_types::ServerName;
+use tls_policy::Trust;
 use tls_rpt::Observation;
 use tokio_util::either::Either;
 
@@ -16,7 +17,6 @@ use crate::patience::Patience;
 use crate::settings::DeliverySettings;
 use crate::tls::WebPki;
 use crate::tls::record::tls_record;
-use crate::trust::Trust;
 
 impl<T, S> Session<T, S>
 where

@@ -19,13 +19,13 @@
 //! ```
 
 use smtp::{Reply, ReplyCode, to_base64};
+use tls_policy::Trust;
 
 use super::{Session, Strict};
 use crate::account::{Age, Login, LoginMechanism, SecretError};
 use crate::dialogue::DialogueError;
 use crate::failure::{SessionFailure, Stage};
 use crate::line_io::Stream;
-use crate::trust::Trust;
 
 /// The longest command line (RFC 5321 §4.5.3.1.4); a response that does not fit in is sent by
 /// itself (RFC 4954 §4).

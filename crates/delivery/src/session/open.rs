@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mail::{CertificateVerdict, Channel, WhyClear};
 use mta_sts::{OpenHost, OpenRoute};
 use rustls::pki_types::ServerName;
+use tls_policy::Unverified;
 use tls_rpt::Observation;
 use tokio_util::either::Either;
 
@@ -18,7 +19,6 @@ use crate::line_io::Stream;
 use crate::observation::{Seen, of_open};
 use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
-use crate::trust::Unverified;
 
 impl<S: Stream> Plain<OpenRoute, S> {
     /// Upgrades where the host offers it, whoever it is, and carries on in clear where it does not.

@@ -1,11 +1,11 @@
 //! What the host at the other end has room for, as its EHLO reply tells it.
 
 use smtp::BodyType;
+use tls_policy::Trust;
 
 use super::Session;
 use crate::capabilities::Extension;
 use crate::line_io::Stream;
-use crate::trust::Trust;
 
 impl<T: Trust, S: Stream> Session<T, S> {
     /// How many recipients one transaction may have: the host's word counts where it takes fewer

@@ -1,12 +1,12 @@
 //! Routes that ask for proof: an enforced policy's, and those the operator demands it of.
 
 use mta_sts::{DemandedRoute, MxHost, VerifiedRoute};
+use tls_policy::{Demanded, Trust, Verified};
 use tls_rpt::Observation;
 
 use super::Ends;
 use crate::failure::TlsFailure;
 use crate::observation::{of_demanded, of_verified};
-use crate::trust::{Demanded, Trust, Verified};
 
 /// A route whose host has to prove its name. There are two, and nothing outside can add one.
 pub trait Strict: sealed::Sealed {

@@ -6,6 +6,7 @@ use clock::SystemClock;
 use mail::{DsnWishes, Recipient, TlsVersion};
 use mta_sts::NextHop;
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+use tls_policy::{Unverified, Verified};
 use tls_rpt::{PolicyType, ResultType, Verdict as Judgement};
 use tokio::io::DuplexStream;
 
@@ -19,7 +20,6 @@ use crate::scripted::{
 use crate::tls::HandshakeFailure;
 use crate::tls::danger::Observing;
 use crate::transaction::Fate;
-use crate::trust::{Unverified, Verified};
 
 const OFFER: &str = "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 9\r\n250 STARTTLS\r\n";
 

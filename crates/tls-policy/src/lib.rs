@@ -1,0 +1,10 @@
+//! What TLS has to be like between this relay and one host.
+//!
+//! The policy of the next hop, the route that the operator configured and the operator's exceptions all
+//! have a say. Here their words are put together; nothing is looked up and nothing is connected.
+
+mod route;
+mod trust;
+
+pub use crate::route::{Manner, Start};
+pub use crate::trust::{Demanded, Trust, Unverified, Verified};

@@ -1,0 +1,6 @@
+//! What the policy, the route and the host make of a session.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+mod decisions;
+mod trust;
