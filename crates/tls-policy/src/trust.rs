@@ -11,6 +11,8 @@ use std::fmt::Debug;
 use mail::Proof;
 use mta_sts::{DemandedRoute, Fallback, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute};
 
+use crate::refusal::Refusal;
+
 /// Marks a session whose peer has proved its name.
 #[derive(Debug)]
 pub enum Verified {}
@@ -39,6 +41,13 @@ pub trait Trust: sealed::Sealed {
     /// the same reason and under the same version of its policy.
     fn covers(route: &Self::Route, leave: &Self::Leave) -> bool;
 
+    /// A route to `host`, for one connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] where no session of this trust can come about with the host.
+    fn route(leave: &Self::Leave, host: &OpenHost) -> Result<Self::Route, Refusal>;
+
     /// Where mail with this leave goes next.
     fn next_hop(leave: &Self::Leave) -> NextHop;
 
@@ -57,6 +66,13 @@ impl Trust for Verified {
         route.domain() == required.domain()
             && route.id() == required.id()
             && route.policy() == required.policy()
+    }
+
+    fn route(required: &RequiredTls, host: &OpenHost) -> Result<VerifiedRoute, Refusal> {
+        match host {
+            OpenHost::Literal(address) => Err(Refusal::NoName(*address)),
+            OpenHost::Name(mx) => required.admit(mx.clone()).map_err(Refusal::NotNamed),
+        }
     }
 
     fn next_hop(required: &RequiredTls) -> NextHop {
@@ -78,6 +94,13 @@ impl Trust for Demanded {
         route.next_hop() == fallback.next_hop() && route.why() == fallback.why()
     }
 
+    fn route(fallback: &Fallback, host: &OpenHost) -> Result<DemandedRoute, Refusal> {
+        match host {
+            OpenHost::Literal(address) => Err(Refusal::NoName(*address)),
+            OpenHost::Name(mx) => Ok(fallback.demand(mx.clone())),
+        }
+    }
+
     fn next_hop(fallback: &Fallback) -> NextHop {
         fallback.next_hop().clone()
     }
@@ -95,6 +118,10 @@ impl Trust for Unverified {
 
     fn covers(route: &OpenRoute, fallback: &Fallback) -> bool {
         route.next_hop() == fallback.next_hop() && route.why() == fallback.why()
+    }
+
+    fn route(fallback: &Fallback, host: &OpenHost) -> Result<OpenRoute, Refusal> {
+        Ok(fallback.via(host.clone()))
     }
 
     fn next_hop(fallback: &Fallback) -> NextHop {

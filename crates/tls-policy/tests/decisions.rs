@@ -1,4 +1,4 @@
-//! Decisions of a world in which at most `example.org` has a policy.
+//! Decisions of a world in which at most `example.org` has a policy, which names `mx.example.org`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use mta_sts::{
-    CachedPolicy, Decision, Fallback, FetchSettings, Fetcher, Names, NamesError, NextHop, Policies,
-    Policy, PolicyDomain, PolicyId, PolicySettings, PolicyStore, Purpose, StoreError,
+    CachedPolicy, Decision, Exception, Fallback, FetchSettings, Fetcher, NamesError, NextHop,
+    Policies, Policy, PolicyDomain, PolicyId, PolicySettings, PolicyStore, Purpose, StoreError,
 };
 use rustls::RootCertStore;
 
@@ -17,7 +17,7 @@ fn now() -> SystemTime {
 }
 
 /// The next hop that may have a policy.
-pub(crate) fn next_hop() -> NextHop {
+fn next_hop() -> NextHop {
     NextHop::Domain(PolicyDomain::parse("example.org").unwrap())
 }
 
@@ -29,32 +29,78 @@ fn cached(mode: &str) -> CachedPolicy {
     CachedPolicy::new(domain, PolicyId::parse("a1").unwrap(), policy, now())
 }
 
-/// What is decided about mail to `next_hop`, where `example.org` has a policy in this mode.
-pub(crate) async fn decide(mode: Option<&str>, next_hop: &NextHop) -> Decision {
-    let roots = Arc::new(RootCertStore::empty());
-    let policies = Policies::new(
-        PolicySettings::default(),
-        Arc::new(NoNames),
-        Arc::new(OnePolicy(mode.map(cached))),
-        Fetcher::new(FetchSettings::new(roots)).unwrap(),
-    );
-    let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
+/// Every way in which a decision can come about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Case {
+    AddressLiteral,
+    Enforced,
+    Exception,
+    ModeNone,
+    NoPolicy,
+    Report,
+    Testing,
+    UndecidedTooLong,
+}
+
+impl Case {
+    /// The mode of the policy that is cached.
+    const fn mode(self) -> Option<&'static str> {
+        match self {
+            Self::Enforced | Self::Exception | Self::Report => Some("enforce"),
+            Self::ModeNone => Some("none"),
+            Self::Testing => Some("testing"),
+            Self::AddressLiteral | Self::NoPolicy | Self::UndecidedTooLong => None,
+        }
+    }
+
+    /// The decision of this case.
+    pub(crate) async fn decide(self) -> Decision {
+        let next_hop = if self == Self::AddressLiteral {
+            NextHop::Literal([192, 0, 2, 1].into())
+        } else {
+            next_hop()
+        };
+        let purpose = if self == Self::Report {
+            Purpose::TlsReport
+        } else {
+            Purpose::Delivery { queued_for: Duration::from_secs(3600) }
+        };
+        let mut settings = PolicySettings::default();
+        if self == Self::Exception {
+            let domain = PolicyDomain::parse("example.org").unwrap();
+            let until = now() + Duration::from_secs(3600);
+            let exception = Exception::new(domain, until, "agreed", now()).unwrap();
+            settings.exceptions = [exception].into_iter().collect();
+        }
+        let names = if self == Self::UndecidedTooLong { Names::Silent } else { Names::Empty };
+        decide(settings, names, self.mode(), &next_hop, purpose).await
+    }
+}
+
+async fn decide(
+    settings: PolicySettings,
+    names: Names,
+    mode: Option<&str>,
+    next_hop: &NextHop,
+    purpose: Purpose,
+) -> Decision {
+    let fetcher = Fetcher::new(FetchSettings::new(Arc::new(RootCertStore::empty()))).unwrap();
+    let store = Arc::new(OnePolicy(mode.map(cached)));
+    let policies = Policies::new(settings, Arc::new(names), store, fetcher);
     policies.decide(next_hop, purpose, now()).await.unwrap()
+}
+
+/// Leave to send to `next_hop`, where a policy of `example.org` has a mode that is not enforced.
+pub(crate) async fn fallback_to(next_hop: &NextHop, mode: Option<&str>) -> Fallback {
+    let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
+    let decision = decide(PolicySettings::default(), Names::Empty, mode, next_hop, purpose).await;
+    let Decision::Permit(fallback) = decision else { panic!("{decision:?}") };
+    fallback
 }
 
 /// Leave to send to `example.org`, whose policy is not enforced.
 pub(crate) async fn fallback(mode: Option<&str>) -> Fallback {
-    permitted(decide(mode, &next_hop()).await)
-}
-
-/// Leave to send to this next hop, which has no policy.
-pub(crate) async fn fallback_to(next_hop: &NextHop) -> Fallback {
-    permitted(decide(None, next_hop).await)
-}
-
-fn permitted(decision: Decision) -> Fallback {
-    let Decision::Permit(fallback) = decision else { panic!("{decision:?}") };
-    fallback
+    fallback_to(&next_hop(), mode).await
 }
 
 /// A store that holds at most one policy.
@@ -84,21 +130,35 @@ impl PolicyStore for OnePolicy {
     }
 }
 
-/// A DNS without a name.
-#[derive(Debug)]
-struct NoNames;
+/// A DNS.
+#[derive(Clone, Copy, Debug)]
+enum Names {
+    /// No name exists.
+    Empty,
+    /// Nobody answers.
+    Silent,
+}
+
+impl Names {
+    fn answer<T>(self, none: T) -> Result<T, NamesError> {
+        match self {
+            Self::Empty => Ok(none),
+            Self::Silent => Err(NamesError::TimedOut),
+        }
+    }
+}
 
 #[async_trait]
-impl Names for NoNames {
+impl mta_sts::Names for Names {
     async fn txt(&self, _name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
-        Ok(None)
+        self.answer(None)
     }
 
     async fn txt_fresh(&self, _name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
-        Ok(None)
+        self.answer(None)
     }
 
     async fn addresses(&self, _host: &str) -> Result<Vec<IpAddr>, NamesError> {
-        Ok(Vec::new())
+        self.answer(Vec::new())
     }
 }

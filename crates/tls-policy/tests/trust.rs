@@ -14,7 +14,7 @@ async fn a_session_without_a_policy_takes_mail_for_its_next_hop_and_reason_alone
     for (other, fits) in [
         (fallback(None).await, true),
         (fallback(Some("testing")).await, false),
-        (fallback_to(&elsewhere).await, false),
+        (fallback_to(&elsewhere, None).await, false),
     ] {
         assert_eq!(Demanded::covers(&demanded, &other), fits, "{other:?}");
         assert_eq!(Unverified::covers(&open, &other), fits, "{other:?}");
