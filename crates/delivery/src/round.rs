@@ -193,10 +193,7 @@ impl<'a> Round<'a> {
             let better = tried.iter().filter(|tried| **tried < place).count();
             self.rank = if better == place { Rank::First } else { Rank::Later };
             tried.push(place);
-            match decision {
-                Decision::Require(required) => Box::pin(self.try_verified(required, hop)).await,
-                Decision::Permit(fallback) => Box::pin(self.try_permitted(fallback, hop)).await,
-            }
+            Box::pin(self.try_host(decision, hop)).await;
             if self.has_met_ourselves() {
                 end = end.min(place);
             }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use dns::{Lookup, LookupError};
 use mail::{Proof, Protection};
-use mta_sts::{Fallback, OpenHost, RequiredTls};
+use mta_sts::{Decision, DemandedRoute, OpenHost, OpenRoute, VerifiedRoute};
 use smtp::Domain;
-use tls_policy::{Demanded, Start, Trust, Unverified, Verified};
+use tls_policy::{
+    Admission, Demanded, Inputs, Refusal, Requirement, Start, Trust, Unverified, Verified,
+};
 use tokio::net::TcpStream;
 
 use super::Round;
@@ -17,41 +19,112 @@ use crate::client::Client;
 use crate::connect::{canonical, connect, in_order};
 use crate::dialogue::DialogueError;
 use crate::failure::{SessionFailure, Stage};
-use crate::hop::{Hop, Manner};
-use crate::idle::Shelf;
+use crate::hop::Hop;
+use crate::idle::{IdleSessions, Shelf};
 use crate::ourselves::is_ours;
 use crate::outcome::Trouble;
 use crate::patience::Overdue;
 use crate::session::{Ends, Plain, Session, Strict, Unsettled};
 use crate::trials::Tried;
 
-impl<'a> Round<'a> {
-    /// Tries a host that has to be named by the policy and to prove its name.
-    pub(super) async fn try_verified(&mut self, required: &RequiredTls, hop: &Hop) {
-        // No policy is enforced for an address literal.
-        let OpenHost::Name(mx) = &hop.host else { return };
-        if let Err(mismatch) = required.admit(mx.clone()) {
-            return self.pass_over(mismatch);
-        }
-        let shelf = &self.client.idle.verified;
-        let route = || required.admit(mx.clone()).ok();
-        Box::pin(self.try_proven::<Verified>(hop, (shelf, required), route)).await;
+/// How sessions of one trust come about, and where they wait for more mail.
+trait Opened: Trust<Route: Send, Leave: Sync> + Sized + 'static {
+    /// Where those are kept that nobody sends over.
+    fn shelf(idle: &IdleSessions) -> &Shelf<Self>;
+
+    /// A new one with `hop`, at this address.
+    fn open(
+        round: &mut Round<'_>,
+        admitted: (Self::Route, &Admission<'_, Self>),
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> impl Future<Output = Result<Session<Self>, SessionFailure>> + Send;
+
+    /// What mail on it is protected by.
+    fn protection(session: &Session<Self>) -> Protection;
+}
+
+impl Opened for Verified {
+    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
+        &idle.verified
     }
 
-    /// Tries a host of a next hop whose policy asks for nothing.
-    pub(super) async fn try_permitted(&mut self, fallback: &Fallback, hop: &Hop) {
-        match (&hop.manner, &hop.host) {
-            (Manner::Proven { .. }, OpenHost::Name(name)) => {
-                let route = || Some(fallback.demand(name.clone()));
-                let shelf = &self.client.idle.demanded;
-                Box::pin(self.try_proven::<Demanded>(hop, (shelf, fallback), route)).await;
+    async fn open(
+        round: &mut Round<'_>,
+        (route, admission): (VerifiedRoute, &Admission<'_, Self>),
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> Result<Session<Self>, SessionFailure> {
+        round.verified((route, admission.start()), hop, address).await
+    }
+
+    fn protection(_session: &Session<Self>) -> Protection {
+        Protection::Verified
+    }
+}
+
+impl Opened for Demanded {
+    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
+        &idle.demanded
+    }
+
+    async fn open(
+        round: &mut Round<'_>,
+        (route, admission): (DemandedRoute, &Admission<'_, Self>),
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> Result<Session<Self>, SessionFailure> {
+        round.verified((route, admission.start()), hop, address).await
+    }
+
+    fn protection(_session: &Session<Self>) -> Protection {
+        Protection::Verified
+    }
+}
+
+impl Opened for Unverified {
+    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
+        &idle.open
+    }
+
+    async fn open(
+        round: &mut Round<'_>,
+        admitted: (OpenRoute, &Admission<'_, Self>),
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> Result<Session<Self>, SessionFailure> {
+        round.settled(admitted, hop, address).await
+    }
+
+    fn protection(session: &Session<Self>) -> Protection {
+        Protection::of(Proof::None, session.channel())
+    }
+}
+
+impl Round<'_> {
+    /// Tries a host, in the way that is asked of sessions with it.
+    pub(super) async fn try_host(&mut self, decision: &Decision, hop: &Hop) {
+        let inputs = Inputs { decision, route: &hop.manner, host: &hop.host };
+        match inputs.requirement() {
+            Ok(Requirement::Demanded(admission)) => {
+                Box::pin(self.try_admitted(&admission, hop)).await;
             }
-            (Manner::Proven { .. }, OpenHost::Literal(address)) => {
+            Ok(Requirement::Open(admission)) => Box::pin(self.try_admitted(&admission, hop)).await,
+            Ok(Requirement::Verified(admission)) => {
+                Box::pin(self.try_admitted(&admission, hop)).await;
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Notes why a host is not tried.
+    fn refuse(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::NoName(address) => {
                 let text = "an address can prove no name".to_owned();
-                let host = address.to_string();
-                self.troubles.push(Trouble::no_proof(&host, text));
+                self.troubles.push(Trouble::no_proof(&address.to_string(), text));
             }
-            (Manner::AsPolicy, _) => Box::pin(self.try_open(fallback, hop)).await,
+            Refusal::NotNamed(mismatch) => self.pass_over(mismatch),
         }
     }
 
@@ -71,25 +144,26 @@ impl<'a> Round<'a> {
         !self.is_over() && !self.has_met_ourselves() && self.effort.takes_another_address(settings)
     }
 
-    /// Tries a host that has to prove its name. A route is for one connection.
-    async fn try_proven<T: Trust<Route: Strict<Trust = T>>>(
-        &mut self,
-        hop: &Hop,
-        (shelf, leave): (&'a Shelf<T>, &T::Leave),
-        route: impl Fn() -> Option<T::Route>,
-    ) {
+    /// Sends over a session with a host that is there already, or over a new one with the first of its
+    /// addresses at which there is one.
+    async fn try_admitted<T: Opened>(&mut self, admission: &Admission<'_, T>, hop: &Hop) {
         if !self.may_try() {
             return;
         }
+        let (shelf, leave) = (T::shelf(&self.client.idle), admission.leave());
         self.go_on(shelf, leave, |idle, _| idle == hop).await;
         if self.asked.contains(hop) {
             return;
         }
         for address in self.addresses(hop).await {
-            let Some(route) = route() else { return };
-            match self.verified::<T>(route, hop, address).await {
+            // A route is for one connection.
+            let route = match admission.route() {
+                Ok(route) => route,
+                Err(refusal) => return self.refuse(refusal),
+            };
+            match T::open(self, (route, admission), hop, address).await {
                 Ok(session) => {
-                    self.client.observer.opened(Protection::Verified);
+                    self.client.observer.opened(T::protection(&session));
                     return self.converse(shelf, hop, session, leave).await;
                 }
                 Err(failure) => self.note(hop, address, &failure),
@@ -102,12 +176,12 @@ impl<'a> Round<'a> {
 
     async fn verified<T: Trust<Route: Strict<Trust = T>>>(
         &mut self,
-        route: T::Route,
+        (route, start): (T::Route, Start),
         hop: &Hop,
         address: SocketAddr,
     ) -> Result<Session<T>, SessionFailure> {
         let client = self.client;
-        let (session, observation) = match hop.manner.start() {
+        let (session, observation) = match start {
             Start::Starttls => self.greet(route, hop, address).await?.verify(&client.webpki).await,
             Start::Implicit => {
                 let (stream, ends) = self.connect(hop, address).await?;
@@ -126,38 +200,14 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Tries a host that may be anyone.
-    async fn try_open(&mut self, fallback: &Fallback, hop: &Hop) {
-        if !self.may_try() {
-            return;
-        }
-        let shelf = &self.client.idle.open;
-        self.go_on(shelf, fallback, |idle, _| idle == hop).await;
-        if self.asked.contains(hop) {
-            return;
-        }
-        for address in self.addresses(hop).await {
-            match self.settled(fallback, hop, address).await {
-                Ok(session) => {
-                    self.client.observer.opened(Protection::of(Proof::None, session.channel()));
-                    return self.converse(shelf, hop, session, fallback).await;
-                }
-                Err(failure) => self.note(hop, address, &failure),
-            }
-            if !self.may_try_another_address() {
-                return;
-            }
-        }
-    }
-
     /// A session under TLS if that can be had; where TLS breaks, one in clear on a new connection.
     async fn settled(
         &mut self,
-        fallback: &Fallback,
+        (route, admission): (OpenRoute, &Admission<'_, Unverified>),
         hop: &Hop,
         address: SocketAddr,
     ) -> Result<Session<Unverified>, SessionFailure> {
-        let plain = self.greet(fallback.via(hop.host.clone()), hop, address).await?;
+        let plain = self.greet(route, hop, address).await?;
         let (session, observation) = plain.settle(&self.client.observing).await;
         self.client.observer.observed(&observation);
         match session {
@@ -168,7 +218,8 @@ impl<'a> Round<'a> {
             }
             Err(Unsettled::Broken(broken)) => {
                 self.client.observer.tls_failed(broken.label());
-                let plain = self.greet(fallback.via(hop.host.clone()), hop, address).await?;
+                let Ok(route) = admission.route() else { return Err(broken.into_failure()) };
+                let plain = self.greet(route, hop, address).await?;
                 Ok(plain.settle_in_clear(&broken))
             }
         }

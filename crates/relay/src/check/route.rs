@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use delivery::{
-    ConfiguredHop, Demanded, Manner, Prober, Route, SessionFailure, SmartHost, Start, Verified,
-};
+use delivery::{ConfiguredHop, Manner, Prober, Route, SessionFailure, SmartHost};
 use dns::{Dns, Lookup, MailHosts, mail_hosts};
 use mail::{Channel, TlsVersion};
 use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpose};
 use smtp::Domain;
+use tls_policy::{Demanded, Inputs, Refusal, Requirement, Verified};
 use tokio::time::timeout;
 
 use super::hosts::{HOSTS_MAX, PATIENCE};
@@ -153,31 +152,23 @@ impl Looking<'_> {
         host: &OpenHost,
         address: SocketAddr,
     ) -> Result<(Channel, HostVerdict), Stage> {
-        let (start, login) = match &self.hop.manner {
-            Manner::AsPolicy => (Start::Starttls, None),
-            Manner::Proven { start, login } => (*start, login.as_ref()),
-        };
-        let opened = match (decision, host, &self.hop.manner) {
-            (Decision::Require(required), OpenHost::Name(mx), _) => {
-                let route = required
-                    .admit(mx.clone())
-                    .map_err(|mismatch| Stage::new("policy", State::Wrong, mismatch.to_string()))?;
-                let proved = self.prober.prove::<Verified>(route, address, start, login).await;
+        let inputs = Inputs { decision, route: &self.hop.manner, host };
+        let login = self.hop.manner.login();
+        let prober = self.prober;
+        let opened = match inputs.requirement().map_err(refused)? {
+            Requirement::Demanded(host) => {
+                let (route, start) = (host.route().map_err(refused)?, host.start());
+                let proved = prober.prove::<Demanded>(route, address, start, login).await;
                 proved.map(|channel| (channel, HostVerdict::Verified))
             }
-            (Decision::Permit(fallback), OpenHost::Name(mx), Manner::Proven { .. }) => {
-                let route = fallback.demand(mx.clone());
-                let proved = self.prober.prove::<Demanded>(route, address, start, login).await;
-                proved.map(|channel| (channel, HostVerdict::Verified))
-            }
-            (Decision::Permit(fallback), host, _) => {
-                let settled = self.prober.settle(fallback.via(host.clone()), address).await;
+            Requirement::Open(host) => {
+                let settled = prober.settle(host.route().map_err(refused)?, address).await;
                 settled.map(|channel| (channel, HostVerdict::Unproved))
             }
-            (Decision::Require(_), OpenHost::Literal(_), _) => {
-                let text =
-                    "a certificate cannot be verified for an address, and a policy requires that";
-                return Err(Stage::new("policy", State::Wrong, text));
+            Requirement::Verified(host) => {
+                let (route, start) = (host.route().map_err(refused)?, host.start());
+                let proved = prober.prove::<Verified>(route, address, start, login).await;
+                proved.map(|channel| (channel, HostVerdict::Verified))
             }
         };
         opened.map_err(|failure| failed(address, &failure))
@@ -203,6 +194,17 @@ impl Looking<'_> {
         }
         stages
     }
+}
+
+/// Why no mail would go to a host at all.
+fn refused(refusal: Refusal) -> Stage {
+    let text = match refusal {
+        Refusal::NoName(_) => {
+            "a certificate cannot be verified for an address, and a policy requires that".to_owned()
+        }
+        Refusal::NotNamed(mismatch) => mismatch.to_string(),
+    };
+    Stage::new("policy", State::Wrong, text)
 }
 
 /// The step of a session that failed, and what mends it.
