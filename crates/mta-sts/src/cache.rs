@@ -23,6 +23,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::cache::bytes::{DecodeError, VERSION, Written, WrittenTrouble, from_nanos, to_nanos};
 use crate::name::PolicyDomain;
 use crate::policy::{Mode, Policy};
 use crate::record::PolicyId;
@@ -174,6 +175,56 @@ impl CachedPolicy {
             error,
         };
         Self { trouble: Some(trouble), ..self.clone() }
+    }
+
+    /// The entry as bytes for a [`PolicyStore`](crate::PolicyStore).
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let trouble = self.trouble.as_ref().map(|trouble| WrittenTrouble {
+            since: to_nanos(trouble.since),
+            last: to_nanos(trouble.last),
+            failures: trouble.failures,
+            error: trouble.error.clone(),
+        });
+        let written = Written {
+            version: VERSION,
+            domain: self.domain.to_string(),
+            id: self.id.clone(),
+            mode: self.policy.mode(),
+            max_age: self.policy.max_age().as_secs(),
+            mx: self.policy.mx().iter().map(ToString::to_string).collect(),
+            fetched_at: to_nanos(self.fetched_at),
+            used_at: to_nanos(self.used_at),
+            doubted_at: self.doubted_at.map(to_nanos),
+            trouble,
+        };
+        written.write()
+    }
+
+    /// The entry that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] where the bytes are damaged or of a later version. A store must pass that
+    /// on as an error.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let written = Written::read(bytes)?;
+        let policy = Arc::new(written.policy()?);
+        let trouble = written.trouble.map(|trouble| RefreshTrouble {
+            since: from_nanos(trouble.since),
+            last: from_nanos(trouble.last),
+            failures: trouble.failures,
+            error: trouble.error,
+        });
+        Ok(Self {
+            domain: PolicyDomain::parse(&written.domain)?,
+            id: written.id,
+            policy,
+            fetched_at: from_nanos(written.fetched_at),
+            used_at: from_nanos(written.used_at),
+            doubted_at: written.doubted_at.map(from_nanos),
+            trouble,
+        })
     }
 
     /// Whether the policy was fetched later than `now` can explain.

@@ -137,7 +137,7 @@ mod sealed {
     /// Nobody else says what is trusted.
     #[expect(unnameable_types, reason = "what nobody can name, nobody can implement")]
     pub trait Sealed {}
-    impl Sealed for super::Demanded {}
-    impl Sealed for super::Unverified {}
-    impl Sealed for super::Verified {}
+    impl Sealed for crate::trust::Demanded {}
+    impl Sealed for crate::trust::Unverified {}
+    impl Sealed for crate::trust::Verified {}
 }

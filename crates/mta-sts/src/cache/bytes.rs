@@ -3,20 +3,18 @@
 //! The form is JSON with a version. A version that is not known is an error and never "nothing
 //! cached": the policy that cannot be read may be one that is enforced.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::cache::{CachedPolicy, RefreshTrouble};
-use crate::name::{NameError, PolicyDomain};
+use crate::name::NameError;
 use crate::pattern::{MxPattern, MxPatternError};
 use crate::policy::{MX_PATTERNS_MAX, Mode, Policy, PolicyError};
 use crate::record::PolicyId;
 
 /// The version that is written.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// Why bytes are not a cached policy.
 #[derive(Debug, Error)]
@@ -40,27 +38,28 @@ pub enum DecodeError {
 
 /// The written form. Times are nanoseconds since 1970, so that reading gives back what was kept.
 #[derive(Deserialize, Serialize)]
-struct Written {
-    version: u32,
-    domain: String,
-    id: PolicyId,
-    mode: Mode,
-    max_age: u64,
-    mx: Vec<String>,
-    fetched_at: u64,
-    used_at: u64,
+pub(super) struct Written {
+    pub(super) version: u32,
+    pub(super) domain: String,
+    pub(super) id: PolicyId,
+    pub(super) mode: Mode,
+    pub(super) max_age: u64,
+    pub(super) mx: Vec<String>,
+    pub(super) fetched_at: u64,
+    pub(super) used_at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    doubted_at: Option<u64>,
+    pub(super) doubted_at: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    trouble: Option<WrittenTrouble>,
+    pub(super) trouble: Option<WrittenTrouble>,
 }
 
+/// Why a refresh failed, in the written form.
 #[derive(Deserialize, Serialize)]
-struct WrittenTrouble {
-    since: u64,
-    last: u64,
-    failures: u32,
-    error: String,
+pub(super) struct WrittenTrouble {
+    pub(super) since: u64,
+    pub(super) last: u64,
+    pub(super) failures: u32,
+    pub(super) error: String,
 }
 
 /// All that every version has in common.
@@ -69,63 +68,28 @@ struct Versioned {
     version: u32,
 }
 
-impl CachedPolicy {
-    /// The entry as bytes for a [`PolicyStore`](crate::PolicyStore).
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let trouble = self.trouble.as_ref().map(|trouble| WrittenTrouble {
-            since: to_nanos(trouble.since),
-            last: to_nanos(trouble.last),
-            failures: trouble.failures,
-            error: trouble.error.clone(),
-        });
-        let written = Written {
-            version: VERSION,
-            domain: self.domain.to_string(),
-            id: self.id.clone(),
-            mode: self.policy.mode(),
-            max_age: self.policy.max_age().as_secs(),
-            mx: self.policy.mx().iter().map(ToString::to_string).collect(),
-            fetched_at: to_nanos(self.fetched_at),
-            used_at: to_nanos(self.used_at),
-            doubted_at: self.doubted_at.map(to_nanos),
-            trouble,
-        };
-        #[expect(clippy::expect_used, reason = "plain fields with string keys always serialise")]
-        serde_json::to_vec(&written).expect("a plain structure serialises")
+impl Written {
+    /// What these bytes say.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match serde_json::from_slice::<Self>(bytes) {
+            Ok(written) if written.version == VERSION => Ok(written),
+            Ok(written) => Err(DecodeError::Version(written.version)),
+            Err(error) => Err(other_version(bytes).unwrap_or(DecodeError::Form(error))),
+        }
     }
 
-    /// The entry that [`to_bytes`](Self::to_bytes) wrote.
-    ///
-    /// # Errors
-    ///
-    /// [`DecodeError`] where the bytes are damaged or of a later version. A store must pass that
-    /// on as an error.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let written = match serde_json::from_slice::<Written>(bytes) {
-            Ok(written) if written.version == VERSION => written,
-            Ok(written) => return Err(DecodeError::Version(written.version)),
-            Err(error) => return Err(other_version(bytes).unwrap_or(DecodeError::Form(error))),
-        };
+    /// The bytes that say this.
+    pub(super) fn write(&self) -> Vec<u8> {
+        #[expect(clippy::expect_used, reason = "plain fields with string keys always serialise")]
+        serde_json::to_vec(self).expect("a plain structure serialises")
+    }
+
+    /// The policy.
+    pub(super) fn policy(&self) -> Result<Policy, DecodeError> {
         // An earlier version of this program may have kept more.
-        let mx = written.mx.iter().take(MX_PATTERNS_MAX);
+        let mx = self.mx.iter().take(MX_PATTERNS_MAX);
         let mx: Result<Vec<_>, _> = mx.map(|text| MxPattern::parse(text)).collect();
-        let policy = Policy::new(written.mode, Duration::from_secs(written.max_age), mx?)?;
-        let trouble = written.trouble.map(|trouble| RefreshTrouble {
-            since: from_nanos(trouble.since),
-            last: from_nanos(trouble.last),
-            failures: trouble.failures,
-            error: trouble.error,
-        });
-        Ok(Self {
-            domain: PolicyDomain::parse(&written.domain)?,
-            id: written.id,
-            policy: Arc::new(policy),
-            fetched_at: from_nanos(written.fetched_at),
-            used_at: from_nanos(written.used_at),
-            doubted_at: written.doubted_at.map(from_nanos),
-            trouble,
-        })
+        Ok(Policy::new(self.mode, Duration::from_secs(self.max_age), mx?)?)
     }
 }
 
@@ -135,11 +99,12 @@ fn other_version(bytes: &[u8]) -> Option<DecodeError> {
 }
 
 /// Nanoseconds since 1970, which fit until the year 2554.
-fn to_nanos(time: SystemTime) -> u64 {
+pub(super) fn to_nanos(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn from_nanos(nanos: u64) -> SystemTime {
+/// The time so many nanoseconds after the beginning of 1970.
+pub(super) fn from_nanos(nanos: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
 }

@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::bytes::DecodeError;
 use crate::pattern::MxPattern;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
