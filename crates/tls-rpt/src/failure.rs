@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::domain::DomainName;
 use crate::reason::FailureReason;
@@ -64,15 +65,16 @@ const HELO_MAX: usize = 255;
 
 /// What a host called itself in its EHLO reply: printable ASCII, at most 255 octets.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(from = "String", into = "String")]
+#[serde(try_from = "String", into = "String")]
 pub struct ReceivingMxHelo(Box<str>);
 
 impl ReceivingMxHelo {
-    /// Takes the host's words; what is not printable ASCII becomes a `?`.
+    /// Takes the host's words; what is not printable ASCII becomes a `?`, no words are no name.
     #[must_use]
-    pub fn new(words: &str) -> Self {
+    pub fn new(words: &str) -> Option<Self> {
         let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-        Self(words.chars().take(HELO_MAX).map(printable).collect())
+        let name: Box<str> = words.trim().chars().take(HELO_MAX).map(printable).collect();
+        (!name.is_empty()).then_some(Self(name))
     }
 
     /// The name.
@@ -88,14 +90,48 @@ impl fmt::Display for ReceivingMxHelo {
     }
 }
 
-impl From<String> for ReceivingMxHelo {
-    fn from(words: String) -> Self {
-        Self::new(&words)
+impl TryFrom<String> for ReceivingMxHelo {
+    type Error = NoHelo;
+
+    fn try_from(words: String) -> Result<Self, NoHelo> {
+        Self::new(&words).ok_or(NoHelo)
     }
 }
 
 impl From<ReceivingMxHelo> for String {
     fn from(helo: ReceivingMxHelo) -> Self {
         helo.0.into()
+    }
+}
+
+/// A host has not called itself anything.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("it is empty")]
+pub struct NoHelo;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_calls_itself_is_at_most_255_printable_ascii_characters() {
+        let name = |words: &str| ReceivingMxHelo::new(words).map(String::from);
+        assert_eq!(name("mx.example at your service ").unwrap(), "mx.example at your service");
+        assert_eq!(name("m\u{1b}x\r\nä").unwrap(), "m?x???");
+        assert_eq!(name(&"x".repeat(300)).unwrap().len(), 255);
+        assert_eq!(name(" \r\n"), None);
+    }
+
+    #[test]
+    fn a_failure_is_kept_and_found_as_it_was() {
+        let failure = FailureDetail {
+            receiving_mx_helo: ReceivingMxHelo::new("mx"),
+            failure_reason_code: Some(FailureReason::TlsAlert(40)),
+            ..FailureDetail::new(ResultType::ValidationFailure)
+        };
+        let json = serde_json::to_string(&failure).unwrap();
+        let expected = r#"{"result-type":"validation-failure","receiving-mx-helo":"mx","failure-reason-code":"tls-alert-40"}"#;
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_str::<FailureDetail>(&json).unwrap(), failure);
     }
 }

@@ -52,7 +52,7 @@ pub use crate::address::{MailAddress, MailAddressError};
 pub use crate::day::{Day, DayError};
 pub use crate::destination::{Destination, DestinationError, HttpsUri, UriHost};
 pub use crate::domain::{DomainName, DomainNameError};
-pub use crate::failure::{FailureDetail, ReceivingMxHelo};
+pub use crate::failure::{FailureDetail, NoHelo, ReceivingMxHelo};
 pub use crate::message::{SIGNED_FIELDS, message};
 pub use crate::observation::{Observation, ObservedPolicy, PolicyText, Verdict};
 pub use crate::policy::{AppliedPolicy, TlsaRecord};

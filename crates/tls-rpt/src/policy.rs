@@ -49,7 +49,11 @@ impl AppliedPolicy {
         };
         let strings =
             text.lines().filter(|line| !line.trim().is_empty()).take_while(fits).map(i_json);
-        let mx_hosts = mx_patterns.iter().map(|mx| i_json(&mx.to_ascii_lowercase())).collect();
+        let mx_hosts = mx_patterns
+            .iter()
+            .filter(|mx| !mx.is_empty())
+            .map(|mx| i_json(&mx.to_ascii_lowercase()))
+            .collect();
         Self { policy_type: PolicyType::Sts, strings: strings.collect(), domain, mx_hosts }
     }
 

@@ -61,7 +61,7 @@ impl Precision {
     }
 
     /// Takes one step where too much is kept apart, and tells whether there was one to take.
-    pub(crate) fn coarsen(&mut self, rows: &BTreeMap<Row, u64>) -> bool {
+    pub(crate) fn coarsen(&mut self, rows: &BTreeMap<Box<Row>, u64>) -> bool {
         let mut policies = BTreeSet::new();
         let mut details = BTreeMap::<ResultType, BTreeSet<&FailureDetail>>::new();
         for row in rows.keys() {

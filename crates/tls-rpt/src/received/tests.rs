@@ -207,7 +207,7 @@ fn failure() -> impl Strategy<Value = FailureDetail> {
         |(failure_reason_code, address, helo)| FailureDetail {
             sending_mta_ip: address.map(IpAddr::from),
             receiving_ip: Some([192, 0, 2, 1].into()),
-            receiving_mx_helo: helo.as_deref().map(ReceivingMxHelo::new),
+            receiving_mx_helo: helo.as_deref().and_then(ReceivingMxHelo::new),
             failure_reason_code,
             ..FailureDetail::new(ResultType::ValidationFailure)
         },
