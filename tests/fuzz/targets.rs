@@ -4,11 +4,18 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each fuzz binary uses one of these")]
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use bytes::BytesMut;
 use mta_sts::{MxHost, MxPattern, Policy, Record, Warning};
 use smtp::{
     ChunkScan, Command, DotStuffer, EndOfData, Exchange, Faults, ForwardPath, LineFault,
     LineFramer, Mailbox, Mechanism, Progress, ProxyHeader, ReplyReader, ReversePath, Turn,
+};
+use tls_rpt::{
+    AppliedPolicy, Day, DomainName, DomainTally, FailureDetail, Instance, MailAddress,
+    ReceivedReport, ReceivingMxHelo, Report, ResultType, Row, Submitter,
 };
 
 /// A target by its name.
@@ -27,6 +34,9 @@ pub const TARGETS: &[Target] = &[
     ("sts_match", sts_match),
     ("sts_policy", sts_policy),
     ("sts_record", sts_record),
+    ("tlsrpt_message", tlsrpt_message),
+    ("tlsrpt_received", tlsrpt_received),
+    ("tlsrpt_record", tlsrpt_record),
 ];
 
 /// A command line gives a command or a reply of one line ending, and its paths print as they parse.
@@ -224,6 +234,61 @@ pub fn sts_match(input: &[u8]) {
         let labels = |name: &str| name.split('.').count();
         assert_eq!(labels(host.as_str()), labels(pattern.as_str()));
     }
+}
+
+/// A record that parses prints as one that parses without warning to the same destinations.
+pub fn tlsrpt_record(input: &[u8]) {
+    if let Ok(parsed) = tls_rpt::Record::parse(input) {
+        let again = tls_rpt::Record::parse(parsed.value.to_string().as_bytes()).unwrap();
+        assert!(again.warnings.is_empty(), "{:?}", again.warnings);
+        assert_eq!(again.value, parsed.value);
+        assert!((1..=5).contains(&parsed.value.destinations().len()));
+    }
+}
+
+/// A report that can be read has no control characters in its texts.
+pub fn tlsrpt_received(input: &[u8]) {
+    let Ok(parsed) = ReceivedReport::read(input) else { return };
+    let ReceivedReport { organization, contact, id, policies, .. } = parsed.value;
+    let mut texts = vec![organization, contact, id];
+    for policy in policies {
+        texts.extend(policy.strings.into_iter().chain(policy.mx_hosts).map(Some));
+        texts.extend([Some(policy.policy_type.to_string()), policy.domain]);
+        for detail in policy.details {
+            texts.extend([
+                Some(detail.result_type.to_string()),
+                detail.receiving_mx_hostname,
+                detail.receiving_mx_helo,
+                detail.additional_information,
+                detail.failure_reason_code,
+            ]);
+        }
+    }
+    assert!(!texts.into_iter().flatten().any(|text| text.contains(char::is_control)));
+}
+
+/// Whatever a policy and a host say, the message is lines of ASCII, and what is in the report is read
+/// without warning. The first line is the host's name for itself, the rest the policy.
+pub fn tlsrpt_message(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let (helo, policy) = text.split_once('\n').unwrap_or((&text, ""));
+    let domain = DomainName::parse("example.org").unwrap();
+    let mx: Vec<_> = policy.lines().filter_map(|line| line.strip_prefix("mx: ")).collect();
+    let policy = Arc::new(AppliedPolicy::sts(domain.clone(), policy, &mx));
+    let mut failure = FailureDetail::new(ResultType::ValidationFailure);
+    failure.receiving_mx_helo = ReceivingMxHelo::new(helo);
+    let mut tally = DomainTally::new(domain);
+    tally.count(Row { policy, failure: Some(failure) }, 1);
+    let contact = MailAddress::parse("a@sender.example").unwrap();
+    let submitter = Submitter::new(contact.clone(), helo, Instance::parse("001").unwrap());
+    let report = Report::new(&submitter, Day::of(SystemTime::UNIX_EPOCH), &tally).unwrap();
+    let read = ReceivedReport::read(&report.to_gzip()).unwrap();
+    assert_eq!(read.value.policies[0].failures, 1);
+    assert!(read.warnings.is_empty(), "{:?}", read.warnings);
+    let message = String::from_utf8(tls_rpt::message(&report, &contact, SystemTime::UNIX_EPOCH));
+    let message = message.unwrap();
+    let is_line = |line: &str| line.len() <= 998 && !line.contains(char::is_control);
+    assert!(message.is_ascii() && message.split("\r\n").all(is_line));
 }
 
 /// The first octet says where the rest is cut.
