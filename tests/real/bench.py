@@ -11,7 +11,7 @@ import socket
 from clients import MX_PORT, RELAY, Clients, Host, same
 from disks import Disk
 from programs import Relay
-from suite import PATIENCE, ROOT, Failure, run, until
+from suite import PATIENCE, Failure, run, until
 from world import World
 
 SEED = int(os.environ.get("STS_RELAY_SEED", random.SystemRandom().randrange(1 << 32)))
@@ -57,7 +57,7 @@ class Bench(World):
         self.disk = self.keep(Disk(self.folder / "image", self.mount_point, size))
         self.relay = self.keep(Relay(self.folder, *RELAY, [
             'hostname = "relay.test"', f'data_dir = "{self.mount_point}/data"',
-            f'trust.ca_file = "{ROOT}/crates/relay/tests-data/authority.pem"', "trust.extend = false",
+            f'trust.ca_file = "{self.authority.certificate}"', "trust.extend = false",
             f'listener = [{{ address = "{RELAY[0]}:{RELAY[1]}" }}]', 'dns.servers = ["127.0.0.1:9"]',
             f"delivery.smtp_port = {MX_PORT}", f'limits.free_space = "{free_space}"', f'admin.socket = "{self.folder}/admin"',
         ], start=False))
