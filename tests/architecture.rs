@@ -39,3 +39,80 @@ fn each_decision_has_a_number_of_its_own_and_is_pointed_to_by_what_it_explains()
     }
     no(&faults);
 }
+
+/// What stands before the name of an item where it is made.
+const KEYWORDS: [&str; 10] =
+    ["const", "enum", "fn", "for", "impl", "mod", "static", "struct", "trait", "type"];
+
+/// Whether a source makes an item, or a variant, of this name.
+fn makes(source: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    source.lines().map(str::trim_start).filter(|line| !line.starts_with("//")).any(|line| {
+        let words: Vec<_> = line.split(|c| !is_word(c)).filter(|word| !word.is_empty()).collect();
+        let variant = line.strip_prefix(name).is_some_and(|rest| rest.starts_with([',', '(', ' ']));
+        variant || words.windows(2).any(|pair| KEYWORDS.contains(&pair[0]) && pair[1] == name)
+    })
+}
+
+/// The faults of one step of a walk: each item is followed by the file that makes it.
+fn faults_of_step(step: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut items = Vec::new();
+    for quoted in step.split('`').skip(1).step_by(2) {
+        if !quoted.ends_with(".rs") {
+            items.push(quoted);
+        } else if root().join(quoted).is_file() {
+            let source = page(quoted);
+            let gone = |item: &&str| !item.split("::").all(|part| makes(&source, part));
+            faults.extend(items.drain(..).filter(gone).map(|item| format!("{quoted}: no {item}")));
+        } else {
+            faults.push(format!("there is no {quoted}"));
+        }
+    }
+    faults.extend(items.into_iter().map(|item| format!("`{item}` is not followed by its file")));
+    faults
+}
+
+/// The numbered steps of the architecture page's walks.
+fn steps(page: &str) -> Vec<String> {
+    let mut steps = Vec::<String>::new();
+    for line in page.lines() {
+        let is_step = line.split_once(". ").is_some_and(|(number, _)| number.parse::<u8>().is_ok());
+        if is_step {
+            steps.push(line.to_owned());
+        } else if line.starts_with("   ")
+            && let Some(step) = steps.last_mut()
+        {
+            step.push(' ');
+            step.push_str(line.trim());
+        }
+    }
+    steps
+}
+
+#[test]
+fn each_step_of_a_walk_names_items_that_are_in_the_named_files() {
+    let page = page("docs/architecture.md");
+    let (_, walks) = page.split_once("\n## Walks\n").unwrap();
+    let walks = walks.split("\n## ").next().unwrap();
+    let steps = steps(walks);
+    assert_eq!(
+        walks.matches("\n### ").count(),
+        5,
+        "a message in, a message out, a policy, a setting, a row"
+    );
+    let named = |step: &String| step.contains(".rs`");
+    let mut faults: Vec<_> = steps.iter().flat_map(|step| faults_of_step(step)).collect();
+    faults.extend(steps.iter().filter(|step| !named(step)).map(|step| format!("no file: {step}")));
+    assert!(steps.len() > 30, "{steps:?}");
+    no(&faults);
+}
+
+#[test]
+fn a_walk_with_an_item_that_is_gone_is_refused() {
+    let file = "tests/architecture.rs";
+    assert_eq!(faults_of_step(&format!("1. `steps` and `makes` (`{file}`) do it.")), [""; 0]);
+    assert_eq!(faults_of_step(&format!("1. `gone` (`{file}`).")), [format!("{file}: no gone")]);
+    assert_eq!(faults_of_step("1. `steps` (`gone.rs`).").len(), 2);
+    assert_eq!(faults_of_step("1. `steps` does it.").len(), 1);
+}
