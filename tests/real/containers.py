@@ -150,14 +150,14 @@ def answers(relay):
     until("the relay up", lambda: relay.run("sts-relay", "queue", "list", check=False).returncode == 0)
 
 
-def held(relay, patience=60):
+def waiting(relay, patience=60):
     """Waits for one message in the queue that has been tried in vain, and gives its id."""
 
     def tried():
         messages = queue(relay)
         return messages[0]["id"] if len(messages) == 1 and messages[0]["attempts"] > 0 else None
 
-    return until("a message held", tried, patience)
+    return until("a message that waits", tried, patience)
 
 
 def inbox(postfix, word):

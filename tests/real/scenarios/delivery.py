@@ -25,10 +25,10 @@ def mail_for_a_domain_without_policy_goes_out_as_well_as_it_can(world):
 
 @scenario
 def a_downgraded_mx_gets_nothing_until_it_is_mended(world):
-    """Enforce without STARTTLS: held with the reason, delivered after the mending and `queue retry`."""
+    """Enforce without STARTTLS: it waits with the reason, delivered after the mending and `queue retry`."""
     world.send("bob@down.test", "marigold")
-    held = until("the message held", lambda: [one for one in world.relay.queue() if held_at(one, "down.test")])
-    number = held[0]["id"]
+    waiting = until("the message waiting", lambda: [one for one in world.relay.queue() if waits_at(one, "down.test")])
+    number = waiting[0]["id"]
     shown = world.relay.command("queue", "show", number).stdout
     for word in ("down.test", "mx.down.test", "enforce", "STARTTLS"):
         expect(word in shown, f"`queue show` does not say {word}:\n{shown}")
@@ -44,7 +44,7 @@ def a_downgraded_mx_gets_nothing_until_it_is_mended(world):
 
 @scenario
 def check_says_what_would_happen_and_what_is_wrong(world):
-    """`sts-relay check` walks the way of a message: well for one domain, held for the other."""
+    """`sts-relay check` walks the way of a message: well for one domain, waiting for the other."""
     good = world.relay.command("check", "good.test", check=False)
     expect(good.returncode == 0, f"check of the good domain ended with {good.returncode}:\n{good.stdout}{good.stderr}")
     expect("mx.good.test" in good.stdout, f"it names no host:\n{good.stdout}")
@@ -59,20 +59,20 @@ def check_says_what_would_happen_and_what_is_wrong(world):
 def held_mail_and_cached_policy_survive_a_restart(world):
     """The queue and the policy are on disk: after a restart with the policy host gone, enforcement goes on."""
     world.send("bob@down.test", "celandine")
-    until("the message held", lambda: [one for one in world.relay.queue() if held_at(one, "down.test")])
+    until("the message waiting", lambda: [one for one in world.relay.queue() if waits_at(one, "down.test")])
     status = world.relay.stop()
     expect(status == 0, f"SIGTERM ended the relay with {status}")
     world.web.stop()
     world.relay.start()
-    expect([one for one in world.relay.queue() if "down.test" in str(one)], "the held message is gone")
+    expect([one for one in world.relay.queue() if "down.test" in str(one)], "the waiting message is gone")
     shown = world.relay.command("policy", "show", "down.test").stdout
     expect("enforce" in shown, f"the policy is gone:\n{shown}")
     world.send("bob@down.test", "saffron")
-    until("both held", lambda: len([one for one in world.relay.queue() if held_at(one, "down.test")]) == 2)
+    until("both waiting", lambda: len([one for one in world.relay.queue() if waits_at(one, "down.test")]) == 2)
     expect(not world.mx["down.test"].messages(), "a message arrived in clear")
 
 
-def held_at(one, domain):
+def waits_at(one, domain):
     """Whether the queue's entry is for `domain` and has been tried."""
     text = str(one)
     return domain in text and ("4.7." in text)

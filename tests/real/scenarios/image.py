@@ -3,7 +3,7 @@
 import subprocess
 import time
 
-from containers import APPLICATION, IMAGE, PORT, Containers, answers, held, inbox, queue
+from containers import APPLICATION, IMAGE, PORT, Containers, answers, waiting, inbox, queue
 from engine import docker, inspect
 from suite import Theme, expect, until
 
@@ -37,7 +37,7 @@ def any_user_runs_it_without_capabilities_on_a_read_only_root(world):
         expect(f"{kind}:\t0000000000000000" in status, f"it has capabilities:\n{status}")
     expect(relay.run("touch", "/tmp/x", check=False).returncode != 0, "its root file system can be written to")
     world.send(network, "bob@down.test", "heliotrope")
-    held(relay)
+    waiting(relay)
     listing = relay.run("ls", "-ln", "/var/lib/sts-relay").stdout
     expect(f" {user} " in listing, f"the queue is not on the volume:\n{listing}")
 
@@ -70,7 +70,7 @@ def a_container_outside_the_networks_hands_in_nothing(world):
     expect(refused.returncode != 0 and "queued" not in refused.stdout, f"it was taken in:\n{refused.stdout}")
     expect(queue(relay) == [], "something is queued")
     world.send(inside, "bob@down.test", "saffron")
-    held(relay)
+    waiting(relay)
 
 
 @scenario
@@ -134,7 +134,7 @@ def its_health_fails_while_the_queue_cannot_be_written_and_returns(world):
     relay.run("rm", "/var/lib/sts-relay/filler")
     until("a relay that is healthy again", lambda: health() == "healthy")
     world.send(network, "bob@down.test", "thistle")
-    held(relay)
+    waiting(relay)
 
 
 @scenario
@@ -207,7 +207,7 @@ def a_restart_keeps_the_queue(world):
     volume = world.volume()
     relay = world.relay(network, volume=volume)
     world.send(network, "bob@down.test", "celandine")
-    number = held(relay)
+    number = waiting(relay)
 
     docker("stop", relay.name)
     expect(relay.exit_status() == 0, f"it ended with {relay.exit_status()}")
@@ -250,7 +250,7 @@ def the_compose_file_sends_an_applications_mail(world):
         until("the relay up", lambda: " listening " in compose.run("logs", "sts-relay").stdout)
         compose.run("run", "--rm", "application", "--from", "app@near.test", "--to", "bob@down.test")
         listing = ("exec", "-T", "sts-relay", "sts-relay", "queue", "list", "--json")
-        until("a message held for want of an open port",
+        until("a message that waits for an open port",
               lambda: "4.4.1" in compose.run(*listing).stdout)
 
         relay = inspect("container", compose.container("sts-relay"))["NetworkSettings"]["Networks"]
@@ -263,7 +263,7 @@ def the_compose_file_sends_an_applications_mail(world):
 
 @scenario
 def the_demo_compose_file_shows_enforcement(world):
-    """As it is shipped: mail to the good domain arrives by TLS, mail to the downgraded one is held, and its host heard nothing."""
+    """As it is shipped: mail to the good domain arrives by TLS, mail to the downgraded one waits, and its host heard nothing."""
     with world.demo() as demo:
         demo.run("up", "--detach", "--no-build")
 

@@ -127,7 +127,7 @@ def comes_back(world, who, why, domain=STRICT):
 
 
 def gets_only_the_open_mail(world, why):
-    """The enforced domain's mail is held, with the reason, and the receiver hears nothing of it; other mail arrives."""
+    """The enforced domain's mail waits, with the reason, and the receiver hears nothing of it; other mail arrives."""
     world.send("dahlia", f"bob@{STRICT}")
     put_off(world, f"bob@{STRICT}", why)
     world.send("erica", f"bob@{OPEN}")
