@@ -5,6 +5,7 @@
 mod delivery_record;
 mod delivery_result;
 mod envelope;
+mod error_text;
 mod id;
 mod outcome;
 mod policy_record;
@@ -14,6 +15,7 @@ mod state;
 pub use crate::delivery_record::{AttemptRecord, DeliveryRecord, NextHopRecord, RouteTaken};
 pub use crate::delivery_result::{DeliveryResult, Failure, FailureCause, Reports};
 pub use crate::envelope::{DelayNotice, DsnWishes, Envelope, Message, Purpose, Recipient};
+pub use crate::error_text::in_full;
 pub use crate::id::{QueueId, QueueIdError};
 pub use crate::outcome::{Outcome, Reason, ReasonClass};
 pub use crate::policy_record::{

@@ -44,6 +44,7 @@ use axum::extract::{Path as Segment, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use ::mail::in_full;
 use mta_sts::PolicyDomain;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
@@ -53,7 +54,6 @@ use self::answer::Refusal;
 use self::operator::Operator;
 use self::view::{View, ViewError};
 use self::vitals::Vitals;
-use crate::error_text::in_full;
 
 pub use socket::SocketError;
 

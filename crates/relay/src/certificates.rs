@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use access::Users;
 use listener::{CertificateError, Listener, ServerTls, TlsMode};
+use mail::in_full;
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use smtp::Domain;
 use thiserror::Error;
@@ -17,7 +18,6 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::error_text::in_full;
 use crate::settings::Settings;
 
 /// How often the files are looked at.

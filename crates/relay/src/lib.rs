@@ -13,7 +13,6 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
-mod error_text;
 mod gateways;
 mod live_dns;
 mod log;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use delivery::now_of;
+use mail::in_full;
 use mta_sts::{Policies, PolicyDomain, Undecided};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -14,8 +15,6 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
-
-use crate::error_text::in_full;
 
 /// How often the policies that are due are looked for; which are is spread by their own jitter.
 const ROUND: Duration = Duration::from_secs(60);

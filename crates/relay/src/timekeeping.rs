@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clock::{Clock as _, Doubt, Seen, SteadyClock};
+use mail::in_full;
 use mta_sts::{Decision, FetchEnded, Observer, Undecided};
 use queue::{Queue, Snapshot};
 use thiserror::Error;
@@ -16,7 +17,6 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::error_text::in_full;
 use crate::policy_shelf::PolicyShelf;
 
 /// The shelf of what the clock has seen, and its only key.

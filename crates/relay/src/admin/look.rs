@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clock::Clock;
+use mail::in_full;
 use mta_sts::{CachedPolicy, PolicyDomain};
 use queue::{BodyError, BodyReader, Details, Filter, Queue, QueueId, Snapshot, Stats, Summary};
 use tokio::task::{JoinError, spawn_blocking};
@@ -13,7 +14,6 @@ use tokio::task::{JoinError, spawn_blocking};
 use super::answer::{FullMessage, ListedPolicy, Message, Policy, QueueStats};
 use super::on_wall;
 use super::view::ViewError;
-use crate::error_text::in_full;
 use crate::policy_shelf::{self, PolicyShelf};
 
 /// A look at the queue and the policies.

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use mail::in_full;
 use queue::{Filter, QueueId, ReasonClass, Selection, StateKind};
 use serde::Deserialize;
 use smtp::{MailboxDomain, ReversePath};
@@ -11,7 +12,6 @@ use smtp::{MailboxDomain, ReversePath};
 use super::PAGE;
 use super::answer::Refusal;
 use super::view::Bounce;
-use crate::error_text::in_full;
 
 /// Which part of which list is asked for, or is to be changed.
 #[derive(Debug, Default, Deserialize)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use dns::Dns;
+use mail::in_full;
 use mta_sts::{
     FetchError, Fetched, Fetcher, Freshness, Mode, MxPattern, NoRecord, Policy, PolicyDomain,
     TxtAnswer, discover,
@@ -11,7 +12,6 @@ use mta_sts::{
 
 use super::{CheckError, Kept, Stage, State};
 use crate::admin::answer;
-use crate::error_text::in_full;
 use crate::names::DnsNames;
 use crate::number_text::counted;
 use crate::settings::Settings;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clock::Clock;
 use delivery::{ConfiguredHop, Manner, Prober, Route, SessionFailure, SmartHost};
 use dns::{Dns, Lookup, MailHosts, mail_hosts};
-use mail::{Channel, TlsVersion};
+use mail::{Channel, TlsVersion, in_full};
 use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpose};
 use smtp::Domain;
 use tls_policy::{Demanded, Inputs, Refusal, Requirement, Verified};
@@ -16,7 +16,6 @@ use tokio::time::timeout;
 
 use super::hosts::{HOSTS_MAX, PATIENCE};
 use super::{CheckError, Host, HostVerdict, Stage, State};
-use crate::error_text::in_full;
 use crate::names::DnsNames;
 use crate::policy_shelf::NothingKept;
 use crate::settings::Settings;

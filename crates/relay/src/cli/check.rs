@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use clock::SystemClock;
+use mail::in_full;
 use mta_sts::PolicyDomain;
 
 use super::output::{Format, Reader};
@@ -13,7 +14,6 @@ use super::table::printable;
 use super::{Ending, Output};
 use crate::admin::answers::{AnswerError, Answers};
 use crate::check::{self, Extent, Host, Kept, Report, Stage, State, Verdict};
-use crate::error_text::in_full;
 use crate::settings::Settings;
 
 /// What is to be checked.

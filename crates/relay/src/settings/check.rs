@@ -9,6 +9,7 @@ use access::{Networks, Users};
 use delivery::DeliverySettings;
 use dns::DnsSettings;
 use listener::{ListenerSettings, ServerTls};
+use mail::in_full;
 use mta_sts::{Exception, Exceptions, FetchSettings, PolicyDomain, PolicySettings, PrivateHosts};
 use pkix::{Roots, SystemRoots, TrustSettings};
 use queue::QueueSettings;
@@ -18,7 +19,6 @@ use smtp::{Domain, DomainError};
 use super::fault::{Fault, Place};
 use super::raw::{RawLog, RawSettings, RawTrust};
 use super::{Listening, RelayPaths, SettingsError, Source, hostname};
-use crate::error_text::in_full;
 use crate::policy_host_proof::ByRelaysRoots;
 
 /// The settings of a relay, checked.

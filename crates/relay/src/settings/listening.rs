@@ -10,12 +10,12 @@ use listener::{
     AuthMode, BinaryMode, CheckFrom, Limits, ListenerSettings, ProxyMode, Rates, ServerTls,
     Service, Timeouts, TlsMode,
 };
+use mail::in_full;
 use smtp::Domain;
 
 use super::check::{Check, users_file};
 use super::file::unreadable;
 use super::raw::{RawAuthMode, RawBinaryMime, RawListener, RawTlsMode};
-use crate::error_text::in_full;
 
 /// Where mail is taken in, and what is offered there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 
-/// An error and its causes.
-pub(crate) fn in_full(error: &dyn Error) -> String {
+/// An error and its causes, for a log or the reason that mail waits.
+#[must_use]
+pub fn in_full(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.fold(words(error), |text, cause| format!("{text}: {}", words(cause)))
 }
