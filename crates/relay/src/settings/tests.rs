@@ -7,6 +7,7 @@ use std::path::Path;
 use super::*;
 
 mod mistakes;
+mod moments;
 mod reference;
 
 /// The settings that a file and variables say.
