@@ -11,7 +11,7 @@ mod summary;
 
 use std::sync::Arc;
 
-use clock::Clock;
+use clock::{Clock, Moment};
 use delivery::Route;
 use dns::{Dns, Resolver, ResolverError};
 use mta_sts::{Mode, PolicyDomain};
@@ -21,7 +21,6 @@ use smtp::{Domain, MailboxDomain};
 use thiserror::Error;
 
 use crate::admin::answer;
-use crate::moment::Moment;
 use crate::settings::Settings;
 
 /// What was found.

@@ -17,7 +17,6 @@ mod gateways;
 mod live_dns;
 mod log;
 mod metrics;
-mod moment;
 mod names;
 mod nearest;
 mod number_text;

@@ -30,7 +30,6 @@ mod syntax;
 mod wording;
 mod written;
 
-pub use crate::moment::Moment;
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use check::Settings;
 pub(crate) use defaults::TRIAL_DATA_DIR;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clock::Clock;
+use clock::{Clock, Moment};
 use mta_sts::{CachedPolicy, PolicyDomain, RefreshTrouble};
 use queue::{
     Depth, Details, Findings, LotDetails, Problem, QueueId, Reason, State, StateKind, Stats,
@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use smtp::ReversePath;
 
 use super::wishes::state_word;
-use crate::moment::Moment;
 
 /// How the relay is, for `healthy`.
 #[derive(Clone, Debug, Deserialize, Serialize)]

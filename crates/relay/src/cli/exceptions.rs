@@ -2,13 +2,13 @@
 
 use std::io;
 
+use clock::Moment;
 use mta_sts::PolicyDomain;
 use serde::Serialize;
 
 use super::Output;
 use super::table::printable;
 use crate::check::Exception;
-use crate::moment::Moment;
 use crate::settings::RelayPaths;
 
 /// An exception with its domain.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clock::{Clock as _, SystemClock};
+use clock::{Clock as _, Moment, SystemClock};
 use mta_sts::{Exception, Exceptions};
 use tokio::runtime::Runtime;
 use tracing::{error, info, warn};
@@ -15,12 +15,10 @@ use super::service_manager::ServiceManager;
 use super::signals::{Signalled, Signals};
 use super::{Ending, Output};
 use crate::admin::operator::Operator;
-use crate::descriptors;
 use crate::log::Log;
-use crate::moment::Moment;
 use crate::relay::Relay;
 use crate::settings::{Settings, Source};
-use crate::surroundings;
+use crate::{descriptors, surroundings};
 
 /// Runs the relay by the settings that `read` finds, now and whenever they are to be read again.
 pub(super) fn run(

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::moment::Moment;
+use clock::Moment;
 
 /// How long ago `moment` was.
 pub(super) fn ago(moment: Moment, now: SystemTime) -> String {

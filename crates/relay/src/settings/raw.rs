@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clock::Moment;
 use serde::{Deserialize, Serialize};
 use smtp::Domain;
 
@@ -14,7 +15,6 @@ use super::byte_size::ByteSize;
 use super::routes::RawRoute;
 use super::server_address::ServerAddress;
 use super::{address_text, duration_text, optional_text};
-use crate::moment::Moment;
 
 /// Everything a settings file may hold.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use clock::Moment;
 use rustix::fs::{Access, access, statfs};
 
-use crate::moment::Moment;
 use crate::settings::{Settings, Source, TRIAL_DATA_DIR};
 
 /// File systems that forget, by the number that Linux gives them (statfs(2)).

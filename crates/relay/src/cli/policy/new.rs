@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use clock::Moment;
 use dns::{MailHosts, Resolver, mail_hosts};
 use mta_sts::{Mode, MxHost, MxPattern, Policy, PolicyDomain};
 use smtp::Domain;
@@ -14,7 +15,6 @@ use smtp::Domain;
 use super::super::table::printable;
 use super::super::words::span;
 use super::super::{Ending, Output};
-use crate::moment::Moment;
 use crate::settings::{self, Settings};
 
 /// Below this an attacker who can block a fetch for so long is rid of the policy.

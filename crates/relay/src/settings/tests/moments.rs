@@ -1,8 +1,8 @@
 //! Moments in every spelling that TOML has for them.
 
+use clock::Moment;
 use toml::Table;
 
-use crate::moment::Moment;
 use crate::settings::misfit::{self, Misfit};
 
 /// A key with a moment.
