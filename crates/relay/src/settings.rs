@@ -8,10 +8,12 @@
 mod address_text;
 mod byte_size;
 mod check;
+mod checked;
 mod convert;
 mod defaults;
 pub(crate) mod duration_text;
 mod environment;
+mod exceptions;
 mod fault;
 mod file;
 mod hostname;
@@ -20,7 +22,9 @@ mod listening;
 mod misfit;
 mod optional_text;
 mod paths;
+mod place;
 mod raw;
+mod raw_route;
 mod reading;
 mod routes;
 mod secret_text;
@@ -31,18 +35,19 @@ mod wording;
 mod written;
 
 pub use byte_size::{ByteSize, ByteSizeError};
-pub use check::Settings;
+pub use checked::Settings;
 pub(crate) use defaults::TRIAL_DATA_DIR;
 pub(crate) use environment::FILE_VARIABLE;
-pub use fault::{Fault, Place, SettingsError};
+pub use fault::{Fault, SettingsError};
 pub use listening::Listening;
 pub(crate) use paths::RelayPaths;
+pub use place::Place;
 pub use raw::{
     LogAddresses, LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime,
     RawDelivery, RawDns, RawDnssec, RawException, RawIpPreference, RawLimits, RawListener, RawLog,
     RawMtaSts, RawRetry, RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
-pub use routes::{RawRoute, RawRouteAuth, RawRouteTls};
+pub use raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use secret_text::SecretText;
 pub use server_address::ServerAddress;
 pub use source::{Difference, Source};

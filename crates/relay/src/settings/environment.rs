@@ -15,9 +15,10 @@ use std::ffi::OsString;
 
 use toml::{Table, Value};
 
-use super::fault::{Fault, Place};
+use super::fault::Fault;
 use super::file::unreadable;
 use super::keys::{self, List};
+use super::place::Place;
 use crate::nearest::nearest;
 
 /// The variable that names the settings file.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::fault::{Fault, Place};
+use super::fault::Fault;
+use super::place::Place;
 use super::syntax;
 use super::written::{Entry, Tree, Written};
 

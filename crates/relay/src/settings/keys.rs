@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::raw::{RawListener, RawSettings};
-use super::routes::RawRoute;
+use super::raw_route::RawRoute;
 
 /// The keys that hold a list of tables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use access::{Networks, Users};
@@ -13,7 +12,7 @@ use listener::{
 use mail::in_full;
 use smtp::Domain;
 
-use super::check::{Check, users_file};
+use super::check::Check;
 use super::file::unreadable;
 use super::raw::{RawAuthMode, RawBinaryMime, RawListener, RawTlsMode};
 
@@ -43,7 +42,7 @@ impl Check<'_> {
                 let problem = "passwords need TLS: set tls to \"starttls\" or \"implicit\"";
                 self.wrong_with(&key("auth"), &key("tls"), problem);
             }
-            if raw.auth != RawAuthMode::Off && users_file(self.raw).is_none() {
+            if raw.auth != RawAuthMode::Off && self.raw.users_file().is_none() {
                 let problem = "there are no users: access.users_file is empty";
                 self.wrong_with(&key("auth"), "access.users_file", problem);
             }
@@ -62,7 +61,7 @@ impl Check<'_> {
     /// The networks that may hand in mail.
     pub(super) fn networks(&mut self) -> Networks {
         let networks = &self.raw.access.networks;
-        if networks.is_empty() && users_file(self.raw).is_none() {
+        if networks.is_empty() && self.raw.users_file().is_none() {
             self.warnings.push("access.networks is empty, so no client may submit mail".to_owned());
         }
         self.parse_networks("access.networks", networks)
@@ -90,7 +89,7 @@ impl Check<'_> {
 
     /// The users.
     pub(super) fn users(&mut self) -> Users {
-        let Some(file) = users_file(self.raw) else { return Users::default() };
+        let Some(file) = self.raw.users_file() else { return Users::default() };
         let text = fs::read_to_string(&file).map_err(|error| unreadable(&error));
         let users = text.and_then(|text| Users::parse(&text).map_err(|error| error.to_string()));
         let users = users.map_err(|problem| format!("{}: {problem}", file.display()));
@@ -115,17 +114,6 @@ impl Check<'_> {
             (false, true) => {
                 self.wrong_with("tls.certificate", "tls.key", "a certificate needs its tls.key");
                 None
-            }
-        }
-    }
-
-    /// Whether a file can be read; why not is noted.
-    pub(super) fn can_read(&mut self, key: &str, file: &Path) -> bool {
-        match fs::File::open(file) {
-            Ok(_opened) => true,
-            Err(error) => {
-                self.wrong(key, &format!("{}: {}", file.display(), unreadable(&error)));
-                false
             }
         }
     }

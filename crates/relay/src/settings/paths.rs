@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use mta_sts::Exceptions;
 
-use super::{Fault, SettingsError, Source, check};
+use super::exceptions;
+use super::fault::{Fault, SettingsError};
+use super::source::Source;
 
 /// Where the relay of these settings is, whatever else is wrong with them.
 ///
@@ -27,9 +29,9 @@ impl RelayPaths {
     /// The paths that `source` says.
     pub(crate) fn of(source: &Source, now: SystemTime) -> Self {
         Self {
-            admin_socket: check::admin_socket(source.raw()),
-            queue: check::queue_dir(&source.raw().data_dir),
-            exceptions: check::exceptions(source, now),
+            admin_socket: source.raw().admin_socket(),
+            queue: source.raw().queue_dir(),
+            exceptions: exceptions::understood(source, now),
             faults: source.faults().to_vec(),
         }
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use smtp::Domain;
 
 use super::byte_size::ByteSize;
-use super::routes::RawRoute;
+use super::raw_route::RawRoute;
 use super::server_address::ServerAddress;
 use super::{address_text, duration_text, optional_text};
 
@@ -55,6 +55,29 @@ pub struct RawSettings {
     pub admin: RawAdmin,
     /// What is logged, and how.
     pub log: RawLog,
+}
+
+impl RawSettings {
+    /// Where the users are listed.
+    pub(super) fn users_file(&self) -> Option<PathBuf> {
+        let file = &self.access.users_file;
+        (!file.as_os_str().is_empty()).then(|| file.clone())
+    }
+
+    /// Where the admin socket is.
+    pub(super) fn admin_socket(&self) -> PathBuf {
+        let socket = &self.admin.socket;
+        if socket.as_os_str().is_empty() {
+            self.data_dir.join("admin.sock")
+        } else {
+            socket.clone()
+        }
+    }
+
+    /// Where in the data directory the queue lives.
+    pub(super) fn queue_dir(&self) -> PathBuf {
+        self.data_dir.join("queue")
+    }
 }
 
 /// `[[listener]]`

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
-use super::fault::{Fault, Place};
+use super::fault::Fault;
 use super::keys::{self, List};
 use super::misfit::{self, Misfit};
+use super::place::Place;
 use super::raw::RawSettings;
 use super::wording;
 use super::written::{Entry, Tree, Written};

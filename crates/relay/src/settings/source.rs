@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use toml::Value;
 
 use super::environment::{self, Variable};
-use super::fault::{Fault, Place};
+use super::fault::{Fault, SettingsError};
 use super::file::File;
+use super::keys;
+use super::place::Place;
 use super::raw::RawSettings;
 use super::reading::Reading;
 use super::written::Written;
-use super::{SettingsError, keys};
 
 /// The settings as written, who wrote what, and what of it cannot be meant.
 #[derive(Clone, Debug)]

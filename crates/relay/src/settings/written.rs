@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use super::fault::Place;
+use super::place::Place;
 
 /// A value with its place.
 #[derive(Clone, Debug)]
