@@ -44,7 +44,7 @@ pub(crate) fn settings(text: &str) -> (tempfile::TempDir, PathBuf) {
 
 /// Settings that need no certificate authority of the machine.
 pub(crate) fn with_authority(text: &str) -> (tempfile::TempDir, PathBuf) {
-    let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests-data/authority.pem");
+    let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/../settings/tests-data/authority.pem");
     settings(&format!("trust.ca_file = {authority:?}\ntrust.extend = false\n{text}"))
 }
 

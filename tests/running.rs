@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clock::SystemClock;
 use serde_json::Value;
-use sts_relay::settings::{Settings, Source};
+use settings::{Settings, Source};
 use sts_relay::{Relay, StartError};
 use testbed::{MxBehaviour, PolicyText, Sender, World};
 use tokio::net::TcpStream;

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use clock::{Clock as _, SetClock};
 use queue::{Details, Filter, Queue, QueueId, Reason, Selection};
+use settings::{Settings, Source};
 use sts_relay::Relay;
-use sts_relay::settings::{Settings, Source};
 use testbed::{MxBehaviour, MxHost, PolicyText, Sender, World};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;

@@ -11,7 +11,7 @@ use super::{LAYERS, folder, layer, no, program_files};
 const CIRCLES_LEFT: &[(&str, usize)] = &[
     ("delivery", 24),
     ("queue", 28),
-    ("sts-relay", 63),
+    ("sts-relay", 50),
     ("tls-rpt", 4),
 ];
 

@@ -40,11 +40,11 @@ mod socket;
 
 use std::path::{Path, PathBuf};
 
+use ::mail::in_full;
 use axum::extract::{Path as Segment, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use ::mail::in_full;
 use mta_sts::PolicyDomain;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;

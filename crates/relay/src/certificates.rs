@@ -11,14 +11,13 @@ use access::Users;
 use listener::{CertificateError, Listener, ServerTls, TlsMode};
 use mail::in_full;
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+use settings::Settings;
 use smtp::Domain;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-
-use crate::settings::Settings;
 
 /// How often the files are looked at.
 const ROUND: Duration = Duration::from_secs(5);

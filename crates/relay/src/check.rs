@@ -17,11 +17,11 @@ use dns::{Dns, Resolver, ResolverError};
 use mta_sts::{Mode, PolicyDomain};
 use pkix::SetupError;
 use serde::Serialize;
+use settings::Settings;
 use smtp::{Domain, MailboxDomain};
 use thiserror::Error;
 
 use crate::admin::answer;
-use crate::settings::Settings;
 
 /// What was found.
 #[derive(Debug, Serialize)]

@@ -29,9 +29,8 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use clap::{FromArgMatches as _, Parser, Subcommand};
 use clock::{Clock as _, SystemClock};
+use settings::{FILE_VARIABLE, RelayPaths, Settings, Source};
 use tokio::runtime::Runtime;
-
-use crate::settings::{FILE_VARIABLE, RelayPaths, Settings, Source};
 
 pub use ending::{Ending, in_words, status_of};
 pub use output::Output;

@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use clock::{Clock as _, SystemClock};
 use serde::Serialize;
+use settings::{Settings, SettingsError, Source};
 use testbed::{Sender, World};
 use thiserror::Error;
 use tokio::time::timeout;
 
 use crate::relay::{Relay, StartError};
-use crate::settings::{Settings, SettingsError, Source};
 
 pub(crate) use hearing::Hearing;
 use hearing::{Ears, Handover};

@@ -1,11 +1,11 @@
 //! File descriptors: as many as the system allows, and a word where that is too few.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use settings::Settings;
 use tracing::{debug, warn};
 
 use crate::admin::port;
 use crate::refresh;
-use crate::settings::Settings;
 
 /// What is open all the time: the standard streams, the log, the runtime's own (epoll, timers,
 /// signals), the service manager's socket, and random numbers.
@@ -100,8 +100,9 @@ impl Needed {
 mod tests {
     use std::time::SystemTime;
 
+    use settings::Source;
+
     use super::*;
-    use crate::settings::Source;
 
     /// What is needed by the usual settings and these.
     fn needed(more: &str) -> Needed {

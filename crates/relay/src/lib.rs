@@ -5,7 +5,6 @@
 //! asks for is `mta-sts`'s, and how a session is proved is `delivery`'s.
 
 pub mod cli;
-pub mod settings;
 
 mod admin;
 mod certificates;
@@ -18,9 +17,7 @@ mod live_dns;
 mod log;
 mod metrics;
 mod names;
-mod nearest;
 mod number_text;
-mod policy_host_proof;
 mod policy_shelf;
 mod readiness;
 mod refresh;

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use settings::{LogFormat, LogLevel, RawLog};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -23,7 +24,6 @@ use tracing_subscriber::{Registry, fmt, reload};
 use self::addresses::Addresses;
 use self::fields::TextFields;
 use self::writer::{Lines, Reader, Time};
-use crate::settings::{LogFormat, LogLevel, RawLog};
 
 /// Our own crates, whose lines docs/operations.md explains; of all others only warnings are told.
 const OURS: [&str; 9] =

@@ -10,6 +10,7 @@ use dns::{Dns, LookupError};
 use pkix::Roots;
 use queue::{Health, Queue, ReasonClass};
 use serde::Serialize;
+use settings::Settings;
 use smtp::Domain;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -17,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::live_dns::LiveDns;
 use crate::number_text::counted;
-use crate::settings::Settings;
 
 /// How long mail may be due and none leave before that is no accident.
 const NONE_LEFT_FOR: Duration = Duration::from_secs(15 * 60);

@@ -18,6 +18,7 @@ use mta_sts::{FetchSettings, Fetcher, Policies};
 use pkix::SetupError;
 use queue::{OpenError, Queue};
 use rustls::crypto::aws_lc_rs;
+use settings::{Listening, Settings};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -30,15 +31,13 @@ use crate::admin::view::View;
 use crate::admin::vitals::Vitals;
 use crate::admin::{Admin, SocketError, port};
 use crate::certificates::{self, SelfSignedError, Watched};
-use crate::gateways;
 use crate::live_dns::LiveDns;
 use crate::metrics::{CountedDns, Metrics};
 use crate::names::DnsNames;
 use crate::policy_shelf::PolicyShelf;
 use crate::readiness::Checks;
-use crate::refresh;
-use crate::settings::{Listening, Settings};
 use crate::timekeeping::{self, Witness};
+use crate::{gateways, refresh};
 
 pub use self::reload::ReloadError;
 

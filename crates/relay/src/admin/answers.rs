@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clock::{SteadyClock, SystemClock};
 use mta_sts::PolicyDomain;
 use queue::{BodyError, Filter, OpenError, Queue, QueueId, Selection, Snapshot};
+use settings::{RelayPaths, Settings, SettingsError};
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
@@ -24,7 +25,6 @@ use super::policies::{Purged, Refreshed};
 use super::view::{Bounce, View, ViewError};
 use super::wishes::{Part, list_query, retry_query};
 use crate::relay::{self, StartError};
-use crate::settings::{RelayPaths, Settings, SettingsError};
 use crate::timekeeping;
 
 /// How much of a message is handed on at a time.

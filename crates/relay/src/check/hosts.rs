@@ -8,6 +8,7 @@ use clock::Clock;
 use delivery::{CertificateSeen, Look, Prober, SessionFailure, TlsFailure, result_type};
 use dns::{Dns, Lookup, MailHosts, mail_hosts};
 use mta_sts::{Mode, MxHost, Policy};
+use settings::Settings;
 use smtp::Domain;
 use tls_rpt::ResultType;
 use tokio::task::JoinSet;
@@ -15,7 +16,6 @@ use tokio::time::timeout;
 
 use super::{CheckError, Host, HostVerdict, Stage, State};
 use crate::number_text::counted;
-use crate::settings::Settings;
 
 /// How long one address may take; delivery itself is more patient.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);

@@ -9,12 +9,12 @@ use mta_sts::{
     FetchError, Fetched, Fetcher, Freshness, Mode, MxPattern, NoRecord, Policy, PolicyDomain,
     TxtAnswer, discover,
 };
+use settings::Settings;
 
 use super::{CheckError, Kept, Stage, State};
 use crate::admin::answer;
 use crate::names::DnsNames;
 use crate::number_text::counted;
-use crate::settings::Settings;
 
 /// Below this a policy protects little: whoever can block a fetch for so long is rid of it.
 const SHORT_MAX_AGE: u64 = 7 * 86_400;

@@ -10,6 +10,7 @@ use delivery::{ConfiguredHop, Manner, Prober, Route, SessionFailure, SmartHost};
 use dns::{Dns, Lookup, MailHosts, mail_hosts};
 use mail::{Channel, TlsVersion, in_full};
 use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpose};
+use settings::Settings;
 use smtp::Domain;
 use tls_policy::{Demanded, Inputs, Refusal, Requirement, Verified};
 use tokio::time::timeout;
@@ -18,7 +19,6 @@ use super::hosts::{HOSTS_MAX, PATIENCE};
 use super::{CheckError, Host, HostVerdict, Stage, State};
 use crate::names::DnsNames;
 use crate::policy_shelf::NothingKept;
-use crate::settings::Settings;
 
 /// Opens the next hops of a route, one after the other.
 pub(super) async fn look(

@@ -8,13 +8,13 @@ use clap::Args;
 use clock::SystemClock;
 use mail::in_full;
 use mta_sts::PolicyDomain;
+use settings::Settings;
 
 use super::output::{Format, Reader};
 use super::table::printable;
 use super::{Ending, Output};
 use crate::admin::answers::{AnswerError, Answers};
 use crate::check::{self, Extent, Host, Kept, Report, Stage, State, Verdict};
-use crate::settings::Settings;
 
 /// What is to be checked.
 #[derive(Args, Debug)]

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::Args;
+use settings::{Settings, Source};
 
 use super::{Ending, Output};
-use crate::settings::{Settings, Source};
 use crate::surroundings;
 
 /// What is checked besides the settings.

@@ -1,6 +1,6 @@
 //! How a command ended, as an exit status that scripts can act on.
 
-use crate::settings::SettingsError;
+use settings::SettingsError;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,9 +66,9 @@ pub fn in_words(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;
+    use settings::Source;
 
     use super::*;
-    use crate::settings::Source;
 
     #[test]
     fn settings_that_cannot_be_used_have_a_status_and_a_line_for_each_fault() {

@@ -5,11 +5,11 @@ use std::io;
 use clock::Moment;
 use mta_sts::PolicyDomain;
 use serde::Serialize;
+use settings::RelayPaths;
 
 use super::Output;
 use super::table::printable;
 use crate::check::Exception;
-use crate::settings::RelayPaths;
 
 /// An exception with its domain.
 #[derive(Debug, Serialize)]

@@ -4,14 +4,13 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use serde::Deserialize;
+use settings::RelayPaths;
 use tokio::time::timeout;
-
-use crate::admin::answer::Wellbeing;
-use crate::admin::client::Client;
-use crate::settings::RelayPaths;
 
 use super::table::printable;
 use super::{Ending, Output};
+use crate::admin::answer::Wellbeing;
+use crate::admin::client::Client;
 
 /// How long the checks of `/readyz` may take: longer than a resolver that does not answer takes, and
 /// shorter than a container waits for its health check.

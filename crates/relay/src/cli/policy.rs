@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use mta_sts::PolicyDomain;
 use serde::Serialize;
+use settings::{RelayPaths, Settings};
 
 use super::output::Format;
 use super::table::{Room, Table, printable};
@@ -21,7 +22,6 @@ use crate::admin::answer::{ListedPolicy, Policy};
 use crate::admin::answers::{AnswerError, Answers};
 use crate::check::Exception;
 use crate::number_text::counted;
-use crate::settings::{RelayPaths, Settings};
 
 /// What can be asked about policies.
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use queue::{Filter, QueueId};
 use serde::Serialize;
+use settings::RelayPaths;
 
 use self::many::Agreed;
 use self::wanted::{Meant, Wanted, Which};
@@ -18,7 +19,6 @@ use crate::admin::answer::QueueStats;
 use crate::admin::answers::Answers;
 use crate::admin::many::Change;
 use crate::admin::view::Bounce;
-use crate::settings::RelayPaths;
 
 /// What can be asked about the queue, and done to it.
 #[derive(Debug, Subcommand)]

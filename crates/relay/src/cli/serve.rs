@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clock::{Clock as _, Moment, SystemClock};
 use mta_sts::{Exception, Exceptions};
+use settings::{Settings, Source};
 use tokio::runtime::Runtime;
 use tracing::{error, info, warn};
 
@@ -17,7 +18,6 @@ use super::{Ending, Output};
 use crate::admin::operator::Operator;
 use crate::log::Log;
 use crate::relay::Relay;
-use crate::settings::{Settings, Source};
 use crate::{descriptors, surroundings};
 
 /// Runs the relay by the settings that `read` finds, now and whenever they are to be read again.

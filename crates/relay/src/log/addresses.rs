@@ -11,8 +11,7 @@ use std::path::Path;
 
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
 use rustls::crypto::tls13::{Hkdf, OkmBlock};
-
-use crate::settings::LogAddresses;
+use settings::LogAddresses;
 
 /// What stands for an address that is not to be seen.
 const HIDDEN: &str = "*";

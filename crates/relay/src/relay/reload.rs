@@ -12,11 +12,11 @@ use dns::{Resolver, ResolverError};
 use listener::ServerTls;
 use mta_sts::Fetcher;
 use pkix::SetupError;
+use settings::{Listening, Settings};
 use thiserror::Error;
 
 use super::{Relay, access, fetcher};
 use crate::certificates::{self, SelfSignedError, Watched};
-use crate::settings::{Listening, Settings};
 
 /// What needs a restart, by key; `config/sts-relay.toml` says so too.
 const DATA_DIR: &str = "data_dir";

@@ -7,8 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use clock::Moment;
 use rustix::fs::{Access, access, statfs};
-
-use crate::settings::{Settings, Source, TRIAL_DATA_DIR};
+use settings::{Settings, Source, TRIAL_DATA_DIR};
 
 /// File systems that forget, by the number that Linux gives them (statfs(2)).
 const FORGETFUL: [(u64, &str); 3] = [

@@ -5,11 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use dns::{Dns as _, Resolver, Security};
+use settings::Settings;
 use smtp::Domain;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-use crate::settings::Settings;
 
 /// How long a connection to the own domain's mail host may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -10,12 +10,12 @@ use clap::{Args, ValueEnum};
 use clock::Moment;
 use dns::{MailHosts, Resolver, mail_hosts};
 use mta_sts::{Mode, MxHost, MxPattern, Policy, PolicyDomain};
+use settings::{Settings, parse_duration};
 use smtp::Domain;
 
 use super::super::table::printable;
 use super::super::words::span;
 use super::super::{Ending, Output};
-use crate::settings::{self, Settings};
 
 /// Below this an attacker who can block a fetch for so long is rid of the policy.
 const SHORT: Duration = Duration::from_secs(7 * 86_400);
@@ -92,7 +92,7 @@ pub(super) async fn run(
         }
     };
     let patterns: Vec<_> = patterns.iter().map(|mx| pattern(mx)).collect::<Result<_, _>>()?;
-    let max_age = settings::duration(&new.max_age)
+    let max_age = parse_duration(&new.max_age)
         .with_context(|| format!("{} is not a duration such as 14d", new.max_age))?;
     let policy = Policy::new(mode, max_age, patterns).context("this is not a policy")?;
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 use queue::{Filter, QueueId, ReasonClass, StateKind};
+use settings::parse_duration;
 use smtp::{MailboxDomain, ReversePath};
 
 use crate::admin::wishes::{reason_class, reverse_path, state_kind};
-use crate::settings::duration_text;
 
 /// Which messages are meant: those that meet all of it.
 #[derive(Args, Clone, Debug)]
@@ -97,6 +97,5 @@ fn read_reason(text: &str) -> Result<ReasonClass, String> {
 
 /// An age as it is typed.
 fn read_age(text: &str) -> Result<Duration, String> {
-    duration_text::parse(text)
-        .ok_or_else(|| "write a number and a unit, as in 90s, 2h or 3d".to_owned())
+    parse_duration(text).ok_or_else(|| "write a number and a unit, as in 90s, 2h or 3d".to_owned())
 }

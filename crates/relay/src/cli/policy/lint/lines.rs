@@ -4,8 +4,7 @@
 //! not. Here each line is held against the same parser by itself, in a policy without other faults.
 
 use mta_sts::{MxPattern, Policy};
-
-use crate::nearest::nearest;
+use settings::nearest;
 
 /// The keys there are (RFC 8461 §3.2).
 const KEYS: [&str; 4] = ["version", "mode", "max_age", "mx"];

@@ -1,0 +1,187 @@
+//! The default of every key; `config/sts-relay.toml` says the same in words.
+//!
+//! Where another crate has a default of its own, it is taken from there.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use delivery::Timeouts;
+use dns::DnsSettings;
+use listener::{Limits, Rates};
+use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
+use queue::QueueSettings;
+use rustls::RootCertStore;
+
+use crate::byte_size::ByteSize;
+use crate::raw::{
+    LogAddresses, LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime,
+    RawDelivery, RawDns, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
+    RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
+};
+
+/// Where an installed relay keeps its mail; the unit's `StateDirectory=` makes it.
+pub(crate) const DATA_DIR: &str = "/var/lib/sts-relay";
+
+/// Where a relay without any settings file keeps its mail: beside whoever tries it out.
+pub const TRIAL_DATA_DIR: &str = "sts-relay-data";
+
+impl Default for RawSettings {
+    fn default() -> Self {
+        Self {
+            hostname: None,
+            postmaster_domain: None,
+            data_dir: PathBuf::from(DATA_DIR),
+            shutdown_grace: Duration::from_secs(30),
+            listener: vec![RawListener::default()],
+            tls: RawTls::default(),
+            access: RawAccess::default(),
+            limits: RawLimits::default(),
+            dns: RawDns::default(),
+            trust: RawTrust::default(),
+            mta_sts: RawMtaSts::default(),
+            delivery: RawDelivery::default(),
+            route: Vec::new(),
+            exception: Vec::new(),
+            admin: RawAdmin::default(),
+            log: RawLog::default(),
+        }
+    }
+}
+
+impl Default for RawListener {
+    /// An unprivileged port that nobody else can reach.
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 2525)),
+            tls: RawTlsMode::default(),
+            auth: RawAuthMode::default(),
+            proxy_protocol: false,
+            binarymime: RawBinaryMime::default(),
+        }
+    }
+}
+
+impl Default for RawAccess {
+    /// Loopback alone: whoever starts the relay does not open it.
+    fn default() -> Self {
+        Self {
+            networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
+            users_file: PathBuf::new(),
+            proxies: Vec::new(),
+            check_from: false,
+        }
+    }
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        let (limits, rates) = (Limits::default(), Rates::default());
+        let timeouts = listener::Timeouts::default();
+        Self {
+            message_size: ByteSize::new(limits.message_size),
+            recipients: limits.recipients,
+            connections: limits.connections,
+            connections_per_client: limits.connections_per_client,
+            messages_per_connection: limits.messages_per_connection,
+            commands_per_connection: limits.commands_per_connection,
+            errors_per_connection: limits.errors_per_connection,
+            auth_failures_per_connection: limits.auth_failures_per_connection,
+            connection_rate: rates.connections,
+            message_rate: rates.messages,
+            recipient_rate: rates.recipients,
+            tls_handshake_rate: rates.tls_handshakes,
+            auth_failure_rate: rates.auth_failures,
+            header_size: ByteSize::new(limits.header_size),
+            line_length: ByteSize::new(u64::try_from(limits.line_length).unwrap_or(u64::MAX)),
+            received_fields: limits.received_fields,
+            data_rate: ByteSize::new(limits.data_rate),
+            command_timeout: timeouts.command,
+            data_timeout: timeouts.data,
+            message_timeout: timeouts.message,
+            connection_timeout: timeouts.connection,
+            handshake_timeout: timeouts.handshake,
+            unadmitted_timeout: timeouts.unadmitted,
+            tls_handshakes: limits.tls_handshakes,
+            password_checks: limits.password_checks,
+            greeting_delay: timeouts.greeting_delay,
+            auth_delay: timeouts.auth_delay,
+            data_grace: timeouts.data_grace,
+            farewell: timeouts.farewell,
+            free_space: ByteSize::new(QueueSettings::new("").min_free),
+        }
+    }
+}
+
+impl Default for RawDns {
+    fn default() -> Self {
+        let DnsSettings { timeout, attempts, dnssec, servers: _ } = DnsSettings::default();
+        Self { servers: Vec::new(), timeout, attempts, dnssec: dnssec.into() }
+    }
+}
+
+impl Default for RawTrust {
+    fn default() -> Self {
+        Self { ca_file: PathBuf::new(), extend: true }
+    }
+}
+
+impl Default for RawMtaSts {
+    fn default() -> Self {
+        let policies = PolicySettings::default();
+        let fetch = FetchSettings::new(Arc::new(RootCertStore::empty()));
+        Self {
+            undecided_grace: policies.undecided_grace,
+            refresh_interval: policies.refresh_interval,
+            fetch_timeout: fetch.timeout,
+            https_port: fetch.port,
+            allow_private_policy_hosts: fetch.private_hosts == PrivateHosts::Allowed,
+        }
+    }
+}
+
+impl Default for RawDelivery {
+    fn default() -> Self {
+        Self {
+            smtp_port: 25,
+            concurrency: 100,
+            connections: 2000,
+            per_domain: 10,
+            messages_per_connection: 100,
+            connection_idle: Duration::from_secs(5),
+            dead_host_memory: Duration::from_secs(2 * 60),
+            source_address4: None,
+            source_address6: None,
+            ip_preference: RawIpPreference::Ipv6,
+            lifetime: QueueSettings::new("").lifetime,
+            delay_notice: Duration::from_secs(4 * 60 * 60),
+            retry: RawRetry::default(),
+            timeouts: RawTimeouts::default(),
+        }
+    }
+}
+
+impl Default for RawRetry {
+    fn default() -> Self {
+        let retry = QueueSettings::new("").retry;
+        Self { first: retry.first, longest: retry.most }
+    }
+}
+
+impl Default for RawTimeouts {
+    fn default() -> Self {
+        Timeouts::default().into()
+    }
+}
+
+impl Default for RawLog {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            level: LogLevel::Info,
+            postfix_lines: false,
+            addresses: LogAddresses::Full,
+        }
+    }
+}

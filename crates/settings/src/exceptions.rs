@@ -1,0 +1,45 @@
+//! `[[exception]]`: domains whose policy is set aside for a while.
+
+use std::time::SystemTime;
+
+use mta_sts::{Exception, Exceptions, PolicyDomain};
+
+use crate::check::Check;
+use crate::source::Source;
+
+/// The domains whose policy is set aside for a while, as far as they can be understood.
+pub(crate) fn understood(source: &Source, now: SystemTime) -> Exceptions {
+    Check::new(source, now).exceptions()
+}
+
+impl Check<'_> {
+    /// The domains whose policy is set aside for a while.
+    pub(crate) fn exceptions(&mut self) -> Exceptions {
+        let mut exceptions: Vec<Exception> = Vec::new();
+        for (number, raw) in self.raw.exception.iter().enumerate() {
+            let key = |name: &str| format!("exception.{number}.{name}");
+            let domain = match PolicyDomain::parse(&raw.domain) {
+                Ok(domain) => domain,
+                Err(error) => {
+                    self.wrong(&key("domain"), &error);
+                    continue;
+                }
+            };
+            if exceptions.iter().any(|other| *other.domain() == domain) {
+                self.wrong(&key("domain"), "another exception is for the same domain");
+            }
+            if raw.until.time() <= self.now {
+                self.warnings.push(format!(
+                    "the exception for {} ended at {} and has no effect",
+                    domain.as_str(),
+                    raw.until
+                ));
+            }
+            match Exception::new(domain, raw.until.time(), &raw.reason, self.now) {
+                Ok(exception) => exceptions.push(exception),
+                Err(error) => self.wrong(&key("until"), &error),
+            }
+        }
+        exceptions.into_iter().collect()
+    }
+}

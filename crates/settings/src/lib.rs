@@ -1,0 +1,59 @@
+//! Settings: what is typed ([`RawSettings`], [`Source`]) and what is made of it ([`Settings`]).
+//!
+//! One TOML file, whose every key can also be set by the environment. An unknown key is refused
+//! with its line and column, in the file as in the environment: a misspelt key is a setting that
+//! its writer believes in and that has no effect. No setting weakens an enforced policy, except
+//! `[[exception]]`, which is named, reasoned and expires.
+
+mod address_text;
+mod byte_size;
+mod check;
+mod convert;
+mod defaults;
+mod duration_text;
+mod environment;
+mod exceptions;
+mod fault;
+mod file;
+mod hostname;
+mod keys;
+mod listening;
+mod misfit;
+mod nearest;
+mod optional_text;
+mod paths;
+mod place;
+mod policy_host_proof;
+mod raw;
+mod raw_route;
+mod reading;
+mod routes;
+mod secret_text;
+mod server_address;
+mod settings;
+mod source;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod wording;
+mod written;
+
+pub use crate::byte_size::{ByteSize, ByteSizeError};
+pub use crate::defaults::TRIAL_DATA_DIR;
+pub use crate::duration_text::parse as parse_duration;
+pub use crate::environment::FILE_VARIABLE;
+pub use crate::fault::{Fault, SettingsError};
+pub use crate::listening::Listening;
+pub use crate::nearest::nearest;
+pub use crate::paths::RelayPaths;
+pub use crate::place::Place;
+pub use crate::raw::{
+    LogAddresses, LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime,
+    RawDelivery, RawDns, RawDnssec, RawException, RawIpPreference, RawLimits, RawListener, RawLog,
+    RawMtaSts, RawRetry, RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
+};
+pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
+pub use crate::secret_text::SecretText;
+pub use crate::server_address::ServerAddress;
+pub use crate::settings::Settings;
+pub use crate::source::{Difference, Source};

@@ -1,0 +1,209 @@
+//! The settings of taking mail in: listeners, TLS, who may submit, limits.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use access::{Networks, Users};
+use listener::{
+    AuthMode, BinaryMode, CheckFrom, Limits, ListenerSettings, ProxyMode, Rates, ServerTls,
+    Service, Timeouts, TlsMode,
+};
+use mail::in_full;
+use smtp::Domain;
+
+use crate::check::Check;
+use crate::file::unreadable;
+use crate::raw::{RawAuthMode, RawBinaryMime, RawListener, RawTlsMode};
+
+/// Where mail is taken in, and what is offered there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Listening {
+    /// IP address and port.
+    pub address: SocketAddr,
+    /// What is offered.
+    pub service: Service,
+}
+
+impl Check<'_> {
+    /// The listeners.
+    pub(crate) fn listeners(&mut self) -> Vec<Listening> {
+        let mut listeners: Vec<Listening> = Vec::new();
+        for (number, raw) in self.raw.listener.iter().enumerate() {
+            let (address, key) = (raw.address, |name| format!("listener.{number}.{name}"));
+            // Port 0 means one that is free, which several may ask for.
+            let same = listeners.iter().position(|other| other.address == address);
+            if let Some(other) = same.filter(|_| address.port() != 0) {
+                let problem = "another listener has the same address";
+                let other = format!("listener.{other}.address");
+                self.wrong_with(&key("address"), &other, problem);
+            }
+            if raw.auth != RawAuthMode::Off && raw.tls == RawTlsMode::Off {
+                let problem = "passwords need TLS: set tls to \"starttls\" or \"implicit\"";
+                self.wrong_with(&key("auth"), &key("tls"), problem);
+            }
+            if raw.auth != RawAuthMode::Off && self.raw.users_file().is_none() {
+                let problem = "there are no users: access.users_file is empty";
+                self.wrong_with(&key("auth"), "access.users_file", problem);
+            }
+            if raw.proxy_protocol && self.raw.access.proxies.is_empty() {
+                let problem = "there are no proxies: access.proxies is empty";
+                self.wrong_with(&key("proxy_protocol"), "access.proxies", problem);
+            }
+            listeners.push(Listening { address, service: raw.into() });
+        }
+        if listeners.is_empty() {
+            self.wrong("listener", "at least one is needed");
+        }
+        listeners
+    }
+
+    /// The networks that may hand in mail.
+    pub(crate) fn networks(&mut self) -> Networks {
+        let networks = &self.raw.access.networks;
+        if networks.is_empty() && self.raw.users_file().is_none() {
+            self.warnings.push("access.networks is empty, so no client may submit mail".to_owned());
+        }
+        self.parse_networks("access.networks", networks)
+    }
+
+    /// The networks that may say for whom they connect.
+    pub(crate) fn proxies(&mut self) -> Networks {
+        self.parse_networks("access.proxies", &self.raw.access.proxies)
+    }
+
+    /// A list of networks; each that is wrong is named.
+    fn parse_networks(&mut self, key: &str, networks: &[String]) -> Networks {
+        let mut all_good = true;
+        for (number, network) in networks.iter().enumerate() {
+            if let Err(error) = Networks::parse([network]) {
+                all_good = false;
+                let place = self.source.place(&format!("{key}.{number}"));
+                self.wrong_at(place, key, &error);
+            }
+        }
+        // Networks of which none is wrong may still hold all addresses together.
+        let together = if all_good { Networks::parse(networks) } else { Ok(Networks::default()) };
+        self.or_wrong(key, together)
+    }
+
+    /// The users.
+    pub(crate) fn users(&mut self) -> Users {
+        let Some(file) = self.raw.users_file() else { return Users::default() };
+        let text = fs::read_to_string(&file).map_err(|error| unreadable(&error));
+        let users = text.and_then(|text| Users::parse(&text).map_err(|error| error.to_string()));
+        let users = users.map_err(|problem| format!("{}: {problem}", file.display()));
+        self.or_wrong("access.users_file", users)
+    }
+
+    /// The certificate that was named.
+    pub(crate) fn tls(&mut self) -> Option<ServerTls> {
+        let raw = &self.raw.tls;
+        match (raw.certificate.as_os_str().is_empty(), raw.key.as_os_str().is_empty()) {
+            (true, true) => None,
+            (false, false) if !self.can_read("tls.certificate", &raw.certificate) => None,
+            (false, false) if !self.can_read("tls.key", &raw.key) => None,
+            (false, false) => {
+                let loaded = ServerTls::load(&raw.certificate, &raw.key).map(Some);
+                self.or_wrong("tls.certificate", loaded.map_err(|error| in_full(&error)))
+            }
+            (true, false) => {
+                self.wrong_with("tls.key", "tls.certificate", "a key needs its tls.certificate");
+                None
+            }
+            (false, true) => {
+                self.wrong_with("tls.certificate", "tls.key", "a certificate needs its tls.key");
+                None
+            }
+        }
+    }
+
+    /// How mail is taken in.
+    pub(crate) fn listener(&mut self, hostname: Domain) -> ListenerSettings {
+        let mut settings = ListenerSettings::new(hostname);
+        settings.limits = self.limits();
+        let raw = &self.raw.limits;
+        settings.rates = Rates {
+            connections: raw.connection_rate,
+            messages: raw.message_rate,
+            recipients: raw.recipient_rate,
+            tls_handshakes: raw.tls_handshake_rate,
+            auth_failures: raw.auth_failure_rate,
+        };
+        settings.timeouts = Timeouts {
+            command: self.at_least_one("limits.command_timeout", raw.command_timeout),
+            data: self.at_least_one("limits.data_timeout", raw.data_timeout),
+            message: self.at_least_one("limits.message_timeout", raw.message_timeout),
+            connection: self.at_least_one("limits.connection_timeout", raw.connection_timeout),
+            handshake: self.at_least_one("limits.handshake_timeout", raw.handshake_timeout),
+            unadmitted: self.at_least_one("limits.unadmitted_timeout", raw.unadmitted_timeout),
+            greeting_delay: self.at_most_a_minute("limits.greeting_delay", raw.greeting_delay),
+            auth_delay: self.at_most_a_minute("limits.auth_delay", raw.auth_delay),
+            farewell: self.at_most_a_minute("limits.farewell", raw.farewell),
+            data_grace: raw.data_grace,
+        };
+        if self.raw.access.check_from {
+            settings.check_from = CheckFrom::Yes;
+        }
+        if let Some(domain) = &self.raw.postmaster_domain {
+            settings.postmaster_domain = domain.clone();
+        }
+        settings
+    }
+
+    /// Refuses a wait in which clients would lose their patience.
+    fn at_most_a_minute(&mut self, key: &str, wait: Duration) -> Duration {
+        if wait > Duration::from_secs(60) {
+            self.wrong(key, "must not be longer than a minute");
+        }
+        wait
+    }
+
+    /// How much of everything is accepted.
+    fn limits(&mut self) -> Limits {
+        let raw = &self.raw.limits;
+        let mut count = |key: &str, number| self.at_least_one(&format!("limits.{key}"), number);
+        let line_length = usize::try_from(raw.line_length.bytes()).unwrap_or(usize::MAX);
+        Limits {
+            line_length: count("line_length", line_length),
+            received_fields: count("received_fields", raw.received_fields),
+            recipients: count("recipients", raw.recipients),
+            connections: count("connections", raw.connections),
+            connections_per_client: count("connections_per_client", raw.connections_per_client),
+            messages_per_connection: count("messages_per_connection", raw.messages_per_connection),
+            commands_per_connection: count("commands_per_connection", raw.commands_per_connection),
+            errors_per_connection: count("errors_per_connection", raw.errors_per_connection),
+            auth_failures_per_connection: count(
+                "auth_failures_per_connection",
+                raw.auth_failures_per_connection,
+            ),
+            tls_handshakes: count("tls_handshakes", raw.tls_handshakes),
+            password_checks: count("password_checks", raw.password_checks),
+            data_rate: raw.data_rate.bytes(),
+            message_size: self.at_least_one("limits.message_size", raw.message_size.bytes()),
+            header_size: self.at_least_one("limits.header_size", raw.header_size.bytes()),
+        }
+    }
+}
+
+impl From<&RawListener> for Service {
+    fn from(raw: &RawListener) -> Self {
+        Self {
+            tls: match raw.tls {
+                RawTlsMode::Implicit => TlsMode::Implicit,
+                RawTlsMode::Off => TlsMode::Off,
+                RawTlsMode::StartTls => TlsMode::StartTls,
+            },
+            auth: match raw.auth {
+                RawAuthMode::Off => AuthMode::Off,
+                RawAuthMode::Optional => AuthMode::Optional,
+                RawAuthMode::Required => AuthMode::Required,
+            },
+            proxy: if raw.proxy_protocol { ProxyMode::Required } else { ProxyMode::Direct },
+            binary: match raw.binarymime {
+                RawBinaryMime::Off => BinaryMode::Withheld,
+                RawBinaryMime::On => BinaryMode::Offered,
+            },
+        }
+    }
+}
