@@ -1,7 +1,7 @@
 //! What policies come from in a world: its DNS, its policy hosts, and the store of the sender.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -64,7 +64,7 @@ impl Zone {
         let txt = self.sky().published[number_of(name, "_mta-sts.")].txt;
         match txt {
             Txt::Absent => Ok(None),
-            Txt::ServFail => Err(NamesError::ServFail),
+            Txt::ServFail => Err(NamesError::ServFail { server: RESOLVER }),
             Txt::TimedOut => Err(NamesError::TimedOut),
             Txt::BesideOthers(_) | Txt::Garbled | Txt::Id(_) | Txt::NotSts | Txt::Two(_) => {
                 Ok(Some(txt.records().into_iter().map(String::into_bytes).collect()))
@@ -72,6 +72,9 @@ impl Zone {
         }
     }
 }
+
+/// The resolver that is said to answer.
+const RESOLVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
 
 /// Which of the domains a name belongs to; nothing but these names is ever to be asked for.
 fn number_of(name: &str, prefix: &str) -> usize {
@@ -94,7 +97,7 @@ impl Names for Zone {
         let mut sky = self.sky();
         sky.fetches[number] += 1;
         if sky.published[number].served == Served::NoAnswerFromDns {
-            return Err(NamesError::ServFail);
+            return Err(NamesError::ServFail { server: RESOLVER });
         }
         Ok(sky.addresses[number].clone())
     }

@@ -3,6 +3,7 @@
 //! This is the one place where a response turns into knowledge. Rules of RFC 1035, RFC 2181 and
 //! RFC 2308; no I/O.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{DnsResponse, Message, OpCode, ResponseCode};
@@ -81,13 +82,14 @@ pub(crate) struct Alias {
 }
 
 impl Reading {
-    /// Reads `response` as the answer to `question`.
+    /// Reads `response`, which came from `server`, as the answer to `question`.
     pub(crate) fn of(
         question: &Question,
         response: &DnsResponse,
+        server: SocketAddr,
         ad_bit: AdBit,
     ) -> Result<Self, LookupError> {
-        let existence = existence(response)?;
+        let existence = existence(response, server)?;
         if !answers(response, question) {
             return Err(Malformation::OtherQuestion.into());
         }
@@ -150,14 +152,14 @@ enum Existence {
 }
 
 /// Sorts the RCODE: two of them answer the question, all others leave it open.
-fn existence(response: &Message) -> Result<Existence, LookupError> {
+fn existence(response: &Message, server: SocketAddr) -> Result<Existence, LookupError> {
     let code = response.metadata.response_code;
     match code {
         ResponseCode::NoError => Ok(Existence::Exists),
         ResponseCode::NXDomain => Ok(Existence::DoesNotExist),
         ResponseCode::ServFail if blames_dnssec(response) => Err(LookupError::Bogus),
-        ResponseCode::ServFail => Err(LookupError::ServFail),
-        ResponseCode::Refused => Err(LookupError::Refused),
+        ResponseCode::ServFail => Err(LookupError::ServFail { server }),
+        ResponseCode::Refused => Err(LookupError::Refused { server }),
         ResponseCode::FormErr
         | ResponseCode::NotImp
         | ResponseCode::YXDomain

@@ -1,6 +1,7 @@
 //! Why a lookup cannot tell.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The question stays open; none of these ever means that a record is absent.
@@ -21,12 +22,18 @@ pub enum LookupError {
         /// What stood in the way.
         source: Obstacle,
     },
-    /// The resolver answered REFUSED.
-    #[error("the resolver refused to answer")]
-    Refused,
-    /// The resolver answered SERVFAIL.
-    #[error("the resolver answered SERVFAIL")]
-    ServFail,
+    /// A resolver answered REFUSED.
+    #[error("resolver {server} refused to answer")]
+    Refused {
+        /// Which one.
+        server: SocketAddr,
+    },
+    /// A resolver answered SERVFAIL.
+    #[error("resolver {server} answered SERVFAIL")]
+    ServFail {
+        /// Which one.
+        server: SocketAddr,
+    },
     /// No resolver answered in time.
     #[error("no resolver answered in time")]
     TimedOut,
@@ -40,8 +47,8 @@ impl LookupError {
             Self::Bogus => "bogus",
             Self::Malformed { .. } => "malformed",
             Self::Other { .. } => "other",
-            Self::Refused => "refused",
-            Self::ServFail => "servfail",
+            Self::Refused { .. } => "refused",
+            Self::ServFail { .. } => "servfail",
             Self::TimedOut => "timeout",
         }
     }
@@ -53,8 +60,8 @@ impl LookupError {
             Self::Bogus
             | Self::Malformed { .. }
             | Self::Other { source: Obstacle::NotAName(_) | Obstacle::Rcode(_) }
-            | Self::Refused
-            | Self::ServFail => false,
+            | Self::Refused { .. }
+            | Self::ServFail { .. } => false,
         }
     }
 }

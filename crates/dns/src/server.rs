@@ -90,7 +90,7 @@ impl Server {
         let reading = tokio::time::timeout(patience, self.respond(question, edns, patience))
             .await
             .unwrap_or(Err(LookupError::TimedOut))
-            .and_then(|response| Reading::of(question, &response, ad_bit));
+            .and_then(|response| Reading::of(question, &response, self.address, ad_bit));
         self.note(reading.as_ref().err().filter(|error| error.is_silence()));
         reading
     }

@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::fmt::Debug;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -57,12 +57,18 @@ pub enum NamesError {
     /// Something else went wrong.
     #[error("the DNS lookup failed")]
     Other(#[source] Arc<dyn Error + Send + Sync>),
-    /// The servers refuse to answer.
-    #[error("the resolver answered REFUSED")]
-    Refused,
-    /// The servers answered that they failed.
-    #[error("the resolver answered SERVFAIL")]
-    ServFail,
+    /// A server refused to answer.
+    #[error("resolver {server} refused to answer")]
+    Refused {
+        /// Which one.
+        server: SocketAddr,
+    },
+    /// A server answered that it failed.
+    #[error("resolver {server} answered SERVFAIL")]
+    ServFail {
+        /// Which one.
+        server: SocketAddr,
+    },
     /// No server answered in time.
     #[error("no resolver answered in time")]
     TimedOut,

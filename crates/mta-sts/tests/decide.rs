@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::log::Log;
 use crate::policy_host::{Behaviour, reply};
 use crate::scene::{DAY, DOMAIN, HOUR, MINUTE, Scene, domain, file};
+use crate::zone::SERVER;
 
 const WEEK: Duration = Duration::from_secs(604_800);
 
@@ -84,9 +85,9 @@ async fn a_cached_policy_applies_whatever_becomes_of_the_record() {
     scene.zone.no_sts(DOMAIN);
     scene.required().await;
     for error in [
-        NamesError::ServFail,
+        NamesError::ServFail { server: SERVER },
         NamesError::TimedOut,
-        NamesError::Refused,
+        NamesError::Refused { server: SERVER },
         NamesError::Bogus,
         NamesError::other("broken"),
     ] {
@@ -231,7 +232,8 @@ async fn the_back_off_holds_also_where_a_policy_is_cached() {
 #[tokio::test]
 async fn without_a_word_from_the_dns_nothing_is_decided_until_the_grace_is_over() {
     let mut scene = Scene::enforce().await;
-    for error in [NamesError::ServFail, NamesError::TimedOut, NamesError::Bogus] {
+    for error in [NamesError::ServFail { server: SERVER }, NamesError::TimedOut, NamesError::Bogus]
+    {
         scene.zone.sts_fails(DOMAIN, error);
         let undecided = scene.decide_after(30 * MINUTE).await.unwrap_err();
         assert!(matches!(undecided, Undecided::NamesFailed { .. }), "{undecided:?}");
@@ -252,7 +254,7 @@ async fn an_expired_policy_without_a_word_from_the_dns_decides_nothing() {
     let scene = Scene::enforce().await;
     scene.required().await;
     scene.advance(2 * WEEK);
-    scene.zone.sts_fails(DOMAIN, NamesError::ServFail);
+    scene.zone.sts_fails(DOMAIN, NamesError::ServFail { server: SERVER });
     assert!(matches!(scene.decide().await, Err(Undecided::NamesFailed { .. })));
 }
 

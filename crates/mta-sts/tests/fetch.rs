@@ -12,7 +12,7 @@ use rustls::{CertificateError, HandshakeKind};
 use crate::authority::{Authority, Kind};
 use crate::policy_host::{Behaviour, PolicyHost, reply};
 use crate::scene::{DOMAIN, domain, file};
-use crate::zone::Zone;
+use crate::zone::{SERVER, Zone};
 
 const HOST: &str = "mta-sts.example.test";
 
@@ -352,8 +352,8 @@ async fn no_address_and_no_answer_are_told_apart() {
     let fetch = Fetch::with(Behaviour::Close).await;
     fetch.zone.policy_host(DOMAIN, &[]);
     assert!(matches!(fetch.fetch().await, Err(FetchError::NoAddress)));
-    fetch.zone.policy_host_fails(DOMAIN, NamesError::ServFail);
-    assert!(matches!(fetch.fetch().await, Err(FetchError::Names(NamesError::ServFail))));
+    fetch.zone.policy_host_fails(DOMAIN, NamesError::ServFail { server: SERVER });
+    assert!(matches!(fetch.fetch().await, Err(FetchError::Names(NamesError::ServFail { .. }))));
     let refusing: IpAddr = "127.0.0.2".parse().unwrap();
     fetch.zone.policy_host(DOMAIN, &[refusing]);
     assert!(matches!(fetch.fetch().await, Err(FetchError::Connect { .. })));

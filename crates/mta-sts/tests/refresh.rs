@@ -8,6 +8,7 @@ use mta_sts::{NamesError, PolicySettings, Recheck, Refreshed};
 use crate::log::Log;
 use crate::policy_host::Behaviour;
 use crate::scene::{DAY, DOMAIN, HOUR, MINUTE, Scene, domain, file};
+use crate::zone::SERVER;
 
 const WEEK: Duration = Duration::from_secs(604_800);
 
@@ -127,7 +128,7 @@ async fn an_expired_policy_that_is_not_published_is_forgotten() {
 async fn an_expired_policy_is_kept_and_tried_as_long_as_the_dns_does_not_say() {
     let scene = Scene::enforce().await;
     scene.required().await;
-    scene.zone.sts_fails(DOMAIN, NamesError::ServFail);
+    scene.zone.sts_fails(DOMAIN, NamesError::ServFail { server: SERVER });
     scene.advance(WEEK + DAY);
     assert!(scene.is_due().await);
     assert!(matches!(scene.refresh().await, Refreshed::Renewed(_)));

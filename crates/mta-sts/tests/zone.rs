@@ -1,11 +1,14 @@
 //! A DNS that answers what it is told, and remembers what it was asked.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use mta_sts::{Names, NamesError};
+
+/// The server that is said to answer, where none does.
+pub(crate) const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
 
 /// What is said about one name.
 #[derive(Clone, Debug)]

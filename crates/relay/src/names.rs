@@ -38,8 +38,8 @@ fn texts(answer: Result<Lookup<Txt>, LookupError>) -> Result<Option<Vec<Txt>>, N
 fn cannot_tell(error: LookupError) -> NamesError {
     match error {
         LookupError::Bogus => NamesError::Bogus,
-        LookupError::Refused => NamesError::Refused,
-        LookupError::ServFail => NamesError::ServFail,
+        LookupError::Refused { server } => NamesError::Refused { server },
+        LookupError::ServFail { server } => NamesError::ServFail { server },
         LookupError::TimedOut => NamesError::TimedOut,
         LookupError::Malformed { .. } | LookupError::Other { .. } => NamesError::other(error),
     }
@@ -90,10 +90,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_unanswered_question_never_becomes_an_absence() {
+        let server = "192.0.2.53:53".parse().unwrap();
         for error in [
             LookupError::Bogus,
-            LookupError::Refused,
-            LookupError::ServFail,
+            LookupError::Refused { server },
+            LookupError::ServFail { server },
             LookupError::TimedOut,
             dns::Malformation::CnameLoop.into(),
         ] {
@@ -101,6 +102,15 @@ mod tests {
             assert!(names.txt("_mta-sts.example.org").await.is_err(), "{error}");
             assert!(names.txt_fresh("_mta-sts.example.org").await.is_err(), "{error}");
             assert!(names.addresses("mta-sts.example.org").await.is_err(), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_server_that_does_not_tell_is_named() {
+        let server = "192.0.2.53:53".parse().unwrap();
+        for error in [LookupError::Refused { server }, LookupError::ServFail { server }] {
+            assert_eq!(cannot_tell(error.clone()).to_string(), error.to_string());
+            assert!(error.to_string().starts_with("resolver 192.0.2.53:53 "), "{error}");
         }
     }
 

@@ -42,7 +42,8 @@ fn response(code: ResponseCode, answers: Vec<Record>, authorities: Vec<Record>) 
 }
 
 fn read(message: Message) -> Result<Reading, LookupError> {
-    Reading::of(&question(), &DnsResponse::from_message(message).unwrap(), AdBit::Ignored)
+    let (response, server) = (DnsResponse::from_message(message).unwrap(), "192.0.2.53:53");
+    Reading::of(&question(), &response, server.parse().unwrap(), AdBit::Ignored)
 }
 
 fn answer(message: Message) -> Answer {

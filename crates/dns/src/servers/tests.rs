@@ -38,6 +38,22 @@ async fn every_way_to_fail_is_told_apart_and_none_is_remembered() {
     }
 }
 
+#[tokio::test]
+async fn a_failure_names_the_server_that_answered_so() {
+    for (code, words) in [
+        (ResponseCode::ServFail, "answered SERVFAIL"),
+        (ResponseCode::Refused, "refused to answer"),
+    ] {
+        let first = Scripted::answering(move |message| message.metadata.response_code = code).await;
+        let second = Scripted::silent().await;
+        let mut settings = settings(&[second.address, first.address]);
+        settings.timeout = Duration::from_millis(400);
+        let asked = Resolver::new(settings).unwrap().txt("example.test").await;
+        let expected = format!("resolver {} {words}", first.address);
+        assert_eq!(asked.unwrap_err().to_string(), expected);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_takes_no_longer_than_the_time_out() {
     let (one, two) = (Scripted::silent().await, Scripted::silent().await);
