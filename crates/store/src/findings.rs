@@ -57,7 +57,8 @@ impl Display for Problem {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damage { file, offset, size, why } => {
-                write!(f, "{}: {size} bytes at {offset}: {why}", file.display())
+                let bytes = if *size == 1 { "byte" } else { "bytes" };
+                write!(f, "{}: {size} {bytes} at {offset}: {why}", file.display())
             }
             Self::Index { why } => write!(f, "index: {why}"),
             Self::Record { id, why } => write!(f, "message {id}: {why}"),
@@ -68,6 +69,20 @@ impl Display for Problem {
                     file.display()
                 )
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_byte_is_not_many() {
+        for (size, words) in [(0, "0 bytes"), (1, "1 byte"), (2, "2 bytes")] {
+            let why = "unreadable".to_owned();
+            let damage = Problem::Damage { file: "spool/1".into(), offset: 7, size, why };
+            assert_eq!(damage.to_string(), format!("spool/1: {words} at 7: unreadable"));
         }
     }
 }

@@ -292,7 +292,20 @@ fn go_ahead() -> Reply {
 
 /// The 250 to a chunk that is not the last.
 fn octets_received(size: u64) -> Reply {
-    let text = format!("{size} octets received");
+    let octets = if size == 1 { "octet" } else { "octets" };
+    let text = format!("{size} {octets} received");
     let ok = EnhancedCode::new(Class::Success, 0, 0);
     Reply::new(ReplyCode::OK, Some(ok), &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_octet_is_not_many() {
+        assert_eq!(octets_received(0).to_string(), "250 2.0.0 0 octets received\r\n");
+        assert_eq!(octets_received(1).to_string(), "250 2.0.0 1 octet received\r\n");
+        assert_eq!(octets_received(2).to_string(), "250 2.0.0 2 octets received\r\n");
+    }
 }
