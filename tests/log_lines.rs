@@ -3,72 +3,13 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use testbed::{Fault, MxBehaviour, MxHost, PolicyText, World};
-use tokio::time::{sleep, timeout};
+use testbed::{Fault, MxBehaviour, PolicyText, World};
 
 use crate::cli::asked_json;
 use crate::process::{self, Process};
+use crate::process_in_world::{MESSAGE, ProcessInWorld};
 use crate::world::{PATIENCE, SENDER, submit, write_settings};
-
-/// A message with an id of its own.
-const MESSAGE: &[u8] =
-    b"From: ann@sender.test\r\nMessage-ID: <4711@sender.test>\r\nSubject: test\r\n\r\nHello\r\n";
-
-/// A relay that runs in a world.
-struct Running {
-    world: World,
-    listener: SocketAddr,
-    config: PathBuf,
-    relay: Process,
-}
-
-impl Running {
-    async fn start(settings: &str) -> Self {
-        let world = World::new().await;
-        let listener = SocketAddr::new(world.address(), world.smtp_port());
-        let config = write_settings(&world, listener, settings);
-        let mut relay = Process::start(&config, world.directory().join("log"));
-        drop(relay.connected(listener).await);
-        Self { world, listener, config, relay }
-    }
-
-    /// A domain with one host.
-    async fn domain(&self, domain: &str, behaviour: MxBehaviour) -> MxHost {
-        let mx = self.world.mx(&format!("mx.{domain}"), behaviour).await;
-        self.world.domain(domain).mx(10, &mx);
-        mx
-    }
-
-    /// Hands a message in; its queue id.
-    async fn submit(&mut self, recipients: &[&str]) -> String {
-        let mut client = self.relay.connected(self.listener).await;
-        assert!(client.ehlo("client.test").await.unwrap().is_positive());
-        submit(&mut client, SENDER, recipients, MESSAGE).await.to_string()
-    }
-
-    /// The one line of an event for a message.
-    async fn line(&self, event: &str, id: &str) -> String {
-        self.relay.logged(&format!(" {event} queue_id={id} "), 1).await
-    }
-
-    /// Waits until each message was tried so often.
-    async fn tried(&self, attempts: u64) {
-        let tried = timeout(PATIENCE, async {
-            loop {
-                let list = asked_json(&self.config, &["queue", "list"]);
-                let mut messages = list.as_array().unwrap().iter();
-                if messages.all(|message| message["attempts"].as_u64() >= Some(attempts)) {
-                    return;
-                }
-                sleep(Duration::from_millis(20)).await;
-            }
-        });
-        tried.await.expect("a message is not tried");
-    }
-}
 
 /// The text of a field in a line.
 fn field<'a>(line: &'a str, name: &str) -> &'a str {
@@ -81,7 +22,7 @@ fn field<'a>(line: &'a str, name: &str) -> &'a str {
 
 #[tokio::test]
 async fn the_log_answers_whether_mail_to_an_address_arrived() {
-    let mut running = Running::start("").await;
+    let mut running = ProcessInWorld::start("").await;
     running.domain("good.test", MxBehaviour::valid()).await;
     let refusing = MxBehaviour::valid().for_recipient("eve@bad.test", "550 5.1.1 nobody here");
     running.domain("bad.test", refusing).await;
@@ -119,7 +60,7 @@ async fn the_log_answers_whether_mail_to_an_address_arrived() {
 #[tokio::test]
 async fn addresses_are_tokens_or_nothing_where_the_settings_say_so() {
     let hashed = "[log]\naddresses = \"hashed\"\npostfix_lines = true\n";
-    let mut running = Running::start(hashed).await;
+    let mut running = ProcessInWorld::start(hashed).await;
     running.domain("good.test", MxBehaviour::valid()).await;
     let full = MxBehaviour::valid()
         .for_recipient("eve@bad.test", "450 4.2.2 <eve@bad.test>: over quota, says boss@bad.test");
@@ -152,7 +93,7 @@ async fn addresses_are_tokens_or_nothing_where_the_settings_say_so() {
 
 #[tokio::test]
 async fn a_signal_is_logged_with_the_user_and_the_process_that_sent_it() {
-    let mut running = Running::start("").await;
+    let mut running = ProcessInWorld::start("").await;
     drop(running.relay.connected(running.listener).await);
     let uid = fs::metadata("/proc/self").unwrap().uid();
     for (signal, message) in
@@ -198,7 +139,7 @@ async fn under_the_journal_lines_have_a_priority_and_no_time() {
 
 #[tokio::test]
 async fn a_warning_is_said_once_with_its_causes_however_many_messages_meet_it() {
-    let mut running = Running::start("").await;
+    let mut running = ProcessInWorld::start("").await;
     running.domain("dark.test", MxBehaviour::valid()).await;
     running.world.names().fail("_mta-sts.dark.test", Fault::ServFail);
     for _ in 0..3 {
@@ -225,7 +166,7 @@ async fn a_warning_is_said_once_with_its_causes_however_many_messages_meet_it() 
 async fn an_exception_that_comes_or_goes_leaves_a_line() {
     let exception =
         "[[exception]]\ndomain = \"bad.test\"\nuntil = \"2020-01-10\"\nreason = \"#7\"\n";
-    let running = Running::start("").await;
+    let running = ProcessInWorld::start("").await;
     write_settings(&running.world, running.listener, exception);
     running.relay.hang_up();
     let added = running.relay.logged("exception added", 1).await;
@@ -238,7 +179,7 @@ async fn an_exception_that_comes_or_goes_leaves_a_line() {
 
 #[tokio::test]
 async fn what_is_skipped_says_what_had_failed() {
-    let mut running = Running::start("").await;
+    let mut running = ProcessInWorld::start("").await;
     let mx = running.domain("down.test", MxBehaviour::valid()).await;
     mx.close().await;
     for _ in 0..2 {
@@ -273,4 +214,33 @@ async fn a_resolver_that_stays_silent_is_named_and_not_for_each_question() {
     let lines = relay.log_lines();
     // The look around at the start asks by itself, and is told by itself.
     assert!(lines.iter().filter(|line| line.contains("resolver not responding")).count() <= 2);
+}
+
+#[tokio::test]
+async fn colours_are_for_a_terminal_alone_and_not_where_no_color_is_set() {
+    let world = World::new().await;
+    let listener = SocketAddr::new(world.address(), world.smtp_port());
+    let exception =
+        "[[exception]]\ndomain = \"bad.test\"\nuntil = \"2020-01-10\"\nreason = \"#7\"\n";
+    let config = write_settings(&world, listener, exception);
+    // Nothing can listen there, so the relay ends once it has logged what it thinks of its settings.
+    let _taken = std::net::TcpListener::bind(listener).unwrap();
+    let at_terminal = |variables, arguments| {
+        let config = config.clone();
+        let run = move || process::run_at_terminal_with(&config, variables, arguments, 80, "");
+        tokio::task::spawn_blocking(run)
+    };
+    for arguments in ["serve", "check bad.test"] {
+        let seen = at_terminal("", arguments).await.unwrap();
+        assert!(seen.contains("\x1b["), "{seen}");
+        let seen = at_terminal("NO_COLOR=", arguments).await.unwrap();
+        assert!(seen.contains("\x1b["), "{seen}");
+        let seen = at_terminal("NO_COLOR=1", arguments).await.unwrap();
+        assert!(seen.contains("bad.test") && !seen.contains('\x1b'), "{seen}");
+        let (config, words) = (config.clone(), arguments.split(' '));
+        let piped = move || process::run(&config, &words.collect::<Vec<_>>());
+        let piped = tokio::task::spawn_blocking(piped).await.unwrap().stdout;
+        let piped = String::from_utf8(piped).unwrap();
+        assert!(piped.contains("bad.test") && !piped.contains('\x1b'), "{piped}");
+    }
 }

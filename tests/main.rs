@@ -28,6 +28,7 @@ mod notifications;
 mod over_time;
 mod policy_commands;
 mod process;
+mod process_in_world;
 mod queue_commands;
 mod reload;
 mod returned;

@@ -43,8 +43,20 @@ pub(crate) fn run_at_terminal(
     columns: usize,
     typed: &str,
 ) -> String {
+    run_at_terminal_with(config, "", arguments, columns, typed)
+}
+
+/// The same with these variables, and no others, in the environment.
+pub(crate) fn run_at_terminal_with(
+    config: &Path,
+    variables: &str,
+    arguments: &str,
+    columns: usize,
+    typed: &str,
+) -> String {
     let (program, config) = (env!("CARGO_BIN_EXE_sts-relay"), config.display());
-    let line = format!("stty cols {columns} -echo; '{program}' --config '{config}' {arguments}");
+    let run = format!("env -i {variables} '{program}' --config '{config}' {arguments}");
+    let line = format!("stty cols {columns} -echo; {run}");
     let mut script = Command::new("script")
         .args(["-q", "-e", "-c", &line, "/dev/null"])
         .stdin(Stdio::piped())

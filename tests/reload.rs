@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clock::{Clock as _, SystemClock};
@@ -12,50 +12,11 @@ use tokio::net::UnixDatagram;
 use tokio::time::timeout;
 
 use crate::process::Process;
+use crate::process_in_world::{ProcessInWorld, RELOADED};
 use crate::world::{MESSAGE, PATIENCE, SENDER, submit, write_settings};
 
-/// What is logged when other settings were taken, and when they were not.
-const DONE: &str = "settings reloaded";
+/// What is logged when other settings were not taken.
 const NOT_DONE: &str = "settings reload failed: previous settings kept";
-
-/// A relay that runs in a world, and can be given other settings.
-struct Running {
-    world: World,
-    listener: SocketAddr,
-    config: PathBuf,
-    relay: Process,
-    reloads: usize,
-}
-
-impl Running {
-    async fn start(settings: &str) -> Self {
-        let world = World::new().await;
-        let listener = SocketAddr::new(world.address(), world.smtp_port());
-        let config = write_settings(&world, listener, settings);
-        let mut relay = Process::start(&config, world.directory().join("log"));
-        drop(relay.connected(listener).await);
-        Self { world, listener, config, relay, reloads: 0 }
-    }
-
-    /// Has it go by these settings besides the usual ones; what it logs about that.
-    async fn reload(&mut self, settings: &str) -> String {
-        write_settings(&self.world, self.listener, settings);
-        self.reload_as_it_is().await
-    }
-
-    async fn reload_as_it_is(&mut self) -> String {
-        self.relay.hang_up();
-        self.reloads += 1;
-        self.relay.logged(DONE, self.reloads).await
-    }
-
-    /// A connection, and the reply to EHLO on it.
-    async fn hello(&self) -> (Sender, String) {
-        let mut client = Sender::connect(self.listener).await.unwrap();
-        let reply = client.ehlo("client.test").await.unwrap();
-        (client, reply.to_string())
-    }
-}
 
 /// Changes a line of a settings file, which must be there.
 fn edit(config: &Path, from: &str, to: &str) {
@@ -66,7 +27,7 @@ fn edit(config: &Path, from: &str, to: &str) {
 
 #[tokio::test]
 async fn a_settings_file_that_cannot_be_used_changes_nothing_and_the_log_says_where_it_is_wrong() {
-    let mut running = Running::start("limits.message_size = \"5MiB\"").await;
+    let mut running = ProcessInWorld::start("limits.message_size = \"5MiB\"").await;
     for (number, (wrong, place)) in (1..).zip([
         ("limits.message_size = \"6MiB\"\nlimits.recipient = 3", ":12:"),
         ("limits.message_size = \"6MiB\"\nlimits.recipients = 0", ":12:21"),
@@ -82,7 +43,7 @@ async fn a_settings_file_that_cannot_be_used_changes_nothing_and_the_log_says_wh
         assert!(hello.contains(&format!("SIZE {}", 5 << 20)), "{hello}");
     }
     let log = running.relay.log_lines().join("\n");
-    assert!(!log.contains(DONE), "{log}");
+    assert!(!log.contains(RELOADED), "{log}");
     // What is mended is taken.
     let line = running.reload("limits.message_size = \"6MiB\"").await;
     assert!(line.contains("changed=\"limits.message_size\""), "{line}");
@@ -91,7 +52,7 @@ async fn a_settings_file_that_cannot_be_used_changes_nothing_and_the_log_says_wh
 
 #[tokio::test]
 async fn other_networks_limits_and_offers_hold_for_whoever_connects_after_a_reload() {
-    let mut running = Running::start("").await;
+    let mut running = ProcessInWorld::start("").await;
     let (mut early, hello) = running.hello().await;
     assert!(hello.contains("relay.test") && !hello.contains("STARTTLS"), "{hello}");
     write_settings(
@@ -120,7 +81,7 @@ async fn hand_in(client: &mut Sender) -> u16 {
 
 #[tokio::test]
 async fn users_and_certificates_of_other_files_are_used_after_a_reload() {
-    let mut running = Running::start("").await;
+    let mut running = ProcessInWorld::start("").await;
     let users = running.world.directory().join("users");
     fs::write(&users, "").unwrap();
     edit(&running.config, "\" }]", "\", tls = \"starttls\", auth = \"optional\" }]");
@@ -135,7 +96,8 @@ async fn users_and_certificates_of_other_files_are_used_after_a_reload() {
 
 #[tokio::test]
 async fn mail_leaves_by_the_settings_of_the_last_reload() {
-    let mut running = Running::start("delivery.retry.first = \"1ms\"\ndns.timeout = \"1s\"").await;
+    let mut running =
+        ProcessInWorld::start("delivery.retry.first = \"1ms\"\ndns.timeout = \"1s\"").await;
     let dns = running.world.dns_address().to_string();
     edit(&running.config, &dns, "127.0.0.1:9");
     running.reload_as_it_is().await;
@@ -167,7 +129,7 @@ async fn mail_leaves_by_the_settings_of_the_last_reload() {
 
 #[tokio::test]
 async fn the_log_changes_its_form_and_level_with_the_settings() {
-    let mut running = Running::start("").await;
+    let mut running = ProcessInWorld::start("").await;
     // It is in the middle of a connection, whose span was begun under the other form.
     let (mut client, _) = running.hello().await;
     let line = running.reload("log.format = \"json\"").await;
@@ -195,7 +157,7 @@ async fn the_log_changes_its_form_and_level_with_the_settings() {
 
 #[tokio::test]
 async fn lines_as_postfix_writes_them_come_and_go_with_their_setting() {
-    let mut running = Running::start("").await;
+    let mut running = ProcessInWorld::start("").await;
     let mx = running.world.mx("mx.example.test", MxBehaviour::valid()).await;
     running.world.domain("example.test").mx(10, &mx);
     let (mut client, _) = running.hello().await;
@@ -225,7 +187,7 @@ async fn lines_as_postfix_writes_them_come_and_go_with_their_setting() {
 
 #[tokio::test]
 async fn what_needs_a_restart_is_named_and_left_as_it_was() {
-    let mut running = Running::start("").await;
+    let mut running = ProcessInWorld::start("").await;
     let data = running.world.directory().join("data");
     write_settings(&running.world, running.listener, "limits.message_size = \"1MiB\"");
     edit(&running.config, &format!("{data:?}"), "\"/nonexistent/data\"");
