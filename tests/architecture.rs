@@ -1,6 +1,7 @@
 //! The decisions and the architecture page speak of what exists.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::tidy::{files, no, page, root, shown, sources};
 
@@ -115,4 +116,70 @@ fn a_walk_with_an_item_that_is_gone_is_refused() {
     assert_eq!(faults_of_step(&format!("1. `gone` (`{file}`).")), [format!("{file}: no gone")]);
     assert_eq!(faults_of_step("1. `steps` (`gone.rs`).").len(), 2);
     assert_eq!(faults_of_step("1. `steps` does it.").len(), 1);
+}
+
+/// The pages that users and developers read.
+fn pages() -> Vec<String> {
+    let mut pages: Vec<_> = files(&root().join("docs"), "md").iter().map(|p| shown(p)).collect();
+    pages.extend(["README.md", "docker/README.md"].map(str::to_owned));
+    pages
+}
+
+/// Whether a word of a page is a path into this repository, and not a pattern of one.
+fn is_path(word: &str) -> bool {
+    let folders = ["crates/", "tests/", "config/", "docs/", "docker/", ".ci/", ".cargo/"];
+    let is_pattern = word.contains(['*', '{', '<']) || word.contains("...");
+    folders.iter().any(|folder| word.starts_with(folder)) && !is_pattern
+}
+
+#[test]
+fn pages_name_and_link_files_that_exist() {
+    let mut faults = Vec::new();
+    for name in pages() {
+        let text = page(&name);
+        let words = text.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
+        let gone = |word: &&str| is_path(word) && !root().join(word).exists();
+        faults.extend(words.filter(gone).map(|word| format!("{name} names {word}")));
+        let folder = root().join(&name);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let gone = |link: &&str| {
+            !link.is_empty()
+                && !link.contains("://")
+                && !folder.parent().is_some_and(|folder| folder.join(link).exists())
+        };
+        faults.extend(links.filter(gone).map(|link| format!("{name} links {link}")));
+    }
+    no(&faults);
+}
+
+/// The sources of a crate by the file's name without its ending; none where there is no such crate.
+fn crate_sources(name: &str) -> Vec<(String, String)> {
+    let folder = root().join("crates").join(name.replace('_', "-")).join("src");
+    let stem = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    if !folder.is_dir() {
+        return Vec::new();
+    }
+    files(&folder, "rs").iter().map(|path| (stem(path), page(&shown(path)))).collect()
+}
+
+#[test]
+fn each_row_of_the_rfc_coverage_names_items_that_exist() {
+    let mut crates = BTreeMap::<String, Vec<(String, String)>>::new();
+    let mut faults = Vec::new();
+    for row in page("docs/rfc-coverage.md").lines().filter(|line| line.starts_with("| RFC")) {
+        let cells: Vec<_> = row.split(" | ").collect();
+        for item in cells[cells.len() - 2].split('`').skip(1).step_by(2) {
+            let mut parts = item.split("::");
+            let name = parts.next().unwrap();
+            let sources =
+                crates.entry(name.to_owned()).or_insert_with_key(|name| crate_sources(name));
+            let is_there = |part| {
+                sources.iter().any(|(file, source)| file.as_str() == part || makes(source, part))
+            };
+            if sources.is_empty() || !parts.all(is_there) {
+                faults.push(format!("there is no {item}: {row}"));
+            }
+        }
+    }
+    no(&faults);
 }
