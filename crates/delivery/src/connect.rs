@@ -7,9 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::endpoints::Ends;
 use crate::failure::SessionFailure;
 use crate::ourselves::is_ours;
-use crate::session::Ends;
 use crate::settings::{DeliverySettings, IpPreference};
 
 /// The addresses of a host in the order in which they are tried: the families by turns, the preferred

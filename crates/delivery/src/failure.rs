@@ -9,9 +9,9 @@ use pkix::io_words;
 use smtp::{Class, EnhancedCode, Reply};
 use tls_rpt::ResultType;
 
+use crate::account::SecretError;
 use crate::dialogue::DialogueError;
 use crate::line_io::BytesLeft;
-use crate::session::LoginFailure;
 use crate::status::Status;
 use crate::tls::HandshakeFailure;
 
@@ -70,6 +70,27 @@ pub enum SessionFailure {
     /// TLS failed where it had to succeed.
     #[error("{0}")]
     Tls(#[from] TlsFailure),
+}
+
+/// Why we are not logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginFailure {
+    /// The host offers no mechanism that may be used.
+    #[error("server offers none of the configured AUTH mechanisms")]
+    NotOffered,
+    /// The host refused name and secret, or the way they were said.
+    #[error("{mechanism} for {name} was refused: {reply}", reply = .reply.one_line())]
+    Refused {
+        /// The mechanism.
+        mechanism: &'static str,
+        /// The account's name.
+        name: String,
+        /// What the host said.
+        reply: Reply,
+    },
+    /// There is no secret to log in with.
+    #[error("{0}")]
+    Secret(#[from] SecretError),
 }
 
 /// What a session begins with.

@@ -9,7 +9,7 @@ use tls_policy::Trust;
 use crate::envelope::Mail;
 use crate::header::{Alphabet, alphabet, alphabet_of_lines, whole_alphabet};
 use crate::line_io::Stream;
-use crate::session::Session;
+use crate::session::established::Session;
 
 /// What is known of a message's needs; it is looked through once, and only for a host that takes less
 /// than was announced.

@@ -24,10 +24,15 @@ pub type Manner = tls_policy::Manner<Login>;
 impl Hop {
     /// The host's name or address, for the log and for reasons.
     pub(crate) fn name(&self) -> String {
-        match &self.host {
-            OpenHost::Literal(address) => address.to_string(),
-            OpenHost::Name(mx) => mx.as_str().to_owned(),
-        }
+        host_name(&self.host)
+    }
+}
+
+/// A host's name or address.
+pub(crate) fn host_name(host: &OpenHost) -> String {
+    match host {
+        OpenHost::Literal(address) => address.to_string(),
+        OpenHost::Name(mx) => mx.as_str().to_owned(),
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::hop::Hop;
-use crate::session::{Farewell, Session};
+use crate::session::established::{Farewell, Session};
 use crate::settings::DeliverySettings;
 
 /// How many connections may wait to be closed; more are cut, which every peer has to bear.

@@ -15,8 +15,9 @@ use tls_rpt::{
     Observation, ObservedPolicy, PolicyText, PolicyType, ResultType, Verdict as Judgement,
 };
 
+use crate::endpoints::Ends;
 use crate::failure::TlsFailure;
-use crate::session::Ends;
+use crate::hop::host_name;
 use crate::tls::danger::Verdict;
 use crate::tls::result_type;
 
@@ -86,7 +87,7 @@ fn permitted(
     };
     Observation {
         policy,
-        receiving_mx: Some(host(to)),
+        receiving_mx: Some(host_name(to)),
         receiving_ip: ends.receiving.map(|address| address.ip()),
         sending_ip: ends.sending,
         verdict,
@@ -201,12 +202,5 @@ fn none(next_hop: &NextHop) -> ObservedPolicy {
         },
         policy_type: PolicyType::NoPolicyFound,
         text: None,
-    }
-}
-
-fn host(host: &OpenHost) -> String {
-    match host {
-        OpenHost::Name(mx) => mx.as_str().to_owned(),
-        OpenHost::Literal(address) => address.to_string(),
     }
 }

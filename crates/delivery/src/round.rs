@@ -26,7 +26,7 @@ use crate::outcome::{
 use crate::pace::Went;
 use crate::patience::Patience;
 use crate::policy_facts::of_session;
-use crate::session::Session;
+use crate::session::established::Session;
 use crate::status::Status;
 use crate::transaction::{Connection, Sent};
 use crate::trials::Tried;

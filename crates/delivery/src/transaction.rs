@@ -1,6 +1,6 @@
 //! One mail transaction: MAIL, RCPT and DATA (RFC 5321 §3.3), with a fate for every recipient.
 //!
-//! A transaction is begun on a [`Session`](crate::session::Session), which says whether anything
+//! A transaction is begun on a [`Session`](crate::session::established::Session), which says whether anything
 //! may be sent at all; here it is only a matter of how. Where the peer offers PIPELINING the
 //! envelope goes out before the first reply is read (RFC 2920).
 

@@ -18,13 +18,17 @@ use crate::addresses::Silent;
 use crate::client::Client;
 use crate::connect::{canonical, connect, in_order};
 use crate::dialogue::DialogueError;
+use crate::endpoints::Ends;
 use crate::failure::{SessionFailure, Stage};
 use crate::hop::Hop;
 use crate::idle::{IdleSessions, Shelf};
 use crate::ourselves::is_ours;
 use crate::outcome::Trouble;
 use crate::patience::Overdue;
-use crate::session::{Ends, Plain, Session, Strict, Unsettled};
+use crate::session::established::Session;
+use crate::session::open::Unsettled;
+use crate::session::plain::Plain;
+use crate::session::strict::Strict;
 use crate::trials::Tried;
 
 /// How sessions of one trust come about, and where they wait for more mail.

@@ -8,9 +8,11 @@ use tls_policy::Trust;
 use tls_rpt::Observation;
 use tokio_util::either::Either;
 
+use super::established::Session;
+use super::opening::{greeting, hello};
 use super::strict::Strict;
-use super::{Ends, Session, greeting, hello};
 use crate::dialogue::Dialogue;
+use crate::endpoints::Ends;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
 use crate::patience::Patience;

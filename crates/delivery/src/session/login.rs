@@ -21,36 +21,17 @@
 use smtp::{Reply, ReplyCode, to_base64};
 use tls_policy::Trust;
 
-use super::{Session, Strict};
-use crate::account::{Age, Login, LoginMechanism, SecretError};
+use super::established::Session;
+use super::opening::at;
+use super::strict::Strict;
+use crate::account::{Age, Login, LoginMechanism};
 use crate::dialogue::DialogueError;
-use crate::failure::{SessionFailure, Stage};
+use crate::failure::{LoginFailure, SessionFailure, Stage};
 use crate::line_io::Stream;
 
 /// The longest command line (RFC 5321 §4.5.3.1.4); a response that does not fit in is sent by
 /// itself (RFC 4954 §4).
 const COMMAND_MAX: usize = 512;
-
-/// Why we are not logged in.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginFailure {
-    /// The host offers no mechanism that may be used.
-    #[error("server offers none of the configured AUTH mechanisms")]
-    NotOffered,
-    /// The host refused name and secret, or the way they were said.
-    #[error("{mechanism} for {name} was refused: {reply}", reply = .reply.one_line())]
-    Refused {
-        /// The mechanism.
-        mechanism: &'static str,
-        /// The account's name.
-        name: String,
-        /// What the host said.
-        reply: Reply,
-    },
-    /// There is no secret to log in with.
-    #[error("{0}")]
-    Secret(#[from] SecretError),
-}
 
 impl<T, S> Session<T, S>
 where
@@ -130,6 +111,6 @@ where
 
     async fn say(&mut self, line: &str) -> Result<Reply, SessionFailure> {
         let said = self.dialogue.command(line, self.settings.timeouts.mail).await;
-        said.map_err(|error: DialogueError| super::at(Stage::Login, error))
+        said.map_err(|error: DialogueError| at(Stage::Login, error))
     }
 }

@@ -8,7 +8,8 @@ use mta_sts::MxHost;
 use rustls::pki_types::ServerName;
 use tokio_rustls::client::TlsStream;
 
-use super::{Plain, hello, starttls};
+use super::opening::{hello, starttls};
+use super::plain::Plain;
 use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;

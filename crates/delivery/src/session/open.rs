@@ -11,10 +11,14 @@ use tls_policy::Unverified;
 use tls_rpt::Observation;
 use tokio_util::either::Either;
 
-use super::{Ends, Plain, Session, name, starttls};
+use super::established::Session;
+use super::opening::starttls;
+use super::plain::Plain;
 use crate::capabilities::Capabilities;
 use crate::dialogue::Dialogue;
+use crate::endpoints::Ends;
 use crate::failure::{SessionFailure, TlsFailure};
+use crate::hop::host_name;
 use crate::line_io::Stream;
 use crate::observation::{Seen, of_open};
 use crate::settings::DeliverySettings;
@@ -53,7 +57,7 @@ impl<S: Stream> Plain<OpenRoute, S> {
     /// Goes without TLS to a host with which TLS has just failed.
     pub fn settle_in_clear(self, broken: &BrokenHandshake) -> Session<Unverified, S> {
         let Self { route, dialogue, capabilities, ends, settings } = self;
-        let (mx, addr) = (name(route.host()), ends.receiving.map(tracing::field::display));
+        let (mx, addr) = (host_name(route.host()), ends.receiving.map(tracing::field::display));
         tracing::info!(mx, addr, error = %broken.failure, "TLS failed: continuing without TLS");
         let why = (WhyClear::AfterFailure, ends);
         Session::in_clear(route, dialogue, capabilities, why, settings)

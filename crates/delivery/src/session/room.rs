@@ -3,7 +3,7 @@
 use smtp::BodyType;
 use tls_policy::Trust;
 
-use super::Session;
+use super::established::Session;
 use crate::capabilities::Extension;
 use crate::line_io::Stream;
 

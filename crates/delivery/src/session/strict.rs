@@ -4,7 +4,7 @@ use mta_sts::{DemandedRoute, MxHost, VerifiedRoute};
 use tls_policy::{Demanded, Trust, Verified};
 use tls_rpt::Observation;
 
-use super::Ends;
+use crate::endpoints::Ends;
 use crate::failure::TlsFailure;
 use crate::observation::{of_demanded, of_verified};
 

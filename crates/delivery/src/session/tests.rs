@@ -1,24 +1,32 @@
 //! Sessions with a scripted peer, over a pipe and with real TLS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clock::SystemClock;
-use mail::{DsnWishes, Recipient, TlsVersion};
+use mail::{CertificateVerdict, Channel, DsnWishes, Recipient, TlsVersion};
 use mta_sts::NextHop;
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tls_policy::{Unverified, Verified};
-use tls_rpt::{PolicyType, ResultType, Verdict as Judgement};
+use tls_rpt::{Observation, PolicyType, ResultType, Verdict as Judgement};
 use tokio::io::DuplexStream;
+use tokio::time::Instant;
 
-use super::*;
+use super::established::Session;
+use super::open::Unsettled;
+use super::plain::Plain;
 use crate::authority::{Authority, Flaw};
+use crate::dialogue::DialogueError;
+use crate::endpoints::Ends;
 use crate::envelope::Mail;
+use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::scripted::Act::{Hears, HearsHello, HearsMessage, IsSilent, Says, StartsTls};
 use crate::scripted::{
     Act, Peer, fallback, fallback_to, open_route, required, required_of, settings, verified_route,
 };
-use crate::tls::HandshakeFailure;
+use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
+use crate::tls::{HandshakeFailure, WebPki};
 use crate::transaction::Fate;
 
 const OFFER: &str = "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 9\r\n250 STARTTLS\r\n";

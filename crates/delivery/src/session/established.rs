@@ -1,0 +1,185 @@
+//! A session on which mail can be sent, and its end.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mail::{CertificateVerdict, Channel};
+use tls_policy::Trust;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+
+use super::opening::hello;
+use crate::capabilities::Capabilities;
+use crate::dialogue::Dialogue;
+use crate::endpoints::Ends;
+use crate::failure::{SessionFailure, Stage};
+use crate::hop::host_name;
+use crate::line_io::Stream;
+use crate::patience::Patience;
+use crate::settings::DeliverySettings;
+use crate::tls::record::tls_record;
+use crate::transaction::{Opening, Transaction};
+
+/// A stream in clear or under TLS.
+pub(crate) type Wire<S> = Either<S, Box<TlsStream<S>>>;
+
+/// A session on which mail can be sent, for what its route was made for.
+pub struct Session<T: Trust, S: Stream = TcpStream> {
+    pub(super) route: T::Route,
+    host: String,
+    pub(super) dialogue: Dialogue<Wire<S>>,
+    pub(super) capabilities: Capabilities,
+    channel: Channel,
+    pub(super) ends: Ends,
+    pub(super) settings: Arc<DeliverySettings>,
+    /// How many transactions were begun.
+    pub(super) transactions: usize,
+    began: Instant,
+}
+
+impl<T: Trust, S: Stream> Session<T, S> {
+    /// A session under TLS that has just begun: what was said before it is forgotten, and EHLO is
+    /// said again (RFC 3207 §4.2).
+    pub(super) async fn under_tls(
+        route: T::Route,
+        (stream, patience): (TlsStream<S>, Arc<Patience>),
+        verdict: CertificateVerdict,
+        ends: Ends,
+        settings: Arc<DeliverySettings>,
+    ) -> Result<Self, SessionFailure> {
+        let channel = Channel::Tls(Arc::new(tls_record(stream.get_ref().1, verdict)));
+        let dialogue = Dialogue::within(Either::Right(Box::new(stream)), patience);
+        let (dialogue, capabilities) = hello(dialogue, &settings, Stage::HelloAgain).await?;
+        Ok(Self::with(route, dialogue, capabilities, (channel, ends), settings))
+    }
+
+    /// A session that has just begun, over whatever its route allows.
+    pub(super) fn with(
+        route: T::Route,
+        dialogue: Dialogue<Wire<S>>,
+        capabilities: Capabilities,
+        (channel, ends): (Channel, Ends),
+        settings: Arc<DeliverySettings>,
+    ) -> Self {
+        let (host, began) = (host_name(&T::host(&route)), Instant::now());
+        let transactions = 0;
+        Self { route, host, dialogue, capabilities, channel, ends, settings, transactions, began }
+    }
+
+    /// Begins a transaction, the first or one more, for recipients that the session was made for.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongSession`] where it was made for another next hop, or under a policy that is not the
+    /// recipients' own any more.
+    pub fn mail(&mut self, leave: &T::Leave) -> Result<Transaction<'_, Wire<S>>, WrongSession> {
+        if !self.covers(leave) {
+            return Err(WrongSession { host: self.host.clone() });
+        }
+        let opening = if self.is_used() { Opening::Reset } else { Opening::Fresh };
+        self.transactions = self.transactions.saturating_add(1);
+        let timeouts = &self.settings.timeouts;
+        Ok(Transaction::new(&mut self.dialogue, &self.capabilities, timeouts).opened(opening))
+    }
+
+    /// Whether mail with this leave may be sent.
+    pub(crate) fn covers(&self, leave: &T::Leave) -> bool {
+        T::covers(&self.route, leave)
+    }
+
+    /// Whether these are the settings it was made with; others come with other trust roots.
+    pub(crate) fn was_made_with(&self, settings: &Arc<DeliverySettings>) -> bool {
+        Arc::ptr_eq(&self.settings, settings)
+    }
+
+    /// Whether a transaction has been begun.
+    pub(crate) const fn is_used(&self) -> bool {
+        self.transactions > 0
+    }
+
+    /// Whether one more message may be sent some time later.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.transactions < self.settings.messages_per_connection
+            && self.takes_more()
+            && self.began.elapsed() < self.settings.connection_age
+    }
+
+    /// Whether the peer has said nothing since it was last heard, and has not closed the
+    /// connection: what it says unasked is a farewell (RFC 5321 §3.8).
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.dialogue.is_quiet()
+    }
+
+    /// The host at the other end.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its address.
+    pub(crate) const fn address(&self) -> Option<SocketAddr> {
+        self.ends.receiving
+    }
+
+    /// What the session runs over.
+    #[must_use]
+    pub const fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Waits as the attempt does that has the session now.
+    pub(crate) fn wait_with(&mut self, patience: &Arc<Patience>) {
+        self.dialogue.wait_with(Arc::clone(patience));
+    }
+
+    /// Belongs to no attempt any more.
+    pub(crate) fn rest(&mut self) {
+        self.dialogue.wait_with(Arc::default());
+    }
+
+    /// Leaves only the end of the session to be done; whatever was taken is taken.
+    pub(crate) fn close(mut self) -> Farewell<S> {
+        self.rest();
+        Farewell { dialogue: self.dialogue, settings: self.settings }
+    }
+
+    /// Ends the session; whatever was taken is taken.
+    pub async fn quit(self) {
+        self.close().quit().await;
+    }
+}
+
+impl<T: Trust, S: Stream> fmt::Debug for Session<T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("route", &self.route)
+            .field("tls", &self.channel.word())
+            .field("transactions", &self.transactions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A session over which no more mail goes: what is left is to say so.
+#[derive(Debug)]
+pub(crate) struct Farewell<S: Stream> {
+    dialogue: Dialogue<Wire<S>>,
+    settings: Arc<DeliverySettings>,
+}
+
+impl<S: Stream> Farewell<S> {
+    /// Says QUIT, and waits a moment for the answer (RFC 5321 §4.1.1.10).
+    pub(crate) async fn quit(self) {
+        self.dialogue.quit(self.settings.timeouts.quit).await;
+    }
+}
+
+/// A session was not made for this mail.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the session with {host} was made for another destination or another policy")]
+pub struct WrongSession {
+    /// The host at its other end.
+    pub host: String,
+}
