@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::patience::STALLED_AFTER;
+use crate::settings::STALLED_AFTER;
 
 /// How many attempts may be at an address of which nothing is known.
 const INITIAL: usize = 5;

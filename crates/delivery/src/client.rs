@@ -12,8 +12,8 @@ use crate::idle::IdleSessions;
 use crate::observer::Observer;
 use crate::pace::Paces;
 use crate::settings::DeliverySettings;
-use crate::tls::WebPki;
 use crate::tls::danger::Observing;
+use crate::tls::webpki::WebPki;
 use crate::trials::Trials;
 
 /// The SMTP client (RFC 5321 §2.1): the same for all attempts.

@@ -13,7 +13,7 @@ use crate::account::SecretError;
 use crate::dialogue::DialogueError;
 use crate::line_io::BytesLeft;
 use crate::status::Status;
-use crate::tls::HandshakeFailure;
+use crate::tls::handshake_failure::HandshakeFailure;
 
 /// Why no session came about with a host.
 ///

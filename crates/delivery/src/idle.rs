@@ -23,10 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hop::Hop;
 use crate::session::established::{Farewell, Session};
-use crate::settings::DeliverySettings;
-
-/// How many connections may wait to be closed; more are cut, which every peer has to bear.
-pub(crate) const FAREWELLS: usize = 1000;
+use crate::settings::{DeliverySettings, FAREWELLS};
 
 /// All sessions that nobody sends over at the moment.
 #[derive(Debug, Default)]

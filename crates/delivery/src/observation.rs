@@ -19,7 +19,7 @@ use crate::endpoints::Ends;
 use crate::failure::TlsFailure;
 use crate::hop::host_name;
 use crate::tls::danger::Verdict;
-use crate::tls::result_type;
+use crate::tls::handshake_failure::result_type;
 
 /// What was seen of TLS on an open route.
 #[derive(Clone, Copy, Debug)]

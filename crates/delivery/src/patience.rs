@@ -13,10 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::addresses::Visit;
-
-/// How long there may be no reply before an attempt counts as stalled. Hosts that delay their
-/// greeting or look for viruses answer sooner.
-pub(crate) const STALLED_AFTER: Duration = Duration::from_secs(30);
+use crate::settings::STALLED_AFTER;
 
 /// The waits of one attempt; shared by whoever waits in it and whoever watches it.
 #[derive(Debug, Default)]

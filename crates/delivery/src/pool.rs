@@ -21,8 +21,8 @@ use crate::patience::Patience;
 use crate::seats::{Room, Seat, Seats};
 use crate::settings::DeliverySettings;
 use crate::settling::Settling;
-use crate::tls::WebPki;
 use crate::tls::danger::Observing;
+use crate::tls::webpki::WebPki;
 
 /// How long nothing is leased after the queue could not say what is due.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);

@@ -18,8 +18,8 @@ use crate::session::open::Unsettled;
 use crate::session::plain::Plain;
 use crate::session::strict::Strict;
 use crate::settings::DeliverySettings;
-use crate::tls::WebPki;
 use crate::tls::danger::{Observing, Verdict};
+use crate::tls::webpki::WebPki;
 
 /// Looks at MX hosts with delivery's own connections, dialogue and verifier.
 #[derive(Clone, Debug)]

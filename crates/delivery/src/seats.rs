@@ -25,7 +25,8 @@ use queue::{Lease, Standing};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::patience::{Patience, STALLED_AFTER};
+use crate::patience::Patience;
+use crate::settings::STALLED_AFTER;
 
 /// When an attempt counts as slow.
 const SLOW_AFTER: Duration = Duration::from_secs(2);

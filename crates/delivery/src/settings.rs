@@ -10,6 +10,13 @@ use crate::route::Routes;
 /// How many shelves of idle sessions there are, each with as many as are at work at most.
 const SHELVES: usize = 3;
 
+/// How many connections may wait to be closed; more are cut, which every peer has to bear.
+pub(crate) const FAREWELLS: usize = 1000;
+
+/// How long there may be no reply before an attempt counts as stalled. Hosts that delay their
+/// greeting or look for viruses answer sooner.
+pub(crate) const STALLED_AFTER: Duration = Duration::from_secs(30);
+
 /// How mail is delivered.
 #[derive(Clone, Debug)]
 pub struct DeliverySettings {
@@ -79,7 +86,7 @@ impl DeliverySettings {
     /// that wait for another message or for the reply to QUIT.
     #[must_use]
     pub fn descriptors(&self) -> usize {
-        let idle = self.workers.saturating_mul(SHELVES).saturating_add(crate::idle::FAREWELLS);
+        let idle = self.workers.saturating_mul(SHELVES).saturating_add(FAREWELLS);
         self.attempts().saturating_mul(Self::SOCKETS_PER_ATTEMPT).saturating_add(idle)
     }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::dialogue::DialogueError;
 use crate::failure::{Stage, TlsFailure};
 use crate::scripted::{now, policies, required};
-use crate::tls::HandshakeFailure;
+use crate::tls::handshake_failure::HandshakeFailure;
 
 /// The host that is asked.
 const MX: Remote<'static> = Remote { host: "mx.example.org", addr: None };

@@ -17,8 +17,8 @@ use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
 use crate::patience::Patience;
 use crate::settings::DeliverySettings;
-use crate::tls::WebPki;
 use crate::tls::record::tls_record;
+use crate::tls::webpki::WebPki;
 
 impl<T, S> Session<T, S>
 where

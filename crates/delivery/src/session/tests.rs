@@ -26,7 +26,8 @@ use crate::scripted::{
 };
 use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
-use crate::tls::{HandshakeFailure, WebPki};
+use crate::tls::handshake_failure::HandshakeFailure;
+use crate::tls::webpki::WebPki;
 use crate::transaction::Fate;
 
 const OFFER: &str = "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 9\r\n250 STARTTLS\r\n";

@@ -16,7 +16,7 @@ use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, TlsFailure};
 use crate::line_io::Stream;
 use crate::settings::DeliverySettings;
-use crate::tls::WebPki;
+use crate::tls::webpki::WebPki;
 
 impl<Route: Strict, S: Stream> Plain<Route, S> {
     /// Upgrades with STARTTLS, and has the peer prove the host's name (RFC 8461 §4.2).

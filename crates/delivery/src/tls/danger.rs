@@ -19,6 +19,7 @@ use clock::Clock;
 use pkix::{HandshakeError, Roots, SetupError, TlsError, Verification, public_key};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio_rustls::TlsConnector;
@@ -26,7 +27,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::line_io::Stream;
 
-use super::{HandshakeFailure, WallClock, provider};
+use super::handshake_failure::HandshakeFailure;
+use super::wall_clock::WallClock;
 
 /// The shortest RSA key that the provider verifies with.
 const RSA_BITS_MIN: usize = 2048;
@@ -51,7 +53,8 @@ impl Observing {
     ///
     /// [`SetupError`] where `roots` is empty.
     pub fn new(roots: impl Into<Roots>, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
-        Ok(Self { verification: Verification::new(roots.into(), provider())?, clock })
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        Ok(Self { verification: Verification::new(roots.into(), provider)?, clock })
     }
 
     /// Shakes hands with whoever is there, and says what `name` would have been worth.
@@ -78,7 +81,7 @@ impl Observing {
 
     /// A configuration for one connection: the recorder must not hear of another's certificate.
     fn config(&self, recorder: Arc<Recorder>) -> Result<Arc<ClientConfig>, rustls::Error> {
-        let time = Arc::new(WallClock(Arc::clone(&self.clock)));
+        let time = Arc::new(WallClock::new(Arc::clone(&self.clock)));
         let provider = Arc::clone(self.verification.provider());
         let mut config = ClientConfig::builder_with_details(provider, time)
             .with_safe_default_protocol_versions()?

@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, ProtocolVersion};
 
 use super::danger::Verdict;
-use super::result_type;
+use super::handshake_failure::result_type;
 
 /// How many names of a certificate are recorded.
 const NAMES_MAX: usize = 16;

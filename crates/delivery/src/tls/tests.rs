@@ -1,16 +1,22 @@
 //! Handshakes with good and bad servers, over a pipe.
 
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
 use clock::SystemClock;
 use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tls_rpt::ResultType;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::danger::{Observing, Verdict};
-use super::*;
+use super::handshake_failure::{HandshakeFailure, result_type};
+use super::webpki::WebPki;
 use crate::authority::{Authority, Flaw};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -148,9 +154,10 @@ async fn a_peer_that_is_silent_times_out() {
 fn impostor(certificate: CertificateDer<'static>) -> Arc<ServerConfig> {
     let key = rcgen::KeyPair::generate().unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let signer = provider().key_provider.load_private_key(key).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let signer = provider.key_provider.load_private_key(key).unwrap();
     let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], signer));
-    let config = ServerConfig::builder_with_provider(provider())
+    let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()

@@ -1,0 +1,59 @@
+//! The configuration that verifies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Clock;
+use pkix::{Roots, SetupError, Verification};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, HandshakeKind};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::handshake_failure::HandshakeFailure;
+use super::wall_clock::WallClock;
+use crate::line_io::Stream;
+
+/// The configuration that proves a peer's name (RFC 8461 §4.2).
+///
+/// A verified session needs one, and nothing that accepts less has this type.
+#[derive(Clone, Debug)]
+pub struct WebPki {
+    verification: Verification,
+    config: Arc<ClientConfig>,
+}
+
+impl WebPki {
+    /// Verifies against `roots`, at the time `clock` tells.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] where `roots` is empty.
+    pub fn new(roots: impl Into<Roots>, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        let verification =
+            Verification::new(roots.into(), Arc::new(aws_lc_rs::default_provider()))?;
+        let config = verification.config(Arc::new(WallClock::new(clock)))?;
+        Ok(Self { verification, config: Arc::new(config) })
+    }
+
+    /// Shakes hands with a peer that must prove to be `name`.
+    pub(crate) async fn handshake<S: Stream>(
+        &self,
+        stream: S,
+        name: ServerName<'static>,
+        limit: Duration,
+    ) -> Result<TlsStream<S>, HandshakeFailure> {
+        let (config, witness) = self.verification.witnessed(&self.config);
+        let shaken = TlsConnector::from(config).connect(name, stream);
+        let stream = match tokio::time::timeout(limit, shaken).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(witness.explain(error).into()),
+            Err(_elapsed) => return Err(HandshakeFailure::TimedOut),
+        };
+        match stream.get_ref().1.handshake_kind() {
+            Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => Ok(stream),
+            Some(HandshakeKind::Resumed) | None => Err(HandshakeFailure::NotVerified),
+        }
+    }
+}
