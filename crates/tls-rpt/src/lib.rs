@@ -20,7 +20,7 @@
 //! # Reports that arrive
 //!
 //! [`ReceivedReport::read`] reads what others send, with a [`Deviation`] for what is not as it
-//! should be, and refuses what is too large.
+//! should be, and refuses what is too large; [`Summary`] adds them up.
 //!
 //! # Not here
 //!
@@ -44,6 +44,7 @@ mod report;
 mod result_type;
 mod row;
 mod submitter;
+mod summary;
 mod tally;
 mod text;
 mod warning;
@@ -65,6 +66,7 @@ pub use crate::report::{PolicyReport, Report};
 pub use crate::result_type::{PolicyType, ResultType};
 pub use crate::row::Row;
 pub use crate::submitter::{Instance, InstanceError, ReportId, Submitter};
+pub use crate::summary::{Added, Summary, SummaryEntry, SummaryKey, SummaryResult};
 pub use crate::tally::{DOMAINS_MAX, DomainTally, Tally, TooManyDomains};
 pub use crate::warning::{Parsed, Warning};
 

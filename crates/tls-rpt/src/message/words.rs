@@ -29,6 +29,7 @@ fn of_policy(report: &PolicyReport) -> Vec<String> {
     let policy = &report.policy;
     let name = match policy.policy_type() {
         PolicyType::NoPolicyFound => "No policy found for",
+        PolicyType::Sts if policy.strings().is_empty() => "MTA-STS policy, not fetched, of",
         PolicyType::Sts => "MTA-STS policy of",
         PolicyType::Tlsa => "TLSA records of",
     };
