@@ -19,6 +19,7 @@ mod serve;
 mod service_manager;
 mod signals;
 mod table;
+mod tlsrpt;
 mod user;
 mod words;
 
@@ -71,6 +72,9 @@ enum Command {
     /// Demonstrate the relay with simulated mail domains, some of them attacked.
     #[cfg(feature = "demo")]
     Demo(demo::DemoCommand),
+    /// Read TLS reports (RFC 8460).
+    #[command(subcommand, name = "tlsrpt")]
+    TlsRpt(tlsrpt::TlsRptCommand),
     /// Print lines for the users file.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -116,6 +120,7 @@ impl CommandLine {
             }
             #[cfg(feature = "demo")]
             Some(Command::Demo(command)) => demo::run(command, output),
+            Some(Command::TlsRpt(command)) => tlsrpt::run(command, output),
             Some(Command::User(command)) => user::run(command, output),
             Some(Command::Completions(command)) => generated::completions(command, output),
             Some(Command::Man(command)) => generated::man(command, output),

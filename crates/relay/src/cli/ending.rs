@@ -15,6 +15,8 @@ pub enum Ending {
     Unverified,
     /// `check`: whether mail leaves cannot be told from here.
     CannotTell,
+    /// `tlsrpt parse`: a file could not be read.
+    Unreadable,
 }
 
 /// The status where a command could not be carried out.
@@ -31,7 +33,7 @@ impl Ending {
         match self {
             Self::Done => 0,
             Self::Refused => 1,
-            Self::Waiting => 2,
+            Self::Unreadable | Self::Waiting => 2,
             Self::Unverified => 3,
             Self::CannotTell => 4,
         }

@@ -255,6 +255,23 @@ const HELP: &[Help] = &[
         ],
     },
     Help {
+        command: "tlsrpt",
+        examples: &[("sts-relay tlsrpt parse reports/", "what senders report of a domain")],
+        statuses: &GROUP,
+    },
+    Help {
+        command: "tlsrpt parse",
+        examples: &[
+            ("sts-relay tlsrpt parse report.json.gz", "one report"),
+            ("sts-relay tlsrpt parse Maildir/cur --json", "a folder of messages, for a script"),
+        ],
+        statuses: &[
+            ("0", "no session failed"),
+            ("1", "sessions failed"),
+            ("2", "a file cannot be read, or the command line is invalid"),
+        ],
+    },
+    Help {
         command: "user",
         examples: &[("sts-relay user hash ann@example.org", "a line for the users file")],
         statuses: &GROUP,

@@ -1,0 +1,65 @@
+//! `sts-relay tlsrpt`: TLS reports (RFC 8460) for whoever gets them.
+//!
+//! `parse` needs no settings, no relay and no DNS.
+
+mod advice;
+mod answer;
+mod files;
+
+use std::ffi::OsString;
+
+use clap::Subcommand;
+use tls_rpt::{Added, Summary};
+
+use self::answer::{Answer, FileWarnings, UnreadableFile};
+use super::output::Format;
+use super::{Ending, Output};
+
+/// What can be done with TLS reports.
+#[derive(Debug, Subcommand)]
+pub(super) enum TlsRptCommand {
+    /// Add up TLS reports that were received, and tell what to do about failures.
+    ///
+    /// Reports are read from JSON and gzip files, messages, mailboxes (mbox) and folders of these.
+    Parse {
+        /// Files and folders, or - for standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<OsString>,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// Does what was typed.
+pub(super) fn run(command: &TlsRptCommand, output: &mut Output) -> anyhow::Result<Ending> {
+    let TlsRptCommand::Parse { files, format } = command;
+    let answer = parse(files);
+    format.write(&answer, output, Answer::print)?;
+    Ok(answer.ending())
+}
+
+/// What the reports in `named` say together.
+fn parse(named: &[OsString]) -> Answer {
+    let mut summary = Summary::default();
+    let mut answer = Answer::default();
+    for (file, read) in named.iter().flat_map(|named| files::of(named)) {
+        match read {
+            Err(error) => answer.unreadable.push(UnreadableFile { file, error }),
+            Ok(report) => {
+                match summary.add(report.value) {
+                    Added::Counted => answer.reports += 1,
+                    Added::Duplicate => answer.duplicates += 1,
+                }
+                let warnings: Vec<_> = report.warnings.iter().map(ToString::to_string).collect();
+                if !warnings.is_empty() {
+                    answer.warnings.push(FileWarnings { file, warnings });
+                }
+            }
+        }
+    }
+    answer.count(&summary);
+    answer
+}
+
+#[cfg(test)]
+mod tests;
