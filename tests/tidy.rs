@@ -2,6 +2,7 @@
 
 mod circles;
 mod compared;
+mod decisions;
 mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};
