@@ -42,11 +42,7 @@ impl Sender {
     /// # Errors
     /// The connection is refused or closed, no greeting comes, or it is not a reply.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        Self::over(socket, address).await
+        Self::over(socket(address)?, address).await?.greeted().await
     }
 
     /// The same from an address of one's own.
@@ -54,7 +50,15 @@ impl Sender {
     /// # Errors
     /// As [`Sender::connect`], or the address is not ours.
     pub async fn connect_from(ip: IpAddr, address: SocketAddr) -> io::Result<Self> {
-        let socket = TcpSocket::new_v4()?;
+        Self::open_from(ip, address).await?.greeted().await
+    }
+
+    /// Connects from an address of one's own, and reads nothing.
+    ///
+    /// # Errors
+    /// The connection is refused, or the address is not ours.
+    pub async fn open_from(ip: IpAddr, address: SocketAddr) -> io::Result<Self> {
+        let socket = socket(address)?;
         socket.bind(SocketAddr::new(ip, 0))?;
         Self::over(socket, address).await
     }
@@ -63,9 +67,12 @@ impl Sender {
         let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         let greeting = Reply { code: 0, lines: Vec::new() };
-        let mut sender = Self { stream: Box::new(stream), unread: Vec::new(), greeting };
-        sender.greeting = sender.read_reply().await?;
-        Ok(sender)
+        Ok(Self { stream: Box::new(stream), unread: Vec::new(), greeting })
+    }
+
+    async fn greeted(mut self) -> io::Result<Self> {
+        self.greeting = self.read_reply().await?;
+        Ok(self)
     }
 
     /// The server's greeting.
@@ -200,6 +207,30 @@ impl Sender {
         }
     }
 
+    /// Reads a reply as it is, all its lines with their codes and ends; what there is if the
+    /// connection ends before.
+    ///
+    /// # Errors
+    /// Nothing comes for too long.
+    pub async fn read_text(&mut self) -> io::Result<String> {
+        let mut text = Vec::new();
+        loop {
+            let end = match memchr(b'\n', &self.unread) {
+                Some(end) => end + 1,
+                None => match self.read_more().await {
+                    Ok(true) => continue,
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error),
+                    Ok(false) | Err(_) => self.unread.len(),
+                },
+            };
+            let line: Vec<u8> = self.unread.drain(..end).collect();
+            text.extend_from_slice(&line);
+            if line.get(3) != Some(&b'-') {
+                return Ok(String::from_utf8_lossy(&text).into_owned());
+            }
+        }
+    }
+
     /// Closes this side, and reads all that still comes until the server closes too.
     ///
     /// # Errors
@@ -234,10 +265,15 @@ impl Sender {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
-            if in_time(self.stream.read_buf(&mut self.unread)).await? == 0 {
+            if !self.read_more().await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
+    }
+
+    /// Reads what there is; whether the connection goes on.
+    async fn read_more(&mut self) -> io::Result<bool> {
+        Ok(in_time(self.stream.read_buf(&mut self.unread)).await? > 0)
     }
 }
 
@@ -295,6 +331,14 @@ fn stuffed(message: &[u8]) -> Vec<u8> {
     }
     stuffed.extend_from_slice(b".\r\n");
     stuffed
+}
+
+/// A socket for connections to `address`.
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }
 }
 
 async fn in_time<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {

@@ -7,7 +7,6 @@ use listener::ServerTls;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use tokio_rustls::TlsConnector;
 
 /// What all clients of this program believe.
 static ROOTS: Mutex<Vec<CertificateDer<'static>>> = Mutex::new(Vec::new());
@@ -26,26 +25,24 @@ pub(crate) fn write(dir: &Path, name: &str) {
     ROOTS.lock().unwrap().push(made.cert.der().clone());
 }
 
-/// A client's side of TLS.
-pub(crate) fn connector() -> TlsConnector {
+/// What clients believe now.
+pub(crate) fn roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for root in ROOTS.lock().unwrap().iter() {
         roots.add(root.clone()).unwrap();
     }
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
+    roots
 }
 
 /// The first thing that a client sends.
 pub(crate) fn client_hello() -> Vec<u8> {
     let name = ServerName::try_from("relay.example").unwrap();
-    let config = Arc::clone(connector().config());
-    let mut client = ClientConnection::new(config, name).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots())
+        .with_no_client_auth();
+    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
     let mut hello = Vec::new();
     client.write_tls(&mut hello).unwrap();
     hello

@@ -180,7 +180,7 @@ async fn the_octets_of_a_strangers_chunk_are_not_waited_for() {
     stranger.hears("220 ").await;
     stranger.expect("EHLO client.example", "250-").await;
     stranger.expect("MAIL FROM:<a@client.example>", "550 5.7.1 ").await;
-    stranger.push(b"BDAT 1000000 LAST\r\nRSET\r\n").await;
+    stranger.send(b"BDAT 1000000 LAST\r\nRSET\r\n").await;
     stranger.hears("503 5.5.1 ").await;
     assert_eq!(stranger.rest().await, "");
 }
@@ -228,7 +228,7 @@ async fn passwords_sent_at_once_do_not_pass_the_limit() {
         client.expect("AUTH PLAIN", "334 ").await;
     }
     for client in &mut clients {
-        client.push(b"AGFubgB3cm9uZw==\r\n").await;
+        client.send(b"AGFubgB3cm9uZw==\r\n").await;
     }
     let mut looked_at = 0;
     for client in &mut clients {
@@ -246,7 +246,7 @@ async fn passwords_sent_at_once_do_not_pass_the_limit() {
         users.push(client);
     }
     for client in &mut users {
-        client.push(b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n").await;
+        client.send(b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n").await;
     }
     for client in &mut users {
         client.hears("235 ").await;

@@ -63,12 +63,12 @@ async fn an_answer_of_auth_is_never_taken_for_a_command() {
     };
     let world = World::offering(service, |_| {}).await;
     let mut client = world.client_under_tls().await;
-    client.push(b"AUTH LOGIN\r\nMAIL FROM:<evil@client.example>\r\nNOOP\r\n").await;
+    client.send(b"AUTH LOGIN\r\nMAIL FROM:<evil@client.example>\r\nNOOP\r\n").await;
     client.hears("334 ").await;
     client.hears("501 5.5.2 ").await;
     client.hears("250 2.0.0 nothing done").await;
     // What is no line is no answer, and no command follows from it.
-    client.push(b"AUTH PLAIN\r\nAGFubg\nMAIL FROM:<evil@client.example>\r\n").await;
+    client.send(b"AUTH PLAIN\r\nAGFubg\nMAIL FROM:<evil@client.example>\r\n").await;
     client.hears("334 ").await;
     client.hears("501 5.5.2 ").await;
     client.expect("RCPT TO:<b@far.example>", "503 5.5.1 ").await;

@@ -69,7 +69,7 @@ async fn a_transaction_is_taken_as_old_clients_write_it() {
 async fn a_machine_is_not_refused_for_a_name_in_another_encoding() {
     let world = World::new().await;
     let mut client = world.greeted().await;
-    client.push(b"HELO M\xfcller-PC\r\n").await;
+    client.send(b"HELO M\xfcller-PC\r\n").await;
     client.hears("250 ").await;
     client.begin_message().await;
     client.message(b"Subject: x\r\n\r\n").await;
@@ -119,9 +119,9 @@ async fn a_first_line_that_is_no_field_does_not_join_the_received_field() {
             client.expect("RCPT TO:<b@far.example>", "250 ").await;
             let told = if by_chunks {
                 let (one, other) = message.split_at(3);
-                client.push(format!("BDAT 3\r\n{one}")).await;
+                client.send(format!("BDAT 3\r\n{one}")).await;
                 client.hears("250 ").await;
-                client.push(format!("BDAT {} LAST\r\n{other}", other.len())).await;
+                client.send(format!("BDAT {} LAST\r\n{other}", other.len())).await;
                 client.reply().await
             } else {
                 client.expect("DATA", "354 ").await;

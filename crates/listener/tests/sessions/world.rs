@@ -10,14 +10,13 @@ use access::{Networks, Users};
 use clock::SystemClock;
 use listener::{Access, Listener, ListenerSettings, Service, Unobserved};
 use queue::{Queue, QueueSettings};
-use rustls::pki_types::ServerName;
 use smtp::{Domain, DotStuffer};
 use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use testbed::Sender;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -130,20 +129,16 @@ impl World {
 
     /// The same, from an address of its own.
     pub(crate) async fn connect_from(&self, address: &str) -> Client {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
-        let stream = socket.connect(self.address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client { stream, read: Vec::new() }
+        Client(Sender::open_from(address.parse().unwrap(), self.address).await.unwrap())
     }
 
     /// A client under TLS from the first byte on.
-    pub(crate) async fn connect_under_tls(&self) -> Client<TlsStream<TcpStream>> {
+    pub(crate) async fn connect_under_tls(&self) -> Client {
         self.connect().await.under_tls().await
     }
 
     /// A client that has started TLS and said EHLO.
-    pub(crate) async fn client_under_tls(&self) -> Client<TlsStream<TcpStream>> {
+    pub(crate) async fn client_under_tls(&self) -> Client {
         let mut client = self.client().await;
         client.expect("STARTTLS", "220 2.0.0 ").await;
         let mut client = client.under_tls().await;
@@ -284,61 +279,40 @@ fn users() -> Users {
 }
 
 /// One client's connection.
-pub(crate) struct Client<S = TcpStream> {
-    stream: S,
-    read: Vec<u8>,
-}
+pub(crate) struct Client(Sender);
 
 impl Client {
     /// Shakes hands; nothing may have come in clear.
-    pub(crate) async fn under_tls(self) -> Client<TlsStream<TcpStream>> {
+    pub(crate) async fn under_tls(self) -> Self {
         self.try_under_tls().await.unwrap()
     }
 
     /// The same, if it can be done.
-    pub(crate) async fn try_under_tls(self) -> io::Result<Client<TlsStream<TcpStream>>> {
-        assert!(self.read.is_empty(), "{:?}", String::from_utf8_lossy(&self.read));
-        let connect = crate::certificate::connector().connect(name(), self.stream);
-        let stream = timeout(PATIENCE, connect).await.expect("no handshake comes to its end")?;
-        Ok(Client { stream, read: Vec::new() })
+    pub(crate) async fn try_under_tls(self) -> io::Result<Self> {
+        let read = self.0.unread();
+        assert!(read.is_empty(), "{:?}", String::from_utf8_lossy(read));
+        self.0.encrypt(crate::certificate::roots(), "relay.example").await.map(Self)
     }
-}
 
-/// What the listener is called.
-fn name() -> ServerName<'static> {
-    ServerName::try_from("relay.example").unwrap()
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Sends bytes as they are.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).await.unwrap();
+        self.0.write(bytes.as_ref()).await.unwrap();
     }
 
     /// Sends bytes as long as somebody takes them.
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
-    }
-
-    /// Sends bytes and pushes them out.
-    pub(crate) async fn push(&mut self, bytes: impl AsRef<[u8]>) {
-        self.send(bytes).await;
-        self.stream.flush().await.unwrap();
+        self.0.write(bytes).await
     }
 
     /// Sends a line and reads the reply.
     pub(crate) async fn say(&mut self, line: &str) -> String {
-        self.push(format!("{line}\r\n")).await;
+        self.send(format!("{line}\r\n")).await;
         self.reply().await
     }
 
     /// Sends a line and asserts what the reply begins with.
     #[track_caller]
-    pub(crate) fn expect(
-        &mut self,
-        line: &str,
-        reply: &str,
-    ) -> impl Future<Output = ()> + use<'_, S> {
+    pub(crate) fn expect(&mut self, line: &str, reply: &str) -> impl Future<Output = ()> + use<'_> {
         let (line, reply) = (line.to_owned(), reply.to_owned());
         async move {
             let told = self.say(&line).await;
@@ -361,51 +335,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Sends a message with its dots stuffed and its end, and reads the reply.
     pub(crate) async fn message(&mut self, message: &[u8]) -> String {
-        self.push(stuffed(message)).await;
+        self.send(stuffed(message)).await;
         self.reply().await
     }
 
     /// The next reply, all its lines; what there is if the connection ends before.
     pub(crate) async fn reply(&mut self) -> String {
-        let mut reply = String::new();
-        loop {
-            let line = self.line().await;
-            reply.push_str(&line);
-            if line.as_bytes().get(3) != Some(&b'-') {
-                return reply;
-            }
-        }
+        self.0.read_text().await.expect("no reply comes")
     }
 
     /// All that comes until the connection ends.
     pub(crate) async fn rest(&mut self) -> String {
-        while self.read_more().await > 0 {}
-        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+        String::from_utf8(self.rest_of_bytes().await).unwrap()
     }
 
     /// The same, of a connection that need not be text.
     pub(crate) async fn rest_of_bytes(&mut self) -> Vec<u8> {
-        while self.read_more().await > 0 {}
-        std::mem::take(&mut self.read)
-    }
-
-    /// The next line; what there is if the connection ends before.
-    async fn line(&mut self) -> String {
-        loop {
-            if let Some(end) = self.read.windows(2).position(|pair| pair == b"\r\n") {
-                let rest = self.read.split_off(end + 2);
-                return String::from_utf8(std::mem::replace(&mut self.read, rest)).unwrap();
-            }
-            if self.read_more().await == 0 {
-                return String::from_utf8(std::mem::take(&mut self.read)).unwrap();
-            }
-        }
-    }
-
-    /// Reads what there is; 0 at the end.
-    async fn read_more(&mut self) -> usize {
-        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await;
-        read.expect("no reply comes").unwrap_or(0)
+        self.0.read_to_end().await.expect("the connection does not end")
     }
 }
 
