@@ -1,4 +1,4 @@
-//! What comes before the dialogue: the proxy's word, a place, and the TLS handshake.
+//! What comes before the dialogue: the proxy's word, a permit, and the TLS handshake.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::connection::{Connection, Opening};
-use crate::connections::{Connections, Place, Standing};
+use crate::connections::{ConnectionPermit, Connections, Standing};
 use crate::handshake::shake_hands;
 use crate::host::Host;
 use crate::meters::Metered;
@@ -54,7 +54,7 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// Serves the client to its end, if there is a place for it.
+    /// Serves the client to its end, if there is a permit left.
     pub(crate) async fn serve(mut self, rooms: Rooms) {
         let origin = match self.origin(&rooms.proxies).await {
             Ok(origin) => origin,
@@ -64,8 +64,8 @@ impl Arrival {
             }
         };
         let session = self.session(origin);
-        match self.place(&session, &rooms.connections) {
-            Ok(place) => self.converse(session, place).await,
+        match self.permit(&session, &rooms.connections) {
+            Ok(permit) => self.converse(session, permit).await,
             Err(refusal) => self.turn_away(refusal, session.peer(), &rooms.turned_away).await,
         }
     }
@@ -73,14 +73,14 @@ impl Arrival {
     /// Refuses the client before it has said a word. Who expects TLS could not read why.
     async fn turn_away(self, refusal: Refusal, peer: IpAddr, turned_away: &Connections) {
         let implicit = self.service.tls == TlsMode::Implicit;
-        let place = turned_away.take(peer, Standing::Admitted);
-        let (Ok(place), false) = (place, implicit) else {
+        let permit = turned_away.take(peer, Standing::Admitted);
+        let (Ok(permit), false) = (permit, implicit) else {
             info!(%peer, reason = refusal.label(), "connection closed by the relay");
             self.host.observer.refused(Refused::Connection, refusal.label());
             return;
         };
         let session = self.session(Origin::Client(peer));
-        let connection = Connection::new(self.stream, session, self.host, self.stop, place);
+        let connection = Connection::new(self.stream, session, self.host, self.stop, permit);
         connection.turn_away(refusal).await;
     }
 
@@ -93,7 +93,7 @@ impl Arrival {
         if !self.host.rules.proxies.hold(self.peer) {
             return Err(Refusal::NotAProxy);
         }
-        let _place = proxies.take(self.peer, Standing::Admitted).map_err(Refusal::NoPlace)?;
+        let _permit = proxies.take(self.peer, Standing::Admitted).map_err(Refusal::NoPermit)?;
         let patience = self.host.rules.settings.timeouts.handshake.min(PROXY_PATIENCE);
         match timeout(patience, read_header(&mut self.stream)).await {
             Ok(Some(ProxyHeader::Client(address))) => Ok(Origin::Client(address.to_canonical())),
@@ -102,29 +102,34 @@ impl Arrival {
         }
     }
 
-    /// A place among the connections.
-    fn place(&self, session: &Session, connections: &Connections) -> Result<Place, Refusal> {
+    /// A permit among the connections.
+    fn permit(
+        &self,
+        session: &Session,
+        connections: &Connections,
+    ) -> Result<ConnectionPermit, Refusal> {
         let peer = session.peer();
         self.host.rules.count(peer, Metered::Connection)?;
         if self.service.tls == TlsMode::Implicit {
             self.host.rules.count(peer, Metered::Handshake)?;
         }
-        connections.take(peer, session.standing()).map_err(Refusal::NoPlace)
+        connections.take(peer, session.standing()).map_err(Refusal::NoPermit)
     }
 
     /// Speaks SMTP, from the start under TLS or until TLS is asked for.
-    async fn converse(self, session: Session, place: Place) {
+    async fn converse(self, session: Session, permit: ConnectionPermit) {
         let Self { stream, service, host, stop, open: _open, .. } = self;
         match service.tls {
             TlsMode::Implicit => {
-                under_tls(stream, (session, place), host, stop, Opening::Greeting).await;
+                under_tls(stream, (session, permit), host, stop, Opening::Greeting).await;
             }
             TlsMode::Off | TlsMode::StartTls => {
                 let plain =
-                    Connection::new(stream, session, Arc::clone(&host), stop.clone(), place);
-                if let Some((stream, session, place)) = Box::pin(plain.run(Opening::Greeting)).await
+                    Connection::new(stream, session, Arc::clone(&host), stop.clone(), permit);
+                if let Some((stream, session, permit)) =
+                    Box::pin(plain.run(Opening::Greeting)).await
                 {
-                    under_tls(stream, (session, place), host, stop, Opening::None).await;
+                    under_tls(stream, (session, permit), host, stop, Opening::None).await;
                 }
             }
         }
@@ -140,22 +145,22 @@ impl Arrival {
 /// begins with empty buffers and a session that knows nothing.
 async fn under_tls(
     stream: TcpStream,
-    (session, place): (Session, Place),
+    (session, permit): (Session, ConnectionPermit),
     host: Arc<Host>,
     stop: CancellationToken,
     opening: Opening,
 ) {
-    let client = (session.peer(), place.standing());
+    let client = (session.peer(), permit.standing());
     let patience = host.rules.settings.timeouts.handshake;
-    let end = from_now(match place.standing() {
+    let end = from_now(match permit.standing() {
         Standing::Admitted => patience,
-        Standing::Unadmitted => patience.min(host.unadmitted_wait(&session, &place)),
+        Standing::Unadmitted => patience.min(host.unadmitted_wait(&session, &permit)),
     });
     let Some((stream, facts)) = shake_hands(stream, client, &host, &stop, end).await else {
         return;
     };
     debug!(version = facts.version, cipher = facts.cipher, "TLS established");
-    let secured = Connection::new(stream, session.secured(facts), host, stop, place);
+    let secured = Connection::new(stream, session.secured(facts), host, stop, permit);
     if Box::pin(secured.run(opening)).await.is_some() {
         warn!("STARTTLS within TLS");
     }

@@ -18,7 +18,7 @@ use tracing::debug;
 use self::dialogue::{Dialogue, Onward};
 use self::login::verify;
 use self::message::{Begun, begin_chunks, discard, receive, take_chunk};
-use crate::connections::Place;
+use crate::connections::ConnectionPermit;
 use crate::host::Host;
 use crate::refusal::Refusal;
 use crate::session::{Incoming, Session, Step};
@@ -62,21 +62,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         session: Session,
         host: Arc<Host>,
         stop: CancellationToken,
-        place: Place,
+        permit: ConnectionPermit,
     ) -> Self {
-        let dialogue = Dialogue { wire: Wire::new(stream), session, host, place };
+        let dialogue = Dialogue { wire: Wire::new(stream), session, host, permit };
         let framer = LineFramer::new(LineFramer::COMMAND_LIMIT);
         Self { dialogue, framer, begun: None, stop }
     }
 
     /// Talks with the client until one of both goes, or until TLS is to go on with the stream.
-    pub(crate) async fn run(mut self, opening: Opening) -> Option<(S, Session, Place)> {
+    pub(crate) async fn run(mut self, opening: Opening) -> Option<(S, Session, ConnectionPermit)> {
         let talked = self.talk(opening).await;
         let farewell = self.dialogue.timeouts().farewell;
         let ended = match talked {
             Ok(Onward::Secure) => {
-                let Dialogue { wire, session, place, .. } = self.dialogue;
-                return Some((wire.into_stream(), session, place));
+                let Dialogue { wire, session, permit, .. } = self.dialogue;
+                return Some((wire.into_stream(), session, permit));
             }
             Ok(Onward::Close | Onward::Continue) => self.dialogue.wire.close(farewell).await,
             Err(fault) => Err(fault),

@@ -17,7 +17,7 @@ const UNADMITTED_IN_ALL: usize = 2;
 /// Of so many connections of one client one may be of a client that is not admitted.
 const UNADMITTED_PER_CLIENT: usize = 10;
 
-/// Counts connections and gives out places for them.
+/// Counts connections and gives out permits for them.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
     counts: Arc<Mutex<Counts>>,
@@ -32,7 +32,7 @@ pub(crate) enum Standing {
     Unadmitted,
 }
 
-/// Who has how many places, and how many there may be.
+/// Who has how many permits, and how many there may be.
 #[derive(Debug, Default)]
 struct Counts {
     most_in_all: usize,
@@ -41,7 +41,7 @@ struct Counts {
     clients: HashMap<Client, Taken>,
 }
 
-/// How many places are taken.
+/// How many permits are taken.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
     all: usize,
@@ -56,18 +56,18 @@ pub(crate) enum Client {
     V6Network(u128),
 }
 
-/// A connection's place, given back when dropped.
+/// A connection's permit, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ConnectionPermit {
     counts: Arc<Mutex<Counts>>,
     client: Client,
     standing: Standing,
     since: Instant,
 }
 
-/// There is no place left.
+/// There is no permit left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum NoPlace {
+pub(crate) enum NoPermit {
     /// The client has as many connections as it may.
     ForClient,
     /// There are as many connections as there may be.
@@ -82,37 +82,46 @@ impl Connections {
         connections
     }
 
-    /// Counts up to other limits from now on; who has a place keeps it.
+    /// Counts up to other limits from now on; who has a permit keeps it.
     pub(crate) fn limit(&self, in_all: usize, per_client: usize) {
         let mut counts = lock(&self.counts);
         (counts.most_in_all, counts.most_per_client) = (in_all, per_client);
     }
 
-    /// A place for one more connection from `peer`.
-    pub(crate) fn take(&self, peer: IpAddr, standing: Standing) -> Result<Place, NoPlace> {
+    /// A permit for one more connection from `peer`.
+    pub(crate) fn take(
+        &self,
+        peer: IpAddr,
+        standing: Standing,
+    ) -> Result<ConnectionPermit, NoPermit> {
         let client = Client::of(peer);
         let mut counts = lock(&self.counts);
         let own = counts.clients.get(&client).copied().unwrap_or_default();
         if counts.in_all.is_full(standing, counts.most_in_all, UNADMITTED_IN_ALL) {
-            return Err(NoPlace::InAll);
+            return Err(NoPermit::InAll);
         }
         if own.is_full(standing, counts.most_per_client, UNADMITTED_PER_CLIENT) {
-            return Err(NoPlace::ForClient);
+            return Err(NoPermit::ForClient);
         }
         counts.in_all.add(standing);
         counts.clients.entry(client).or_default().add(standing);
         drop(counts);
-        Ok(Place { counts: Arc::clone(&self.counts), client, standing, since: Instant::now() })
+        Ok(ConnectionPermit {
+            counts: Arc::clone(&self.counts),
+            client,
+            standing,
+            since: Instant::now(),
+        })
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     /// Whether the client may hand in mail.
     pub(crate) const fn standing(&self) -> Standing {
         self.standing
     }
 
-    /// When the place was taken.
+    /// When the permit was taken.
     pub(crate) const fn since(&self) -> Instant {
         self.since
     }
@@ -134,7 +143,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);
         counts.in_all.remove(self.standing);
@@ -206,12 +215,12 @@ mod tests {
     #[test]
     fn a_place_given_back_can_be_taken_again() {
         let connections = Connections::new(1, 1);
-        let place = connections.take(ip("192.0.2.1"), Standing::Admitted).unwrap();
+        let permit = connections.take(ip("192.0.2.1"), Standing::Admitted).unwrap();
         assert_eq!(
             connections.take(ip("192.0.2.2"), Standing::Admitted).unwrap_err(),
-            NoPlace::InAll
+            NoPermit::InAll
         );
-        drop(place);
+        drop(permit);
         assert!(connections.take(ip("192.0.2.2"), Standing::Admitted).is_ok());
         assert!(lock(&connections.counts).clients.is_empty());
     }
@@ -224,7 +233,7 @@ mod tests {
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(
             connections.take(ip("192.0.2.1"), Standing::Admitted).unwrap_err(),
-            NoPlace::ForClient
+            NoPermit::ForClient
         );
         assert!(connections.take(ip("192.0.2.2"), Standing::Admitted).is_ok());
     }
@@ -236,7 +245,7 @@ mod tests {
         assert!(first.is_ok());
         assert_eq!(
             connections.take(ip("2001:db8:0:1:ffff::2"), Standing::Admitted).unwrap_err(),
-            NoPlace::ForClient
+            NoPermit::ForClient
         );
         assert!(connections.take(ip("2001:db8:0:2::1"), Standing::Admitted).is_ok());
     }
@@ -244,29 +253,29 @@ mod tests {
     #[test]
     fn strangers_from_any_number_of_addresses_leave_half_of_the_room() {
         let connections = Connections::new(100, 50);
-        let mut places = Vec::new();
+        let mut permits = Vec::new();
         for address in 0..200_u32 {
             let peer = IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + address));
-            while let Ok(place) = connections.take(peer, Standing::Unadmitted) {
-                places.push(place);
+            while let Ok(permit) = connections.take(peer, Standing::Unadmitted) {
+                permits.push(permit);
             }
         }
-        assert_eq!(places.len(), 50);
+        assert_eq!(permits.len(), 50);
         let refused = connections.take(ip("198.51.100.1"), Standing::Unadmitted);
-        assert_eq!(refused.unwrap_err(), NoPlace::InAll);
+        assert_eq!(refused.unwrap_err(), NoPermit::InAll);
         for _ in 0..50 {
-            places.push(connections.take(ip("198.51.100.1"), Standing::Admitted).unwrap());
+            permits.push(connections.take(ip("198.51.100.1"), Standing::Admitted).unwrap());
         }
     }
 
     #[test]
     fn one_stranger_has_a_tenth_of_what_an_admitted_client_has() {
         let connections = Connections::new(100, 50);
-        let places: Vec<_> =
+        let permits: Vec<_> =
             (0..5).map(|_| connections.take(ip("::1"), Standing::Unadmitted).unwrap()).collect();
         let refused = connections.take(ip("::2"), Standing::Unadmitted).unwrap_err();
-        assert_eq!(refused, NoPlace::ForClient);
-        assert!(!places[0].is_crowded());
+        assert_eq!(refused, NoPermit::ForClient);
+        assert!(!permits[0].is_crowded());
         // Whoever shares the address and is admitted is not kept out by it.
         assert!(connections.take(ip("::3"), Standing::Admitted).is_ok());
     }

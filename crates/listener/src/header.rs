@@ -18,7 +18,7 @@ const MAILBOX_LINE: &[u8] = b"X-Mailbox-Line: ";
 /// Reads a message piece by piece as far as its header section goes.
 #[derive(Debug)]
 pub(crate) struct HeaderScan {
-    place: Place,
+    position: Position,
     size: u64,
     received: usize,
     date: usize,
@@ -50,7 +50,7 @@ enum InFrom {
 
 /// Where the next byte stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
+enum Position {
     /// At the start of a line.
     LineStart,
     /// In a field's name.
@@ -85,7 +85,7 @@ impl HeaderScan {
     /// Stands before the first byte.
     pub(crate) const fn new() -> Self {
         Self {
-            place: Place::LineStart,
+            position: Position::LineStart,
             size: 0,
             received: 0,
             date: 0,
@@ -112,9 +112,9 @@ impl HeaderScan {
             }
             self.size = self.size.saturating_add(1);
             self.held.push(*byte);
-            let place = self.step(*byte);
-            self.note_from(place, *byte);
-            self.place = place;
+            let position = self.step(*byte);
+            self.note_from(position, *byte);
+            self.position = position;
             self.release(out);
         }
         piece.len()
@@ -123,7 +123,7 @@ impl HeaderScan {
     /// The message is over: appends to `out` what was held.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.held.is_empty() {
-            self.place = Place::Body(Ended::Text);
+            self.position = Position::Body(Ended::Text);
             self.release(out);
         }
     }
@@ -140,7 +140,7 @@ impl HeaderScan {
 
     /// Whether the header section is over.
     pub(crate) const fn has_ended(&self) -> bool {
-        matches!(self.place, Place::Body(_))
+        matches!(self.position, Position::Body(_))
     }
 
     /// Whether a Date header field was seen.
@@ -165,32 +165,38 @@ impl HeaderScan {
 
     /// A line that is no header field ends the section, as the empty line does: mail without a
     /// header is common enough, and its body must not be measured as one.
-    fn step(&mut self, byte: u8) -> Place {
-        match (self.place, byte) {
-            (Place::LineStart, b'\r') => Place::Body(Ended::EmptyLine),
-            (Place::LineStart, b':') => Place::Body(Ended::Text),
-            (Place::LineStart, 33..=126) => Place::Name(Name::default().and(byte)),
+    fn step(&mut self, byte: u8) -> Position {
+        match (self.position, byte) {
+            (Position::LineStart, b'\r') => Position::Body(Ended::EmptyLine),
+            (Position::LineStart, b':') => Position::Body(Ended::Text),
+            (Position::LineStart, 33..=126) => Position::Name(Name::default().and(byte)),
             // What continues no field of the message would continue our own.
-            (Place::LineStart, b' ' | b'\t') if self.fields == 0 => Place::Body(Ended::Text),
-            (Place::Name(name) | Place::BeforeColon(name), b':') => self.field(name),
-            (Place::Name(name) | Place::BeforeColon(name), b' ' | b'\t') => {
-                Place::BeforeColon(name)
+            (Position::LineStart, b' ' | b'\t') if self.fields == 0 => Position::Body(Ended::Text),
+            (Position::Name(name) | Position::BeforeColon(name), b':') => self.field(name),
+            (Position::Name(name) | Position::BeforeColon(name), b' ' | b'\t') => {
+                Position::BeforeColon(name)
             }
-            (Place::Name(name), 33..=126) => Place::Name(name.and(byte)),
-            (Place::BeforeColon(name), 33..=126) if self.is_first_line() && name.is_mailbox() => {
-                Place::MailboxLine
+            (Position::Name(name), 33..=126) => Position::Name(name.and(byte)),
+            (Position::BeforeColon(name), 33..=126)
+                if self.is_first_line() && name.is_mailbox() =>
+            {
+                Position::MailboxLine
             }
-            (Place::MailboxLine, b'\n') if is_mailbox_line(&self.held) => {
+            (Position::MailboxLine, b'\n') if is_mailbox_line(&self.held) => {
                 self.mailbox_line = MailboxLine::Held;
-                Place::LineStart
+                Position::LineStart
             }
-            (Place::MailboxLine, b'\n') => Place::Body(Ended::Text),
-            (Place::MailboxLine, _) => Place::MailboxLine,
-            (Place::Value, b'\n') => Place::LineStart,
-            (Place::LineStart, b' ' | b'\t') | (Place::Value, _) => Place::Value,
-            (Place::LineStart | Place::Name(_) | Place::BeforeColon(_) | Place::Body(_), _) => {
-                Place::Body(Ended::Text)
-            }
+            (Position::MailboxLine, b'\n') => Position::Body(Ended::Text),
+            (Position::MailboxLine, _) => Position::MailboxLine,
+            (Position::Value, b'\n') => Position::LineStart,
+            (Position::LineStart, b' ' | b'\t') | (Position::Value, _) => Position::Value,
+            (
+                Position::LineStart
+                | Position::Name(_)
+                | Position::BeforeColon(_)
+                | Position::Body(_),
+                _,
+            ) => Position::Body(Ended::Text),
         }
     }
 
@@ -200,7 +206,7 @@ impl HeaderScan {
     }
 
     /// The colon of a field was read.
-    fn field(&mut self, name: Name) -> Place {
+    fn field(&mut self, name: Name) -> Position {
         self.fields = self.fields.saturating_add(1);
         self.in_from = if name.letters() == b"from" { InFrom::Yes } else { InFrom::No };
         if let (InFrom::Yes, Some(from)) = (self.in_from, &mut self.from) {
@@ -210,16 +216,16 @@ impl HeaderScan {
             b"received" => &mut self.received,
             b"date" => &mut self.date,
             b"message-id" => &mut self.message_id,
-            _ => return Place::Value,
+            _ => return Position::Value,
         };
         *count = count.saturating_add(1);
-        Place::Value
+        Position::Value
     }
 
-    /// Keeps a byte that leads to `place`, if it belongs to what a From field says.
-    fn note_from(&mut self, place: Place, byte: u8) {
-        let said = matches!(self.place, Place::Value | Place::LineStart)
-            && matches!(place, Place::Value | Place::LineStart);
+    /// Keeps a byte that leads to `position`, if it belongs to what a From field says.
+    fn note_from(&mut self, position: Position, byte: u8) {
+        let said = matches!(self.position, Position::Value | Position::LineStart)
+            && matches!(position, Position::Value | Position::LineStart);
         if let (true, InFrom::Yes, Some(from)) = (said, self.in_from, &mut self.from)
             && let Some(last) = from.last_mut()
         {
@@ -229,18 +235,17 @@ impl HeaderScan {
 
     /// Passes on what is held, once it is clear what it is.
     fn release(&mut self, out: &mut Vec<u8>) {
-        let before: &[u8] = match (self.place, self.mailbox_line) {
-            (Place::Value, MailboxLine::Held) => MAILBOX_LINE,
+        let before: &[u8] = match (self.position, self.mailbox_line) {
+            (Position::Value, MailboxLine::Held) => MAILBOX_LINE,
             // The end of a field's line belongs to the field.
             (
-                Place::Value | Place::LineStart | Place::Body(Ended::EmptyLine),
+                Position::Value | Position::LineStart | Position::Body(Ended::EmptyLine),
                 MailboxLine::Absent,
             ) => b"",
-            (Place::Body(Ended::EmptyLine), MailboxLine::Held) | (Place::Body(Ended::Text), _) => {
-                b"\r\n"
-            }
-            (Place::LineStart, MailboxLine::Held)
-            | (Place::Name(_) | Place::BeforeColon(_) | Place::MailboxLine, _) => return,
+            (Position::Body(Ended::EmptyLine), MailboxLine::Held)
+            | (Position::Body(Ended::Text), _) => b"\r\n",
+            (Position::LineStart, MailboxLine::Held)
+            | (Position::Name(_) | Position::BeforeColon(_) | Position::MailboxLine, _) => return,
         };
         out.extend_from_slice(before);
         out.append(&mut self.held);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clock::Clock;
 use queue::Queue;
 
-use crate::connections::Place;
+use crate::connections::ConnectionPermit;
 use crate::observer::Observer;
 use crate::rules::Rules;
 use crate::session::Session;
@@ -54,9 +54,9 @@ impl Host {
 
     /// How long a client that is not admitted is waited for: less where it could not log in anyway,
     /// and while others like it take up much room.
-    pub(crate) fn unadmitted_wait(&self, session: &Session, place: &Place) -> Duration {
+    pub(crate) fn unadmitted_wait(&self, session: &Session, permit: &ConnectionPermit) -> Duration {
         let Timeouts { unadmitted, .. } = self.rules.settings.timeouts;
-        if session.may_log_in_later() && !place.is_crowded() {
+        if session.may_log_in_later() && !permit.is_crowded() {
             unadmitted
         } else {
             unadmitted / UNADMITTED_HURRY

@@ -8,7 +8,7 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | a place for the connection, the proxy's word, TLS | `arrival`, `connections`, `handshake`, `tls` |
+//! | a permit for the connection, the proxy's word, TLS | `arrival`, `connections`, `handshake`, `tls` |
 //! | who computes next | `turns` |
 //! | bytes to lines, replies to bytes | `wire`, `connection` |
 //! | lines to steps, without I/O | `session` |

@@ -9,14 +9,14 @@ const LONGEST: usize = 250;
 /// Reads a message piece by piece until it knows the id, or that there is none.
 #[derive(Debug)]
 pub(crate) struct MessageIdScan {
-    place: Place,
+    position: Position,
     /// What is behind the colon of the first such field.
     id: Vec<u8>,
 }
 
 /// Where the next byte stands.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum Position {
     /// Behind so many octets of a line that are those of the name.
     Name(usize),
     /// In the blanks between name and colon (RFC 5322 §4.5.1).
@@ -36,35 +36,40 @@ enum Place {
 impl MessageIdScan {
     /// Stands before the first byte.
     pub(crate) const fn new() -> Self {
-        Self { place: Place::LineStart, id: Vec::new() }
+        Self { position: Position::LineStart, id: Vec::new() }
     }
 
     /// Takes the next piece of the message.
     pub(crate) fn feed(&mut self, piece: &[u8]) {
         for byte in piece {
-            self.place = match (self.place, *byte) {
-                (Place::End, _) => return,
-                (Place::LineStart, b'\r' | b'\n') => Place::End,
-                (Place::LineStart, b' ' | b'\t') => Place::Other,
-                (Place::LineStart, byte) => begins(0, byte),
-                (Place::Name(matched), b':') if matched == NAME.len() => Place::Value,
-                (Place::Name(matched), b' ' | b'\t') if matched == NAME.len() => Place::BeforeColon,
-                (Place::Name(_) | Place::BeforeColon | Place::Other, b'\n') => Place::LineStart,
-                (Place::Name(matched), byte) => begins(matched, byte),
-                (Place::BeforeColon, b':') => Place::Value,
-                (Place::BeforeColon, b' ' | b'\t') => Place::BeforeColon,
-                (Place::BeforeColon | Place::Other, _) => Place::Other,
-                (Place::Value, b'\n') => Place::ValueLineStart,
-                (Place::Value | Place::ValueLineStart, byte @ (b' ' | b'\t' | 33..=126)) => {
-                    if matches!(self.place, Place::ValueLineStart) && !matches!(byte, b' ' | b'\t')
+            self.position = match (self.position, *byte) {
+                (Position::End, _) => return,
+                (Position::LineStart, b'\r' | b'\n') => Position::End,
+                (Position::LineStart, b' ' | b'\t') => Position::Other,
+                (Position::LineStart, byte) => begins(0, byte),
+                (Position::Name(matched), b':') if matched == NAME.len() => Position::Value,
+                (Position::Name(matched), b' ' | b'\t') if matched == NAME.len() => {
+                    Position::BeforeColon
+                }
+                (Position::Name(_) | Position::BeforeColon | Position::Other, b'\n') => {
+                    Position::LineStart
+                }
+                (Position::Name(matched), byte) => begins(matched, byte),
+                (Position::BeforeColon, b':') => Position::Value,
+                (Position::BeforeColon, b' ' | b'\t') => Position::BeforeColon,
+                (Position::BeforeColon | Position::Other, _) => Position::Other,
+                (Position::Value, b'\n') => Position::ValueLineStart,
+                (Position::Value | Position::ValueLineStart, byte @ (b' ' | b'\t' | 33..=126)) => {
+                    if matches!(self.position, Position::ValueLineStart)
+                        && !matches!(byte, b' ' | b'\t')
                     {
-                        Place::End
+                        Position::End
                     } else {
                         self.keep(byte)
                     }
                 }
-                (Place::Value, _) => Place::Value,
-                (Place::ValueLineStart, _) => Place::End,
+                (Position::Value, _) => Position::Value,
+                (Position::ValueLineStart, _) => Position::End,
             };
         }
     }
@@ -76,22 +81,22 @@ impl MessageIdScan {
     }
 
     /// Keeps a byte of the value; where there are too many, the rest is of no use.
-    fn keep(&mut self, byte: u8) -> Place {
+    fn keep(&mut self, byte: u8) -> Position {
         if self.id.len() >= LONGEST {
-            return Place::End;
+            return Position::End;
         }
         self.id.push(byte);
-        Place::Value
+        Position::Value
     }
 }
 
 /// Where the next byte stands behind `matched` octets of the name and this one.
-fn begins(matched: usize, byte: u8) -> Place {
+fn begins(matched: usize, byte: u8) -> Position {
     match NAME.get(matched) {
         Some(expected) if byte.eq_ignore_ascii_case(expected) => {
-            Place::Name(matched.saturating_add(1))
+            Position::Name(matched.saturating_add(1))
         }
-        Some(_) | None => Place::Other,
+        Some(_) | None => Position::Other,
     }
 }
 

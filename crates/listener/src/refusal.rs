@@ -8,7 +8,7 @@ use smtp::{
     SaslError,
 };
 
-use crate::connections::NoPlace;
+use crate::connections::NoPermit;
 use crate::meters::Metered;
 
 /// Why a connection, a command or a message is refused.
@@ -121,10 +121,10 @@ pub(crate) enum Refusal {
     },
     /// Too many connections.
     #[error("{}", match .0 {
-        NoPlace::ForClient => "too many connections from your address",
-        NoPlace::InAll => "too many connections",
+        NoPermit::ForClient => "too many connections from your address",
+        NoPermit::InAll => "too many connections",
     })]
-    NoPlace(NoPlace),
+    NoPermit(NoPermit),
     /// DATA came, and nobody is to have the message.
     #[error("no valid recipients")]
     NoRecipients,
@@ -248,7 +248,7 @@ impl Refusal {
             Self::ConnectionTooOld | Self::TimedOut | Self::TooSlow => {
                 (ReplyCode::NOT_AVAILABLE, temporary, 4, 2)
             }
-            Self::NoPlace(_)
+            Self::NoPermit(_)
             | Self::TooManyAuthFailures
             | Self::TooManyCommands
             | Self::TooManyErrors
@@ -294,8 +294,8 @@ impl Refusal {
             Self::NotAdmitted { .. } => "not-admitted",
             Self::NotAProxy | Self::NoProxyHeader => "proxy",
             Self::NotOffered { .. } | Self::UnknownMechanism => "not-offered",
-            Self::NoPlace(NoPlace::ForClient) => "connections-per-client",
-            Self::NoPlace(NoPlace::InAll) => "connections",
+            Self::NoPermit(NoPermit::ForClient) => "connections-per-client",
+            Self::NoPermit(NoPermit::InAll) => "connections",
             Self::NoRecipients => "no-recipients",
             Self::NulInMessage => "nul",
             Self::PipelinedStartTls => "starttls-injection",

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use crate::connections::{Place, Standing};
+use crate::connections::{ConnectionPermit, Standing};
 use crate::host::Host;
 use crate::observer::Refused;
 use crate::refusal::Refusal;
@@ -25,7 +25,7 @@ pub(super) struct Dialogue<S> {
     pub(super) wire: Wire<S>,
     pub(super) session: Session,
     pub(super) host: Arc<Host>,
-    pub(super) place: Place,
+    pub(super) permit: ConnectionPermit,
 }
 
 /// Whether the dialogue goes on.
@@ -90,10 +90,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     /// How long the client may say nothing, or take no reply.
     pub(super) fn patience(&self) -> Duration {
         let Timeouts { command, .. } = *self.timeouts();
-        match self.place.standing() {
+        match self.permit.standing() {
             Standing::Admitted => command,
             Standing::Unadmitted => {
-                command.min(self.host.unadmitted_wait(&self.session, &self.place))
+                command.min(self.host.unadmitted_wait(&self.session, &self.permit))
             }
         }
     }
@@ -101,15 +101,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     /// When the connection has lasted as long as it may.
     pub(super) fn end_at_latest(&self) -> Instant {
         let Timeouts { connection, .. } = *self.timeouts();
-        let lasts = match self.place.standing() {
+        let lasts = match self.permit.standing() {
             Standing::Admitted => connection,
             Standing::Unadmitted => connection.min(
                 self.host
-                    .unadmitted_wait(&self.session, &self.place)
+                    .unadmitted_wait(&self.session, &self.permit)
                     .saturating_mul(UNADMITTED_WAITS),
             ),
         };
-        after(self.place.since(), lasts)
+        after(self.permit.since(), lasts)
     }
 
     /// Until when the client is waited for.

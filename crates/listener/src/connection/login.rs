@@ -23,7 +23,7 @@ pub(super) async fn verify<S: AsyncRead + AsyncWrite + Unpin>(
     // What is no user's name may be a password that was typed in the wrong place.
     let user = known.then(|| credentials.name().to_owned());
     let checked = {
-        let mut line = dialogue.host.password_checks.line(peer, dialogue.place.standing());
+        let mut line = dialogue.host.password_checks.line(peer, dialogue.permit.standing());
         let _turn = line.turn().await;
         if let Err(refusal) = rules.count_guess(peer, standing, user.as_deref()) {
             return Ok(dialogue.refuse(&refusal));
@@ -50,7 +50,7 @@ pub(super) async fn verify<S: AsyncRead + AsyncWrite + Unpin>(
     info!(%peer, user = authenticated.name(), "authenticated");
     dialogue.host.observer.login(Login::Succeeded);
     rules.uncount_guess(peer, standing, authenticated.name());
-    dialogue.place.admit();
+    dialogue.permit.admit();
     let reply = dialogue.session.logged_in(authenticated);
     dialogue.wire.queue(&reply);
     Ok(Onward::Continue)
