@@ -43,7 +43,7 @@ const NAMED: usize = 100;
 
 /// How fast a message must come.
 #[derive(Debug)]
-struct Pace {
+struct DataRate {
     begun: Instant,
     /// When it must be there.
     end: Instant,
@@ -51,7 +51,7 @@ struct Pace {
     silence: Duration,
     grace: Duration,
     /// Bytes in a second.
-    rate: u64,
+    least: u64,
     received: u64,
 }
 
@@ -182,14 +182,14 @@ async fn read_message<S: AsyncRead + AsyncWrite + Unpin>(
     dialogue: &mut Dialogue<S>,
     intake: &mut Intake,
 ) -> Result<Result<(), Refusal>, WireFault> {
-    let mut pace = pace(dialogue);
+    let mut rate = rate(dialogue);
     let mut room = FIRST_DATA_ROOM;
     loop {
-        pace.count(dialogue.wire.input().len());
+        rate.count(dialogue.wire.input().len());
         if intake.take(dialogue.wire.input()).await == Reach::End {
             return Ok(Ok(()));
         }
-        if let Err(refusal) = read_more(dialogue, &pace, room).await? {
+        if let Err(refusal) = read_more(dialogue, &rate, room).await? {
             return Ok(Err(refusal));
         }
         if dialogue.wire.input().len() >= room {
@@ -204,14 +204,14 @@ async fn read_chunk<S: AsyncRead + AsyncWrite + Unpin>(
     mut intake: Option<&mut Intake>,
     size: u64,
 ) -> Result<Result<(), Refusal>, WireFault> {
-    let mut pace = pace(dialogue);
+    let mut rate = rate(dialogue);
     let mut left = size;
     loop {
         let input = dialogue.wire.input();
         let here = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
         let mut piece = input.split_to(here);
         left = left.saturating_sub(u64::try_from(here).unwrap_or(u64::MAX));
-        pace.count(here);
+        rate.count(here);
         if let Some(intake) = &mut intake
             && !piece.is_empty()
         {
@@ -221,7 +221,7 @@ async fn read_chunk<S: AsyncRead + AsyncWrite + Unpin>(
             return Ok(Ok(()));
         }
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(MAX_DATA_ROOM);
-        if let Err(refusal) = read_more(dialogue, &pace, room).await? {
+        if let Err(refusal) = read_more(dialogue, &rate, room).await? {
             return Ok(Err(refusal));
         }
     }
@@ -230,11 +230,11 @@ async fn read_chunk<S: AsyncRead + AsyncWrite + Unpin>(
 /// Reads the next bytes, or says why they are not waited for.
 async fn read_more<S: AsyncRead + AsyncWrite + Unpin>(
     dialogue: &mut Dialogue<S>,
-    pace: &Pace,
+    rate: &DataRate,
     room: usize,
 ) -> Result<Result<(), Refusal>, WireFault> {
-    let silent = from_now(pace.silence).min(pace.end);
-    let slow = pace.due();
+    let silent = from_now(rate.silence).min(rate.end);
+    let slow = rate.due();
     match dialogue.wire.read(room, silent.min(slow)).await {
         Ok(()) => Ok(Ok(())),
         Err(WireFault::TimedOut) if slow < silent => Ok(Err(Refusal::TooSlow)),
@@ -244,14 +244,14 @@ async fn read_more<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// How fast the message that begins now must come.
-fn pace<S: AsyncRead + AsyncWrite + Unpin>(dialogue: &Dialogue<S>) -> Pace {
+fn rate<S: AsyncRead + AsyncWrite + Unpin>(dialogue: &Dialogue<S>) -> DataRate {
     let Timeouts { data, message, data_grace, .. } = *dialogue.timeouts();
-    Pace {
+    DataRate {
         begun: Instant::now(),
         end: from_now(message),
         silence: data,
         grace: data_grace,
-        rate: dialogue.host.rules.settings.limits.data_rate,
+        least: dialogue.host.rules.settings.limits.data_rate,
         received: 0,
     }
 }
@@ -269,7 +269,7 @@ fn refuse_message<S: AsyncRead + AsyncWrite + Unpin>(
     dialogue.tell(&reply)
 }
 
-impl Pace {
+impl DataRate {
     /// So many bytes more have come.
     fn count(&mut self, bytes: usize) {
         self.received = self.received.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
@@ -277,7 +277,7 @@ impl Pace {
 
     /// When the next byte must have come for the rate to be kept in the mean.
     fn due(&self) -> Instant {
-        match self.received.checked_div(self.rate) {
+        match self.received.checked_div(self.least) {
             // No more than a day: nobody sends for longer, and the clock does not reach further.
             Some(seconds) => self.begun + self.grace + Duration::from_secs(seconds.min(86_400)),
             None => self.end,
