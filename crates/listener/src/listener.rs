@@ -104,7 +104,7 @@ impl Listener {
     /// Takes in mail by other settings from now on; who is connected stays under those before.
     ///
     /// What clients have done of late, and how many there are, counts on.
-    pub fn renew(&self, settings: ListenerSettings, access: Access) {
+    pub fn reload(&self, settings: ListenerSettings, access: Access) {
         let before = self.host();
         let (limits, rates) = (settings.limits, settings.rates);
         let mut rules = rules(settings, access);

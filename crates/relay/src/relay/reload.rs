@@ -82,7 +82,7 @@ impl Relay {
         self.policies.renew(settings.policies.clone(), fetcher);
         self.queue.tune(settings.queue.tuning());
         self.delivery.renew(delivery);
-        self.listener.renew(settings.listener.clone(), access(&settings, tls.clone()));
+        self.listener.reload(settings.listener.clone(), access(&settings, tls.clone()));
         for (address, service) in services(&self.addresses, &settings.listeners) {
             self.listener.offer(address, service);
         }
