@@ -121,7 +121,7 @@ impl Arrival {
         let Self { stream, service, host, stop, open: _open, .. } = self;
         match service.tls {
             TlsMode::Implicit => {
-                under_tls(stream, (session, permit), host, stop, Opening::Greeting).await;
+                under_tls(stream, session, permit, host, stop, Opening::Greeting).await;
             }
             TlsMode::Off | TlsMode::StartTls => {
                 let plain =
@@ -129,7 +129,7 @@ impl Arrival {
                 if let Some((stream, session, permit)) =
                     Box::pin(plain.run(Opening::Greeting)).await
                 {
-                    under_tls(stream, (session, permit), host, stop, Opening::None).await;
+                    under_tls(stream, session, permit, host, stop, Opening::None).await;
                 }
             }
         }
@@ -145,18 +145,19 @@ impl Arrival {
 /// begins with empty buffers and a session that knows nothing.
 async fn under_tls(
     stream: TcpStream,
-    (session, permit): (Session, ConnectionPermit),
+    session: Session,
+    permit: ConnectionPermit,
     host: Arc<Host>,
     stop: CancellationToken,
     opening: Opening,
 ) {
-    let client = (session.peer(), permit.standing());
+    let (peer, standing) = (session.peer(), permit.standing());
     let patience = host.rules.settings.timeouts.handshake;
-    let end = from_now(match permit.standing() {
+    let end = from_now(match standing {
         Standing::Admitted => patience,
         Standing::Unadmitted => patience.min(host.unadmitted_wait(&session, &permit)),
     });
-    let Some((stream, facts)) = shake_hands(stream, client, &host, &stop, end).await else {
+    let Some((stream, facts)) = shake_hands(stream, peer, standing, &host, &stop, end).await else {
         return;
     };
     debug!(version = facts.version, cipher = facts.cipher, "TLS established");

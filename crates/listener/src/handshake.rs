@@ -21,7 +21,8 @@ use crate::tls::{ServerTls, TlsFacts};
 /// Shakes hands until `end`; none when that fails or the relay stops.
 pub(crate) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    (peer, standing): (IpAddr, Standing),
+    peer: IpAddr,
+    standing: Standing,
     host: &Host,
     stop: &CancellationToken,
     end: Instant,
