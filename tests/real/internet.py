@@ -136,6 +136,12 @@ class Delivering(Internet):
         return found[0]
 
 
+class Submitting(Delivering):
+    """The same with one domain: what is tried is the way to the relay."""
+
+    HOSTS, ENFORCED = {"good.test": Delivering.HOSTS["good.test"]}, ("good.test",)
+
+
 STRICT, OPEN = "strict.test", "open.test"
 # The MX host of both, and where it stands when a cutter is before it.
 NAME, MX, BEHIND = "mx.strict.test", "10.77.2.1", "10.77.2.2"

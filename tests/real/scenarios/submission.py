@@ -9,11 +9,11 @@ import smtplib
 import ssl
 
 from internet import (
-    CLIENT, IMPLICIT_PORT, PASSWORD, RELAY, RELAY_PORT, SENDER, SUBMISSION_PORT, TLS_PORT, USER, Delivering,
+    CLIENT, IMPLICIT_PORT, PASSWORD, RELAY, RELAY_PORT, SENDER, SUBMISSION_PORT, TLS_PORT, USER, Submitting,
 )
 from suite import Failure, Theme, expect, run, until
 
-scenario = Theme(Delivering)
+scenario = Theme(Submitting)
 
 EXIM = os.environ.get("EXIM", "exim4")
 
