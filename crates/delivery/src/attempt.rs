@@ -1,6 +1,17 @@
-//! One attempt to deliver a lease: decide, route, try the hosts; and what comes at the end of a
-//! message's life.
+//! One attempt to deliver a lease.
+//!
+//! 1. [`attempt`] takes the recipients of the lease and finds the route: to the destination's own
+//!    hosts, or to the next hops of a configured route.
+//! 2. `ask` has the policy of a next hop decided, and its hosts looked up, within the time that the
+//!    attempt has.
+//! 3. [`fail_over`] asks the hosts in their order; each recipient comes back with what came of it.
+//! 4. `follow` asks the next one of a route's next hops for those whom none has settled.
+//! 5. `last` ends the life of a message whose time has run out, after another look at a policy that
+//!    holds it back (RFC 8461 §5.1).
+//! 6. What is left is a [`RecipientResult`] for each recipient, in the order of the lease; it is
+//!    [`crate::settling`] that tells the queue, the log and the sender.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -18,7 +29,8 @@ use crate::observation::of_fetch;
 use crate::outcome::{expire, no_domain, no_hosts};
 use crate::patience::{Overdue, Patience};
 use crate::policy_facts::{of_decision, of_undecided};
-use crate::round::{Elsewhere, Ending, Round};
+use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, RecipientResult};
+use crate::round::fail_over;
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::routing::hosts;
 use crate::status::Status;
@@ -31,8 +43,8 @@ pub(crate) async fn attempt(
     client: &Client,
     lease: &Lease,
     patience: &Arc<Patience>,
-) -> Vec<DeliveryRecord> {
-    let everyone: Vec<usize> = (0..lease.recipients().len()).collect();
+) -> Vec<RecipientResult> {
+    let everyone = LeasedRecipient::all(lease);
     let now = client.clock.now();
     let record = Arc::new(AttemptRecord {
         queue_id: lease.id(),
@@ -46,12 +58,16 @@ pub(crate) async fn attempt(
         let (route, decision) = (RouteTaken::Direct, PolicyDecision::NotLookedUp);
         let next_hop = Arc::new(NextHopRecord { route, decision });
         let (session, ended_at) = (None, now);
-        let one = DeliveryRecord { attempt: record, next_hop, session, result, ended_at };
-        return everyone.iter().map(|_| one.clone()).collect();
+        let record = DeliveryRecord { attempt: record, next_hop, session, result, ended_at };
+        let one = |recipient| RecipientResult { recipient, record: record.clone() };
+        return everyone.into_iter().map(one).collect();
     };
     let attempt = Attempt { client, lease, patience, way, now, record };
-    let (ended, decisions) = attempt.pass(&everyone).await;
-    if lease.expired(now) { attempt.last(ended, decisions).await } else { ended }
+    let (results, decisions) = attempt.pass(everyone).await;
+    let mut results =
+        if lease.expired(now) { attempt.last(results, decisions).await } else { results };
+    results.sort_by_key(|result| result.recipient.number);
+    results
 }
 
 /// Which way a message goes.
@@ -92,13 +108,16 @@ struct Attempt<'a> {
 
 /// What became of recipients with one next hop.
 struct Asked {
-    ended: Vec<(DeliveryRecord, Elsewhere)>,
+    results: Vec<(RecipientResult, Elsewhere)>,
     decision: Option<Decision>,
 }
 
 impl Attempt<'_> {
-    /// Asks one next hop after the other until the recipients at `places` are settled.
-    async fn pass(&self, places: &[usize]) -> (Vec<DeliveryRecord>, Vec<Decision>) {
+    /// Asks one next hop after the other until the recipients are settled.
+    async fn pass(
+        &self,
+        recipients: Vec<LeasedRecipient>,
+    ) -> (Vec<RecipientResult>, Vec<Decision>) {
         match &self.way {
             Way::Direct(next_hop) => {
                 let hosts = hosts(
@@ -106,14 +125,11 @@ impl Attempt<'_> {
                     (self.lease.destination(), &Manner::AsPolicy),
                     &self.client.settings,
                 );
-                let asked = self.ask((next_hop, RouteTaken::Direct), hosts, places).await;
-                let Asked { ended, decision } = asked;
-                (
-                    ended.into_iter().map(|(ended, _)| ended).collect(),
-                    decision.into_iter().collect(),
-                )
+                let asked = self.ask((next_hop, RouteTaken::Direct), hosts, recipients).await;
+                let results = asked.results.into_iter().map(|(result, _)| result).collect();
+                (results, asked.decision.into_iter().collect())
             }
-            Way::Routed(next_hops) => Box::pin(self.follow(next_hops, places)).await,
+            Way::Routed(next_hops) => Box::pin(self.follow(next_hops, recipients)).await,
         }
     }
 
@@ -121,33 +137,31 @@ impl Attempt<'_> {
     async fn follow(
         &self,
         next_hops: &[ConfiguredHop],
-        places: &[usize],
-    ) -> (Vec<DeliveryRecord>, Vec<Decision>) {
-        let (mut ended, mut decisions): (Vec<Option<DeliveryRecord>>, Vec<Decision>) =
-            (vec![None; places.len()], Vec::new());
-        let mut open: Vec<(usize, usize)> = places.iter().copied().enumerate().collect();
+        recipients: Vec<LeasedRecipient>,
+    ) -> (Vec<RecipientResult>, Vec<Decision>) {
+        // The last result of each recipient, by its number.
+        let mut last: BTreeMap<usize, RecipientResult> = BTreeMap::new();
+        let (mut open, mut decisions) = (recipients, Vec::new());
         for hop in next_hops {
-            let asked: Vec<usize> = open.iter().map(|(_, place)| *place).collect();
-            let hosts = hosts_of(hop, self.client);
-            let (next_hop, route) = (hop.to.next_hop(), RouteTaken::Configured(hop.to.to_string()));
-            let asked = Box::pin(self.ask((&next_hop, route), hosts, &asked)).await;
-            decisions.extend(asked.decision);
-            let mut left = Vec::new();
-            for ((slot, place), (one, elsewhere)) in open.into_iter().zip(asked.ended) {
-                match elsewhere {
-                    Elsewhere::MayHelp | Elsewhere::MayTake => left.push((slot, place)),
-                    Elsewhere::Settled => {}
-                }
-                if let Some(known) = ended.get_mut(slot) {
-                    *known = Some(with_next_hop(one, hop, elsewhere, known.take()));
-                }
-            }
-            open = left;
             if open.is_empty() {
                 break;
             }
+            let (next_hop, route) = (hop.to.next_hop(), RouteTaken::Configured(hop.to.to_string()));
+            let asked = self.ask((&next_hop, route), hosts_of(hop, self.client), open);
+            let Asked { results, decision } = Box::pin(asked).await;
+            decisions.extend(decision);
+            open = Vec::new();
+            for (RecipientResult { recipient, record }, elsewhere) in results {
+                match elsewhere {
+                    Elsewhere::MayHelp | Elsewhere::MayTake => open.push(recipient.clone()),
+                    Elsewhere::Settled => {}
+                }
+                let before = last.remove(&recipient.number).map(|before| before.record);
+                let record = with_next_hop(record, hop, elsewhere, before);
+                last.insert(recipient.number, RecipientResult { recipient, record });
+            }
         }
-        (ended.into_iter().flatten().collect(), decisions)
+        (last.into_values().collect(), decisions)
     }
 
     /// Decides by the policy of one next hop, and tries its hosts.
@@ -155,61 +169,71 @@ impl Attempt<'_> {
         &self,
         (next_hop, route): (&NextHop, RouteTaken),
         hosts: impl Future<Output = Result<Vec<Hop>, DeliveryResult>>,
-        places: &[usize],
+        recipients: Vec<LeasedRecipient>,
     ) -> Asked {
-        let undecided = |route, decision, failure| {
-            let hop = Arc::new(NextHopRecord { route, decision });
-            let result = DeliveryResult::Deferred(failure);
-            let ended = self.records(&hop, places.iter().map(|_| Ending::nowhere(result.clone())));
-            Asked { ended, decision: None }
-        };
         let decision = match self.patience.wait_for(self.decide(next_hop)).await {
-            Err(overdue) => {
-                let failure = no_policy_yet(next_hop, overdue);
-                return undecided(route, PolicyDecision::NotLookedUp, failure);
-            }
             Ok(Ok(decision)) => decision,
             Ok(Err(error)) => {
                 let decision = PolicyDecision::Undecided(of_undecided(&error));
-                return undecided(route, decision, undecided_because(&error));
+                let hop = NextHopRecord { route, decision };
+                return self.undecided(hop, recipients, undecided_because(&error));
+            }
+            Err(overdue) => {
+                let hop = NextHopRecord { route, decision: PolicyDecision::NotLookedUp };
+                return self.undecided(hop, recipients, no_policy_yet(next_hop, overdue));
             }
         };
-        let hop = Arc::new(NextHopRecord { route, decision: of_decision(&decision) });
+        let hop = NextHopRecord { route, decision: of_decision(&decision) };
         let hosts = match self.patience.wait_for(hosts).await {
             Ok(hosts) => hosts,
             Err(overdue) => Err(no_hosts_yet(next_hop, overdue)),
         };
-        let endings = match hosts {
+        let results = match hosts {
             Ok(hosts) => {
-                let of = (self.lease, places);
-                let round = Round::new(self.client, of, self.patience, &decision);
-                Box::pin(round.run(&hosts)).await
+                let with = (self.client, self.patience);
+                Box::pin(fail_over(with, self.lease, &decision, &hosts, recipients)).await
             }
             Err(result) => {
                 let result = match &decision {
                     Decision::Require(required) => no_hosts(required, result),
                     Decision::Permit(_) => result,
                 };
-                places.iter().map(|_| Ending::nowhere(result.clone())).collect()
+                let nowhere = |recipient| HopResult::nowhere(recipient, result.clone());
+                recipients.into_iter().map(nowhere).collect()
             }
         };
-        Asked { ended: self.records(&hop, endings), decision: Some(decision) }
+        Asked { results: self.records(hop, results), decision: Some(decision) }
     }
 
-    /// The records of what has come of a next hop.
+    /// What has come of a next hop whose policy is not known.
+    fn undecided(
+        &self,
+        hop: NextHopRecord,
+        recipients: Vec<LeasedRecipient>,
+        failure: Failure,
+    ) -> Asked {
+        let result = DeliveryResult::Deferred(failure);
+        let nowhere = |recipient| HopResult::nowhere(recipient, result.clone());
+        let results = recipients.into_iter().map(nowhere).collect();
+        Asked { results: self.records(hop, results), decision: None }
+    }
+
+    /// Records what has come of a next hop.
     fn records(
         &self,
-        next_hop: &Arc<NextHopRecord>,
-        endings: impl IntoIterator<Item = Ending>,
-    ) -> Vec<(DeliveryRecord, Elsewhere)> {
-        let ended_at = self.client.clock.now();
-        let record = |Ending { result, session, elsewhere }| {
-            let (attempt, next_hop) = (Arc::clone(&self.record), Arc::clone(next_hop));
-            (DeliveryRecord { attempt, next_hop, session, result, ended_at }, elsewhere)
+        hop: NextHopRecord,
+        results: Vec<HopResult>,
+    ) -> Vec<(RecipientResult, Elsewhere)> {
+        let (next_hop, ended_at) = (Arc::new(hop), self.client.clock.now());
+        let record = |HopResult { recipient, result, session, elsewhere }| {
+            let (attempt, next_hop) = (Arc::clone(&self.record), Arc::clone(&next_hop));
+            let record = DeliveryRecord { attempt, next_hop, session, result, ended_at };
+            (RecipientResult { recipient, record }, elsewhere)
         };
-        endings.into_iter().map(record).collect()
+        results.into_iter().map(record).collect()
     }
 
+    /// Has the policy of a next hop decided, and reports one that could not be had.
     async fn decide(&self, next_hop: &NextHop) -> Result<Decision, Undecided> {
         let purpose = match self.lease.message().purpose {
             queue::Purpose::Mail => {
@@ -233,34 +257,33 @@ impl Attempt<'_> {
     /// more; if it has changed, it is followed in another pass (RFC 8461 §5.1).
     async fn last(
         &self,
-        mut ended: Vec<DeliveryRecord>,
+        mut results: Vec<RecipientResult>,
         mut decisions: Vec<Decision>,
-    ) -> Vec<DeliveryRecord> {
+    ) -> Vec<RecipientResult> {
         let waited = self.lease.queued_for(self.now);
         for _ in 0..LAST_PASSES {
-            ended = map_deferred(ended, |failure| expire(failure, waited, None));
-            let held = deferred(&ended);
-            if held.is_empty() {
+            results = map_deferred(results, |failure| expire(failure, waited, None));
+            if !results.iter().any(is_deferred) {
                 break;
             }
             match self.recheck(&decisions).await {
                 Some(Recheck::Confirmed(token)) => {
-                    ended = map_deferred(ended, |failure| expire(failure, waited, Some(&token)));
+                    let expired = |failure| expire(failure, waited, Some(&token));
+                    results = map_deferred(results, expired);
                     break;
                 }
                 Some(Recheck::Changed(_)) => {
-                    let (again, anew) = self.pass(&held).await;
-                    for (place, one) in held.into_iter().zip(again) {
-                        if let Some(slot) = ended.get_mut(place) {
-                            *slot = one;
-                        }
-                    }
+                    let (held, ended): (Vec<_>, Vec<_>) =
+                        results.into_iter().partition(is_deferred);
+                    let held = held.into_iter().map(|result| result.recipient).collect();
+                    let (again, anew) = self.pass(held).await;
+                    results = ended.into_iter().chain(again).collect();
                     decisions = anew;
                 }
                 None => break,
             }
         }
-        ended
+        results
     }
 
     /// Looks once more at every policy that was enforced; the first one that has changed counts.
@@ -376,25 +399,24 @@ fn with_next_hop(
     DeliveryRecord { result, ..one }
 }
 
-/// The places of those who are deferred.
-fn deferred(ended: &[DeliveryRecord]) -> Vec<usize> {
-    let is_deferred = |(place, ended): (usize, &DeliveryRecord)| match ended.result {
-        DeliveryResult::Deferred(_) => Some(place),
-        DeliveryResult::Bounced(_) | DeliveryResult::Delivered { .. } => None,
-    };
-    ended.iter().enumerate().filter_map(is_deferred).collect()
+/// Whether a recipient is to be tried again.
+const fn is_deferred(result: &RecipientResult) -> bool {
+    match result.record.result {
+        DeliveryResult::Deferred(_) => true,
+        DeliveryResult::Bounced(_) | DeliveryResult::Delivered { .. } => false,
+    }
 }
 
+/// The same results, but for what `f` makes of those that are deferred.
 fn map_deferred(
-    ended: Vec<DeliveryRecord>,
+    results: Vec<RecipientResult>,
     f: impl Fn(Failure) -> DeliveryResult,
-) -> Vec<DeliveryRecord> {
-    let one = |ended: DeliveryRecord| DeliveryRecord {
-        result: match ended.result {
+) -> Vec<RecipientResult> {
+    let one = |one: RecipientResult| {
+        one.map(|result| match result {
             DeliveryResult::Deferred(failure) => f(failure),
             other @ (DeliveryResult::Bounced(_) | DeliveryResult::Delivered { .. }) => other,
-        },
-        ..ended
+        })
     };
-    ended.into_iter().map(one).collect()
+    results.into_iter().map(one).collect()
 }

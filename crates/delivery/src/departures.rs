@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use mail::{DeliveryRecord, DeliveryResult};
+use mail::DeliveryResult;
 /// How many destinations must have failed, without one that has answered in between, before it is no
 /// longer that destination's own trouble.
 const DESTINATIONS: usize = 2;
@@ -81,9 +81,9 @@ pub(crate) struct Departing {
 
 impl Departing {
     /// The attempt, for this destination, has ended like this.
-    pub(crate) fn ended(self, destination: &str, ended: &[DeliveryRecord], now: SystemTime) {
+    pub(crate) fn ended(self, destination: &str, results: &[&DeliveryResult], now: SystemTime) {
         let mut state = self.departures.state();
-        if ended.iter().any(|one| has_left(&one.result)) {
+        if results.iter().any(|result| has_left(result)) {
             state.left = Some(now);
             state.failing = None;
             return;
@@ -114,10 +114,7 @@ const fn has_left(result: &DeliveryResult) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mail::{
-        AttemptRecord, NextHopRecord, PolicyDecision, QueueId, ReasonClass, Reports, RouteTaken,
-    };
-    use smtp::MailboxDomain;
+    use mail::{ReasonClass, Reports};
 
     use super::*;
     use crate::status::Status;
@@ -128,26 +125,13 @@ mod tests {
         SystemTime::UNIX_EPOCH + minutes * MINUTE
     }
 
-    fn ended(result: DeliveryResult) -> [DeliveryRecord; 1] {
-        let attempt = Arc::new(AttemptRecord {
-            queue_id: QueueId::from_number(1),
-            destination: MailboxDomain::parse("good.test").unwrap(),
-            number: 1,
-            received_at: at(0),
-            began_at: at(0),
-        });
-        let (route, decision) = (RouteTaken::Direct, PolicyDecision::NotLookedUp);
-        let next_hop = Arc::new(NextHopRecord { route, decision });
-        [DeliveryRecord { attempt, next_hop, session: None, result, ended_at: at(0) }]
+    fn deferred() -> DeliveryResult {
+        DeliveryResult::Deferred(Status::NoAnswer.failure(ReasonClass::Connect, "x"))
     }
 
-    fn deferred() -> [DeliveryRecord; 1] {
-        ended(DeliveryResult::Deferred(Status::NoAnswer.failure(ReasonClass::Connect, "x")))
-    }
-
-    fn delivered() -> [DeliveryRecord; 1] {
+    fn delivered() -> DeliveryResult {
         let (mx, reply) = ("mx".to_owned(), "250 ok".to_owned());
-        ended(DeliveryResult::Delivered { mx, addr: None, reply, reports: Reports::Ours })
+        DeliveryResult::Delivered { mx, addr: None, reply, reports: Reports::Ours }
     }
 
     #[test]
@@ -156,7 +140,7 @@ mod tests {
         assert_eq!(departures.none_for(at(0)), None);
         let open = departures.begin(at(0));
         assert_eq!(departures.none_for(at(20)), Some(20 * MINUTE));
-        departures.begin(at(18)).ended("good.test", &delivered(), at(19));
+        departures.begin(at(18)).ended("good.test", &[&delivered()], at(19));
         assert_eq!(departures.none_for(at(20)), Some(MINUTE), "other mail leaves");
         drop(open);
         assert_eq!(departures.none_for(at(20)), None);
@@ -166,13 +150,13 @@ mod tests {
     fn mail_is_due_while_attempts_for_more_than_one_destination_fail() {
         let departures = Arc::new(Departures::default());
         for _ in 0..3 {
-            departures.begin(at(0)).ended("one.test", &deferred(), at(1));
+            departures.begin(at(0)).ended("one.test", &[&deferred()], at(1));
         }
         assert_eq!(departures.none_for(at(20)), None, "it may be one.test's own trouble");
-        departures.begin(at(10)).ended("two.test", &deferred(), at(11));
+        departures.begin(at(10)).ended("two.test", &[&deferred()], at(11));
         assert_eq!(departures.none_for(at(20)), Some(20 * MINUTE));
         assert_eq!(departures.none_for(at(80)), None, "nothing has been tried for an hour");
-        departures.begin(at(90)).ended("good.test", &delivered(), at(90));
+        departures.begin(at(90)).ended("good.test", &[&delivered()], at(90));
         assert_eq!(departures.none_for(at(91)), None);
     }
 

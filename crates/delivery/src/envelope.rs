@@ -7,7 +7,7 @@ use smtp::{
 
 use crate::capabilities::{Capabilities, Extension};
 use crate::dialogue::DialogueError;
-use crate::transaction::{Fate, Step};
+use crate::transaction::{RecipientReply, Step};
 
 /// How much of an envelope is written before its replies are read.
 ///
@@ -163,8 +163,8 @@ impl Progress {
         self.replies.get(self.recipients.saturating_add(1))
     }
 
-    /// The fate of the recipient at `place`, given that of all who were accepted.
-    pub(crate) fn fate(&self, place: usize, accepted: &Fate) -> Fate {
+    /// The reply for the recipient at `place`, given that for all who were accepted.
+    pub(crate) fn reply_to(&self, place: usize, accepted: &RecipientReply) -> RecipientReply {
         match self.refusal(0, Step::Mail) {
             Some(fate) => fate,
             None => self
@@ -173,25 +173,25 @@ impl Progress {
         }
     }
 
-    /// The fate of those who were waiting for the reply to `step` when the connection failed.
+    /// The reply for those who were waiting for the reply to `step` when the connection failed.
     ///
     /// A host that closes the connection says so with 421 first (RFC 5321 §3.8), and then that is
     /// the reply to everything that follows.
-    pub(crate) fn lost(&self, step: Step) -> Fate {
+    pub(crate) fn lost(&self, step: Step) -> RecipientReply {
         match self.replies.last() {
             Some(reply) if reply.code() == ReplyCode::NOT_AVAILABLE => {
-                Fate::Refused { step, reply: reply.clone() }
+                RecipientReply::Refused { step, reply: reply.clone() }
             }
             Some(_) | None => {
-                Fate::Cut { step, error: self.failure.unwrap_or(DialogueError::Closed) }
+                RecipientReply::Cut { step, error: self.failure.unwrap_or(DialogueError::Closed) }
             }
         }
     }
 
-    fn refusal(&self, place: usize, step: Step) -> Option<Fate> {
+    fn refusal(&self, place: usize, step: Step) -> Option<RecipientReply> {
         match self.replies.get(place) {
             Some(reply) if is_positive(reply) => None,
-            Some(reply) => Some(Fate::Refused { step, reply: reply.clone() }),
+            Some(reply) => Some(RecipientReply::Refused { step, reply: reply.clone() }),
             None => Some(self.lost(step)),
         }
     }
@@ -316,8 +316,10 @@ mod tests {
         progress.heard(Reply::new(ReplyCode::NOT_AVAILABLE, None, "closing"));
         progress.failed(DialogueError::Closed);
         for place in [0, 1] {
-            let fate = progress.fate(place, &progress.lost(Step::Data));
-            let Fate::Refused { step: Step::Rcpt, reply } = fate else { panic!("{fate:?}") };
+            let fate = progress.reply_to(place, &progress.lost(Step::Data));
+            let RecipientReply::Refused { step: Step::Rcpt, reply } = fate else {
+                panic!("{fate:?}")
+            };
             assert_eq!(reply.one_line(), "421 closing");
         }
     }

@@ -2,9 +2,11 @@
 //!
 //! The reasons: `docs/decisions/0010-what-a-host-cannot-take.md`.
 
-use queue::{BodyError, Lease, Recipient};
+use mail::Recipient;
+use queue::{BodyError, Lease};
 use smtp::{BodyType, Smtputf8};
 use tls_policy::Trust;
+use tokio::sync::OnceCell;
 
 use crate::envelope::Mail;
 use crate::header::{Alphabet, alphabet, alphabet_of_lines, whole_alphabet};
@@ -16,13 +18,13 @@ use crate::session::established::Session;
 #[derive(Debug, Default)]
 pub(crate) struct Fitting {
     /// The least that a host has to take.
-    least: Option<BodyType>,
+    least: OnceCell<BodyType>,
 }
 
 impl Fitting {
     /// What the host of this session is told of the message for these recipients.
     pub(crate) async fn mail<'a, T: Trust, S: Stream>(
-        &mut self,
+        &self,
         lease: &'a Lease,
         session: &Session<T, S>,
         recipients: &[&Recipient],
@@ -40,7 +42,7 @@ impl Fitting {
     /// What the body is sent as: as it was announced where the host takes that, else as the least
     /// that it can be.
     async fn body_type<T: Trust, S: Stream>(
-        &mut self,
+        &self,
         lease: &Lease,
         session: &Session<T, S>,
     ) -> Result<BodyType, BodyError> {
@@ -48,12 +50,7 @@ impl Fitting {
         if session.takes(announced) {
             return Ok(announced);
         }
-        if let Some(least) = self.least {
-            return Ok(least);
-        }
-        let least = least(lease, announced).await?;
-        self.least = Some(least);
-        Ok(least)
+        self.least.get_or_try_init(|| least(lease, announced)).await.copied()
     }
 }
 

@@ -13,10 +13,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mail::{DeliveryRecord, QueueId};
+use mail::QueueId;
 use queue::Lease;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::recipient::RecipientResult;
 
 /// How long the first report of a message waits for another failure, and for all of them.
 const QUIET: Duration = Duration::from_secs(5);
@@ -38,7 +40,7 @@ pub(crate) struct Part {
     /// Whose attempt it was.
     pub(crate) lease: Lease,
     /// What became of its recipients, in their order.
-    pub(crate) ended: Vec<DeliveryRecord>,
+    pub(crate) results: Vec<RecipientResult>,
 }
 
 /// The failures that wait for their report.

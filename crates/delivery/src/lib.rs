@@ -50,6 +50,7 @@ mod patience;
 mod policy_facts;
 mod pool;
 mod probe;
+mod recipient;
 mod removal;
 mod round;
 mod route;

@@ -7,112 +7,93 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mail::{DeliveryRecord, DeliveryResult, Failure, QueueId, Reason};
-use queue::{Lease, Settled};
+use queue::Settled;
 use tracing::Level;
 use tracing::field::display;
 
 use crate::observer::Observer;
+use crate::recipient::RecipientResult;
 
-/// Whom an attempt was for, and what has come of telling the sender.
-#[derive(Debug)]
-pub(crate) struct Tried {
-    queue_id: QueueId,
-    recipients: Vec<String>,
-    /// The message that tells the sender of it, if one does.
+/// Tells the log and the observer, once for all recipients who share their fate.
+pub(crate) fn tell(
+    results: &[RecipientResult],
     notification: Option<QueueId>,
+    observer: &dyn Observer,
+) {
+    let mut alike: Vec<(&DeliveryRecord, Vec<String>)> = Vec::new();
+    for RecipientResult { recipient, record } in results {
+        let to = recipient.recipient.mailbox.to_string();
+        match alike.iter_mut().find(|(other, _)| *other == record) {
+            Some((_, recipients)) => recipients.push(to),
+            None => alike.push((record, vec![to])),
+        }
+    }
+    for (record, recipients) in alike {
+        log(record, &recipients, notification);
+        observer.finished(record, recipients.len());
+    }
 }
 
-impl Tried {
-    /// An attempt for `lease`.
-    pub(crate) fn of(lease: &Lease, notification: Option<QueueId>) -> Self {
-        Self {
-            queue_id: lease.id(),
-            recipients: lease.recipients().iter().map(|one| one.mailbox.to_string()).collect(),
-            notification,
-        }
-    }
-
-    /// The same for those recipients alone that `is_meant` names, by their place.
-    pub(crate) fn only(self, is_meant: impl Fn(usize) -> bool) -> Self {
-        let recipients = self.recipients.into_iter().enumerate();
-        let recipients = recipients.filter(|(place, _)| is_meant(*place)).map(|(_, one)| one);
-        Self { recipients: recipients.collect(), ..self }
-    }
-
-    /// Tells the log and the observer, once for all recipients who share their fate.
-    pub(crate) fn tell(&self, ended: &[DeliveryRecord], observer: &dyn Observer) {
-        let mut alike: Vec<(&DeliveryRecord, Vec<&str>)> = Vec::new();
-        for (one, recipient) in ended.iter().zip(&self.recipients) {
-            match alike.iter_mut().find(|(other, _)| *other == one) {
-                Some((_, recipients)) => recipients.push(recipient),
-                None => alike.push((one, vec![recipient])),
-            }
-        }
-        for (record, recipients) in alike {
-            self.log(record, &recipients);
-            observer.finished(record, recipients.len());
-        }
-    }
-
-    /// A line for recipients who share their fate.
-    fn log(&self, record: &DeliveryRecord, recipients: &[&str]) {
-        let (queue_id, domain) = (self.queue_id, &record.attempt.destination);
-        let decision = &record.next_hop.decision;
-        let (policy, why, tls) = (decision.policy_word(), decision.why_word(), record.tls_word());
-        let (delay, attempts) = (seconds(record.queued_for()), record.attempt.number);
-        let notification = self.notification.map(display);
-        let (to, recipients) = (recipients.join(", "), recipients.len());
-        match &record.result {
-            DeliveryResult::Delivered { mx, addr, reply, .. } => {
-                let addr = addr.map(display);
-                tracing::info!(
-                    %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply, delay,
-                    attempts, notification, "delivered"
-                );
-            }
-            DeliveryResult::Deferred(Failure { reason, .. }) => {
-                let Reason { enhanced, class, text, mx, addr, reply, .. } = reason;
-                let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
-                tracing::info!(
-                    %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply,
-                    status = %enhanced, waiting = class.word(), error = text, delay, attempts,
-                    notification, "deferred"
-                );
-            }
-            DeliveryResult::Bounced(Failure { reason, .. }) => {
-                let Reason { enhanced, text, mx, addr, reply, .. } = reason;
-                let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
-                tracing::info!(
-                    %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply,
-                    status = %enhanced, error = text, delay, attempts, notification, "bounced"
-                );
-            }
-        }
-    }
-
-    /// Tells what became of each recipient, and whether the message has left the queue, as Postfix
-    /// would.
-    pub(crate) fn tell_as_postfix(&self, ended: &[DeliveryRecord], settled: Option<&Settled>) {
-        if !tracing::enabled!(target: "maillog", Level::INFO) {
-            return;
-        }
-        let queue_id = self.queue_id;
-        for (to, record) in self.recipients.iter().zip(ended) {
-            let (status, mx, addr, dsn, reply) = match &record.result {
-                DeliveryResult::Bounced(failure) => refused("bounced", &failure.reason),
-                DeliveryResult::Deferred(failure) => refused("deferred", &failure.reason),
-                DeliveryResult::Delivered { mx, addr, reply, .. } => {
-                    ("sent", Some(mx.as_str()), *addr, "2.0.0".to_owned(), reply)
-                }
-            };
-            let (addr, delay) = (addr.map(display), record.queued_for().as_secs_f64());
+/// A line for recipients who share their fate, and the message that tells the sender of it, if one
+/// does.
+fn log(record: &DeliveryRecord, recipients: &[String], notification: Option<QueueId>) {
+    let (queue_id, domain) = (record.attempt.queue_id, &record.attempt.destination);
+    let decision = &record.next_hop.decision;
+    let (policy, why, tls) = (decision.policy_word(), decision.why_word(), record.tls_word());
+    let (delay, attempts) = (seconds(record.queued_for()), record.attempt.number);
+    let notification = notification.map(display);
+    let (to, recipients) = (recipients.join(", "), recipients.len());
+    match &record.result {
+        DeliveryResult::Delivered { mx, addr, reply, .. } => {
+            let addr = addr.map(display);
             tracing::info!(
-                target: "maillog", %queue_id, to, mx, addr, delay, dsn, status, reply, "tried"
+                %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply, delay,
+                attempts, notification, "delivered"
             );
         }
-        if settled.is_some_and(|settled| settled.message_gone) {
-            tracing::info!(target: "maillog", %queue_id, "removed");
+        DeliveryResult::Deferred(Failure { reason, .. }) => {
+            let Reason { enhanced, class, text, mx, addr, reply, .. } = reason;
+            let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
+            tracing::info!(
+                %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply,
+                status = %enhanced, waiting = class.word(), error = text, delay, attempts,
+                notification, "deferred"
+            );
         }
+        DeliveryResult::Bounced(Failure { reason, .. }) => {
+            let Reason { enhanced, text, mx, addr, reply, .. } = reason;
+            let (mx, addr, reply) = (mx.as_deref(), addr.map(display), reply.as_deref());
+            tracing::info!(
+                %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply,
+                status = %enhanced, error = text, delay, attempts, notification, "bounced"
+            );
+        }
+    }
+}
+
+/// Tells what became of each recipient, and whether the message has left the queue, as Postfix
+/// would.
+pub(crate) fn tell_as_postfix(results: &[RecipientResult], settled: Option<&Settled>) {
+    if !tracing::enabled!(target: "maillog", Level::INFO) {
+        return;
+    }
+    for RecipientResult { recipient, record } in results {
+        let (queue_id, to) = (record.attempt.queue_id, recipient.recipient.mailbox.to_string());
+        let (status, mx, addr, dsn, reply) = match &record.result {
+            DeliveryResult::Bounced(failure) => refused("bounced", &failure.reason),
+            DeliveryResult::Deferred(failure) => refused("deferred", &failure.reason),
+            DeliveryResult::Delivered { mx, addr, reply, .. } => {
+                ("sent", Some(mx.as_str()), *addr, "2.0.0".to_owned(), reply)
+            }
+        };
+        let (addr, delay) = (addr.map(display), record.queued_for().as_secs_f64());
+        tracing::info!(
+            target: "maillog", %queue_id, to, mx, addr, delay, dsn, status, reply, "tried"
+        );
+    }
+    if let (Some(one), true) = (results.first(), settled.is_some_and(|one| one.message_gone)) {
+        let queue_id = one.record.attempt.queue_id;
+        tracing::info!(target: "maillog", %queue_id, "removed");
     }
 }
 

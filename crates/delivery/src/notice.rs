@@ -3,10 +3,8 @@
 
 use std::time::SystemTime;
 
-use mail::{
-    DelayNotice, DeliveryRecord, DeliveryResult, Message, Purpose, QueueId, Recipient, Reports,
-};
-use queue::{BeginError, BodyError, BodyReader, CommitError, Draft, OwnMessage, Queue};
+use mail::{DelayNotice, DeliveryResult, Message, Purpose, QueueId, Recipient, Reports};
+use queue::{BeginError, BodyError, BodyReader, CommitError, Draft, Lease, OwnMessage, Queue};
 use rand::Rng as _;
 use smtp::{BodyType, Domain, Notify, Ret, Smtputf8};
 use tokio::io::AsyncReadExt as _;
@@ -14,6 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use crate::client::Client;
 use crate::dsn::{About, News, Notification, RETURNED_HEADER_MAX, RETURNED_MESSAGE_MAX, Returned};
 use crate::gathering::Part;
+use crate::recipient::{LeasedRecipient, RecipientResult};
 
 /// Why there is no notification.
 #[derive(Debug, thiserror::Error)]
@@ -26,67 +25,23 @@ pub(crate) enum NoticeError {
     Write(#[from] CommitError),
 }
 
-/// Writes the notification of what attempts for one message have brought that the sender wants to
-/// know; it enters the queue together with the outcomes that it tells of.
+/// Writes the notification of what attempts for the message of `lease` have brought that its sender
+/// wants to know; it enters the queue together with the outcomes that it tells of.
 ///
 /// None where there is no such news, and none where nobody can be told: a notification is never
 /// answered by another (RFC 5321 §6.1, RFC 3464 §2).
-pub(crate) async fn notice(
+pub(crate) async fn notice<'a>(
     client: &Client,
     queue: &Queue,
-    parts: &mut [Part],
+    lease: &Lease,
+    results: impl Iterator<Item = &'a RecipientResult>,
 ) -> Result<Option<Draft>, NoticeError> {
-    let now = client.clock.now();
-    let (draft, delayed) = {
-        let Some(first) = parts.first() else { return Ok(None) };
-        let lease = &first.lease;
-        let news: Vec<Vec<Option<News<'_>>>> =
-            parts.iter().map(|part| wanted(client, part, now)).collect();
-        let about: Vec<About<'_>> = parts
-            .iter()
-            .zip(&news)
-            .flat_map(|(part, news)| part.lease.recipients().iter().zip(news))
-            .filter_map(|(recipient, news)| Some(About { recipient, news: (*news)? }))
-            .collect();
-        let subject = Subject {
-            hostname: &client.settings.hostname,
-            now,
-            id: lease.id(),
-            message: lease.message(),
-            retry_until: lease.expires_at(),
-        };
-        let draft = subject.draft(queue, &about, lease.body()).await?;
-        let is_delay = |news: &Option<News<'_>>| matches!(news, Some(News::Delayed(_)));
-        let delayed: Vec<Vec<bool>> =
-            news.iter().map(|news| news.iter().map(is_delay).collect()).collect();
-        (draft, delayed)
+    let late = lateness(client, lease);
+    let about = |result: &'a RecipientResult| {
+        let recipient = &result.recipient.recipient;
+        wanted(late, result).map(|news| About { recipient, news })
     };
-    if draft.is_some() {
-        for (part, delayed) in parts.iter_mut().zip(delayed) {
-            part.lease.tell_of_delay(|place| delayed.get(place).copied().unwrap_or(false));
-        }
-    }
-    Ok(draft)
-}
-
-/// Writes the notification of those recipients of an attempt to whom the message was passed on.
-pub(crate) async fn passed_on(
-    client: &Client,
-    queue: &Queue,
-    part: &Part,
-) -> Result<Option<Draft>, NoticeError> {
-    let now = client.clock.now();
-    let lease = &part.lease;
-    let is_relayed = |news: &News<'_>| match news {
-        News::Relayed { .. } => true,
-        News::Delayed(_) | News::Failed(_) => false,
-    };
-    let about: Vec<About<'_>> = lease
-        .recipients()
-        .iter()
-        .zip(wanted(client, part, now))
-        .filter_map(|(recipient, news)| Some(About { recipient, news: news.filter(is_relayed)? }))
-        .collect();
+    let about: Vec<About<'_>> = results.filter_map(about).collect();
     // What people read is the wall clock's.
     let on_wall = |time| client.clock.on_wall(time);
     let received_at = on_wall(lease.message().received_at);
@@ -103,37 +58,59 @@ pub(crate) async fn passed_on(
 /// Whether the sender of a message is to have a report of a failure or of a delay in this attempt.
 pub(crate) fn is_bad_news(client: &Client, part: &Part) -> bool {
     let has_sender = part.lease.message().reverse_path.mailbox().is_some();
-    let is_bad = |news: Option<News<'_>>| match news {
+    let late = lateness(client, &part.lease);
+    let is_bad = |result: &RecipientResult| match wanted(late, result) {
         Some(News::Delayed(_) | News::Failed(_)) => true,
         Some(News::Relayed { .. }) | None => false,
     };
-    has_sender && wanted(client, part, client.clock.now()).into_iter().any(is_bad)
+    has_sender && part.results.iter().any(is_bad)
 }
 
-/// What of an attempt the sender wants to know, for each recipient in order.
-fn wanted<'a>(client: &Client, part: &'a Part, now: SystemTime) -> Vec<Option<News<'a>>> {
-    let Part { lease, ended } = part;
-    let is_late = client.settings.delay_notice.is_some_and(|after| lease.queued_for(now) >= after);
-    let one = |(ended, (recipient, delay)): (&'a DeliveryRecord, (&Recipient, &DelayNotice))| {
-        // What is not late needs no telling.
-        let delay = if is_late { *delay } else { DelayNotice::Told };
-        news(ended, delay).filter(|news| news.is_wanted(recipient))
-    };
-    ended.iter().zip(lease.recipients().iter().zip(lease.delays())).map(one).collect()
+/// The same result, once a notification of it is written.
+pub(crate) fn noticed(client: &Client, lease: &Lease, result: RecipientResult) -> RecipientResult {
+    match wanted(lateness(client, lease), &result) {
+        Some(News::Delayed(_)) => {
+            let recipient = LeasedRecipient { delay: DelayNotice::Told, ..result.recipient };
+            RecipientResult { recipient, ..result }
+        }
+        Some(News::Failed(_) | News::Relayed { .. }) | None => result,
+    }
 }
 
-/// What a recipient's end in an attempt is to its sender, who may know of the delay.
-fn news(ended: &DeliveryRecord, delay: DelayNotice) -> Option<News<'_>> {
-    match (&ended.result, delay) {
-        (DeliveryResult::Bounced(failure), _) => Some(News::Failed(&failure.reason)),
-        (DeliveryResult::Deferred(failure), DelayNotice::Owed) => {
+/// Whether a message is so late that its sender is to know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Lateness {
+    InTime,
+    Late,
+}
+
+fn lateness(client: &Client, lease: &Lease) -> Lateness {
+    let waited = lease.queued_for(client.clock.now());
+    match client.settings.delay_notice {
+        Some(after) if waited >= after => Lateness::Late,
+        Some(_) | None => Lateness::InTime,
+    }
+}
+
+/// What of a result the sender wants to know.
+fn wanted(late: Lateness, result: &RecipientResult) -> Option<News<'_>> {
+    let LeasedRecipient { recipient, delay, .. } = &result.recipient;
+    news(&result.record.result, late, *delay).filter(|news| news.is_wanted(recipient))
+}
+
+/// What a result is to its sender, who may know of the delay.
+const fn news(result: &DeliveryResult, late: Lateness, delay: DelayNotice) -> Option<News<'_>> {
+    match (result, late, delay) {
+        (DeliveryResult::Bounced(failure), _, _) => Some(News::Failed(&failure.reason)),
+        (DeliveryResult::Deferred(failure), Lateness::Late, DelayNotice::Owed) => {
             Some(News::Delayed(&failure.reason))
         }
-        (DeliveryResult::Delivered { mx, addr, reply, reports: Reports::Ours }, _) => {
-            Some(News::Relayed { mx, addr: *addr, reply })
+        (DeliveryResult::Delivered { mx, addr, reply, reports: Reports::Ours }, _, _) => {
+            Some(News::Relayed { mx: mx.as_str(), addr: *addr, reply: reply.as_str() })
         }
-        (DeliveryResult::Deferred(_), DelayNotice::Told)
-        | (DeliveryResult::Delivered { reports: Reports::Passed, .. }, _) => None,
+        (DeliveryResult::Deferred(_), Lateness::InTime, _)
+        | (DeliveryResult::Deferred(_), Lateness::Late, DelayNotice::Told)
+        | (DeliveryResult::Delivered { reports: Reports::Passed, .. }, _, _) => None,
     }
 }
 

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use mta_sts::{
-    DemandedRoute, Evidence, MxMismatch, NextHop, OpenHost, OpenRoute, Policy, PolicyDomain,
-    RequiredTls, VerifiedRoute, WhyFallback,
+    DemandedRoute, Evidence, NextHop, OpenHost, OpenRoute, Policy, PolicyDomain, RequiredTls,
+    VerifiedRoute, WhyFallback,
 };
 use tls_rpt::{
     Observation, ObservedPolicy, PolicyText, PolicyType, ResultType, Verdict as Judgement,
@@ -97,13 +97,10 @@ fn permitted(
 
 /// Hosts of one attempt that are passed over because the enforced policy does not name them: how
 /// many, and the first. One observation for all: a domain can have any number of MX records.
-pub(crate) fn of_mismatches(
-    required: &RequiredTls,
-    (first, hosts): (&MxMismatch, u32),
-) -> Observation {
+pub(crate) fn of_mismatches(required: &RequiredTls, first: &str, hosts: u32) -> Observation {
     Observation {
         policy: sts(required.domain(), required.policy()),
-        receiving_mx: Some(first.mx.as_str().to_owned()),
+        receiving_mx: Some(first.to_owned()),
         receiving_ip: None,
         sending_ip: None,
         verdict: not_named(),

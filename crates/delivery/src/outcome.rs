@@ -17,27 +17,13 @@ use smtp::{Class, EnhancedCode, MailboxDomain, Reply, ReplyCode, Severity};
 
 use crate::failure::SessionFailure;
 use crate::hop::Manner;
+use crate::recipient::{Disposition, NotTaken};
 use crate::routing::looped;
 use crate::status::{Status, permanent};
-use crate::transaction::{Fate, Step, Unfit};
+use crate::transaction::{RecipientReply, Step, Unfit};
 
 /// How many hosts a reason names.
 const LISTED: usize = 10;
-
-/// What became of a recipient with one host.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Judged {
-    /// The transaction has as many recipients as the host takes; the same host may take this one in
-    /// a further one (RFC 5321 §4.5.3.1.10).
-    Crowded(Failure),
-    /// Another host may do better in the same attempt.
-    Open(Failure),
-    /// No other host is asked.
-    Settled(DeliveryResult),
-    /// This host cannot take such a message; it is returned for this reason unless another one takes
-    /// it.
-    Unfit(Failure),
-}
 
 /// The host at the other end of a session.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +34,12 @@ pub(crate) struct Remote<'a> {
     pub(crate) addr: Option<SocketAddr>,
 }
 
-impl Remote<'_> {
+impl<'a> Remote<'a> {
+    /// The host of a session.
+    pub(crate) fn of(session: &'a SessionRecord) -> Self {
+        Self { host: &session.host, addr: session.address }
+    }
+
     /// A failure that names the host, with its cause at the host in short.
     pub(crate) fn failure(
         self,
@@ -62,32 +53,41 @@ impl Remote<'_> {
     }
 }
 
-/// Judges a recipient's fate on a session with `remote`, in a transaction in which these answer for
-/// reports.
-pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption, reports: Reports) -> Judged {
+/// What is to be done about a recipient after this reply on a session with `remote`, in a transaction
+/// in which these answer for reports.
+pub(crate) fn judge(
+    reply: RecipientReply,
+    remote: Remote<'_>,
+    tls: Encryption,
+    reports: Reports,
+) -> Disposition {
     let Remote { host, addr } = remote;
-    match fate {
-        Fate::Taken(reply) => {
+    match reply {
+        RecipientReply::Taken(reply) => {
             let (mx, reply) = (host.to_owned(), reply.one_line());
-            Judged::Settled(DeliveryResult::Delivered { mx, addr, reply, reports })
+            Disposition::Final(DeliveryResult::Delivered { mx, addr, reply, reports })
         }
-        Fate::Refused { step, reply } => refused(step, &reply, remote, tls),
-        Fate::Cut { step, error } => {
+        RecipientReply::Refused { step, reply } => refused(step, &reply, remote, tls),
+        RecipientReply::Cut { step, error } => {
             let text = format!("the session with {host} failed at {}: {error}", step.as_str());
             let cause = format!("{error} (at {})", step.as_str());
-            Judged::Open(remote.failure(ReasonClass::Connect, error.status(), (text, cause)))
+            Disposition::NextHost(NotTaken::Later(remote.failure(
+                ReasonClass::Connect,
+                error.status(),
+                (text, cause),
+            )))
         }
         // Asking another host now could deliver the message twice.
-        Fate::InDoubt(error) => {
+        RecipientReply::InDoubt(error) => {
             let text = format!(
                 "the session with {host} failed after the message was sent: {error}; it may have \
                  been delivered",
             );
             let cause = format!("{error} (after the message; it may have been delivered)");
             let failure = remote.failure(ReasonClass::Connect, error.status(), (text, cause));
-            Judged::Settled(DeliveryResult::Deferred(failure))
+            Disposition::Final(DeliveryResult::Deferred(failure))
         }
-        Fate::Unfit(unfit) => {
+        RecipientReply::Unfit(unfit) => {
             let status = match unfit {
                 Unfit::Binary | Unfit::EightBit => Status::ConversionNeeded,
                 Unfit::Smtputf8 => Status::Smtputf8Needed,
@@ -95,12 +95,12 @@ pub(crate) fn judge(fate: Fate, remote: Remote<'_>, tls: Encryption, reports: Re
             };
             let text = format!("{host} cannot take this message: {unfit}");
             let failure = remote.failure(ReasonClass::Other, status, (text, unfit.to_string()));
-            Judged::Unfit(failure.with_class(Class::Permanent))
+            Disposition::NextHost(NotTaken::Unfit(failure.with_class(Class::Permanent)))
         }
-        Fate::Unreadable(kind) => {
+        RecipientReply::Unreadable(kind) => {
             let text = format!("this relay could not read the message: {kind}");
             let failure = Status::OwnSystem.failure(ReasonClass::Other, text);
-            Judged::Settled(DeliveryResult::Deferred(failure))
+            Disposition::Final(DeliveryResult::Deferred(failure))
         }
     }
 }
@@ -127,7 +127,7 @@ impl Encryption {
     }
 }
 
-fn refused(step: Step, reply: &Reply, remote: Remote<'_>, tls: Encryption) -> Judged {
+fn refused(step: Step, reply: &Reply, remote: Remote<'_>, tls: Encryption) -> Disposition {
     let what = match step {
         Step::Mail => "the sender",
         Step::Rcpt => "the recipient",
@@ -146,13 +146,13 @@ fn refused(step: Step, reply: &Reply, remote: Remote<'_>, tls: Encryption) -> Ju
     let reason = Reason { mx, addr, reply: Some(reply.one_line()), ..reason };
     let failure = Failure { cause: FailureCause::Refused, reason };
     if class == Class::Permanent && is_unfit(step, reply) {
-        Judged::Unfit(failure)
+        Disposition::NextHost(NotTaken::Unfit(failure))
     } else if class == Class::Permanent && !may_pass(step, reply, tls) {
-        Judged::Settled(DeliveryResult::Bounced(failure))
+        Disposition::Final(DeliveryResult::Bounced(failure))
     } else if is_crowd(step, reply) {
-        Judged::Crowded(failure.with_class(Class::PersistentTransient))
+        Disposition::NextTransaction(failure.with_class(Class::PersistentTransient))
     } else {
-        Judged::Open(failure.with_class(Class::PersistentTransient))
+        Disposition::NextHost(NotTaken::Later(failure.with_class(Class::PersistentTransient)))
     }
 }
 

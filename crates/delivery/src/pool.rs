@@ -205,16 +205,17 @@ impl Delivery {
     async fn deliver(self, lease: Lease, mut seat: Seat) {
         let client = self.client();
         let departing = self.departures.begin(client.clock.now());
-        let ended = {
+        let results = {
             let patience = Arc::new(Patience::new(client.settings.timeouts.attempt));
             let stalled = || client.paces.stalled(&lease.destination().to_string());
             tokio::select! {
-                ended = attempt(&client, &lease, &patience) => ended,
+                results = attempt(&client, &lease, &patience) => results,
                 never = seat.follow(&patience, &lease, stalled) => match never {},
             }
         };
-        departing.ended(&lease.destination().to_string(), &ended, client.clock.now());
-        self.settling(&client).settle(Part { lease, ended }).await;
+        let each: Vec<_> = results.iter().map(|one| &one.record.result).collect();
+        departing.ended(&lease.destination().to_string(), &each, client.clock.now());
+        self.settling(&client).settle(Part { lease, results }).await;
     }
 
     fn settling<'a>(&'a self, client: &'a Client) -> Settling<'a> {

@@ -1,13 +1,14 @@
 //! From the end of an attempt to its settlement: at once, or with the other failures of its message.
 
-use mail::{DeliveryRecord, DeliveryResult, Failure, FailureCause, Reason};
-use queue::{Draft, Queue, StoreError};
+use mail::{DelayNotice, DeliveryResult, Failure, FailureCause, Outcome, Reason};
+use queue::{Draft, Lease, Queue, StoreError};
 use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::gathering::{Gathering, Part};
-use crate::mail_log::Tried;
-use crate::notice::{is_bad_news, notice, passed_on};
+use crate::mail_log::{tell, tell_as_postfix};
+use crate::notice::{is_bad_news, notice, noticed};
+use crate::recipient::RecipientResult;
 use crate::status::Status;
 
 /// What settlements need.
@@ -23,50 +24,43 @@ impl Settling<'_> {
     /// who may fail as well: then only those who have the message are settled, and the rest waits
     /// for the report.
     pub(crate) async fn settle(self, part: Part) {
-        if !is_bad_news(self.client, &part) || self.is_last(&part) {
+        if !is_bad_news(self.client, &part) {
+            return self.conclude(vec![part]).await;
+        }
+        // Where that cannot be told, nobody is waited for.
+        let open = self.queue.open_recipients(part.lease.id()).unwrap_or(0);
+        let tried = part.results.len();
+        if open <= tried {
             return self.conclude(vec![part]).await;
         }
         let Some(part) = self.settle_delivered(part).await else { return };
         part.lease.park();
-        let open = self.queue.open_recipients(part.lease.id()).unwrap_or(0);
+        let open = open.saturating_sub(tried.saturating_sub(part.results.len()));
         if let Some(parts) = self.gathering.add(part, open, Instant::now()) {
             Box::pin(self.conclude(parts)).await;
         }
     }
 
-    /// Whether nobody of the message is left but these recipients, as far as can be told.
-    fn is_last(self, part: &Part) -> bool {
-        let open = self.queue.open_recipients(part.lease.id());
-        open.is_ok_and(|open| open <= part.lease.recipients().len())
-    }
-
     /// Settles those who have the message; what is left of the attempt, if that was possible.
-    async fn settle_delivered(self, part: Part) -> Option<Part> {
-        let is_delivered = |ended: &DeliveryRecord| match ended.result {
-            DeliveryResult::Delivered { .. } => true,
-            DeliveryResult::Bounced(_) | DeliveryResult::Deferred(_) => false,
-        };
-        if !part.ended.iter().any(is_delivered) {
-            return Some(part);
+    async fn settle_delivered(self, Part { mut lease, results }: Part) -> Option<Part> {
+        if !results.iter().any(is_delivered) {
+            return Some(Part { lease, results });
         }
-        let notice = match passed_on(self.client, self.queue, &part).await {
+        let outcomes = outcomes(&results);
+        let (delivered, left): (Vec<_>, Vec<_>) = results.into_iter().partition(is_delivered);
+        let notice = match notice(self.client, self.queue, &lease, delivered.iter()).await {
             Ok(notice) => notice,
             Err(error) => {
                 tracing::error!(%error, "notification not written: mail deferred");
                 None
             }
         };
-        let Part { mut lease, ended } = part;
         let notification = notice.as_ref().map(Draft::id);
-        let is_kept = |place: usize| ended.get(place).is_some_and(is_delivered);
-        let tried = Tried::of(&lease, notification).only(is_kept);
-        let outcomes = ended.iter().map(|one| one.result.outcome()).collect();
         let settled = self.queue.settle_delivered(&mut lease, outcomes, notice).await;
-        let (delivered, left): (Vec<_>, Vec<_>) = ended.into_iter().partition(is_delivered);
-        tried.tell(&delivered, self.client.observer.as_ref());
-        tried.tell_as_postfix(&delivered, None);
+        tell(&delivered, notification, self.client.observer.as_ref());
+        tell_as_postfix(&delivered, None);
         match settled {
-            Ok(_left) => Some(Part { lease, ended: left }),
+            Ok(_left) => Some(Part { lease, results: left }),
             Err(error) => {
                 lost(&error);
                 None
@@ -75,30 +69,36 @@ impl Settling<'_> {
     }
 
     /// Settles attempts for one message, with the report of what has failed in them.
-    pub(crate) async fn conclude(self, mut parts: Vec<Part>) {
-        let Some(id) = parts.first().map(|part| part.lease.id()) else { return };
-        let notice = match notice(self.client, self.queue, &mut parts).await {
-            Ok(notice) => notice,
+    pub(crate) async fn conclude(self, parts: Vec<Part>) {
+        let Some(lease) = parts.first().map(|part| &part.lease) else { return };
+        let id = lease.id();
+        let all = parts.iter().flat_map(|part| &part.results);
+        let (notice, parts) = match notice(self.client, self.queue, lease, all).await {
+            Ok(Some(notice)) => {
+                let told = |Part { lease, results }| {
+                    let one = |result| noticed(self.client, &lease, result);
+                    let results = results.into_iter().map(one).collect();
+                    Part { lease, results }
+                };
+                (Some(notice), parts.into_iter().map(told).collect())
+            }
+            Ok(None) => (None, parts),
             Err(error) => {
                 tracing::error!(%error, "notification not written: mail deferred");
-                for part in &mut parts {
-                    part.ended = put_off(std::mem::take(&mut part.ended));
-                }
-                None
+                (None, parts.into_iter().map(put_off).collect())
             }
         };
         let notification = notice.as_ref().map(Draft::id);
         let (mut settlements, mut told) = (Vec::new(), Vec::new());
-        for Part { lease, ended } in parts {
-            let outcomes = ended.iter().map(|ended| ended.result.outcome()).collect();
-            told.push((Tried::of(&lease, notification), ended));
-            settlements.push((lease, outcomes));
+        for Part { lease, results } in parts {
+            settlements.push((with_delays(lease, &results), outcomes(&results)));
+            told.push(results);
         }
         let settled = self.queue.settle_together(id, settlements, notice).await;
         let each = settled.as_deref().unwrap_or_default();
-        for (place, (tried, ended)) in told.iter().enumerate() {
-            tried.tell(ended, self.client.observer.as_ref());
-            tried.tell_as_postfix(ended, each.get(place));
+        for (place, results) in told.iter().enumerate() {
+            tell(results, notification, self.client.observer.as_ref());
+            tell_as_postfix(results, each.get(place));
         }
         if each.iter().any(|settled| settled.message_gone) {
             self.gathering.forget(id);
@@ -109,6 +109,26 @@ impl Settling<'_> {
     }
 }
 
+/// What the queue keeps of these results.
+fn outcomes(results: &[RecipientResult]) -> Vec<Outcome> {
+    results.iter().map(|one| one.record.result.outcome()).collect()
+}
+
+/// The lease with what the sender knows of delays.
+fn with_delays(mut lease: Lease, results: &[RecipientResult]) -> Lease {
+    let is_told = |one: &RecipientResult| one.recipient.delay == DelayNotice::Told;
+    lease.tell_of_delay(|place| results.get(place).is_some_and(is_told));
+    lease
+}
+
+/// Whether a host has the message for a recipient.
+const fn is_delivered(result: &RecipientResult) -> bool {
+    match result.record.result {
+        DeliveryResult::Delivered { .. } => true,
+        DeliveryResult::Bounced(_) | DeliveryResult::Deferred(_) => false,
+    }
+}
+
 /// Says that the queue does not know what was delivered.
 fn lost(error: &StoreError) {
     let error = error.in_full();
@@ -116,7 +136,7 @@ fn lost(error: &StoreError) {
 }
 
 /// A bounce that cannot be told of is no bounce yet.
-fn put_off(ended: Vec<DeliveryRecord>) -> Vec<DeliveryRecord> {
+fn put_off(Part { lease, results }: Part) -> Part {
     let says_who_acts = [FailureCause::Policy, FailureCause::Refused, FailureCause::Undecided];
     let deferred = |Failure { cause, reason }: Failure| {
         let text = format!("the sender cannot be notified yet: {}", reason.text);
@@ -124,12 +144,11 @@ fn put_off(ended: Vec<DeliveryRecord>) -> Vec<DeliveryRecord> {
         let cause = if says_who_acts.contains(&cause) { cause } else { FailureCause::OwnSystem };
         DeliveryResult::Deferred(Failure { cause, reason })
     };
-    let one = |ended: DeliveryRecord| DeliveryRecord {
-        result: match ended.result {
+    let one = |one: RecipientResult| {
+        one.map(|result| match result {
             DeliveryResult::Bounced(failure) => deferred(failure),
             other @ (DeliveryResult::Deferred(_) | DeliveryResult::Delivered { .. }) => other,
-        },
-        ..ended
+        })
     };
-    ended.into_iter().map(one).collect()
+    Part { lease, results: results.into_iter().map(one).collect() }
 }

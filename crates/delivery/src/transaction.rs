@@ -1,9 +1,10 @@
-//! One mail transaction: MAIL, RCPT and DATA (RFC 5321 §3.3), with a fate for every recipient.
+//! One mail transaction: MAIL, RCPT and DATA (RFC 5321 §3.3), with a reply for every recipient.
 //!
 //! A transaction is begun on a [`Session`](crate::session::established::Session), which says whether anything
 //! may be sent at all; here it is only a matter of how. Where the peer offers PIPELINING the
 //! envelope goes out before the first reply is read (RFC 2920).
 
+use std::borrow::Borrow;
 use std::io;
 use std::mem;
 use std::time::Duration;
@@ -22,9 +23,9 @@ use crate::settings::Timeouts;
 /// How long a peer that stopped reading may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What became of one recipient in a transaction.
+/// What a host replied for one recipient in a transaction.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Fate {
+pub(crate) enum RecipientReply {
     /// The connection failed before the message was sent; the peer has not got it.
     Cut {
         /// In which step.
@@ -49,7 +50,7 @@ pub(crate) enum Fate {
     Unreadable(io::ErrorKind),
 }
 
-impl Fate {
+impl RecipientReply {
     /// Whether the host closed the connection before it got any of the message; with 421 it may have
     /// said so (RFC 5321 §3.8).
     pub(crate) fn is_cut_off(&self) -> bool {
@@ -169,9 +170,9 @@ impl Opening {
 
 /// What became of a transaction.
 #[derive(Debug)]
-pub(crate) struct Sent {
-    /// The fate of each recipient, in their order.
-    pub(crate) fates: Vec<Fate>,
+pub(crate) struct Sent<R> {
+    /// The recipients, each with the reply for it.
+    pub(crate) replies: Vec<(R, RecipientReply)>,
     /// How the connection stands.
     pub(crate) connection: Connection,
     /// Who answers for reports on those whom the peer has taken.
@@ -227,23 +228,29 @@ impl<'s, S: Stream> Transaction<'s, S> {
     }
 
     /// Sends one message to `recipients`.
-    pub(crate) async fn send<B: AsyncRead + Unpin>(
+    pub(crate) async fn send<R: Borrow<Recipient>, B: AsyncRead + Unpin>(
         mut self,
         mail: &Mail<'_>,
-        recipients: &[&Recipient],
+        recipients: Vec<R>,
         body: B,
-    ) -> Sent {
+    ) -> Sent<R> {
         let passes = self.capabilities.offers(Extension::Dsn);
         let reports = if passes { Reports::Passed } else { Reports::Ours };
         if let Some(unfit) = self.unfit(mail) {
-            let fates = recipients.iter().map(|_| Fate::Unfit(unfit)).collect();
-            return Sent { fates, connection: Connection::Clean, reports };
+            let reply = |recipient| (recipient, RecipientReply::Unfit(unfit));
+            let replies = recipients.into_iter().map(reply).collect();
+            return Sent { replies, connection: Connection::Clean, reports };
         }
         let mut progress = Progress::new(recipients.len());
-        self.envelope(&commands(mail, recipients, self.capabilities), &mut progress).await;
+        let commands = {
+            let recipients: Vec<&Recipient> = recipients.iter().map(Borrow::borrow).collect();
+            commands(mail, &recipients, self.capabilities)
+        };
+        self.envelope(&commands, &mut progress).await;
         let (accepted, connection) = self.message(mail, &progress, body).await;
-        let fates = (0..recipients.len()).map(|place| progress.fate(place, &accepted)).collect();
-        Sent { fates, connection, reports }
+        let reply = |(place, recipient)| (recipient, progress.reply_to(place, &accepted));
+        let replies = recipients.into_iter().enumerate().map(reply).collect();
+        Sent { replies, connection, reports }
     }
 
     /// Sends the envelope up to DATA, as far as it makes sense.
@@ -323,14 +330,15 @@ impl<'s, S: Stream> Transaction<'s, S> {
         mail: &Mail<'_>,
         progress: &Progress,
         body: B,
-    ) -> (Fate, Connection) {
+    ) -> (RecipientReply, Connection) {
         if progress.failure().is_some() {
             return (progress.lost(Step::Data), Connection::Lost);
         }
         match progress.data() {
-            Some(reply) if is_negative(reply.severity()) => {
-                (Fate::Refused { step: Step::Data, reply: reply.clone() }, Connection::Open)
-            }
+            Some(reply) if is_negative(reply.severity()) => (
+                RecipientReply::Refused { step: Step::Data, reply: reply.clone() },
+                Connection::Open,
+            ),
             Some(_) if progress.accepted() > 0 => self.data(body, mail.size).await,
             // A peer that wants the message although it refused everyone gets an empty one, for
             // nobody (RFC 2920 §3.1).
@@ -346,19 +354,25 @@ impl<'s, S: Stream> Transaction<'s, S> {
     }
 
     /// Sends the message and the final dot, and reads the reply to it.
-    async fn data<B: AsyncRead + Unpin>(&mut self, body: B, size: u64) -> (Fate, Connection) {
+    async fn data<B: AsyncRead + Unpin>(
+        &mut self,
+        body: B,
+        size: u64,
+    ) -> (RecipientReply, Connection) {
         self.dialogue.patience().message_begins();
         let written = write_body(self.dialogue, body, size, Pace::new(self.timeouts)).await;
         self.written(written).await
     }
 
     /// What became of a message that was written, as far as it was.
-    async fn written(&mut self, written: Result<(), BodyError>) -> (Fate, Connection) {
+    async fn written(&mut self, written: Result<(), BodyError>) -> (RecipientReply, Connection) {
         let ended = match written {
             Ok(()) => self.completion().await,
             Err(BodyError::Cut(error)) => (self.last_words(error).await, Connection::Lost),
-            Err(BodyError::InDoubt(error)) => (Fate::InDoubt(error), Connection::Lost),
-            Err(BodyError::Unreadable(kind)) => (Fate::Unreadable(kind), Connection::Lost),
+            Err(BodyError::InDoubt(error)) => (RecipientReply::InDoubt(error), Connection::Lost),
+            Err(BodyError::Unreadable(kind)) => {
+                (RecipientReply::Unreadable(kind), Connection::Lost)
+            }
         };
         self.dialogue.patience().message_ended();
         ended
@@ -370,34 +384,34 @@ impl<'s, S: Stream> Transaction<'s, S> {
     /// Here, and nowhere else, a reply that breaks off or does not end is believed as far as it
     /// went, if its code is known: the host has decided, and to send the message again would double
     /// it at each attempt.
-    async fn completion(&mut self) -> (Fate, Connection) {
+    async fn completion(&mut self) -> (RecipientReply, Connection) {
         let step = Step::Message;
         let (reply, connection) = match self.dialogue.reply(step.limit(self.timeouts)).await {
             Ok(reply) if reply.code() == ReplyCode::NOT_AVAILABLE => (reply, Connection::Lost),
             Ok(reply) => (reply, Connection::Clean),
             Err(error) => match self.dialogue.begun() {
                 Some(reply) => (reply, Connection::Lost),
-                None => return (Fate::InDoubt(error), Connection::Lost),
+                None => return (RecipientReply::InDoubt(error), Connection::Lost),
             },
         };
         match reply.severity() {
-            Severity::PositiveCompletion => (Fate::Taken(reply), connection),
+            Severity::PositiveCompletion => (RecipientReply::Taken(reply), connection),
             Severity::PositiveIntermediate => {
-                (Fate::InDoubt(DialogueError::Garbled), Connection::Lost)
+                (RecipientReply::InDoubt(DialogueError::Garbled), Connection::Lost)
             }
             Severity::TransientNegative | Severity::PermanentNegative => {
-                (Fate::Refused { step, reply }, connection)
+                (RecipientReply::Refused { step, reply }, connection)
             }
         }
     }
 
     /// A peer that stops reading a message may have said why before it hung up.
-    async fn last_words(&mut self, error: DialogueError) -> Fate {
+    async fn last_words(&mut self, error: DialogueError) -> RecipientReply {
         match self.dialogue.reply(LAST_WORDS).await {
             Ok(reply) if is_negative(reply.severity()) => {
-                Fate::Refused { step: Step::Message, reply }
+                RecipientReply::Refused { step: Step::Message, reply }
             }
-            Ok(_) | Err(_) => Fate::Cut { step: Step::Message, error },
+            Ok(_) | Err(_) => RecipientReply::Cut { step: Step::Message, error },
         }
     }
 }

@@ -2,40 +2,45 @@
 
 use std::collections::VecDeque;
 
-/// Recipients that wait for their transaction, by their places.
+/// Recipients that wait for their transaction.
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    places: VecDeque<usize>,
+pub(crate) struct Waiting<R> {
+    recipients: VecDeque<R>,
     /// How many fit one transaction.
     most: usize,
 }
 
-impl Waiting {
+impl<R> Waiting<R> {
     /// All of these wait; so many of them share a transaction, one at least.
-    pub(crate) fn new(places: impl Iterator<Item = usize>, most: usize) -> Self {
-        Self { places: places.collect(), most: most.max(1) }
+    pub(crate) fn new(recipients: impl IntoIterator<Item = R>, most: usize) -> Self {
+        Self { recipients: recipients.into_iter().collect(), most: most.max(1) }
     }
 
     /// Those of the next transaction; none when nobody waits.
-    pub(crate) fn next(&mut self) -> Option<Vec<usize>> {
-        let count = self.most.min(self.places.len());
-        let next: Vec<usize> = self.places.drain(..count).collect();
+    pub(crate) fn next(&mut self) -> Option<Vec<R>> {
+        let count = self.most.min(self.recipients.len());
+        let next: Vec<R> = self.recipients.drain(..count).collect();
         (!next.is_empty()).then_some(next)
     }
 
-    /// Lets those of a transaction wait again for whom it had no room, and makes the next ones as
-    /// small as it has turned out that they must be (RFC 5321 §4.5.3.1.10).
+    /// Lets those of a transaction of `size` wait again for whom it had no room, and makes the next
+    /// ones as small as it has turned out that they must be (RFC 5321 §4.5.3.1.10).
     ///
-    /// Where it had room for nobody there is no use in another for the same ones: they wait for the
-    /// next attempt.
-    pub(crate) fn again(&mut self, places: &[usize], is_crowded: impl Fn(usize) -> bool) {
-        let crowded: Vec<usize> =
-            places.iter().copied().filter(|place| is_crowded(*place)).collect();
-        let room = places.len().saturating_sub(crowded.len());
-        if room > 0 && !crowded.is_empty() {
-            self.most = room;
-            self.places.extend(crowded);
+    /// Where it had room for nobody there is no use in another for the same ones: they are given back,
+    /// to wait for the next attempt.
+    pub(crate) fn again(&mut self, size: usize, crowded: Vec<R>) -> Vec<R> {
+        let room = size.saturating_sub(crowded.len());
+        if room == 0 || crowded.is_empty() {
+            return crowded;
         }
+        self.most = room;
+        self.recipients.extend(crowded);
+        Vec::new()
+    }
+
+    /// Those who still wait.
+    pub(crate) fn rest(self) -> impl Iterator<Item = R> {
+        self.recipients.into_iter()
     }
 }
 
@@ -48,8 +53,8 @@ mod tests {
         let mut waiting = Waiting::new(0..recipients, most);
         let mut all = Vec::new();
         while let Some(places) = waiting.next() {
-            let taken: Vec<usize> = places.iter().copied().take(room).collect();
-            waiting.again(&places, |place| !taken.contains(&place));
+            let crowded = places.iter().copied().skip(room).collect();
+            waiting.again(places.len(), crowded);
             all.push(places);
         }
         all

@@ -23,18 +23,22 @@ fn reply(code: u16, enhanced: Option<EnhancedCode>) -> Reply {
 }
 
 /// What becomes of a recipient in short: the kind and the status.
-fn short(judged: &Judged) -> String {
-    match judged {
-        Judged::Crowded(failure) => format!("crowded {}", failure.reason.enhanced),
-        Judged::Open(failure) => format!("open {}", failure.reason.enhanced),
-        Judged::Settled(DeliveryResult::Bounced(failure)) => {
+fn short(disposition: &Disposition) -> String {
+    match disposition {
+        Disposition::NextTransaction(failure) => format!("crowded {}", failure.reason.enhanced),
+        Disposition::NextHost(NotTaken::Later(failure)) => {
+            format!("open {}", failure.reason.enhanced)
+        }
+        Disposition::Final(DeliveryResult::Bounced(failure)) => {
             format!("bounced {}", failure.reason.enhanced)
         }
-        Judged::Settled(DeliveryResult::Deferred(failure)) => {
+        Disposition::Final(DeliveryResult::Deferred(failure)) => {
             format!("deferred {}", failure.reason.enhanced)
         }
-        Judged::Settled(DeliveryResult::Delivered { .. }) => "delivered".to_owned(),
-        Judged::Unfit(failure) => format!("unfit {}", failure.reason.enhanced),
+        Disposition::Final(DeliveryResult::Delivered { .. }) => "delivered".to_owned(),
+        Disposition::NextHost(NotTaken::Unfit(failure)) => {
+            format!("unfit {}", failure.reason.enhanced)
+        }
     }
 }
 
@@ -46,47 +50,56 @@ fn every_fate_has_an_outcome() {
     let lasting = |subject, detail| EnhancedCode::new(Class::Permanent, subject, detail);
     let (greylisted, crowd) = (transient(7, 1), transient(5, 3));
     for (fate, expected) in [
-        (Fate::Taken(reply(250, None)), "delivered"),
-        (Fate::Refused { step, reply: reply(550, None) }, "bounced 5.0.0"),
-        (Fate::Refused { step, reply: reply(450, Some(greylisted)) }, "open 4.7.1"),
-        (Fate::Refused { step, reply: reply(421, None) }, "open 4.0.0"),
-        (Fate::Refused { step, reply: reply(552, None) }, "crowded 4.0.0"),
-        (Fate::Refused { step, reply: reply(452, None) }, "crowded 4.0.0"),
-        (Fate::Refused { step, reply: reply(452, Some(crowd)) }, "crowded 4.5.3"),
-        (Fate::Refused { step, reply: reply(552, Some(lasting(5, 3))) }, "crowded 4.5.3"),
-        (Fate::Refused { step, reply: reply(550, Some(lasting(5, 3))) }, "crowded 4.5.3"),
+        (RecipientReply::Taken(reply(250, None)), "delivered"),
+        (RecipientReply::Refused { step, reply: reply(550, None) }, "bounced 5.0.0"),
+        (RecipientReply::Refused { step, reply: reply(450, Some(greylisted)) }, "open 4.7.1"),
+        (RecipientReply::Refused { step, reply: reply(421, None) }, "open 4.0.0"),
+        (RecipientReply::Refused { step, reply: reply(552, None) }, "crowded 4.0.0"),
+        (RecipientReply::Refused { step, reply: reply(452, None) }, "crowded 4.0.0"),
+        (RecipientReply::Refused { step, reply: reply(452, Some(crowd)) }, "crowded 4.5.3"),
+        (RecipientReply::Refused { step, reply: reply(552, Some(lasting(5, 3))) }, "crowded 4.5.3"),
+        (RecipientReply::Refused { step, reply: reply(550, Some(lasting(5, 3))) }, "crowded 4.5.3"),
         // A full disk, and a full mailbox, have nothing to do with how many there are.
-        (Fate::Refused { step, reply: reply(452, Some(transient(3, 1))) }, "open 4.3.1"),
-        (Fate::Refused { step, reply: reply(552, Some(lasting(2, 2))) }, "open 4.2.2"),
-        (Fate::Refused { step: Step::Message, reply: reply(452, Some(crowd)) }, "open 4.5.3"),
-        (Fate::Refused { step: Step::Message, reply: reply(552, None) }, "bounced 5.0.0"),
-        (Fate::Refused { step: Step::Mail, reply: reply(530, None) }, "bounced 5.0.0"),
-        (Fate::Cut { step, error: DialogueError::Closed }, "open 4.4.2"),
-        (Fate::Cut { step, error: DialogueError::Garbled }, "open 4.5.0"),
-        (Fate::InDoubt(DialogueError::TimedOut), "deferred 4.4.2"),
-        (Fate::Unfit(Unfit::Binary), "unfit 5.6.3"),
-        (Fate::Unfit(Unfit::EightBit), "unfit 5.6.3"),
-        (Fate::Unfit(Unfit::Smtputf8), "unfit 5.6.7"),
-        (Fate::Unfit(Unfit::TooLarge { size: 2, limit: 1 }), "unfit 5.3.4"),
-        // The same in the host's own words, before it has the message.
-        (Fate::Refused { step: Step::Mail, reply: reply(552, None) }, "unfit 5.0.0"),
-        (Fate::Refused { step: Step::Mail, reply: reply(552, Some(lasting(3, 4))) }, "unfit 5.3.4"),
-        (Fate::Refused { step, reply: reply(553, Some(lasting(6, 7))) }, "unfit 5.6.7"),
-        (Fate::Refused { step: Step::Data, reply: reply(554, Some(lasting(6, 3))) }, "unfit 5.6.3"),
+        (RecipientReply::Refused { step, reply: reply(452, Some(transient(3, 1))) }, "open 4.3.1"),
+        (RecipientReply::Refused { step, reply: reply(552, Some(lasting(2, 2))) }, "open 4.2.2"),
         (
-            Fate::Refused { step: Step::Message, reply: reply(552, Some(lasting(3, 4))) },
+            RecipientReply::Refused { step: Step::Message, reply: reply(452, Some(crowd)) },
+            "open 4.5.3",
+        ),
+        (RecipientReply::Refused { step: Step::Message, reply: reply(552, None) }, "bounced 5.0.0"),
+        (RecipientReply::Refused { step: Step::Mail, reply: reply(530, None) }, "bounced 5.0.0"),
+        (RecipientReply::Cut { step, error: DialogueError::Closed }, "open 4.4.2"),
+        (RecipientReply::Cut { step, error: DialogueError::Garbled }, "open 4.5.0"),
+        (RecipientReply::InDoubt(DialogueError::TimedOut), "deferred 4.4.2"),
+        (RecipientReply::Unfit(Unfit::Binary), "unfit 5.6.3"),
+        (RecipientReply::Unfit(Unfit::EightBit), "unfit 5.6.3"),
+        (RecipientReply::Unfit(Unfit::Smtputf8), "unfit 5.6.7"),
+        (RecipientReply::Unfit(Unfit::TooLarge { size: 2, limit: 1 }), "unfit 5.3.4"),
+        // The same in the host's own words, before it has the message.
+        (RecipientReply::Refused { step: Step::Mail, reply: reply(552, None) }, "unfit 5.0.0"),
+        (
+            RecipientReply::Refused { step: Step::Mail, reply: reply(552, Some(lasting(3, 4))) },
+            "unfit 5.3.4",
+        ),
+        (RecipientReply::Refused { step, reply: reply(553, Some(lasting(6, 7))) }, "unfit 5.6.7"),
+        (
+            RecipientReply::Refused { step: Step::Data, reply: reply(554, Some(lasting(6, 3))) },
+            "unfit 5.6.3",
+        ),
+        (
+            RecipientReply::Refused { step: Step::Message, reply: reply(552, Some(lasting(3, 4))) },
             "bounced 5.3.4",
         ),
-        (Fate::Unreadable(io::ErrorKind::InvalidData), "deferred 4.3.0"),
+        (RecipientReply::Unreadable(io::ErrorKind::InvalidData), "deferred 4.3.0"),
     ] {
-        let judged = judge(fate.clone(), MX, Encryption::Tls, Reports::Ours);
-        assert_eq!(short(&judged), expected, "{fate:?}");
+        let disposition = judge(fate.clone(), MX, Encryption::Tls, Reports::Ours);
+        assert_eq!(short(&disposition), expected, "{fate:?}");
     }
 }
 
 #[test]
 fn a_host_that_wants_tls_after_tls_has_failed_is_asked_again_later() {
-    let fate = Fate::Refused { step: Step::Mail, reply: reply(530, None) };
+    let fate = RecipientReply::Refused { step: Step::Mail, reply: reply(530, None) };
     assert_eq!(short(&judge(fate, MX, Encryption::None, Reports::Ours)), "open 4.0.0");
 }
 
@@ -144,17 +157,18 @@ async fn a_reason_has_the_address_that_was_tried_for_it_and_no_other() {
     let remote = Remote { addr: Some(address()), ..MX };
     let step = Step::Rcpt;
     for fate in [
-        Fate::Taken(reply(250, None)),
-        Fate::Refused { step, reply: reply(550, None) },
-        Fate::Refused { step, reply: reply(450, None) },
-        Fate::Cut { step, error: DialogueError::Closed },
-        Fate::InDoubt(DialogueError::TimedOut),
-        Fate::Unfit(Unfit::Binary),
+        RecipientReply::Taken(reply(250, None)),
+        RecipientReply::Refused { step, reply: reply(550, None) },
+        RecipientReply::Refused { step, reply: reply(450, None) },
+        RecipientReply::Cut { step, error: DialogueError::Closed },
+        RecipientReply::InDoubt(DialogueError::TimedOut),
+        RecipientReply::Unfit(Unfit::Binary),
     ] {
         let outcome = match judge(fate.clone(), remote, Encryption::Tls, Reports::Ours) {
-            Judged::Crowded(reason) | Judged::Open(reason) => DeliveryResult::Deferred(reason),
-            Judged::Unfit(reason) => DeliveryResult::Bounced(reason),
-            Judged::Settled(outcome) => outcome,
+            Disposition::NextTransaction(reason)
+            | Disposition::NextHost(NotTaken::Later(reason)) => DeliveryResult::Deferred(reason),
+            Disposition::NextHost(NotTaken::Unfit(reason)) => DeliveryResult::Bounced(reason),
+            Disposition::Final(outcome) => outcome,
         };
         assert_eq!(addr_of(outcome), Some(address()), "{fate:?}");
     }

@@ -4,16 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dns::{Lookup, LookupError};
-use mail::{Proof, Protection};
-use mta_sts::{Decision, DemandedRoute, OpenHost, OpenRoute, VerifiedRoute};
+use mta_sts::{OpenHost, OpenRoute};
 use smtp::Domain;
-use tls_policy::{
-    Admission, Demanded, Inputs, Refusal, Requirement, Start, Trust, Unverified, Verified,
-};
+use tls_policy::{Admission, Start, Trust, Unverified};
 use tokio::net::TcpStream;
 
-use super::Round;
-use super::effort::ADDRESSES;
+use super::effort::{ADDRESSES, Effort};
+use super::pass::Pass;
 use crate::addresses::Silent;
 use crate::client::Client;
 use crate::connect::{canonical, connect, in_order};
@@ -21,7 +18,6 @@ use crate::dialogue::DialogueError;
 use crate::endpoints::Ends;
 use crate::failure::{SessionFailure, Stage};
 use crate::hop::Hop;
-use crate::idle::{IdleSessions, Shelf};
 use crate::ourselves::is_ours;
 use crate::outcome::Trouble;
 use crate::patience::Overdue;
@@ -31,164 +27,22 @@ use crate::session::plain::Plain;
 use crate::session::strict::Strict;
 use crate::trials::Tried;
 
-/// How sessions of one trust come about, and where they wait for more mail.
-trait Opened: Trust<Route: Send, Leave: Sync> + Sized + 'static {
-    /// Where those are kept that nobody sends over.
-    fn shelf(idle: &IdleSessions) -> &Shelf<Self>;
-
-    /// A new one with `hop`, at this address.
-    fn open(
-        round: &mut Round<'_>,
-        admitted: (Self::Route, &Admission<'_, Self>),
-        hop: &Hop,
-        address: SocketAddr,
-    ) -> impl Future<Output = Result<Session<Self>, SessionFailure>> + Send;
-
-    /// What mail on it is protected by.
-    fn protection(session: &Session<Self>) -> Protection;
-}
-
-impl Opened for Verified {
-    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
-        &idle.verified
-    }
-
-    async fn open(
-        round: &mut Round<'_>,
-        (route, admission): (VerifiedRoute, &Admission<'_, Self>),
-        hop: &Hop,
-        address: SocketAddr,
-    ) -> Result<Session<Self>, SessionFailure> {
-        round.verified((route, admission.start()), hop, address).await
-    }
-
-    fn protection(_session: &Session<Self>) -> Protection {
-        Protection::Verified
-    }
-}
-
-impl Opened for Demanded {
-    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
-        &idle.demanded
-    }
-
-    async fn open(
-        round: &mut Round<'_>,
-        (route, admission): (DemandedRoute, &Admission<'_, Self>),
-        hop: &Hop,
-        address: SocketAddr,
-    ) -> Result<Session<Self>, SessionFailure> {
-        round.verified((route, admission.start()), hop, address).await
-    }
-
-    fn protection(_session: &Session<Self>) -> Protection {
-        Protection::Verified
-    }
-}
-
-impl Opened for Unverified {
-    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
-        &idle.open
-    }
-
-    async fn open(
-        round: &mut Round<'_>,
-        admitted: (OpenRoute, &Admission<'_, Self>),
-        hop: &Hop,
-        address: SocketAddr,
-    ) -> Result<Session<Self>, SessionFailure> {
-        round.settled(admitted, hop, address).await
-    }
-
-    fn protection(session: &Session<Self>) -> Protection {
-        Protection::of(Proof::None, session.channel())
-    }
-}
-
-impl Round<'_> {
-    /// Tries a host, in the way that is asked of sessions with it.
-    pub(super) async fn try_host(&mut self, decision: &Decision, hop: &Hop) {
-        let inputs = Inputs { decision, route: &hop.manner, host: &hop.host };
-        match inputs.requirement() {
-            Ok(Requirement::Demanded(admission)) => {
-                Box::pin(self.try_admitted(&admission, hop)).await;
-            }
-            Ok(Requirement::Open(admission)) => Box::pin(self.try_admitted(&admission, hop)).await,
-            Ok(Requirement::Verified(admission)) => {
-                Box::pin(self.try_admitted(&admission, hop)).await;
-            }
-            Err(refusal) => self.refuse(refusal),
-        }
-    }
-
-    /// Notes why a host is not tried.
-    fn refuse(&mut self, refusal: Refusal) {
-        match refusal {
-            Refusal::NoName(address) => {
-                let text = "an address can prove no name".to_owned();
-                self.troubles.push(Trouble::no_proof(&address.to_string(), text));
-            }
-            Refusal::NotNamed(mismatch) => self.pass_over(mismatch),
-        }
-    }
-
-    /// Whether another host may be tried; then it is.
-    fn may_try(&mut self) -> bool {
-        if self.effort.is_spent(&self.client.settings) {
-            self.effort.leave_out();
-            return false;
-        }
-        self.effort.begin_host();
-        true
-    }
-
-    /// Whether the host that is tried may be tried at another address.
-    fn may_try_another_address(&self) -> bool {
-        let settings = &self.client.settings;
-        !self.is_over() && !self.has_met_ourselves() && self.effort.takes_another_address(settings)
-    }
-
-    /// Sends over a session with a host that is there already, or over a new one with the first of its
-    /// addresses at which there is one.
-    async fn try_admitted<T: Opened>(&mut self, admission: &Admission<'_, T>, hop: &Hop) {
-        if !self.may_try() {
-            return;
-        }
-        let (shelf, leave) = (T::shelf(&self.client.idle), admission.leave());
-        self.go_on(shelf, leave, |idle, _| idle == hop).await;
-        if self.asked.contains(hop) {
-            return;
-        }
-        for address in self.addresses(hop).await {
-            // A route is for one connection.
-            let route = match admission.route() {
-                Ok(route) => route,
-                Err(refusal) => return self.refuse(refusal),
-            };
-            match T::open(self, (route, admission), hop, address).await {
-                Ok(session) => {
-                    self.client.observer.opened(T::protection(&session));
-                    return self.converse(shelf, hop, session, leave).await;
-                }
-                Err(failure) => self.note(hop, address, &failure),
-            }
-            if !self.may_try_another_address() {
-                return;
-            }
-        }
-    }
-
-    async fn verified<T: Trust<Route: Strict<Trust = T>>>(
-        &mut self,
+impl Pass<'_> {
+    /// A session with a host that has to prove its name.
+    pub(super) async fn verified<T: Trust<Route: Strict<Trust = T>>>(
+        &self,
+        effort: &mut Effort,
         (route, start): (T::Route, Start),
         hop: &Hop,
         address: SocketAddr,
     ) -> Result<Session<T>, SessionFailure> {
         let client = self.client;
         let (session, observation) = match start {
-            Start::Starttls => self.greet(route, hop, address).await?.verify(&client.webpki).await,
+            Start::Starttls => {
+                self.greet(effort, route, hop, address).await?.verify(&client.webpki).await
+            }
             Start::Implicit => {
-                let (stream, ends) = self.connect(hop, address).await?;
+                let (stream, ends) = self.connect(effort, hop, address).await?;
                 let settings = Arc::clone(&client.settings);
                 let stream = (stream, &self.patience);
                 Session::implicit(route, stream, ends, settings, &client.webpki).await
@@ -205,13 +59,14 @@ impl Round<'_> {
     }
 
     /// A session under TLS if that can be had; where TLS breaks, one in clear on a new connection.
-    async fn settled(
-        &mut self,
+    pub(super) async fn settled(
+        &self,
+        effort: &mut Effort,
         (route, admission): (OpenRoute, &Admission<'_, Unverified>),
         hop: &Hop,
         address: SocketAddr,
     ) -> Result<Session<Unverified>, SessionFailure> {
-        let plain = self.greet(route, hop, address).await?;
+        let plain = self.greet(effort, route, hop, address).await?;
         let (session, observation) = plain.settle(&self.client.observing).await;
         self.client.observer.observed(&observation);
         match session {
@@ -223,19 +78,20 @@ impl Round<'_> {
             Err(Unsettled::Broken(broken)) => {
                 self.client.observer.tls_failed(broken.label());
                 let Ok(route) = admission.route() else { return Err(broken.into_failure()) };
-                let plain = self.greet(route, hop, address).await?;
+                let plain = self.greet(effort, route, hop, address).await?;
                 Ok(plain.settle_in_clear(&broken))
             }
         }
     }
 
     async fn greet<Route>(
-        &mut self,
+        &self,
+        effort: &mut Effort,
         route: Route,
         hop: &Hop,
         address: SocketAddr,
     ) -> Result<Plain<Route>, SessionFailure> {
-        let (stream, ends) = self.connect(hop, address).await?;
+        let (stream, ends) = self.connect(effort, hop, address).await?;
         let settings = Arc::clone(&self.client.settings);
         let plain = Plain::greet_within(&self.patience, route, stream, ends, settings).await;
         if let Err(failure @ SessionFailure::Dialogue { error, .. }) = &plain
@@ -249,7 +105,8 @@ impl Round<'_> {
     /// A connection, unless the address is our own or has not answered a while ago. The next attempt
     /// begins with other hosts and other addresses unless these answer.
     async fn connect(
-        &mut self,
+        &self,
+        effort: &mut Effort,
         hop: &Hop,
         address: SocketAddr,
     ) -> Result<(TcpStream, Ends), SessionFailure> {
@@ -267,7 +124,7 @@ impl Round<'_> {
         let arrived = self.patience.wait_for(addresses.enter(address, settings.at_one_address()));
         let visit = arrived.await.map_err(unconnected)??;
         self.patience.arrive(visit);
-        self.effort.begin_dial();
+        effort.begin_dial();
         trials.began(Tried::Address(address));
         let connected = self.patience.wait_for(connect(address, settings)).await;
         let connected = connected.map_err(unconnected).flatten();
@@ -282,24 +139,11 @@ impl Round<'_> {
         dead.tried(address, failure, now, || self.lease.wishes());
     }
 
-    /// Notes why there is no session with a host at one of its addresses.
-    fn note(&mut self, hop: &Hop, addr: SocketAddr, failure: &SessionFailure) {
-        let mx = hop.name();
-        let warns = matches!(failure, SessionFailure::Tls(failure) if failure.is_attack());
-        if warns {
-            tracing::warn!(mx, %addr, error = %failure, "STARTTLS injection detected");
-        } else {
-            tracing::debug!(mx, %addr, error = %failure, "no session");
-        }
-        self.effort.failed(failure);
-        self.troubles.push(Trouble::no_session(&mx, addr, failure));
-    }
-
-    /// The addresses of a host, best first; if there are none, that is noted.
-    async fn addresses(&mut self, hop: &Hop) -> Vec<SocketAddr> {
+    /// The addresses of a host, best first, or why there are none.
+    pub(super) async fn addresses(&self, hop: &Hop) -> Result<Vec<SocketAddr>, Trouble> {
         let at_port = |address| SocketAddr::new(address, hop.port);
         let name = match &hop.host {
-            OpenHost::Literal(address) => return vec![canonical(at_port(*address))],
+            OpenHost::Literal(address) => return Ok(vec![canonical(at_port(*address))]),
             OpenHost::Name(mx) => mx.as_str(),
         };
         let found = match Domain::parse(name) {
@@ -314,7 +158,7 @@ impl Round<'_> {
             Ok(Lookup::Found(found)) => {
                 let addresses = in_order(found.records, &self.client.settings);
                 if !addresses.is_empty() {
-                    return self.in_turn_at(addresses.into_iter().map(at_port).collect());
+                    return Ok(self.in_turn_at(addresses.into_iter().map(at_port).collect()));
                 }
                 Trouble::no_address(name, "no address of a family that is in use".to_owned())
             }
@@ -324,8 +168,7 @@ impl Round<'_> {
             Err(error) => Trouble::address_unknown(name, format!("no address: {error}")),
         };
         self.client.trials.began(Tried::host(hop));
-        self.troubles.push(trouble);
-        Vec::new()
+        Err(trouble)
     }
 
     /// As many addresses as one attempt goes through; in a further one those first that have not

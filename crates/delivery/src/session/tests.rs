@@ -28,7 +28,7 @@ use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
 use crate::tls::handshake_failure::HandshakeFailure;
 use crate::tls::webpki::WebPki;
-use crate::transaction::Fate;
+use crate::transaction::RecipientReply;
 
 const OFFER: &str = "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 9\r\n250 STARTTLS\r\n";
 
@@ -258,8 +258,8 @@ async fn what_was_offered_in_clear_is_forgotten_under_tls() {
     };
     let to = Recipient::new(Mailbox::parse("b@example.org").unwrap());
     let transaction = session.mail(&required().await).unwrap();
-    let sent = transaction.send(&mail, &[&to], &b"Subject: x\r\n\r\nx\r\n"[..]).await;
-    assert!(matches!(sent.fates[..], [Fate::Taken(_)]), "{:?}", sent.fates);
+    let sent = transaction.send(&mail, vec![to], &b"Subject: x\r\n\r\nx\r\n"[..]).await;
+    assert!(matches!(sent.replies[..], [(_, RecipientReply::Taken(_))]), "{sent:?}");
     session.quit().await;
     // Not SIZE=1000, which the limit of 9 would have refused, and one command at a time.
     assert_eq!(peer.heard().await[3], "MAIL FROM:<>");
@@ -327,8 +327,8 @@ async fn every_transaction_but_the_first_begins_with_rset_and_waits_for_nothing(
         for _ in 0..2 {
             let fallback = fallback(None).await;
             let transaction = session.mail(&fallback).unwrap();
-            let sent = transaction.send(&mail, &[&to], &b"x\r\n"[..]).await;
-            assert!(matches!(sent.fates[..], [Fate::Refused { .. }]), "{:?}", sent.fates);
+            let sent = transaction.send(&mail, vec![to.clone()], &b"x\r\n"[..]).await;
+            assert!(matches!(sent.replies[..], [(_, RecipientReply::Refused { .. })]), "{sent:?}");
         }
         session.quit().await;
         let heard = peer.heard().await;

@@ -29,28 +29,34 @@ const MAIL: Mail<'_> = Mail {
 };
 
 /// What comes of sending to two recipients, with a peer that follows `script`.
-async fn send(mail: &Mail<'_>, keywords: &[&str], script: Vec<Act>) -> (Sent, Vec<String>) {
+async fn send(
+    mail: &Mail<'_>,
+    keywords: &[&str],
+    script: Vec<Act>,
+) -> (Sent<Recipient>, Vec<String>) {
     let (stream, peer) = Peer::new(script);
     let mut dialogue = Dialogue::new(stream);
     let (capabilities, timeouts) = (offering(keywords), Timeouts::default());
     let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
     let to = ["b@example.org", "c@example.org"].map(recipient);
-    let sent = transaction.send(mail, &[&to[0], &to[1]], BODY).await;
+    let sent = transaction.send(mail, to.to_vec(), BODY).await;
     drop(dialogue);
     (sent, peer.heard().await)
 }
 
 /// A fate in short: the step or the kind, and the reply's code.
-fn short(sent: &Sent) -> Vec<String> {
-    let one = |fate: &Fate| match fate {
-        Fate::Cut { step, error } => format!("cut {} {error:?}", step.as_str()),
-        Fate::InDoubt(error) => format!("in doubt {error:?}"),
-        Fate::Refused { step, reply } => format!("refused {} {}", step.as_str(), reply.code()),
-        Fate::Taken(reply) => format!("taken {}", reply.code()),
-        Fate::Unfit(unfit) => format!("unfit {unfit:?}"),
-        Fate::Unreadable(kind) => format!("unreadable {kind:?}"),
+fn short(sent: &Sent<Recipient>) -> Vec<String> {
+    let one = |(_, reply): &(Recipient, RecipientReply)| match reply {
+        RecipientReply::Cut { step, error } => format!("cut {} {error:?}", step.as_str()),
+        RecipientReply::InDoubt(error) => format!("in doubt {error:?}"),
+        RecipientReply::Refused { step, reply } => {
+            format!("refused {} {}", step.as_str(), reply.code())
+        }
+        RecipientReply::Taken(reply) => format!("taken {}", reply.code()),
+        RecipientReply::Unfit(unfit) => format!("unfit {unfit:?}"),
+        RecipientReply::Unreadable(kind) => format!("unreadable {kind:?}"),
     };
-    sent.fates.iter().map(one).collect()
+    sent.replies.iter().map(one).collect()
 }
 
 /// The whole envelope, before anything is replied.
@@ -245,7 +251,7 @@ async fn each_step_has_its_time_limit() {
         let mut dialogue = Dialogue::new(near);
         let began = tokio::time::Instant::now();
         let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
-        let sent = transaction.send(&MAIL, &[&to], BODY).await;
+        let sent = transaction.send(&MAIL, vec![to.clone()], BODY).await;
         assert_eq!(short(&sent), [step]);
         assert_eq!(began.elapsed().as_secs(), seconds, "{step}");
     }
@@ -268,7 +274,7 @@ async fn a_peer_that_stops_reading_the_message_has_the_time_of_a_block() {
         let mut dialogue = Dialogue::new(near);
         let began = tokio::time::Instant::now();
         let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
-        let sent = transaction.send(&mail, &[&to], &body[..size]).await;
+        let sent = transaction.send(&mail, vec![to.clone()], &body[..size]).await;
         assert_eq!(short(&sent), [fate]);
         assert_eq!(sent.connection, Connection::Lost);
         let limit = timeouts.data_block + last_words;
@@ -293,8 +299,8 @@ async fn a_peer_that_reads_each_block_in_time_may_take_longer_for_the_message() 
     let (capabilities, mut dialogue) = (offering(&[]), Dialogue::new(near));
     let began = tokio::time::Instant::now();
     let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
-    let to = [&to];
-    let (sent, ()) = tokio::join!(transaction.send(&MAIL, &to, &body[..]), reading);
+    let to = [to];
+    let (sent, ()) = tokio::join!(transaction.send(&MAIL, to.to_vec(), &body[..]), reading);
     assert_eq!(short(&sent), ["taken 250"]);
     assert!(began.elapsed() > timeouts.data_block * 3, "{:?}", began.elapsed());
 }
@@ -455,7 +461,7 @@ async fn behind_the_final_dot_a_known_code_counts_when_the_rest_does_not_come_in
         let (near, _far) = far(64 * 1024, &format!("250 ok\r\n250 ok\r\n354 go\r\n{last}")).await;
         let mut dialogue = Dialogue::new(near);
         let transaction = Transaction::new(&mut dialogue, &capabilities, &timeouts);
-        ends.extend(short(&transaction.send(&MAIL, &[&to], BODY).await));
+        ends.extend(short(&transaction.send(&MAIL, vec![to.clone()], BODY).await));
     }
     assert_eq!(ends, ["taken 250", "refused the message 550", "in doubt TimedOut"]);
 }

@@ -1,0 +1,235 @@
+//! With one host over one session: transactions until everyone has been tried, and what the host made
+//! of each recipient.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mail::{ReasonClass, Recipient, SessionRecord};
+
+use super::pass::{Host, Pass};
+use super::trusted::Trusted;
+use super::walk::{Answered, Judged, Lasted, Walk};
+use crate::hop::{Hop, Manner};
+use crate::idle::{Place, Rank};
+use crate::outcome::{Encryption, Remote, judge};
+use crate::policy_facts::of_session;
+use crate::recipient::{Disposition, HopResult, NotTaken, OpenRecipient};
+use crate::session::established::Session;
+use crate::status::Status;
+use crate::transaction::{Connection, Sent};
+use crate::trials::Tried;
+use crate::waiting::Waiting;
+
+/// How a session is before a transaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Before {
+    /// The host has just answered.
+    Alive,
+    /// Nothing was said for a while; the host may be gone.
+    Idle,
+}
+
+/// How a session is behind a transaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum After {
+    /// It was dead when the transaction began.
+    Dead,
+    /// It is over.
+    Lost,
+    /// Another transaction may begin.
+    Usable,
+}
+
+/// What has come of a transaction.
+#[derive(Debug)]
+struct Transacted {
+    settled: Vec<HopResult>,
+    /// Those for whom the transaction had no room.
+    crowded: Vec<OpenRecipient>,
+    /// The others for whom another host can be asked.
+    open: Vec<OpenRecipient>,
+    judged: Judged,
+    after: After,
+}
+
+impl Transacted {
+    /// A transaction of which nothing has come yet.
+    fn new(after: After) -> Self {
+        let (settled, crowded, open) = (Vec::new(), Vec::new(), Vec::new());
+        Self { settled, crowded, open, judged: Judged::Form, after }
+    }
+
+    /// Something of our own went wrong; no other host is asked in this attempt.
+    fn own_fault(recipients: Vec<OpenRecipient>, text: &str, after: After) -> Self {
+        let failure = Status::OwnSystem.failure(ReasonClass::Other, text);
+        let settled = recipients.into_iter().map(|one| one.put_off(failure.clone())).collect();
+        Self { settled, ..Self::new(after) }
+    }
+}
+
+impl Pass<'_> {
+    /// Sends the message to everyone who has not got it, in as many transactions as that takes.
+    /// The session is kept for the next message, or closed; nothing waits for that.
+    pub(super) async fn converse<T: Trusted>(
+        &self,
+        mut walk: Walk,
+        host: Host<'_>,
+        mut session: Session<T>,
+        leave: &T::Leave,
+    ) -> Walk {
+        session.wait_with(&self.patience);
+        if session.is_used()
+            && let Some(address) = session.address()
+        {
+            self.patience.arrive(self.client.addresses.go_on_at(address));
+        }
+        let record = self.record_of(host.hop, &session);
+        let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
+        let (mut judged, mut after) = (Judged::Form, After::Usable);
+        let most = session.recipients_at_once(self.client.settings.recipients_per_transaction);
+        let mut waiting = Waiting::new(std::mem::take(&mut walk.open), most);
+        while let Some(recipients) = waiting.next() {
+            if !session.takes_more() {
+                judged = Judged::Mail;
+                walk.open.extend(recipients.into_iter().map(|one| turned_away(one, &record)));
+                continue;
+            }
+            let size = recipients.len();
+            let to = (&record, &host.hop.manner);
+            let transacted = self.send(&mut session, leave, recipients, to, before).await;
+            walk.settled.extend(transacted.settled);
+            walk.open.extend(transacted.open);
+            walk.open.extend(waiting.again(size, transacted.crowded));
+            judged = judged.max(transacted.judged);
+            after = transacted.after;
+            if after != After::Usable {
+                break;
+            }
+            before = Before::Alive;
+        }
+        walk.open.extend(waiting.rest());
+        walk.open.sort_by_key(|one| one.recipient.number);
+        let connection = match after {
+            After::Dead => return walk,
+            After::Lost => Lasted::Lost,
+            After::Usable => {
+                self.note_answer(&walk, host.hop, session.address());
+                self.keep(&walk, host, session, leave);
+                Lasted::Yes
+            }
+        };
+        walk.asked(host.hop.clone(), Answered { judged, connection })
+    }
+
+    /// What is recorded of a session.
+    fn record_of<T: Trusted>(&self, hop: &Hop, session: &Session<T>) -> Arc<SessionRecord> {
+        Arc::new(SessionRecord {
+            host: session.host().to_owned(),
+            address: session.address(),
+            proof: T::PROOF,
+            channel: session.channel().clone(),
+            mta_sts: of_session(self.decision, &hop.host, session.channel()),
+        })
+    }
+
+    /// Keeps a session for the next message, or has it closed.
+    fn keep<T: Trusted>(&self, walk: &Walk, host: Host<'_>, session: Session<T>, leave: &T::Leave) {
+        let rank = if walk.asked.is_empty() { host.rank } else { Rank::Later };
+        let Self { client, .. } = self;
+        let (next_hop, now) = (T::next_hop(leave), client.clock.now());
+        let place = Place { next_hop, hop: host.hop, rank, now };
+        client.idle.keep(T::shelf(&client.idle), session, place, &client.settings);
+    }
+
+    /// Notes that a host has answered to the end.
+    ///
+    /// One that was asked after another and has not settled the mail either lets others come before
+    /// it in the next attempt; the first one keeps its place, for it may only be greylisting.
+    fn note_answer(&self, walk: &Walk, hop: &Hop, address: Option<SocketAddr>) {
+        let trials = &self.client.trials;
+        if let Some(address) = address {
+            trials.answered(&Tried::Address(address));
+        }
+        if walk.asked.is_empty() || walk.open.is_empty() {
+            trials.answered(&Tried::host(hop));
+        }
+    }
+
+    /// Sends the message to these recipients, in one transaction.
+    async fn send<T: Trusted>(
+        &self,
+        session: &mut Session<T>,
+        leave: &T::Leave,
+        recipients: Vec<OpenRecipient>,
+        to: (&Arc<SessionRecord>, &Manner),
+        before: Before,
+    ) -> Transacted {
+        let who: Vec<&Recipient> = recipients.iter().map(|one| &one.recipient.recipient).collect();
+        let mail = match self.fitting.mail(self.lease, session, &who).await {
+            Ok(mail) => self.lease.body().await.map(|body| (mail, body)),
+            Err(error) => Err(error),
+        };
+        let (mail, body) = match mail {
+            Ok(opened) => opened,
+            Err(error) => {
+                let error = error.in_full();
+                tracing::error!(error, "message unreadable");
+                let text = format!("this relay could not read the message: {error}");
+                return Transacted::own_fault(recipients, &text, After::Usable);
+            }
+        };
+        let sent = match session.mail(leave) {
+            Ok(transaction) => transaction.send(&mail, recipients, body).await,
+            Err(error) => {
+                tracing::error!(%error, "session of another destination not used");
+                let text = "a session was meant for another destination";
+                return Transacted::own_fault(recipients, text, After::Lost);
+            }
+        };
+        self.judge(sent, to, before)
+    }
+
+    /// Judges what the host replied for each recipient; where an idle session turns out to be dead,
+    /// those whom only that has cut off are left as they were.
+    fn judge(
+        &self,
+        sent: Sent<OpenRecipient>,
+        (session, manner): (&Arc<SessionRecord>, &Manner),
+        before: Before,
+    ) -> Transacted {
+        let encryption = Encryption::of(session, manner);
+        let remote = Remote::of(session);
+        let mut done = Transacted::new(match sent.connection {
+            Connection::Lost => After::Lost,
+            Connection::Clean | Connection::Open => {
+                self.patience.dealt_with();
+                After::Usable
+            }
+        });
+        for (recipient, reply) in sent.replies {
+            if before == Before::Idle && done.after != After::Usable && reply.is_cut_off() {
+                done.after = After::Dead;
+                done.open.push(recipient);
+                continue;
+            }
+            let disposition = judge(reply, remote, encryption, sent.reports);
+            done.judged = done.judged.max(Judged::of(&disposition));
+            match disposition {
+                Disposition::Final(result) => done.settled.push(recipient.settled(result, session)),
+                Disposition::NextHost(answer) => done.open.push(recipient.heard(answer, session)),
+                Disposition::NextTransaction(failure) => {
+                    done.crowded.push(recipient.heard(NotTaken::Later(failure), session));
+                }
+            }
+        }
+        done
+    }
+}
+
+/// The host takes no more messages on this connection (RFC 9422 §4.1).
+fn turned_away(recipient: OpenRecipient, session: &SessionRecord) -> OpenRecipient {
+    let text = format!("{} takes no more messages on one connection (MAILMAX)", session.host);
+    let texts = (text, "no more messages on one connection".to_owned());
+    let failure = Remote::of(session).failure(ReasonClass::Reply, Status::NotAccepting, texts);
+    OpenRecipient { answer: Some(NotTaken::Later(failure)), ..recipient }
+}

@@ -1,0 +1,128 @@
+//! One host: an idle session with it, or a new one at the first of its addresses that has one.
+
+use std::net::SocketAddr;
+
+use tls_policy::{Admission, Inputs, Refusal, Requirement};
+
+use super::pass::{Host, Pass};
+use super::trusted::Trusted;
+use super::walk::Walk;
+use crate::client::Client;
+use crate::failure::SessionFailure;
+use crate::hop::Hop;
+use crate::idle::Rank;
+use crate::outcome::Trouble;
+
+impl Pass<'_> {
+    /// Tries a host, in the way that is asked of sessions with it.
+    pub(super) async fn try_host(&self, walk: Walk, host: Host<'_>) -> Walk {
+        let Host { hop, .. } = host;
+        let inputs = Inputs { decision: self.decision, route: &hop.manner, host: &hop.host };
+        match inputs.requirement() {
+            Ok(Requirement::Demanded(admission)) => {
+                Box::pin(self.try_admitted(walk, &admission, host)).await
+            }
+            Ok(Requirement::Open(admission)) => {
+                Box::pin(self.try_admitted(walk, &admission, host)).await
+            }
+            Ok(Requirement::Verified(admission)) => {
+                Box::pin(self.try_admitted(walk, &admission, host)).await
+            }
+            Err(refusal) => refused(walk, refusal),
+        }
+    }
+
+    /// Sends over a session with a host that is there already, or over a new one with the first of its
+    /// addresses at which there is one.
+    async fn try_admitted<T: Trusted>(
+        &self,
+        mut walk: Walk,
+        admission: &Admission<'_, T>,
+        host: Host<'_>,
+    ) -> Walk {
+        let (settings, hop) = (&self.client.settings, host.hop);
+        if walk.effort.is_spent(settings) {
+            walk.effort.leave_out();
+            return walk;
+        }
+        walk.effort.begin_host();
+        let leave = admission.leave();
+        walk = self.go_on::<T>(walk, leave, host.rank, |idle, _| idle == hop).await;
+        if walk.has_asked(hop) {
+            return walk;
+        }
+        let addresses = match self.addresses(hop).await {
+            Ok(addresses) => addresses,
+            Err(trouble) => return walk.troubled(trouble),
+        };
+        for address in addresses {
+            // A route is for one connection.
+            let route = match admission.route() {
+                Ok(route) => route,
+                Err(refusal) => return refused(walk, refusal),
+            };
+            match T::open(self, &mut walk.effort, (route, admission), hop, address).await {
+                Ok(session) => {
+                    self.client.observer.opened(T::protection(&session));
+                    return self.converse(walk, host, session, leave).await;
+                }
+                Err(failure) => {
+                    log(hop, address, &failure);
+                    walk.effort.failed(&failure);
+                    walk = walk.troubled(Trouble::no_session(&hop.name(), address, &failure));
+                }
+            }
+            let goes_on = walk.effort.takes_another_address(settings);
+            if self.is_over(&walk) || walk.has_met_ourselves() || !goes_on {
+                return walk;
+            }
+        }
+        walk
+    }
+
+    /// Sends over a session that is there already, if one was made for this mail.
+    ///
+    /// One that turns out to be dead is no failure of its host: another takes its place, and at
+    /// last a new one.
+    pub(super) async fn go_on<T: Trusted>(
+        &self,
+        mut walk: Walk,
+        leave: &T::Leave,
+        rank: Rank,
+        fits: impl Fn(&Hop, Rank) -> bool,
+    ) -> Walk {
+        while !self.is_over(&walk) {
+            let Client { idle, settings, clock, .. } = self.client;
+            let taken = idle.take(T::shelf(idle), leave, &fits, clock.now(), settings);
+            let Some((hop, session)) = taken else { break };
+            walk = self.converse(walk, Host { hop: &hop, rank }, session, leave).await;
+            if walk.has_asked(&hop) {
+                break;
+            }
+            tracing::debug!(mx = hop.name(), "idle connection lost");
+        }
+        walk
+    }
+}
+
+/// Says why there is no session with a host at one of its addresses.
+fn log(hop: &Hop, addr: SocketAddr, failure: &SessionFailure) {
+    let mx = hop.name();
+    let warns = matches!(failure, SessionFailure::Tls(failure) if failure.is_attack());
+    if warns {
+        tracing::warn!(mx, %addr, error = %failure, "STARTTLS injection detected");
+    } else {
+        tracing::debug!(mx, %addr, error = %failure, "no session");
+    }
+}
+
+/// Notes why a host is not tried.
+fn refused(walk: Walk, refusal: Refusal) -> Walk {
+    walk.troubled(match refusal {
+        Refusal::NoName(address) => {
+            let text = "an address can prove no name".to_owned();
+            Trouble::no_proof(&address.to_string(), text)
+        }
+        Refusal::NotNamed(mismatch) => Trouble::not_named(&mismatch),
+    })
+}

@@ -1,0 +1,46 @@
+//! What all steps of a pass over hosts work with.
+
+use std::sync::Arc;
+
+use mta_sts::Decision;
+use queue::Lease;
+
+use super::walk::Walk;
+use crate::client::Client;
+use crate::fitting::Fitting;
+use crate::hop::Hop;
+use crate::idle::Rank;
+use crate::patience::Patience;
+
+/// How many hosts are asked to take a message in one attempt. RFC 5321 §5.1 wants two at least;
+/// more would only make every host of a domain refuse it for the same reason.
+const SESSIONS: usize = 2;
+
+/// A pass over the hosts of a next hop.
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    pub(super) client: &'a Client,
+    pub(super) lease: &'a Lease,
+    /// What the policy of the next hop asks for.
+    pub(super) decision: &'a Decision,
+    /// How long the attempt may wait.
+    pub(super) patience: Arc<Patience>,
+    /// What hosts are told of the message.
+    pub(super) fitting: Fitting,
+}
+
+/// A host, and how it stands among those of the next hop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Host<'a> {
+    /// The host.
+    pub(super) hop: &'a Hop,
+    /// Whether another comes before it.
+    pub(super) rank: Rank,
+}
+
+impl Pass<'_> {
+    /// Whether no other host is to be asked.
+    pub(super) fn is_over(&self, walk: &Walk) -> bool {
+        self.patience.overdue().is_some() || walk.engaged() >= SESSIONS || walk.open.is_empty()
+    }
+}

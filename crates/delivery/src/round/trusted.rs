@@ -1,0 +1,92 @@
+//! How sessions of each trust come about, and where they wait for more mail.
+
+use std::net::SocketAddr;
+
+use mail::{Proof, Protection};
+use mta_sts::{DemandedRoute, OpenRoute, VerifiedRoute};
+use tls_policy::{Admission, Demanded, Trust, Unverified, Verified};
+
+use super::effort::Effort;
+use super::pass::Pass;
+use crate::failure::SessionFailure;
+use crate::hop::Hop;
+use crate::idle::{IdleSessions, Shelf};
+use crate::session::established::Session;
+
+/// How sessions of one trust come about, and where they wait for more mail.
+pub(super) trait Trusted: Trust<Route: Send, Leave: Sync> + Sized + 'static {
+    /// Where those are kept that nobody sends over.
+    fn shelf(idle: &IdleSessions) -> &Shelf<Self>;
+
+    /// A new one with `hop`, at this address.
+    fn open(
+        pass: &Pass<'_>,
+        effort: &mut Effort,
+        admitted: (Self::Route, &Admission<'_, Self>),
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> impl Future<Output = Result<Session<Self>, SessionFailure>> + Send;
+
+    /// What mail on it is protected by.
+    fn protection(session: &Session<Self>) -> Protection;
+}
+
+impl Trusted for Verified {
+    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
+        &idle.verified
+    }
+
+    async fn open(
+        pass: &Pass<'_>,
+        effort: &mut Effort,
+        (route, admission): (VerifiedRoute, &Admission<'_, Self>),
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> Result<Session<Self>, SessionFailure> {
+        pass.verified(effort, (route, admission.start()), hop, address).await
+    }
+
+    fn protection(_session: &Session<Self>) -> Protection {
+        Protection::Verified
+    }
+}
+
+impl Trusted for Demanded {
+    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
+        &idle.demanded
+    }
+
+    async fn open(
+        pass: &Pass<'_>,
+        effort: &mut Effort,
+        (route, admission): (DemandedRoute, &Admission<'_, Self>),
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> Result<Session<Self>, SessionFailure> {
+        pass.verified(effort, (route, admission.start()), hop, address).await
+    }
+
+    fn protection(_session: &Session<Self>) -> Protection {
+        Protection::Verified
+    }
+}
+
+impl Trusted for Unverified {
+    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
+        &idle.open
+    }
+
+    async fn open(
+        pass: &Pass<'_>,
+        effort: &mut Effort,
+        admitted: (OpenRoute, &Admission<'_, Self>),
+        hop: &Hop,
+        address: SocketAddr,
+    ) -> Result<Session<Self>, SessionFailure> {
+        pass.settled(effort, admitted, hop, address).await
+    }
+
+    fn protection(session: &Session<Self>) -> Protection {
+        Protection::of(Proof::None, session.channel())
+    }
+}

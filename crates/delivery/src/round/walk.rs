@@ -1,0 +1,120 @@
+//! How far a pass over the hosts of a next hop has come.
+
+use crate::hop::Hop;
+use crate::outcome::{Kind, Trouble};
+use crate::recipient::{Disposition, HopResult, LeasedRecipient, NotTaken, OpenRecipient};
+
+use super::effort::Effort;
+
+/// How far a pass has come: a value that each of its steps takes and gives back.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// Those for whom another host can be asked.
+    pub(super) open: Vec<OpenRecipient>,
+    /// Those who are settled.
+    pub(super) settled: Vec<HopResult>,
+    /// Why there were no sessions with hosts.
+    pub(super) troubles: Vec<Trouble>,
+    /// The hosts that were asked to take the message.
+    pub(super) asked: Vec<Asked>,
+    /// What was done to reach hosts; one that the policy does not name costs nothing.
+    pub(super) effort: Effort,
+}
+
+/// A host that was asked to take the message.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The host.
+    pub(super) hop: Hop,
+    /// What has come of it.
+    pub(super) answered: Answered,
+}
+
+/// What has come of asking a host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Answered {
+    /// How much it has judged.
+    pub(super) judged: Judged,
+    /// Whether its connection lasted.
+    pub(super) connection: Lasted,
+}
+
+/// How much a host has judged of a message.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Judged {
+    /// Whether it can take such a message, at most.
+    Form,
+    /// More than that.
+    Mail,
+}
+
+impl Judged {
+    /// How much a host has judged for whom that is to be done.
+    pub(super) const fn of(disposition: &Disposition) -> Self {
+        match disposition {
+            Disposition::NextHost(NotTaken::Unfit(_)) => Self::Form,
+            Disposition::Final(_)
+            | Disposition::NextHost(NotTaken::Later(_))
+            | Disposition::NextTransaction(_) => Self::Mail,
+        }
+    }
+}
+
+/// Whether a connection has lasted until its end was ours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Lasted {
+    /// It has.
+    Yes,
+    /// It was lost.
+    Lost,
+}
+
+impl Walk {
+    /// Nobody has been asked yet.
+    pub(super) fn new(recipients: Vec<LeasedRecipient>) -> Self {
+        let open = recipients.into_iter().map(OpenRecipient::new).collect();
+        Self { open, ..Self::default() }
+    }
+
+    /// Whether a host was asked to take the message.
+    pub(super) fn has_asked(&self, hop: &Hop) -> bool {
+        self.asked.iter().any(|asked| asked.hop == *hop)
+    }
+
+    /// How many hosts have judged the mail, and not only its form.
+    pub(super) fn engaged(&self) -> usize {
+        self.asked.iter().filter(|asked| asked.answered.judged == Judged::Mail).count()
+    }
+
+    /// Whether the address that was tried last is this relay's own.
+    pub(super) fn has_met_ourselves(&self) -> bool {
+        self.troubles.last().is_some_and(|trouble| trouble.kind == Kind::Loop)
+    }
+
+    /// The first of the hosts that the policy does not name, and how many they are.
+    pub(super) fn not_named(&self) -> Option<(&str, u32)> {
+        let mut all = self.troubles.iter().filter(|trouble| trouble.kind == Kind::NotNamed);
+        let first = all.next()?;
+        let hosts = u32::try_from(all.count().saturating_add(1)).unwrap_or(u32::MAX);
+        Some((&first.host, hosts))
+    }
+
+    /// Whether no connection was lost, and somebody could be asked unless there was nobody to ask.
+    pub(super) fn went_well(&self) -> bool {
+        let lost = |asked: &Asked| asked.answered.connection == Lasted::Lost;
+        let nobody = self.asked.is_empty() && !self.troubles.is_empty();
+        !nobody && !self.asked.iter().any(lost)
+    }
+
+    /// The walk after there was no session with a host.
+    pub(super) fn troubled(mut self, trouble: Trouble) -> Self {
+        self.troubles.push(trouble);
+        self
+    }
+
+    /// The walk after a host was asked.
+    pub(super) fn asked(mut self, hop: Hop, answered: Answered) -> Self {
+        self.asked.push(Asked { hop, answered });
+        self
+    }
+}
