@@ -7,7 +7,7 @@ use smtp::{
 
 use crate::capabilities::{Capabilities, Extension};
 use crate::dialogue::DialogueError;
-use crate::transaction::{RecipientReply, Step};
+use crate::recipient_reply::{RecipientReply, Step};
 
 /// How much of an envelope is written before its replies are read.
 ///

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use mail::{DelayNotice, DeliveryRecord, DeliveryResult, Failure, Recipient, SessionRecord};
 use queue::Lease;
 
+use crate::disposition::NotTaken;
+
 /// A recipient of a lease.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct LeasedRecipient {
@@ -57,28 +59,6 @@ pub(crate) struct OpenRecipient {
     pub(crate) answer: Option<NotTaken>,
     /// The session with the last of them.
     pub(crate) session: Option<Arc<SessionRecord>>,
-}
-
-/// What a host made of a message that it has not taken.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum NotTaken {
-    /// It may take it later.
-    Later(Failure),
-    /// It cannot take such a message; the message is returned for this reason unless another host
-    /// takes it.
-    Unfit(Failure),
-}
-
-/// What is to be done about a recipient once a host has replied.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Disposition {
-    /// No other host is asked.
-    Final(DeliveryResult),
-    /// Another host may do better in the same attempt.
-    NextHost(NotTaken),
-    /// The transaction has as many recipients as the host takes; the same host may take this one in
-    /// a further one (RFC 5321 §4.5.3.1.10).
-    NextTransaction(Failure),
 }
 
 /// What has come of a next hop for a recipient.

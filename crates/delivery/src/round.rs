@@ -26,14 +26,16 @@ use tls_policy::{Demanded, Unverified, Verified};
 use self::pass::{Host, Pass};
 use self::walk::Walk;
 use crate::client::Client;
+use crate::disposition::NotTaken;
 use crate::fitting::Fitting;
 use crate::hop::{Hop, in_words};
+use crate::host_failure::Trouble;
 use crate::idle::Rank;
 use crate::observation::of_mismatches;
-use crate::outcome::{Trouble, unfit_so_far, unmet, unreached};
+use crate::outcome::{unfit_so_far, unmet, unreached};
 use crate::pace::Went;
 use crate::patience::Patience;
-use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, NotTaken, OpenRecipient};
+use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, OpenRecipient};
 use crate::trials::Tried;
 
 /// How long a message that a host cannot take waits for others that may take it and cannot be asked.

@@ -2,8 +2,9 @@
 
 use smtp::{Mailbox, OriginalRecipient, Smtputf8};
 
+use super::news::{About, News};
+use super::notification::Notification;
 use super::text::{Text, date};
-use super::{About, News, Notification};
 
 /// The address type of mailboxes beyond ASCII.
 const UTF_8: &str = "utf-8";

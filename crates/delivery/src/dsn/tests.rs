@@ -1,10 +1,10 @@
 //! Notifications, read back by another program's parser.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use mail::{QueueId, Reason, ReasonClass, Recipient};
 use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
-use queue::{Reason, ReasonClass, Recipient};
-use smtp::{Class, EnhancedCode, EnvelopeId, OriginalRecipient};
+use smtp::{Class, Domain, EnhancedCode, EnvelopeId, Mailbox, OriginalRecipient};
 
 use super::*;
 

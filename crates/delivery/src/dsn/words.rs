@@ -2,8 +2,9 @@
 
 use smtp::{MailboxDomain, Ret};
 
+use super::news::{About, News};
+use super::notification::{Notification, Returned};
 use super::text::{Text, date};
-use super::{About, News, Notification, Returned};
 
 /// What recipients have in common that are told of together, gravest first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

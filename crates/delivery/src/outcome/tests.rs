@@ -1,12 +1,17 @@
 //! What is permanent, what is not, and what a policy may end.
 
 use std::io;
+use std::net::SocketAddr;
 
+use mail::Reports;
 use mta_sts::{MxHost, Recheck};
+use smtp::{EnhancedCode, Reply, ReplyCode};
 
 use super::*;
 use crate::dialogue::DialogueError;
-use crate::failure::{Stage, TlsFailure};
+use crate::disposition::{Disposition, Encryption, NotTaken, Remote, judge};
+use crate::failure::{SessionFailure, Stage, TlsFailure};
+use crate::recipient_reply::{RecipientReply, Step, Unfit};
 use crate::scripted::{now, policies, required};
 use crate::tls::handshake_failure::HandshakeFailure;
 

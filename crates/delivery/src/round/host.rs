@@ -10,8 +10,8 @@ use super::walk::Walk;
 use crate::client::Client;
 use crate::failure::SessionFailure;
 use crate::hop::Hop;
+use crate::host_failure::Trouble;
 use crate::idle::Rank;
-use crate::outcome::Trouble;
 
 impl Pass<'_> {
     /// Tries a host, in the way that is asked of sessions with it.

@@ -1,8 +1,9 @@
 //! How far a pass over the hosts of a next hop has come.
 
+use crate::disposition::{Disposition, NotTaken};
 use crate::hop::Hop;
-use crate::outcome::{Kind, Trouble};
-use crate::recipient::{Disposition, HopResult, LeasedRecipient, NotTaken, OpenRecipient};
+use crate::host_failure::{Kind, Trouble};
+use crate::recipient::{HopResult, LeasedRecipient, OpenRecipient};
 
 use super::effort::Effort;
 

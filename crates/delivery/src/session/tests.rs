@@ -20,6 +20,7 @@ use crate::dialogue::DialogueError;
 use crate::endpoints::Ends;
 use crate::envelope::Mail;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
+use crate::recipient_reply::RecipientReply;
 use crate::scripted::Act::{Hears, HearsHello, HearsMessage, IsSilent, Says, StartsTls};
 use crate::scripted::{
     Act, Peer, fallback, fallback_to, open_route, required, required_of, settings, verified_route,
@@ -28,7 +29,6 @@ use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
 use crate::tls::handshake_failure::HandshakeFailure;
 use crate::tls::webpki::WebPki;
-use crate::transaction::RecipientReply;
 
 const OFFER: &str = "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 9\r\n250 STARTTLS\r\n";
 

@@ -1,7 +1,7 @@
 //! Transactions with a scripted peer.
 
 use queue::DsnWishes;
-use smtp::{Mailbox, ReversePath};
+use smtp::{Mailbox, Reply, ReversePath};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
