@@ -4,7 +4,7 @@
 //! a record is not here yet.
 
 mod tlsa;
+mod usable;
 
-pub use self::tlsa::{
-    CertificateUsage, MatchingType, RdataError, Selector, SmtpUsage, TlsaRecord, Unusable,
-};
+pub use self::tlsa::{CertificateUsage, MatchingType, RdataError, Selector, TlsaRecord};
+pub use self::usable::{SmtpUsage, Unusable};
