@@ -26,8 +26,11 @@ pub(crate) struct Certificate<'a> {
     pub(crate) issuer: &'a [u8],
     /// The content of the subject's name.
     pub(crate) subject: &'a [u8],
+    /// The subject's public key with its algorithm, as an encoding of its own.
+    pub(crate) spki: &'a [u8],
     validity: Reader<'a>,
-    key: Reader<'a>,
+    /// None in a certificate of version 1.
+    version: Option<&'a [u8]>,
     extensions: &'a [u8],
 }
 
@@ -41,6 +44,8 @@ pub(crate) struct Validity {
 /// A subject's public key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PublicKey<'a> {
+    /// The content of the sequence that holds both, as a trust anchor takes it.
+    pub content: &'a [u8],
     /// The algorithm's identifier with its parameters, without the sequence around them.
     pub algorithm: &'a [u8],
     /// The key.
@@ -52,16 +57,17 @@ impl<'a> Certificate<'a> {
     pub(crate) fn read(der: &'a [u8]) -> Option<Self> {
         let mut signed = Reader::new(Reader::new(der).expect(tag::SEQUENCE)?);
         let mut body = Reader::new(signed.expect(tag::SEQUENCE)?);
-        let _version = body.optional(tag::constructed(0));
+        let version = body.optional(tag::constructed(0));
         let _serial = body.expect(tag::INTEGER)?;
         let _algorithm = body.expect(tag::SEQUENCE)?;
         let issuer = body.expect(tag::SEQUENCE)?;
         let validity = Reader::new(body.expect(tag::SEQUENCE)?);
         let subject = body.expect(tag::SEQUENCE)?;
-        let key = Reader::new(body.expect(tag::SEQUENCE)?);
+        let spki = body.whole(tag::SEQUENCE)?;
         let extensions = body.find(|(found, _)| *found == tag::constructed(3));
         let list = extensions.and_then(|(_, content)| Reader::new(content).expect(tag::SEQUENCE));
-        Some(Self { issuer, subject, validity, key, extensions: list.unwrap_or_default() })
+        let extensions = list.unwrap_or_default();
+        Some(Self { issuer, subject, spki, validity, version, extensions })
     }
 
     /// Its dates.
@@ -73,11 +79,12 @@ impl<'a> Certificate<'a> {
 
     /// Its key.
     pub(crate) fn public_key(&self) -> Option<PublicKey<'a>> {
-        let mut parts = self.key;
-        let algorithm = parts.expect(tag::SEQUENCE)?;
-        // No bits are left unused at the end of a key.
-        let key = parts.expect(tag::BIT_STRING)?.strip_prefix(&[0])?;
-        Some(PublicKey { algorithm, key })
+        PublicKey::read(self.spki)
+    }
+
+    /// Whether it is of X.509 version 1, which knows no extensions.
+    pub(crate) const fn is_version_1(&self) -> bool {
+        self.version.is_none()
     }
 
     /// The DNS names and addresses it names, which alone count (RFC 6125 §6.4.4).
@@ -109,7 +116,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// The content of an extension's octet string.
-    fn extension(&self, wanted: &[u8]) -> Option<&'a [u8]> {
+    pub(crate) fn extension(&self, wanted: &[u8]) -> Option<&'a [u8]> {
         Reader::new(self.extensions).find_map(|(_, extension)| {
             let mut parts = Reader::new(extension);
             if parts.expect(tag::OID)? != wanted {
@@ -121,7 +128,19 @@ impl<'a> Certificate<'a> {
     }
 }
 
-impl PublicKey<'_> {
+impl<'a> PublicKey<'a> {
+    /// Reads a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7) and nothing behind it.
+    #[must_use]
+    pub fn read(spki: &'a [u8]) -> Option<Self> {
+        let mut outer = Reader::new(spki);
+        let content = outer.expect(tag::SEQUENCE)?;
+        let mut parts = Reader::new(content);
+        let algorithm = parts.expect(tag::SEQUENCE)?;
+        // No bits are left unused at the end of a key.
+        let key = parts.expect(tag::BIT_STRING)?.strip_prefix(&[0])?;
+        outer.is_empty().then_some(Self { content, algorithm, key })
+    }
+
     /// The length of an RSA key's modulus; none for other keys.
     #[must_use]
     pub fn rsa_bits(&self) -> Option<usize> {

@@ -56,6 +56,18 @@ impl<'a> Reader<'a> {
         (tag == wanted).then_some(content)
     }
 
+    /// The next element with its tag and length; it has to have this tag.
+    pub(crate) fn whole(&mut self, wanted: u8) -> Option<&'a [u8]> {
+        let before = self.0;
+        self.expect(wanted)?;
+        before.get(..before.len().checked_sub(self.0.len())?)
+    }
+
+    /// Whether nothing is left.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The content of the next element, if it has this tag; otherwise nothing is read.
     pub(crate) fn optional(&mut self, wanted: u8) -> Option<&'a [u8]> {
         let mut ahead = *self;

@@ -4,6 +4,7 @@
 //! an operator names for a host itself, the configuration that proves a name, and one table from its
 //! errors to sentences that a postmaster can forward.
 
+mod authority;
 mod certificate;
 mod der;
 mod failure;
@@ -11,10 +12,12 @@ mod roots;
 mod verification;
 mod words;
 
+pub use crate::authority::{Authority, NoAuthority};
 pub use crate::certificate::PublicKey;
 pub use crate::failure::{HandshakeError, TlsError};
 pub use crate::roots::{Roots, RootsError, SystemRoots, TrustSettings, load_roots};
 pub use crate::verification::{
-    CertificateSummary, SetupError, Verification, Witness, public_key, summary,
+    CertificateSummary, SetupError, Verification, Witness, public_key, subject_public_key_info,
+    summary,
 };
 pub use crate::words::io_words;

@@ -165,6 +165,12 @@ pub fn public_key<'a>(certificate: &'a CertificateDer<'_>) -> Option<PublicKey<'
     Certificate::read(certificate)?.public_key()
 }
 
+/// The `SubjectPublicKeyInfo` of a certificate of any version, as it is encoded there.
+#[must_use]
+pub fn subject_public_key_info<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
+    Some(Certificate::read(certificate)?.spki)
+}
+
 /// The verifier of one connection, which remembers why it refused.
 #[derive(Debug)]
 pub struct Witness {
