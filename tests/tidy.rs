@@ -244,13 +244,16 @@ fn holders(text: &str) -> Vec<String> {
 fn what_can_weaken_a_promise_is_named_in_one_place() {
     let (accepts_any, verifies) =
         ("crates/delivery/src/tls/danger.rs", "crates/pkix/src/verification.rs");
+    let matches_records = "crates/dane/src/verifier.rs";
     assert_eq!(
         holders(".with_purpose("),
         ["crates/queue/src/queue.rs", "crates/queue/src/record.rs"]
     );
     assert_eq!(holders("mod danger"), ["crates/delivery/src/tls.rs", "crates/mta-sts/src/lib.rs"]);
-    assert_eq!(holders("ServerCertVerified::assertion"), [accepts_any, verifies]);
-    assert_eq!(holders("HandshakeSignatureValid::assertion"), [accepts_any]);
+    assert_eq!(holders("ServerCertVerified::assertion"), [matches_records, accepts_any, verifies]);
+    assert_eq!(holders("HandshakeSignatureValid::assertion"), [matches_records, accepts_any]);
+    // The lookup that makes secure records is not here yet.
+    assert_eq!(holders("SecureRecords::assertion("), [""; 0]);
     assert_eq!(
         holders("HostProof for "),
         ["crates/mta-sts/src/fetch/proof.rs", "crates/settings/src/policy_host_proof.rs"]

@@ -30,6 +30,17 @@ impl TlsaRecord {
             [..] => Err(RdataError),
         }
     }
+
+    /// The record's RDATA.
+    #[must_use]
+    pub fn to_rdata(&self) -> Vec<u8> {
+        [&self.numbers(), self.data.as_slice()].concat()
+    }
+
+    /// Usage, selector and matching type.
+    pub(crate) fn numbers(&self) -> [u8; 3] {
+        [self.usage.into(), self.selector.into(), self.matching.into()]
+    }
 }
 
 /// Which certificate a record is about (RFC 6698 §2.1.1, names of RFC 7218 §2.1).
@@ -59,6 +70,18 @@ impl From<u8> for CertificateUsage {
     }
 }
 
+impl From<CertificateUsage> for u8 {
+    fn from(usage: CertificateUsage) -> Self {
+        match usage {
+            CertificateUsage::PkixTa => 0,
+            CertificateUsage::PkixEe => 1,
+            CertificateUsage::DaneTa => 2,
+            CertificateUsage::DaneEe => 3,
+            CertificateUsage::Other(number) => number,
+        }
+    }
+}
+
 /// Which part of the certificate is compared (RFC 6698 §2.1.2, names of RFC 7218 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Selector {
@@ -76,6 +99,16 @@ impl From<u8> for Selector {
             0 => Self::Cert,
             1 => Self::Spki,
             other => Self::Other(other),
+        }
+    }
+}
+
+impl From<Selector> for u8 {
+    fn from(selector: Selector) -> Self {
+        match selector {
+            Selector::Cert => 0,
+            Selector::Spki => 1,
+            Selector::Other(number) => number,
         }
     }
 }
@@ -104,6 +137,17 @@ impl From<u8> for MatchingType {
     }
 }
 
+impl From<MatchingType> for u8 {
+    fn from(matching: MatchingType) -> Self {
+        match matching {
+            MatchingType::Full => 0,
+            MatchingType::Sha256 => 1,
+            MatchingType::Sha512 => 2,
+            MatchingType::Other(number) => number,
+        }
+    }
+}
+
 /// RDATA of fewer than three octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("TLSA record of fewer than three octets")]
@@ -112,6 +156,15 @@ pub struct RdataError;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_number_is_kept_whatever_it_means() {
+        for number in 0..=u8::MAX {
+            assert_eq!(u8::from(CertificateUsage::from(number)), number);
+            assert_eq!(u8::from(Selector::from(number)), number);
+            assert_eq!(u8::from(MatchingType::from(number)), number);
+        }
+    }
 
     #[test]
     fn rdata_is_read_field_by_field() {

@@ -1,0 +1,1 @@
+//! The verdicts of OpenSSL beside ours, where the program is there.
