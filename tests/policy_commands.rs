@@ -61,16 +61,23 @@ async fn a_policy_is_refreshed_and_purged_in_the_running_relay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn policies_are_refreshed_and_purged_on_disk_while_no_relay_runs() {
+async fn policies_are_refreshed_and_purged_by_a_running_relay_alone() {
     let mut relay = RelayInWorld::start().await;
     for domain in ["a.test", "b.test"] {
         relay.enforcing_domain(domain, MxBehaviour::valid()).await;
-    }
-    relay.stop().await;
-    for domain in ["a.test", "b.test"] {
         let (said, yes) = asked(&relay.world, &["refresh", domain, "--json"]).await;
         assert!(yes && said["policy"]["mode"] == "enforce", "{said}");
     }
+    relay.stop().await;
+    for change in [&["refresh", "a.test"][..], &["purge", "a.test"], &["purge", "--all"]] {
+        let output = policy(&relay.world, change, "").await;
+        assert_eq!(output.status.code(), Some(1), "{change:?}");
+        assert!(text(&output.stderr).contains("the relay is not running"), "{change:?}");
+    }
+    let (said, _) = asked(&relay.world, &["list", "--json"]).await;
+    assert_eq!(said.as_array().unwrap().len(), 2, "{said}");
+
+    relay.restart().await;
     let output = policy(&relay.world, &["purge", "--all"], "").await;
     assert_eq!(text(&output.stdout), "2 policies purged\n", "{}", text(&output.stderr));
     let (said, _) = asked(&relay.world, &["list", "--json"]).await;

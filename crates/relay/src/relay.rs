@@ -207,8 +207,7 @@ impl Relay {
             metrics.inbound(),
         );
         let hostname = settings.delivery.hostname.clone();
-        let view = View::of(queue.clone(), hostname, Arc::clone(&clock));
-        let view = view.with_policies(Arc::clone(&policies));
+        let view = View::of(queue.clone(), Arc::clone(&policies), hostname, Arc::clone(&clock));
         let stop = CancellationToken::new();
         let checks =
             Checks::of(&queue, &live_dns, &clock, delivery.departures(), &stop, (&settings).into());
@@ -450,16 +449,6 @@ fn metrics_of(queue: &Queue, clock: &Arc<dyn Clock>) -> Arc<Metrics> {
 /// The DNS, with what it answers counted.
 fn counted(dns: &Arc<LiveDns>, metrics: &Metrics) -> Arc<dyn Dns> {
     Arc::new(CountedDns::new(Arc::<LiveDns>::clone(dns), metrics.lookups()))
-}
-
-/// The policies that `queue` keeps, for a look from outside of a relay.
-pub(crate) fn policies_of(
-    settings: &Settings,
-    queue: &Queue,
-    clock: &Arc<dyn Clock>,
-) -> Result<Arc<Policies>, StartError> {
-    let dns: Arc<dyn Dns> = Arc::new(Resolver::new(settings.dns.clone())?);
-    policies(settings, queue, &dns, clock).map(Arc::new)
 }
 
 /// The policies, found through `dns` and kept on the queue's shelf.

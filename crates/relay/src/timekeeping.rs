@@ -45,7 +45,7 @@ enum KeepError {
 }
 
 /// Goes on with the time that `queue` knows; blocks.
-pub(crate) fn resume(clock: &SteadyClock, queue: &Queue) {
+fn resume(clock: &SteadyClock, queue: &Queue) {
     match read(queue.shelf(SHELF).get(KEY)) {
         Some(seen) => clock.resume(&seen),
         None => clock.resume_after(newest(queue)),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use clock::{SteadyClock, SystemClock};
 use mta_sts::PolicyDomain;
-use queue::{BodyError, Filter, OpenError, Queue, QueueId, Selection, Snapshot};
-use settings::{RelayPaths, Settings, SettingsError};
+use queue::{BodyError, Filter, OpenError, QueueId, Selection, Snapshot};
+use settings::{RelayPaths, SettingsError};
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
@@ -20,11 +20,9 @@ use super::answer::{
 use super::client::{Client, ClientError};
 use super::look::Look;
 use super::many::Change;
-use super::operator::Operator;
 use super::policies::{Purged, Refreshed};
-use super::view::{Bounce, View, ViewError};
+use super::view::{Bounce, ViewError};
 use super::wishes::{Part, list_query, retry_query};
-use crate::relay::{self, StartError};
 use crate::timekeeping;
 
 /// How much of a message is handed on at a time.
@@ -35,26 +33,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 pub(crate) enum Answers {
     /// No relay runs: this process reads the queue's directory, and changes nothing in it.
     AtRest(Look),
-    /// No relay runs: this process has the queue open, to change policies.
-    Opened {
-        /// What is asked.
-        view: View,
-        /// To close it.
-        queue: Queue,
-        /// What policies are fetched with.
-        settings: Box<Settings>,
-    },
     /// The relay that runs.
     Running(Client),
-}
-
-/// Who tells what is there.
-#[derive(Debug)]
-enum Reached<'a> {
-    /// The running relay.
-    Client(&'a mut Client),
-    /// This process.
-    Look(&'a Look),
 }
 
 /// There is no answer.
@@ -108,9 +88,6 @@ pub(crate) enum AnswerError {
     /// The running relay does not know what it is asked for.
     #[error("the running relay does not support this; it is another version")]
     TooOld,
-    /// Policies cannot be looked up.
-    #[error(transparent)]
-    Policies(#[from] Box<StartError>),
     /// No relay answers at the place that is left of settings with faults.
     #[error("no relay answers at {}, and the settings cannot be used", socket.display())]
     Settings {
@@ -144,21 +121,6 @@ impl Answers {
         Ok(Self::AtRest(Look::at_rest(on_disk(paths, look).await?, clock)))
     }
 
-    /// Opens the queue on disk, for what changes policies while no relay runs.
-    pub(crate) async fn open(paths: &RelayPaths, settings: Settings) -> Result<Self, AnswerError> {
-        let own = settings.queue.clone();
-        let clock = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
-        let steady = Arc::clone(&clock);
-        let open = move || {
-            let queue = Queue::open(own, Arc::<SteadyClock>::clone(&steady))?;
-            timekeeping::resume(&steady, &queue);
-            Ok(queue)
-        };
-        let queue = on_disk(paths, open).await?;
-        let view = View::of(queue.clone(), settings.delivery.hostname.clone(), clock);
-        Ok(Self::Opened { view, queue, settings: Box::new(settings) })
-    }
-
     /// Reaches the running relay, for what it alone may do.
     pub(crate) async fn running(paths: &RelayPaths) -> Result<Self, AnswerError> {
         if let Some(client) = Client::connect(&paths.admin_socket).await? {
@@ -184,9 +146,9 @@ impl Answers {
         filter: &Filter,
         after: Option<QueueId>,
     ) -> Result<Vec<Message>, AnswerError> {
-        match self.source() {
-            Reached::Look(look) => Ok(look.messages(filter.clone(), after, PAGE).await?),
-            Reached::Client(client) => {
+        match self {
+            Self::AtRest(look) => Ok(look.messages(filter.clone(), after, PAGE).await?),
+            Self::Running(client) => {
                 let part = Part { filter: filter.clone(), after, until: None };
                 let path = format!("/queue{}", list_query(&part, Bounce::None));
                 Ok(client.get(&path).await?.unwrap_or_default())
@@ -200,9 +162,9 @@ impl Answers {
         id: QueueId,
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<bool, AnswerError> {
-        let look = match self.source() {
-            Reached::Look(look) => look,
-            Reached::Client(client) => {
+        let look = match self {
+            Self::AtRest(look) => look,
+            Self::Running(client) => {
                 return Ok(client.get_bytes(&format!("/queue/{id}/body"), sink).await?);
             }
         };
@@ -223,17 +185,17 @@ impl Answers {
         &mut self,
         id: QueueId,
     ) -> Result<Option<FullMessage>, AnswerError> {
-        match self.source() {
-            Reached::Look(look) => Ok(look.message(id).await?),
-            Reached::Client(client) => Ok(client.get(&format!("/queue/{id}")).await?),
+        match self {
+            Self::AtRest(look) => Ok(look.message(id).await?),
+            Self::Running(client) => Ok(client.get(&format!("/queue/{id}")).await?),
         }
     }
 
     /// How much waits for whom.
     pub(crate) async fn stats(&mut self) -> Result<Option<QueueStats>, AnswerError> {
-        match self.source() {
-            Reached::Look(look) => Ok(Some(look.stats().await?)),
-            Reached::Client(client) => Ok(client.get("/stats").await?),
+        match self {
+            Self::AtRest(look) => Ok(Some(look.stats().await?)),
+            Self::Running(client) => Ok(client.get("/stats").await?),
         }
     }
 
@@ -286,18 +248,8 @@ impl Answers {
     /// The running relay, for what it alone may do.
     fn client(&mut self) -> Result<&mut Client, AnswerError> {
         match self {
-            Self::AtRest(_) | Self::Opened { .. } => Err(AnswerError::NotRunning),
+            Self::AtRest(_) => Err(AnswerError::NotRunning),
             Self::Running(client) => Ok(client),
-        }
-    }
-
-    /// Who tells what is there.
-    fn source(&mut self) -> Reached<'_> {
-        match self {
-            Self::AtRest(look) | Self::Opened { view: View { look, .. }, .. } => {
-                Reached::Look(look)
-            }
-            Self::Running(client) => Reached::Client(client),
         }
     }
 
@@ -306,9 +258,9 @@ impl Answers {
         &mut self,
         after: Option<PolicyDomain>,
     ) -> Result<Vec<ListedPolicy>, AnswerError> {
-        match self.source() {
-            Reached::Look(look) => Ok(look.policies(after, PAGE).await?),
-            Reached::Client(client) => {
+        match self {
+            Self::AtRest(look) => Ok(look.policies(after, PAGE).await?),
+            Self::Running(client) => {
                 let after =
                     after.map(|domain| format!("?after={}", domain.as_str())).unwrap_or_default();
                 Ok(client.get(&format!("/policies{after}")).await?.unwrap_or_default())
@@ -321,9 +273,9 @@ impl Answers {
         &mut self,
         domain: PolicyDomain,
     ) -> Result<Option<Policy>, AnswerError> {
-        match self.source() {
-            Reached::Look(look) => Ok(look.policy(domain).await?),
-            Reached::Client(client) => {
+        match self {
+            Self::AtRest(look) => Ok(look.policy(domain).await?),
+            Self::Running(client) => {
                 Ok(client.get(&format!("/policies/{}", domain.as_str())).await?)
             }
         }
@@ -331,20 +283,8 @@ impl Answers {
 
     /// Fetches the policy of `domain` anew.
     pub(crate) async fn refresh(&mut self, domain: PolicyDomain) -> Result<Refreshed, AnswerError> {
-        match self {
-            Self::AtRest(_) => Err(AnswerError::NotRunning),
-            Self::Opened { view, queue, settings } => {
-                let in_use = relay::policies_of(settings, queue, view.clock()).map_err(Box::new)?;
-                let view = view.clone().with_policies(in_use);
-                view.refresh(domain, &Operator::of_this_process())
-                    .await?
-                    .ok_or(AnswerError::NotRunning)
-            }
-            Self::Running(client) => {
-                let path = format!("/policies/{}/refresh", domain.as_str());
-                client.post(&path).await?.ok_or(AnswerError::TooOld)
-            }
-        }
+        let path = format!("/policies/{}/refresh", domain.as_str());
+        self.client()?.post(&path).await?.ok_or(AnswerError::TooOld)
     }
 
     /// Forgets what is kept of `domain`; `None` where nothing is.
@@ -352,22 +292,7 @@ impl Answers {
         &mut self,
         domain: PolicyDomain,
     ) -> Result<Option<Purged>, AnswerError> {
-        match self {
-            Self::AtRest(_) => Err(AnswerError::NotRunning),
-            Self::Opened { view, .. } => {
-                Ok(view.purge(domain, &Operator::of_this_process()).await?)
-            }
-            Self::Running(client) => {
-                Ok(client.post(&format!("/policies/{}/purge", domain.as_str())).await?)
-            }
-        }
-    }
-
-    /// Ends the conversation: a queue that was opened is closed in order, the copy of an index removed.
-    pub(crate) async fn end(self) {
-        if let Self::Opened { queue, .. } = self {
-            queue.close().await;
-        }
+        Ok(self.client()?.post(&format!("/policies/{}/purge", domain.as_str())).await?)
     }
 }
 
@@ -377,7 +302,7 @@ fn ensure_certain(paths: &RelayPaths) -> Result<(), AnswerError> {
     paths.ensure_certain().map_err(|source| AnswerError::Settings { socket, source })
 }
 
-/// Reads or opens the queue on disk, where it can be waited for.
+/// Reads the queue on disk, where it can be waited for.
 async fn on_disk<T: Send + 'static>(
     paths: &RelayPaths,
     open: impl FnOnce() -> Result<T, OpenError> + Send + 'static,

@@ -24,11 +24,6 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// The user that this process runs as.
-    pub(crate) fn of_this_process() -> Self {
-        Self::of(Some(rustix::process::geteuid().as_raw()))
-    }
-
     /// The user that a file belongs to.
     pub(crate) fn of_owner(file: &Path) -> Option<Self> {
         Some(Self::of(Some(std::fs::metadata(file).ok()?.uid())))

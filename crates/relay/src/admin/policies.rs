@@ -44,7 +44,7 @@ async fn refresh(
     Segment(domain): Segment<String>,
 ) -> Response {
     match PolicyDomain::parse(&domain) {
-        Ok(domain) => answer(view.refresh(domain, &by).await),
+        Ok(domain) => answer(view.refresh(domain, &by).await.map(Some)),
         Err(error) => unclear(&error),
     }
 }

@@ -27,8 +27,8 @@ pub(crate) struct View {
     pub(crate) look: Look,
     pub(super) queue: Queue,
     policies: Arc<PolicyShelf>,
-    /// The policies as delivery finds them, where they can be looked up anew.
-    in_use: Option<Arc<Policies>>,
+    /// The policies as delivery finds them.
+    in_use: Arc<Policies>,
     /// The relay's own name, for what it writes to senders.
     hostname: Arc<RwLock<Domain>>,
     clock: Arc<dyn Clock>,
@@ -71,11 +71,16 @@ pub(crate) enum ViewError {
 
 impl View {
     /// A view of `queue` and the policies on its shelf.
-    pub(crate) fn of(queue: Queue, hostname: Domain, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn of(
+        queue: Queue,
+        in_use: Arc<Policies>,
+        hostname: Domain,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let policies = Arc::new(PolicyShelf::of(&queue));
         let hostname = Arc::new(RwLock::new(hostname));
         let look = Look::in_use(queue.clone(), Arc::clone(&policies), Arc::clone(&clock));
-        Self { look, queue, policies, in_use: None, hostname, clock }
+        Self { look, queue, policies, in_use, hostname, clock }
     }
 
     /// Calls the relay by another name from now on.
@@ -83,18 +88,8 @@ impl View {
         *self.hostname.write().unwrap_or_else(PoisonError::into_inner) = hostname;
     }
 
-    /// The clock it goes by.
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
-    }
-
     fn hostname(&self) -> Domain {
         self.hostname.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The same, that can look policies up anew.
-    pub(crate) fn with_policies(self, in_use: Arc<Policies>) -> Self {
-        Self { in_use: Some(in_use), ..self }
     }
 
     /// Compares the spool with the index.
@@ -199,16 +194,15 @@ impl View {
         Ok(Some(Retried { retried: u64::try_from(retried).unwrap_or(u64::MAX), state }))
     }
 
-    /// Fetches the policy of one domain anew; `None` where this view cannot.
+    /// Fetches the policy of one domain anew.
     pub(crate) async fn refresh(
         &self,
         domain: PolicyDomain,
         by: &Operator,
-    ) -> Result<Option<Refreshed>, ViewError> {
-        let Some(in_use) = &self.in_use else { return Ok(None) };
-        let error = policies::look_anew(in_use, &domain, now_of(&*self.clock)).await?;
+    ) -> Result<Refreshed, ViewError> {
+        let error = policies::look_anew(&self.in_use, &domain, now_of(&*self.clock)).await?;
         tracing::info!(%domain, error, %by, "policy refresh requested");
-        Ok(Some(Refreshed { policy: self.look.policy(domain).await?, error }))
+        Ok(Refreshed { policy: self.look.policy(domain).await?, error })
     }
 
     /// Forgets what is kept of one domain, readable or not; `None` where nothing is.

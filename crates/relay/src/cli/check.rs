@@ -68,7 +68,6 @@ async fn kept(domain: &PolicyDomain, settings: &Settings) -> Kept {
         Err(error) => return Kept::Unknown(in_full(&error)),
     };
     let policy = answers.policy(domain.clone()).await;
-    answers.end().await;
     policy.map_or_else(|error| Kept::Unknown(in_full(&error)), Kept::Known)
 }
 

@@ -194,7 +194,7 @@ const HELP: &[Help] = &[
         examples: &[("sts-relay policy refresh example.org", "fetch a domain's policy now")],
         statuses: &[
             ("0", "it was fetched"),
-            ("1", "it could not be fetched; what is cached stays"),
+            ("1", "it could not be fetched, or no relay runs; what is cached stays"),
         ],
     },
     Help {

@@ -19,7 +19,7 @@ use super::table::{Room, Table, printable};
 use super::words::{ago, span};
 use super::{Ending, Output, exceptions};
 use crate::admin::answer::{ListedPolicy, Policy};
-use crate::admin::answers::{AnswerError, Answers};
+use crate::admin::answers::Answers;
 use crate::check::Exception;
 use crate::number_text::counted;
 
@@ -94,43 +94,24 @@ pub(super) async fn run(
         PolicyCommand::List { format } => {
             let paths = paths();
             let mut answers = Answers::reach(&paths).await?;
-            let ending = list(&mut answers, &paths, *format, output).await;
-            answers.end().await;
-            ending
+            list(&mut answers, &paths, *format, output).await
         }
         PolicyCommand::New(new) => Box::pin(new::run(new, settings, super::now(), output)).await,
         PolicyCommand::Refresh { domain, format } => {
             let domain = parse(domain)?;
-            let mut answers = running_or_open(&paths(), settings).await?;
-            let ending = keep::refresh(&mut answers, domain, *format, output).await;
-            answers.end().await;
-            ending
+            let mut answers = Answers::running(&paths()).await?;
+            keep::refresh(&mut answers, domain, *format, output).await
         }
         PolicyCommand::Purge { domain, all: _ } => {
             let domain = domain.as_deref().map(parse).transpose()?;
-            let mut answers = running_or_open(&paths(), settings).await?;
-            let ending = keep::purge(&mut answers, domain, output).await;
-            answers.end().await;
-            ending
+            let mut answers = Answers::running(&paths()).await?;
+            keep::purge(&mut answers, domain, output).await
         }
         PolicyCommand::Show { domain, format } => {
             let (domain, paths) = (parse(domain)?, paths());
             let mut answers = Answers::reach(&paths).await?;
-            let ending = show(&mut answers, &paths, domain, *format, output).await;
-            answers.end().await;
-            ending
+            show(&mut answers, &paths, domain, *format, output).await
         }
-    }
-}
-
-/// The running relay, or the queue on disk, for what changes policies.
-async fn running_or_open(
-    paths: &RelayPaths,
-    settings: impl FnOnce() -> anyhow::Result<Settings>,
-) -> anyhow::Result<Answers> {
-    match Answers::running(paths).await {
-        Err(AnswerError::NotRunning) => Ok(Answers::open(paths, settings()?).await?),
-        answers => Ok(answers?),
     }
 }
 

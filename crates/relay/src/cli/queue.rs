@@ -118,9 +118,7 @@ pub(super) async fn run(
         | QueueCommand::Release { .. }
         | QueueCommand::Retry { .. } => Answers::running(paths).await?,
     };
-    let ending = answered(command, paths, &mut answers, output).await;
-    answers.end().await;
-    ending
+    answered(command, paths, &mut answers, output).await
 }
 
 /// Answers a command that needs the queue.
