@@ -24,12 +24,19 @@
 
 pub(crate) mod answer;
 pub(crate) mod answers;
+pub(crate) mod change;
 pub(crate) mod client;
+pub(crate) mod error;
 pub(crate) mod look;
 pub(crate) mod many;
 pub(crate) mod operator;
 pub(crate) mod policies;
+pub(crate) mod policy_answers;
 pub(crate) mod port;
+pub(crate) mod refresh;
+pub(crate) mod refusal;
+pub(crate) mod respond;
+pub(crate) mod state_word;
 pub(crate) mod view;
 pub(crate) mod vitals;
 pub(crate) mod wishes;
@@ -40,25 +47,15 @@ mod socket;
 
 use std::path::{Path, PathBuf};
 
-use ::mail::in_full;
-use axum::extract::{Path as Segment, Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
-use mta_sts::PolicyDomain;
-use serde::{Deserialize, Serialize};
+use axum::Router;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use self::answer::Refusal;
 use self::operator::Operator;
-use self::view::{View, ViewError};
+use self::view::View;
 use self::vitals::Vitals;
 
 pub use socket::SocketError;
-
-/// The most entries of one answer.
-pub(crate) const PAGE: usize = 1000;
 
 /// The admin interface, listening.
 #[derive(Debug)]
@@ -89,62 +86,4 @@ impl Admin {
 /// Who answers what.
 fn routes(view: View) -> Router {
     Router::new().merge(mail::routes()).merge(policies::routes()).with_state(view)
-}
-
-/// Which part of a list is asked for.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    after: Option<String>,
-    limit: Option<usize>,
-}
-
-/// `GET /policies`
-async fn listed_policies(State(view): State<View>, Query(page): Query<Page>) -> Response {
-    let after = match page.after.as_deref().map(PolicyDomain::parse).transpose() {
-        Ok(after) => after,
-        Err(error) => return unclear(&error),
-    };
-    answer(view.look.policies(after, page.limit()).await.map(Some))
-}
-
-/// `GET /policies/DOMAIN`
-async fn policy(State(view): State<View>, Segment(domain): Segment<String>) -> Response {
-    match PolicyDomain::parse(&domain) {
-        Ok(domain) => answer(view.look.policy(domain).await),
-        Err(error) => unclear(&error),
-    }
-}
-
-impl Page {
-    /// How many entries are wanted.
-    fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE).clamp(1, PAGE)
-    }
-}
-
-/// What was found, as JSON.
-fn answer<T: Serialize>(found: Result<Option<T>, ViewError>) -> Response {
-    match found {
-        Ok(Some(found)) => Json(found).into_response(),
-        Ok(None) => {
-            let refusal = Refusal { error: "not found".to_owned() };
-            (StatusCode::NOT_FOUND, Json(refusal)).into_response()
-        }
-        Err(error) => {
-            tracing::error!(error = in_full(&error), "admin request failed");
-            let refusal = Refusal { error: in_full(&error) };
-            (StatusCode::INTERNAL_SERVER_ERROR, Json(refusal)).into_response()
-        }
-    }
-}
-
-/// The request cannot be understood.
-fn unclear<E: std::error::Error>(error: &E) -> Response {
-    refuse(Refusal { error: in_full(error) })
-}
-
-/// The request cannot be understood, for a reason that is in words already.
-fn refuse(refusal: Refusal) -> Response {
-    (StatusCode::BAD_REQUEST, Json(refusal)).into_response()
 }

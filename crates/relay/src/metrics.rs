@@ -12,17 +12,15 @@ mod inbound;
 mod names;
 mod outbound;
 mod policies;
+mod series;
 mod state;
 mod storage;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 pub(crate) use self::format::Format;
@@ -35,15 +33,6 @@ pub(crate) use self::storage::Storage;
 
 /// What every name begins with.
 const PREFIX: &str = "sts_relay";
-
-/// Labels, each with its value.
-type Labels<const N: usize> = [(&'static str, &'static str); N];
-
-/// A counter for each combination of labels.
-type Counters<const N: usize> = Family<Labels<N>, Counter>;
-
-/// A gauge for each combination of labels.
-type Gauges<const N: usize> = Family<Labels<N>, Gauge>;
 
 /// Everything that one relay counts.
 #[derive(Debug)]
@@ -104,20 +93,4 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(format.of(text))
     }
-}
-
-/// A number that a counter takes; what does not fit is as much as does.
-fn count(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-/// A number that a gauge takes; what does not fit is as much as does.
-fn level(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A moment as Prometheus has it: seconds since 1970.
-fn unix_seconds(moment: SystemTime) -> i64 {
-    let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    level(since.as_secs())
 }

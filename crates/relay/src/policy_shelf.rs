@@ -6,6 +6,8 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use mta_sts::{CachedPolicy, PolicyDomain, PolicyStore, StoreError};
 use queue::{Queue, Shelf, Snapshot};
+use thiserror::Error;
+use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use crate::policy_shelf::cache::Cache;
@@ -105,7 +107,7 @@ fn is_unused(policy: &CachedPolicy, now: SystemTime) -> bool {
 }
 
 /// The policy of `domain` in a queue that no process has open.
-pub(crate) fn find_at_rest(
+fn find_at_rest(
     queue: &Snapshot,
     domain: &PolicyDomain,
 ) -> Result<Option<CachedPolicy>, StoreError> {
@@ -113,7 +115,7 @@ pub(crate) fn find_at_rest(
 }
 
 /// Up to `limit` domains whose policies are there, after `after`.
-pub(crate) fn list_at_rest(
+fn list_at_rest(
     queue: &Snapshot,
     after: Option<&PolicyDomain>,
     limit: usize,
@@ -141,7 +143,8 @@ fn domains(
 impl PolicyStore for PolicyShelf {
     async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
         let Some(cache) = &self.cache else {
-            return self.kept(domain);
+            let (shelf, domain) = (self.clone(), domain.clone());
+            return unhurried(move || shelf.kept(&domain)).await;
         };
         let version = self.shelf.version(domain.as_str());
         if let Some(policy) = cache.find(domain, version) {
@@ -180,8 +183,50 @@ impl PolicyStore for PolicyShelf {
         after: Option<&PolicyDomain>,
         limit: usize,
     ) -> Result<Vec<PolicyDomain>, StoreError> {
-        self.kept_domains(after, limit)
+        let (shelf, after) = (self.clone(), after.cloned());
+        unhurried(move || shelf.kept_domains(after.as_ref(), limit)).await
     }
+}
+
+/// The policies in a queue that no process has open: they are read, and not changed.
+#[derive(Debug)]
+pub(crate) struct PoliciesAtRest(pub(crate) Snapshot);
+
+/// A queue that no process has open is only read.
+#[derive(Debug, Error)]
+#[error("the queue is not open and is only read")]
+struct OnlyRead;
+
+#[async_trait]
+impl PolicyStore for PoliciesAtRest {
+    async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+        let (snapshot, domain) = (self.0.clone(), domain.clone());
+        unhurried(move || find_at_rest(&snapshot, &domain)).await
+    }
+
+    async fn keep(&self, _: &CachedPolicy) -> Result<(), StoreError> {
+        Err(StoreError::new(OnlyRead))
+    }
+
+    async fn remove(&self, _: &PolicyDomain) -> Result<(), StoreError> {
+        Err(StoreError::new(OnlyRead))
+    }
+
+    async fn list(
+        &self,
+        after: Option<&PolicyDomain>,
+        limit: usize,
+    ) -> Result<Vec<PolicyDomain>, StoreError> {
+        let (snapshot, after) = (self.0.clone(), after.cloned());
+        unhurried(move || list_at_rest(&snapshot, after.as_ref(), limit)).await
+    }
+}
+
+/// Reads the disk where that holds nobody up.
+async fn unhurried<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    spawn_blocking(read).await.map_err(StoreError::new)?
 }
 
 /// No policy is kept, for a check alone: it finds everything itself, sends nothing, and keeps nothing.
@@ -226,7 +271,7 @@ mod tests {
     async fn open(folder: &Path) -> Queue {
         let settings = QueueSettings::new(folder);
         let open = || Queue::open(settings, Arc::new(SystemClock)).unwrap();
-        tokio::task::spawn_blocking(open).await.unwrap()
+        spawn_blocking(open).await.unwrap()
     }
 
     fn policy(domain: &str, hosts: usize) -> CachedPolicy {

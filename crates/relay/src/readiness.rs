@@ -10,14 +10,10 @@ use dns::{Dns, LookupError};
 use pkix::Roots;
 use queue::{Health, Queue, ReasonClass};
 use serde::Serialize;
-use settings::Settings;
 use smtp::Domain;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-
-use crate::live_dns::LiveDns;
-use crate::number_text::counted;
 
 /// How long mail may be due and none leave before that is no accident.
 const NONE_LEFT_FOR: Duration = Duration::from_secs(15 * 60);
@@ -59,10 +55,10 @@ pub(crate) struct Bearings {
     roots: Roots,
 }
 
-impl From<&Settings> for Bearings {
-    fn from(settings: &Settings) -> Self {
-        let hostname = settings.delivery.hostname.clone();
-        Self { hostname, roots: settings.roots.clone() }
+impl Bearings {
+    /// The relay is called `hostname` and trusts `roots`.
+    pub(crate) const fn new(hostname: Domain, roots: Roots) -> Self {
+        Self { hostname, roots }
     }
 }
 
@@ -100,14 +96,14 @@ impl Checks {
     /// past all counting.
     pub(crate) fn of(
         queue: &Queue,
-        dns: &Arc<LiveDns>,
+        dns: Arc<dyn Dns>,
         clock: &Arc<dyn Clock>,
         departures: Arc<Departures>,
         stop: &CancellationToken,
         bearings: Bearings,
     ) -> Self {
         let (bearings, last) = (RwLock::new(bearings), Mutex::default());
-        let (dns, clock) = (Arc::<LiveDns>::clone(dns), Arc::clone(clock));
+        let clock = Arc::clone(clock);
         let (queue, stop) = (queue.clone(), stop.clone());
         Self { queue, dns, clock, departures, stop, bearings, last }
     }
@@ -165,11 +161,8 @@ impl Checks {
     fn trust_seen(&self) -> Result<String, &'static str> {
         match self.bearings().roots.len() {
             0 => Err("no certificate authority is trusted"),
-            roots => Ok(counted(
-                roots,
-                "trusted certificate authority",
-                "trusted certificate authorities",
-            )),
+            1 => Ok("1 trusted certificate authority".to_owned()),
+            roots => Ok(format!("{roots} trusted certificate authorities")),
         }
     }
 

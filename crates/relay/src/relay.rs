@@ -35,7 +35,7 @@ use crate::live_dns::LiveDns;
 use crate::metrics::{CountedDns, Metrics};
 use crate::names::DnsNames;
 use crate::policy_shelf::PolicyShelf;
-use crate::readiness::Checks;
+use crate::readiness::{Bearings, Checks};
 use crate::timekeeping::{self, Witness};
 use crate::{gateways, refresh};
 
@@ -206,11 +206,16 @@ impl Relay {
             Arc::clone(&clock),
             metrics.inbound(),
         );
-        let hostname = settings.delivery.hostname.clone();
-        let view = View::of(queue.clone(), Arc::clone(&policies), hostname, Arc::clone(&clock));
+        let view = view(&settings, &queue, &policies, &clock);
         let stop = CancellationToken::new();
-        let checks =
-            Checks::of(&queue, &live_dns, &clock, delivery.departures(), &stop, (&settings).into());
+        let checks = Checks::of(
+            &queue,
+            Arc::<LiveDns>::clone(&live_dns),
+            &clock,
+            delivery.departures(),
+            &stop,
+            bearings(&settings),
+        );
         let vitals = Vitals::of(&queue, &policies, &clock, checks, metrics);
         let watched = Watched { tls, users_file: settings.users_file.clone() };
         let mut relay = Self {
@@ -449,6 +454,23 @@ fn metrics_of(queue: &Queue, clock: &Arc<dyn Clock>) -> Arc<Metrics> {
 /// The DNS, with what it answers counted.
 fn counted(dns: &Arc<LiveDns>, metrics: &Metrics) -> Arc<dyn Dns> {
     Arc::new(CountedDns::new(Arc::<LiveDns>::clone(dns), metrics.lookups()))
+}
+
+/// What the admin interface shows of the queue and the policies.
+fn view(
+    settings: &Settings,
+    queue: &Queue,
+    policies: &Arc<Policies>,
+    clock: &Arc<dyn Clock>,
+) -> View {
+    let (kept, in_use) = (Arc::new(PolicyShelf::of(queue)), Arc::clone(policies));
+    let hostname = settings.delivery.hostname.clone();
+    View::of(queue.clone(), kept, in_use, hostname, Arc::clone(clock))
+}
+
+/// What of the settings its readiness depends on.
+fn bearings(settings: &Settings) -> Bearings {
+    Bearings::new(settings.delivery.hostname.clone(), settings.roots.clone())
 }
 
 /// The policies, found through `dns` and kept on the queue's shelf.

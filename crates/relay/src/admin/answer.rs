@@ -12,7 +12,7 @@ use queue::{
 use serde::{Deserialize, Serialize};
 use smtp::ReversePath;
 
-use super::wishes::state_word;
+use super::state_word::state_word;
 
 /// How the relay is, for `healthy`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -303,13 +303,6 @@ impl ListedPolicy {
             Self::Unreadable { domain, .. } => domain,
         }
     }
-}
-
-/// Why something was not done.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Refusal {
-    /// In words.
-    pub(crate) error: String,
 }
 
 impl Headline {

@@ -12,17 +12,17 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
 
-use super::PAGE;
 use super::answer::{
     Changed, FullMessage, ListedPolicy, Matched, Message, PartChanged, Policy, QueueStats, Removed,
     Retried, Verified,
 };
+use super::change::{Bounce, Change};
 use super::client::{Client, ClientError};
+use super::error::ViewError;
 use super::look::Look;
-use super::many::Change;
-use super::policies::{Purged, Refreshed};
-use super::view::{Bounce, ViewError};
-use super::wishes::{Part, list_query, retry_query};
+use super::policy_answers::{Purged, Refreshed};
+use super::wishes::{PAGE, Part, list_query, retry_query};
+use crate::policy_shelf::PoliciesAtRest;
 use crate::timekeeping;
 
 /// How much of a message is handed on at a time.
@@ -118,7 +118,9 @@ impl Answers {
             timekeeping::resume_at_rest(&steady, &snapshot);
             Ok(snapshot)
         };
-        Ok(Self::AtRest(Look::at_rest(on_disk(paths, look).await?, clock)))
+        let snapshot = on_disk(paths, look).await?;
+        let policies = Arc::new(PoliciesAtRest(snapshot.clone()));
+        Ok(Self::AtRest(Look::at_rest(snapshot, policies, clock)))
     }
 
     /// Reaches the running relay, for what it alone may do.

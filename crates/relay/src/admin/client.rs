@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::answer::Refusal;
+use super::refusal::Refusal;
 
 /// How long the relay may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use clock::Clock;
 use mail::in_full;
-use mta_sts::{CachedPolicy, PolicyDomain};
+use mta_sts::{PolicyDomain, PolicyStore};
 use queue::{BodyError, BodyReader, Details, Filter, Queue, QueueId, Snapshot, Stats, Summary};
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::answer::{FullMessage, ListedPolicy, Message, Policy, QueueStats};
+use super::error::ViewError;
 use super::on_wall;
-use super::view::ViewError;
-use crate::policy_shelf::{self, PolicyShelf};
 
 /// A look at the queue and the policies.
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
     at: LookedAt,
+    policies: Arc<dyn PolicyStore>,
     clock: Arc<dyn Clock>,
 }
 
@@ -29,18 +29,26 @@ enum LookedAt {
     /// What no process has open.
     AtRest(Snapshot),
     /// What this process has open.
-    InUse(Queue, Arc<PolicyShelf>),
+    InUse(Queue),
 }
 
 impl Look {
     /// A look at what no process has open.
-    pub(crate) fn at_rest(snapshot: Snapshot, clock: Arc<dyn Clock>) -> Self {
-        Self { at: LookedAt::AtRest(snapshot), clock }
+    pub(crate) fn at_rest(
+        snapshot: Snapshot,
+        policies: Arc<dyn PolicyStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { at: LookedAt::AtRest(snapshot), policies, clock }
     }
 
     /// A look at what this process has open.
-    pub(crate) fn in_use(queue: Queue, policies: Arc<PolicyShelf>, clock: Arc<dyn Clock>) -> Self {
-        Self { at: LookedAt::InUse(queue, policies), clock }
+    pub(crate) fn in_use(
+        queue: Queue,
+        policies: Arc<dyn PolicyStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { at: LookedAt::InUse(queue), policies, clock }
     }
 
     /// At most `limit` messages after `after` that meet `filter`, oldest first.
@@ -77,7 +85,7 @@ impl Look {
     pub(crate) async fn body(&self, id: QueueId) -> Result<Option<BodyReader>, ViewError> {
         let body = match &self.at {
             LookedAt::AtRest(snapshot) => snapshot.body(id).await,
-            LookedAt::InUse(queue, _) => queue.body(id).await,
+            LookedAt::InUse(queue) => queue.body(id).await,
         };
         match body {
             Ok(body) => Ok(Some(body)),
@@ -92,25 +100,23 @@ impl Look {
         after: Option<PolicyDomain>,
         limit: usize,
     ) -> Result<Vec<ListedPolicy>, ViewError> {
-        let list = move |look: Self| -> Result<Vec<ListedPolicy>, ViewError> {
-            let domains = look.at.policy_domains(after.as_ref(), limit)?;
-            Ok(domains.iter().filter_map(|domain| look.listed(domain)).collect())
-        };
-        self.read(list).await?
+        let domains = self.policies.list(after.as_ref(), limit).await?;
+        let mut listed = Vec::with_capacity(domains.len());
+        for domain in &domains {
+            listed.extend(self.listed(domain).await);
+        }
+        Ok(listed)
     }
 
     /// The cached policy of one domain.
     pub(crate) async fn policy(&self, domain: PolicyDomain) -> Result<Option<Policy>, ViewError> {
-        let find = move |look: Self| {
-            let found = look.at.policy(&domain)?;
-            Ok(found.map(|cached| Policy::of(&cached, &*look.clock)))
-        };
-        self.read(find).await?
+        let found = self.policies.find(&domain).await?;
+        Ok(found.map(|cached| Policy::of(&cached, &*self.clock)))
     }
 
     /// The entry of one domain; none where it was dropped meanwhile.
-    fn listed(&self, domain: &PolicyDomain) -> Option<ListedPolicy> {
-        match self.at.policy(domain) {
+    async fn listed(&self, domain: &PolicyDomain) -> Option<ListedPolicy> {
+        match self.policies.find(domain).await {
             Ok(found) => {
                 found.map(|cached| ListedPolicy::Cached(Policy::of(&cached, &*self.clock)))
             }
@@ -137,46 +143,28 @@ impl LookedAt {
     ) -> Result<Vec<Summary>, queue::StoreError> {
         match self {
             Self::AtRest(snapshot) => snapshot.list(filter, after, limit),
-            Self::InUse(queue, _) => queue.list(filter, after, limit),
+            Self::InUse(queue) => queue.list(filter, after, limit),
         }
     }
 
     fn show(&self, id: QueueId) -> Result<Option<Details>, queue::StoreError> {
         match self {
             Self::AtRest(snapshot) => snapshot.show(id),
-            Self::InUse(queue, _) => queue.show(id),
+            Self::InUse(queue) => queue.show(id),
         }
     }
 
     fn stats(&self) -> Result<Stats, queue::StoreError> {
         match self {
             Self::AtRest(snapshot) => snapshot.stats(),
-            Self::InUse(queue, _) => queue.stats(),
+            Self::InUse(queue) => queue.stats(),
         }
     }
 
     fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
         match self {
             Self::AtRest(snapshot) => snapshot.quarantined_bytes(),
-            Self::InUse(queue, _) => queue.quarantined_bytes(),
-        }
-    }
-
-    fn policy(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, mta_sts::StoreError> {
-        match self {
-            Self::AtRest(snapshot) => policy_shelf::find_at_rest(snapshot, domain),
-            Self::InUse(_, policies) => policies.kept(domain),
-        }
-    }
-
-    fn policy_domains(
-        &self,
-        after: Option<&PolicyDomain>,
-        limit: usize,
-    ) -> Result<Vec<PolicyDomain>, mta_sts::StoreError> {
-        match self {
-            Self::AtRest(snapshot) => policy_shelf::list_at_rest(snapshot, after, limit),
-            Self::InUse(_, policies) => policies.kept_domains(after, limit),
+            Self::InUse(queue) => queue.quarantined_bytes(),
         }
     }
 }

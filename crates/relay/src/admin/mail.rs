@@ -15,11 +15,11 @@ use queue::{BodyReader, QueueId, QueueIdError};
 use serde::Deserialize;
 use tokio::io::{AsyncRead as _, ReadBuf};
 
-use super::many::Change;
+use super::change::{Bounce, Change};
 use super::operator::Operator;
-use super::view::{Bounce, View};
+use super::respond::{answer, refuse, unclear};
+use super::view::View;
 use super::wishes::{ListQuery, Part, RetryQuery};
-use super::{answer, refuse, unclear};
 
 /// How much of a message is sent at a time.
 const CHUNK_BYTES: usize = 64 << 10;

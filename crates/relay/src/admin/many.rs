@@ -5,46 +5,15 @@ use queue::{QueueId, Summary};
 use tokio::task::JoinSet;
 
 use super::answer::{Matched, PartChanged};
+use super::change::Change;
+use super::error::ViewError;
 use super::operator::Operator;
-use super::view::{Bounce, View, ViewError};
+use super::view::View;
 use super::wishes::Part;
 
 /// A part has at most so many messages: fewer than the committer takes in a round, so that mail that
 /// comes in meanwhile shares its rounds.
 pub(crate) const PART: usize = 256;
-
-/// What is done to many messages.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Change {
-    /// They are removed.
-    Delete(Bounce),
-    /// They are kept from being sent.
-    Hold,
-    /// They may be sent.
-    Release,
-    /// They are tried now.
-    Retry,
-}
-
-impl Change {
-    /// The last part of its path.
-    pub(crate) const fn path(self) -> &'static str {
-        match self {
-            Self::Delete(_) => "delete",
-            Self::Hold => "hold",
-            Self::Release => "release",
-            Self::Retry => "retry",
-        }
-    }
-
-    /// Whether senders of removed messages are told.
-    pub(crate) const fn bounce(self) -> Bounce {
-        match self {
-            Self::Delete(bounce) => bounce,
-            Self::Hold | Self::Release | Self::Retry => Bounce::None,
-        }
-    }
-}
 
 impl View {
     /// How many messages are meant.

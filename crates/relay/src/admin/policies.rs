@@ -1,31 +1,23 @@
 //! What can be done with cached policies: have one fetched anew, or forgotten.
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Path as Segment, State};
+use axum::extract::{ConnectInfo, Path as Segment, Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use mta_sts::{NextHop, PolicyDomain, Purpose, Undecided};
-use serde::{Deserialize, Serialize};
+use mta_sts::PolicyDomain;
+use serde::Deserialize;
 
-use super::answer::Policy;
 use super::operator::Operator;
+use super::respond::{answer, unclear};
 use super::view::View;
-use super::{answer, listed_policies, policy, unclear};
+use super::wishes::PAGE;
 
-/// A policy after it was looked up anew.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Refreshed {
-    /// What is kept now.
-    pub(crate) policy: Option<Policy>,
-    /// Why it could not be fetched, now or in the last five minutes.
-    pub(crate) error: Option<String>,
-}
-
-/// A policy that was forgotten.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Purged {
-    /// The policy domain.
-    pub(crate) domain: String,
+/// Which part of a list is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    after: Option<String>,
+    limit: Option<usize>,
 }
 
 /// Who answers what.
@@ -35,6 +27,23 @@ pub(super) fn routes() -> Router<View> {
         .route("/policies/{domain}", get(policy))
         .route("/policies/{domain}/refresh", post(refresh))
         .route("/policies/{domain}/purge", post(purge))
+}
+
+/// `GET /policies`
+async fn listed_policies(State(view): State<View>, Query(page): Query<Page>) -> Response {
+    let after = match page.after.as_deref().map(PolicyDomain::parse).transpose() {
+        Ok(after) => after,
+        Err(error) => return unclear(&error),
+    };
+    answer(view.look.policies(after, page.limit()).await.map(Some))
+}
+
+/// `GET /policies/DOMAIN`
+async fn policy(State(view): State<View>, Segment(domain): Segment<String>) -> Response {
+    match PolicyDomain::parse(&domain) {
+        Ok(domain) => answer(view.look.policy(domain).await),
+        Err(error) => unclear(&error),
+    }
 }
 
 /// `POST /policies/DOMAIN/refresh`
@@ -61,21 +70,9 @@ async fn purge(
     }
 }
 
-/// Fetches the policy of `domain` anew; where none is kept, as mail for it would. Why it could not
-/// be fetched is the answer, if that is so.
-pub(super) async fn look_anew(
-    in_use: &mta_sts::Policies,
-    domain: &PolicyDomain,
-    now: mta_sts::Now,
-) -> Result<Option<String>, Undecided> {
-    match Box::pin(in_use.refresh(domain, now)).await? {
-        mta_sts::Refreshed::Failed { error, .. } => Ok(Some(error.in_full())),
-        mta_sts::Refreshed::Renewed(_) => Ok(None),
-        mta_sts::Refreshed::Forgotten | mta_sts::Refreshed::NotCached => {
-            let next_hop = NextHop::Domain(domain.clone());
-            let purpose = Purpose::Delivery { queued_for: std::time::Duration::ZERO };
-            let decision = Box::pin(in_use.decide(&next_hop, purpose, now)).await?;
-            Ok(decision.evidence().fetch_error().map(|error| error.in_full()))
-        }
+impl Page {
+    /// How many entries are wanted.
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(PAGE).clamp(1, PAGE)
     }
 }

@@ -1,24 +1,23 @@
 //! The answers, from the queue and the policies themselves: what a process gives that has the queue
 //! open. What it reads it reads by its [`Look`].
 
-use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use clock::Clock;
-use delivery::now_of;
-use delivery::{RemovalError, removal_notice};
-use mta_sts::{Policies, PolicyDomain, PolicyStore as _, Undecided};
-use queue::{BodyError, Queue, QueueId, Selection, StoreError};
+use delivery::{now_of, removal_notice};
+use mta_sts::{Policies, PolicyDomain, PolicyStore};
+use queue::{Queue, QueueId, Selection};
 use smtp::Domain;
-use thiserror::Error;
 use tokio::task::JoinError;
 use tracing::field::display;
 
 use super::answer::{Changed, FullMessage, Headline, Removed, Retried, Verified};
+use super::change::Bounce;
+use super::error::ViewError;
 use super::look::Look;
 use super::operator::Operator;
-use super::policies::{self, Purged, Refreshed};
-use crate::policy_shelf::PolicyShelf;
+use super::policy_answers::{Purged, Refreshed};
+use super::refresh::look_anew;
 
 /// What can be asked about the queue and the policies.
 #[derive(Clone, Debug)]
@@ -26,7 +25,8 @@ pub(crate) struct View {
     /// What it reads.
     pub(crate) look: Look,
     pub(super) queue: Queue,
-    policies: Arc<PolicyShelf>,
+    /// The policies as they are kept, past all memory.
+    policies: Arc<dyn PolicyStore>,
     /// The policies as delivery finds them.
     in_use: Arc<Policies>,
     /// The relay's own name, for what it writes to senders.
@@ -34,53 +34,18 @@ pub(crate) struct View {
     clock: Arc<dyn Clock>,
 }
 
-/// Whether the sender of a message that is removed is told.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Bounce {
-    /// No.
-    None,
-    /// Yes, unless it has the null reverse-path.
-    Sent,
-}
-
-/// An answer cannot be given.
-#[derive(Debug, Error)]
-pub(crate) enum ViewError {
-    /// The message cannot be read.
-    #[error("the message cannot be read")]
-    Body(#[from] BodyError),
-    /// The spool's quarantine cannot be read.
-    #[error("the quarantine cannot be read")]
-    Quarantine(#[source] io::Error),
-    /// The sender cannot be told.
-    #[error("the sender cannot be notified, so the message stays in the queue")]
-    Removal(#[from] RemovalError),
-    /// The policies cannot be read.
-    #[error("the policy cannot be read")]
-    Policy(#[from] mta_sts::StoreError),
-    /// Whether there is a policy cannot be told.
-    #[error(transparent)]
-    Undecided(#[from] Undecided),
-    /// The queue cannot be read.
-    #[error("the queue cannot be read")]
-    Queue(#[from] StoreError),
-    /// Our own mistake.
-    #[error("the queue could not be read")]
-    Task(#[from] JoinError),
-}
-
 impl View {
-    /// A view of `queue` and the policies on its shelf.
+    /// A view of a queue, of the policies as they are `kept`, and of those `in_use` by delivery.
     pub(crate) fn of(
         queue: Queue,
+        kept: Arc<dyn PolicyStore>,
         in_use: Arc<Policies>,
         hostname: Domain,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let policies = Arc::new(PolicyShelf::of(&queue));
         let hostname = Arc::new(RwLock::new(hostname));
-        let look = Look::in_use(queue.clone(), Arc::clone(&policies), Arc::clone(&clock));
-        Self { look, queue, policies, in_use, hostname, clock }
+        let look = Look::in_use(queue.clone(), Arc::clone(&kept), Arc::clone(&clock));
+        Self { look, queue, policies: kept, in_use, hostname, clock }
     }
 
     /// Calls the relay by another name from now on.
@@ -200,7 +165,7 @@ impl View {
         domain: PolicyDomain,
         by: &Operator,
     ) -> Result<Refreshed, ViewError> {
-        let error = policies::look_anew(&self.in_use, &domain, now_of(&*self.clock)).await?;
+        let error = look_anew(&self.in_use, &domain, now_of(&*self.clock)).await?;
         tracing::info!(%domain, error, %by, "policy refresh requested");
         Ok(Refreshed { policy: self.look.policy(domain).await?, error })
     }
@@ -211,17 +176,12 @@ impl View {
         domain: PolicyDomain,
         by: &Operator,
     ) -> Result<Option<Purged>, ViewError> {
-        let name = domain.as_str().to_owned();
-        let kept = {
-            let domain = domain.clone();
-            self.read(move |view| !matches!(view.policies.kept(&domain), Ok(None))).await?
-        };
-        if !kept {
+        if matches!(self.policies.find(&domain).await, Ok(None)) {
             return Ok(None);
         }
         self.policies.remove(&domain).await?;
         tracing::warn!(%domain, %by, "policy purged");
-        Ok(Some(Purged { domain: name }))
+        Ok(Some(Purged { domain: domain.as_str().to_owned() }))
     }
 
     /// Reads the disk where that holds nobody up.

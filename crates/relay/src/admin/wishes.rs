@@ -4,14 +4,16 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use mail::in_full;
-use queue::{Filter, QueueId, ReasonClass, Selection, StateKind};
+use queue::{Filter, QueueId, ReasonClass, Selection};
 use serde::Deserialize;
 use smtp::{MailboxDomain, ReversePath};
 
-use super::PAGE;
-use super::answer::Refusal;
-use super::view::Bounce;
+use super::change::Bounce;
+use super::refusal::{Refusal, refusal};
+use super::state_word::{state_kind, state_word};
+
+/// The most entries of one answer.
+pub(crate) const PAGE: usize = 1000;
 
 /// Which part of which list is asked for, or is to be changed.
 #[derive(Debug, Default, Deserialize)]
@@ -47,13 +49,6 @@ pub(super) struct RetryQuery {
     domain: Option<String>,
     id: Option<String>,
 }
-
-/// The words for states.
-const STATES: [(&str, StateKind); 3] = [
-    ("on hold", StateKind::OnHold),
-    ("quarantined", StateKind::Quarantined),
-    ("queued", StateKind::Queued),
-];
 
 impl ListQuery {
     /// What is asked for, and at most how many.
@@ -120,15 +115,6 @@ pub(super) fn retry_query(selection: &Selection) -> String {
     }
 }
 
-/// The state that a word names; `on-hold` needs no quotes in a shell.
-pub(crate) fn state_kind(word: &str) -> Result<StateKind, Refusal> {
-    let plain = word.replace('-', " ");
-    let found = STATES.iter().find(|(known, _)| *known == plain);
-    found.map(|(_, state)| *state).ok_or_else(|| Refusal {
-        error: format!("`{word}` is no state: on-hold, quarantined or queued"),
-    })
-}
-
 /// The classes that a filter can name: mail of no known class is among the others.
 const CLASSES: [ReasonClass; 6] = [
     ReasonClass::Policy,
@@ -146,11 +132,6 @@ pub(crate) fn reason_class(word: &str) -> Result<ReasonClass, Refusal> {
         let words = CLASSES.map(ReasonClass::word).join(", ");
         Refusal { error: format!("`{word}` is no class of reasons: {words}") }
     })
-}
-
-/// The word for a state.
-pub(crate) fn state_word(state: StateKind) -> &'static str {
-    STATES.iter().find(|(_, known)| *known == state).map_or("", |(word, _)| word)
 }
 
 /// A reverse-path, with or without its brackets.
@@ -190,15 +171,12 @@ fn push_encoded(text: &mut String, value: &str) {
     }
 }
 
-/// Why a word was not understood.
-fn refusal<E: std::error::Error>(error: &E) -> Refusal {
-    Refusal { error: in_full(error) }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::extract::Query;
     use axum::http::Uri;
+
+    use queue::StateKind;
 
     use super::*;
 

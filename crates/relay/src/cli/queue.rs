@@ -17,8 +17,7 @@ use super::output::Format;
 use super::{Ending, Output, exceptions};
 use crate::admin::answer::QueueStats;
 use crate::admin::answers::Answers;
-use crate::admin::many::Change;
-use crate::admin::view::Bounce;
+use crate::admin::change::{Bounce, Change};
 
 /// What can be asked about the queue, and done to it.
 #[derive(Debug, Subcommand)]

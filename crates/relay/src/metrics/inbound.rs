@@ -5,7 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Counters, count};
+use super::series::{Counters, count};
 
 /// What the listeners take and refuse.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use dns::{Dns, Lookup, LookupError, Mx, TlsaData, Txt};
 use prometheus_client::registry::Registry;
 use smtp::Domain;
 
-use super::Counters;
+use super::series::Counters;
 
 /// What is asked of the DNS, and what it says.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tls_rpt::{Observation, ObservedPolicy, PolicyType, ResultType, Verdict};
 
-use super::{Counters, count};
+use super::series::{Counters, count};
 
 /// Seconds from acceptance to delivery: from an idle relay's milliseconds to a message's lifetime.
 const LATENCIES: [f64; 14] = [

@@ -4,7 +4,7 @@ use mta_sts::{Decision, FetchEnded, FetchError, Observer, Occasion, Undecided, W
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use super::Counters;
+use super::series::Counters;
 
 /// What policies say, and how they are had.
 #[derive(Debug, Default)]

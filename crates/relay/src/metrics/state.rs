@@ -8,8 +8,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use queue::{Census, Counted, ReasonClass, StateKind, Totals, Waiting};
 
-use super::{Gauges, level, unix_seconds};
-use crate::admin::wishes::state_word;
+use super::series::{Gauges, level, unix_seconds};
+use crate::admin::state_word::state_word;
 use crate::readiness::Readiness;
 
 /// What is there at the moment of a scrape.

@@ -6,7 +6,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use queue::{Observer, Round, WrittenDown};
 
-use super::{Labels, count};
+use super::series::{Labels, count};
 
 /// Seconds that a sync takes: from a disk with a battery to one that is failing.
 const SYNCS: [f64; 13] =

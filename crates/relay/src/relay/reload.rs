@@ -15,7 +15,7 @@ use pkix::SetupError;
 use settings::{Listening, Settings};
 use thiserror::Error;
 
-use super::{Relay, access, fetcher};
+use super::{Relay, access, bearings, fetcher};
 use crate::certificates::{self, SelfSignedError, Watched};
 
 /// What needs a restart, by key; `config/sts-relay.toml` says so too.
@@ -86,7 +86,7 @@ impl Relay {
         for (address, service) in services(&self.addresses, &settings.listeners) {
             self.listener.offer(address, service);
         }
-        self.vitals.renew((&settings).into());
+        self.vitals.renew(bearings(&settings));
         self.view.rename(settings.delivery.hostname.clone());
         self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
         self.settings = settings;

@@ -9,7 +9,7 @@ use super::super::table::printable;
 use super::super::{Ending, Output};
 use super::print_policy;
 use crate::admin::answers::Answers;
-use crate::admin::policies::Refreshed;
+use crate::admin::policy_answers::Refreshed;
 use crate::number_text::counted;
 
 /// `policy refresh`: yes, where the policy could be fetched.

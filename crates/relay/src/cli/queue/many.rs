@@ -12,8 +12,7 @@ use super::print;
 use super::wanted::Meant;
 use crate::admin::answer::{ManyChanged, Matched, Retried};
 use crate::admin::answers::Answers;
-use crate::admin::many::Change;
-use crate::admin::view::Bounce;
+use crate::admin::change::{Bounce, Change};
 use crate::admin::wishes::Part;
 use crate::number_text::counted;
 

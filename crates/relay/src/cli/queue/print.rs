@@ -13,7 +13,7 @@ use crate::admin::answer::{
     Changed, Destination, DestinationStats, FullMessage, Message, QueueStats, Removed, Verified,
     Why,
 };
-use crate::admin::wishes::state_word;
+use crate::admin::state_word::state_word;
 use crate::number_text::counted;
 
 /// What is said where no message meets a filter.

@@ -7,7 +7,8 @@ use queue::{Filter, QueueId, ReasonClass, StateKind};
 use settings::parse_duration;
 use smtp::{MailboxDomain, ReversePath};
 
-use crate::admin::wishes::{reason_class, reverse_path, state_kind};
+use crate::admin::state_word::state_kind;
+use crate::admin::wishes::{reason_class, reverse_path};
 
 /// Which messages are meant: those that meet all of it.
 #[derive(Args, Clone, Debug)]
