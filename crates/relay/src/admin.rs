@@ -23,7 +23,6 @@
 //! | `POST /policies/DOMAIN/purge` | that it was forgotten |
 
 pub(crate) mod answer;
-pub(crate) mod answers;
 pub(crate) mod change;
 pub(crate) mod client;
 pub(crate) mod error;

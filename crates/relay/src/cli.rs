@@ -15,6 +15,7 @@ mod help;
 mod output;
 mod policy;
 mod queue;
+mod relay_or_disk;
 mod serve;
 mod service_manager;
 mod signals;

@@ -13,8 +13,8 @@ use settings::Settings;
 use super::output::{Format, Reader};
 use super::table::printable;
 use super::{Ending, Output};
-use crate::admin::answers::{AnswerError, Answers};
 use crate::check::{self, Extent, Host, Kept, Report, Stage, State, Verdict};
+use crate::cli::relay_or_disk::{AnswerError, Answers};
 
 /// What is to be checked.
 #[derive(Args, Debug)]

@@ -19,8 +19,8 @@ use super::table::{Room, Table, printable};
 use super::words::{ago, span};
 use super::{Ending, Output, exceptions};
 use crate::admin::answer::{ListedPolicy, Policy};
-use crate::admin::answers::Answers;
 use crate::check::Exception;
+use crate::cli::relay_or_disk::Answers;
 use crate::number_text::counted;
 
 /// What can be asked about policies.

@@ -16,8 +16,8 @@ use super::exceptions::Excepted;
 use super::output::Format;
 use super::{Ending, Output, exceptions};
 use crate::admin::answer::QueueStats;
-use crate::admin::answers::Answers;
 use crate::admin::change::{Bounce, Change};
+use crate::cli::relay_or_disk::Answers;
 
 /// What can be asked about the queue, and done to it.
 #[derive(Debug, Subcommand)]

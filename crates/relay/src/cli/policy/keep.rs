@@ -8,8 +8,8 @@ use super::super::output::Format;
 use super::super::table::printable;
 use super::super::{Ending, Output};
 use super::print_policy;
-use crate::admin::answers::Answers;
 use crate::admin::policy_answers::Refreshed;
+use crate::cli::relay_or_disk::Answers;
 use crate::number_text::counted;
 
 /// `policy refresh`: yes, where the policy could be fetched.

@@ -11,9 +11,9 @@ use super::super::{Ending, Output};
 use super::print;
 use super::wanted::Meant;
 use crate::admin::answer::{ManyChanged, Matched, Retried};
-use crate::admin::answers::Answers;
 use crate::admin::change::{Bounce, Change};
 use crate::admin::wishes::Part;
+use crate::cli::relay_or_disk::Answers;
 use crate::number_text::counted;
 
 /// Whether the one who types has agreed to a change of many messages.

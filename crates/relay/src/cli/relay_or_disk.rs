@@ -12,16 +12,16 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
 
-use super::answer::{
+use crate::admin::answer::{
     Changed, FullMessage, ListedPolicy, Matched, Message, PartChanged, Policy, QueueStats, Removed,
     Retried, Verified,
 };
-use super::change::{Bounce, Change};
-use super::client::{Client, ClientError};
-use super::error::ViewError;
-use super::look::Look;
-use super::policy_answers::{Purged, Refreshed};
-use super::wishes::{PAGE, Part, list_query, retry_query};
+use crate::admin::change::{Bounce, Change};
+use crate::admin::client::{Client, ClientError};
+use crate::admin::error::ViewError;
+use crate::admin::look::Look;
+use crate::admin::policy_answers::{Purged, Refreshed};
+use crate::admin::wishes::{PAGE, Part, list_query, retry_query};
 use crate::policy_shelf::PoliciesAtRest;
 use crate::timekeeping;
 
