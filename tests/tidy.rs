@@ -10,13 +10,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates from the bottom up; each may depend on those of a lower row alone.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["clock", "pkix", "smtp"],
     &["access", "dane", "dns", "mta-sts", "tls-rpt"],
     &["mail"],
     &["store", "tls-policy"],
     &["queue"],
     &["delivery", "listener"],
+    &["admin"],
     &["settings"],
     &["sts-relay"],
     &[],

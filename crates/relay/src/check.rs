@@ -11,6 +11,7 @@ mod summary;
 
 use std::sync::Arc;
 
+use admin::api::answers;
 use clock::{Clock, Moment};
 use delivery::Route;
 use dns::{Dns, Resolver, ResolverError};
@@ -20,8 +21,6 @@ use serde::Serialize;
 use settings::Settings;
 use smtp::{Domain, MailboxDomain};
 use thiserror::Error;
-
-use crate::admin::answer;
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -152,7 +151,7 @@ pub(crate) enum CheckError {
 #[derive(Debug)]
 pub(crate) enum Kept {
     /// This, or nothing.
-    Known(Option<answer::Policy>),
+    Known(Option<answers::Policy>),
     /// That cannot be told, for this reason.
     Unknown(String),
 }

@@ -1,10 +1,10 @@
 //! File descriptors: as many as the system allows, and a word where that is too few.
 
+use admin::server::monitoring_port;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use settings::Settings;
 use tracing::{debug, warn};
 
-use crate::admin::port;
 use crate::refresh;
 
 /// What is open all the time: the standard streams, the log, the runtime's own (epoll, timers,
@@ -74,7 +74,8 @@ impl Needed {
     /// By these settings.
     fn by(settings: &Settings) -> Self {
         let connections = settings.listener.limits.connections;
-        let monitors = settings.admin_address.map_or(0, |_| port::CONNECTIONS.saturating_add(1));
+        let monitors =
+            settings.admin_address.map_or(0, |_| monitoring_port::CONNECTIONS.saturating_add(1));
         let commands = COMMANDS.saturating_mul(COMMAND).saturating_add(1);
         let sockets = settings.listeners.len();
         let admin = [sockets, monitors, commands, LOOKUP];

@@ -6,7 +6,6 @@
 
 pub mod cli;
 
-mod admin;
 mod certificates;
 mod check;
 #[cfg(feature = "demo")]
@@ -15,17 +14,15 @@ mod descriptors;
 mod gateways;
 mod live_dns;
 mod log;
-mod metrics;
 mod names;
 mod number_text;
 mod policy_shelf;
-mod readiness;
 mod refresh;
 mod relay;
 mod surroundings;
 mod timekeeping;
 
-pub use admin::SocketError;
+pub use admin::server::SocketError;
 pub use certificates::SelfSignedError;
 pub use policy_shelf::PolicyShelf;
 pub use relay::{EndedUnasked, Relay, ReloadError, StartError};

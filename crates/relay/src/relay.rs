@@ -10,6 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use admin::metrics::{CountedDns, Metrics};
+use admin::readiness::{Bearings, Checks};
+use admin::server::actions::View;
+use admin::server::health::Vitals;
+use admin::server::{Admin, SocketError, monitoring_port};
 use clock::{Clock, SteadyClock};
 use delivery::{Delivery, WallClock};
 use dns::{Dns, Resolver, ResolverError};
@@ -27,15 +32,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::admin::view::View;
-use crate::admin::vitals::Vitals;
-use crate::admin::{Admin, SocketError, port};
 use crate::certificates::{self, SelfSignedError, Watched};
 use crate::live_dns::LiveDns;
-use crate::metrics::{CountedDns, Metrics};
 use crate::names::DnsNames;
 use crate::policy_shelf::PolicyShelf;
-use crate::readiness::{Bearings, Checks};
 use crate::timekeeping::{self, Witness};
 use crate::{gateways, refresh};
 
@@ -253,7 +253,7 @@ impl Relay {
         let _admin = self.admin.spawn(admin.serve(view, vitals, stop));
         if let Some(socket) = monitors {
             let (vitals, stop) = (self.vitals.clone(), self.stop_admin.clone());
-            let _port = self.admin.spawn(port::serve(socket, vitals, stop));
+            let _port = self.admin.spawn(monitoring_port::serve(socket, vitals, stop));
         }
     }
 

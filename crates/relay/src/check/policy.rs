@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use admin::api::answers;
 use dns::Dns;
 use mail::in_full;
 use mta_sts::{
@@ -12,7 +13,6 @@ use mta_sts::{
 use settings::Settings;
 
 use super::{CheckError, Kept, Stage, State};
-use crate::admin::answer;
 use crate::names::DnsNames;
 use crate::number_text::counted;
 
@@ -204,7 +204,7 @@ fn kept_stage(
 }
 
 /// The policy as it was, from what is told of it.
-fn read(kept: &answer::Policy) -> Option<Policy> {
+fn read(kept: &answers::Policy) -> Option<Policy> {
     let patterns: Result<Vec<_>, _> = kept.mx.iter().map(|mx| MxPattern::parse(mx)).collect();
     let modes = [Mode::Enforce, Mode::None, Mode::Testing];
     let mode = modes.into_iter().find(|mode| mode.as_str() == kept.mode)?;

@@ -3,14 +3,14 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use admin::api::answers::Wellbeing;
+use admin::client::Client;
 use serde::Deserialize;
 use settings::RelayPaths;
 use tokio::time::timeout;
 
 use super::table::printable;
 use super::{Ending, Output};
-use crate::admin::answer::Wellbeing;
-use crate::admin::client::Client;
 
 /// How long the checks of `/readyz` may take: longer than a resolver that does not answer takes, and
 /// shorter than a container waits for its health check.

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::time::SystemTime;
 
+use admin::api::answers::{ListedPolicy, Policy};
 use anyhow::Context as _;
 use clap::Subcommand;
 use mta_sts::PolicyDomain;
@@ -18,7 +19,6 @@ use super::output::Format;
 use super::table::{Room, Table, printable};
 use super::words::{ago, span};
 use super::{Ending, Output, exceptions};
-use crate::admin::answer::{ListedPolicy, Policy};
 use crate::check::Exception;
 use crate::cli::relay_or_disk::Answers;
 use crate::number_text::counted;

@@ -4,6 +4,8 @@ mod many;
 mod print;
 mod wanted;
 
+use admin::api::answers::QueueStats;
+use admin::api::change::{Bounce, Change};
 use anyhow::Context as _;
 use clap::Subcommand;
 use queue::{Filter, QueueId};
@@ -15,8 +17,6 @@ use self::wanted::{Meant, Wanted, Which};
 use super::exceptions::Excepted;
 use super::output::Format;
 use super::{Ending, Output, exceptions};
-use crate::admin::answer::QueueStats;
-use crate::admin::change::{Bounce, Change};
 use crate::cli::relay_or_disk::Answers;
 
 /// What can be asked about the queue, and done to it.

@@ -4,6 +4,16 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use admin::api::answers::{
+    Changed, FullMessage, ListedPolicy, Matched, Message, PartChanged, Policy, QueueStats, Removed,
+    Retried, Verified,
+};
+use admin::api::change::{Bounce, Change};
+use admin::api::policy_answers::{Purged, Refreshed};
+use admin::api::query::{PAGE, Part, list_query, retry_query};
+use admin::client::{Client, ClientError};
+use admin::server::error::ViewError;
+use admin::server::reads::Look;
 use clock::{SteadyClock, SystemClock};
 use mta_sts::PolicyDomain;
 use queue::{BodyError, Filter, OpenError, QueueId, Selection, Snapshot};
@@ -12,16 +22,6 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
 
-use crate::admin::answer::{
-    Changed, FullMessage, ListedPolicy, Matched, Message, PartChanged, Policy, QueueStats, Removed,
-    Retried, Verified,
-};
-use crate::admin::change::{Bounce, Change};
-use crate::admin::client::{Client, ClientError};
-use crate::admin::error::ViewError;
-use crate::admin::look::Look;
-use crate::admin::policy_answers::{Purged, Refreshed};
-use crate::admin::wishes::{PAGE, Part, list_query, retry_query};
 use crate::policy_shelf::PoliciesAtRest;
 use crate::timekeeping;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use admin::server::operator::Operator;
 use anyhow::Context as _;
 use clock::{Clock as _, Moment, SystemClock};
 use mta_sts::{Exception, Exceptions};
@@ -15,7 +16,6 @@ use super::output::Reader;
 use super::service_manager::ServiceManager;
 use super::signals::{Signalled, Signals};
 use super::{Ending, Output};
-use crate::admin::operator::Operator;
 use crate::log::Log;
 use crate::relay::Relay;
 use crate::{descriptors, surroundings};

@@ -4,13 +4,12 @@ use std::fmt;
 use std::io;
 use std::thread;
 
+use admin::server::operator::Operator;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::origin::{Origin, WithOrigin};
 use tokio::sync::mpsc::{self, Receiver};
 use tracing::info;
-
-use crate::admin::operator::Operator;
 
 /// Signals that wait to be obeyed; the kernel merges what comes on top.
 const WAITING_MOST: usize = 8;

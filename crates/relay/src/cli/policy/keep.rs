@@ -2,13 +2,13 @@
 
 use std::io;
 
+use admin::api::policy_answers::Refreshed;
 use mta_sts::PolicyDomain;
 
 use super::super::output::Format;
 use super::super::table::printable;
 use super::super::{Ending, Output};
 use super::print_policy;
-use crate::admin::policy_answers::Refreshed;
 use crate::cli::relay_or_disk::Answers;
 use crate::number_text::counted;
 

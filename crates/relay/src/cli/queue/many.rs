@@ -2,6 +2,9 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use admin::api::answers::{ManyChanged, Matched, Retried};
+use admin::api::change::{Bounce, Change};
+use admin::api::query::Part;
 use anyhow::Context as _;
 use clap::Args;
 use queue::{Filter, QueueId, Selection};
@@ -10,9 +13,6 @@ use super::super::output::Format;
 use super::super::{Ending, Output};
 use super::print;
 use super::wanted::Meant;
-use crate::admin::answer::{ManyChanged, Matched, Retried};
-use crate::admin::change::{Bounce, Change};
-use crate::admin::wishes::Part;
 use crate::cli::relay_or_disk::Answers;
 use crate::number_text::counted;
 

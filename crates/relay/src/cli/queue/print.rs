@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::SystemTime;
 
+use admin::api::answers::{
+    Changed, Destination, DestinationStats, FullMessage, Message, QueueStats, Removed, Verified,
+    Why,
+};
+use admin::api::state_word::state_word;
 use queue::{Filter, StateKind};
 
 use super::super::table::{Room, Table, printable};
 use super::super::words::{ago, ahead, size, span};
 use super::Output;
-use crate::admin::answer::{
-    Changed, Destination, DestinationStats, FullMessage, Message, QueueStats, Removed, Verified,
-    Why,
-};
-use crate::admin::state_word::state_word;
 use crate::number_text::counted;
 
 /// What is said where no message meets a filter.

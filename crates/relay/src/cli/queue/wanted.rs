@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use admin::api::query::{reason_class, reverse_path};
+use admin::api::state_word::state_kind;
 use clap::Args;
 use queue::{Filter, QueueId, ReasonClass, StateKind};
 use settings::parse_duration;
 use smtp::{MailboxDomain, ReversePath};
-
-use crate::admin::state_word::state_kind;
-use crate::admin::wishes::{reason_class, reverse_path};
 
 /// Which messages are meant: those that meet all of it.
 #[derive(Args, Clone, Debug)]

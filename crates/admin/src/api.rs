@@ -1,0 +1,8 @@
+//! What is asked of the admin interface and what it answers: types alone.
+
+pub mod answers;
+pub mod change;
+pub mod policy_answers;
+pub mod query;
+pub mod refusal;
+pub mod state_word;

@@ -1,0 +1,96 @@
+//! What the relay counts, for Prometheus; `docs/metrics.md` lists all of it.
+//!
+//! A registry belongs to one relay and is never global, so that relays in one process do not mix.
+//! The parts know nothing of metrics: each tells an observer of its own what happens, and the
+//! observers are here. Every label's value is a text of the program itself, so nothing that a peer
+//! sends can make a new series: how many there are is bounded by the code.
+//!
+//! The reasons: `docs/decisions/0015-metrics.md`.
+
+mod format;
+mod inbound;
+mod names;
+mod outbound;
+mod policies;
+mod series;
+mod state;
+mod storage;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+pub use self::format::Format;
+pub use self::inbound::Inbound;
+pub use self::names::{CountedDns, Lookups};
+pub use self::outbound::Outbound;
+pub use self::policies::PolicyMetrics;
+pub use self::state::State;
+pub use self::storage::Storage;
+
+/// What every name begins with.
+const PREFIX: &str = "sts_relay";
+
+/// Everything that one relay counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    inbound: Arc<Inbound>,
+    outbound: Arc<Outbound>,
+    policies: Arc<PolicyMetrics>,
+    storage: Arc<Storage>,
+    lookups: Arc<Lookups>,
+    /// What is there at the moment of a scrape.
+    pub state: State,
+}
+
+impl Metrics {
+    /// Everything at nought, for a relay that starts at `now`.
+    pub fn new(now: SystemTime) -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        Self {
+            inbound: Arc::new(Inbound::registered(&mut registry)),
+            outbound: Arc::new(Outbound::registered(&mut registry)),
+            policies: Arc::new(PolicyMetrics::registered(&mut registry)),
+            storage: Arc::new(Storage::registered(&mut registry)),
+            lookups: Arc::new(Lookups::registered(&mut registry)),
+            state: State::registered(&mut registry, now),
+            registry,
+        }
+    }
+
+    /// Counts what comes in.
+    pub fn inbound(&self) -> Arc<Inbound> {
+        Arc::clone(&self.inbound)
+    }
+
+    /// Counts what goes out.
+    pub fn outbound(&self) -> Arc<Outbound> {
+        Arc::clone(&self.outbound)
+    }
+
+    /// Counts what policies say.
+    pub fn policies(&self) -> Arc<PolicyMetrics> {
+        Arc::clone(&self.policies)
+    }
+
+    /// Counts what the disk does.
+    pub fn storage(&self) -> Arc<Storage> {
+        Arc::clone(&self.storage)
+    }
+
+    /// Counts what is asked of the DNS.
+    pub fn lookups(&self) -> Arc<Lookups> {
+        Arc::clone(&self.lookups)
+    }
+
+    /// All of it as text.
+    pub fn text(&self, format: Format) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(format.of(text))
+    }
+}

@@ -1,0 +1,143 @@
+//! What is there at the moment of a scrape: set by it, and by nobody else.
+
+use std::time::{Duration, SystemTime};
+
+use clock::Doubt;
+use mta_sts::Exceptions;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use queue::{Census, Counted, ReasonClass, StateKind, Totals, Waiting};
+
+use super::series::{Gauges, level, unix_seconds};
+use crate::api::state_word::state_word;
+use crate::readiness::Readiness;
+
+/// What is there at the moment of a scrape.
+#[derive(Debug, Default)]
+pub struct State {
+    messages: Gauges<1>,
+    oldest: Gauges<1>,
+    recipients: Gauge,
+    waiting: Gauges<1>,
+    bytes: Gauge,
+    attempts: Gauge,
+    none_left: Gauge,
+    ready: Gauge,
+    checks: Gauges<1>,
+    exceptions: Gauges<1>,
+    build: Gauges<1>,
+    started: Gauge,
+    clock_doubt: Gauge,
+}
+
+impl State {
+    /// All unknown, in `registry`, for a relay that starts at `now`.
+    pub(crate) fn registered(registry: &mut Registry, now: SystemTime) -> Self {
+        let new = Self::default();
+        registry.register("queue_messages", "Messages in the queue", new.messages.clone());
+        registry.register_with_unit(
+            "queue_oldest_age",
+            "How long the oldest message has been in the queue, 0 without one",
+            Unit::Seconds,
+            new.oldest.clone(),
+        );
+        let recipients = "Recipients in the queue";
+        registry.register("queue_recipients", recipients, new.recipients.clone());
+        registry.register(
+            "queue_waiting_recipients",
+            "Recipients who wait for another attempt, by what the last one met",
+            new.waiting.clone(),
+        );
+        let size = "What the messages in the queue take up in the spool";
+        registry.register_with_unit("queue_size", size, Unit::Bytes, new.bytes.clone());
+        registry.register("attempts_open", "Deliveries being tried now", new.attempts.clone());
+        registry.register_with_unit(
+            "none_left",
+            "How long mail has been due and none has left, 0 while some does or none is due",
+            Unit::Seconds,
+            new.none_left.clone(),
+        );
+        registry.register("ready", "Whether /readyz reports ready", new.ready.clone());
+        registry.register("ready_check", "Each check of /readyz", new.checks.clone());
+        registry.register("exceptions", "Exceptions in the settings", new.exceptions.clone());
+        registry.register("build_info", "The version that runs; always 1", new.build.clone());
+        let started = "When the relay was started, since 1970";
+        registry.register_with_unit("start_time", started, Unit::Seconds, new.started.clone());
+        let doubt = "How far the wall clock is ahead of the time that has passed, or below 0 behind it, \
+                     while it is in doubt; 0 while it is not";
+        registry.register_with_unit("clock_doubt", doubt, Unit::Seconds, new.clock_doubt.clone());
+        new.build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        new.started.set(unix_seconds(now));
+        new
+    }
+
+    /// How much is in the queue. What cannot be told is left out, rather than told as it was.
+    pub fn set_queue(&self, totals: Totals, attempts: usize, census: Option<Census>) {
+        self.recipients.set(level(totals.recipients));
+        self.bytes.set(level(totals.bytes));
+        self.attempts.set(i64::try_from(attempts).unwrap_or(i64::MAX));
+        let Some(Census { on_hold, quarantined, queued }) = census else {
+            self.messages.clear();
+            self.oldest.clear();
+            return;
+        };
+        for (state, Counted { messages, oldest }) in [
+            (StateKind::OnHold, on_hold),
+            (StateKind::Quarantined, quarantined),
+            (StateKind::Queued, queued),
+        ] {
+            let labels = [("state", state_word(state))];
+            self.messages.get_or_create(&labels).set(level(messages));
+            self.oldest.get_or_create(&labels).set(level(oldest.as_secs()));
+        }
+    }
+
+    /// What recipients wait for.
+    pub fn set_waiting(&self, waiting: &Waiting) {
+        for class in [
+            ReasonClass::Connect,
+            ReasonClass::Dns,
+            ReasonClass::Policy,
+            ReasonClass::Reply,
+            ReasonClass::Tls,
+        ] {
+            let labels = [("reason", class.word())];
+            self.waiting.get_or_create(&labels).set(level(waiting.of(class)));
+        }
+        let unknown = waiting.of(ReasonClass::Unknown);
+        let others = waiting.of(ReasonClass::Other).saturating_add(unknown);
+        self.waiting.get_or_create(&[("reason", ReasonClass::Other.word())]).set(level(others));
+    }
+
+    /// Whether the relay can do its work.
+    pub fn set_readiness(&self, readiness: &Readiness) {
+        self.ready.set(readiness.ready.into());
+        for check in &readiness.checks {
+            self.checks.get_or_create(&[("check", check.name)]).set(check.ok.into());
+        }
+    }
+
+    /// How long mail has been due and none has left.
+    pub fn set_none_left(&self, since: Option<Duration>) {
+        self.none_left.set(level(since.unwrap_or_default().as_secs()));
+    }
+
+    /// Whether the wall clock is in doubt.
+    pub fn set_clock(&self, doubt: Option<Doubt>) {
+        self.clock_doubt.set(match doubt {
+            None => 0,
+            Some(Doubt::Ahead(by)) => level(by.as_secs()),
+            Some(Doubt::Behind(by)) => level(by.as_secs()).saturating_neg(),
+        });
+    }
+
+    /// How many exceptions there are.
+    pub fn set_exceptions(&self, exceptions: &Exceptions, now: SystemTime) {
+        let all = exceptions.iter().count();
+        let active = exceptions.iter().filter(|one| now < one.until()).count();
+        for (state, number) in [("active", active), ("ended", all.saturating_sub(active))] {
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            self.exceptions.get_or_create(&[("state", state)]).set(number);
+        }
+    }
+}

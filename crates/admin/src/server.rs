@@ -1,0 +1,80 @@
+//! The admin interface of the running relay: HTTP over a unix socket that only its user can open,
+//! and its three questions for monitors on a TCP port where one is set ([`monitoring_port`]).
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /healthz` | that the relay runs, and whether it takes mail |
+//! | `GET /readyz` | whether it can do its work, check by check; 503 where it cannot |
+//! | `GET /metrics` | what it counts, for Prometheus |
+//! | `GET /queue?after=ID&limit=N` | messages, oldest first |
+//! | ... `&sender=S&domain=D&state=W&reason=R&older_than=SECONDS` | those alone that meet all of it |
+//! | `GET /queue/count?...` | how many meet it, and the last of them |
+//! | `POST /queue/many/hold?after=ID&until=ID&...` | the next 256 that meet it are put on hold; as well `release`, `retry`, `delete` (`&bounce=true`) |
+//! | `GET /queue/ID` | one message, with the reason it waits |
+//! | `GET /queue/ID/body` | its header and body, byte for byte |
+//! | `POST /queue/ID/hold`, `POST /queue/ID/release` | whether that changed anything |
+//! | `DELETE /queue/ID?bounce=true` | that it is gone, and the bounce if one was sent |
+//! | `POST /queue/retry?id=ID`, `?domain=D` or `?all=true` | how many attempts are made now |
+//! | `GET /stats` | waiting mail by domain |
+//! | `GET /verify` | the spool compared with the index |
+//! | `GET /policies?after=DOMAIN&limit=N` | cached policies, by domain |
+//! | `GET /policies/DOMAIN` | one of them |
+//! | `POST /policies/DOMAIN/refresh` | the policy, fetched anew |
+//! | `POST /policies/DOMAIN/purge` | that it was forgotten |
+
+pub mod actions;
+pub mod error;
+pub mod health;
+mod many;
+pub mod monitoring_port;
+mod on_wall;
+pub mod operator;
+mod policies;
+mod queue;
+pub mod reads;
+mod refresh;
+mod respond;
+mod socket;
+
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::server::actions::View;
+use crate::server::health::Vitals;
+use crate::server::operator::Operator;
+
+pub use socket::SocketError;
+
+/// The admin interface, listening.
+#[derive(Debug)]
+pub struct Admin {
+    socket: UnixListener,
+    path: PathBuf,
+}
+
+impl Admin {
+    /// Listens at `path`.
+    pub async fn listen(path: &Path) -> Result<Self, SocketError> {
+        Ok(Self { socket: socket::listen(path).await?, path: path.to_owned() })
+    }
+
+    /// Answers until `stop`.
+    pub async fn serve(self, view: View, vitals: Vitals, stop: CancellationToken) {
+        let Self { socket, path } = self;
+        let routes = routes(view).merge(health::routes(vitals));
+        let service = routes.into_make_service_with_connect_info::<Operator>();
+        let served = axum::serve(socket, service);
+        if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {
+            tracing::error!(%error, "admin interface failed");
+        }
+        socket::remove(&path);
+    }
+}
+
+/// Who answers what.
+fn routes(view: View) -> Router {
+    Router::new().merge(queue::routes()).merge(policies::routes()).with_state(view)
+}

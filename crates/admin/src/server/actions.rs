@@ -1,0 +1,187 @@
+//! The answers, from the queue and the policies themselves: what a process gives that has the queue
+//! open. What it reads it reads by its [`Look`].
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use clock::Clock;
+use delivery::{now_of, removal_notice};
+use mta_sts::{Policies, PolicyDomain, PolicyStore};
+use queue::{Queue, QueueId, Selection};
+use smtp::Domain;
+use tokio::task::JoinError;
+use tracing::field::display;
+
+use crate::api::answers::{Changed, FullMessage, Headline, Removed, Retried, Verified};
+use crate::api::change::Bounce;
+use crate::api::policy_answers::{Purged, Refreshed};
+use crate::server::error::ViewError;
+use crate::server::operator::Operator;
+use crate::server::reads::Look;
+use crate::server::refresh::look_anew;
+
+/// What can be asked about the queue and the policies.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What it reads.
+    pub look: Look,
+    pub(crate) queue: Queue,
+    /// The policies as they are kept, past all memory.
+    policies: Arc<dyn PolicyStore>,
+    /// The policies as delivery finds them.
+    in_use: Arc<Policies>,
+    /// The relay's own name, for what it writes to senders.
+    hostname: Arc<RwLock<Domain>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl View {
+    /// A view of a queue, of the policies as they are `kept`, and of those `in_use` by delivery.
+    pub fn of(
+        queue: Queue,
+        kept: Arc<dyn PolicyStore>,
+        in_use: Arc<Policies>,
+        hostname: Domain,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let hostname = Arc::new(RwLock::new(hostname));
+        let look = Look::in_use(queue.clone(), Arc::clone(&kept), Arc::clone(&clock));
+        Self { look, queue, policies: kept, in_use, hostname, clock }
+    }
+
+    /// Calls the relay by another name from now on.
+    pub fn rename(&self, hostname: Domain) {
+        *self.hostname.write().unwrap_or_else(PoisonError::into_inner) = hostname;
+    }
+
+    fn hostname(&self) -> Domain {
+        self.hostname.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Compares the spool with the index.
+    pub async fn verify(&self) -> Result<Verified, ViewError> {
+        Ok(Verified::from(&self.read(|view| view.queue.verify()).await??))
+    }
+
+    /// Keeps a message from being sent; whether it was on its way.
+    pub(crate) async fn hold_one(&self, id: QueueId, by: &Operator) -> Result<bool, ViewError> {
+        let changed = self.queue.hold(id).await?;
+        if changed {
+            tracing::info!(queue_id = %id, %by, "message put on hold");
+        }
+        Ok(changed)
+    }
+
+    /// Lets a message go that is on hold or quarantined; whether it was one.
+    pub(crate) async fn release_one(&self, id: QueueId, by: &Operator) -> Result<bool, ViewError> {
+        let changed = self.queue.release(id).await?;
+        if changed {
+            tracing::info!(queue_id = %id, %by, "message released");
+        }
+        Ok(changed)
+    }
+
+    /// Keeps a message from being sent; `None` where there is none.
+    pub async fn hold(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, ViewError> {
+        let changed = self.hold_one(id, by).await?;
+        let found = self.look.message(id).await?;
+        Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
+            id,
+            state,
+            changed,
+        }))
+    }
+
+    /// Lets a message go that is on hold or quarantined; `None` where there is none.
+    pub async fn release(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, ViewError> {
+        let changed = self.release_one(id, by).await?;
+        let found = self.look.message(id).await?;
+        Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
+            id,
+            state,
+            changed,
+        }))
+    }
+
+    /// Removes a message; `None` where there is none.
+    pub async fn delete(
+        &self,
+        id: QueueId,
+        bounce: Bounce,
+        by: &Operator,
+    ) -> Result<Option<Removed>, ViewError> {
+        let Some(message) = self.look.details(id).await? else {
+            return Ok(None);
+        };
+        let notice = match bounce {
+            Bounce::None => None,
+            Bounce::Sent => {
+                let now = self.clock.wall();
+                removal_notice(&self.queue, &message, &self.hostname(), now).await?
+            }
+        };
+        let bounce = notice.as_ref().map(|notice| notice.id().to_string());
+        if !self.queue.delete(id, notice).await? {
+            return Ok(None);
+        }
+        tracing::info!(queue_id = %id, bounce, %by, "message deleted");
+        Ok(Some(Removed { id: id.to_string(), bounce }))
+    }
+
+    /// Has messages tried now; `None` where the one that is named is not there.
+    pub async fn retry(
+        &self,
+        selection: Selection,
+        by: &Operator,
+    ) -> Result<Option<Retried>, ViewError> {
+        let (queue_id, domain) = match &selection {
+            Selection::All => (None, None),
+            Selection::Destination(domain) => (None, Some(domain.clone())),
+            Selection::Message(id) => (Some(*id), None),
+        };
+        let state = match queue_id {
+            Some(id) => match self.look.message(id).await? {
+                Some(message) => Some(message.headline.state),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let retried = self.queue.retry(selection).await?;
+        let (queue_id, domain) = (queue_id.map(display), domain.map(display));
+        tracing::info!(queue_id, domain, retried, %by, "retry requested");
+        Ok(Some(Retried { retried: u64::try_from(retried).unwrap_or(u64::MAX), state }))
+    }
+
+    /// Fetches the policy of one domain anew.
+    pub async fn refresh(
+        &self,
+        domain: PolicyDomain,
+        by: &Operator,
+    ) -> Result<Refreshed, ViewError> {
+        let error = look_anew(&self.in_use, &domain, now_of(&*self.clock)).await?;
+        tracing::info!(%domain, error, %by, "policy refresh requested");
+        Ok(Refreshed { policy: self.look.policy(domain).await?, error })
+    }
+
+    /// Forgets what is kept of one domain, readable or not; `None` where nothing is.
+    pub async fn purge(
+        &self,
+        domain: PolicyDomain,
+        by: &Operator,
+    ) -> Result<Option<Purged>, ViewError> {
+        if matches!(self.policies.find(&domain).await, Ok(None)) {
+            return Ok(None);
+        }
+        self.policies.remove(&domain).await?;
+        tracing::warn!(%domain, %by, "policy purged");
+        Ok(Some(Purged { domain: domain.as_str().to_owned() }))
+    }
+
+    /// Reads the disk where that holds nobody up.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Self) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let view = self.clone();
+        tokio::task::spawn_blocking(move || look(view)).await
+    }
+}

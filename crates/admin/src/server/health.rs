@@ -1,0 +1,135 @@
+//! What monitors ask: `/healthz`, `/readyz` and `/metrics`. They change nothing and tell of no
+//! message, so they alone are answered on the network.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use clock::Clock;
+use mta_sts::Policies;
+use queue::{Census, Queue};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::api::answers::Wellbeing;
+use crate::metrics::{Format, Metrics};
+use crate::readiness::{Bearings, Checks, queue_seen};
+
+/// Counting the messages of a long queue takes a while; it is done again only after this many
+/// times as long.
+const CENSUS_REST: u32 = 20;
+
+/// What monitors ask about.
+#[derive(Clone, Debug)]
+pub struct Vitals {
+    queue: Queue,
+    policies: Arc<Policies>,
+    clock: Arc<dyn Clock>,
+    checks: Arc<Checks>,
+    metrics: Arc<Metrics>,
+    census: Arc<Mutex<Option<Counting>>>,
+}
+
+/// A count of the messages.
+#[derive(Clone, Copy, Debug)]
+struct Counting {
+    census: Census,
+    ended: Instant,
+    took: Duration,
+}
+
+impl Vitals {
+    /// What monitors of one relay ask about.
+    pub fn of(
+        queue: &Queue,
+        policies: &Arc<Policies>,
+        clock: &Arc<dyn Clock>,
+        checks: Checks,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (policies, clock) = (Arc::clone(policies), Arc::clone(clock));
+        let (queue, checks) = (queue.clone(), Arc::new(checks));
+        Self { queue, policies, clock, checks, metrics, census: Arc::default() }
+    }
+
+    /// Goes by other settings from now on.
+    pub fn renew(&self, bearings: Bearings) {
+        self.checks.renew(bearings);
+    }
+
+    /// Brings up to date what is not counted as it happens, and writes everything down.
+    async fn scrape(&self, format: Format) -> Result<String, std::fmt::Error> {
+        let readiness = self.checks.look().await;
+        let census = self.census().await;
+        let state = &self.metrics.state;
+        state.set_queue(self.queue.totals(), self.queue.leased(), census);
+        state.set_waiting(&self.queue.waiting());
+        state.set_readiness(&readiness);
+        state.set_none_left(self.checks.none_left_for());
+        let latest = self.clock.now().max(self.clock.wall());
+        state.set_exceptions(&self.policies.exceptions(), latest);
+        state.set_clock(self.clock.doubt());
+        self.metrics.text(format)
+    }
+
+    /// How many messages are in each state; `None` while the queue cannot tell.
+    async fn census(&self) -> Option<Census> {
+        let mut last = self.census.lock().await;
+        if let Some(counting) = *last
+            && counting.ended.elapsed() < counting.took.saturating_mul(CENSUS_REST)
+        {
+            return Some(counting.census);
+        }
+        let (queue, begun) = (self.queue.clone(), Instant::now());
+        let counted = tokio::task::spawn_blocking(move || queue.census()).await;
+        let counting = |census| Counting { census, ended: Instant::now(), took: begun.elapsed() };
+        *last = counted.ok().and_then(Result::ok).map(counting);
+        last.map(|counting| counting.census)
+    }
+}
+
+/// Who answers what.
+pub(crate) fn routes(vitals: Vitals) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(vitals)
+}
+
+/// `GET /healthz`: that there is an answer is the point; what it says is for `healthy`. That mail does
+/// not leave is told and is no reason to start the relay again, which would not help.
+async fn healthz(State(vitals): State<Vitals>) -> Json<Wellbeing> {
+    let seen = queue_seen(vitals.checks.health());
+    let (Ok(queue) | Err(queue)) = seen;
+    let delivery = match vitals.checks.delivery_seen() {
+        Ok(seen) => seen.to_owned(),
+        Err(seen) => seen,
+    };
+    Json(Wellbeing { healthy: seen.is_ok(), queue: queue.to_owned(), delivery })
+}
+
+/// `GET /readyz`
+async fn readyz(State(vitals): State<Vitals>) -> Response {
+    let readiness = vitals.checks.look().await;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness)).into_response()
+}
+
+/// `GET /metrics`
+async fn metrics(State(vitals): State<Vitals>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    match vitals.scrape(format).await {
+        Ok(text) => ([(CONTENT_TYPE, format.media_type())], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics not written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

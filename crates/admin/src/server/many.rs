@@ -1,0 +1,97 @@
+//! Changes of many messages at once: part by part, so that mail on its way never waits behind them
+//! for longer than one part takes.
+
+use queue::{QueueId, Summary};
+use tokio::task::JoinSet;
+
+use crate::api::answers::{Matched, PartChanged};
+use crate::api::change::Change;
+use crate::api::query::Part;
+use crate::server::actions::View;
+use crate::server::error::ViewError;
+use crate::server::operator::Operator;
+
+/// A part has at most so many messages: fewer than the committer takes in a round, so that mail that
+/// comes in meanwhile shares its rounds.
+pub(crate) const PART: usize = 256;
+
+impl View {
+    /// How many messages are meant.
+    pub async fn matching(&self, part: Part) -> Result<Matched, ViewError> {
+        let found = self.read(move |view| view.queue.matching(&part.filter)).await??;
+        Ok(Matched { messages: found.messages, last: found.last.map(|id| id.to_string()) })
+    }
+
+    /// Changes the next messages of a part, at most `limit` and [`PART`].
+    pub async fn change_part(
+        &self,
+        change: Change,
+        part: Part,
+        limit: usize,
+        by: &Operator,
+    ) -> Result<PartChanged, ViewError> {
+        let limit = limit.min(PART);
+        let Part { filter, after, until } = part.clone();
+        let mut found = self.read(move |view| view.queue.list(&filter, after, limit)).await??;
+        let is_full = found.len() >= limit;
+        found.retain(|message| until.is_none_or(|until| message.id <= until));
+        let last = found.last().map(|message| message.id);
+        let next = last.filter(|last| is_full && Some(*last) != until);
+        let matched = u64::try_from(found.len()).unwrap_or(u64::MAX);
+        let changed = match change {
+            Change::Retry => self.retry_part(&found, &part, by).await?,
+            Change::Delete(_) | Change::Hold | Change::Release => {
+                self.change_each(change, found, by).await?
+            }
+        };
+        Ok(PartChanged { matched, changed, after: next.map(|id| id.to_string()) })
+    }
+
+    /// Has those lots of some messages tried now that are meant.
+    async fn retry_part(
+        &self,
+        found: &[Summary],
+        part: &Part,
+        by: &Operator,
+    ) -> Result<u64, ViewError> {
+        let ids: Vec<QueueId> = found.iter().map(|message| message.id).collect();
+        let retried = self.queue.retry_messages(&ids, &part.filter).await?;
+        let domain = part.filter.destination.as_ref().map(tracing::field::display);
+        tracing::info!(domain, messages = ids.len(), retried, %by, "retry requested");
+        Ok(u64::try_from(retried).unwrap_or(u64::MAX))
+    }
+
+    /// Changes messages one by one and all at once, so that they share the disk's syncs.
+    async fn change_each(
+        &self,
+        change: Change,
+        found: Vec<Summary>,
+        by: &Operator,
+    ) -> Result<u64, ViewError> {
+        let mut changes = JoinSet::new();
+        for Summary { id, .. } in found {
+            let (view, by) = (self.clone(), by.clone());
+            let _handle = changes.spawn(async move { view.change_one(change, id, &by).await });
+        }
+        let mut changed = 0_u64;
+        while let Some(one) = changes.join_next().await {
+            changed = changed.saturating_add(one??.into());
+        }
+        Ok(changed)
+    }
+
+    /// Changes one message; whether that changed anything.
+    async fn change_one(
+        &self,
+        change: Change,
+        id: QueueId,
+        by: &Operator,
+    ) -> Result<bool, ViewError> {
+        match change {
+            Change::Delete(bounce) => Ok(self.delete(id, bounce, by).await?.is_some()),
+            Change::Hold => self.hold_one(id, by).await,
+            Change::Release => self.release_one(id, by).await,
+            Change::Retry => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What can be read of the queue and the policies: in the running relay, or of a queue that no process
+//! has open, of which nothing is changed.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clock::Clock;
+use mail::in_full;
+use mta_sts::{PolicyDomain, PolicyStore};
+use queue::{BodyError, BodyReader, Details, Filter, Queue, QueueId, Snapshot, Stats, Summary};
+use tokio::task::{JoinError, spawn_blocking};
+
+use crate::api::answers::{FullMessage, ListedPolicy, Message, Policy, QueueStats};
+use crate::server::error::ViewError;
+use crate::server::on_wall;
+
+/// A look at the queue and the policies.
+#[derive(Clone, Debug)]
+pub struct Look {
+    at: LookedAt,
+    policies: Arc<dyn PolicyStore>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What is looked at.
+#[derive(Clone, Debug)]
+enum LookedAt {
+    /// What no process has open.
+    AtRest(Snapshot),
+    /// What this process has open.
+    InUse(Queue),
+}
+
+impl Look {
+    /// A look at what no process has open.
+    pub fn at_rest(
+        snapshot: Snapshot,
+        policies: Arc<dyn PolicyStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { at: LookedAt::AtRest(snapshot), policies, clock }
+    }
+
+    /// A look at what this process has open.
+    pub fn in_use(queue: Queue, policies: Arc<dyn PolicyStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { at: LookedAt::InUse(queue), policies, clock }
+    }
+
+    /// At most `limit` messages after `after` that meet `filter`, oldest first.
+    pub async fn messages(
+        &self,
+        filter: Filter,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Message>, ViewError> {
+        let found = self.read(move |look| look.at.list(&filter, after, limit)).await??;
+        let shown = |summary| Message::from(on_wall::summary(summary, &*self.clock));
+        Ok(found.into_iter().map(shown).collect())
+    }
+
+    /// One message.
+    pub async fn message(&self, id: QueueId) -> Result<Option<FullMessage>, ViewError> {
+        Ok(self.details(id).await?.map(FullMessage::from))
+    }
+
+    /// One message, as the queue has it, with the times that the wall clock shows.
+    pub async fn details(&self, id: QueueId) -> Result<Option<Details>, ViewError> {
+        let found = self.read(move |look| look.at.show(id)).await??;
+        Ok(found.map(|details| on_wall::details(details, &*self.clock)))
+    }
+
+    /// How much waits for whom.
+    pub async fn stats(&self) -> Result<QueueStats, ViewError> {
+        let stats = self.read(|look| look.at.stats()).await??;
+        let damaged = self.read(|look| look.at.quarantined_bytes()).await?;
+        Ok(QueueStats::of(stats, &damaged.map_err(ViewError::Quarantine)?))
+    }
+
+    /// The header and body of a message.
+    pub async fn body(&self, id: QueueId) -> Result<Option<BodyReader>, ViewError> {
+        let body = match &self.at {
+            LookedAt::AtRest(snapshot) => snapshot.body(id).await,
+            LookedAt::InUse(queue) => queue.body(id).await,
+        };
+        match body {
+            Ok(body) => Ok(Some(body)),
+            Err(BodyError::Gone) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// At most `limit` cached policies after `after`, by domain.
+    pub async fn policies(
+        &self,
+        after: Option<PolicyDomain>,
+        limit: usize,
+    ) -> Result<Vec<ListedPolicy>, ViewError> {
+        let domains = self.policies.list(after.as_ref(), limit).await?;
+        let mut listed = Vec::with_capacity(domains.len());
+        for domain in &domains {
+            listed.extend(self.listed(domain).await);
+        }
+        Ok(listed)
+    }
+
+    /// The cached policy of one domain.
+    pub async fn policy(&self, domain: PolicyDomain) -> Result<Option<Policy>, ViewError> {
+        let found = self.policies.find(&domain).await?;
+        Ok(found.map(|cached| Policy::of(&cached, &*self.clock)))
+    }
+
+    /// The entry of one domain; none where it was dropped meanwhile.
+    async fn listed(&self, domain: &PolicyDomain) -> Option<ListedPolicy> {
+        match self.policies.find(domain).await {
+            Ok(found) => {
+                found.map(|cached| ListedPolicy::Cached(Policy::of(&cached, &*self.clock)))
+            }
+            Err(error) => Some(ListedPolicy::unreadable(domain, in_full(&error))),
+        }
+    }
+
+    /// Reads the disk where that holds nobody up.
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Self) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let this = self.clone();
+        spawn_blocking(move || look(this)).await
+    }
+}
+
+impl LookedAt {
+    fn list(
+        &self,
+        filter: &Filter,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Summary>, queue::StoreError> {
+        match self {
+            Self::AtRest(snapshot) => snapshot.list(filter, after, limit),
+            Self::InUse(queue) => queue.list(filter, after, limit),
+        }
+    }
+
+    fn show(&self, id: QueueId) -> Result<Option<Details>, queue::StoreError> {
+        match self {
+            Self::AtRest(snapshot) => snapshot.show(id),
+            Self::InUse(queue) => queue.show(id),
+        }
+    }
+
+    fn stats(&self) -> Result<Stats, queue::StoreError> {
+        match self {
+            Self::AtRest(snapshot) => snapshot.stats(),
+            Self::InUse(queue) => queue.stats(),
+        }
+    }
+
+    fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
+        match self {
+            Self::AtRest(snapshot) => snapshot.quarantined_bytes(),
+            Self::InUse(queue) => queue.quarantined_bytes(),
+        }
+    }
+}
