@@ -11,7 +11,6 @@ use super::{LAYERS, folder, layer, no, program_files};
 const CIRCLES_LEFT: &[(&str, usize)] = &[
     ("queue", 28),
     ("sts-relay", 50),
-    ("tls-rpt", 4),
 ];
 
 /// The circles as they are shown: each file with those of its circle that it imports.

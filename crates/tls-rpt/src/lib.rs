@@ -31,6 +31,7 @@
 mod address;
 mod day;
 mod destination;
+mod destination_error;
 mod domain;
 mod failure;
 mod message;
@@ -51,7 +52,8 @@ mod warning;
 
 pub use crate::address::{MailAddress, MailAddressError};
 pub use crate::day::{Day, DayError};
-pub use crate::destination::{Destination, DestinationError, HttpsUri, UriHost};
+pub use crate::destination::{Destination, HttpsUri, UriHost};
+pub use crate::destination_error::DestinationError;
 pub use crate::domain::{DomainName, DomainNameError};
 pub use crate::failure::{FailureDetail, NoHelo, ReceivingMxHelo};
 pub use crate::message::{SIGNED_FIELDS, message};

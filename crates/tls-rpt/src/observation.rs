@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::{PolicyType, ResultType};
+use crate::result_type::{PolicyType, ResultType};
 
 /// Attempts to set up a session with an MX host, or to find the policy for it.
 ///

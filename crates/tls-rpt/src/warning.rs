@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::destination::DestinationError;
+use crate::destination_error::DestinationError;
 
 /// More warnings than this are not kept: the text is a peer's, and may be all faults.
 const WARNINGS_MAX: usize = 32;

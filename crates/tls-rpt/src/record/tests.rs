@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::destination::DestinationError;
+use crate::destination_error::DestinationError;
 
 /// The record's destinations as they print.
 fn destinations(text: &str) -> Vec<String> {
