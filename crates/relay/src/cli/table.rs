@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Output;
+use super::output::Output;
 
 /// How many blanks stand between two columns.
 const GAP: usize = 2;

@@ -12,8 +12,8 @@ use clap::Subcommand;
 use tls_rpt::{Added, Summary};
 
 use self::answer::{Answer, FileWarnings, UnreadableFile};
-use super::output::Format;
-use super::{Ending, Output};
+use super::ending::Ending;
+use super::output::{Format, Output};
 
 /// What can be done with TLS reports.
 #[derive(Debug, Subcommand)]

@@ -7,8 +7,9 @@ use serde::Serialize;
 use tls_rpt::{Day, Named, PolicyType, Summary, SummaryEntry, SummaryKey, SummaryResult};
 
 use super::advice;
+use crate::cli::ending::Ending;
+use crate::cli::output::Output;
 use crate::cli::table::printable;
-use crate::cli::{Ending, Output};
 use crate::number_text::counted;
 
 /// What reports say together.
