@@ -24,13 +24,13 @@ use queue::Lease;
 use smtp::{Class, MailboxDomain};
 
 use crate::client::{Client, now_of};
+use crate::failover::fail_over;
 use crate::hop::{Hop, Manner, in_words};
 use crate::observation::of_fetch;
 use crate::outcome::{expire, no_domain, no_hosts};
 use crate::patience::{Overdue, Patience};
 use crate::policy_facts::{of_decision, of_undecided};
 use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, RecipientResult};
-use crate::round::fail_over;
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::routing::hosts;
 use crate::status::Status;

@@ -33,6 +33,7 @@ mod disposition;
 mod dsn;
 mod endpoints;
 mod envelope;
+mod failover;
 mod failure;
 mod fitting;
 mod gathering;
@@ -55,7 +56,6 @@ mod probe;
 mod recipient;
 mod recipient_reply;
 mod removal;
-mod round;
 mod route;
 mod routing;
 #[cfg(test)]

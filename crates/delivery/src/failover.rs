@@ -7,11 +7,11 @@
 //! What has been done so far is a [`Walk`]. Each step takes it and gives it back, and the recipients
 //! move through it by value: from those for whom another host can be asked to those that are settled.
 
+mod connect_host;
 mod conversation;
 mod effort;
 mod host;
 mod pass;
-mod reach;
 mod trusted;
 mod walk;
 
