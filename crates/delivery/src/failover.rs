@@ -29,7 +29,7 @@ use crate::client::Client;
 use crate::disposition::NotTaken;
 use crate::fitting::Fitting;
 use crate::hop::{Hop, in_words};
-use crate::host_failure::Trouble;
+use crate::host_failure::HostFailure;
 use crate::idle::Rank;
 use crate::observation::of_mismatches;
 use crate::outcome::{unfit_so_far, unmet, unreached};
@@ -114,10 +114,11 @@ impl Pass<'_> {
 
     /// Why hosts that may take what others cannot take were not asked; none where there is nothing to
     /// wait for.
-    fn others<'w>(&self, walk: &'w Walk) -> Option<Vec<&'w Trouble>> {
-        let asked = |trouble: &Trouble| walk.asked.iter().any(|one| one.hop.name() == trouble.host);
-        let others = walk.troubles.iter().filter(|trouble| trouble.may_pass() && !asked(trouble));
-        let others: Vec<&Trouble> = others.collect();
+    fn others<'w>(&self, walk: &'w Walk) -> Option<Vec<&'w HostFailure>> {
+        let asked =
+            |failure: &HostFailure| walk.asked.iter().any(|one| one.hop.name() == failure.host);
+        let others = walk.failures.iter().filter(|failure| failure.may_pass() && !asked(failure));
+        let others: Vec<&HostFailure> = others.collect();
         let young = self.lease.queued_for(self.client.clock.now()) < OTHERS_WAIT;
         (young && (walk.effort.has_left_out() || !others.is_empty())).then_some(others)
     }
@@ -129,14 +130,14 @@ impl Pass<'_> {
                 if let Some((first, hosts)) = walk.not_named() {
                     self.client.observer.observed(&of_mismatches(required, first, hosts));
                 }
-                unmet(required, &walk.troubles)
+                unmet(required, &walk.failures)
             }
-            Decision::Permit(fallback) => unreached(&in_words(fallback.next_hop()), &walk.troubles),
+            Decision::Permit(fallback) => unreached(&in_words(fallback.next_hop()), &walk.failures),
         };
         let open = std::mem::take(&mut walk.open);
         let others = self.others(&walk);
         let unfit = |failure: Failure| match &others {
-            Some(troubles) => (unfit_so_far(failure, troubles), Elsewhere::MayHelp),
+            Some(failures) => (unfit_so_far(failure, failures), Elsewhere::MayHelp),
             None => (DeliveryResult::Bounced(failure), Elsewhere::MayTake),
         };
         let ended = |OpenRecipient { recipient, answer, session }| {

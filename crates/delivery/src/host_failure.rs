@@ -15,10 +15,10 @@ const LISTED: usize = 10;
 
 /// Why there was no session with one host.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Trouble {
+pub(crate) struct HostFailure {
     /// The host.
     pub(crate) host: String,
-    /// What kind of trouble it is.
+    /// What kind of failure it is.
     pub(crate) kind: Kind,
     cause: FailureCause,
     class: ReasonClass,
@@ -43,7 +43,7 @@ pub(crate) enum Kind {
     Tls,
 }
 
-impl Trouble {
+impl HostFailure {
     /// The host has no address.
     pub(crate) fn no_address(host: &str, text: String) -> Self {
         Self::of((host, Kind::NoAddress), ReasonClass::Dns, Status::NoRoute, text)
@@ -105,7 +105,7 @@ impl Trouble {
         }
     }
 
-    /// This trouble as the failure of an attempt, in words that cover all of them.
+    /// This failure as the failure of an attempt, in words that cover all of them.
     pub(crate) fn failure(&self, text: String, policy: Option<String>) -> Failure {
         let (cause, class) = match policy {
             Some(_) => (FailureCause::Policy, ReasonClass::Policy),
@@ -126,11 +126,11 @@ impl Trouble {
 }
 
 /// What went wrong, host by host; the same for several addresses of a host is said once.
-pub(crate) fn list<T: Borrow<Trouble>>(troubles: &[T]) -> String {
+pub(crate) fn list<T: Borrow<HostFailure>>(failures: &[T]) -> String {
     let mut named: Vec<(String, usize)> = Vec::new();
     let mut more = 0_usize;
-    for trouble in troubles.iter().map(Borrow::borrow) {
-        let text = format!("{}: {}", trouble.host, trouble.text);
+    for failure in failures.iter().map(Borrow::borrow) {
+        let text = format!("{}: {}", failure.host, failure.text);
         if let Some((_, times)) = named.iter_mut().find(|(other, _)| *other == text) {
             *times = times.saturating_add(1);
         } else if named.len() < LISTED {

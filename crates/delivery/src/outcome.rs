@@ -11,24 +11,24 @@ use mail::{DeliveryResult, Failure, FailureCause, Reason, ReasonClass};
 use mta_sts::{Rechecked, RequiredTls};
 use smtp::{Class, MailboxDomain};
 
-use crate::host_failure::{Kind, Trouble, list};
+use crate::host_failure::{HostFailure, Kind, list};
 use crate::routing::looped;
 use crate::status::{Status, permanent};
 
 /// What becomes of recipients whose enforced policy let no session come about.
-pub(crate) fn unmet(required: &RequiredTls, troubles: &[Trouble]) -> DeliveryResult {
+pub(crate) fn unmet(required: &RequiredTls, failures: &[HostFailure]) -> DeliveryResult {
     let domain = required.domain();
     // A certificate or a missing STARTTLS tells more than a host that was not even asked.
-    let first = |kind: Kind| troubles.iter().find(|trouble| trouble.kind == kind);
+    let first = |kind: Kind| failures.iter().find(|failure| failure.kind == kind);
     let Some(worst) = first(Kind::Tls).or_else(|| first(Kind::NotNamed)) else {
-        return no_hosts(required, unreached(domain, troubles));
+        return no_hosts(required, unreached(domain, failures));
     };
     let policy = format!("sts id={} mode={}", required.id(), required.policy().mode());
     let text = format!(
         "the MTA-STS policy of {domain} (id {}, mode {}) is not met by any of its hosts: {}",
         required.id(),
         required.policy().mode(),
-        list(troubles),
+        list(failures),
     );
     DeliveryResult::Deferred(worst.failure(text, Some(policy)))
 }
@@ -61,11 +61,11 @@ pub(crate) fn no_hosts(required: &RequiredTls, result: DeliveryResult) -> Delive
 
 /// What becomes of recipients whose message the hosts that were asked cannot take, while others that
 /// may take it could not be asked, for these reasons.
-pub(crate) fn unfit_so_far(failure: Failure, troubles: &[&Trouble]) -> DeliveryResult {
-    let others = if troubles.is_empty() {
+pub(crate) fn unfit_so_far(failure: Failure, failures: &[&HostFailure]) -> DeliveryResult {
+    let others = if failures.is_empty() {
         "other hosts are asked in the next attempt".to_owned()
     } else {
-        format!("other hosts could not be asked: {}", list(troubles))
+        format!("other hosts could not be asked: {}", list(failures))
     };
     let Failure { cause, reason } = failure.with_class(Class::PersistentTransient);
     let text = format!("{}; {others}", reason.text);
@@ -73,11 +73,14 @@ pub(crate) fn unfit_so_far(failure: Failure, troubles: &[&Trouble]) -> DeliveryR
 }
 
 /// What becomes of recipients with whose hosts no session came about.
-pub(crate) fn unreached(domain: &dyn std::fmt::Display, troubles: &[Trouble]) -> DeliveryResult {
-    match troubles.last() {
-        Some(last) if last.kind == Kind::Loop && troubles.len() == 1 => looped(domain),
+pub(crate) fn unreached(
+    domain: &dyn std::fmt::Display,
+    failures: &[HostFailure],
+) -> DeliveryResult {
+    match failures.last() {
+        Some(last) if last.kind == Kind::Loop && failures.len() == 1 => looped(domain),
         Some(last) => {
-            let text = format!("no session with a host of {domain}: {}", list(troubles));
+            let text = format!("no session with a host of {domain}: {}", list(failures));
             DeliveryResult::Deferred(last.failure(text, None))
         }
         None => {

@@ -18,7 +18,7 @@ use crate::dialogue::DialogueError;
 use crate::endpoints::Ends;
 use crate::failure::{SessionFailure, Stage};
 use crate::hop::Hop;
-use crate::host_failure::Trouble;
+use crate::host_failure::HostFailure;
 use crate::ourselves::is_ours;
 use crate::patience::Overdue;
 use crate::session::established::Session;
@@ -140,7 +140,7 @@ impl Pass<'_> {
     }
 
     /// The addresses of a host, best first, or why there are none.
-    pub(super) async fn addresses(&self, hop: &Hop) -> Result<Vec<SocketAddr>, Trouble> {
+    pub(super) async fn addresses(&self, hop: &Hop) -> Result<Vec<SocketAddr>, HostFailure> {
         let at_port = |address| SocketAddr::new(address, hop.port);
         let name = match &hop.host {
             OpenHost::Literal(address) => return Ok(vec![canonical(at_port(*address))]),
@@ -154,21 +154,21 @@ impl Pass<'_> {
             Ok(found) => found,
             Err(_overdue) => Err(LookupError::TimedOut),
         };
-        let trouble = match found {
+        let failure = match found {
             Ok(Lookup::Found(found)) => {
                 let addresses = in_order(found.records, &self.client.settings);
                 if !addresses.is_empty() {
                     return Ok(self.in_turn_at(addresses.into_iter().map(at_port).collect()));
                 }
-                Trouble::no_address(name, "no address of a family that is in use".to_owned())
+                HostFailure::no_address(name, "no address of a family that is in use".to_owned())
             }
             Ok(Lookup::NoData | Lookup::NxDomain) => {
-                Trouble::no_address(name, "no address".to_owned())
+                HostFailure::no_address(name, "no address".to_owned())
             }
-            Err(error) => Trouble::address_unknown(name, format!("no address: {error}")),
+            Err(error) => HostFailure::address_unknown(name, format!("no address: {error}")),
         };
         self.client.trials.began(Tried::host(hop));
-        Err(trouble)
+        Err(failure)
     }
 
     /// As many addresses as one attempt goes through; in a further one those first that have not

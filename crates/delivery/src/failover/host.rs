@@ -10,7 +10,7 @@ use super::walk::Walk;
 use crate::client::Client;
 use crate::failure::SessionFailure;
 use crate::hop::Hop;
-use crate::host_failure::Trouble;
+use crate::host_failure::HostFailure;
 use crate::idle::Rank;
 
 impl Pass<'_> {
@@ -53,7 +53,7 @@ impl Pass<'_> {
         }
         let addresses = match self.addresses(hop).await {
             Ok(addresses) => addresses,
-            Err(trouble) => return walk.troubled(trouble),
+            Err(failure) => return walk.failed(failure),
         };
         for address in addresses {
             // A route is for one connection.
@@ -69,7 +69,7 @@ impl Pass<'_> {
                 Err(failure) => {
                     log(hop, address, &failure);
                     walk.effort.failed(&failure);
-                    walk = walk.troubled(Trouble::no_session(&hop.name(), address, &failure));
+                    walk = walk.failed(HostFailure::no_session(&hop.name(), address, &failure));
                 }
             }
             let goes_on = walk.effort.takes_another_address(settings);
@@ -118,11 +118,11 @@ fn log(hop: &Hop, addr: SocketAddr, failure: &SessionFailure) {
 
 /// Notes why a host is not tried.
 fn refused(walk: Walk, refusal: Refusal) -> Walk {
-    walk.troubled(match refusal {
+    walk.failed(match refusal {
         Refusal::NoName(address) => {
             let text = "an address can prove no name".to_owned();
-            Trouble::no_proof(&address.to_string(), text)
+            HostFailure::no_proof(&address.to_string(), text)
         }
-        Refusal::NotNamed(mismatch) => Trouble::not_named(&mismatch),
+        Refusal::NotNamed(mismatch) => HostFailure::not_named(&mismatch),
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::disposition::{Disposition, NotTaken};
 use crate::hop::Hop;
-use crate::host_failure::{Kind, Trouble};
+use crate::host_failure::{HostFailure, Kind};
 use crate::recipient::{HopResult, LeasedRecipient, OpenRecipient};
 
 use super::effort::Effort;
@@ -15,7 +15,7 @@ pub(super) struct Walk {
     /// Those who are settled.
     pub(super) settled: Vec<HopResult>,
     /// Why there were no sessions with hosts.
-    pub(super) troubles: Vec<Trouble>,
+    pub(super) failures: Vec<HostFailure>,
     /// The hosts that were asked to take the message.
     pub(super) asked: Vec<Asked>,
     /// What was done to reach hosts; one that the policy does not name costs nothing.
@@ -89,12 +89,12 @@ impl Walk {
 
     /// Whether the address that was tried last is this relay's own.
     pub(super) fn has_met_ourselves(&self) -> bool {
-        self.troubles.last().is_some_and(|trouble| trouble.kind == Kind::Loop)
+        self.failures.last().is_some_and(|failure| failure.kind == Kind::Loop)
     }
 
     /// The first of the hosts that the policy does not name, and how many they are.
     pub(super) fn not_named(&self) -> Option<(&str, u32)> {
-        let mut all = self.troubles.iter().filter(|trouble| trouble.kind == Kind::NotNamed);
+        let mut all = self.failures.iter().filter(|failure| failure.kind == Kind::NotNamed);
         let first = all.next()?;
         let hosts = u32::try_from(all.count().saturating_add(1)).unwrap_or(u32::MAX);
         Some((&first.host, hosts))
@@ -103,13 +103,13 @@ impl Walk {
     /// Whether no connection was lost, and somebody could be asked unless there was nobody to ask.
     pub(super) fn went_well(&self) -> bool {
         let lost = |asked: &Asked| asked.answered.connection == Lasted::Lost;
-        let nobody = self.asked.is_empty() && !self.troubles.is_empty();
+        let nobody = self.asked.is_empty() && !self.failures.is_empty();
         !nobody && !self.asked.iter().any(lost)
     }
 
     /// The walk after there was no session with a host.
-    pub(super) fn troubled(mut self, trouble: Trouble) -> Self {
-        self.troubles.push(trouble);
+    pub(super) fn failed(mut self, failure: HostFailure) -> Self {
+        self.failures.push(failure);
         self
     }
 

@@ -108,26 +108,26 @@ fn a_host_that_wants_tls_after_tls_has_failed_is_asked_again_later() {
     assert_eq!(short(&judge(fate, MX, Encryption::None, Reports::Ours)), "open 4.0.0");
 }
 
-fn tls(failure: TlsFailure) -> Trouble {
-    Trouble::no_session("mx.example.org", address(), &SessionFailure::Tls(failure))
+fn tls(failure: TlsFailure) -> HostFailure {
+    HostFailure::no_session("mx.example.org", address(), &SessionFailure::Tls(failure))
 }
 
-fn refused(stage: Stage) -> Trouble {
+fn refused(stage: Stage) -> HostFailure {
     let failure = SessionFailure::Refused { stage, reply: reply(554, None) };
-    Trouble::no_session("mx.example.org", address(), &failure)
+    HostFailure::no_session("mx.example.org", address(), &failure)
 }
 
-async fn not_named() -> Trouble {
+async fn not_named() -> HostFailure {
     let mismatch = required().await.admit(MxHost::parse("evil.example").unwrap()).unwrap_err();
-    Trouble::not_named(&mismatch)
+    HostFailure::not_named(&mismatch)
 }
 
 #[tokio::test]
 async fn where_no_host_meets_the_policy_the_status_is_that_of_what_tells_most() {
     let required = required().await;
-    let ours = || Trouble::no_session("mx.example.org", address(), &SessionFailure::Ourselves);
+    let ours = || HostFailure::no_session("mx.example.org", address(), &SessionFailure::Ourselves);
     let handshake = || TlsFailure::Handshake(HandshakeFailure::TimedOut);
-    for (troubles, status, by_policy) in [
+    for (failures, status, by_policy) in [
         (vec![tls(TlsFailure::NotOffered)], "4.7.10", true),
         (vec![tls(TlsFailure::Refused(reply(554, None)))], "4.7.10", true),
         (vec![tls(handshake())], "4.7.5", true),
@@ -138,11 +138,11 @@ async fn where_no_host_meets_the_policy_the_status_is_that_of_what_tells_most() 
         (vec![refused(Stage::HelloAgain)], "4.3.2", false),
         (vec![ours()], "4.4.6", false),
     ] {
-        let DeliveryResult::Deferred(Failure { reason, .. }) = unmet(&required, &troubles) else {
+        let DeliveryResult::Deferred(Failure { reason, .. }) = unmet(&required, &failures) else {
             panic!()
         };
-        assert_eq!(reason.enhanced.to_string(), status, "{troubles:?}");
-        assert_eq!(reason.policy.is_some(), by_policy, "{troubles:?}");
+        assert_eq!(reason.enhanced.to_string(), status, "{failures:?}");
+        assert_eq!(reason.policy.is_some(), by_policy, "{failures:?}");
     }
 }
 
@@ -156,7 +156,7 @@ async fn a_reason_has_the_address_that_was_tried_for_it_and_no_other() {
     let handshake = || tls(TlsFailure::Handshake(HandshakeFailure::TimedOut));
     assert_eq!(addr_of(unmet(&required, &[handshake(), not_named().await])), Some(address()));
     assert_eq!(addr_of(unmet(&required, &[not_named().await])), None, "it was not asked");
-    let nowhere = Trouble::no_address("a.example.org", "no address".to_owned());
+    let nowhere = HostFailure::no_address("a.example.org", "no address".to_owned());
     assert_eq!(addr_of(unreached(&"example.org", &[handshake(), nowhere])), None);
     assert_eq!(addr_of(unreached(&"example.org", &[handshake()])), Some(address()));
     let remote = Remote { addr: Some(address()), ..MX };
@@ -181,9 +181,10 @@ async fn a_reason_has_the_address_that_was_tried_for_it_and_no_other() {
 
 #[test]
 fn a_relay_that_is_its_own_only_host_returns_mail_and_otherwise_waits() {
-    let ours = || Trouble::no_session("mx.example.org", address(), &SessionFailure::Ourselves);
+    let ours = || HostFailure::no_session("mx.example.org", address(), &SessionFailure::Ourselves);
     assert!(matches!(unreached(&"example.org", &[ours()]), DeliveryResult::Bounced(_)));
-    let better = Trouble::no_session("a.example.org", address(), &SessionFailure::ConnectTimedOut);
+    let better =
+        HostFailure::no_session("a.example.org", address(), &SessionFailure::ConnectTimedOut);
     assert!(matches!(unreached(&"example.org", &[better, ours()]), DeliveryResult::Deferred(_)));
     assert!(matches!(unreached(&"example.org", &[]), DeliveryResult::Deferred(_)));
 }
