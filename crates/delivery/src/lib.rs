@@ -54,6 +54,7 @@ mod policy_facts;
 mod pool;
 mod probe;
 mod recipient;
+mod recipient_batches;
 mod recipient_reply;
 mod removal;
 mod route;
@@ -68,7 +69,6 @@ mod status;
 mod tls;
 mod transaction;
 mod trials;
-mod waiting;
 
 pub use crate::account::{Login, LoginMechanism, Secret, SecretError};
 pub use crate::client::now_of;

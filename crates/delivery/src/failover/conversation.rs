@@ -14,11 +14,11 @@ use crate::hop::{Hop, Manner};
 use crate::idle::{Place, Rank};
 use crate::policy_facts::of_session;
 use crate::recipient::{HopResult, OpenRecipient};
+use crate::recipient_batches::RecipientBatches;
 use crate::session::established::Session;
 use crate::status::Status;
 use crate::transaction::{Connection, Sent};
 use crate::trials::Tried;
-use crate::waiting::Waiting;
 
 /// How a session is before a transaction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,8 +87,8 @@ impl Pass<'_> {
         let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
         let (mut judged, mut after) = (Judged::Form, After::Usable);
         let most = session.recipients_at_once(self.client.settings.recipients_per_transaction);
-        let mut waiting = Waiting::new(std::mem::take(&mut walk.open), most);
-        while let Some(recipients) = waiting.next() {
+        let mut batches = RecipientBatches::new(std::mem::take(&mut walk.open), most);
+        while let Some(recipients) = batches.next() {
             if !session.takes_more() {
                 judged = Judged::Mail;
                 walk.open.extend(recipients.into_iter().map(|one| turned_away(one, &record)));
@@ -99,7 +99,7 @@ impl Pass<'_> {
             let transacted = self.send(&mut session, leave, recipients, to, before).await;
             walk.settled.extend(transacted.settled);
             walk.open.extend(transacted.open);
-            walk.open.extend(waiting.again(size, transacted.crowded));
+            walk.open.extend(batches.again(size, transacted.crowded));
             judged = judged.max(transacted.judged);
             after = transacted.after;
             if after != After::Usable {
@@ -107,7 +107,7 @@ impl Pass<'_> {
             }
             before = Before::Alive;
         }
-        walk.open.extend(waiting.rest());
+        walk.open.extend(batches.rest());
         walk.open.sort_by_key(|one| one.recipient.number);
         let connection = match after {
             After::Dead => return walk,

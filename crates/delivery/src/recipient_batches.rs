@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 /// Recipients that wait for their transaction.
 #[derive(Debug)]
-pub(crate) struct Waiting<R> {
+pub(crate) struct RecipientBatches<R> {
     recipients: VecDeque<R>,
     /// How many fit one transaction.
     most: usize,
 }
 
-impl<R> Waiting<R> {
+impl<R> RecipientBatches<R> {
     /// All of these wait; so many of them share a transaction, one at least.
     pub(crate) fn new(recipients: impl IntoIterator<Item = R>, most: usize) -> Self {
         Self { recipients: recipients.into_iter().collect(), most: most.max(1) }
@@ -50,11 +50,11 @@ mod tests {
 
     /// The transactions that come of it with a host that has room for so many.
     fn transactions(recipients: usize, most: usize, room: usize) -> Vec<Vec<usize>> {
-        let mut waiting = Waiting::new(0..recipients, most);
+        let mut batches = RecipientBatches::new(0..recipients, most);
         let mut all = Vec::new();
-        while let Some(places) = waiting.next() {
+        while let Some(places) = batches.next() {
             let crowded = places.iter().copied().skip(room).collect();
-            waiting.again(places.len(), crowded);
+            batches.again(places.len(), crowded);
             all.push(places);
         }
         all
