@@ -27,7 +27,7 @@ use self::pass::{Host, Pass};
 use self::walk::Walk;
 use crate::client::Client;
 use crate::disposition::NotTaken;
-use crate::fitting::Fitting;
+use crate::downgrade::Downgrade;
 use crate::hop::{Hop, in_words};
 use crate::host_failure::HostFailure;
 use crate::idle::Rank;
@@ -51,8 +51,8 @@ pub(crate) async fn fail_over(
     hops: &[Hop],
     recipients: Vec<LeasedRecipient>,
 ) -> Vec<HopResult> {
-    let (patience, fitting) = (Arc::clone(patience), Fitting::default());
-    let pass = Pass { client, lease, decision, patience, fitting };
+    let (patience, downgrade) = (Arc::clone(patience), Downgrade::default());
+    let pass = Pass { client, lease, decision, patience, downgrade };
     let walk = pass.go_on_with_any(Walk::new(recipients), hops).await;
     let walk = pass.go_through(walk, hops).await;
     let went = if walk.went_well() { Went::Well } else { Went::Badly };

@@ -165,7 +165,7 @@ impl Pass<'_> {
         before: Before,
     ) -> Transacted {
         let who: Vec<&Recipient> = recipients.iter().map(|one| &one.recipient.recipient).collect();
-        let mail = match self.fitting.mail(self.lease, session, &who).await {
+        let mail = match self.downgrade.mail(self.lease, session, &who).await {
             Ok(mail) => self.lease.body().await.map(|body| (mail, body)),
             Err(error) => Err(error),
         };

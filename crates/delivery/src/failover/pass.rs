@@ -7,7 +7,7 @@ use queue::Lease;
 
 use super::walk::Walk;
 use crate::client::Client;
-use crate::fitting::Fitting;
+use crate::downgrade::Downgrade;
 use crate::hop::Hop;
 use crate::idle::Rank;
 use crate::patience::Patience;
@@ -26,7 +26,7 @@ pub(super) struct Pass<'a> {
     /// How long the attempt may wait.
     pub(super) patience: Arc<Patience>,
     /// What hosts are told of the message.
-    pub(super) fitting: Fitting,
+    pub(super) downgrade: Downgrade,
 }
 
 /// A host, and how it stands among those of the next hop.

@@ -16,12 +16,12 @@ use crate::session::established::Session;
 /// What is known of a message's needs; it is looked through once, and only for a host that takes less
 /// than was announced.
 #[derive(Debug, Default)]
-pub(crate) struct Fitting {
+pub(crate) struct Downgrade {
     /// The least that a host has to take.
     least: OnceCell<BodyType>,
 }
 
-impl Fitting {
+impl Downgrade {
     /// What the host of this session is told of the message for these recipients.
     pub(crate) async fn mail<'a, T: Trust, S: Stream>(
         &self,
