@@ -5,8 +5,8 @@ use queue::{Draft, Lease, Queue, StoreError};
 use tokio::time::Instant;
 
 use crate::client::Client;
+use crate::delivery_log::{tell, tell_as_postfix};
 use crate::gathering::{Gathering, Part};
-use crate::mail_log::{tell, tell_as_postfix};
 use crate::notice::{is_bad_news, notice, noticed};
 use crate::recipient::RecipientResult;
 use crate::status::Status;
