@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::endpoints::Ends;
+use crate::endpoints::Endpoints;
 use crate::failure::SessionFailure;
 use crate::ourselves::is_ours;
 use crate::settings::{DeliverySettings, IpPreference};
@@ -46,7 +46,7 @@ fn by_turns(first: Vec<IpAddr>, second: Vec<IpAddr>) -> Vec<IpAddr> {
 pub(crate) async fn connect(
     address: SocketAddr,
     settings: &DeliverySettings,
-) -> Result<(TcpStream, Ends), SessionFailure> {
+) -> Result<(TcpStream, Endpoints), SessionFailure> {
     let address = canonical(address);
     if is_ours(address, &settings.own_addresses) {
         return Err(SessionFailure::Ourselves);
@@ -57,7 +57,7 @@ pub(crate) async fn connect(
         Err(_elapsed) => return Err(SessionFailure::ConnectTimedOut),
     };
     let own = stream.local_addr().map_err(SessionFailure::Connect)?;
-    Ok((stream, Ends { receiving: Some(address), sending: Some(own.ip()) }))
+    Ok((stream, Endpoints { receiving: Some(address), sending: Some(own.ip()) }))
 }
 
 /// The address that is meant: an IPv4 one may come as an IPv6 one (RFC 4291 §2.5.5.2).
@@ -138,7 +138,7 @@ mod tests {
         let source = Ipv4Addr::new(127, 0, 0, 9);
         let mut settings = DeliverySettings { source_address4: Some(source), ..settings() };
         let (_stream, ends) = connect(mapped, &settings).await.unwrap();
-        assert_eq!(ends, Ends { receiving: Some(address), sending: Some(source.into()) });
+        assert_eq!(ends, Endpoints { receiving: Some(address), sending: Some(source.into()) });
         settings.own_addresses = vec![address];
         let found = connect(mapped, &settings).await;
         assert!(matches!(found, Err(SessionFailure::Ourselves)), "{found:?}");

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// The two ends of a connection, for the log and for reports.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Ends {
+pub struct Endpoints {
     /// The host's address.
     pub receiving: Option<SocketAddr>,
     /// Our own.

@@ -75,7 +75,7 @@ pub use crate::account::{Login, LoginMechanism, Secret, SecretError};
 pub use crate::client::now_of;
 pub use crate::departures::Departures;
 pub use crate::dialogue::DialogueError;
-pub use crate::endpoints::Ends;
+pub use crate::endpoints::Endpoints;
 pub use crate::failure::{LoginFailure, SessionFailure, Stage, TlsFailure};
 pub use crate::hop::Manner;
 pub use crate::line_io::{BytesLeft, Stream};

@@ -15,7 +15,7 @@ use tls_rpt::{
     Observation, ObservedPolicy, PolicyText, PolicyType, ResultType, Verdict as Judgement,
 };
 
-use crate::endpoints::Ends;
+use crate::endpoints::Endpoints;
 use crate::failure::TlsFailure;
 use crate::hop::host_name;
 use crate::tls::danger::Verdict;
@@ -33,7 +33,7 @@ pub(crate) enum Seen<'a> {
 /// A session that had to be verified.
 pub(crate) fn of_verified(
     route: &VerifiedRoute,
-    ends: Ends,
+    ends: Endpoints,
     outcome: Result<(), &TlsFailure>,
 ) -> Observation {
     Observation {
@@ -47,14 +47,14 @@ pub(crate) fn of_verified(
 }
 
 /// A session that could not have failed for lack of proof.
-pub(crate) fn of_open(route: &OpenRoute, ends: Ends, seen: Seen<'_>) -> Observation {
+pub(crate) fn of_open(route: &OpenRoute, ends: Endpoints, seen: Seen<'_>) -> Observation {
     permitted((route.next_hop(), route.why()), route.host(), ends, seen)
 }
 
 /// A session that had to be verified although no policy is enforced.
 pub(crate) fn of_demanded(
     route: &DemandedRoute,
-    ends: Ends,
+    ends: Endpoints,
     outcome: Result<(), &TlsFailure>,
 ) -> Observation {
     let seen = outcome.map_or_else(Seen::NoTls, |()| Seen::Tls(&Verdict::Valid));
@@ -66,7 +66,7 @@ pub(crate) fn of_demanded(
 fn permitted(
     (next_hop, why): (&NextHop, &WhyFallback),
     to: &OpenHost,
-    ends: Ends,
+    ends: Endpoints,
     seen: Seen<'_>,
 ) -> Observation {
     let policy = match (why, next_hop.domain()) {

@@ -15,7 +15,7 @@ use crate::addresses::Silent;
 use crate::client::Client;
 use crate::connect::{canonical, connect, in_order};
 use crate::dialogue::DialogueError;
-use crate::endpoints::Ends;
+use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage};
 use crate::hop::Hop;
 use crate::host_failure::HostFailure;
@@ -109,7 +109,7 @@ impl Pass<'_> {
         effort: &mut Effort,
         hop: &Hop,
         address: SocketAddr,
-    ) -> Result<(TcpStream, Ends), SessionFailure> {
+    ) -> Result<(TcpStream, Endpoints), SessionFailure> {
         let Client { settings, dead, clock, trials, addresses, .. } = self.client;
         // Ourselves keep our place, for hosts behind us are not tried.
         if is_ours(address, &settings.own_addresses) {

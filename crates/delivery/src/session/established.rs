@@ -14,7 +14,7 @@ use tokio_util::either::Either;
 use super::opening::hello;
 use crate::capabilities::Capabilities;
 use crate::dialogue::Dialogue;
-use crate::endpoints::Ends;
+use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage};
 use crate::hop::host_name;
 use crate::line_io::Stream;
@@ -33,7 +33,7 @@ pub struct Session<T: Trust, S: Stream = TcpStream> {
     pub(super) dialogue: Dialogue<Wire<S>>,
     pub(super) capabilities: Capabilities,
     channel: Channel,
-    pub(super) ends: Ends,
+    pub(super) ends: Endpoints,
     pub(super) settings: Arc<DeliverySettings>,
     /// How many transactions were begun.
     pub(super) transactions: usize,
@@ -47,7 +47,7 @@ impl<T: Trust, S: Stream> Session<T, S> {
         route: T::Route,
         (stream, patience): (TlsStream<S>, Arc<Patience>),
         verdict: CertificateVerdict,
-        ends: Ends,
+        ends: Endpoints,
         settings: Arc<DeliverySettings>,
     ) -> Result<Self, SessionFailure> {
         let channel = Channel::Tls(Arc::new(tls_record(stream.get_ref().1, verdict)));
@@ -61,7 +61,7 @@ impl<T: Trust, S: Stream> Session<T, S> {
         route: T::Route,
         dialogue: Dialogue<Wire<S>>,
         capabilities: Capabilities,
-        (channel, ends): (Channel, Ends),
+        (channel, ends): (Channel, Endpoints),
         settings: Arc<DeliverySettings>,
     ) -> Self {
         let (host, began) = (host_name(&T::host(&route)), Instant::now());

@@ -12,7 +12,7 @@ use super::established::Session;
 use super::opening::{greeting, hello};
 use super::strict::Strict;
 use crate::dialogue::Dialogue;
-use crate::endpoints::Ends;
+use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
 use crate::patience::Patience;
@@ -30,7 +30,7 @@ where
     pub(crate) async fn implicit(
         route: T::Route,
         (stream, patience): (S, &Arc<Patience>),
-        ends: Ends,
+        ends: Endpoints,
         settings: Arc<DeliverySettings>,
         tls: &WebPki,
     ) -> (Result<Self, SessionFailure>, Observation) {

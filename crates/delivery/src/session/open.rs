@@ -16,7 +16,7 @@ use super::opening::starttls;
 use super::plain::Plain;
 use crate::capabilities::Capabilities;
 use crate::dialogue::Dialogue;
-use crate::endpoints::Ends;
+use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, TlsFailure};
 use crate::hop::host_name;
 use crate::line_io::Stream;
@@ -68,7 +68,7 @@ impl<S: Stream> Plain<OpenRoute, S> {
 async fn encrypt<S: Stream>(
     route: OpenRoute,
     dialogue: Dialogue<S>,
-    ends: Ends,
+    ends: Endpoints,
     settings: Arc<DeliverySettings>,
     tls: &Observing,
 ) -> (Result<Session<Unverified, S>, Unsettled>, Observation) {
@@ -161,7 +161,7 @@ impl<S: Stream> Session<Unverified, S> {
         route: OpenRoute,
         dialogue: Dialogue<S>,
         capabilities: Capabilities,
-        (why, ends): (WhyClear, Ends),
+        (why, ends): (WhyClear, Endpoints),
         settings: Arc<DeliverySettings>,
     ) -> Self {
         let channel = (Channel::Clear(why), ends);

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use super::opening::{greeting, hello};
 use crate::capabilities::Capabilities;
 use crate::dialogue::Dialogue;
-use crate::endpoints::Ends;
+use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage};
 use crate::line_io::Stream;
 use crate::patience::Patience;
@@ -20,7 +20,7 @@ pub struct Plain<Route, S: Stream = TcpStream> {
     pub(super) dialogue: Dialogue<S>,
     /// What was said in clear; it dies with this value (RFC 3207 §4.2).
     pub(super) capabilities: Capabilities,
-    pub(super) ends: Ends,
+    pub(super) ends: Endpoints,
     pub(super) settings: Arc<DeliverySettings>,
 }
 
@@ -33,7 +33,7 @@ impl<Route, S: Stream> Plain<Route, S> {
     pub async fn greet(
         route: Route,
         stream: S,
-        ends: Ends,
+        ends: Endpoints,
         settings: Arc<DeliverySettings>,
     ) -> Result<Self, SessionFailure> {
         Self::greet_within(&Arc::default(), route, stream, ends, settings).await
@@ -44,7 +44,7 @@ impl<Route, S: Stream> Plain<Route, S> {
         patience: &Arc<Patience>,
         route: Route,
         stream: S,
-        ends: Ends,
+        ends: Endpoints,
         settings: Arc<DeliverySettings>,
     ) -> Result<Self, SessionFailure> {
         let dialogue = Dialogue::within(stream, Arc::clone(patience));

@@ -4,7 +4,7 @@ use mta_sts::{DemandedRoute, MxHost, VerifiedRoute};
 use tls_policy::{Demanded, Trust, Verified};
 use tls_rpt::Observation;
 
-use crate::endpoints::Ends;
+use crate::endpoints::Endpoints;
 use crate::failure::TlsFailure;
 use crate::observation::{of_demanded, of_verified};
 
@@ -17,7 +17,7 @@ pub trait Strict: sealed::Sealed {
     fn host(&self) -> &MxHost;
 
     /// What is reported of a handshake.
-    fn observed(&self, ends: Ends, outcome: Result<(), &TlsFailure>) -> Observation;
+    fn observed(&self, ends: Endpoints, outcome: Result<(), &TlsFailure>) -> Observation;
 }
 
 impl Strict for VerifiedRoute {
@@ -27,7 +27,7 @@ impl Strict for VerifiedRoute {
         self.mx()
     }
 
-    fn observed(&self, ends: Ends, outcome: Result<(), &TlsFailure>) -> Observation {
+    fn observed(&self, ends: Endpoints, outcome: Result<(), &TlsFailure>) -> Observation {
         of_verified(self, ends, outcome)
     }
 }
@@ -39,7 +39,7 @@ impl Strict for DemandedRoute {
         Self::host(self)
     }
 
-    fn observed(&self, ends: Ends, outcome: Result<(), &TlsFailure>) -> Observation {
+    fn observed(&self, ends: Endpoints, outcome: Result<(), &TlsFailure>) -> Observation {
         of_demanded(self, ends, outcome)
     }
 }

@@ -17,7 +17,7 @@ use super::open::Unsettled;
 use super::plain::Plain;
 use crate::authority::{Authority, Flaw};
 use crate::dialogue::DialogueError;
-use crate::endpoints::Ends;
+use crate::endpoints::Endpoints;
 use crate::envelope::Mail;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::recipient_reply::RecipientReply;
@@ -53,7 +53,7 @@ async fn greet<Route>(
     script: Vec<Act>,
 ) -> (Result<Plain<Route, DuplexStream>, SessionFailure>, Peer) {
     let (stream, peer) = Peer::new(script);
-    (Plain::greet(route, stream, Ends::default(), settings()).await, peer)
+    (Plain::greet(route, stream, Endpoints::default(), settings()).await, peer)
 }
 
 /// What comes of verifying a peer with this script.
@@ -489,7 +489,7 @@ async fn a_host_that_says_nothing_is_given_up_after_five_minutes() {
     let (stream, _far) = tokio::io::duplex(100);
     let began = Instant::now();
     let route = open_route(None, "mx.example.org").await;
-    let plain = Plain::greet(route, stream, Ends::default(), settings()).await;
+    let plain = Plain::greet(route, stream, Endpoints::default(), settings()).await;
     let failure = plain.unwrap_err();
     let timed_out = matches!(
         &failure,
@@ -525,7 +525,7 @@ async fn a_host_that_falls_silent_is_given_up_when_the_time_of_that_step_is_over
         let (stream, _peer) = Peer::new(script);
         let began = Instant::now();
         let route = verified_route().await;
-        let plain = Plain::greet(route, stream, Ends::default(), Arc::clone(&settings)).await;
+        let plain = Plain::greet(route, stream, Endpoints::default(), Arc::clone(&settings)).await;
         let session = match plain {
             Ok(plain) => plain.verify(&webpki(&authority)).await.0,
             Err(failure) => Err(failure),
@@ -543,7 +543,7 @@ async fn a_host_that_falls_silent_at_starttls_is_called_again_in_clear_when_that
         let (stream, _peer) = Peer::new(script);
         let began = Instant::now();
         let route = open_route(None, "mx.example.org").await;
-        let plain = Plain::greet(route, stream, Ends::default(), Arc::clone(&settings)).await;
+        let plain = Plain::greet(route, stream, Endpoints::default(), Arc::clone(&settings)).await;
         let (session, _) = plain.unwrap().settle(&observing(&Authority::new())).await;
         assert!(matches!(session, Err(Unsettled::Broken(_))), "{session:?}");
         assert_eq!(began.elapsed().as_secs(), settings.timeouts.tls.as_secs());
