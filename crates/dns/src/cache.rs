@@ -28,7 +28,7 @@ pub(crate) struct Known {
     pub(crate) valid_for: Duration,
 }
 
-/// The answers of late.
+/// Recent answers.
 pub(crate) struct Cache {
     outcomes: moka::future::Cache<Question, Outcome>,
 }

@@ -33,7 +33,7 @@ pub trait Dns: Debug + Send + Sync {
     /// The name is text because it may begin with labels that no mail domain has: `_mta-sts`.
     async fn txt(&self, name: &str) -> Result<Lookup<Txt>, LookupError>;
 
-    /// The TXT records at `name`, asked anew whatever has been remembered (RFC 8461 §5.1: one more
+    /// The TXT records at `name`, asked again whatever has been remembered (RFC 8461 §5.1: one more
     /// look before mail is given up).
     ///
     /// An implementation that remembers nothing needs no other than this one.

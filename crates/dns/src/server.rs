@@ -30,7 +30,7 @@ const RETRANSMIT_AFTER: Duration = Duration::from_secs(1);
 /// How long a server that stayed silent is asked after the others.
 const LAST_IN_LINE: Duration = Duration::from_secs(30);
 
-/// After so many questions in a row without an answer an administrator is told: one or two datagrams
+/// After so many questions in a row without an answer the log says so: one or two datagrams
 /// are lost on any network.
 const SILENCES: u32 = 3;
 

@@ -19,7 +19,7 @@ const MOST_QUESTIONS: usize = 4096;
 /// The longest that a lookup may be allowed to take.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The most times that a server's aliases are followed by asking anew.
+/// The most times that a server's aliases are followed by asking again.
 const MOST_DETOURS: usize = 8;
 
 /// The resolvers that are asked, in order, until one knows.
@@ -112,7 +112,7 @@ impl Servers {
         Err(failure)
     }
 
-    /// As configured, but those that were silent of late come last.
+    /// As configured, but those that were silent lately come last.
     fn in_order(&self) -> Vec<&Server> {
         let (last, first): (Vec<_>, Vec<_>) =
             self.servers.iter().partition(|server| server.is_last_in_line());

@@ -25,7 +25,7 @@ pub(crate) struct Host {
     pub(crate) queue: Queue,
     /// What Received header fields are dated by.
     pub(crate) clock: Arc<dyn Clock>,
-    /// Who is told of what happens.
+    /// What is reported of what happens goes here.
     pub(crate) observer: Arc<dyn Observer>,
     /// The turns at the cryptography of TLS handshakes.
     pub(crate) handshakes: Turns,

@@ -14,8 +14,8 @@
 //! | lines to steps, without I/O | `session` |
 //! | the message's bytes to a draft | `intake`, `header`, `received_field` |
 //! | how often | `meters`, `guesses` |
-//! | what a client is told, and the name of the reason | `refusal` |
-//! | what others are told | `observer` |
+//! | the reply to a client that is refused, and the name of the reason | `refusal` |
+//! | what is reported to metrics | `observer` |
 //!
 //! Two promises are not kept here but cannot be broken here either: a draft takes a
 //! [`access::Submitter`], which only the list of networks and a proved password yield, and the 250

@@ -77,7 +77,7 @@ impl Listener {
         Self::with(settings, access, queue, clock, Arc::new(Unobserved))
     }
 
-    /// A listener for everyone whom `access` lets in, that tells `observer` what happens.
+    /// A listener for everyone whom `access` lets in, that reports to `observer` what happens.
     #[must_use]
     pub fn with(
         settings: ListenerSettings,
@@ -103,7 +103,7 @@ impl Listener {
 
     /// Takes in mail by other settings from now on; who is connected stays under those before.
     ///
-    /// What clients have done of late, and how many there are, counts on.
+    /// What clients did before still counts, and so does how many there are.
     pub fn reload(&self, settings: ListenerSettings, access: Access) {
         let before = self.host();
         let (limits, rates) = (settings.limits, settings.rates);
@@ -137,7 +137,7 @@ impl Listener {
     /// Serves the clients of one socket until `stop`.
     ///
     /// Then nobody is accepted any more, messages under way are taken to their end, and everybody
-    /// else is told 421. Dropping the future breaks off what is left.
+    /// else gets 421. Dropping the future breaks off what is left.
     pub async fn serve(&self, socket: TcpListener, service: Service, stop: CancellationToken) {
         let local = socket.local_addr();
         let address = local.as_ref().map_or_else(ToString::to_string, ToString::to_string);
@@ -148,7 +148,7 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(ended) = sessions.join_next() => tell_panic(ended),
+                Some(ended) = sessions.join_next() => log_panic(ended),
                 accepted = socket.accept() => match accepted {
                     Ok((stream, peer)) => {
                         let span = connection_span(peer, &address);
@@ -165,7 +165,7 @@ impl Listener {
         drop(socket);
         debug!(listener = %address, open = sessions.len(), "stopped listening");
         while let Some(ended) = sessions.join_next().await {
-            tell_panic(ended);
+            log_panic(ended);
         }
     }
 
@@ -182,7 +182,7 @@ impl Listener {
             return None;
         }
         let (host, stop) = (self.host(), stop.clone());
-        let open = Open::tell(&host.observer);
+        let open = Open::report(&host.observer);
         Some(Arrival { stream, peer, service, host, stop, open })
     }
 }
@@ -221,8 +221,8 @@ async fn rest(error: &io::Error) {
     tokio::time::sleep(REST).await;
 }
 
-/// A connection that panics takes nobody with it, but someone must hear of it.
-fn tell_panic(ended: Result<(), JoinError>) {
+/// Logs a connection task that panicked; it ends no other.
+fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {

@@ -41,13 +41,13 @@ pub(crate) enum Metered {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct TooOften;
 
-/// What all clients did of late.
+/// What all clients did lately.
 #[derive(Debug)]
 pub(crate) struct Meters {
     clients: Mutex<Table>,
 }
 
-/// The clients that were seen of late.
+/// The clients that were seen lately.
 #[derive(Debug)]
 struct Table {
     rates: Rates,
@@ -62,7 +62,7 @@ struct Table {
 struct Moments([Option<Instant>; 5]);
 
 impl Meters {
-    /// Counts from nought.
+    /// Counts from zero.
     pub(crate) fn new(rates: Rates) -> Self {
         let table = Table {
             rates,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rate_of_nought_is_no_limit() {
+    async fn a_rate_of_zero_is_no_limit() {
         let meters = meters();
         assert!((0..9).all(|_| meters.take(ip("::1"), Metered::Connection).is_ok()));
     }

@@ -1,9 +1,9 @@
-//! Who is told of what happens: metrics, tests.
+//! What is reported of the listener: to metrics, to tests.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Is told of what happens; must not block.
+/// Receives what happens; must not block.
 pub trait Observer: Debug + Send + Sync {
     /// A client has connected.
     fn opened(&self);
@@ -21,7 +21,7 @@ pub trait Observer: Debug + Send + Sync {
     fn login(&self, login: Login);
 }
 
-/// Nobody is told.
+/// Receives everything and does nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
 
@@ -77,13 +77,13 @@ pub enum Login {
     Succeeded,
 }
 
-/// Tells that a client has connected, and when dropped that it has gone.
+/// Reports that a client has connected, and when dropped that it has gone.
 #[derive(Debug)]
 pub(crate) struct Open(Arc<dyn Observer>);
 
 impl Open {
     /// The client has connected.
-    pub(crate) fn tell(observer: &Arc<dyn Observer>) -> Self {
+    pub(crate) fn report(observer: &Arc<dyn Observer>) -> Self {
         observer.opened();
         Self(Arc::clone(observer))
     }

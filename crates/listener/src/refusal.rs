@@ -195,7 +195,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// What the client is told. A reply that ends the connection begins with the host's name
+    /// The reply to the client. A reply that ends the connection begins with the host's name
     /// (RFC 5321 §4.2.3).
     pub(crate) fn reply(&self, hostname: &Domain) -> Reply {
         let (temporary, permanent) = (Class::PersistentTransient, Class::Permanent);

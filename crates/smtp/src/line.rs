@@ -70,7 +70,7 @@ impl LineFramer {
     ///
     /// # Errors
     ///
-    /// The line is at fault. Each faulty line is told once; calling again goes on after it.
+    /// The line is at fault. Each faulty line is reported once; calling again goes on after it.
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Line>, LineFault> {
         self.state = match self.state {
             State::DiscardingAfterCr if buffer.starts_with(b"\n") => {

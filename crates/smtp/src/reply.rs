@@ -13,7 +13,7 @@ pub struct ReplyCode(u16);
 impl ReplyCode {
     /// 214: help follows.
     pub const HELP: Self = Self(214);
-    /// 220: the greeting, and the leave to start TLS (RFC 3207 §4).
+    /// 220: the greeting, and the permission to start TLS (RFC 3207 §4).
     pub const READY: Self = Self(220);
     /// 221: goodbye.
     pub const CLOSING: Self = Self(221);

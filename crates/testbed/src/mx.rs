@@ -61,7 +61,7 @@ impl MxHost {
 
     /// Changes what the host does: from the next step on for open connections, and for what a
     /// handshake shows from the next handshake on. What was counted for [`Rule::times`] and for
-    /// greylisting begins anew.
+    /// greylisting begins from zero.
     pub fn behave(&self, behaviour: MxBehaviour) {
         self.host.scripted.behave(behaviour);
     }

@@ -116,7 +116,7 @@ async fn aliases_lead_to_the_records_at_their_end() {
 }
 
 #[tokio::test]
-async fn an_alias_into_a_zone_that_the_server_did_not_follow_is_asked_for_anew() {
+async fn an_alias_into_a_zone_that_the_server_did_not_follow_is_asked_for_again() {
     let (zones, resolver) = zones().await;
     let records = found(resolver.addresses(&domain("far.example.test")).await).records;
     assert_eq!(records, ["192.0.2.4".parse::<IpAddr>().unwrap()]);
@@ -206,7 +206,7 @@ async fn a_ttl_of_zero_and_an_absence_without_soa_are_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_fresh_look_is_asked_for_anew_and_remembered() {
+async fn a_fresh_look_is_asked_for_again_and_remembered() {
     let (zones, resolver) = zones().await;
     found(resolver.txt("_mta-sts.example.test").await);
     found(resolver.txt_fresh("_mta-sts.example.test").await);

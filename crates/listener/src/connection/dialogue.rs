@@ -1,4 +1,4 @@
-//! The client at the other end: what it is told, and how long it is waited for.
+//! The client at the other end: replies to it, and how long it is waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,16 +73,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         let (peer, user, reason) = (self.session.peer(), self.session.user(), refusal.label());
         info!(%peer, user, from, reason, reply = reply.one_line(), "command refused");
         self.host.observer.refused(Refused::Command, reason);
-        self.tell(&reply)
+        self.answer(&reply)
     }
 
-    /// What the client is told of a refusal.
+    /// The reply to a refusal.
     pub(super) fn reply(&self, refusal: &Refusal) -> Reply {
         refusal.reply(&self.host.rules.settings.hostname)
     }
 
     /// Writes a refusal; 421 says that the connection ends (RFC 5321 §4.2.3).
-    pub(super) fn tell(&mut self, reply: &Reply) -> Onward {
+    pub(super) fn answer(&mut self, reply: &Reply) -> Onward {
         self.wire.queue(reply);
         if reply.code() == ReplyCode::NOT_AVAILABLE { Onward::Close } else { Onward::Continue }
     }

@@ -11,7 +11,7 @@ use super::dialogue::{Dialogue, Onward};
 use crate::observer::Login;
 use crate::wire::WireFault;
 
-/// Checks a password and answers AUTH. A wrong one is told of in a line of its own, which has
+/// Checks a password and answers AUTH. A wrong one is logged in a line of its own, which has
 /// all that a program needs that shuts such clients out.
 pub(super) async fn verify<S: AsyncRead + AsyncWrite + Unpin>(
     dialogue: &mut Dialogue<S>,

@@ -266,7 +266,7 @@ fn refuse_message<S: AsyncRead + AsyncWrite + Unpin>(
     let (peer, user, reason) = (dialogue.session.peer(), dialogue.session.user(), refusal.label());
     info!(%peer, user, %from, reason, reply = reply.one_line(), "message refused");
     dialogue.host.observer.refused(Refused::Message, reason);
-    dialogue.tell(&reply)
+    dialogue.answer(&reply)
 }
 
 impl DataRate {

@@ -1,4 +1,4 @@
-//! Why a line is no command, and what the client is told.
+//! Why a line is no command, and the reply to it.
 
 use std::str::Utf8Error;
 

@@ -9,7 +9,7 @@ use crate::mailbox::Mailbox;
 use crate::path::{BLANKS, ReversePath};
 use crate::xtext;
 
-/// How much of an unknown keyword is told back.
+/// How much of an unknown keyword the reply repeats.
 const KEYWORD_SHOWN: usize = 40;
 
 /// What MAIL may carry besides the path.

@@ -155,7 +155,7 @@ fn a_text_line_may_have_a_thousand_octets_crlf_included_and_dot_not() {
         assert_eq!(end(&octets).2.gravest(), Some(DataFault::LineTooLong));
     }
     let many = [b"abc\r\n".repeat(1000), THE_END.to_vec()].concat();
-    assert!(end(&[&many]).2.is_empty(), "the count begins anew with each line");
+    assert!(end(&[&many]).2.is_empty(), "each line is counted from zero");
     let mut lenient = EndOfData::with_line_limit(usize::MAX);
     assert!(matches!(lenient.feed(&line(0, 5000), &mut Vec::new()), Progress::Done { .. }));
     assert!(lenient.faults().is_empty());

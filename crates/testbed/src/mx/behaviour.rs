@@ -15,7 +15,7 @@ pub struct MxBehaviour {
     keywords: Vec<String>,
     rules: Vec<Rule>,
     greylisting: Greylisting,
-    /// How many recipients a transaction may have, and what the next is told.
+    /// How many recipients a transaction may have, and the reply to the next.
     recipient_limit: Option<(usize, String)>,
     logins: Option<Logins>,
     pace: Duration,

@@ -71,7 +71,7 @@ async fn only_a_dot_between_two_line_ends_ends_a_message() {
     sender.write(b"x\n.\r\ny\r.\r\nz\r\n.\n\r\n.\r\n").await.unwrap();
     assert!(sender.read_reply().await.unwrap().is_positive());
     assert_eq!(mx.messages()[0].data, b"x\n.\r\ny\r.\r\nz\r\n\n\r\n");
-    assert_eq!(world.tap().violations().len(), 3, "bare CR and LF are told of");
+    assert_eq!(world.tap().violations().len(), 3, "bare CR and LF are violations");
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ struct Stored {
 /// What goes wrong when a name is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The name's CNAME is all that is told: where it leads is for who asks to find out.
+    /// The answer is the name's CNAME alone; where it leads has to be asked for.
     AliasAlone,
     /// The answer comes late by this much.
     Delay(Duration),

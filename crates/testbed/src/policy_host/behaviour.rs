@@ -42,7 +42,7 @@ pub(super) struct Response {
     pub(super) drip: Option<Duration>,
 }
 
-/// How the end of a body is told.
+/// How the end of a body is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     Chunked,
