@@ -1,9 +1,11 @@
 //! Each decision has a number of its own, and the code that it explains points to it.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use super::{files, no, page, root, sources};
+
+/// Where decisions are pointed to, besides the sources.
+const MANIFESTS: [&str; 4] = ["Cargo.toml", "check", "crates/relay/Cargo.toml", "deny.toml"];
 
 /// What is wrong with decisions of these names, where the code says this.
 fn faults(names: &[&str], code: &str) -> Vec<String> {
@@ -32,11 +34,17 @@ fn decisions_have_numbers_of_their_own_and_code_points_to_each() {
         .iter()
         .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
-    let manifests = files(&root().join("crates"), "toml");
-    let manifests = manifests.iter().map(|path| fs::read_to_string(path).unwrap());
+    let manifests = MANIFESTS.into_iter().map(page);
     let code: String = sources().into_iter().map(|(_, text)| text).chain(manifests).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    no(&faults(&names, &(code + &page("Cargo.toml"))));
+    let mut faults = faults(&names, &code);
+    for name in names {
+        let number = name.split('-').next().unwrap();
+        if !page(&format!("docs/decisions/{name}")).starts_with(&format!("# {number} ")) {
+            faults.push(format!("the heading of {name} has another number"));
+        }
+    }
+    no(&faults);
 }
 
 #[test]
