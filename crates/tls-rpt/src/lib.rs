@@ -1,7 +1,7 @@
 //! SMTP TLS Reporting (RFC 8460): records, daily reports and reports that arrive.
 //!
-//! A domain that publishes a TXT record at `_smtp._tls` is told once a day how TLS with its mail
-//! hosts went. This crate has the rules of that and does no I/O: it looks nothing up, keeps nothing
+//! A domain that publishes a TXT record at `_smtp._tls` gets a report once a day on TLS with its
+//! mail hosts. This crate has the rules of that and does no I/O: it looks nothing up, keeps nothing
 //! on a disk, and neither signs nor sends.
 //!
 //! # A day's report, step by step

@@ -10,7 +10,7 @@ use crate::result_type::{PolicyType, ResultType};
 ///
 /// RFC 8460 §4.4 counts these per policy; nothing of the message is in it.
 #[derive(Clone, Debug)]
-#[must_use = "an attempt that nobody is told of is missing from the report"]
+#[must_use = "an attempt that is not counted is missing from the report"]
 pub struct Observation {
     /// The policy the attempts were made under.
     pub policy: ObservedPolicy,
@@ -22,7 +22,7 @@ pub struct Observation {
     pub sending_ip: Option<IpAddr>,
     /// How it went.
     pub verdict: Verdict,
-    /// How many attempts went like this: what fails alike within one delivery is told once.
+    /// How many attempts went like this: what fails alike within one delivery is one observation.
     pub attempts: u32,
 }
 

@@ -1,4 +1,4 @@
-//! How much of policies and failures is kept apart, so that what strangers cause stays bounded.
+//! How much of policies and failures is kept apart, so that other hosts cannot make it grow without bound.
 //!
 //! What is kept depends on the set of rows that were counted and not on their order: each step
 //! coarser is taken when too many different rows have been seen, and no step is taken back. So

@@ -10,7 +10,7 @@ macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
         /// What a failure's result type leaves open.
         ///
-        /// The list is closed: a reason in a peer's words, or with an address in it, would make an
+        /// The list is closed: a reason in a host's words, or with an address in it, would make an
         /// entry of a report for each session instead of one for all of them.
         #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
         #[serde(try_from = "String", into = "String")]

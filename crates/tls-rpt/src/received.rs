@@ -1,6 +1,6 @@
 //! Reports that arrive: read whatever senders make of RFC 8460 §4.4.
 //!
-//! A report is a stranger's. Its size, depth and number of entries are bounded, and its texts are
+//! A report is untrusted input. Its size, depth and number of entries are bounded, and its texts are
 //! shortened and without what a terminal acts on. What can be understood is, with a [`Deviation`]
 //! for each kind of fault.
 

@@ -13,8 +13,8 @@ use crate::warning::{Parsed, Warning, Warnings};
 /// What a record begins with.
 const VERSION: &[u8] = b"v=TLSRPTv1";
 
-/// The most destinations of a record that are used: a report goes to each of them, and the record is
-/// a stranger's.
+/// The most destinations of a record that are used: a report goes to each of them, and whoever writes
+/// the record chooses them.
 const DESTINATIONS_MAX: usize = 5;
 
 /// The most fields of a record that are read, and the most URIs of one field: a TXT record of 64 KiB

@@ -22,7 +22,7 @@ use crate::tally::DomainTally;
 /// The largest number that every reader of JSON knows exactly (RFC 7493 §2.2).
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
-/// What a domain is told about a day.
+/// The sessions of a day with the hosts of a domain, by policy.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -55,7 +55,7 @@ pub struct Report {
     policies: Vec<PolicyReport>,
 }
 
-/// What a domain is told about the sessions under one policy.
+/// The sessions of a day under one policy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PolicyReport {
     /// The policy.

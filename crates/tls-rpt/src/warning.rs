@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::destination_error::DestinationError;
 
-/// More warnings than this are not kept: the text is a peer's, and may be all faults.
+/// More warnings than this are not kept: the text is untrusted, and may be all faults.
 const WARNINGS_MAX: usize = 32;
 
 /// A value, and what had to be overlooked to read it.
