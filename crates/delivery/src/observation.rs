@@ -69,21 +69,24 @@ fn permitted(
     ends: Endpoints,
     seen: Seen<'_>,
 ) -> Observation {
-    let policy = match (why, next_hop.domain()) {
-        (WhyFallback::ModeTesting(policy), Some(domain)) => sts(domain, policy),
-        _ => none(next_hop),
-    };
-    let verdict = match why {
-        WhyFallback::ModeTesting(policy) => tested(policy, to, seen),
+    let (policy, verdict) = match why {
+        WhyFallback::ModeTesting(policy) => {
+            let of_domain = |domain| sts(domain, policy);
+            let observed = next_hop.domain().map_or_else(|| none(next_hop), of_domain);
+            (observed, tested(policy, to, seen))
+        }
         WhyFallback::AddressLiteral
         | WhyFallback::Exception { .. }
         | WhyFallback::ModeNone
         | WhyFallback::NoPolicy
         | WhyFallback::TlsReport
-        | WhyFallback::UndecidedTooLong => match seen {
-            Seen::NoTls(failure) => failed(failure),
-            Seen::Tls(_) => Judgement::Success,
-        },
+        | WhyFallback::UndecidedTooLong => {
+            let verdict = match seen {
+                Seen::NoTls(failure) => failed(failure),
+                Seen::Tls(_) => Judgement::Success,
+            };
+            (none(next_hop), verdict)
+        }
     };
     Observation {
         policy,
