@@ -53,7 +53,7 @@ pub(crate) async fn attempt(
         received_at: lease.message().received_at,
         began_at: now,
     });
-    let Some(way) = Way::find(&client.settings.routes, lease) else {
+    let Some(routing) = Routing::find(&client.settings.routes, lease) else {
         let result = no_domain(lease.destination());
         let (route, decision) = (RouteTaken::Direct, PolicyDecision::NotLookedUp);
         let next_hop = Arc::new(NextHopRecord { route, decision });
@@ -62,7 +62,7 @@ pub(crate) async fn attempt(
         let one = |recipient| RecipientResult { recipient, record: record.clone() };
         return everyone.into_iter().map(one).collect();
     };
-    let attempt = Attempt { client, lease, patience, way, now, record };
+    let attempt = Attempt { client, lease, patience, routing, now, record };
     let (results, decisions) = attempt.pass(everyone).await;
     let mut results =
         if lease.expired(now) { attempt.last(results, decisions).await } else { results };
@@ -70,17 +70,17 @@ pub(crate) async fn attempt(
     results
 }
 
-/// Which way a message goes.
+/// By which route a message goes.
 #[derive(Debug)]
-enum Way<'a> {
+enum Routing<'a> {
     /// To its destination's own hosts.
     Direct(NextHop),
     /// To the next hops of a route, one after the other.
     Routed(&'a [ConfiguredHop]),
 }
 
-impl<'a> Way<'a> {
-    /// The way of a message; none where its destination cannot be a name.
+impl<'a> Routing<'a> {
+    /// The routing of a message; none where its destination cannot be a name.
     fn find(routes: &'a Routes, lease: &Lease) -> Option<Self> {
         let destination = lease.destination();
         if let Some(route) = routes.find(&lease.message().reverse_path, destination) {
@@ -101,7 +101,7 @@ struct Attempt<'a> {
     client: &'a Client,
     lease: &'a Lease,
     patience: &'a Arc<Patience>,
-    way: Way<'a>,
+    routing: Routing<'a>,
     now: SystemTime,
     record: Arc<AttemptRecord>,
 }
@@ -118,8 +118,8 @@ impl Attempt<'_> {
         &self,
         recipients: Vec<LeasedRecipient>,
     ) -> (Vec<RecipientResult>, Vec<Decision>) {
-        match &self.way {
-            Way::Direct(next_hop) => {
+        match &self.routing {
+            Routing::Direct(next_hop) => {
                 let hosts = hosts(
                     self.client.dns.as_ref(),
                     (self.lease.destination(), &Manner::AsPolicy),
@@ -129,7 +129,7 @@ impl Attempt<'_> {
                 let results = asked.results.into_iter().map(|(result, _)| result).collect();
                 (results, asked.decision.into_iter().collect())
             }
-            Way::Routed(next_hops) => Box::pin(self.follow(next_hops, recipients)).await,
+            Routing::Routed(next_hops) => Box::pin(self.follow(next_hops, recipients)).await,
         }
     }
 
