@@ -25,7 +25,6 @@ use smtp::{Class, MailboxDomain};
 
 use crate::client::{Client, now_of};
 use crate::failover::fail_over;
-use crate::hop::{Hop, Manner, in_words};
 use crate::observation::of_fetch;
 use crate::outcome::{expire, no_domain, no_hosts};
 use crate::patience::{Overdue, Patience};
@@ -34,6 +33,7 @@ use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, RecipientResult};
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::routing::hosts;
 use crate::status::Status;
+use crate::target::{Manner, Target, in_words};
 
 /// How often a policy that changed in the last attempt of a message is followed anew.
 const LAST_PASSES: usize = 2;
@@ -168,7 +168,7 @@ impl Attempt<'_> {
     async fn ask(
         &self,
         (next_hop, route): (&NextHop, RouteTaken),
-        hosts: impl Future<Output = Result<Vec<Hop>, DeliveryResult>>,
+        hosts: impl Future<Output = Result<Vec<Target>, DeliveryResult>>,
         recipients: Vec<LeasedRecipient>,
     ) -> Asked {
         let decision = match self.patience.wait_for(self.decide(next_hop)).await {
@@ -340,7 +340,7 @@ fn undecided_because(undecided: &Undecided) -> Failure {
 }
 
 /// The hosts of a configured next hop.
-async fn hosts_of(hop: &ConfiguredHop, client: &Client) -> Result<Vec<Hop>, DeliveryResult> {
+async fn hosts_of(hop: &ConfiguredHop, client: &Client) -> Result<Vec<Target>, DeliveryResult> {
     match (hop.host(), &hop.to) {
         (Some(host), _) => Ok(vec![host]),
         (None, SmartHost::Domain(domain) | SmartHost::Host(_, domain, _)) => {

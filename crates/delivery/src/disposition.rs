@@ -9,9 +9,9 @@ use mail::{
 };
 use smtp::{Class, EnhancedCode, Reply, ReplyCode, Severity};
 
-use crate::hop::Manner;
 use crate::recipient_reply::{RecipientReply, Step, Unfit};
 use crate::status::Status;
+use crate::target::Manner;
 
 /// What a host made of a message that it has not taken.
 #[derive(Clone, Debug, Eq, PartialEq)]

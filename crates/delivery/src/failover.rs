@@ -28,7 +28,6 @@ use self::walk::Walk;
 use crate::client::Client;
 use crate::disposition::NotTaken;
 use crate::downgrade::Downgrade;
-use crate::hop::{Hop, in_words};
 use crate::host_failure::HostFailure;
 use crate::idle::Rank;
 use crate::observation::of_mismatches;
@@ -36,6 +35,7 @@ use crate::outcome::{unfit_so_far, unmet, unreached};
 use crate::pace::Went;
 use crate::patience::Patience;
 use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, OpenRecipient};
+use crate::target::{Target, in_words};
 use crate::trials::Tried;
 
 /// How long a message that a host cannot take waits for others that may take it and cannot be asked.
@@ -48,13 +48,13 @@ pub(crate) async fn fail_over(
     (client, patience): (&Client, &Arc<Patience>),
     lease: &Lease,
     decision: &Decision,
-    hops: &[Hop],
+    targets: &[Target],
     recipients: Vec<LeasedRecipient>,
 ) -> Vec<HopResult> {
     let (patience, downgrade) = (Arc::clone(patience), Downgrade::default());
     let pass = Pass { client, lease, decision, patience, downgrade };
-    let walk = pass.go_on_with_any(Walk::new(recipients), hops).await;
-    let walk = pass.go_through(walk, hops).await;
+    let walk = pass.go_on_with_any(Walk::new(recipients), targets).await;
+    let walk = pass.go_through(walk, targets).await;
     let went = if walk.went_well() { Went::Well } else { Went::Badly };
     let Client { paces, settings, .. } = client;
     paces.went(&lease.destination().to_string(), went, settings.per_domain);
@@ -63,8 +63,8 @@ pub(crate) async fn fail_over(
 
 impl Pass<'_> {
     /// Sends over sessions that are there already with hosts that would be asked first.
-    async fn go_on_with_any(&self, walk: Walk, hops: &[Hop]) -> Walk {
-        let fits = |hop: &Hop, rank| rank == Rank::First && hops.contains(hop);
+    async fn go_on_with_any(&self, walk: Walk, targets: &[Target]) -> Walk {
+        let fits = |target: &Target, rank| rank == Rank::First && targets.contains(target);
         match self.decision {
             Decision::Require(required) => {
                 self.go_on::<Verified>(walk, required, Rank::First, fits).await
@@ -80,21 +80,21 @@ impl Pass<'_> {
     ///
     /// Where one of them is this relay, those behind it are not tried: they would only bring the mail
     /// back (RFC 5321 §5.1).
-    async fn go_through(&self, mut walk: Walk, hops: &[Hop]) -> Walk {
+    async fn go_through(&self, mut walk: Walk, targets: &[Target]) -> Walk {
         let mut tried: Vec<usize> = Vec::new();
-        let mut end = hops.len();
-        for (place, hop) in self.in_turn(hops) {
+        let mut end = targets.len();
+        for (place, target) in self.in_turn(targets) {
             if self.is_over(&walk) {
                 walk.effort.leave_out();
                 break;
             }
-            if place >= end || walk.has_asked(hop) {
+            if place >= end || walk.has_asked(target) {
                 continue;
             }
             let better = tried.iter().filter(|tried| **tried < place).count();
             let rank = if better == place { Rank::First } else { Rank::Later };
             tried.push(place);
-            walk = Box::pin(self.try_host(walk, Host { hop, rank })).await;
+            walk = Box::pin(self.try_host(walk, Host { target, rank })).await;
             if walk.has_met_ourselves() {
                 end = end.min(place);
             }
@@ -104,10 +104,10 @@ impl Pass<'_> {
 
     /// The hosts and their places, best first; in a further attempt those first that have not failed
     /// since they were last tried.
-    fn in_turn<'h>(&self, hops: &'h [Hop]) -> Vec<(usize, &'h Hop)> {
-        let mut all: Vec<_> = hops.iter().enumerate().collect();
+    fn in_turn<'h>(&self, targets: &'h [Target]) -> Vec<(usize, &'h Target)> {
+        let mut all: Vec<_> = targets.iter().enumerate().collect();
         if self.lease.attempts() > 0 {
-            self.client.trials.in_turn(&mut all, |(_, hop)| Tried::host(hop));
+            self.client.trials.in_turn(&mut all, |(_, target)| Tried::host(target));
         }
         all
     }
@@ -116,7 +116,7 @@ impl Pass<'_> {
     /// wait for.
     fn others<'w>(&self, walk: &'w Walk) -> Option<Vec<&'w HostFailure>> {
         let asked =
-            |failure: &HostFailure| walk.asked.iter().any(|one| one.hop.name() == failure.host);
+            |failure: &HostFailure| walk.asked.iter().any(|one| one.target.name() == failure.host);
         let others = walk.failures.iter().filter(|failure| failure.may_pass() && !asked(failure));
         let others: Vec<&HostFailure> = others.collect();
         let young = self.lease.queued_for(self.client.clock.now()) < OTHERS_WAIT;

@@ -21,9 +21,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::hop::Hop;
 use crate::session::established::{Farewell, Session};
 use crate::settings::{DeliverySettings, FAREWELLS};
+use crate::target::Target;
 
 /// All sessions that nobody sends over at the moment.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ struct Places<T: Trust> {
 #[derive(Debug)]
 struct Idle<T: Trust> {
     session: Session<T>,
-    hop: Hop,
+    target: Target,
     rank: Rank,
     since: Instant,
     /// The same by the relay's clock, which goes on while the machine sleeps.
@@ -64,7 +64,7 @@ pub(crate) struct Place<'a> {
     /// Where the mail goes that the session is for.
     pub(crate) next_hop: NextHop,
     /// The host at the other end.
-    pub(crate) hop: &'a Hop,
+    pub(crate) target: &'a Target,
     /// How the host stands among those of the next hop.
     pub(crate) rank: Rank,
     /// What time it is.
@@ -90,7 +90,7 @@ pub(crate) enum Rank {
 /// What was taken from a shelf.
 struct Taken<T: Trust> {
     /// What was looked for.
-    session: Option<(Hop, Session<T>)>,
+    session: Option<(Target, Session<T>)>,
     /// What had stood there for too long, or for another version of the policy.
     stale: Vec<Session<T>>,
 }
@@ -135,7 +135,7 @@ impl<T: Trust> Shelf<T> {
     fn take(
         &self,
         leave: &T::Leave,
-        fits: &impl Fn(&Hop, Rank) -> bool,
+        fits: &impl Fn(&Target, Rank) -> bool,
         now: SystemTime,
         settings: &Arc<DeliverySettings>,
     ) -> Taken<T> {
@@ -150,7 +150,7 @@ impl<T: Trust> Shelf<T> {
                 || !is_within(*since_time, now, limit)
         };
         let stale: Vec<_> = idle.extract_if(.., stale).collect();
-        let fitting = idle.iter().rposition(|idle| fits(&idle.hop, idle.rank));
+        let fitting = idle.iter().rposition(|idle| fits(&idle.target, idle.rank));
         let taken = fitting.map(|place| idle.remove(place));
         let left = idle.len();
         if left == 0 {
@@ -158,7 +158,7 @@ impl<T: Trust> Shelf<T> {
         }
         places.count = places.count.saturating_sub(before.saturating_sub(left));
         Taken {
-            session: taken.map(|idle| (idle.hop, idle.session)),
+            session: taken.map(|idle| (idle.target, idle.session)),
             stale: stale.into_iter().map(|idle| idle.session).collect(),
         }
     }
@@ -179,8 +179,9 @@ impl<T: Trust> Shelf<T> {
         }
         let removed =
             if places.count < settings.workers { None } else { places.remove_the_longest_idle() };
-        let Place { next_hop, hop, rank, now: since_time } = place;
-        let idle = Idle { session, hop: hop.clone(), rank, since: Instant::now(), since_time };
+        let Place { next_hop, target, rank, now: since_time } = place;
+        let idle =
+            Idle { session, target: target.clone(), rank, since: Instant::now(), since_time };
         places.by_next_hop.entry(next_hop).or_default().push(idle);
         places.count = places.count.saturating_add(1);
         removed
@@ -217,18 +218,18 @@ impl IdleSessions {
         &self,
         shelf: &Shelf<T>,
         leave: &T::Leave,
-        fits: &impl Fn(&Hop, Rank) -> bool,
+        fits: &impl Fn(&Target, Rank) -> bool,
         now: SystemTime,
         settings: &Arc<DeliverySettings>,
-    ) -> Option<(Hop, Session<T>)> {
+    ) -> Option<(Target, Session<T>)> {
         loop {
             let Taken { session, stale } = shelf.take(leave, fits, now, settings);
             for session in stale {
                 self.close(session);
             }
-            let (hop, mut session) = session?;
+            let (target, mut session) = session?;
             if session.is_quiet() {
-                return Some((hop, session));
+                return Some((target, session));
             }
             tracing::debug!(mx = session.host(), "idle connection closed by the host");
         }

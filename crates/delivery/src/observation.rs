@@ -17,7 +17,7 @@ use tls_rpt::{
 
 use crate::endpoints::Endpoints;
 use crate::failure::TlsFailure;
-use crate::hop::host_name;
+use crate::target::host_name;
 use crate::tls::danger::Verdict;
 use crate::tls::handshake_failure::result_type;
 

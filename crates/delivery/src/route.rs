@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use mta_sts::{MxHost, NextHop, OpenHost, PolicyDomain};
 use smtp::{MailboxDomain, ReversePath};
 
-use crate::hop::{Hop, Manner};
+use crate::target::{Manner, Target};
 
 /// The routes, in the order in which they are looked at.
 #[derive(Clone, Debug, Default)]
@@ -119,12 +119,12 @@ impl SmartHost {
 
 impl ConfiguredHop {
     /// The host, where no MX record has to be asked for it.
-    pub(crate) fn host(&self) -> Option<Hop> {
-        let hop = |host, port| Hop { host, port, manner: self.manner.clone() };
+    pub(crate) fn host(&self) -> Option<Target> {
+        let target = |host, port| Target { host, port, manner: self.manner.clone() };
         match &self.to {
-            SmartHost::Address(address, port) => Some(hop(OpenHost::Literal(*address), *port)),
+            SmartHost::Address(address, port) => Some(target(OpenHost::Literal(*address), *port)),
             SmartHost::Domain(_) => None,
-            SmartHost::Host(host, _, port) => Some(hop(OpenHost::Name(host.clone()), *port)),
+            SmartHost::Host(host, _, port) => Some(target(OpenHost::Name(host.clone()), *port)),
         }
     }
 }

@@ -5,21 +5,21 @@ use mail::{DeliveryResult, ReasonClass};
 use mta_sts::{MxHost, OpenHost};
 use smtp::{Class, Domain, MailboxDomain};
 
-use crate::hop::{Hop, Manner};
 use crate::settings::DeliverySettings;
 use crate::status::Status;
+use crate::target::{Manner, Target};
 
 /// The hosts to try, at least one; or what becomes of the mail without any.
 pub(crate) async fn hosts(
     dns: &dyn Dns,
     (destination, manner): (&MailboxDomain, &Manner),
     settings: &DeliverySettings,
-) -> Result<Vec<Hop>, DeliveryResult> {
-    let hop = |host| Hop { host, port: settings.smtp_port, manner: manner.clone() };
+) -> Result<Vec<Target>, DeliveryResult> {
+    let target = |host| Target { host, port: settings.smtp_port, manner: manner.clone() };
     let domain = match destination {
         MailboxDomain::Domain(domain) => domain,
         MailboxDomain::Literal(address) => {
-            return Ok(vec![hop(OpenHost::Literal(address.to_canonical()))]);
+            return Ok(vec![target(OpenHost::Literal(address.to_canonical()))]);
         }
     };
     let names = match mail_hosts(dns, domain).await {
@@ -45,7 +45,7 @@ pub(crate) async fn hosts(
     if names.is_empty() {
         return Err(looped(domain));
     }
-    Ok(names.iter().filter_map(open_host).map(hop).collect())
+    Ok(names.iter().filter_map(open_host).map(target).collect())
 }
 
 /// Mail that would come back to this relay (RFC 5321 §5.1 and §6.3).

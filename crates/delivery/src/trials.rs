@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mta_sts::OpenHost;
 
-use crate::hop::Hop;
+use crate::target::Target;
 
 /// After so many trials without an answer the memory begins another generation, and forgets the one
 /// before the last.
@@ -29,9 +29,9 @@ pub(crate) enum Tried {
 }
 
 impl Tried {
-    /// The host of a hop.
-    pub(crate) fn host(hop: &Hop) -> Self {
-        Self::Host(hop.host.clone(), hop.port)
+    /// The host of a target.
+    pub(crate) fn host(target: &Target) -> Self {
+        Self::Host(target.host.clone(), target.port)
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a hop to a session: the addresses of a host, connections to them, proof and login.
+//! From a target to a session: the addresses of a host, connections to them, proof and login.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use crate::connect::{canonical, connect, in_order};
 use crate::dialogue::DialogueError;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage};
-use crate::hop::Hop;
 use crate::host_failure::HostFailure;
 use crate::ourselves::is_ours;
 use crate::patience::Overdue;
@@ -25,6 +24,7 @@ use crate::session::established::Session;
 use crate::session::open::Unsettled;
 use crate::session::plain::Plain;
 use crate::session::strict::Strict;
+use crate::target::Target;
 use crate::trials::Tried;
 
 impl Pass<'_> {
@@ -33,16 +33,16 @@ impl Pass<'_> {
         &self,
         effort: &mut Effort,
         (route, start): (T::Route, Start),
-        hop: &Hop,
+        target: &Target,
         address: SocketAddr,
     ) -> Result<Session<T>, SessionFailure> {
         let client = self.client;
         let (session, observation) = match start {
             Start::Starttls => {
-                self.greet(effort, route, hop, address).await?.verify(&client.webpki).await
+                self.greet(effort, route, target, address).await?.verify(&client.webpki).await
             }
             Start::Implicit => {
-                let (stream, ends) = self.connect(effort, hop, address).await?;
+                let (stream, ends) = self.connect(effort, target, address).await?;
                 let settings = Arc::clone(&client.settings);
                 let stream = (stream, &self.patience);
                 Session::implicit(route, stream, ends, settings, &client.webpki).await
@@ -52,7 +52,7 @@ impl Pass<'_> {
         if let Err(SessionFailure::Tls(failure)) = &session {
             client.observer.tls_failed(failure.label());
         }
-        match hop.manner.login() {
+        match target.manner.login() {
             Some(login) => session?.log_in(login).await,
             None => session,
         }
@@ -63,10 +63,10 @@ impl Pass<'_> {
         &self,
         effort: &mut Effort,
         (route, admission): (OpenRoute, &Admission<'_, Unverified>),
-        hop: &Hop,
+        target: &Target,
         address: SocketAddr,
     ) -> Result<Session<Unverified>, SessionFailure> {
-        let plain = self.greet(effort, route, hop, address).await?;
+        let plain = self.greet(effort, route, target, address).await?;
         let (session, observation) = plain.settle(&self.client.observing).await;
         self.client.observer.observed(&observation);
         match session {
@@ -78,7 +78,7 @@ impl Pass<'_> {
             Err(Unsettled::Broken(broken)) => {
                 self.client.observer.tls_failed(broken.label());
                 let Ok(route) = admission.route() else { return Err(broken.into_failure()) };
-                let plain = self.greet(effort, route, hop, address).await?;
+                let plain = self.greet(effort, route, target, address).await?;
                 Ok(plain.settle_in_clear(&broken))
             }
         }
@@ -88,10 +88,10 @@ impl Pass<'_> {
         &self,
         effort: &mut Effort,
         route: Route,
-        hop: &Hop,
+        target: &Target,
         address: SocketAddr,
     ) -> Result<Plain<Route>, SessionFailure> {
-        let (stream, ends) = self.connect(effort, hop, address).await?;
+        let (stream, ends) = self.connect(effort, target, address).await?;
         let settings = Arc::clone(&self.client.settings);
         let plain = Plain::greet_within(&self.patience, route, stream, ends, settings).await;
         if let Err(failure @ SessionFailure::Dialogue { error, .. }) = &plain
@@ -107,7 +107,7 @@ impl Pass<'_> {
     async fn connect(
         &self,
         effort: &mut Effort,
-        hop: &Hop,
+        target: &Target,
         address: SocketAddr,
     ) -> Result<(TcpStream, Endpoints), SessionFailure> {
         let Client { settings, dead, clock, trials, addresses, .. } = self.client;
@@ -115,7 +115,7 @@ impl Pass<'_> {
         if is_ours(address, &settings.own_addresses) {
             return Err(SessionFailure::Ourselves);
         }
-        trials.began(Tried::host(hop));
+        trials.began(Tried::host(target));
         let wishes = || self.lease.wishes();
         let trial = settings.timeouts.connect;
         if let Some((ago, why)) = dead.left_alone(address, clock.now(), trial, wishes) {
@@ -140,9 +140,9 @@ impl Pass<'_> {
     }
 
     /// The addresses of a host, best first, or why there are none.
-    pub(super) async fn addresses(&self, hop: &Hop) -> Result<Vec<SocketAddr>, HostFailure> {
-        let at_port = |address| SocketAddr::new(address, hop.port);
-        let name = match &hop.host {
+    pub(super) async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, HostFailure> {
+        let at_port = |address| SocketAddr::new(address, target.port);
+        let name = match &target.host {
             OpenHost::Literal(address) => return Ok(vec![canonical(at_port(*address))]),
             OpenHost::Name(mx) => mx.as_str(),
         };
@@ -167,7 +167,7 @@ impl Pass<'_> {
             }
             Err(error) => HostFailure::address_unknown(name, format!("no address: {error}")),
         };
-        self.client.trials.began(Tried::host(hop));
+        self.client.trials.began(Tried::host(target));
         Err(failure)
     }
 

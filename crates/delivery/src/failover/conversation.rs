@@ -10,13 +10,13 @@ use super::pass::{Host, Pass};
 use super::trusted::Trusted;
 use super::walk::{Answered, Judged, Lasted, Walk};
 use crate::disposition::{Disposition, Encryption, NotTaken, Remote, judge};
-use crate::hop::{Hop, Manner};
 use crate::idle::{Place, Rank};
 use crate::policy_facts::of_session;
 use crate::recipient::{HopResult, OpenRecipient};
 use crate::recipient_batches::RecipientBatches;
 use crate::session::established::Session;
 use crate::status::Status;
+use crate::target::{Manner, Target};
 use crate::transaction::{Connection, Sent};
 use crate::trials::Tried;
 
@@ -83,7 +83,7 @@ impl Pass<'_> {
         {
             self.patience.arrive(self.client.addresses.go_on_at(address));
         }
-        let record = self.record_of(host.hop, &session);
+        let record = self.record_of(host.target, &session);
         let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
         let (mut judged, mut after) = (Judged::Form, After::Usable);
         let most = session.recipients_at_once(self.client.settings.recipients_per_transaction);
@@ -95,7 +95,7 @@ impl Pass<'_> {
                 continue;
             }
             let size = recipients.len();
-            let to = (&record, &host.hop.manner);
+            let to = (&record, &host.target.manner);
             let transacted = self.send(&mut session, leave, recipients, to, before).await;
             walk.settled.extend(transacted.settled);
             walk.open.extend(transacted.open);
@@ -113,22 +113,22 @@ impl Pass<'_> {
             After::Dead => return walk,
             After::Lost => Lasted::Lost,
             After::Usable => {
-                self.note_answer(&walk, host.hop, session.address());
+                self.note_answer(&walk, host.target, session.address());
                 self.keep(&walk, host, session, leave);
                 Lasted::Yes
             }
         };
-        walk.asked(host.hop.clone(), Answered { judged, connection })
+        walk.asked(host.target.clone(), Answered { judged, connection })
     }
 
     /// What is recorded of a session.
-    fn record_of<T: Trusted>(&self, hop: &Hop, session: &Session<T>) -> Arc<SessionRecord> {
+    fn record_of<T: Trusted>(&self, target: &Target, session: &Session<T>) -> Arc<SessionRecord> {
         Arc::new(SessionRecord {
             host: session.host().to_owned(),
             address: session.address(),
             proof: T::PROOF,
             channel: session.channel().clone(),
-            mta_sts: of_session(self.decision, &hop.host, session.channel()),
+            mta_sts: of_session(self.decision, &target.host, session.channel()),
         })
     }
 
@@ -137,7 +137,7 @@ impl Pass<'_> {
         let rank = if walk.asked.is_empty() { host.rank } else { Rank::Later };
         let Self { client, .. } = self;
         let (next_hop, now) = (T::next_hop(leave), client.clock.now());
-        let place = Place { next_hop, hop: host.hop, rank, now };
+        let place = Place { next_hop, target: host.target, rank, now };
         client.idle.keep(T::shelf(&client.idle), session, place, &client.settings);
     }
 
@@ -145,13 +145,13 @@ impl Pass<'_> {
     ///
     /// One that was asked after another and has not settled the mail either lets others come before
     /// it in the next attempt; the first one keeps its place, for it may only be greylisting.
-    fn note_answer(&self, walk: &Walk, hop: &Hop, address: Option<SocketAddr>) {
+    fn note_answer(&self, walk: &Walk, target: &Target, address: Option<SocketAddr>) {
         let trials = &self.client.trials;
         if let Some(address) = address {
             trials.answered(&Tried::Address(address));
         }
         if walk.asked.is_empty() || walk.open.is_empty() {
-            trials.answered(&Tried::host(hop));
+            trials.answered(&Tried::host(target));
         }
     }
 

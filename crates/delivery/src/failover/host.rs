@@ -9,15 +9,15 @@ use super::trusted::Trusted;
 use super::walk::Walk;
 use crate::client::Client;
 use crate::failure::SessionFailure;
-use crate::hop::Hop;
 use crate::host_failure::HostFailure;
 use crate::idle::Rank;
+use crate::target::Target;
 
 impl Pass<'_> {
     /// Tries a host, in the way that is asked of sessions with it.
     pub(super) async fn try_host(&self, walk: Walk, host: Host<'_>) -> Walk {
-        let Host { hop, .. } = host;
-        let inputs = Inputs { decision: self.decision, route: &hop.manner, host: &hop.host };
+        let Host { target, .. } = host;
+        let inputs = Inputs { decision: self.decision, route: &target.manner, host: &target.host };
         match inputs.requirement() {
             Ok(Requirement::Demanded(admission)) => {
                 Box::pin(self.try_admitted(walk, &admission, host)).await
@@ -40,18 +40,18 @@ impl Pass<'_> {
         admission: &Admission<'_, T>,
         host: Host<'_>,
     ) -> Walk {
-        let (settings, hop) = (&self.client.settings, host.hop);
+        let (settings, target) = (&self.client.settings, host.target);
         if walk.effort.is_spent(settings) {
             walk.effort.leave_out();
             return walk;
         }
         walk.effort.begin_host();
         let leave = admission.leave();
-        walk = self.go_on::<T>(walk, leave, host.rank, |idle, _| idle == hop).await;
-        if walk.has_asked(hop) {
+        walk = self.go_on::<T>(walk, leave, host.rank, |idle, _| idle == target).await;
+        if walk.has_asked(target) {
             return walk;
         }
-        let addresses = match self.addresses(hop).await {
+        let addresses = match self.addresses(target).await {
             Ok(addresses) => addresses,
             Err(failure) => return walk.failed(failure),
         };
@@ -61,15 +61,15 @@ impl Pass<'_> {
                 Ok(route) => route,
                 Err(refusal) => return refused(walk, refusal),
             };
-            match T::open(self, &mut walk.effort, (route, admission), hop, address).await {
+            match T::open(self, &mut walk.effort, (route, admission), target, address).await {
                 Ok(session) => {
                     self.client.observer.opened(T::protection(&session));
                     return self.converse(walk, host, session, leave).await;
                 }
                 Err(failure) => {
-                    log(hop, address, &failure);
+                    log(target, address, &failure);
                     walk.effort.failed(&failure);
-                    walk = walk.failed(HostFailure::no_session(&hop.name(), address, &failure));
+                    walk = walk.failed(HostFailure::no_session(&target.name(), address, &failure));
                 }
             }
             let goes_on = walk.effort.takes_another_address(settings);
@@ -89,25 +89,25 @@ impl Pass<'_> {
         mut walk: Walk,
         leave: &T::Leave,
         rank: Rank,
-        fits: impl Fn(&Hop, Rank) -> bool,
+        fits: impl Fn(&Target, Rank) -> bool,
     ) -> Walk {
         while !self.is_over(&walk) {
             let Client { idle, settings, clock, .. } = self.client;
             let taken = idle.take(T::shelf(idle), leave, &fits, clock.now(), settings);
-            let Some((hop, session)) = taken else { break };
-            walk = self.converse(walk, Host { hop: &hop, rank }, session, leave).await;
-            if walk.has_asked(&hop) {
+            let Some((target, session)) = taken else { break };
+            walk = self.converse(walk, Host { target: &target, rank }, session, leave).await;
+            if walk.has_asked(&target) {
                 break;
             }
-            tracing::debug!(mx = hop.name(), "idle connection lost");
+            tracing::debug!(mx = target.name(), "idle connection lost");
         }
         walk
     }
 }
 
 /// Says why there is no session with a host at one of its addresses.
-fn log(hop: &Hop, addr: SocketAddr, failure: &SessionFailure) {
-    let mx = hop.name();
+fn log(target: &Target, addr: SocketAddr, failure: &SessionFailure) {
+    let mx = target.name();
     let warns = matches!(failure, SessionFailure::Tls(failure) if failure.is_attack());
     if warns {
         tracing::warn!(mx, %addr, error = %failure, "STARTTLS injection detected");

@@ -8,9 +8,9 @@ use queue::Lease;
 use super::walk::Walk;
 use crate::client::Client;
 use crate::downgrade::Downgrade;
-use crate::hop::Hop;
 use crate::idle::Rank;
 use crate::patience::Patience;
+use crate::target::Target;
 
 /// How many hosts are asked to take a message in one attempt. RFC 5321 §5.1 wants two at least;
 /// more would only make every host of a domain refuse it for the same reason.
@@ -33,7 +33,7 @@ pub(super) struct Pass<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Host<'a> {
     /// The host.
-    pub(super) hop: &'a Hop,
+    pub(super) target: &'a Target,
     /// Whether another comes before it.
     pub(super) rank: Rank,
 }

@@ -9,9 +9,9 @@ use tls_policy::{Admission, Demanded, Trust, Unverified, Verified};
 use super::effort::Effort;
 use super::pass::Pass;
 use crate::failure::SessionFailure;
-use crate::hop::Hop;
 use crate::idle::{IdleSessions, Shelf};
 use crate::session::established::Session;
+use crate::target::Target;
 
 /// How sessions of one trust come about, and where they wait for more mail.
 pub(super) trait Trusted: Trust<Route: Send, Leave: Sync> + Sized + 'static {
@@ -23,7 +23,7 @@ pub(super) trait Trusted: Trust<Route: Send, Leave: Sync> + Sized + 'static {
         pass: &Pass<'_>,
         effort: &mut Effort,
         admitted: (Self::Route, &Admission<'_, Self>),
-        hop: &Hop,
+        target: &Target,
         address: SocketAddr,
     ) -> impl Future<Output = Result<Session<Self>, SessionFailure>> + Send;
 
@@ -40,10 +40,10 @@ impl Trusted for Verified {
         pass: &Pass<'_>,
         effort: &mut Effort,
         (route, admission): (VerifiedRoute, &Admission<'_, Self>),
-        hop: &Hop,
+        target: &Target,
         address: SocketAddr,
     ) -> Result<Session<Self>, SessionFailure> {
-        pass.verified(effort, (route, admission.start()), hop, address).await
+        pass.verified(effort, (route, admission.start()), target, address).await
     }
 
     fn protection(_session: &Session<Self>) -> Protection {
@@ -60,10 +60,10 @@ impl Trusted for Demanded {
         pass: &Pass<'_>,
         effort: &mut Effort,
         (route, admission): (DemandedRoute, &Admission<'_, Self>),
-        hop: &Hop,
+        target: &Target,
         address: SocketAddr,
     ) -> Result<Session<Self>, SessionFailure> {
-        pass.verified(effort, (route, admission.start()), hop, address).await
+        pass.verified(effort, (route, admission.start()), target, address).await
     }
 
     fn protection(_session: &Session<Self>) -> Protection {
@@ -80,10 +80,10 @@ impl Trusted for Unverified {
         pass: &Pass<'_>,
         effort: &mut Effort,
         admitted: (OpenRoute, &Admission<'_, Self>),
-        hop: &Hop,
+        target: &Target,
         address: SocketAddr,
     ) -> Result<Session<Self>, SessionFailure> {
-        pass.settled(effort, admitted, hop, address).await
+        pass.settled(effort, admitted, target, address).await
     }
 
     fn protection(session: &Session<Self>) -> Protection {

@@ -1,9 +1,9 @@
 //! How far a pass over the hosts of a next hop has come.
 
 use crate::disposition::{Disposition, NotTaken};
-use crate::hop::Hop;
 use crate::host_failure::{HostFailure, Kind};
 use crate::recipient::{HopResult, LeasedRecipient, OpenRecipient};
+use crate::target::Target;
 
 use super::effort::Effort;
 
@@ -26,7 +26,7 @@ pub(super) struct Walk {
 #[derive(Debug)]
 pub(super) struct Asked {
     /// The host.
-    pub(super) hop: Hop,
+    pub(super) target: Target,
     /// What has come of it.
     pub(super) answered: Answered,
 }
@@ -78,8 +78,8 @@ impl Walk {
     }
 
     /// Whether a host was asked to take the message.
-    pub(super) fn has_asked(&self, hop: &Hop) -> bool {
-        self.asked.iter().any(|asked| asked.hop == *hop)
+    pub(super) fn has_asked(&self, target: &Target) -> bool {
+        self.asked.iter().any(|asked| asked.target == *target)
     }
 
     /// How many hosts have judged the mail, and not only its form.
@@ -114,8 +114,8 @@ impl Walk {
     }
 
     /// The walk after a host was asked.
-    pub(super) fn asked(mut self, hop: Hop, answered: Answered) -> Self {
-        self.asked.push(Asked { hop, answered });
+    pub(super) fn asked(mut self, target: Target, answered: Answered) -> Self {
+        self.asked.push(Asked { target, answered });
         self
     }
 }

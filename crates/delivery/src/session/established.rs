@@ -16,10 +16,10 @@ use crate::capabilities::Capabilities;
 use crate::dialogue::Dialogue;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage};
-use crate::hop::host_name;
 use crate::line_io::Stream;
 use crate::patience::Patience;
 use crate::settings::DeliverySettings;
+use crate::target::host_name;
 use crate::tls::record::tls_record;
 use crate::transaction::{Opening, Transaction};
 

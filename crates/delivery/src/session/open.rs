@@ -18,10 +18,10 @@ use crate::capabilities::Capabilities;
 use crate::dialogue::Dialogue;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, TlsFailure};
-use crate::hop::host_name;
 use crate::line_io::Stream;
 use crate::observation::{Seen, of_open};
 use crate::settings::DeliverySettings;
+use crate::target::host_name;
 use crate::tls::danger::Observing;
 
 impl<S: Stream> Plain<OpenRoute, S> {

@@ -6,10 +6,10 @@ use crate::account::Login;
 
 /// A host, and how it is to be talked to.
 ///
-/// Two hops that are equal may share a connection, as far as the hop has a say: the policy that
+/// Two targets that are equal may share a connection, as far as the target has a say: the policy that
 /// applies has another.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Hop {
+pub(crate) struct Target {
     /// Who it is.
     pub(crate) host: OpenHost,
     /// Where it listens.
@@ -21,7 +21,7 @@ pub(crate) struct Hop {
 /// What the sessions of a next hop have to be like, besides what its policy asks for.
 pub type Manner = tls_policy::Manner<Login>;
 
-impl Hop {
+impl Target {
     /// The host's name or address, for the log and for reasons.
     pub(crate) fn name(&self) -> String {
         host_name(&self.host)
