@@ -33,7 +33,7 @@ use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, RecipientResult};
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::routing::hosts;
 use crate::status::Status;
-use crate::target::{Manner, Target, in_words};
+use crate::target::{Target, TlsRequirement, in_words};
 
 /// How often a policy that changed in the last attempt of a message is followed anew.
 const LAST_PASSES: usize = 2;
@@ -122,7 +122,7 @@ impl Attempt<'_> {
             Routing::Direct(next_hop) => {
                 let hosts = hosts(
                     self.client.dns.as_ref(),
-                    (self.lease.destination(), &Manner::AsPolicy),
+                    (self.lease.destination(), &TlsRequirement::AsPolicy),
                     &self.client.settings,
                 );
                 let asked = self.ask((next_hop, RouteTaken::Direct), hosts, recipients).await;
@@ -348,7 +348,7 @@ async fn hosts_of(hop: &ConfiguredHop, client: &Client) -> Result<Vec<Target>, D
                 let text = format!("{} is no domain", hop.to);
                 DeliveryResult::Deferred(Status::NoRoute.failure(ReasonClass::Other, text))
             })?;
-            hosts(client.dns.as_ref(), (&domain, &hop.manner), &client.settings).await
+            hosts(client.dns.as_ref(), (&domain, &hop.requirement), &client.settings).await
         }
         (None, SmartHost::Address(..)) => Ok(Vec::new()),
     }

@@ -11,7 +11,7 @@ use smtp::{Class, EnhancedCode, Reply, ReplyCode, Severity};
 
 use crate::recipient_reply::{RecipientReply, Step, Unfit};
 use crate::status::Status;
-use crate::target::Manner;
+use crate::target::TlsRequirement;
 
 /// What a host made of a message that it has not taken.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -128,11 +128,11 @@ pub(crate) enum Encryption {
 
 impl Encryption {
     /// Of a session with a host that was reached in this manner.
-    pub(crate) const fn of(session: &SessionRecord, manner: &Manner) -> Self {
-        match (&session.channel, manner) {
+    pub(crate) const fn of(session: &SessionRecord, requirement: &TlsRequirement) -> Self {
+        match (&session.channel, requirement) {
             (Channel::Clear(_), _) => Self::None,
-            (Channel::Tls(_), Manner::AsPolicy) => Self::Tls,
-            (Channel::Tls(_), Manner::Proven { .. }) => Self::Agreed,
+            (Channel::Tls(_), TlsRequirement::AsPolicy) => Self::Tls,
+            (Channel::Tls(_), TlsRequirement::Proven { .. }) => Self::Agreed,
         }
     }
 }

@@ -87,7 +87,7 @@ pub use crate::session::open::{BrokenHandshake, Unsettled};
 pub use crate::session::plain::Plain;
 pub use crate::session::strict::Strict;
 pub use crate::settings::{DeliverySettings, IpPreference, Timeouts};
-pub use crate::target::Manner;
+pub use crate::target::TlsRequirement;
 pub use crate::tls::danger::Observing;
 pub use crate::tls::handshake_failure::{HandshakeFailure, result_type};
 pub use crate::tls::wall_clock::WallClock;

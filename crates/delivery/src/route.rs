@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use mta_sts::{MxHost, NextHop, OpenHost, PolicyDomain};
 use smtp::{MailboxDomain, ReversePath};
 
-use crate::target::{Manner, Target};
+use crate::target::{Target, TlsRequirement};
 
 /// The routes, in the order in which they are looked at.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +44,7 @@ pub struct ConfiguredHop {
     /// The smart host.
     pub to: SmartHost,
     /// What a session with it has to be like.
-    pub manner: Manner,
+    pub requirement: TlsRequirement,
 }
 
 /// A smart host (RFC 5321 §2.3.10, a gateway or relay).
@@ -120,7 +120,7 @@ impl SmartHost {
 impl ConfiguredHop {
     /// The host, where no MX record has to be asked for it.
     pub(crate) fn host(&self) -> Option<Target> {
-        let target = |host, port| Target { host, port, manner: self.manner.clone() };
+        let target = |host, port| Target { host, port, requirement: self.requirement.clone() };
         match &self.to {
             SmartHost::Address(address, port) => Some(target(OpenHost::Literal(*address), *port)),
             SmartHost::Domain(_) => None,

@@ -7,15 +7,15 @@ use smtp::{Class, Domain, MailboxDomain};
 
 use crate::settings::DeliverySettings;
 use crate::status::Status;
-use crate::target::{Manner, Target};
+use crate::target::{Target, TlsRequirement};
 
 /// The hosts to try, at least one; or what becomes of the mail without any.
 pub(crate) async fn hosts(
     dns: &dyn Dns,
-    (destination, manner): (&MailboxDomain, &Manner),
+    (destination, requirement): (&MailboxDomain, &TlsRequirement),
     settings: &DeliverySettings,
 ) -> Result<Vec<Target>, DeliveryResult> {
-    let target = |host| Target { host, port: settings.smtp_port, manner: manner.clone() };
+    let target = |host| Target { host, port: settings.smtp_port, requirement: requirement.clone() };
     let domain = match destination {
         MailboxDomain::Domain(domain) => domain,
         MailboxDomain::Literal(address) => {

@@ -15,11 +15,11 @@ pub(crate) struct Target {
     /// Where it listens.
     pub(crate) port: u16,
     /// What its session has to be like.
-    pub(crate) manner: Manner,
+    pub(crate) requirement: TlsRequirement,
 }
 
 /// What the sessions of a next hop have to be like, besides what its policy asks for.
-pub type Manner = tls_policy::Manner<Login>;
+pub type TlsRequirement = tls_policy::TlsRequirement<Login>;
 
 impl Target {
     /// The host's name or address, for the log and for reasons.

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use delivery::{
-    ConfiguredHop, DomainPattern, Login, LoginMechanism, Manner, Route, Routes, Secret, SmartHost,
-    Start,
+    ConfiguredHop, DomainPattern, Login, LoginMechanism, Route, Routes, Secret, SmartHost, Start,
+    TlsRequirement,
 };
 use mta_sts::{MxHost, PolicyDomain};
 
@@ -95,8 +95,8 @@ impl Check<'_> {
     ) -> Option<ConfiguredHop> {
         let to = smart_host(text, self.raw.delivery.smtp_port);
         let hop = to.and_then(|to| {
-            let manner = manner(tls, &to, login).map_err(str::to_owned)?;
-            Ok(ConfiguredHop { to, manner })
+            let requirement = requirement(tls, &to, login).map_err(str::to_owned)?;
+            Ok(ConfiguredHop { to, requirement })
         });
         let named = hop.map(Some).map_err(|problem| format!("`{text}`: {problem}"));
         self.or_wrong(&at.key("next_hop"), named)
@@ -178,7 +178,11 @@ enum Kind {
 }
 
 /// How this next hop is talked to, if it can be.
-fn manner(tls: RawRouteTls, to: &SmartHost, login: Option<&Login>) -> Result<Manner, &'static str> {
+fn requirement(
+    tls: RawRouteTls,
+    to: &SmartHost,
+    login: Option<&Login>,
+) -> Result<TlsRequirement, &'static str> {
     let start = match (tls, to) {
         (
             RawRouteTls::Opportunistic,
@@ -189,7 +193,7 @@ fn manner(tls: RawRouteTls, to: &SmartHost, login: Option<&Login>) -> Result<Man
                         in clear: leave tls at \"verify\" for a host, or name another port",
             );
         }
-        (RawRouteTls::Opportunistic, _) => return Ok(Manner::AsPolicy),
+        (RawRouteTls::Opportunistic, _) => return Ok(TlsRequirement::AsPolicy),
         (_, SmartHost::Address(..)) => {
             return Err(
                 "a certificate cannot be verified for an address: name the host, or set tls to \"opportunistic\"",
@@ -201,7 +205,7 @@ fn manner(tls: RawRouteTls, to: &SmartHost, login: Option<&Login>) -> Result<Man
         (RawRouteTls::Implicit, _) | (_, SmartHost::Host(_, _, SUBMISSIONS)) => Start::Implicit,
         (RawRouteTls::Verify, _) => Start::Starttls,
     };
-    Ok(Manner::Proven { start, login: login.cloned() })
+    Ok(TlsRequirement::Proven { start, login: login.cloned() })
 }
 
 /// Reads a next hop: `host:port` and `[host]` are hosts, all else is a domain.
@@ -289,15 +293,15 @@ mod tests {
             (Opportunistic, "192.0.2.1:465", Err("TLS begins with the connection")),
             (Opportunistic, "[2001:db8::1]:465", Err("TLS begins with the connection")),
         ] {
-            let found = manner(tls, &smart_host(next_hop, 25).unwrap(), None);
+            let found = requirement(tls, &smart_host(next_hop, 25).unwrap(), None);
             match (&found, expected) {
-                (Ok(manner), Ok(expected)) => assert_eq!(format!("{manner:?}"), expected),
+                (Ok(requirement), Ok(expected)) => assert_eq!(format!("{requirement:?}"), expected),
                 (Err(problem), Err(expected)) if problem.starts_with(expected) => {}
                 _ => panic!("{tls:?} {next_hop}: {found:?}"),
             }
         }
         // The usual port counts where none is named.
         let at_465 = smart_host("[smtp.example.net]", 465).unwrap();
-        assert!(manner(Opportunistic, &at_465, None).is_err());
+        assert!(requirement(Opportunistic, &at_465, None).is_err());
     }
 }

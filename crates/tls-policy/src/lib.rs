@@ -9,6 +9,6 @@ mod route;
 mod trust;
 
 pub use crate::refusal::Refusal;
-pub use crate::requirement::{Admission, Inputs, Requirement};
-pub use crate::route::{Manner, Start};
+pub use crate::requirement::{Admission, HostRequirement, Inputs};
+pub use crate::route::{Start, TlsRequirement};
 pub use crate::trust::{Demanded, Trust, Unverified, Verified};

@@ -2,12 +2,12 @@
 //!
 //! | policy of the next hop | the route asks for | the host | what is needed |
 //! |---|---|---|---|
-//! | enforced | anything | a name that the policy lists | proof of that name ([`Requirement::Verified`]) |
+//! | enforced | anything | a name that the policy lists | proof of that name ([`HostRequirement::Verified`]) |
 //! | enforced | anything | another name | there is no session ([`Refusal::NotNamed`]) |
 //! | enforced | anything | an address | there is no session ([`Refusal::NoName`]) |
-//! | not enforced | proof | a name | proof of that name ([`Requirement::Demanded`]) |
+//! | not enforced | proof | a name | proof of that name ([`HostRequirement::Demanded`]) |
 //! | not enforced | proof | an address | there is no session ([`Refusal::NoName`]) |
-//! | not enforced | as the policy | anything | whatever works ([`Requirement::Open`]) |
+//! | not enforced | as the policy | anything | whatever works ([`HostRequirement::Open`]) |
 //!
 //! A policy is not enforced where there is none, where its mode is `none` or `testing`, and wherever
 //! else [`mta_sts::WhyFallback`] has a reason: an exception is one. Those reasons are the policy's part
@@ -20,7 +20,7 @@
 use mta_sts::{Decision, OpenHost};
 
 use crate::refusal::Refusal;
-use crate::route::{Manner, Start};
+use crate::route::{Start, TlsRequirement};
 use crate::trust::{Demanded, Trust, Unverified, Verified};
 
 /// All that has a say about the session with one host.
@@ -29,14 +29,14 @@ pub struct Inputs<'a, Login> {
     /// What the policy of the next hop makes of the delivery.
     pub decision: &'a Decision,
     /// What the route there asks for.
-    pub route: &'a Manner<Login>,
+    pub route: &'a TlsRequirement<Login>,
     /// The host.
     pub host: &'a OpenHost,
 }
 
 /// What the session with one host needs, and the leave to begin it.
 #[derive(Debug)]
-pub enum Requirement<'a> {
+pub enum HostRequirement<'a> {
     /// Proof of the host's name, because the operator demands it.
     Demanded(Admission<'a, Demanded>),
     /// Nothing: TLS with whoever answers if it is to be had, or none.
@@ -51,17 +51,17 @@ impl<'a, Login> Inputs<'a, Login> {
     /// # Errors
     ///
     /// [`Refusal`] where mail may not go to the host at all.
-    pub fn requirement(&self) -> Result<Requirement<'a>, Refusal> {
+    pub fn requirement(&self) -> Result<HostRequirement<'a>, Refusal> {
         let (host, start) = (self.host, self.route.start());
         match (self.decision, self.route) {
             (Decision::Require(required), _) => {
-                Admission::new(required, host, start).map(Requirement::Verified)
+                Admission::new(required, host, start).map(HostRequirement::Verified)
             }
-            (Decision::Permit(fallback), Manner::Proven { .. }) => {
-                Admission::new(fallback, host, start).map(Requirement::Demanded)
+            (Decision::Permit(fallback), TlsRequirement::Proven { .. }) => {
+                Admission::new(fallback, host, start).map(HostRequirement::Demanded)
             }
-            (Decision::Permit(fallback), Manner::AsPolicy) => {
-                Admission::new(fallback, host, start).map(Requirement::Open)
+            (Decision::Permit(fallback), TlsRequirement::AsPolicy) => {
+                Admission::new(fallback, host, start).map(HostRequirement::Open)
             }
         }
     }

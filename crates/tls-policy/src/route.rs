@@ -5,7 +5,7 @@
 /// A login belongs to a session with proof, and there is no other place to put one; what one is, is
 /// for whoever logs in to say.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub enum Manner<Login> {
+pub enum TlsRequirement<Login> {
     /// As the policy asks, and no more.
     AsPolicy,
     /// With proof of the host's name, whatever the policy asks for.
@@ -26,7 +26,7 @@ pub enum Start {
     Starttls,
 }
 
-impl<Login> Manner<Login> {
+impl<Login> TlsRequirement<Login> {
     /// How TLS begins where it has to be verified.
     #[must_use]
     pub const fn start(&self) -> Start {

@@ -1,15 +1,15 @@
 //! Every row of the table, by name.
 
 use mta_sts::{MxHost, OpenHost};
-use tls_policy::{Inputs, Manner, Refusal, Requirement, Start};
+use tls_policy::{HostRequirement, Inputs, Refusal, Start, TlsRequirement};
 
 use crate::decisions::Case;
 
 /// What a route asks for.
-const ROUTES: [(&str, Manner<()>); 3] = [
-    ("as the policy", Manner::AsPolicy),
-    ("proof", Manner::Proven { start: Start::Starttls, login: None }),
-    ("proof, implicit TLS", Manner::Proven { start: Start::Implicit, login: Some(()) }),
+const ROUTES: [(&str, TlsRequirement<()>); 3] = [
+    ("as the policy", TlsRequirement::AsPolicy),
+    ("proof", TlsRequirement::Proven { start: Start::Starttls, login: None }),
+    ("proof, implicit TLS", TlsRequirement::Proven { start: Start::Implicit, login: Some(()) }),
 ];
 
 /// The hosts: one that the policy names, another one, and an address.
@@ -46,14 +46,14 @@ const NOT_ENFORCED: [[&str; 3]; 3] = [
 ];
 
 /// The answer of the table as words.
-fn words(answer: &Result<Requirement<'_>, Refusal>) -> String {
+fn words(answer: &Result<HostRequirement<'_>, Refusal>) -> String {
     match answer {
-        Ok(Requirement::Demanded(host)) => format!("demanded, {:?}", host.start()),
-        Ok(Requirement::Open(host)) => {
+        Ok(HostRequirement::Demanded(host)) => format!("demanded, {:?}", host.start()),
+        Ok(HostRequirement::Open(host)) => {
             assert_eq!(host.start(), Start::Starttls);
             "open".to_owned()
         }
-        Ok(Requirement::Verified(host)) => format!("verified, {:?}", host.start()),
+        Ok(HostRequirement::Verified(host)) => format!("verified, {:?}", host.start()),
         Err(Refusal::NoName(_)) => "no name".to_owned(),
         Err(Refusal::NotNamed(_)) => "not named".to_owned(),
     }
@@ -78,15 +78,15 @@ async fn a_route_of_the_table_leads_to_the_host_that_was_asked_about() {
     let [named, other, address] = hosts();
     let [(_, as_policy), (_, proof), _] = ROUTES;
     let requirement = |decision, route, host| Inputs { decision, route, host }.requirement();
-    let Ok(Requirement::Verified(host)) = requirement(&enforced, &as_policy, &named) else {
+    let Ok(HostRequirement::Verified(host)) = requirement(&enforced, &as_policy, &named) else {
         panic!("not verified")
     };
     assert_eq!(OpenHost::Name(host.route().unwrap().mx().clone()), named);
-    let Ok(Requirement::Demanded(host)) = requirement(&none, &proof, &other) else {
+    let Ok(HostRequirement::Demanded(host)) = requirement(&none, &proof, &other) else {
         panic!("not demanded")
     };
     assert_eq!(OpenHost::Name(host.route().unwrap().host().clone()), other);
-    let Ok(Requirement::Open(host)) = requirement(&none, &as_policy, &address) else {
+    let Ok(HostRequirement::Open(host)) = requirement(&none, &as_policy, &address) else {
         panic!("not open")
     };
     assert_eq!(host.route().unwrap().host(), &address);

@@ -52,7 +52,7 @@ impl Pass<'_> {
         if let Err(SessionFailure::Tls(failure)) = &session {
             client.observer.tls_failed(failure.label());
         }
-        match target.manner.login() {
+        match target.requirement.login() {
             Some(login) => session?.log_in(login).await,
             None => session,
         }

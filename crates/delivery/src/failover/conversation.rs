@@ -16,7 +16,7 @@ use crate::recipient::{HopResult, OpenRecipient};
 use crate::recipient_batches::RecipientBatches;
 use crate::session::established::Session;
 use crate::status::Status;
-use crate::target::{Manner, Target};
+use crate::target::{Target, TlsRequirement};
 use crate::transaction::{Connection, Sent};
 use crate::trials::Tried;
 
@@ -95,7 +95,7 @@ impl Pass<'_> {
                 continue;
             }
             let size = recipients.len();
-            let to = (&record, &host.target.manner);
+            let to = (&record, &host.target.requirement);
             let transacted = self.send(&mut session, leave, recipients, to, before).await;
             walk.settled.extend(transacted.settled);
             walk.open.extend(transacted.open);
@@ -161,7 +161,7 @@ impl Pass<'_> {
         session: &mut Session<T>,
         leave: &T::Leave,
         recipients: Vec<OpenRecipient>,
-        to: (&Arc<SessionRecord>, &Manner),
+        to: (&Arc<SessionRecord>, &TlsRequirement),
         before: Before,
     ) -> Transacted {
         let who: Vec<&Recipient> = recipients.iter().map(|one| &one.recipient.recipient).collect();
@@ -194,10 +194,10 @@ impl Pass<'_> {
     fn judge(
         &self,
         sent: Sent<OpenRecipient>,
-        (session, manner): (&Arc<SessionRecord>, &Manner),
+        (session, requirement): (&Arc<SessionRecord>, &TlsRequirement),
         before: Before,
     ) -> Transacted {
-        let encryption = Encryption::of(session, manner);
+        let encryption = Encryption::of(session, requirement);
         let remote = Remote::of(session);
         let mut done = Transacted::new(match sent.connection {
             Connection::Lost => After::Lost,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tls_policy::{Admission, Inputs, Refusal, Requirement};
+use tls_policy::{Admission, HostRequirement, Inputs, Refusal};
 
 use super::pass::{Host, Pass};
 use super::trusted::Trusted;
@@ -17,15 +17,16 @@ impl Pass<'_> {
     /// Tries a host, in the way that is asked of sessions with it.
     pub(super) async fn try_host(&self, walk: Walk, host: Host<'_>) -> Walk {
         let Host { target, .. } = host;
-        let inputs = Inputs { decision: self.decision, route: &target.manner, host: &target.host };
+        let inputs =
+            Inputs { decision: self.decision, route: &target.requirement, host: &target.host };
         match inputs.requirement() {
-            Ok(Requirement::Demanded(admission)) => {
+            Ok(HostRequirement::Demanded(admission)) => {
                 Box::pin(self.try_admitted(walk, &admission, host)).await
             }
-            Ok(Requirement::Open(admission)) => {
+            Ok(HostRequirement::Open(admission)) => {
                 Box::pin(self.try_admitted(walk, &admission, host)).await
             }
-            Ok(Requirement::Verified(admission)) => {
+            Ok(HostRequirement::Verified(admission)) => {
                 Box::pin(self.try_admitted(walk, &admission, host)).await
             }
             Err(refusal) => refused(walk, refusal),

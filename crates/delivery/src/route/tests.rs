@@ -7,7 +7,8 @@ fn domain(text: &str) -> PolicyDomain {
 }
 
 fn route(recipients: Vec<DomainPattern>, senders: Vec<DomainPattern>, to: &str) -> Route {
-    let hop = ConfiguredHop { to: SmartHost::Domain(domain(to)), manner: Manner::AsPolicy };
+    let hop =
+        ConfiguredHop { to: SmartHost::Domain(domain(to)), requirement: TlsRequirement::AsPolicy };
     Route { recipients, senders, next_hops: vec![hop] }
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use delivery::{ConfiguredHop, Manner, Prober, Route, SessionFailure, SmartHost};
+use delivery::{ConfiguredHop, Prober, Route, SessionFailure, SmartHost, TlsRequirement};
 use dns::{Dns, Lookup, MailHosts, mail_hosts};
 use mail::{Channel, TlsVersion, in_full};
 use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpose};
 use settings::Settings;
 use smtp::Domain;
-use tls_policy::{Demanded, Inputs, Refusal, Requirement, Verified};
+use tls_policy::{Demanded, HostRequirement, Inputs, Refusal, Verified};
 use tokio::time::timeout;
 
 use super::hosts::{HOSTS_MAX, PATIENCE};
@@ -151,20 +151,20 @@ impl Looking<'_> {
         host: &OpenHost,
         address: SocketAddr,
     ) -> Result<(Channel, HostVerdict), Stage> {
-        let inputs = Inputs { decision, route: &self.hop.manner, host };
-        let login = self.hop.manner.login();
+        let inputs = Inputs { decision, route: &self.hop.requirement, host };
+        let login = self.hop.requirement.login();
         let prober = self.prober;
         let opened = match inputs.requirement().map_err(refused)? {
-            Requirement::Demanded(host) => {
+            HostRequirement::Demanded(host) => {
                 let (route, start) = (host.route().map_err(refused)?, host.start());
                 let proved = prober.prove::<Demanded>(route, address, start, login).await;
                 proved.map(|channel| (channel, HostVerdict::Verified))
             }
-            Requirement::Open(host) => {
+            HostRequirement::Open(host) => {
                 let settled = prober.settle(host.route().map_err(refused)?, address).await;
                 settled.map(|channel| (channel, HostVerdict::Unproved))
             }
-            Requirement::Verified(host) => {
+            HostRequirement::Verified(host) => {
                 let (route, start) = (host.route().map_err(refused)?, host.start());
                 let proved = prober.prove::<Verified>(route, address, start, login).await;
                 proved.map(|channel| (channel, HostVerdict::Verified))
@@ -188,7 +188,7 @@ impl Looking<'_> {
                 Stage::new("tls", State::Warning, text)
             }
         });
-        if let Manner::Proven { login: Some(login), .. } = &self.hop.manner {
+        if let TlsRequirement::Proven { login: Some(login), .. } = &self.hop.requirement {
             stages.push(Stage::new("login", State::Good, format!("as {}", login.name())));
         }
         stages
