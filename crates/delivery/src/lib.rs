@@ -94,4 +94,4 @@ pub use crate::tls::wall_clock::WallClock;
 pub use crate::tls::webpki::WebPki;
 pub use crate::transaction::Transaction;
 pub use crate::workers::{Delivery, Renewal};
-pub use tls_policy::{Demanded, Start, Trust, Unverified, Verified};
+pub use tls_policy::{Demanded, TlsStart, Trust, Unverified, Verified};

@@ -8,7 +8,7 @@ use clock::Clock;
 use mail::{Channel, TlsVersion, WhyClear};
 use mta_sts::{MxHost, OpenRoute};
 use pkix::{Roots, SetupError, TlsError};
-use tls_policy::{Start, Trust};
+use tls_policy::{TlsStart, Trust};
 
 use crate::account::Login;
 use crate::connect::{connect, in_order};
@@ -103,18 +103,18 @@ impl Prober {
         &self,
         route: T::Route,
         address: SocketAddr,
-        start: Start,
+        start: TlsStart,
         login: Option<&Login>,
     ) -> Result<Channel, SessionFailure> {
         let (stream, ends) = connect(address, &self.settings).await?;
         let settings = Arc::clone(&self.settings);
         let (session, _unreported) = match start {
-            Start::Implicit => {
+            TlsStart::Implicit => {
                 // The caller has a limit of its own.
                 let stream = (stream, &Arc::default());
                 Session::<T, _>::implicit(route, stream, ends, settings, &self.webpki).await
             }
-            Start::Starttls => {
+            TlsStart::Starttls => {
                 Plain::greet(route, stream, ends, settings).await?.verify(&self.webpki).await
             }
         };

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use delivery::{
-    ConfiguredHop, DomainPattern, Login, LoginMechanism, Route, Routes, Secret, SmartHost, Start,
-    TlsRequirement,
+    ConfiguredHop, DomainPattern, Login, LoginMechanism, Route, Routes, Secret, SmartHost,
+    TlsRequirement, TlsStart,
 };
 use mta_sts::{MxHost, PolicyDomain};
 
@@ -202,8 +202,8 @@ fn requirement(
         (RawRouteTls::Implicit, SmartHost::Domain(_)) => {
             return Err("MX hosts have no port for implicit TLS: name a host and a port");
         }
-        (RawRouteTls::Implicit, _) | (_, SmartHost::Host(_, _, SUBMISSIONS)) => Start::Implicit,
-        (RawRouteTls::Verify, _) => Start::Starttls,
+        (RawRouteTls::Implicit, _) | (_, SmartHost::Host(_, _, SUBMISSIONS)) => TlsStart::Implicit,
+        (RawRouteTls::Verify, _) => TlsStart::Starttls,
     };
     Ok(TlsRequirement::Proven { start, login: login.cloned() })
 }

@@ -10,5 +10,5 @@ mod trust;
 
 pub use crate::refusal::Refusal;
 pub use crate::requirement::{Admission, HostRequirement, Inputs};
-pub use crate::route::{Start, TlsRequirement};
+pub use crate::route::{TlsRequirement, TlsStart};
 pub use crate::trust::{Demanded, Trust, Unverified, Verified};

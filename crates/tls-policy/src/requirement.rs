@@ -20,7 +20,7 @@
 use mta_sts::{Decision, OpenHost};
 
 use crate::refusal::Refusal;
-use crate::route::{Start, TlsRequirement};
+use crate::route::{TlsRequirement, TlsStart};
 use crate::trust::{Demanded, Trust, Unverified, Verified};
 
 /// All that has a say about the session with one host.
@@ -71,9 +71,9 @@ impl<'a, Login> Inputs<'a, Login> {
 ///
 /// ```compile_fail,E0451
 /// # use mta_sts::{Fallback, OpenHost};
-/// # use tls_policy::{Admission, Start, Unverified};
+/// # use tls_policy::{Admission, TlsStart, Unverified};
 /// fn forge<'a>(leave: &'a Fallback, host: &'a OpenHost) -> Admission<'a, Unverified> {
-///     Admission { leave, host, start: Start::Starttls }
+///     Admission { leave, host, start: TlsStart::Starttls }
 /// }
 /// ```
 ///
@@ -106,12 +106,12 @@ impl<'a, Login> Inputs<'a, Login> {
 pub struct Admission<'a, T: Trust> {
     leave: &'a T::Leave,
     host: &'a OpenHost,
-    start: Start,
+    start: TlsStart,
 }
 
 impl<'a, T: Trust> Admission<'a, T> {
     /// Leave to connect to `host`, where a route leads there.
-    fn new(leave: &'a T::Leave, host: &'a OpenHost, start: Start) -> Result<Self, Refusal> {
+    fn new(leave: &'a T::Leave, host: &'a OpenHost, start: TlsStart) -> Result<Self, Refusal> {
         let admission = Self { leave, host, start };
         admission.route().map(|_route| admission)
     }
@@ -133,7 +133,7 @@ impl<'a, T: Trust> Admission<'a, T> {
 
     /// How TLS begins.
     #[must_use]
-    pub const fn start(&self) -> Start {
+    pub const fn start(&self) -> TlsStart {
         self.start
     }
 }

@@ -11,7 +11,7 @@ pub enum TlsRequirement<Login> {
     /// With proof of the host's name, whatever the policy asks for.
     Proven {
         /// How TLS begins.
-        start: Start,
+        start: TlsStart,
         /// Who we say we are, once the host has proved its name.
         login: Option<Login>,
     },
@@ -19,7 +19,7 @@ pub enum TlsRequirement<Login> {
 
 /// How TLS begins.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Start {
+pub enum TlsStart {
     /// With the connection (RFC 8314 §3).
     Implicit,
     /// With STARTTLS (RFC 3207).
@@ -29,9 +29,9 @@ pub enum Start {
 impl<Login> TlsRequirement<Login> {
     /// How TLS begins where it has to be verified.
     #[must_use]
-    pub const fn start(&self) -> Start {
+    pub const fn start(&self) -> TlsStart {
         match self {
-            Self::AsPolicy => Start::Starttls,
+            Self::AsPolicy => TlsStart::Starttls,
             Self::Proven { start, .. } => *start,
         }
     }

@@ -1,15 +1,15 @@
 //! Every row of the table, by name.
 
 use mta_sts::{MxHost, OpenHost};
-use tls_policy::{HostRequirement, Inputs, Refusal, Start, TlsRequirement};
+use tls_policy::{HostRequirement, Inputs, Refusal, TlsRequirement, TlsStart};
 
 use crate::decisions::Case;
 
 /// What a route asks for.
 const ROUTES: [(&str, TlsRequirement<()>); 3] = [
     ("as the policy", TlsRequirement::AsPolicy),
-    ("proof", TlsRequirement::Proven { start: Start::Starttls, login: None }),
-    ("proof, implicit TLS", TlsRequirement::Proven { start: Start::Implicit, login: Some(()) }),
+    ("proof", TlsRequirement::Proven { start: TlsStart::Starttls, login: None }),
+    ("proof, implicit TLS", TlsRequirement::Proven { start: TlsStart::Implicit, login: Some(()) }),
 ];
 
 /// The hosts: one that the policy names, another one, and an address.
@@ -50,7 +50,7 @@ fn words(answer: &Result<HostRequirement<'_>, Refusal>) -> String {
     match answer {
         Ok(HostRequirement::Demanded(host)) => format!("demanded, {:?}", host.start()),
         Ok(HostRequirement::Open(host)) => {
-            assert_eq!(host.start(), Start::Starttls);
+            assert_eq!(host.start(), TlsStart::Starttls);
             "open".to_owned()
         }
         Ok(HostRequirement::Verified(host)) => format!("verified, {:?}", host.start()),

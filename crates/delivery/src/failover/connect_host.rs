@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dns::{Lookup, LookupError};
 use mta_sts::{OpenHost, OpenRoute};
 use smtp::Domain;
-use tls_policy::{Admission, Start, Trust, Unverified};
+use tls_policy::{Admission, TlsStart, Trust, Unverified};
 use tokio::net::TcpStream;
 
 use super::effort::{ADDRESSES, Effort};
@@ -32,16 +32,16 @@ impl Pass<'_> {
     pub(super) async fn verified<T: Trust<Route: Strict<Trust = T>>>(
         &self,
         effort: &mut Effort,
-        (route, start): (T::Route, Start),
+        (route, start): (T::Route, TlsStart),
         target: &Target,
         address: SocketAddr,
     ) -> Result<Session<T>, SessionFailure> {
         let client = self.client;
         let (session, observation) = match start {
-            Start::Starttls => {
+            TlsStart::Starttls => {
                 self.greet(effort, route, target, address).await?.verify(&client.webpki).await
             }
-            Start::Implicit => {
+            TlsStart::Implicit => {
                 let (stream, ends) = self.connect(effort, target, address).await?;
                 let settings = Arc::clone(&client.settings);
                 let stream = (stream, &self.patience);
