@@ -61,10 +61,10 @@ mod route;
 mod routing;
 #[cfg(test)]
 mod scripted;
-mod seats;
 mod session;
 mod settings;
 mod settling;
+mod slots;
 mod status;
 mod tls;
 mod transaction;

@@ -18,9 +18,9 @@ use crate::departures::Departures;
 use crate::gathering::{Gathering, Part};
 use crate::observer::Observer;
 use crate::patience::Patience;
-use crate::seats::{Room, Seat, Seats};
 use crate::settings::DeliverySettings;
 use crate::settling::Settling;
+use crate::slots::{DeliverySlot, DeliverySlots, Room};
 use crate::tls::danger::Observing;
 use crate::tls::webpki::WebPki;
 
@@ -36,7 +36,7 @@ pub struct Delivery {
     /// What attempts begin with; those under way keep what they began with.
     client: Arc<RwLock<Arc<Client>>>,
     queue: Queue,
-    seats: Arc<Seats>,
+    slots: Arc<DeliverySlots>,
     gathering: Arc<Gathering>,
     departures: Arc<Departures>,
 }
@@ -77,8 +77,8 @@ impl Delivery {
             addresses: Arc::default(),
         };
         let client = Arc::new(RwLock::new(Arc::new(client)));
-        let (seats, departures) = (Arc::default(), Arc::default());
-        Ok(Self { client, queue, seats, gathering: Arc::default(), departures })
+        let (slots, departures) = (Arc::default(), Arc::default());
+        Ok(Self { client, queue, slots, gathering: Arc::default(), departures })
     }
 
     /// Makes other settings and trust roots ready for [`Self::renew`].
@@ -136,7 +136,7 @@ impl Delivery {
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = attempts.join_next() => ended_well(ended),
-                () = self.seats.more() => {}
+                () = self.slots.more() => {}
                 () = self.wait(pause) => {}
             }
         }
@@ -151,14 +151,14 @@ impl Delivery {
         let client = self.client();
         let window = |domain: &str| client.paces.window(domain, client.settings.per_domain);
         let room = Room { quick: client.settings.workers, all: client.settings.attempts() };
-        while let Some(worst) = self.seats.free(room) {
+        while let Some(worst) = self.slots.free(room) {
             match self.queue.lease_within(worst, window) {
                 Ok(Some(lease)) => {
                     let (queue_id, domain) = (lease.id(), lease.destination());
                     let n = lease.attempts().saturating_add(1);
                     let span = tracing::info_span!("attempt", %queue_id, %domain, n);
-                    let seat = Seat::take(&self.seats, lease.standing(), room);
-                    attempts.spawn(self.clone().deliver(lease, seat).instrument(span));
+                    let slot = DeliverySlot::take(&self.slots, lease.standing(), room);
+                    attempts.spawn(self.clone().deliver(lease, slot).instrument(span));
                 }
                 Ok(None) => return Pause::UntilWork(worst),
                 Err(error) => {
@@ -202,7 +202,7 @@ impl Delivery {
     }
 
     /// One attempt, from a lease to its settlement.
-    async fn deliver(self, lease: Lease, mut seat: Seat) {
+    async fn deliver(self, lease: Lease, mut slot: DeliverySlot) {
         let client = self.client();
         let departing = self.departures.begin(client.clock.now());
         let results = {
@@ -210,7 +210,7 @@ impl Delivery {
             let stalled = || client.paces.stalled(&lease.destination().to_string());
             tokio::select! {
                 results = attempt(&client, &lease, &patience) => results,
-                never = seat.follow(&patience, &lease, stalled) => match never {},
+                never = slot.follow(&patience, &lease, stalled) => match never {},
             }
         };
         let each: Vec<_> = results.iter().map(|one| &one.record.result).collect();

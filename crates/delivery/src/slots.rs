@@ -1,6 +1,6 @@
 //! How many attempts there may be at once, and for whom.
 //!
-//! An attempt that has just begun has a seat. One that takes long, or waits for a host that does not
+//! An attempt that has just begun has a slot. One that takes long, or waits for a host that does not
 //! answer at once, leaves it to others: from then on it holds a socket and little else, so there may
 //! be many of those. What is bounded are
 //!
@@ -60,15 +60,15 @@ impl Room {
     }
 }
 
-/// The seats of all attempts.
+/// The slots of all attempts.
 #[derive(Debug, Default)]
-pub(crate) struct Seats {
+pub(crate) struct DeliverySlots {
     taken: Mutex<Taken>,
     /// Wakes who leases when there is room for more.
     more: Notify,
 }
 
-/// How many seats are taken.
+/// How many slots are taken.
 #[derive(Debug, Default)]
 struct Taken {
     /// By attempts that have just begun.
@@ -152,13 +152,13 @@ impl Taken {
     }
 }
 
-impl Seats {
+impl DeliverySlots {
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which destinations there is a seat for: those that stand no worse than this; none when all
-    /// seats are taken.
+    /// Which destinations there is a slot for: those that stand no worse than this; none when all
+    /// slots are taken.
     pub(crate) fn free(&self, room: Room) -> Option<Standing> {
         let taken = self.taken();
         let idle = || taken.longest_waiting().map_or(Duration::ZERO, |(idle, _)| idle);
@@ -172,10 +172,10 @@ impl Seats {
     }
 }
 
-/// The seat of an attempt, until it is dropped.
+/// The slot of an attempt, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    seats: Arc<Seats>,
+pub(crate) struct DeliverySlot {
+    slots: Arc<DeliverySlots>,
     standing: Standing,
     speed: Speed,
 }
@@ -188,11 +188,11 @@ enum Speed {
     Slow(u64),
 }
 
-impl Seat {
-    /// Takes a seat for an attempt that begins, for a destination that stands like this. If there
+impl DeliverySlot {
+    /// Takes a slot for an attempt that begins, for a destination that stands like this. If there
     /// was no room, it takes that of an attempt that has waited for the longest.
-    pub(crate) fn take(seats: &Arc<Seats>, standing: Standing, room: Room) -> Self {
-        let mut taken = seats.taken();
+    pub(crate) fn take(slots: &Arc<DeliverySlots>, standing: Standing, room: Room) -> Self {
+        let mut taken = slots.taken();
         if taken.is_full(standing, room)
             && let Some((_, longest)) = taken.longest_waiting()
         {
@@ -201,10 +201,10 @@ impl Seat {
         let count = taken.quick.of(standing);
         *count = count.saturating_add(1);
         drop(taken);
-        Self { seats: Arc::clone(seats), standing, speed: Speed::Quick }
+        Self { slots: Arc::clone(slots), standing, speed: Speed::Quick }
     }
 
-    /// Follows an attempt for `lease` with these waits, until it is dropped: gives its seat to
+    /// Follows an attempt for `lease` with these waits, until it is dropped: gives its slot to
     /// others when it is slow, and has it count for what it is while it hears nothing.
     pub(crate) async fn follow(
         &mut self,
@@ -229,9 +229,9 @@ impl Seat {
         }
     }
 
-    /// Leaves the seat to others.
+    /// Leaves the slot to others.
     fn slows(&mut self, patience: &Arc<Patience>) {
-        let mut taken = self.seats.taken();
+        let mut taken = self.slots.taken();
         let count = taken.quick.of(self.standing);
         *count = count.saturating_sub(1);
         self.standing = self.standing.max(Standing::Untried);
@@ -242,25 +242,25 @@ impl Seat {
         let number = taken.last;
         taken.waiting.insert(number, Arc::clone(patience));
         drop(taken);
-        self.seats.more.notify_one();
+        self.slots.more.notify_one();
     }
 
     /// Counts a slow attempt as one of a destination that stands like this.
     fn counts_as(&mut self, standing: Standing) {
-        let mut taken = self.seats.taken();
+        let mut taken = self.slots.taken();
         let before = taken.slow.of(self.standing);
         *before = before.saturating_sub(1);
         self.standing = standing;
         let after = taken.slow.of(standing);
         *after = after.saturating_add(1);
         drop(taken);
-        self.seats.more.notify_one();
+        self.slots.more.notify_one();
     }
 }
 
-impl Drop for Seat {
+impl Drop for DeliverySlot {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken();
+        let mut taken = self.slots.taken();
         let count = match self.speed {
             Speed::Quick => taken.quick.of(self.standing),
             Speed::Slow(number) => {
@@ -270,7 +270,7 @@ impl Drop for Seat {
         };
         *count = count.saturating_sub(1);
         drop(taken);
-        self.seats.more.notify_one();
+        self.slots.more.notify_one();
     }
 }
 

@@ -40,9 +40,9 @@ fn whom_there_is_a_seat_for_depends_on_who_has_the_others() {
         (count(6, 0, 0), count(0, 25, 0), Some(Standing::Answering)),
         (count(7, 0, 0), count(0, 25, 0), None),
     ] {
-        let seats = Seats::default();
-        *seats.taken() = Taken { quick, slow, ..Taken::default() };
-        assert_eq!(seats.free(ROOM), expected, "{quick:?} {slow:?}");
+        let slots = DeliverySlots::default();
+        *slots.taken() = Taken { quick, slow, ..Taken::default() };
+        assert_eq!(slots.free(ROOM), expected, "{quick:?} {slow:?}");
     }
 }
 
@@ -60,58 +60,58 @@ fn endless() -> Arc<Patience> {
 
 #[test]
 fn there_is_a_seat_for_everyone_where_there_is_one_worker() {
-    let (seats, room) = (Arc::new(Seats::default()), Room { quick: 1, all: 2 });
-    assert_eq!(seats.free(room), Some(Standing::Failing));
-    let mut seat = Seat::take(&seats, Standing::Answering, room);
-    assert_eq!(seats.free(room), None);
-    seat.slows(&endless());
-    assert_eq!(seats.free(room), Some(Standing::Answering), "the other place is kept");
-    drop(seat);
-    assert_eq!(seats.free(room), Some(Standing::Failing));
-    assert!(seats.taken().waiting.is_empty());
+    let (slots, room) = (Arc::new(DeliverySlots::default()), Room { quick: 1, all: 2 });
+    assert_eq!(slots.free(room), Some(Standing::Failing));
+    let mut slot = DeliverySlot::take(&slots, Standing::Answering, room);
+    assert_eq!(slots.free(room), None);
+    slot.slows(&endless());
+    assert_eq!(slots.free(room), Some(Standing::Answering), "the other place is kept");
+    drop(slot);
+    assert_eq!(slots.free(room), Some(Standing::Failing));
+    assert!(slots.taken().waiting.is_empty());
 }
 
 #[test]
 fn a_slow_attempt_is_no_longer_one_of_a_destination_that_answers() {
-    let seats = Arc::new(Seats::default());
-    let mut seat = Seat::take(&seats, Standing::Answering, ROOM);
-    assert_eq!(seats.taken().quick, Count { answering: 1, untried: 0, failing: 0 });
-    seat.slows(&endless());
-    assert_eq!(seats.taken().slow, Count { answering: 0, untried: 1, failing: 0 });
-    seat.counts_as(Standing::Failing);
-    assert_eq!(seats.taken().slow, Count { answering: 0, untried: 0, failing: 1 });
-    drop(seat);
-    assert_eq!(seats.taken().slow, Count::default());
-    assert_eq!(seats.taken().quick, Count::default());
+    let slots = Arc::new(DeliverySlots::default());
+    let mut slot = DeliverySlot::take(&slots, Standing::Answering, ROOM);
+    assert_eq!(slots.taken().quick, Count { answering: 1, untried: 0, failing: 0 });
+    slot.slows(&endless());
+    assert_eq!(slots.taken().slow, Count { answering: 0, untried: 1, failing: 0 });
+    slot.counts_as(Standing::Failing);
+    assert_eq!(slots.taken().slow, Count { answering: 0, untried: 0, failing: 1 });
+    drop(slot);
+    assert_eq!(slots.taken().slow, Count::default());
+    assert_eq!(slots.taken().quick, Count::default());
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_every_place_is_taken_the_attempt_that_has_heard_nothing_for_the_longest_makes_room() {
-    let seats = Arc::new(Seats::default());
+    let slots = Arc::new(DeliverySlots::default());
     let mut slow = Vec::new();
     for n in 0..ROOM.all {
-        let mut seat = Seat::take(&seats, Standing::Answering, ROOM);
+        let mut slot = DeliverySlot::take(&slots, Standing::Answering, ROOM);
         let patience = endless();
-        seat.slows(&patience);
+        slot.slows(&patience);
         if n == 0 {
             // It sends a message, and would have it twice.
             patience.message_begins();
         }
-        slow.push((seat, patience));
+        slow.push((slot, patience));
         tokio::time::advance(Duration::from_millis(100)).await;
     }
-    assert_eq!(seats.free(ROOM), None, "none has waited for long");
+    assert_eq!(slots.free(ROOM), None, "none has waited for long");
     tokio::time::advance(DISPLACED_AFTER).await;
     slow[1].1.moved();
-    assert_eq!(seats.free(ROOM), Some(Standing::Answering));
-    let _seat = Seat::take(&seats, Standing::Answering, ROOM);
+    assert_eq!(slots.free(ROOM), Some(Standing::Answering));
+    let _slot = DeliverySlot::take(&slots, Standing::Answering, ROOM);
     let displaced: Vec<usize> = (0..slow.len()).filter(|n| slow[*n].1.is_displaced()).collect();
     assert_eq!(displaced, [2]);
     // For a destination of which nothing is known one has to have stalled.
     slow.truncate(24);
-    assert_eq!(seats.free(ROOM), Some(Standing::Answering));
+    assert_eq!(slots.free(ROOM), Some(Standing::Answering));
     tokio::time::advance(STALLED_AFTER).await;
-    assert_eq!(seats.free(ROOM), Some(Standing::Untried));
+    assert_eq!(slots.free(ROOM), Some(Standing::Untried));
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,15 +119,15 @@ async fn an_attempt_that_hears_nothing_counts_as_failing_until_it_does() {
     let bench = Bench::new();
     bench.accept(2, &[GOOD.to_owned()]).await;
     let lease = bench.queue.lease(10).unwrap().unwrap();
-    let (patience, seats) = (endless(), Arc::clone(&bench.seats));
-    let mut seat = Seat::take(&seats, Standing::Answering, ROOM);
-    let following = seat.follow(&patience, &lease, || {});
+    let (patience, slots) = (endless(), Arc::clone(&bench.slots));
+    let mut slot = DeliverySlot::take(&slots, Standing::Answering, ROOM);
+    let following = slot.follow(&patience, &lease, || {});
     let looking = async {
         sleep(STALLED_AFTER + Duration::from_secs(1)).await;
-        assert_eq!(seats.taken().slow, Count { answering: 0, untried: 0, failing: 1 });
+        assert_eq!(slots.taken().slow, Count { answering: 0, untried: 0, failing: 1 });
         patience.moved();
         sleep(Duration::from_secs(1)).await;
-        assert_eq!(seats.taken().slow, Count { answering: 0, untried: 1, failing: 0 });
+        assert_eq!(slots.taken().slow, Count { answering: 0, untried: 1, failing: 0 });
     };
     tokio::select! {
         never = following => match never {},
@@ -142,9 +142,9 @@ async fn an_attempt_that_hears_nothing_counts_as_failing_until_it_does() {
 struct Bench {
     queue: Queue,
     clock: Arc<SetClock>,
-    seats: Arc<Seats>,
+    slots: Arc<DeliverySlots>,
     /// Attempts that have not ended.
-    out: Vec<(Lease, Seat)>,
+    out: Vec<(Lease, DeliverySlot)>,
     _directory: TempDir,
 }
 
@@ -155,7 +155,7 @@ impl Bench {
         let settings =
             QueueSettings { min_free: 0, reserve: 0, ..QueueSettings::new(directory.path()) };
         let queue = Queue::open(settings, Arc::<SetClock>::clone(&clock)).unwrap();
-        Self { queue, clock, seats: Arc::default(), out: Vec::new(), _directory: directory }
+        Self { queue, clock, slots: Arc::default(), out: Vec::new(), _directory: directory }
     }
 
     /// Puts so many messages into the queue, each to all of these domains.
@@ -174,14 +174,14 @@ impl Bench {
         commits.join_all().await;
     }
 
-    /// Begins as many attempts as there are seats for.
+    /// Begins as many attempts as there are slots for.
     fn begin(&mut self) {
-        while let Some(worst) = self.seats.free(ROOM) {
+        while let Some(worst) = self.slots.free(ROOM) {
             let Some(lease) = self.queue.lease_within(worst, |_| PER_DOMAIN).unwrap() else {
                 return;
             };
-            let seat = Seat::take(&self.seats, lease.standing(), ROOM);
-            self.out.push((lease, seat));
+            let slot = DeliverySlot::take(&self.slots, lease.standing(), ROOM);
+            self.out.push((lease, slot));
         }
     }
 
@@ -189,7 +189,7 @@ impl Bench {
     /// messages the good one got.
     async fn end(&mut self, others: Others) -> usize {
         let (mut settling, mut good) = (JoinSet::new(), 0);
-        for (lease, mut seat) in std::mem::take(&mut self.out) {
+        for (lease, mut slot) in std::mem::take(&mut self.out) {
             let outcome = match (lease.destination().to_string() == GOOD, others) {
                 (true, _) => {
                     good += 1;
@@ -205,17 +205,17 @@ impl Bench {
                     "not now",
                 )),
                 (false, Others::AreSilent) => {
-                    if seat.speed == Speed::Quick {
-                        seat.slows(&endless());
+                    if slot.speed == Speed::Quick {
+                        slot.slows(&endless());
                     }
-                    self.out.push((lease, seat));
+                    self.out.push((lease, slot));
                     continue;
                 }
             };
             let queue = self.queue.clone();
             settling.spawn(async move {
                 queue.settle(lease, vec![outcome], None).await.unwrap();
-                drop(seat);
+                drop(slot);
             });
         }
         settling.join_all().await;
@@ -254,13 +254,13 @@ async fn mail_for_a_domain_that_answers_flows_while_many_that_fail_have_more() {
     let mut bench = Bench::new();
     bench.accept(10, &domains(50)).await;
     bench.accept(200, &[GOOD.to_owned()]).await;
-    // It has half of the eight seats until it is known that the others fail, and then six.
+    // It has half of the eight slots until it is known that the others fail, and then six.
     let rounds = bench.rounds(200, Others::Fail).await;
     assert!(rounds <= 200 / 3, "{rounds} rounds");
 }
 
 #[tokio::test]
-async fn mail_for_a_domain_that_answers_flows_while_more_are_silent_than_there_are_seats() {
+async fn mail_for_a_domain_that_answers_flows_while_more_are_silent_than_there_are_slots() {
     let mut bench = Bench::new();
     bench.accept(1, &[GOOD.to_owned()]).await;
     assert_eq!(bench.rounds(1, Others::Fail).await, 1);
