@@ -1,6 +1,6 @@
 //! How many attempts are at one address at once, whatever domains they are for.
 //!
-//! A domain has a window (see [`crate::pace`]), but one host may be named by ten thousand domains,
+//! A domain has a window (see [`crate::concurrency`]), but one host may be named by ten thousand domains,
 //! all of them somebody's who wants our connections held. So an address has a window, too: it begins
 //! low and grows with every message that the host there deals with. Attempts beyond it wait, without
 //! a connection, as long as anything is heard from the address; once it has been silent for a while

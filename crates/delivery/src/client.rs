@@ -7,10 +7,10 @@ use dns::Dns;
 use mta_sts::{Now, Policies, Trust};
 
 use crate::addresses::Addresses;
+use crate::concurrency::ConcurrencyWindows;
 use crate::dead::DeadHosts;
 use crate::idle::IdleSessions;
 use crate::observer::Observer;
-use crate::pace::Paces;
 use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
 use crate::tls::webpki::WebPki;
@@ -29,7 +29,7 @@ pub(crate) struct Client {
     /// Shared, like what follows, with the client of other settings that takes this one's place.
     pub(crate) idle: Arc<IdleSessions>,
     pub(crate) dead: Arc<DeadHosts>,
-    pub(crate) paces: Arc<Paces>,
+    pub(crate) windows: Arc<ConcurrencyWindows>,
     pub(crate) trials: Arc<Trials>,
     pub(crate) addresses: Arc<Addresses>,
 }

@@ -26,13 +26,13 @@ use tls_policy::{Demanded, Unverified, Verified};
 use self::pass::{Host, Pass};
 use self::walk::Walk;
 use crate::client::Client;
+use crate::concurrency::Went;
 use crate::disposition::NotTaken;
 use crate::downgrade::Downgrade;
 use crate::host_failure::HostFailure;
 use crate::idle::Rank;
 use crate::observation::of_mismatches;
 use crate::outcome::{unfit_so_far, unmet, unreached};
-use crate::pace::Went;
 use crate::patience::Patience;
 use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, OpenRecipient};
 use crate::target::{Target, in_words};
@@ -56,8 +56,8 @@ pub(crate) async fn fail_over(
     let walk = pass.go_on_with_any(Walk::new(recipients), targets).await;
     let walk = pass.go_through(walk, targets).await;
     let went = if walk.went_well() { Went::Well } else { Went::Badly };
-    let Client { paces, settings, .. } = client;
-    paces.went(&lease.destination().to_string(), went, settings.per_domain);
+    let Client { windows, settings, .. } = client;
+    windows.went(&lease.destination().to_string(), went, settings.per_domain);
     pass.close(walk)
 }
 

@@ -72,7 +72,7 @@ impl Delivery {
             observer,
             idle: Arc::default(),
             dead: Arc::default(),
-            paces: Arc::default(),
+            windows: Arc::default(),
             trials: Arc::default(),
             addresses: Arc::default(),
         };
@@ -103,7 +103,7 @@ impl Delivery {
             observer: Arc::clone(&now.observer),
             idle: Arc::clone(&now.idle),
             dead: Arc::clone(&now.dead),
-            paces: Arc::clone(&now.paces),
+            windows: Arc::clone(&now.windows),
             trials: Arc::clone(&now.trials),
             addresses: Arc::clone(&now.addresses),
         }))
@@ -149,7 +149,7 @@ impl Delivery {
     /// Begins as many attempts as there is work and room for.
     fn fill(&self, attempts: &mut JoinSet<()>) -> Pause {
         let client = self.client();
-        let window = |domain: &str| client.paces.window(domain, client.settings.per_domain);
+        let window = |domain: &str| client.windows.window(domain, client.settings.per_domain);
         let room = Room { quick: client.settings.workers, all: client.settings.attempts() };
         while let Some(worst) = self.slots.free(room) {
             match self.queue.lease_within(worst, window) {
@@ -207,7 +207,7 @@ impl Delivery {
         let departing = self.departures.begin(client.clock.now());
         let results = {
             let patience = Arc::new(Patience::new(client.settings.timeouts.attempt));
-            let stalled = || client.paces.stalled(&lease.destination().to_string());
+            let stalled = || client.windows.stalled(&lease.destination().to_string());
             tokio::select! {
                 results = attempt(&client, &lease, &patience) => results,
                 never = slot.follow(&patience, &lease, stalled) => match never {},

@@ -17,15 +17,15 @@ const MOST: usize = 10_000;
 
 /// What is known of the destinations.
 #[derive(Debug, Default)]
-pub(crate) struct Paces {
-    known: Mutex<HashMap<String, Pace>>,
+pub(crate) struct ConcurrencyWindows {
+    known: Mutex<HashMap<String, ConcurrencyWindow>>,
 }
 
 /// What is known of one destination.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Pace {
+struct ConcurrencyWindow {
     /// How many messages are sent at once.
-    window: usize,
+    size: usize,
     /// How many were dealt with since the window grew last.
     successes: usize,
     growth: Growth,
@@ -49,63 +49,67 @@ pub(crate) enum Went {
     Well,
 }
 
-impl Default for Pace {
+impl Default for ConcurrencyWindow {
     fn default() -> Self {
-        Self { window: INITIAL, successes: 0, growth: Growth::Fast }
+        Self { size: INITIAL, successes: 0, growth: Growth::Fast }
     }
 }
 
-impl Paces {
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Pace>> {
+impl ConcurrencyWindows {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, ConcurrencyWindow>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many messages may be on their way to `destination` at once, of at most `most`.
     pub(crate) fn window(&self, destination: &str, most: usize) -> usize {
         let known = self.known();
-        known.get(destination).map_or(INITIAL, |pace| pace.window).min(most)
+        known.get(destination).map_or(INITIAL, |window| window.size).min(most)
     }
 
     /// An attempt for `destination` has stalled: no other is begun beside it, and it takes some
     /// successes until there are many again.
     pub(crate) fn stalled(&self, destination: &str) {
-        self.learn(destination, |_| Pace { window: 1, successes: 0, growth: Growth::Slow });
+        self.learn(destination, |_| ConcurrencyWindow {
+            size: 1,
+            successes: 0,
+            growth: Growth::Slow,
+        });
     }
 
     /// Learns how it went with a destination.
     pub(crate) fn went(&self, destination: &str, went: Went, most: usize) {
-        self.learn(destination, |pace| match went {
-            Went::Badly => pace.shrunk(),
-            Went::Well => pace.grown(most),
+        self.learn(destination, |window| match went {
+            Went::Badly => window.shrunk(),
+            Went::Well => window.grown(most),
         });
     }
 
-    fn learn(&self, destination: &str, learn: impl FnOnce(Pace) -> Pace) {
+    fn learn(&self, destination: &str, learn: impl FnOnce(ConcurrencyWindow) -> ConcurrencyWindow) {
         let mut known = self.known();
         if known.len() >= MOST && !known.contains_key(destination) {
             known.clear();
         }
-        let pace = known.entry(destination.to_owned()).or_default();
-        *pace = learn(*pace);
+        let window = known.entry(destination.to_owned()).or_default();
+        *window = learn(*window);
     }
 }
 
-impl Pace {
+impl ConcurrencyWindow {
     fn shrunk(self) -> Self {
-        let window = self.window.midpoint(0).max(1);
-        Self { window, successes: 0, growth: Growth::Slow }
+        let size = self.size.midpoint(0).max(1);
+        Self { size, successes: 0, growth: Growth::Slow }
     }
 
     fn grown(self, most: usize) -> Self {
         let successes = self.successes.saturating_add(1);
         let needed = match self.growth {
             Growth::Fast => 1,
-            Growth::Slow => self.window,
+            Growth::Slow => self.size,
         };
-        if successes < needed || self.window >= most {
+        if successes < needed || self.size >= most {
             return Self { successes, ..self };
         }
-        Self { window: self.window.saturating_add(1), successes: 0, ..self }
+        Self { size: self.size.saturating_add(1), successes: 0, ..self }
     }
 }
 
@@ -114,13 +118,13 @@ mod tests {
     use super::*;
 
     fn after(events: &[(Went, usize)]) -> usize {
-        let paces = Paces::default();
+        let windows = ConcurrencyWindows::default();
         for (went, times) in events {
             for _ in 0..*times {
-                paces.went("example.org", *went, 10);
+                windows.went("example.org", *went, 10);
             }
         }
-        paces.window("example.org", 10)
+        windows.window("example.org", 10)
     }
 
     #[test]
@@ -128,7 +132,7 @@ mod tests {
         assert_eq!(after(&[]), 2);
         assert_eq!(after(&[(Went::Well, 3)]), 5);
         assert_eq!(after(&[(Went::Well, 1000)]), 10);
-        assert_eq!(Paces::default().window("example.org", 1), 1);
+        assert_eq!(ConcurrencyWindows::default().window("example.org", 1), 1);
     }
 
     #[test]
@@ -142,22 +146,22 @@ mod tests {
 
     #[test]
     fn a_stall_leaves_a_window_of_one_at_once() {
-        let paces = Paces::default();
+        let windows = ConcurrencyWindows::default();
         for _ in 0..8 {
-            paces.went("example.org", Went::Well, 10);
+            windows.went("example.org", Went::Well, 10);
         }
-        paces.stalled("example.org");
-        assert_eq!(paces.window("example.org", 10), 1);
-        paces.went("example.org", Went::Well, 10);
-        assert_eq!(paces.window("example.org", 10), 2);
+        windows.stalled("example.org");
+        assert_eq!(windows.window("example.org", 10), 1);
+        windows.went("example.org", Went::Well, 10);
+        assert_eq!(windows.window("example.org", 10), 2);
     }
 
     #[test]
     fn what_is_known_has_an_end() {
-        let paces = Paces::default();
+        let windows = ConcurrencyWindows::default();
         for n in 0..3 * MOST {
-            paces.went(&format!("{n}.example"), Went::Badly, 10);
+            windows.went(&format!("{n}.example"), Went::Badly, 10);
         }
-        assert!(paces.known().len() <= MOST);
+        assert!(windows.known().len() <= MOST);
     }
 }
