@@ -8,7 +8,7 @@ use mta_sts::{Now, Policies, Trust};
 
 use crate::addresses::Addresses;
 use crate::concurrency::ConcurrencyWindows;
-use crate::dead::DeadHosts;
+use crate::dead_addresses::DeadAddresses;
 use crate::idle::IdleSessions;
 use crate::observer::Observer;
 use crate::settings::DeliverySettings;
@@ -28,7 +28,7 @@ pub(crate) struct Client {
     pub(crate) observer: Arc<dyn Observer>,
     /// Shared, like what follows, with the client of other settings that takes this one's place.
     pub(crate) idle: Arc<IdleSessions>,
-    pub(crate) dead: Arc<DeadHosts>,
+    pub(crate) dead: Arc<DeadAddresses>,
     pub(crate) windows: Arc<ConcurrencyWindows>,
     pub(crate) trials: Arc<Trials>,
     pub(crate) addresses: Arc<Addresses>,

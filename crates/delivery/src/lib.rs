@@ -27,7 +27,7 @@ mod capabilities;
 mod client;
 mod concurrency;
 mod connect;
-mod dead;
+mod dead_addresses;
 mod delivery_log;
 mod departures;
 mod dialogue;

@@ -18,7 +18,7 @@ const MOST: usize = 10_000;
 
 /// The addresses that did not answer.
 #[derive(Debug, Default)]
-pub(crate) struct DeadHosts {
+pub(crate) struct DeadAddresses {
     known: Mutex<HashMap<SocketAddr, Dead>>,
 }
 
@@ -33,7 +33,7 @@ struct Dead {
     wishes: u64,
 }
 
-impl DeadHosts {
+impl DeadAddresses {
     /// How long ago an address did not answer and what went wrong, if it is to be left alone; if not,
     /// whoever asks tries it, and has `trial` to do so before others do.
     pub(crate) fn left_alone(
@@ -124,14 +124,14 @@ mod tests {
         SocketAddr::from(([192, 0, 2, 1], 25))
     }
 
-    fn silent() -> DeadHosts {
-        let hosts = DeadHosts::default();
+    fn silent() -> DeadAddresses {
+        let hosts = DeadAddresses::default();
         let failure = SessionFailure::ConnectTimedOut;
         hosts.tried(address(), Some(&failure), (after(0), MEMORY), || 0);
         hosts
     }
 
-    fn ask(hosts: &DeadHosts, seconds: u64, wishes: u64) -> Option<u64> {
+    fn ask(hosts: &DeadAddresses, seconds: u64, wishes: u64) -> Option<u64> {
         let left_alone = hosts.left_alone(address(), after(seconds), TRIAL, || wishes);
         left_alone.map(|(ago, why)| {
             assert_eq!(&*why, SessionFailure::ConnectTimedOut.to_string());
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_we_lack_ourselves_makes_no_host_dead() {
-        let hosts = DeadHosts::default();
+        let hosts = DeadAddresses::default();
         let failure = SessionFailure::Connect(std::io::Error::from_raw_os_error(24));
         hosts.tried(address(), Some(&failure), (after(0), MEMORY), || 0);
         assert_eq!(ask(&hosts, 1, 0), None);
