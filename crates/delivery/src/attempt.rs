@@ -25,13 +25,13 @@ use smtp::{Class, MailboxDomain};
 
 use crate::client::{Client, now_of};
 use crate::failover::fail_over;
+use crate::mx_hosts::hosts;
 use crate::observation::of_fetch;
 use crate::outcome::{expire, no_domain, no_hosts};
 use crate::patience::{Overdue, Patience};
 use crate::policy_facts::{of_decision, of_undecided};
 use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, RecipientResult};
 use crate::route::{ConfiguredHop, Routes, SmartHost};
-use crate::routing::hosts;
 use crate::status::Status;
 use crate::target::{Target, TlsRequirement, in_words};
 

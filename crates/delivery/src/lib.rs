@@ -52,13 +52,13 @@ mod patience;
 mod policy_facts;
 mod target;
 
+mod mx_hosts;
 mod probe;
 mod recipient;
 mod recipient_batches;
 mod recipient_reply;
 mod removal;
 mod route;
-mod routing;
 #[cfg(test)]
 mod scripted;
 mod session;

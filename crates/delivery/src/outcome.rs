@@ -12,7 +12,7 @@ use mta_sts::{Rechecked, RequiredTls};
 use smtp::{Class, MailboxDomain};
 
 use crate::host_failure::{HostFailure, Kind, list};
-use crate::routing::looped;
+use crate::mx_hosts::looped;
 use crate::status::{Status, permanent};
 
 /// What becomes of recipients whose enforced policy let no session come about.
