@@ -8,8 +8,8 @@ use mta_sts::{Now, Policies, Trust};
 
 use crate::addresses::Addresses;
 use crate::concurrency::ConcurrencyWindows;
+use crate::connection_cache::ConnectionCaches;
 use crate::dead_addresses::DeadAddresses;
-use crate::idle::IdleSessions;
 use crate::observer::Observer;
 use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
@@ -27,7 +27,7 @@ pub(crate) struct Client {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn Observer>,
     /// Shared, like what follows, with the client of other settings that takes this one's place.
-    pub(crate) idle: Arc<IdleSessions>,
+    pub(crate) idle: Arc<ConnectionCaches>,
     pub(crate) dead: Arc<DeadAddresses>,
     pub(crate) windows: Arc<ConcurrencyWindows>,
     pub(crate) trials: Arc<Trials>,

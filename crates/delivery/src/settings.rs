@@ -7,8 +7,8 @@ use smtp::Domain;
 
 use crate::route::Routes;
 
-/// How many shelves of idle sessions there are, each with as many as are at work at most.
-const SHELVES: usize = 3;
+/// How many caches of idle sessions there are, each with as many as are at work at most.
+const CACHES: usize = 3;
 
 /// How many connections may wait to be closed; more are cut, which every peer has to bear.
 pub(crate) const FAREWELLS: usize = 1000;
@@ -86,7 +86,7 @@ impl DeliverySettings {
     /// that wait for another message or for the reply to QUIT.
     #[must_use]
     pub fn descriptors(&self) -> usize {
-        let idle = self.workers.saturating_mul(SHELVES).saturating_add(FAREWELLS);
+        let idle = self.workers.saturating_mul(CACHES).saturating_add(FAREWELLS);
         self.attempts().saturating_mul(Self::SOCKETS_PER_ATTEMPT).saturating_add(idle)
     }
 

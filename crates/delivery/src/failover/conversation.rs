@@ -9,8 +9,8 @@ use mail::{ReasonClass, Recipient, SessionRecord};
 use super::pass::{Host, Pass};
 use super::trusted::Trusted;
 use super::walk::{Answered, Judged, Lasted, Walk};
+use crate::connection_cache::{CachePosition, Rank};
 use crate::disposition::{Disposition, Encryption, NotTaken, Remote, judge};
-use crate::idle::{Place, Rank};
 use crate::policy_facts::of_session;
 use crate::recipient::{HopResult, OpenRecipient};
 use crate::recipient_batches::RecipientBatches;
@@ -137,8 +137,8 @@ impl Pass<'_> {
         let rank = if walk.asked.is_empty() { host.rank } else { Rank::Later };
         let Self { client, .. } = self;
         let (next_hop, now) = (T::next_hop(leave), client.clock.now());
-        let place = Place { next_hop, target: host.target, rank, now };
-        client.idle.keep(T::shelf(&client.idle), session, place, &client.settings);
+        let place = CachePosition { next_hop, target: host.target, rank, now };
+        client.idle.keep(T::cache(&client.idle), session, place, &client.settings);
     }
 
     /// Notes that a host has answered to the end.

@@ -8,9 +8,9 @@ use super::pass::{Host, Pass};
 use super::trusted::Trusted;
 use super::walk::Walk;
 use crate::client::Client;
+use crate::connection_cache::Rank;
 use crate::failure::SessionFailure;
 use crate::host_failure::HostFailure;
-use crate::idle::Rank;
 use crate::target::Target;
 
 impl Pass<'_> {
@@ -94,7 +94,7 @@ impl Pass<'_> {
     ) -> Walk {
         while !self.is_over(&walk) {
             let Client { idle, settings, clock, .. } = self.client;
-            let taken = idle.take(T::shelf(idle), leave, &fits, clock.now(), settings);
+            let taken = idle.take(T::cache(idle), leave, &fits, clock.now(), settings);
             let Some((target, session)) = taken else { break };
             walk = self.converse(walk, Host { target: &target, rank }, session, leave).await;
             if walk.has_asked(&target) {

@@ -7,8 +7,8 @@ use queue::Lease;
 
 use super::walk::Walk;
 use crate::client::Client;
+use crate::connection_cache::Rank;
 use crate::downgrade::Downgrade;
-use crate::idle::Rank;
 use crate::patience::Patience;
 use crate::target::Target;
 

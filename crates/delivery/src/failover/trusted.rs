@@ -8,15 +8,15 @@ use tls_policy::{Admission, Demanded, Trust, Unverified, Verified};
 
 use super::effort::Effort;
 use super::pass::Pass;
+use crate::connection_cache::{ConnectionCache, ConnectionCaches};
 use crate::failure::SessionFailure;
-use crate::idle::{IdleSessions, Shelf};
 use crate::session::established::Session;
 use crate::target::Target;
 
 /// How sessions of one trust come about, and where they wait for more mail.
 pub(super) trait Trusted: Trust<Route: Send, Leave: Sync> + Sized + 'static {
     /// Where those are kept that nobody sends over.
-    fn shelf(idle: &IdleSessions) -> &Shelf<Self>;
+    fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self>;
 
     /// A new one with `hop`, at this address.
     fn open(
@@ -32,7 +32,7 @@ pub(super) trait Trusted: Trust<Route: Send, Leave: Sync> + Sized + 'static {
 }
 
 impl Trusted for Verified {
-    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
+    fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.verified
     }
 
@@ -52,7 +52,7 @@ impl Trusted for Verified {
 }
 
 impl Trusted for Demanded {
-    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
+    fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.demanded
     }
 
@@ -72,7 +72,7 @@ impl Trusted for Demanded {
 }
 
 impl Trusted for Unverified {
-    fn shelf(idle: &IdleSessions) -> &Shelf<Self> {
+    fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.open
     }
 

@@ -1,7 +1,7 @@
 //! Sessions between two messages, and sessions that only have to be closed.
 //!
-//! Sessions that proved their host's name and sessions that did not stand on two shelves of
-//! different types, so that neither can be taken for the other. A shelf is ordered by next hop, and
+//! Sessions that proved their host's name and sessions that did not stand on two caches of
+//! different types, so that neither can be taken for the other. A cache is ordered by next hop, and
 //! what is taken from it was made for the very leave that is shown (see [`tls_policy`]).
 //!
 //! No address is looked up for a session that goes on: that its host still is one of the
@@ -27,29 +27,29 @@ use crate::target::Target;
 
 /// All sessions that nobody sends over at the moment.
 #[derive(Debug, Default)]
-pub(crate) struct IdleSessions {
-    pub(crate) verified: Shelf<Verified>,
-    pub(crate) demanded: Shelf<Demanded>,
-    pub(crate) open: Shelf<Unverified>,
+pub(crate) struct ConnectionCaches {
+    pub(crate) verified: ConnectionCache<Verified>,
+    pub(crate) demanded: ConnectionCache<Demanded>,
+    pub(crate) open: ConnectionCache<Unverified>,
     farewells: Mutex<Vec<Farewell<TcpStream>>>,
     news: Notify,
 }
 
 /// Idle sessions of one kind of trust.
 #[derive(Debug)]
-pub(crate) struct Shelf<T: Trust> {
-    places: Mutex<Places<T>>,
+pub(crate) struct ConnectionCache<T: Trust> {
+    places: Mutex<Cached<T>>,
 }
 
 #[derive(Debug)]
-struct Places<T: Trust> {
-    by_next_hop: HashMap<NextHop, Vec<Idle<T>>>,
+struct Cached<T: Trust> {
+    by_next_hop: HashMap<NextHop, Vec<CachedConnection<T>>>,
     /// How many sessions there are in all.
     count: usize,
 }
 
 #[derive(Debug)]
-struct Idle<T: Trust> {
+struct CachedConnection<T: Trust> {
     session: Session<T>,
     target: Target,
     rank: Rank,
@@ -60,7 +60,7 @@ struct Idle<T: Trust> {
 
 /// Where a session stands until it is taken.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct CachePosition<'a> {
     /// Where the mail goes that the session is for.
     pub(crate) next_hop: NextHop,
     /// The host at the other end.
@@ -87,7 +87,7 @@ pub(crate) enum Rank {
     Later,
 }
 
-/// What was taken from a shelf.
+/// What was taken from a cache.
 struct Taken<T: Trust> {
     /// What was looked for.
     session: Option<(Target, Session<T>)>,
@@ -101,17 +101,17 @@ impl<T: Trust> Default for Taken<T> {
     }
 }
 
-impl<T: Trust> Default for Shelf<T> {
+impl<T: Trust> Default for ConnectionCache<T> {
     fn default() -> Self {
-        Self { places: Mutex::new(Places { by_next_hop: HashMap::new(), count: 0 }) }
+        Self { places: Mutex::new(Cached { by_next_hop: HashMap::new(), count: 0 }) }
     }
 }
 
-impl<T: Trust> Places<T> {
+impl<T: Trust> Cached<T> {
     /// Makes room for another session. Each next hop's sessions stand in the order in which they
     /// became idle.
     fn remove_the_longest_idle(&mut self) -> Option<Session<T>> {
-        let first = |idle: &Vec<Idle<T>>| idle.first().map(|idle| idle.since);
+        let first = |idle: &Vec<CachedConnection<T>>| idle.first().map(|idle| idle.since);
         let (next_hop, _) = self.by_next_hop.iter().min_by_key(|(_, idle)| first(idle))?;
         let next_hop = next_hop.clone();
         let idle = self.by_next_hop.get_mut(&next_hop)?;
@@ -124,8 +124,8 @@ impl<T: Trust> Places<T> {
     }
 }
 
-impl<T: Trust> Shelf<T> {
-    fn places(&self) -> MutexGuard<'_, Places<T>> {
+impl<T: Trust> ConnectionCache<T> {
+    fn places(&self) -> MutexGuard<'_, Cached<T>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,7 +144,7 @@ impl<T: Trust> Shelf<T> {
         let Some(idle) = places.by_next_hop.get_mut(&next_hop) else { return Taken::default() };
         let before = idle.len();
         let limit = settings.connection_idle;
-        let stale = |Idle { session, since_time, .. }: &mut Idle<T>| {
+        let stale = |CachedConnection { session, since_time, .. }: &mut CachedConnection<T>| {
             !session.covers(leave)
                 || !session.was_made_with(settings)
                 || !is_within(*since_time, now, limit)
@@ -169,7 +169,7 @@ impl<T: Trust> Shelf<T> {
     fn put(
         &self,
         session: Session<T>,
-        place: Place<'_>,
+        place: CachePosition<'_>,
         settings: &DeliverySettings,
     ) -> Option<Session<T>> {
         let mut places = self.places();
@@ -179,9 +179,14 @@ impl<T: Trust> Shelf<T> {
         }
         let removed =
             if places.count < settings.workers { None } else { places.remove_the_longest_idle() };
-        let Place { next_hop, target, rank, now: since_time } = place;
-        let idle =
-            Idle { session, target: target.clone(), rank, since: Instant::now(), since_time };
+        let CachePosition { next_hop, target, rank, now: since_time } = place;
+        let idle = CachedConnection {
+            session,
+            target: target.clone(),
+            rank,
+            since: Instant::now(),
+            since_time,
+        };
         places.by_next_hop.entry(next_hop).or_default().push(idle);
         places.count = places.count.saturating_add(1);
         removed
@@ -211,19 +216,19 @@ impl<T: Trust> Shelf<T> {
     }
 }
 
-impl IdleSessions {
+impl ConnectionCaches {
     /// Takes a session that was made for this mail and with these settings, was not idle for too
     /// long, and whose host has not taken its leave.
     pub(crate) fn take<T: Trust>(
         &self,
-        shelf: &Shelf<T>,
+        cache: &ConnectionCache<T>,
         leave: &T::Leave,
         fits: &impl Fn(&Target, Rank) -> bool,
         now: SystemTime,
         settings: &Arc<DeliverySettings>,
     ) -> Option<(Target, Session<T>)> {
         loop {
-            let Taken { session, stale } = shelf.take(leave, fits, now, settings);
+            let Taken { session, stale } = cache.take(leave, fits, now, settings);
             for session in stale {
                 self.close(session);
             }
@@ -238,19 +243,19 @@ impl IdleSessions {
     /// Keeps a session for the next message, or has it closed.
     pub(crate) fn keep<T: Trust>(
         &self,
-        shelf: &Shelf<T>,
+        cache: &ConnectionCache<T>,
         mut session: Session<T>,
-        place: Place<'_>,
+        place: CachePosition<'_>,
         settings: &DeliverySettings,
     ) {
         if settings.connection_idle.is_zero() || !session.may_go_on() || !session.is_quiet() {
             return self.close(session);
         }
         session.rest();
-        match shelf.put(session, place, settings) {
+        match cache.put(session, place, settings) {
             Some(session) => self.close(session),
-            // With more of them, whoever tends the shelves knows when to look at them next.
-            None if shelf.count() <= 1 => self.news.notify_one(),
+            // With more of them, whoever tends the caches knows when to look at them next.
+            None if cache.count() <= 1 => self.news.notify_one(),
             None => {}
         }
     }
