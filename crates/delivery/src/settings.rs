@@ -65,6 +65,33 @@ pub struct DeliverySettings {
 }
 
 impl DeliverySettings {
+    /// The default of [`Self::smtp_port`].
+    pub const SMTP_PORT: u16 = 25;
+
+    /// The default of [`Self::workers`].
+    pub const WORKERS: usize = 100;
+
+    /// The default of [`Self::connections`].
+    pub const CONNECTIONS: usize = 2000;
+
+    /// The default of [`Self::per_domain`].
+    pub const PER_DOMAIN: usize = 10;
+
+    /// The default of [`Self::messages_per_connection`].
+    pub const MESSAGES_PER_CONNECTION: usize = 100;
+
+    /// The default of [`Self::connection_idle`].
+    pub const CONNECTION_IDLE: Duration = Duration::from_secs(5);
+
+    /// The default of [`Self::dead_host_memory`].
+    pub const DEAD_HOST_MEMORY: Duration = Duration::from_secs(2 * 60);
+
+    /// The default of [`Self::delay_notice`].
+    pub const DELAY_NOTICE: Duration = Duration::from_secs(4 * 60 * 60);
+
+    /// The default of [`Self::shutdown_grace`].
+    pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
     /// How many descriptors one attempt may hold: the file of its message, and its connection, that to
     /// a policy host or those of a lookup: for both families, each with two where UDP is truncated.
     pub const SOCKETS_PER_ATTEMPT: usize = 5;
@@ -96,24 +123,24 @@ impl DeliverySettings {
         Self {
             hostname,
             own_addresses: Vec::new(),
-            smtp_port: 25,
-            workers: 100,
-            connections: 2000,
-            per_domain: 10,
+            smtp_port: Self::SMTP_PORT,
+            workers: Self::WORKERS,
+            connections: Self::CONNECTIONS,
+            per_domain: Self::PER_DOMAIN,
             hosts_per_attempt: 5,
             addresses_per_host: 4,
-            messages_per_connection: 100,
-            connection_idle: Duration::from_secs(5),
+            messages_per_connection: Self::MESSAGES_PER_CONNECTION,
+            connection_idle: Self::CONNECTION_IDLE,
             connection_age: Duration::from_secs(5 * 60),
-            dead_host_memory: Duration::from_secs(2 * 60),
+            dead_host_memory: Self::DEAD_HOST_MEMORY,
             recipients_per_transaction: 100,
             source_address4: None,
             source_address6: None,
             ip_preference: IpPreference::Ipv6,
-            delay_notice: Some(Duration::from_secs(4 * 60 * 60)),
+            delay_notice: Some(Self::DELAY_NOTICE),
             routes: Routes::default(),
             timeouts: Timeouts::default(),
-            shutdown_grace: Duration::from_secs(30),
+            shutdown_grace: Self::SHUTDOWN_GRACE,
         }
     }
 }

@@ -5,9 +5,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use delivery::Timeouts;
+use delivery::{DeliverySettings, Timeouts};
 use dns::DnsSettings;
 use listener::{Limits, Rates};
 use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
@@ -33,7 +32,7 @@ impl Default for RawSettings {
             hostname: None,
             postmaster_domain: None,
             data_dir: PathBuf::from(DATA_DIR),
-            shutdown_grace: Duration::from_secs(30),
+            shutdown_grace: DeliverySettings::SHUTDOWN_GRACE,
             listener: vec![RawListener::default()],
             tls: RawTls::default(),
             access: RawAccess::default(),
@@ -144,18 +143,18 @@ impl Default for RawMtaSts {
 impl Default for RawDelivery {
     fn default() -> Self {
         Self {
-            smtp_port: 25,
-            concurrency: 100,
-            connections: 2000,
-            per_domain: 10,
-            messages_per_connection: 100,
-            connection_idle: Duration::from_secs(5),
-            dead_host_memory: Duration::from_secs(2 * 60),
+            smtp_port: DeliverySettings::SMTP_PORT,
+            concurrency: DeliverySettings::WORKERS,
+            connections: DeliverySettings::CONNECTIONS,
+            per_domain: DeliverySettings::PER_DOMAIN,
+            messages_per_connection: DeliverySettings::MESSAGES_PER_CONNECTION,
+            connection_idle: DeliverySettings::CONNECTION_IDLE,
+            dead_host_memory: DeliverySettings::DEAD_HOST_MEMORY,
             source_address4: None,
             source_address6: None,
             ip_preference: RawIpPreference::Ipv6,
             lifetime: QueueSettings::new("").lifetime,
-            delay_notice: Duration::from_secs(4 * 60 * 60),
+            delay_notice: DeliverySettings::DELAY_NOTICE,
             retry: RawRetry::default(),
             timeouts: RawTimeouts::default(),
         }
