@@ -267,7 +267,7 @@ fn what_can_weaken_a_promise_is_named_in_one_place() {
     for route in ["required.admit(", "fallback.demand(", "fallback.via("] {
         assert_eq!(holders(route), ["crates/tls-policy/src/trust.rs"], "{route}");
     }
-    assert_eq!(holders("PolicyStore for "), ["crates/relay/src/policy_shelf.rs"]);
+    assert_eq!(holders("PolicyStore for "), ["crates/relay/src/policy_store.rs"]);
 }
 
 /// The crates that make a promise of a commit in more than one file.

@@ -24,7 +24,7 @@ use mta_sts::{
     PolicyDomain, PolicyId, PolicySettings, PolicyStore as _, Purpose,
 };
 use queue::{Queue, QueueSettings};
-use sts_relay::PolicyShelf;
+use sts_relay::StoredPolicies;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -74,7 +74,7 @@ async fn main() -> Result<(), Failure> {
 async fn measure(dir: &std::path::Path, policies: usize, decisions: usize) -> Result<(), Failure> {
     let filling = Instant::now();
     let queue = open(dir).await?;
-    fill(&PolicyShelf::of(&queue), policies).await?;
+    fill(&StoredPolicies::of(&queue), policies).await?;
     queue.close().await;
     drop(queue);
     let filled = filling.elapsed();
@@ -82,7 +82,7 @@ async fn measure(dir: &std::path::Path, policies: usize, decisions: usize) -> Re
     let relay = Policies::new(
         PolicySettings::default(),
         Arc::new(AtHand),
-        Arc::new(PolicyShelf::of(&queue).cached()),
+        Arc::new(StoredPolicies::of(&queue).cached()),
         Fetcher::new(FetchSettings::new(Arc::new(rustls::RootCertStore::empty())))?,
     );
     tell(&format!("{policies} policies, filled in {:.0} s", filled.as_secs_f64()))?;
@@ -124,7 +124,7 @@ async fn open(dir: &std::path::Path) -> Result<Queue, Failure> {
 }
 
 /// Keeps an enforced policy for each domain.
-async fn fill(shelf: &PolicyShelf, policies: usize) -> Result<(), Failure> {
+async fn fill(shelf: &StoredPolicies, policies: usize) -> Result<(), Failure> {
     let now = SystemClock.now();
     let id = PolicyId::parse("20260101T000000")?;
     let shelf = Arc::new(shelf.clone());

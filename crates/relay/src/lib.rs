@@ -16,7 +16,7 @@ mod live_dns;
 mod log;
 mod names;
 mod number_text;
-mod policy_shelf;
+mod policy_store;
 mod refresh;
 mod relay;
 mod surroundings;
@@ -24,5 +24,5 @@ mod timekeeping;
 
 pub use admin::server::SocketError;
 pub use certificates::SelfSignedError;
-pub use policy_shelf::PolicyShelf;
+pub use policy_store::StoredPolicies;
 pub use relay::{EndedUnasked, Relay, ReloadError, StartError};

@@ -35,7 +35,7 @@ use tracing::{debug, error, info, warn};
 use crate::certificates::{self, SelfSignedError, Watched};
 use crate::live_dns::LiveDns;
 use crate::names::DnsNames;
-use crate::policy_shelf::PolicyShelf;
+use crate::policy_store::StoredPolicies;
 use crate::timekeeping::{self, Witness};
 use crate::{gateways, refresh};
 
@@ -463,7 +463,7 @@ fn view(
     policies: &Arc<Policies>,
     clock: &Arc<dyn Clock>,
 ) -> View {
-    let (kept, in_use) = (Arc::new(PolicyShelf::of(queue)), Arc::clone(policies));
+    let (kept, in_use) = (Arc::new(StoredPolicies::of(queue)), Arc::clone(policies));
     let hostname = settings.delivery.hostname.clone();
     View::of(queue.clone(), kept, in_use, hostname, Arc::clone(clock))
 }
@@ -482,7 +482,7 @@ fn policies(
 ) -> Result<Policies, StartError> {
     let fetcher = fetcher(settings, clock).map_err(StartError::TlsToPolicyHosts)?;
     let names = Arc::new(DnsNames(Arc::clone(dns)));
-    let store = Arc::new(PolicyShelf::of(queue).cached());
+    let store = Arc::new(StoredPolicies::of(queue).cached());
     Ok(Policies::new(settings.policies.clone(), names, store, fetcher))
 }
 

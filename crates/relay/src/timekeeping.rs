@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::policy_shelf::PolicyShelf;
+use crate::policy_store::StoredPolicies;
 
 /// The shelf of what the clock has seen, and its only key.
 const SHELF: &str = "clock";
@@ -75,7 +75,7 @@ fn read(kept: Result<Option<Vec<u8>>, queue::StoreError>) -> Option<Seen> {
 /// The newest time in the store, of which nothing says what the clock had seen: when the last id was
 /// given and when the last policy was fetched.
 fn newest(queue: &Queue) -> SystemTime {
-    let policies = PolicyShelf::of(queue);
+    let policies = StoredPolicies::of(queue);
     let mut newest = queue.newest();
     let mut after = None;
     while let Ok(page) = policies.kept_domains(after.as_ref(), PAGE) {

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::hosts::{HOSTS_MAX, PATIENCE};
 use super::{CheckError, Host, HostVerdict, Stage, State};
 use crate::names::DnsNames;
-use crate::policy_shelf::NothingKept;
+use crate::policy_store::NothingKept;
 
 /// Opens the next hops of a route, one after the other.
 pub(super) async fn look(

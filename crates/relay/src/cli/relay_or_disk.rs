@@ -22,7 +22,7 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
 
-use crate::policy_shelf::PoliciesAtRest;
+use crate::policy_store::PoliciesAtRest;
 use crate::timekeeping;
 
 /// How much of a message is handed on at a time.

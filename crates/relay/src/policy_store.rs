@@ -10,8 +10,8 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
-use crate::policy_shelf::cache::Cache;
-use crate::policy_shelf::room::{Limits, NoRoom, Room, Size, UNUSED_FOR};
+use crate::policy_store::cache::Cache;
+use crate::policy_store::room::{Limits, NoRoom, Room, Size, UNUSED_FOR};
 
 mod cache;
 mod room;
@@ -24,13 +24,13 @@ const LOOKS: usize = 16;
 
 /// Keeps policies beside the mail, as durably.
 #[derive(Clone, Debug)]
-pub struct PolicyShelf {
+pub struct StoredPolicies {
     shelf: Shelf,
     cache: Option<Arc<Cache>>,
     room: Option<Arc<Room>>,
 }
 
-impl PolicyShelf {
+impl StoredPolicies {
     /// The policies kept by `queue`.
     #[must_use]
     pub fn of(queue: &Queue) -> Self {
@@ -140,7 +140,7 @@ fn domains(
 }
 
 #[async_trait]
-impl PolicyStore for PolicyShelf {
+impl PolicyStore for StoredPolicies {
     async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
         let Some(cache) = &self.cache else {
             let (shelf, domain) = (self.clone(), domain.clone());
@@ -293,13 +293,13 @@ mod tests {
         // The second is larger than one value of the index may be.
         let kept = [policy("a.example", 1), policy("b.example", 2000)];
         for policy in &kept {
-            PolicyShelf::of(&queue).keep(policy).await.unwrap();
+            StoredPolicies::of(&queue).keep(policy).await.unwrap();
         }
         queue.close().await;
         drop(queue);
 
         let queue = open(folder.path()).await;
-        let shelf = PolicyShelf::of(&queue);
+        let shelf = StoredPolicies::of(&queue);
         for policy in &kept {
             assert_eq!(shelf.find(policy.domain()).await.unwrap().as_ref(), Some(policy));
         }
@@ -312,7 +312,7 @@ mod tests {
     async fn domains_are_listed_in_pages() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        let shelf = PolicyShelf::of(&queue);
+        let shelf = StoredPolicies::of(&queue);
         for name in ["b.example", "a.example", "c.example"] {
             shelf.keep(&policy(name, 1)).await.unwrap();
         }
@@ -328,7 +328,7 @@ mod tests {
     async fn a_cached_policy_is_never_older_than_what_was_written_last_by_whomever() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        let (cached, plain) = (PolicyShelf::of(&queue).cached(), PolicyShelf::of(&queue));
+        let (cached, plain) = (StoredPolicies::of(&queue).cached(), StoredPolicies::of(&queue));
         let domain = PolicyDomain::parse("a.example").unwrap();
         for hosts in 1..20 {
             let writer = if hosts % 2 == 0 { &cached } else { &plain };
@@ -348,7 +348,7 @@ mod tests {
     async fn a_write_that_nobody_waits_for_is_seen_when_it_is_made() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        let (cached, plain) = (PolicyShelf::of(&queue).cached(), PolicyShelf::of(&queue));
+        let (cached, plain) = (StoredPolicies::of(&queue).cached(), StoredPolicies::of(&queue));
         let domain = PolicyDomain::parse("a.example").unwrap();
         for hosts in 1..20 {
             let fresh = policy("a.example", hosts);
@@ -374,7 +374,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
         queue.shelf(SHELF).put("a.example", b"nonsense".to_vec()).await.unwrap();
-        let shelf = PolicyShelf::of(&queue);
+        let shelf = StoredPolicies::of(&queue);
         let domain = PolicyDomain::parse("a.example").unwrap();
         assert!(shelf.find(&domain).await.is_err());
         assert_eq!(shelf.list(None, 9).await.unwrap(), [domain]);
@@ -390,7 +390,7 @@ mod tests {
     }
 
     /// Walks over all policies, two at a time, as a refresh does.
-    async fn walk(shelf: &PolicyShelf) {
+    async fn walk(shelf: &StoredPolicies) {
         let mut after = None;
         loop {
             let page = shelf.list(after.as_ref(), 2).await.unwrap();
@@ -401,7 +401,7 @@ mod tests {
         }
     }
 
-    async fn kept(shelf: &PolicyShelf) -> Vec<String> {
+    async fn kept(shelf: &StoredPolicies) -> Vec<String> {
         shelf.list(None, 100).await.unwrap().iter().map(ToString::to_string).collect()
     }
 
@@ -409,7 +409,7 @@ mod tests {
     async fn no_newcomer_drives_out_a_policy_that_is_in_use() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        let shelf = PolicyShelf::of(&queue).within(Limits { policies: 3, large: 1 });
+        let shelf = StoredPolicies::of(&queue).within(Limits { policies: 3, large: 1 });
         for domain in ["a.example", "b.example", "c.example"] {
             shelf.keep(&on_day(domain, 1, 0)).await.unwrap();
         }
@@ -430,7 +430,7 @@ mod tests {
     async fn the_policy_that_is_unused_for_longest_makes_room() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        let shelf = PolicyShelf::of(&queue).within(Limits { policies: 3, large: 1 });
+        let shelf = StoredPolicies::of(&queue).within(Limits { policies: 3, large: 1 });
         for (domain, day) in [("a.example", 1), ("b.example", 0), ("c.example", 8)] {
             shelf.keep(&on_day(domain, 1, day)).await.unwrap();
         }
@@ -448,7 +448,7 @@ mod tests {
     async fn large_policies_take_no_room_from_small_ones() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        let shelf = PolicyShelf::of(&queue).within(Limits { policies: 9, large: 2 });
+        let shelf = StoredPolicies::of(&queue).within(Limits { policies: 9, large: 2 });
         for domain in ["l1.example", "l2.example"] {
             shelf.keep(&on_day(domain, 300, 0)).await.unwrap();
         }
@@ -471,9 +471,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
         for domain in ["a.example", "b.example", "c.example"] {
-            PolicyShelf::of(&queue).keep(&on_day(domain, 1, 0)).await.unwrap();
+            StoredPolicies::of(&queue).keep(&on_day(domain, 1, 0)).await.unwrap();
         }
-        let shelf = PolicyShelf::of(&queue).within(Limits { policies: 3, large: 1 });
+        let shelf = StoredPolicies::of(&queue).within(Limits { policies: 3, large: 1 });
         walk(&shelf).await;
         assert!(shelf.keep(&on_day("new.example", 1, 1)).await.is_err());
         // The one that makes room is known from the second walk on.
