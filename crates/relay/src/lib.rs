@@ -17,9 +17,9 @@ mod log;
 mod names;
 mod number_text;
 mod policy_store;
+mod preflight;
 mod refresh;
 mod relay;
-mod surroundings;
 mod timekeeping;
 
 pub use admin::server::SocketError;

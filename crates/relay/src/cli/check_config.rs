@@ -9,7 +9,7 @@ use clap::Args;
 use settings::{Settings, Source};
 
 use super::{Ending, Output};
-use crate::surroundings;
+use crate::preflight;
 
 /// What is checked besides the settings.
 #[derive(Args, Debug)]
@@ -63,10 +63,10 @@ pub(super) fn run(
         output.line("# every setting has its default")?;
     }
     let mut warnings = settings.warnings.clone();
-    warnings.extend(surroundings::queues_elsewhere(&settings.data_dir));
-    warnings.extend(surroundings::of_machine(&settings, source, now));
+    warnings.extend(preflight::queues_elsewhere(&settings.data_dir));
+    warnings.extend(preflight::of_machine(&settings, source, now));
     if command.network {
-        let network = Box::pin(surroundings::of_network(&settings));
+        let network = Box::pin(preflight::of_network(&settings));
         warnings.extend(super::runtime()?.block_on(network));
     }
     for warning in &warnings {

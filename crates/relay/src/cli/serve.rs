@@ -18,7 +18,7 @@ use super::signals::{Signalled, Signals};
 use super::{Ending, Output};
 use crate::log::Log;
 use crate::relay::Relay;
-use crate::{descriptors, surroundings};
+use crate::{descriptors, preflight};
 
 /// Runs the relay by the settings that `read` finds, now and whenever they are to be read again.
 pub(super) fn run(
@@ -30,7 +30,7 @@ pub(super) fn run(
     tell_of_exceptions(&Exceptions::default(), &settings.policies.exceptions, &source);
     descriptors::raise(&settings);
     doubt(&settings);
-    for warning in surroundings::queues_elsewhere(&settings.data_dir) {
+    for warning in preflight::queues_elsewhere(&settings.data_dir) {
         warn!(warning, "environment warning");
     }
     Runtime::new()?.block_on(Box::pin(serve((settings, source), Again { read, log }, output)))
@@ -87,8 +87,8 @@ async fn serve<R: Fn() -> anyhow::Result<(Settings, Source)>>(
 
 /// Says what around the relay keeps it from doing its work well; it works meanwhile.
 async fn look_around(settings: Settings, source: Source) {
-    let mut found = surroundings::of_machine(&settings, &source, SystemClock.now());
-    found.extend(surroundings::of_network(&settings).await);
+    let mut found = preflight::of_machine(&settings, &source, SystemClock.now());
+    found.extend(preflight::of_network(&settings).await);
     for warning in found {
         warn!(warning, "environment warning");
     }
