@@ -8,10 +8,10 @@ pub mod cli;
 
 mod certificates;
 mod check;
+mod default_gateways;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
-mod gateways;
 mod live_dns;
 mod log;
 mod names;

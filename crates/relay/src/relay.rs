@@ -37,7 +37,7 @@ use crate::live_dns::LiveDns;
 use crate::names::DnsNames;
 use crate::policy_store::StoredPolicies;
 use crate::timekeeping::{self, Witness};
-use crate::{gateways, refresh};
+use crate::{default_gateways, refresh};
 
 pub use self::reload::ReloadError;
 
@@ -415,7 +415,7 @@ async fn open_queue(settings: &Settings, clock: &Arc<SteadyClock>) -> Result<Que
 /// Who may hand in mail by these settings, and what they are shown.
 fn access(settings: &Settings, tls: Option<ServerTls>) -> Access {
     Access {
-        networks: gateways::without(&settings.networks),
+        networks: default_gateways::without(&settings.networks),
         proxies: settings.proxies.clone(),
         users: settings.users.clone(),
         tls,
