@@ -6,15 +6,14 @@
 
 pub mod cli;
 
+mod adapters;
 mod certificates;
 mod check;
 mod default_gateways;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
-mod live_dns;
 mod log;
-mod names;
 mod number_text;
 mod policy_store;
 mod preflight;

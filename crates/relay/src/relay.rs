@@ -32,9 +32,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
+use crate::adapters::reloadable_dns::ReloadableDns;
 use crate::certificates::{self, SelfSignedError, Watched};
-use crate::live_dns::LiveDns;
-use crate::names::DnsNames;
 use crate::policy_store::StoredPolicies;
 use crate::timekeeping::{self, Witness};
 use crate::{default_gateways, refresh};
@@ -60,7 +60,7 @@ pub struct Relay {
     policies: Arc<Policies>,
     /// How often the policies that are due were refreshed.
     refreshes: watch::Sender<u64>,
-    dns: Arc<LiveDns>,
+    dns: Arc<ReloadableDns>,
     delivery: Delivery,
     listener: Listener,
     clock: Arc<SteadyClock>,
@@ -181,9 +181,9 @@ impl Relay {
         let sockets = bind(&settings.listeners).await?;
         let addresses: Vec<_> = sockets.iter().map(|(listening, _)| listening.address).collect();
         settings.delivery.own_addresses.clone_from(&addresses);
-        let live_dns = Arc::new(LiveDns::new(Resolver::new(settings.dns.clone())?));
+        let reloadable = Arc::new(ReloadableDns::new(Resolver::new(settings.dns.clone())?));
         let metrics = metrics_of(&queue, &clock);
-        let dns = counted(&live_dns, &metrics);
+        let dns = counted(&reloadable, &metrics);
         let policies = policies(&settings, &queue, &dns, &clock)?;
         let witness = Witness::new(&steady, metrics.policies());
         let policies = Arc::new(policies.observed_by(Arc::new(witness)));
@@ -210,7 +210,7 @@ impl Relay {
         let stop = CancellationToken::new();
         let checks = Checks::of(
             &queue,
-            Arc::<LiveDns>::clone(&live_dns),
+            Arc::<ReloadableDns>::clone(&reloadable),
             &clock,
             delivery.departures(),
             &stop,
@@ -224,7 +224,7 @@ impl Relay {
             queue,
             policies,
             refreshes: watch::Sender::default(),
-            dns: live_dns,
+            dns: reloadable,
             delivery,
             listener,
             clock: steady,
@@ -452,8 +452,8 @@ fn metrics_of(queue: &Queue, clock: &Arc<dyn Clock>) -> Arc<Metrics> {
 }
 
 /// The DNS, with what it answers counted.
-fn counted(dns: &Arc<LiveDns>, metrics: &Metrics) -> Arc<dyn Dns> {
-    Arc::new(CountedDns::new(Arc::<LiveDns>::clone(dns), metrics.lookups()))
+fn counted(dns: &Arc<ReloadableDns>, metrics: &Metrics) -> Arc<dyn Dns> {
+    Arc::new(CountedDns::new(Arc::<ReloadableDns>::clone(dns), metrics.lookups()))
 }
 
 /// What the admin interface shows of the queue and the policies.
@@ -481,7 +481,7 @@ fn policies(
     clock: &Arc<dyn Clock>,
 ) -> Result<Policies, StartError> {
     let fetcher = fetcher(settings, clock).map_err(StartError::TlsToPolicyHosts)?;
-    let names = Arc::new(DnsNames(Arc::clone(dns)));
+    let names = Arc::new(DnsForMtaSts(Arc::clone(dns)));
     let store = Arc::new(StoredPolicies::of(queue).cached());
     Ok(Policies::new(settings.policies.clone(), names, store, fetcher))
 }

@@ -13,7 +13,7 @@ use mta_sts::{
 use settings::Settings;
 
 use super::{CheckError, Kept, Stage, State};
-use crate::names::DnsNames;
+use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::number_text::counted;
 
 /// Below this a policy protects little: whoever can block a fetch for so long is rid of it.
@@ -36,7 +36,7 @@ pub(super) async fn look(
     dns: &Arc<dyn Dns>,
     now: SystemTime,
 ) -> Result<Found, CheckError> {
-    let names = DnsNames(Arc::clone(dns));
+    let names = DnsForMtaSts(Arc::clone(dns));
     let txt = discover(&names, domain, Freshness::Fresh).await;
     let mut stages = vec![record_stage(domain, &txt)];
     let fetched = match txt.id() {

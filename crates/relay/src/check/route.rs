@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::hosts::{HOSTS_MAX, PATIENCE};
 use super::{CheckError, Host, HostVerdict, Stage, State};
-use crate::names::DnsNames;
+use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::policy_store::NothingKept;
 
 /// Opens the next hops of a route, one after the other.
@@ -30,7 +30,7 @@ pub(super) async fn look(
     let prober =
         Prober::new(settings.delivery.clone(), settings.roots.clone(), Arc::clone(&clock))?;
     let fetcher = Fetcher::new(settings.fetch.clone())?;
-    let names = Arc::new(DnsNames(Arc::clone(dns)));
+    let names = Arc::new(DnsForMtaSts(Arc::clone(dns)));
     let policies = Policies::new(settings.policies.clone(), names, Arc::new(NothingKept), fetcher);
     let mut hosts = Vec::new();
     for hop in &route.next_hops {

@@ -9,9 +9,9 @@ use smtp::Domain;
 
 /// Asks the resolver that counts at the moment.
 #[derive(Debug)]
-pub(crate) struct LiveDns(RwLock<Arc<Resolver>>);
+pub(crate) struct ReloadableDns(RwLock<Arc<Resolver>>);
 
-impl LiveDns {
+impl ReloadableDns {
     /// Asks `resolver`.
     pub(crate) fn new(resolver: Resolver) -> Self {
         Self(RwLock::new(Arc::new(resolver)))
@@ -28,7 +28,7 @@ impl LiveDns {
 }
 
 #[async_trait]
-impl Dns for LiveDns {
+impl Dns for ReloadableDns {
     async fn mx(&self, domain: &Domain) -> Result<Lookup<Mx>, LookupError> {
         self.resolver().mx(domain).await
     }

@@ -10,10 +10,10 @@ use smtp::Domain;
 
 /// Answers [`Names`] through a [`Dns`].
 #[derive(Debug)]
-pub(crate) struct DnsNames(pub(crate) Arc<dyn Dns>);
+pub(crate) struct DnsForMtaSts(pub(crate) Arc<dyn Dns>);
 
 #[async_trait]
-impl Names for DnsNames {
+impl Names for DnsForMtaSts {
     async fn txt(&self, name: &str) -> Result<Option<Vec<Txt>>, NamesError> {
         texts(self.0.txt(name).await)
     }
@@ -98,7 +98,7 @@ mod tests {
             LookupError::TimedOut,
             dns::Malformation::CnameLoop.into(),
         ] {
-            let names = DnsNames(Arc::new(Alike::Fails(error.clone())));
+            let names = DnsForMtaSts(Arc::new(Alike::Fails(error.clone())));
             assert!(names.txt("_mta-sts.example.org").await.is_err(), "{error}");
             assert!(names.txt_fresh("_mta-sts.example.org").await.is_err(), "{error}");
             assert!(names.addresses("mta-sts.example.org").await.is_err(), "{error}");
@@ -117,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn no_name_and_no_record_are_both_an_absence() {
         for absent in [Alike::HasNone, Alike::IsNot] {
-            let names = DnsNames(Arc::new(absent));
+            let names = DnsForMtaSts(Arc::new(absent));
             assert_eq!(names.txt("_mta-sts.example.org").await.unwrap(), None);
             assert!(names.addresses("mta-sts.example.org").await.unwrap().is_empty());
         }
