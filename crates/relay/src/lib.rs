@@ -1,8 +1,8 @@
-//! The program `sts-relay`: settings, wiring, command line and admin.
+//! The program `sts-relay`: wiring, command line and checks.
 //!
-//! [`settings`] says what can be set; [`Relay`] starts and stops everything; [`cli`] is what people
-//! and scripts type. There are no rules here: who may submit is the queue's to say, what a policy
-//! asks for is `mta-sts`'s, and how a session is proved is `delivery`'s.
+//! [`Relay`] starts and stops everything; [`cli`] is what people and scripts type. There are no rules
+//! here: `access` says who may submit, `mta-sts` what a policy asks for, and `delivery` how a session is
+//! proved.
 
 pub mod cli;
 
