@@ -8,15 +8,15 @@
 //! both that no leap of the wall clock moves.
 
 mod millis;
-mod moment;
 mod reading;
 mod set;
 mod steady;
 mod system;
+mod timestamp;
 
 pub use self::millis::{millis, time};
-pub use self::moment::Moment;
 pub use self::reading::{Boot, Clock, Doubt};
 pub use self::set::SetClock;
 pub use self::steady::{Seen, SteadyClock};
 pub use self::system::SystemClock;
+pub use self::timestamp::Timestamp;

@@ -12,7 +12,7 @@ mod summary;
 use std::sync::Arc;
 
 use admin::api::answers;
-use clock::{Clock, Moment};
+use clock::{Clock, Timestamp};
 use delivery::Route;
 use dns::{Dns, Resolver, ResolverError};
 use mta_sts::{Mode, PolicyDomain};
@@ -67,7 +67,7 @@ pub(crate) enum Verdict {
 #[derive(Debug, Serialize)]
 pub(crate) struct Exception {
     /// When it ends.
-    pub(crate) until: Moment,
+    pub(crate) until: Timestamp,
     /// Why there is one.
     pub(crate) reason: String,
 }
@@ -225,7 +225,7 @@ async fn directly(
         Box::pin(hosts::look(name, policy.as_ref(), settings, dns, clock)).await?;
     stages.push(stage);
     let exception = settings.policies.exceptions.find(domain, now).map(|exception| Exception {
-        until: Moment::of(exception.until()),
+        until: Timestamp::of(exception.until()),
         reason: exception.reason().to_owned(),
     });
     let mode = policy.as_ref().map(|policy| policy.mode());

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clock::Moment;
+use clock::Timestamp;
 use serde::{Deserialize, Serialize};
 use smtp::Domain;
 
@@ -410,7 +410,7 @@ pub struct RawException {
     /// The recipients' domain.
     pub domain: String,
     /// When its policy counts again.
-    pub until: Moment,
+    pub until: Timestamp,
     /// Why it does not count until then.
     pub reason: String,
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::*;
 
 mod mistakes;
-mod moments;
 mod reference;
+mod timestamps;
 
 /// The settings that a file and variables say.
 fn read(file: Option<&Path>, environment: &[(&str, &str)]) -> Result<Source, String> {

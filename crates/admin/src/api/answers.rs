@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clock::{Clock, Moment};
+use clock::{Clock, Timestamp};
 use mta_sts::{CachedPolicy, PolicyDomain, RefreshTrouble};
 use queue::{
     Depth, Details, Findings, LotDetails, Problem, QueueId, Reason, State, StateKind, Stats,
@@ -37,7 +37,7 @@ pub struct Headline {
     /// What is wrong with the copy in the spool of one that is quarantined.
     pub damage: Option<String>,
     /// When it was accepted.
-    pub received_at: Moment,
+    pub received_at: Timestamp,
     /// Bytes of header and body.
     pub size: u64,
 }
@@ -55,7 +55,7 @@ pub struct Message {
     /// How many attempts have failed.
     pub attempts: u32,
     /// When the next one is due.
-    pub next_attempt: Option<Moment>,
+    pub next_attempt: Option<Timestamp>,
     /// Why a recipient was deferred last: the first who waits for what was asked for.
     pub reason: Option<Why>,
 }
@@ -80,7 +80,7 @@ pub struct Destination {
     /// How many attempts have failed.
     pub attempts: u32,
     /// When the next one is due.
-    pub next_attempt: Option<Moment>,
+    pub next_attempt: Option<Timestamp>,
     /// The recipients.
     pub recipients: Vec<Addressee>,
 }
@@ -256,11 +256,11 @@ pub struct Policy {
     /// The patterns of its hosts.
     pub mx: Vec<String>,
     /// When it was fetched.
-    pub fetched_at: Moment,
+    pub fetched_at: Timestamp,
     /// Until when it applies.
-    pub valid_until: Moment,
+    pub valid_until: Timestamp,
     /// When mail made use of it last, to the day.
-    pub used_at: Moment,
+    pub used_at: Timestamp,
     /// Whether it applies now.
     pub applies: bool,
     /// Why it could not be refreshed.
@@ -271,9 +271,9 @@ pub struct Policy {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Trouble {
     /// When it failed first.
-    pub since: Moment,
+    pub since: Timestamp,
     /// When it failed last.
-    pub last: Moment,
+    pub last: Timestamp,
     /// How often in a row.
     pub failures: u32,
     /// What went wrong the last time.
@@ -313,7 +313,7 @@ impl Headline {
             sender: sender(&message.reverse_path),
             state: state_word(StateKind::from(&state)).to_owned(),
             damage: damage(state),
-            received_at: Moment::of(message.received_at),
+            received_at: Timestamp::of(message.received_at),
             size: message.size,
         }
     }
@@ -326,7 +326,7 @@ impl From<Summary> for Message {
             recipients: summary.recipients,
             first_recipient: summary.first_recipient.map(|first| first.mailbox.to_string()),
             attempts: summary.attempts,
-            next_attempt: summary.next_attempt.map(Moment::of),
+            next_attempt: summary.next_attempt.map(Timestamp::of),
             reason: summary.reason.map(Why::from),
         }
     }
@@ -351,7 +351,7 @@ impl From<LotDetails> for Destination {
         Self {
             destination: lot.destination.to_string(),
             attempts: lot.attempts,
-            next_attempt: lot.next_attempt.map(Moment::of),
+            next_attempt: lot.next_attempt.map(Timestamp::of),
             recipients: recipients.collect(),
         }
     }
@@ -422,7 +422,7 @@ impl From<Depth> for DestinationStats {
 impl Policy {
     /// What is cached, as it is now by `clock`.
     pub(crate) fn of(cached: &CachedPolicy, clock: &dyn Clock) -> Self {
-        let shown = |time| Moment::of(clock.on_wall(time));
+        let shown = |time| Timestamp::of(clock.on_wall(time));
         let trouble = |trouble: &RefreshTrouble| Trouble {
             since: shown(trouble.since),
             last: shown(trouble.last),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use clock::Moment;
+use clock::Timestamp;
 use mta_sts::PolicyDomain;
 use serde::Serialize;
 use settings::RelayPaths;
@@ -22,7 +22,7 @@ pub(super) struct Excepted {
 /// The exception of a domain, while it lasts.
 pub(super) fn of(paths: &RelayPaths, domain: &PolicyDomain) -> Option<Exception> {
     let exception = paths.exceptions.find(domain, super::now())?;
-    let (until, reason) = (Moment::of(exception.until()), exception.reason().to_owned());
+    let (until, reason) = (Timestamp::of(exception.until()), exception.reason().to_owned());
     Some(Exception { until, reason })
 }
 

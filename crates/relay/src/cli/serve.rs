@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use admin::server::operator::Operator;
 use anyhow::Context as _;
-use clock::{Clock as _, Moment, SystemClock};
+use clock::{Clock as _, SystemClock, Timestamp};
 use mta_sts::{Exception, Exceptions};
 use settings::{Settings, Source};
 use tokio::runtime::Runtime;
@@ -143,12 +143,12 @@ fn tell_of_exceptions(before: &Exceptions, now: &Exceptions, source: &Source) {
     let by = by.map_or_else(|| "the environment".to_owned(), |by| by.to_string());
     for exception in only_in(now, before) {
         let (domain, reason) = (exception.domain(), exception.reason());
-        let until = Moment::of(exception.until());
+        let until = Timestamp::of(exception.until());
         info!(%domain, %until, reason, by, "exception added");
     }
     for exception in only_in(before, now) {
         let (domain, reason) = (exception.domain(), exception.reason());
-        let until = Moment::of(exception.until());
+        let until = Timestamp::of(exception.until());
         info!(%domain, %until, reason, by, "exception removed");
     }
 }

@@ -2,15 +2,15 @@
 
 use std::time::SystemTime;
 
-use clock::Moment;
+use clock::Timestamp;
 
 /// How long ago `moment` was.
-pub(super) fn ago(moment: Moment, now: SystemTime) -> String {
+pub(super) fn ago(moment: Timestamp, now: SystemTime) -> String {
     span(now.duration_since(moment.time()).unwrap_or_default().as_secs())
 }
 
 /// How far ahead `moment` is.
-pub(super) fn ahead(moment: Moment, now: SystemTime) -> String {
+pub(super) fn ahead(moment: Timestamp, now: SystemTime) -> String {
     match moment.time().duration_since(now) {
         Ok(wait) if wait.as_secs() > 0 => format!("in {}", span(wait.as_secs())),
         Ok(_) | Err(_) => "now".to_owned(),

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use clock::Moment;
+use clock::Timestamp;
 use rustix::fs::{Access, access, statfs};
 use settings::{Settings, Source, TRIAL_DATA_DIR};
 
@@ -73,12 +73,12 @@ fn disk(data_dir: &Path) -> Option<String> {
 
 /// Whether the clock can be right: certificates, policies and exceptions go by it.
 fn clock(newest: Option<SystemTime>, now: SystemTime) -> Option<String> {
-    let (shown, released) = (Moment::of(now), SystemTime::UNIX_EPOCH + RELEASED);
+    let (shown, released) = (Timestamp::of(now), SystemTime::UNIX_EPOCH + RELEASED);
     if now < released {
         return Some(format!("the clock says {shown}, which is before this version was made"));
     }
     let newest = newest.filter(|newest| *newest > now + CLOCK_TOLERANCE)?;
-    let newest = Moment::of(newest);
+    let newest = Timestamp::of(newest);
     Some(format!("the clock says {shown}, but there is a file of {newest} in data_dir"))
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use clock::Moment;
+use clock::Timestamp;
 use dns::{MailHosts, Resolver, mail_hosts};
 use mta_sts::{Mode, MxHost, MxPattern, Policy, PolicyDomain};
 use settings::{Settings, parse_duration};
@@ -154,7 +154,7 @@ async fn published(
 /// that says there is one, and a new id only once the new file is served (RFC 8461 §8.1 and §8.3).
 fn steps(domain: &PolicyDomain, mode: Mode, now: SystemTime) -> Vec<String> {
     let (name, host) = (domain.as_str(), domain.policy_host());
-    let id: String = Moment::of(now).to_string().chars().filter(char::is_ascii_digit).collect();
+    let id: String = Timestamp::of(now).to_string().chars().filter(char::is_ascii_digit).collect();
     let id: String = id.chars().take(14).collect();
     let mut steps = vec![
         "In this order:".to_owned(),

@@ -1,6 +1,6 @@
 //! Moments in every spelling that TOML has for them.
 
-use clock::Moment;
+use clock::Timestamp;
 use toml::Table;
 
 use crate::misfit::{self, Misfit};
@@ -8,7 +8,7 @@ use crate::misfit::{self, Misfit};
 /// A key with a moment.
 #[derive(Debug, serde::Deserialize)]
 struct Until {
-    until: Moment,
+    until: Timestamp,
 }
 
 /// The moment as a settings file says it.

@@ -1,4 +1,4 @@
-//! A moment as people and scripts write it, in settings and in the admin interface.
+//! A timestamp as people and scripts write it, in settings and in the admin interface.
 //!
 //! It is read from a day (`2026-12-24`, which begins at midnight UTC) or a full RFC 3339 time; it is
 //! written as RFC 3339, to the second.
@@ -6,21 +6,22 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{civil::Date, tz::TimeZone};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, Serializer};
 
 /// A point in time.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Moment(Timestamp);
+pub struct Timestamp(jiff::Timestamp);
 
-impl Moment {
+impl Timestamp {
     /// The second that `time` is in; times beyond what a calendar has are its ends.
     #[must_use]
     pub fn of(time: SystemTime) -> Self {
-        let nearest = if time < SystemTime::UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX };
-        let exact = Timestamp::try_from(time).unwrap_or(nearest);
-        Self(Timestamp::from_second(exact.as_second()).unwrap_or(nearest))
+        let nearest =
+            if time < SystemTime::UNIX_EPOCH { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        let exact = jiff::Timestamp::try_from(time).unwrap_or(nearest);
+        Self(jiff::Timestamp::from_second(exact.as_second()).unwrap_or(nearest))
     }
 
     /// The same, as the rest of the program measures time.
@@ -38,13 +39,13 @@ impl Moment {
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<'de> Deserialize<'de> for Moment {
+impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = String::deserialize(input)
             .map_err(|_other| D::Error::custom("write a day such as 2026-12-24"))?;
@@ -56,7 +57,7 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
-impl Serialize for Moment {
+impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         output.collect_str(self)
     }
