@@ -14,7 +14,7 @@ use super::output::{Format, Reader};
 use super::table::printable;
 use super::{Ending, Output};
 use crate::check::{self, Extent, Host, Kept, Report, Stage, State, Verdict};
-use crate::cli::relay_or_disk::{AnswerError, Answers};
+use crate::cli::relay_or_disk::{AnswerError, RelayOrDisk};
 
 /// What is to be checked.
 #[derive(Args, Debug)]
@@ -62,7 +62,7 @@ pub(super) async fn run(
 
 /// What the running relay, or its directory, has of the domain.
 async fn kept(domain: &PolicyDomain, settings: &Settings) -> Kept {
-    let mut answers = match Answers::reach(&settings.paths()).await {
+    let mut answers = match RelayOrDisk::reach(&settings.paths()).await {
         Ok(answers) => answers,
         Err(AnswerError::NoQueue { .. }) => return Kept::Known(None),
         Err(error) => return Kept::Unknown(in_full(&error)),

@@ -20,7 +20,7 @@ use super::table::{Room, Table, printable};
 use super::words::{ago, span};
 use super::{Ending, Output, exceptions};
 use crate::check::Exception;
-use crate::cli::relay_or_disk::Answers;
+use crate::cli::relay_or_disk::RelayOrDisk;
 use crate::number_text::counted;
 
 /// What can be asked about policies.
@@ -93,23 +93,23 @@ pub(super) async fn run(
         PolicyCommand::Match { host, patterns } => lint::matches(host, patterns, output),
         PolicyCommand::List { format } => {
             let paths = paths();
-            let mut answers = Answers::reach(&paths).await?;
+            let mut answers = RelayOrDisk::reach(&paths).await?;
             list(&mut answers, &paths, *format, output).await
         }
         PolicyCommand::New(new) => Box::pin(new::run(new, settings, super::now(), output)).await,
         PolicyCommand::Refresh { domain, format } => {
             let domain = parse(domain)?;
-            let mut answers = Answers::running(&paths()).await?;
+            let mut answers = RelayOrDisk::running(&paths()).await?;
             keep::refresh(&mut answers, domain, *format, output).await
         }
         PolicyCommand::Purge { domain, all: _ } => {
             let domain = domain.as_deref().map(parse).transpose()?;
-            let mut answers = Answers::running(&paths()).await?;
+            let mut answers = RelayOrDisk::running(&paths()).await?;
             keep::purge(&mut answers, domain, output).await
         }
         PolicyCommand::Show { domain, format } => {
             let (domain, paths) = (parse(domain)?, paths());
-            let mut answers = Answers::reach(&paths).await?;
+            let mut answers = RelayOrDisk::reach(&paths).await?;
             show(&mut answers, &paths, domain, *format, output).await
         }
     }
@@ -122,7 +122,7 @@ fn parse(domain: &str) -> anyhow::Result<PolicyDomain> {
 
 /// `policy list`
 async fn list(
-    answers: &mut Answers,
+    answers: &mut RelayOrDisk,
     paths: &RelayPaths,
     format: Format,
     output: &mut Output,
@@ -149,7 +149,7 @@ async fn list(
 
 /// `policy show`
 async fn show(
-    answers: &mut Answers,
+    answers: &mut RelayOrDisk,
     paths: &RelayPaths,
     domain: PolicyDomain,
     format: Format,

@@ -17,7 +17,7 @@ use self::wanted::{Meant, Wanted, Which};
 use super::exceptions::Excepted;
 use super::output::Format;
 use super::{Ending, Output, exceptions};
-use crate::cli::relay_or_disk::Answers;
+use crate::cli::relay_or_disk::RelayOrDisk;
 
 /// What can be asked about the queue, and done to it.
 #[derive(Debug, Subcommand)]
@@ -110,12 +110,12 @@ pub(super) async fn run(
     let mut answers = match command {
         QueueCommand::Verify { format } => return verify(paths, *format, output).await,
         QueueCommand::List { .. } | QueueCommand::Show { .. } | QueueCommand::Stats { .. } => {
-            Answers::reach(paths).await?
+            RelayOrDisk::reach(paths).await?
         }
         QueueCommand::Delete { .. }
         | QueueCommand::Hold { .. }
         | QueueCommand::Release { .. }
-        | QueueCommand::Retry { .. } => Answers::running(paths).await?,
+        | QueueCommand::Retry { .. } => RelayOrDisk::running(paths).await?,
     };
     answered(command, paths, &mut answers, output).await
 }
@@ -124,7 +124,7 @@ pub(super) async fn run(
 async fn answered(
     command: &QueueCommand,
     paths: &RelayPaths,
-    answers: &mut Answers,
+    answers: &mut RelayOrDisk,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     match command {
@@ -197,7 +197,7 @@ fn gone(id: QueueId) -> String {
 
 /// `queue list`
 async fn list(
-    answers: &mut Answers,
+    answers: &mut RelayOrDisk,
     filter: &Filter,
     width: Option<usize>,
     format: Format,
@@ -223,7 +223,11 @@ async fn list(
 }
 
 /// `queue show --body`
-async fn body(answers: &mut Answers, id: QueueId, output: &mut Output) -> anyhow::Result<Ending> {
+async fn body(
+    answers: &mut RelayOrDisk,
+    id: QueueId,
+    output: &mut Output,
+) -> anyhow::Result<Ending> {
     if answers.body(id, |bytes| output.bytes(bytes)).await? {
         Ok(Ending::Done)
     } else {
@@ -233,7 +237,7 @@ async fn body(answers: &mut Answers, id: QueueId, output: &mut Output) -> anyhow
 
 /// `queue verify`
 async fn verify(paths: &RelayPaths, format: Format, output: &mut Output) -> anyhow::Result<Ending> {
-    let verified = Answers::verify(paths).await?;
+    let verified = RelayOrDisk::verify(paths).await?;
     format.write(&verified, output, print::verified)?;
     Ok(if verified.problems.is_empty() { Ending::Done } else { Ending::Refused })
 }

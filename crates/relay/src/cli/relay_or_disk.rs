@@ -30,7 +30,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// Who answers.
 #[derive(Debug)]
-pub(crate) enum Answers {
+pub(crate) enum RelayOrDisk {
     /// No relay runs: this process reads the queue's directory, and changes nothing in it.
     AtRest(Look),
     /// The relay that runs.
@@ -104,7 +104,7 @@ pub(crate) enum AnswerError {
     View(#[from] ViewError),
 }
 
-impl Answers {
+impl RelayOrDisk {
     /// Reaches the running relay, or looks at the queue on disk.
     pub(crate) async fn reach(paths: &RelayPaths) -> Result<Self, AnswerError> {
         if let Some(client) = Client::connect(&paths.admin_socket).await? {

@@ -9,12 +9,12 @@ use super::super::output::Format;
 use super::super::table::printable;
 use super::super::{Ending, Output};
 use super::print_policy;
-use crate::cli::relay_or_disk::Answers;
+use crate::cli::relay_or_disk::RelayOrDisk;
 use crate::number_text::counted;
 
 /// `policy refresh`: yes, where the policy could be fetched.
 pub(super) async fn refresh(
-    answers: &mut Answers,
+    answers: &mut RelayOrDisk,
     domain: PolicyDomain,
     format: Format,
     output: &mut Output,
@@ -39,7 +39,7 @@ fn print(name: &str, refreshed: &Refreshed, output: &mut Output) -> io::Result<(
 
 /// `policy purge`: of one domain, or of all.
 pub(super) async fn purge(
-    answers: &mut Answers,
+    answers: &mut RelayOrDisk,
     domain: Option<PolicyDomain>,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {

@@ -13,7 +13,7 @@ use super::super::output::Format;
 use super::super::{Ending, Output};
 use super::print;
 use super::wanted::Meant;
-use crate::cli::relay_or_disk::Answers;
+use crate::cli::relay_or_disk::RelayOrDisk;
 use crate::number_text::counted;
 
 /// Whether the one who types has agreed to a change of many messages.
@@ -26,7 +26,7 @@ pub(in crate::cli) struct Agreed {
 
 /// Changes all messages that meet `filter`, if that is agreed to: those alone that were counted.
 pub(super) async fn change(
-    answers: &mut Answers,
+    answers: &mut RelayOrDisk,
     change: Change,
     filter: &Filter,
     agreed: Agreed,
@@ -57,7 +57,7 @@ pub(super) async fn change(
 
 /// Has messages tried now.
 pub(super) async fn retry(
-    answers: &mut Answers,
+    answers: &mut RelayOrDisk,
     meant: &Meant,
     agreed: Agreed,
     format: Format,
