@@ -16,7 +16,7 @@ use crate::api::state_word::state_word;
 
 /// How the relay is, for `healthy`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Wellbeing {
+pub struct Health {
     /// Whether it takes mail in.
     pub healthy: bool,
     /// What the queue does, in words.

@@ -16,7 +16,7 @@ use queue::{Census, Queue};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::api::answers::Wellbeing;
+use crate::api::answers::Health;
 use crate::metrics::{Format, Metrics};
 use crate::readiness::{Bearings, Checks, queue_seen};
 
@@ -104,14 +104,14 @@ pub(crate) fn routes(vitals: Vitals) -> Router {
 
 /// `GET /healthz`: that there is an answer is the point; what it says is for `healthy`. That mail does
 /// not leave is told and is no reason to start the relay again, which would not help.
-async fn healthz(State(vitals): State<Vitals>) -> Json<Wellbeing> {
+async fn healthz(State(vitals): State<Vitals>) -> Json<Health> {
     let seen = queue_seen(vitals.checks.health());
     let (Ok(queue) | Err(queue)) = seen;
     let delivery = match vitals.checks.delivery_seen() {
         Ok(seen) => seen.to_owned(),
         Err(seen) => seen,
     };
-    Json(Wellbeing { healthy: seen.is_ok(), queue: queue.to_owned(), delivery })
+    Json(Health { healthy: seen.is_ok(), queue: queue.to_owned(), delivery })
 }
 
 /// `GET /readyz`

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use admin::api::answers::Wellbeing;
+use admin::api::answers::Health;
 use admin::client::Client;
 use serde::Deserialize;
 use settings::RelayPaths;
@@ -41,7 +41,7 @@ pub(super) async fn run(paths: &RelayPaths, output: &mut Output) -> anyhow::Resu
         output.line(format_args!("no relay answers at {socket}"))?;
         return Ok(Ending::Refused);
     };
-    let Some(Wellbeing { healthy, queue, delivery }) = client.get("/healthz").await? else {
+    let Some(Health { healthy, queue, delivery }) = client.get("/healthz").await? else {
         output.line(format_args!(
             "the running relay is another version, which does not report this"
         ))?;
