@@ -1,5 +1,5 @@
 //! The answers, from the queue and the policies themselves: what a process gives that has the queue
-//! open. What it reads it reads by its [`Look`].
+//! open. What it reads it reads by its [`Reads`].
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -16,14 +16,14 @@ use crate::api::change::Bounce;
 use crate::api::policy_answers::{Purged, Refreshed};
 use crate::server::error::ViewError;
 use crate::server::operator::Operator;
-use crate::server::reads::Look;
+use crate::server::reads::Reads;
 use crate::server::refresh::look_anew;
 
 /// What can be asked about the queue and the policies.
 #[derive(Clone, Debug)]
 pub struct View {
     /// What it reads.
-    pub look: Look,
+    pub reads: Reads,
     pub(crate) queue: Queue,
     /// The policies as they are kept, past all memory.
     policies: Arc<dyn PolicyStore>,
@@ -44,8 +44,8 @@ impl View {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let hostname = Arc::new(RwLock::new(hostname));
-        let look = Look::in_use(queue.clone(), Arc::clone(&kept), Arc::clone(&clock));
-        Self { look, queue, policies: kept, in_use, hostname, clock }
+        let reads = Reads::in_use(queue.clone(), Arc::clone(&kept), Arc::clone(&clock));
+        Self { reads, queue, policies: kept, in_use, hostname, clock }
     }
 
     /// Calls the relay by another name from now on.
@@ -83,7 +83,7 @@ impl View {
     /// Keeps a message from being sent; `None` where there is none.
     pub async fn hold(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, ViewError> {
         let changed = self.hold_one(id, by).await?;
-        let found = self.look.message(id).await?;
+        let found = self.reads.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
             id,
             state,
@@ -94,7 +94,7 @@ impl View {
     /// Lets a message go that is on hold or quarantined; `None` where there is none.
     pub async fn release(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, ViewError> {
         let changed = self.release_one(id, by).await?;
-        let found = self.look.message(id).await?;
+        let found = self.reads.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
             id,
             state,
@@ -109,7 +109,7 @@ impl View {
         bounce: Bounce,
         by: &Operator,
     ) -> Result<Option<Removed>, ViewError> {
-        let Some(message) = self.look.details(id).await? else {
+        let Some(message) = self.reads.details(id).await? else {
             return Ok(None);
         };
         let notice = match bounce {
@@ -139,7 +139,7 @@ impl View {
             Selection::Message(id) => (Some(*id), None),
         };
         let state = match queue_id {
-            Some(id) => match self.look.message(id).await? {
+            Some(id) => match self.reads.message(id).await? {
                 Some(message) => Some(message.headline.state),
                 None => return Ok(None),
             },
@@ -159,7 +159,7 @@ impl View {
     ) -> Result<Refreshed, ViewError> {
         let error = look_anew(&self.in_use, &domain, now_of(&*self.clock)).await?;
         tracing::info!(%domain, error, %by, "policy refresh requested");
-        Ok(Refreshed { policy: self.look.policy(domain).await?, error })
+        Ok(Refreshed { policy: self.reads.policy(domain).await?, error })
     }
 
     /// Forgets what is kept of one domain, readable or not; `None` where nothing is.

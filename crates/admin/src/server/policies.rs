@@ -35,13 +35,13 @@ async fn listed_policies(State(view): State<View>, Query(page): Query<Page>) -> 
         Ok(after) => after,
         Err(error) => return unclear(&error),
     };
-    answer(view.look.policies(after, page.limit()).await.map(Some))
+    answer(view.reads.policies(after, page.limit()).await.map(Some))
 }
 
 /// `GET /policies/DOMAIN`
 async fn policy(State(view): State<View>, Segment(domain): Segment<String>) -> Response {
     match PolicyDomain::parse(&domain) {
-        Ok(domain) => answer(view.look.policy(domain).await),
+        Ok(domain) => answer(view.reads.policy(domain).await),
         Err(error) => unclear(&error),
     }
 }

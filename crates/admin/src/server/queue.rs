@@ -56,7 +56,7 @@ struct MessageBody(BodyReader);
 async fn messages(State(view): State<View>, Query(query): Query<ListQuery>) -> Response {
     match query.read() {
         Ok((Part { filter, after, .. }, limit)) => {
-            answer(view.look.messages(filter, after, limit).await.map(Some))
+            answer(view.reads.messages(filter, after, limit).await.map(Some))
         }
         Err(refusal) => refuse(refusal),
     }
@@ -105,7 +105,7 @@ async fn change(what: Change, asked: Asked) -> Response {
 /// `GET /queue/ID`
 async fn message(State(view): State<View>, Segment(id): Segment<String>) -> Response {
     match id.parse::<QueueId>() {
-        Ok(id) => answer(view.look.message(id).await),
+        Ok(id) => answer(view.reads.message(id).await),
         Err(error) => unclear::<QueueIdError>(&error),
     }
 }
@@ -116,7 +116,7 @@ async fn body(State(view): State<View>, Segment(id): Segment<String>) -> Respons
         Ok(id) => id,
         Err(error) => return unclear(&error),
     };
-    match view.look.body(id).await {
+    match view.reads.body(id).await {
         Ok(Some(reader)) => {
             let kind = [(CONTENT_TYPE, "application/octet-stream")];
             (kind, Body::new(MessageBody(reader))).into_response()
@@ -178,7 +178,7 @@ async fn delete(
 
 /// `GET /stats`
 async fn stats(State(view): State<View>) -> Response {
-    answer(view.look.stats().await.map(Some))
+    answer(view.reads.stats().await.map(Some))
 }
 
 /// `GET /verify`

@@ -17,34 +17,34 @@ use crate::server::on_wall;
 
 /// A look at the queue and the policies.
 #[derive(Clone, Debug)]
-pub struct Look {
-    at: LookedAt,
+pub struct Reads {
+    at: ReadFrom,
     policies: Arc<dyn PolicyStore>,
     clock: Arc<dyn Clock>,
 }
 
 /// What is looked at.
 #[derive(Clone, Debug)]
-enum LookedAt {
+enum ReadFrom {
     /// What no process has open.
     AtRest(Snapshot),
     /// What this process has open.
     InUse(Queue),
 }
 
-impl Look {
+impl Reads {
     /// A look at what no process has open.
     pub fn at_rest(
         snapshot: Snapshot,
         policies: Arc<dyn PolicyStore>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { at: LookedAt::AtRest(snapshot), policies, clock }
+        Self { at: ReadFrom::AtRest(snapshot), policies, clock }
     }
 
     /// A look at what this process has open.
     pub fn in_use(queue: Queue, policies: Arc<dyn PolicyStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { at: LookedAt::InUse(queue), policies, clock }
+        Self { at: ReadFrom::InUse(queue), policies, clock }
     }
 
     /// At most `limit` messages after `after` that meet `filter`, oldest first.
@@ -80,8 +80,8 @@ impl Look {
     /// The header and body of a message.
     pub async fn body(&self, id: QueueId) -> Result<Option<BodyReader>, ViewError> {
         let body = match &self.at {
-            LookedAt::AtRest(snapshot) => snapshot.body(id).await,
-            LookedAt::InUse(queue) => queue.body(id).await,
+            ReadFrom::AtRest(snapshot) => snapshot.body(id).await,
+            ReadFrom::InUse(queue) => queue.body(id).await,
         };
         match body {
             Ok(body) => Ok(Some(body)),
@@ -130,7 +130,7 @@ impl Look {
     }
 }
 
-impl LookedAt {
+impl ReadFrom {
     fn list(
         &self,
         filter: &Filter,

@@ -13,7 +13,7 @@ use admin::api::policy_answers::{Purged, Refreshed};
 use admin::api::query::{PAGE, Part, list_query, retry_query};
 use admin::client::{Client, ClientError};
 use admin::server::error::ViewError;
-use admin::server::reads::Look;
+use admin::server::reads::Reads;
 use clock::{SteadyClock, SystemClock};
 use mta_sts::PolicyDomain;
 use queue::{BodyError, Filter, OpenError, QueueId, Selection, Snapshot};
@@ -32,7 +32,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) enum RelayOrDisk {
     /// No relay runs: this process reads the queue's directory, and changes nothing in it.
-    AtRest(Look),
+    AtRest(Reads),
     /// The relay that runs.
     Running(Client),
 }
@@ -120,7 +120,7 @@ impl RelayOrDisk {
         };
         let snapshot = on_disk(paths, look).await?;
         let policies = Arc::new(PoliciesAtRest(snapshot.clone()));
-        Ok(Self::AtRest(Look::at_rest(snapshot, policies, clock)))
+        Ok(Self::AtRest(Reads::at_rest(snapshot, policies, clock)))
     }
 
     /// Reaches the running relay, for what it alone may do.
