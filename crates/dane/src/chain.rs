@@ -1,8 +1,10 @@
 //! DANE-TA(2): from a trust anchor that a record names down to the server (RFC 7672 §3.1.2).
 //!
 //! Only the anchors of the records count; public authorities have no say. What RFC 5280 asks of an
-//! issuer is asked of the anchor as well, because it is a peer who shows it: its dates, that it may
-//! issue for servers, how long its paths are (RFC 7671 §5.2.1), and its name constraints.
+//! issuer is asked of the anchor as well, because it is a peer who shows it: that it may issue for
+//! servers, how long its paths are (RFC 7671 §5.2.1), and its name constraints. The dates of a root
+//! count, those of an anchor below another authority do not: RFC 5280 §6.1 leaves this open, and so
+//! OpenSSL has it, and with it the senders that hosts are tested with.
 //!
 //! Departures: names are taken from the subjectAltName alone, not from a common name where there is
 //! none (RFC 7672 §3.2.3 has it so, RFC 9525 §2 no longer does). At most [`ISSUERS_MAX`]
@@ -174,10 +176,10 @@ fn fit_anchor(
 ) -> Result<(TrustAnchor<'static>, Option<usize>), Mismatch> {
     let authority = Authority::read(certificate).map_err(Mismatch::Anchor)?;
     let (not_before, not_after) = (authority.not_before, authority.not_after);
-    if now.as_secs() < not_before.as_secs() {
+    if authority.is_self_issued && now.as_secs() < not_before.as_secs() {
         return Err(Mismatch::NotYetValid { not_before });
     }
-    if now.as_secs() > not_after.as_secs() {
+    if authority.is_self_issued && now.as_secs() > not_after.as_secs() {
         return Err(Mismatch::Expired { not_after });
     }
     let trust = anchor_from_trusted_cert(certificate).map_err(|_malformed| Mismatch::Malformed)?;

@@ -62,7 +62,7 @@ pub enum Mismatch {
     /// The chain to the anchor has a signature that its issuer did not make.
     #[error("a certificate's signature does not match its issuer's key")]
     BadSignature,
-    /// The certificate, an issuer's or the anchor's is out of date.
+    /// The certificate, an issuer's or a root's is out of date.
     #[error("certificate expired")]
     Expired {
         /// Its last moment.
@@ -83,7 +83,7 @@ pub enum Mismatch {
     /// The anchor of a record was shown, but it has not issued the server's certificate.
     #[error("certificate was not issued by the trust anchor of a TLSA record")]
     NotIssued,
-    /// The certificate, an issuer's or the anchor's is not valid yet.
+    /// The certificate, an issuer's or a root's is not valid yet.
     #[error("certificate is not valid yet")]
     NotYetValid {
         /// Its first moment.

@@ -30,6 +30,8 @@ pub struct Authority {
     pub not_before: UnixTime,
     /// The last moment at which it holds.
     pub not_after: UnixTime,
+    /// Whether its issuer has its own name.
+    pub is_self_issued: bool,
     /// The most authorities that may stand between it and a server.
     pub path_length: Option<usize>,
 }
@@ -59,20 +61,21 @@ impl Authority {
         let validity = read.validity().ok_or(NoAuthority::Malformed)?;
         let signs = read.extension(KEY_USAGE).map(signs_certificates);
         let constraints = read.extension(BASIC_CONSTRAINTS).map(BasicConstraints::read);
+        let is_self_issued = read.issuer == read.subject;
         let path_length = match (signs, constraints) {
             (Some(false), _) => return Err(NoAuthority::Subject),
             (_, Some(None)) => return Err(NoAuthority::Malformed),
             (_, Some(Some(constraints))) if constraints.is_authority => constraints.path_length,
             (Some(true), None) => None,
             // Version 1 has no extensions to say it with: roots of that age are taken as they are.
-            (None, None) if read.is_version_1() && read.issuer == read.subject => None,
+            (None, None) if read.is_version_1() && is_self_issued => None,
             (None, None) | (_, Some(Some(_))) => return Err(NoAuthority::Subject),
         };
         if read.extension(EXTENDED_KEY_USAGE).is_some_and(|purposes| !serves(purposes)) {
             return Err(NoAuthority::Purpose);
         }
         let (not_before, not_after) = (validity.not_before, validity.not_after);
-        Ok(Self { not_before, not_after, path_length })
+        Ok(Self { not_before, not_after, is_self_issued, path_length })
     }
 }
 
@@ -134,6 +137,7 @@ mod tests {
         let one = IsCa::Ca(BasicConstraints::Constrained(1));
         let authority = read(|params| params.is_ca = one).unwrap();
         assert_eq!(authority.path_length, Some(1));
+        assert!(authority.is_self_issued);
         assert_eq!(authority.not_after.as_secs(), 1_893_456_000);
         let by_key_usage = read(|params| params.key_usages = vec![KeyUsagePurpose::KeyCertSign]);
         assert_eq!(by_key_usage.unwrap().path_length, None);
