@@ -7,8 +7,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use std::time::Duration;
+
 use bytes::BytesMut;
+use dane::{ReferenceNames, SecureRecords, TlsaRecord};
 use mta_sts::{MxHost, MxPattern, Policy, Record, Warning};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use smtp::{
     ChunkScan, Command, DotStuffer, EndOfData, Exchange, Faults, ForwardPath, LineFault,
     LineFramer, Mailbox, Mechanism, Progress, ProxyHeader, ReplyReader, ReversePath, Turn,
@@ -23,6 +27,8 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target; the folder of its corpus has its name.
 pub const TARGETS: &[Target] = &[
+    ("dane_chain", dane_chain),
+    ("dane_record", dane_record),
     ("smtp_address", smtp_address),
     ("smtp_auth", smtp_auth),
     ("smtp_bdat", smtp_bdat),
@@ -289,6 +295,48 @@ pub fn tlsrpt_message(input: &[u8]) {
     let message = message.unwrap();
     let is_line = |line: &str| line.len() <= 998 && !line.contains(char::is_control);
     assert!(message.is_ascii() && message.split("\r\n").all(is_line));
+}
+
+/// A TLSA record prints as text and RDATA that give the same record.
+pub fn dane_record(input: &[u8]) {
+    let Ok(record) = TlsaRecord::from_rdata(input) else { return };
+    assert_eq!(record.to_rdata(), input);
+    assert_eq!(record.to_string().parse(), Ok(record.clone()));
+    assert!(record.usable_for_smtp().is_err() || !record.data.is_empty());
+}
+
+/// Any chain is judged by any records, the same in whatever order they come, and what is matched is
+/// one of them.
+pub fn dane_chain(input: &[u8]) {
+    let Some((&count, rest)) = input.split_first() else { return };
+    let mut parts = lengthy(rest);
+    let read = |part| TlsaRecord::from_rdata(part).ok();
+    let records: Vec<_> = parts.by_ref().take(count.into()).filter_map(read).collect();
+    let chain: Vec<_> = parts.map(CertificateDer::from).collect();
+    let associate = |records| {
+        let names = ReferenceNames::new("mx.example.org", &[]).unwrap();
+        SecureRecords::assertion(records).ok()?.associate(names).ok()
+    };
+    let turned = records.iter().rev().cloned().collect();
+    let (one, other) = (associate(records.clone()), associate(turned));
+    assert_eq!(one, other);
+    let Some(association) = one else { return };
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(1_900_000_000));
+    if let Ok(matched) = association.judge(&chain, now) {
+        assert!(records.contains(matched.record()));
+        assert!(matched.record().usable_for_smtp().is_ok());
+    }
+}
+
+/// Parts, each after its length in two octets; the last may be shorter.
+fn lengthy(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = input.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+        let (part, rest) = rest.split_at(length);
+        input = rest;
+        Some(part)
+    })
 }
 
 /// The first octet says where the rest is cut.
