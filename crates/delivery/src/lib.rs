@@ -20,6 +20,7 @@
 mod account;
 mod addresses;
 mod attempt;
+#[path = "../tests/authority.rs"]
 #[cfg(test)]
 mod authority;
 mod body;
@@ -59,6 +60,7 @@ mod recipient_batches;
 mod recipient_reply;
 mod removal;
 mod route;
+#[path = "../tests/scripted.rs"]
 #[cfg(test)]
 mod scripted;
 mod session;
