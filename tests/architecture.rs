@@ -1,4 +1,4 @@
-//! The architecture page speaks of what exists.
+//! Pages speak of files and items that exist.
 
 use std::collections::BTreeMap;
 use std::path::Path;
