@@ -1,24 +1,59 @@
 //! What a store of queued mail promises, whichever it is.
+//!
+//! ```text
+//! begin --write--> BodyWriter --commit--> Committed                     (the 250 to DATA)
+//!                       ... later ...
+//! claim(demand) --> Entry --settle(outcomes, notice)--> Settled
+//! ```
+//!
+//! * commit: durable when it returns; only then is there a [`Committed`], and a 250;
+//! * claim: nobody else has the entry until it is settled, given back, or its owner is gone;
+//! * settle: outcomes, the time of the next attempt and the notice together, or none of it; settled
+//!   twice is settled once, and what is deleted meanwhile is no error;
+//! * values: "not there" is `Ok(None)`, "cannot tell" is `Err`; a value can be written only if it is
+//!   absent, or still of a version;
+//! * a store that fails acknowledges nobody, says so in its health, and comes back by itself.
+//!
+//! Not here yet: the history of delivery records, which comes with the evidence that is made of it,
+//! and counters that several relays add to, which come with the reports that are made of them.
 
+mod body_reader;
+mod body_writer;
+mod claim;
 mod committed;
+mod contract;
 mod entry_id;
 mod error;
 mod findings;
 mod health;
+mod namespace;
 mod query;
 mod settled;
+mod settlement;
+mod turns;
+mod value;
 mod waiting;
 
+pub use crate::body_reader::{BodyReader, ReadBody};
+pub use crate::body_writer::BodyWriter;
+pub use crate::claim::{ByHand, Claimed, Demand, Due, Entry, EntryRecipient, Next};
 pub use crate::committed::Committed;
+pub use crate::contract::{
+    Inspect, Owner, Ownership, ReadValues, SpaceGuard, Store, StoreTuning, Values,
+};
 pub use crate::entry_id::{LotId, LotNumber};
 pub use crate::error::{
     BeginError, BodyError, CommitError, IndexError, StoreError, chain, is_full,
 };
 pub use crate::findings::{Findings, Problem};
 pub use crate::health::{Health, Totals};
+pub use crate::namespace::Namespace;
 pub use crate::query::{
-    Census, Counted, Depth, Details, Filter, LotDetails, Matching, RecipientDetails, Selection,
-    StateKind, Stats, Summary,
+    Act, Census, Counted, Depth, Details, Filter, LotDetails, Matching, RecipientDetails,
+    Selection, StateKind, Stats, Summary, Which,
 };
 pub use crate::settled::Settled;
+pub use crate::settlement::{ClaimEnd, EntrySettlement, Retry, Settlement};
+pub use crate::turns::Turns;
+pub use crate::value::{Expected, Put};
 pub use crate::waiting::Waiting;

@@ -54,6 +54,14 @@ impl From<&State> for StateKind {
 }
 
 impl Filter {
+    /// Whether recipients at one destination meet the wishes.
+    #[must_use]
+    pub fn admits_entry(&self, entry: &LotDetails) -> bool {
+        let class = |one: &RecipientDetails| one.reason.as_ref().map(|reason| reason.class);
+        self.destination.as_ref().is_none_or(|destination| *destination == entry.destination)
+            && entry.recipients.iter().any(|one| self.admits_reason(class(one)))
+    }
+
     /// Whether nothing has to be known of recipients to tell whether a message is meant.
     #[must_use]
     pub const fn needs_no_recipient(&self) -> bool {
@@ -150,6 +158,41 @@ pub enum Selection {
     Destination(MailboxDomain),
     /// One.
     Message(QueueId),
+}
+
+/// Which entries a change is for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those at this destination.
+    Destination(MailboxDomain),
+    /// All of one message.
+    Message(QueueId),
+    /// Those of these messages that meet the filter, in one stroke: meant for a few hundred.
+    Messages(Vec<QueueId>, Filter),
+}
+
+impl From<&Selection> for Which {
+    fn from(selection: &Selection) -> Self {
+        match selection {
+            Selection::All => Self::All,
+            Selection::Destination(domain) => Self::Destination(domain.clone()),
+            Selection::Message(id) => Self::Message(*id),
+        }
+    }
+}
+
+/// What is done to them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Act {
+    /// Their messages are kept from being sent until they are released.
+    Hold,
+    /// Messages that are held or quarantined are let go.
+    Release,
+    /// They are due now if they are due later. Each is tried once more, and when that fails, it is due
+    /// when it would have been.
+    Retry,
 }
 
 /// What is in the queue, by state.

@@ -1,0 +1,26 @@
+//! Writing a message.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use mail::QueueId;
+
+use crate::error::CommitError;
+
+/// A message that is being received; dropped before it is committed, it leaves nothing.
+#[async_trait]
+pub trait BodyWriter: Any + Debug + Send + Sync {
+    /// The message's id, which goes into its Received field.
+    fn id(&self) -> QueueId;
+
+    /// How many bytes have been written.
+    fn size(&self) -> u64;
+
+    /// Appends to the body.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError::Io`] where the bytes could not be kept.
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), CommitError>;
+}

@@ -1,0 +1,22 @@
+//! What a store says of what is due.
+
+use std::fmt::Debug;
+
+use crate::claim::Due;
+use crate::entry_id::LotId;
+
+/// Who decides whose turn it is, and learns from a store what becomes due. Called by the store's own
+/// threads: it must not wait, nor ask the store.
+pub trait Turns: Debug + Send + Sync {
+    /// Entries are due that may be new.
+    fn due(&self, due: &[Due]);
+
+    /// A claimed entry is settled.
+    fn settled(&self, destination: &str, entry: LotId);
+
+    /// The store is open again, and these are all destinations that have entries.
+    fn reopened(&self, due: Vec<Due>);
+
+    /// The store's health is another one.
+    fn health_changed(&self);
+}
