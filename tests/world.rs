@@ -147,7 +147,7 @@ impl RelayInWorld {
 
     /// What the queue says of a message; none once it has left.
     pub(crate) fn show(&self, id: QueueId) -> Option<Details> {
-        self.queue().show(id).unwrap()
+        looked(self.queue().store().show(id)).unwrap()
     }
 
     /// Waits until each of a message's recipients was tried so often, and is still there.
@@ -169,14 +169,15 @@ impl RelayInWorld {
 
     /// Waits until the queue is empty.
     pub(crate) async fn empty(&self) {
-        let empty = || self.queue().list(&Filter::default(), None, 1).unwrap().is_empty();
+        let empty =
+            || looked(self.queue().store().list(&Filter::default(), None, 1)).unwrap().is_empty();
         self.until("the queue to be empty", || empty().then_some(())).await;
     }
 
     /// Waits until exactly one message is in the queue; its name.
     pub(crate) async fn only(&self) -> QueueId {
         self.until("one message to be in the queue", || {
-            let messages = self.queue().list(&Filter::default(), None, 2).unwrap();
+            let messages = looked(self.queue().store().list(&Filter::default(), None, 2)).unwrap();
             if let [message] = &messages[..] { Some(message.id) } else { None }
         })
         .await
@@ -203,7 +204,7 @@ impl RelayInWorld {
     /// What is in the queue and what was on the wire, for a test that fails.
     pub(crate) fn story(&self) -> String {
         let mut story = String::from("in the queue:\n");
-        for summary in self.queue().list(&Filter::default(), None, 50).unwrap() {
+        for summary in looked(self.queue().store().list(&Filter::default(), None, 50)).unwrap() {
             for lot in self.show(summary.id).into_iter().flat_map(|details| details.lots) {
                 for recipient in lot.recipients {
                     let text = recipient.reason.map(|reason| reason.text);
@@ -299,4 +300,15 @@ fn write_settings_for(
     let config = directory.join("sts-relay.toml");
     fs::write(&config, text).unwrap();
     config
+}
+
+/// What a look into the queue finds, for those who cannot wait for it: it is waited for elsewhere.
+pub(crate) fn looked<T: Send>(look: impl Future<Output = T> + Send) -> T {
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(look)
+        });
+        waiting.join().unwrap()
+    })
 }

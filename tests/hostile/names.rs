@@ -8,7 +8,7 @@ use std::time::Duration;
 use queue::{Filter, QueueId};
 use testbed::{Fault, MxBehaviour, MxHost, RecordType};
 
-use crate::world::{PATIENCE, RelayInWorld};
+use crate::world::{PATIENCE, RelayInWorld, looked};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -149,7 +149,7 @@ impl Victim {
 
 /// The ids of what is in the queue.
 fn queued(relay: &RelayInWorld) -> Vec<QueueId> {
-    let messages = relay.queue().list(&Filter::default(), None, 100).unwrap();
+    let messages = looked(relay.queue().store().list(&Filter::default(), None, 100)).unwrap();
     messages.into_iter().map(|message| message.id).collect()
 }
 

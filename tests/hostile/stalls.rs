@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER, submit};
+use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER, looked, submit};
 
 /// Few deliveries at a time, so that a few dozen domains are more than all of them.
 const FEW: &str = "delivery.concurrency = 4\ndelivery.connections = 80\n";
@@ -388,7 +388,7 @@ async fn monitors_are_told_that_mail_is_due_and_none_leaves() {
     relay.world.wait_for_messages(1, PATIENCE).await.unwrap();
     relay
         .until("only one message to be left", || {
-            let listed = relay.queue().list(&Filter::default(), None, 3).unwrap();
+            let listed = looked(relay.queue().store().list(&Filter::default(), None, 3)).unwrap();
             (listed.len() == 1 && listed[0].id == id).then_some(())
         })
         .await;

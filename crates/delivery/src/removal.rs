@@ -61,5 +61,5 @@ pub async fn removal_notice(
         .collect();
     let subject =
         Subject { hostname, now, id: message.id, message: &message.message, retry_until: None };
-    Ok(subject.draft(queue, &about, queue.body(message.id)).await?)
+    Ok(subject.draft(queue, &about, queue.store().body(message.id)).await?)
 }

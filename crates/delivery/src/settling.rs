@@ -28,7 +28,7 @@ impl Settling<'_> {
             return self.conclude(vec![part]).await;
         }
         // Where that cannot be told, nobody is waited for.
-        let open = self.queue.open_recipients(part.lease.id()).unwrap_or(0);
+        let open = self.queue.open_recipients(part.lease.id()).await.unwrap_or(0);
         let tried = part.results.len();
         if open <= tried {
             return self.conclude(vec![part]).await;

@@ -132,7 +132,7 @@ impl Delivery {
         tending.spawn(self.clone().tend(done.clone()));
         tending.spawn(self.clone().report(done.clone()));
         while !stop.is_cancelled() {
-            let pause = self.fill(&mut attempts);
+            let pause = self.fill(&mut attempts).await;
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = attempts.join_next() => ended_well(ended),
@@ -147,12 +147,12 @@ impl Delivery {
     }
 
     /// Begins as many attempts as there is work and room for.
-    fn fill(&self, attempts: &mut JoinSet<()>) -> Pause {
+    async fn fill(&self, attempts: &mut JoinSet<()>) -> Pause {
         let client = self.client();
         let window = |domain: &str| client.windows.window(domain, client.settings.per_domain);
         let room = Room { quick: client.settings.workers, all: client.settings.attempts() };
         while let Some(worst) = self.slots.free(room) {
-            match self.queue.lease_within(worst, window) {
+            match self.queue.lease_within(worst, window).await {
                 Ok(Some(lease)) => {
                     let (queue_id, domain) = (lease.id(), lease.destination());
                     let n = lease.attempts().saturating_add(1);

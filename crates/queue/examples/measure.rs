@@ -240,7 +240,7 @@ async fn churn(dir: &Path, span: Duration) -> Result<(), Failure> {
         let _handle = tasks.spawn(async move {
             while start.elapsed() < span {
                 put(&queue, writer, &body).await?;
-                let Some(lease) = queue.lease(usize::MAX)? else { continue };
+                let Some(lease) = queue.lease(usize::MAX).await? else { continue };
                 let (mx, reply) = ("mx".into(), "250 ok".into());
                 let delivered = Outcome::Delivered { mx, addr: None, reply };
                 let _settled = queue.settle(lease, vec![delivered], None).await?;
@@ -320,19 +320,19 @@ async fn open_again(dir: &Path) -> Result<(), Failure> {
     let (took, after_open) = (start.elapsed().as_secs_f64(), memory()? >> 20);
     let timed = |start: Instant| start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let first = queue.list(&Filter::default(), None, 1_000)?.len();
+    let first = queue.store().list(&Filter::default(), None, 1_000).await?.len();
     let first_page = timed(start);
     let start = Instant::now();
     let (mut listed, mut after) = (0_usize, None);
     loop {
-        let page = queue.list(&Filter::default(), after, 10_000)?;
+        let page = queue.store().list(&Filter::default(), after, 10_000).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         listed = listed.saturating_add(page.len());
     }
     let whole = timed(start);
     let start = Instant::now();
-    let domains = queue.stats()?.destinations.len();
+    let domains = queue.store().stats().await?.destinations.len();
     let stats = timed(start);
     say(format_args!(
         "  opened in {took:.2} s, memory {after_open} MiB; {first} listed in {first_page:.3} s, all \

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mail::QueueId;
-use store::{LotId, Waiting};
+use store::{Due, LotId, Waiting};
 
 use crate::index::{Change, Engine, EngineError, Lookup};
 use crate::key::{Key, VALUE_MOST};
@@ -12,8 +12,6 @@ use crate::spool::Mark;
 use crate::waiting;
 
 mod messages;
-
-pub(crate) use self::messages::Later;
 
 /// The numbers about the whole store that the committer keeps in memory.
 #[derive(Clone, Debug)]
@@ -42,7 +40,7 @@ impl Ledger {
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     /// Destinations that have a lot due, and when.
-    pub(crate) due: Vec<(String, u64)>,
+    pub(crate) due: Vec<Due>,
     /// Recipients that are settled, and where the message's record is.
     pub(crate) settled: Vec<(Place, QueueId, u32)>,
     /// Messages whose own file may be unlinked.
@@ -177,6 +175,11 @@ impl<'a> Batch<'a> {
         } else {
             self.changes.insert(key, Change::Remove);
         }
+    }
+
+    /// Whether this batch writes the value at `key`, or removes it.
+    pub(crate) fn changes(&self, key: &Key) -> bool {
+        self.changes.contains_key(key)
     }
 
     /// Whether nothing is changed so far.

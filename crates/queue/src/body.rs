@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use mail::QueueId;
-use store::{BodyError, StoreError};
+use store::{BodyError, BodyReader, StoreError};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -27,11 +27,10 @@ const WHOLE_BYTES: u64 = 256 << 10;
 
 /// A message's header and body, as they were received.
 #[derive(Debug)]
-pub struct BodyReader {
+struct Reader {
     /// Has the message set aside if it is damaged; none where the queue is only looked at.
     handle: Option<Arc<Handle>>,
     id: QueueId,
-    size: u64,
     /// Checked or withheld bytes that may be given.
     chunk: Arc<Vec<u8>>,
     /// How many of them have been given.
@@ -60,67 +59,52 @@ struct Opened {
     whole: Option<Vec<u8>>,
 }
 
-impl BodyReader {
-    /// Opens the body of message `id`.
-    pub(crate) async fn open(handle: Arc<Handle>, id: QueueId) -> Result<Self, BodyError> {
-        if let Some(body) = handle.shared.recent.take(id) {
-            return Ok(Self::of_recent(Some(handle), id, body));
-        }
-        let opener = Arc::clone(&handle);
-        let opened = tokio::task::spawn_blocking(move || open_again(&opener, id));
-        match opened.await.map_err(io::Error::other)? {
-            Ok(opened) => Ok(Self::new(Some(handle), id, opened)),
-            Err(error) => {
-                if let BodyError::Damaged(why) = &error {
-                    quarantine(&handle, id, why);
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Opens the body of message `id` in a store that nobody changes, with these files and this
-    /// number; `find` looks it up.
-    pub(crate) fn open_at_rest(
-        store: (&Paths, u64),
-        id: QueueId,
-        find: impl FnOnce() -> Result<Option<MessageRow>, StoreError>,
-    ) -> Result<Self, BodyError> {
-        Ok(Self::new(None, id, open_record(store, id, find)?))
-    }
-
-    /// The size of header and body, in bytes.
-    #[must_use]
-    pub const fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// A reader of a body that was never anywhere but in memory.
-    fn of_recent(handle: Option<Arc<Handle>>, id: QueueId, body: Arc<Vec<u8>>) -> Self {
+/// Opens the body of message `id`.
+pub(crate) async fn open(handle: Arc<Handle>, id: QueueId) -> Result<BodyReader, BodyError> {
+    if let Some(body) = handle.shared.recent.take(id) {
         let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        Self { handle, id, size, chunk: body, given: 0, rest: None }
+        let reader = Reader { handle: Some(handle), id, chunk: body, given: 0, rest: None };
+        return Ok(BodyReader::new(size, reader));
     }
-
-    /// A reader of what was opened.
-    fn new(handle: Option<Arc<Handle>>, id: QueueId, opened: Opened) -> Self {
-        let header = opened.header;
-        let (chunk, rest) = match opened.whole {
-            Some(body) => (body, None),
-            None => {
-                let rest = Rest {
-                    file: File::from_std(opened.file),
-                    left: header.body_size,
-                    sum: 0,
-                    expected: header.body_sum,
-                    chunk: Vec::new(),
-                    filled: 0,
-                };
-                (Vec::new(), Some(rest))
+    let opener = Arc::clone(&handle);
+    let opened = tokio::task::spawn_blocking(move || open_again(&opener, id));
+    match opened.await.map_err(io::Error::other)? {
+        Ok(opened) => Ok(reader(Some(handle), id, opened)),
+        Err(error) => {
+            if let BodyError::Damaged(why) = &error {
+                quarantine(&handle, id, why);
             }
-        };
-        Self { handle, id, size: header.body_size, chunk: Arc::new(chunk), given: 0, rest }
+            Err(error)
+        }
     }
+}
 
+/// Opens the body of message `id` in a store that nobody changes, with these files and this number;
+/// `find` looks it up.
+pub(crate) fn open_at_rest(
+    store: (&Paths, u64),
+    id: QueueId,
+    find: impl FnOnce() -> Result<Option<MessageRow>, StoreError>,
+) -> Result<BodyReader, BodyError> {
+    Ok(reader(None, id, open_record(store, id, find)?))
+}
+
+/// A reader of what was opened.
+fn reader(handle: Option<Arc<Handle>>, id: QueueId, opened: Opened) -> BodyReader {
+    let Opened { header, file, whole } = opened;
+    let rest = whole.is_none().then(|| Rest {
+        file: File::from_std(file),
+        left: header.body_size,
+        sum: 0,
+        expected: header.body_sum,
+        chunk: Vec::new(),
+        filled: 0,
+    });
+    let chunk = Arc::new(whole.unwrap_or_default());
+    BodyReader::new(header.body_size, Reader { handle, id, chunk, given: 0, rest })
+}
+
+impl Reader {
     /// Reads the next chunk, and compares the checksum before the last one is given.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(rest) = self.rest.as_mut() else { return Poll::Ready(Ok(())) };
@@ -144,7 +128,7 @@ impl BodyReader {
     }
 }
 
-impl AsyncRead for BodyReader {
+impl AsyncRead for Reader {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

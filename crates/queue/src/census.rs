@@ -4,25 +4,11 @@ use std::time::Duration;
 
 use clock::millis;
 use mail::State;
-use store::{Census, StoreError};
+use store::Census;
 
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::queue::Queue;
 use crate::rows::MessageRow;
-
-impl Queue {
-    /// Counts all messages. Reads the whole list of them; call it from a blocking thread, and not
-    /// for every question.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn census(&self) -> Result<Census, StoreError> {
-        let now = self.handle.shared.now();
-        self.handle.read(|engine| census(engine, now))
-    }
-}
 
 /// Counts all messages of an index.
 pub(crate) fn census(engine: &dyn Lookup, now: u64) -> Result<Census, EngineError> {

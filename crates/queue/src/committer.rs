@@ -14,10 +14,10 @@ use std::{fs, io, thread};
 
 use clock::Clock;
 use mail::QueueId;
-use store::{Committed, Health, Totals};
+use store::{ClaimEnd, Committed, Health, Totals};
 use tokio::time::Instant;
 
-use crate::batch::{Batch, Effects, Later, Ledger, Sealed};
+use crate::batch::{Batch, Effects, Ledger, Sealed};
 use crate::committer::closing::CloseAtLast;
 use crate::committer::forward::Forward;
 use crate::committer::planning::{Done, plan};
@@ -30,14 +30,13 @@ use crate::observer::Round;
 use crate::record::{Header, Kind};
 use crate::recovery::{Opener, Recovered, Store};
 use crate::rows::Place;
-use crate::schedule::Jitter;
 use crate::settings::QueueSettings;
 use crate::shared::{Handle, Shared};
 use crate::spool::segments::Segments;
 use crate::spool::sidecar::Sidecars;
 use crate::spool::unlinked::body_entry;
 use crate::spool::{journal, sync_dir};
-use crate::work::{Edit, Job, LeaseEnd, Prepared, PreparedBody, Settlement, Work};
+use crate::work::{Edit, Job, Prepared, PreparedBody, Settling, Work};
 
 mod closing;
 mod forward;
@@ -113,7 +112,7 @@ impl Durable {
     fn of(jobs: &[Job]) -> Self {
         let is_first = |job: &Job| match &job.work {
             Work::Accept(..) | Work::Edit(..) => true,
-            Work::Settle(settlement, _) => settlement.bounce.is_some(),
+            Work::Settle(settlement, _) => settlement.notice.is_some(),
             Work::Close(_) | Work::Damaged(..) => false,
         };
         if jobs.iter().any(is_first) { Self::First } else { Self::Soon }
@@ -203,7 +202,7 @@ impl Committer {
         self.ledger = ledger;
         self.segments = segments(&self.shared, &self.store, next_segment);
         self.shared.ids.start_after(self.ledger.row.reserved);
-        self.shared.read_destinations(engine.as_ref())?;
+        let due = Shared::due_destinations(engine.as_ref())?;
         if let Some(reserved) = self.shared.ids.wants(self.shared.clock.now()) {
             let mut batch = Batch::new(engine.as_ref(), &mut self.ledger);
             batch.reserve_ids(reserved);
@@ -216,7 +215,7 @@ impl Committer {
         self.index = Some(Arc::clone(&index));
         self.shared.set_engine(Some(index));
         self.shared.set_health(self.space());
-        self.shared.wake.notify_waiters();
+        self.shared.reopened(due);
         Ok(())
     }
 
@@ -306,23 +305,22 @@ impl Committer {
     fn write(&mut self, jobs: &[Job]) -> Result<(Vec<Done>, Effects), RoundError> {
         let places = self.write_records(jobs)?;
         let index = self.index()?;
-        let later = Later {
-            now: self.forward.seen(self.shared.clock.now()),
-            retry: self.shared.tuning().retry,
-            jitter: Jitter::at(0.5),
-        };
+        self.forward.seen(self.shared.clock.now());
         let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
         let mut done = Vec::with_capacity(jobs.len());
         for (job, place) in jobs.iter().zip(places) {
-            let later = Later { jitter: Jitter::random(), ..later };
-            done.push(plan(&mut batch, &job.work, place, later, self.shared.now())?);
+            if let Work::Settle(settlement, _) = &job.work {
+                self.forward.raise(settlement.at);
+            }
+            let shared = self.shared.as_ref();
+            done.push(plan(&mut batch, &job.work, place, &shared.shelves, shared.now())?);
         }
         let (sealed, durable) = (batch.seal()?, Durable::of(jobs));
         let begun = Instant::now();
         let effects = self.conclude(sealed, durable)?;
         let took = begun.elapsed();
         for job in jobs {
-            if let Work::Edit(Edit::Shelve(key, _), _) = &job.work {
+            if let Work::Edit(Edit::Shelve(key, ..), _) = &job.work {
                 self.shared.shelves.changed(key);
             }
         }
@@ -412,25 +410,18 @@ impl Committer {
                 (work, _) => work.fail(Health::Failed),
             }
         }
-        self.shared.wake.notify_waiters();
     }
 
-    /// Tells the table of destinations which leases have ended.
-    fn give_back(&self, settlement: &Settlement) {
-        let mut table = self.shared.destinations();
-        for lot in settlement.lots.iter().filter(|lot| lot.lease == LeaseEnd::Ends) {
-            table.give_back(&lot.destination, lot.lot, None);
+    /// Ends the claims that a settlement ends.
+    fn give_back(&self, settlement: &Settling) {
+        for one in settlement.entries.iter().filter(|one| one.claim == ClaimEnd::Ends) {
+            self.shared.settled(&one.destination, one.entry);
         }
     }
 
     /// Does what a durable batch makes right: sidecars, due lots, files of finished messages.
     fn publish(&mut self, effects: Effects) {
-        {
-            let mut table = self.shared.destinations();
-            for (destination, due) in &effects.due {
-                table.note(destination, *due);
-            }
-        }
+        self.shared.note(&effects.due);
         self.publish_totals();
         self.write_sidecars(&effects);
         self.finished_bodies.extend(effects.finished_bodies);

@@ -5,30 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use clock::millis;
 use mail::ReasonClass;
-use store::{Depth, LotId, Stats, StoreError};
+use store::{Depth, LotId};
 
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::queue::Queue;
 use crate::rows::{LotRow, ReasonNumber};
 use crate::survey::reason;
 
 /// For so many destinations, those with most lots, a reason is read: each is a row of its own.
 const REASONS: usize = 1000;
-
-impl Queue {
-    /// How much is queued for each destination. Reads all lots; call it from a blocking thread.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn stats(&self) -> Result<Stats, StoreError> {
-        let shared = &self.handle.shared;
-        let now = shared.clock.now();
-        let destinations = self.handle.read(|engine| depths(engine, now))?;
-        Ok(Stats { totals: shared.totals(), destinations })
-    }
-}
 
 /// What is counted for one destination. There may be as many as there are messages, so it is small.
 #[derive(Clone, Copy, Debug, Default)]

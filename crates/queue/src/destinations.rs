@@ -1,8 +1,7 @@
 //! Whose turn it is: a fair rotation between destinations, in memory.
 //!
-//! One entry per destination, and for one that has its turn a short slice of its due lots, never
-//! all of them. A destination that may have a lot due stands in a line; whoever has been served
-//! goes to its end. So a dead domain with a million messages takes one turn among the others.
+//! One entry per destination, never its lots: those are the store's. A destination that may have a
+//! lot due stands in a line; whoever has been served goes to its end. So a dead domain with a million messages takes one turn among the others.
 //! There is a line for each standing, and they take turns too: a destination that answers waits
 //! for others that do, and not for a thousand that fail.
 
@@ -10,16 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use mail::Outcome;
-use store::LotId;
+use store::{LotId, Next};
 
-use crate::index::EngineError;
-use crate::key::DuePlace;
 use crate::standing::{Attempts, Standing};
-
-mod lots;
-
-pub(crate) use self::lots::SLICE;
-use self::lots::{Leased, Lots, Sought};
 
 /// How many destinations are remembered that have answered and have no lots left.
 const REMEMBERED: usize = 10_000;
@@ -36,7 +28,7 @@ pub(crate) struct Destinations {
     turn: Standing,
     /// Those whose next lot is due later.
     waiting: BTreeSet<(u64, Arc<str>)>,
-    leased: Leased,
+    leased: HashSet<LotId>,
     /// Those of them whose attempt has ended: they keep no other lot of their destination waiting.
     parked: HashSet<LotId>,
     /// Those without lots that answered when they had some.
@@ -45,19 +37,30 @@ pub(crate) struct Destinations {
     wishes: u64,
 }
 
-/// One destination. There may be a million of them, so most of it is elsewhere, and only while it
-/// is needed.
+/// One destination. There may be a million of them.
 #[derive(Debug)]
 struct Entry {
     place: Place,
     attempts: Attempts,
-    /// What is known of its lots; nothing while none of them is leased or due.
-    lots: Option<Box<Lots>>,
+    rest: Rest,
+    /// How many of its lots are leased, without those that are parked.
+    leased: u32,
+}
+
+/// Whether lots of a destination may rest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Rest {
+    /// None of them.
+    None,
+    /// One that was given back, perhaps.
+    Perhaps,
 }
 
 /// Where a destination stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Place {
+    /// The store is being asked for a lot of it.
+    Asked(Learned),
     /// As many lots as it may have are leased; one that comes back puts it in line again.
     Full,
     /// Nothing of it is left but what is leased.
@@ -68,29 +71,39 @@ enum Place {
     Waiting(u64),
 }
 
-/// A lot that was picked.
+/// What has been learned of a destination while the store was asked for a lot of it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Learned {
+    /// When a lot is due that may be new.
+    due: Option<u64>,
+    /// Whether a lease has ended.
+    is_freed: bool,
+}
+
+/// A destination whose turn it is: the store is to be asked for a lot of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Picked {
-    /// Its destination.
+pub(crate) struct Turn {
+    /// The destination.
     pub(crate) destination: Arc<str>,
-    /// When it was due, in milliseconds since 1970.
-    pub(crate) due: u64,
-    /// The lot.
-    pub(crate) lot: LotId,
-    /// How its destination stood.
+    /// How it stands.
     pub(crate) standing: Standing,
+    /// How many lots of it are leased.
+    pub(crate) leased: usize,
+    /// Its place in line.
+    place: u64,
 }
 
 impl Destinations {
     /// A lot of `destination` is due at `due`.
     pub(crate) fn note(&mut self, destination: &str, due: u64) {
         let (name, entry) = self.entry(destination);
-        if let Some(lots) = &mut entry.lots {
-            lots.note(due);
-        }
-        match entry.place {
+        match &mut entry.place {
+            Place::Asked(learned) => {
+                learned.due = Some(learned.due.map_or(due, |known| known.min(due)));
+            }
             Place::Idle => self.wait(&name, due),
-            Place::Waiting(until) if due < until => {
+            Place::Waiting(until) if due < *until => {
+                let until = *until;
                 self.waiting.remove(&(until, Arc::clone(&name)));
                 self.wait(&name, due);
             }
@@ -120,52 +133,86 @@ impl Destinations {
         self.wishes
     }
 
-    /// Picks a lot that is due at `now` from the destination whose turn it is of those that stand no
-    /// worse than `worst`, and leases it, unless `most` of that destination are leased already.
-    ///
-    /// `scan` reads the first lots of a destination from a place on, [`SLICE`] of them or all.
-    pub(crate) fn pick(
-        &mut self,
-        now: u64,
-        worst: Standing,
-        most: impl Fn(&str) -> usize,
-        mut scan: impl FnMut(&str, DuePlace) -> Result<Vec<DuePlace>, EngineError>,
-    ) -> Result<Option<Picked>, EngineError> {
+    /// Begins the turn of the next destination that may have a lot due at `now`, of those that stand
+    /// no worse than `worst`. It is out of line until the turn has ended.
+    pub(crate) fn begin_turn(&mut self, now: u64, worst: Standing) -> Option<Turn> {
         self.wake(now);
-        for standing in self.turn.turns().into_iter().filter(|standing| *standing <= worst) {
-            if let Some(picked) = self.pick_of(standing, now, &most, &mut scan)? {
-                self.turn = standing.next();
-                return Ok(Some(picked));
-            }
-        }
-        Ok(None)
+        let turns = self.turn.turns().into_iter().filter(|standing| *standing <= worst);
+        let lines = turns.map(|standing| (standing, 0)..=(standing, u64::MAX));
+        let first = lines.filter_map(|line| self.lines.range(line).next()).next();
+        let (standing, place) = *first?.0;
+        let destination = self.lines.remove(&(standing, place))?;
+        let entry = self.entries.get_mut(&destination)?;
+        entry.place = Place::Asked(Learned::default());
+        let leased = usize::try_from(entry.leased).unwrap_or(usize::MAX);
+        Some(Turn { destination, standing, leased, place })
     }
 
-    /// Picks from the line of one standing.
-    fn pick_of(
-        &mut self,
-        standing: Standing,
-        now: u64,
-        most: &impl Fn(&str) -> usize,
-        scan: &mut impl FnMut(&str, DuePlace) -> Result<Vec<DuePlace>, EngineError>,
-    ) -> Result<Option<Picked>, EngineError> {
-        let line = (standing, 0)..=(standing, u64::MAX);
-        while let Some((place, name)) = self.lines.range(line.clone()).next() {
-            let (place, name) = (*place, Arc::clone(name));
-            let most = most(&name).max(1);
-            let sought = self.look(&name, now, most, scan)?;
-            self.lines.remove(&place);
-            match sought {
-                Sought::Due(DuePlace { due, lot }) => {
-                    self.lease(&name, lot);
-                    self.line_up(&name);
-                    return Ok(Some(Picked { destination: name, due, lot, standing }));
-                }
-                Sought::Later(due) => self.wait(&name, due),
-                Sought::None => self.set_aside(&name, most),
+    /// The turn has ended with a lease of this lot, and this is what comes behind it.
+    pub(crate) fn turn_leased(&mut self, turn: &Turn, lot: LotId, next: Next) {
+        let (name, entry) = self.entry(&turn.destination);
+        entry.leased = entry.leased.saturating_add(1);
+        self.leased.insert(lot);
+        self.turn = turn.standing.next();
+        self.end_turn(&name, |table, name| match next {
+            Next::Later(due) => table.wait(name, due),
+            Next::Maybe => table.line_up(name),
+            Next::Nothing => table.set_aside(name),
+        });
+    }
+
+    /// The turn has ended without one: nothing is due.
+    pub(crate) fn turn_passed(&mut self, turn: &Turn, next: Next) {
+        self.end_turn(&turn.destination, |table, name| match next {
+            Next::Later(due) => table.wait(name, due),
+            Next::Maybe => table.line_up(name),
+            Next::Nothing => table.set_aside(name),
+        });
+    }
+
+    /// The turn has ended without one: as many are leased as may be.
+    pub(crate) fn turn_full(&mut self, turn: &Turn) {
+        self.end_turn(&turn.destination, |table, name| {
+            if let Some(entry) = table.entries.get_mut(name) {
+                entry.place = Place::Full;
             }
+        });
+    }
+
+    /// The turn has come to nothing: the store did not say.
+    pub(crate) fn turn_failed(&mut self, turn: &Turn) {
+        let place = turn.place;
+        self.end_turn(&turn.destination, |table, name| {
+            let Some(entry) = table.entries.get_mut(name) else { return };
+            entry.place = Place::InLine(place);
+            table.lines.insert((entry.attempts.standing, place), Arc::clone(name));
+        });
+    }
+
+    /// Puts a destination where it belongs after its turn, and then goes by what was learned
+    /// meanwhile. If everything was forgotten meanwhile, it stands where it should already.
+    fn end_turn(&mut self, name: &Arc<str>, put: impl FnOnce(&mut Self, &Arc<str>)) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let Place::Asked(learned) = entry.place else {
+            return self.freed(name);
+        };
+        put(self, name);
+        if learned.is_freed {
+            self.freed(name);
         }
-        Ok(None)
+        if let Some(due) = learned.due {
+            self.note(name, due);
+        }
+    }
+
+    /// Puts a destination in line again of which more may be leased, if it is not there.
+    fn freed(&mut self, name: &Arc<str>) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        match &mut entry.place {
+            Place::Asked(learned) => learned.is_freed = true,
+            Place::Full | Place::Idle => self.line_up(name),
+            Place::InLine(_) | Place::Waiting(_) => {}
+        }
     }
 
     /// An attempt for `destination` has ended like this.
@@ -195,39 +242,30 @@ impl Destinations {
 
     /// A lease of `destination` has ended; the lot rests until `rest` if it was not settled.
     pub(crate) fn give_back(&mut self, destination: &str, lot: LotId, rest: Option<u64>) {
-        let Some(passed) = self.leased.remove(&lot) else { return };
-        let counted = usize::from(!self.parked.remove(&lot));
+        if !self.leased.remove(&lot) {
+            return;
+        }
+        let counted = u32::from(!self.parked.remove(&lot));
         let (name, entry) = self.entry(destination);
-        if let Some(lots) = &mut entry.lots {
-            lots.leased = lots.leased.saturating_sub(counted);
-            if let Some(until) = rest {
-                lots.rest(lot, until);
-            }
+        entry.leased = entry.leased.saturating_sub(counted);
+        if rest.is_some() {
+            entry.rest = Rest::Perhaps;
         }
-        match entry.place {
-            Place::Full | Place::Idle => self.line_up(&name),
-            Place::InLine(_) => {}
-            Place::Waiting(_) => drop(entry.lots.take_if(|lots| lots.is_idle())),
-        }
-        for due in rest.into_iter().chain(passed.map(|place| place.due)) {
-            self.note(destination, due);
+        self.freed(&name);
+        if let Some(until) = rest {
+            self.note(destination, until);
         }
     }
 
     /// The attempt for a leased lot of `destination` has ended, and its settlement is still to come:
     /// it no longer counts among those that are leased of that destination.
     pub(crate) fn park(&mut self, destination: &str, lot: LotId) {
-        if !self.leased.contains_key(&lot) || !self.parked.insert(lot) {
+        if !self.leased.contains(&lot) || !self.parked.insert(lot) {
             return;
         }
         let (name, entry) = self.entry(destination);
-        if let Some(lots) = &mut entry.lots {
-            lots.leased = lots.leased.saturating_sub(1);
-        }
-        match entry.place {
-            Place::Full | Place::Idle => self.line_up(&name),
-            Place::InLine(_) | Place::Waiting(_) => {}
-        }
+        entry.leased = entry.leased.saturating_sub(1);
+        self.freed(&name);
     }
 
     /// Lets the lots of `destination`, or of all of them, be leased at once that rest: an operator
@@ -235,8 +273,7 @@ impl Destinations {
     pub(crate) fn wake_up(&mut self, destination: Option<&str>) {
         self.wishes = self.wishes.wrapping_add(1);
         let at_rest = |(name, entry): (&Arc<str>, &Entry)| {
-            let rests = entry.lots.as_ref().is_some_and(|lots| lots.has_rests());
-            rests.then(|| Arc::clone(name))
+            (entry.rest == Rest::Perhaps).then(|| Arc::clone(name))
         };
         let chosen: Vec<Arc<str>> = match destination {
             Some(name) => self.entries.get_key_value(name).and_then(at_rest).into_iter().collect(),
@@ -244,12 +281,15 @@ impl Destinations {
         };
         for name in chosen {
             let Some(entry) = self.entries.get_mut(&name) else { continue };
-            if let Some(lots) = &mut entry.lots {
-                lots.end_rests();
-            }
-            if let Place::Waiting(until) = entry.place {
-                self.waiting.remove(&(until, Arc::clone(&name)));
-                self.line_up(&name);
+            entry.rest = Rest::None;
+            match &mut entry.place {
+                Place::Asked(learned) => learned.due = Some(0),
+                Place::Waiting(until) => {
+                    let until = *until;
+                    self.waiting.remove(&(until, Arc::clone(&name)));
+                    self.line_up(&name);
+                }
+                Place::Full | Place::Idle | Place::InLine(_) => {}
             }
         }
     }
@@ -260,27 +300,8 @@ impl Destinations {
         self.waiting.clear();
         self.entries.retain(|_, entry| {
             entry.place = Place::Idle;
-            entry.lots.as_mut().is_some_and(|lots| {
-                lots.read_again();
-                lots.leased > 0
-            })
+            entry.leased > 0
         });
-    }
-
-    /// Looks for a lot of `name` that may be leased.
-    fn look(
-        &mut self,
-        name: &str,
-        now: u64,
-        most: usize,
-        scan: &mut impl FnMut(&str, DuePlace) -> Result<Vec<DuePlace>, EngineError>,
-    ) -> Result<Sought, EngineError> {
-        let Some(entry) = self.entries.get_mut(name) else { return Ok(Sought::None) };
-        let lots = entry.lots.get_or_insert_default();
-        if lots.leased >= most {
-            return Ok(Sought::None);
-        }
-        lots.look(now, &mut self.leased, |from| scan(name, from))
     }
 
     /// Puts every destination in line whose time has come.
@@ -303,18 +324,17 @@ impl Destinations {
     fn wait(&mut self, name: &Arc<str>, due: u64) {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.place = Place::Waiting(due);
-            drop(entry.lots.take_if(|lots| lots.is_idle()));
             self.waiting.insert((due, Arc::clone(name)));
         }
     }
 
-    /// Takes a destination out of the line that has nothing to give now.
-    fn set_aside(&mut self, name: &str, most: usize) {
+    /// Sets a destination aside that has nothing but what is leased.
+    fn set_aside(&mut self, name: &str) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        match entry.lots.as_ref().map_or(0, |lots| lots.leased) {
-            0 => self.forget(name),
-            leased if leased >= most => entry.place = Place::Full,
-            _ => entry.place = Place::Idle,
+        if entry.leased > 0 {
+            entry.place = Place::Idle;
+        } else {
+            self.forget(name);
         }
     }
 
@@ -330,14 +350,6 @@ impl Destinations {
         self.answered.insert(name);
     }
 
-    /// Marks a lot as leased.
-    fn lease(&mut self, name: &str, lot: LotId) {
-        self.leased.insert(lot, None);
-        if let Some(lots) = self.entries.get_mut(name).and_then(|entry| entry.lots.as_mut()) {
-            lots.leased = lots.leased.saturating_add(1);
-        }
-    }
-
     /// The entry of `destination`, made when there is none.
     fn entry(&mut self, destination: &str) -> (Arc<str>, &mut Entry) {
         let known = self.entries.get_key_value(destination).map(|(name, _)| Arc::clone(name));
@@ -348,7 +360,7 @@ impl Destinations {
                 None => (Arc::from(destination), Attempts::default()),
             },
         };
-        let new = Entry { place: Place::Idle, attempts, lots: None };
+        let new = Entry { place: Place::Idle, attempts, rest: Rest::None, leased: 0 };
         let entry = self.entries.entry(Arc::clone(&name)).or_insert(new);
         (name, entry)
     }

@@ -2,25 +2,12 @@
 
 use std::time::SystemTime;
 
-use store::{Filter, LotId, Matching, StoreError};
+use store::{Filter, LotId, Matching};
 
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::queue::Queue;
 use crate::rows::{LotRecipient, LotRow, MessageRow};
 use crate::survey::lots_of;
-
-impl Queue {
-    /// How many messages meet `filter`. Reads the rows of all; call it from a blocking thread.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn matching(&self, filter: &Filter) -> Result<Matching, StoreError> {
-        let now = self.handle.shared.clock.now();
-        self.handle.read(|engine| matching(engine, filter, now))
-    }
-}
 
 /// Whether a message's own row meets a filter's wishes.
 pub(crate) fn admits(filter: &Filter, row: &MessageRow, now: SystemTime) -> bool {
@@ -46,7 +33,7 @@ pub(crate) fn admits_recipient(filter: &Filter, recipient: &LotRecipient) -> boo
 }
 
 /// How many messages of an index meet `filter`.
-fn matching(
+pub(crate) fn matching(
     engine: &dyn Lookup,
     filter: &Filter,
     now: SystemTime,

@@ -5,12 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use mail::{DelayNotice, Message, QueueId, Reason, Recipient};
 use smtp::MailboxDomain;
-use store::{BodyError, LotId};
+use store::{BodyError, BodyReader, ByHand, Entry, LotId, Retry};
 
-use crate::body::BodyReader;
-use crate::destinations::Picked;
-use crate::rows::{LotRow, ReasonNumber};
-use crate::shared::Handle;
+use crate::context::Context;
+use crate::schedule::Jitter;
 use crate::standing::Standing;
 
 /// Recipients of one message at one destination that are due; nobody else has them meanwhile.
@@ -18,7 +16,7 @@ use crate::standing::Standing;
 /// Settled, it is gone. Dropped, it returns to the queue and is due again after a rest.
 #[derive(Debug)]
 pub struct Lease {
-    handle: Arc<Handle>,
+    context: Arc<Context>,
     lot: LotId,
     message: Message,
     destination: MailboxDomain,
@@ -27,6 +25,7 @@ pub struct Lease {
     standing: Standing,
     recipients: Vec<Recipient>,
     attempts: u32,
+    by_hand: ByHand,
     reasons: Vec<Option<Reason>>,
     delays: Vec<DelayNotice>,
     /// The places of the recipients among all those of the message.
@@ -39,40 +38,32 @@ pub struct Lease {
 enum LeaseState {
     /// It does.
     Held,
-    /// The committer has it now.
+    /// The store has it now.
     HandedOver,
-}
-
-/// What the index holds about a lot.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// The lot's row.
-    pub(crate) row: LotRow,
-    /// What is the same for all recipients.
-    pub(crate) message: Message,
-    /// Where the lot goes.
-    pub(crate) destination: MailboxDomain,
-    /// Why recipients were deferred.
-    pub(crate) reasons: Vec<Reason>,
 }
 
 impl Lease {
     /// A lease of the lot that the table of destinations has marked as leased.
-    pub(crate) fn new(handle: Arc<Handle>, picked: Picked, found: Found) -> Self {
-        let Found { row, message, destination, reasons } = found;
-        let reason_of = |one: Option<ReasonNumber>| reasons.get(usize::from(one?.number)).cloned();
+    pub(crate) fn new(
+        context: Arc<Context>,
+        destination_name: Arc<str>,
+        standing: Standing,
+        entry: Entry,
+    ) -> Self {
+        let Entry { id, message, destination, recipients, attempts, by_hand } = entry;
         Self {
-            handle,
-            lot: picked.lot,
+            context,
+            lot: id,
             message,
             destination,
-            destination_name: picked.destination,
-            standing: picked.standing,
-            attempts: row.attempts,
-            reasons: row.recipients.iter().map(|entry| reason_of(entry.reason)).collect(),
-            delays: row.recipients.iter().map(|entry| entry.delay).collect(),
-            places: row.recipients.iter().map(|entry| entry.index).collect(),
-            recipients: row.recipients.into_iter().map(|entry| entry.recipient).collect(),
+            destination_name,
+            standing,
+            attempts,
+            by_hand,
+            reasons: recipients.iter().map(|entry| entry.reason.clone()).collect(),
+            delays: recipients.iter().map(|entry| entry.delay).collect(),
+            places: recipients.iter().map(|entry| entry.place).collect(),
+            recipients: recipients.into_iter().map(|entry| entry.recipient).collect(),
             state: LeaseState::Held,
         }
     }
@@ -144,13 +135,13 @@ impl Lease {
     /// Lets others of its destination be leased although this lease goes on: its attempt has ended,
     /// and only the settlement is still to come.
     pub fn park(&self) {
-        let shared = &self.handle.shared;
-        shared.destinations().park(&self.destination_name, self.lot);
-        shared.wake.notify_waiters();
+        let turns = &self.context.turns;
+        turns.destinations().park(&self.destination_name, self.lot);
+        turns.wake.notify_waiters();
     }
 
     /// Forgets the recipients for whom `keep` does not say so, by their place in this lease: the
-    /// committer settles them.
+    /// store settles them.
     pub(crate) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         fn retain<T>(items: &mut Vec<T>, keep: &impl Fn(usize) -> bool) {
             let mut place = 0_usize;
@@ -170,13 +161,13 @@ impl Lease {
     /// before the last time is worth another look.
     #[must_use]
     pub fn wishes(&self) -> u64 {
-        self.handle.shared.destinations().wishes()
+        self.context.turns.destinations().wishes()
     }
 
     /// Notes that the attempt hears nothing: its destination counts as failing from now on, until an
     /// attempt settles somebody.
     pub fn stalls(&self) {
-        self.handle.shared.destinations().stalls(&self.destination_name);
+        self.context.turns.destinations().stalls(&self.destination_name);
     }
 
     /// How long the message has been in the queue.
@@ -189,14 +180,14 @@ impl Lease {
     /// clock is in doubt: the attempts may have failed because of it.
     #[must_use]
     pub fn expired(&self, now: SystemTime) -> bool {
-        self.handle.shared.clock.doubt().is_none()
-            && self.queued_for(now) >= self.handle.shared.tuning().lifetime
+        self.context.clock.doubt().is_none()
+            && self.queued_for(now) >= self.context.tuning().lifetime
     }
 
     /// When the message's lifetime ends; none beyond the end of time.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.message.received_at.checked_add(self.handle.shared.tuning().lifetime)
+        self.message.received_at.checked_add(self.context.tuning().lifetime)
     }
 
     /// The message's header and body, checked against its checksum before the last byte is given.
@@ -205,7 +196,7 @@ impl Lease {
     ///
     /// [`BodyError`]; a damaged message is also quarantined.
     pub async fn body(&self) -> Result<BodyReader, BodyError> {
-        BodyReader::open(Arc::clone(&self.handle), self.lot.id).await
+        self.context.store.body(self.lot.id).await
     }
 
     /// The lot.
@@ -229,7 +220,13 @@ impl Lease {
         told.filter(|(_, delay)| **delay == DelayNotice::Told).map(|(place, _)| *place).collect()
     }
 
-    /// The committer gives the lot back from now on.
+    /// What holds for those of its recipients who are deferred at `now`.
+    pub(crate) fn retry(&self, now: SystemTime) -> Retry {
+        let schedule = self.context.tuning().retry;
+        schedule.retry(self.attempts, self.by_hand, now, Jitter::random())
+    }
+
+    /// The store gives the lot back from now on.
     pub(crate) const fn hand_over(&mut self) {
         self.state = LeaseState::HandedOver;
     }
@@ -240,9 +237,10 @@ impl Drop for Lease {
         if self.state == LeaseState::HandedOver {
             return;
         }
-        let shared = &self.handle.shared;
-        let rest = shared.rest_after_drop();
-        shared.destinations().give_back(&self.destination_name, self.lot, Some(rest));
-        shared.wake.notify_waiters();
+        let Context { store, turns, .. } = self.context.as_ref();
+        let rest = self.context.rest_after_drop();
+        store.give_back(&self.destination_name, self.lot, rest);
+        turns.destinations().give_back(&self.destination_name, self.lot, Some(rest));
+        turns.wake.notify_waiters();
     }
 }

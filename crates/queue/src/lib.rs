@@ -15,18 +15,24 @@
 
 mod batch;
 mod body;
+mod body_writer;
 mod census;
+mod claims;
 mod codec;
 mod committer;
+mod context;
 mod depths;
 mod destinations;
 mod draft;
+mod edits;
+mod embedded;
 mod error;
 mod filter;
 mod ids;
 mod index;
 mod key;
 mod lease;
+mod lookup;
 mod observer;
 mod queue;
 mod recent;
@@ -43,19 +49,19 @@ mod standing;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod verify;
 mod waiting;
 mod work;
 
-pub use crate::body::BodyReader;
 pub use crate::draft::Draft;
+pub use crate::embedded::Embedded;
 pub use crate::error::OpenError;
 pub use crate::lease::Lease;
 pub use crate::observer::{Observer, Round, WrittenDown};
 pub use crate::queue::{OwnMessage, Queue};
 pub use crate::schedule::{Jitter, RetrySchedule};
 pub use crate::settings::{QueueSettings, QueueTuning};
-pub use crate::shelf::Shelf;
 pub use crate::snapshot::Snapshot;
 pub use crate::standing::Standing;
 pub use crate::verify::verify;
@@ -64,7 +70,8 @@ pub use mail::{
     ReasonClass, Recipient, State,
 };
 pub use store::{
-    BeginError, BodyError, Census, CommitError, Committed, Counted, Depth, Details, Filter,
-    Findings, Health, IndexError, LotDetails, Matching, Problem, RecipientDetails, Selection,
-    Settled, StateKind, Stats, StoreError, Summary, Totals, Waiting,
+    BeginError, BodyError, BodyReader, Census, CommitError, Committed, Counted, Depth, Details,
+    Filter, Findings, Health, IndexError, Inspect, LotDetails, Matching, Namespace, Problem,
+    ReadValues, RecipientDetails, Selection, Settled, StateKind, Stats, Store, StoreError, Summary,
+    Totals, Waiting, Which,
 };

@@ -7,22 +7,20 @@ use access::Submitter;
 use clock::{Clock, time};
 use mail::{Envelope, Outcome, Purpose, QueueId, Recipient};
 use smtp::{BodyType, ReversePath, Smtputf8};
-use store::{BeginError, Health, Settled, StoreError, Totals, Waiting};
+use store::{
+    Act, BeginError, ClaimEnd, Claimed, Demand, EntrySettlement, Filter, Health, Namespace, Next,
+    Selection, Settled, Settlement, SpaceGuard, Store, StoreError, Totals, Waiting, Which,
+};
 
-use crate::committer::Committer;
-use crate::destinations::Picked;
+use crate::context::Context;
+use crate::destinations::Destinations;
 use crate::draft::Draft;
+use crate::embedded::Embedded;
 use crate::error::OpenError;
-use crate::index::{EngineError, Lookup};
-use crate::key::Key;
-use crate::lease::{Found, Lease};
-use crate::observer::Observer;
-use crate::record::ENVELOPE_MOST;
-use crate::rows::{LotRow, MessageRow, decode_reason};
+use crate::lease::Lease;
 use crate::settings::{QueueSettings, QueueTuning};
-use crate::shared::{Handle, Shared, SpaceGuard};
 use crate::standing::Standing;
-use crate::work::{LeaseEnd, LotSettlement, Prepared, Settlement, Work};
+use crate::turns::{OpenTurn, TurnTable};
 
 /// The longest a worker waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -30,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// The durable queue; clones are handles to the same one.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    pub(crate) handle: Arc<Handle>,
+    context: Arc<Context>,
 }
 
 /// A message of the relay's own: a bounce or a report. Its reverse-path is always the null one,
@@ -48,21 +46,35 @@ pub struct OwnMessage {
 }
 
 impl Queue {
-    /// Opens the queue, or makes it; blocks until its index is whole.
+    /// Opens the queue over a store on this machine, or makes it; blocks until its index is whole.
     ///
     /// # Errors
     ///
     /// [`OpenError`]; another process that has the queue open is one.
     pub fn open(settings: QueueSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let handle = Committer::start(settings, clock)?;
-        Ok(Self { handle: Arc::new(handle) })
+        let store = Embedded::open(settings.clone(), Arc::clone(&clock))?;
+        Ok(Self::over(Arc::new(store), settings, clock))
     }
 
-    /// Has `observer` told of every round from now on; the first one who asks is told, no other.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        if self.handle.shared.observer.set(observer).is_err() {
-            tracing::debug!("the queue is observed already");
-        }
+    /// The queue of what `store` holds.
+    #[must_use]
+    pub fn over(store: Arc<dyn Store>, settings: QueueSettings, clock: Arc<dyn Clock>) -> Self {
+        let context = Arc::new(Context::new(store, settings, clock));
+        let turns = Arc::<TurnTable>::clone(&context.turns);
+        context.store.tell(turns);
+        Self { context }
+    }
+
+    /// Where the mail is: to look into it, and for what belongs to no turn.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.context.store
+    }
+
+    /// The durable values under this name, which is the program's own and has no NUL.
+    #[must_use]
+    pub fn values(&self, name: &str) -> Namespace {
+        Namespace::new(Arc::clone(&self.context.store), name)
     }
 
     /// Begins a message.
@@ -80,12 +92,10 @@ impl Queue {
         if envelope.recipients().is_empty() {
             return Err(BeginError::NoRecipients);
         }
-        let id = self.handle.shared.next_id(guard)?;
-        let draft = Draft::new(Arc::clone(&self.handle), id, envelope);
-        match u32::try_from(draft.envelope_len()) {
-            Ok(length) if length <= ENVELOPE_MOST => Ok(draft),
-            Ok(_) | Err(_) => Err(BeginError::TooManyRecipients),
-        }
+        let Context { store, clock, .. } = self.context.as_ref();
+        let received_at = clock.now();
+        let body = store.begin(&envelope, received_at, guard)?;
+        Ok(Draft::new(Arc::clone(&self.context), received_at, envelope, body))
     }
 
     /// Begins a bounce or a report: always from the null reverse-path, so nobody has to be admitted.
@@ -104,50 +114,64 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn lease(&self, per_destination: usize) -> Result<Option<Lease>, StoreError> {
-        self.lease_within(Standing::Failing, |_| per_destination)
+    /// [`StoreError`] where the store could not be read.
+    pub async fn lease(&self, per_destination: usize) -> Result<Option<Lease>, StoreError> {
+        self.lease_within(Standing::Failing, |_| per_destination).await
     }
 
-    /// The same, from destinations that stand no worse than `worst`, and with a limit for each; it is
-    /// asked for while the table of destinations is locked, so it must be quick and must not use the
-    /// queue.
+    /// The same, from destinations that stand no worse than `worst`, and with a limit for each.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn lease_within(
+    /// [`StoreError`] where the store could not be read.
+    pub async fn lease_within(
         &self,
         worst: Standing,
         per_destination: impl Fn(&str) -> usize,
     ) -> Result<Option<Lease>, StoreError> {
-        let leased = self.handle.read(|engine| {
-            while let Some(picked) = self.pick(engine, worst, &per_destination)? {
-                match self.find(engine, &picked) {
-                    Ok(Some(found)) => return Ok(Some((picked, found))),
-                    Ok(None) => self.give_back(&picked, None),
-                    Err(error) => {
-                        self.give_back(&picked, Some(self.handle.shared.rest_after_drop()));
-                        return Err(error);
-                    }
-                }
+        let Context { store, turns, .. } = self.context.as_ref();
+        if !store.is_open() {
+            return Err(match store.health() {
+                Health::Closed => StoreError::Closed,
+                Health::Failed | Health::LowOnSpace | Health::Ready => StoreError::Failed,
+            });
+        }
+        loop {
+            let begun = turns.destinations().begin_turn(self.context.now(), worst);
+            let Some(turn) = begun else { return Ok(None) };
+            let (destination, standing) = (Arc::clone(&turn.destination), turn.standing);
+            let is_full = turn.leased >= per_destination(&destination).max(1);
+            let open = OpenTurn::new(turns, turn);
+            if is_full {
+                open.end(Destinations::turn_full);
+                continue;
             }
-            Ok(None)
-        });
-        Ok(leased?.map(|(picked, found)| Lease::new(Arc::clone(&self.handle), picked, found)))
+            let demand = [Demand { destination: Arc::clone(&destination), most: 1 }];
+            let claimed = store.claim(&demand, 1).await?;
+            let Some(Claimed { entries, next }) = claimed.into_iter().next() else {
+                open.end(|table, turn| table.turn_passed(turn, Next::Nothing));
+                continue;
+            };
+            let Some(entry) = entries.into_iter().next() else {
+                open.end(|table, turn| table.turn_passed(turn, next));
+                continue;
+            };
+            open.end(|table, turn| table.turn_leased(turn, entry.id, next));
+            let context = Arc::clone(&self.context);
+            return Ok(Some(Lease::new(context, destination, standing, entry)));
+        }
     }
 
     /// Waits until something may be leasable from destinations that stand no worse than `worst`.
     pub async fn work(&self, worst: Standing) {
-        let shared = &self.handle.shared;
+        let Context { store, turns, .. } = self.context.as_ref();
         loop {
-            let woken = shared.wake.notified();
+            let woken = turns.wake.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
-            let now = shared.now();
+            let (now, is_open) = (self.context.now(), store.is_open());
             let next = {
-                let table = shared.destinations();
-                let is_open = shared.is_open();
+                let table = turns.destinations();
                 if is_open && table.is_ready(now, worst) {
                     return;
                 }
@@ -189,17 +213,14 @@ impl Queue {
         parts: Vec<(Lease, Vec<Outcome>)>,
         bounce: Option<Draft>,
     ) -> Result<Vec<Settled>, StoreError> {
-        let bounce = prepared(bounce).await?;
-        let (mut leases, mut lots) = (Vec::new(), Vec::new());
-        for (lease, outcomes) in parts.into_iter().filter(|(lease, _)| lease.id() == id) {
-            lots.push(self.settlement_of(&lease, outcomes, LeaseEnd::Ends)?);
-            leases.push(lease);
+        let at = self.context.clock.now();
+        let mut entries = Vec::new();
+        for (mut lease, outcomes) in parts.into_iter().filter(|(lease, _)| lease.id() == id) {
+            entries.push(self.settlement_of(&lease, outcomes, at, ClaimEnd::Ends)?);
+            lease.hand_over();
         }
-        let answer = self.handle.ask(|answer| {
-            leases.iter_mut().for_each(Lease::hand_over);
-            Work::Settle(Settlement { id, lots, bounce }, answer)
-        });
-        answer.await.unwrap_or(Err(StoreError::Closed))
+        let notice = bounce.map(Draft::into_body);
+        self.context.store.settle(Settlement { id, at, entries, notice }).await
     }
 
     /// Settles those recipients of a lease who have the message, so that they do not get it again
@@ -214,47 +235,46 @@ impl Queue {
         outcomes: Vec<Outcome>,
         notice: Option<Draft>,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let bounce = prepared(notice).await?;
         let is_done = |outcome: &Outcome| match outcome {
             Outcome::Delivered { .. } => true,
             Outcome::Bounced(_) | Outcome::Deferred(_) => false,
         };
         let done: Vec<bool> = outcomes.iter().map(is_done).collect();
-        let mut lot = self.settlement_of(lease, outcomes, LeaseEnd::GoesOn)?;
+        let at = self.context.clock.now();
+        let mut entry = self.settlement_of(lease, outcomes, at, ClaimEnd::GoesOn)?;
         let is_done = |place: usize| done.get(place).copied().unwrap_or(false);
-        lot.recipients = kept(lot.recipients, is_done);
-        let left = kept(lot.outcomes.clone(), |place| !is_done(place));
-        lot.outcomes = kept(lot.outcomes, is_done);
-        lot.told = Vec::new();
-        let settlement = Settlement { id: lease.id(), lots: vec![lot], bounce };
-        let answer = self.handle.ask(|answer| {
-            lease.retain(|place| !is_done(place));
-            Work::Settle(settlement, answer)
-        });
-        answer.await.unwrap_or(Err(StoreError::Closed))?;
+        entry.recipients = kept(entry.recipients, is_done);
+        let left = kept(entry.outcomes.clone(), |place| !is_done(place));
+        entry.outcomes = kept(entry.outcomes, is_done);
+        entry.told = Vec::new();
+        lease.retain(|place| !is_done(place));
+        let (id, entries, notice) = (lease.id(), vec![entry], notice.map(Draft::into_body));
+        self.context.store.settle(Settlement { id, at, entries, notice }).await?;
         Ok(left)
     }
 
-    /// What the committer is told of a lease.
+    /// What the store is told of a lease.
     fn settlement_of(
         &self,
         lease: &Lease,
         outcomes: Vec<Outcome>,
-        end: LeaseEnd,
-    ) -> Result<LotSettlement, StoreError> {
+        at: SystemTime,
+        claim: ClaimEnd,
+    ) -> Result<EntrySettlement, StoreError> {
         let recipients = lease.recipients().len();
         if outcomes.len() != recipients {
             return Err(StoreError::OutcomeCount { given: outcomes.len(), recipients });
         }
         let destination = lease.destination_name();
-        self.handle.shared.destinations().attempted(&destination, &outcomes);
-        Ok(LotSettlement {
-            lot: lease.lot_id(),
+        self.context.turns.destinations().attempted(&destination, &outcomes);
+        Ok(EntrySettlement {
+            entry: lease.lot_id(),
             destination,
             recipients: lease.places().to_vec(),
             outcomes,
             told: lease.told(),
-            lease: end,
+            retry: lease.retry(at),
+            claim,
         })
     }
 
@@ -262,132 +282,148 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn open_recipients(&self, id: QueueId) -> Result<usize, StoreError> {
-        let row = self.handle.read(|engine| {
-            let row = engine.find(&Key::message(id))?;
-            Ok(row.map(|row| MessageRow::decode(&row)).transpose()?)
-        })?;
-        let open = row.map_or(0, |row| row.open_recipients);
-        Ok(usize::try_from(open).unwrap_or(usize::MAX))
+    /// [`StoreError`] where the store could not be read.
+    pub async fn open_recipients(&self, id: QueueId) -> Result<usize, StoreError> {
+        self.context.store.open_recipients(id).await
+    }
+
+    /// Makes messages due now that are due later; how many lots that are not held there were. Each is
+    /// tried once more, and when that fails, it is due when it would have been.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; some may have been moved.
+    pub async fn retry(&self, selection: Selection) -> Result<usize, StoreError> {
+        // What is leased between two slices is to know of the wish as well.
+        self.wake_up(&selection).await?;
+        let moved = self.context.store.change(&Which::from(&selection), Act::Retry).await?;
+        self.wake_up(&selection).await?;
+        Ok(moved)
+    }
+
+    /// Makes those lots of messages due now that meet `filter`; how many were moved. Meant for a few
+    /// hundred messages at a time: they are moved in one batch.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; none was moved.
+    pub async fn retry_messages(
+        &self,
+        ids: &[QueueId],
+        filter: &Filter,
+    ) -> Result<usize, StoreError> {
+        let store = &self.context.store;
+        let mut meant = Vec::new();
+        for id in ids {
+            let lots = store.show(*id).await?.into_iter().flat_map(|details| details.lots);
+            meant.extend(lots.filter(|lot| filter.admits_entry(lot)).map(|lot| lot.destination));
+        }
+        let moved =
+            store.change(&Which::Messages(ids.to_vec(), filter.clone()), Act::Retry).await?;
+        for destination in meant {
+            self.wake_destination(Some(&destination.to_string()));
+        }
+        Ok(moved)
+    }
+
+    /// Keeps a message from being sent until it is released; whether it was on its way.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing has changed.
+    pub async fn hold(&self, id: QueueId) -> Result<bool, StoreError> {
+        let changed = self.context.store.change(&Which::Message(id), Act::Hold).await?;
+        Ok(changed > 0)
+    }
+
+    /// Lets a held or quarantined message go; whether it was one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing has changed.
+    pub async fn release(&self, id: QueueId) -> Result<bool, StoreError> {
+        let changed = self.context.store.change(&Which::Message(id), Act::Release).await?;
+        Ok(changed > 0)
+    }
+
+    /// Removes a message, with a bounce if one is given; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing has changed.
+    pub async fn delete(&self, id: QueueId, bounce: Option<Draft>) -> Result<bool, StoreError> {
+        self.context.store.delete(id, bounce.map(Draft::into_body)).await
+    }
+
+    /// Lets the destinations of a selection be leased at once, and counts that an operator wished so.
+    async fn wake_up(&self, selection: &Selection) -> Result<(), StoreError> {
+        match selection {
+            Selection::All => self.wake_destination(None),
+            Selection::Destination(domain) => self.wake_destination(Some(&domain.to_string())),
+            Selection::Message(id) => {
+                let details = self.context.store.show(*id).await?;
+                for lot in details.into_iter().flat_map(|details| details.lots) {
+                    self.wake_destination(Some(&lot.destination.to_string()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the rests of a destination, or of all.
+    fn wake_destination(&self, destination: Option<&str>) {
+        let Context { store, turns, .. } = self.context.as_ref();
+        store.end_rests(destination);
+        turns.destinations().wake_up(destination);
+        turns.wake.notify_waiters();
     }
 
     /// Goes by these settings from now on.
     pub fn tune(&self, tuning: QueueTuning) {
-        self.handle.shared.tune(tuning);
+        self.context.tune(tuning);
+        self.context.store.tune(tuning.store());
     }
 
     /// Whether the queue takes and gives mail.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.handle.shared.health()
+        self.context.store.health()
     }
 
     /// How much is in the queue, without looking into it.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.handle.shared.totals()
+        self.context.store.totals()
     }
 
     /// How many recipients wait for another attempt, by what the last one met, without looking into
     /// the queue.
     #[must_use]
     pub fn waiting(&self) -> Waiting {
-        self.handle.shared.waiting()
+        self.context.store.waiting()
     }
 
     /// When the next lot is due, if none is due now.
     #[must_use]
     pub fn next_due(&self) -> Option<SystemTime> {
-        self.handle.shared.destinations().next_due().map(time)
+        self.context.turns.destinations().next_due().map(time)
     }
 
     /// The newest time that the queue knows: when its last id was given, or 10 minutes later.
     #[must_use]
     pub fn newest(&self) -> SystemTime {
-        self.handle.shared.ids.last().given_at()
+        self.context.store.newest()
     }
 
     /// How many lots are leased.
     #[must_use]
     pub fn leased(&self) -> usize {
-        self.handle.shared.destinations().leased()
+        self.context.turns.destinations().leased()
     }
 
     /// Ends the queue in order: everything asked for before is done, nothing is taken afterwards.
     pub async fn close(&self) {
-        let closed: Option<Result<(), StoreError>> = self.handle.ask(Work::Close).await;
-        if closed.is_none() {
-            tracing::debug!("the queue was closed before");
-        }
-    }
-
-    /// Picks a lot and marks it as leased.
-    fn pick(
-        &self,
-        engine: &dyn Lookup,
-        worst: Standing,
-        per_destination: &impl Fn(&str) -> usize,
-    ) -> Result<Option<Picked>, EngineError> {
-        let shared = &self.handle.shared;
-        let now = shared.now();
-        shared.destinations().pick(now, worst, per_destination, |destination, from| {
-            Shared::read_due(engine, destination, from)
-        })
-    }
-
-    /// What the index holds about a lot that is due; none if it was settled or moved meanwhile.
-    fn find(&self, engine: &dyn Lookup, picked: &Picked) -> Result<Option<Found>, EngineError> {
-        let row = engine.find(&Key::lot(picked.lot))?;
-        let message = engine.find(&Key::message(picked.lot.id))?;
-        let (Some(row), Some(message)) = (row, message) else {
-            return self.vanished(engine, picked);
-        };
-        let row = LotRow::decode(&row)?;
-        if row.due != Some(picked.due) {
-            return self.vanished(engine, picked);
-        }
-        let message = MessageRow::decode(&message)?.message;
-        let mut reasons = Vec::new();
-        for number in 0..row.reasons {
-            if let Some(reason) = engine.find(&Key::reason(picked.lot, number))? {
-                reasons.push(decode_reason(&reason)?);
-            }
-        }
-        let destination = row.destination()?.clone();
-        Ok(Some(Found { row, message, destination, reasons }))
-    }
-
-    /// A lot in the due index that has no row: fine while a batch goes by, damage if it stays.
-    fn vanished(&self, engine: &dyn Lookup, picked: &Picked) -> Result<Option<Found>, EngineError> {
-        let key = Key::due(&picked.destination, picked.due, picked.lot);
-        if engine.find(&key)?.is_none() {
-            return Ok(None);
-        }
-        match engine.find(&Key::lot(picked.lot))? {
-            Some(row) if LotRow::decode(&row)?.due == Some(picked.due) => Ok(None),
-            Some(_) | None => {
-                let lot = format!("{} lot {}", picked.lot.id, picked.lot.lot);
-                Err(EngineError::Damaged(format!("{lot} is due and is not there")))
-            }
-        }
-    }
-
-    /// Gives a lot back that was picked.
-    fn give_back(&self, picked: &Picked, rest: Option<u64>) {
-        self.handle.shared.destinations().give_back(&picked.destination, picked.lot, rest);
-    }
-}
-
-/// A bounce, ready for the committer.
-async fn prepared(bounce: Option<Draft>) -> Result<Option<Box<Prepared>>, StoreError> {
-    let Some(draft) = bounce else { return Ok(None) };
-    match draft.prepare().await {
-        Ok(prepared) => Ok(Some(Box::new(prepared))),
-        Err(error) => {
-            tracing::error!(%error, "bounce not written");
-            Err(StoreError::Failed)
-        }
+        self.context.store.close().await;
     }
 }
 

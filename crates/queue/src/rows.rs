@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use clock::{millis, time};
 use mail::{DelayNotice, Envelope, Message, QueueId, Reason, ReasonClass, Recipient, State};
 use smtp::{EnhancedCode, MailboxDomain};
+use store::ByHand;
 
 use crate::codec::{Decoder, Encoder, Malformed, shortened};
 use crate::record::{
@@ -156,15 +157,6 @@ pub(crate) struct ReasonNumber {
     pub(crate) number: u8,
     /// Its class.
     pub(crate) class: ReasonClass,
-}
-
-/// Attempts that operators asked for ahead of time: the back-off does not count them.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct ByHand {
-    /// When the lot would be due, had nobody asked for the attempt that is due now.
-    pub(crate) planned: Option<u64>,
-    /// How many of the attempts that failed were such.
-    pub(crate) attempts: u32,
 }
 
 /// A lot's row: recipients of one message at one destination.

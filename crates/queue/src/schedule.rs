@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use clock::millis;
+use store::{ByHand, Retry};
+
 /// Back-off between attempts: it doubles from `first` up to `most`, with a jitter of a tenth.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetrySchedule {
@@ -26,10 +29,30 @@ impl RetrySchedule {
         now.checked_add(self.wait(attempts, jitter)).unwrap_or(now)
     }
 
-    /// The latest time at which an attempt may be due: after the longest wait there is.
+    /// The longest wait there is.
     #[must_use]
-    pub fn latest(&self, now: SystemTime) -> SystemTime {
-        self.next(u32::MAX, now, Jitter::at(1.0))
+    pub fn longest(&self) -> Duration {
+        self.wait(u32::MAX, Jitter::at(1.0))
+    }
+
+    /// What holds for the deferred recipients of an entry after one more attempt that failed. One
+    /// that an operator asked for does not put off the one that was planned.
+    pub(crate) fn retry(
+        &self,
+        attempts: u32,
+        by_hand: ByHand,
+        now: SystemTime,
+        jitter: Jitter,
+    ) -> Retry {
+        let attempts = attempts.saturating_add(1);
+        let latest = now.checked_add(self.longest()).unwrap_or(now);
+        let may_be_due = millis(now).saturating_add(1)..=millis(latest);
+        if let Some(due) = by_hand.planned.filter(|planned| may_be_due.contains(planned)) {
+            return Retry { due, attempts, by_hand: by_hand.attempts.saturating_add(1) };
+        }
+        let counted = attempts.saturating_sub(by_hand.attempts);
+        let due = millis(self.next(counted, now, jitter));
+        Retry { due, attempts, by_hand: by_hand.attempts }
     }
 
     /// The wait before the next attempt.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use store::StoreTuning;
+
 use crate::schedule::RetrySchedule;
 
 /// Where the queue lives and how it behaves; every limit has a default.
@@ -58,5 +60,13 @@ impl QueueSettings {
             big_body: 256 << 10,
             rest_after_drop: Duration::from_secs(30),
         }
+    }
+}
+
+impl QueueTuning {
+    /// What of them concerns the store.
+    #[must_use]
+    pub fn store(&self) -> StoreTuning {
+        StoreTuning { min_free: self.min_free, longest_wait: self.retry.longest() }
     }
 }

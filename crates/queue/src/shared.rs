@@ -3,23 +3,29 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::Duration;
 
 use clock::{Clock, millis};
 use mail::QueueId;
-use store::{BeginError, Health, StoreError, Totals, Waiting};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use store::{
+    BeginError, Due, Health, LotId, Ownership, SpaceGuard, StoreError, StoreTuning, Totals, Turns,
+    Waiting,
+};
+use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::destinations::{Destinations, SLICE};
+use crate::claims::{Claims, SLICE};
 use crate::ids::IdSource;
 use crate::index::{EngineError, Lookup};
 use crate::key::{DuePlace, Key};
 use crate::observer::Observer;
 use crate::recent::RecentBodies;
-use crate::settings::{QueueSettings, QueueTuning};
+use crate::settings::QueueSettings;
 use crate::shelf::Versions;
 use crate::spool::Paths;
 use crate::work::{Edit, Job, Work};
+
+/// How long a lot rests that was claimed for nothing.
+const REST: Duration = Duration::from_secs(30);
 
 /// How many jobs may wait for the committer.
 const LINE_LENGTH: usize = 2048;
@@ -38,14 +44,12 @@ pub(crate) struct Shared {
     /// What it was opened with.
     pub(crate) settings: QueueSettings,
     /// What of that counts by now.
-    tuning: RwLock<QueueTuning>,
+    tuning: RwLock<StoreTuning>,
     pub(crate) paths: Paths,
     pub(crate) clock: Arc<dyn Clock>,
     /// The store's number, which is in every record.
     pub(crate) store: u64,
     pub(crate) ids: IdSource,
-    /// Wakes those who wait for something to lease.
-    pub(crate) wake: Notify,
     /// Who is told of each round.
     pub(crate) observer: OnceLock<Arc<dyn Observer>>,
     /// Which values on shelves have changed.
@@ -53,7 +57,11 @@ pub(crate) struct Shared {
     /// Bodies that need not be read from the disk.
     pub(crate) recent: RecentBodies,
     engine: RwLock<Current>,
-    destinations: Mutex<Destinations>,
+    /// Always certain: nobody else opens the store while this process has it.
+    pub(crate) ownership: watch::Sender<Ownership>,
+    claims: Mutex<Claims>,
+    /// Who is told of what becomes due; before that, what there is to tell.
+    turns: Mutex<Told>,
     health: AtomicU8,
     totals: Mutex<Totals>,
     waiting: Mutex<Waiting>,
@@ -64,17 +72,18 @@ impl Shared {
     pub(crate) fn new(settings: QueueSettings, clock: Arc<dyn Clock>, store: u64) -> Self {
         Self {
             paths: Paths::new(settings.dir.clone()),
-            tuning: RwLock::new(settings.tuning()),
+            tuning: RwLock::new(settings.tuning().store()),
             settings,
             clock,
             store,
             ids: IdSource::after(QueueId::from_number(0)),
-            wake: Notify::new(),
             observer: OnceLock::new(),
             shelves: Versions::new(),
             recent: RecentBodies::default(),
             engine: RwLock::new(Current::default()),
-            destinations: Mutex::new(Destinations::default()),
+            ownership: watch::Sender::new(Ownership::Certain),
+            claims: Mutex::default(),
+            turns: Mutex::default(),
             health: AtomicU8::new(health_number(Health::Failed)),
             totals: Mutex::new(Totals::default()),
             waiting: Mutex::new(Waiting::NOBODY),
@@ -87,12 +96,12 @@ impl Shared {
     }
 
     /// What may change while the queue is open, as it is now.
-    pub(crate) fn tuning(&self) -> QueueTuning {
+    pub(crate) fn tuning(&self) -> StoreTuning {
         *self.tuning.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes what may change while the queue is open.
-    pub(crate) fn tune(&self, tuning: QueueTuning) {
+    pub(crate) fn tune(&self, tuning: StoreTuning) {
         *self.tuning.write().unwrap_or_else(PoisonError::into_inner) = tuning;
     }
 
@@ -127,22 +136,92 @@ impl Shared {
         self.engine().is_ok()
     }
 
-    /// The table of destinations.
-    pub(crate) fn destinations(&self) -> MutexGuard<'_, Destinations> {
-        self.destinations.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is claimed.
+    pub(crate) fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the table of destinations anew: one look into the due index for each.
-    pub(crate) fn read_destinations(&self, engine: &dyn Lookup) -> Result<(), EngineError> {
-        let mut table = self.destinations();
-        table.start_again();
-        let mut from = Key::first(b'D');
+    /// Has `turns` told of what is due and becomes due.
+    pub(crate) fn tell(&self, turns: Arc<dyn Turns>) {
+        let mut told = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let Told::Untold(due) = &mut *told else {
+            tracing::debug!("somebody is told already");
+            return;
+        };
+        turns.reopened(std::mem::take(due));
+        *told = Told::By(turns);
+    }
+
+    /// Tells who decides the turns.
+    fn turns(&self) -> Option<Arc<dyn Turns>> {
+        match &*self.turns.lock().unwrap_or_else(PoisonError::into_inner) {
+            Told::By(turns) => Some(Arc::clone(turns)),
+            Told::Untold(_) => None,
+        }
+    }
+
+    /// The store is open again: these destinations have lots.
+    pub(crate) fn reopened(&self, due: Vec<Due>) {
+        self.claims().start_again();
+        match self.turns() {
+            Some(turns) => turns.reopened(due),
+            None => *self.turns.lock().unwrap_or_else(PoisonError::into_inner) = Told::Untold(due),
+        }
+    }
+
+    /// Lots are due that may be new.
+    pub(crate) fn note(&self, due: &[Due]) {
+        let mut claims = self.claims();
+        for Due { destination, at } in due {
+            claims.note(destination, *at);
+        }
+        drop(claims);
+        if due.is_empty() {
+            return;
+        }
+        let turns = match &mut *self.turns.lock().unwrap_or_else(PoisonError::into_inner) {
+            Told::By(turns) => Arc::clone(turns),
+            Told::Untold(untold) => return untold.extend_from_slice(due),
+        };
+        turns.due(due);
+    }
+
+    /// A claim has ended with a settlement.
+    pub(crate) fn settled(&self, destination: &str, lot: LotId) {
+        self.release(destination, lot, None);
+        if let Some(turns) = self.turns() {
+            turns.settled(destination, lot);
+        }
+    }
+
+    /// A claim has ended of which nothing has come; the lot rests.
+    pub(crate) fn abandon(&self, destination: &str, lot: LotId) {
+        let at = self.clock.now().checked_add(REST).map_or(u64::MAX, millis);
+        self.release(destination, lot, Some(at));
+        if let Some(turns) = self.turns() {
+            turns.settled(destination, lot);
+            turns.due(&[Due { destination: destination.to_owned(), at }]);
+        }
+    }
+
+    /// A claim has ended; the lot rests until `rest` if it was not settled.
+    pub(crate) fn release(&self, destination: &str, lot: LotId, rest: Option<u64>) {
+        let again = self.claims().release(destination, lot, rest);
+        if let (Some(turns), Some(at)) = (self.turns(), again) {
+            turns.due(&[Due { destination: destination.to_owned(), at }]);
+        }
+    }
+
+    /// Every destination that has lots, and when the first is due: one look into the due index for
+    /// each.
+    pub(crate) fn due_destinations(engine: &dyn Lookup) -> Result<Vec<Due>, EngineError> {
+        let (mut found, mut from) = (Vec::new(), Key::first(b'D'));
         while let Some((key, _)) = engine.first(&from, &Key::end(b'D'))? {
             let entry = key.due_entry()?;
-            table.note(&entry.destination, entry.due);
             from = Key::after_destination(&entry.destination);
+            found.push(Due { destination: entry.destination, at: entry.due });
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Whether the queue takes and gives mail.
@@ -158,8 +237,8 @@ impl Shared {
     /// Says how the queue is.
     pub(crate) fn set_health(&self, health: Health) {
         let before = self.health.swap(health_number(health), Ordering::AcqRel);
-        if before != health_number(health) {
-            self.wake.notify_waiters();
+        if let Some(turns) = self.turns().filter(|_| before != health_number(health)) {
+            turns.health_changed();
         }
     }
 
@@ -205,21 +284,21 @@ impl Shared {
         let rows = engine.scan(&from, &Key::after_destination(destination), SLICE)?;
         Ok(rows.iter().map(|(key, _)| key.due_place()).collect::<Result<_, _>>()?)
     }
-
-    /// When a lot whose lease was dropped is due again.
-    pub(crate) fn rest_after_drop(&self) -> u64 {
-        let rest = self.settings.rest_after_drop;
-        millis(self.clock.now().checked_add(rest).unwrap_or(SystemTime::UNIX_EPOCH))
-    }
 }
 
-/// Whether the guard against a full disk applies.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum SpaceGuard {
-    /// To mail from outside.
-    Applies,
-    /// Not to bounces: a settlement that waits for room would keep its message in the queue.
-    Waived,
+/// Who is told of what becomes due.
+#[derive(Debug)]
+enum Told {
+    /// Somebody.
+    By(Arc<dyn Turns>),
+    /// Nobody yet: this is due.
+    Untold(Vec<Due>),
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self::Untold(Vec::new())
+    }
 }
 
 /// A health as a number.

@@ -3,17 +3,12 @@
 //! A value longer than the index takes is split over several rows. Shelves are not in the spool:
 //! if the index is lost, so are they, and what they held is learned again.
 
-use std::sync::Arc;
-
-use store::StoreError;
+use store::{Expected, StoreError};
 
 use crate::batch::Batch;
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
-use crate::queue::Queue;
-use crate::shared::Handle;
-use crate::work::Edit;
 
 mod versions;
 
@@ -31,80 +26,9 @@ const PIECE_HEAD: usize = 8;
 /// How often a value is read again that changed while it was read.
 const TRIES: usize = 100;
 
-/// Durable keys and values under one name.
-#[derive(Clone, Debug)]
-pub struct Shelf {
-    handle: Arc<Handle>,
-    name: ShelfName,
-}
-
 /// The name of a shelf, which says where its rows are.
 #[derive(Clone, Debug)]
 pub(crate) struct ShelfName(String);
-
-impl Queue {
-    /// The shelf of this name; names are the program's own, without NUL.
-    #[must_use]
-    pub fn shelf(&self, name: &str) -> Shelf {
-        Shelf { handle: Arc::clone(&self.handle), name: ShelfName::new(name) }
-    }
-}
-
-impl Shelf {
-    /// The value at `key`.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`]: it cannot be told whether there is one.
-    pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let base = self.name.key(key)?;
-        self.handle.read(|engine| read(engine, &base))
-    }
-
-    /// A number that is another one whenever the value at `key` may have changed, for those who keep
-    /// what they made of a value: read before the value, it says later whether to read again.
-    #[must_use]
-    pub fn version(&self, key: &str) -> u64 {
-        // The checksum of the beginning of its rows' keys, which need not be put together for this.
-        let parts: [&[u8]; 5] = [b"F", self.name.0.as_bytes(), b"\0", key.as_bytes(), b"\0"];
-        let sum = parts.iter().fold(0, |sum, part| crc32c::crc32c_append(sum, part));
-        self.handle.shared.shelves.of(sum)
-    }
-
-    /// Writes the value at `key`; it is durable when this returns.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`]: the value is as it was before.
-    pub async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), StoreError> {
-        let base = self.name.key(key)?;
-        self.handle.edit(Edit::Shelve(base, Some(value))).await.map(|_| ())
-    }
-
-    /// Removes the value at `key`; whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`]: the value is as it was before.
-    pub async fn remove(&self, key: &str) -> Result<bool, StoreError> {
-        let base = self.name.key(key)?;
-        self.handle.edit(Edit::Shelve(base, None)).await.map(|changed| changed > 0)
-    }
-
-    /// Up to `limit` keys and values in the order of their keys, after `after` if given.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`]: the shelf could not be read.
-    pub fn scan(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let from = self.name.after(after)?;
-        self.handle.read(|engine| self.name.scan(engine, from, limit))
-    }
-}
 
 impl ShelfName {
     /// A shelf's name, without NUL.
@@ -140,6 +64,13 @@ impl ShelfName {
         Ok(values)
     }
 
+    /// The checksum of the beginning of the keys of a value's rows, which need not be put together for
+    /// this.
+    pub(crate) fn sum(&self, key: &str) -> u32 {
+        let parts: [&[u8]; 5] = [b"F", self.0.as_bytes(), b"\0", key.as_bytes(), b"\0"];
+        parts.iter().fold(0, |sum, part| crc32c::crc32c_append(sum, part))
+    }
+
     /// What all keys of the shelf begin with; `end` 1 gives what follows them all.
     fn prefix(&self, end: u8) -> Vec<u8> {
         Encoder::default().u8(b'F').raw(self.0.as_bytes()).u8(end).finish()
@@ -162,6 +93,24 @@ impl ShelfName {
         let name = base.0.strip_prefix(self.prefix(0).as_slice()).ok_or(malformed)?;
         let name = name.strip_suffix(&[0]).ok_or(malformed)?;
         String::from_utf8(name.to_vec()).map_err(|_cause| malformed)
+    }
+}
+
+/// Whether what a batch finds at `base` is what is expected there.
+pub(crate) fn is_expected(
+    batch: &Batch<'_>,
+    base: &Key,
+    expected: Expected,
+    versions: &Versions,
+) -> Result<bool, EngineError> {
+    let head = piece_key(base, 0);
+    match expected {
+        Expected::Absent => Ok(batch.find(&head)?.is_none()),
+        Expected::Anything => Ok(true),
+        // What the batch has changed has its new version only later.
+        Expected::Version(version) => {
+            Ok(versions.of(crc32c::crc32c(&base.0)) == version && !batch.changes(&head))
+        }
     }
 }
 

@@ -8,21 +8,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use clock::{Clock, millis};
 use mail::QueueId;
-use store::{BodyError, Census, Details, Filter, IndexError, Stats, StoreError, Summary, Totals};
+use store::{
+    BodyError, BodyReader, Census, Details, Filter, IndexError, Inspect, Matching, ReadValues,
+    Stats, StoreError, Summary, Totals,
+};
 
-use crate::body::BodyReader;
 use crate::depths::depths;
+use crate::embedded::blocking;
 use crate::error::OpenError;
+use crate::filter::matching;
 use crate::index::{EngineError, Lookup, SledEngine};
 use crate::key::Key;
 use crate::recovery::{check, io_error, read_number, redo};
 use crate::rows::StoreRow;
-use crate::shelf::ShelfName;
+use crate::shelf::{self, ShelfName};
 use crate::snapshot::copy::IndexCopy;
 use crate::spool::Paths;
-use crate::{census, survey};
+use crate::{body, census, survey};
 
 mod copy;
 
@@ -94,111 +99,6 @@ impl Snapshot {
         Ok(Self { looked_at: Arc::new(LookedAt { engine, row, rest, clock }) })
     }
 
-    /// Up to `limit` messages that meet `filter`, oldest first, after `after` if given. Reads the
-    /// disk; call it from a blocking thread.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn list(
-        &self,
-        filter: &Filter,
-        after: Option<QueueId>,
-        limit: usize,
-    ) -> Result<Vec<Summary>, StoreError> {
-        let now = self.looked_at.clock.now();
-        self.read(|engine| survey::list(engine, filter, after, limit, now))
-    }
-
-    /// All about one message. Reads the disk; call it from a blocking thread.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn show(&self, id: QueueId) -> Result<Option<Details>, StoreError> {
-        self.read(|engine| survey::show(engine, &self.looked_at.rest.paths, id))
-    }
-
-    /// The header and body of a message, for a person to read.
-    ///
-    /// # Errors
-    ///
-    /// [`BodyError`]; a damaged message stays as it is.
-    pub async fn body(&self, id: QueueId) -> Result<BodyReader, BodyError> {
-        let snapshot = self.clone();
-        let open = move || {
-            let AtRest { paths, store, .. } = &snapshot.looked_at.rest;
-            BodyReader::open_at_rest((paths, *store), id, || {
-                snapshot.read(|engine| survey::message_row(engine, id))
-            })
-        };
-        tokio::task::spawn_blocking(open).await.map_err(io::Error::other)?
-    }
-
-    /// How much is queued for each destination. Reads all lots; call it from a blocking thread.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn stats(&self) -> Result<Stats, StoreError> {
-        let now = self.looked_at.clock.now();
-        let destinations = self.read(|engine| depths(engine, now))?;
-        Ok(Stats { totals: self.totals(), destinations })
-    }
-
-    /// Counts all messages. Reads the whole list of them; call it from a blocking thread.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] where the index could not be read.
-    pub fn census(&self) -> Result<Census, StoreError> {
-        let now = millis(self.looked_at.clock.now());
-        self.read(|engine| census::census(engine, now))
-    }
-
-    /// How much is in the queue, without looking into it.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        let StoreRow { messages, recipients, bytes, .. } = self.looked_at.row;
-        Totals { messages, recipients, bytes }
-    }
-
-    /// Bytes out of the spool that should have been records and are not: files and their lengths.
-    ///
-    /// # Errors
-    ///
-    /// The directory could not be read.
-    pub fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
-        self.looked_at.rest.paths.quarantined()
-    }
-
-    /// The value at `key` on the shelf of this name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`]: it cannot be told whether there is one.
-    pub fn shelved(&self, shelf: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let base = ShelfName::new(shelf).key(key)?;
-        self.read(|engine| crate::shelf::read(engine, &base))
-    }
-
-    /// Up to `limit` keys and values of the shelf of this name in the order of their keys, after
-    /// `after` if given.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`]: the shelf could not be read.
-    pub fn scan_shelf(
-        &self,
-        shelf: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let shelf = ShelfName::new(shelf);
-        let from = shelf.after(after)?;
-        self.read(|engine| shelf.scan(engine, from, limit))
-    }
-
     /// Reads the copy of the index; where that is damaged, nothing mends it but a start.
     fn read<T>(
         &self,
@@ -211,6 +111,93 @@ impl Snapshot {
                 error.into()
             }
         })
+    }
+
+    /// Reads where that holds nobody up.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let snapshot = self.clone();
+        blocking(move || read(&snapshot)).await
+    }
+
+    /// How much is in the store, without looking into it.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let StoreRow { messages, recipients, bytes, .. } = self.looked_at.row;
+        Totals { messages, recipients, bytes }
+    }
+}
+
+#[async_trait]
+impl Inspect for Snapshot {
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Summary>, StoreError> {
+        let (filter, now) = (filter.clone(), self.looked_at.clock.now());
+        let read =
+            move |this: &Self| this.read(|engine| survey::list(engine, &filter, after, limit, now));
+        self.blocking(read).await?
+    }
+
+    async fn show(&self, id: QueueId) -> Result<Option<Details>, StoreError> {
+        let read = move |this: &Self| {
+            this.read(|engine| survey::show(engine, &this.looked_at.rest.paths, id))
+        };
+        self.blocking(read).await?
+    }
+
+    async fn matching(&self, filter: &Filter) -> Result<Matching, StoreError> {
+        let (filter, now) = (filter.clone(), self.looked_at.clock.now());
+        self.blocking(move |this| this.read(|engine| matching(engine, &filter, now))).await?
+    }
+
+    async fn census(&self) -> Result<Census, StoreError> {
+        let now = millis(self.looked_at.clock.now());
+        self.blocking(move |this| this.read(|engine| census::census(engine, now))).await?
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        let now = self.looked_at.clock.now();
+        let destinations = self.blocking(move |this| this.read(|engine| depths(engine, now)));
+        Ok(Stats { totals: self.totals(), destinations: destinations.await?? })
+    }
+
+    async fn body(&self, id: QueueId) -> Result<BodyReader, BodyError> {
+        let open = move |this: &Self| {
+            let AtRest { paths, store, .. } = &this.looked_at.rest;
+            let find = || this.read(|engine| survey::message_row(engine, id));
+            body::open_at_rest((paths, *store), id, find)
+        };
+        self.blocking(open).await?
+    }
+
+    async fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
+        let read = |this: &Self| this.looked_at.rest.paths.quarantined();
+        self.blocking(read).await.map_err(io::Error::other)?
+    }
+}
+
+#[async_trait]
+impl ReadValues for Snapshot {
+    async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let base = ShelfName::new(namespace).key(key)?;
+        self.blocking(move |this| this.read(|engine| shelf::read(engine, &base))).await?
+    }
+
+    async fn scan(
+        &self,
+        namespace: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let shelf = ShelfName::new(namespace);
+        let from = shelf.after(after)?;
+        self.blocking(move |this| this.read(|engine| shelf.scan(engine, from, limit))).await?
     }
 }
 

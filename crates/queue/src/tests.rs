@@ -11,6 +11,8 @@ use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
+use crate::committer::Committer;
+use crate::recovery::Opener;
 use crate::*;
 
 mod delivering;
@@ -34,6 +36,7 @@ mod waiting;
 struct Bench {
     dir: TempDir,
     clock: Arc<SetClock>,
+    store: Embedded,
     queue: Queue,
 }
 
@@ -47,8 +50,8 @@ impl Bench {
         let mut settings = settings(dir.path());
         change(&mut settings);
         let clock = Arc::new(SetClock::new(start()));
-        let queue = open(settings, &clock).await.unwrap();
-        Self { dir, clock, queue }
+        let (store, queue) = open_both(settings, &clock).await.unwrap();
+        Self { dir, clock, store, queue }
     }
 
     /// Closes the queue and opens it again.
@@ -67,8 +70,8 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         copy_dir(self.dir.path(), dir.path());
         change(dir.path());
-        let queue = open(settings(dir.path()), &self.clock).await.unwrap();
-        Self { dir, clock: Arc::clone(&self.clock), queue }
+        let (store, queue) = open_both(settings(dir.path()), &self.clock).await.unwrap();
+        Self { dir, clock: Arc::clone(&self.clock), store, queue }
     }
 
     /// The index as it is now, to be put back later.
@@ -87,8 +90,8 @@ impl Bench {
     /// Opens the queue that was closed before.
     async fn opened_again(self) -> Self {
         let Self { dir, clock, .. } = self;
-        let queue = open(settings(dir.path()), &clock).await.unwrap();
-        Self { dir, clock, queue }
+        let (store, queue) = open_both(settings(dir.path()), &clock).await.unwrap();
+        Self { dir, clock, store, queue }
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -103,14 +106,14 @@ impl Bench {
     }
 
     /// Leases whatever is due.
-    fn lease(&self) -> Option<Lease> {
-        self.queue.lease(usize::MAX).unwrap()
+    async fn lease(&self) -> Option<Lease> {
+        self.queue.lease(usize::MAX).await.unwrap()
     }
 
     /// Delivers everything that is due; ids and recipients in the order of delivery.
     async fn deliver_all(&self) -> Vec<(QueueId, String)> {
         let mut delivered = Vec::new();
-        while let Some(lease) = self.lease() {
+        while let Some(lease) = self.lease().await {
             let id = lease.id();
             delivered.extend(lease.recipients().iter().map(|r| (id, r.mailbox.to_string())));
             let outcomes = lease.recipients().iter().map(|_| delivered_outcome()).collect();
@@ -119,8 +122,8 @@ impl Bench {
         delivered
     }
 
-    fn ids(&self) -> Vec<QueueId> {
-        let all = self.queue.list(&Filter::default(), None, usize::MAX).unwrap();
+    async fn ids(&self) -> Vec<QueueId> {
+        let all = self.queue.store().list(&Filter::default(), None, usize::MAX).await.unwrap();
         all.into_iter().map(|summary| summary.id).collect()
     }
 }
@@ -134,8 +137,29 @@ fn settings(dir: &Path) -> QueueSettings {
 }
 
 async fn open(settings: QueueSettings, clock: &Arc<SetClock>) -> Result<Queue, OpenError> {
+    Ok(open_both(settings, clock).await?.1)
+}
+
+async fn open_both(
+    settings: QueueSettings,
+    clock: &Arc<SetClock>,
+) -> Result<(Embedded, Queue), OpenError> {
+    open_with(settings, clock, Opener::default()).await
+}
+
+/// Opens a store with an index of the test's own, and a queue over it.
+async fn open_with(
+    settings: QueueSettings,
+    clock: &Arc<SetClock>,
+    opener: Opener,
+) -> Result<(Embedded, Queue), OpenError> {
     let clock: Arc<dyn Clock> = Arc::<SetClock>::clone(clock);
-    tokio::task::spawn_blocking(|| Queue::open(settings, clock)).await.unwrap()
+    let (own, stores) = (settings.clone(), Arc::clone(&clock));
+    let start = move || Committer::start_with(own, stores, opener);
+    let handle = Arc::new(tokio::task::spawn_blocking(start).await.unwrap()?);
+    let store = Embedded { handle };
+    let queue = Queue::over(Arc::new(store.clone()), settings, clock);
+    Ok((store, queue))
 }
 
 fn submitter() -> Submitter {
@@ -227,8 +251,13 @@ fn copy_dir(from: &Path, to: &Path) {
 
 /// Waits until a condition holds that the committer brings about.
 async fn until(what: impl Fn() -> bool) {
+    until_async(async || what()).await;
+}
+
+/// The same for one that takes a look into the store.
+async fn until_async(what: impl AsyncFn() -> bool) {
     let reached = async {
-        while !what() {
+        while !what().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

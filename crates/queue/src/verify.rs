@@ -11,7 +11,6 @@ use store::{Findings, Problem};
 use crate::error::OpenError;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::queue::Queue;
 use crate::recovery::{check, redo};
 use crate::rows::{MessageRow, Place};
 use crate::snapshot::{AtRest, KEPT_FREE, store_row};
@@ -21,32 +20,6 @@ use crate::spool::{Paths, sidecar_of};
 
 /// How long the committer may take to say in a sidecar what has just been settled.
 const SIDECAR_LAG: Duration = Duration::from_secs(1);
-
-impl Queue {
-    /// Compares the spool with the index while the queue is in use. Reads all of both; call it from
-    /// a blocking thread.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`](store::StoreError) where the index could not be read.
-    pub fn verify(&self) -> Result<Findings, store::StoreError> {
-        let shared = &self.handle.shared;
-        self.handle.read(|engine| {
-            let mut comparison = Comparison::new(engine, &shared.paths, shared.store);
-            comparison.run()?;
-            Ok(comparison.findings)
-        })
-    }
-
-    /// Bytes out of the spool that should have been records and are not: files and their lengths.
-    ///
-    /// # Errors
-    ///
-    /// The directory could not be read.
-    pub fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
-        self.handle.shared.paths.quarantined()
-    }
-}
 
 /// Compares the spool with the index of a queue that no process has open, and changes nothing in
 /// its directory. The index is opened in a copy, in the system's directory for temporary files.
@@ -75,6 +48,17 @@ pub(crate) fn verify_in(dir: &Path, scratch: &Path, kept_free: u64) -> Result<Fi
         let problems = vec![Problem::Index { why: error.to_string() }];
         Findings { problems, ..Findings::default() }
     }))
+}
+
+/// Compares the spool with the index while the store is in use. Reads all of both.
+pub(crate) fn findings(
+    engine: &dyn Lookup,
+    paths: &Paths,
+    store: u64,
+) -> Result<Findings, EngineError> {
+    let mut comparison = Comparison::new(engine, paths, store);
+    comparison.run()?;
+    Ok(comparison.findings)
 }
 
 /// A comparison that is going on.

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use mail::{Message, Outcome, QueueId};
-use store::{CommitError, Committed, Health, LotId, Settled, StoreError};
+use mail::{Message, QueueId};
+use store::{
+    CommitError, Committed, EntrySettlement, Expected, Health, LotId, Settled, StoreError,
+};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::key::Key;
@@ -35,44 +38,20 @@ pub(crate) enum Work {
     /// Change what is in the queue.
     Edit(Edit, Answer<usize, StoreError>),
     /// Settle lots of one message, and put the bounce, if any, into the queue with the same stroke.
-    Settle(Settlement, Answer<Vec<Settled>, StoreError>),
+    Settle(Settling, Answer<Vec<Settled>, StoreError>),
 }
 
 /// The outcomes of lots of one message.
 #[derive(Debug)]
-pub(crate) struct Settlement {
+pub(crate) struct Settling {
     /// The message.
     pub(crate) id: QueueId,
+    /// When they were found out.
+    pub(crate) at: SystemTime,
     /// Its lots.
-    pub(crate) lots: Vec<LotSettlement>,
-    /// The bounce.
-    pub(crate) bounce: Option<Box<Prepared>>,
-}
-
-/// A lot's outcomes.
-#[derive(Debug)]
-pub(crate) struct LotSettlement {
-    /// The lot.
-    pub(crate) lot: LotId,
-    /// Where it goes.
-    pub(crate) destination: Arc<str>,
-    /// The places of its recipients among all those of the message.
-    pub(crate) recipients: Vec<u32>,
-    /// What became of each recipient, in order.
-    pub(crate) outcomes: Vec<Outcome>,
-    /// The places of those whose delay the sender knows of.
-    pub(crate) told: Vec<u32>,
-    /// What becomes of the lease.
-    pub(crate) lease: LeaseEnd,
-}
-
-/// What becomes of a lease by a settlement.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum LeaseEnd {
-    /// It ends.
-    Ends,
-    /// It goes on, for the recipients that the settlement does not name.
-    GoesOn,
+    pub(crate) entries: Vec<EntrySettlement>,
+    /// What tells the sender.
+    pub(crate) notice: Option<Box<Prepared>>,
 }
 
 /// A change that is not a delivery's.
@@ -88,8 +67,8 @@ pub(crate) enum Edit {
     Release(QueueId),
     /// Make lots due at this time, if they are due later.
     Retry(Vec<LotId>, u64),
-    /// Write a value to a shelf, or remove it.
-    Shelve(Key, Option<Vec<u8>>),
+    /// Write a value to a shelf, or remove it, if what is there is what is expected.
+    Shelve(Key, Option<Vec<u8>>, Expected),
     /// Remove messages that nobody was told of.
     Void(Vec<QueueId>),
 }
@@ -107,7 +86,7 @@ impl Work {
     pub(crate) fn prepared(&self) -> Option<&Prepared> {
         match self {
             Self::Accept(prepared, _) => Some(prepared),
-            Self::Settle(settlement, _) => settlement.bounce.as_deref(),
+            Self::Settle(settlement, _) => settlement.notice.as_deref(),
             Self::Edit(Edit::Delete(_, bounce), _) => bounce.as_deref(),
             Self::Edit(
                 Edit::Hold(_)

@@ -88,13 +88,13 @@ async fn measure(dir: &std::path::Path, policies: usize, decisions: usize) -> Re
     tell(&format!("{policies} policies, filled in {:.0} s", filled.as_secs_f64()))?;
     tell("| what | median | mean | 99 % |")?;
     tell("|---|---|---|---|")?;
-    let shelf = queue.shelf("policies");
+    let shelf = queue.values("policies");
     for (of, round) in [(policies, "any of all"), (WARM, "warming up"), (WARM, "warm")] {
         let all: Vec<_> = draw(policies.min(of), decisions).collect::<Result<_, _>>()?;
         let mut spans = Vec::with_capacity(all.len());
         for domain in &all {
             let begun = Instant::now();
-            let found = shelf.get(domain.as_str())?;
+            let found = shelf.get(domain.as_str()).await?;
             spans.push(begun.elapsed());
             found.ok_or("a policy is missing")?;
         }

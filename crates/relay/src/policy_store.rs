@@ -5,9 +5,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use mta_sts::{CachedPolicy, PolicyDomain, PolicyStore, StoreError};
-use queue::{Queue, Shelf, Snapshot};
+use queue::{Namespace, Queue, ReadValues, Snapshot};
 use thiserror::Error;
-use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use crate::policy_store::cache::Cache;
@@ -25,7 +24,7 @@ const LOOKS: usize = 16;
 /// Keeps policies beside the mail, as durably.
 #[derive(Clone, Debug)]
 pub struct StoredPolicies {
-    shelf: Shelf,
+    shelf: Namespace,
     cache: Option<Arc<Cache>>,
     room: Option<Arc<Room>>,
 }
@@ -34,7 +33,7 @@ impl StoredPolicies {
     /// The policies kept by `queue`.
     #[must_use]
     pub fn of(queue: &Queue) -> Self {
-        Self { shelf: queue.shelf(SHELF), cache: None, room: None }
+        Self { shelf: queue.values(SHELF), cache: None, room: None }
     }
 
     /// The same, with the policies that are asked for often in memory, and room for no more than a
@@ -63,7 +62,7 @@ impl StoredPolicies {
             }
             let Some(key) = room.longest_unused(before, after) else { break };
             let domain = PolicyDomain::parse(&key).map_err(StoreError::new)?;
-            let Some((unused, size)) = self.read(&domain)? else { continue };
+            let Some((unused, size)) = self.read(&domain).await? else { continue };
             if is_unused(&unused, policy.fetched_at()) && self.remove_key(&key).await? {
                 room.changed(Some(Size::of(size)), None);
                 debug!(%domain, "policy removed from cache to make room");
@@ -76,28 +75,12 @@ impl StoredPolicies {
         self.shelf.remove(key).await.map_err(StoreError::new)
     }
 
-    /// The policy of `domain`, past the memory of those that are asked for often; blocks.
-    pub(crate) fn kept(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
-        Ok(self.read(domain)?.map(|(policy, _)| policy))
-    }
-
-    /// Up to `limit` domains whose policies are kept, after `after`; blocks.
-    pub(crate) fn kept_domains(
-        &self,
-        after: Option<&PolicyDomain>,
-        limit: usize,
-    ) -> Result<Vec<PolicyDomain>, StoreError> {
-        let after = after.map(PolicyDomain::as_str);
-        let rows = self.shelf.scan(after, limit);
-        if let (Some(room), Ok(rows)) = (&self.room, &rows) {
-            room.saw(after, rows, limit);
-        }
-        domains(rows)
-    }
-
     /// Reads a policy, and how many bytes it takes.
-    fn read(&self, domain: &PolicyDomain) -> Result<Option<(CachedPolicy, usize)>, StoreError> {
-        decode(self.shelf.get(domain.as_str()))
+    async fn read(
+        &self,
+        domain: &PolicyDomain,
+    ) -> Result<Option<(CachedPolicy, usize)>, StoreError> {
+        decode(self.shelf.get(domain.as_str()).await)
     }
 }
 
@@ -106,21 +89,21 @@ fn is_unused(policy: &CachedPolicy, now: SystemTime) -> bool {
     policy.used_at().checked_add(UNUSED_FOR).is_some_and(|until| until < now)
 }
 
-/// The policy of `domain` in a queue that no process has open.
-fn find_at_rest(
-    queue: &Snapshot,
+/// The policy of `domain` among these values, past the memory of those that are asked for often.
+pub(crate) async fn find_kept(
+    values: &dyn ReadValues,
     domain: &PolicyDomain,
 ) -> Result<Option<CachedPolicy>, StoreError> {
-    Ok(decode(queue.shelved(SHELF, domain.as_str()))?.map(|(policy, _)| policy))
+    Ok(decode(values.get(SHELF, domain.as_str()).await)?.map(|(policy, _)| policy))
 }
 
-/// Up to `limit` domains whose policies are there, after `after`.
-fn list_at_rest(
-    queue: &Snapshot,
+/// Up to `limit` domains whose policies are among these values, after `after`.
+pub(crate) async fn list_kept(
+    values: &dyn ReadValues,
     after: Option<&PolicyDomain>,
     limit: usize,
 ) -> Result<Vec<PolicyDomain>, StoreError> {
-    domains(queue.scan_shelf(SHELF, after.map(PolicyDomain::as_str), limit))
+    domains(values.scan(SHELF, after.map(PolicyDomain::as_str), limit).await)
 }
 
 /// The policy that a value on the shelf is, and how many bytes it takes.
@@ -143,14 +126,13 @@ fn domains(
 impl PolicyStore for StoredPolicies {
     async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
         let Some(cache) = &self.cache else {
-            let (shelf, domain) = (self.clone(), domain.clone());
-            return unhurried(move || shelf.kept(&domain)).await;
+            return Ok(self.read(domain).await?.map(|(policy, _)| policy));
         };
         let version = self.shelf.version(domain.as_str());
         if let Some(policy) = cache.find(domain, version) {
             return Ok(Some(policy));
         }
-        let Some((policy, size)) = self.read(domain)? else { return Ok(None) };
+        let Some((policy, size)) = self.read(domain).await? else { return Ok(None) };
         cache.keep(&policy, version, size);
         Ok(Some(policy))
     }
@@ -160,7 +142,7 @@ impl PolicyStore for StoredPolicies {
         let Some(room) = &self.room else {
             return self.shelf.put(key, value).await.map_err(StoreError::new);
         };
-        let before = self.shelf.get(key).map_err(StoreError::new)?;
+        let before = self.shelf.get(key).await.map_err(StoreError::new)?;
         let (before, after) = (before.map(|value| Size::of(value.len())), Size::of(value.len()));
         self.make_room(room, policy, (before, after)).await?;
         self.shelf.put(key, value).await.map_err(StoreError::new)?;
@@ -171,7 +153,7 @@ impl PolicyStore for StoredPolicies {
     async fn remove(&self, domain: &PolicyDomain) -> Result<(), StoreError> {
         let key = domain.as_str();
         let Some(room) = &self.room else { return self.remove_key(key).await.map(drop) };
-        let before = self.shelf.get(key).map_err(StoreError::new)?;
+        let before = self.shelf.get(key).await.map_err(StoreError::new)?;
         if self.remove_key(key).await? {
             room.changed(before.map(|value| Size::of(value.len())), None);
         }
@@ -183,8 +165,12 @@ impl PolicyStore for StoredPolicies {
         after: Option<&PolicyDomain>,
         limit: usize,
     ) -> Result<Vec<PolicyDomain>, StoreError> {
-        let (shelf, after) = (self.clone(), after.cloned());
-        unhurried(move || shelf.kept_domains(after.as_ref(), limit)).await
+        let after = after.map(PolicyDomain::as_str);
+        let rows = self.shelf.scan(after, limit).await;
+        if let (Some(room), Ok(rows)) = (&self.room, &rows) {
+            room.saw(after, rows, limit);
+        }
+        domains(rows)
     }
 }
 
@@ -200,8 +186,7 @@ struct OnlyRead;
 #[async_trait]
 impl PolicyStore for PoliciesAtRest {
     async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
-        let (snapshot, domain) = (self.0.clone(), domain.clone());
-        unhurried(move || find_at_rest(&snapshot, &domain)).await
+        find_kept(&self.0, domain).await
     }
 
     async fn keep(&self, _: &CachedPolicy) -> Result<(), StoreError> {
@@ -217,16 +202,8 @@ impl PolicyStore for PoliciesAtRest {
         after: Option<&PolicyDomain>,
         limit: usize,
     ) -> Result<Vec<PolicyDomain>, StoreError> {
-        let (snapshot, after) = (self.0.clone(), after.cloned());
-        unhurried(move || list_at_rest(&snapshot, after.as_ref(), limit)).await
+        list_kept(&self.0, after, limit).await
     }
-}
-
-/// Reads the disk where that holds nobody up.
-async fn unhurried<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    spawn_blocking(read).await.map_err(StoreError::new)?
 }
 
 /// No policy is kept, for a check alone: it finds everything itself, sends nothing, and keeps nothing.
@@ -373,7 +350,7 @@ mod tests {
     async fn what_cannot_be_read_is_an_error_and_not_an_absence() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        queue.shelf(SHELF).put("a.example", b"nonsense".to_vec()).await.unwrap();
+        queue.values(SHELF).put("a.example", b"nonsense".to_vec()).await.unwrap();
         let shelf = StoredPolicies::of(&queue);
         let domain = PolicyDomain::parse("a.example").unwrap();
         assert!(shelf.find(&domain).await.is_err());

@@ -21,7 +21,7 @@ use dns::{Dns, Resolver, ResolverError};
 use listener::{Access, Listener, ServerTls};
 use mta_sts::{FetchSettings, Fetcher, Policies};
 use pkix::SetupError;
-use queue::{OpenError, Queue};
+use queue::{Embedded, OpenError, Queue};
 use rustls::crypto::aws_lc_rs;
 use settings::{Listening, Settings};
 use thiserror::Error;
@@ -159,9 +159,9 @@ impl Relay {
         make_data_dir(&settings.data_dir)?;
         // The queue's lock comes first: it tells two relays on one data directory apart.
         let clock = Arc::new(SteadyClock::new(clock));
-        let queue = open_queue(&settings, &clock).await?;
-        timekeeping::resumed(&clock, &queue).await?;
-        match Self::start_around(queue.clone(), settings, clock).await {
+        let (store, queue) = open_queue(&settings, &clock).await?;
+        timekeeping::resume(&clock, &queue).await;
+        match Self::start_around(&store, queue.clone(), settings, clock).await {
             Ok(relay) => Ok(relay),
             Err(error) => {
                 queue.close().await;
@@ -172,6 +172,7 @@ impl Relay {
 
     /// Starts everything around the queue.
     async fn start_around(
+        store: &Embedded,
         queue: Queue,
         mut settings: Settings,
         steady: Arc<SteadyClock>,
@@ -182,7 +183,7 @@ impl Relay {
         let addresses: Vec<_> = sockets.iter().map(|(listening, _)| listening.address).collect();
         settings.delivery.own_addresses.clone_from(&addresses);
         let reloadable = Arc::new(ReloadableDns::new(Resolver::new(settings.dns.clone())?));
-        let metrics = metrics_of(&queue, &clock);
+        let metrics = metrics_of(store, &clock);
         let dns = counted(&reloadable, &metrics);
         let policies = policies(&settings, &queue, &dns, &clock)?;
         let witness = Witness::new(&steady, metrics.policies());
@@ -406,10 +407,16 @@ fn make_data_dir(path: &Path) -> Result<(), StartError> {
 }
 
 /// Opens the queue, which reads the disk for a while.
-async fn open_queue(settings: &Settings, clock: &Arc<SteadyClock>) -> Result<Queue, StartError> {
-    let queue = settings.queue.clone();
+async fn open_queue(
+    settings: &Settings,
+    clock: &Arc<SteadyClock>,
+) -> Result<(Embedded, Queue), StartError> {
+    let own = settings.queue.clone();
     let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(clock);
-    Ok(tokio::task::spawn_blocking(move || Queue::open(queue, clock)).await??)
+    let stores = Arc::clone(&clock);
+    let store = tokio::task::spawn_blocking(move || Embedded::open(own, stores)).await??;
+    let queue = Queue::over(Arc::new(store.clone()), settings.queue.clone(), clock);
+    Ok((store, queue))
 }
 
 /// Who may hand in mail by these settings, and what they are shown.
@@ -445,9 +452,9 @@ async fn bind_monitors(
 }
 
 /// Metrics that count what the queue does, from now on.
-fn metrics_of(queue: &Queue, clock: &Arc<dyn Clock>) -> Arc<Metrics> {
+fn metrics_of(store: &Embedded, clock: &Arc<dyn Clock>) -> Arc<Metrics> {
     let metrics = Arc::new(Metrics::new(clock.wall()));
-    queue.observe(metrics.storage());
+    store.observe(metrics.storage());
     metrics
 }
 

@@ -10,14 +10,13 @@ use std::time::{Duration, SystemTime};
 use clock::{Clock as _, Doubt, Seen, SteadyClock};
 use mail::in_full;
 use mta_sts::{Decision, FetchEnded, Observer, Undecided};
-use queue::{Queue, Snapshot};
+use queue::{Queue, ReadValues};
 use thiserror::Error;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::policy_store::StoredPolicies;
+use crate::policy_store::{find_kept, list_kept};
 
 /// The shelf of what the clock has seen, and its only key.
 const SHELF: &str = "clock";
@@ -44,17 +43,17 @@ enum KeepError {
     Store(#[from] queue::StoreError),
 }
 
-/// Goes on with the time that `queue` knows; blocks.
-fn resume(clock: &SteadyClock, queue: &Queue) {
-    match read(queue.shelf(SHELF).get(KEY)) {
+/// Goes on with the time that `queue` knows.
+pub(crate) async fn resume(clock: &SteadyClock, queue: &Queue) {
+    match read(queue.values(SHELF).get(KEY).await) {
         Some(seen) => clock.resume(&seen),
-        None => clock.resume_after(newest(queue)),
+        None => clock.resume_after(newest(queue).await),
     }
 }
 
-/// Goes on with the time that a queue knows that no process has open; blocks.
-pub(crate) fn resume_at_rest(clock: &SteadyClock, queue: &Snapshot) {
-    if let Some(seen) = read(queue.shelved(SHELF, KEY)) {
+/// Goes on with the time that a queue knows that no process has open.
+pub(crate) async fn resume_at_rest(clock: &SteadyClock, values: &dyn ReadValues) {
+    if let Some(seen) = read(values.get(SHELF, KEY).await) {
         clock.resume(&seen);
     }
 }
@@ -74,14 +73,15 @@ fn read(kept: Result<Option<Vec<u8>>, queue::StoreError>) -> Option<Seen> {
 
 /// The newest time in the store, of which nothing says what the clock had seen: when the last id was
 /// given and when the last policy was fetched.
-fn newest(queue: &Queue) -> SystemTime {
-    let policies = StoredPolicies::of(queue);
+async fn newest(queue: &Queue) -> SystemTime {
     let mut newest = queue.newest();
     let mut after = None;
-    while let Ok(page) = policies.kept_domains(after.as_ref(), PAGE) {
-        // One that cannot be read says nothing of the time.
-        let kept = page.iter().filter_map(|domain| policies.kept(domain).ok().flatten());
-        newest = kept.map(|policy| policy.fetched_at()).fold(newest, SystemTime::max);
+    while let Ok(page) = list_kept(&**queue.store(), after.as_ref(), PAGE).await {
+        for domain in &page {
+            // One that cannot be read says nothing of the time.
+            let kept = find_kept(&**queue.store(), domain).await.ok().flatten();
+            newest = newest.max(kept.map_or(newest, |policy| policy.fetched_at()));
+        }
         after = page.last().cloned();
         if after.is_none() {
             break;
@@ -121,20 +121,11 @@ fn tell(before: Option<Doubt>, now: Option<Doubt>) -> bool {
 pub(crate) async fn keep(clock: &SteadyClock, queue: &Queue) {
     let kept = async {
         let bytes = serde_json::to_vec(&clock.seen())?;
-        Ok::<_, KeepError>(queue.shelf(SHELF).put(KEY, bytes).await?)
+        Ok::<_, KeepError>(queue.values(SHELF).put(KEY, bytes).await?)
     };
     if let Err(error) = kept.await {
         warn!(error = in_full(&error), "clock record not saved");
     }
-}
-
-/// The same as [`resume`], for those who must not block.
-pub(crate) async fn resumed(
-    clock: &Arc<SteadyClock>,
-    queue: &Queue,
-) -> Result<(), tokio::task::JoinError> {
-    let (clock, queue) = (Arc::clone(clock), queue.clone());
-    spawn_blocking(move || resume(&clock, &queue)).await
 }
 
 /// Tells the clock what fetches of policies say about it, and passes everything on.

@@ -44,7 +44,7 @@ impl View {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let hostname = Arc::new(RwLock::new(hostname));
-        let reads = Reads::in_use(queue.clone(), Arc::clone(&kept), Arc::clone(&clock));
+        let reads = Reads::in_use(&queue, Arc::clone(&kept), Arc::clone(&clock));
         Self { reads, queue, policies: kept, in_use, hostname, clock }
     }
 
@@ -59,7 +59,7 @@ impl View {
 
     /// Compares the spool with the index.
     pub async fn verify(&self) -> Result<Verified, ViewError> {
-        Ok(Verified::from(&self.read(|view| view.queue.verify()).await??))
+        Ok(Verified::from(&self.queue.store().verify().await?))
     }
 
     /// Keeps a message from being sent; whether it was on its way.
@@ -174,14 +174,5 @@ impl View {
         self.policies.remove(&domain).await?;
         tracing::warn!(%domain, %by, "policy purged");
         Ok(Some(Purged { domain: domain.as_str().to_owned() }))
-    }
-
-    /// Reads the disk where that holds nobody up.
-    pub(crate) async fn read<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(Self) -> T + Send + 'static,
-    ) -> Result<T, JoinError> {
-        let view = self.clone();
-        tokio::task::spawn_blocking(move || look(view)).await
     }
 }

@@ -85,10 +85,10 @@ impl Vitals {
         {
             return Some(counting.census);
         }
-        let (queue, begun) = (self.queue.clone(), Instant::now());
-        let counted = tokio::task::spawn_blocking(move || queue.census()).await;
+        let begun = Instant::now();
+        let counted = self.queue.store().census().await;
         let counting = |census| Counting { census, ended: Instant::now(), took: begun.elapsed() };
-        *last = counted.ok().and_then(Result::ok).map(counting);
+        *last = counted.ok().map(counting);
         last.map(|counting| counting.census)
     }
 }

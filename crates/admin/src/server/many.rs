@@ -18,7 +18,7 @@ pub(crate) const PART: usize = 256;
 impl View {
     /// How many messages are meant.
     pub async fn matching(&self, part: Part) -> Result<Matched, ViewError> {
-        let found = self.read(move |view| view.queue.matching(&part.filter)).await??;
+        let found = self.queue.store().matching(&part.filter).await?;
         Ok(Matched { messages: found.messages, last: found.last.map(|id| id.to_string()) })
     }
 
@@ -32,7 +32,7 @@ impl View {
     ) -> Result<PartChanged, ViewError> {
         let limit = limit.min(PART);
         let Part { filter, after, until } = part.clone();
-        let mut found = self.read(move |view| view.queue.list(&filter, after, limit)).await??;
+        let mut found = self.queue.store().list(&filter, after, limit).await?;
         let is_full = found.len() >= limit;
         found.retain(|message| until.is_none_or(|until| message.id <= until));
         let last = found.last().map(|message| message.id);

@@ -8,43 +8,33 @@ use std::sync::Arc;
 use clock::Clock;
 use mail::in_full;
 use mta_sts::{PolicyDomain, PolicyStore};
-use queue::{BodyError, BodyReader, Details, Filter, Queue, QueueId, Snapshot, Stats, Summary};
-use tokio::task::{JoinError, spawn_blocking};
+use queue::{BodyError, BodyReader, Details, Filter, Inspect, Queue, QueueId, Store};
 
 use crate::api::answers::{FullMessage, ListedPolicy, Message, Policy, QueueStats};
 use crate::server::error::ViewError;
 use crate::server::on_wall;
 
-/// A look at the queue and the policies.
+/// A look at the queue and the policies: in the running relay, or at what no process has open.
 #[derive(Clone, Debug)]
 pub struct Reads {
-    at: ReadFrom,
+    mail: Arc<dyn Inspect>,
     policies: Arc<dyn PolicyStore>,
     clock: Arc<dyn Clock>,
 }
 
-/// What is looked at.
-#[derive(Clone, Debug)]
-enum ReadFrom {
-    /// What no process has open.
-    AtRest(Snapshot),
-    /// What this process has open.
-    InUse(Queue),
-}
-
 impl Reads {
-    /// A look at what no process has open.
+    /// A look at mail that no process has open.
     pub fn at_rest(
-        snapshot: Snapshot,
+        mail: Arc<dyn Inspect>,
         policies: Arc<dyn PolicyStore>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { at: ReadFrom::AtRest(snapshot), policies, clock }
+        Self { mail, policies, clock }
     }
 
     /// A look at what this process has open.
-    pub fn in_use(queue: Queue, policies: Arc<dyn PolicyStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { at: ReadFrom::InUse(queue), policies, clock }
+    pub fn in_use(queue: &Queue, policies: Arc<dyn PolicyStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { mail: Arc::<dyn Store>::clone(queue.store()), policies, clock }
     }
 
     /// At most `limit` messages after `after` that meet `filter`, oldest first.
@@ -54,7 +44,7 @@ impl Reads {
         after: Option<QueueId>,
         limit: usize,
     ) -> Result<Vec<Message>, ViewError> {
-        let found = self.read(move |look| look.at.list(&filter, after, limit)).await??;
+        let found = self.mail.list(&filter, after, limit).await?;
         let shown = |summary| Message::from(on_wall::summary(summary, &*self.clock));
         Ok(found.into_iter().map(shown).collect())
     }
@@ -66,24 +56,20 @@ impl Reads {
 
     /// One message, as the queue has it, with the times that the wall clock shows.
     pub async fn details(&self, id: QueueId) -> Result<Option<Details>, ViewError> {
-        let found = self.read(move |look| look.at.show(id)).await??;
+        let found = self.mail.show(id).await?;
         Ok(found.map(|details| on_wall::details(details, &*self.clock)))
     }
 
     /// How much waits for whom.
     pub async fn stats(&self) -> Result<QueueStats, ViewError> {
-        let stats = self.read(|look| look.at.stats()).await??;
-        let damaged = self.read(|look| look.at.quarantined_bytes()).await?;
-        Ok(QueueStats::of(stats, &damaged.map_err(ViewError::Quarantine)?))
+        let stats = self.mail.stats().await?;
+        let damaged = self.mail.quarantined_bytes().await.map_err(ViewError::Quarantine)?;
+        Ok(QueueStats::of(stats, &damaged))
     }
 
     /// The header and body of a message.
     pub async fn body(&self, id: QueueId) -> Result<Option<BodyReader>, ViewError> {
-        let body = match &self.at {
-            ReadFrom::AtRest(snapshot) => snapshot.body(id).await,
-            ReadFrom::InUse(queue) => queue.body(id).await,
-        };
-        match body {
+        match self.mail.body(id).await {
             Ok(body) => Ok(Some(body)),
             Err(BodyError::Gone) => Ok(None),
             Err(error) => Err(error.into()),
@@ -117,50 +103,6 @@ impl Reads {
                 found.map(|cached| ListedPolicy::Cached(Policy::of(&cached, &*self.clock)))
             }
             Err(error) => Some(ListedPolicy::unreadable(domain, in_full(&error))),
-        }
-    }
-
-    /// Reads the disk where that holds nobody up.
-    async fn read<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(Self) -> T + Send + 'static,
-    ) -> Result<T, JoinError> {
-        let this = self.clone();
-        spawn_blocking(move || look(this)).await
-    }
-}
-
-impl ReadFrom {
-    fn list(
-        &self,
-        filter: &Filter,
-        after: Option<QueueId>,
-        limit: usize,
-    ) -> Result<Vec<Summary>, queue::StoreError> {
-        match self {
-            Self::AtRest(snapshot) => snapshot.list(filter, after, limit),
-            Self::InUse(queue) => queue.list(filter, after, limit),
-        }
-    }
-
-    fn show(&self, id: QueueId) -> Result<Option<Details>, queue::StoreError> {
-        match self {
-            Self::AtRest(snapshot) => snapshot.show(id),
-            Self::InUse(queue) => queue.show(id),
-        }
-    }
-
-    fn stats(&self) -> Result<Stats, queue::StoreError> {
-        match self {
-            Self::AtRest(snapshot) => snapshot.stats(),
-            Self::InUse(queue) => queue.stats(),
-        }
-    }
-
-    fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
-        match self {
-            Self::AtRest(snapshot) => snapshot.quarantined_bytes(),
-            Self::InUse(queue) => queue.quarantined_bytes(),
         }
     }
 }

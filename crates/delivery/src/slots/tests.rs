@@ -118,7 +118,7 @@ async fn when_every_place_is_taken_the_attempt_that_has_heard_nothing_for_the_lo
 async fn an_attempt_that_hears_nothing_counts_as_failing_until_it_does() {
     let bench = Bench::new();
     bench.accept(2, &[GOOD.to_owned()]).await;
-    let lease = bench.queue.lease(10).unwrap().unwrap();
+    let lease = bench.queue.lease(10).await.unwrap().unwrap();
     let (patience, slots) = (endless(), Arc::clone(&bench.slots));
     let mut slot = DeliverySlot::take(&slots, Standing::Answering, ROOM);
     let following = slot.follow(&patience, &lease, || {});
@@ -134,8 +134,8 @@ async fn an_attempt_that_hears_nothing_counts_as_failing_until_it_does() {
         () = looking => {}
     }
     // The other message is one of a destination that fails.
-    assert!(bench.queue.lease_within(Standing::Untried, |_| 10).unwrap().is_none());
-    assert!(bench.queue.lease_within(Standing::Failing, |_| 10).unwrap().is_some());
+    assert!(bench.queue.lease_within(Standing::Untried, |_| 10).await.unwrap().is_none());
+    assert!(bench.queue.lease_within(Standing::Failing, |_| 10).await.unwrap().is_some());
 }
 
 /// A queue, and attempts that all take equally long.
@@ -175,9 +175,9 @@ impl Bench {
     }
 
     /// Begins as many attempts as there are slots for.
-    fn begin(&mut self) {
+    async fn begin(&mut self) {
         while let Some(worst) = self.slots.free(ROOM) {
-            let Some(lease) = self.queue.lease_within(worst, |_| PER_DOMAIN).unwrap() else {
+            let Some(lease) = self.queue.lease_within(worst, |_| PER_DOMAIN).await.unwrap() else {
                 return;
             };
             let slot = DeliverySlot::take(&self.slots, lease.standing(), ROOM);
@@ -228,7 +228,7 @@ impl Bench {
     async fn rounds(&mut self, messages: usize, others: Others) -> usize {
         let mut left = messages;
         for round in 1..=messages {
-            self.begin();
+            self.begin().await;
             left -= self.end(others).await;
             if left == 0 {
                 return round;

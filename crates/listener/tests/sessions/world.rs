@@ -251,7 +251,7 @@ pub(crate) async fn open_with(dir: &Path, min_free: u64) -> Queue {
 pub(crate) async fn stored(queue: &Queue) -> Vec<Stored> {
     let mut leases = Vec::new();
     let mut stored = Vec::new();
-    while let Some(lease) = queue.lease(usize::MAX).unwrap() {
+    while let Some(lease) = queue.lease(usize::MAX).await.unwrap() {
         let mut bytes = Vec::new();
         lease.body().await.unwrap().read_to_end(&mut bytes).await.unwrap();
         stored.push(Stored {

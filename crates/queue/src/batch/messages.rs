@@ -1,47 +1,18 @@
 //! What happens to messages: the changes that each event makes to the index.
 
 use std::collections::HashSet;
-use std::time::SystemTime;
 
-use clock::{millis, time};
+use clock::time;
 use mail::{DelayNotice, Message, Outcome, QueueId, Reason, State};
-use store::{LotId, Settled};
+use store::{ByHand, Due, EntrySettlement, LotId, Settled};
 
 use crate::batch::Batch;
 use crate::codec::Malformed;
 use crate::index::EngineError;
 use crate::key::Key;
-use crate::rows::{ByHand, LotRecipient, LotRow, MessageRow, Place, ReasonNumber, encode_reason};
-use crate::schedule::{Jitter, RetrySchedule};
+use crate::rows::{LotRecipient, LotRow, MessageRow, Place, ReasonNumber, encode_reason};
 use crate::spool::sidecar::ALL_RECIPIENTS;
 use crate::waiting::{count_in, count_out};
-
-/// When deferred lots are tried again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Later {
-    /// The time now.
-    pub(crate) now: SystemTime,
-    /// The back-off.
-    pub(crate) retry: RetrySchedule,
-    /// Its jitter.
-    pub(crate) jitter: Jitter,
-}
-
-impl Later {
-    /// Counts an attempt that has failed, and says when the next one is due. One that an operator
-    /// asked for does not put off the one that was planned.
-    fn after_failure(self, lot: &mut LotRow) -> u64 {
-        lot.attempts = lot.attempts.saturating_add(1);
-        let may_be_due = millis(self.now).saturating_add(1)..=millis(self.retry.latest(self.now));
-        let planned = lot.by_hand.planned.take();
-        if let Some(planned) = planned.filter(|planned| may_be_due.contains(planned)) {
-            lot.by_hand.attempts = lot.by_hand.attempts.saturating_add(1);
-            return planned;
-        }
-        let counted = lot.attempts.saturating_sub(lot.by_hand.attempts);
-        millis(self.retry.next(counted, self.now, self.jitter))
-    }
-}
 
 impl Batch<'_> {
     /// Adds a message that is not there yet, with all its lots. A lot without recipients keeps its
@@ -78,13 +49,9 @@ impl Batch<'_> {
     }
 
     /// Settles a lot: what is done leaves the queue, what is deferred is due again later.
-    pub(crate) fn settle(
-        &mut self,
-        lot_id: LotId,
-        recipients: &[u32],
-        outcomes: &[Outcome],
-        later: Later,
-    ) -> Result<Settled, EngineError> {
+    pub(crate) fn settle(&mut self, settlement: &EntrySettlement) -> Result<Settled, EngineError> {
+        let EntrySettlement { entry: lot_id, recipients, outcomes, retry, .. } = settlement;
+        let lot_id = *lot_id;
         let Some(mut message) = self.message(lot_id.id)? else { return Ok(Settled::GONE) };
         let Some(mut lot) = self.lot(lot_id)? else { return Ok(Settled::GONE) };
         if !lot.recipients.iter().map(|entry| entry.index).eq(recipients.iter().copied()) {
@@ -108,8 +75,9 @@ impl Batch<'_> {
             });
         }
         self.put(Key::message(lot_id.id), message.encode())?;
-        let next = later.after_failure(&mut lot);
-        lot.due = (message.state == State::Queued).then_some(next);
+        lot.attempts = retry.attempts;
+        lot.by_hand = ByHand { planned: None, attempts: retry.by_hand };
+        lot.due = (message.state == State::Queued).then_some(retry.due);
         self.put_reasons(lot_id, &mut lot, deferred)?;
         self.put(Key::lot(lot_id), lot.encode())?;
         self.put_due(lot_id, &lot)?;
@@ -312,7 +280,7 @@ impl Batch<'_> {
         if let Some(due) = lot.due {
             let destination = lot.destination()?.to_string();
             self.put_new(Key::due(&destination, due, lot_id), Vec::new())?;
-            self.effects.due.push((destination, due));
+            self.effects.due.push(Due { destination, at: due });
         }
         Ok(())
     }

@@ -33,8 +33,12 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// Begins a look if `now` is the first time that is seen, or has gone back; `now` itself. Each time
-    /// that something is put off by has to be seen.
+    /// Something is put off from `at` on, which no look has to begin for.
+    pub(super) fn raise(&mut self, at: SystemTime) {
+        self.latest = self.latest.map(|latest| latest.max(at));
+    }
+
+    /// Begins a look if `now` is the first time that is seen, or has gone back; `now` itself.
     pub(super) fn seen(&mut self, now: SystemTime) -> SystemTime {
         let is_back =
             |latest: SystemTime| latest.duration_since(now).is_ok_and(|by| by > TOLERANCE);
@@ -51,7 +55,8 @@ impl Committer {
     /// Looks at the next destinations, and makes due at once what is due later than may be.
     pub(super) fn bring_forward(&mut self) -> Result<(), RoundError> {
         let now = self.forward.seen(self.shared.clock.now());
-        let latest = millis(self.shared.tuning().retry.latest(now)).saturating_add(1);
+        let latest = now.checked_add(self.shared.tuning().longest_wait).map_or(u64::MAX, millis);
+        let latest = latest.saturating_add(1);
         for _ in 0..DESTINATIONS {
             let Some(from) = self.forward.from.take() else { return Ok(()) };
             let index = self.index()?;
@@ -71,7 +76,6 @@ impl Committer {
             let sealed = batch.seal()?;
             let effects = self.conclude(sealed, Durable::Soon)?;
             self.publish(effects);
-            self.shared.wake.notify_waiters();
             // There may be more of it.
             self.forward.from = Some(from);
         }

@@ -3,11 +3,11 @@
 use mail::{QueueId, State};
 use store::Settled;
 
-use crate::batch::{Batch, Later};
+use crate::batch::Batch;
 use crate::index::EngineError;
 use crate::rows::Place;
-use crate::shelf::shelve;
-use crate::work::{Edit, LotSettlement, Prepared, Work};
+use crate::shelf::{Versions, is_expected, shelve};
+use crate::work::{Edit, Prepared, Work};
 
 /// What is answered when a round is durable.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) fn plan(
     batch: &mut Batch<'_>,
     work: &Work,
     place: Option<Place>,
-    later: Later,
+    versions: &Versions,
     now: u64,
 ) -> Result<Done, EngineError> {
     match work {
@@ -36,15 +36,15 @@ pub(super) fn plan(
             Ok(Done::Committed(message.header.id))
         }
         Work::Settle(settlement, _) => {
-            tell(batch, settlement.id, settlement.bounce.as_deref(), place)?;
+            tell(batch, settlement.id, settlement.notice.as_deref(), place)?;
             let mut settled = Vec::new();
-            for LotSettlement { lot, recipients, outcomes, told, .. } in &settlement.lots {
-                batch.tell_of_delay(*lot, told)?;
-                settled.push(batch.settle(*lot, recipients, outcomes, later)?);
+            for one in &settlement.entries {
+                batch.tell_of_delay(one.entry, &one.told)?;
+                settled.push(batch.settle(one)?);
             }
             Ok(Done::Settled(settled))
         }
-        Work::Edit(edit, _) => plan_edit(batch, edit, place, now).map(Done::Changed),
+        Work::Edit(edit, _) => plan_edit(batch, edit, place, versions, now).map(Done::Changed),
         Work::Close(_) | Work::Damaged(..) => Ok(Done::Nothing),
     }
 }
@@ -54,6 +54,7 @@ fn plan_edit(
     batch: &mut Batch<'_>,
     edit: &Edit,
     place: Option<Place>,
+    versions: &Versions,
     now: u64,
 ) -> Result<usize, EngineError> {
     match edit {
@@ -74,7 +75,13 @@ fn plan_edit(
             }
             Ok(moved)
         }
-        Edit::Shelve(key, value) => shelve(batch, key, value.as_deref()),
+        Edit::Shelve(key, value, expected) => {
+            if is_expected(batch, key, *expected, versions)? {
+                shelve(batch, key, value.as_deref())
+            } else {
+                Ok(0)
+            }
+        }
         Edit::Void(ids) => {
             let mut removed = 0_usize;
             for id in ids {

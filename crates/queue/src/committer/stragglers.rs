@@ -192,18 +192,17 @@ fn is_whole(header: &Header, bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
     use std::sync::Arc;
     use std::time::SystemTime;
 
-    use access::Networks;
     use clock::SetClock;
-    use mail::{Envelope, Recipient};
+    use mail::{Envelope, QueueId, Recipient};
     use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+    use store::BodyWriter as _;
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::Queue;
+    use crate::body_writer::NewMessage;
     use crate::recovery::Opener;
     use crate::settings::QueueSettings;
     use crate::shared::Handle;
@@ -216,12 +215,12 @@ mod tests {
         let clock = Arc::new(SetClock::new(SystemTime::UNIX_EPOCH));
         let mut committer = Committer::ready(settings, clock, Opener::default()).unwrap();
         let (jobs, _line) = channel();
-        let queue = Queue { handle: Arc::new(Handle::new(Arc::clone(&committer.shared), jobs)) };
+        let handle = Arc::new(Handle::new(Arc::clone(&committer.shared), jobs));
+        let id = QueueId::from_number(7);
         let to = vec![Recipient::new(Mailbox::parse("a@one.example").unwrap())];
         let body = BodyType::SevenBit;
         let envelope = Envelope::new(ReversePath::Null, to, body, Smtputf8::NotRequested);
-        let client = Networks::parse(["::1"]).unwrap().admit(Ipv6Addr::LOCALHOST.into()).unwrap();
-        let mut draft = queue.begin(client, envelope).unwrap();
+        let mut draft = NewMessage::new(handle, id, SystemTime::UNIX_EPOCH, &envelope);
         draft.write(&[b'x'; 1_000]).await.unwrap();
         let prepared = draft.prepare().await.unwrap();
         let header = prepared.header;

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use mail::{QueueId, Reason, ReasonClass};
 use proptest::prelude::*;
@@ -6,11 +6,28 @@ use smtp::{Class, EnhancedCode};
 
 use super::*;
 
-/// A due index as a sorted list.
+/// A lot that was leased.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Picked {
+    destination: Arc<str>,
+    due: u64,
+    lot: LotId,
+    standing: Standing,
+}
+
+/// A store as a sorted list.
 #[derive(Default)]
 struct Index {
     rows: BTreeSet<(String, DuePlace)>,
-    scans: usize,
+    claimed: HashSet<LotId>,
+    resting: HashMap<LotId, (String, u64)>,
+}
+
+/// When a lot is due, and which it is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct DuePlace {
+    due: u64,
+    lot: LotId,
 }
 
 impl Index {
@@ -22,7 +39,18 @@ impl Index {
     fn settle(&mut self, table: &mut Destinations, picked: &Picked) {
         let Picked { destination, due, lot, .. } = picked;
         self.rows.remove(&(destination.to_string(), DuePlace { due: *due, lot: *lot }));
-        table.give_back(destination, *lot, None);
+        self.give_back(table, picked, None);
+    }
+
+    fn give_back(&mut self, table: &mut Destinations, picked: &Picked, rest: Option<u64>) {
+        let Picked { destination, lot, .. } = picked;
+        self.claimed.remove(lot);
+        self.resting.extend(rest.map(|until| (*lot, (destination.to_string(), until))));
+        table.give_back(destination, *lot, rest);
+        // It may have come back to another place meanwhile, where it was passed over.
+        if let Some((_, row)) = self.rows.iter().find(|(_, row)| row.lot == *lot) {
+            table.note(destination, row.due);
+        }
     }
 
     fn pick(&mut self, table: &mut Destinations, now: u64, most: usize) -> Option<Picked> {
@@ -36,13 +64,49 @@ impl Index {
         worst: Standing,
         most: usize,
     ) -> Option<Picked> {
-        let Self { rows, scans } = self;
-        let scan = |name: &str, from| {
-            *scans += 1;
-            let rows = rows.range((name.to_owned(), from)..);
-            Ok(rows.take_while(|row| row.0 == name).take(SLICE).map(|row| row.1).collect())
+        while let Some(turn) = table.begin_turn(now, worst) {
+            if turn.leased >= most {
+                table.turn_full(&turn);
+                continue;
+            }
+            let (found, next) = self.claim(&turn.destination, now);
+            let Some(DuePlace { due, lot }) = found else {
+                table.turn_passed(&turn, next);
+                continue;
+            };
+            table.turn_leased(&turn, lot, next);
+            let Turn { destination, standing, .. } = turn;
+            return Some(Picked { destination, due, lot, standing });
+        }
+        None
+    }
+
+    /// Claims the first lot of `name` that is due, and says what comes behind it.
+    fn claim(&mut self, name: &str, now: u64) -> (Option<DuePlace>, Next) {
+        let of_name = self.rows.iter().filter(|row| row.0 == name).map(|row| row.1);
+        let free = |row: &DuePlace| !self.claimed.contains(&row.lot);
+        let mut free: Vec<DuePlace> = of_name.filter(free).collect();
+        let rests = |lot: &LotId| self.resting.get(lot).is_some_and(|one| one.1 > now);
+        free.retain(|row| !rests(&row.lot) || row.due > now);
+        let first = free.first().copied().filter(|row| row.due <= now);
+        let behind = free.get(usize::from(first.is_some())).map(|row| row.due);
+        let rested = self.resting.values().filter(|one| one.0 == name && one.1 > now);
+        let rested = rested.map(|one| one.1);
+        let next = match behind.into_iter().chain(rested).min() {
+            Some(due) if due <= now => Next::Maybe,
+            Some(due) => Next::Later(due),
+            None => Next::Nothing,
         };
-        table.pick(now, worst, |_| most, scan).unwrap()
+        if let Some(DuePlace { lot, .. }) = first {
+            self.resting.remove(&lot);
+            self.claimed.insert(lot);
+        }
+        (first, next)
+    }
+
+    fn wake_up(&mut self, table: &mut Destinations, name: Option<&str>) {
+        self.resting.retain(|_, one| name.is_some_and(|name| one.0 != name));
+        table.wake_up(name);
     }
 }
 
@@ -96,7 +160,7 @@ fn a_lot_given_back_rests_and_the_others_go_on() {
     index.add(&mut table, "a.example", 0, 1);
     index.add(&mut table, "a.example", 0, 2);
     let first = index.pick(&mut table, 0, 1).unwrap();
-    table.give_back(&first.destination, first.lot, Some(30));
+    index.give_back(&mut table, &first, Some(30));
     let second = index.pick(&mut table, 0, 1).unwrap();
     assert_ne!(first.lot, second.lot);
     index.settle(&mut table, &second);
@@ -109,9 +173,9 @@ fn an_operator_ends_every_rest() {
     let (mut table, mut index) = (Destinations::default(), Index::default());
     index.add(&mut table, "a.example", 0, 1);
     let only = index.pick(&mut table, 0, 1).unwrap();
-    table.give_back(&only.destination, only.lot, Some(50));
+    index.give_back(&mut table, &only, Some(50));
     assert_eq!(index.pick(&mut table, 1, 1), None);
-    table.wake_up(None);
+    index.wake_up(&mut table, None);
     assert!(index.pick(&mut table, 1, 1).is_some());
 }
 
@@ -123,50 +187,6 @@ fn a_destination_without_lots_is_forgotten() {
     index.settle(&mut table, &only);
     assert_eq!(index.pick(&mut table, 0, 1), None);
     assert!(table.entries.is_empty() && table.lines.is_empty() && table.waiting.is_empty());
-}
-
-#[test]
-fn nothing_is_kept_of_the_lots_of_a_destination_that_waits() {
-    let (mut table, mut index) = (Destinations::default(), Index::default());
-    index.add(&mut table, "a.example", 0, 1);
-    let only = index.pick(&mut table, 0, 1).unwrap();
-    index.add(&mut table, "a.example", 60, 1);
-    index.settle(&mut table, &only);
-    assert_eq!(index.pick(&mut table, 0, 1), None);
-    assert!(table.entries["a.example"].lots.is_none());
-    assert!(size_of::<Entry>() <= 32, "there may be a million of them");
-}
-
-#[test]
-fn a_lease_costs_no_look_past_those_that_are_leased() {
-    for out in [1, 20, 1_000] {
-        let (mut table, mut index) = (Destinations::default(), Index::default());
-        let all = 10 * SLICE;
-        for id in (0..).take(out + all) {
-            index.add(&mut table, "a.example", 0, id);
-        }
-        let mut leased: VecDeque<Picked> =
-            (0..out).map(|_| index.pick(&mut table, 0, out + 1).unwrap()).collect();
-        index.scans = 0;
-        for _ in 0..all {
-            leased.push_back(index.pick(&mut table, 0, out + 1).unwrap());
-            index.settle(&mut table, &leased.pop_front().unwrap());
-        }
-        assert!(index.scans <= 11, "{} scans for {all} leases", index.scans);
-    }
-}
-
-#[test]
-fn a_message_that_comes_alone_costs_one_scan() {
-    let (mut table, mut index) = (Destinations::default(), Index::default());
-    for id in 0..100 {
-        index.add(&mut table, "a.example", id, id);
-        let only = index.pick(&mut table, id, 10).unwrap();
-        assert_eq!(index.pick(&mut table, id, 10), None);
-        index.settle(&mut table, &only);
-        assert_eq!(index.pick(&mut table, id, 10), None);
-    }
-    assert_eq!(index.scans, 100);
 }
 
 fn deferred() -> Outcome {
@@ -243,7 +263,7 @@ enum Event {
     Retry(u8),
     /// One lease in so many is dropped, and rests.
     Drop(u8, u64),
-    /// More messages than a slice holds come to a destination.
+    /// Many messages come to a destination.
     Flood(u8),
     /// One lot in so many is taken out of the due index.
     Hold(u8),
@@ -334,7 +354,7 @@ impl Model {
     fn publish(&mut self, table: &mut Destinations) -> bool {
         match self.news.pop_front() {
             Some(News::Due(name, due)) => table.note(&name, due),
-            Some(News::GivenBack(one, rest)) => table.give_back(&one.destination, one.lot, rest),
+            Some(News::GivenBack(one, rest)) => self.index.give_back(table, &one, rest),
             None => return false,
         }
         true
@@ -415,7 +435,7 @@ impl Model {
         let at = |offset: i64, now: u64| now.saturating_add_signed(offset);
         match *event {
             Event::Add(to, due) => self.add(to, at(due, self.now)),
-            Event::Flood(to) => (0..=SLICE).for_each(|_| self.add(to, self.now)),
+            Event::Flood(to) => (0..=64).for_each(|_| self.add(to, self.now)),
             Event::Clock(offset) => self.now = at(offset, self.now),
             Event::Retry(one_in) => {
                 let later = |row: &&(String, DuePlace)| row.1.due > self.now;
@@ -429,7 +449,7 @@ impl Model {
                 let Some(one) = self.take(which) else { return };
                 let until = self.now + rest;
                 self.resting.push((one.destination.to_string(), one.lot, until));
-                table.give_back(&one.destination, one.lot, Some(until));
+                self.index.give_back(table, &one, Some(until));
             }
             Event::Hold(one_in) => {
                 let rows: Vec<_> = self.index.rows.iter().cloned().collect();
@@ -451,7 +471,9 @@ impl Model {
                 table.start_again();
                 self.turns.clear();
                 let leased = &self.leased;
-                self.resting.retain(|one| leased.iter().any(|other| *other.destination == *one.0));
+                let is_leased = |name: &str| leased.iter().any(|one| *one.destination == *name);
+                self.resting.retain(|one| is_leased(&one.0));
+                self.index.resting.retain(|_, one| is_leased(&one.0));
                 for name in self.destinations() {
                     let first = self.index.rows.iter().find(|row| row.0 == name).unwrap();
                     table.note(&name, first.1.due);
@@ -460,7 +482,7 @@ impl Model {
             Event::WakeUp(to) => {
                 let name = to.map(Self::name);
                 while self.publish(table) {}
-                table.wake_up(name.as_deref());
+                self.index.wake_up(table, name.as_deref());
                 self.resting.retain(|one| name.as_ref().is_some_and(|name| one.0 != *name));
             }
         }

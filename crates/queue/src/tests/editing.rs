@@ -10,16 +10,16 @@ fn domain(text: &str) -> smtp::MailboxDomain {
 async fn a_held_message_is_not_leased_until_it_is_released() {
     let bench = Bench::new().await;
     let id = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     assert!(bench.queue.hold(id).await.unwrap());
     assert!(!bench.queue.hold(id).await.unwrap());
-    assert!(bench.lease().is_none());
+    assert!(bench.lease().await.is_none());
     bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
     bench.clock.advance(Duration::from_secs(3_600));
     let bench = bench.restart().await;
-    assert!(bench.lease().is_none());
+    assert!(bench.lease().await.is_none());
     assert_eq!(bench.queue.retry(Selection::All).await.unwrap(), 0);
-    assert_eq!(bench.queue.show(id).unwrap().unwrap().state, State::OnHold);
+    assert_eq!(bench.queue.store().show(id).await.unwrap().unwrap().state, State::OnHold);
     assert!(bench.queue.release(id).await.unwrap());
     assert_eq!(bench.deliver_all().await.len(), 2);
 }
@@ -28,18 +28,18 @@ async fn a_held_message_is_not_leased_until_it_is_released() {
 async fn a_deleted_message_is_gone_and_its_bounce_is_there() {
     let bench = Bench::new().await;
     let id = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     let bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
     let bounce_id = bounce.id();
     assert!(bench.queue.delete(id, Some(bounce)).await.unwrap());
     assert!(!bench.queue.delete(id, None).await.unwrap());
-    assert_eq!(bench.ids(), [bounce_id]);
+    assert_eq!(bench.ids().await, [bounce_id]);
     assert!(matches!(read(&lease).await, Err(BodyError::Gone)));
     let settled = bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
     assert!(settled.message_gone);
-    assert_eq!(bench.ids(), [bounce_id]);
+    assert_eq!(bench.ids().await, [bounce_id]);
     let bench = bench.crash().await;
-    assert_eq!(bench.ids(), [bounce_id]);
+    assert_eq!(bench.ids().await, [bounce_id]);
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn messages_are_retried_by_id_by_destination_or_all() {
     let first = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
     bench.accept(&["c@one.example"], b"x").await;
     let defer_all = async || {
-        while let Some(lease) = bench.lease() {
+        while let Some(lease) = bench.lease().await {
             bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
         }
     };
@@ -59,10 +59,19 @@ async fn messages_are_retried_by_id_by_destination_or_all() {
         (Selection::Destination(domain("three.example")), 0),
     ] {
         defer_all().await;
-        assert!(bench.lease().is_none());
+        assert!(bench.lease().await.is_none());
         assert_eq!(bench.queue.retry(selection.clone()).await.unwrap(), moved, "{selection:?}");
         assert_eq!(
-            bench.queue.stats().unwrap().destinations.iter().map(|d| d.due).sum::<u64>(),
+            bench
+                .queue
+                .store()
+                .stats()
+                .await
+                .unwrap()
+                .destinations
+                .iter()
+                .map(|d| d.due)
+                .sum::<u64>(),
             u64::try_from(moved).unwrap()
         );
     }
@@ -77,7 +86,7 @@ async fn each_message_that_waits_for_a_destination_is_tried_once_more_and_counte
     let defer = async |lease: Lease| {
         bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
     };
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         defer(lease).await;
     }
     let mut tried = std::collections::HashMap::new();
@@ -86,7 +95,7 @@ async fn each_message_that_waits_for_a_destination_is_tried_once_more_and_counte
         tokio::pin!(retry);
         loop {
             // Attempts go on and fail while the others are moved.
-            while let Some(lease) = bench.lease() {
+            while let Some(lease) = bench.lease().await {
                 *tried.entry(lease.id()).or_insert(0) += 1;
                 defer(lease).await;
             }
@@ -97,7 +106,7 @@ async fn each_message_that_waits_for_a_destination_is_tried_once_more_and_counte
             }
         }
     };
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         *tried.entry(lease.id()).or_insert(0) += 1;
         defer(lease).await;
     }
@@ -110,42 +119,44 @@ async fn each_message_that_waits_for_a_destination_is_tried_once_more_and_counte
 async fn a_retry_by_hand_puts_off_no_attempt_that_was_planned() {
     let bench = Bench::new().await;
     let id = bench.accept(&["a@one.example"], b"x").await;
-    let next = |bench: &Bench| bench.queue.show(id).unwrap().unwrap().lots[0].next_attempt.unwrap();
+    let next = async |bench: &Bench| {
+        bench.queue.store().show(id).await.unwrap().unwrap().lots[0].next_attempt.unwrap()
+    };
     let fail = async |bench: &Bench| {
-        let lease = bench.lease().unwrap();
+        let lease = bench.lease().await.unwrap();
         bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
     };
     fail(&bench).await;
-    let planned = next(&bench);
+    let planned = next(&bench).await;
     for _ in 0..3 {
         bench.clock.advance(Duration::from_secs(10));
         // Twice before it is tried is once.
         assert_eq!(bench.queue.retry(Selection::Message(id)).await.unwrap(), 1);
         assert_eq!(bench.queue.retry(Selection::All).await.unwrap(), 1);
         fail(&bench).await;
-        assert_eq!(next(&bench), planned);
-        assert!(bench.lease().is_none());
+        assert_eq!(next(&bench).await, planned);
+        assert!(bench.lease().await.is_none());
     }
     let bench = bench.restart().await;
-    assert_eq!(next(&bench), planned);
+    assert_eq!(next(&bench).await, planned);
     bench.clock.advance(planned.duration_since(bench.clock.now()).unwrap());
     fail(&bench).await;
-    let wait = next(&bench).duration_since(bench.clock.now()).unwrap();
+    let wait = next(&bench).await.duration_since(bench.clock.now()).unwrap();
     let second = RetrySchedule::default().wait(2, Jitter::at(0.5));
     assert!(wait >= second.mul_f64(0.89) && wait <= second.mul_f64(1.11), "{wait:?}");
-    assert_eq!(bench.queue.show(id).unwrap().unwrap().lots[0].attempts, 5);
+    assert_eq!(bench.queue.store().show(id).await.unwrap().unwrap().lots[0].attempts, 5);
 }
 
 #[tokio::test]
 async fn a_retry_while_the_attempt_is_under_way_calls_for_no_other() {
     let bench = Bench::new().await;
     bench.accept(&["a@one.example"], b"x").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     let one = || Selection::Destination(domain("one.example"));
     assert_eq!(bench.queue.retry(one()).await.unwrap(), 0, "it does not wait");
     bench.queue.retry(Selection::All).await.unwrap();
     bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
-    assert!(bench.lease().is_none());
+    assert!(bench.lease().await.is_none());
 }
 
 #[tokio::test]
@@ -154,7 +165,7 @@ async fn a_long_line_is_retried_to_its_end() {
     let names: Vec<String> = (0..1_500).map(|n| format!("a@d{n}.example")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     bench.accept(&names, b"x").await;
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
     }
     assert_eq!(bench.queue.retry(Selection::All).await.unwrap(), 1_500);
@@ -170,23 +181,26 @@ async fn the_list_is_filtered_and_goes_on_where_it_was() {
     let third = bench.queue.begin_own(own_message("c@two.example")).unwrap();
     let third = third.commit().await.unwrap().id();
     bench.queue.hold(second).await.unwrap();
-    let list = |filter: Filter| -> Vec<QueueId> {
-        let found = bench.queue.list(&filter, None, 99).unwrap();
+    let list = async |filter: Filter| -> Vec<QueueId> {
+        let found = bench.queue.store().list(&filter, None, 99).await.unwrap();
         found.into_iter().map(|summary| summary.id).collect()
     };
     let any = Filter::default;
-    assert_eq!(list(any()), [first, second, third]);
-    assert_eq!(list(Filter { sender: Some(ReversePath::Null), ..any() }), [third]);
-    assert_eq!(list(Filter { destination: Some(domain("two.example")), ..any() }), [second, third]);
-    assert_eq!(list(Filter { state: Some(StateKind::OnHold), ..any() }), [second]);
-    assert_eq!(list(Filter { older_than: Some(Duration::from_secs(50)), ..any() }), [first]);
-    let matching = |filter: Filter| bench.queue.matching(&filter).unwrap();
-    assert_eq!(matching(any()), Matching { messages: 3, last: Some(third) });
+    assert_eq!(list(any()).await, [first, second, third]);
+    assert_eq!(list(Filter { sender: Some(ReversePath::Null), ..any() }).await, [third]);
+    assert_eq!(
+        list(Filter { destination: Some(domain("two.example")), ..any() }).await,
+        [second, third]
+    );
+    assert_eq!(list(Filter { state: Some(StateKind::OnHold), ..any() }).await, [second]);
+    assert_eq!(list(Filter { older_than: Some(Duration::from_secs(50)), ..any() }).await, [first]);
+    let matching = async |filter: Filter| bench.queue.store().matching(&filter).await.unwrap();
+    assert_eq!(matching(any()).await, Matching { messages: 3, last: Some(third) });
     let at_two = Filter { destination: Some(domain("two.example")), ..any() };
-    assert_eq!(matching(at_two), Matching { messages: 2, last: Some(third) });
+    assert_eq!(matching(at_two).await, Matching { messages: 2, last: Some(third) });
     let old = Filter { older_than: Some(Duration::from_secs(500)), ..any() };
-    assert_eq!(matching(old), Matching::default());
-    let page = bench.queue.list(&any(), Some(first), 1).unwrap();
+    assert_eq!(matching(old).await, Matching::default());
+    let page = bench.queue.store().list(&any(), Some(first), 1).await.unwrap();
     assert_eq!(page[0].id, second);
     assert_eq!((page[0].recipients, page[0].message.size, page[0].next_attempt), (2, 3, None));
 }
@@ -200,7 +214,7 @@ fn because(class: ReasonClass, text: &str) -> Outcome {
 async fn the_list_is_narrowed_by_what_recipients_wait_for_and_shows_that_reason() {
     let bench = Bench::new().await;
     let both = bench.accept(&["a@one.example", "b@one.example", "c@two.example"], b"x").await;
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         let reply = || because(ReasonClass::Reply, "greylisted");
         let outcomes = match lease.recipients().len() {
             2 => vec![reply(), because(ReasonClass::Policy, "no STARTTLS")],
@@ -209,21 +223,21 @@ async fn the_list_is_narrowed_by_what_recipients_wait_for_and_shows_that_reason(
         bench.queue.settle(lease, outcomes, None).await.unwrap();
     }
     let untried = bench.accept(&["d@one.example"], b"x").await;
-    let found = |class: Option<ReasonClass>, at: &str| -> Vec<(QueueId, Option<String>)> {
+    let found = async |class: Option<ReasonClass>, at: &str| -> Vec<(QueueId, Option<String>)> {
         let destination = (!at.is_empty()).then(|| domain(at));
         let filter = Filter { reason: class, destination, ..Filter::default() };
-        let found = bench.queue.list(&filter, None, 9).unwrap();
-        let matching = bench.queue.matching(&filter).unwrap().messages;
+        let found = bench.queue.store().list(&filter, None, 9).await.unwrap();
+        let matching = bench.queue.store().matching(&filter).await.unwrap().messages;
         assert_eq!(matching, u64::try_from(found.len()).unwrap());
         found.into_iter().map(|one| (one.id, one.reason.map(|reason| reason.text))).collect()
     };
     let as_told = |text: &str| vec![(both, Some(text.to_owned()))];
-    assert_eq!(found(None, ""), [as_told("greylisted"), vec![(untried, None)]].concat());
-    assert_eq!(found(Some(ReasonClass::Policy), ""), as_told("no STARTTLS"));
-    assert_eq!(found(Some(ReasonClass::Reply), "one.example"), as_told("greylisted"));
-    assert_eq!(found(Some(ReasonClass::Reply), "two.example"), []);
-    assert_eq!(found(Some(ReasonClass::Connect), ""), []);
-    assert_eq!(found(Some(ReasonClass::Other), ""), as_told("of old"), "of no known class");
+    assert_eq!(found(None, "").await, [as_told("greylisted"), vec![(untried, None)]].concat());
+    assert_eq!(found(Some(ReasonClass::Policy), "").await, as_told("no STARTTLS"));
+    assert_eq!(found(Some(ReasonClass::Reply), "one.example").await, as_told("greylisted"));
+    assert_eq!(found(Some(ReasonClass::Reply), "two.example").await, []);
+    assert_eq!(found(Some(ReasonClass::Connect), "").await, []);
+    assert_eq!(found(Some(ReasonClass::Other), "").await, as_told("of old"), "of no known class");
 }
 
 #[tokio::test]
@@ -232,7 +246,7 @@ async fn of_messages_that_are_retried_only_the_lots_that_are_meant_are_moved() {
     let first = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
     let second = bench.accept(&["c@one.example"], b"x").await;
     let on_hold = bench.accept(&["d@one.example"], b"x").await;
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
     }
     bench.queue.hold(on_hold).await.unwrap();
@@ -240,7 +254,8 @@ async fn of_messages_that_are_retried_only_the_lots_that_are_meant_are_moved() {
     let at_one = Filter { destination: Some(domain("one.example")), ..Filter::default() };
     let ids = [gone, first, second, on_hold];
     assert_eq!(bench.queue.retry_messages(&ids, &at_one).await.unwrap(), 2);
-    let due: Vec<_> = bench.queue.stats().unwrap().destinations.iter().map(|d| d.due).collect();
+    let due: Vec<_> =
+        bench.queue.store().stats().await.unwrap().destinations.iter().map(|d| d.due).collect();
     assert_eq!(due, [2, 0]);
     assert_eq!(bench.deliver_all().await.len(), 2);
 }
@@ -249,19 +264,19 @@ async fn of_messages_that_are_retried_only_the_lots_that_are_meant_are_moved() {
 async fn a_message_is_shown_with_what_is_known_of_each_recipient() {
     let bench = Bench::new().await;
     let id = bench.accept(&["a@one.example", "b@one.example"], b"x").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     bench.queue.settle(lease, vec![deferred("one"), deferred("two")], None).await.unwrap();
-    let shown = bench.queue.show(id).unwrap().unwrap();
+    let shown = bench.queue.store().show(id).await.unwrap().unwrap();
     assert_eq!(shown.lots.len(), 1);
     let lot = &shown.lots[0];
     assert_eq!((lot.attempts, lot.destination.clone()), (1, domain("one.example")));
     assert!(lot.next_attempt.unwrap() > start());
     assert_eq!(lot.recipients[1].reason, Some(reason("two")));
-    let summary = bench.queue.list(&Filter::default(), None, 1).unwrap().remove(0);
+    let summary = bench.queue.store().list(&Filter::default(), None, 1).await.unwrap().remove(0);
     assert_eq!((summary.attempts, summary.reason), (1, Some(reason("one"))));
-    assert_eq!(bench.queue.show(QueueId::from_number(1)).unwrap(), None);
+    assert_eq!(bench.queue.store().show(QueueId::from_number(1)).await.unwrap(), None);
     let mut body = Vec::new();
-    bench.queue.body(id).await.unwrap().read_to_end(&mut body).await.unwrap();
+    bench.queue.store().body(id).await.unwrap().read_to_end(&mut body).await.unwrap();
     assert_eq!(body, b"x");
 }
 
@@ -271,7 +286,7 @@ async fn stats_show_depth_and_oldest_age_of_each_destination() {
     bench.accept(&["a@one.example"], b"x").await;
     bench.clock.advance(Duration::from_secs(100));
     bench.accept(&["a@one.example", "a@two.example"], b"x").await;
-    let stats = bench.queue.stats().unwrap();
+    let stats = bench.queue.store().stats().await.unwrap();
     assert_eq!(stats.totals.messages, 2);
     let seen: Vec<_> = stats
         .destinations
@@ -291,11 +306,11 @@ async fn stats_say_of_each_destination_what_most_of_its_mail_waits_for() {
     bench.queue.hold(on_hold).await.unwrap();
     let classes = [ReasonClass::Policy, ReasonClass::Dns, ReasonClass::Policy];
     for class in classes {
-        let lease = bench.lease().unwrap();
+        let lease = bench.lease().await.unwrap();
         let outcomes = vec![because(class, class.word())];
         bench.queue.settle(lease, outcomes, None).await.unwrap();
     }
-    let destinations = bench.queue.stats().unwrap().destinations;
+    let destinations = bench.queue.store().stats().await.unwrap().destinations;
     assert_eq!(destinations[0].waiting, [(ReasonClass::Dns, 1), (ReasonClass::Policy, 2)]);
     let told = destinations[0].reason.clone().map(|reason| reason.text);
     assert_eq!(told.as_deref(), Some("policy"));
@@ -308,7 +323,7 @@ async fn nobody_is_told_of_a_message_that_has_left_the_queue_meanwhile() {
     for size in [10, 400_000] {
         let bench = Bench::new().await;
         let id = bench.accept(&["a@one.example"], b"x").await;
-        let lease = bench.lease().unwrap();
+        let lease = bench.lease().await.unwrap();
         assert!(bench.queue.delete(id, None).await.unwrap());
         for settle in [Some(lease), None] {
             let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
@@ -322,13 +337,13 @@ async fn nobody_is_told_of_a_message_that_has_left_the_queue_meanwhile() {
                 None => assert!(!bench.queue.delete(id, Some(bounce)).await.unwrap()),
             }
         }
-        assert_eq!(bench.ids(), []);
+        assert_eq!(bench.ids().await, []);
         until(|| files_in(&bench.path("spool/big")).is_empty()).await;
         let bench = bench.crash().await;
-        assert_eq!(bench.ids(), []);
-        assert_eq!(bench.queue.verify().unwrap().problems, []);
+        assert_eq!(bench.ids().await, []);
+        assert_eq!(bench.queue.store().verify().await.unwrap().problems, []);
         bench.queue.close().await;
         fs::remove_dir_all(bench.path("index")).unwrap();
-        assert_eq!(bench.opened_again().await.ids(), [], "nor when the index is built anew");
+        assert_eq!(bench.opened_again().await.ids().await, [], "nor when the index is built anew");
     }
 }

@@ -27,9 +27,9 @@ async fn nobody_is_acknowledged_while_the_disk_is_full_and_mail_is_taken_again_l
         fault.set(WELL);
         reached(&bench, Health::Ready).await;
         let after = bench.accept(&["a@three.example"], b"after").await;
-        assert_eq!(bench.ids(), [before, after], "what was refused is not there");
+        assert_eq!(bench.ids().await, [before, after], "what was refused is not there");
         let bench = bench.restart().await;
-        assert_eq!(bench.ids(), [before, after]);
+        assert_eq!(bench.ids().await, [before, after]);
         assert!(files_in(&bench.path("spool/big")).is_empty());
     }
 }
@@ -42,7 +42,7 @@ async fn an_index_that_cannot_be_written_down_costs_no_mail() {
     reached(&bench, Health::LowOnSpace).await;
     reached(&bench, Health::Ready).await;
     let second = bench.accept(&["a@two.example"], b"second").await;
-    assert_eq!(bench.ids(), [first, second]);
+    assert_eq!(bench.ids().await, [first, second]);
     assert_eq!(bench.crash().await.deliver_all().await.len(), 2);
 }
 
@@ -76,7 +76,7 @@ async fn what_was_refused_is_removed_even_if_the_index_has_it() {
     fault.set(WELL);
     reached(&bench, Health::Ready).await;
     let kept = bench.accept(&["a@one.example"], b"x").await;
-    assert_eq!(bench.ids(), [kept]);
+    assert_eq!(bench.ids().await, [kept]);
     assert_eq!(bench.deliver_all().await.len(), 1);
 }
 
@@ -118,12 +118,12 @@ async fn nobody_of_a_round_is_acknowledged_when_its_sync_fails() {
 
     fault.set(WELL);
     reached(&bench, Health::Ready).await;
-    assert_eq!(bench.ids(), [kept]);
+    assert_eq!(bench.ids().await, [kept]);
     let bench = bench.restart().await;
-    assert_eq!(bench.ids(), [kept]);
+    assert_eq!(bench.ids().await, [kept]);
     bench.queue.close().await;
     fs::remove_dir_all(bench.path("index")).unwrap();
-    assert_eq!(bench.opened_again().await.ids(), [kept], "the spool has none of them either");
+    assert_eq!(bench.opened_again().await.ids().await, [kept], "the spool has none of them either");
 }
 
 #[tokio::test]
@@ -134,26 +134,26 @@ async fn an_engine_that_panics_in_use_or_at_a_start_is_built_anew_and_loses_noth
         ids.push(bench.accept(&["a@one.example"], &pattern(size)).await);
     }
     fault.set(PANICS);
-    let unknown = bench.queue.show(QueueId::from_number(1));
+    let unknown = bench.queue.store().show(QueueId::from_number(1)).await;
     assert!(matches!(unknown, Err(StoreError::Index(_))), "{unknown:?}");
     until(|| bench.path("index.damaged-1").exists()).await;
     reached(&bench, Health::Ready).await;
-    assert_eq!(bench.ids(), ids);
+    assert_eq!(bench.ids().await, ids);
     bench.queue.close().await;
 
     let Bench { dir, .. } = bench;
     fault.set(PANICS);
     let bench = open_faulty(dir, 0, &fault).await;
     assert!(fault.is(WELL) && bench.path("index.damaged-2").exists());
-    assert_eq!(bench.ids(), ids);
+    assert_eq!(bench.ids().await, ids);
     for id in ids {
-        let lease = bench.lease().unwrap();
+        let lease = bench.lease().await.unwrap();
         assert_eq!(lease.id(), id);
         let body = read(&lease).await.unwrap();
         assert!(body == pattern(body.len()));
         bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
     }
-    assert!(bench.lease().is_none());
+    assert!(bench.lease().await.is_none());
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn a_settlement_and_its_bounce_wait_for_the_store() {
     for (fault_kind, size) in [(FULL, 10), (FULL, 400_000), (LOST, 10), (LOST, 400_000)] {
         let (bench, fault) = bench().await;
         bench.accept(&["a@one.example"], b"x").await;
-        let lease = bench.lease().unwrap();
+        let lease = bench.lease().await.unwrap();
         let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
         let bounce_id = bounce.id();
         bounce.write(&pattern(size)).await.unwrap();
@@ -170,18 +170,18 @@ async fn a_settlement_and_its_bounce_wait_for_the_store() {
         let settle = queue.settle(lease, vec![bounced("no such user")], Some(bounce));
         let mend = async {
             reached(&bench, Health::LowOnSpace).await;
-            until(|| bench.queue.lease(1).is_err()).await;
+            until_async(async || bench.queue.lease(1).await.is_err()).await;
             fault.set(WELL);
         };
         let (settled, ()) = tokio::join!(settle, mend);
         settled.unwrap();
         assert_eq!(bench.queue.leased(), 0);
-        assert_eq!(bench.ids(), [bounce_id]);
-        let lease = bench.lease().unwrap();
+        assert_eq!(bench.ids().await, [bounce_id]);
+        let lease = bench.lease().await.unwrap();
         assert!(read(&lease).await.unwrap() == pattern(size));
         drop(lease);
         let bench = bench.restart().await;
-        assert_eq!(bench.ids(), [bounce_id]);
+        assert_eq!(bench.ids().await, [bounce_id]);
         assert_eq!(bench.queue.totals().messages, 1);
     }
 }
@@ -189,7 +189,7 @@ async fn a_settlement_and_its_bounce_wait_for_the_store() {
 #[tokio::test]
 async fn a_shelf_that_may_have_changed_with_the_store_says_so() {
     let (bench, fault) = bench().await;
-    let shelf = bench.queue.shelf("policies");
+    let shelf = bench.queue.values("policies");
     shelf.put("one.example", b"1".to_vec()).await.unwrap();
     let first = shelf.version("one.example");
     bench.accept(&["a@one.example"], b"x").await;
@@ -208,7 +208,7 @@ async fn a_shelf_that_may_have_changed_with_the_store_says_so() {
 async fn a_closed_queue_that_failed_answers_everybody() {
     let (bench, fault) = bench().await;
     bench.accept(&["a@one.example"], b"x").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     fault.set(FULL);
     let settle = bench.queue.settle(lease, vec![delivered_outcome()], None);
     let close = async {
@@ -219,29 +219,32 @@ async fn a_closed_queue_that_failed_answers_everybody() {
     assert!(matches!(settled, Err(StoreError::Closed)));
     fault.set(WELL);
     let bench = bench.opened_again().await;
-    assert_eq!(bench.ids().len(), 1);
+    assert_eq!(bench.ids().await.len(), 1);
 }
 
 #[tokio::test]
 async fn an_index_found_damaged_in_use_is_built_anew_and_leases_stay_out() {
     let (bench, fault) = bench().await;
-    bench.queue.shelf("policies").put("one.example", pattern(9_000)).await.unwrap();
+    bench.queue.values("policies").put("one.example", pattern(9_000)).await.unwrap();
     let first = bench.accept(&["a@one.example"], b"first").await;
     let second = bench.accept(&["a@two.example"], b"second").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     fault.set(DAMAGED);
-    assert!(bench.queue.lease(9).is_err());
+    assert!(bench.queue.lease(9).await.is_err());
     until(|| bench.path("index.damaged-1").exists()).await;
     reached(&bench, Health::Ready).await;
-    assert_eq!(bench.ids(), [first, second]);
+    assert_eq!(bench.ids().await, [first, second]);
     assert_eq!(bench.queue.leased(), 1);
-    let other = bench.lease().unwrap();
+    let other = bench.lease().await.unwrap();
     assert_ne!(other.id(), lease.id());
-    assert!(bench.lease().is_none());
+    assert!(bench.lease().await.is_none());
     bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
     bench.queue.settle(other, vec![delivered_outcome()], None).await.unwrap();
-    assert!(bench.ids().is_empty());
-    assert_eq!(bench.queue.shelf("policies").get("one.example").unwrap(), Some(pattern(9_000)));
+    assert!(bench.ids().await.is_empty());
+    assert_eq!(
+        bench.queue.values("policies").get("one.example").await.unwrap(),
+        Some(pattern(9_000))
+    );
     assert!(bench.path("index.damaged-1").exists());
 }
 
@@ -251,8 +254,8 @@ async fn a_lease_settles_its_own_recipients_though_the_index_was_built_anew() {
     let names: Vec<String> = (0..350).map(|n| format!("{n}@one.example")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     bench.accept(&names, b"x").await;
-    let delivered = bench.lease().unwrap();
-    let out = bench.lease().unwrap();
+    let delivered = bench.lease().await.unwrap();
+    let out = bench.lease().await.unwrap();
     let settled_by = |lease: &Lease| -> Vec<String> {
         lease.recipients().iter().map(|r| r.mailbox.to_string()).collect()
     };
@@ -260,7 +263,7 @@ async fn a_lease_settles_its_own_recipients_though_the_index_was_built_anew() {
     let outcomes = vec![delivered_outcome(); 100];
     bench.queue.settle(delivered, outcomes.clone(), None).await.unwrap();
     fault.set(DAMAGED);
-    assert!(bench.queue.stats().is_err());
+    assert!(bench.queue.store().stats().await.is_err());
     until(|| bench.path("index.damaged-1").exists()).await;
     reached(&bench, Health::Ready).await;
     done.extend(settled_by(&out));
@@ -308,7 +311,7 @@ async fn mail_is_refused_while_there_is_no_room_for_the_reserve() {
 async fn a_big_bounce_that_comes_while_the_store_is_closed_is_there_when_it_is_open_again() {
     let (bench, fault) = bench().await;
     bench.accept(&["a@one.example"], b"x").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
     let bounce_id = bounce.id();
     bounce.write(&pattern(400_000)).await.unwrap();
@@ -317,7 +320,7 @@ async fn a_big_bounce_that_comes_while_the_store_is_closed_is_there_when_it_is_o
     let draft = bench.queue.begin(submitter(), envelope(&["a@three.example"])).unwrap();
     fault.set(FULL);
     assert!(draft.commit().await.is_err());
-    until(|| bench.queue.lease(1).is_err()).await;
+    until_async(async || bench.queue.lease(1).await.is_err()).await;
     let settle = bench.queue.settle(lease, vec![bounced("no such user")], Some(bounce));
     let mend = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -326,8 +329,8 @@ async fn a_big_bounce_that_comes_while_the_store_is_closed_is_there_when_it_is_o
     let both = async { tokio::join!(settle, mend).0 };
     tokio::time::timeout(Duration::from_secs(20), both).await.unwrap().unwrap();
     let coming = coming.commit().await.unwrap().id();
-    assert_eq!(bench.ids(), [bounce_id, coming]);
-    while let Some(lease) = bench.lease() {
+    assert_eq!(bench.ids().await, [bounce_id, coming]);
+    while let Some(lease) = bench.lease().await {
         assert!(read(&lease).await.unwrap() == pattern(400_000));
         bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
     }
@@ -348,7 +351,7 @@ async fn a_deletion_and_its_bounce_wait_for_the_store() {
         };
         let (deleted, ()) = tokio::join!(bench.queue.delete(id, Some(bounce)), mend);
         reached(&bench, Health::Ready).await;
-        assert_eq!(bench.ids(), [bounce_id], "either both or none: {deleted:?}");
+        assert_eq!(bench.ids().await, [bounce_id], "either both or none: {deleted:?}");
         assert!(deleted.unwrap());
     }
 }
@@ -370,11 +373,9 @@ async fn a_store_opens_on_a_full_disk_by_giving_up_the_reserve() {
         ..Opener::default()
     };
     let settings = QueueSettings { reserve: 1 << 20, ..settings(bench.dir.path()) };
-    let clock: Arc<dyn Clock> = Arc::<SetClock>::clone(&bench.clock);
-    let started = move || Committer::start_with(settings, clock, opener);
-    let handle = tokio::task::spawn_blocking(started).await.unwrap().unwrap();
-    let bench = Bench { queue: Queue { handle: Arc::new(handle) }, ..bench };
-    assert_eq!(bench.ids(), [id]);
+    let (store, queue) = open_with(settings, &bench.clock, opener).await.unwrap();
+    let bench = Bench { store, queue, ..bench };
+    assert_eq!(bench.ids().await, [id]);
 }
 
 #[tokio::test]
@@ -393,5 +394,5 @@ async fn a_process_that_has_no_file_left_to_open_does_not_take_its_index_for_dam
     assert!(tokio::task::spawn_blocking(started).await.unwrap());
     assert!(!bench.path("index.damaged-1").exists());
     let bench = bench.opened_again().await;
-    assert_eq!(bench.queue.show(held).unwrap().unwrap().state, State::OnHold);
+    assert_eq!(bench.queue.store().show(held).await.unwrap().unwrap().state, State::OnHold);
 }

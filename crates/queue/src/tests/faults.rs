@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use tokio::sync::Mutex;
 
 use super::*;
-use crate::committer::Committer;
 use crate::index::{Engine, EngineError, Lookup, Row, SledEngine, Write, WriteRef, guarded};
 use crate::key::Key;
 use crate::recovery::Opener;
@@ -152,10 +151,8 @@ pub(super) async fn open_faulty(dir: TempDir, reserve: u64, fault: &Fault) -> Be
     let clock = Arc::new(SetClock::new(start()));
     let settings = QueueSettings { reserve, ..settings(dir.path()) };
     let opener = fault.opener();
-    let shared_clock: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
-    let started = move || Committer::start_with(settings, shared_clock, opener);
-    let handle = tokio::task::spawn_blocking(started).await.unwrap().unwrap();
-    Bench { dir, clock, queue: Queue { handle: Arc::new(handle) } }
+    let (store, queue) = open_with(settings, &clock, opener).await.unwrap();
+    Bench { dir, clock, store, queue }
 }
 
 /// Waits until the queue is as it should be.

@@ -19,21 +19,21 @@ async fn all_that_was_journaled_is_known_though_the_index_was_not_written_down()
     let gone = bench.accept(&["z@gone.example"], b"gone").await;
     assert_eq!(bench.deliver_all().await, [(gone, "z@gone.example".to_owned())]);
     let late = bench.accept(&["a@one.example"], b"late").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     bench.queue.settle(lease, vec![deferred("later, please")], None).await.unwrap();
     let held = bench.accept(&["b@two.example"], b"held").await;
     assert!(bench.queue.hold(held).await.unwrap());
-    let shelf = bench.queue.shelf("policies");
+    let shelf = bench.queue.values("policies");
     shelf.put("one.example", pattern(9_000)).await.unwrap();
     let bench = cut(bench, &before).await;
     assert!(!bench.path("index.damaged-1").exists());
-    assert_eq!(bench.ids(), [late, held]);
-    assert!(bench.lease().is_none(), "what was deferred is deferred, what is held is held");
-    let details = bench.queue.show(late).unwrap().unwrap();
+    assert_eq!(bench.ids().await, [late, held]);
+    assert!(bench.lease().await.is_none(), "what was deferred is deferred, what is held is held");
+    let details = bench.queue.store().show(late).await.unwrap().unwrap();
     assert_eq!(details.lots[0].recipients[0].reason.as_ref().unwrap().text, "later, please");
-    let shelf = bench.queue.shelf("policies");
-    assert_eq!(shelf.get("one.example").unwrap(), Some(pattern(9_000)));
-    assert_eq!(bench.queue.verify().unwrap().problems, []);
+    let shelf = bench.queue.values("policies");
+    assert_eq!(shelf.get("one.example").await.unwrap(), Some(pattern(9_000)));
+    assert_eq!(bench.queue.store().verify().await.unwrap().problems, []);
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_journal_cut_anywhere_loses_no_message_and_brings_back_only_what_follo
             fs::write(dir.join("spool/seg-00000001"), cut).unwrap();
         };
         let there = bench.copied(change).await;
-        let ids = there.ids();
+        let ids = there.ids().await;
         assert!(!ids.contains(&first), "{end}");
         assert!(ids.is_empty() || ids == [second], "{end}");
     }
@@ -66,7 +66,7 @@ async fn a_bounce_that_was_not_written_whole_does_not_take_its_message_away() {
     let bench = Bench::new().await;
     let before = bench.index();
     let id = bench.accept(&["a@one.example"], b"x").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     let mut bounce = bench.queue.begin_own(own_message("sender@example.org")).unwrap();
     bounce.write(&pattern(700)).await.unwrap();
     bench.queue.settle(lease, vec![bounced("no such user")], Some(bounce)).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_bounce_that_was_not_written_whole_does_not_take_its_message_away() {
     bytes[at..at + body.len()].fill(0);
     fs::write(segment(&bench), bytes).unwrap();
     let bench = cut(bench, &before).await;
-    assert!(bench.ids().contains(&id));
+    assert!(bench.ids().await.contains(&id));
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_bit_that_turned_over_in_a_message_costs_neither_it_nor_what_was_journ
     let before = bench.index();
     let damaged = bench.accept(&["a@one.example"], &pattern(700)).await;
     let gone = bench.accept(&["a@two.example"], b"x").await;
-    let mut leases = [bench.lease().unwrap(), bench.lease().unwrap()];
+    let mut leases = [bench.lease().await.unwrap(), bench.lease().await.unwrap()];
     leases.sort_by_key(Lease::id);
     let [kept, delivered] = leases;
     bench.queue.settle(delivered, vec![delivered_outcome()], None).await.unwrap();
@@ -102,23 +102,23 @@ async fn a_bit_that_turned_over_in_a_message_costs_neither_it_nor_what_was_journ
             fs::write(dir.join("spool/seg-00000001"), bits).unwrap();
         };
         let there = bench.copied(change).await;
-        assert_eq!(there.ids(), [damaged, held], "{at}: {gone} was delivered");
-        let lease = there.lease().unwrap();
+        assert_eq!(there.ids().await, [damaged, held], "{at}: {gone} was delivered");
+        let lease = there.lease().await.unwrap();
         assert_eq!(lease.id(), damaged);
         assert_eq!(read(&lease).await.is_err(), at != 64 + 30, "{at}");
-        assert!(there.lease().is_none(), "{at}");
+        assert!(there.lease().await.is_none(), "{at}");
     }
 }
 
 #[tokio::test]
 async fn shelves_and_settlements_of_the_last_moment_survive_a_damaged_index() {
     let bench = Bench::new().await;
-    let shelf = bench.queue.shelf("policies");
+    let shelf = bench.queue.values("policies");
     shelf.put("one.example", b"old".to_vec()).await.unwrap();
     shelf.put("two.example", b"old".to_vec()).await.unwrap();
     let kept = bench.accept(&["a@one.example"], b"x").await;
     let gone = bench.accept(&["a@two.example"], b"x").await;
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         let is_gone = lease.id() == gone;
         let outcome = if is_gone { delivered_outcome() } else { deferred("later") };
         bench.queue.settle(lease, vec![outcome], None).await.unwrap();
@@ -131,10 +131,10 @@ async fn shelves_and_settlements_of_the_last_moment_survive_a_damaged_index() {
     };
     let there = bench.copied(change).await;
     assert!(there.path("index.damaged-1").exists());
-    assert_eq!(there.ids(), [kept]);
-    let shelf = there.queue.shelf("policies");
-    assert_eq!(shelf.get("one.example").unwrap(), Some(b"new".to_vec()));
-    assert_eq!(shelf.get("two.example").unwrap(), None);
+    assert_eq!(there.ids().await, [kept]);
+    let shelf = there.queue.values("policies");
+    assert_eq!(shelf.get("one.example").await.unwrap(), Some(b"new".to_vec()));
+    assert_eq!(shelf.get("two.example").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -147,6 +147,6 @@ async fn what_is_written_down_lets_its_segments_go_and_nothing_comes_back() {
     bench.deliver_all().await;
     until(|| bench.segments().len() <= 1).await;
     let bench = bench.crash().await;
-    assert_eq!(bench.ids(), []);
-    assert_eq!(bench.queue.verify().unwrap().problems, []);
+    assert_eq!(bench.ids().await, []);
+    assert_eq!(bench.queue.store().verify().await.unwrap().problems, []);
 }

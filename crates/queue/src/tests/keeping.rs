@@ -31,7 +31,7 @@ async fn stragglers_are_copied_forward_and_stay_whole() {
         bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;
     }
     let mut delivered = 0;
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         let outcome = if lease.id() == slow && delivered > 0 {
             deferred("later")
         } else {
@@ -40,12 +40,13 @@ async fn stragglers_are_copied_forward_and_stay_whole() {
         };
         bench.queue.settle(lease, vec![outcome], None).await.unwrap();
     }
-    let first = bench.queue.show(slow).unwrap().unwrap().file;
-    until(|| bench.queue.show(slow).unwrap().unwrap().file != first).await;
+    let first = bench.queue.store().show(slow).await.unwrap().unwrap().file;
+    until_async(async || bench.queue.store().show(slow).await.unwrap().unwrap().file != first)
+        .await;
     until(|| bench.segments().len() <= 2).await;
     bench.clock.advance(Duration::from_secs(3_600));
     let bench = bench.crash().await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     assert!(read(&lease).await.unwrap() == pattern(7_000));
     drop(lease);
     bench.queue.close().await;
@@ -60,17 +61,17 @@ async fn stragglers_are_copied_forward_and_stay_whole() {
 async fn a_lease_reads_its_body_after_it_was_copied_forward() {
     let bench = Bench::with(|settings| settings.segment_size = 100_000).await;
     let slow = bench.accept(&["a@slow.example"], &pattern(5_000)).await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     assert_eq!(lease.id(), slow);
     for n in 0..20 {
         bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;
     }
     bench.deliver_all().await;
-    let first = lease_file(&bench, slow);
-    until(|| lease_file(&bench, slow) != first).await;
+    let first = lease_file(&bench, slow).await;
+    until_async(async || lease_file(&bench, slow).await != first).await;
     assert!(read(&lease).await.unwrap() == pattern(5_000));
 }
 
-fn lease_file(bench: &Bench, id: QueueId) -> String {
-    bench.queue.show(id).unwrap().unwrap().file
+async fn lease_file(bench: &Bench, id: QueueId) -> String {
+    bench.queue.store().show(id).await.unwrap().unwrap().file
 }

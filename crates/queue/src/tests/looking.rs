@@ -15,20 +15,21 @@ async fn look(dir: &Path, clock: &Arc<SetClock>) -> Result<Snapshot, OpenError> 
     opened.await.unwrap()
 }
 
-/// What a queue or a snapshot says; they have the same methods, and share no type.
-macro_rules! all_it_says {
-    ($queue:expr) => {{
-        let list = $queue.list(&Filter::default(), None, usize::MAX).unwrap();
-        let mut shown = Vec::new();
-        for summary in &list {
-            let mut body = Vec::new();
-            $queue.body(summary.id).await.unwrap().read_to_end(&mut body).await.unwrap();
-            shown.push((summary.clone(), $queue.show(summary.id).unwrap().unwrap(), body));
-        }
-        let page = $queue.list(&Filter::default(), Some(list[0].id), 2).unwrap();
-        assert_eq!(page, list[1..3]);
-        (shown, $queue.stats().unwrap(), $queue.census().unwrap(), $queue.totals())
-    }};
+/// What a store or a snapshot says.
+async fn all_it_says(
+    store: &dyn Inspect,
+    totals: Totals,
+) -> (Vec<(Summary, Details, Vec<u8>)>, Stats, Census, Totals) {
+    let list = store.list(&Filter::default(), None, usize::MAX).await.unwrap();
+    let mut shown = Vec::new();
+    for summary in &list {
+        let mut body = Vec::new();
+        store.body(summary.id).await.unwrap().read_to_end(&mut body).await.unwrap();
+        shown.push((summary.clone(), store.show(summary.id).await.unwrap().unwrap(), body));
+    }
+    let page = store.list(&Filter::default(), Some(list[0].id), 2).await.unwrap();
+    assert_eq!(page, list[1..3]);
+    (shown, store.stats().await.unwrap(), store.census().await.unwrap(), totals)
 }
 
 /// Messages that are deferred, held, big and untouched, one that is gone, and values on a shelf.
@@ -36,7 +37,7 @@ async fn filled() -> Bench {
     let bench = Bench::new().await;
     for recipient in ["a@gone.example", "b@deferred.example"] {
         bench.accept(&[recipient], &pattern(700)).await;
-        let lease = bench.lease().unwrap();
+        let lease = bench.lease().await.unwrap();
         let gone = recipient.ends_with("gone.example");
         let outcome = if gone { delivered_outcome() } else { deferred("later") };
         bench.queue.settle(lease, vec![outcome], None).await.unwrap();
@@ -44,7 +45,7 @@ async fn filled() -> Bench {
     let held = bench.accept(&["c@held.example", "d@other.example"], &pattern(800)).await;
     assert!(bench.queue.hold(held).await.unwrap());
     bench.accept(&["e@big.example"], &pattern(400_000)).await;
-    let shelf = bench.queue.shelf("policies");
+    let shelf = bench.queue.values("policies");
     for (key, size) in [("a.example", 10), ("b.example", 9_000), ("c.example", 20)] {
         shelf.put(key, pattern(size)).await.unwrap();
     }
@@ -55,11 +56,11 @@ async fn filled() -> Bench {
 async fn assert_same_as_a_start(dir: &Path, clock: &Arc<SetClock>) {
     let before = everything_in(dir);
     let snapshot = look(dir, clock).await.unwrap();
-    let said = all_it_says!(snapshot);
-    assert_eq!(snapshot.quarantined_bytes().unwrap(), []);
-    let shelves = snapshot.scan_shelf("policies", None, 9).unwrap();
+    let said = all_it_says(&snapshot, snapshot.totals()).await;
+    assert_eq!(snapshot.quarantined_bytes().await.unwrap(), []);
+    let shelves = snapshot.scan("policies", None, 9).await.unwrap();
     for (key, value) in &shelves {
-        assert_eq!(snapshot.shelved("policies", key).unwrap().as_ref(), Some(value));
+        assert_eq!(snapshot.get("policies", key).await.unwrap().as_ref(), Some(value));
     }
     let gone = QueueId::from_number(1);
     assert!(matches!(snapshot.body(gone).await, Err(BodyError::Gone)));
@@ -68,10 +69,10 @@ async fn assert_same_as_a_start(dir: &Path, clock: &Arc<SetClock>) {
     assert_eq!(another.totals(), snapshot.totals(), "any number may look");
     drop((snapshot, another));
     assert!(everything_in(dir) == before);
-    let queue = open(settings(dir), clock).await.unwrap();
+    let (store, queue) = open_both(settings(dir), clock).await.unwrap();
     assert!(!dir.join("index.damaged-1").exists());
-    assert!(all_it_says!(queue) == said);
-    assert_eq!(queue.shelf("policies").scan(None, 9).unwrap(), shelves);
+    assert!(all_it_says(&store, queue.totals()).await == said);
+    assert_eq!(queue.values("policies").scan(None, 9).await.unwrap(), shelves);
     assert!(!shelves.is_empty());
     queue.close().await;
 }
@@ -146,7 +147,7 @@ async fn a_damaged_message_is_told_of_and_not_set_aside_by_who_only_looks() {
             Err(error) => Err(error),
         };
         assert!(read.is_err() && body.len() < size);
-        assert_eq!(snapshot.show(id).unwrap().unwrap().state, State::Queued);
+        assert_eq!(snapshot.show(id).await.unwrap().unwrap().state, State::Queued);
         drop(snapshot);
         assert!(everything_in(bench.dir.path()) == before);
     }

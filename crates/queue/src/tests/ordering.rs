@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::committer::Committer;
 use crate::index::{Engine, EngineError, Lookup, Row, SledEngine, Write, WriteRef};
 use crate::key::Key;
 use crate::recovery::Opener;
@@ -100,14 +99,12 @@ async fn attempts_reach_the_index_only_when_their_journal_is_synced() {
     let clock = Arc::new(SetClock::new(start()));
     let disk = Arc::new(Disk::default());
     let (opener, settings) = (opener(&disk), settings(dir.path()));
-    let shared_clock: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
-    let started = move || Committer::start_with(settings, shared_clock, opener);
-    let handle = tokio::task::spawn_blocking(started).await.unwrap().unwrap();
-    let bench = Bench { dir, clock, queue: Queue { handle: Arc::new(handle) } };
+    let (store, queue) = open_with(settings, &clock, opener).await.unwrap();
+    let bench = Bench { dir, clock, store, queue };
     bench.accept(&["a@one.example"], b"x").await;
     let attempts = async {
         while disk.written.load(Ordering::SeqCst) < 4 {
-            let lease = bench.lease().unwrap();
+            let lease = bench.lease().await.unwrap();
             let outcome = vec![deferred("later")];
             let settled = bench.queue.settle(lease, outcome, None).await.unwrap();
             bench.clock.set(settled.next_attempt.unwrap());

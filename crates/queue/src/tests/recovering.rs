@@ -14,22 +14,22 @@ async fn filled() -> (Bench, Vec<QueueId>) {
     }
     bench.accept(&["a@big.example"], &pattern(400_000)).await;
     for n in 0..10 {
-        let lease = bench.lease().unwrap();
+        let lease = bench.lease().await.unwrap();
         let outcome = if n % 2 == 0 { delivered_outcome() } else { deferred("later") };
         bench.queue.settle(lease, vec![outcome], None).await.unwrap();
     }
-    let ids = bench.ids();
+    let ids = bench.ids().await;
     assert_eq!(ids.len(), 16);
     (bench, ids)
 }
 
 /// Everything is still there, and no more than that; and all bodies are whole.
 async fn assert_all_there(bench: &Bench, ids: &[QueueId]) {
-    assert_eq!(bench.ids(), ids);
+    assert_eq!(bench.ids().await, ids);
     assert_eq!(bench.queue.totals().messages, u64::try_from(ids.len()).unwrap());
     bench.clock.advance(Duration::from_secs(3_600));
     let mut seen = Vec::new();
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         let body = read(&lease).await.unwrap();
         assert!(body == pattern(body.len()));
         assert_eq!(u64::try_from(body.len()).unwrap(), lease.message().size);
@@ -115,7 +115,7 @@ async fn survive_damage_in_use(bench: &Bench, ids: &[QueueId]) {
     let mut seen = std::collections::BTreeSet::new();
     let all = async {
         while seen.len() < ids.len() {
-            let Ok(Some(lease)) = bench.queue.lease(9) else {
+            let Ok(Some(lease)) = bench.queue.lease(9).await else {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 continue;
             };
@@ -197,7 +197,7 @@ async fn records_that_the_index_does_not_know_are_read() {
     copy_dir(&bench.path("index"), before.path());
     bench.accept(&["b@one.example"], &pattern(2_000)).await;
     bench.accept(&["c@one.example"], &pattern(300_000)).await;
-    let ids = bench.ids();
+    let ids = bench.ids().await;
     bench.queue.close().await;
     fs::remove_dir_all(bench.path("index")).unwrap();
     copy_dir(before.path(), &bench.path("index"));
@@ -233,19 +233,19 @@ async fn a_damaged_body_is_quarantined_and_never_sent() {
         let path = if big.exists() { big } else { one_segment(&bench) };
         damage_body(&path, &pattern(size));
         let bench = bench.opened_again().await;
-        let lease = bench.lease().unwrap();
+        let lease = bench.lease().await.unwrap();
         assert!(read(&lease).await.is_err());
         bench.queue.settle(lease, vec![deferred("unreadable")], None).await.unwrap();
         bench.clock.advance(Duration::from_secs(3_600));
-        assert!(bench.lease().is_none());
+        assert!(bench.lease().await.is_none());
         let filter = Filter { state: Some(StateKind::Quarantined), ..Filter::default() };
-        let listed = bench.queue.list(&filter, None, 9).unwrap();
+        let listed = bench.queue.store().list(&filter, None, 9).await.unwrap();
         assert_eq!(listed.len(), 1);
         let State::Quarantined { why } = &listed[0].state else { panic!() };
         assert!(why.contains("checksum"), "{why}");
         let bench = bench.crash().await;
-        assert_eq!(bench.ids(), [id]);
-        assert!(bench.lease().is_none());
+        assert_eq!(bench.ids().await, [id]);
+        assert!(bench.lease().await.is_none());
     }
 }
 
@@ -256,7 +256,7 @@ async fn a_missing_spool_file_is_quarantined_too() {
     bench.queue.close().await;
     fs::remove_file(one_segment(&bench)).unwrap();
     let bench = bench.opened_again().await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     assert!(matches!(lease.body().await, Err(BodyError::Damaged(_))));
 }
 
@@ -271,7 +271,7 @@ async fn damaged_bytes_are_set_aside_when_the_index_is_built_anew() {
     fs::remove_dir_all(bench.path("index")).unwrap();
     let bench = bench.opened_again().await;
     assert_eq!(files_in(&bench.path("quarantine")), ["seg-00000001-at-0"]);
-    let left: Vec<_> = bench.ids();
+    let left: Vec<_> = bench.ids().await;
     assert!(ids.iter().filter(|id| !left.contains(id)).count() <= 1);
 }
 
@@ -333,7 +333,7 @@ async fn a_copy_that_a_power_cut_left_without_its_body_does_not_take_the_place_o
     for is_index_lost in [false, true] {
         let bench = Bench::new().await;
         let id = bench.accept(&["a@one.example", "b@two.example"], &pattern(9_000)).await;
-        let lease = bench.lease().unwrap();
+        let lease = bench.lease().await.unwrap();
         bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
         let copy = tempfile::tempdir().unwrap();
         copy_dir(bench.dir.path(), copy.path());
@@ -349,11 +349,11 @@ async fn a_copy_that_a_power_cut_left_without_its_body_does_not_take_the_place_o
             fs::remove_dir_all(bench.path("index")).unwrap();
         }
         let bench = bench.opened_again().await;
-        assert_eq!(bench.ids(), [id]);
-        let lease = bench.lease().unwrap();
+        assert_eq!(bench.ids().await, [id]);
+        let lease = bench.lease().await.unwrap();
         assert!(read(&lease).await.unwrap() == pattern(9_000), "index lost: {is_index_lost}");
         bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
-        assert_eq!(bench.ids(), [], "each recipient gets it once");
+        assert_eq!(bench.ids().await, [], "each recipient gets it once");
     }
 }
 
@@ -374,13 +374,13 @@ async fn a_spool_that_cannot_be_read_is_not_taken_for_a_damaged_index() {
     fs::rename(&elsewhere, &segment).unwrap();
     let bench = bench.opened_again().await;
     assert!(!bench.path("index.damaged-1").exists());
-    assert_eq!(bench.queue.show(held).unwrap().unwrap().state, State::OnHold);
+    assert_eq!(bench.queue.store().show(held).await.unwrap().unwrap().state, State::OnHold);
 }
 
 #[tokio::test]
 async fn a_rebuild_that_was_interrupted_keeps_shelves_all_the_same() {
     let bench = Bench::new().await;
-    bench.queue.shelf("policies").put("one.example", pattern(9_000)).await.unwrap();
+    bench.queue.values("policies").put("one.example", pattern(9_000)).await.unwrap();
     bench.queue.close().await;
     // Each attempt ends before its end: this cannot be read.
     let way = bench.path("spool/seg-00000009");
@@ -397,6 +397,6 @@ async fn a_rebuild_that_was_interrupted_keeps_shelves_all_the_same() {
     fs::remove_dir(&way).unwrap();
     let bench = bench.opened_again().await;
     assert!(!bench.path("rebuilding").exists() && !bench.path("index.damaged-2").exists());
-    let shelf = bench.queue.shelf("policies");
-    assert_eq!(shelf.get("one.example").unwrap(), Some(pattern(9_000)));
+    let shelf = bench.queue.values("policies");
+    assert_eq!(shelf.get("one.example").await.unwrap(), Some(pattern(9_000)));
 }

@@ -14,7 +14,7 @@ async fn a_committed_message_is_leased_with_its_envelope_and_its_bytes() {
     let bench = Bench::new().await;
     let id =
         bench.accept(&["a@one.example", "b@one.example"], b"Subject: x\r\n\r\nhello\r\n").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     assert_eq!(lease.id(), id);
     assert_eq!(lease.destination().to_string(), "one.example");
     assert_eq!(lease.message().reverse_path, *envelope(&["x@x.example"]).reverse_path());
@@ -23,7 +23,7 @@ async fn a_committed_message_is_leased_with_its_envelope_and_its_bytes() {
     assert_eq!(lease.recipients().len(), 2);
     assert_eq!((lease.attempts(), lease.reasons()), (0, &[None, None][..]));
     assert_eq!(read(&lease).await.unwrap(), b"Subject: x\r\n\r\nhello\r\n");
-    assert!(bench.lease().is_none(), "nobody else has it meanwhile");
+    assert!(bench.lease().await.is_none(), "nobody else has it meanwhile");
 }
 
 #[tokio::test]
@@ -47,9 +47,9 @@ async fn a_dropped_draft_leaves_nothing() {
         drop(draft);
     }
     assert!(files_in(&bench.path("spool/tmp")).is_empty());
-    assert!(bench.lease().is_none());
+    assert!(bench.lease().await.is_none());
     let bench = bench.restart().await;
-    assert!(bench.ids().is_empty());
+    assert!(bench.ids().await.is_empty());
     assert_eq!(bench.queue.totals(), Totals::default());
 }
 
@@ -71,7 +71,7 @@ async fn bodies_of_every_size_are_read_back_as_they_came() {
         }
         assert_eq!(draft.size(), u64::try_from(size).unwrap());
         draft.commit().await.unwrap();
-        let lease = bench.lease().unwrap();
+        let lease = bench.lease().await.unwrap();
         assert_eq!(lease.message().size, u64::try_from(size).unwrap());
         assert!(read(&lease).await.unwrap() == body, "{size}");
         bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_big_body_has_a_file_of_its_own_until_it_is_delivered() {
     let id = bench.accept(&["a@one.example", "b@two.example"], &pattern(1 << 20)).await;
     assert_eq!(files_in(&bench.path("spool/big")), [id.to_string()]);
     let bench = bench.restart().await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     assert!(read(&lease).await.unwrap() == pattern(1 << 20));
     bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
     assert!(files_in(&bench.path("spool/big")).contains(&id.to_string()));
@@ -111,12 +111,12 @@ async fn a_hundred_writers_share_their_syncs() {
     }
     let expected: BTreeSet<_> = writers.join_all().await.into_iter().flatten().collect();
     assert_eq!(expected.len(), 1_000);
-    let row = bench.queue.handle.read(|engine| engine.find(&Key::store())).unwrap().unwrap();
+    let row = bench.store.handle.read(|engine| engine.find(&Key::store())).unwrap().unwrap();
     let row = StoreRow::decode(&row).unwrap();
     assert!(row.rounds < 700, "{} rounds for 1,000 messages", row.rounds);
     let bench = bench.crash().await;
     let mut found = BTreeSet::new();
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         let to = lease.recipients()[0].mailbox.to_string();
         assert_eq!(read(&lease).await.unwrap(), to.as_bytes());
         found.insert((lease.id(), to));
@@ -137,7 +137,7 @@ async fn ten_thousand_recipients_are_split_into_lots_that_fit_a_row_and_a_transa
     assert_no_value_is_too_long(&bench);
     let bench = bench.crash().await;
     let mut seen = BTreeSet::new();
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         assert!(lease.recipients().len() <= 100);
         for recipient in lease.recipients() {
             assert_eq!(recipient.mailbox.domain(), lease.destination());
@@ -152,7 +152,7 @@ async fn ten_thousand_recipients_are_split_into_lots_that_fit_a_row_and_a_transa
 
 /// sled keeps a longer value in a file of its own, which it never syncs.
 fn assert_no_value_is_too_long(bench: &Bench) {
-    let all = bench.queue.handle.read(|engine| {
+    let all = bench.store.handle.read(|engine| {
         for_each(engine, Key(Vec::new()), &Key(vec![u8::MAX]), |_, value| {
             assert!(value.len() <= VALUE_MOST);
             Ok(())
@@ -168,7 +168,7 @@ async fn reasons_of_any_length_are_kept_short_enough() {
     let names: Vec<String> = (0..100).map(|n| format!("{n}@one.example")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     bench.accept(&names, b"hello").await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     let outcomes = (0..100)
         .map(|n| {
             let long = format!("{n}{}", "ä".repeat(3_000));
@@ -188,7 +188,7 @@ async fn reasons_of_any_length_are_kept_short_enough() {
         .collect();
     bench.queue.settle(lease, outcomes, None).await.unwrap();
     assert_no_value_is_too_long(&bench);
-    let shown = bench.queue.show(bench.ids()[0]).unwrap().unwrap();
+    let shown = bench.queue.store().show(bench.ids().await[0]).await.unwrap().unwrap();
     let reason = shown.lots[0].recipients[99].reason.clone().unwrap();
     assert!(reason.text.starts_with("99ää") && reason.addr.is_some());
 }
@@ -200,7 +200,7 @@ async fn a_bounce_has_the_null_reverse_path_and_a_report_its_purpose() {
     let draft = bench.queue.begin_own(report).unwrap();
     draft.commit().await.unwrap();
     let bench = bench.restart().await;
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     assert_eq!(lease.message().reverse_path, ReversePath::Null);
     assert_eq!(lease.message().purpose, Purpose::TlsReport);
 }
@@ -214,5 +214,5 @@ async fn a_closed_queue_takes_nothing() {
     assert!(matches!(draft.commit().await, Err(CommitError::Closed)));
     let refused = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap_err();
     assert_eq!(refused.reply().code().as_u16(), 421);
-    assert!(matches!(bench.queue.lease(1), Err(StoreError::Closed)));
+    assert!(matches!(bench.queue.lease(1).await, Err(StoreError::Closed)));
 }

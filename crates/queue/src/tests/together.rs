@@ -23,19 +23,22 @@ fn bounced() -> Outcome {
 async fn lots_of_a_message_are_settled_together_with_one_bounce_or_not_at_all() {
     let bench = Bench::new().await;
     let id = bench.accept(&["a@one.example", "b@two.example", "c@three.example"], b"x").await;
-    let leases: Vec<Lease> = std::iter::from_fn(|| bench.lease()).collect();
+    let mut leases: Vec<Lease> = Vec::new();
+    while let Some(lease) = bench.lease().await {
+        leases.push(lease);
+    }
     assert_eq!(leases.len(), 3);
     let before = bench.copied(|_| {}).await;
-    assert_eq!(before.ids(), [id], "nothing is settled while the bounce is being written");
+    assert_eq!(before.ids().await, [id], "nothing is settled while the bounce is being written");
     let parts = leases.into_iter().map(|lease| (lease, vec![bounced()])).collect();
     let draft = bounce(&bench).await;
     let report = draft.id();
     let settled = bench.queue.settle_together(id, parts, Some(draft)).await.unwrap();
     assert_eq!(settled.iter().filter(|one| one.message_gone).count(), 1);
-    assert_eq!(bench.ids(), [report]);
+    assert_eq!(bench.ids().await, [report]);
     assert_eq!(bench.queue.leased(), 0);
     let bench = bench.crash().await;
-    assert_eq!(bench.ids(), [report]);
+    assert_eq!(bench.ids().await, [report]);
     assert_eq!(bench.deliver_all().await, [(report, "sender@example.org".to_owned())]);
 }
 
@@ -43,19 +46,19 @@ async fn lots_of_a_message_are_settled_together_with_one_bounce_or_not_at_all() 
 async fn who_has_the_message_does_not_get_it_again_while_the_lease_goes_on_for_others() {
     let bench = Bench::new().await;
     let id = bench.accept(&["a@one.example", "b@one.example", "c@one.example"], b"x").await;
-    let mut lease = bench.lease().unwrap();
+    let mut lease = bench.lease().await.unwrap();
     let outcomes = vec![bounced(), delivered_outcome(), deferred("later")];
     let left = bench.queue.settle_delivered(&mut lease, outcomes, None).await.unwrap();
     assert_eq!(left, [bounced(), deferred("later")]);
-    assert_eq!(bench.queue.open_recipients(id).unwrap(), 2);
-    assert!(bench.lease().is_none(), "the others are still leased");
+    assert_eq!(bench.queue.open_recipients(id).await.unwrap(), 2);
+    assert!(bench.lease().await.is_none(), "the others are still leased");
     let crashed = bench.copied(|_| {}).await;
     let again: Vec<_> =
         crashed.deliver_all().await.into_iter().map(|(_, recipient)| recipient).collect();
     assert_eq!(again, ["a@one.example", "c@one.example"]);
     let settled = bench.queue.settle(lease, left, None).await.unwrap();
     assert_eq!((settled.deferred, settled.message_gone), (1, false));
-    assert_eq!(bench.queue.open_recipients(id).unwrap(), 1);
+    assert_eq!(bench.queue.open_recipients(id).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -64,15 +67,15 @@ async fn a_lease_whose_attempt_has_ended_keeps_no_other_of_its_destination_waiti
     for _ in 0..2 {
         bench.accept(&["a@one.example"], b"x").await;
     }
-    let first = bench.queue.lease(1).unwrap().unwrap();
-    assert!(bench.queue.lease(1).unwrap().is_none());
+    let first = bench.queue.lease(1).await.unwrap().unwrap();
+    assert!(bench.queue.lease(1).await.unwrap().is_none());
     first.park();
     first.park();
-    let second = bench.queue.lease(1).unwrap().unwrap();
+    let second = bench.queue.lease(1).await.unwrap().unwrap();
     assert_ne!(first.id(), second.id());
-    assert!(bench.queue.lease(1).unwrap().is_none(), "it is not leased twice");
+    assert!(bench.queue.lease(1).await.unwrap().is_none(), "it is not leased twice");
     bench.queue.settle(first, vec![delivered_outcome()], None).await.unwrap();
-    assert!(bench.queue.lease(1).unwrap().is_none(), "the second is still leased");
+    assert!(bench.queue.lease(1).await.unwrap().is_none(), "the second is still leased");
     bench.queue.settle(second, vec![delivered_outcome()], None).await.unwrap();
-    assert_eq!((bench.queue.leased(), bench.ids().len()), (0, 0));
+    assert_eq!((bench.queue.leased(), bench.ids().await.len()), (0, 0));
 }

@@ -19,14 +19,14 @@ async fn an_index_gone_back_in_time_does_not_list_a_big_message_that_was_deliver
     let gone = bench.accept(&["a@one.example", "b@two.example"], &pattern(300_000)).await;
     let kept = bench.accept(&["a@three.example"], &pattern(300_000)).await;
     let before = bench.index();
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         let is_gone = lease.id() == gone;
         let outcome = if is_gone { delivered_outcome() } else { deferred("later") };
         bench.queue.settle(lease, vec![outcome], None).await.unwrap();
     }
     until(|| !bench.path("spool/big").join(gone.to_string()).exists()).await;
     let bench = go_back(bench, &before).await;
-    assert_eq!(bench.ids(), [kept]);
+    assert_eq!(bench.ids().await, [kept]);
     assert_eq!(bench.queue.totals().recipients, 1);
     assert_eq!(bench.deliver_all().await.len(), 1);
 }
@@ -39,7 +39,7 @@ async fn an_index_gone_back_in_time_does_not_list_a_big_message_that_was_deleted
     assert!(bench.queue.delete(deleted, None).await.unwrap());
     until(|| !bench.path("spool/big").join(deleted.to_string()).exists()).await;
     let bench = go_back(bench, &before).await;
-    assert_eq!(bench.ids(), []);
+    assert_eq!(bench.ids().await, []);
 }
 
 #[tokio::test]
@@ -53,10 +53,10 @@ async fn an_index_gone_back_in_time_does_not_list_mail_whose_segment_was_unlinke
     until(|| bench.segments().len() <= 1).await;
     let after = bench.accept(&["z@two.example"], &pattern(500)).await;
     let bench = go_back(bench, &before).await;
-    assert_eq!(bench.ids(), [after]);
+    assert_eq!(bench.ids().await, [after]);
     let next = bench.accept(&["z@three.example"], &pattern(500)).await;
     let bench = bench.crash().await;
-    assert_eq!(bench.ids(), [after, next], "no number of a segment is given twice");
+    assert_eq!(bench.ids().await, [after, next], "no number of a segment is given twice");
 }
 
 #[tokio::test]
@@ -67,15 +67,15 @@ async fn mail_copied_out_of_a_segment_that_was_unlinked_is_kept() {
         bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;
     }
     let before = bench.index();
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         let outcome = if lease.id() == slow { deferred("later") } else { delivered_outcome() };
         bench.queue.settle(lease, vec![outcome], None).await.unwrap();
     }
     until(|| !bench.path("spool/seg-00000001").exists()).await;
     let bench = go_back(bench, &before).await;
-    assert_eq!(bench.ids(), [slow]);
+    assert_eq!(bench.ids().await, [slow]);
     bench.clock.advance(Duration::from_secs(3_600));
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     assert!(read(&lease).await.unwrap() == pattern(7_000));
 }
 
@@ -93,7 +93,7 @@ async fn a_message_that_is_gone_is_not_sent_again_though_its_file_came_back_and_
     fs::write(&file, bytes).unwrap();
     fs::remove_dir_all(bench.path("index")).unwrap();
     let bench = bench.opened_again().await;
-    assert_eq!(bench.ids(), []);
+    assert_eq!(bench.ids().await, []);
     assert!(!file.exists());
 }
 
@@ -105,8 +105,8 @@ async fn a_file_that_was_lost_is_still_told_of() {
     fs::remove_file(bench.path("spool/big").join(lost.to_string())).unwrap();
     fs::remove_file(bench.path("closed")).unwrap();
     let bench = bench.opened_again().await;
-    assert_eq!(bench.ids(), [lost]);
-    let lease = bench.lease().unwrap();
+    assert_eq!(bench.ids().await, [lost]);
+    let lease = bench.lease().await.unwrap();
     assert!(matches!(lease.body().await, Err(BodyError::Damaged(_))));
 }
 
@@ -120,11 +120,11 @@ async fn a_segment_that_cannot_be_unlinked_does_not_keep_the_store_from_working(
     fs::remove_file(&first).unwrap();
     fs::create_dir(&first).unwrap();
     let failures = Arc::new(Failures::default());
-    bench.queue.observe(Arc::<Failures>::clone(&failures));
+    bench.store.observe(Arc::<Failures>::clone(&failures));
     assert_eq!(bench.deliver_all().await.len(), 4);
     until(|| bench.segments().len() <= 2).await;
     let kept = bench.accept(&["z@two.example"], &pattern(500)).await;
-    assert_eq!(bench.ids(), [kept]);
+    assert_eq!(bench.ids().await, [kept]);
     assert_eq!(failures.0.load(Ordering::SeqCst), 0);
     assert!(first.exists());
 }

@@ -10,29 +10,29 @@ async fn assert_taken_over(left: &str) {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format-1");
     copy_dir(&fixtures.join(left), dir.path());
     let clock = Arc::new(SetClock::new(start()));
-    let queue = open(settings(dir.path()), &clock).await.unwrap();
-    let bench = Bench { dir, clock, queue };
+    let (store, queue) = open_both(settings(dir.path()), &clock).await.unwrap();
+    let bench = Bench { dir, clock, store, queue };
     assert!(fs::read_to_string(bench.path("format")).unwrap().contains("format 2"));
     assert!(!bench.path("index.damaged-1").exists());
-    let ids = bench.ids();
+    let ids = bench.ids().await;
     assert_eq!(ids.len(), 4);
     assert_eq!(bench.queue.totals().recipients, 6);
-    let late = bench.queue.show(ids[3]).unwrap().unwrap();
+    let late = bench.queue.store().show(ids[3]).await.unwrap().unwrap();
     assert_eq!(late.lots[0].recipients[0].reason.as_ref().unwrap().text, "later, please");
-    let shelf = bench.queue.shelf("policies");
-    assert_eq!(shelf.get("one.example").unwrap(), Some(b"kept".to_vec()));
+    let shelf = bench.queue.values("policies");
+    assert_eq!(shelf.get("one.example").await.unwrap(), Some(b"kept".to_vec()));
     assert_eq!(bench.deliver_all().await.len(), 4, "neither what is held nor what is deferred");
     assert!(bench.queue.release(ids[1]).await.unwrap());
     bench.clock.advance(Duration::from_secs(3_600));
     let bench = bench.crash().await;
     let mut left = Vec::new();
-    while let Some(lease) = bench.lease() {
+    while let Some(lease) = bench.lease().await {
         left.push((lease.id(), read(&lease).await.unwrap().len()));
         bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
     }
     left.sort();
     assert_eq!(left, [(ids[1], 40), (ids[3], 50)]);
-    assert_eq!(bench.queue.verify().unwrap().problems, []);
+    assert_eq!(bench.queue.store().verify().await.unwrap().problems, []);
 }
 
 #[tokio::test]

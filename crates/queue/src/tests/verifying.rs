@@ -11,7 +11,7 @@ async fn filled() -> (Bench, Vec<QueueId>) {
     bench.accept(&["a@one.example"], &pattern(500)).await;
     bench.accept(&["b@one.example", "b@two.example"], &pattern(600)).await;
     bench.accept(&["c@one.example"], &pattern(400_000)).await;
-    let ids = bench.ids();
+    let ids = bench.ids().await;
     (bench, ids)
 }
 
@@ -24,8 +24,7 @@ async fn verified(bench: &Bench) -> Result<Findings, OpenError> {
 async fn a_whole_store_has_no_problem_in_use_or_closed_or_killed() {
     let (bench, _) = filled().await;
     let expected = Findings { messages: 3, records: 4, problems: Vec::new() };
-    let queue = bench.queue.clone();
-    let found = tokio::task::spawn_blocking(move || queue.verify()).await.unwrap().unwrap();
+    let found = bench.queue.store().verify().await.unwrap();
     assert_eq!(found, expected);
     assert!(matches!(verified(&bench).await, Err(OpenError::Locked { .. })));
     bench.queue.close().await;

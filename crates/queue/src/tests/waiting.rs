@@ -18,7 +18,7 @@ fn because(class: ReasonClass) -> Outcome {
 
 /// Leases what is due now and settles it so.
 async fn settle(bench: &Bench, outcomes: Vec<Outcome>) {
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     bench.queue.settle(lease, outcomes, None).await.unwrap();
 }
 
@@ -44,7 +44,7 @@ async fn what_recipients_wait_for_is_counted_until_they_do_not() {
     assert_eq!(counts(&bench), [2, 1, 1]);
     bench.queue.delete(second, None).await.unwrap();
     assert_eq!(counts(&bench), [2, 1, 0]);
-    let lease = bench.lease().unwrap();
+    let lease = bench.lease().await.unwrap();
     assert_eq!(counts(&bench), [2, 1, 0], "nor does an attempt end it");
     let outcomes = vec![delivered_outcome(), bounced("no"), because(ReasonClass::Policy)];
     bench.queue.settle(lease, outcomes, None).await.unwrap();

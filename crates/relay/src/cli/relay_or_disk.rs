@@ -113,14 +113,10 @@ impl RelayOrDisk {
         let dir = paths.queue.clone();
         let clock = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
         let steady = Arc::clone(&clock);
-        let look = move || {
-            let snapshot = Snapshot::open(&dir, Arc::<SteadyClock>::clone(&steady))?;
-            timekeeping::resume_at_rest(&steady, &snapshot);
-            Ok(snapshot)
-        };
-        let snapshot = on_disk(paths, look).await?;
+        let snapshot = on_disk(paths, move || Snapshot::open(&dir, steady)).await?;
+        timekeeping::resume_at_rest(&clock, &snapshot).await;
         let policies = Arc::new(PoliciesAtRest(snapshot.clone()));
-        Ok(Self::AtRest(Reads::at_rest(snapshot, policies, clock)))
+        Ok(Self::AtRest(Reads::at_rest(Arc::new(snapshot), policies, clock)))
     }
 
     /// Reaches the running relay, for what it alone may do.

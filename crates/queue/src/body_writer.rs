@@ -1,0 +1,154 @@
+//! A message that is being received.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use clock::millis;
+use mail::{Envelope, QueueId};
+use store::{BodyWriter, CommitError};
+use tokio::fs::File;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+
+use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, encode_envelope};
+use crate::rows::{message_of, split_lots};
+use crate::shared::Handle;
+use crate::work::{Prepared, PreparedBody, TemporaryFile};
+
+/// A message whose body is being collected; dropped before it is committed, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct NewMessage {
+    handle: Arc<Handle>,
+    id: QueueId,
+    received_at: SystemTime,
+    envelope: Envelope,
+    encoded: Vec<u8>,
+    body: Body,
+    size: u64,
+    sum: u32,
+}
+
+/// Where the body is collected.
+#[derive(Debug)]
+enum Body {
+    /// Nowhere: writing it failed.
+    Failed,
+    /// In a file that begins with room for the header and holds the envelope.
+    File { file: File, path: TemporaryFile },
+    /// In memory, while it is small.
+    Memory(Vec<u8>),
+}
+
+impl NewMessage {
+    /// An empty message.
+    pub(crate) fn new(
+        handle: Arc<Handle>,
+        id: QueueId,
+        received_at: SystemTime,
+        envelope: &Envelope,
+    ) -> Self {
+        Self {
+            received_at,
+            handle,
+            id,
+            encoded: encode_envelope(envelope),
+            envelope: envelope.clone(),
+            body: Body::Memory(Vec::new()),
+            size: 0,
+            sum: 0,
+        }
+    }
+
+    /// The length of the envelope in the record.
+    pub(crate) const fn envelope_len(&self) -> usize {
+        self.encoded.len()
+    }
+
+    /// Makes the message ready for the committer.
+    pub(crate) async fn prepare(self) -> Result<Prepared, CommitError> {
+        let header = self.header()?;
+        let lots = split_lots(self.envelope.recipients(), millis(self.received_at));
+        let message = message_of(&self.envelope, self.received_at, self.size);
+        let body = match self.body {
+            Body::Failed => return Err(CommitError::Failed),
+            Body::Memory(bytes) => PreparedBody::Memory(Arc::new(bytes)),
+            Body::File { mut file, path } => {
+                file.rewind().await?;
+                file.write_all(&header.encode()).await?;
+                file.flush().await?;
+                file.sync_all().await?;
+                PreparedBody::File(path)
+            }
+        };
+        Ok(Prepared { header, envelope: self.encoded, message, lots, body })
+    }
+
+    /// Appends to the body, in memory or in its file.
+    async fn append(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
+        let added = u64::try_from(bytes.len()).map_err(std::io::Error::other)?;
+        self.sum = crc32c::crc32c_append(self.sum, bytes);
+        self.size = self.size.saturating_add(added);
+        match &mut self.body {
+            Body::Failed => Err(CommitError::Failed),
+            Body::Memory(memory) => {
+                memory.extend_from_slice(bytes);
+                if self.record_size() < self.handle.shared.settings.big_body {
+                    return Ok(());
+                }
+                self.move_to_file().await
+            }
+            Body::File { file, .. } => Ok(file.write_all(bytes).await?),
+        }
+    }
+
+    /// Goes on in a file, for the body has become big.
+    async fn move_to_file(&mut self) -> Result<(), CommitError> {
+        let path = TemporaryFile(self.handle.shared.paths.tmp(self.id));
+        let mut file = File::create_new(&path.0).await?;
+        file.write_all(&[0; HEADER_SIZE]).await?;
+        file.write_all(&self.encoded).await?;
+        if let Body::Memory(memory) = &self.body {
+            file.write_all(memory).await?;
+        }
+        self.body = Body::File { file, path };
+        Ok(())
+    }
+
+    /// The length of the record as it is now.
+    fn record_size(&self) -> u64 {
+        let envelope = u64::try_from(self.encoded.len()).unwrap_or(u64::MAX);
+        self.size.saturating_add(envelope).saturating_add(HEADER_BYTES)
+    }
+
+    /// The record's header.
+    fn header(&self) -> Result<Header, CommitError> {
+        Ok(Header {
+            store: self.handle.shared.store,
+            id: self.id,
+            received_at: self.received_at,
+            body_size: self.size,
+            envelope_size: u32::try_from(self.encoded.len()).map_err(std::io::Error::other)?,
+            envelope_sum: crc32c::crc32c(&self.encoded),
+            body_sum: self.sum,
+        })
+    }
+}
+
+#[async_trait]
+impl BodyWriter for NewMessage {
+    fn id(&self) -> QueueId {
+        self.id
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
+        let written = self.append(bytes).await;
+        if written.is_err() {
+            self.body = Body::Failed;
+        }
+        written
+    }
+}

@@ -1,0 +1,364 @@
+//! The store on this machine, as its users see it.
+
+use std::any::Any;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use clock::Clock;
+use mail::{Envelope, QueueId};
+use store::{
+    Act, BeginError, BodyError, BodyReader, BodyWriter, Census, ClaimEnd, Claimed, CommitError,
+    Committed, Demand, Details, EntrySettlement, Expected, Filter, Findings, Health, Inspect,
+    LotId, Matching, Owner, Ownership, Put, ReadValues, Settled, Settlement, SpaceGuard, Stats,
+    Store, StoreError, StoreTuning, Summary, Totals, Turns, Values, Waiting, Which,
+};
+use tokio::sync::watch;
+
+use crate::body;
+use crate::body_writer::NewMessage;
+use crate::census::census;
+use crate::committer::Committer;
+use crate::depths::depths;
+use crate::edits::change;
+use crate::error::OpenError;
+use crate::filter::matching;
+use crate::lookup::claim;
+use crate::observer::Observer;
+use crate::record::ENVELOPE_MOST;
+use crate::settings::QueueSettings;
+use crate::shared::Handle;
+use crate::shelf::{self, ShelfName};
+use crate::survey::{list, message_row, show};
+use crate::verify::findings;
+use crate::work::{Edit, Prepared, PreparedBody, Settling, Work};
+
+/// A store in a directory of this machine, which one process has open at a time; clones are handles
+/// to the same one.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    pub(crate) handle: Arc<Handle>,
+}
+
+impl Embedded {
+    /// Opens the store, or makes it; blocks until its index is whole.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; another process that has the store open is one.
+    pub fn open(settings: QueueSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let handle = Committer::start(settings, clock)?;
+        Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// Has `observer` told of every round from now on; the first one who asks is told, no other.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        if self.handle.shared.observer.set(observer).is_err() {
+            tracing::debug!("the store is observed already");
+        }
+    }
+
+    /// Reads where that holds nobody up.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Handle) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let handle = Arc::clone(&self.handle);
+        blocking(move || read(&handle)).await
+    }
+}
+
+/// Does what may take a while on a thread that may be held up; a panic goes on where it is waited
+/// for.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_cancelled) => Err(StoreError::Closed),
+        },
+    }
+}
+
+#[async_trait]
+impl Store for Embedded {
+    fn begin(
+        &self,
+        envelope: &Envelope,
+        received_at: SystemTime,
+        guard: SpaceGuard,
+    ) -> Result<Box<dyn BodyWriter>, BeginError> {
+        let id = self.handle.shared.next_id(guard)?;
+        let message = NewMessage::new(Arc::clone(&self.handle), id, received_at, envelope);
+        match u32::try_from(message.envelope_len()) {
+            Ok(length) if length <= ENVELOPE_MOST => Ok(Box::new(message)),
+            Ok(_) | Err(_) => Err(BeginError::TooManyRecipients),
+        }
+    }
+
+    async fn commit(
+        &self,
+        message: Box<dyn BodyWriter>,
+        _owner: Owner,
+    ) -> Result<Committed, CommitError> {
+        let message = own(message).ok_or(CommitError::Failed)?;
+        let prepared = Box::new(message.prepare().await?);
+        let (id, recent) = (prepared.header.id, &self.handle.shared.recent);
+        // Before the message is in the store, for it may be sent before its client has the answer.
+        if let PreparedBody::Memory(body) = &prepared.body {
+            recent.keep(id, body, prepared.lots.len());
+        }
+        let answer = self.handle.ask(|answer| Work::Accept(prepared, answer)).await;
+        let answer = answer.unwrap_or(Err(CommitError::Closed));
+        if answer.is_err() {
+            recent.forget(id);
+        }
+        answer
+    }
+
+    async fn claim(&self, demand: &[Demand], limit: usize) -> Result<Vec<Claimed>, StoreError> {
+        let (mut left, mut claimed) = (limit, Vec::with_capacity(demand.len()));
+        for one in demand {
+            match claim(&self.handle, one, left) {
+                Ok(found) => {
+                    left = left.saturating_sub(found.entries.len());
+                    claimed.push(found);
+                }
+                Err(error) => {
+                    let now = self.handle.shared.now();
+                    for (one, claimed) in demand.iter().zip(claimed) {
+                        for entry in claimed.entries {
+                            self.give_back(&one.destination, entry.id, now);
+                        }
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(claimed)
+    }
+
+    fn give_back(&self, destination: &str, entry: LotId, until: u64) {
+        self.handle.shared.release(destination, entry, Some(until));
+    }
+
+    fn end_rests(&self, destination: Option<&str>) {
+        self.handle.shared.claims().end_rests(destination);
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<Vec<Settled>, StoreError> {
+        let Settlement { id, at, entries, notice } = settlement;
+        let mut abandoned = Abandoned { handle: &self.handle, entries };
+        let notice = prepared(notice).await?;
+        let asked = self.handle.ask(|answer| {
+            let entries = std::mem::take(&mut abandoned.entries);
+            Work::Settle(Settling { id, at, entries, notice }, answer)
+        });
+        let answer = asked.await;
+        answer.unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn ownership(&self) -> watch::Receiver<Ownership> {
+        self.handle.shared.ownership.subscribe()
+    }
+
+    async fn open_recipients(&self, id: QueueId) -> Result<usize, StoreError> {
+        let row = self.handle.read(|engine| message_row(engine, id))?;
+        let open = row.map_or(0, |row| row.open_recipients);
+        Ok(usize::try_from(open).unwrap_or(usize::MAX))
+    }
+
+    async fn change(&self, which: &Which, act: Act) -> Result<usize, StoreError> {
+        change(&self.handle, which, act).await
+    }
+
+    async fn delete(
+        &self,
+        id: QueueId,
+        notice: Option<Box<dyn BodyWriter>>,
+    ) -> Result<bool, StoreError> {
+        let notice = prepared(notice).await?;
+        // Who has claimed it and looks for it afterwards finds that it is gone.
+        self.handle.shared.recent.forget(id);
+        self.handle.edit(Edit::Delete(id, notice)).await.map(|changed| changed > 0)
+    }
+
+    fn tell(&self, turns: Arc<dyn Turns>) {
+        self.handle.shared.tell(turns);
+    }
+
+    fn health(&self) -> Health {
+        self.handle.shared.health()
+    }
+
+    fn is_open(&self) -> bool {
+        self.handle.shared.is_open()
+    }
+
+    fn totals(&self) -> Totals {
+        self.handle.shared.totals()
+    }
+
+    fn waiting(&self) -> Waiting {
+        self.handle.shared.waiting()
+    }
+
+    fn newest(&self) -> SystemTime {
+        self.handle.shared.ids.last().given_at()
+    }
+
+    fn tune(&self, tuning: StoreTuning) {
+        self.handle.shared.tune(tuning);
+    }
+
+    async fn verify(&self) -> Result<Findings, StoreError> {
+        self.blocking(|handle| {
+            let shared = &handle.shared;
+            handle.read(|engine| findings(engine, &shared.paths, shared.store))
+        })
+        .await?
+    }
+
+    async fn close(&self) {
+        let closed: Option<Result<(), StoreError>> = self.handle.ask(Work::Close).await;
+        if closed.is_none() {
+            tracing::debug!("the store was closed before");
+        }
+    }
+}
+
+#[async_trait]
+impl Inspect for Embedded {
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Summary>, StoreError> {
+        let (filter, now) = (filter.clone(), self.handle.shared.clock.now());
+        let read =
+            move |handle: &Handle| handle.read(|engine| list(engine, &filter, after, limit, now));
+        self.blocking(read).await?
+    }
+
+    async fn show(&self, id: QueueId) -> Result<Option<Details>, StoreError> {
+        let read =
+            move |handle: &Handle| handle.read(|engine| show(engine, &handle.shared.paths, id));
+        self.blocking(read).await?
+    }
+
+    async fn matching(&self, filter: &Filter) -> Result<Matching, StoreError> {
+        let (filter, now) = (filter.clone(), self.handle.shared.clock.now());
+        let read = move |handle: &Handle| handle.read(|engine| matching(engine, &filter, now));
+        self.blocking(read).await?
+    }
+
+    async fn census(&self) -> Result<Census, StoreError> {
+        let now = self.handle.shared.now();
+        self.blocking(move |handle| handle.read(|engine| census(engine, now))).await?
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        let now = self.handle.shared.clock.now();
+        let read = move |handle: &Handle| {
+            let destinations = handle.read(|engine| depths(engine, now))?;
+            Ok(Stats { totals: handle.shared.totals(), destinations })
+        };
+        self.blocking(read).await?
+    }
+
+    async fn body(&self, id: QueueId) -> Result<BodyReader, BodyError> {
+        body::open(Arc::clone(&self.handle), id).await
+    }
+
+    async fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
+        let read = |handle: &Handle| handle.shared.paths.quarantined();
+        self.blocking(read).await.map_err(io::Error::other)?
+    }
+}
+
+#[async_trait]
+impl ReadValues for Embedded {
+    async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let base = ShelfName::new(namespace).key(key)?;
+        self.handle.read(|engine| shelf::read(engine, &base))
+    }
+
+    async fn scan(
+        &self,
+        namespace: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let shelf = ShelfName::new(namespace);
+        let from = shelf.after(after)?;
+        self.blocking(move |handle| handle.read(|engine| shelf.scan(engine, from, limit))).await?
+    }
+}
+
+#[async_trait]
+impl Values for Embedded {
+    fn version(&self, namespace: &str, key: &str) -> u64 {
+        self.handle.shared.shelves.of(ShelfName::new(namespace).sum(key))
+    }
+
+    async fn put(
+        &self,
+        namespace: &str,
+        key: &str,
+        value: Vec<u8>,
+        expected: Expected,
+    ) -> Result<Put, StoreError> {
+        let base = ShelfName::new(namespace).key(key)?;
+        match self.handle.edit(Edit::Shelve(base, Some(value), expected)).await? {
+            0 => Ok(Put::Changed),
+            _ => Ok(Put::Written),
+        }
+    }
+
+    async fn remove(&self, namespace: &str, key: &str) -> Result<bool, StoreError> {
+        let base = ShelfName::new(namespace).key(key)?;
+        let edit = Edit::Shelve(base, None, Expected::Anything);
+        self.handle.edit(edit).await.map(|changed| changed > 0)
+    }
+}
+
+/// Claims whose settlement has not reached the committer: they are given back.
+#[derive(Debug)]
+struct Abandoned<'a> {
+    handle: &'a Handle,
+    entries: Vec<EntrySettlement>,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        for one in self.entries.iter().filter(|one| one.claim == ClaimEnd::Ends) {
+            self.handle.shared.abandon(&one.destination, one.entry);
+        }
+    }
+}
+
+/// A message as this store has begun it; none where another one has.
+fn own(message: Box<dyn BodyWriter>) -> Option<Box<NewMessage>> {
+    let message: Box<dyn Any> = message;
+    message.downcast().ok()
+}
+
+/// A notice, ready for the committer.
+async fn prepared(
+    notice: Option<Box<dyn BodyWriter>>,
+) -> Result<Option<Box<Prepared>>, StoreError> {
+    let Some(notice) = notice else { return Ok(None) };
+    let notice = own(notice).ok_or(StoreError::Failed)?;
+    match notice.prepare().await {
+        Ok(prepared) => Ok(Some(Box::new(prepared))),
+        Err(error) => {
+            tracing::error!(%error, "bounce not written");
+            Err(StoreError::Failed)
+        }
+    }
+}
