@@ -21,15 +21,14 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{Command, ExitStatus};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use access::Networks;
 use clock::SystemClock;
-use queue::{Envelope, Filter, Outcome, Queue, QueueSettings, Recipient};
+use queue::{Embedded, Envelope, Filter, Outcome, Queue, QueueSettings, Recipient, StoreSettings};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -223,9 +222,10 @@ async fn put(queue: &Queue, number: u64, body: &[u8]) -> Result<(), Failure> {
 
 /// A queue in `dir`.
 async fn opened(dir: &Path) -> Result<Queue, Failure> {
-    let settings = QueueSettings::new(dir);
-    let open = move || Queue::open(settings, Arc::new(SystemClock));
-    Ok(tokio::task::spawn_blocking(open).await??)
+    let settings = StoreSettings::new(dir);
+    let open = move || Embedded::open(settings, Arc::new(SystemClock));
+    let store = Arc::new(tokio::task::spawn_blocking(open).await??);
+    Ok(Queue::over(store, QueueSettings::default(), Arc::new(SystemClock)))
 }
 
 /// Mail that comes and leaves while other mail waits.

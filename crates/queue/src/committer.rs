@@ -30,12 +30,12 @@ use crate::observer::Round;
 use crate::record::{Header, Kind};
 use crate::recovery::{Opener, Recovered, Store};
 use crate::rows::Place;
-use crate::settings::QueueSettings;
 use crate::shared::{Handle, Shared};
 use crate::spool::segments::Segments;
 use crate::spool::sidecar::Sidecars;
 use crate::spool::unlinked::body_entry;
 use crate::spool::{journal, sync_dir};
+use crate::store_settings::StoreSettings;
 use crate::work::{Edit, Job, Prepared, PreparedBody, Settling, Work};
 
 mod closing;
@@ -131,7 +131,7 @@ enum Flow {
 impl Committer {
     /// Opens the store and starts the thread.
     pub(crate) fn start(
-        settings: QueueSettings,
+        settings: StoreSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Handle, OpenError> {
         Self::start_with(settings, clock, Opener::default())
@@ -139,7 +139,7 @@ impl Committer {
 
     /// The same with an index of one's own.
     pub(crate) fn start_with(
-        settings: QueueSettings,
+        settings: StoreSettings,
         clock: Arc<dyn Clock>,
         opener: Opener,
     ) -> Result<Handle, OpenError> {
@@ -155,7 +155,7 @@ impl Committer {
 
     /// Opens the store, for whoever has the committer run.
     fn ready(
-        settings: QueueSettings,
+        settings: StoreSettings,
         clock: Arc<dyn Clock>,
         opener: Opener,
     ) -> Result<Self, OpenError> {

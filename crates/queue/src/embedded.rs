@@ -28,9 +28,9 @@ use crate::filter::matching;
 use crate::lookup::claim;
 use crate::observer::Observer;
 use crate::record::ENVELOPE_MOST;
-use crate::settings::QueueSettings;
 use crate::shared::Handle;
 use crate::shelf::{self, ShelfName};
+use crate::store_settings::StoreSettings;
 use crate::survey::{list, message_row, show};
 use crate::verify::findings;
 use crate::work::{Edit, Prepared, PreparedBody, Settling, Work};
@@ -48,7 +48,7 @@ impl Embedded {
     /// # Errors
     ///
     /// [`OpenError`]; another process that has the store open is one.
-    pub fn open(settings: QueueSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    pub fn open(settings: StoreSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let handle = Committer::start(settings, clock)?;
         Ok(Self { handle: Arc::new(handle) })
     }

@@ -46,6 +46,7 @@ mod shelf;
 mod snapshot;
 mod spool;
 mod standing;
+mod store_settings;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,7 @@ pub use crate::schedule::{Jitter, RetrySchedule};
 pub use crate::settings::{QueueSettings, QueueTuning};
 pub use crate::snapshot::Snapshot;
 pub use crate::standing::Standing;
+pub use crate::store_settings::StoreSettings;
 pub use crate::verify::verify;
 pub use mail::{
     DelayNotice, DsnWishes, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason,

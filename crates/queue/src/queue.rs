@@ -15,8 +15,6 @@ use store::{
 use crate::context::Context;
 use crate::destinations::Destinations;
 use crate::draft::Draft;
-use crate::embedded::Embedded;
-use crate::error::OpenError;
 use crate::lease::Lease;
 use crate::settings::{QueueSettings, QueueTuning};
 use crate::standing::Standing;
@@ -46,16 +44,6 @@ pub struct OwnMessage {
 }
 
 impl Queue {
-    /// Opens the queue over a store on this machine, or makes it; blocks until its index is whole.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError`]; another process that has the queue open is one.
-    pub fn open(settings: QueueSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let store = Embedded::open(settings.clone(), Arc::clone(&clock))?;
-        Ok(Self::over(Arc::new(store), settings, clock))
-    }
-
     /// The queue of what `store` holds.
     #[must_use]
     pub fn over(store: Arc<dyn Store>, settings: QueueSettings, clock: Arc<dyn Clock>) -> Self {
@@ -381,7 +369,6 @@ impl Queue {
     /// Goes by these settings from now on.
     pub fn tune(&self, tuning: QueueTuning) {
         self.context.tune(tuning);
-        self.context.store.tune(tuning.store());
     }
 
     /// Whether the queue takes and gives mail.

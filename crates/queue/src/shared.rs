@@ -19,9 +19,9 @@ use crate::index::{EngineError, Lookup};
 use crate::key::{DuePlace, Key};
 use crate::observer::Observer;
 use crate::recent::RecentBodies;
-use crate::settings::QueueSettings;
 use crate::shelf::Versions;
 use crate::spool::Paths;
+use crate::store_settings::StoreSettings;
 use crate::work::{Edit, Job, Work};
 
 /// How long a lot rests that was claimed for nothing.
@@ -42,7 +42,7 @@ struct Current {
 #[derive(Debug)]
 pub(crate) struct Shared {
     /// What it was opened with.
-    pub(crate) settings: QueueSettings,
+    pub(crate) settings: StoreSettings,
     /// What of that counts by now.
     tuning: RwLock<StoreTuning>,
     pub(crate) paths: Paths,
@@ -69,10 +69,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The parts of a queue that is not open yet.
-    pub(crate) fn new(settings: QueueSettings, clock: Arc<dyn Clock>, store: u64) -> Self {
+    pub(crate) fn new(settings: StoreSettings, clock: Arc<dyn Clock>, store: u64) -> Self {
         Self {
             paths: Paths::new(settings.dir.clone()),
-            tuning: RwLock::new(settings.tuning().store()),
+            tuning: RwLock::new(settings.tuning()),
             settings,
             clock,
             store,

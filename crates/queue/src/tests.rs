@@ -45,12 +45,22 @@ impl Bench {
         Self::with(|_| {}).await
     }
 
-    async fn with(change: impl FnOnce(&mut QueueSettings)) -> Self {
+    async fn with(change: impl FnOnce(&mut StoreSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = settings(dir.path());
         change(&mut settings);
         let clock = Arc::new(SetClock::new(start()));
         let (store, queue) = open_both(settings, &clock).await.unwrap();
+        Self { dir, clock, store, queue }
+    }
+
+    /// The same store with a queue that behaves otherwise.
+    async fn with_queue(settings: QueueSettings) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SetClock::new(start()));
+        let store = open_with(self::settings(dir.path()), &clock, Opener::default()).await.unwrap();
+        let shared: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
+        let queue = Queue::over(Arc::new(store.clone()), settings, shared);
         Self { dir, clock, store, queue }
     }
 
@@ -132,34 +142,40 @@ fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
-fn settings(dir: &Path) -> QueueSettings {
-    QueueSettings { reserve: 0, min_free: 0, ..QueueSettings::new(dir) }
+fn settings(dir: &Path) -> StoreSettings {
+    let longest_wait = RetrySchedule::default().longest();
+    StoreSettings { reserve: 0, min_free: 0, longest_wait, ..StoreSettings::new(dir) }
 }
 
-async fn open(settings: QueueSettings, clock: &Arc<SetClock>) -> Result<Queue, OpenError> {
+async fn open(settings: StoreSettings, clock: &Arc<SetClock>) -> Result<Queue, OpenError> {
     Ok(open_both(settings, clock).await?.1)
 }
 
 async fn open_both(
-    settings: QueueSettings,
+    settings: StoreSettings,
     clock: &Arc<SetClock>,
 ) -> Result<(Embedded, Queue), OpenError> {
-    open_with(settings, clock, Opener::default()).await
+    let store = open_with(settings, clock, Opener::default()).await?;
+    let queue = over(&store, clock);
+    Ok((store, queue))
 }
 
-/// Opens a store with an index of the test's own, and a queue over it.
+/// Opens a store with an index of the test's own.
 async fn open_with(
-    settings: QueueSettings,
+    settings: StoreSettings,
     clock: &Arc<SetClock>,
     opener: Opener,
-) -> Result<(Embedded, Queue), OpenError> {
+) -> Result<Embedded, OpenError> {
     let clock: Arc<dyn Clock> = Arc::<SetClock>::clone(clock);
-    let (own, stores) = (settings.clone(), Arc::clone(&clock));
-    let start = move || Committer::start_with(own, stores, opener);
+    let start = move || Committer::start_with(settings, clock, opener);
     let handle = Arc::new(tokio::task::spawn_blocking(start).await.unwrap()?);
-    let store = Embedded { handle };
-    let queue = Queue::over(Arc::new(store.clone()), settings, clock);
-    Ok((store, queue))
+    Ok(Embedded { handle })
+}
+
+/// A queue over a store.
+fn over(store: &Embedded, clock: &Arc<SetClock>) -> Queue {
+    let clock: Arc<dyn Clock> = Arc::<SetClock>::clone(clock);
+    Queue::over(Arc::new(store.clone()), QueueSettings::default(), clock)
 }
 
 fn submitter() -> Submitter {

@@ -23,7 +23,7 @@ use mta_sts::{
     CachedPolicy, Decision, FetchSettings, Fetcher, Names, NamesError, NextHop, Policies, Policy,
     PolicyDomain, PolicyId, PolicySettings, PolicyStore as _, Purpose,
 };
-use queue::{Queue, QueueSettings};
+use queue::{Embedded, Queue, QueueSettings, StoreSettings};
 use sts_relay::StoredPolicies;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -118,9 +118,10 @@ async fn measure(dir: &std::path::Path, policies: usize, decisions: usize) -> Re
 }
 
 async fn open(dir: &std::path::Path) -> Result<Queue, Failure> {
-    let settings = QueueSettings::new(dir);
-    let open = move || Queue::open(settings, Arc::new(SystemClock));
-    Ok(tokio::task::spawn_blocking(open).await??)
+    let settings = StoreSettings::new(dir);
+    let open = move || Embedded::open(settings, Arc::new(SystemClock));
+    let store = Arc::new(tokio::task::spawn_blocking(open).await??);
+    Ok(Queue::over(store, QueueSettings::default(), Arc::new(SystemClock)))
 }
 
 /// Keeps an enforced policy for each domain.

@@ -241,14 +241,15 @@ mod tests {
 
     use clock::SystemClock;
     use mta_sts::{Policy, PolicyId};
-    use queue::QueueSettings;
+    use queue::{Embedded, QueueSettings, StoreSettings};
 
     use super::*;
 
     async fn open(folder: &Path) -> Queue {
-        let settings = QueueSettings::new(folder);
-        let open = || Queue::open(settings, Arc::new(SystemClock)).unwrap();
-        spawn_blocking(open).await.unwrap()
+        let settings = StoreSettings::new(folder);
+        let open = || Embedded::open(settings, Arc::new(SystemClock)).unwrap();
+        let store = Arc::new(tokio::task::spawn_blocking(open).await.unwrap());
+        Queue::over(store, QueueSettings::default(), Arc::new(SystemClock))
     }
 
     fn policy(domain: &str, hosts: usize) -> CachedPolicy {

@@ -411,11 +411,11 @@ async fn open_queue(
     settings: &Settings,
     clock: &Arc<SteadyClock>,
 ) -> Result<(Embedded, Queue), StartError> {
-    let own = settings.queue.clone();
+    let own = settings.store.clone();
     let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(clock);
     let stores = Arc::clone(&clock);
     let store = tokio::task::spawn_blocking(move || Embedded::open(own, stores)).await??;
-    let queue = Queue::over(Arc::new(store.clone()), settings.queue.clone(), clock);
+    let queue = Queue::over(Arc::new(store.clone()), settings.queue, clock);
     Ok((store, queue))
 }
 

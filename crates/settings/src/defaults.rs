@@ -10,7 +10,7 @@ use delivery::{DeliverySettings, Timeouts};
 use dns::DnsSettings;
 use listener::{Limits, Rates};
 use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
-use queue::QueueSettings;
+use queue::{QueueSettings, StoreSettings};
 use rustls::RootCertStore;
 
 use crate::byte_size::ByteSize;
@@ -108,7 +108,7 @@ impl Default for RawLimits {
             auth_delay: timeouts.auth_delay,
             data_grace: timeouts.data_grace,
             farewell: timeouts.farewell,
-            free_space: ByteSize::new(QueueSettings::new("").min_free),
+            free_space: ByteSize::new(StoreSettings::new("").min_free),
         }
     }
 }
@@ -153,7 +153,7 @@ impl Default for RawDelivery {
             source_address4: None,
             source_address6: None,
             ip_preference: RawIpPreference::Ipv6,
-            lifetime: QueueSettings::new("").lifetime,
+            lifetime: QueueSettings::default().lifetime,
             delay_notice: DeliverySettings::DELAY_NOTICE,
             retry: RawRetry::default(),
             timeouts: RawTimeouts::default(),
@@ -163,7 +163,7 @@ impl Default for RawDelivery {
 
 impl Default for RawRetry {
     fn default() -> Self {
-        let retry = QueueSettings::new("").retry;
+        let retry = QueueSettings::default().retry;
         Self { first: retry.first, longest: retry.most }
     }
 }

@@ -12,7 +12,7 @@ use listener::{ListenerSettings, ServerTls};
 use mail::in_full;
 use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
 use pkix::{Roots, SystemRoots, TrustSettings};
-use queue::QueueSettings;
+use queue::{QueueSettings, StoreSettings};
 use rustls::RootCertStore;
 use smtp::{Domain, DomainError};
 
@@ -46,7 +46,9 @@ pub struct Settings {
     pub tls: Option<ServerTls>,
     /// How mail is taken in.
     pub listener: ListenerSettings,
-    /// How mail is kept.
+    /// Where mail is kept.
+    pub store: StoreSettings,
+    /// When mail is tried.
     pub queue: QueueSettings,
     /// Whom to ask for names.
     pub dns: DnsSettings,
@@ -87,7 +89,7 @@ impl Settings {
     pub fn paths(&self) -> RelayPaths {
         RelayPaths {
             admin_socket: self.admin_socket.clone(),
-            queue: self.queue.dir.clone(),
+            queue: self.store.dir.clone(),
             exceptions: self.policies.exceptions.clone(),
             faults: Vec::new(),
         }
@@ -118,6 +120,7 @@ impl Check<'_> {
         let tls = self.tls();
         let listener = self.listener(hostname.clone());
         let queue = self.queue();
+        let store = self.store(&queue);
         let dns = self.dns();
         let policies = self.policies();
         let roots = self.roots();
@@ -136,6 +139,7 @@ impl Check<'_> {
             users,
             tls,
             listener,
+            store,
             queue,
             dns,
             policies,
@@ -167,18 +171,25 @@ impl Check<'_> {
         self.raw.data_dir.clone()
     }
 
-    /// How mail is kept.
+    /// When mail is tried.
     fn queue(&mut self) -> QueueSettings {
         let raw = &self.raw.delivery;
         if raw.retry.first > raw.retry.longest {
             let problem = "is longer than delivery.retry.longest";
             self.wrong_with("delivery.retry.first", "delivery.retry.longest", problem);
         }
-        let mut settings = QueueSettings::new(self.raw.queue_dir());
+        let mut settings = QueueSettings::default();
         settings.retry.first = self.at_least_one("delivery.retry.first", raw.retry.first);
         settings.retry.most = raw.retry.longest;
         settings.lifetime = self.at_least_one("delivery.lifetime", raw.lifetime);
+        settings
+    }
+
+    /// Where mail is kept, which is tried like this.
+    fn store(&self, queue: &QueueSettings) -> StoreSettings {
+        let mut settings = StoreSettings::new(self.raw.queue_dir());
         settings.min_free = self.raw.limits.free_space.bytes();
+        settings.longest_wait = queue.retry.longest();
         settings
     }
 

@@ -1,6 +1,9 @@
 use access::Networks;
-use clock::SetClock;
-use queue::{Envelope, Lease, Outcome, Queue, QueueSettings, Reason, ReasonClass, Recipient};
+use clock::{Clock, SetClock};
+use queue::{
+    Embedded, Envelope, Lease, Outcome, Queue, QueueSettings, Reason, ReasonClass, Recipient,
+    StoreSettings,
+};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -153,8 +156,10 @@ impl Bench {
         let directory = TempDir::new().unwrap();
         let clock = Arc::new(SetClock::new(now()));
         let settings =
-            QueueSettings { min_free: 0, reserve: 0, ..QueueSettings::new(directory.path()) };
-        let queue = Queue::open(settings, Arc::<SetClock>::clone(&clock)).unwrap();
+            StoreSettings { min_free: 0, reserve: 0, ..StoreSettings::new(directory.path()) };
+        let shared: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
+        let store = Embedded::open(settings, Arc::clone(&shared)).unwrap();
+        let queue = Queue::over(Arc::new(store), QueueSettings::default(), shared);
         Self { queue, clock, slots: Arc::default(), out: Vec::new(), _directory: directory }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use access::Networks;
 use clock::SystemClock;
-use queue::{Queue, QueueSettings};
+use queue::{Embedded, Queue, QueueSettings, StoreSettings};
 use smtp::Domain;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
@@ -64,11 +64,12 @@ impl Client {
     /// A client whose connection was just accepted.
     async fn connect() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut settings = QueueSettings::new(dir.path());
+        let mut settings = StoreSettings::new(dir.path());
         settings.min_free = 0;
         settings.reserve = 4096;
-        let open = move || Queue::open(settings, Arc::new(SystemClock));
-        let queue = tokio::task::spawn_blocking(open).await.unwrap().unwrap();
+        let open = move || Embedded::open(settings, Arc::new(SystemClock));
+        let store = Arc::new(tokio::task::spawn_blocking(open).await.unwrap().unwrap());
+        let queue = Queue::over(store, QueueSettings::default(), Arc::new(SystemClock));
         let settings = ListenerSettings::new(Domain::parse("relay.example").unwrap());
         let networks = Networks::parse(["192.0.2.7"]).unwrap();
         let rules = Rules::new(settings, networks);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use access::{Networks, Users};
 use clock::SystemClock;
 use listener::{Access, Listener, ListenerSettings, Service, Unobserved};
-use queue::{Queue, QueueSettings};
+use queue::{Embedded, Queue, QueueSettings, StoreSettings};
 use smtp::{Domain, DotStuffer};
 use tempfile::TempDir;
 use testbed::Sender;
@@ -240,11 +240,12 @@ pub(crate) async fn open(dir: &Path) -> Queue {
 
 /// Opens the queue in a directory, for as long as there are so many bytes free.
 pub(crate) async fn open_with(dir: &Path, min_free: u64) -> Queue {
-    let mut settings = QueueSettings::new(dir);
+    let mut settings = StoreSettings::new(dir);
     settings.min_free = min_free;
     settings.reserve = 4096;
-    let open = move || Queue::open(settings, Arc::new(SystemClock));
-    tokio::task::spawn_blocking(open).await.unwrap().unwrap()
+    let open = move || Embedded::open(settings, Arc::new(SystemClock));
+    let store = Arc::new(tokio::task::spawn_blocking(open).await.unwrap().unwrap());
+    Queue::over(store, QueueSettings::default(), Arc::new(SystemClock))
 }
 
 /// All that is in a queue, in order.

@@ -204,14 +204,14 @@ mod tests {
     use super::*;
     use crate::body_writer::NewMessage;
     use crate::recovery::Opener;
-    use crate::settings::QueueSettings;
     use crate::shared::Handle;
+    use crate::store_settings::StoreSettings;
     use crate::work::{Job, Work};
 
     #[tokio::test]
     async fn a_straggler_that_cannot_be_read_stays_where_it_is_and_the_store_goes_on() {
         let dir = tempfile::tempdir().unwrap();
-        let settings = QueueSettings { reserve: 0, min_free: 0, ..QueueSettings::new(dir.path()) };
+        let settings = StoreSettings { reserve: 0, min_free: 0, ..StoreSettings::new(dir.path()) };
         let clock = Arc::new(SetClock::new(SystemTime::UNIX_EPOCH));
         let mut committer = Committer::ready(settings, clock, Opener::default()).unwrap();
         let (jobs, _line) = channel();

@@ -50,7 +50,7 @@ async fn attempts_grow_and_waits_with_them() {
 async fn waits_grow_by_the_settings_that_are_given() {
     let minute = Duration::from_secs(60);
     let retry = RetrySchedule { first: minute, most: 3 * minute };
-    let bench = Bench::with(|settings| settings.retry = retry).await;
+    let bench = Bench::with_queue(QueueSettings { retry, ..QueueSettings::default() }).await;
     bench.accept(&["a@one.example"], b"x").await;
     for (attempt, middle) in (0..).zip([minute, 2 * minute, 3 * minute, 3 * minute]) {
         let lease = bench.lease().await.unwrap();
@@ -83,7 +83,7 @@ async fn a_changed_lifetime_counts_for_both_ends() {
     let lease = bench.lease().await.unwrap();
     for hours in [2, 24 * 30] {
         let lifetime = Duration::from_secs(hours * 3_600);
-        bench.queue.tune(QueueTuning { lifetime, ..settings(bench.dir.path()).tuning() });
+        bench.queue.tune(QueueTuning { lifetime, ..QueueSettings::default().tuning() });
         let end = lease.expires_at().unwrap();
         assert_eq!(end, start() + lifetime);
         assert!(lease.expired(end) && !lease.expired(end - Duration::from_secs(1)));

@@ -372,8 +372,9 @@ async fn a_store_opens_on_a_full_disk_by_giving_up_the_reserve() {
         }),
         ..Opener::default()
     };
-    let settings = QueueSettings { reserve: 1 << 20, ..settings(bench.dir.path()) };
-    let (store, queue) = open_with(settings, &bench.clock, opener).await.unwrap();
+    let settings = StoreSettings { reserve: 1 << 20, ..settings(bench.dir.path()) };
+    let store = open_with(settings, &bench.clock, opener).await.unwrap();
+    let queue = over(&store, &bench.clock);
     let bench = Bench { store, queue, ..bench };
     assert_eq!(bench.ids().await, [id]);
 }

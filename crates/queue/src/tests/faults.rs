@@ -149,9 +149,10 @@ pub(super) async fn bench_with_reserve(reserve: u64) -> (Bench, Fault) {
 /// Opens the queue in `dir` on such a disk.
 pub(super) async fn open_faulty(dir: TempDir, reserve: u64, fault: &Fault) -> Bench {
     let clock = Arc::new(SetClock::new(start()));
-    let settings = QueueSettings { reserve, ..settings(dir.path()) };
+    let settings = StoreSettings { reserve, ..settings(dir.path()) };
     let opener = fault.opener();
-    let (store, queue) = open_with(settings, &clock, opener).await.unwrap();
+    let store = open_with(settings, &clock, opener).await.unwrap();
+    let queue = over(&store, &clock);
     Bench { dir, clock, store, queue }
 }
 

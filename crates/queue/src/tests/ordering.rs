@@ -99,7 +99,8 @@ async fn attempts_reach_the_index_only_when_their_journal_is_synced() {
     let clock = Arc::new(SetClock::new(start()));
     let disk = Arc::new(Disk::default());
     let (opener, settings) = (opener(&disk), settings(dir.path()));
-    let (store, queue) = open_with(settings, &clock, opener).await.unwrap();
+    let store = open_with(settings, &clock, opener).await.unwrap();
+    let queue = over(&store, &clock);
     let bench = Bench { dir, clock, store, queue };
     bench.accept(&["a@one.example"], b"x").await;
     let attempts = async {

@@ -81,6 +81,7 @@ impl Relay {
         self.dns.replace(resolver);
         self.policies.renew(settings.policies.clone(), fetcher);
         self.queue.tune(settings.queue.tuning());
+        self.queue.store().tune(settings.store.tuning());
         self.delivery.renew(delivery);
         self.listener.reload(settings.listener.clone(), access(&settings, tls.clone()));
         for (address, service) in services(&self.addresses, &settings.listeners) {
@@ -124,6 +125,6 @@ fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> Vec<&'static
     new.admin_address = old.admin_address;
     new.admin_socket.clone_from(&old.admin_socket);
     new.data_dir.clone_from(&old.data_dir);
-    new.queue.dir.clone_from(&old.queue.dir);
+    new.store.dir.clone_from(&old.store.dir);
     kept
 }
