@@ -23,7 +23,8 @@ use mta_sts::{
     CachedPolicy, Decision, FetchSettings, Fetcher, Names, NamesError, NextHop, Policies, Policy,
     PolicyDomain, PolicyId, PolicySettings, PolicyStore as _, Purpose,
 };
-use queue::{Embedded, Queue, QueueSettings, StoreSettings};
+use queue::{Queue, QueueSettings};
+use store_embedded::{Embedded, StoreSettings};
 use sts_relay::StoredPolicies;
 use tokio::task::JoinSet;
 use tokio::time::Instant;

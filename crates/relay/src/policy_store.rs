@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use mta_sts::{CachedPolicy, PolicyDomain, PolicyStore, StoreError};
-use queue::{Namespace, Queue, ReadValues, Snapshot};
+use queue::{Namespace, Queue, ReadValues};
+use store_embedded::Snapshot;
 use thiserror::Error;
 use tracing::debug;
 
@@ -241,7 +242,8 @@ mod tests {
 
     use clock::SystemClock;
     use mta_sts::{Policy, PolicyId};
-    use queue::{Embedded, QueueSettings, StoreSettings};
+    use queue::QueueSettings;
+    use store_embedded::{Embedded, StoreSettings};
 
     use super::*;
 

@@ -21,9 +21,10 @@ use dns::{Dns, Resolver, ResolverError};
 use listener::{Access, Listener, ServerTls};
 use mta_sts::{FetchSettings, Fetcher, Policies};
 use pkix::SetupError;
-use queue::{Embedded, OpenError, Queue};
+use queue::Queue;
 use rustls::crypto::aws_lc_rs;
 use settings::{Listening, Settings};
+use store_embedded::{Embedded, OpenError};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -411,12 +412,10 @@ async fn open_queue(
     settings: &Settings,
     clock: &Arc<SteadyClock>,
 ) -> Result<(Embedded, Queue), StartError> {
-    let own = settings.store.clone();
     let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(clock);
-    let stores = Arc::clone(&clock);
+    let (own, stores) = (settings.store.clone(), Arc::clone(&clock));
     let store = tokio::task::spawn_blocking(move || Embedded::open(own, stores)).await??;
-    let queue = Queue::over(Arc::new(store.clone()), settings.queue, clock);
-    Ok((store, queue))
+    Ok((store.clone(), Queue::over(Arc::new(store), settings.queue, clock)))
 }
 
 /// Who may hand in mail by these settings, and what they are shown.

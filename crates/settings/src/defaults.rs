@@ -10,8 +10,9 @@ use delivery::{DeliverySettings, Timeouts};
 use dns::DnsSettings;
 use listener::{Limits, Rates};
 use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
-use queue::{QueueSettings, StoreSettings};
+use queue::QueueSettings;
 use rustls::RootCertStore;
+use store_embedded::StoreSettings;
 
 use crate::byte_size::ByteSize;
 use crate::raw::{

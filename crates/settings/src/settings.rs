@@ -12,9 +12,10 @@ use listener::{ListenerSettings, ServerTls};
 use mail::in_full;
 use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
 use pkix::{Roots, SystemRoots, TrustSettings};
-use queue::{QueueSettings, StoreSettings};
+use queue::QueueSettings;
 use rustls::RootCertStore;
 use smtp::{Domain, DomainError};
+use store_embedded::StoreSettings;
 
 use crate::check::Check;
 use crate::fault::SettingsError;

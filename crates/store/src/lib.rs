@@ -27,6 +27,7 @@ mod error;
 mod findings;
 mod health;
 mod namespace;
+mod observer;
 mod query;
 mod settled;
 mod settlement;
@@ -48,6 +49,7 @@ pub use crate::error::{
 pub use crate::findings::{Findings, Problem};
 pub use crate::health::{Health, Totals};
 pub use crate::namespace::Namespace;
+pub use crate::observer::{Observer, Round, WrittenDown};
 pub use crate::query::{
     Act, Census, Counted, Depth, Details, Filter, LotDetails, Matching, RecipientDetails,
     Selection, StateKind, Stats, Summary, Which,

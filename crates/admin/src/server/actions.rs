@@ -8,7 +8,6 @@ use delivery::{now_of, removal_notice};
 use mta_sts::{Policies, PolicyDomain, PolicyStore};
 use queue::{Queue, QueueId, Selection};
 use smtp::Domain;
-use tokio::task::JoinError;
 use tracing::field::display;
 
 use crate::api::answers::{Changed, FullMessage, Headline, Removed, Retried, Verified};

@@ -1,8 +1,6 @@
 //! What can be read of the queue and the policies: in the running relay, or of a queue that no process
 //! has open, of which nothing is changed.
 
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clock::Clock;

@@ -1,10 +1,8 @@
 use access::Networks;
 use clock::{Clock, SetClock};
-use queue::{
-    Embedded, Envelope, Lease, Outcome, Queue, QueueSettings, Reason, ReasonClass, Recipient,
-    StoreSettings,
-};
+use queue::{Envelope, Lease, Outcome, Queue, QueueSettings, Reason, ReasonClass, Recipient};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+use store_embedded::{Embedded, StoreSettings};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 

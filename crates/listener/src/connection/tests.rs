@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use access::Networks;
 use clock::SystemClock;
-use queue::{Embedded, Queue, QueueSettings, StoreSettings};
+use queue::{Queue, QueueSettings};
 use smtp::Domain;
+use store_embedded::{Embedded, StoreSettings};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinSet;

@@ -16,8 +16,9 @@ use admin::server::error::ViewError;
 use admin::server::reads::Reads;
 use clock::{SteadyClock, SystemClock};
 use mta_sts::PolicyDomain;
-use queue::{BodyError, Filter, OpenError, QueueId, Selection, Snapshot};
+use queue::{BodyError, Filter, QueueId, Selection};
 use settings::{RelayPaths, SettingsError};
+use store_embedded::{OpenError, Snapshot};
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
@@ -134,7 +135,7 @@ impl RelayOrDisk {
             return client.get_slowly("/verify").await?.ok_or(AnswerError::TooOld);
         }
         let dir = paths.queue.clone();
-        let findings = on_disk(paths, move || queue::verify(&dir)).await?;
+        let findings = on_disk(paths, move || store_embedded::verify(&dir)).await?;
         Ok(Verified::from(&findings))
     }
 

@@ -12,8 +12,8 @@ use mail::{Envelope, QueueId};
 use store::{
     Act, BeginError, BodyError, BodyReader, BodyWriter, Census, ClaimEnd, Claimed, CommitError,
     Committed, Demand, Details, EntrySettlement, Expected, Filter, Findings, Health, Inspect,
-    LotId, Matching, Owner, Ownership, Put, ReadValues, Settled, Settlement, SpaceGuard, Stats,
-    Store, StoreError, StoreTuning, Summary, Totals, Turns, Values, Waiting, Which,
+    LotId, Matching, Observer, Owner, Ownership, Put, ReadValues, Settled, Settlement, SpaceGuard,
+    Stats, Store, StoreError, StoreTuning, Summary, Totals, Turns, Values, Waiting, Which,
 };
 use tokio::sync::watch;
 
@@ -26,11 +26,10 @@ use crate::edits::change;
 use crate::error::OpenError;
 use crate::filter::matching;
 use crate::lookup::claim;
-use crate::observer::Observer;
 use crate::record::ENVELOPE_MOST;
+use crate::settings::StoreSettings;
 use crate::shared::Handle;
 use crate::shelf::{self, ShelfName};
-use crate::store_settings::StoreSettings;
 use crate::survey::{list, message_row, show};
 use crate::verify::findings;
 use crate::work::{Edit, Prepared, PreparedBody, Settling, Work};

@@ -7,7 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use access::{Networks, Submitter};
 use clock::{Clock, SetClock};
+use mail::*;
+use queue::{
+    Draft, Jitter, Lease, OwnMessage, Queue, QueueSettings, QueueTuning, RetrySchedule, Standing,
+};
 use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
+use store::*;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 

@@ -28,8 +28,9 @@ use std::time::Duration;
 
 use access::Networks;
 use clock::SystemClock;
-use queue::{Embedded, Envelope, Filter, Outcome, Queue, QueueSettings, Recipient, StoreSettings};
+use queue::{Envelope, Filter, Outcome, Queue, QueueSettings, Recipient};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+use store_embedded::{Embedded, StoreSettings};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;

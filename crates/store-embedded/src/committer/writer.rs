@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 
+use store::WrittenDown;
 use tokio::time::Instant;
 
 use crate::committer::{Committer, RoundError};
 use crate::index::{Ahead, EngineError};
-use crate::observer::WrittenDown;
 use crate::spool::Mark;
 
 /// From so many bytes on a layer is written down, however young.

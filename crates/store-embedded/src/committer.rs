@@ -14,7 +14,7 @@ use std::{fs, io, thread};
 
 use clock::Clock;
 use mail::QueueId;
-use store::{ClaimEnd, Committed, Health, Totals};
+use store::{ClaimEnd, Committed, Health, Round, Totals};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Effects, Ledger, Sealed};
@@ -26,16 +26,15 @@ use crate::committer::writer::{WriteDown, Writer};
 use crate::error::OpenError;
 use crate::index::{Ahead, Change, EngineError};
 use crate::key::Key;
-use crate::observer::Round;
 use crate::record::{Header, Kind};
 use crate::recovery::{Opener, Recovered, Store};
 use crate::rows::Place;
+use crate::settings::StoreSettings;
 use crate::shared::{Handle, Shared};
 use crate::spool::segments::Segments;
 use crate::spool::sidecar::Sidecars;
 use crate::spool::unlinked::body_entry;
 use crate::spool::{journal, sync_dir};
-use crate::store_settings::StoreSettings;
 use crate::work::{Edit, Job, Prepared, PreparedBody, Settling, Work};
 
 mod closing;

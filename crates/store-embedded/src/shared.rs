@@ -8,8 +8,8 @@ use std::time::Duration;
 use clock::{Clock, millis};
 use mail::QueueId;
 use store::{
-    BeginError, Due, Health, LotId, Ownership, SpaceGuard, StoreError, StoreTuning, Totals, Turns,
-    Waiting,
+    BeginError, Due, Health, LotId, Observer, Ownership, SpaceGuard, StoreError, StoreTuning,
+    Totals, Turns, Waiting,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -17,11 +17,10 @@ use crate::claims::{Claims, SLICE};
 use crate::ids::IdSource;
 use crate::index::{EngineError, Lookup};
 use crate::key::{DuePlace, Key};
-use crate::observer::Observer;
 use crate::recent::RecentBodies;
+use crate::settings::StoreSettings;
 use crate::shelf::Versions;
 use crate::spool::Paths;
-use crate::store_settings::StoreSettings;
 use crate::work::{Edit, Job, Work};
 
 /// How long a lot rests that was claimed for nothing.

@@ -204,8 +204,8 @@ mod tests {
     use super::*;
     use crate::body_writer::NewMessage;
     use crate::recovery::Opener;
+    use crate::settings::StoreSettings;
     use crate::shared::Handle;
-    use crate::store_settings::StoreSettings;
     use crate::work::{Job, Work};
 
     #[tokio::test]

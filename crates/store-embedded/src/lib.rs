@@ -1,0 +1,45 @@
+//! The store on this machine: spool segments that hold the mail, and a sled index that finds it.
+//!
+//! The spool's record, with the whole envelope in its header, is the copy that counts; the index can
+//! be built anew from it. One thread writes everything, so that many messages share one `fdatasync`.
+//! The format of the files is described in `docs/queue-format.md`.
+//!
+//! It does not know whose turn it is, nor how a message is sent.
+
+mod batch;
+mod body;
+mod body_writer;
+mod census;
+mod claims;
+mod codec;
+mod committer;
+mod depths;
+mod edits;
+mod embedded;
+mod error;
+mod filter;
+mod ids;
+mod index;
+mod key;
+mod lookup;
+mod recent;
+mod record;
+mod recovery;
+mod rows;
+mod settings;
+mod shared;
+mod shelf;
+mod snapshot;
+mod spool;
+mod survey;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod waiting;
+mod work;
+
+pub use crate::embedded::Embedded;
+pub use crate::error::OpenError;
+pub use crate::settings::StoreSettings;
+pub use crate::snapshot::Snapshot;
+pub use crate::verify::verify;
