@@ -16,6 +16,7 @@ mod output;
 mod policy;
 mod queue;
 mod relay_or_disk;
+mod runtime;
 mod serve;
 mod service_manager;
 mod signals;
@@ -24,15 +25,15 @@ mod tlsrpt;
 mod user;
 mod words;
 
-use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use clap::{FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clock::{Clock as _, SystemClock};
 use settings::{FILE_VARIABLE, RelayPaths, Settings, Source};
-use tokio::runtime::Runtime;
+
+use self::runtime::runtime;
 
 pub use ending::{Ending, in_words, status_of};
 pub use output::Output;
@@ -92,7 +93,12 @@ impl CommandLine {
     ///
     /// What clap prints: usage, help or the version.
     pub fn typed() -> Result<Self, clap::Error> {
-        Self::from_arg_matches(&help::command().try_get_matches()?)
+        Self::from_arg_matches(&Self::described().try_get_matches()?)
+    }
+
+    /// The command line's definition, with examples and exit statuses.
+    fn described() -> clap::Command {
+        help::with_help(Self::command(), "")
     }
 
     /// Does what was typed.
@@ -123,8 +129,10 @@ impl CommandLine {
             Some(Command::Demo(command)) => demo::run(command, output),
             Some(Command::TlsRpt(command)) => tlsrpt::run(command, output),
             Some(Command::User(command)) => user::run(command, output),
-            Some(Command::Completions(command)) => generated::completions(command, output),
-            Some(Command::Man(command)) => generated::man(command, output),
+            Some(Command::Completions(command)) => {
+                generated::completions(command, Self::described(), output)
+            }
+            Some(Command::Man(command)) => generated::man(command, Self::described(), output),
         }
     }
 
@@ -150,11 +158,6 @@ impl CommandLine {
     fn paths(&self) -> RelayPaths {
         RelayPaths::of(&self.source(), now())
     }
-}
-
-/// The runtime of a command that asks one thing.
-fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// The time on the wall.

@@ -6,17 +6,18 @@
 //! agree. This is the one module that knows `testbed`, and nothing that serves knows this module
 //! (docs/decisions/0009-demo.md).
 
+mod fate;
 mod hearing;
 mod internet;
 mod judgement;
 mod kind;
+mod row;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock as _, SystemClock};
-use serde::Serialize;
 use settings::{Settings, SettingsError, Source};
 use testbed::{Sender, World};
 use thiserror::Error;
@@ -24,49 +25,18 @@ use tokio::time::timeout;
 
 use crate::relay::{Relay, StartError};
 
+pub(crate) use fate::Fate;
 pub(crate) use hearing::Hearing;
 use hearing::{Ears, Handover};
 use internet::Internet;
-pub(crate) use judgement::Fate;
 pub(crate) use kind::Kind;
+pub(crate) use row::Row;
 
 /// How long one message may take; all of them take a second or two together.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who sends.
 const SENDER: &str = "<ann@sender.test>";
-
-/// What became of one domain's message.
-#[derive(Debug, Serialize)]
-pub(crate) struct Row {
-    /// The domain.
-    pub(crate) domain: &'static str,
-    /// The mode of its policy; "none" where it has no policy.
-    pub(crate) policy: &'static str,
-    /// What its MX hosts do.
-    pub(crate) mx: &'static str,
-    /// What became of the message.
-    pub(crate) fate: Fate,
-    /// What should have become of it.
-    pub(crate) promised: Fate,
-    /// The host that took the message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) host: Option<String>,
-    /// The version of TLS that it came by.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tls: Option<String>,
-    /// Why it is where it is, in the relay's words.
-    pub(crate) why: String,
-    /// What the MX hosts were told in clear, command by command.
-    pub(crate) in_clear: Vec<String>,
-}
-
-impl Row {
-    /// Whether the relay did as it promises.
-    pub(crate) fn is_as_promised(&self) -> bool {
-        self.fate == self.promised
-    }
-}
 
 /// The demonstration could not be given.
 #[derive(Debug, Error)]

@@ -14,7 +14,7 @@ use tls_rpt::ResultType;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{CheckError, Host, HostVerdict, Stage, State};
+use super::report::{CheckError, Host, HostVerdict, Stage, State};
 use crate::number_text::counted;
 
 /// How long one address may take; delivery itself is more patient.

@@ -12,7 +12,7 @@ use mta_sts::{
 };
 use settings::Settings;
 
-use super::{CheckError, Kept, Stage, State};
+use super::report::{CheckError, Kept, Stage, State};
 use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::number_text::counted;
 

@@ -7,7 +7,7 @@ use dns::Dns;
 use mta_sts::PolicyDomain;
 use smtp::Domain;
 
-use super::{Stage, State};
+use super::report::{Stage, State};
 
 /// Names in zones of different operators, which every resolver of the internet can look up
 /// (RFC 2606 §3, and the root zone's own servers).

@@ -16,7 +16,7 @@ use tls_policy::{Demanded, HostRequirement, Inputs, Refusal, Verified};
 use tokio::time::timeout;
 
 use super::hosts::{HOSTS_MAX, PATIENCE};
-use super::{CheckError, Host, HostVerdict, Stage, State};
+use super::report::{CheckError, Host, HostVerdict, Stage, State};
 use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::policy_store::NothingKept;
 

@@ -3,7 +3,7 @@
 use mta_sts::{Mode, PolicyDomain};
 
 use super::hosts::Routing;
-use super::{Exception, Host, HostVerdict, Verdict};
+use super::report::{Exception, Host, HostVerdict, Verdict};
 
 /// Mail that goes to the domain's own hosts.
 pub(super) fn direct(

@@ -12,8 +12,9 @@ use settings::Settings;
 
 use super::output::{Format, Reader};
 use super::table::printable;
-use super::{Ending, Output};
 use crate::check::{self, Extent, Host, Kept, Report, Stage, State, Verdict};
+use crate::cli::ending::Ending;
+use crate::cli::output::Output;
 use crate::cli::relay_or_disk::{AnswerError, RelayOrDisk};
 
 /// What is to be checked.

@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use clap::Args;
 use settings::{Settings, Source};
 
-use super::{Ending, Output};
+use crate::cli::ending::Ending;
+use crate::cli::output::Output;
 use crate::preflight;
 
 /// What is checked besides the settings.
@@ -67,7 +68,7 @@ pub(super) fn run(
     warnings.extend(preflight::of_machine(&settings, source, now));
     if command.network {
         let network = Box::pin(preflight::of_network(&settings));
-        warnings.extend(super::runtime()?.block_on(network));
+        warnings.extend(crate::cli::runtime::runtime()?.block_on(network));
     }
     for warning in &warnings {
         output.line(format_args!("# warning: {warning}"))?;

@@ -10,7 +10,8 @@ use tokio::runtime::Runtime;
 
 use super::output::Reader;
 use super::table::printable;
-use super::{Ending, Output};
+use crate::cli::ending::Ending;
+use crate::cli::output::Output;
 use crate::demo::{self, Fate, Hearing, Kind, Row};
 
 /// How long the runtime may take to end what is left of the internet.

@@ -3,13 +3,14 @@
 use std::io;
 
 use clock::Timestamp;
+use clock::{Clock as _, SystemClock};
 use mta_sts::PolicyDomain;
 use serde::Serialize;
 use settings::RelayPaths;
 
-use super::Output;
 use super::table::printable;
 use crate::check::Exception;
+use crate::cli::output::Output;
 
 /// An exception with its domain.
 #[derive(Debug, Serialize)]
@@ -21,7 +22,7 @@ pub(super) struct Excepted {
 
 /// The exception of a domain, while it lasts.
 pub(super) fn of(paths: &RelayPaths, domain: &PolicyDomain) -> Option<Exception> {
-    let exception = paths.exceptions.find(domain, super::now())?;
+    let exception = paths.exceptions.find(domain, SystemClock.now())?;
     let (until, reason) = (Timestamp::of(exception.until()), exception.reason().to_owned());
     Some(Exception { until, reason })
 }

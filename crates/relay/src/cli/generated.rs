@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use clap::Args;
 use clap_complete::Shell;
 
-use super::{Ending, Output, help};
+use crate::cli::ending::Ending;
+use crate::cli::output::Output;
 
 /// Which completions are printed.
 #[derive(Args, Debug)]
@@ -25,27 +26,32 @@ pub(super) struct ManCommand {
 /// Prints the completions of a shell.
 pub(super) fn completions(
     command: &CompletionsCommand,
+    mut described: clap::Command,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     let mut script = Vec::new();
-    clap_complete::generate(command.shell, &mut help::command(), "sts-relay", &mut script);
+    clap_complete::generate(command.shell, &mut described, "sts-relay", &mut script);
     output.bytes(&script)?;
     Ok(Ending::Done)
 }
 
 /// Writes a manual page for each command.
-pub(super) fn man(command: &ManCommand, output: &mut Output) -> anyhow::Result<Ending> {
+pub(super) fn man(
+    command: &ManCommand,
+    described: clap::Command,
+    output: &mut Output,
+) -> anyhow::Result<Ending> {
     let directory = &command.directory;
     let written = || format!("{} cannot be written", directory.display());
     std::fs::create_dir_all(directory).with_context(written)?;
-    let count = pages(directory).with_context(written)?;
+    let count = pages(described, directory).with_context(written)?;
     output.line(format_args!("{count} pages written to {}", directory.display()))?;
     Ok(Ending::Done)
 }
 
 /// Writes the pages, and says how many there are.
-fn pages(directory: &Path) -> std::io::Result<usize> {
-    let mut command = help::command().disable_help_subcommand(true);
+fn pages(described: clap::Command, directory: &Path) -> std::io::Result<usize> {
+    let mut command = described.disable_help_subcommand(true);
     command.build();
     let mut names = Vec::new();
     write_page(&command, directory, &mut names)?;

@@ -10,7 +10,8 @@ use settings::RelayPaths;
 use tokio::time::timeout;
 
 use super::table::printable;
-use super::{Ending, Output};
+use crate::cli::ending::Ending;
+use crate::cli::output::Output;
 
 /// How long the checks of `/readyz` may take: longer than a resolver that does not answer takes, and
 /// shorter than a container waits for its health check.

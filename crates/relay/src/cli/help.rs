@@ -3,9 +3,7 @@
 //!
 //! A test holds that every command has both, and that every example is a command line.
 
-use clap::{Command, CommandFactory as _};
-
-use super::CommandLine;
+use clap::Command;
 
 /// A command, how it is used, and what it ends with.
 struct Help {
@@ -306,12 +304,8 @@ const HELP: &[Help] = &[
     },
 ];
 
-/// The command line with all of its help.
-pub(super) fn command() -> Command {
-    with_help(CommandLine::command(), "")
-}
-
-fn with_help(mut command: Command, name: &str) -> Command {
+/// A command called `name` with all of its help, and its subcommands with theirs.
+pub(super) fn with_help(mut command: Command, name: &str) -> Command {
     let names: Vec<_> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
     for sub in names {
         let full = format!("{name} {sub}");
@@ -341,8 +335,16 @@ impl Help {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::CommandLine;
+
+    /// The command line with all of its help.
+    fn command() -> Command {
+        with_help(CommandLine::command(), "")
+    }
 
     /// Every command's words, and the command.
     fn commands(command: &Command, name: &str, found: &mut Vec<(String, Command)>) {

@@ -3,25 +3,27 @@
 mod keep;
 mod lint;
 mod new;
+mod print;
+mod typed;
 
 use std::ffi::OsString;
 use std::io;
-use std::time::SystemTime;
 
-use admin::api::answers::{ListedPolicy, Policy};
+use admin::api::answers::ListedPolicy;
 use anyhow::Context as _;
 use clap::Subcommand;
+use clock::{Clock as _, SystemClock};
 use mta_sts::PolicyDomain;
 use serde::Serialize;
 use settings::{RelayPaths, Settings};
 
 use super::output::Format;
 use super::table::{Room, Table, printable};
-use super::words::{ago, span};
-use super::{Ending, Output, exceptions};
 use crate::check::Exception;
+use crate::cli::ending::Ending;
+use crate::cli::exceptions;
+use crate::cli::output::Output;
 use crate::cli::relay_or_disk::RelayOrDisk;
-use crate::number_text::counted;
 
 /// What can be asked about policies.
 #[derive(Debug, Subcommand)]
@@ -96,28 +98,25 @@ pub(super) async fn run(
             let mut answers = RelayOrDisk::reach(&paths).await?;
             list(&mut answers, &paths, *format, output).await
         }
-        PolicyCommand::New(new) => Box::pin(new::run(new, settings, super::now(), output)).await,
+        PolicyCommand::New(new) => {
+            Box::pin(new::run(new, settings, SystemClock.now(), output)).await
+        }
         PolicyCommand::Refresh { domain, format } => {
-            let domain = parse(domain)?;
+            let domain = typed::domain(domain)?;
             let mut answers = RelayOrDisk::running(&paths()).await?;
             keep::refresh(&mut answers, domain, *format, output).await
         }
         PolicyCommand::Purge { domain, all: _ } => {
-            let domain = domain.as_deref().map(parse).transpose()?;
+            let domain = domain.as_deref().map(typed::domain).transpose()?;
             let mut answers = RelayOrDisk::running(&paths()).await?;
             keep::purge(&mut answers, domain, output).await
         }
         PolicyCommand::Show { domain, format } => {
-            let (domain, paths) = (parse(domain)?, paths());
+            let (domain, paths) = (typed::domain(domain)?, paths());
             let mut answers = RelayOrDisk::reach(&paths).await?;
             show(&mut answers, &paths, domain, *format, output).await
         }
     }
-}
-
-/// The domain that was typed.
-fn parse(domain: &str) -> anyhow::Result<PolicyDomain> {
-    PolicyDomain::parse(domain).with_context(|| format!("{domain} is not a domain"))
 }
 
 /// `policy list`
@@ -162,7 +161,7 @@ async fn show(
     };
     let excepted = Excepted { policy, exception };
     format.write(&excepted, output, |excepted, output| {
-        print_policy(&excepted.policy, output)?;
+        print::print_policy(&excepted.policy, output)?;
         let Some(exception) = &excepted.exception else { return Ok(()) };
         let (until, reason) = (exception.until, printable(&exception.reason));
         output.line(format_args!("exception until {until}, not enforced: {reason}"))
@@ -184,7 +183,7 @@ fn print_list(policies: &[Excepted<ListedPolicy>], output: &mut Output) -> io::R
     if policies.is_empty() {
         return output.line("no policy is cached");
     }
-    let now = super::now();
+    let now = SystemClock.now();
     let mut table = Table::new([
         ("DOMAIN", Room::AtLeast(16)),
         ("MODE", Room::Whole),
@@ -199,7 +198,7 @@ fn print_list(policies: &[Excepted<ListedPolicy>], output: &mut Output) -> io::R
                 policy.domain.clone(),
                 policy.mode.clone(),
                 policy.id.clone(),
-                validity(policy, now),
+                print::validity(policy, now),
                 policy.mx.join(","),
                 policy.trouble.as_ref().map(|one| one.error.clone()).unwrap_or_default(),
             ],
@@ -210,39 +209,4 @@ fn print_list(policies: &[Excepted<ListedPolicy>], output: &mut Output) -> io::R
         });
     }
     table.print(output.width(), output)
-}
-
-/// How long a policy applies.
-fn validity(policy: &Policy, now: SystemTime) -> String {
-    let left = policy.valid_until.time().duration_since(now).unwrap_or_default();
-    if policy.applies { format!("for {}", span(left.as_secs())) } else { "expired".to_owned() }
-}
-
-/// A policy with everything that is known.
-fn print_policy(policy: &Policy, output: &mut Output) -> io::Result<()> {
-    let now = super::now();
-    output.line(format_args!("domain   {}", policy.domain))?;
-    output.line(format_args!("mode     {}", policy.mode))?;
-    output.line(format_args!("id       {}", policy.id))?;
-    for mx in &policy.mx {
-        output.line(format_args!("mx       {}", printable(mx)))?;
-    }
-    let seconds = counted(policy.max_age, "second", "seconds");
-    output.line(format_args!("max_age  {} ({seconds})", span(policy.max_age)))?;
-    output.line(format_args!(
-        "fetched  {} ({} ago)",
-        policy.fetched_at,
-        ago(policy.fetched_at, now)
-    ))?;
-    let validity = validity(policy, now);
-    output.line(format_args!("valid    until {} ({validity})", policy.valid_until))?;
-    if let Some(trouble) = &policy.trouble {
-        output.line(format_args!(
-            "trouble  not refreshed since {}, {}: {}",
-            trouble.since,
-            counted(trouble.failures, "failure", "failures"),
-            printable(&trouble.error)
-        ))?;
-    }
-    Ok(())
 }

@@ -16,7 +16,9 @@ use self::many::Agreed;
 use self::wanted::{Meant, Wanted, Which};
 use super::exceptions::Excepted;
 use super::output::Format;
-use super::{Ending, Output, exceptions};
+use crate::cli::ending::Ending;
+use crate::cli::exceptions;
+use crate::cli::output::Output;
 use crate::cli::relay_or_disk::RelayOrDisk;
 
 /// What can be asked about the queue, and done to it.
@@ -134,7 +136,7 @@ async fn answered(
         }
         QueueCommand::Show { id, body: true, .. } => body(answers, *id, output).await,
         QueueCommand::Show { id, body: false, format } => {
-            let message = answers.message(*id).await?.with_context(|| gone(*id))?;
+            let message = answers.message(*id).await?.with_context(|| print::gone(*id))?;
             format.write(&message, output, print::message)?;
             Ok(Ending::Done)
         }
@@ -143,7 +145,7 @@ async fn answered(
         }
         QueueCommand::Hold { which, agreed, format } => match which.meant() {
             Meant::One(id) => {
-                let changed = answers.hold(id).await?.with_context(|| gone(id))?;
+                let changed = answers.hold(id).await?.with_context(|| print::gone(id))?;
                 format.write(&changed, output, print::changed)?;
                 Ok(Ending::Done)
             }
@@ -153,7 +155,7 @@ async fn answered(
         },
         QueueCommand::Release { which, agreed, format } => match which.meant() {
             Meant::One(id) => {
-                let changed = answers.release(id).await?.with_context(|| gone(id))?;
+                let changed = answers.release(id).await?.with_context(|| print::gone(id))?;
                 format.write(&changed, output, print::changed)?;
                 Ok(Ending::Done)
             }
@@ -165,7 +167,8 @@ async fn answered(
             let bounce = if *bounce { Bounce::Sent } else { Bounce::None };
             match which.meant() {
                 Meant::One(id) => {
-                    let removed = answers.delete(id, bounce).await?.with_context(|| gone(id))?;
+                    let removed =
+                        answers.delete(id, bounce).await?.with_context(|| print::gone(id))?;
                     format.write(&removed, output, print::removed)?;
                     Ok(Ending::Done)
                 }
@@ -188,11 +191,6 @@ async fn answered(
         }
         QueueCommand::Verify { .. } => Ok(Ending::Done),
     }
-}
-
-/// Says that a message is not there.
-fn gone(id: QueueId) -> String {
-    format!("{id} is not in the queue: it was delivered, bounced, deleted, or never there")
 }
 
 /// `queue list`
@@ -231,7 +229,7 @@ async fn body(
     if answers.body(id, |bytes| output.bytes(bytes)).await? {
         Ok(Ending::Done)
     } else {
-        anyhow::bail!(gone(id))
+        anyhow::bail!(print::gone(id))
     }
 }
 

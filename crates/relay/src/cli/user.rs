@@ -8,7 +8,8 @@ use clap::Subcommand;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use smtp::Mailbox;
 
-use super::{Ending, Output};
+use crate::cli::ending::Ending;
+use crate::cli::output::Output;
 
 /// What can be done for users.
 #[derive(Debug, Subcommand)]

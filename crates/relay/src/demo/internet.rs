@@ -10,7 +10,7 @@ use testbed::{
     Certificate, Connection, Message, MxBehaviour, MxHost, PolicyBehaviour, PolicyText, World,
 };
 
-use super::Kind;
+use super::kind::Kind;
 
 /// The internet, as far as mail goes.
 pub(super) struct Internet<'a> {

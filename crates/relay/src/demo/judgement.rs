@@ -1,26 +1,10 @@
 //! What became of a message: what the relay says and what was seen at the MX hosts, held together.
 
-use serde::Serialize;
-
+use super::fate::Fate;
 use super::hearing::{Handover, Word};
 use super::internet::Seen;
-use super::{Kind, Row};
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Fate {
-    /// It was delivered to a host that proved its name, under an enforced policy.
-    Verified,
-    /// It was delivered by TLS; nobody asked for proof.
-    Encrypted,
-    /// It was delivered in clear.
-    Clear,
-    /// It waits, and no host heard of it.
-    Waiting,
-    /// The relay and the hosts do not tell the same, or a host heard what it should not have.
-    Astray,
-}
+use super::kind::Kind;
+use super::row::Row;
 
 /// Judges one domain.
 pub(super) fn of(kind: Kind, handover: &Handover, seen: &Seen) -> Row {

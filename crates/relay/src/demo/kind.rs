@@ -1,6 +1,6 @@
 //! The kinds of domains that mail is sent to, and what the relay promises for each.
 
-use super::Fate;
+use super::fate::Fate;
 
 /// A kind of domain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -5,11 +5,12 @@ use std::io;
 use admin::api::policy_answers::Refreshed;
 use mta_sts::PolicyDomain;
 
-use super::super::output::Format;
-use super::super::table::printable;
-use super::super::{Ending, Output};
-use super::print_policy;
+use super::print::print_policy;
+use crate::cli::ending::Ending;
+use crate::cli::output::Format;
+use crate::cli::output::Output;
 use crate::cli::relay_or_disk::RelayOrDisk;
+use crate::cli::table::printable;
 use crate::number_text::counted;
 
 /// `policy refresh`: yes, where the policy could be fetched.

@@ -15,9 +15,10 @@ use mta_sts::{FetchError, MxHost, MxPattern, POLICY_SIZE_MAX, Policy, Record};
 use serde::Serialize;
 
 use self::lines::Findings;
+use crate::cli::ending::Ending;
 use crate::cli::output::Format;
+use crate::cli::output::Output;
 use crate::cli::table::printable;
-use crate::cli::{Ending, Output};
 use crate::number_text::counted;
 
 /// What a lint says.

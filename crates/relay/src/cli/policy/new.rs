@@ -13,16 +13,17 @@ use mta_sts::{Mode, MxHost, MxPattern, Policy, PolicyDomain};
 use settings::{Settings, parse_duration};
 use smtp::Domain;
 
-use super::super::table::printable;
-use super::super::words::span;
-use super::super::{Ending, Output};
+use crate::cli::ending::Ending;
+use crate::cli::output::Output;
+use crate::cli::table::printable;
+use crate::cli::words::span;
 
 /// Below this an attacker who can block a fetch for so long is rid of the policy.
 const SHORT: Duration = Duration::from_secs(7 * 86_400);
 
 /// What is to be published.
 #[derive(Args, Debug)]
-pub(in crate::cli) struct NewPolicy {
+pub(crate) struct NewPolicy {
     /// The domain that takes mail.
     #[arg(long)]
     domain: String,
@@ -80,7 +81,7 @@ pub(super) async fn run(
     now: SystemTime,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
-    let domain = super::parse(&new.domain)?;
+    let domain = super::typed::domain(&new.domain)?;
     let published = published(&domain, settings).await;
     let mode = new.mode.mode();
     let patterns = match (mode, new.mx.is_empty()) {

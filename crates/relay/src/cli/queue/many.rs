@@ -9,16 +9,17 @@ use anyhow::Context as _;
 use clap::Args;
 use queue::{Filter, QueueId, Selection};
 
-use super::super::output::Format;
-use super::super::{Ending, Output};
 use super::print;
 use super::wanted::Meant;
+use crate::cli::ending::Ending;
+use crate::cli::output::Format;
+use crate::cli::output::Output;
 use crate::cli::relay_or_disk::RelayOrDisk;
 use crate::number_text::counted;
 
 /// Whether the one who types has agreed to a change of many messages.
 #[derive(Args, Clone, Copy, Debug)]
-pub(in crate::cli) struct Agreed {
+pub(crate) struct Agreed {
     /// Change many messages without confirmation.
     #[arg(long)]
     yes: bool,
@@ -76,7 +77,7 @@ pub(super) async fn retry(
     };
     let retried = answers.retry(&selection).await?;
     let retried = retried.with_context(|| match &selection {
-        Selection::Message(id) => super::gone(*id),
+        Selection::Message(id) => print::gone(*id),
         Selection::All | Selection::Destination(_) => String::new(),
     })?;
     format.write(&retried, output, |retried, output| {

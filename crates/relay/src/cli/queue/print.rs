@@ -9,11 +9,12 @@ use admin::api::answers::{
     Why,
 };
 use admin::api::state_word::state_word;
+use clock::{Clock as _, SystemClock};
 use queue::{Filter, StateKind};
 
-use super::super::table::{Room, Table, printable};
-use super::super::words::{ago, ahead, size, span};
-use super::Output;
+use crate::cli::output::Output;
+use crate::cli::table::{Room, Table, printable};
+use crate::cli::words::{ago, ahead, size, span};
 use crate::number_text::counted;
 
 /// What is said where no message meets a filter.
@@ -58,7 +59,7 @@ pub(super) fn list(
     width: Option<usize>,
     output: &mut Output,
 ) -> io::Result<()> {
-    let now = super::super::now();
+    let now = SystemClock.now();
     let mut table = Table::new([
         ("ID", Room::Whole),
         ("AGE", Room::Whole),
@@ -106,7 +107,7 @@ fn next(message: &Message, now: SystemTime) -> String {
 
 /// A message with everything that is known.
 pub(super) fn message(message: &FullMessage, output: &mut Output) -> io::Result<()> {
-    let now = super::super::now();
+    let now = SystemClock.now();
     let received = message.headline.received_at;
     output.line(format_args!("id        {}", message.headline.id))?;
     output.line(format_args!("sender    {}", sender(message.headline.sender.as_deref())))?;
@@ -233,4 +234,9 @@ fn short(why: &Why) -> String {
         (Some(mx), None, Some(cause)) => format!("{status} {mx}: {cause}"),
         (Some(_), None, None) | (None, _, _) => format!("{status} {text}"),
     }
+}
+
+/// Says that a message is not there.
+pub(super) fn gone(id: mail::QueueId) -> String {
+    format!("{id} is not in the queue: it was delivered, bounced, deleted, or never there")
 }

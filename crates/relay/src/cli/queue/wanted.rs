@@ -11,7 +11,7 @@ use smtp::{MailboxDomain, ReversePath};
 
 /// Which messages are meant: those that meet all of it.
 #[derive(Args, Clone, Debug)]
-pub(in crate::cli) struct Wanted {
+pub(crate) struct Wanted {
     /// Only messages from this address; <> for the null one.
     #[arg(long, value_name = "ADDRESS", value_parser = read_sender)]
     sender: Option<ReversePath>,
@@ -50,7 +50,7 @@ const MANY: [&str; 7] = ["sender", "domain", "state", "reason", "quarantined", "
 
 /// Which messages are changed: one, those that meet all of it, or all.
 #[derive(Args, Clone, Debug)]
-pub(in crate::cli) struct Which {
+pub(crate) struct Which {
     /// The message with this queue id.
     #[arg(required_unless_present_any = MANY, conflicts_with_all = MANY)]
     id: Option<QueueId>,
