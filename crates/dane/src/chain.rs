@@ -4,7 +4,7 @@
 //! issuer is asked of the anchor as well, because it is a peer who shows it: that it may issue for
 //! servers, how long its paths are (RFC 7671 §5.2.1), and its name constraints. The dates of a root
 //! count, those of an anchor below another authority do not: RFC 5280 §6.1 leaves this open, and so
-//! OpenSSL has it, and with it the senders that hosts are tested with.
+//! OpenSSL has it (tests/openssl.rs compares).
 //!
 //! Departures: names are taken from the subjectAltName alone, not from a common name where there is
 //! none (RFC 7672 §3.2.3 has it so, RFC 9525 §2 no longer does). At most [`ISSUERS_MAX`]
