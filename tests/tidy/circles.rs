@@ -10,7 +10,6 @@ use super::{LAYERS, folder, layer, no, program_files};
 #[rustfmt::skip]
 const CIRCLES_LEFT: &[(&str, usize)] = &[
     ("store-embedded", 28),
-    ("sts-relay", 2),
 ];
 
 /// The circles as they are shown: each file with those of its circle that it imports.

@@ -1,5 +1,6 @@
 //! The running relay: every part, made of the settings and wired to the others.
 
+mod parts;
 mod reload;
 
 use std::fs::DirBuilder;
@@ -10,16 +11,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::metrics::{CountedDns, Metrics};
-use admin::readiness::{Bearings, Checks};
+use admin::readiness::Checks;
 use admin::server::actions::View;
 use admin::server::health::Vitals;
 use admin::server::{Admin, SocketError, monitoring_port};
 use clock::{Clock, SteadyClock};
-use delivery::{Delivery, WallClock};
+use delivery::Delivery;
 use dns::{Dns, Resolver, ResolverError};
-use listener::{Access, Listener, ServerTls};
-use mta_sts::{FetchSettings, Fetcher, Policies};
+use listener::Listener;
+use mta_sts::Policies;
 use pkix::SetupError;
 use queue::Queue;
 use rustls::crypto::aws_lc_rs;
@@ -37,10 +37,12 @@ use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::adapters::reloadable_dns::ReloadableDns;
 use crate::certificates::{self, SelfSignedError, Watched};
 use crate::policy_store::StoredPolicies;
+use crate::refresh;
 use crate::timekeeping::{self, Witness};
-use crate::{default_gateways, refresh};
 
+use self::parts::{access, bearings, counted, fetcher, metrics_of, view};
 pub use self::reload::ReloadError;
+use self::reload::{Ready, keep_what_needs_a_restart, services};
 
 /// Nobody but the relay's own user has business in the data directory.
 const DATA_DIR_MODE: u32 = 0o700;
@@ -358,6 +360,38 @@ impl Relay {
         EndedUnasked
     }
 
+    /// Goes by other settings from now on; returns what of them needs a restart and was left as it
+    /// was.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`]; everything is as it was then.
+    pub fn reload(&mut self, mut settings: Settings) -> Result<Vec<&'static str>, ReloadError> {
+        let kept = keep_what_needs_a_restart(&self.settings, &mut settings);
+        settings.delivery.own_addresses.clone_from(&self.addresses);
+        let ready = Ready::prepare(&settings, &self.clock, &self.delivery)?;
+        self.renew(settings, ready);
+        Ok(kept)
+    }
+
+    /// Puts the new in the place of the old.
+    fn renew(&mut self, settings: Settings, ready: Ready) {
+        let Ready { tls, resolver, fetcher, delivery } = ready;
+        self.dns.replace(resolver);
+        self.policies.renew(settings.policies.clone(), fetcher);
+        self.queue.tune(settings.queue.tuning());
+        self.queue.store().tune(settings.store.tuning());
+        self.delivery.renew(delivery);
+        self.listener.reload(settings.listener.clone(), access(&settings, tls.clone()));
+        for (address, service) in services(&self.addresses, &settings.listeners) {
+            self.listener.offer(address, service);
+        }
+        self.vitals.renew(bearings(&settings));
+        self.view.rename(settings.delivery.hostname.clone());
+        self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
+        self.settings = settings;
+    }
+
     /// Stops the relay: nobody is let in any more, what is in flight comes to its end within the
     /// grace, and the rest stays in the queue.
     pub async fn stop(mut self) {
@@ -418,16 +452,6 @@ async fn open_queue(
     Ok((store.clone(), Queue::over(Arc::new(store), settings.queue, clock)))
 }
 
-/// Who may hand in mail by these settings, and what they are shown.
-fn access(settings: &Settings, tls: Option<ServerTls>) -> Access {
-    Access {
-        networks: default_gateways::without(&settings.networks),
-        proxies: settings.proxies.clone(),
-        users: settings.users.clone(),
-        tls,
-    }
-}
-
 /// Binds the listeners' addresses; a port 0 becomes the real one.
 async fn bind(listeners: &[Listening]) -> Result<Vec<(Listening, TcpListener)>, StartError> {
     let mut sockets = Vec::new();
@@ -450,35 +474,6 @@ async fn bind_monitors(
     Ok(Some((socket.local_addr().map_err(failed)?, socket)))
 }
 
-/// Metrics that count what the queue does, from now on.
-fn metrics_of(store: &Embedded, clock: &Arc<dyn Clock>) -> Arc<Metrics> {
-    let metrics = Arc::new(Metrics::new(clock.wall()));
-    store.observe(metrics.storage());
-    metrics
-}
-
-/// The DNS, with what it answers counted.
-fn counted(dns: &Arc<ReloadableDns>, metrics: &Metrics) -> Arc<dyn Dns> {
-    Arc::new(CountedDns::new(Arc::<ReloadableDns>::clone(dns), metrics.lookups()))
-}
-
-/// What the admin interface shows of the queue and the policies.
-fn view(
-    settings: &Settings,
-    queue: &Queue,
-    policies: &Arc<Policies>,
-    clock: &Arc<dyn Clock>,
-) -> View {
-    let (kept, in_use) = (Arc::new(StoredPolicies::of(queue)), Arc::clone(policies));
-    let hostname = settings.delivery.hostname.clone();
-    View::of(queue.clone(), kept, in_use, hostname, Arc::clone(clock))
-}
-
-/// What of the settings its readiness depends on.
-fn bearings(settings: &Settings) -> Bearings {
-    Bearings::new(settings.delivery.hostname.clone(), settings.roots.clone())
-}
-
 /// The policies, found through `dns` and kept on the queue's shelf.
 fn policies(
     settings: &Settings,
@@ -490,10 +485,4 @@ fn policies(
     let names = Arc::new(DnsForMtaSts(Arc::clone(dns)));
     let store = Arc::new(StoredPolicies::of(queue).cached());
     Ok(Policies::new(settings.policies.clone(), names, store, fetcher))
-}
-
-/// Fetches policies by these settings, and judges certificates by the wall clock.
-fn fetcher(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Fetcher, rustls::Error> {
-    let wall = WallClock::new(Arc::clone(clock));
-    Fetcher::new(FetchSettings { clock: Some(Arc::new(wall)), ..settings.fetch.clone() })
 }

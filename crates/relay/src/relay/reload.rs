@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clock::{Clock, SteadyClock};
-use delivery::Renewal;
+use delivery::{Delivery, Renewal};
 use dns::{Resolver, ResolverError};
 use listener::ServerTls;
 use mta_sts::Fetcher;
@@ -15,8 +15,8 @@ use pkix::SetupError;
 use settings::{Listening, Settings};
 use thiserror::Error;
 
-use super::{Relay, access, bearings, fetcher};
-use crate::certificates::{self, SelfSignedError, Watched};
+use super::parts::fetcher;
+use crate::certificates::{self, SelfSignedError};
 
 /// What needs a restart, by key; `config/sts-relay.toml` says so too.
 const DATA_DIR: &str = "data_dir";
@@ -42,60 +42,32 @@ pub enum ReloadError {
 }
 
 /// All that is new, ready to be used.
-struct Ready {
-    tls: Option<ServerTls>,
-    resolver: Resolver,
-    fetcher: Fetcher,
-    delivery: Renewal,
+pub(super) struct Ready {
+    pub(super) tls: Option<ServerTls>,
+    pub(super) resolver: Resolver,
+    pub(super) fetcher: Fetcher,
+    pub(super) delivery: Renewal,
 }
 
-impl Relay {
-    /// Goes by other settings from now on; returns what of them needs a restart and was left as it
-    /// was.
-    ///
-    /// # Errors
-    ///
-    /// [`ReloadError`]; everything is as it was then.
-    pub fn reload(&mut self, mut settings: Settings) -> Result<Vec<&'static str>, ReloadError> {
-        let kept = keep_what_needs_a_restart(&self.settings, &mut settings);
-        settings.delivery.own_addresses.clone_from(&self.addresses);
-        let ready = self.prepare(&settings)?;
-        self.renew(settings, ready);
-        Ok(kept)
-    }
-
+impl Ready {
     /// Does all that can fail.
-    fn prepare(&self, settings: &Settings) -> Result<Ready, ReloadError> {
-        let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&self.clock);
-        Ok(Ready {
-            tls: certificates::of(settings, self.clock.wall())?,
+    pub(super) fn prepare(
+        settings: &Settings,
+        clock: &Arc<SteadyClock>,
+        delivery: &Delivery,
+    ) -> Result<Self, ReloadError> {
+        let any: Arc<dyn Clock> = Arc::<SteadyClock>::clone(clock);
+        Ok(Self {
+            tls: certificates::of(settings, clock.wall())?,
             resolver: Resolver::new(settings.dns.clone())?,
-            fetcher: fetcher(settings, &clock).map_err(ReloadError::TlsToPolicyHosts)?,
-            delivery: self.delivery.renewal(settings.delivery.clone(), settings.roots.clone())?,
+            fetcher: fetcher(settings, &any).map_err(ReloadError::TlsToPolicyHosts)?,
+            delivery: delivery.renewal(settings.delivery.clone(), settings.roots.clone())?,
         })
-    }
-
-    /// Puts the new in the place of the old.
-    fn renew(&mut self, settings: Settings, ready: Ready) {
-        let Ready { tls, resolver, fetcher, delivery } = ready;
-        self.dns.replace(resolver);
-        self.policies.renew(settings.policies.clone(), fetcher);
-        self.queue.tune(settings.queue.tuning());
-        self.queue.store().tune(settings.store.tuning());
-        self.delivery.renew(delivery);
-        self.listener.reload(settings.listener.clone(), access(&settings, tls.clone()));
-        for (address, service) in services(&self.addresses, &settings.listeners) {
-            self.listener.offer(address, service);
-        }
-        self.vitals.renew(bearings(&settings));
-        self.view.rename(settings.delivery.hostname.clone());
-        self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
-        self.settings = settings;
     }
 }
 
 /// What is offered at each address that is listened at.
-fn services<'a>(
+pub(super) fn services<'a>(
     addresses: &'a [SocketAddr],
     listeners: &'a [Listening],
 ) -> impl Iterator<Item = (SocketAddr, listener::Service)> + 'a {
@@ -103,7 +75,7 @@ fn services<'a>(
 }
 
 /// Takes over into `new` what cannot change while the relay runs, and names what differs.
-fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
+pub(super) fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     let mut kept = Vec::new();
     let usual_socket = |settings: &Settings| settings.data_dir.join("admin.sock");
     let both_usual = old.admin_socket == usual_socket(old) && new.admin_socket == usual_socket(new);
