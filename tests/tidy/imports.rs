@@ -48,7 +48,8 @@ pub(crate) fn paths(code: &str) -> Vec<Vec<&str>> {
     let mut before = ' ';
     while let Some(c) = rest.chars().next() {
         let length = match word(rest) {
-            Some(first) if before != ':' && before != '.' => {
+            // What a macro names by `$crate` is named by the file that uses the macro.
+            Some(first) if !matches!(before, ':' | '.' | '$') => {
                 let tree = &rest[first.len()..];
                 if tree.starts_with("::") {
                     rest.len() - branches(&mut found, vec![first], tree).len()

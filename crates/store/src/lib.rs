@@ -14,6 +14,8 @@
 //!   absent, or still of a version;
 //! * a store that fails acknowledges nobody, says so in its health, and comes back by itself.
 //!
+//! `docs/decisions/0017-store-contract.md` says why it is cut like this.
+//!
 //! Not here yet: the history of delivery records, which comes with the evidence that is made of it,
 //! and counters that several relays add to, which come with the reports that are made of them.
 
@@ -21,6 +23,8 @@ mod body_reader;
 mod body_writer;
 mod claim;
 mod committed;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod contract;
 mod entry_id;
 mod error;

@@ -1,0 +1,343 @@
+//! The tests that every store passes: its promises, seen from outside.
+//!
+//! `conformance_tests!` makes one test of each of these functions. Files,
+//! damage and crashes are for the tests of the store that has them.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::missing_panics_doc, reason = "a test that fails panics")]
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use mail::{Envelope, Outcome, QueueId, Reason, ReasonClass, Recipient, State};
+use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
+use tokio::io::AsyncReadExt;
+
+use crate::body_writer::BodyWriter;
+use crate::claim::{Demand, Due, Entry, Next};
+use crate::contract::{Owner, SpaceGuard, Store};
+use crate::entry_id::LotId;
+use crate::error::{BodyError, CommitError, StoreError};
+use crate::query::{Act, Filter, Which};
+use crate::settlement::{ClaimEnd, EntrySettlement, Retry, Settlement};
+use crate::turns::Turns;
+use crate::value::{Expected, Put};
+
+/// Makes a test of each promise, for stores that `$fresh` makes: an async function that gives what a
+/// store needs while it is open, and an empty store.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($fresh:path) => {
+        $crate::conformance_tests! { $fresh:
+            a_message_is_claimed_as_it_was_committed,
+            a_message_that_is_dropped_leaves_nothing,
+            nobody_else_claims_what_is_claimed,
+            what_is_given_back_rests_until_its_rest_is_ended,
+            what_is_deferred_is_due_when_it_was_said,
+            what_is_settled_and_the_notice_of_it_are_one_stroke,
+            settled_twice_is_settled_once,
+            what_is_deleted_meanwhile_is_no_error,
+            held_mail_is_claimed_when_it_is_released,
+            mail_that_waits_is_due_when_an_operator_asks_for_it,
+            who_decides_the_turns_is_told_of_what_is_due,
+            a_value_is_there_until_it_is_removed,
+            a_value_is_written_only_if_what_is_there_is_expected,
+            a_closed_store_takes_nothing_and_gives_nothing,
+        }
+    };
+    ($fresh:path: $($promise:ident,)+) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let (_needed, store) = $fresh().await;
+                $crate::conformance::$promise(store).await;
+            }
+        )+
+    };
+}
+
+/// When all messages were taken: long ago, so that they are due.
+const TAKEN: Duration = Duration::from_secs(1_700_000_000);
+
+/// A time that never comes, in milliseconds since 1970.
+const NEVER: u64 = 15_000_000_000_000;
+
+const DESTINATION: &str = "one.example";
+
+fn taken() -> SystemTime {
+    SystemTime::UNIX_EPOCH.checked_add(TAKEN).unwrap()
+}
+
+fn envelope(recipients: &[&str]) -> Envelope {
+    let mailbox = |text: &&str| Recipient::new(Mailbox::parse(text).unwrap());
+    let recipients = recipients.iter().map(mailbox).collect();
+    let sender = ReversePath::Mailbox(Mailbox::parse("sender@example.org").unwrap());
+    Envelope::new(sender, recipients, BodyType::EightBitMime, Smtputf8::NotRequested)
+}
+
+async fn begun(store: &dyn Store, recipients: &[&str], body: &[u8]) -> Box<dyn BodyWriter> {
+    let mut message = store.begin(&envelope(recipients), taken(), SpaceGuard::Applies).unwrap();
+    message.write(body).await.unwrap();
+    message
+}
+
+async fn accept(store: &dyn Store, recipients: &[&str], body: &[u8]) -> QueueId {
+    let message = begun(store, recipients, body).await;
+    store.commit(message, Owner::ThisProcess).await.unwrap().id()
+}
+
+async fn claim(store: &dyn Store, most: usize) -> (Vec<Entry>, Next) {
+    let demand = [Demand { destination: Arc::from(DESTINATION), most }];
+    let claimed = store.claim(&demand, most).await.unwrap().pop().unwrap();
+    (claimed.entries, claimed.next)
+}
+
+async fn claim_one(store: &dyn Store) -> Option<Entry> {
+    claim(store, 1).await.0.pop()
+}
+
+fn deferred() -> Outcome {
+    let code = EnhancedCode::new(Class::PersistentTransient, 4, 1);
+    Outcome::Deferred(Reason::new(ReasonClass::Connect, code, "no host answered"))
+}
+
+fn delivered() -> Outcome {
+    Outcome::Delivered { mx: "mx.example".to_owned(), addr: None, reply: "250 ok".to_owned() }
+}
+
+fn settlement(entry: &Entry, outcome: &Outcome, due: u64) -> Settlement {
+    let settled = EntrySettlement {
+        entry: entry.id,
+        destination: Arc::from(entry.destination.to_string()),
+        recipients: entry.recipients.iter().map(|one| one.place).collect(),
+        outcomes: entry.recipients.iter().map(|_| outcome.clone()).collect(),
+        told: Vec::new(),
+        retry: Retry { due, attempts: entry.attempts.saturating_add(1), by_hand: 0 },
+        claim: ClaimEnd::Ends,
+    };
+    Settlement { id: entry.id.id, at: taken(), entries: vec![settled], notice: None }
+}
+
+async fn read(store: &dyn Store, id: QueueId) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    store.body(id).await.unwrap().read_to_end(&mut bytes).await.unwrap();
+    bytes
+}
+
+async fn ids(store: &dyn Store) -> Vec<QueueId> {
+    let listed = store.list(&Filter::default(), None, usize::MAX).await.unwrap();
+    listed.into_iter().map(|summary| summary.id).collect()
+}
+
+/// What is committed is claimed with its recipients, and its body is what was written.
+pub async fn a_message_is_claimed_as_it_was_committed(store: Arc<dyn Store>) {
+    let id = accept(&*store, &["a@one.example", "b@one.example", "c@two.example"], b"hello").await;
+    let entry = claim_one(&*store).await.unwrap();
+    assert_eq!((entry.id.id, entry.attempts), (id, 0));
+    assert_eq!(entry.destination.to_string(), DESTINATION);
+    let to: Vec<_> = entry.recipients.iter().map(|one| one.recipient.mailbox.to_string()).collect();
+    assert_eq!(to, ["a@one.example", "b@one.example"]);
+    assert_eq!(entry.message.received_at, taken());
+    assert_eq!(read(&*store, id).await, b"hello");
+    assert_eq!(store.totals().recipients, 3);
+    assert_eq!(store.open_recipients(id).await.unwrap(), 3);
+}
+
+/// Nothing is there of a message that was not committed.
+pub async fn a_message_that_is_dropped_leaves_nothing(store: Arc<dyn Store>) {
+    let message = begun(&*store, &["a@one.example"], &vec![b'x'; 400_000]).await;
+    let id = message.id();
+    drop(message);
+    assert_eq!(ids(&*store).await, []);
+    assert!(matches!(store.body(id).await, Err(BodyError::Gone)));
+    assert!(claim_one(&*store).await.is_none());
+}
+
+/// A claim is nobody else's, however often and for how many is asked.
+pub async fn nobody_else_claims_what_is_claimed(store: Arc<dyn Store>) {
+    for _ in 0..10 {
+        accept(&*store, &["a@one.example"], b"x").await;
+    }
+    let (first, next) = claim(&*store, 6).await;
+    assert_eq!((first.len(), next), (6, Next::Maybe));
+    let (second, _) = claim(&*store, 100).await;
+    assert_eq!(second.len(), 4);
+    let mut all: Vec<LotId> = first.iter().chain(&second).map(|entry| entry.id).collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 10);
+    assert_eq!(claim(&*store, 1).await, (Vec::new(), Next::Nothing));
+}
+
+/// What is given back is claimed again when its time has come, or when its rest is ended.
+pub async fn what_is_given_back_rests_until_its_rest_is_ended(store: Arc<dyn Store>) {
+    accept(&*store, &["a@one.example"], b"x").await;
+    let entry = claim_one(&*store).await.unwrap();
+    store.give_back(DESTINATION, entry.id, NEVER);
+    assert_eq!(claim(&*store, 1).await, (Vec::new(), Next::Later(NEVER)));
+    store.end_rests(Some(DESTINATION));
+    assert_eq!(claim_one(&*store).await.unwrap().id, entry.id);
+    store.give_back(DESTINATION, entry.id, 0);
+    assert_eq!(claim_one(&*store).await.unwrap().id, entry.id);
+}
+
+/// Who is deferred is due at the time that the settlement says, with the reason and the attempts.
+pub async fn what_is_deferred_is_due_when_it_was_said(store: Arc<dyn Store>) {
+    accept(&*store, &["a@one.example"], b"x").await;
+    let entry = claim_one(&*store).await.unwrap();
+    let settled = store.settle(settlement(&entry, &deferred(), 7)).await.unwrap();
+    assert_eq!((settled.len(), settled.first().unwrap().deferred), (1, 1));
+    assert!(!settled.first().unwrap().message_gone);
+    let again = claim_one(&*store).await.unwrap();
+    assert_eq!((again.id, again.attempts), (entry.id, 1));
+    let class = again.recipients.first().unwrap().reason.as_ref().unwrap().class;
+    assert_eq!(class, ReasonClass::Connect);
+    assert_eq!(store.waiting().of(ReasonClass::Connect), 1);
+    store.settle(settlement(&again, &deferred(), NEVER)).await.unwrap();
+    assert_eq!(claim(&*store, 1).await, (Vec::new(), Next::Later(NEVER)));
+}
+
+/// Outcomes and what tells the sender are kept together.
+pub async fn what_is_settled_and_the_notice_of_it_are_one_stroke(store: Arc<dyn Store>) {
+    let id = accept(&*store, &["a@one.example"], b"x").await;
+    let entry = claim_one(&*store).await.unwrap();
+    let notice = begun(&*store, &["sender@two.example"], b"late").await;
+    let notice_id = notice.id();
+    assert_eq!(ids(&*store).await, [id], "nothing is there before it is settled");
+    let settlement = Settlement { notice: Some(notice), ..settlement(&entry, &delivered(), 0) };
+    assert!(store.settle(settlement).await.unwrap().first().unwrap().message_gone);
+    assert_eq!(ids(&*store).await, [notice_id]);
+    assert_eq!(read(&*store, notice_id).await, b"late");
+}
+
+/// The second of two settlements of the same entry changes nothing.
+pub async fn settled_twice_is_settled_once(store: Arc<dyn Store>) {
+    accept(&*store, &["a@one.example", "b@two.example"], b"x").await;
+    let entry = claim_one(&*store).await.unwrap();
+    for _ in 0..2 {
+        store.settle(settlement(&entry, &delivered(), 0)).await.unwrap();
+        assert_eq!((store.totals().messages, store.totals().recipients), (1, 1));
+    }
+}
+
+/// A settlement of what an operator has deleted tells nobody, and is no error.
+pub async fn what_is_deleted_meanwhile_is_no_error(store: Arc<dyn Store>) {
+    let id = accept(&*store, &["a@one.example"], b"x").await;
+    let entry = claim_one(&*store).await.unwrap();
+    assert!(store.delete(id, None).await.unwrap());
+    assert!(!store.delete(id, None).await.unwrap());
+    let notice = Some(begun(&*store, &["sender@two.example"], b"late").await);
+    let settlement = Settlement { notice, ..settlement(&entry, &deferred(), 7) };
+    let settled = store.settle(settlement).await.unwrap();
+    assert!(settled.first().unwrap().message_gone);
+    assert_eq!(ids(&*store).await, []);
+}
+
+/// What is held is not claimed until it is released.
+pub async fn held_mail_is_claimed_when_it_is_released(store: Arc<dyn Store>) {
+    let id = accept(&*store, &["a@one.example"], b"x").await;
+    let held = Which::Message(id);
+    assert_eq!(store.change(&held, Act::Hold).await.unwrap(), 1);
+    assert_eq!(store.change(&held, Act::Hold).await.unwrap(), 0);
+    assert!(claim_one(&*store).await.is_none());
+    assert_eq!(store.show(id).await.unwrap().unwrap().state, State::OnHold);
+    assert_eq!(store.census().await.unwrap().on_hold.messages, 1);
+    assert_eq!(store.change(&held, Act::Release).await.unwrap(), 1);
+    assert_eq!(claim_one(&*store).await.unwrap().id.id, id);
+}
+
+/// What waits is due at once when it is asked for, and remembers when it would have been.
+pub async fn mail_that_waits_is_due_when_an_operator_asks_for_it(store: Arc<dyn Store>) {
+    accept(&*store, &["a@one.example"], b"x").await;
+    let entry = claim_one(&*store).await.unwrap();
+    store.settle(settlement(&entry, &deferred(), NEVER)).await.unwrap();
+    let there = Which::Destination(entry.destination.clone());
+    assert_eq!(store.change(&there, Act::Retry).await.unwrap(), 1);
+    assert_eq!(claim_one(&*store).await.unwrap().by_hand.planned, Some(NEVER));
+}
+
+/// What somebody was told.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Told {
+    fn note(&self, what: String) {
+        self.0.lock().unwrap().push(what);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Turns for Told {
+    fn due(&self, due: &[Due]) {
+        due.iter().for_each(|one| self.note(format!("due {}", one.destination)));
+    }
+
+    fn settled(&self, destination: &str, _: LotId) {
+        self.note(format!("settled {destination}"));
+    }
+
+    fn reopened(&self, due: Vec<Due>) {
+        due.iter().for_each(|one| self.note(format!("there {}", one.destination)));
+    }
+
+    fn health_changed(&self) {}
+}
+
+/// Who decides the turns is told of what is there, of what comes, and of what ends.
+pub async fn who_decides_the_turns_is_told_of_what_is_due(store: Arc<dyn Store>) {
+    accept(&*store, &["a@one.example"], b"x").await;
+    let told = Arc::new(Told::default());
+    store.tell(Arc::<Told>::clone(&told));
+    assert_eq!(told.take(), ["there one.example"]);
+    accept(&*store, &["a@two.example"], b"x").await;
+    assert_eq!(told.take(), ["due two.example"]);
+    let entry = claim_one(&*store).await.unwrap();
+    store.settle(settlement(&entry, &deferred(), NEVER)).await.unwrap();
+    assert_eq!(told.take(), ["due one.example", "settled one.example"]);
+}
+
+/// A value is what was written last, whatever its length; keys are in order.
+pub async fn a_value_is_there_until_it_is_removed(store: Arc<dyn Store>) {
+    let long = vec![7; 30_000];
+    for (key, value) in [("b", long.clone()), ("a", b"short".to_vec()), ("b", long.clone())] {
+        assert_eq!(store.put("n", key, value, Expected::Anything).await.unwrap(), Put::Written);
+    }
+    assert_eq!(store.get("n", "b").await.unwrap(), Some(long));
+    assert_eq!(store.get("other", "b").await.unwrap(), None);
+    let keys: Vec<_> =
+        store.scan("n", None, 9).await.unwrap().into_iter().map(|row| row.0).collect();
+    assert_eq!(keys, ["a", "b"]);
+    assert_eq!(store.scan("n", Some("a"), 9).await.unwrap().len(), 1);
+    assert!(store.remove("n", "b").await.unwrap());
+    assert!(!store.remove("n", "b").await.unwrap());
+    assert_eq!(store.get("n", "b").await.unwrap(), None);
+    assert!(matches!(store.get("n", "").await, Err(StoreError::Key)));
+}
+
+/// A value is not written over one that somebody else has written meanwhile.
+pub async fn a_value_is_written_only_if_what_is_there_is_expected(store: Arc<dyn Store>) {
+    let put = async |value: u8, expected| store.put("n", "k", vec![value], expected).await.unwrap();
+    assert_eq!(put(1, Expected::Absent).await, Put::Written);
+    assert_eq!(put(2, Expected::Absent).await, Put::Changed);
+    let version = store.version("n", "k");
+    assert_eq!(put(3, Expected::Version(version)).await, Put::Written);
+    assert_eq!(put(4, Expected::Version(version)).await, Put::Changed);
+    assert_eq!(store.get("n", "k").await.unwrap(), Some(vec![3]));
+}
+
+/// After its end a store refuses, and does not keep anybody waiting.
+pub async fn a_closed_store_takes_nothing_and_gives_nothing(store: Arc<dyn Store>) {
+    let message = begun(&*store, &["a@one.example"], b"x").await;
+    store.close().await;
+    assert!(!store.is_open());
+    let refused = store.commit(message, Owner::Anybody).await;
+    assert!(matches!(refused, Err(CommitError::Closed)));
+    assert!(store.begin(&envelope(&["a@one.example"]), taken(), SpaceGuard::Waived).is_err());
+    assert!(matches!(store.get("n", "k").await, Err(StoreError::Closed)));
+    let demand = [Demand { destination: Arc::from(DESTINATION), most: 1 }];
+    assert!(matches!(store.claim(&demand, 1).await, Err(StoreError::Closed)));
+    store.close().await;
+}
