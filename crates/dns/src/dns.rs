@@ -20,7 +20,7 @@ use crate::records::{Mx, TlsaData, Txt};
 /// Each method fails with a [`LookupError`] when the question stays open; try again later.
 #[async_trait]
 pub trait Dns: Debug + Send + Sync {
-    /// The MX records of `domain`, as they stand: [`mail_hosts`] reads them.
+    /// The MX records of `domain`, as they stand: [`mail_hosts`](crate::mail_hosts()) reads them.
     async fn mx(&self, domain: &Domain) -> Result<Lookup<Mx>, LookupError>;
 
     /// The IPv4 and IPv6 addresses of `host`, IPv4 first.

@@ -22,7 +22,7 @@ impl View {
         Ok(Matched { messages: found.messages, last: found.last.map(|id| id.to_string()) })
     }
 
-    /// Changes the next messages of a part, at most `limit` and [`PART`].
+    /// Changes the next messages of a part, at most `limit` and `PART`.
     pub async fn change_part(
         &self,
         change: Change,

@@ -1,7 +1,7 @@
 //! The port for monitors: HTTP over TCP, for whoever may reach it.
 //!
 //! It has no password, so it has nothing to protect: what it answers changes nothing and tells of
-//! no message ([`vitals`](crate::admin::vitals)). What it takes up is bounded: so many connections, one
+//! no message ([`health`](crate::server::health)). What it takes up is bounded: so many connections, one
 //! request on each, and so long for it.
 
 use std::time::Duration;
