@@ -1,7 +1,8 @@
 //! The verdicts of OpenSSL's DANE beside ours: same records, same chain, same day.
 //!
 //! Both sides are the program `openssl` on the loopback interface. Without it, or with another library's in its
-//! place, there is nothing to compare with, and the test fails and says so.
+//! place, there is nothing to compare with: the test is left out unless it is asked for, and then it fails and
+//! says so.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -152,6 +153,7 @@ fn sets(entities: &[Entity]) -> Vec<Vec<TlsaRecord>> {
 }
 
 #[test]
+#[ignore = "compares with the program openssl, version 3: the section interop of .ci/run has it"]
 fn openssl_comes_to_the_same_verdicts() {
     let folder = tempfile::tempdir().unwrap();
     let mut faults = Vec::new();
