@@ -446,6 +446,20 @@ fn event(text: &str) -> (String, Vec<String>) {
 }
 
 #[test]
+fn the_level_of_the_log_is_that_of_every_crate_of_ours_that_logs() {
+    let log = page("crates/relay/src/log.rs");
+    let (_, ours) = log.split_once("const OURS").unwrap();
+    let ours: BTreeSet<_> =
+        ours.split("];").next().unwrap().split('"').skip(1).step_by(2).collect();
+    let logs = |(name, table): (String, toml::Table)| {
+        let logs = table.get("dependencies").is_some_and(|all| all.get("tracing").is_some());
+        logs.then(|| name.replace('-', "_"))
+    };
+    let logging: BTreeSet<String> = manifests().into_iter().filter_map(logs).collect();
+    assert!(logging.iter().map(String::as_str).eq(ours), "these log: {logging:?}");
+}
+
+#[test]
 fn every_event_of_the_log_is_explained_with_its_fields_and_no_other() {
     let mut told = BTreeMap::<String, (&str, BTreeSet<String>)>::new();
     for (path, text) in sources() {
