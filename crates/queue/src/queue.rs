@@ -202,11 +202,13 @@ impl Queue {
         bounce: Option<Draft>,
     ) -> Result<Vec<Settled>, StoreError> {
         let at = self.context.clock.now();
-        let mut entries = Vec::new();
-        for (mut lease, outcomes) in parts.into_iter().filter(|(lease, _)| lease.id() == id) {
+        let (mut leases, mut entries) = (Vec::new(), Vec::new());
+        for (lease, outcomes) in parts.into_iter().filter(|(lease, _)| lease.id() == id) {
             entries.push(self.settlement_of(&lease, outcomes, at, ClaimEnd::Ends)?);
-            lease.hand_over();
+            leases.push(lease);
         }
+        // Not before all of them are well: what is handed over and not settled would stay claimed.
+        leases.iter_mut().for_each(Lease::hand_over);
         let notice = bounce.map(Draft::into_body);
         self.context.store.settle(Settlement { id, at, entries, notice }).await
     }

@@ -217,6 +217,20 @@ async fn there_is_one_outcome_for_each_recipient() {
 }
 
 #[tokio::test]
+async fn a_settlement_that_is_refused_gives_back_every_lease_of_it() {
+    let bench = Bench::new().await;
+    let id = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
+    let parts = vec![
+        (bench.lease().await.unwrap(), vec![delivered_outcome()]),
+        (bench.lease().await.unwrap(), Vec::new()),
+    ];
+    let refused = bench.queue.settle_together(id, parts, None).await;
+    assert!(matches!(refused, Err(StoreError::OutcomeCount { given: 0, recipients: 1 })));
+    bench.clock.advance(Duration::from_secs(31));
+    assert_eq!(bench.deliver_all().await.len(), 2);
+}
+
+#[tokio::test]
 async fn work_is_announced_when_a_message_comes_and_when_its_time_comes() {
     let bench = Bench::new().await;
     let waiting = bench.queue.clone();
