@@ -10,34 +10,45 @@ use crate::shared::{Handle, Shared};
 
 /// Claims lots of one destination that are due, at most `limit`.
 pub(crate) fn claim(handle: &Handle, demand: &Demand, limit: usize) -> Result<Claimed, StoreError> {
-    let shared = &handle.shared;
-    let destination = demand.destination.as_ref();
-    let now = shared.now();
-    let mut entries = Vec::new();
-    handle
-        .read(|engine| {
-            while entries.len() < demand.most.min(limit) {
-                let scan = |from| Shared::read_due(engine, destination, from);
-                let sought = shared.claims().claim(destination, now, scan)?;
-                let Sought::Due(place) = sought else {
-                    return Ok(sought.next());
-                };
-                match find(engine, destination, place) {
-                    Ok(found) => {
-                        if found.is_none() {
-                            shared.release(destination, place.lot, None);
-                        }
-                        entries.extend(found);
-                    }
-                    Err(error) => {
-                        shared.abandon(destination, place.lot);
-                        return Err(error);
-                    }
-                }
+    let (shared, destination) = (&handle.shared, demand.destination.as_ref());
+    let (most, now, mut entries) = (demand.most.min(limit), shared.now(), Vec::new());
+    match handle.read(|engine| fill(shared, engine, destination, most, now, &mut entries)) {
+        Ok(next) => Ok(Claimed { entries, next }),
+        Err(error) => {
+            for entry in entries {
+                shared.release(destination, entry.id, Some(now));
             }
-            Ok(shared.claims().next(destination, now))
-        })
-        .map(|next: Next| Claimed { entries: std::mem::take(&mut entries), next })
+            Err(error)
+        }
+    }
+}
+
+/// Adds lots of a destination that are due at `now` to `entries`, until there are `most` of them; says
+/// what there is behind them.
+fn fill(
+    shared: &Shared,
+    engine: &dyn Lookup,
+    destination: &str,
+    most: usize,
+    now: u64,
+    entries: &mut Vec<Entry>,
+) -> Result<Next, EngineError> {
+    while entries.len() < most {
+        let scan = |from| Shared::read_due(engine, destination, from);
+        let sought = shared.claims().claim(destination, now, scan)?;
+        let Sought::Due(place) = sought else {
+            return Ok(sought.next());
+        };
+        match find(engine, destination, place) {
+            Ok(Some(found)) => entries.push(found),
+            Ok(None) => shared.release(destination, place.lot, None),
+            Err(error) => {
+                shared.abandon(destination, place.lot);
+                return Err(error);
+            }
+        }
+    }
+    Ok(shared.claims().next(destination, now))
 }
 
 /// What the index holds about a lot that is due; none if it was settled or moved meanwhile.

@@ -7,6 +7,7 @@ use tokio::task::{JoinSet, yield_now};
 
 use super::faults::*;
 use super::*;
+use crate::claims::SLICE;
 use crate::committer::Committer;
 use crate::index::SledEngine;
 use crate::recovery::Opener;
@@ -246,6 +247,24 @@ async fn an_index_found_damaged_in_use_is_built_anew_and_leases_stay_out() {
         Some(pattern(9_000))
     );
     assert!(bench.path("index.damaged-1").exists());
+}
+
+#[tokio::test]
+async fn a_claim_that_fails_claims_nothing() {
+    let (bench, fault) = bench().await;
+    // One more than a look into the index reads.
+    for _ in 0..=SLICE {
+        bench.accept(&["a@one.example"], b"x").await;
+    }
+    let demand = |most| [Demand { destination: Arc::from("one.example"), most }];
+    let first = bench.store.claim(&demand(1), 1).await.unwrap();
+    assert_eq!(first[0].entries.len(), 1);
+    fault.set(DAMAGED);
+    assert!(bench.store.claim(&demand(SLICE), SLICE).await.is_err());
+    until(|| bench.path("index.damaged-1").exists()).await;
+    reached(&bench, Health::Ready).await;
+    let others = bench.store.claim(&demand(SLICE), SLICE).await.unwrap();
+    assert_eq!(others[0].entries.len(), SLICE);
 }
 
 #[tokio::test]
