@@ -302,7 +302,7 @@ impl ReadValues for Embedded {
 #[async_trait]
 impl Values for Embedded {
     fn version(&self, namespace: &str, key: &str) -> u64 {
-        self.handle.shared.shelves.of(ShelfName::new(namespace).sum(key))
+        self.handle.shared.shelves.of(shelf::sum(namespace, key))
     }
 
     async fn put(

@@ -64,13 +64,6 @@ impl ShelfName {
         Ok(values)
     }
 
-    /// The checksum of the beginning of the keys of a value's rows, which need not be put together for
-    /// this.
-    pub(crate) fn sum(&self, key: &str) -> u32 {
-        let parts: [&[u8]; 5] = [b"F", self.0.as_bytes(), b"\0", key.as_bytes(), b"\0"];
-        parts.iter().fold(0, |sum, part| crc32c::crc32c_append(sum, part))
-    }
-
     /// What all keys of the shelf begin with; `end` 1 gives what follows them all.
     fn prefix(&self, end: u8) -> Vec<u8> {
         Encoder::default().u8(b'F').raw(self.0.as_bytes()).u8(end).finish()
@@ -112,6 +105,14 @@ pub(crate) fn is_expected(
             Ok(versions.of(crc32c::crc32c(&base.0)) == version && !batch.changes(&head))
         }
     }
+}
+
+/// The checksum of the beginning of the keys of a value's rows, which need not be put together for
+/// this; nor is the shelf's name.
+pub(crate) fn sum(shelf: &str, key: &str) -> u32 {
+    let add = |sum, part: &str| crc32c::crc32c_append(sum, part.as_bytes());
+    let name = shelf.split('\0').fold(add(0, "F"), add);
+    ["\0", key, "\0"].into_iter().fold(name, add)
 }
 
 /// Changes a value within a batch; how many values were there before.
