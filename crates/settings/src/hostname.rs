@@ -1,9 +1,17 @@
-//! The name of this relay, where the settings do not give it.
+//! The name of this relay: whether it will do, and what it is where the settings do not give it.
 
 use smtp::{Domain, DomainError};
 
 /// The name of last resort. It is true of every machine and helps nobody to find this one.
 const FALLBACK: &str = "localhost.localdomain";
+
+/// What is to be said about a name that the settings give.
+pub(crate) fn doubt(name: &Domain) -> Option<String> {
+    let refused = || {
+        format!("hostname {name} is not fully qualified, and many mail hosts refuse such a name")
+    };
+    (name.labels().count() < 2).then(refused)
+}
 
 /// The system's name, and what is to be said about it.
 pub(crate) fn of_system() -> Result<(Domain, Option<String>), DomainError> {
@@ -35,6 +43,15 @@ fn judge(name: &str) -> Result<(Domain, Option<String>), DomainError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_the_settings_that_will_not_do_is_told_once() {
+        let doubted = |name| doubt(&Domain::parse(name).unwrap());
+        assert_eq!(doubted("mail.example.org"), None);
+        let warning =
+            "hostname relay is not fully qualified, and many mail hosts refuse such a name";
+        assert_eq!(doubted("relay").as_deref(), Some(warning));
+    }
 
     #[test]
     fn a_name_that_will_not_do_is_told_and_one_that_cannot_be_is_replaced() {

@@ -156,10 +156,10 @@ impl Check<'_> {
 
     /// The relay's name.
     fn hostname(&mut self) -> Result<Domain, DomainError> {
-        if let Some(name) = &self.raw.hostname {
-            return Ok(name.clone());
-        }
-        let (name, warning) = hostname::of_system()?;
+        let (name, warning) = match &self.raw.hostname {
+            Some(name) => (name.clone(), hostname::doubt(name)),
+            None => hostname::of_system()?,
+        };
         self.warnings.extend(warning);
         Ok(name)
     }

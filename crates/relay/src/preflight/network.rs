@@ -28,10 +28,7 @@ pub(crate) async fn of_network(settings: &Settings) -> Vec<String> {
     let hostname = &settings.delivery.hostname;
     let mut found = Vec::new();
     if hostname.labels().count() < 2 {
-        // Nothing can be looked up for such a name.
-        found.push(format!(
-            "hostname {hostname} is not fully qualified, and many mail hosts refuse such a name"
-        ));
+        // Nothing can be looked up for such a name; the settings have warned of it.
         found.extend(validation(&resolver).await);
         return found;
     }
