@@ -42,7 +42,7 @@ use axum::Router;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::actions::View;
+use crate::server::actions::Actions;
 use crate::server::health::Vitals;
 use crate::server::operator::Operator;
 
@@ -62,9 +62,9 @@ impl Admin {
     }
 
     /// Answers until `stop`.
-    pub async fn serve(self, view: View, vitals: Vitals, stop: CancellationToken) {
+    pub async fn serve(self, actions: Actions, vitals: Vitals, stop: CancellationToken) {
         let Self { socket, path } = self;
-        let routes = routes(view).merge(health::routes(vitals));
+        let routes = routes(actions).merge(health::routes(vitals));
         let service = routes.into_make_service_with_connect_info::<Operator>();
         let served = axum::serve(socket, service);
         if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {
@@ -75,6 +75,6 @@ impl Admin {
 }
 
 /// Who answers what.
-fn routes(view: View) -> Router {
-    Router::new().merge(queue::routes()).merge(policies::routes()).with_state(view)
+fn routes(actions: Actions) -> Router {
+    Router::new().merge(queue::routes()).merge(policies::routes()).with_state(actions)
 }

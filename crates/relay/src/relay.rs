@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admin::readiness::Checks;
-use admin::server::actions::View;
+use admin::server::actions::Actions;
 use admin::server::health::Vitals;
 use admin::server::{Admin, SocketError, monitoring_port};
 use clock::{Clock, SteadyClock};
@@ -40,7 +40,7 @@ use crate::policy_store::StoredPolicies;
 use crate::refresh;
 use crate::timekeeping::{self, Witness};
 
-use self::parts::{access, bearings, counted, fetcher, metrics_of, view};
+use self::parts::{access, actions, bearings, counted, fetcher, metrics_of};
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
 
@@ -68,7 +68,7 @@ pub struct Relay {
     listener: Listener,
     clock: Arc<SteadyClock>,
     /// What the admin interface shows.
-    view: View,
+    actions: Actions,
     /// What monitors are told.
     vitals: Vitals,
     /// Which certificate and users are read again when they change.
@@ -210,7 +210,7 @@ impl Relay {
             Arc::clone(&clock),
             metrics.inbound(),
         );
-        let view = view(&settings, &queue, &policies, &clock);
+        let actions = actions(&settings, &queue, &policies, &clock);
         let stop = CancellationToken::new();
         let checks = Checks::of(
             &queue,
@@ -232,7 +232,7 @@ impl Relay {
             delivery,
             listener,
             clock: steady,
-            view,
+            actions,
             vitals,
             watched: watch::Sender::new(watched),
             stop,
@@ -252,9 +252,9 @@ impl Relay {
 
     /// Starts the admin interface.
     fn answer(&mut self, admin: Admin, monitors: Option<TcpListener>) {
-        let (view, vitals, stop) =
-            (self.view.clone(), self.vitals.clone(), self.stop_admin.clone());
-        let _admin = self.admin.spawn(admin.serve(view, vitals, stop));
+        let (actions, vitals, stop) =
+            (self.actions.clone(), self.vitals.clone(), self.stop_admin.clone());
+        let _admin = self.admin.spawn(admin.serve(actions, vitals, stop));
         if let Some(socket) = monitors {
             let (vitals, stop) = (self.vitals.clone(), self.stop_admin.clone());
             let _port = self.admin.spawn(monitoring_port::serve(socket, vitals, stop));
@@ -387,7 +387,7 @@ impl Relay {
             self.listener.offer(address, service);
         }
         self.vitals.renew(bearings(&settings));
-        self.view.rename(settings.delivery.hostname.clone());
+        self.actions.rename(settings.delivery.hostname.clone());
         self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
         self.settings = settings;
     }

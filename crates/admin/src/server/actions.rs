@@ -13,14 +13,14 @@ use tracing::field::display;
 use crate::api::answers::{Changed, FullMessage, Headline, Removed, Retried, Verified};
 use crate::api::change::Bounce;
 use crate::api::policy_answers::{Purged, Refreshed};
-use crate::server::error::ViewError;
+use crate::server::error::AdminError;
 use crate::server::operator::Operator;
 use crate::server::reads::Reads;
 use crate::server::refresh::look_anew;
 
 /// What can be asked about the queue and the policies.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct Actions {
     /// What it reads.
     pub reads: Reads,
     pub(crate) queue: Queue,
@@ -33,8 +33,8 @@ pub struct View {
     clock: Arc<dyn Clock>,
 }
 
-impl View {
-    /// A view of a queue, of the policies as they are `kept`, and of those `in_use` by delivery.
+impl Actions {
+    /// Actions on a queue, on the policies as they are `kept`, and on those `in_use` by delivery.
     pub fn of(
         queue: Queue,
         kept: Arc<dyn PolicyStore>,
@@ -57,12 +57,12 @@ impl View {
     }
 
     /// Compares the spool with the index.
-    pub async fn verify(&self) -> Result<Verified, ViewError> {
+    pub async fn verify(&self) -> Result<Verified, AdminError> {
         Ok(Verified::from(&self.queue.store().verify().await?))
     }
 
     /// Keeps a message from being sent; whether it was on its way.
-    pub(crate) async fn hold_one(&self, id: QueueId, by: &Operator) -> Result<bool, ViewError> {
+    pub(crate) async fn hold_one(&self, id: QueueId, by: &Operator) -> Result<bool, AdminError> {
         let changed = self.queue.hold(id).await?;
         if changed {
             tracing::info!(queue_id = %id, %by, "message put on hold");
@@ -71,7 +71,7 @@ impl View {
     }
 
     /// Lets a message go that is on hold or quarantined; whether it was one.
-    pub(crate) async fn release_one(&self, id: QueueId, by: &Operator) -> Result<bool, ViewError> {
+    pub(crate) async fn release_one(&self, id: QueueId, by: &Operator) -> Result<bool, AdminError> {
         let changed = self.queue.release(id).await?;
         if changed {
             tracing::info!(queue_id = %id, %by, "message released");
@@ -80,7 +80,7 @@ impl View {
     }
 
     /// Keeps a message from being sent; `None` where there is none.
-    pub async fn hold(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, ViewError> {
+    pub async fn hold(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, AdminError> {
         let changed = self.hold_one(id, by).await?;
         let found = self.reads.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
@@ -91,7 +91,7 @@ impl View {
     }
 
     /// Lets a message go that is on hold or quarantined; `None` where there is none.
-    pub async fn release(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, ViewError> {
+    pub async fn release(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, AdminError> {
         let changed = self.release_one(id, by).await?;
         let found = self.reads.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
@@ -107,7 +107,7 @@ impl View {
         id: QueueId,
         bounce: Bounce,
         by: &Operator,
-    ) -> Result<Option<Removed>, ViewError> {
+    ) -> Result<Option<Removed>, AdminError> {
         let Some(message) = self.reads.details(id).await? else {
             return Ok(None);
         };
@@ -131,7 +131,7 @@ impl View {
         &self,
         selection: Selection,
         by: &Operator,
-    ) -> Result<Option<Retried>, ViewError> {
+    ) -> Result<Option<Retried>, AdminError> {
         let (queue_id, domain) = match &selection {
             Selection::All => (None, None),
             Selection::Destination(domain) => (None, Some(domain.clone())),
@@ -155,7 +155,7 @@ impl View {
         &self,
         domain: PolicyDomain,
         by: &Operator,
-    ) -> Result<Refreshed, ViewError> {
+    ) -> Result<Refreshed, AdminError> {
         let error = look_anew(&self.in_use, &domain, now_of(&*self.clock)).await?;
         tracing::info!(%domain, error, %by, "policy refresh requested");
         Ok(Refreshed { policy: self.reads.policy(domain).await?, error })
@@ -166,7 +166,7 @@ impl View {
         &self,
         domain: PolicyDomain,
         by: &Operator,
-    ) -> Result<Option<Purged>, ViewError> {
+    ) -> Result<Option<Purged>, AdminError> {
         if matches!(self.policies.find(&domain).await, Ok(None)) {
             return Ok(None);
         }

@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 
 /// An answer cannot be given.
 #[derive(Debug, Error)]
-pub enum ViewError {
+pub enum AdminError {
     /// The message cannot be read.
     #[error("the message cannot be read")]
     Body(#[from] BodyError),

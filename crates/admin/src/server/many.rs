@@ -7,17 +7,17 @@ use tokio::task::JoinSet;
 use crate::api::answers::{Matched, PartChanged};
 use crate::api::change::Change;
 use crate::api::query::Part;
-use crate::server::actions::View;
-use crate::server::error::ViewError;
+use crate::server::actions::Actions;
+use crate::server::error::AdminError;
 use crate::server::operator::Operator;
 
 /// A part has at most so many messages: fewer than the committer takes in a round, so that mail that
 /// comes in meanwhile shares its rounds.
 pub(crate) const PART: usize = 256;
 
-impl View {
+impl Actions {
     /// How many messages are meant.
-    pub async fn matching(&self, part: Part) -> Result<Matched, ViewError> {
+    pub async fn matching(&self, part: Part) -> Result<Matched, AdminError> {
         let found = self.queue.store().matching(&part.filter).await?;
         Ok(Matched { messages: found.messages, last: found.last.map(|id| id.to_string()) })
     }
@@ -29,7 +29,7 @@ impl View {
         part: Part,
         limit: usize,
         by: &Operator,
-    ) -> Result<PartChanged, ViewError> {
+    ) -> Result<PartChanged, AdminError> {
         let limit = limit.min(PART);
         let Part { filter, after, until } = part.clone();
         let mut found = self.queue.store().list(&filter, after, limit).await?;
@@ -53,7 +53,7 @@ impl View {
         found: &[Summary],
         part: &Part,
         by: &Operator,
-    ) -> Result<u64, ViewError> {
+    ) -> Result<u64, AdminError> {
         let ids: Vec<QueueId> = found.iter().map(|message| message.id).collect();
         let retried = self.queue.retry_messages(&ids, &part.filter).await?;
         let domain = part.filter.destination.as_ref().map(tracing::field::display);
@@ -67,11 +67,11 @@ impl View {
         change: Change,
         found: Vec<Summary>,
         by: &Operator,
-    ) -> Result<u64, ViewError> {
+    ) -> Result<u64, AdminError> {
         let mut changes = JoinSet::new();
         for Summary { id, .. } in found {
-            let (view, by) = (self.clone(), by.clone());
-            let _handle = changes.spawn(async move { view.change_one(change, id, &by).await });
+            let (actions, by) = (self.clone(), by.clone());
+            let _handle = changes.spawn(async move { actions.change_one(change, id, &by).await });
         }
         let mut changed = 0_u64;
         while let Some(one) = changes.join_next().await {
@@ -86,7 +86,7 @@ impl View {
         change: Change,
         id: QueueId,
         by: &Operator,
-    ) -> Result<bool, ViewError> {
+    ) -> Result<bool, AdminError> {
         match change {
             Change::Delete(bounce) => Ok(self.delete(id, bounce, by).await?.is_some()),
             Change::Hold => self.hold_one(id, by).await,

@@ -8,7 +8,7 @@ use mta_sts::PolicyDomain;
 use serde::Deserialize;
 
 use crate::api::query::PAGE;
-use crate::server::actions::View;
+use crate::server::actions::Actions;
 use crate::server::operator::Operator;
 use crate::server::respond::{answer, unclear};
 
@@ -21,7 +21,7 @@ struct Page {
 }
 
 /// Who answers what.
-pub(crate) fn routes() -> Router<View> {
+pub(crate) fn routes() -> Router<Actions> {
     Router::new()
         .route("/policies", get(listed_policies))
         .route("/policies/{domain}", get(policy))
@@ -30,42 +30,42 @@ pub(crate) fn routes() -> Router<View> {
 }
 
 /// `GET /policies`
-async fn listed_policies(State(view): State<View>, Query(page): Query<Page>) -> Response {
+async fn listed_policies(State(actions): State<Actions>, Query(page): Query<Page>) -> Response {
     let after = match page.after.as_deref().map(PolicyDomain::parse).transpose() {
         Ok(after) => after,
         Err(error) => return unclear(&error),
     };
-    answer(view.reads.policies(after, page.limit()).await.map(Some))
+    answer(actions.reads.policies(after, page.limit()).await.map(Some))
 }
 
 /// `GET /policies/DOMAIN`
-async fn policy(State(view): State<View>, Segment(domain): Segment<String>) -> Response {
+async fn policy(State(actions): State<Actions>, Segment(domain): Segment<String>) -> Response {
     match PolicyDomain::parse(&domain) {
-        Ok(domain) => answer(view.reads.policy(domain).await),
+        Ok(domain) => answer(actions.reads.policy(domain).await),
         Err(error) => unclear(&error),
     }
 }
 
 /// `POST /policies/DOMAIN/refresh`
 async fn refresh(
-    State(view): State<View>,
+    State(actions): State<Actions>,
     ConnectInfo(by): ConnectInfo<Operator>,
     Segment(domain): Segment<String>,
 ) -> Response {
     match PolicyDomain::parse(&domain) {
-        Ok(domain) => answer(view.refresh(domain, &by).await.map(Some)),
+        Ok(domain) => answer(actions.refresh(domain, &by).await.map(Some)),
         Err(error) => unclear(&error),
     }
 }
 
 /// `POST /policies/DOMAIN/purge`
 async fn purge(
-    State(view): State<View>,
+    State(actions): State<Actions>,
     ConnectInfo(by): ConnectInfo<Operator>,
     Segment(domain): Segment<String>,
 ) -> Response {
     match PolicyDomain::parse(&domain) {
-        Ok(domain) => answer(view.purge(domain, &by).await),
+        Ok(domain) => answer(actions.purge(domain, &by).await),
         Err(error) => unclear(&error),
     }
 }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 
 use crate::api::change::{Bounce, Change};
 use crate::api::query::{ListQuery, Part, RetryQuery};
-use crate::server::actions::View;
+use crate::server::actions::Actions;
 use crate::server::operator::Operator;
 use crate::server::respond::{answer, refuse, unclear};
 
@@ -25,7 +25,7 @@ use crate::server::respond::{answer, refuse, unclear};
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Who answers what about the queue.
-pub(crate) fn routes() -> Router<View> {
+pub(crate) fn routes() -> Router<Actions> {
     Router::new()
         .route("/queue", get(messages))
         .route("/queue/retry", post(retry))
@@ -53,70 +53,70 @@ struct DeleteQuery {
 struct MessageBody(BodyReader);
 
 /// `GET /queue`
-async fn messages(State(view): State<View>, Query(query): Query<ListQuery>) -> Response {
+async fn messages(State(actions): State<Actions>, Query(query): Query<ListQuery>) -> Response {
     match query.read() {
         Ok((Part { filter, after, .. }, limit)) => {
-            answer(view.reads.messages(filter, after, limit).await.map(Some))
+            answer(actions.reads.messages(filter, after, limit).await.map(Some))
         }
         Err(refusal) => refuse(refusal),
     }
 }
 
 /// `GET /queue/count`
-async fn count(State(view): State<View>, Query(query): Query<ListQuery>) -> Response {
+async fn count(State(actions): State<Actions>, Query(query): Query<ListQuery>) -> Response {
     match query.read() {
-        Ok((part, _)) => answer(view.matching(part).await.map(Some)),
+        Ok((part, _)) => answer(actions.matching(part).await.map(Some)),
         Err(refusal) => refuse(refusal),
     }
 }
 
 /// Who asks for a change of many messages, and of which.
-type Asked = (State<View>, ConnectInfo<Operator>, Query<ListQuery>);
+type Asked = (State<Actions>, ConnectInfo<Operator>, Query<ListQuery>);
 
 /// `POST /queue/many/hold`
-async fn hold_many((view, by, query): Asked) -> Response {
-    change(Change::Hold, (view, by, query)).await
+async fn hold_many((actions, by, query): Asked) -> Response {
+    change(Change::Hold, (actions, by, query)).await
 }
 
 /// `POST /queue/many/release`
-async fn release_many((view, by, query): Asked) -> Response {
-    change(Change::Release, (view, by, query)).await
+async fn release_many((actions, by, query): Asked) -> Response {
+    change(Change::Release, (actions, by, query)).await
 }
 
 /// `POST /queue/many/delete`
-async fn delete_many((view, by, query): Asked) -> Response {
-    change(Change::Delete(query.bounce()), (view, by, query)).await
+async fn delete_many((actions, by, query): Asked) -> Response {
+    change(Change::Delete(query.bounce()), (actions, by, query)).await
 }
 
 /// `POST /queue/many/retry`
-async fn retry_many((view, by, query): Asked) -> Response {
-    change(Change::Retry, (view, by, query)).await
+async fn retry_many((actions, by, query): Asked) -> Response {
+    change(Change::Retry, (actions, by, query)).await
 }
 
 /// Changes the next part of the messages that are meant.
 async fn change(what: Change, asked: Asked) -> Response {
-    let (State(view), ConnectInfo(by), Query(query)) = asked;
+    let (State(actions), ConnectInfo(by), Query(query)) = asked;
     match query.read() {
-        Ok((part, limit)) => answer(view.change_part(what, part, limit, &by).await.map(Some)),
+        Ok((part, limit)) => answer(actions.change_part(what, part, limit, &by).await.map(Some)),
         Err(refusal) => refuse(refusal),
     }
 }
 
 /// `GET /queue/ID`
-async fn message(State(view): State<View>, Segment(id): Segment<String>) -> Response {
+async fn message(State(actions): State<Actions>, Segment(id): Segment<String>) -> Response {
     match id.parse::<QueueId>() {
-        Ok(id) => answer(view.reads.message(id).await),
+        Ok(id) => answer(actions.reads.message(id).await),
         Err(error) => unclear::<QueueIdError>(&error),
     }
 }
 
 /// `GET /queue/ID/body`
-async fn body(State(view): State<View>, Segment(id): Segment<String>) -> Response {
+async fn body(State(actions): State<Actions>, Segment(id): Segment<String>) -> Response {
     let id = match id.parse::<QueueId>() {
         Ok(id) => id,
         Err(error) => return unclear(&error),
     };
-    match view.reads.body(id).await {
+    match actions.reads.body(id).await {
         Ok(Some(reader)) => {
             let kind = [(CONTENT_TYPE, "application/octet-stream")];
             (kind, Body::new(MessageBody(reader))).into_response()
@@ -128,62 +128,62 @@ async fn body(State(view): State<View>, Segment(id): Segment<String>) -> Respons
 
 /// `POST /queue/retry`
 async fn retry(
-    State(view): State<View>,
+    State(actions): State<Actions>,
     ConnectInfo(by): ConnectInfo<Operator>,
     Query(query): Query<RetryQuery>,
 ) -> Response {
     match query.selection() {
-        Ok(selection) => answer(view.retry(selection, &by).await),
+        Ok(selection) => answer(actions.retry(selection, &by).await),
         Err(refusal) => refuse(refusal),
     }
 }
 
 /// `POST /queue/ID/hold`
 async fn hold(
-    State(view): State<View>,
+    State(actions): State<Actions>,
     ConnectInfo(by): ConnectInfo<Operator>,
     Segment(id): Segment<String>,
 ) -> Response {
     match id.parse::<QueueId>() {
-        Ok(id) => answer(view.hold(id, &by).await),
+        Ok(id) => answer(actions.hold(id, &by).await),
         Err(error) => unclear(&error),
     }
 }
 
 /// `POST /queue/ID/release`
 async fn release(
-    State(view): State<View>,
+    State(actions): State<Actions>,
     ConnectInfo(by): ConnectInfo<Operator>,
     Segment(id): Segment<String>,
 ) -> Response {
     match id.parse::<QueueId>() {
-        Ok(id) => answer(view.release(id, &by).await),
+        Ok(id) => answer(actions.release(id, &by).await),
         Err(error) => unclear(&error),
     }
 }
 
 /// `DELETE /queue/ID`
 async fn delete(
-    State(view): State<View>,
+    State(actions): State<Actions>,
     ConnectInfo(by): ConnectInfo<Operator>,
     Segment(id): Segment<String>,
     Query(query): Query<DeleteQuery>,
 ) -> Response {
     let bounce = if query.bounce == Some(true) { Bounce::Sent } else { Bounce::None };
     match id.parse::<QueueId>() {
-        Ok(id) => answer(view.delete(id, bounce, &by).await),
+        Ok(id) => answer(actions.delete(id, bounce, &by).await),
         Err(error) => unclear(&error),
     }
 }
 
 /// `GET /stats`
-async fn stats(State(view): State<View>) -> Response {
-    answer(view.reads.stats().await.map(Some))
+async fn stats(State(actions): State<Actions>) -> Response {
+    answer(actions.reads.stats().await.map(Some))
 }
 
 /// `GET /verify`
-async fn verify(State(view): State<View>) -> Response {
-    answer(view.verify().await.map(Some))
+async fn verify(State(actions): State<Actions>) -> Response {
+    answer(actions.verify().await.map(Some))
 }
 
 impl hyper::body::Body for MessageBody {

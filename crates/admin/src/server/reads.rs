@@ -9,7 +9,7 @@ use mta_sts::{PolicyDomain, PolicyStore};
 use queue::{BodyError, BodyReader, Details, Filter, Inspect, Queue, QueueId, Store};
 
 use crate::api::answers::{FullMessage, ListedPolicy, Message, Policy, QueueStats};
-use crate::server::error::ViewError;
+use crate::server::error::AdminError;
 use crate::server::on_wall;
 
 /// A look at the queue and the policies: in the running relay, or at what no process has open.
@@ -41,32 +41,32 @@ impl Reads {
         filter: Filter,
         after: Option<QueueId>,
         limit: usize,
-    ) -> Result<Vec<Message>, ViewError> {
+    ) -> Result<Vec<Message>, AdminError> {
         let found = self.mail.list(&filter, after, limit).await?;
         let shown = |summary| Message::from(on_wall::summary(summary, &*self.clock));
         Ok(found.into_iter().map(shown).collect())
     }
 
     /// One message.
-    pub async fn message(&self, id: QueueId) -> Result<Option<FullMessage>, ViewError> {
+    pub async fn message(&self, id: QueueId) -> Result<Option<FullMessage>, AdminError> {
         Ok(self.details(id).await?.map(FullMessage::from))
     }
 
     /// One message, as the queue has it, with the times that the wall clock shows.
-    pub async fn details(&self, id: QueueId) -> Result<Option<Details>, ViewError> {
+    pub async fn details(&self, id: QueueId) -> Result<Option<Details>, AdminError> {
         let found = self.mail.show(id).await?;
         Ok(found.map(|details| on_wall::details(details, &*self.clock)))
     }
 
     /// How much waits for whom.
-    pub async fn stats(&self) -> Result<QueueStats, ViewError> {
+    pub async fn stats(&self) -> Result<QueueStats, AdminError> {
         let stats = self.mail.stats().await?;
-        let damaged = self.mail.quarantined_bytes().await.map_err(ViewError::Quarantine)?;
+        let damaged = self.mail.quarantined_bytes().await.map_err(AdminError::Quarantine)?;
         Ok(QueueStats::of(stats, &damaged))
     }
 
     /// The header and body of a message.
-    pub async fn body(&self, id: QueueId) -> Result<Option<BodyReader>, ViewError> {
+    pub async fn body(&self, id: QueueId) -> Result<Option<BodyReader>, AdminError> {
         match self.mail.body(id).await {
             Ok(body) => Ok(Some(body)),
             Err(BodyError::Gone) => Ok(None),
@@ -79,7 +79,7 @@ impl Reads {
         &self,
         after: Option<PolicyDomain>,
         limit: usize,
-    ) -> Result<Vec<ListedPolicy>, ViewError> {
+    ) -> Result<Vec<ListedPolicy>, AdminError> {
         let domains = self.policies.list(after.as_ref(), limit).await?;
         let mut listed = Vec::with_capacity(domains.len());
         for domain in &domains {
@@ -89,7 +89,7 @@ impl Reads {
     }
 
     /// The cached policy of one domain.
-    pub async fn policy(&self, domain: PolicyDomain) -> Result<Option<Policy>, ViewError> {
+    pub async fn policy(&self, domain: PolicyDomain) -> Result<Option<Policy>, AdminError> {
         let found = self.policies.find(&domain).await?;
         Ok(found.map(|cached| Policy::of(&cached, &*self.clock)))
     }

@@ -7,10 +7,10 @@ use mail::in_full;
 use serde::Serialize;
 
 use crate::api::refusal::{Refusal, refusal};
-use crate::server::error::ViewError;
+use crate::server::error::AdminError;
 
 /// What was found, as JSON.
-pub(crate) fn answer<T: Serialize>(found: Result<Option<T>, ViewError>) -> Response {
+pub(crate) fn answer<T: Serialize>(found: Result<Option<T>, AdminError>) -> Response {
     match found {
         Ok(Some(found)) => Json(found).into_response(),
         Ok(None) => {

@@ -12,7 +12,7 @@ use admin::api::change::{Bounce, Change};
 use admin::api::policy_answers::{Purged, Refreshed};
 use admin::api::query::{PAGE, Part, list_query, retry_query};
 use admin::client::{Client, ClientError};
-use admin::server::error::ViewError;
+use admin::server::error::AdminError;
 use admin::server::reads::Reads;
 use clock::{SteadyClock, SystemClock};
 use mta_sts::PolicyDomain;
@@ -102,7 +102,7 @@ pub(crate) enum AnswerError {
     Task(#[from] JoinError),
     /// The queue on disk cannot be read.
     #[error(transparent)]
-    View(#[from] ViewError),
+    Admin(#[from] AdminError),
 }
 
 impl RelayOrDisk {
@@ -171,7 +171,7 @@ impl RelayOrDisk {
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             let read =
-                body.read(&mut chunk).await.map_err(BodyError::Io).map_err(ViewError::Body)?;
+                body.read(&mut chunk).await.map_err(BodyError::Io).map_err(AdminError::Body)?;
             match chunk.get(..read) {
                 Some([]) | None => return Ok(true),
                 Some(bytes) => sink(bytes)?,

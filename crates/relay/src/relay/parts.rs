@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use admin::metrics::{CountedDns, Metrics};
 use admin::readiness::Bearings;
-use admin::server::actions::View;
+use admin::server::actions::Actions;
 use clock::Clock;
 use delivery::WallClock;
 use dns::Dns;
@@ -55,13 +55,13 @@ pub(super) fn counted(dns: &Arc<ReloadableDns>, metrics: &Metrics) -> Arc<dyn Dn
 }
 
 /// What the admin interface shows of the queue and the policies.
-pub(super) fn view(
+pub(super) fn actions(
     settings: &Settings,
     queue: &Queue,
     policies: &Arc<Policies>,
     clock: &Arc<dyn Clock>,
-) -> View {
+) -> Actions {
     let (kept, in_use) = (Arc::new(StoredPolicies::of(queue)), Arc::clone(policies));
     let hostname = settings.delivery.hostname.clone();
-    View::of(queue.clone(), kept, in_use, hostname, Arc::clone(clock))
+    Actions::of(queue.clone(), kept, in_use, hostname, Arc::clone(clock))
 }
