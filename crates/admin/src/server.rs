@@ -43,7 +43,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::actions::Actions;
-use crate::server::health::Vitals;
+use crate::server::health::HealthChecks;
 use crate::server::operator::Operator;
 
 pub use socket::SocketError;
@@ -62,9 +62,9 @@ impl Admin {
     }
 
     /// Answers until `stop`.
-    pub async fn serve(self, actions: Actions, vitals: Vitals, stop: CancellationToken) {
+    pub async fn serve(self, actions: Actions, health: HealthChecks, stop: CancellationToken) {
         let Self { socket, path } = self;
-        let routes = routes(actions).merge(health::routes(vitals));
+        let routes = routes(actions).merge(health::routes(health));
         let service = routes.into_make_service_with_connect_info::<Operator>();
         let served = axum::serve(socket, service);
         if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use admin::readiness::Checks;
 use admin::server::actions::Actions;
-use admin::server::health::Vitals;
+use admin::server::health::HealthChecks;
 use admin::server::{Admin, SocketError, monitoring_port};
 use clock::{Clock, SteadyClock};
 use delivery::Delivery;
@@ -70,7 +70,7 @@ pub struct Relay {
     /// What the admin interface shows.
     actions: Actions,
     /// What monitors are told.
-    vitals: Vitals,
+    health: HealthChecks,
     /// Which certificate and users are read again when they change.
     watched: watch::Sender<Watched>,
     /// Ends what takes mail in and sends it out.
@@ -220,7 +220,7 @@ impl Relay {
             &stop,
             bearings(&settings),
         );
-        let vitals = Vitals::of(&queue, &policies, &clock, checks, metrics);
+        let health = HealthChecks::of(&queue, &policies, &clock, checks, metrics);
         let watched = Watched { tls, users_file: settings.users_file.clone() };
         let mut relay = Self {
             addresses,
@@ -233,7 +233,7 @@ impl Relay {
             listener,
             clock: steady,
             actions,
-            vitals,
+            health,
             watched: watch::Sender::new(watched),
             stop,
             give_up: CancellationToken::new(),
@@ -252,12 +252,12 @@ impl Relay {
 
     /// Starts the admin interface.
     fn answer(&mut self, admin: Admin, monitors: Option<TcpListener>) {
-        let (actions, vitals, stop) =
-            (self.actions.clone(), self.vitals.clone(), self.stop_admin.clone());
-        let _admin = self.admin.spawn(admin.serve(actions, vitals, stop));
+        let (actions, health, stop) =
+            (self.actions.clone(), self.health.clone(), self.stop_admin.clone());
+        let _admin = self.admin.spawn(admin.serve(actions, health, stop));
         if let Some(socket) = monitors {
-            let (vitals, stop) = (self.vitals.clone(), self.stop_admin.clone());
-            let _port = self.admin.spawn(monitoring_port::serve(socket, vitals, stop));
+            let (health, stop) = (self.health.clone(), self.stop_admin.clone());
+            let _port = self.admin.spawn(monitoring_port::serve(socket, health, stop));
         }
     }
 
@@ -386,7 +386,7 @@ impl Relay {
         for (address, service) in services(&self.addresses, &settings.listeners) {
             self.listener.offer(address, service);
         }
-        self.vitals.renew(bearings(&settings));
+        self.health.renew(bearings(&settings));
         self.actions.rename(settings.delivery.hostname.clone());
         self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
         self.settings = settings;

@@ -26,7 +26,7 @@ const CENSUS_REST: u32 = 20;
 
 /// What monitors ask about.
 #[derive(Clone, Debug)]
-pub struct Vitals {
+pub struct HealthChecks {
     queue: Queue,
     policies: Arc<Policies>,
     clock: Arc<dyn Clock>,
@@ -43,7 +43,7 @@ struct Counting {
     took: Duration,
 }
 
-impl Vitals {
+impl HealthChecks {
     /// What monitors of one relay ask about.
     pub fn of(
         queue: &Queue,
@@ -94,20 +94,20 @@ impl Vitals {
 }
 
 /// Who answers what.
-pub(crate) fn routes(vitals: Vitals) -> Router {
+pub(crate) fn routes(health: HealthChecks) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(vitals)
+        .with_state(health)
 }
 
 /// `GET /healthz`: that there is an answer is the point; what it says is for `healthy`. That mail does
 /// not leave is told and is no reason to start the relay again, which would not help.
-async fn healthz(State(vitals): State<Vitals>) -> Json<Health> {
-    let seen = queue_seen(vitals.checks.health());
+async fn healthz(State(health): State<HealthChecks>) -> Json<Health> {
+    let seen = queue_seen(health.checks.health());
     let (Ok(queue) | Err(queue)) = seen;
-    let delivery = match vitals.checks.delivery_seen() {
+    let delivery = match health.checks.delivery_seen() {
         Ok(seen) => seen.to_owned(),
         Err(seen) => seen,
     };
@@ -115,17 +115,17 @@ async fn healthz(State(vitals): State<Vitals>) -> Json<Health> {
 }
 
 /// `GET /readyz`
-async fn readyz(State(vitals): State<Vitals>) -> Response {
-    let readiness = vitals.checks.look().await;
+async fn readyz(State(health): State<HealthChecks>) -> Response {
+    let readiness = health.checks.look().await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness)).into_response()
 }
 
 /// `GET /metrics`
-async fn metrics(State(vitals): State<Vitals>, headers: HeaderMap) -> Response {
+async fn metrics(State(health): State<HealthChecks>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
-    match vitals.scrape(format).await {
+    match health.scrape(format).await {
         Ok(text) => ([(CONTENT_TYPE, format.media_type())], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics not written");

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::server::health::{Vitals, routes};
+use crate::server::health::{HealthChecks, routes};
 
 /// How many may ask at a time; others wait for the system to let them in.
 pub const CONNECTIONS: usize = 32;
@@ -31,11 +31,11 @@ const REQUEST: usize = 16 << 10;
 const REST: Duration = Duration::from_millis(100);
 
 /// Answers at `socket` until `stop`.
-pub async fn serve(socket: TcpListener, vitals: Vitals, stop: CancellationToken) {
+pub async fn serve(socket: TcpListener, health: HealthChecks, stop: CancellationToken) {
     if let Ok(address) = socket.local_addr() {
         info!(%address, "admin HTTP address opened");
     }
-    let routes = routes(vitals);
+    let routes = routes(health);
     let mut asking = JoinSet::new();
     loop {
         let full = asking.len() >= CONNECTIONS;
