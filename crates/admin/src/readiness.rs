@@ -109,7 +109,7 @@ impl Checks {
     }
 
     /// Goes by other settings from now on.
-    pub fn renew(&self, bearings: Bearings) {
+    pub fn reload(&self, bearings: Bearings) {
         *self.bearings.write().unwrap_or_else(PoisonError::into_inner) = bearings;
     }
 

@@ -95,5 +95,5 @@ pub use crate::tls::handshake_failure::{HandshakeFailure, result_type};
 pub use crate::tls::wall_clock::WallClock;
 pub use crate::tls::webpki::WebPki;
 pub use crate::transaction::Transaction;
-pub use crate::workers::{Delivery, Renewal};
+pub use crate::workers::{Delivery, Reloaded};
 pub use tls_policy::{Demanded, TlsStart, Trust, Unverified, Verified};

@@ -43,7 +43,7 @@ pub struct Delivery {
 
 /// Other settings for a delivery that runs, made ready to take the place of those it has.
 #[derive(Debug)]
-pub struct Renewal(Client);
+pub struct Reloaded(Client);
 
 impl Delivery {
     /// Delivers from `queue`, to hosts that `dns` names, as `policies` decide.
@@ -81,19 +81,19 @@ impl Delivery {
         Ok(Self { client, queue, slots, gathering: Arc::default(), departures })
     }
 
-    /// Makes other settings and trust roots ready for [`Self::renew`].
+    /// Makes other settings and trust roots ready for [`Self::reload`].
     ///
     /// # Errors
     ///
     /// [`SetupError`] where `roots` is empty.
-    pub fn renewal(
+    pub fn reloaded(
         &self,
         settings: DeliverySettings,
         roots: impl Into<Roots>,
-    ) -> Result<Renewal, SetupError> {
+    ) -> Result<Reloaded, SetupError> {
         let (now, roots) = (self.client(), roots.into());
         let clock = Arc::clone(&now.clock);
-        Ok(Renewal(Client {
+        Ok(Reloaded(Client {
             settings: Arc::new(settings),
             dns: Arc::clone(&now.dns),
             policies: Arc::clone(&now.policies),
@@ -110,7 +110,7 @@ impl Delivery {
     }
 
     /// Has every attempt from now on begin with other settings.
-    pub fn renew(&self, Renewal(client): Renewal) {
+    pub fn reload(&self, Reloaded(client): Reloaded) {
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
     }
 

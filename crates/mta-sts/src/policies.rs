@@ -48,7 +48,7 @@ impl Policies {
     /// Goes by other settings and fetches with another fetcher from now on.
     ///
     /// What is cached stays; what is being decided or fetched is ended as it was begun.
-    pub fn renew(&self, settings: PolicySettings, fetcher: Fetcher) {
+    pub fn reload(&self, settings: PolicySettings, fetcher: Fetcher) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         self.lookup.fetch_with(fetcher);
     }

@@ -127,18 +127,18 @@ pub(crate) async fn keep_fresh(
     let mut now = watched.borrow_and_update().clone();
     let (mut certificate, mut users) = now.stamps();
     loop {
-        let renewed = tokio::select! {
+        let reloaded = tokio::select! {
             () = stop.cancelled() => return,
-            renewed = watched.changed() => renewed.is_ok(),
+            reloaded = watched.changed() => reloaded.is_ok(),
             () = sleep(ROUND) => false,
         };
         now = watched.borrow_and_update().clone();
         // The stamps first: what changes while it is read is read once more.
         let (new_certificate, new_users) = now.stamps();
-        if renewed || new_certificate != certificate {
+        if reloaded || new_certificate != certificate {
             now.read_certificate();
         }
-        if renewed || new_users != users {
+        if reloaded || new_users != users {
             now.read_users(&listener);
         }
         (certificate, users) = (new_certificate, new_users);

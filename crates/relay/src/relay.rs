@@ -370,23 +370,23 @@ impl Relay {
         let kept = keep_what_needs_a_restart(&self.settings, &mut settings);
         settings.delivery.own_addresses.clone_from(&self.addresses);
         let ready = Ready::prepare(&settings, &self.clock, &self.delivery)?;
-        self.renew(settings, ready);
+        self.take_over(settings, ready);
         Ok(kept)
     }
 
     /// Puts the new in the place of the old.
-    fn renew(&mut self, settings: Settings, ready: Ready) {
+    fn take_over(&mut self, settings: Settings, ready: Ready) {
         let Ready { tls, resolver, fetcher, delivery } = ready;
         self.dns.replace(resolver);
-        self.policies.renew(settings.policies.clone(), fetcher);
+        self.policies.reload(settings.policies.clone(), fetcher);
         self.queue.tune(settings.queue.tuning());
         self.queue.store().tune(settings.store.tuning());
-        self.delivery.renew(delivery);
+        self.delivery.reload(delivery);
         self.listener.reload(settings.listener.clone(), access(&settings, tls.clone()));
         for (address, service) in services(&self.addresses, &settings.listeners) {
             self.listener.offer(address, service);
         }
-        self.health.renew(bearings(&settings));
+        self.health.reload(bearings(&settings));
         self.actions.rename(settings.delivery.hostname.clone());
         self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
         self.settings = settings;

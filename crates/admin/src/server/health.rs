@@ -58,8 +58,8 @@ impl HealthChecks {
     }
 
     /// Goes by other settings from now on.
-    pub fn renew(&self, bearings: Bearings) {
-        self.checks.renew(bearings);
+    pub fn reload(&self, bearings: Bearings) {
+        self.checks.reload(bearings);
     }
 
     /// Brings up to date what is not counted as it happens, and writes everything down.

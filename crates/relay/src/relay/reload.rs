@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clock::{Clock, SteadyClock};
-use delivery::{Delivery, Renewal};
+use delivery::{Delivery, Reloaded};
 use dns::{Resolver, ResolverError};
 use listener::ServerTls;
 use mta_sts::Fetcher;
@@ -46,7 +46,7 @@ pub(super) struct Ready {
     pub(super) tls: Option<ServerTls>,
     pub(super) resolver: Resolver,
     pub(super) fetcher: Fetcher,
-    pub(super) delivery: Renewal,
+    pub(super) delivery: Reloaded,
 }
 
 impl Ready {
@@ -61,7 +61,7 @@ impl Ready {
             tls: certificates::of(settings, clock.wall())?,
             resolver: Resolver::new(settings.dns.clone())?,
             fetcher: fetcher(settings, &any).map_err(ReloadError::TlsToPolicyHosts)?,
-            delivery: delivery.renewal(settings.delivery.clone(), settings.roots.clone())?,
+            delivery: delivery.reloaded(settings.delivery.clone(), settings.roots.clone())?,
         })
     }
 }
