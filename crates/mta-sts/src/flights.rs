@@ -37,14 +37,14 @@ impl<T> Default for Flights<T> {
 
 impl<T> Flights<T> {
     /// Takes a place in the line for `domain`.
-    pub(crate) fn join(&self, domain: &PolicyDomain) -> Place<'_, T> {
+    pub(crate) fn join(&self, domain: &PolicyDomain) -> LinePosition<'_, T> {
         let mut slots = self.lock();
         let line = slots.entry(domain.clone()).or_insert_with(Line::empty);
         line.places = line.places.saturating_add(1);
         let slot = Arc::clone(&line.slot);
         let ended_before = slot.ended.load(Ordering::Acquire);
         drop(slots);
-        Place { flights: self, domain: domain.clone(), slot, ended_before }
+        LinePosition { flights: self, domain: domain.clone(), slot, ended_before }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PolicyDomain, Line<T>>> {
@@ -61,7 +61,7 @@ impl<T> Line<T> {
 
 /// A place in the line for one domain; dropping it leaves the line.
 #[derive(Debug)]
-pub(crate) struct Place<'f, T> {
+pub(crate) struct LinePosition<'f, T> {
     flights: &'f Flights<T>,
     domain: PolicyDomain,
     slot: Arc<Slot<T>>,
@@ -69,7 +69,7 @@ pub(crate) struct Place<'f, T> {
     ended_before: u64,
 }
 
-impl<T> Place<'_, T> {
+impl<T> LinePosition<'_, T> {
     /// Waits for one's turn.
     pub(crate) async fn turn(&self) -> Turn<'_, T> {
         let last = self.slot.last.lock().await;
@@ -79,7 +79,7 @@ impl<T> Place<'_, T> {
 
 /// The last to leave takes the line away. Places are counted under the lock alone: two that leave
 /// at the same time cannot each take the other for one that stays.
-impl<T> Drop for Place<'_, T> {
+impl<T> Drop for LinePosition<'_, T> {
     fn drop(&mut self) {
         let mut slots = self.flights.lock();
         let Some(line) = slots.get_mut(&self.domain) else { return };

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use crate::fault::Fault;
 use crate::file::unreadable;
-use crate::place::Place;
 use crate::raw::RawSettings;
+use crate::setting_location::SettingLocation;
 use crate::source::Source;
 
 /// A check under way.
@@ -30,13 +30,18 @@ impl<'a> Check<'a> {
 
     /// Notes that `problem` is with `key`, unless its value is not what was meant anyway.
     pub(crate) fn wrong(&mut self, key: &str, problem: &(impl ToString + ?Sized)) {
-        self.wrong_at(self.source.place(key), key, problem);
+        self.wrong_at(self.source.location(key), key, problem);
     }
 
-    /// The same, where the place is known better.
-    pub(crate) fn wrong_at(&mut self, place: Place, key: &str, problem: &(impl ToString + ?Sized)) {
+    /// The same, where the location is known better.
+    pub(crate) fn wrong_at(
+        &mut self,
+        location: SettingLocation,
+        key: &str,
+        problem: &(impl ToString + ?Sized),
+    ) {
         if self.source.is_certain(key) {
-            self.faults.push(Fault::new(place, format!("{key}: {}", problem.to_string())));
+            self.faults.push(Fault::new(location, format!("{key}: {}", problem.to_string())));
         }
     }
 

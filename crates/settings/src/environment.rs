@@ -19,7 +19,7 @@ use crate::fault::Fault;
 use crate::file::unreadable;
 use crate::keys::{self, List};
 use crate::nearest::nearest;
-use crate::place::Place;
+use crate::setting_location::SettingLocation;
 
 /// The variable that names the settings file.
 pub const FILE_VARIABLE: &str = "STS_RELAY_CONFIG";
@@ -62,7 +62,7 @@ pub(crate) fn variables(
         });
         match read {
             Ok((path, value)) => found.push(Variable { name, path, value }),
-            Err(problem) => faults.push(Fault::new(Place::Variable(name), problem)),
+            Err(problem) => faults.push(Fault::new(SettingLocation::Variable(name), problem)),
         }
     }
     (found, faults)

@@ -2,28 +2,28 @@
 
 use std::fmt;
 
-use crate::place::Place;
+use crate::setting_location::SettingLocation;
 
 /// One thing that cannot be meant.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Fault {
     /// Where it was written.
-    pub place: Place,
+    pub location: SettingLocation,
     /// What is wrong with it, and how it is written right.
     pub problem: String,
 }
 
 impl Fault {
-    /// This problem at this place.
-    pub(crate) fn new(place: Place, problem: impl Into<String>) -> Self {
+    /// This problem at this location.
+    pub(crate) fn new(location: SettingLocation, problem: impl Into<String>) -> Self {
         // A value that is quoted may hold line ends; a fault is one line.
-        Self { place, problem: problem.into().replace(char::is_control, " ") }
+        Self { location, problem: problem.into().replace(char::is_control, " ") }
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.problem)
+        write!(f, "{}: {}", self.location, self.problem)
     }
 }
 
@@ -34,7 +34,7 @@ pub struct SettingsError {
 }
 
 impl SettingsError {
-    /// These faults, in the order of their places.
+    /// These faults, in the order of their locations.
     pub(crate) fn new(mut faults: Vec<Fault>) -> Self {
         faults.sort();
         faults.dedup();

@@ -9,7 +9,7 @@ use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 use crate::fault::Fault;
-use crate::place::Place;
+use crate::setting_location::SettingLocation;
 use crate::syntax;
 use crate::written::{Entry, Tree, Written};
 
@@ -23,7 +23,8 @@ pub(crate) struct File {
 impl File {
     /// Reads the file.
     pub(crate) fn read(path: &Path) -> Result<Self, Fault> {
-        let whole = |problem: String| Fault::new(Place::WholeFile(path.to_owned()), problem);
+        let whole =
+            |problem: String| Fault::new(SettingLocation::WholeFile(path.to_owned()), problem);
         let bytes = std::fs::read(path).map_err(|error| whole(unreadable(&error)))?;
         let marked = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
         if marked || bytes.contains(&0) {
@@ -71,11 +72,11 @@ impl File {
             .iter()
             .map(|(key, value)| Entry {
                 key: key.get_ref().to_string(),
-                key_place: self.at(key.span().start),
+                key_location: self.at(key.span().start),
                 value: self.written(value.get_ref(), value.span()),
             })
             .collect();
-        entries.sort_by(|one, other| one.key_place.cmp(&other.key_place));
+        entries.sort_by(|one, other| one.key_location.cmp(&other.key_location));
         entries
     }
 
@@ -101,7 +102,7 @@ impl File {
             }
             DeValue::Table(table) => Tree::Section(self.section(table)),
         };
-        Written { place: self.at(span.start), tree }
+        Written { location: self.at(span.start), tree }
     }
 
     /// The line of an offset, from 1.
@@ -109,15 +110,15 @@ impl File {
         self.text.get(..offset).unwrap_or(&self.text).matches('\n').count().saturating_add(1)
     }
 
-    /// The place of an offset.
-    fn at(&self, offset: usize) -> Place {
+    /// The location of an offset.
+    fn at(&self, offset: usize) -> SettingLocation {
         let before = self.text.get(..offset).unwrap_or(&self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
         let on_line = before.get(line_start..).unwrap_or("");
         // Editors do not count a byte order mark.
         let on_line = on_line.strip_prefix('\u{feff}').unwrap_or(on_line);
         let column = on_line.chars().count().saturating_add(1);
-        Place::File { path: self.path.clone(), line: self.line(offset), column }
+        SettingLocation::File { path: self.path.clone(), line: self.line(offset), column }
     }
 }
 
@@ -130,31 +131,33 @@ struct Broken {
 impl Broken {
     /// What is left of a section.
     fn without(&self, entries: Vec<Entry>) -> Vec<Entry> {
-        let is_sound = |entry: &Entry| self.is_sound(&entry.key_place);
+        let is_sound = |entry: &Entry| self.is_sound(&entry.key_location);
         let kept = entries.into_iter().filter(is_sound);
         kept.filter_map(|entry| Some(Entry { value: self.within(entry.value)?, ..entry })).collect()
     }
 
     /// What is left of a value.
     fn within(&self, value: Written) -> Option<Written> {
-        let Written { place, tree } = value;
+        let Written { location, tree } = value;
         let tree = match tree {
             Tree::Section(entries) => Tree::Section(self.without(entries)),
             Tree::List(list) => {
                 Tree::List(list.into_iter().filter_map(|one| self.within(one)).collect())
             }
-            Tree::Leaf(_) if !self.is_sound(&place) => return None,
+            Tree::Leaf(_) if !self.is_sound(&location) => return None,
             leaf @ Tree::Leaf(_) => leaf,
         };
-        Some(Written { place, tree })
+        Some(Written { location, tree })
     }
 
-    fn is_sound(&self, place: &Place) -> bool {
-        match place {
-            Place::File { line, .. } => {
+    fn is_sound(&self, location: &SettingLocation) -> bool {
+        match location {
+            SettingLocation::File { line, .. } => {
                 !self.lines.contains(line) && self.first_header.is_none_or(|header| *line < header)
             }
-            Place::Default(_) | Place::Variable(_) | Place::WholeFile(_) => true,
+            SettingLocation::Default(_)
+            | SettingLocation::Variable(_)
+            | SettingLocation::WholeFile(_) => true,
         }
     }
 }

@@ -22,7 +22,6 @@ mod misfit;
 mod nearest;
 mod optional_text;
 mod paths;
-mod place;
 mod policy_host_proof;
 mod raw;
 mod raw_route;
@@ -30,6 +29,7 @@ mod reading;
 mod routes;
 mod secret_text;
 mod server_address;
+mod setting_location;
 mod settings;
 mod source;
 mod syntax;
@@ -46,7 +46,6 @@ pub use crate::fault::{Fault, SettingsError};
 pub use crate::listening::Listening;
 pub use crate::nearest::nearest;
 pub use crate::paths::RelayPaths;
-pub use crate::place::Place;
 pub use crate::raw::{
     LogAddresses, LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime,
     RawDelivery, RawDns, RawDnssec, RawException, RawIpPreference, RawLimits, RawListener, RawLog,
@@ -55,5 +54,6 @@ pub use crate::raw::{
 pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use crate::secret_text::SecretText;
 pub use crate::server_address::ServerAddress;
+pub use crate::setting_location::SettingLocation;
 pub use crate::settings::Settings;
 pub use crate::source::{Difference, Source};

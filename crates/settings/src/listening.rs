@@ -78,8 +78,8 @@ impl Check<'_> {
         for (number, network) in networks.iter().enumerate() {
             if let Err(error) = Networks::parse([network]) {
                 all_good = false;
-                let place = self.source.place(&format!("{key}.{number}"));
-                self.wrong_at(place, key, &error);
+                let location = self.source.location(&format!("{key}.{number}"));
+                self.wrong_at(location, key, &error);
             }
         }
         // Networks of which none is wrong may still hold all addresses together.

@@ -1,5 +1,5 @@
 //! What is written, held against the keys there are: what fits becomes the settings, and all that
-//! does not is named, each with its place.
+//! does not is named, each with its location.
 //!
 //! A key that does not fit is left at its default, so that the rest can be judged as well, and is
 //! remembered as doubtful: nothing that follows from it is held against the writer.
@@ -11,8 +11,8 @@ use toml::{Table, Value};
 use crate::fault::Fault;
 use crate::keys::{self, List};
 use crate::misfit::{self, Misfit};
-use crate::place::Place;
 use crate::raw::RawSettings;
+use crate::setting_location::SettingLocation;
 use crate::wording;
 use crate::written::{Entry, Tree, Written};
 
@@ -22,7 +22,7 @@ pub(crate) struct Reading {
     /// Every key that fits.
     pub(crate) table: Table,
     /// Where each was written.
-    pub(crate) places: BTreeMap<String, Place>,
+    pub(crate) locations: BTreeMap<String, SettingLocation>,
     /// What does not fit.
     pub(crate) faults: Vec<Fault>,
     /// The keys with a value that does not fit.
@@ -42,7 +42,7 @@ impl Reading {
         let Some(sample) = keys::find(&keys::defaults(), path).cloned() else { return };
         let key = path.join(".");
         let below = format!("{key}.");
-        self.places.retain(|place, _| *place != key && !place.starts_with(&below));
+        self.locations.retain(|location, _| *location != key && !location.starts_with(&below));
         self.doubtful.retain(|one| *one != key && !one.starts_with(&below));
         self.key(path, written, &sample);
     }
@@ -51,16 +51,16 @@ impl Reading {
     pub(crate) fn settings(&mut self) -> RawSettings {
         misfit::read(self.table.clone()).unwrap_or_else(|misfit| {
             let problem = format!("these values do not go together: {misfit}");
-            self.faults.push(Fault::new(Place::Default("settings".to_owned()), problem));
+            self.faults.push(Fault::new(SettingLocation::Default("settings".to_owned()), problem));
             RawSettings::default()
         })
     }
 
     /// The keys of one section.
     fn section(&mut self, path: &[String], entries: Vec<Entry>, sample: &Table) {
-        for Entry { key, key_place, value } in entries {
+        for Entry { key, key_location, value } in entries {
             let Some(sample) = sample.get(&key) else {
-                self.unknown(path, path, &key, key_place, &value);
+                self.unknown(path, path, &key, key_location, &value);
                 continue;
             };
             let path = [path, &[key]].concat();
@@ -69,7 +69,7 @@ impl Reading {
                     self.section(&path, entries, sample);
                 }
                 (Value::Table(_), written) => {
-                    self.misfit(&path, key_place, wording::not_a_section(&path, &written));
+                    self.misfit(&path, key_location, wording::not_a_section(&path, &written));
                 }
                 (sample, written) => self.key(&path, &written, sample),
             }
@@ -83,34 +83,34 @@ impl Reading {
         }
         let value = written.value();
         let Err(misfit) = fits(keys::nest(path, value.clone())) else {
-            self.note_places(path, written);
+            self.note_locations(path, written);
             keys::set(&mut self.table, path, value);
             return;
         };
-        // In a list each entry has its place.
+        // In a list each entry has its location.
         if let (Value::Array(_), Tree::List(entries)) = (sample, &written.tree) {
             let one = |entry: &Written| {
                 let alone = keys::nest(path, Value::Array(vec![entry.value()]));
-                Some((entry.place.clone(), entry.in_words(), fits(alone).err()?))
+                Some((entry.location.clone(), entry.in_words(), fits(alone).err()?))
             };
-            for (place, given, misfit) in entries.iter().filter_map(one) {
-                self.misfit(path, place, wording::of_entry(path, &misfit, &given));
+            for (location, given, misfit) in entries.iter().filter_map(one) {
+                self.misfit(path, location, wording::of_entry(path, &misfit, &given));
             }
             return;
         }
         let problem = wording::of_value(&path.join("."), &misfit, written, sample);
-        self.misfit(path, written.place.clone(), problem);
+        self.misfit(path, written.location.clone(), problem);
     }
 
     /// Remembers where a value and each of its entries was written.
-    fn note_places(&mut self, path: &[String], written: &Written) {
+    fn note_locations(&mut self, path: &[String], written: &Written) {
         let key = path.join(".");
         if let Tree::List(entries) = &written.tree {
             for (number, entry) in entries.iter().enumerate() {
-                drop(self.places.insert(format!("{key}.{number}"), entry.place.clone()));
+                drop(self.locations.insert(format!("{key}.{number}"), entry.location.clone()));
             }
         }
-        drop(self.places.insert(key, written.place.clone()));
+        drop(self.locations.insert(key, written.location.clone()));
     }
 
     /// A key that is not there, in the table at `path`, which is of this `section`.
@@ -119,24 +119,24 @@ impl Reading {
         section: &[String],
         path: &[String],
         key: &str,
-        place: Place,
+        location: SettingLocation,
         value: &Written,
     ) {
         if let Some(meant) = wording::beside(&section.join("."), key) {
             self.doubtful.insert([path, &[meant]].concat().join("."));
         }
-        self.faults.push(Fault::new(place, wording::unknown_key(section, key, value)));
+        self.faults.push(Fault::new(location, wording::unknown_key(section, key, value)));
     }
 
-    fn misfit(&mut self, path: &[String], place: Place, problem: String) {
+    fn misfit(&mut self, path: &[String], location: SettingLocation, problem: String) {
         self.doubtful.insert(path.join("."));
-        self.faults.push(Fault::new(place, problem));
+        self.faults.push(Fault::new(location, problem));
     }
 
     /// A list of tables.
     fn list(&mut self, list: List, written: &Written) {
         let name = [list.name().to_owned()];
-        drop(self.places.insert(list.name().to_owned(), written.place.clone()));
+        drop(self.locations.insert(list.name().to_owned(), written.location.clone()));
         let entries = match &written.tree {
             Tree::List(entries) => entries.as_slice(),
             Tree::Leaf(Value::String(text)) if list == List::Listener && !text.is_empty() => {
@@ -145,7 +145,7 @@ impl Reading {
             Tree::Leaf(_) | Tree::Section(_) => {
                 return self.misfit(
                     &name,
-                    written.place.clone(),
+                    written.location.clone(),
                     wording::not_a_list_of_tables(list, written),
                 );
             }
@@ -153,7 +153,7 @@ impl Reading {
         let mut tables = Vec::new();
         for (number, entry) in entries.iter().enumerate() {
             let path = [list.name().to_owned(), number.to_string()];
-            drop(self.places.insert(path.join("."), entry.place.clone()));
+            drop(self.locations.insert(path.join("."), entry.location.clone()));
             tables.push(Value::Table(self.table_of(list, &path, entry)));
         }
         keys::set(&mut self.table, &name, Value::Array(tables));
@@ -168,30 +168,30 @@ impl Reading {
             // An address alone is a listener with nothing else said about it.
             Tree::Leaf(Value::String(_)) if list == List::Listener => vec![Entry {
                 key: "address".to_owned(),
-                key_place: written.place.clone(),
+                key_location: written.location.clone(),
                 value: written.clone(),
             }],
             Tree::Leaf(_) | Tree::List(_) => {
                 let problem = wording::not_a_table(list, written);
-                self.misfit(path, written.place.clone(), problem);
+                self.misfit(path, written.location.clone(), problem);
                 return sample;
             }
         };
-        for Entry { key, key_place, value } in entries {
+        for Entry { key, key_location, value } in entries {
             let Some(usual) = sample.get(&key) else {
-                self.unknown(path.get(..1).unwrap_or_default(), path, &key, key_place, &value);
+                self.unknown(path.get(..1).unwrap_or_default(), path, &key, key_location, &value);
                 continue;
             };
             let path = [path, std::slice::from_ref(&key)].concat();
             let mut alone = sample.clone();
             drop(alone.insert(key.clone(), value.value()));
-            self.note_places(&path, &value);
+            self.note_locations(&path, &value);
             let alone = keys::nest(&[list.name().to_owned()], Value::Array(vec![alone.into()]));
             let fitting = match fits(alone) {
                 Ok(()) => value.value(),
                 Err(misfit) => {
                     let problem = wording::of_value(&key, &misfit, &value, usual);
-                    self.misfit(&path, value.place, problem);
+                    self.misfit(&path, value.location, problem);
                     usual.clone()
                 }
             };
@@ -202,7 +202,7 @@ impl Reading {
                 let path = [path, &[(*key).to_owned()]].concat();
                 // One that is misspelt is not missing as well.
                 if !self.has_gaps && !self.doubtful.contains(&path.join(".")) {
-                    self.misfit(&path, written.place.clone(), wording::missing(list, key));
+                    self.misfit(&path, written.location.clone(), wording::missing(list, key));
                 }
                 table.extend(sample.get(*key).map(|usual| ((*key).to_owned(), usual.clone())));
             }

@@ -20,7 +20,7 @@ impl Check<'_> {
     pub(crate) fn routes(&mut self) -> Routes {
         let (mut routes, mut takes_all) = (Vec::new(), None);
         for (number, raw) in self.raw.route.iter().enumerate() {
-            let at = Place { number };
+            let at = RouteNumber { number };
             if let Some(all) = takes_all {
                 let problem = format!("no mail comes here: route {all} takes all of it");
                 self.wrong(&at.key("recipient"), &problem);
@@ -35,7 +35,7 @@ impl Check<'_> {
         Routes::new(routes)
     }
 
-    fn route(&mut self, at: Place, raw: &RawRoute) -> Route {
+    fn route(&mut self, at: RouteNumber, raw: &RawRoute) -> Route {
         let recipients = self.patterns(&at.key("recipient"), &raw.recipient);
         let senders = self.patterns(&at.key("sender"), &raw.sender);
         if raw.recipient.is_empty()
@@ -88,7 +88,7 @@ impl Check<'_> {
     /// One next hop, and how it is talked to.
     fn next_hop(
         &mut self,
-        at: Place,
+        at: RouteNumber,
         tls: RawRouteTls,
         text: &str,
         login: Option<&Login>,
@@ -103,7 +103,7 @@ impl Check<'_> {
     }
 
     /// Who the relay says it is.
-    fn login(&mut self, at: Place, raw: &RawRoute) -> Option<Login> {
+    fn login(&mut self, at: RouteNumber, raw: &RawRoute) -> Option<Login> {
         let (kind, secret) = self.secret(at, raw)?;
         if raw.username.chars().any(char::is_control) {
             self.wrong(&at.key("username"), "holds a control character");
@@ -128,7 +128,7 @@ impl Check<'_> {
     }
 
     /// The one thing that proves who the relay is, if it logs in.
-    fn secret(&mut self, at: Place, raw: &RawRoute) -> Option<(Kind, Secret)> {
+    fn secret(&mut self, at: RouteNumber, raw: &RawRoute) -> Option<(Kind, Secret)> {
         let file = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
         let (password_file, token_file) = (file(&raw.password_file), file(&raw.token_file));
         for (name, path) in [("password_file", &password_file), ("token_file", &token_file)] {
@@ -160,11 +160,11 @@ impl Check<'_> {
 
 /// Which route is meant.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct RouteNumber {
     number: usize,
 }
 
-impl Place {
+impl RouteNumber {
     fn key(self, name: &str) -> String {
         format!("route.{}.{name}", self.number)
     }

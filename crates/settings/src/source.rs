@@ -10,9 +10,9 @@ use crate::environment::{self, Variable};
 use crate::fault::{Fault, SettingsError};
 use crate::file::File;
 use crate::keys;
-use crate::place::Place;
 use crate::raw::RawSettings;
 use crate::reading::Reading;
+use crate::setting_location::SettingLocation;
 use crate::written::Written;
 
 /// The settings as written, who wrote what, and what of it cannot be meant.
@@ -20,7 +20,7 @@ use crate::written::Written;
 pub struct Source {
     raw: RawSettings,
     file: Option<PathBuf>,
-    places: BTreeMap<String, Place>,
+    locations: BTreeMap<String, SettingLocation>,
     faults: Vec<Fault>,
     /// The keys whose value could not be understood, so that their default stands in `raw`.
     doubtful: BTreeSet<String>,
@@ -38,7 +38,7 @@ pub struct Difference {
     /// What it is set to.
     pub value: Value,
     /// Who set it.
-    pub place: Place,
+    pub location: SettingLocation,
 }
 
 impl Source {
@@ -76,11 +76,11 @@ impl Source {
             if in_file.is_some_and(|list| list.iter().any(Value::is_table)) {
                 replaced.push((path.join("."), name.clone()));
             }
-            reading.variable(&path, &Written::at(&Place::Variable(name), value));
+            reading.variable(&path, &Written::at(&SettingLocation::Variable(name), value));
         }
         let raw = reading.settings();
-        let Reading { places, faults, doubtful, table: _, has_gaps: _ } = reading;
-        Self { raw, file: file.map(Path::to_owned), places, faults, doubtful, whole, replaced }
+        let Reading { locations, faults, doubtful, table: _, has_gaps: _ } = reading;
+        Self { raw, file: file.map(Path::to_owned), locations, faults, doubtful, whole, replaced }
     }
 
     /// The same, for one who can do nothing with settings that have faults.
@@ -132,12 +132,12 @@ impl Source {
 
     /// Where `key` (with dots; a number for an entry of a list) was written.
     #[must_use]
-    pub fn place(&self, key: &str) -> Place {
+    pub fn location(&self, key: &str) -> SettingLocation {
         let in_list = |key: &str| key.contains(|c: char| c.is_ascii_digit());
         // What is not said of an entry of a list is missing where the entry begins.
         let found = Self::ancestry(key).take_while(|one| *one == key || in_list(key));
-        let place = found.filter_map(|key| self.places.get(key)).next();
-        place.cloned().unwrap_or_else(|| Place::Default(key.to_owned()))
+        let location = found.filter_map(|key| self.locations.get(key)).next();
+        location.cloned().unwrap_or_else(|| SettingLocation::Default(key.to_owned()))
     }
 
     /// The keys whose values differ from those of `before`, in their order.
@@ -170,7 +170,7 @@ impl Source {
             let usual = defaults.iter().any(|(other, usual)| *other == path && *usual == value);
             if !usual {
                 let key = path.join(".");
-                found.push(Difference { place: self.place(&key), key, value });
+                found.push(Difference { location: self.location(&key), key, value });
             }
         }
         found

@@ -166,11 +166,11 @@ fn the_environment_wins_over_the_file_and_speaks_plainly() {
     assert_eq!(raw.listener[0].address.to_string(), "0.0.0.0:25");
     assert_eq!(raw.hostname.as_ref().unwrap().as_str(), "mail.example.org");
     assert_eq!(
-        source.place("delivery.smtp_port"),
-        Place::Variable("STS_RELAY__DELIVERY__SMTP_PORT".to_owned())
+        source.location("delivery.smtp_port"),
+        SettingLocation::Variable("STS_RELAY__DELIVERY__SMTP_PORT".to_owned())
     );
-    let in_file = Place::File { path: file, line: 3, column: 14 };
-    assert_eq!(source.place("delivery.per_domain"), in_file);
+    let in_file = SettingLocation::File { path: file, line: 3, column: 14 };
+    assert_eq!(source.location("delivery.per_domain"), in_file);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn what_differs_is_told_with_its_place() {
     let told: Vec<_> = source
         .differences()
         .into_iter()
-        .map(|one| format!("{} = {} {}", one.key, one.value, one.place))
+        .map(|one| format!("{} = {} {}", one.key, one.value, one.location))
         .collect();
     let file = file.display();
     assert_eq!(

@@ -1,13 +1,13 @@
-//! What is written in a file or a variable, with the place of each piece.
+//! What is written in a file or a variable, with the location of each piece.
 
 use toml::Value;
 
-use crate::place::Place;
+use crate::setting_location::SettingLocation;
 
-/// A value with its place.
+/// A value with its location.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
-    pub(crate) place: Place,
+    pub(crate) location: SettingLocation,
     pub(crate) tree: Tree,
 }
 
@@ -26,22 +26,22 @@ pub(crate) enum Tree {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
-    pub(crate) key_place: Place,
+    pub(crate) key_location: SettingLocation,
     pub(crate) value: Written,
 }
 
 impl Written {
-    /// A value all of which was written at one place, as in a variable.
-    pub(crate) fn at(place: &Place, value: Value) -> Self {
+    /// A value all of which was written at one location, as in a variable.
+    pub(crate) fn at(location: &SettingLocation, value: Value) -> Self {
         let tree = match value {
             Value::Array(list) => {
-                Tree::List(list.into_iter().map(|one| Self::at(place, one)).collect())
+                Tree::List(list.into_iter().map(|one| Self::at(location, one)).collect())
             }
             Value::Table(table) => {
                 let entry = |(key, value)| Entry {
                     key,
-                    key_place: place.clone(),
-                    value: Self::at(place, value),
+                    key_location: location.clone(),
+                    value: Self::at(location, value),
                 };
                 Tree::Section(table.into_iter().map(entry).collect())
             }
@@ -51,10 +51,10 @@ impl Written {
             | Value::Boolean(_)
             | Value::Datetime(_) => Tree::Leaf(value),
         };
-        Self { place: place.clone(), tree }
+        Self { location: location.clone(), tree }
     }
 
-    /// The value without places.
+    /// The value without locations.
     pub(crate) fn value(&self) -> Value {
         match &self.tree {
             Tree::Leaf(value) => value.clone(),

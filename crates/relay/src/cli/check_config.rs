@@ -47,7 +47,7 @@ pub(super) fn run_as(
     Ok(if status.success() { Ending::Done } else { Ending::Refused })
 }
 
-/// Prints what differs from the defaults, as lines of TOML, each with its place.
+/// Prints what differs from the defaults, as lines of TOML, each with its location.
 pub(super) fn run(
     command: &CheckConfigCommand,
     source: &Source,
@@ -57,8 +57,8 @@ pub(super) fn run(
     let settings = Settings::check(source, now).context("the settings cannot be used")?;
     let differences = source.differences();
     for difference in &differences {
-        let place = source.place(&difference.key);
-        output.line(format_args!("{} = {}  # {place}", difference.key, difference.value))?;
+        let location = source.location(&difference.key);
+        output.line(format_args!("{} = {}  # {location}", difference.key, difference.value))?;
     }
     if differences.is_empty() {
         output.line("# every setting has its default")?;

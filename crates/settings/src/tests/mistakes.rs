@@ -127,8 +127,8 @@ fn a_byte_order_mark_and_line_ends_of_windows_are_no_mistakes() {
     fs::write(&path, "\u{feff}hostname = \"a.example\"\r\n[dns]\r\nattempts = 3\r\n").unwrap();
     let source = Source::read(Some(&path), []).unwrap();
     assert_eq!(source.raw().dns.attempts, 3);
-    let in_file = Place::File { path, line: 1, column: 12 };
-    assert_eq!(source.place("hostname"), in_file, "a byte order mark is no column");
+    let in_file = SettingLocation::File { path, line: 1, column: 12 };
+    assert_eq!(source.location("hostname"), in_file, "a byte order mark is no column");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where something was written.
+/// Where a setting was written.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Place {
+pub enum SettingLocation {
     /// Nowhere: it is the default of a key.
     Default(String),
     /// A file as a whole.
@@ -23,7 +23,7 @@ pub enum Place {
     Variable(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SettingLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default(key) => write!(f, "{key} (by default)"),
