@@ -87,7 +87,7 @@ impl Networks {
         self
     }
 
-    /// Leave for the host at `peer` to submit, if one of the networks holds it.
+    /// Licence for the host at `peer` to submit, if one of the networks holds it.
     #[must_use]
     pub fn admit(&self, peer: IpAddr) -> Option<Submitter> {
         match self.judge(peer) {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Leave to put mail into the queue.
+/// Licence to put mail into the queue.
 ///
 /// Only admission makes one; nothing else can:
 ///

@@ -232,7 +232,7 @@ impl Authenticated {
         AllowedSenders(Arc::clone(&self.senders))
     }
 
-    /// Leave to submit a message from `path`, if the user may send from there.
+    /// Licence to submit a message from `path`, if the user may send from there.
     #[must_use]
     pub fn submit(&self, peer: IpAddr, path: &ReversePath) -> Option<Submitter> {
         let allowed = self.senders.allow(path);

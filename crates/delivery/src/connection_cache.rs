@@ -2,7 +2,7 @@
 //!
 //! Sessions that proved their host's name and sessions that did not stand on two caches of
 //! different types, so that neither can be taken for the other. A cache is ordered by next hop, and
-//! what is taken from it was made for the very leave that is shown (see [`tls_policy`]).
+//! what is taken from it was made for the very licence that is shown (see [`tls_policy`]).
 //!
 //! No address is looked up for a session that goes on: that its host still is one of the
 //! destination's has to be said by who takes it, and how long it may go on is a setting.
@@ -129,23 +129,23 @@ impl<T: Trust> ConnectionCache<T> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the session that was used last of those that `leave` covers and `fits` agrees to.
+    /// Takes the session that was used last of those that `licence` covers and `fits` agrees to.
     /// Those that were made under another version of the policy, or are too old, are given back to
     /// be closed.
     fn take(
         &self,
-        leave: &T::Leave,
+        licence: &T::Licence,
         fits: &impl Fn(&Target, Rank) -> bool,
         now: SystemTime,
         settings: &Arc<DeliverySettings>,
     ) -> Taken<T> {
         let mut places = self.places();
-        let next_hop = T::next_hop(leave);
+        let next_hop = T::next_hop(licence);
         let Some(idle) = places.by_next_hop.get_mut(&next_hop) else { return Taken::default() };
         let before = idle.len();
         let limit = settings.connection_idle;
         let stale = |CachedConnection { session, since_time, .. }: &mut CachedConnection<T>| {
-            !session.covers(leave)
+            !session.covers(licence)
                 || !session.was_made_with(settings)
                 || !is_within(*since_time, now, limit)
         };
@@ -222,13 +222,13 @@ impl ConnectionCaches {
     pub(crate) fn take<T: Trust>(
         &self,
         cache: &ConnectionCache<T>,
-        leave: &T::Leave,
+        licence: &T::Licence,
         fits: &impl Fn(&Target, Rank) -> bool,
         now: SystemTime,
         settings: &Arc<DeliverySettings>,
     ) -> Option<(Target, Session<T>)> {
         loop {
-            let Taken { session, stale } = cache.take(leave, fits, now, settings);
+            let Taken { session, stale } = cache.take(licence, fits, now, settings);
             for session in stale {
                 self.close(session);
             }

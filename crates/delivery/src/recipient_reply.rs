@@ -88,7 +88,7 @@ pub(crate) enum Step {
     Mail,
     /// A recipient.
     Rcpt,
-    /// The leave to send the message.
+    /// The permission to send the message.
     Data,
     /// The message, up to the reply to the final dot.
     Message,

@@ -210,7 +210,7 @@ pub(crate) async fn required_of(domain: &str, id: &str, max_age: u32) -> Require
     required
 }
 
-/// Leave to send to this next hop, which has no policy.
+/// Licence to send to this next hop, which has no policy.
 pub(crate) async fn fallback_to(next_hop: &NextHop) -> Fallback {
     let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
     let decision = policies(None).decide(next_hop, purpose, now()).await.unwrap();

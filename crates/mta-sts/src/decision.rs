@@ -1,4 +1,4 @@
-//! From a policy domain to a route: the only place that gives leave to send unverified.
+//! From a policy domain to a route: the only place that licenses sending unverified.
 //!
 //! Two families of values start here and never meet:
 //!
@@ -186,7 +186,7 @@ pub struct MxMismatch {
     pub mx: MxHost,
 }
 
-/// Leave to send to one next hop without proof of the peer.
+/// Licence to send to one next hop without proof of the peer.
 ///
 /// Nothing outside this module can make one:
 ///

@@ -18,7 +18,7 @@ pub const EXCEPTION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How far the clock may have gone back since an exception was set, and the exception counts.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Leave to send to one domain for a while without regard to its policy.
+/// Licence to send to one domain for a while without regard to its policy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Exception {
     domain: PolicyDomain,

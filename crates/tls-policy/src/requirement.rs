@@ -34,7 +34,7 @@ pub struct Inputs<'a, Login> {
     pub host: &'a OpenHost,
 }
 
-/// What the session with one host needs, and the leave to begin it.
+/// What the session with one host needs, and the licence to begin it.
 #[derive(Debug)]
 pub enum HostRequirement<'a> {
     /// Proof of the host's name, because the operator demands it.
@@ -67,13 +67,13 @@ impl<'a, Login> Inputs<'a, Login> {
     }
 }
 
-/// Leave to connect to one host, from the table alone:
+/// Licence to connect to one host, from the table alone:
 ///
 /// ```compile_fail,E0451
 /// # use mta_sts::{Fallback, OpenHost};
 /// # use tls_policy::{Admission, TlsStart, Unverified};
-/// fn forge<'a>(leave: &'a Fallback, host: &'a OpenHost) -> Admission<'a, Unverified> {
-///     Admission { leave, host, start: TlsStart::Starttls }
+/// fn forge<'a>(licence: &'a Fallback, host: &'a OpenHost) -> Admission<'a, Unverified> {
+///     Admission { licence, host, start: TlsStart::Starttls }
 /// }
 /// ```
 ///
@@ -81,7 +81,7 @@ impl<'a, Login> Inputs<'a, Login> {
 /// # use mta_sts::Fallback;
 /// # use tls_policy::{Admission, Unverified};
 /// fn read<'a>(admission: &Admission<'a, Unverified>) -> &'a Fallback {
-///     admission.leave()
+///     admission.licence()
 /// }
 /// ```
 ///
@@ -104,15 +104,15 @@ impl<'a, Login> Inputs<'a, Login> {
 /// ```
 #[derive(Debug)]
 pub struct Admission<'a, T: Trust> {
-    leave: &'a T::Leave,
+    licence: &'a T::Licence,
     host: &'a OpenHost,
     start: TlsStart,
 }
 
 impl<'a, T: Trust> Admission<'a, T> {
-    /// Leave to connect to `host`, where a route leads there.
-    fn new(leave: &'a T::Leave, host: &'a OpenHost, start: TlsStart) -> Result<Self, Refusal> {
-        let admission = Self { leave, host, start };
+    /// Licence to connect to `host`, where a route leads there.
+    fn new(licence: &'a T::Licence, host: &'a OpenHost, start: TlsStart) -> Result<Self, Refusal> {
+        let admission = Self { licence, host, start };
         admission.route().map(|_route| admission)
     }
 
@@ -122,13 +122,13 @@ impl<'a, T: Trust> Admission<'a, T> {
     ///
     /// [`Refusal`] where none leads to the host; the table has asked before.
     pub fn route(&self) -> Result<T::Route, Refusal> {
-        T::route(self.leave, self.host)
+        T::route(self.licence, self.host)
     }
 
-    /// What gives leave to send over the session.
+    /// The licence to send over the session.
     #[must_use]
-    pub const fn leave(&self) -> &'a T::Leave {
-        self.leave
+    pub const fn licence(&self) -> &'a T::Licence {
+        self.licence
     }
 
     /// How TLS begins.

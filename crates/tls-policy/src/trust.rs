@@ -1,6 +1,6 @@
-//! What a session was made for, and what gives leave to use it again.
+//! What a session was made for, and the licence to use it again.
 //!
-//! A session keeps the route it was made along. Mail goes over it only with a leave that the route
+//! A session keeps the route it was made along. Mail goes over it only with a licence that the route
 //! covers: a verified session serves its own policy domain under the very policy that named its
 //! host, and one that was not verified asks for a [`Fallback`], which an enforced policy never
 //! gives. So a connection that is used for many messages proves as much for the last as for the
@@ -31,32 +31,32 @@ pub enum Unverified {}
 pub trait Trust: sealed::Sealed {
     /// The way the session was made along.
     type Route: Debug;
-    /// What gives leave to send over such a session.
-    type Leave;
+    /// The licence to send over such a session.
+    type Licence;
 
     /// What the host of such a session has proved.
     const PROOF: Proof;
 
-    /// Whether a session made along `route` may be used with `leave`: for the same next hop, for
+    /// Whether a session made along `route` may be used with `licence`: for the same next hop, for
     /// the same reason and under the same version of its policy.
-    fn covers(route: &Self::Route, leave: &Self::Leave) -> bool;
+    fn covers(route: &Self::Route, licence: &Self::Licence) -> bool;
 
     /// A route to `host`, for one connection.
     ///
     /// # Errors
     ///
     /// [`Refusal`] where no session of this trust can come about with the host.
-    fn route(leave: &Self::Leave, host: &OpenHost) -> Result<Self::Route, Refusal>;
+    fn route(licence: &Self::Licence, host: &OpenHost) -> Result<Self::Route, Refusal>;
 
-    /// Where mail with this leave goes next.
-    fn next_hop(leave: &Self::Leave) -> NextHop;
+    /// Where mail with this licence goes next.
+    fn next_hop(licence: &Self::Licence) -> NextHop;
 
     /// The host at the other end.
     fn host(route: &Self::Route) -> OpenHost;
 }
 
 impl Trust for Verified {
-    type Leave = RequiredTls;
+    type Licence = RequiredTls;
     type Route = VerifiedRoute;
 
     const PROOF: Proof = Proof::Policy;
@@ -85,7 +85,7 @@ impl Trust for Verified {
 }
 
 impl Trust for Demanded {
-    type Leave = Fallback;
+    type Licence = Fallback;
     type Route = DemandedRoute;
 
     const PROOF: Proof = Proof::Demanded;
@@ -111,7 +111,7 @@ impl Trust for Demanded {
 }
 
 impl Trust for Unverified {
-    type Leave = Fallback;
+    type Licence = Fallback;
     type Route = OpenRoute;
 
     const PROOF: Proof = Proof::None;

@@ -90,7 +90,7 @@ async fn decide(
     policies.decide(next_hop, purpose, now()).await.unwrap()
 }
 
-/// Leave to send to `next_hop`, where a policy of `example.org` has a mode that is not enforced.
+/// Licence to send to `next_hop`, where a policy of `example.org` has a mode that is not enforced.
 pub(crate) async fn fallback_to(next_hop: &NextHop, mode: Option<&str>) -> Fallback {
     let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
     let decision = decide(PolicySettings::default(), Names::Empty, mode, next_hop, purpose).await;
@@ -98,7 +98,7 @@ pub(crate) async fn fallback_to(next_hop: &NextHop, mode: Option<&str>) -> Fallb
     fallback
 }
 
-/// Leave to send to `example.org`, whose policy is not enforced.
+/// Licence to send to `example.org`, whose policy is not enforced.
 pub(crate) async fn fallback(mode: Option<&str>) -> Fallback {
     fallback_to(&next_hop(), mode).await
 }

@@ -75,7 +75,7 @@ impl Pass<'_> {
         mut walk: Walk,
         host: Host<'_>,
         mut session: Session<T>,
-        leave: &T::Leave,
+        licence: &T::Licence,
     ) -> Walk {
         session.wait_with(&self.patience);
         if session.is_used()
@@ -96,7 +96,7 @@ impl Pass<'_> {
             }
             let size = recipients.len();
             let to = (&record, &host.target.requirement);
-            let transacted = self.send(&mut session, leave, recipients, to, before).await;
+            let transacted = self.send(&mut session, licence, recipients, to, before).await;
             walk.settled.extend(transacted.settled);
             walk.open.extend(transacted.open);
             walk.open.extend(batches.again(size, transacted.crowded));
@@ -114,7 +114,7 @@ impl Pass<'_> {
             After::Lost => Lasted::Lost,
             After::Usable => {
                 self.note_answer(&walk, host.target, session.address());
-                self.keep(&walk, host, session, leave);
+                self.keep(&walk, host, session, licence);
                 Lasted::Yes
             }
         };
@@ -133,10 +133,16 @@ impl Pass<'_> {
     }
 
     /// Keeps a session for the next message, or has it closed.
-    fn keep<T: Trusted>(&self, walk: &Walk, host: Host<'_>, session: Session<T>, leave: &T::Leave) {
+    fn keep<T: Trusted>(
+        &self,
+        walk: &Walk,
+        host: Host<'_>,
+        session: Session<T>,
+        licence: &T::Licence,
+    ) {
         let rank = if walk.asked.is_empty() { host.rank } else { Rank::Later };
         let Self { client, .. } = self;
-        let (next_hop, now) = (T::next_hop(leave), client.clock.now());
+        let (next_hop, now) = (T::next_hop(licence), client.clock.now());
         let place = CachePosition { next_hop, target: host.target, rank, now };
         client.idle.keep(T::cache(&client.idle), session, place, &client.settings);
     }
@@ -159,7 +165,7 @@ impl Pass<'_> {
     async fn send<T: Trusted>(
         &self,
         session: &mut Session<T>,
-        leave: &T::Leave,
+        licence: &T::Licence,
         recipients: Vec<OpenRecipient>,
         to: (&Arc<SessionRecord>, &TlsRequirement),
         before: Before,
@@ -178,7 +184,7 @@ impl Pass<'_> {
                 return Transacted::own_fault(recipients, &text, After::Usable);
             }
         };
-        let sent = match session.mail(leave) {
+        let sent = match session.mail(licence) {
             Ok(transaction) => transaction.send(&mail, recipients, body).await,
             Err(error) => {
                 tracing::error!(%error, "session of another destination not used");

@@ -47,8 +47,8 @@ impl Pass<'_> {
             return walk;
         }
         walk.effort.begin_host();
-        let leave = admission.leave();
-        walk = self.go_on::<T>(walk, leave, host.rank, |idle, _| idle == target).await;
+        let licence = admission.licence();
+        walk = self.go_on::<T>(walk, licence, host.rank, |idle, _| idle == target).await;
         if walk.has_asked(target) {
             return walk;
         }
@@ -65,7 +65,7 @@ impl Pass<'_> {
             match T::open(self, &mut walk.effort, (route, admission), target, address).await {
                 Ok(session) => {
                     self.client.observer.opened(T::protection(&session));
-                    return self.converse(walk, host, session, leave).await;
+                    return self.converse(walk, host, session, licence).await;
                 }
                 Err(failure) => {
                     log(target, address, &failure);
@@ -88,15 +88,15 @@ impl Pass<'_> {
     pub(super) async fn go_on<T: Trusted>(
         &self,
         mut walk: Walk,
-        leave: &T::Leave,
+        licence: &T::Licence,
         rank: Rank,
         fits: impl Fn(&Target, Rank) -> bool,
     ) -> Walk {
         while !self.is_over(&walk) {
             let Client { idle, settings, clock, .. } = self.client;
-            let taken = idle.take(T::cache(idle), leave, &fits, clock.now(), settings);
+            let taken = idle.take(T::cache(idle), licence, &fits, clock.now(), settings);
             let Some((target, session)) = taken else { break };
-            walk = self.converse(walk, Host { target: &target, rank }, session, leave).await;
+            walk = self.converse(walk, Host { target: &target, rank }, session, licence).await;
             if walk.has_asked(&target) {
                 break;
             }

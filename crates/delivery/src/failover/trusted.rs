@@ -14,7 +14,7 @@ use crate::session::established::Session;
 use crate::target::Target;
 
 /// How sessions of one trust come about, and where they wait for more mail.
-pub(super) trait Trusted: Trust<Route: Send, Leave: Sync> + Sized + 'static {
+pub(super) trait Trusted: Trust<Route: Send, Licence: Sync> + Sized + 'static {
     /// Where those are kept that nobody sends over.
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self>;
 

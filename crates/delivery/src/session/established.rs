@@ -75,8 +75,8 @@ impl<T: Trust, S: Stream> Session<T, S> {
     ///
     /// [`WrongSession`] where it was made for another next hop, or under a policy that is not the
     /// recipients' own any more.
-    pub fn mail(&mut self, leave: &T::Leave) -> Result<Transaction<'_, Wire<S>>, WrongSession> {
-        if !self.covers(leave) {
+    pub fn mail(&mut self, licence: &T::Licence) -> Result<Transaction<'_, Wire<S>>, WrongSession> {
+        if !self.covers(licence) {
             return Err(WrongSession { host: self.host.clone() });
         }
         let opening = if self.is_used() { Opening::Reset } else { Opening::Fresh };
@@ -85,9 +85,9 @@ impl<T: Trust, S: Stream> Session<T, S> {
         Ok(Transaction::new(&mut self.dialogue, &self.capabilities, timeouts).opened(opening))
     }
 
-    /// Whether mail with this leave may be sent.
-    pub(crate) fn covers(&self, leave: &T::Leave) -> bool {
-        T::covers(&self.route, leave)
+    /// Whether mail with this licence may be sent.
+    pub(crate) fn covers(&self, licence: &T::Licence) -> bool {
+        T::covers(&self.route, licence)
     }
 
     /// Whether these are the settings it was made with; others come with other trust roots.

@@ -47,7 +47,7 @@ pub(crate) enum Step {
 /// A transaction that has all it needs but the message.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    /// Leave to put the message into the queue.
+    /// Licence to put the message into the queue.
     pub(crate) submitter: Submitter,
     /// Who the message is from and for.
     pub(crate) envelope: Envelope,
