@@ -21,8 +21,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::session::established::{Farewell, Session};
-use crate::settings::{DeliverySettings, FAREWELLS};
+use crate::session::established::{ClosingSession, Session};
+use crate::settings::{CLOSING_SESSIONS, DeliverySettings};
 use crate::target::Target;
 
 /// All sessions that nobody sends over at the moment.
@@ -31,7 +31,7 @@ pub(crate) struct ConnectionCaches {
     pub(crate) verified: ConnectionCache<Verified>,
     pub(crate) demanded: ConnectionCache<Demanded>,
     pub(crate) open: ConnectionCache<Unverified>,
-    farewells: Mutex<Vec<Farewell<TcpStream>>>,
+    closing_sessions: Mutex<Vec<ClosingSession<TcpStream>>>,
     news: Notify,
 }
 
@@ -262,16 +262,16 @@ impl ConnectionCaches {
 
     /// Has a session closed; nobody waits for it.
     pub(crate) fn close<T: Trust>(&self, session: Session<T>) {
-        let mut farewells = self.farewells();
-        if farewells.len() < FAREWELLS {
-            farewells.push(session.close());
+        let mut closing_sessions = self.closing_sessions();
+        if closing_sessions.len() < CLOSING_SESSIONS {
+            closing_sessions.push(session.close());
         }
-        drop(farewells);
+        drop(closing_sessions);
         self.news.notify_one();
     }
 
-    fn farewells(&self) -> MutexGuard<'_, Vec<Farewell<TcpStream>>> {
-        self.farewells.lock().unwrap_or_else(PoisonError::into_inner)
+    fn closing_sessions(&self) -> MutexGuard<'_, Vec<ClosingSession<TcpStream>>> {
+        self.closing_sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes what was idle for too long or is not wanted any more, until `done`; then all.
@@ -280,7 +280,7 @@ impl ConnectionCaches {
         while !done.is_cancelled() {
             let limit = limit();
             self.close_idle_since(Instant::now().checked_sub(limit));
-            self.say_farewell(&mut closing);
+            self.quit_closing_sessions(&mut closing);
             let first = [self.verified.first(), self.demanded.first(), self.open.first()]
                 .into_iter()
                 .flatten()
@@ -294,7 +294,7 @@ impl ConnectionCaches {
             }
         }
         self.close_idle_since(Some(Instant::now()));
-        self.say_farewell(&mut closing);
+        self.quit_closing_sessions(&mut closing);
         while closing.join_next().await.is_some() {}
     }
 
@@ -311,11 +311,11 @@ impl ConnectionCaches {
         }
     }
 
-    fn say_farewell(&self, closing: &mut JoinSet<()>) {
-        for farewell in std::mem::take(&mut *self.farewells()) {
+    fn quit_closing_sessions(&self, closing: &mut JoinSet<()>) {
+        for closing_session in std::mem::take(&mut *self.closing_sessions()) {
             // Those that do not answer QUIT are closed all the same, some time later.
-            if closing.len() < FAREWELLS {
-                closing.spawn(farewell.quit());
+            if closing.len() < CLOSING_SESSIONS {
+                closing.spawn(closing_session.quit());
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::route::Routes;
 const CACHES: usize = 3;
 
 /// How many connections may wait to be closed; more are cut, which every peer has to bear.
-pub(crate) const FAREWELLS: usize = 1000;
+pub(crate) const CLOSING_SESSIONS: usize = 1000;
 
 /// How long there may be no reply before an attempt counts as stalled. Hosts that delay their
 /// greeting or look for viruses answer sooner.
@@ -113,7 +113,7 @@ impl DeliverySettings {
     /// that wait for another message or for the reply to QUIT.
     #[must_use]
     pub fn descriptors(&self) -> usize {
-        let idle = self.workers.saturating_mul(CACHES).saturating_add(FAREWELLS);
+        let idle = self.workers.saturating_mul(CACHES).saturating_add(CLOSING_SESSIONS);
         self.attempts().saturating_mul(Self::SOCKETS_PER_ATTEMPT).saturating_add(idle)
     }
 

@@ -141,9 +141,9 @@ impl<T: Trust, S: Stream> Session<T, S> {
     }
 
     /// Leaves only the end of the session to be done; whatever was taken is taken.
-    pub(crate) fn close(mut self) -> Farewell<S> {
+    pub(crate) fn close(mut self) -> ClosingSession<S> {
         self.rest();
-        Farewell { dialogue: self.dialogue, settings: self.settings }
+        ClosingSession { dialogue: self.dialogue, settings: self.settings }
     }
 
     /// Ends the session; whatever was taken is taken.
@@ -164,12 +164,12 @@ impl<T: Trust, S: Stream> fmt::Debug for Session<T, S> {
 
 /// A session over which no more mail goes: what is left is to say so.
 #[derive(Debug)]
-pub(crate) struct Farewell<S: Stream> {
+pub(crate) struct ClosingSession<S: Stream> {
     dialogue: Dialogue<Wire<S>>,
     settings: Arc<DeliverySettings>,
 }
 
-impl<S: Stream> Farewell<S> {
+impl<S: Stream> ClosingSession<S> {
     /// Says QUIT, and waits a moment for the answer (RFC 5321 §4.1.1.10).
     pub(crate) async fn quit(self) {
         self.dialogue.quit(self.settings.timeouts.quit).await;
