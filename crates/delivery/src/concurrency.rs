@@ -40,13 +40,13 @@ enum Growth {
     Slow,
 }
 
-/// How it went with the hosts of a destination.
+/// What came of asking the hosts of a destination.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Went {
-    /// There was no session, or it broke.
-    Badly,
+pub(crate) enum HostResult {
     /// A host dealt with the message, whatever it made of it.
-    Well,
+    Answered,
+    /// There was no session, or it broke.
+    Failed,
 }
 
 impl Default for ConcurrencyWindow {
@@ -76,11 +76,11 @@ impl ConcurrencyWindows {
         });
     }
 
-    /// Learns how it went with a destination.
-    pub(crate) fn went(&self, destination: &str, went: Went, most: usize) {
-        self.learn(destination, |window| match went {
-            Went::Badly => window.shrunk(),
-            Went::Well => window.grown(most),
+    /// Learns what came of asking the hosts of a destination.
+    pub(crate) fn record(&self, destination: &str, result: HostResult, most: usize) {
+        self.learn(destination, |window| match result {
+            HostResult::Failed => window.shrunk(),
+            HostResult::Answered => window.grown(most),
         });
     }
 
@@ -117,11 +117,11 @@ impl ConcurrencyWindow {
 mod tests {
     use super::*;
 
-    fn after(events: &[(Went, usize)]) -> usize {
+    fn after(events: &[(HostResult, usize)]) -> usize {
         let windows = ConcurrencyWindows::default();
-        for (went, times) in events {
+        for (result, times) in events {
             for _ in 0..*times {
-                windows.went("example.org", *went, 10);
+                windows.record("example.org", *result, 10);
             }
         }
         windows.window("example.org", 10)
@@ -130,29 +130,29 @@ mod tests {
     #[test]
     fn a_window_grows_with_success_up_to_its_limit() {
         assert_eq!(after(&[]), 2);
-        assert_eq!(after(&[(Went::Well, 3)]), 5);
-        assert_eq!(after(&[(Went::Well, 1000)]), 10);
+        assert_eq!(after(&[(HostResult::Answered, 3)]), 5);
+        assert_eq!(after(&[(HostResult::Answered, 1000)]), 10);
         assert_eq!(ConcurrencyWindows::default().window("example.org", 1), 1);
     }
 
     #[test]
     fn a_window_halves_with_failure_down_to_one_and_grows_slowly_afterwards() {
-        assert_eq!(after(&[(Went::Well, 8), (Went::Badly, 1)]), 5);
-        assert_eq!(after(&[(Went::Well, 8), (Went::Badly, 100)]), 1);
-        assert_eq!(after(&[(Went::Badly, 1), (Went::Well, 1)]), 2);
-        assert_eq!(after(&[(Went::Badly, 1), (Went::Well, 2)]), 2);
-        assert_eq!(after(&[(Went::Badly, 1), (Went::Well, 3)]), 3);
+        assert_eq!(after(&[(HostResult::Answered, 8), (HostResult::Failed, 1)]), 5);
+        assert_eq!(after(&[(HostResult::Answered, 8), (HostResult::Failed, 100)]), 1);
+        assert_eq!(after(&[(HostResult::Failed, 1), (HostResult::Answered, 1)]), 2);
+        assert_eq!(after(&[(HostResult::Failed, 1), (HostResult::Answered, 2)]), 2);
+        assert_eq!(after(&[(HostResult::Failed, 1), (HostResult::Answered, 3)]), 3);
     }
 
     #[test]
     fn a_stall_leaves_a_window_of_one_at_once() {
         let windows = ConcurrencyWindows::default();
         for _ in 0..8 {
-            windows.went("example.org", Went::Well, 10);
+            windows.record("example.org", HostResult::Answered, 10);
         }
         windows.stalled("example.org");
         assert_eq!(windows.window("example.org", 10), 1);
-        windows.went("example.org", Went::Well, 10);
+        windows.record("example.org", HostResult::Answered, 10);
         assert_eq!(windows.window("example.org", 10), 2);
     }
 
@@ -160,7 +160,7 @@ mod tests {
     fn what_is_known_has_an_end() {
         let windows = ConcurrencyWindows::default();
         for n in 0..3 * MOST {
-            windows.went(&format!("{n}.example"), Went::Badly, 10);
+            windows.record(&format!("{n}.example"), HostResult::Failed, 10);
         }
         assert!(windows.known().len() <= MOST);
     }

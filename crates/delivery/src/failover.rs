@@ -26,7 +26,7 @@ use tls_policy::{Demanded, Unverified, Verified};
 use self::pass::{Host, Pass};
 use self::walk::Walk;
 use crate::client::Client;
-use crate::concurrency::Went;
+use crate::concurrency::HostResult;
 use crate::connection_cache::Rank;
 use crate::disposition::NotTaken;
 use crate::downgrade::Downgrade;
@@ -55,9 +55,9 @@ pub(crate) async fn fail_over(
     let pass = Pass { client, lease, decision, patience, downgrade };
     let walk = pass.go_on_with_any(Walk::new(recipients), targets).await;
     let walk = pass.go_through(walk, targets).await;
-    let went = if walk.went_well() { Went::Well } else { Went::Badly };
+    let result = if walk.is_answered() { HostResult::Answered } else { HostResult::Failed };
     let Client { windows, settings, .. } = client;
-    windows.went(&lease.destination().to_string(), went, settings.per_domain);
+    windows.record(&lease.destination().to_string(), result, settings.per_domain);
     pass.close(walk)
 }
 

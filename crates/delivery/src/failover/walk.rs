@@ -101,7 +101,7 @@ impl Walk {
     }
 
     /// Whether no connection was lost, and somebody could be asked unless there was nobody to ask.
-    pub(super) fn went_well(&self) -> bool {
+    pub(super) fn is_answered(&self) -> bool {
         let lost = |asked: &Asked| asked.answered.connection == Lasted::Lost;
         let nobody = self.asked.is_empty() && !self.failures.is_empty();
         !nobody && !self.asked.iter().any(lost)

@@ -34,7 +34,7 @@ pub(super) enum Service {
 
 /// What became of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Went {
+pub(super) enum StepResult {
     /// Something else was said.
     Otherwise,
     /// The usual reply is due.
@@ -80,7 +80,7 @@ impl Dialogue {
     }
 
     /// Does what the host was told to do at a step.
-    pub(super) async fn goes(&mut self, step: Step) -> Result<Went, Ended> {
+    pub(super) async fn goes(&mut self, step: Step) -> Result<StepResult, Ended> {
         self.goes_for(step, None).await
     }
 
@@ -88,20 +88,20 @@ impl Dialogue {
         &mut self,
         step: Step,
         recipient: Option<&str>,
-    ) -> Result<Went, Ended> {
+    ) -> Result<StepResult, Ended> {
         let pace = self.host.behaviour(MxBehaviour::pace);
         if !pace.is_zero() {
             sleep(pace).await;
         }
         match self.host.act(step, self.channel(), recipient) {
-            None => return Ok(Went::Usual),
+            None => return Ok(StepResult::Usual),
             Some(Act::Delay(delay)) => {
                 sleep(delay).await;
-                return Ok(Went::Usual);
+                return Ok(StepResult::Usual);
             }
             Some(Act::Before(bytes)) => {
                 self.wire.write(&bytes).await?;
-                return Ok(Went::Usual);
+                return Ok(StepResult::Usual);
             }
             Some(Act::Drop) => return Err(Ended),
             Some(Act::Raw(bytes)) => self.wire.write(&bytes).await?,
@@ -116,7 +116,7 @@ impl Dialogue {
                 return Err(Ended);
             }
         }
-        Ok(Went::Otherwise)
+        Ok(StepResult::Otherwise)
     }
 
     pub(super) async fn say(&mut self, reply: &str) -> Result<(), Ended> {

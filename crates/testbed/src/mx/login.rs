@@ -1,12 +1,12 @@
 //! AUTH (RFC 4954): PLAIN, LOGIN and XOAUTH2, as servers of providers take them.
 
 use super::behaviour::{Logins, Step};
-use super::dialogue::{Dialogue, Went};
+use super::dialogue::{Dialogue, StepResult};
 use super::wire::Ended;
 
 /// Answers AUTH.
 pub(super) async fn auth(dialogue: &mut Dialogue, argument: &str) -> Result<(), Ended> {
-    if dialogue.goes(Step::Auth).await? == Went::Otherwise {
+    if dialogue.goes(Step::Auth).await? == StepResult::Otherwise {
         return Ok(());
     }
     let Some(logins) = dialogue.host.behaviour(|behaviour| behaviour.logins().cloned()) else {

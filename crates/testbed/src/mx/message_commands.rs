@@ -3,13 +3,13 @@
 use std::sync::{Arc, OnceLock};
 
 use super::behaviour::{MxBehaviour, Step};
-use super::dialogue::{Dialogue, Went};
+use super::dialogue::{Dialogue, StepResult};
 use super::transaction::{Argument, Transaction};
 use super::wire::Ended;
 use crate::message::{Answer, Message};
 
 pub(super) async fn mail(dialogue: &mut Dialogue, line: &str) -> Result<(), Ended> {
-    if dialogue.goes(Step::MailFrom).await? == Went::Otherwise {
+    if dialogue.goes(Step::MailFrom).await? == StepResult::Otherwise {
         return Ok(());
     }
     if dialogue.client_name.is_none() || dialogue.transaction.is_some() {
@@ -33,7 +33,7 @@ pub(super) async fn mail(dialogue: &mut Dialogue, line: &str) -> Result<(), Ende
 pub(super) async fn rcpt(dialogue: &mut Dialogue, line: &str) -> Result<(), Ended> {
     let argument = Argument::parse(line, "RCPT TO:");
     let path = argument.as_ref().map(|argument| argument.path.as_str());
-    if dialogue.goes_for(Step::RcptTo, path).await? == Went::Otherwise {
+    if dialogue.goes_for(Step::RcptTo, path).await? == StepResult::Otherwise {
         return Ok(());
     }
     let Some(transaction) = &mut dialogue.transaction else {
@@ -65,7 +65,7 @@ pub(super) async fn rcpt(dialogue: &mut Dialogue, line: &str) -> Result<(), Ende
 }
 
 pub(super) async fn data(dialogue: &mut Dialogue) -> Result<(), Ended> {
-    if dialogue.goes(Step::Data).await? == Went::Otherwise {
+    if dialogue.goes(Step::Data).await? == StepResult::Otherwise {
         return Ok(());
     }
     match &dialogue.transaction {
@@ -94,7 +94,7 @@ pub(super) async fn bdat(dialogue: &mut Dialogue, argument: &str) -> Result<(), 
         return dialogue.say("500 5.5.2 no such command").await;
     }
     let step = if last.is_empty() { Step::Chunk } else { Step::LastChunk };
-    if dialogue.goes(step).await? == Went::Otherwise {
+    if dialogue.goes(step).await? == StepResult::Otherwise {
         dialogue.transaction = None;
         return Ok(());
     }
@@ -117,7 +117,7 @@ pub(super) async fn bdat(dialogue: &mut Dialogue, argument: &str) -> Result<(), 
 async fn end(dialogue: &mut Dialogue, data: Vec<u8>) -> Result<(), Ended> {
     let transaction = dialogue.transaction.take().unwrap_or_default();
     check_eight_bit(dialogue, &transaction, &data);
-    if dialogue.goes(Step::EndOfData).await? == Went::Otherwise {
+    if dialogue.goes(Step::EndOfData).await? == StepResult::Otherwise {
         return Ok(());
     }
     let limit = dialogue.host.behaviour(MxBehaviour::size_limit);
@@ -125,10 +125,10 @@ async fn end(dialogue: &mut Dialogue, data: Vec<u8>) -> Result<(), Ended> {
         return dialogue.say("552 5.3.4 too big").await;
     }
     let answer = take(dialogue, transaction, data);
-    let went = dialogue.goes(Step::Taken).await;
-    if !matches!(went, Ok(Went::Usual)) {
+    let result = dialogue.goes(Step::Taken).await;
+    if !matches!(result, Ok(StepResult::Usual)) {
         answer.get_or_init(|| Answer::Withheld);
-        return went.map(drop);
+        return result.map(drop);
     }
     let said = dialogue.say("250 2.0.0 message taken").await;
     answer.get_or_init(|| if said.is_ok() { Answer::Given } else { Answer::Unsent });

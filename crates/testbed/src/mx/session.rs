@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 
 use super::behaviour::{After220, MxBehaviour, Starttls, Step};
-use super::dialogue::{Dialogue, Service, Went};
+use super::dialogue::{Dialogue, Service, StepResult};
 use super::host::Host;
 use super::login::auth;
 use super::message_commands::{bdat, data, mail, rcpt};
@@ -68,7 +68,7 @@ async fn run(mut dialogue: Dialogue) {
 }
 
 async fn greet(dialogue: &mut Dialogue) -> Result<(), Ended> {
-    if dialogue.goes(Step::Greeting).await? == Went::Otherwise {
+    if dialogue.goes(Step::Greeting).await? == StepResult::Otherwise {
         dialogue.service = Service::Refused;
         return Ok(());
     }
@@ -124,7 +124,7 @@ fn check_pipelining(dialogue: &Dialogue, verb: &str) {
 
 async fn ehlo(dialogue: &mut Dialogue, name: &str) -> Result<(), Ended> {
     dialogue.transaction = None;
-    if dialogue.goes(Step::Ehlo).await? == Went::Otherwise {
+    if dialogue.goes(Step::Ehlo).await? == StepResult::Otherwise {
         return Ok(());
     }
     dialogue.client_name = Some(name.to_owned());
@@ -146,7 +146,7 @@ async fn ehlo(dialogue: &mut Dialogue, name: &str) -> Result<(), Ended> {
 
 async fn helo(dialogue: &mut Dialogue, name: &str) -> Result<(), Ended> {
     dialogue.transaction = None;
-    if dialogue.goes(Step::Helo).await? == Went::Otherwise {
+    if dialogue.goes(Step::Helo).await? == StepResult::Otherwise {
         return Ok(());
     }
     dialogue.client_name = Some(name.to_owned());
@@ -164,7 +164,7 @@ async fn starttls(dialogue: &mut Dialogue, argument: &str) -> Result<Next, Ended
         dialogue.say("503 5.5.1 not now, and not like this").await?;
         return Ok(Next::Command);
     }
-    if dialogue.goes(Step::Starttls).await? == Went::Otherwise {
+    if dialogue.goes(Step::Starttls).await? == StepResult::Otherwise {
         return Ok(Next::Command);
     }
     dialogue.recorder.handshake(Handshake::Begun);
@@ -206,14 +206,14 @@ async fn breaks(dialogue: &mut Dialogue, how: &str) -> Result<Next, Ended> {
 
 async fn rset(dialogue: &mut Dialogue) -> Result<(), Ended> {
     dialogue.transaction = None;
-    if dialogue.goes(Step::Rset).await? == Went::Usual {
+    if dialogue.goes(Step::Rset).await? == StepResult::Usual {
         dialogue.say("250 2.0.0 forgotten").await?;
     }
     Ok(())
 }
 
 async fn quit(dialogue: &mut Dialogue) -> Result<Next, Ended> {
-    if dialogue.goes(Step::Quit).await? == Went::Usual {
+    if dialogue.goes(Step::Quit).await? == StepResult::Usual {
         dialogue.say("221 2.0.0 good bye").await?;
     }
     Ok(Next::Close)
