@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 12] = [
     &["store", "tls-policy"],
     &["store-embedded"],
     &["queue"],
-    &["delivery", "listener"],
+    &["delivery", "listener", "reporting"],
     &["admin"],
     &["settings"],
     &["sts-relay"],

@@ -34,6 +34,7 @@ mod destination;
 mod destination_error;
 mod domain;
 mod failure;
+mod kept_tally;
 mod message;
 mod observation;
 mod policy;

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::DomainName;
 use crate::failure::FailureDetail;
 use crate::policy::AppliedPolicy;
@@ -21,14 +23,17 @@ pub(crate) const POLICIES_MAX: usize = 20;
 pub(crate) const DETAILS_MAX: usize = 100;
 
 /// What is kept apart.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Precision {
+    #[serde(default)]
     policies: PolicyPrecision,
+    #[serde(default)]
     details: BTreeMap<ResultType, DetailPrecision>,
 }
 
 /// What of policies is kept apart.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
 enum PolicyPrecision {
     /// All of it.
     #[default]
@@ -40,7 +45,8 @@ enum PolicyPrecision {
 }
 
 /// What of failures of one result type is kept apart.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
 enum DetailPrecision {
     /// All of it.
     #[default]
@@ -52,6 +58,11 @@ enum DetailPrecision {
 }
 
 impl Precision {
+    /// Whether all is kept apart.
+    pub(crate) fn is_full(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The row as it is counted for reports to `domain`.
     pub(crate) fn apply(&self, row: Row, domain: &DomainName) -> Row {
         Row {

@@ -19,6 +19,8 @@ pub const DOMAINS_MAX: usize = 100_000;
 /// Counts are exact. Where more than 20 policies or 100 failures would have to be kept apart, less
 /// is said of them: first the addresses are left out, then the hosts; first the text of policies,
 /// then their domains.
+///
+/// It is kept by serde: what is read counts as what was written does, folded or not.
 #[derive(Clone, Debug)]
 pub struct DomainTally {
     domain: DomainName,
@@ -31,13 +33,23 @@ impl DomainTally {
     /// No sessions yet, for reports to `domain`.
     #[must_use]
     pub fn new(domain: DomainName) -> Self {
-        Self { domain, precision: Precision::default(), rows: BTreeMap::new() }
+        Self::folded(domain, Precision::default())
+    }
+
+    /// No sessions yet, of which no more than this is to be kept apart.
+    pub(crate) const fn folded(domain: DomainName, precision: Precision) -> Self {
+        Self { domain, precision, rows: BTreeMap::new() }
     }
 
     /// The domain that gets the report.
     #[must_use]
     pub const fn domain(&self) -> &DomainName {
         &self.domain
+    }
+
+    /// What is kept apart.
+    pub(crate) const fn precision(&self) -> &Precision {
+        &self.precision
     }
 
     /// Counts `sessions` more of a kind.

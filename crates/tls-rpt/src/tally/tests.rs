@@ -150,6 +150,21 @@ fn domains_are_counted_apart_up_to_a_limit_and_old_days_go() {
     assert_eq!(tally.domains().count(), 0);
 }
 
+#[test]
+fn a_tally_is_kept_with_each_policy_once() {
+    let mut tally = DomainTally::new(domain("example.org"));
+    tally.count(Row { policy: policy(0), failure: None }, 7);
+    let failed = FailureDetail::new(ResultType::StarttlsNotSupported);
+    tally.count(Row { policy: policy(0), failure: Some(failed) }, u64::MAX);
+    let kept = serde_json::to_string(&tally).unwrap();
+    let expected = concat!(
+        r#"{"domain":"example.org","policies":[{"policy":{"policy-type":"no-policy-found","#,
+        r#""policy-domain":"example.org"},"successes":7,"failures":[[{"result-type":"#,
+        r#""starttls-not-supported"},18446744073709551615]]}]}"#
+    );
+    assert_eq!(kept, expected);
+}
+
 /// Rows of few or of many kinds.
 fn rows() -> impl Strategy<Value = Vec<(Row, u64)>> {
     let result_type = prop_oneof![
@@ -188,6 +203,21 @@ proptest! {
         prop_assert_eq!(&whole, &report(parted.clone()));
         parted.reverse();
         prop_assert_eq!(&whole, &report(parted));
+    }
+
+    #[test]
+    fn a_report_is_the_same_if_what_was_counted_was_kept_meanwhile(
+        rows in rows(),
+        parts in prop::collection::vec(0..4_u8, 1..20),
+    ) {
+        let whole = report(counted(&rows, &[0]));
+        let mut kept = serde_json::to_vec(&DomainTally::new(domain("example.org"))).unwrap();
+        for part in counted(&rows, &parts) {
+            let mut sum: DomainTally = serde_json::from_slice(&kept).unwrap();
+            sum.merge(part);
+            kept = serde_json::to_vec(&sum).unwrap();
+        }
+        prop_assert_eq!(whole, report(vec![serde_json::from_slice(&kept).unwrap()]));
     }
 
     #[test]

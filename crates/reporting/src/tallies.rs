@@ -1,0 +1,193 @@
+//! Tallies in the store: a value per day and domain, which several relays add to.
+//!
+//! A day is closed before the first report of it is made. From then on nothing is added to it, so
+//! that a clock that is set back never makes a report of the same day twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::{Expected, Namespace, Put, Store, StoreError};
+use tls_rpt::{Day, DomainName, DomainTally};
+
+/// Where tallies are kept, by `DAY/DOMAIN`.
+const TALLIES: &str = "tls-rpt-tallies";
+
+/// Where it is kept that a day is closed, by `DAY`.
+const CLOSED_DAYS: &str = "tls-rpt-closed-days";
+
+/// How often a value is read again that others have changed meanwhile.
+const TRIES: u32 = 50;
+
+/// By how much longer each of these waits: a change that others are making takes a write to a disk.
+const WAIT: Duration = Duration::from_millis(2);
+
+/// What was counted for TLS reports.
+#[derive(Clone, Debug)]
+pub struct Tallies {
+    tallies: Namespace,
+    closed: Namespace,
+}
+
+impl Tallies {
+    /// Those in `store`.
+    #[must_use]
+    pub fn new(store: &Arc<dyn Store>) -> Self {
+        let namespace = |name| Namespace::new(Arc::clone(store), name);
+        Self { tallies: namespace(TALLIES), closed: namespace(CLOSED_DAYS) }
+    }
+
+    /// Adds what was counted for a domain on a day; it is durable when this returns.
+    ///
+    /// Whether the day is [closed](Self::is_closed) is the caller's to ask, once for all domains.
+    ///
+    /// # Errors
+    ///
+    /// [`TallyError`]: nothing was added.
+    pub async fn add(&self, day: Day, counted: DomainTally) -> Result<(), TallyError> {
+        let key = key(day, counted.domain());
+        for number in 0..TRIES {
+            tokio::time::sleep(WAIT * number).await;
+            let version = self.tallies.version(&key);
+            let (sum, expected) = match self.tallies.get(&key).await? {
+                Some(value) => (plus(&value, counted.clone())?, Expected::Version(version)),
+                None => (counted.clone(), Expected::Absent),
+            };
+            let value = serde_json::to_vec(&sum).map_err(TallyError::Unwritable)?;
+            match self.tallies.put_expecting(&key, value, expected).await? {
+                Put::Written => return Ok(()),
+                Put::Changed => {}
+            }
+        }
+        Err(TallyError::Contended)
+    }
+
+    /// What was counted for `domain` on `day`; none where nothing was, or it was dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`TallyError`]: it cannot be told.
+    pub async fn read(
+        &self,
+        day: Day,
+        domain: &DomainName,
+    ) -> Result<Option<DomainTally>, TallyError> {
+        let value = self.tallies.get(&key(day, domain)).await?;
+        value.as_deref().map(parse).transpose()
+    }
+
+    /// Takes out what was counted for `domain` on `day` so far; what is counted later is another
+    /// tally of the same day.
+    ///
+    /// # Errors
+    ///
+    /// [`TallyError`]: nothing was taken out.
+    pub async fn take(
+        &self,
+        day: Day,
+        domain: &DomainName,
+    ) -> Result<Option<DomainTally>, TallyError> {
+        let key = key(day, domain);
+        for number in 0..TRIES {
+            tokio::time::sleep(WAIT * number).await;
+            let version = self.tallies.version(&key);
+            let Some(value) = self.tallies.get(&key).await? else { return Ok(None) };
+            // An empty tally in its place: a removal could not insist on what was read.
+            let empty = serde_json::to_vec(&DomainTally::new(domain.clone()));
+            let empty = empty.map_err(TallyError::Unwritable)?;
+            let expected = Expected::Version(version);
+            if self.tallies.put_expecting(&key, empty, expected).await? == Put::Written {
+                return Ok(Some(parse(&value)?).filter(|tally| tally.rows().next().is_some()));
+            }
+        }
+        Err(TallyError::Contended)
+    }
+
+    /// Drops what was counted for `domain` on `day`; whether there was anything.
+    ///
+    /// # Errors
+    ///
+    /// [`TallyError`]: it is still there.
+    pub async fn drop(&self, day: Day, domain: &DomainName) -> Result<bool, TallyError> {
+        Ok(self.tallies.remove(&key(day, domain)).await?)
+    }
+
+    /// Up to `limit` days and domains of which something was counted, in the order of the days and
+    /// then the domains, after `after` if given.
+    ///
+    /// # Errors
+    ///
+    /// [`TallyError`]: they could not be read.
+    pub async fn list(
+        &self,
+        after: Option<&(Day, DomainName)>,
+        limit: usize,
+    ) -> Result<Vec<(Day, DomainName)>, TallyError> {
+        let after = after.map(|(day, domain)| key(*day, domain));
+        let found = self.tallies.scan(after.as_deref(), limit).await?;
+        found.iter().map(|(key, _)| parse_key(key).ok_or(TallyError::Key)).collect()
+    }
+
+    /// Closes a day: nothing is added to it any more.
+    ///
+    /// # Errors
+    ///
+    /// [`TallyError`]: it may still be open.
+    pub async fn close(&self, day: Day) -> Result<(), TallyError> {
+        Ok(self.closed.put(&day.to_string(), Vec::new()).await?)
+    }
+
+    /// Whether a day is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`TallyError`]: it cannot be told.
+    pub async fn is_closed(&self, day: Day) -> Result<bool, TallyError> {
+        Ok(self.closed.get(&day.to_string()).await?.is_some())
+    }
+}
+
+/// The key of a day and a domain.
+fn key(day: Day, domain: &DomainName) -> String {
+    format!("{day}/{domain}")
+}
+
+/// The day and the domain of a key.
+fn parse_key(key: &str) -> Option<(Day, DomainName)> {
+    let (day, domain) = key.split_once('/')?;
+    Some((Day::parse(day).ok()?, DomainName::parse(domain).ok()?))
+}
+
+/// A tally as it was kept.
+fn parse(value: &[u8]) -> Result<DomainTally, TallyError> {
+    serde_json::from_slice(value).map_err(TallyError::Unreadable)
+}
+
+/// What is kept and what was counted since.
+fn plus(value: &[u8], counted: DomainTally) -> Result<DomainTally, TallyError> {
+    let mut sum = parse(value)?;
+    sum.merge(counted);
+    Ok(sum)
+}
+
+/// What was counted could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum TallyError {
+    /// Others change the value again and again.
+    #[error("the tally changes all the time")]
+    Contended,
+    /// What is kept under a key that no day and domain has.
+    #[error("a tally is kept under a key that is not a day and a domain")]
+    Key,
+    /// The store has failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// What is kept is not a tally that this version can read.
+    #[error("the tally cannot be read")]
+    Unreadable(#[source] serde_json::Error),
+    /// A tally could not be put into words.
+    #[error("the tally cannot be written")]
+    Unwritable(#[source] serde_json::Error),
+}
+
+#[cfg(test)]
+mod tests;

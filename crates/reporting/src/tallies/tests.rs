@@ -1,0 +1,104 @@
+//! What is counted is kept, adds up, and is made into a report once.
+
+use std::sync::Arc;
+
+use clock::SystemClock;
+use store_embedded::{Embedded, StoreSettings};
+use tempfile::TempDir;
+use tls_rpt::{AppliedPolicy, FailureDetail, ResultType, Row};
+use tokio::task::JoinSet;
+
+use super::*;
+
+fn open(directory: &TempDir) -> Arc<dyn Store> {
+    let settings = StoreSettings::new(directory.path());
+    Arc::new(Embedded::open(settings, Arc::new(SystemClock)).unwrap())
+}
+
+fn day(text: &str) -> Day {
+    Day::parse(text).unwrap()
+}
+
+fn domain(name: &str) -> DomainName {
+    DomainName::parse(name).unwrap()
+}
+
+/// So many sessions with the hosts of a domain, which all went the same way.
+fn counted(name: &str, failure: Option<ResultType>, sessions: u64) -> DomainTally {
+    let policy = Arc::new(AppliedPolicy::none(domain(name)));
+    let mut tally = DomainTally::new(domain(name));
+    tally.count(Row { policy, failure: failure.map(FailureDetail::new) }, sessions);
+    tally
+}
+
+/// How many sessions a tally has that succeeded and that failed.
+fn totals(tally: &DomainTally) -> (u64, u64) {
+    let total = |failed: bool| {
+        let of_kind = tally.rows().filter(|(row, _)| row.failure.is_some() == failed);
+        of_kind.map(|(_, sessions)| sessions).sum()
+    };
+    (total(false), total(true))
+}
+
+#[tokio::test]
+async fn what_several_count_adds_up_and_outlives_a_restart() {
+    let directory = TempDir::new().unwrap();
+    let monday = day("2026-11-30");
+    let store = open(&directory);
+    let add = |tallies: Tallies, number: u64| async move {
+        let failure = number.is_multiple_of(2).then_some(ResultType::CertificateExpired);
+        tallies.add(monday, counted("example.org", failure, number)).await.unwrap();
+    };
+    let mut relays: JoinSet<_> = (1..=20).map(|number| add(Tallies::new(&store), number)).collect();
+    while let Some(added) = relays.join_next().await {
+        added.unwrap();
+    }
+    store.close().await;
+    let tallies = Tallies::new(&open(&directory));
+    let kept = tallies.read(monday, &domain("example.org")).await.unwrap().unwrap();
+    assert_eq!(totals(&kept), (100, 110));
+    assert!(tallies.read(monday.after(), &domain("example.org")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn days_and_domains_are_listed_in_their_order_until_they_are_dropped() {
+    let directory = TempDir::new().unwrap();
+    let tallies = Tallies::new(&open(&directory));
+    let (monday, tuesday) = (day("2026-11-30"), day("2026-12-01"));
+    for (day, name) in [(tuesday, "a.example"), (monday, "b.example"), (monday, "a-b.example")] {
+        tallies.add(day, counted(name, None, 1)).await.unwrap();
+    }
+    let first = tallies.list(None, 2).await.unwrap();
+    assert_eq!(first, [(monday, domain("a-b.example")), (monday, domain("b.example"))]);
+    let rest = tallies.list(first.last(), 2).await.unwrap();
+    assert_eq!(rest, [(tuesday, domain("a.example"))]);
+    assert!(tallies.drop(monday, &domain("b.example")).await.unwrap());
+    assert!(!tallies.drop(monday, &domain("b.example")).await.unwrap());
+    assert_eq!(tallies.list(None, 9).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_taken_out_is_not_counted_again() {
+    let directory = TempDir::new().unwrap();
+    let tallies = Tallies::new(&open(&directory));
+    let (monday, name) = (day("2026-11-30"), domain("example.org"));
+    assert!(tallies.take(monday, &name).await.unwrap().is_none());
+    tallies.add(monday, counted("example.org", None, 3)).await.unwrap();
+    assert_eq!(totals(&tallies.take(monday, &name).await.unwrap().unwrap()), (3, 0));
+    assert!(tallies.take(monday, &name).await.unwrap().is_none());
+    tallies.add(monday, counted("example.org", None, 4)).await.unwrap();
+    assert_eq!(totals(&tallies.take(monday, &name).await.unwrap().unwrap()), (4, 0));
+}
+
+#[tokio::test]
+async fn a_closed_day_stays_closed() {
+    let directory = TempDir::new().unwrap();
+    let (monday, store) = (day("2026-11-30"), open(&directory));
+    let tallies = Tallies::new(&store);
+    assert!(!tallies.is_closed(monday).await.unwrap());
+    tallies.close(monday).await.unwrap();
+    store.close().await;
+    let tallies = Tallies::new(&open(&directory));
+    assert!(tallies.is_closed(monday).await.unwrap());
+    assert!(!tallies.is_closed(monday.after()).await.unwrap());
+}
