@@ -1,0 +1,209 @@
+//! A message hashed while it passes (RFC 6376 §3.4, §3.7): its fields are kept in canonical form, its
+//! body only as a hash.
+
+use std::fmt::{self, Debug, Formatter};
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use crate::canonical::{RelaxedBody, relaxed_field};
+use crate::field::FieldName;
+use crate::header::{FieldSplitter, Reach};
+
+/// The most octets of fields that are kept. A listener's limit is lower by default; a message with
+/// more is not signed.
+const HEADER_MOST: usize = 8 << 20;
+
+/// Hashes a message as it passes, once for all keys that sign it.
+///
+/// A message of any size takes the memory of its header.
+pub struct MessageHasher {
+    /// The header section, until it has ended.
+    header: Option<FieldSplitter>,
+    fields: Fields,
+    body: RelaxedBody,
+    sum: Context,
+    /// The canonical form of the piece at hand.
+    canonical: Vec<u8>,
+}
+
+/// The fields of a message in canonical form, in their order.
+#[derive(Debug, Default)]
+struct Fields {
+    fields: Vec<CanonicalField>,
+    octets: usize,
+}
+
+/// A field in canonical form.
+#[derive(Debug)]
+struct CanonicalField {
+    /// In lower case.
+    name: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Fields {
+    fn keep(&mut self, field: &[u8]) {
+        self.octets = self.octets.saturating_add(field.len());
+        if self.octets <= HEADER_MOST
+            && let Some((name, value)) = relaxed_field(field)
+        {
+            self.fields.push(CanonicalField { name, value });
+        }
+    }
+}
+
+impl MessageHasher {
+    /// Before the first byte of a message.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            header: Some(FieldSplitter::default()),
+            fields: Fields::default(),
+            body: RelaxedBody::default(),
+            sum: Context::new(&SHA256),
+            canonical: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the message, wherever it is cut.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let Some(header) = &mut self.header else { return self.feed_body(bytes) };
+        if let Reach::Body(line, rest) = header.feed(bytes, &mut |field| self.fields.keep(field)) {
+            self.header = None;
+            self.feed_body(&line);
+            self.feed_body(rest);
+        }
+    }
+
+    /// Whether the header section has ended, so that [`Self::values`] are all there are.
+    #[must_use]
+    pub const fn header_has_ended(&self) -> bool {
+        self.header.is_none()
+    }
+
+    /// The values of the fields of this name so far, unfolded, from the top.
+    pub fn values(&self, name: &FieldName) -> impl DoubleEndedIterator<Item = &[u8]> {
+        named(&self.fields.fields, name)
+    }
+
+    /// The message has ended.
+    #[must_use]
+    pub fn finish(mut self) -> MessageHash {
+        if let Some(header) = self.header.take() {
+            let line = header.finish(&mut |field| self.fields.keep(field));
+            self.feed_body(&line);
+        }
+        self.canonical.clear();
+        self.body.finish(&mut self.canonical);
+        self.sum.update(&self.canonical);
+        let is_whole = self.fields.octets <= HEADER_MOST;
+        let fields = if is_whole { self.fields.fields } else { Vec::new() };
+        MessageHash { fields, body: self.sum.finish().as_ref().to_vec() }
+    }
+
+    fn feed_body(&mut self, bytes: &[u8]) {
+        self.canonical.clear();
+        self.body.feed(bytes, &mut self.canonical);
+        self.sum.update(&self.canonical);
+    }
+}
+
+impl Debug for MessageHasher {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (header, fields) = (&self.header, &self.fields);
+        f.debug_struct("MessageHasher").field("header", header).field("fields", fields).finish()
+    }
+}
+
+impl Default for MessageHasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The values of the fields of this name, from the top.
+fn named<'a>(
+    fields: &'a [CanonicalField],
+    name: &FieldName,
+) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a> {
+    let name = name.as_str().to_ascii_lowercase();
+    let is_it = move |field: &&CanonicalField| field.name == name.as_bytes();
+    fields.iter().filter(is_it).map(|field| field.value.as_slice())
+}
+
+/// What is signed of a message: its fields in canonical form and the hash of its body.
+#[derive(Debug)]
+pub struct MessageHash {
+    fields: Vec<CanonicalField>,
+    body: Vec<u8>,
+}
+
+impl MessageHash {
+    /// A whole message in memory.
+    #[must_use]
+    pub fn of(message: &[u8]) -> Self {
+        let mut hasher = MessageHasher::new();
+        hasher.feed(message);
+        hasher.finish()
+    }
+
+    /// The values of the fields of this name, unfolded, from the top; none of a header section that
+    /// is larger than 8 MiB.
+    pub fn values(&self, name: &FieldName) -> impl DoubleEndedIterator<Item = &[u8]> {
+        named(&self.fields, name)
+    }
+
+    /// Whether there is an author's field, which must be signed (RFC 6376 §5.4).
+    pub(crate) fn has_from(&self) -> bool {
+        self.fields.iter().any(|field| field.name == b"from")
+    }
+
+    /// The hash of the body (SHA-256).
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smtp::to_base64;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_body_has_the_hash_that_the_rfc_states() {
+        // RFC 6376 §3.4.4.
+        for message in [&b"A: b\r\n"[..], b"A: b\r\n\r\n", b"A: b\r\n\r\n\r\n \r\n", b""] {
+            let hash = MessageHash::of(message);
+            assert_eq!(to_base64(hash.body()), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+        }
+    }
+
+    #[test]
+    fn a_long_body_is_hashed_as_it_streams() {
+        let mut hasher = MessageHasher::new();
+        hasher.feed(b"A: b\r\n\r\n");
+        let piece = b"0123456789 ".repeat(6000);
+        for _piece in 0..100 {
+            hasher.feed(&piece);
+            assert!(hasher.canonical.capacity() <= 2 * piece.len());
+        }
+        let whole = [&b"\r\n"[..], &piece.repeat(100)].concat();
+        assert_eq!(hasher.finish().body(), MessageHash::of(&whole).body());
+    }
+
+    #[test]
+    fn a_header_of_more_than_8_mib_is_not_kept() {
+        let name = FieldName::parse("a").unwrap();
+        let field = [b"A: ", &b"x".repeat(1 << 20)[..], b"\r\n"].concat();
+        assert_eq!(MessageHash::of(&field.repeat(7)).values(&name).count(), 7);
+        assert_eq!(MessageHash::of(&field.repeat(8)).values(&name).count(), 0);
+    }
+
+    #[test]
+    fn the_values_of_a_name_come_from_the_top() {
+        let hash = MessageHash::of(b"A: 1\r\nb: 2\r\na : 3\r\n  4\r\n\r\nA: 5\r\n");
+        let values: Vec<_> = hash.values(&FieldName::parse("A").unwrap()).collect();
+        assert_eq!(values, [&b"1"[..], b"3 4"]);
+    }
+}
