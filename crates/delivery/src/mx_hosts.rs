@@ -24,8 +24,8 @@ pub(crate) async fn hosts(
     };
     let names = match mail_hosts(dns, domain).await {
         Ok(MailHosts::Hosts { hosts, .. }) => better_than_us(&hosts, &settings.hostname),
-        Ok(MailHosts::Implicit(host)) if host == settings.hostname => Vec::new(),
-        Ok(MailHosts::Implicit(host)) => vec![host],
+        Ok(MailHosts::Implicit { host, .. }) if host == settings.hostname => Vec::new(),
+        Ok(MailHosts::Implicit { host, .. }) => vec![host],
         Ok(MailHosts::NullMx) => {
             // RFC 7505 §4.1 and §5.
             return Err(bounced(Status::NullMx, format!("{domain} does not accept mail")));

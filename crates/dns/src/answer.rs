@@ -4,6 +4,7 @@
 //! RFC 2308; no I/O.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{DnsResponse, Message, OpCode, ResponseCode};
@@ -51,9 +52,18 @@ pub(crate) struct Answer {
 /// What there is at the end of the aliases.
 #[derive(Debug)]
 pub(crate) enum Finding {
-    Found(Vec<RData>, Security),
-    NoData,
-    NxDomain,
+    Found(FoundRecords),
+    NoData(Security),
+    NxDomain(Security),
+}
+
+/// Records at the end of the aliases.
+#[derive(Debug)]
+pub(crate) struct FoundRecords {
+    pub(crate) data: Vec<RData>,
+    pub(crate) security: Security,
+    /// The name that has them; none where it is the name that was asked for.
+    pub(crate) canonical: Option<Arc<str>>,
 }
 
 /// Whether the server's word on DNSSEC counts.
@@ -106,9 +116,13 @@ impl Reading {
                 Ok(Self::Alias(chain.alias(question, response, ad_bit)))
             }
             Existence::Exists if is_referral(response) => Err(Malformation::Referral.into()),
-            Existence::Exists => Ok(Self::Answered(absent(Finding::NoData, &chain, response))),
+            Existence::Exists => {
+                let finding = Finding::NoData(security(response, ad_bit));
+                Ok(Self::Answered(absent(finding, &chain, response)))
+            }
             Existence::DoesNotExist => {
-                Ok(Self::Answered(absent(Finding::NxDomain, &chain, response)))
+                let finding = Finding::NxDomain(security(response, ad_bit));
+                Ok(Self::Answered(absent(finding, &chain, response)))
             }
         }
     }
@@ -119,7 +133,7 @@ impl Alias {
     pub(crate) fn join(&self, rest: Reading) -> Reading {
         match rest {
             Reading::Answered(answer) => Reading::Answered(Answer {
-                finding: answer.finding.through(self.security),
+                finding: answer.finding.through(self),
                 valid_for: answer.valid_for.min(self.valid_for),
                 size: answer.size.saturating_add(self.size),
             }),
@@ -135,11 +149,15 @@ impl Alias {
 
 impl Finding {
     /// What was found by way of an alias is no better proved than the alias.
-    fn through(self, alias: Security) -> Self {
+    fn through(self, alias: &Alias) -> Self {
         match self {
-            Self::Found(data, security) => Self::Found(data, security.and(alias)),
-            Self::NoData => Self::NoData,
-            Self::NxDomain => Self::NxDomain,
+            Self::Found(FoundRecords { data, security, canonical }) => Self::Found(FoundRecords {
+                data,
+                security: security.and(alias.security),
+                canonical: canonical.or_else(|| Some(text(alias.next.name()))),
+            }),
+            Self::NoData(security) => Self::NoData(security.and(alias.security)),
+            Self::NxDomain(security) => Self::NxDomain(security.and(alias.security)),
         }
     }
 }
@@ -209,6 +227,10 @@ impl<'a> Chain<'a> {
     /// is ever believed.
     fn follow(question: &'a Question, answers: &'a [Record]) -> Result<Self, LookupError> {
         let mut chain = Self { end: question.name(), ttl: None };
+        // A question for the alias itself is answered by the alias, not by what it leads to.
+        if question.record_type() == RecordType::CNAME {
+            return Ok(chain);
+        }
         for _ in 0..MOST_ALIASES {
             let Some((target, ttl)) = alias(chain.end, answers) else { return Ok(chain) };
             chain = Self { end: target, ttl: shorter(chain.ttl, ttl) };
@@ -278,7 +300,11 @@ fn found(records: &[&Record], chain: &Chain<'_>, response: &DnsResponse, ad_bit:
     let ttl = records.iter().fold(chain.ttl, |ttl, record| shorter(ttl, record.ttl));
     let data = records.iter().map(|record| record.data.clone()).collect();
     Answer {
-        finding: Finding::Found(data, security(response, ad_bit)),
+        finding: Finding::Found(FoundRecords {
+            data,
+            security: security(response, ad_bit),
+            canonical: chain.ttl.map(|_| text(chain.end)),
+        }),
         valid_for: seconds(ttl).min(LONGEST_FOUND),
         size: response.as_buffer().len(),
     }
@@ -308,6 +334,12 @@ fn is_referral(response: &Message) -> bool {
 
 fn has_authority(response: &Message, record_type: RecordType) -> bool {
     response.authorities.iter().any(|record| record.record_type() == record_type)
+}
+
+/// A name in lower case and without the dot of the root.
+fn text(name: &Name) -> Arc<str> {
+    let text = name.to_lowercase().to_ascii();
+    text.strip_suffix('.').unwrap_or(&text).into()
 }
 
 fn shorter(so_far: Option<u32>, ttl: u32) -> Option<u32> {

@@ -16,7 +16,7 @@
 //! let resolver = Resolver::new(DnsSettings::default())?;
 //! match resolver.txt("_mta-sts.example.com").await {
 //!     Ok(Lookup::Found(txts)) => println!("{} records", txts.records.len()),
-//!     Ok(Lookup::NoData | Lookup::NxDomain) => println!("there is no such record"),
+//!     Ok(Lookup::NoData(_) | Lookup::NxDomain(_)) => println!("there is no such record"),
 //!     Err(error) => println!("cannot tell: {error}"),
 //! }
 //! # Ok(())
@@ -46,8 +46,8 @@ mod settings;
 
 pub use crate::dns::Dns;
 pub use crate::error::{LookupError, Malformation, Obstacle};
-pub use crate::lookup::{Lookup, Records, Security};
+pub use crate::lookup::{Lookup, Records, Security, Validation};
 pub use crate::mail_hosts::{MailHosts, mail_hosts};
-pub use crate::records::{Mx, MxTarget, TlsaData, Txt};
+pub use crate::records::{Canonical, Mx, MxTarget, TlsaData, Txt};
 pub use crate::resolver::Resolver;
 pub use crate::settings::{DnsSettings, Dnssec, ResolverError};

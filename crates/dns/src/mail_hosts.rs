@@ -1,5 +1,7 @@
 //! The hosts that take a domain's mail (RFC 5321 §5.1, RFC 7505).
 
+use std::sync::Arc;
+
 use rand::seq::SliceRandom;
 use smtp::Domain;
 use tracing::warn;
@@ -18,11 +20,18 @@ pub enum MailHosts {
         /// Best first, equals in random order. Those that name no host are kept for the log; at
         /// least one names a host.
         hosts: Vec<Mx>,
-        /// Whether DNSSEC proved the MX records.
+        /// Whether DNSSEC proved the MX records, and every alias on the way to them.
         security: Security,
+        /// The name at the end of the domain's aliases; none where it is no alias.
+        canonical: Option<Arc<str>>,
     },
     /// To the domain itself, which has addresses and no MX record.
-    Implicit(Domain),
+    Implicit {
+        /// The domain.
+        host: Domain,
+        /// Whether DNSSEC proved that there is no MX record.
+        security: Security,
+    },
     /// Nowhere: the domain exists, but has neither MX nor address records, or its MX records name no
     /// host.
     NoMailHost,
@@ -40,14 +49,14 @@ pub enum MailHosts {
 pub async fn mail_hosts(dns: &dyn Dns, domain: &Domain) -> Result<MailHosts, LookupError> {
     match dns.mx(domain).await? {
         Lookup::Found(records) => Ok(explicit(domain, records)),
-        Lookup::NoData => implicit(dns, domain).await,
-        Lookup::NxDomain => Ok(MailHosts::NoSuchDomain),
+        Lookup::NoData(security) => implicit(dns, domain, security).await,
+        Lookup::NxDomain(_) => Ok(MailHosts::NoSuchDomain),
     }
 }
 
 /// With MX records, however useless, the addresses of the domain do not count (RFC 5321 §5.1).
 fn explicit(domain: &Domain, records: Records<Mx>) -> MailHosts {
-    let Records { records: mut hosts, security, .. } = records;
+    let Records { records: mut hosts, security, canonical, .. } = records;
     // A null MX stands alone (RFC 7505 §3); beside others it is one more record without a host.
     if hosts.iter().all(|mx| mx.exchange == MxTarget::Root) {
         return MailHosts::NullMx;
@@ -65,14 +74,18 @@ fn explicit(domain: &Domain, records: Records<Mx>) -> MailHosts {
     hosts.shuffle(&mut rand::rng());
     hosts.sort_by_key(|mx| mx.preference);
     hosts.truncate(MOST_RECORDS);
-    MailHosts::Hosts { hosts, security }
+    MailHosts::Hosts { hosts, security, canonical }
 }
 
 /// Without MX records the domain is its own host, if it is one at all (RFC 5321 §5.1).
-async fn implicit(dns: &dyn Dns, domain: &Domain) -> Result<MailHosts, LookupError> {
+async fn implicit(
+    dns: &dyn Dns,
+    domain: &Domain,
+    security: Security,
+) -> Result<MailHosts, LookupError> {
     match dns.addresses(domain).await? {
-        Lookup::Found(_) => Ok(MailHosts::Implicit(domain.clone())),
-        Lookup::NoData | Lookup::NxDomain => Ok(MailHosts::NoMailHost),
+        Lookup::Found(_) => Ok(MailHosts::Implicit { host: domain.clone(), security }),
+        Lookup::NoData(_) | Lookup::NxDomain(_) => Ok(MailHosts::NoMailHost),
     }
 }
 

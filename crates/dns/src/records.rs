@@ -1,6 +1,7 @@
 //! The data of the record types that mail asks for.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hickory_resolver::proto::rr::{Name, RData};
 use smtp::Domain;
@@ -38,6 +39,11 @@ pub enum MxTarget {
     /// Something that is no host name, an IP address for one; kept as text for the log.
     Unusable(String),
 }
+
+/// One CNAME record: the name that its owner is an alias of, in lower case and without the dot of the
+/// root (RFC 1034 §3.6.2). Aliases of that name are not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canonical(pub Arc<str>);
 
 /// One TLSA record, as it is on the wire (RFC 6698 §2.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +86,14 @@ pub(crate) struct NameServer;
 impl FromRdata for NameServer {
     fn from_rdata(data: &RData) -> Option<Self> {
         matches!(data, RData::NS(_)).then_some(Self)
+    }
+}
+
+impl FromRdata for Canonical {
+    fn from_rdata(data: &RData) -> Option<Self> {
+        let RData::CNAME(target) = data else { return None };
+        let text = target.0.to_lowercase().to_ascii();
+        Some(Self(text.strip_suffix('.').unwrap_or(&text).into()))
     }
 }
 

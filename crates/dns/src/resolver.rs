@@ -11,9 +11,9 @@ use crate::answer::Finding;
 use crate::cache::{Cache, Known};
 use crate::dns::Dns;
 use crate::error::{LookupError, Obstacle};
-use crate::lookup::{Lookup, Records, Security};
+use crate::lookup::{Lookup, Records, Security, Validation};
 use crate::question::{NameFault, Question};
-use crate::records::{FromRdata, Mx, NameServer, TlsaData, Txt};
+use crate::records::{Canonical, FromRdata, Mx, NameServer, TlsaData, Txt};
 use crate::servers::Servers;
 use crate::settings::{DnsSettings, ResolverError, system_servers};
 
@@ -77,7 +77,8 @@ impl Resolver {
     ) -> Result<Lookup<T>, LookupError> {
         let question = match Question::new(name, record_type) {
             Ok(question) => question,
-            Err(NameFault::TooLong) => return Ok(Lookup::NxDomain),
+            // The protocol itself says that there is no such name; no zone does.
+            Err(NameFault::TooLong) => return Ok(Lookup::NxDomain(Security::Insecure)),
             Err(NameFault::NotAName) => return Err(Obstacle::NotAName(name.to_owned()).into()),
         };
         if age == Age::Fresh {
@@ -90,6 +91,10 @@ impl Resolver {
 
 #[async_trait]
 impl Dns for Resolver {
+    fn validation(&self) -> Validation {
+        if self.trusts_ad() { Validation::Active } else { Validation::Inactive }
+    }
+
     async fn mx(&self, domain: &Domain) -> Result<Lookup<Mx>, LookupError> {
         self.lookup(domain.as_str(), RecordType::MX, Age::Any).await
     }
@@ -111,8 +116,17 @@ impl Dns for Resolver {
         self.lookup(name, RecordType::TXT, Age::Fresh).await
     }
 
+    async fn cname(&self, host: &Domain) -> Result<Lookup<Canonical>, LookupError> {
+        self.lookup(host.as_str(), RecordType::CNAME, Age::Any).await
+    }
+
     async fn tlsa(&self, host: &Domain, port: u16) -> Result<Lookup<TlsaData>, LookupError> {
         self.lookup(&format!("_{port}._tcp.{host}"), RecordType::TLSA, Age::Any).await
+    }
+
+    /// At most as old as a question that was already under way.
+    async fn tlsa_fresh(&self, host: &Domain, port: u16) -> Result<Lookup<TlsaData>, LookupError> {
+        self.lookup(&format!("_{port}._tcp.{host}"), RecordType::TLSA, Age::Fresh).await
     }
 }
 
@@ -139,17 +153,21 @@ enum Age {
 /// The answer in the terms of the type asked for.
 fn typed<T: FromRdata>(known: &Known) -> Lookup<T> {
     match &known.answer.finding {
-        Finding::Found(data, security) => Lookup::Found(Records {
-            records: data.iter().filter_map(T::from_rdata).collect(),
-            security: *security,
+        Finding::Found(found) => Lookup::Found(Records {
+            records: found.data.iter().filter_map(T::from_rdata).collect(),
+            security: found.security,
+            canonical: found.canonical.clone(),
             valid_for: known.valid_for,
         }),
-        Finding::NoData => Lookup::NoData,
-        Finding::NxDomain => Lookup::NxDomain,
+        Finding::NoData(security) => Lookup::NoData(*security),
+        Finding::NxDomain(security) => Lookup::NxDomain(*security),
     }
 }
 
 /// The addresses of both families as one.
+///
+/// Each is judged by itself: one family that is secure is enough for the host's TLSA records to be
+/// looked up (RFC 7672 §2.2.2), and its name at the end of the aliases counts.
 ///
 /// One family found is enough to deliver to. With none found, a failure leaves the question open,
 /// also beside an NXDOMAIN: there are servers that answer so for one family only (RFC 4074 §4.2).
@@ -160,17 +178,24 @@ fn either(
     use Lookup::{Found, NoData, NxDomain};
     match (v4, v6) {
         (Ok(Found(v4)), Ok(Found(v6))) => Ok(Found(both(v4, v6))),
-        (Ok(Found(one)), Ok(NoData | NxDomain) | Err(_))
-        | (Ok(NoData | NxDomain) | Err(_), Ok(Found(one))) => Ok(Found(one)),
-        (Ok(NxDomain), Ok(NxDomain)) => Ok(NxDomain),
-        (Ok(NoData | NxDomain), Ok(NoData | NxDomain)) => Ok(NoData),
+        (Ok(Found(one)), Ok(NoData(_) | NxDomain(_)) | Err(_))
+        | (Ok(NoData(_) | NxDomain(_)) | Err(_), Ok(Found(one))) => Ok(Found(one)),
+        (Ok(NxDomain(v4)), Ok(NxDomain(v6))) => Ok(NxDomain(v4.and(v6))),
+        (Ok(NoData(v4) | NxDomain(v4)), Ok(NoData(v6) | NxDomain(v6))) => Ok(NoData(v4.and(v6))),
         (Err(error), _) | (_, Err(error)) => Err(error),
     }
 }
 
 fn both(v4: Records<IpAddr>, v6: Records<IpAddr>) -> Records<IpAddr> {
+    let (security, canonical) = match (v4.security, v6.security) {
+        (Security::Insecure, Security::Secure) => (v6.security, v6.canonical),
+        (Security::Insecure, Security::Insecure) | (Security::Secure, _) => {
+            (v4.security, v4.canonical)
+        }
+    };
     Records {
-        security: v4.security.and(v6.security),
+        security,
+        canonical,
         valid_for: v4.valid_for.min(v6.valid_for),
         records: [v4.records, v6.records].concat(),
     }

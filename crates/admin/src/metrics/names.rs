@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dns::{Dns, Lookup, LookupError, Mx, TlsaData, Txt};
+use dns::{Canonical, Dns, Lookup, LookupError, Mx, TlsaData, Txt, Validation};
 use prometheus_client::registry::Registry;
 use smtp::Domain;
 
@@ -36,8 +36,8 @@ impl Lookups {
     fn count<T>(&self, kind: &'static str, answer: &Result<Lookup<T>, LookupError>) {
         let result = match answer {
             Ok(Lookup::Found(_)) => "found",
-            Ok(Lookup::NoData) => "nodata",
-            Ok(Lookup::NxDomain) => "nxdomain",
+            Ok(Lookup::NoData(_)) => "nodata",
+            Ok(Lookup::NxDomain(_)) => "nxdomain",
             Err(error) => error.label(),
         };
         self.0.get_or_create(&[("type", kind), ("result", result)]).inc();
@@ -62,6 +62,10 @@ impl CountedDns {
 
 #[async_trait]
 impl Dns for CountedDns {
+    fn validation(&self) -> Validation {
+        self.inner.validation()
+    }
+
     async fn mx(&self, domain: &Domain) -> Result<Lookup<Mx>, LookupError> {
         self.counted("mx", self.inner.mx(domain).await)
     }
@@ -78,7 +82,15 @@ impl Dns for CountedDns {
         self.counted("txt", self.inner.txt_fresh(name).await)
     }
 
+    async fn cname(&self, host: &Domain) -> Result<Lookup<Canonical>, LookupError> {
+        self.counted("cname", self.inner.cname(host).await)
+    }
+
     async fn tlsa(&self, host: &Domain, port: u16) -> Result<Lookup<TlsaData>, LookupError> {
         self.counted("tlsa", self.inner.tlsa(host, port).await)
+    }
+
+    async fn tlsa_fresh(&self, host: &Domain, port: u16) -> Result<Lookup<TlsaData>, LookupError> {
+        self.counted("tlsa", self.inner.tlsa_fresh(host, port).await)
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dns::{Lookup, LookupError};
+use dns::{Lookup, LookupError, Security};
 use mta_sts::{OpenHost, OpenRoute};
 use smtp::Domain;
 use tls_policy::{Admission, TlsStart, Trust, Unverified};
@@ -148,7 +148,7 @@ impl Pass<'_> {
         };
         let found = match Domain::parse(name) {
             Ok(domain) => self.patience.wait_for(self.client.dns.addresses(&domain)).await,
-            Err(_not_a_name) => Ok(Ok(Lookup::NxDomain)),
+            Err(_not_a_name) => Ok(Ok(Lookup::NxDomain(Security::Insecure))),
         };
         let found = match found {
             Ok(found) => found,
@@ -162,7 +162,7 @@ impl Pass<'_> {
                 }
                 HostFailure::no_address(name, "no address of a family that is in use".to_owned())
             }
-            Ok(Lookup::NoData | Lookup::NxDomain) => {
+            Ok(Lookup::NoData(_) | Lookup::NxDomain(_)) => {
                 HostFailure::no_address(name, "no address".to_owned())
             }
             Err(error) => HostFailure::address_unknown(name, format!("no address: {error}")),

@@ -68,7 +68,9 @@ fn aliases_are_followed_in_any_order_and_the_shortest_ttl_counts() {
         alias("a.example.", "b.example.", 100),
     ];
     let answer = answer(response(ResponseCode::NoError, answers, vec![]));
-    assert!(matches!(answer.finding, Finding::Found(data, Security::Insecure) if data.len() == 1));
+    assert!(
+        matches!(answer.finding, Finding::Found(FoundRecords { data, security: Security::Insecure, canonical: Some(name) }) if data.len() == 1 && *name == *"c.example")
+    );
     assert_eq!(answer.valid_for, Duration::from_secs(20));
 }
 
@@ -76,7 +78,7 @@ fn aliases_are_followed_in_any_order_and_the_shortest_ttl_counts() {
 fn records_of_other_names_are_no_part_of_the_answer() {
     let answers = vec![address("evil.example.", TTL), alias("b.example.", "evil.example.", TTL)];
     let answer = answer(response(ResponseCode::NoError, answers, vec![soa(TTL, TTL)]));
-    assert!(matches!(answer.finding, Finding::NoData));
+    assert!(matches!(answer.finding, Finding::NoData(Security::Insecure)));
 }
 
 #[test]
@@ -91,10 +93,10 @@ fn aliases_that_form_a_loop_are_malformed() {
 fn an_alias_to_nowhere_is_what_the_rcode_says() {
     let to_nowhere = || vec![alias("a.example.", "b.example.", 30)];
     let nodata = answer(response(ResponseCode::NoError, to_nowhere(), vec![soa(60, 60)]));
-    assert!(matches!(nodata.finding, Finding::NoData));
+    assert!(matches!(nodata.finding, Finding::NoData(Security::Insecure)));
     assert_eq!(nodata.valid_for, Duration::from_secs(30));
     let nxdomain = answer(response(ResponseCode::NXDomain, to_nowhere(), vec![soa(60, 20)]));
-    assert!(matches!(nxdomain.finding, Finding::NxDomain));
+    assert!(matches!(nxdomain.finding, Finding::NxDomain(Security::Insecure)));
     assert_eq!(nxdomain.valid_for, Duration::from_secs(20));
 }
 
@@ -120,9 +122,9 @@ fn a_referral_is_no_absence() {
     assert!(matches!(malformation(referral()), Malformation::Referral));
     let mut authoritative = referral();
     authoritative.metadata.authoritative = true;
-    assert!(matches!(answer(authoritative).finding, Finding::NoData));
+    assert!(matches!(answer(authoritative).finding, Finding::NoData(Security::Insecure)));
     let absence = response(ResponseCode::NoError, vec![], vec![nameserver(), soa(TTL, TTL)]);
-    assert!(matches!(answer(absence).finding, Finding::NoData));
+    assert!(matches!(answer(absence).finding, Finding::NoData(Security::Insecure)));
 }
 
 #[test]
@@ -192,13 +194,20 @@ fn what_is_found_through_an_insecure_alias_is_insecure() {
         size: 1,
     };
     let rest = Answer {
-        finding: Finding::Found(vec![], Security::Secure),
+        finding: Finding::Found(FoundRecords {
+            data: vec![],
+            security: Security::Secure,
+            canonical: None,
+        }),
         valid_for: Duration::from_secs(60),
         size: 1,
     };
     match first.join(Reading::Answered(rest)) {
         Reading::Answered(answer) => {
-            assert!(matches!(answer.finding, Finding::Found(_, Security::Insecure)));
+            assert!(matches!(
+                answer.finding,
+                Finding::Found(FoundRecords { security: Security::Insecure, .. })
+            ));
             assert_eq!(answer.valid_for, Duration::from_secs(10));
         }
         Reading::Alias(alias) => panic!("{alias:?}"),

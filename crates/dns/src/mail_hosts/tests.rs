@@ -51,6 +51,7 @@ async fn mx_hosts_of_equal_preference_come_in_random_order() {
             Records {
                 records: records.clone(),
                 security: Security::Insecure,
+                canonical: None,
                 valid_for: std::time::Duration::ZERO,
             },
         );
@@ -65,7 +66,10 @@ async fn mx_hosts_of_equal_preference_come_in_random_order() {
 
 #[tokio::test]
 async fn without_mx_records_a_domain_with_addresses_is_its_own_host() {
-    let implicit = MailHosts::Implicit(Domain::parse("example.test").unwrap());
+    let implicit = MailHosts::Implicit {
+        host: Domain::parse("example.test").unwrap(),
+        security: Security::Insecure,
+    };
     assert_eq!(hosts_with("@ 300 IN A 192.0.2.1").await, implicit);
     assert_eq!(hosts_with("@ 300 IN AAAA 2001:db8::1").await, implicit);
 }

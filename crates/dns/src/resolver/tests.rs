@@ -88,16 +88,31 @@ async fn tlsa_records_are_looked_up_by_port_and_host() {
     assert_eq!((records[0].usage, records[0].selector, records[0].matching), (3, 1, 1));
     assert_eq!(records[0].data[..3], [0x00, 0x11, 0x22]);
     assert_eq!(records[0].data.len(), 32);
-    assert_eq!(resolver.tlsa(&domain("mx1.example.test"), 26).await.unwrap(), Lookup::NxDomain);
+    assert_eq!(
+        resolver.tlsa(&domain("mx1.example.test"), 26).await.unwrap(),
+        Lookup::NxDomain(Security::Insecure)
+    );
 }
 
 #[tokio::test]
 async fn no_data_and_nxdomain_are_told_apart() {
     let (_zones, resolver) = zones().await;
-    assert_eq!(resolver.mx(&domain("mx1.example.test")).await.unwrap(), Lookup::NoData);
-    assert_eq!(resolver.mx(&domain("nowhere.example.test")).await.unwrap(), Lookup::NxDomain);
-    assert_eq!(resolver.addresses(&domain("example.test")).await.unwrap(), Lookup::NoData);
-    assert_eq!(resolver.addresses(&domain("no.example.test")).await.unwrap(), Lookup::NxDomain);
+    assert_eq!(
+        resolver.mx(&domain("mx1.example.test")).await.unwrap(),
+        Lookup::NoData(Security::Insecure)
+    );
+    assert_eq!(
+        resolver.mx(&domain("nowhere.example.test")).await.unwrap(),
+        Lookup::NxDomain(Security::Insecure)
+    );
+    assert_eq!(
+        resolver.addresses(&domain("example.test")).await.unwrap(),
+        Lookup::NoData(Security::Insecure)
+    );
+    assert_eq!(
+        resolver.addresses(&domain("no.example.test")).await.unwrap(),
+        Lookup::NxDomain(Security::Insecure)
+    );
 }
 
 #[tokio::test]
@@ -126,7 +141,10 @@ async fn an_alias_into_a_zone_that_the_server_did_not_follow_is_asked_for_again(
 #[tokio::test]
 async fn an_alias_to_nowhere_is_an_absence() {
     let (_zones, resolver) = zones().await;
-    assert_eq!(resolver.mx(&domain("gone.example.test")).await.unwrap(), Lookup::NxDomain);
+    assert_eq!(
+        resolver.mx(&domain("gone.example.test")).await.unwrap(),
+        Lookup::NxDomain(Security::Insecure)
+    );
 }
 
 #[tokio::test]
@@ -230,7 +248,10 @@ async fn a_name_that_the_protocol_cannot_carry_does_not_exist() {
     let (zones, resolver) = zones().await;
     let label63 = "a".repeat(63);
     let long = domain(&format!("{label63}.{label63}.{label63}.{}.test", "a".repeat(56)));
-    assert_eq!(resolver.txt(&format!("_mta-sts.{long}")).await.unwrap(), Lookup::NxDomain);
+    assert_eq!(
+        resolver.txt(&format!("_mta-sts.{long}")).await.unwrap(),
+        Lookup::NxDomain(Security::Insecure)
+    );
     assert_eq!(label(resolver.txt("not a name").await), "other");
     assert_eq!(zones.log.count(), 0);
 }
@@ -273,8 +294,8 @@ async fn one_family_found_is_enough_and_a_failure_beside_an_absence_is_a_failure
         let server = families(v4, v6).await;
         let said = match resolver(&[server.address]).addresses(&domain("host.test")).await {
             Ok(Lookup::Found(records)) => format!("{} found", records.records.len()),
-            Ok(Lookup::NoData) => "no data".to_owned(),
-            Ok(Lookup::NxDomain) => "nxdomain".to_owned(),
+            Ok(Lookup::NoData(_)) => "no data".to_owned(),
+            Ok(Lookup::NxDomain(_)) => "nxdomain".to_owned(),
             Err(error) => error.label().to_owned(),
         };
         assert_eq!(said, expected, "{v4:?} {v6:?}");

@@ -47,7 +47,7 @@ fn cannot_tell(error: LookupError) -> NamesError {
 
 #[cfg(test)]
 mod tests {
-    use dns::{Mx, Records, Security, TlsaData};
+    use dns::{Canonical, Mx, Records, Security, TlsaData, Validation};
 
     use super::*;
 
@@ -63,14 +63,18 @@ mod tests {
         fn answer<T>(&self) -> Result<Lookup<T>, LookupError> {
             match self {
                 Self::Fails(error) => Err(error.clone()),
-                Self::HasNone => Ok(Lookup::NoData),
-                Self::IsNot => Ok(Lookup::NxDomain),
+                Self::HasNone => Ok(Lookup::NoData(Security::Insecure)),
+                Self::IsNot => Ok(Lookup::NxDomain(Security::Insecure)),
             }
         }
     }
 
     #[async_trait]
     impl Dns for Alike {
+        fn validation(&self) -> Validation {
+            Validation::Inactive
+        }
+
         async fn mx(&self, _domain: &Domain) -> Result<Lookup<Mx>, LookupError> {
             self.answer()
         }
@@ -80,6 +84,10 @@ mod tests {
         }
 
         async fn txt(&self, _name: &str) -> Result<Lookup<Txt>, LookupError> {
+            self.answer()
+        }
+
+        async fn cname(&self, _host: &Domain) -> Result<Lookup<Canonical>, LookupError> {
             self.answer()
         }
 
@@ -129,6 +137,7 @@ mod tests {
         let found = Records {
             records: records.clone(),
             security: Security::Insecure,
+            canonical: None,
             valid_for: std::time::Duration::ZERO,
         };
         assert_eq!(texts(Ok(Lookup::Found(found))).unwrap(), Some(records));

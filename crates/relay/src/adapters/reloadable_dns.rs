@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use dns::{Dns, Lookup, LookupError, Mx, Resolver, TlsaData, Txt};
+use dns::{Canonical, Dns, Lookup, LookupError, Mx, Resolver, TlsaData, Txt, Validation};
 use smtp::Domain;
 
 /// Asks the resolver that counts at the moment.
@@ -29,6 +29,10 @@ impl ReloadableDns {
 
 #[async_trait]
 impl Dns for ReloadableDns {
+    fn validation(&self) -> Validation {
+        self.resolver().validation()
+    }
+
     async fn mx(&self, domain: &Domain) -> Result<Lookup<Mx>, LookupError> {
         self.resolver().mx(domain).await
     }
@@ -45,7 +49,15 @@ impl Dns for ReloadableDns {
         self.resolver().txt_fresh(name).await
     }
 
+    async fn cname(&self, host: &Domain) -> Result<Lookup<Canonical>, LookupError> {
+        self.resolver().cname(host).await
+    }
+
     async fn tlsa(&self, host: &Domain, port: u16) -> Result<Lookup<TlsaData>, LookupError> {
         self.resolver().tlsa(host, port).await
+    }
+
+    async fn tlsa_fresh(&self, host: &Domain, port: u16) -> Result<Lookup<TlsaData>, LookupError> {
+        self.resolver().tlsa_fresh(host, port).await
     }
 }

@@ -86,7 +86,7 @@ async fn route(
             let text = counted(names.len(), "host", "hosts");
             (Routing::Hosts, Stage::new("mx", State::Good, text), names)
         }
-        Ok(MailHosts::Implicit(host)) => {
+        Ok(MailHosts::Implicit { host, .. }) => {
             let stage = Stage::new("mx", State::Warning, "no MX record, but an address")
                 .fix("publish an MX record: a policy names MX hosts");
             (Routing::Hosts, stage, vec![(None, host)])
@@ -135,7 +135,7 @@ async fn look_at(
     }
     let addresses = match dns.addresses(&name).await {
         Ok(Lookup::Found(found)) => prober.in_order(found.records),
-        Ok(Lookup::NoData | Lookup::NxDomain) => Vec::new(),
+        Ok(Lookup::NoData(_) | Lookup::NxDomain(_)) => Vec::new(),
         Err(error) => {
             let text = format!("address lookup failed: {error}");
             host.stages.push(Stage::new("address", State::Wrong, text));

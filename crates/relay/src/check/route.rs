@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use delivery::{ConfiguredHop, Prober, Route, SessionFailure, SmartHost, TlsRequirement};
-use dns::{Dns, Lookup, MailHosts, mail_hosts};
+use dns::{Dns, Lookup, MailHosts, Security, mail_hosts};
 use mail::{Channel, TlsVersion, in_full};
 use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpose};
 use settings::Settings;
@@ -84,7 +84,7 @@ impl Looking<'_> {
             Ok(MailHosts::Hosts { hosts, .. }) => {
                 hosts.iter().filter_map(|mx| mx.host().cloned()).collect()
             }
-            Ok(MailHosts::Implicit(host)) => vec![host],
+            Ok(MailHosts::Implicit { host, .. }) => vec![host],
             Ok(MailHosts::NoMailHost) => return wrong(format!("{domain} has no mail host")),
             Ok(MailHosts::NoSuchDomain) => return wrong(format!("{domain} does not exist")),
             Ok(MailHosts::NullMx) => return wrong(format!("{domain} takes no mail (null MX)")),
@@ -108,12 +108,12 @@ impl Looking<'_> {
         };
         let found = match Domain::parse(mx.as_str()) {
             Ok(domain) => self.dns.addresses(&domain).await,
-            Err(_not_a_name) => Ok(Lookup::NxDomain),
+            Err(_not_a_name) => Ok(Lookup::NxDomain(Security::Insecure)),
         };
         let addresses = match found {
             Ok(Lookup::Found(found)) => self.prober.in_order(found.records),
-            Ok(Lookup::NoData) => return wrong(format!("{mx} has no address")),
-            Ok(Lookup::NxDomain) => return wrong(format!("{mx} does not exist")),
+            Ok(Lookup::NoData(_)) => return wrong(format!("{mx} has no address")),
+            Ok(Lookup::NxDomain(_)) => return wrong(format!("{mx} does not exist")),
             Err(error) => return wrong(format!("address lookup for {mx} failed: {error}")),
         };
         let addresses: Vec<_> =

@@ -143,7 +143,7 @@ async fn published(
         Ok(MailHosts::Hosts { hosts, .. }) => {
             hosts.iter().filter_map(|mx| MxHost::parse(mx.host()?.as_str()).ok()).collect()
         }
-        Ok(MailHosts::Implicit(host)) => vec![MxHost::parse(host.as_str())?],
+        Ok(MailHosts::Implicit { host, .. }) => vec![MxHost::parse(host.as_str())?],
         Ok(MailHosts::NoMailHost | MailHosts::NoSuchDomain | MailHosts::NullMx) => Vec::new(),
         Err(error) => anyhow::bail!("MX lookup for {domain} failed: {error}"),
     };
