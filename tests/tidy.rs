@@ -256,8 +256,11 @@ fn what_can_weaken_a_promise_is_named_in_one_place() {
     assert_eq!(holders("mod danger"), ["crates/delivery/src/tls.rs", "crates/mta-sts/src/lib.rs"]);
     assert_eq!(holders("ServerCertVerified::assertion"), [matches_records, accepts_any, verifies]);
     assert_eq!(holders("HandshakeSignatureValid::assertion"), [matches_records, accepts_any]);
-    // The lookup that makes secure records is not here yet.
-    assert_eq!(holders("SecureRecords::assertion("), [""; 0]);
+    for answer in
+        ["SecureRecords::assertion(", "NoDane::new(", "DaneHost::new(", "EncryptOnly::new("]
+    {
+        assert_eq!(holders(answer), ["crates/tls-policy/src/dane_lookup.rs"], "{answer}");
+    }
     assert_eq!(
         holders("HostProof for "),
         ["crates/mta-sts/src/fetch/proof.rs", "crates/settings/src/policy_host_proof.rs"]

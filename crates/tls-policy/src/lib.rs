@@ -2,12 +2,23 @@
 //!
 //! The policy of the next hop, the route that the operator configured and the operator's exceptions all
 //! have a say. Here their words are put together; nothing is looked up and nothing is connected.
+//! Which TLSA records apply to a host is told here as well: as questions, which others ask the DNS.
 
+mod dane_lookup;
+mod dane_settings;
+mod host_dane;
 mod refusal;
 mod requirement;
 mod route;
 mod trust;
 
+pub use crate::dane_lookup::{
+    AddressQuestion, AliasQuestion, DaneInputs, DaneLookup, HostNaming, NextHopNames, TlsaQuestion,
+};
+pub use crate::dane_settings::{DaneMode, DaneSettings, InsecureMx};
+pub use crate::host_dane::{
+    DaneHost, EncryptOnly, HostDane, NoDane, ProofOfDestination, WhyNoDane, WhySkipped,
+};
 pub use crate::refusal::Refusal;
 pub use crate::requirement::{Admission, HostRequirement, Inputs};
 pub use crate::route::{TlsRequirement, TlsStart};

@@ -1,0 +1,230 @@
+//! The TLSA records that apply to one host, as the lookup of RFC 7672 §2.2 has found them.
+
+use std::sync::Arc;
+
+use dane::{Association, NoneUsable, RecordsError};
+use dns::LookupError;
+use mta_sts::OpenHost;
+use smtp::Domain;
+
+/// The TLSA records that apply to one host (RFC 7672 §2.2): the end of a
+/// [`DaneLookup`](crate::DaneLookup).
+#[derive(Debug)]
+pub enum HostDane {
+    /// There are secure records of use: the host has to match one of them, or gets no mail.
+    Dane(DaneHost),
+    /// There are secure records, none of use: TLS is mandatory, with whoever answers.
+    EncryptOnly(EncryptOnly),
+    /// There is no secure record: whatever the policies and the route ask for is enough.
+    NoDane(NoDane),
+    /// It cannot be told: nothing is sent to the host for now.
+    Skipped(WhySkipped),
+}
+
+/// A host whose TLSA records have to be matched.
+///
+/// Nothing but the lookup makes one:
+///
+/// ```compile_fail,E0451
+/// # use std::sync::Arc;
+/// # use tls_policy::{DaneHost, ProofOfDestination};
+/// fn forge(association: Arc<dane::Association>) -> DaneHost {
+///     DaneHost { association, destination: ProofOfDestination::Proven }
+/// }
+/// ```
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tls_policy::DaneHost;
+/// fn read(host: &DaneHost) -> &Arc<dane::Association> {
+///     host.association()
+/// }
+/// ```
+#[derive(Debug)]
+pub struct DaneHost {
+    association: Arc<Association>,
+    destination: ProofOfDestination,
+}
+
+/// Whether a host that matches its records is known to be one of the destination's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ProofOfDestination {
+    /// The host's name is known a priori, or by secure DNS.
+    Proven,
+    /// The MX records that name it are insecure. A match must never be told as secure delivery to the
+    /// destination (RFC 7672 §2.2.1).
+    Unproven,
+}
+
+impl DaneHost {
+    pub(crate) const fn new(
+        association: Arc<Association>,
+        destination: ProofOfDestination,
+    ) -> Self {
+        Self { association, destination }
+    }
+
+    /// The records that count, and the names; the first of them is the base domain.
+    #[must_use]
+    pub const fn association(&self) -> &Arc<Association> {
+        &self.association
+    }
+
+    /// Whether a match proves that the host is the destination's.
+    #[must_use]
+    pub const fn destination(&self) -> ProofOfDestination {
+        self.destination
+    }
+}
+
+/// A host with secure TLSA records, none of which SMTP can use (RFC 7672 §2.2).
+///
+/// Nothing but the lookup makes one:
+///
+/// ```compile_fail,E0451
+/// fn forge(base: smtp::Domain, records: dane::NoneUsable) -> tls_policy::EncryptOnly {
+///     tls_policy::EncryptOnly { base, records }
+/// }
+/// ```
+///
+/// ```
+/// fn read(host: &tls_policy::EncryptOnly) -> (&smtp::Domain, &dane::NoneUsable) {
+///     (host.base(), host.records())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct EncryptOnly {
+    base: Domain,
+    records: NoneUsable,
+}
+
+impl EncryptOnly {
+    pub(crate) const fn new(base: Domain, records: NoneUsable) -> Self {
+        Self { base, records }
+    }
+
+    /// The TLSA base domain.
+    #[must_use]
+    pub const fn base(&self) -> &Domain {
+        &self.base
+    }
+
+    /// The records, each with why it is of no use.
+    #[must_use]
+    pub const fn records(&self) -> &NoneUsable {
+        &self.records
+    }
+}
+
+/// Leave to go on to a host without its TLSA records: it has none that DNSSEC proves, or they have no
+/// say.
+///
+/// Nothing but the lookup makes one:
+///
+/// ```compile_fail,E0451
+/// # use tls_policy::{NoDane, WhyNoDane};
+/// fn forge(host: mta_sts::OpenHost) -> NoDane {
+///     NoDane { host, why: WhyNoDane::NoRecords }
+/// }
+/// ```
+///
+/// ```
+/// # use tls_policy::{NoDane, WhyNoDane};
+/// fn read(no_dane: &NoDane) -> (&mta_sts::OpenHost, WhyNoDane) {
+///     (no_dane.host(), no_dane.why())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct NoDane {
+    host: OpenHost,
+    why: WhyNoDane,
+}
+
+impl NoDane {
+    pub(crate) const fn new(host: OpenHost, why: WhyNoDane) -> Self {
+        Self { host, why }
+    }
+
+    /// The host that it is for.
+    #[must_use]
+    pub const fn host(&self) -> &OpenHost {
+        &self.host
+    }
+
+    /// Why no records count.
+    #[must_use]
+    pub const fn why(&self) -> WhyNoDane {
+        self.why
+    }
+}
+
+/// Why no TLSA records count for a host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WhyNoDane {
+    /// The host is an address (RFC 7672 §2.2).
+    AddressLiteral,
+    /// No resolver validates: nothing is known to be secure.
+    Inactive,
+    /// Its addresses are insecure, and its name is no secure alias (RFC 7672 §2.2.2).
+    InsecureAddresses,
+    /// The MX records that name it are insecure (RFC 7672 §2.2.1).
+    InsecureMx,
+    /// No base domain has secure records (RFC 7672 §2.2.3).
+    NoRecords,
+    /// The operator has switched DANE off.
+    Off,
+    /// The mail is a TLS report, which has to arrive in spite of failures (RFC 8460 §5.3.1).
+    TlsReport,
+}
+
+impl WhyNoDane {
+    /// A word for the log or a table.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::AddressLiteral => "address-literal",
+            Self::Inactive => "inactive",
+            Self::InsecureAddresses => "insecure-addresses",
+            Self::InsecureMx => "insecure-mx",
+            Self::NoRecords => "no-records",
+            Self::Off => "off",
+            Self::TlsReport => "tls-report",
+        }
+    }
+}
+
+/// Why nothing is sent to a host for now (RFC 7672 §2.1.2).
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WhySkipped {
+    /// It has no address: it is unreachable, with DANE or without.
+    #[error("no address")]
+    NoAddress,
+    /// Its addresses cannot be looked up.
+    #[error("no address: {0}")]
+    Addresses(#[source] LookupError),
+    /// Whether it is an alias cannot be looked up.
+    #[error("CNAME lookup failed: {0}")]
+    Alias(#[source] LookupError),
+    /// A name on the way is not one that a host can have.
+    #[error("{0:?} is not the name of a host")]
+    NotAHost(String),
+    /// `dane.mode` is `required`, and no resolver validates.
+    #[error("no resolver validates DNSSEC, and dane.mode is \"required\"")]
+    NoValidator,
+    /// Its TLSA records cannot be looked up.
+    #[error("TLSA lookup for {base} failed: {source}")]
+    Tlsa {
+        /// The base domain that was asked for.
+        base: Domain,
+        /// Why they cannot be looked up.
+        source: LookupError,
+    },
+    /// It has more records than are read, or longer ones.
+    #[error("TLSA records of {base} are not read: {source}")]
+    Unread {
+        /// The base domain that has them.
+        base: Domain,
+        /// What is too much about them.
+        source: RecordsError,
+    },
+}
