@@ -15,6 +15,8 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::check_name::CheckName;
+
 /// How long mail may be due and none leave before that is no accident.
 const NONE_LEFT_FOR: Duration = Duration::from_secs(15 * 60);
 
@@ -74,8 +76,8 @@ pub struct Readiness {
 /// One check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
-    /// What was looked at: `clock`, `delivery`, `queue`, `resolver`, `running` or `trust`.
-    pub name: &'static str,
+    /// What was looked at.
+    pub name: CheckName,
     /// Whether it is as it should be.
     pub ok: bool,
     /// How it is, in words.
@@ -83,7 +85,7 @@ pub struct Check {
 }
 
 impl Check {
-    fn new(name: &'static str, seen: Result<impl Display, impl Display>) -> Self {
+    fn new(name: CheckName, seen: Result<impl Display, impl Display>) -> Self {
         match seen {
             Ok(detail) => Self { name, ok: true, detail: detail.to_string() },
             Err(detail) => Self { name, ok: false, detail: detail.to_string() },
@@ -127,12 +129,12 @@ impl Checks {
             return readiness.clone();
         }
         let checks = vec![
-            Check::new("clock", clock_seen(self.clock.wall(), self.clock.doubt())),
-            Check::new("delivery", self.delivery_seen()),
-            Check::new("queue", queue_seen(self.queue.health())),
-            Check::new("resolver", self.resolver_seen().await),
-            Check::new("running", self.running_seen()),
-            Check::new("trust", self.trust_seen()),
+            Check::new(CheckName::Clock, clock_seen(self.clock.wall(), self.clock.doubt())),
+            Check::new(CheckName::Delivery, self.delivery_seen()),
+            Check::new(CheckName::Queue, queue_seen(self.queue.health())),
+            Check::new(CheckName::Resolver, self.resolver_seen().await),
+            Check::new(CheckName::Running, self.running_seen()),
+            Check::new(CheckName::Trust, self.trust_seen()),
         ];
         let readiness = Readiness { ready: checks.iter().all(|check| check.ok), checks };
         *last = Some((Instant::now(), readiness.clone()));

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use mta_sts::{
-    DemandedRoute, Evidence, NextHop, OpenHost, OpenRoute, Policy, PolicyDomain, RequiredTls,
-    VerifiedRoute, WhyFallback,
+    DemandedRoute, Evidence, FetchResultType, NextHop, OpenHost, OpenRoute, Policy, PolicyDomain,
+    RequiredTls, VerifiedRoute, WhyFallback,
 };
 use tls_rpt::{
     Observation, ObservedPolicy, PolicyText, PolicyType, ResultType, Verdict as Judgement,
@@ -115,9 +115,9 @@ pub(crate) fn of_mismatches(required: &RequiredTls, first: &str, hosts: u32) -> 
 pub(crate) fn of_fetch(domain: &PolicyDomain, evidence: &Evidence) -> Option<Observation> {
     let error = evidence.fetch_error()?;
     let result_type = match error.result_type() {
-        "sts-policy-invalid" => ResultType::StsPolicyInvalid,
-        "sts-webpki-invalid" => ResultType::StsWebpkiInvalid,
-        _ => ResultType::StsPolicyFetchError,
+        FetchResultType::StsPolicyFetchError => ResultType::StsPolicyFetchError,
+        FetchResultType::StsPolicyInvalid => ResultType::StsPolicyInvalid,
+        FetchResultType::StsWebpkiInvalid => ResultType::StsWebpkiInvalid,
     };
     Some(Observation {
         policy: ObservedPolicy {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::cache::CachedPolicy;
 use crate::discovery::TxtAnswer;
-use crate::fetch::error::FetchError;
+use crate::fetch::error::{FetchError, FetchResultType};
 use crate::parsed::Warning;
 use crate::store::StoreError;
 
@@ -81,7 +81,7 @@ impl Evidence {
     /// The result type of RFC 8460 §4.3.2.2 to report to the domain, where its policy could not
     /// be fetched.
     #[must_use]
-    pub fn result_type(&self) -> Option<&'static str> {
+    pub fn result_type(&self) -> Option<FetchResultType> {
         self.fetch_error().map(|error| error.result_type())
     }
 

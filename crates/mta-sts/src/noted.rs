@@ -96,7 +96,7 @@ impl Noted {
         cached: Option<&CachedPolicy>,
         error: &FetchError,
     ) {
-        let (result_type, error) = (error.result_type(), error.in_full());
+        let (result_type, error) = (error.result_type().as_str(), error.in_full());
         let mode = cached.map(|cached| cached.policy().mode());
         let is_expected = mode == Some(Mode::None);
         if is_expected || !self.is_news(domain, Warning::Fetch) {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mta_sts::{
-    CachedPolicy, Decision, Exception, FetchReport, Mode, MxHost, NamesError, NextHop, OpenHost,
-    Policy, PolicyId, PolicySettings, Purpose, TxtAnswer, Undecided, WhyFallback,
+    CachedPolicy, Decision, Exception, FetchReport, FetchResultType, Mode, MxHost, NamesError,
+    NextHop, OpenHost, Policy, PolicyId, PolicySettings, Purpose, TxtAnswer, Undecided,
+    WhyFallback,
 };
 use tokio::sync::Semaphore;
 
@@ -147,7 +148,7 @@ async fn an_equal_id_does_not_prolong_a_policy() {
     let Decision::Permit(fallback) = decision else { panic!("it has expired") };
     assert_eq!(fallback.why(), &WhyFallback::NoPolicy);
     assert!(fallback.evidence().expired.is_some());
-    assert_eq!(fallback.evidence().result_type(), Some("sts-policy-fetch-error"));
+    assert_eq!(fallback.evidence().result_type(), Some(FetchResultType::StsPolicyFetchError));
 }
 
 #[tokio::test]
@@ -195,7 +196,7 @@ async fn a_failed_fetch_is_not_repeated_for_five_minutes_with_the_same_id() {
     let decision = scene.decide().await.unwrap();
     let Some(FetchReport::BackedOff { until, .. }) = decision.evidence().fetch else { panic!() };
     assert_eq!(until, scene.now() + Duration::from_secs(1));
-    assert_eq!(decision.evidence().result_type(), Some("sts-policy-fetch-error"));
+    assert_eq!(decision.evidence().result_type(), Some(FetchResultType::StsPolicyFetchError));
     assert_eq!(scene.host.connections(), 1);
 
     scene.publish("2", &file("enforce"));

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use mta_sts::{
-    FetchError, FetchSettings, Fetched, Fetcher, Mode, NamesError, POLICY_SIZE_MAX, PolicyError,
-    PrivateHosts,
+    FetchError, FetchResultType, FetchSettings, Fetched, Fetcher, Mode, NamesError,
+    POLICY_SIZE_MAX, PolicyError, PrivateHosts,
 };
 use rustls::{CertificateError, HandshakeKind};
 
@@ -54,7 +54,7 @@ async fn fetch(behaviour: Behaviour) -> Result<Fetched, FetchError> {
 async fn certificate_error(kind: Kind, names: &[&str]) -> CertificateError {
     let fetch = Fetch::new(kind, names, Behaviour::policy(&file("enforce"))).await;
     let error = fetch.fetch().await.unwrap_err();
-    assert_eq!(error.result_type(), "sts-webpki-invalid");
+    assert_eq!(error.result_type(), FetchResultType::StsWebpkiInvalid);
     assert!(fetch.host.heard().is_empty(), "nothing is said to a host without proof");
     match error {
         FetchError::Certificate { source, .. } => match source.downcast_ref() {
@@ -95,7 +95,7 @@ async fn a_body_in_a_coding_that_was_not_asked_for_is_refused_by_its_name() {
         let coded = Behaviour::Reply(reply("200 OK", &headers, &file("enforce")));
         let error = fetch(coded).await.unwrap_err();
         assert!(matches!(&error, FetchError::Coding(coding) if coding == named), "{error:?}");
-        assert_eq!(error.result_type(), "sts-policy-fetch-error");
+        assert_eq!(error.result_type(), FetchResultType::StsPolicyFetchError);
         assert!(error.in_full().contains(&format!("{named:?}")), "{}", error.in_full());
     }
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: gzip, chunked";
@@ -123,7 +123,7 @@ async fn redirects_are_not_followed() {
         let error = fetch.fetch().await.unwrap_err();
         let FetchError::Status(code) = error else { panic!("{status}: {error:?}") };
         assert!(status.starts_with(&code.to_string()));
-        assert_eq!(error.result_type(), "sts-policy-fetch-error");
+        assert_eq!(error.result_type(), FetchResultType::StsPolicyFetchError);
         assert_eq!(fetch.host.connections(), 1, "{status}");
     }
 }
@@ -195,7 +195,7 @@ async fn a_larger_policy_is_refused_declared_or_chunked_or_until_the_end() {
     {
         let error = fetch(behaviour).await.unwrap_err();
         assert!(matches!(error, FetchError::TooLarge), "{error:?}");
-        assert_eq!(error.result_type(), "sts-policy-fetch-error");
+        assert_eq!(error.result_type(), FetchResultType::StsPolicyFetchError);
     }
 }
 
@@ -235,7 +235,7 @@ async fn a_slow_drip_ends_with_the_whole_time() {
         fetch.settings.timeout = Duration::from_millis(200);
         let error = fetch.fetch().await.unwrap_err();
         assert!(matches!(error, FetchError::TimedOut), "{error:?}");
-        assert_eq!(error.result_type(), "sts-policy-fetch-error");
+        assert_eq!(error.result_type(), FetchResultType::StsPolicyFetchError);
     }
 }
 
@@ -286,7 +286,7 @@ async fn the_certificate_must_lead_to_a_root() {
     let mut fetch = Fetch::with(Behaviour::policy(&file("enforce"))).await;
     fetch.settings.roots = Authority::new().roots();
     let error = fetch.fetch().await.unwrap_err();
-    assert_eq!(error.result_type(), "sts-webpki-invalid");
+    assert_eq!(error.result_type(), FetchResultType::StsWebpkiInvalid);
 }
 
 #[tokio::test]
@@ -300,7 +300,7 @@ async fn tls_1_2_will_do() {
 async fn what_is_not_tls_is_a_fetch_error_and_not_a_bad_certificate() {
     let error = fetch(Behaviour::NotTls).await.unwrap_err();
     assert!(matches!(error, FetchError::Tls { .. }), "{error:?}");
-    assert_eq!(error.result_type(), "sts-policy-fetch-error");
+    assert_eq!(error.result_type(), FetchResultType::StsPolicyFetchError);
 }
 
 /// A resumed session would not look at the certificate again.
@@ -344,7 +344,7 @@ async fn of_several_failures_the_bad_certificate_is_reported() {
     let fetch = Fetch::new(Kind::Expired, &[HOST], Behaviour::Close).await;
     let refusing: IpAddr = "127.0.0.2".parse().unwrap();
     fetch.zone.policy_host(DOMAIN, &[fetch.host.ip(), refusing]);
-    assert_eq!(fetch.fetch().await.unwrap_err().result_type(), "sts-webpki-invalid");
+    assert_eq!(fetch.fetch().await.unwrap_err().result_type(), FetchResultType::StsWebpkiInvalid);
 }
 
 #[tokio::test]
@@ -372,7 +372,7 @@ async fn a_policy_host_on_a_private_address_is_refused_unless_allowed() {
 async fn what_is_no_policy_is_an_invalid_policy() {
     let error = fetch(Behaviour::policy("version: STSv1\nmode: enforce\n")).await.unwrap_err();
     assert!(matches!(error, FetchError::Policy(PolicyError::MaxAge)), "{error:?}");
-    assert_eq!(error.result_type(), "sts-policy-invalid");
+    assert_eq!(error.result_type(), FetchResultType::StsPolicyInvalid);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mta_sts::{Decision, WhyFallback};
+use mta_sts::{Decision, FetchResultType, WhyFallback};
 use tokio::sync::Semaphore;
 
 use crate::policy_host::{Behaviour, reply};
@@ -80,7 +80,10 @@ async fn one_failed_fetch_is_the_answer_for_all_who_wait_for_it() {
     scene.fetch_fails();
     let (one, two) = tokio::join!(scene.decide(), scene.decide());
     for decision in [one, two] {
-        assert_eq!(decision.unwrap().evidence().result_type(), Some("sts-policy-fetch-error"));
+        assert_eq!(
+            decision.unwrap().evidence().result_type(),
+            Some(FetchResultType::StsPolicyFetchError)
+        );
     }
     assert_eq!(scene.host.connections(), 1);
 }

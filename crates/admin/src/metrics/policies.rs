@@ -1,6 +1,6 @@
 //! What policies say, and how they are had.
 
-use mta_sts::{Decision, FetchEnded, FetchError, Observer, Occasion, Undecided, WhyFallback};
+use mta_sts::{Decision, FetchEnded, Observer, Occasion, Undecided, WhyFallback};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
@@ -54,7 +54,8 @@ impl Observer for PolicyMetrics {
     }
 
     fn fetched(&self, fetch: &FetchEnded<'_>) {
-        let result = fetch.result.map_or_else(FetchError::result_type, |_policy| SUCCESS);
+        let result =
+            fetch.result.map_or_else(|error| error.result_type().as_str(), |_policy| SUCCESS);
         let labels = [("occasion", fetch.occasion.label()), ("result", result)];
         self.fetches.get_or_create(&labels).inc();
     }

@@ -113,7 +113,7 @@ impl State {
     pub fn set_readiness(&self, readiness: &Readiness) {
         self.ready.set(readiness.ready.into());
         for check in &readiness.checks {
-            self.checks.get_or_create(&[("check", check.name)]).set(check.ok.into());
+            self.checks.get_or_create(&[("check", check.name.word())]).set(check.ok.into());
         }
     }
 

@@ -79,13 +79,36 @@ pub enum FetchError {
     TooLarge,
 }
 
+/// What a fetch that failed is reported as (RFC 8460 §4.3.2.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FetchResultType {
+    /// The policy could not be had.
+    StsPolicyFetchError,
+    /// What was served is no policy.
+    StsPolicyInvalid,
+    /// The policy host did not prove its name.
+    StsWebpkiInvalid,
+}
+
+impl FetchResultType {
+    /// The word of RFC 8460 §4.3.2.2.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StsPolicyFetchError => "sts-policy-fetch-error",
+            Self::StsPolicyInvalid => "sts-policy-invalid",
+            Self::StsWebpkiInvalid => "sts-webpki-invalid",
+        }
+    }
+}
+
 impl FetchError {
     /// The result type of RFC 8460 §4.3.2.2.
     #[must_use]
-    pub const fn result_type(&self) -> &'static str {
+    pub const fn result_type(&self) -> FetchResultType {
         match self {
-            Self::Certificate { .. } => "sts-webpki-invalid",
-            Self::Policy(_) => "sts-policy-invalid",
+            Self::Certificate { .. } => FetchResultType::StsWebpkiInvalid,
+            Self::Policy(_) => FetchResultType::StsPolicyInvalid,
             Self::Coding(_)
             | Self::Connect { .. }
             | Self::Http(_)
@@ -98,7 +121,7 @@ impl FetchError {
             | Self::Status(_)
             | Self::TimedOut
             | Self::Tls { .. }
-            | Self::TooLarge => "sts-policy-fetch-error",
+            | Self::TooLarge => FetchResultType::StsPolicyFetchError,
         }
     }
 

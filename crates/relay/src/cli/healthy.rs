@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use admin::api::answers::Health;
+use admin::api::check_name::CheckName;
 use admin::client::Client;
 use serde::Deserialize;
 use settings::RelayPaths;
@@ -26,9 +27,38 @@ struct Readiness {
 /// One of its checks.
 #[derive(Debug, Deserialize)]
 struct Check {
-    name: String,
+    name: Name,
     ok: bool,
     detail: String,
+}
+
+/// What was checked.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Name {
+    Known(CheckName),
+    /// A relay of another version has it.
+    Other(String),
+}
+
+impl Name {
+    fn word(&self) -> &str {
+        match self {
+            Self::Known(name) => name.word(),
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Whether standard output has said how it is.
+    const fn is_said(&self) -> bool {
+        match self {
+            Self::Known(CheckName::Delivery | CheckName::Queue) => true,
+            Self::Known(
+                CheckName::Clock | CheckName::Resolver | CheckName::Running | CheckName::Trust,
+            )
+            | Self::Other(_) => false,
+        }
+    }
 }
 
 /// Asks the running relay how it is; no relay is not healthy.
@@ -60,10 +90,8 @@ pub(super) async fn run(paths: &RelayPaths, output: &mut Output) -> anyhow::Resu
 async fn report(client: &mut Client) {
     let ready = client.get_whatever_status::<Readiness>("/readyz");
     let Ok(Ok(Readiness { checks })) = timeout(PATIENCE, Box::pin(ready)).await else { return };
-    // What is said of these two on standard output is not said again.
-    let is_said = |check: &&Check| check.name == "queue" || check.name == "delivery";
-    for check in checks.iter().filter(|check| !check.ok && !is_said(check)) {
-        let (name, detail) = (printable(&check.name), printable(&check.detail));
+    for check in checks.iter().filter(|check| !check.ok && !check.name.is_said()) {
+        let (name, detail) = (printable(check.name.word()), printable(&check.detail));
         // Nobody can be told if this cannot be written either.
         let _unheard = writeln!(std::io::stderr(), "not ready: {name}: {detail}").is_err();
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mail::PolicyMode;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -31,7 +32,7 @@ pub(super) struct Handover {
     pub(super) word: Word,
     pub(super) domain: String,
     pub(super) mx: String,
-    pub(super) policy: String,
+    pub(super) policy: Policy,
     pub(super) why: String,
     pub(super) status: String,
     pub(super) error: String,
@@ -44,6 +45,23 @@ pub(super) enum Word {
     Delivered,
     #[default]
     Deferred,
+}
+
+/// What the policy of the next hop asked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Policy {
+    /// A verified session.
+    Enforced,
+    /// Nothing.
+    #[default]
+    NotEnforced,
+}
+
+impl Policy {
+    /// What a line of the log says of it.
+    fn read(word: &str) -> Self {
+        if word == PolicyMode::Enforce.word() { Self::Enforced } else { Self::NotEnforced }
+    }
 }
 
 impl Hearing {
@@ -108,7 +126,7 @@ impl Reading {
             }
             "domain" => handover.domain = value,
             "mx" => handover.mx = value,
-            "policy" => handover.policy = value,
+            "policy" => handover.policy = Policy::read(&value),
             "why" => handover.why = value,
             "status" => handover.status = value,
             "error" => handover.error = value,

@@ -1,7 +1,7 @@
 //! What became of a message: what the relay says and what was seen at the MX hosts, held together.
 
 use super::fate::Fate;
-use super::hearing::{Handover, Word};
+use super::hearing::{Handover, Policy, Word};
 use super::internet::Seen;
 use super::kind::Kind;
 use super::row::Row;
@@ -12,7 +12,7 @@ pub(super) fn of(kind: Kind, handover: &Handover, seen: &Seen) -> Row {
     let tls = message.and_then(|message| message.tls.as_ref());
     let fate = match (handover.word, seen.messages.len(), tls) {
         (Word::Deferred, 0, _) => waiting(seen),
-        (Word::Delivered, 1, _) if handover.policy == "enforce" => verified(handover, seen),
+        (Word::Delivered, 1, _) if handover.policy == Policy::Enforced => verified(handover, seen),
         (Word::Delivered, 1, Some(_)) => Fate::Encrypted,
         (Word::Delivered, 1, None) => Fate::Clear,
         (Word::Deferred | Word::Delivered | Word::Bounced, _, _) => Fate::Astray,
