@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The crates from the bottom up; each may depend on those of a lower row alone.
 const LAYERS: [&[&str]; 12] = [
     &["clock", "pkix", "smtp"],
-    &["access", "dane", "dkim", "dns", "mta-sts", "tls-rpt"],
+    &["access", "dane", "dkim", "dns", "mta-sts", "submission", "tls-rpt"],
     &["mail"],
     &["store", "tls-policy"],
     &["store-embedded"],

@@ -196,6 +196,19 @@ impl Senders {
     }
 }
 
+impl Senders {
+    /// The address, where one is listed and nothing else.
+    fn only(&self) -> Option<&Mailbox> {
+        match self {
+            Self::Listed(senders) => match senders.as_slice() {
+                [Sender::Mailbox(mailbox)] => Some(mailbox),
+                [] | [Sender::Domain(_)] | [_, _, ..] => None,
+            },
+            Self::All => None,
+        }
+    }
+}
+
 impl Sender {
     /// Reads an address, or `@` and a domain.
     fn parse(text: &str) -> Result<Self, UserProblem> {
@@ -230,6 +243,13 @@ impl Authenticated {
     #[must_use]
     pub fn senders(&self) -> AllowedSenders {
         AllowedSenders(Arc::clone(&self.senders))
+    }
+
+    /// The user's own address: the name, or else the only address that the user may send from.
+    #[must_use]
+    pub fn address(&self) -> Option<Mailbox> {
+        let name = Mailbox::parse(&self.name).ok().filter(|name| self.senders.hold(name));
+        name.or_else(|| self.senders.only().cloned())
     }
 
     /// Licence to submit a message from `path`, if the user may send from there.

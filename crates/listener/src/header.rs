@@ -1,6 +1,5 @@
 //! A message's header section while it passes: its size, how many hosts have handled it
-//! (RFC 5321 §6.3), whether it has the fields every message must have (RFC 5322 §3.6), who it says
-//! wrote it, and where it ends.
+//! (RFC 5321 §6.3), who it says wrote it, and where it ends.
 //!
 //! A line that is neither a field nor the continuation of one ends the section. The empty line that
 //! should stand before it is put there, as Postfix does: without it the line would join the
@@ -21,8 +20,6 @@ pub(crate) struct HeaderScan {
     position: Position,
     size: u64,
     received: usize,
-    date: usize,
-    message_id: usize,
     fields: usize,
     /// What was read and not yet passed on, for it is not clear whether it belongs to the header.
     held: Vec<u8>,
@@ -88,8 +85,6 @@ impl HeaderScan {
             position: Position::LineStart,
             size: 0,
             received: 0,
-            date: 0,
-            message_id: 0,
             fields: 0,
             held: Vec::new(),
             mailbox_line: MailboxLine::Absent,
@@ -141,21 +136,6 @@ impl HeaderScan {
     /// Whether the header section is over.
     pub(crate) const fn has_ended(&self) -> bool {
         matches!(self.position, Position::Body(_))
-    }
-
-    /// Whether a Date header field was seen.
-    pub(crate) const fn has_date(&self) -> bool {
-        self.date > 0
-    }
-
-    /// Whether a Message-ID header field was seen.
-    pub(crate) const fn has_message_id(&self) -> bool {
-        self.message_id > 0
-    }
-
-    /// Whether there is anything that a header can stand before, or is one.
-    pub(crate) const fn is_there(&self) -> bool {
-        self.size > 0
     }
 
     /// What each From field says, folds included, where it was asked for.
@@ -212,13 +192,9 @@ impl HeaderScan {
         if let (InFrom::Yes, Some(from)) = (self.in_from, &mut self.from) {
             from.push(Vec::new());
         }
-        let count = match name.letters() {
-            b"received" => &mut self.received,
-            b"date" => &mut self.date,
-            b"message-id" => &mut self.message_id,
-            _ => return Position::Value,
-        };
-        *count = count.saturating_add(1);
+        if name.letters() == b"received" {
+            self.received = self.received.saturating_add(1);
+        }
         Position::Value
     }
 
@@ -328,23 +304,6 @@ mod tests {
         ] {
             let name = String::from_utf8_lossy(message);
             assert_eq!(scan(message).0, received, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn the_fields_that_must_be_there_are_found_in_the_header_alone() {
-        for (message, date, message_id, there) in [
-            (&b""[..], false, false, false),
-            (b"\r\nDate: x\r\n", false, false, true),
-            (b"just words\r\nDate: x\r\n", false, false, true),
-            (b"Date: x\r\nMESSAGE-ID: <y>\r\n\r\n", true, true, true),
-            (b"date : x\r\n\r\nMessage-ID: <y>\r\n", true, false, true),
-            (b"Resent-Date: x\r\nMessage-IDs: y\r\nX: z\r\n Date: q\r\n", false, false, true),
-        ] {
-            let scan = scanned(message);
-            let name = String::from_utf8_lossy(message);
-            let found = (scan.has_date(), scan.has_message_id(), scan.is_there());
-            assert_eq!(found, (date, message_id, there), "{name:?}");
         }
     }
 

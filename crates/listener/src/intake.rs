@@ -4,14 +4,15 @@
 //! Once it is clear that the message is refused, its draft is dropped and the rest is read only to
 //! find its end, so that no line of it is ever taken for a command.
 
-mod completion;
+mod held_header;
 
 use access::AllowedSenders;
 use bytes::{Buf, BytesMut};
 use queue::{Committed, Draft};
 use smtp::{BodyType, ChunkScan, EndOfData, Faults, Progress};
+use submission::{Edited, Edits};
 
-pub(crate) use self::completion::{Completion, given_id};
+pub(crate) use self::held_header::{HeldHeader, edits};
 use crate::header::HeaderScan;
 use crate::message_id::MessageIdScan;
 use crate::refusal::Refusal;
@@ -25,8 +26,10 @@ pub(crate) struct Intake {
     framing: Framing,
     header: HeaderScan,
     message_id: MessageIdScan,
-    /// The header section of a message that may lack fields, until it has been seen whole.
-    completion: Option<Completion>,
+    /// The header section, where something is to be done once it is whole.
+    held: Option<HeldHeader>,
+    /// The Message-ID that the message got because it had none.
+    given_id: Option<String>,
     /// Who the From field may name, until it has been looked at.
     allowed: Option<AllowedSenders>,
     size: u64,
@@ -37,14 +40,22 @@ pub(crate) struct Intake {
     head: Vec<u8>,
 }
 
-/// What is done about a message because a user hands it in, who wrote it, and not a host that passes
-/// it on.
+/// What is looked at and changed in a header.
 #[derive(Debug)]
-pub(crate) struct FromUser {
-    /// The fields it may lack.
-    pub(crate) completion: Completion,
-    /// Who its From field may name, where that is looked at.
+pub(crate) struct HeaderRules {
+    /// Who the From field may name, where that is looked at.
     pub(crate) allowed: Option<AllowedSenders>,
+    /// What is done once the header is whole.
+    pub(crate) edits: Edits,
+}
+
+/// A message that is in the queue.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// The promise to keep it.
+    pub(crate) committed: Committed,
+    /// Its Message-ID, for the log.
+    pub(crate) message_id: Option<String>,
 }
 
 /// How the message's end is known.
@@ -58,6 +69,15 @@ enum Framing {
     Dot(EndOfData),
 }
 
+/// Whether the header section has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum HeaderEnd {
+    /// More of it may come.
+    Ahead,
+    /// It is whole.
+    Reached,
+}
+
 /// Whether the message has ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reach {
@@ -69,33 +89,31 @@ pub(crate) enum Reach {
 
 impl Intake {
     /// A message that goes into `draft` and ends with a dot.
-    pub(crate) fn by_dot(draft: Draft, limits: Limits, user: Option<FromUser>) -> Self {
+    pub(crate) fn by_dot(draft: Draft, limits: Limits, rules: HeaderRules) -> Self {
         let framing = Framing::Dot(EndOfData::with_line_limit(limits.line_length));
-        Self::new(draft, framing, limits, user)
+        Self::new(draft, framing, limits, rules)
     }
 
     /// A message that goes into `draft` and comes in chunks.
-    pub(crate) fn in_chunks(draft: Draft, limits: Limits, user: Option<FromUser>) -> Self {
+    pub(crate) fn in_chunks(draft: Draft, limits: Limits, rules: HeaderRules) -> Self {
         let scan = ChunkScan::new(limits.line_length);
         let framing = match draft.envelope().body() {
             BodyType::BinaryMime => Framing::Binary(scan),
             BodyType::EightBitMime | BodyType::SevenBit => Framing::Chunks(scan),
         };
-        Self::new(draft, framing, limits, user)
+        Self::new(draft, framing, limits, rules)
     }
 
-    fn new(draft: Draft, framing: Framing, limits: Limits, user: Option<FromUser>) -> Self {
-        let (completion, allowed) = match user {
-            Some(FromUser { completion, allowed }) => (Some(completion), allowed),
-            None => (None, None),
-        };
+    fn new(draft: Draft, framing: Framing, limits: Limits, rules: HeaderRules) -> Self {
+        let HeaderRules { allowed, edits } = rules;
         let header = if allowed.is_some() { HeaderScan::keeping_from() } else { HeaderScan::new() };
         Self {
             draft: Ok(draft),
             framing,
             header,
             message_id: MessageIdScan::new(),
-            completion,
+            held: HeldHeader::until_whole(edits),
+            given_id: None,
             allowed,
             size: 0,
             limits,
@@ -139,36 +157,29 @@ impl Intake {
         self.size
     }
 
-    /// The message's Message-ID, if it has one; or `given`, which it gets where it lacks one.
-    pub(crate) fn message_id(&self, given: Option<String>) -> Option<String> {
-        let lacks_one = self.header.is_there() && !self.header.has_message_id();
-        self.message_id.id().or_else(|| given.filter(|_| lacks_one))
-    }
-
     /// Whether the message is refused already, whatever comes.
     pub(crate) const fn is_refused(&self) -> bool {
         self.draft.is_err()
     }
 
     /// Makes the message durable, if it is to be kept.
-    pub(crate) async fn commit(mut self) -> Result<Committed, Refusal> {
+    pub(crate) async fn commit(mut self) -> Result<Kept, Refusal> {
         if self.draft.is_ok()
             && let Err(refusal) = self.judge_from()
         {
             self.draft = Err(refusal);
         }
+        self.header.finish(&mut self.head);
+        self.edit_head(HeaderEnd::Reached);
         if let Framing::Chunks(scan) = self.framing
             && let Some(fault) = scan.finish().gravest()
         {
             return Err(self.draft.err().unwrap_or_else(|| fault.into()));
         }
         let mut draft = self.draft?;
-        self.header.finish(&mut self.head);
-        if let Some(completion) = self.completion.take() {
-            self.head = completion.and(&self.head).finish(&self.header);
-        }
         draft.write(&self.head).await?;
-        Ok(draft.commit().await?)
+        let committed = draft.commit().await?;
+        Ok(Kept { committed, message_id: self.message_id.id().or(self.given_id) })
     }
 
     /// Whether the message's body has no lines.
@@ -192,16 +203,9 @@ impl Intake {
         if let Err(refusal) = self.judge() {
             self.draft = Err(refusal);
         }
+        let end = if self.header.has_ended() { HeaderEnd::Reached } else { HeaderEnd::Ahead };
+        self.edit_head(end);
         let Ok(draft) = &mut self.draft else { return };
-        if let Some(completion) = self.completion.take() {
-            let completion = completion.and(&self.head);
-            self.head.clear();
-            if self.header.has_ended() {
-                self.head = completion.finish(&self.header);
-            } else {
-                self.completion = Some(completion);
-            }
-        }
         let body = self.piece.get(taken..).unwrap_or_default();
         let mut written = Ok(());
         for part in [&self.head, body] {
@@ -212,6 +216,20 @@ impl Intake {
         self.head.clear();
         if let Err(error) = written {
             self.draft = Err(error.into());
+        }
+    }
+
+    /// Holds the piece of the header at hand back until the header is whole, and then edits it.
+    fn edit_head(&mut self, end: HeaderEnd) {
+        let Some(mut held) = self.held.take() else { return };
+        held.hold(&self.head);
+        self.head.clear();
+        match end {
+            HeaderEnd::Ahead => self.held = Some(held),
+            HeaderEnd::Reached => {
+                let Edited { bytes, given_id } = held.edited();
+                (self.head, self.given_id) = (bytes, given_id);
+            }
         }
     }
 

@@ -49,5 +49,8 @@ mod wire;
 pub use crate::listener::{Access, Listener};
 pub use crate::observer::{Channel, Login, Observer, Refused, Taken, Unobserved};
 pub use crate::service::{AuthMode, BinaryMode, ProxyMode, Service, TlsMode};
-pub use crate::settings::{CheckFrom, Dsn, Limits, ListenerSettings, Rates, Timeouts};
+pub use crate::settings::{
+    AddedField, CheckFrom, Dsn, Limits, ListenerSettings, Rates, Submission, Timeouts,
+};
 pub use crate::tls::{CertificateError, ServerTls};
+pub use submission::Bcc;

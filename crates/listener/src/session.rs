@@ -16,7 +16,7 @@ use access::{AllowedSenders, Authenticated};
 use queue::{Health, Recipient};
 use smtp::{
     Chunk, ClientName, Command, CommandError, ForwardPath, InitialResponse, Line, LineFault,
-    MailParameters, RcptParameters, Reply, ReplyCode, ReversePath,
+    MailParameters, Mailbox, RcptParameters, Reply, ReplyCode, ReversePath,
 };
 
 use self::client::{Client, Introduction};
@@ -98,6 +98,11 @@ impl Session {
     /// The addresses that the user who logged in may send from.
     pub(crate) fn senders(&self) -> Option<AllowedSenders> {
         self.client.senders()
+    }
+
+    /// The address of the user who logged in, where there is one.
+    pub(crate) fn user_address(&self) -> Option<Mailbox> {
+        self.client.user.as_ref().and_then(Authenticated::address)
     }
 
     /// Whether a message is being sent in chunks.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use smtp::Domain;
+use submission::Bcc;
 
 /// How a listener calls itself and what it bears; every limit has a default.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,6 +22,39 @@ pub struct ListenerSettings {
     pub dsn: Dsn,
     /// Whether the From field is held to the senders that a user may send from.
     pub check_from: CheckFrom,
+    /// What is put right in submitted messages.
+    pub submission: Submission,
+}
+
+/// What is put right in submitted messages (RFC 6409 §8).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Submission {
+    /// The fields that a message gets where it lacks them.
+    pub add: Vec<AddedField>,
+    /// What becomes of its Bcc fields.
+    pub bcc: Bcc,
+}
+
+/// A field that a message gets where it lacks it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AddedField {
+    /// When it was received (RFC 6409 §8.2).
+    Date,
+    /// The address of the user who submits it, where the user has one.
+    From,
+    /// One that no other message has (RFC 6409 §8.3).
+    MessageId,
+}
+
+impl Submission {
+    /// Every message stays as it is.
+    pub const NONE: Self = Self { add: Vec::new(), bcc: Bcc::Kept };
+}
+
+impl Default for Submission {
+    fn default() -> Self {
+        Self { add: vec![AddedField::Date, AddedField::MessageId], bcc: Bcc::Removed }
+    }
 }
 
 /// Whether the From field of a user's message has to name senders of the user.
@@ -59,6 +93,7 @@ impl ListenerSettings {
             timeouts: Timeouts::default(),
             dsn: Dsn::Offered,
             check_from: CheckFrom::No,
+            submission: Submission::default(),
         }
     }
 }

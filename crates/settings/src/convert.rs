@@ -2,9 +2,11 @@
 
 use delivery::{IpPreference, Timeouts};
 use dns::Dnssec;
+use listener::{AddedField, Bcc, Submission};
 
 use crate::byte_size::ByteSize;
 use crate::raw::{RawDnssec, RawIpPreference, RawTimeouts};
+use crate::raw_submission::{RawAddedField, RawSubmission};
 
 impl From<Dnssec> for RawDnssec {
     fn from(dnssec: Dnssec) -> Self {
@@ -22,6 +24,35 @@ impl From<RawDnssec> for Dnssec {
             RawDnssec::Auto => Self::Auto,
             RawDnssec::Off => Self::Off,
             RawDnssec::TrustAd => Self::TrustAd,
+        }
+    }
+}
+
+impl From<AddedField> for RawAddedField {
+    fn from(field: AddedField) -> Self {
+        match field {
+            AddedField::Date => Self::Date,
+            AddedField::From => Self::From,
+            AddedField::MessageId => Self::MessageId,
+        }
+    }
+}
+
+impl From<RawAddedField> for AddedField {
+    fn from(field: RawAddedField) -> Self {
+        match field {
+            RawAddedField::Date => Self::Date,
+            RawAddedField::From => Self::From,
+            RawAddedField::MessageId => Self::MessageId,
+        }
+    }
+}
+
+impl From<&RawSubmission> for Submission {
+    fn from(raw: &RawSubmission) -> Self {
+        Self {
+            add: raw.add.iter().copied().map(Into::into).collect(),
+            bcc: if raw.remove_bcc { Bcc::Removed } else { Bcc::Kept },
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use delivery::{DeliverySettings, Timeouts};
 use dns::DnsSettings;
-use listener::{Limits, Rates};
+use listener::{Bcc, Limits, Rates, Submission};
 use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
 use queue::QueueSettings;
 use rustls::RootCertStore;
@@ -20,6 +20,7 @@ use crate::raw::{
     RawDelivery, RawDns, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
     RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
+use crate::raw_submission::RawSubmission;
 
 /// Where an installed relay keeps its mail; the unit's `StateDirectory=` makes it.
 pub(crate) const DATA_DIR: &str = "/var/lib/sts-relay";
@@ -37,6 +38,7 @@ impl Default for RawSettings {
             listener: vec![RawListener::default()],
             tls: RawTls::default(),
             access: RawAccess::default(),
+            submission: RawSubmission::default(),
             limits: RawLimits::default(),
             dns: RawDns::default(),
             trust: RawTrust::default(),
@@ -72,6 +74,13 @@ impl Default for RawAccess {
             proxies: Vec::new(),
             check_from: false,
         }
+    }
+}
+
+impl Default for RawSubmission {
+    fn default() -> Self {
+        let Submission { add, bcc } = Submission::default();
+        Self { add: add.into_iter().map(Into::into).collect(), remove_bcc: bcc == Bcc::Removed }
     }
 }
 

@@ -25,6 +25,7 @@ mod paths;
 mod policy_host_proof;
 mod raw;
 mod raw_route;
+mod raw_submission;
 mod reading;
 mod routes;
 mod secret_text;
@@ -52,6 +53,7 @@ pub use crate::raw::{
     RawMtaSts, RawRetry, RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
 pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
+pub use crate::raw_submission::{RawAddedField, RawSubmission};
 pub use crate::secret_text::SecretText;
 pub use crate::server_address::ServerAddress;
 pub use crate::setting_location::SettingLocation;

@@ -145,6 +145,7 @@ impl Check<'_> {
         if self.raw.access.check_from {
             settings.check_from = CheckFrom::Yes;
         }
+        settings.submission = (&self.raw.submission).into();
         if let Some(domain) = &self.raw.postmaster_domain {
             settings.postmaster_domain = domain.clone();
         }

@@ -13,6 +13,7 @@ use smtp::Domain;
 
 use crate::byte_size::ByteSize;
 use crate::raw_route::RawRoute;
+use crate::raw_submission::RawSubmission;
 use crate::server_address::ServerAddress;
 use crate::{address_text, duration_text, optional_text};
 
@@ -37,6 +38,8 @@ pub struct RawSettings {
     pub tls: RawTls,
     /// Who may hand in mail.
     pub access: RawAccess,
+    /// What is put right in messages that are handed in (RFC 6409 §8).
+    pub submission: RawSubmission,
     /// What one client, and all of them together, may take up.
     pub limits: RawLimits,
     /// Whom to ask for names.

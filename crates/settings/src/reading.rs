@@ -91,10 +91,10 @@ impl Reading {
         if let (Value::Array(_), Tree::List(entries)) = (sample, &written.tree) {
             let one = |entry: &Written| {
                 let alone = keys::nest(path, Value::Array(vec![entry.value()]));
-                Some((entry.location.clone(), entry.in_words(), fits(alone).err()?))
+                Some((entry.location.clone(), wording::of_entry(path, &fits(alone).err()?, entry)))
             };
-            for (location, given, misfit) in entries.iter().filter_map(one) {
-                self.misfit(path, location, wording::of_entry(path, &misfit, &given));
+            for (location, problem) in entries.iter().filter_map(one) {
+                self.misfit(path, location, problem);
             }
             return;
         }

@@ -98,11 +98,13 @@ pub(crate) fn missing(list: List, key: &str) -> String {
 }
 
 /// An entry of the list at `path` that does not fit.
-pub(crate) fn of_entry(path: &[String], misfit: &Misfit, given: &str) -> String {
+pub(crate) fn of_entry(path: &[String], misfit: &Misfit, entry: &Written) -> String {
+    let key = path.join(".");
     match misfit {
         Misfit::Said(problem) => problem.clone(),
-        Misfit::Kind | Misfit::NoneOf { .. } | Misfit::Range { .. } => {
-            format!("`{}` is a list of texts in quotes; this is {given}", path.join("."))
+        Misfit::NoneOf { words } => none_of(&key, words, entry),
+        Misfit::Kind | Misfit::Range { .. } => {
+            format!("`{key}` is a list of texts in quotes; this is {}", entry.in_words())
         }
     }
 }

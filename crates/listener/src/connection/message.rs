@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::dialogue::{Dialogue, Onward};
-use crate::intake::{Completion, FromUser, Intake, Reach, given_id};
+use crate::intake::{HeaderRules, Intake, Kept, Reach, edits};
 use crate::observer::{Channel, Refused, Taken};
 use crate::protocol::Protocol;
 use crate::received_field::ReceivedField;
@@ -33,8 +33,6 @@ pub(super) struct Begun {
     recipients: usize,
     /// The first of the recipients.
     to: String,
-    /// The Message-ID that the message gets if it lacks one.
-    given_id: Option<String>,
     protocol: Protocol,
 }
 
@@ -112,8 +110,7 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
     begun: Begun,
     read: Result<Result<(), Refusal>, WireFault>,
 ) -> Result<Onward, WireFault> {
-    let Begun { intake, from, recipients, to, given_id, protocol } = begun;
-    let message_id = intake.message_id(given_id);
+    let Begun { intake, from, recipients, to, protocol } = begun;
     let (size, peer) = (intake.size(), dialogue.session.peer());
     match read {
         Ok(Ok(())) => {}
@@ -125,7 +122,7 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
         }
     }
     match intake.commit().await {
-        Ok(committed) => {
+        Ok(Kept { committed, message_id }) => {
             let (queue_id, user) = (committed.id(), dialogue.session.user());
             let tls = protocol.tls.as_ref().map(|tls| tls.version);
             info!(
@@ -150,7 +147,7 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
 async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     dialogue: &Dialogue<S>,
     incoming: Incoming,
-    intake: fn(Draft, Limits, Option<FromUser>) -> Intake,
+    intake: fn(Draft, Limits, HeaderRules) -> Intake,
 ) -> Result<Begun, Refusal> {
     let Incoming { submitter, envelope, client_name, protocol } = incoming;
     let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
@@ -167,14 +164,14 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
         at: dialogue.host.clock.wall(),
     };
     draft.write(received.to_string().as_bytes()).await?;
-    // A user's program hands in what it wrote; a host passes on what has its fields.
-    let user = dialogue.session.senders().map(|senders| FromUser {
-        completion: Completion::new(received.at, draft.id(), &settings.hostname),
-        allowed: (settings.check_from == CheckFrom::Yes).then_some(senders),
-    });
-    let given_id = user.as_ref().map(|_| given_id(draft.id(), &settings.hostname));
-    let intake = intake(draft, settings.limits, user);
-    Ok(Begun { intake, from, recipients, to, given_id, protocol })
+    let session = &dialogue.session;
+    let (at, user) = (received.at, session.user_address());
+    let rules = HeaderRules {
+        allowed: session.senders().filter(|_| settings.check_from == CheckFrom::Yes),
+        edits: edits(&settings.submission, at, draft.id(), &settings.hostname, user),
+    };
+    let intake = intake(draft, settings.limits, rules);
+    Ok(Begun { intake, from, recipients, to, protocol })
 }
 
 /// Reads a message to its end.

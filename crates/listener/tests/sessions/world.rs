@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use access::{Networks, Users};
 use clock::SystemClock;
-use listener::{Access, Listener, ListenerSettings, Service, Unobserved};
+use listener::{Access, Listener, ListenerSettings, Service, Submission, Unobserved};
 use queue::{Queue, QueueSettings};
 use smtp::{Domain, DotStuffer};
 use store_embedded::{Embedded, StoreSettings};
@@ -85,12 +85,21 @@ impl World {
         service: Service,
         change: impl FnOnce(&mut ListenerSettings),
     ) -> Self {
+        Self::for_user(service, "@client.example", change).await
+    }
+
+    /// The same, with other addresses that the user may send from.
+    pub(crate) async fn for_user(
+        service: Service,
+        senders: &str,
+        change: impl FnOnce(&mut ListenerSettings),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let queue = open(dir.path()).await;
         let access = Access {
             networks: networks(),
             proxies: Networks::parse(["127.0.0.9"]).unwrap(),
-            users: users(),
+            users: users(senders),
             tls: Some(crate::certificate::make(dir.path(), "relay.example")),
         };
         let settings = Self::settings(change);
@@ -108,6 +117,8 @@ impl World {
         let mut settings = ListenerSettings::new(Domain::parse("relay.example").unwrap());
         settings.timeouts.farewell = Duration::from_millis(200);
         settings.timeouts.auth_delay = Duration::from_millis(1);
+        // What is put right in messages has tests of its own; elsewhere every byte counts.
+        settings.submission = Submission::NONE;
         change(&mut settings);
         settings
     }
@@ -273,11 +284,11 @@ fn networks() -> Networks {
     Networks::parse(["127.0.0.1"]).unwrap()
 }
 
-/// `ann`, whose password is `secret` and who sends from client.example.
-fn users() -> Users {
+/// `ann`, whose password is `secret` and who sends from `senders`.
+fn users(senders: &str) -> Users {
     static HASH: OnceLock<String> = OnceLock::new();
     let hash = HASH.get_or_init(|| access::hash_password("secret").unwrap());
-    Users::parse(&format!("ann:{hash}:@client.example\n")).unwrap()
+    Users::parse(&format!("ann:{hash}:{senders}\n")).unwrap()
 }
 
 /// One client's connection.

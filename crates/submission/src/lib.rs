@@ -1,0 +1,10 @@
+//! What is changed of a message's header by the server that it is submitted to (RFC 6409 §8).
+//!
+//! Bytes go in, bytes come out: nothing here reads, writes or waits, and nothing knows who submits.
+//! Every byte outside the fields that are added, removed or rewritten stays as it was.
+
+mod edits;
+mod section;
+
+pub use crate::edits::{Additions, Bcc, Edited, Edits};
+pub use crate::section::{Field, HeaderSection};
