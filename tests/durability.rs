@@ -215,7 +215,12 @@ async fn client(
 /// A message with all that could go wrong in it: dots at the start of lines, empty lines, long
 /// lines, bytes above 127, trailing blanks; most are small, a few have a file of their own.
 fn message(token: &str, rng: &mut StdRng) -> Vec<u8> {
-    let mut message = format!("Subject: {token}\r\nFrom: ann@sender.test\r\n\r\n").into_bytes();
+    // Complete, so that the relay has nothing to add but its own field.
+    let mut message = format!(
+        "Subject: {token}\r\nFrom: ann@sender.test\r\nDate: Tue, 1 Dec 2026 00:00:00 +0000\r\n\
+         Message-ID: <{token}@sender.test>\r\n\r\n"
+    )
+    .into_bytes();
     let size = match rng.random_range(0..40) {
         0 => 300_000,
         1..10 => 20_000,
