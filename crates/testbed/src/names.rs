@@ -3,7 +3,8 @@
 //! It answers as a recursive resolver would, for every name there is: chains of CNAMEs are followed,
 //! a name with other records gives NODATA, an unknown one NXDOMAIN. Everything may be changed while
 //! it runs, and records live for no time at all by default, so that a change shows at once. DNSSEC
-//! signatures are not made; [`Names::authenticate`] sets the AD bit as a validating resolver does.
+//! signatures are not made; [`Names::authenticate`] sets the AD bit as a validating resolver does, and
+//! [`Fault::Bogus`] says what one says of a forgery.
 
 mod server;
 #[cfg(test)]
@@ -150,6 +151,12 @@ impl Names {
     /// Lets answers about a name, and all names below it, carry the AD bit.
     pub fn authenticate(&self, name: &str) {
         self.zone.send_modify(|zone| zone.authenticate(name));
+    }
+
+    /// Lets answers about a name, and all names below it, carry no AD bit: an unsigned zone below a
+    /// signed one.
+    pub fn leave_unsigned(&self, name: &str) {
+        self.zone.send_modify(|zone| zone.leave_unsigned(name));
     }
 
     /// How often a name was asked for, whatever the type and whatever the answer.

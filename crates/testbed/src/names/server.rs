@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hickory_proto::op::{Edns, HeaderCounts, Metadata, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_server::Server;
 use hickory_server::net::runtime::Time;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
@@ -24,6 +25,9 @@ const DRAWS: usize = 32;
 const IDLE: Duration = Duration::from_secs(30);
 /// Responses waiting on one TCP connection.
 const RESPONSES: usize = 32;
+/// The option of extended errors, and the one that says that validation failed (RFC 8914 §2, §4.7).
+const EXTENDED_ERROR: u16 = 15;
+const DNSSEC_BOGUS: [u8; 2] = 6_u16.to_be_bytes();
 /// The greatest UDP response (RFC 9715 §3).
 const PAYLOAD: u16 = 1400;
 
@@ -83,7 +87,7 @@ impl RequestHandler for Answerer {
         metadata.recursion_available = true;
         metadata.response_code = answer.code;
         metadata.authentic_data = wants_ad(request) && vouched_for(&answer);
-        let edns = request.edns.as_ref().map(reply_edns);
+        let edns = request.edns.as_ref().map(|asked| reply_edns(asked, answer.security));
         let response = MessageResponseBuilder::new(&request.queries, edns.as_ref()).build(
             metadata,
             &answer.records,
@@ -106,10 +110,13 @@ fn vouched_for(answer: &Answer) -> bool {
     told && answer.security == Authenticity::Proven
 }
 
-fn reply_edns(asked: &Edns) -> Edns {
+fn reply_edns(asked: &Edns, security: Authenticity) -> Edns {
     let mut edns = Edns::new();
     edns.set_max_payload(asked.max_payload().clamp(512, PAYLOAD));
     edns.set_version(0);
     edns.set_dnssec_ok(asked.flags().dnssec_ok);
+    if security == Authenticity::Refuted {
+        edns.options_mut().insert(EdnsOption::Unknown(EXTENDED_ERROR, DNSSEC_BOGUS.to_vec()));
+    }
     edns
 }

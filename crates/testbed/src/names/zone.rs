@@ -18,7 +18,8 @@ pub(crate) struct Zone {
     /// By name and type; no type means any.
     faults: HashMap<(String, Option<RecordType>), Fault>,
     queries: HashMap<(String, RecordType), usize>,
-    authenticated: Vec<String>,
+    /// By the name at the top: whether it and what is below it is proven; the nearest counts.
+    signed: HashMap<String, Authenticity>,
     time_to_live: u32,
 }
 
@@ -33,6 +34,9 @@ struct Stored {
 pub enum Fault {
     /// The answer is the name's CNAME alone; where it leads has to be asked for.
     AliasAlone,
+    /// The server says that validation failed: SERVFAIL with the extended error "DNSSEC Bogus"
+    /// (RFC 8914 §4.7).
+    Bogus,
     /// The answer comes late by this much.
     Delay(Duration),
     /// The name is there, without records of the type.
@@ -64,6 +68,8 @@ pub(super) struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Authenticity {
     Proven,
+    /// It says that the answer is a forgery.
+    Refuted,
     Unknown,
 }
 
@@ -98,7 +104,11 @@ impl Zone {
     }
 
     pub(super) fn authenticate(&mut self, name: &str) {
-        self.authenticated.push(key(name));
+        self.signed.insert(key(name), Authenticity::Proven);
+    }
+
+    pub(super) fn leave_unsigned(&mut self, name: &str) {
+        self.signed.insert(key(name), Authenticity::Unknown);
     }
 
     pub(super) fn queries(&self, name: &str, record_type: Option<RecordType>) -> usize {
@@ -126,12 +136,16 @@ impl Zone {
         let mut owner = question.clone();
         for _ in 0..CHAIN {
             let name = key(&owner.to_ascii());
-            if !self.is_authenticated(&name) {
+            if self.authenticity(&name) != Authenticity::Proven {
                 answer.security = Authenticity::Unknown;
             }
             match self.fault(&name, record_type) {
                 Some(Fault::Silence) => return None,
                 Some(Fault::Delay(delay)) => answer.delay += delay,
+                Some(Fault::Bogus) => {
+                    answer.security = Authenticity::Refuted;
+                    return Some(answer.refusing(ResponseCode::ServFail));
+                }
                 Some(Fault::ServFail) => return Some(answer.refusing(ResponseCode::ServFail)),
                 Some(Fault::Refused) => return Some(answer.refusing(ResponseCode::Refused)),
                 Some(Fault::NxDomain) => return Some(self.nothing(answer, ResponseCode::NXDomain)),
@@ -206,10 +220,17 @@ impl Zone {
         if self.exists(name) { ResponseCode::NoError } else { ResponseCode::NXDomain }
     }
 
-    fn is_authenticated(&self, name: &str) -> bool {
-        self.authenticated.iter().any(|top| {
-            name == top || name.strip_suffix(top).is_some_and(|rest| rest.ends_with('.'))
-        })
+    /// What the nearest name at or above this one says.
+    fn authenticity(&self, name: &str) -> Authenticity {
+        let mut at = name;
+        loop {
+            if let Some(authenticity) = self.signed.get(at) {
+                return *authenticity;
+            }
+            let Some((_, parent)) = at.split_once('.') else { break };
+            at = parent;
+        }
+        self.signed.get("").copied().unwrap_or(Authenticity::Unknown)
     }
 }
 
