@@ -29,6 +29,7 @@ mod client;
 mod concurrency;
 mod connect;
 mod connection_cache;
+mod dane_lookup;
 mod dead_addresses;
 mod delivery_log;
 mod departures;
@@ -75,6 +76,7 @@ mod workers;
 
 pub use crate::account::{Login, LoginMechanism, Secret, SecretError};
 pub use crate::client::now_of;
+pub use crate::dane_lookup::{TlsaAge, host_dane};
 pub use crate::departures::Departures;
 pub use crate::dialogue::DialogueError;
 pub use crate::endpoints::Endpoints;

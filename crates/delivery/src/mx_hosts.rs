@@ -1,9 +1,12 @@
 //! Which hosts take the mail of a destination, in the order they are tried (RFC 5321 §5.1).
 
-use dns::{Dns, MailHosts, Mx, mail_hosts};
+use std::sync::Arc;
+
+use dns::{Dns, MailHosts, Mx, Security, mail_hosts};
 use mail::{DeliveryResult, ReasonClass};
 use mta_sts::{MxHost, OpenHost};
 use smtp::{Class, Domain, MailboxDomain};
+use tls_policy::{HostNaming, NextHopNames};
 
 use crate::settings::DeliverySettings;
 use crate::status::Status;
@@ -15,17 +18,31 @@ pub(crate) async fn hosts(
     (destination, requirement): (&MailboxDomain, &TlsRequirement),
     settings: &DeliverySettings,
 ) -> Result<Vec<Target>, DeliveryResult> {
-    let target = |host| Target { host, port: settings.smtp_port, requirement: requirement.clone() };
+    let target = |host, naming| Target {
+        host,
+        port: settings.smtp_port,
+        naming,
+        requirement: requirement.clone(),
+    };
     let domain = match destination {
         MailboxDomain::Domain(domain) => domain,
         MailboxDomain::Literal(address) => {
-            return Ok(vec![target(OpenHost::Literal(address.to_canonical()))]);
+            return Ok(vec![target(
+                OpenHost::Literal(address.to_canonical()),
+                HostNaming::Insecure,
+            )]);
         }
     };
-    let names = match mail_hosts(dns, domain).await {
-        Ok(MailHosts::Hosts { hosts, .. }) => better_than_us(&hosts, &settings.hostname),
-        Ok(MailHosts::Implicit { host, .. }) if host == settings.hostname => Vec::new(),
-        Ok(MailHosts::Implicit { host, .. }) => vec![host],
+    let (names, naming) = match mail_hosts(dns, domain).await {
+        Ok(MailHosts::Hosts { hosts, security, canonical }) => {
+            (better_than_us(&hosts, &settings.hostname), named_by(domain, security, canonical))
+        }
+        Ok(MailHosts::Implicit { host, .. }) if host == settings.hostname => {
+            return Err(looped(domain));
+        }
+        Ok(MailHosts::Implicit { host, security }) => {
+            (vec![host], named_by(domain, security, None))
+        }
         Ok(MailHosts::NullMx) => {
             // RFC 7505 §4.1 and §5.
             return Err(bounced(Status::NullMx, format!("{domain} does not accept mail")));
@@ -45,7 +62,16 @@ pub(crate) async fn hosts(
     if names.is_empty() {
         return Err(looped(domain));
     }
-    Ok(names.iter().filter_map(open_host).map(target).collect())
+    Ok(names.iter().filter_map(open_host).map(|host| target(host, naming.clone())).collect())
+}
+
+/// How the hosts of a domain are known, whose MX records or whose lack of them are as secure as that
+/// (RFC 7672 §2.2.1 and §2.2.2).
+fn named_by(domain: &Domain, security: Security, canonical: Option<Arc<str>>) -> HostNaming {
+    match security {
+        Security::Insecure => HostNaming::Insecure,
+        Security::Secure => HostNaming::Secure(NextHopNames { domain: domain.clone(), canonical }),
+    }
 }
 
 /// Mail that would come back to this relay (RFC 5321 §5.1 and §6.3).

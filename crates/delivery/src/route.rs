@@ -8,7 +8,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use mta_sts::{MxHost, NextHop, OpenHost, PolicyDomain};
-use smtp::{MailboxDomain, ReversePath};
+use smtp::{Domain, MailboxDomain, ReversePath};
+use tls_policy::{HostNaming, NextHopNames};
 
 use crate::target::{Target, TlsRequirement};
 
@@ -120,13 +121,29 @@ impl SmartHost {
 impl ConfiguredHop {
     /// The host, where no MX record has to be asked for it.
     pub(crate) fn host(&self) -> Option<Target> {
-        let target = |host, port| Target { host, port, requirement: self.requirement.clone() };
+        let target = |host, port, naming| Target {
+            host,
+            port,
+            naming,
+            requirement: self.requirement.clone(),
+        };
         match &self.to {
-            SmartHost::Address(address, port) => Some(target(OpenHost::Literal(*address), *port)),
+            SmartHost::Address(address, port) => {
+                Some(target(OpenHost::Literal(*address), *port, HostNaming::Insecure))
+            }
             SmartHost::Domain(_) => None,
-            SmartHost::Host(host, _, port) => Some(target(OpenHost::Name(host.clone()), *port)),
+            SmartHost::Host(host, _, port) => {
+                Some(target(OpenHost::Name(host.clone()), *port, known_a_priori(host)))
+            }
         }
     }
+}
+
+/// The operator names the host: its name is known a priori (RFC 7672 §2.2.2).
+fn known_a_priori(host: &MxHost) -> HostNaming {
+    Domain::parse(host.as_str()).map_or(HostNaming::Insecure, |domain| {
+        HostNaming::Secure(NextHopNames { domain, canonical: None })
+    })
 }
 
 impl fmt::Display for SmartHost {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use smtp::Domain;
+use tls_policy::DaneSettings;
 
 use crate::route::Routes;
 
@@ -58,6 +59,8 @@ pub struct DeliverySettings {
     pub delay_notice: Option<Duration>,
     /// Mail that goes to a configured next hop.
     pub routes: Routes,
+    /// When TLSA records are looked up, and which count.
+    pub dane: DaneSettings,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long deliveries in progress may go on once the relay is told to stop.
@@ -139,6 +142,7 @@ impl DeliverySettings {
             ip_preference: IpPreference::Ipv6,
             delay_notice: Some(Self::DELAY_NOTICE),
             routes: Routes::default(),
+            dane: DaneSettings::default(),
             timeouts: Timeouts::default(),
             shutdown_grace: Self::SHUTDOWN_GRACE,
         }

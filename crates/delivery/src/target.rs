@@ -1,6 +1,7 @@
 //! A host to ask for a session, as a value: whoever keeps connections keeps them by it.
 
 use mta_sts::{NextHop, OpenHost};
+use tls_policy::HostNaming;
 
 use crate::account::Login;
 
@@ -14,6 +15,8 @@ pub(crate) struct Target {
     pub(crate) host: OpenHost,
     /// Where it listens.
     pub(crate) port: u16,
+    /// How its name came to be known; an address has none, and nobody asks.
+    pub(crate) naming: HostNaming,
     /// What its session has to be like.
     pub(crate) requirement: TlsRequirement,
 }
