@@ -154,8 +154,8 @@ impl RelayInWorld {
     pub(crate) async fn deferred(&self, id: QueueId, attempts: u32) -> Vec<Reason> {
         self.until(&format!("{id} to be deferred {attempts} times"), || {
             let details = self.show(id)?;
-            let tried = details.lots.iter().all(|lot| lot.attempts >= attempts);
-            let recipients = details.lots.iter().flat_map(|lot| &lot.recipients);
+            let tried = details.entries.iter().all(|entry| entry.attempts >= attempts);
+            let recipients = details.entries.iter().flat_map(|entry| &entry.recipients);
             tried.then(|| recipients.filter_map(|recipient| recipient.reason.clone()).collect())
         })
         .await
@@ -205,10 +205,10 @@ impl RelayInWorld {
     pub(crate) fn story(&self) -> String {
         let mut story = String::from("in the queue:\n");
         for summary in looked(self.queue().store().list(&Filter::default(), None, 50)).unwrap() {
-            for lot in self.show(summary.id).into_iter().flat_map(|details| details.lots) {
-                for recipient in lot.recipients {
+            for entry in self.show(summary.id).into_iter().flat_map(|details| details.entries) {
+                for recipient in entry.recipients {
                     let text = recipient.reason.map(|reason| reason.text);
-                    let (id, tried) = (summary.id, lot.attempts);
+                    let (id, tried) = (summary.id, entry.attempts);
                     let mailbox = recipient.recipient.mailbox;
                     writeln!(story, "{id} for {mailbox}, tried {tried} times: {text:?}").unwrap();
                 }

@@ -85,7 +85,7 @@ async fn who_has_the_message_gets_it_once_while_the_failures_of_others_are_gathe
     let told = failed(&*report(&sender).await);
     assert_eq!(told, ["bad@example0.test", "bad@example1.test", "bad@example2.test"]);
     let left = relay.show(id).unwrap();
-    let left: Vec<_> = left.lots.iter().flat_map(|lot| &lot.recipients).collect();
+    let left: Vec<_> = left.entries.iter().flat_map(|entry| &entry.recipients).collect();
     assert_eq!(left.len(), 1, "{left:?}");
     for host in &hosts {
         assert_eq!(host.messages().len(), 1);

@@ -36,7 +36,7 @@ async fn attempts_until_taken(relay: &RelayInWorld, mx: &MxHost, most: u32) -> u
     for attempt in 1..=most {
         let done = || match relay.show(id) {
             None => Some(true),
-            Some(details) => (details.lots[0].attempts >= attempt).then_some(false),
+            Some(details) => (details.entries[0].attempts >= attempt).then_some(false),
         };
         if relay.until(&format!("attempt {attempt}"), done).await {
             mx.wait_for_messages(1, PATIENCE).await.unwrap();

@@ -320,10 +320,10 @@ impl Play {
             .relay
             .until("an attempt", || {
                 let Some(details) = self.relay.show(pending.id) else { return Some(None) };
-                let lot = details.lots.first()?;
-                let tried = lot.attempts > pending.attempts;
-                let rests = lot.next_attempt.is_some_and(|next| next > now);
-                (tried && rests).then_some(Some(lot.attempts))
+                let entry = details.entries.first()?;
+                let tried = entry.attempts > pending.attempts;
+                let rests = entry.next_attempt.is_some_and(|next| next > now);
+                (tried && rests).then_some(Some(entry.attempts))
             })
             .await;
         self.pending = attempts.map(|attempts| Pending { attempts, ..pending });

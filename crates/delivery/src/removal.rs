@@ -53,9 +53,9 @@ pub async fn removal_notice(
     );
     let news = News::Failed(&reason);
     let about: Vec<About<'_>> = message
-        .lots
+        .entries
         .iter()
-        .flat_map(|lot| &lot.recipients)
+        .flat_map(|entry| &entry.recipients)
         .filter(|left| news.is_wanted(&left.recipient))
         .map(|left| About { recipient: &left.recipient, news })
         .collect();

@@ -1,7 +1,7 @@
 //! Whose turn it is: a fair rotation between destinations, in memory.
 //!
-//! One entry per destination, never its lots: those are the store's. A destination that may have a
-//! lot due stands in a line; whoever has been served goes to its end. So a dead domain with a million messages takes one turn among the others.
+//! One row per destination, never its entries: those are the store's. A destination that may have an
+//! entry due stands in a line; whoever has been served goes to its end. So a dead domain with a million messages takes one turn among the others.
 //! There is a line for each standing, and they take turns too: a destination that answers waits
 //! for others that do, and not for a thousand that fail.
 
@@ -9,29 +9,29 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use mail::Outcome;
-use store::{LotId, Next};
+use store::{EntryId, Next};
 
 use crate::standing::{Attempts, Standing};
 
-/// How many destinations are remembered that have answered and have no lots left.
+/// How many destinations are remembered that have answered and have no entries left.
 const REMEMBERED: usize = 10_000;
 
-/// All destinations that have lots.
+/// All destinations that have entries.
 #[derive(Debug, Default)]
 pub(crate) struct Destinations {
-    entries: HashMap<Arc<str>, Entry>,
-    /// Those that may have a lot due, by their standing and then in the order of their turns.
+    rows: HashMap<Arc<str>, Row>,
+    /// Those that may have an entry due, by their standing and then in the order of their turns.
     lines: BTreeMap<(Standing, u64), Arc<str>>,
     /// The last place in a line that was given.
     last_place: u64,
     /// Whose turn it is.
     turn: Standing,
-    /// Those whose next lot is due later.
+    /// Those whose next entry is due later.
     waiting: BTreeSet<(u64, Arc<str>)>,
-    leased: HashSet<LotId>,
-    /// Those of them whose attempt has ended: they keep no other lot of their destination waiting.
-    parked: HashSet<LotId>,
-    /// Those without lots that answered when they had some.
+    leased: HashSet<EntryId>,
+    /// Those of them whose attempt has ended: they keep no other entry of their destination waiting.
+    parked: HashSet<EntryId>,
+    /// Those without entries that answered when they had some.
     answered: HashSet<Arc<str>>,
     /// How often an operator has asked for mail to be tried at once.
     wishes: u64,
@@ -39,15 +39,15 @@ pub(crate) struct Destinations {
 
 /// One destination. There may be a million of them.
 #[derive(Debug)]
-struct Entry {
+struct Row {
     place: Place,
     attempts: Attempts,
     rest: Rest,
-    /// How many of its lots are leased, without those that are parked.
+    /// How many of its entries are leased, without those that are parked.
     leased: u32,
 }
 
-/// Whether lots of a destination may rest.
+/// Whether entries of a destination may rest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Rest {
     /// None of them.
@@ -59,9 +59,9 @@ enum Rest {
 /// Where a destination stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Place {
-    /// The store is being asked for a lot of it.
+    /// The store is being asked for an entry of it.
     Asked(Learned),
-    /// As many lots as it may have are leased; one that comes back puts it in line again.
+    /// As many entries as it may have are leased; one that comes back puts it in line again.
     Full,
     /// Nothing of it is left but what is leased.
     Idle,
@@ -71,33 +71,33 @@ enum Place {
     Waiting(u64),
 }
 
-/// What has been learned of a destination while the store was asked for a lot of it.
+/// What has been learned of a destination while the store was asked for an entry of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Learned {
-    /// When a lot is due that may be new.
+    /// When an entry is due that may be new.
     due: Option<u64>,
     /// Whether a lease has ended.
     is_freed: bool,
 }
 
-/// A destination whose turn it is: the store is to be asked for a lot of it.
+/// A destination whose turn it is: the store is to be asked for an entry of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Turn {
     /// The destination.
     pub(crate) destination: Arc<str>,
     /// How it stands.
     pub(crate) standing: Standing,
-    /// How many lots of it are leased.
+    /// How many entries of it are leased.
     pub(crate) leased: usize,
     /// Its place in line.
     place: u64,
 }
 
 impl Destinations {
-    /// A lot of `destination` is due at `due`.
+    /// An entry of `destination` is due at `due`.
     pub(crate) fn note(&mut self, destination: &str, due: u64) {
-        let (name, entry) = self.entry(destination);
-        match &mut entry.place {
+        let (name, row) = self.row(destination);
+        match &mut row.place {
             Place::Asked(learned) => {
                 learned.due = Some(learned.due.map_or(due, |known| known.min(due)));
             }
@@ -123,7 +123,7 @@ impl Destinations {
         self.waiting.first().map(|(due, _)| *due)
     }
 
-    /// How many lots are leased.
+    /// How many entries are leased.
     pub(crate) fn leased(&self) -> usize {
         self.leased.len()
     }
@@ -133,7 +133,7 @@ impl Destinations {
         self.wishes
     }
 
-    /// Begins the turn of the next destination that may have a lot due at `now`, of those that stand
+    /// Begins the turn of the next destination that may have an entry due at `now`, of those that stand
     /// no worse than `worst`. It is out of line until the turn has ended.
     pub(crate) fn begin_turn(&mut self, now: u64, worst: Standing) -> Option<Turn> {
         self.wake(now);
@@ -142,17 +142,17 @@ impl Destinations {
         let first = lines.filter_map(|line| self.lines.range(line).next()).next();
         let (standing, place) = *first?.0;
         let destination = self.lines.remove(&(standing, place))?;
-        let entry = self.entries.get_mut(&destination)?;
-        entry.place = Place::Asked(Learned::default());
-        let leased = usize::try_from(entry.leased).unwrap_or(usize::MAX);
+        let row = self.rows.get_mut(&destination)?;
+        row.place = Place::Asked(Learned::default());
+        let leased = usize::try_from(row.leased).unwrap_or(usize::MAX);
         Some(Turn { destination, standing, leased, place })
     }
 
-    /// The turn has ended with a lease of this lot, and this is what comes behind it.
-    pub(crate) fn turn_leased(&mut self, turn: &Turn, lot: LotId, next: Next) {
-        let (name, entry) = self.entry(&turn.destination);
-        entry.leased = entry.leased.saturating_add(1);
-        self.leased.insert(lot);
+    /// The turn has ended with a lease of this entry, and this is what comes behind it.
+    pub(crate) fn turn_leased(&mut self, turn: &Turn, entry: EntryId, next: Next) {
+        let (name, row) = self.row(&turn.destination);
+        row.leased = row.leased.saturating_add(1);
+        self.leased.insert(entry);
         self.turn = turn.standing.next();
         self.end_turn(&name, |table, name| match next {
             Next::Later(due) => table.wait(name, due),
@@ -173,8 +173,8 @@ impl Destinations {
     /// The turn has ended without one: as many are leased as may be.
     pub(crate) fn turn_full(&mut self, turn: &Turn) {
         self.end_turn(&turn.destination, |table, name| {
-            if let Some(entry) = table.entries.get_mut(name) {
-                entry.place = Place::Full;
+            if let Some(row) = table.rows.get_mut(name) {
+                row.place = Place::Full;
             }
         });
     }
@@ -183,17 +183,17 @@ impl Destinations {
     pub(crate) fn turn_failed(&mut self, turn: &Turn) {
         let place = turn.place;
         self.end_turn(&turn.destination, |table, name| {
-            let Some(entry) = table.entries.get_mut(name) else { return };
-            entry.place = Place::InLine(place);
-            table.lines.insert((entry.attempts.standing, place), Arc::clone(name));
+            let Some(row) = table.rows.get_mut(name) else { return };
+            row.place = Place::InLine(place);
+            table.lines.insert((row.attempts.standing, place), Arc::clone(name));
         });
     }
 
     /// Puts a destination where it belongs after its turn, and then goes by what was learned
     /// meanwhile. If everything was forgotten meanwhile, it stands where it should already.
     fn end_turn(&mut self, name: &Arc<str>, put: impl FnOnce(&mut Self, &Arc<str>)) {
-        let Some(entry) = self.entries.get_mut(name) else { return };
-        let Place::Asked(learned) = entry.place else {
+        let Some(row) = self.rows.get_mut(name) else { return };
+        let Place::Asked(learned) = row.place else {
             return self.freed(name);
         };
         put(self, name);
@@ -207,8 +207,8 @@ impl Destinations {
 
     /// Puts a destination in line again of which more may be leased, if it is not there.
     fn freed(&mut self, name: &Arc<str>) {
-        let Some(entry) = self.entries.get_mut(name) else { return };
-        match &mut entry.place {
+        let Some(row) = self.rows.get_mut(name) else { return };
+        match &mut row.place {
             Place::Asked(learned) => learned.is_freed = true,
             Place::Full | Place::Idle => self.line_up(name),
             Place::InLine(_) | Place::Waiting(_) => {}
@@ -227,29 +227,29 @@ impl Destinations {
 
     /// Learns of an attempt for `destination`, which may have to stand in another line now.
     fn learn(&mut self, destination: &str, learn: impl FnOnce(Attempts) -> Attempts) {
-        let Some((name, _)) = self.entries.get_key_value(destination) else { return };
+        let Some((name, _)) = self.rows.get_key_value(destination) else { return };
         let name = Arc::clone(name);
-        let Some(entry) = self.entries.get_mut(destination) else { return };
-        let before = entry.attempts.standing;
-        entry.attempts = learn(entry.attempts);
-        if let Place::InLine(place) = entry.place
-            && before != entry.attempts.standing
+        let Some(row) = self.rows.get_mut(destination) else { return };
+        let before = row.attempts.standing;
+        row.attempts = learn(row.attempts);
+        if let Place::InLine(place) = row.place
+            && before != row.attempts.standing
         {
             self.lines.remove(&(before, place));
             self.line_up(&name);
         }
     }
 
-    /// A lease of `destination` has ended; the lot rests until `rest` if it was not settled.
-    pub(crate) fn give_back(&mut self, destination: &str, lot: LotId, rest: Option<u64>) {
-        if !self.leased.remove(&lot) {
+    /// A lease of `destination` has ended; the entry rests until `rest` if it was not settled.
+    pub(crate) fn give_back(&mut self, destination: &str, entry: EntryId, rest: Option<u64>) {
+        if !self.leased.remove(&entry) {
             return;
         }
-        let counted = u32::from(!self.parked.remove(&lot));
-        let (name, entry) = self.entry(destination);
-        entry.leased = entry.leased.saturating_sub(counted);
+        let counted = u32::from(!self.parked.remove(&entry));
+        let (name, row) = self.row(destination);
+        row.leased = row.leased.saturating_sub(counted);
         if rest.is_some() {
-            entry.rest = Rest::Perhaps;
+            row.rest = Rest::Perhaps;
         }
         self.freed(&name);
         if let Some(until) = rest {
@@ -257,32 +257,31 @@ impl Destinations {
         }
     }
 
-    /// The attempt for a leased lot of `destination` has ended, and its settlement is still to come:
+    /// The attempt for a leased entry of `destination` has ended, and its settlement is still to come:
     /// it no longer counts among those that are leased of that destination.
-    pub(crate) fn park(&mut self, destination: &str, lot: LotId) {
-        if !self.leased.contains(&lot) || !self.parked.insert(lot) {
+    pub(crate) fn park(&mut self, destination: &str, entry: EntryId) {
+        if !self.leased.contains(&entry) || !self.parked.insert(entry) {
             return;
         }
-        let (name, entry) = self.entry(destination);
-        entry.leased = entry.leased.saturating_sub(1);
+        let (name, row) = self.row(destination);
+        row.leased = row.leased.saturating_sub(1);
         self.freed(&name);
     }
 
-    /// Lets the lots of `destination`, or of all of them, be leased at once that rest: an operator
+    /// Lets the entries of `destination`, or of all of them, be leased at once that rest: an operator
     /// asked for it.
     pub(crate) fn wake_up(&mut self, destination: Option<&str>) {
         self.wishes = self.wishes.wrapping_add(1);
-        let at_rest = |(name, entry): (&Arc<str>, &Entry)| {
-            (entry.rest == Rest::Perhaps).then(|| Arc::clone(name))
-        };
+        let at_rest =
+            |(name, row): (&Arc<str>, &Row)| (row.rest == Rest::Perhaps).then(|| Arc::clone(name));
         let chosen: Vec<Arc<str>> = match destination {
-            Some(name) => self.entries.get_key_value(name).and_then(at_rest).into_iter().collect(),
-            None => self.entries.iter().filter_map(at_rest).collect(),
+            Some(name) => self.rows.get_key_value(name).and_then(at_rest).into_iter().collect(),
+            None => self.rows.iter().filter_map(at_rest).collect(),
         };
         for name in chosen {
-            let Some(entry) = self.entries.get_mut(&name) else { continue };
-            entry.rest = Rest::None;
-            match &mut entry.place {
+            let Some(row) = self.rows.get_mut(&name) else { continue };
+            row.rest = Rest::None;
+            match &mut row.place {
                 Place::Asked(learned) => learned.due = Some(0),
                 Place::Waiting(until) => {
                     let until = *until;
@@ -298,9 +297,9 @@ impl Destinations {
     pub(crate) fn start_again(&mut self) {
         self.lines.clear();
         self.waiting.clear();
-        self.entries.retain(|_, entry| {
-            entry.place = Place::Idle;
-            entry.leased > 0
+        self.rows.retain(|_, row| {
+            row.place = Place::Idle;
+            row.leased > 0
         });
     }
 
@@ -314,34 +313,34 @@ impl Destinations {
 
     /// Puts a destination at the end of the line of its standing.
     fn line_up(&mut self, name: &Arc<str>) {
-        let Some(entry) = self.entries.get_mut(name) else { return };
+        let Some(row) = self.rows.get_mut(name) else { return };
         self.last_place = self.last_place.saturating_add(1);
-        entry.place = Place::InLine(self.last_place);
-        self.lines.insert((entry.attempts.standing, self.last_place), Arc::clone(name));
+        row.place = Place::InLine(self.last_place);
+        self.lines.insert((row.attempts.standing, self.last_place), Arc::clone(name));
     }
 
     /// Lets a destination wait until `due`.
     fn wait(&mut self, name: &Arc<str>, due: u64) {
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.place = Place::Waiting(due);
+        if let Some(row) = self.rows.get_mut(name) {
+            row.place = Place::Waiting(due);
             self.waiting.insert((due, Arc::clone(name)));
         }
     }
 
     /// Sets a destination aside that has nothing but what is leased.
     fn set_aside(&mut self, name: &str) {
-        let Some(entry) = self.entries.get_mut(name) else { return };
-        if entry.leased > 0 {
-            entry.place = Place::Idle;
+        let Some(row) = self.rows.get_mut(name) else { return };
+        if row.leased > 0 {
+            row.place = Place::Idle;
         } else {
             self.forget(name);
         }
     }
 
-    /// Forgets a destination that has no lots, but not that it has answered.
+    /// Forgets a destination that has no entries, but not that it has answered.
     fn forget(&mut self, name: &str) {
-        let Some((name, entry)) = self.entries.remove_entry(name) else { return };
-        if entry.attempts.standing != Standing::Answering {
+        let Some((name, row)) = self.rows.remove_entry(name) else { return };
+        if row.attempts.standing != Standing::Answering {
             return;
         }
         if self.answered.len() >= REMEMBERED {
@@ -350,19 +349,19 @@ impl Destinations {
         self.answered.insert(name);
     }
 
-    /// The entry of `destination`, made when there is none.
-    fn entry(&mut self, destination: &str) -> (Arc<str>, &mut Entry) {
-        let known = self.entries.get_key_value(destination).map(|(name, _)| Arc::clone(name));
-        let (name, attempts) = match known {
+    /// The row of `destination`, made when there is none.
+    fn row(&mut self, destination: &str) -> (Arc<str>, &mut Row) {
+        let name = self.rows.get_key_value(destination).map(|(name, _)| Arc::clone(name));
+        let (name, attempts) = match name {
             Some(name) => (name, Attempts::default()),
             None => match self.answered.take(destination) {
                 Some(name) => (name, Attempts::ANSWERING),
                 None => (Arc::from(destination), Attempts::default()),
             },
         };
-        let new = Entry { place: Place::Idle, attempts, rest: Rest::None, leased: 0 };
-        let entry = self.entries.entry(Arc::clone(&name)).or_insert(new);
-        (name, entry)
+        let new = Row { place: Place::Idle, attempts, rest: Rest::None, leased: 0 };
+        let row = self.rows.entry(Arc::clone(&name)).or_insert(new);
+        (name, row)
     }
 }
 

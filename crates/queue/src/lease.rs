@@ -1,11 +1,11 @@
-//! A lease: one lot, lent to whoever tries to deliver it.
+//! A lease: one entry, lent to whoever tries to deliver it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mail::{DelayNotice, Message, QueueId, Reason, Recipient};
 use smtp::MailboxDomain;
-use store::{BodyError, BodyReader, ByHand, Entry, LotId, Retry};
+use store::{BodyError, BodyReader, ByHand, EntryId, QueueEntry, Retry};
 
 use crate::context::Context;
 use crate::schedule::Jitter;
@@ -17,7 +17,7 @@ use crate::standing::Standing;
 #[derive(Debug)]
 pub struct Lease {
     context: Arc<Context>,
-    lot: LotId,
+    entry: EntryId,
     message: Message,
     destination: MailboxDomain,
     /// The same as the table of destinations has it.
@@ -33,7 +33,7 @@ pub struct Lease {
     state: LeaseState,
 }
 
-/// Whether the lot returns to the queue when the lease is dropped.
+/// Whether the entry returns to the queue when the lease is dropped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum LeaseState {
     /// It does.
@@ -43,27 +43,27 @@ enum LeaseState {
 }
 
 impl Lease {
-    /// A lease of the lot that the table of destinations has marked as leased.
+    /// A lease of the entry that the table of destinations has marked as leased.
     pub(crate) fn new(
         context: Arc<Context>,
         destination_name: Arc<str>,
         standing: Standing,
-        entry: Entry,
+        entry: QueueEntry,
     ) -> Self {
-        let Entry { id, message, destination, recipients, attempts, by_hand } = entry;
+        let QueueEntry { id, message, destination, recipients, attempts, by_hand } = entry;
         Self {
             context,
-            lot: id,
+            entry: id,
             message,
             destination,
             destination_name,
             standing,
             attempts,
             by_hand,
-            reasons: recipients.iter().map(|entry| entry.reason.clone()).collect(),
-            delays: recipients.iter().map(|entry| entry.delay).collect(),
-            places: recipients.iter().map(|entry| entry.place).collect(),
-            recipients: recipients.into_iter().map(|entry| entry.recipient).collect(),
+            reasons: recipients.iter().map(|one| one.reason.clone()).collect(),
+            delays: recipients.iter().map(|one| one.delay).collect(),
+            places: recipients.iter().map(|one| one.place).collect(),
+            recipients: recipients.into_iter().map(|one| one.recipient).collect(),
             state: LeaseState::Held,
         }
     }
@@ -71,13 +71,13 @@ impl Lease {
     /// The message.
     #[must_use]
     pub const fn id(&self) -> QueueId {
-        self.lot.id
+        self.entry.id
     }
 
-    /// Which lot of the message it is, counted from 0.
+    /// Which entry of the message it is, counted from 0.
     #[must_use]
-    pub const fn lot(&self) -> u32 {
-        self.lot.lot
+    pub const fn entry(&self) -> u32 {
+        self.entry.number
     }
 
     /// What is the same for all recipients.
@@ -86,7 +86,7 @@ impl Lease {
         &self.message
     }
 
-    /// Where the lot goes.
+    /// Where the entry goes.
     #[must_use]
     pub const fn destination(&self) -> &MailboxDomain {
         &self.destination
@@ -136,7 +136,7 @@ impl Lease {
     /// and only the settlement is still to come.
     pub fn park(&self) {
         let turns = &self.context.turns;
-        turns.destinations().park(&self.destination_name, self.lot);
+        turns.destinations().park(&self.destination_name, self.entry);
         turns.wake.notify_waiters();
     }
 
@@ -196,12 +196,12 @@ impl Lease {
     ///
     /// [`BodyError`]; a damaged message is also quarantined.
     pub async fn body(&self) -> Result<BodyReader, BodyError> {
-        self.context.store.body(self.lot.id).await
+        self.context.store.body(self.entry.id).await
     }
 
-    /// The lot.
-    pub(crate) const fn lot_id(&self) -> LotId {
-        self.lot
+    /// The entry.
+    pub(crate) const fn entry_id(&self) -> EntryId {
+        self.entry
     }
 
     /// The destination as the table of destinations has it.
@@ -226,7 +226,7 @@ impl Lease {
         schedule.retry(self.attempts, self.by_hand, now, Jitter::random())
     }
 
-    /// The store gives the lot back from now on.
+    /// The store gives the entry back from now on.
     pub(crate) const fn hand_over(&mut self) {
         self.state = LeaseState::HandedOver;
     }
@@ -239,8 +239,8 @@ impl Drop for Lease {
         }
         let Context { store, turns, .. } = self.context.as_ref();
         let rest = self.context.rest_after_drop();
-        store.give_back(&self.destination_name, self.lot, rest);
-        turns.destinations().give_back(&self.destination_name, self.lot, Some(rest));
+        store.give_back(&self.destination_name, self.entry, rest);
+        turns.destinations().give_back(&self.destination_name, self.entry, Some(rest));
         turns.wake.notify_waiters();
     }
 }

@@ -33,7 +33,7 @@ pub use mail::{
 };
 pub use store::{
     BeginError, BodyError, BodyReader, Census, CommitError, Committed, Counted, Depth, Details,
-    Filter, Findings, Health, IndexError, Inspect, LotDetails, Matching, Namespace, Observer,
+    EntryDetails, Filter, Findings, Health, IndexError, Inspect, Matching, Namespace, Observer,
     Problem, ReadValues, RecipientDetails, Round, Selection, Settled, StateKind, Stats, Store,
     StoreError, Summary, Totals, Waiting, Which, WrittenDown,
 };

@@ -97,8 +97,8 @@ impl Queue {
         self.draft(envelope.with_purpose(purpose), SpaceGuard::Waived)
     }
 
-    /// Leases a lot that is due, from the destination whose turn it is; at most `per_destination`
-    /// lots of one destination are leased at a time.
+    /// Leases an entry that is due, from the destination whose turn it is; at most `per_destination`
+    /// entries of one destination are leased at a time.
     ///
     /// # Errors
     ///
@@ -177,7 +177,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; the lot then stays in the queue as it was. While the store has failed, the
+    /// [`StoreError`]; the entry then stays in the queue as it was. While the store has failed, the
     /// settlement waits until it is open again.
     pub async fn settle(
         &self,
@@ -218,7 +218,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; the lot then stays in the queue as it was.
+    /// [`StoreError`]; the entry then stays in the queue as it was.
     pub async fn settle_delivered(
         &self,
         lease: &mut Lease,
@@ -258,7 +258,7 @@ impl Queue {
         let destination = lease.destination_name();
         self.context.turns.destinations().attempted(&destination, &outcomes);
         Ok(EntrySettlement {
-            entry: lease.lot_id(),
+            entry: lease.entry_id(),
             destination,
             recipients: lease.places().to_vec(),
             outcomes,
@@ -277,7 +277,7 @@ impl Queue {
         self.context.store.open_recipients(id).await
     }
 
-    /// Makes messages due now that are due later; how many lots that are not held there were. Each is
+    /// Makes messages due now that are due later; how many entries that are not held there were. Each is
     /// tried once more, and when that fails, it is due when it would have been.
     ///
     /// # Errors
@@ -291,7 +291,7 @@ impl Queue {
         Ok(moved)
     }
 
-    /// Makes those lots of messages due now that meet `filter`; how many were moved. Meant for a few
+    /// Makes those entries of messages due now that meet `filter`; how many were moved. Meant for a few
     /// hundred messages at a time: they are moved in one batch.
     ///
     /// # Errors
@@ -305,8 +305,10 @@ impl Queue {
         let store = &self.context.store;
         let mut meant = Vec::new();
         for id in ids {
-            let lots = store.show(*id).await?.into_iter().flat_map(|details| details.lots);
-            meant.extend(lots.filter(|lot| filter.admits_entry(lot)).map(|lot| lot.destination));
+            let entries = store.show(*id).await?.into_iter().flat_map(|details| details.entries);
+            meant.extend(
+                entries.filter(|entry| filter.admits_entry(entry)).map(|entry| entry.destination),
+            );
         }
         let moved =
             store.change(&Which::Messages(ids.to_vec(), filter.clone()), Act::Retry).await?;
@@ -352,8 +354,8 @@ impl Queue {
             Selection::Destination(domain) => self.wake_destination(Some(&domain.to_string())),
             Selection::Message(id) => {
                 let details = self.context.store.show(*id).await?;
-                for lot in details.into_iter().flat_map(|details| details.lots) {
-                    self.wake_destination(Some(&lot.destination.to_string()));
+                for entry in details.into_iter().flat_map(|details| details.entries) {
+                    self.wake_destination(Some(&entry.destination.to_string()));
                 }
             }
         }
@@ -392,7 +394,7 @@ impl Queue {
         self.context.store.waiting()
     }
 
-    /// When the next lot is due, if none is due now.
+    /// When the next entry is due, if none is due now.
     #[must_use]
     pub fn next_due(&self) -> Option<SystemTime> {
         self.context.turns.destinations().next_due().map(time)
@@ -404,7 +406,7 @@ impl Queue {
         self.context.store.newest()
     }
 
-    /// How many lots are leased.
+    /// How many entries are leased.
     #[must_use]
     pub fn leased(&self) -> usize {
         self.context.turns.destinations().leased()

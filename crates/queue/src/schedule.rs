@@ -1,4 +1,4 @@
-//! When a deferred lot is tried again: a pure rule.
+//! When a deferred entry is tried again: a pure rule.
 
 use std::time::{Duration, SystemTime};
 

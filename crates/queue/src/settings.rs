@@ -7,18 +7,18 @@ use crate::schedule::RetrySchedule;
 /// How a queue behaves; every limit has a default.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueSettings {
-    /// When a deferred lot is tried again.
+    /// When a deferred entry is tried again.
     pub retry: RetrySchedule,
     /// How long a message is tried before it is returned (RFC 5321 §4.5.4.1: 4 to 5 days).
     pub lifetime: Duration,
-    /// How long a lot rests after its lease was dropped without a word.
+    /// How long an entry rests after its lease was dropped without a word.
     pub rest_after_drop: Duration,
 }
 
 /// What of the settings may change while the queue is in use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct QueueTuning {
-    /// When a deferred lot is tried again; what is deferred already keeps its time.
+    /// When a deferred entry is tried again; what is deferred already keeps its time.
     pub retry: RetrySchedule,
     /// How long a message is tried before it is returned.
     pub lifetime: Duration,

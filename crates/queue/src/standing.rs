@@ -1,6 +1,6 @@
 //! How a destination stands: whether attempts for it have come to anything of late.
 //!
-//! Destinations that fail may have many more lots due than all others together, and an attempt for
+//! Destinations that fail may have many more entries due than all others together, and an attempt for
 //! each costs a turn. So each standing has a line of its own, and whoever leases may leave lines out.
 
 use mail::Outcome;

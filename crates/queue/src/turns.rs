@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use store::{Due, LotId, Turns};
+use store::{Due, EntryId, Turns};
 use tokio::sync::Notify;
 
 use crate::destinations::{Destinations, Turn};
@@ -32,7 +32,7 @@ impl Turns for TurnTable {
         self.wake.notify_waiters();
     }
 
-    fn settled(&self, destination: &str, entry: LotId) {
+    fn settled(&self, destination: &str, entry: EntryId) {
         self.destinations().give_back(destination, entry, None);
         self.wake.notify_waiters();
     }

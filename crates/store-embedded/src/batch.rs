@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mail::QueueId;
-use store::{Due, LotId, Waiting};
+use store::{Due, EntryId, Waiting};
 
 use crate::index::{Change, Engine, EngineError, Lookup};
 use crate::key::{Key, VALUE_MOST};
-use crate::rows::{LotRow, MessageRow, Place, SegmentRow, StoreRow};
+use crate::rows::{EntryRow, MessageRow, Place, SegmentRow, StoreRow};
 use crate::spool::Mark;
 use crate::waiting;
 
@@ -39,7 +39,7 @@ impl Ledger {
 /// What must be done once a batch is durable.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
-    /// Destinations that have a lot due, and when.
+    /// Destinations that have an entry due, and when.
     pub(crate) due: Vec<Due>,
     /// Recipients that are settled, and where the message's record is.
     pub(crate) settled: Vec<(Place, QueueId, u32)>,
@@ -126,10 +126,10 @@ impl<'a> Batch<'a> {
         Ok(bytes.map(|bytes| MessageRow::decode(&bytes)).transpose()?)
     }
 
-    /// A lot.
-    pub(crate) fn lot(&self, lot: LotId) -> Result<Option<LotRow>, EngineError> {
-        let bytes = self.find(&Key::lot(lot))?;
-        Ok(bytes.map(|bytes| LotRow::decode(&bytes)).transpose()?)
+    /// An entry.
+    pub(crate) fn entry(&self, entry: EntryId) -> Result<Option<EntryRow>, EngineError> {
+        let bytes = self.find(&Key::entry(entry))?;
+        Ok(bytes.map(|bytes| EntryRow::decode(&bytes)).transpose()?)
     }
 
     /// The value at `key`, with this batch's changes.

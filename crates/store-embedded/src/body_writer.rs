@@ -11,7 +11,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, encode_envelope};
-use crate::rows::{message_of, split_lots};
+use crate::rows::{message_of, split_entries};
 use crate::shared::Handle;
 use crate::work::{Prepared, PreparedBody, TemporaryFile};
 
@@ -67,7 +67,7 @@ impl NewMessage {
     /// Makes the message ready for the committer.
     pub(crate) async fn prepare(self) -> Result<Prepared, CommitError> {
         let header = self.header()?;
-        let lots = split_lots(self.envelope.recipients(), millis(self.received_at));
+        let entries = split_entries(self.envelope.recipients(), millis(self.received_at));
         let message = message_of(&self.envelope, self.received_at, self.size);
         let body = match self.body {
             Body::Failed => return Err(CommitError::Failed),
@@ -80,7 +80,7 @@ impl NewMessage {
                 PreparedBody::File(path)
             }
         };
-        Ok(Prepared { header, envelope: self.encoded, message, lots, body })
+        Ok(Prepared { header, envelope: self.encoded, message, entries, body })
     }
 
     /// Appends to the body, in memory or in its file.

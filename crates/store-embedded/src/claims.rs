@@ -1,41 +1,41 @@
-//! Which lots are claimed, and which may be claimed next: of each destination that is asked for a
+//! Which entries are claimed, and which may be claimed next: of each destination that is asked for a
 //! slice of the due index, held in memory.
 //!
 //! The slice is read by one scan and used until it is empty, so that a claim costs no look into the
-//! index past all the lots that are claimed already. The index is the truth: a lot that is held,
+//! index past all the entries that are claimed already. The index is the truth: an entry that is held,
 //! moved or gone meanwhile is found out when its row is read, and passed over.
 
 use std::collections::HashMap;
 
-use store::{LotId, Next};
+use store::{EntryId, Next};
 
 use crate::index::EngineError;
 use crate::key::DuePlace;
 
-/// How many lots one scan reads. A place takes 24 bytes and each lot is in one slice at most, so
-/// all slices together take 24 MB for each million lots, and 1.5 KiB for one destination.
+/// How many entries one scan reads. A place takes 24 bytes and each entry is in one slice at most, so
+/// all slices together take 24 MB for each million entries, and 1.5 KiB for one destination.
 pub(crate) const SLICE: usize = 64;
 
-/// The lots that are claimed, each with the first place where it was passed over because of that.
-type Taken = HashMap<LotId, Option<DuePlace>>;
+/// The entries that are claimed, each with the first place where it was passed over because of that.
+type Taken = HashMap<EntryId, Option<DuePlace>>;
 
 /// What is claimed, and what is known of the destinations that are asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     taken: Taken,
-    destinations: HashMap<String, Lots>,
+    destinations: HashMap<String, EntriesAt>,
 }
 
 impl Claims {
-    /// A lot of `destination` is due at `due` that may be new in the index.
+    /// An entry of `destination` is due at `due` that may be new in the index.
     pub(crate) fn note(&mut self, destination: &str, due: u64) {
-        if let Some(lots) = self.destinations.get_mut(destination) {
-            lots.note(due);
+        if let Some(entries) = self.destinations.get_mut(destination) {
+            entries.note(due);
         }
     }
 
-    /// Claims a lot of `destination` that is due at `now`, if there is one. `scan` reads the index from
-    /// a place on, at most [`SLICE`] lots.
+    /// Claims an entry of `destination` that is due at `now`, if there is one. `scan` reads the index from
+    /// a place on, at most [`SLICE`] entries.
     pub(crate) fn claim(
         &mut self,
         destination: &str,
@@ -43,16 +43,16 @@ impl Claims {
         scan: impl FnMut(DuePlace) -> Result<Vec<DuePlace>, EngineError>,
     ) -> Result<Sought, EngineError> {
         if !self.destinations.contains_key(destination) {
-            self.destinations.insert(destination.to_owned(), Lots::default());
+            self.destinations.insert(destination.to_owned(), EntriesAt::default());
         }
-        let Some(lots) = self.destinations.get_mut(destination) else { return Ok(Sought::None) };
-        let sought = lots.look(now, &mut self.taken, scan)?;
+        let Some(entries) = self.destinations.get_mut(destination) else { return Ok(Sought::None) };
+        let sought = entries.look(now, &mut self.taken, scan)?;
         match sought {
             Sought::Due(place) => {
-                lots.taken = lots.taken.saturating_add(1);
-                self.taken.insert(place.lot, None);
+                entries.taken = entries.taken.saturating_add(1);
+                self.taken.insert(place.entry, None);
             }
-            Sought::Later(_) | Sought::None if lots.is_idle() => {
+            Sought::Later(_) | Sought::None if entries.is_idle() => {
                 self.destinations.remove(destination);
             }
             Sought::Later(_) | Sought::None => {}
@@ -60,30 +60,30 @@ impl Claims {
         Ok(sought)
     }
 
-    /// What there is at `destination` behind the lot that was claimed last, at `now`.
+    /// What there is at `destination` behind the entry that was claimed last, at `now`.
     pub(crate) fn next(&self, destination: &str, now: u64) -> Next {
-        self.destinations.get(destination).map_or(Next::Maybe, |lots| lots.next(now))
+        self.destinations.get(destination).map_or(Next::Maybe, |entries| entries.next(now))
     }
 
-    /// A claim has ended; the lot rests until `rest` if it was not settled. When a lot is due again of
+    /// A claim has ended; the entry rests until `rest` if it was not settled. When an entry is due again of
     /// which nobody else knows.
     pub(crate) fn release(
         &mut self,
         destination: &str,
-        lot: LotId,
+        entry: EntryId,
         rest: Option<u64>,
     ) -> Option<u64> {
-        let passed = self.taken.remove(&lot)?.map(|place| place.due);
-        let lots = self.destinations.get_mut(destination)?;
-        lots.taken = lots.taken.saturating_sub(1);
+        let passed = self.taken.remove(&entry)?.map(|place| place.due);
+        let entries = self.destinations.get_mut(destination)?;
+        entries.taken = entries.taken.saturating_sub(1);
         if let Some(until) = rest {
-            lots.rest(lot, until);
+            entries.rest(entry, until);
         }
         let again = rest.into_iter().chain(passed).min();
         for due in rest.into_iter().chain(passed) {
-            lots.note(due);
+            entries.note(due);
         }
-        if lots.is_spent() {
+        if entries.is_spent() {
             self.destinations.remove(destination);
         }
         again
@@ -92,23 +92,25 @@ impl Claims {
     /// Ends every rest of `destination`, or of all.
     pub(crate) fn end_rests(&mut self, destination: Option<&str>) {
         match destination {
-            Some(name) => self.destinations.get_mut(name).into_iter().for_each(Lots::end_rests),
-            None => self.destinations.values_mut().for_each(Lots::end_rests),
+            Some(name) => {
+                self.destinations.get_mut(name).into_iter().for_each(EntriesAt::end_rests)
+            }
+            None => self.destinations.values_mut().for_each(EntriesAt::end_rests),
         }
     }
 
     /// Forgets everything but what is claimed: the index is read anew.
     pub(crate) fn start_again(&mut self) {
-        self.destinations.retain(|_, lots| {
-            lots.read_again();
-            lots.taken > 0
+        self.destinations.retain(|_, entries| {
+            entries.read_again();
+            entries.taken > 0
         });
     }
 }
 
-/// What is known of a destination's lots.
+/// What is known of a destination's entries.
 #[derive(Debug)]
-struct Lots {
+struct EntriesAt {
     /// How many are claimed.
     taken: usize,
     /// Those that were due when they were read, the next one last.
@@ -118,14 +120,14 @@ struct Lots {
     from: DuePlace,
     /// What is there.
     beyond: Beyond,
-    /// Lots given back without a word, and until when each rests.
-    resting: Vec<(LotId, u64)>,
+    /// Entries given back without a word, and until when each rests.
+    resting: Vec<(EntryId, u64)>,
 }
 
 /// What is in the index from the place on where it has yet to be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Beyond {
-    /// The first lot is due at this time, or later.
+    /// The first entry is due at this time, or later.
     Due(u64),
     /// Nothing.
     Nothing,
@@ -136,7 +138,7 @@ enum Beyond {
 /// What a look at a destination gave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Sought {
-    /// This lot is due.
+    /// This entry is due.
     Due(DuePlace),
     /// The next one is due later.
     Later(u64),
@@ -145,7 +147,7 @@ pub(crate) enum Sought {
 }
 
 impl Sought {
-    /// The same for whoever asked, where there is no lot.
+    /// The same for whoever asked, where there is no entry.
     pub(crate) const fn next(self) -> Next {
         match self {
             Self::Due(_) => Next::Maybe,
@@ -155,7 +157,7 @@ impl Sought {
     }
 }
 
-impl Default for Lots {
+impl Default for EntriesAt {
     fn default() -> Self {
         Self {
             taken: 0,
@@ -167,8 +169,8 @@ impl Default for Lots {
     }
 }
 
-impl Lots {
-    /// A lot is due at `due` that may be new in the index.
+impl EntriesAt {
+    /// An entry is due at `due` that may be new in the index.
     fn note(&mut self, due: u64) {
         let place = DuePlace::first_at(due);
         if place < self.from {
@@ -183,9 +185,9 @@ impl Lots {
         };
     }
 
-    /// A lot rests until `until`.
-    fn rest(&mut self, lot: LotId, until: u64) {
-        self.resting.push((lot, until));
+    /// An entry rests until `until`.
+    fn rest(&mut self, entry: EntryId, until: u64) {
+        self.resting.push((entry, until));
     }
 
     /// Ends every rest.
@@ -207,7 +209,7 @@ impl Lots {
         self.is_idle() && self.next.is_empty() && self.beyond != Beyond::Nothing
     }
 
-    /// What there is behind the lot that was found last, at `now`.
+    /// What there is behind the entry that was found last, at `now`.
     fn next(&self, now: u64) -> Next {
         let sought = match self.beyond {
             Beyond::Due(due) if self.next.is_empty() && due > now => self.later(Some(due)),
@@ -224,8 +226,8 @@ impl Lots {
         self.beyond = Beyond::Unread;
     }
 
-    /// Looks for a lot that may be claimed at `now`. `scan` reads the index from a place on, at most
-    /// [`SLICE`] lots.
+    /// Looks for an entry that may be claimed at `now`. `scan` reads the index from a place on, at most
+    /// [`SLICE`] entries.
     fn look(
         &mut self,
         now: u64,
@@ -259,14 +261,14 @@ impl Lots {
         }
     }
 
-    /// Whether a lot neither is claimed nor rests. One that is claimed is sought again at its place
+    /// Whether an entry neither is claimed nor rests. One that is claimed is sought again at its place
     /// when its claim ends.
     fn may_be_claimed(&self, place: DuePlace, taken: &mut Taken) -> bool {
-        if let Some(passed) = taken.get_mut(&place.lot) {
+        if let Some(passed) = taken.get_mut(&place.entry) {
             *passed = Some(passed.map_or(place, |before| before.min(place)));
             return false;
         }
-        !self.resting.iter().any(|(lot, _)| *lot == place.lot)
+        !self.resting.iter().any(|(entry, _)| *entry == place.entry)
     }
 
     /// Takes what a scan has read: those that are due, and what comes behind them.
@@ -288,7 +290,7 @@ impl Lots {
         self.next = read;
     }
 
-    /// When the next lot is due, which may be one that rests.
+    /// When the next entry is due, which may be one that rests.
     fn later(&self, due: Option<u64>) -> Sought {
         let rested = self.resting.iter().map(|(_, until)| *until).min();
         due.into_iter().chain(rested).min().map_or(Sought::None, Sought::Later)

@@ -74,7 +74,7 @@ pub(crate) struct Committer {
     stuck: HashSet<u32>,
     /// The search for what is alive in a nearly finished segment.
     search: Option<Search>,
-    /// The search for lots that are due too late.
+    /// The search for entries that are due too late.
     forward: Forward,
     /// Messages that are gone, whose own files are still to be unlinked.
     finished_bodies: Vec<QueueId>,
@@ -418,7 +418,7 @@ impl Committer {
         }
     }
 
-    /// Does what a durable batch makes right: sidecars, due lots, files of finished messages.
+    /// Does what a durable batch makes right: sidecars, due entries, files of finished messages.
     fn publish(&mut self, effects: Effects) {
         self.shared.note(&effects.due);
         self.publish_totals();

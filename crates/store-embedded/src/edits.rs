@@ -2,16 +2,16 @@
 
 use mail::QueueId;
 use smtp::MailboxDomain;
-use store::{Act, Filter, LotId, StoreError, Which};
+use store::{Act, EntryId, Filter, StoreError, Which};
 
-use crate::filter::admits_lot;
+use crate::filter::admits_entry;
 use crate::index::{EngineError, for_each};
 use crate::key::Key;
 use crate::shared::Handle;
-use crate::survey::lots_of;
+use crate::survey::entries_of;
 use crate::work::Edit;
 
-/// How many lots are moved by one batch.
+/// How many entries are moved by one batch.
 const SLICE: usize = 512;
 
 /// Does `act` to what is meant; how much there was.
@@ -39,8 +39,8 @@ async fn each(
 /// The messages that have entries which are meant.
 fn messages(handle: &Handle, which: &Which) -> Result<Vec<QueueId>, StoreError> {
     let is_meant = |filter: &Filter, id: QueueId| {
-        let lots = handle.read(|engine| lots_of(engine, id))?;
-        Ok::<_, StoreError>(lots.iter().any(|(_, lot)| admits_lot(filter, lot)))
+        let entries = handle.read(|engine| entries_of(engine, id))?;
+        Ok::<_, StoreError>(entries.iter().any(|(_, entry)| admits_entry(filter, entry)))
     };
     match which {
         Which::All => of_all(handle, None),
@@ -66,7 +66,7 @@ fn of_all(handle: &Handle, domain: Option<&MailboxDomain>) -> Result<Vec<QueueId
         for_each(engine, Key::first(b'M'), &Key::end(b'M'), |key, _| {
             let id = key.message_id()?;
             if domain.is_none()
-                || lots_of(engine, id)?.iter().any(|(_, lot)| admits_lot(&filter, lot))
+                || entries_of(engine, id)?.iter().any(|(_, entry)| admits_entry(&filter, entry))
             {
                 found.push(id);
             }
@@ -76,44 +76,44 @@ fn of_all(handle: &Handle, domain: Option<&MailboxDomain>) -> Result<Vec<QueueId
     })
 }
 
-/// Makes lots due now that are due later.
+/// Makes entries due now that are due later.
 async fn retry(handle: &Handle, which: &Which) -> Result<usize, StoreError> {
     let now = handle.shared.now();
     match which {
         Which::All => {
-            let last = Key::after_lots(handle.shared.ids.last());
+            let last = Key::after_entries(handle.shared.ids.last());
             retry_range(handle, Key::first(b'L'), &last, now).await
         }
         Which::Destination(domain) => {
             // All of them before the first is moved: one that is tried meanwhile comes back to a
             // later place, where it would be met again.
             let mut moved = 0_usize;
-            for lots in waiting_for(handle, domain, now)?.chunks(SLICE) {
-                let edit = Edit::Retry(lots.to_vec(), now);
+            for entries in waiting_for(handle, domain, now)?.chunks(SLICE) {
+                let edit = Edit::Retry(entries.to_vec(), now);
                 moved = moved.saturating_add(handle.edit(edit).await?);
             }
             Ok(moved)
         }
         Which::Message(id) => {
-            let first = Key::lot(LotId { id: *id, lot: 0 });
-            retry_range(handle, first, &Key::after_lots(*id), now).await
+            let first = Key::entry(EntryId { id: *id, number: 0 });
+            retry_range(handle, first, &Key::after_entries(*id), now).await
         }
         Which::Messages(ids, filter) => {
-            let lots = handle.read(|engine| {
-                let mut lots = Vec::new();
+            let entries = handle.read(|engine| {
+                let mut entries = Vec::new();
                 for id in ids {
-                    let meant = lots_of(engine, *id)?.into_iter();
-                    let meant = meant.filter(|(_, lot)| admits_lot(filter, lot));
-                    lots.extend(meant.map(|(lot_id, _)| lot_id));
+                    let meant = entries_of(engine, *id)?.into_iter();
+                    let meant = meant.filter(|(_, entry)| admits_entry(filter, entry));
+                    entries.extend(meant.map(|(entry_id, _)| entry_id));
                 }
-                Ok(lots)
+                Ok(entries)
             })?;
-            handle.edit(Edit::Retry(lots, now)).await
+            handle.edit(Edit::Retry(entries, now)).await
         }
     }
 }
 
-/// Makes the lots due at `now` whose keys are in a range.
+/// Makes the entries due at `now` whose keys are in a range.
 async fn retry_range(
     handle: &Handle,
     first: Key,
@@ -128,29 +128,29 @@ async fn retry_range(
         })?;
         let Some(last) = keys.last() else { return Ok(moved) };
         from = last.next();
-        let lots: Result<Vec<LotId>, _> = keys.iter().map(Key::lot_id).collect();
-        let edit = Edit::Retry(lots.map_err(EngineError::from)?, now);
+        let entries: Result<Vec<EntryId>, _> = keys.iter().map(Key::entry_id).collect();
+        let edit = Edit::Retry(entries.map_err(EngineError::from)?, now);
         moved = moved.saturating_add(handle.edit(edit).await?);
     }
 }
 
-/// The lots for a destination that are due after `now`, each once.
+/// The entries for a destination that are due after `now`, each once.
 fn waiting_for(
     handle: &Handle,
     domain: &MailboxDomain,
     now: u64,
-) -> Result<Vec<LotId>, StoreError> {
+) -> Result<Vec<EntryId>, StoreError> {
     let name = domain.to_string();
-    let from = Key::due(&name, now.saturating_add(1), LotId::FIRST);
-    let mut lots = handle.read(|engine| {
-        let mut lots = Vec::new();
+    let from = Key::due(&name, now.saturating_add(1), EntryId::FIRST);
+    let mut entries = handle.read(|engine| {
+        let mut entries = Vec::new();
         for_each(engine, from, &Key::after_destination(&name), |key, _| {
-            lots.push(key.due_place()?.lot);
+            entries.push(key.due_place()?.entry);
             Ok(())
         })?;
-        Ok(lots)
+        Ok(entries)
     })?;
-    lots.sort_unstable();
-    lots.dedup();
-    Ok(lots)
+    entries.sort_unstable();
+    entries.dedup();
+    Ok(entries)
 }

@@ -11,9 +11,10 @@ use clock::Clock;
 use mail::{Envelope, QueueId};
 use store::{
     Act, BeginError, BodyError, BodyReader, BodyWriter, Census, ClaimEnd, Claimed, CommitError,
-    Committed, Demand, Details, EntrySettlement, Expected, Filter, Findings, Health, Inspect,
-    LotId, Matching, Observer, Owner, Ownership, Put, ReadValues, Settled, Settlement, SpaceGuard,
-    Stats, Store, StoreError, StoreTuning, Summary, Totals, Turns, Values, Waiting, Which,
+    Committed, Demand, Details, EntryId, EntrySettlement, Expected, Filter, Findings, Health,
+    Inspect, Matching, Observer, Owner, Ownership, Put, ReadValues, Settled, Settlement,
+    SpaceGuard, Stats, Store, StoreError, StoreTuning, Summary, Totals, Turns, Values, Waiting,
+    Which,
 };
 use tokio::sync::watch;
 
@@ -109,7 +110,7 @@ impl Store for Embedded {
         let (id, recent) = (prepared.header.id, &self.handle.shared.recent);
         // Before the message is in the store, for it may be sent before its client has the answer.
         if let PreparedBody::Memory(body) = &prepared.body {
-            recent.keep(id, body, prepared.lots.len());
+            recent.keep(id, body, prepared.entries.len());
         }
         let answer = self.handle.ask(|answer| Work::Accept(prepared, answer)).await;
         let answer = answer.unwrap_or(Err(CommitError::Closed));
@@ -141,7 +142,7 @@ impl Store for Embedded {
         Ok(claimed)
     }
 
-    fn give_back(&self, destination: &str, entry: LotId, until: u64) {
+    fn give_back(&self, destination: &str, entry: EntryId, until: u64) {
         self.handle.shared.release(destination, entry, Some(until));
     }
 

@@ -2,33 +2,33 @@
 
 use std::time::SystemTime;
 
-use store::{Filter, LotId, Matching};
+use store::{EntryId, Filter, Matching};
 
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::rows::{LotRecipient, LotRow, MessageRow};
-use crate::survey::lots_of;
+use crate::rows::{EntryRow, MessageRow, RowRecipient};
+use crate::survey::entries_of;
 
 /// Whether a message's own row meets a filter's wishes.
 pub(crate) fn admits(filter: &Filter, row: &MessageRow, now: SystemTime) -> bool {
     filter.admits_message(&row.message, &row.state, now)
 }
 
-/// Whether its lots do: one of them is enough.
-pub(crate) fn admits_lots(filter: &Filter, lots: &[(LotId, LotRow)]) -> bool {
-    filter.needs_no_recipient() || lots.iter().any(|(_, lot)| admits_lot(filter, lot))
+/// Whether its entries do: one of them is enough.
+pub(crate) fn admits_entries(filter: &Filter, entries: &[(EntryId, EntryRow)]) -> bool {
+    filter.needs_no_recipient() || entries.iter().any(|(_, entry)| admits_entry(filter, entry))
 }
 
-/// Whether one of its lots does.
-pub(crate) fn admits_lot(filter: &Filter, lot: &LotRow) -> bool {
-    let is_there = |destination| lot.destination() == Ok(destination);
+/// Whether one of its entries does.
+pub(crate) fn admits_entry(filter: &Filter, entry: &EntryRow) -> bool {
+    let is_there = |destination| entry.destination() == Ok(destination);
     filter.destination.as_ref().is_none_or(is_there)
         && (filter.reason.is_none()
-            || lot.recipients.iter().any(|one| admits_recipient(filter, one)))
+            || entry.recipients.iter().any(|one| admits_recipient(filter, one)))
 }
 
 /// Whether a recipient waits for what is wished.
-pub(crate) fn admits_recipient(filter: &Filter, recipient: &LotRecipient) -> bool {
+pub(crate) fn admits_recipient(filter: &Filter, recipient: &RowRecipient) -> bool {
     filter.admits_reason(recipient.reason.map(|reason| reason.class))
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn matching(
     for_each(engine, Key::first(b'M'), &Key::end(b'M'), |key, value| {
         let id = key.message_id()?;
         if admits(filter, &MessageRow::decode(&value)?, now)
-            && (filter.needs_no_recipient() || admits_lots(filter, &lots_of(engine, id)?))
+            && (filter.needs_no_recipient() || admits_entries(filter, &entries_of(engine, id)?))
         {
             found = Matching { messages: found.messages.saturating_add(1), last: Some(id) };
         }

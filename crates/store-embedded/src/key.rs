@@ -3,7 +3,7 @@
 //! All rows live in one tree, so that one batch changes any of them at once or none.
 
 use mail::QueueId;
-use store::LotId;
+use store::EntryId;
 
 use crate::codec::{Decoder, Encoder, Malformed};
 
@@ -26,29 +26,36 @@ impl Key {
         Self(Encoder::default().u8(b'M').u64(id.number()).finish())
     }
 
-    /// A lot.
-    pub(crate) fn lot(lot: LotId) -> Self {
-        Self(Encoder::default().u8(b'L').u64(lot.id.number()).u32(lot.lot).finish())
+    /// An entry.
+    pub(crate) fn entry(entry: EntryId) -> Self {
+        Self(Encoder::default().u8(b'L').u64(entry.id.number()).u32(entry.number).finish())
     }
 
-    /// The first key that is no longer one of the message's lots.
-    pub(crate) fn after_lots(id: QueueId) -> Self {
+    /// The first key that is no longer one of the message's entries.
+    pub(crate) fn after_entries(id: QueueId) -> Self {
         Self(Encoder::default().u8(b'L').u64(id.number()).u32(u32::MAX).u8(0).finish())
     }
 
-    /// One of a lot's reasons.
-    pub(crate) fn reason(lot: LotId, number: u16) -> Self {
-        Self(Encoder::default().u8(b'R').u64(lot.id.number()).u32(lot.lot).u16(number).finish())
+    /// One of an entry's reasons.
+    pub(crate) fn reason(entry: EntryId, number: u16) -> Self {
+        Self(
+            Encoder::default()
+                .u8(b'R')
+                .u64(entry.id.number())
+                .u32(entry.number)
+                .u16(number)
+                .finish(),
+        )
     }
 
-    /// A lot's place among those of its destination, by the time it is due.
-    pub(crate) fn due(destination: &str, due: u64, lot: LotId) -> Self {
+    /// An entry's place among those of its destination, by the time it is due.
+    pub(crate) fn due(destination: &str, due: u64, entry: EntryId) -> Self {
         let mut key = Encoder::default();
         key.u8(b'D').raw(destination.as_bytes()).u8(0);
-        Self(key.u64(due).u64(lot.id.number()).u32(lot.lot).finish())
+        Self(key.u64(due).u64(entry.id.number()).u32(entry.number).finish())
     }
 
-    /// After the last lot of a destination.
+    /// After the last entry of a destination.
     pub(crate) fn after_destination(destination: &str) -> Self {
         Self(Encoder::default().u8(b'D').raw(destination.as_bytes()).u8(1).finish())
     }
@@ -104,13 +111,13 @@ impl Key {
         Ok(QueueId::from_number(id))
     }
 
-    /// The lot that a lot's key names.
-    pub(crate) fn lot_id(&self) -> Result<LotId, Malformed> {
-        let mut input = Decoder::new(&self.0, "lot key");
+    /// The entry that an entry's key names.
+    pub(crate) fn entry_id(&self) -> Result<EntryId, Malformed> {
+        let mut input = Decoder::new(&self.0, "entry key");
         input.u8()?;
-        let (id, lot) = (input.u64()?, input.u32()?);
+        let (id, number) = (input.u64()?, input.u32()?);
         input.end()?;
-        Ok(LotId { id: QueueId::from_number(id), lot })
+        Ok(EntryId { id: QueueId::from_number(id), number })
     }
 
     /// The segment that a segment's key names.
@@ -127,7 +134,7 @@ impl Key {
         let malformed = Malformed("due key");
         let (name, place) = self.due_parts()?;
         let destination = String::from_utf8(name.to_vec()).map_err(|_cause| malformed)?;
-        Ok(DueEntry { destination, due: place.due, lot: place.lot })
+        Ok(DueEntry { destination, due: place.due, entry: place.entry })
     }
 
     /// What a due key says of when.
@@ -143,41 +150,41 @@ impl Key {
         let (name, rest) = body.split_at_checked(end).ok_or(malformed)?;
         let mut input = Decoder::new(rest, "due key");
         input.u8()?;
-        let (due, id, lot) = (input.u64()?, input.u64()?, input.u32()?);
+        let (due, id, number) = (input.u64()?, input.u64()?, input.u32()?);
         input.end()?;
-        Ok((name, DuePlace { due, lot: LotId { id: QueueId::from_number(id), lot } }))
+        Ok((name, DuePlace { due, entry: EntryId { id: QueueId::from_number(id), number } }))
     }
 }
 
-/// A lot's place in the due index among those of its destination.
+/// An entry's place in the due index among those of its destination.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct DuePlace {
     /// When it is due, in milliseconds since 1970.
     pub(crate) due: u64,
-    /// The lot.
-    pub(crate) lot: LotId,
+    /// The entry.
+    pub(crate) entry: EntryId,
 }
 
 impl DuePlace {
-    /// Before all lots that are due at `due`.
+    /// Before all entries that are due at `due`.
     pub(crate) const fn first_at(due: u64) -> Self {
-        Self { due, lot: LotId::FIRST }
+        Self { due, entry: EntryId::FIRST }
     }
 
     /// After this one, and before any other.
     pub(crate) const fn next(self) -> Self {
-        let LotId { id, lot } = self.lot;
-        Self { due: self.due, lot: LotId { id, lot: lot.saturating_add(1) } }
+        let EntryId { id, number } = self.entry;
+        Self { due: self.due, entry: EntryId { id, number: number.saturating_add(1) } }
     }
 }
 
-/// A lot in the due index.
+/// An entry in the due index.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct DueEntry {
     /// Its destination.
     pub(crate) destination: String,
     /// When it is due, in milliseconds since 1970.
     pub(crate) due: u64,
-    /// The lot.
-    pub(crate) lot: LotId,
+    /// The entry.
+    pub(crate) entry: EntryId,
 }

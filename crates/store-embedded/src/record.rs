@@ -191,7 +191,7 @@ const NOTIFY: u8 = 1;
 /// The tag of a recipient's ORCPT (RFC 3461 §4.2).
 const ORCPT: u8 = 2;
 
-/// The tag that stands in a lot alone: the sender was told that this recipient's mail is late. Its
+/// The tag that stands in an entry alone: the sender was told that this recipient's mail is late. Its
 /// text is empty.
 const DELAY_TOLD: u8 = 3;
 

@@ -1,4 +1,4 @@
-//! The index's values: messages, lots, reasons, segments and the store itself.
+//! The index's values: messages, entries, reasons, segments and the store itself.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -14,13 +14,13 @@ use crate::record::{
     decode_smtputf8, encode_dsn, encode_recipient, purpose_byte, reverse_path_text, smtputf8_byte,
 };
 
-/// A lot's recipients take at most this many bytes at first; three more for each whose sender was
+/// An entry's recipients take at most this many bytes at first; three more for each whose sender was
 /// told of a delay, and the row is still no longer than a value may be.
-const LOT_BYTES: usize = 3584;
+const ENTRY_BYTES: usize = 3584;
 
-/// A lot has at most this many recipients, so that it fits one transaction with any server
+/// An entry has at most this many recipients, so that it fits one transaction with any server
 /// (RFC 5321 §4.5.3.1.8).
-const LOT_RECIPIENTS: usize = 100;
+const ENTRY_RECIPIENTS: usize = 100;
 
 /// The longest text of a reason that is kept.
 const REASON_TEXT: usize = 900;
@@ -53,10 +53,10 @@ pub(crate) struct MessageRow {
     pub(crate) message: Message,
     /// Whether it is on its way.
     pub(crate) state: State,
-    /// How many lots it was split into; their numbers are below this.
-    pub(crate) lots: u32,
-    /// How many lots are left.
-    pub(crate) open_lots: u32,
+    /// How many entries it was split into; their numbers are below this.
+    pub(crate) entries: u32,
+    /// How many entries are left.
+    pub(crate) open_entries: u32,
     /// How many recipients are left.
     pub(crate) open_recipients: u32,
 }
@@ -87,7 +87,7 @@ impl MessageRow {
             State::OnHold => out.u8(1),
             State::Quarantined { why } => out.u8(2).text(shortened(why, REASON_TEXT)),
         };
-        out.u32(self.lots).u32(self.open_lots).u32(self.open_recipients);
+        out.u32(self.entries).u32(self.open_entries).u32(self.open_recipients);
         encode_dsn(&mut out, &self.message.dsn);
         out.finish()
     }
@@ -115,11 +115,11 @@ impl MessageRow {
             2 => State::Quarantined { why: input.text()?.to_owned() },
             _ => return Err(input.fault()),
         };
-        let (lots, open_lots, open_recipients) = (input.u32()?, input.u32()?, input.u32()?);
+        let (entries, open_entries, open_recipients) = (input.u32()?, input.u32()?, input.u32()?);
         let dsn = decode_dsn(&mut input)?;
         input.end()?;
         let message = Message { reverse_path, body, smtputf8, received_at, size, dsn, purpose };
-        Ok(Self { place, envelope_size, message, state, lots, open_lots, open_recipients })
+        Ok(Self { place, envelope_size, message, state, entries, open_entries, open_recipients })
     }
 }
 
@@ -136,12 +136,12 @@ pub(crate) fn message_of(envelope: &Envelope, received_at: SystemTime, size: u64
     }
 }
 
-/// A recipient within a lot.
+/// A recipient within an entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct LotRecipient {
+pub(crate) struct RowRecipient {
     /// Its place among all recipients of the message.
     pub(crate) index: u32,
-    /// Which of the lot's reasons it was last deferred for.
+    /// Which of the entry's reasons it was last deferred for.
     pub(crate) reason: Option<ReasonNumber>,
     /// Whether the sender knows that the mail is late.
     pub(crate) delay: DelayNotice,
@@ -149,19 +149,19 @@ pub(crate) struct LotRecipient {
     pub(crate) recipient: Recipient,
 }
 
-/// Which of a lot's reasons, and its class, which is beside the number so that it can be counted
+/// Which of an entry's reasons, and its class, which is beside the number so that it can be counted
 /// without the reason's own row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ReasonNumber {
-    /// Its number: below [`LOT_RECIPIENTS`].
+    /// Its number: below [`ENTRY_RECIPIENTS`].
     pub(crate) number: u8,
     /// Its class.
     pub(crate) class: ReasonClass,
 }
 
-/// A lot's row: recipients of one message at one destination.
+/// An entry's row: recipients of one message at one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct LotRow {
+pub(crate) struct EntryRow {
     /// When it is due, in milliseconds since 1970; none while the message is held.
     pub(crate) due: Option<u64>,
     /// How many attempts have failed.
@@ -171,13 +171,13 @@ pub(crate) struct LotRow {
     /// How many reasons are kept for it.
     pub(crate) reasons: u16,
     /// The recipients that are left; never empty.
-    pub(crate) recipients: Vec<LotRecipient>,
+    pub(crate) recipients: Vec<RowRecipient>,
 }
 
-impl LotRow {
-    /// Where the lot goes.
+impl EntryRow {
+    /// Where the entry goes.
     pub(crate) fn destination(&self) -> Result<&MailboxDomain, Malformed> {
-        let first = self.recipients.first().ok_or(Malformed("lot"))?;
+        let first = self.recipients.first().ok_or(Malformed("entry"))?;
         Ok(first.recipient.mailbox.domain())
     }
 
@@ -193,15 +193,15 @@ impl LotRow {
             out.u32(self.by_hand.attempts);
         }
         out.u16(u16::try_from(self.recipients.len()).unwrap_or(u16::MAX));
-        for entry in &self.recipients {
-            encode_entry(&mut out, entry);
+        for one in &self.recipients {
+            encode_row_recipient(&mut out, one);
         }
         out.finish()
     }
 
     /// Reads the row back.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut input = Decoder::new(bytes, "lot row");
+        let mut input = Decoder::new(bytes, "entry row");
         let version = input.u8()?;
         if !(1..=2).contains(&version) {
             return Err(input.fault());
@@ -221,7 +221,7 @@ impl LotRow {
                 [class, number] => Some(ReasonNumber { number, class: class_of(class) }),
             };
             let (recipient, delay) = decode_recipient(&mut input)?;
-            recipients.push(LotRecipient { index, reason, delay, recipient });
+            recipients.push(RowRecipient { index, reason, delay, recipient });
         }
         if recipients.is_empty() {
             return Err(input.fault());
@@ -251,43 +251,44 @@ fn decode_time(input: &mut Decoder<'_>) -> Result<Option<u64>, Malformed> {
 /// What stands for no reason where a class and a number would be.
 const NO_REASON: [u8; 2] = [u8::MAX; 2];
 
-/// Writes one recipient of a lot.
-fn encode_entry(out: &mut Encoder, entry: &LotRecipient) {
-    let reason = entry.reason.map(|ReasonNumber { number, class }| [class_byte(class), number]);
-    out.u32(entry.index).raw(&reason.unwrap_or(NO_REASON));
-    encode_recipient(out, &entry.recipient, entry.delay);
+/// Writes one recipient of an entry.
+fn encode_row_recipient(out: &mut Encoder, one: &RowRecipient) {
+    let reason = one.reason.map(|ReasonNumber { number, class }| [class_byte(class), number]);
+    out.u32(one.index).raw(&reason.unwrap_or(NO_REASON));
+    encode_recipient(out, &one.recipient, one.delay);
 }
 
-/// Splits recipients into lots: one destination each, few enough and short enough for one row.
+/// Splits recipients into entries: one destination each, few enough and short enough for one row.
 ///
-/// The same recipients always make the same lots: a lease outlives an index that is built anew.
-pub(crate) fn split_lots(recipients: &[Recipient], due: u64) -> Vec<LotRow> {
-    let mut groups: Vec<(usize, LotRow)> = Vec::new();
+/// The same recipients always make the same entries: a lease outlives an index that is built anew.
+pub(crate) fn split_entries(recipients: &[Recipient], due: u64) -> Vec<EntryRow> {
+    let mut groups: Vec<(usize, EntryRow)> = Vec::new();
     let mut open: HashMap<&MailboxDomain, usize> = HashMap::new();
     for (index, recipient) in (0_u32..).zip(recipients) {
         let (delay, copy) = (DelayNotice::Owed, recipient.clone());
-        let entry = LotRecipient { index, reason: None, delay, recipient: copy };
+        let one = RowRecipient { index, reason: None, delay, recipient: copy };
         let mut measured = Encoder::default();
-        encode_entry(&mut measured, &entry);
+        encode_row_recipient(&mut measured, &one);
         let size = measured.len();
         let fitting = open
             .get(recipient.mailbox.domain())
             .and_then(|place| groups.get_mut(*place))
-            .filter(|(bytes, lot)| {
-                bytes.saturating_add(size) <= LOT_BYTES && lot.recipients.len() < LOT_RECIPIENTS
+            .filter(|(bytes, entry)| {
+                bytes.saturating_add(size) <= ENTRY_BYTES
+                    && entry.recipients.len() < ENTRY_RECIPIENTS
             });
-        if let Some((bytes, lot)) = fitting {
+        if let Some((bytes, entry)) = fitting {
             *bytes = bytes.saturating_add(size);
-            lot.recipients.push(entry);
+            entry.recipients.push(one);
         } else {
             open.insert(recipient.mailbox.domain(), groups.len());
             let by_hand = ByHand::default();
-            let (due, recipients) = (Some(due), vec![entry]);
-            let lot = LotRow { due, attempts: 0, by_hand, reasons: 0, recipients };
-            groups.push((size, lot));
+            let (due, recipients) = (Some(due), vec![one]);
+            let entry = EntryRow { due, attempts: 0, by_hand, reasons: 0, recipients };
+            groups.push((size, entry));
         }
     }
-    groups.into_iter().map(|(_, lot)| lot).collect()
+    groups.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// A class as a byte. Nought stood where it is now before there were classes.
@@ -381,8 +382,8 @@ pub(crate) struct StoreRow {
     pub(crate) mark_offset: u64,
     /// How many messages there are.
     pub(crate) messages: u64,
-    /// How many lots there are.
-    pub(crate) lots: u64,
+    /// How many entries there are.
+    pub(crate) entries: u64,
     /// How many recipients are left.
     pub(crate) recipients: u64,
     /// The bytes of all records.
@@ -402,7 +403,7 @@ impl StoreRow {
             mark_segment: 0,
             mark_offset: 0,
             messages: 0,
-            lots: 0,
+            entries: 0,
             recipients: 0,
             bytes: 0,
             rounds: 0,
@@ -414,7 +415,7 @@ impl StoreRow {
         let mut out = Encoder::default();
         out.u16(INDEX_FORMAT).u64(self.reserved.number());
         out.u32(self.mark_segment).u64(self.mark_offset);
-        out.u64(self.messages).u64(self.lots).u64(self.recipients).u64(self.bytes);
+        out.u64(self.messages).u64(self.entries).u64(self.recipients).u64(self.bytes);
         out.u64(self.rounds).finish()
     }
 
@@ -429,7 +430,7 @@ impl StoreRow {
             mark_segment: input.u32()?,
             mark_offset: input.u64()?,
             messages: input.u64()?,
-            lots: input.u64()?,
+            entries: input.u64()?,
             recipients: input.u64()?,
             bytes: input.u64()?,
             rounds: input.u64()?,
@@ -493,49 +494,49 @@ mod tests {
         assert!(decode_reason(&row).is_err(), "a name where an address should be");
     }
 
-    /// A lot of one recipient with this reason.
-    fn lot(reason: Option<ReasonNumber>) -> LotRow {
+    /// An entry of one recipient with this reason.
+    fn entry(reason: Option<ReasonNumber>) -> EntryRow {
         let recipient = Recipient::new(smtp::Mailbox::parse("a@example.org").unwrap());
-        let entry = LotRecipient { index: 0, reason, delay: DelayNotice::Owed, recipient };
-        LotRow {
+        let one = RowRecipient { index: 0, reason, delay: DelayNotice::Owed, recipient };
+        EntryRow {
             due: Some(7),
             attempts: 1,
             by_hand: ByHand::default(),
             reasons: 1,
-            recipients: vec![entry],
+            recipients: vec![one],
         }
     }
 
     #[test]
-    fn a_lot_is_read_back_with_the_classes_of_its_reasons() {
+    fn an_entry_is_read_back_with_the_classes_of_its_reasons() {
         let numbered = |class| Some(ReasonNumber { number: 99, class });
         for reason in ReasonClass::ALL.into_iter().map(numbered).chain([None]) {
-            let lot = lot(reason);
-            assert_eq!(LotRow::decode(&lot.encode()), Ok(lot));
+            let entry = entry(reason);
+            assert_eq!(EntryRow::decode(&entry.encode()), Ok(entry));
         }
     }
 
     #[test]
-    fn a_lot_is_read_back_with_what_was_done_by_hand() {
+    fn an_entry_is_read_back_with_what_was_done_by_hand() {
         for by_hand in [
             ByHand { planned: Some(9), attempts: 0 },
             ByHand { planned: None, attempts: 3 },
             ByHand { planned: Some(u64::MAX), attempts: u32::MAX },
         ] {
-            let lot = LotRow { by_hand, ..lot(None) };
-            let row = lot.encode();
-            assert_eq!((row.first(), LotRow::decode(&row)), (Some(&2), Ok(lot)));
+            let entry = EntryRow { by_hand, ..entry(None) };
+            let row = entry.encode();
+            assert_eq!((row.first(), EntryRow::decode(&row)), (Some(&2), Ok(entry)));
         }
     }
 
     #[test]
-    fn a_lot_of_a_version_without_classes_has_reasons_of_none_that_is_known() {
+    fn an_entry_of_a_version_without_classes_has_reasons_of_none_that_is_known() {
         let known = Some(ReasonNumber { number: 3, class: ReasonClass::Reply });
-        let mut row = lot(known).encode();
+        let mut row = entry(known).encode();
         // Version, due, attempts, reasons, recipients, place: then two bytes for the number alone.
         let at = 1 + 9 + 4 + 2 + 2 + 4;
         row[at..at + 2].copy_from_slice(&3_u16.to_be_bytes());
         let unknown = Some(ReasonNumber { number: 3, class: ReasonClass::Unknown });
-        assert_eq!(LotRow::decode(&row).unwrap().recipients[0].reason, unknown);
+        assert_eq!(EntryRow::decode(&row).unwrap().recipients[0].reason, unknown);
     }
 }

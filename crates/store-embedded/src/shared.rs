@@ -8,7 +8,7 @@ use std::time::Duration;
 use clock::{Clock, millis};
 use mail::QueueId;
 use store::{
-    BeginError, Due, Health, LotId, Observer, Ownership, SpaceGuard, StoreError, StoreTuning,
+    BeginError, Due, EntryId, Health, Observer, Ownership, SpaceGuard, StoreError, StoreTuning,
     Totals, Turns, Waiting,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -23,7 +23,7 @@ use crate::shelf::Versions;
 use crate::spool::Paths;
 use crate::work::{Edit, Job, Work};
 
-/// How long a lot rests that was claimed for nothing.
+/// How long an entry rests that was claimed for nothing.
 const REST: Duration = Duration::from_secs(30);
 
 /// How many jobs may wait for the committer.
@@ -159,7 +159,7 @@ impl Shared {
         }
     }
 
-    /// The store is open again: these destinations have lots.
+    /// The store is open again: these destinations have entries.
     pub(crate) fn reopened(&self, due: Vec<Due>) {
         self.claims().start_again();
         match self.turns() {
@@ -168,7 +168,7 @@ impl Shared {
         }
     }
 
-    /// Lots are due that may be new.
+    /// Entries are due that may be new.
     pub(crate) fn note(&self, due: &[Due]) {
         let mut claims = self.claims();
         for Due { destination, at } in due {
@@ -186,32 +186,32 @@ impl Shared {
     }
 
     /// A claim has ended with a settlement.
-    pub(crate) fn settled(&self, destination: &str, lot: LotId) {
-        self.release(destination, lot, None);
+    pub(crate) fn settled(&self, destination: &str, entry: EntryId) {
+        self.release(destination, entry, None);
         if let Some(turns) = self.turns() {
-            turns.settled(destination, lot);
+            turns.settled(destination, entry);
         }
     }
 
-    /// A claim has ended of which nothing has come; the lot rests.
-    pub(crate) fn abandon(&self, destination: &str, lot: LotId) {
+    /// A claim has ended of which nothing has come; the entry rests.
+    pub(crate) fn abandon(&self, destination: &str, entry: EntryId) {
         let at = self.clock.now().checked_add(REST).map_or(u64::MAX, millis);
-        self.release(destination, lot, Some(at));
+        self.release(destination, entry, Some(at));
         if let Some(turns) = self.turns() {
-            turns.settled(destination, lot);
+            turns.settled(destination, entry);
             turns.due(&[Due { destination: destination.to_owned(), at }]);
         }
     }
 
-    /// A claim has ended; the lot rests until `rest` if it was not settled.
-    pub(crate) fn release(&self, destination: &str, lot: LotId, rest: Option<u64>) {
-        let again = self.claims().release(destination, lot, rest);
+    /// A claim has ended; the entry rests until `rest` if it was not settled.
+    pub(crate) fn release(&self, destination: &str, entry: EntryId, rest: Option<u64>) {
+        let again = self.claims().release(destination, entry, rest);
         if let (Some(turns), Some(at)) = (self.turns(), again) {
             turns.due(&[Due { destination: destination.to_owned(), at }]);
         }
     }
 
-    /// Every destination that has lots, and when the first is due: one look into the due index for
+    /// Every destination that has entries, and when the first is due: one look into the due index for
     /// each.
     pub(crate) fn due_destinations(engine: &dyn Lookup) -> Result<Vec<Due>, EngineError> {
         let (mut found, mut from) = (Vec::new(), Key::first(b'D'));
@@ -279,7 +279,7 @@ impl Shared {
         destination: &str,
         from: DuePlace,
     ) -> Result<Vec<DuePlace>, EngineError> {
-        let from = Key::due(destination, from.due, from.lot);
+        let from = Key::due(destination, from.due, from.entry);
         let rows = engine.scan(&from, &Key::after_destination(destination), SLICE)?;
         Ok(rows.iter().map(|(key, _)| key.due_place()).collect::<Result<_, _>>()?)
     }

@@ -4,12 +4,12 @@ use std::time::SystemTime;
 
 use clock::time;
 use mail::{QueueId, Reason};
-use store::{Details, Filter, LotDetails, LotId, RecipientDetails, Summary};
+use store::{Details, EntryDetails, EntryId, Filter, RecipientDetails, Summary};
 
-use crate::filter::{admits, admits_lot, admits_lots, admits_recipient};
+use crate::filter::{admits, admits_entries, admits_entry, admits_recipient};
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::rows::{LotRow, MessageRow, Place, ReasonNumber, decode_reason};
+use crate::rows::{EntryRow, MessageRow, Place, ReasonNumber, decode_reason};
 use crate::spool::Paths;
 
 /// How many messages are read at a time.
@@ -46,9 +46,9 @@ pub(crate) fn show(
     id: QueueId,
 ) -> Result<Option<Details>, EngineError> {
     let Some(row) = message_row(engine, id)? else { return Ok(None) };
-    let mut lots = Vec::new();
-    for (lot_id, lot) in lots_of(engine, id)? {
-        lots.push(lot_details(engine, lot_id, &lot)?);
+    let mut entries = Vec::new();
+    for (entry_id, entry) in entries_of(engine, id)? {
+        entries.push(entry_details(engine, entry_id, &entry)?);
     }
     let path = paths.record(id, row.place);
     let file = path.strip_prefix(paths.root()).unwrap_or(&path);
@@ -56,7 +56,7 @@ pub(crate) fn show(
         Place::Big => file.display().to_string(),
         Place::Segment { offset, .. } => format!("{} at {offset}", file.display()),
     };
-    Ok(Some(Details { id, message: row.message, state: row.state, file, lots }))
+    Ok(Some(Details { id, message: row.message, state: row.state, file, entries }))
 }
 
 /// The row of a message.
@@ -68,28 +68,28 @@ pub(crate) fn message_row(
     Ok(row.map(|row| MessageRow::decode(&row)).transpose()?)
 }
 
-/// The lots of a message.
-pub(crate) fn lots_of(
+/// The entries of a message.
+pub(crate) fn entries_of(
     engine: &dyn Lookup,
     id: QueueId,
-) -> Result<Vec<(LotId, LotRow)>, EngineError> {
-    let mut lots = Vec::new();
-    let first = Key::lot(LotId { id, lot: 0 });
-    for_each(engine, first, &Key::after_lots(id), |key, value| {
-        lots.push((key.lot_id()?, LotRow::decode(&value)?));
+) -> Result<Vec<(EntryId, EntryRow)>, EngineError> {
+    let mut entries = Vec::new();
+    let first = Key::entry(EntryId { id, number: 0 });
+    for_each(engine, first, &Key::after_entries(id), |key, value| {
+        entries.push((key.entry_id()?, EntryRow::decode(&value)?));
         Ok(())
     })?;
-    Ok(lots)
+    Ok(entries)
 }
 
-/// A reason of a lot.
+/// A reason of an entry.
 pub(crate) fn reason(
     engine: &dyn Lookup,
-    lot: LotId,
+    entry: EntryId,
     which: Option<ReasonNumber>,
 ) -> Result<Option<Reason>, EngineError> {
     let Some(which) = which else { return Ok(None) };
-    let row = engine.find(&Key::reason(lot, which.number.into()))?;
+    let row = engine.find(&Key::reason(entry, which.number.into()))?;
     Ok(row.map(|row| decode_reason(&row)).transpose()?)
 }
 
@@ -100,16 +100,17 @@ fn summary(
     row: MessageRow,
     filter: &Filter,
 ) -> Result<Option<Summary>, EngineError> {
-    let lots = lots_of(engine, id)?;
-    if !admits_lots(filter, &lots) {
+    let entries = entries_of(engine, id)?;
+    if !admits_entries(filter, &entries) {
         return Ok(None);
     }
-    let first = lots.first().and_then(|(_, lot)| lot.recipients.first());
-    let meant = lots.iter().filter(|(_, lot)| admits_lot(filter, lot));
-    let mut recipients = meant.flat_map(|(id, lot)| lot.recipients.iter().map(|one| (*id, one)));
+    let first = entries.first().and_then(|(_, entry)| entry.recipients.first());
+    let meant = entries.iter().filter(|(_, entry)| admits_entry(filter, entry));
+    let mut recipients =
+        meant.flat_map(|(id, entry)| entry.recipients.iter().map(|one| (*id, one)));
     let told = recipients.find(|(_, one)| one.reason.is_some() && admits_recipient(filter, one));
     let reason = match told {
-        Some((lot_id, entry)) => reason(engine, lot_id, entry.reason)?,
+        Some((entry_id, one)) => reason(engine, entry_id, one.reason)?,
         None => None,
     };
     Ok(Some(Summary {
@@ -117,28 +118,28 @@ fn summary(
         message: row.message,
         state: row.state,
         recipients: row.open_recipients,
-        first_recipient: first.map(|entry| entry.recipient.clone()),
-        attempts: lots.iter().map(|(_, lot)| lot.attempts).max().unwrap_or(0),
-        next_attempt: lots.iter().filter_map(|(_, lot)| lot.due).min().map(time),
+        first_recipient: first.map(|one| one.recipient.clone()),
+        attempts: entries.iter().map(|(_, entry)| entry.attempts).max().unwrap_or(0),
+        next_attempt: entries.iter().filter_map(|(_, entry)| entry.due).min().map(time),
         reason,
     }))
 }
 
-/// A lot in full.
-fn lot_details(
+/// An entry in full.
+fn entry_details(
     engine: &dyn Lookup,
-    lot_id: LotId,
-    lot: &LotRow,
-) -> Result<LotDetails, EngineError> {
+    entry_id: EntryId,
+    entry: &EntryRow,
+) -> Result<EntryDetails, EngineError> {
     let mut recipients = Vec::new();
-    for entry in &lot.recipients {
-        let reason = reason(engine, lot_id, entry.reason)?;
-        recipients.push(RecipientDetails { recipient: entry.recipient.clone(), reason });
+    for one in &entry.recipients {
+        let reason = reason(engine, entry_id, one.reason)?;
+        recipients.push(RecipientDetails { recipient: one.recipient.clone(), reason });
     }
-    Ok(LotDetails {
-        destination: lot.destination()?.clone(),
-        attempts: lot.attempts,
-        next_attempt: lot.due.map(time),
+    Ok(EntryDetails {
+        destination: entry.destination()?.clone(),
+        attempts: entry.attempts,
+        next_attempt: entry.due.map(time),
         recipients,
     })
 }

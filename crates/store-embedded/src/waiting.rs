@@ -2,7 +2,7 @@
 //!
 //! The committer counts with each change, so that a scrape reads no row. At the end in order the
 //! numbers are kept in a row of their own; a start that does not find those of the last round counts
-//! the lots.
+//! the entries.
 
 use mail::ReasonClass;
 use store::Waiting;
@@ -10,25 +10,25 @@ use store::Waiting;
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::rows::LotRow;
+use crate::rows::EntryRow;
 
-/// Counts the recipients of a lot.
-pub(crate) fn count_in(waiting: &mut Waiting, lot: &LotRow) {
-    classes(lot).for_each(|class| waiting.add(class));
+/// Counts the recipients of an entry.
+pub(crate) fn count_in(waiting: &mut Waiting, entry: &EntryRow) {
+    classes(entry).for_each(|class| waiting.add(class));
 }
 
-/// No longer counts the recipients of a lot, as it was when they were counted.
-pub(crate) fn count_out(waiting: &mut Waiting, lot: &LotRow) {
-    classes(lot).for_each(|class| waiting.remove(class));
+/// No longer counts the recipients of an entry, as it was when they were counted.
+pub(crate) fn count_out(waiting: &mut Waiting, entry: &EntryRow) {
+    classes(entry).for_each(|class| waiting.remove(class));
 }
 
-/// What each recipient of a lot waits for.
-fn classes(lot: &LotRow) -> impl Iterator<Item = ReasonClass> {
-    let waiting = lot.recipients.iter().filter(|_| lot.due.is_some());
-    waiting.filter_map(|entry| entry.reason).map(|reason| reason.class)
+/// What each recipient of an entry waits for.
+fn classes(entry: &EntryRow) -> impl Iterator<Item = ReasonClass> {
+    let waiting = entry.recipients.iter().filter(|_| entry.due.is_some());
+    waiting.filter_map(|one| one.reason).map(|reason| reason.class)
 }
 
-/// What the index says: by the row that was kept with its last round, or else by its lots.
+/// What the index says: by the row that was kept with its last round, or else by its entries.
 pub(crate) fn read(engine: &dyn Lookup, rounds: u64) -> Result<Waiting, EngineError> {
     let kept = engine.find(&Key::waiting())?.and_then(|row| decode(&row).ok());
     match kept {
@@ -37,11 +37,11 @@ pub(crate) fn read(engine: &dyn Lookup, rounds: u64) -> Result<Waiting, EngineEr
     }
 }
 
-/// Counts the recipients of all lots.
+/// Counts the recipients of all entries.
 fn counted(engine: &dyn Lookup) -> Result<Waiting, EngineError> {
     let mut waiting = Waiting::NOBODY;
     for_each(engine, Key::first(b'L'), &Key::end(b'L'), |_, value| {
-        count_in(&mut waiting, &LotRow::decode(&value)?);
+        count_in(&mut waiting, &EntryRow::decode(&value)?);
         Ok(())
     })?;
     Ok(waiting)

@@ -6,13 +6,13 @@ use std::time::SystemTime;
 
 use mail::{Message, QueueId};
 use store::{
-    CommitError, Committed, EntrySettlement, Expected, Health, LotId, Settled, StoreError,
+    CommitError, Committed, EntryId, EntrySettlement, Expected, Health, Settled, StoreError,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::key::Key;
 use crate::record::Header;
-use crate::rows::LotRow;
+use crate::rows::EntryRow;
 
 /// Where an answer goes; the asker may have gone meanwhile.
 pub(crate) type Answer<T, E> = oneshot::Sender<Result<T, E>>;
@@ -37,18 +37,18 @@ pub(crate) enum Work {
     Close(Answer<(), StoreError>),
     /// Change what is in the queue.
     Edit(Edit, Answer<usize, StoreError>),
-    /// Settle lots of one message, and put the bounce, if any, into the queue with the same stroke.
+    /// Settle entries of one message, and put the bounce, if any, into the queue with the same stroke.
     Settle(Settling, Answer<Vec<Settled>, StoreError>),
 }
 
-/// The outcomes of lots of one message.
+/// The outcomes of entries of one message.
 #[derive(Debug)]
 pub(crate) struct Settling {
     /// The message.
     pub(crate) id: QueueId,
     /// When they were found out.
     pub(crate) at: SystemTime,
-    /// Its lots.
+    /// Its entries.
     pub(crate) entries: Vec<EntrySettlement>,
     /// What tells the sender.
     pub(crate) notice: Option<Box<Prepared>>,
@@ -65,8 +65,8 @@ pub(crate) enum Edit {
     Quarantine(QueueId, String),
     /// Let a message go that was held or quarantined.
     Release(QueueId),
-    /// Make lots due at this time, if they are due later.
-    Retry(Vec<LotId>, u64),
+    /// Make entries due at this time, if they are due later.
+    Retry(Vec<EntryId>, u64),
     /// Write a value to a shelf, or remove it, if what is there is what is expected.
     Shelve(Key, Option<Vec<u8>>, Expected),
     /// Remove messages that nobody was told of.
@@ -141,7 +141,7 @@ pub(crate) struct Prepared {
     /// What is the same for all recipients.
     pub(crate) message: Message,
     /// Its recipients.
-    pub(crate) lots: Vec<LotRow>,
+    pub(crate) entries: Vec<EntryRow>,
     /// Its body.
     pub(crate) body: PreparedBody,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mail::{DelayNotice, Message, Reason, Recipient};
 use smtp::MailboxDomain;
 
-use crate::entry_id::LotId;
+use crate::entry_id::EntryId;
 
 /// How many entries of one destination are wanted.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Due {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claimed {
     /// The entries.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<QueueEntry>,
     /// What else there is at the destination.
     pub next: Next,
 }
@@ -47,9 +47,9 @@ pub enum Next {
 
 /// Recipients of one message at one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Entry {
+pub struct QueueEntry {
     /// Which part of which message it is.
-    pub id: LotId,
+    pub id: EntryId,
     /// What is the same for all recipients.
     pub message: Message,
     /// Where it goes.

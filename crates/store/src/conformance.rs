@@ -14,9 +14,9 @@ use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
 use tokio::io::AsyncReadExt;
 
 use crate::body_writer::BodyWriter;
-use crate::claim::{Demand, Due, Entry, Next};
+use crate::claim::{Demand, Due, Next, QueueEntry};
 use crate::contract::{Owner, SpaceGuard, Store};
-use crate::entry_id::LotId;
+use crate::entry_id::EntryId;
 use crate::error::{BodyError, CommitError, StoreError};
 use crate::query::{Act, Filter, Which};
 use crate::settlement::{ClaimEnd, EntrySettlement, Retry, Settlement};
@@ -86,13 +86,13 @@ async fn accept(store: &dyn Store, recipients: &[&str], body: &[u8]) -> QueueId 
     store.commit(message, Owner::ThisProcess).await.unwrap().id()
 }
 
-async fn claim(store: &dyn Store, most: usize) -> (Vec<Entry>, Next) {
+async fn claim(store: &dyn Store, most: usize) -> (Vec<QueueEntry>, Next) {
     let demand = [Demand { destination: Arc::from(DESTINATION), most }];
     let claimed = store.claim(&demand, most).await.unwrap().pop().unwrap();
     (claimed.entries, claimed.next)
 }
 
-async fn claim_one(store: &dyn Store) -> Option<Entry> {
+async fn claim_one(store: &dyn Store) -> Option<QueueEntry> {
     claim(store, 1).await.0.pop()
 }
 
@@ -105,7 +105,7 @@ fn delivered() -> Outcome {
     Outcome::Delivered { mx: "mx.example".to_owned(), addr: None, reply: "250 ok".to_owned() }
 }
 
-fn settlement(entry: &Entry, outcome: &Outcome, due: u64) -> Settlement {
+fn settlement(entry: &QueueEntry, outcome: &Outcome, due: u64) -> Settlement {
     let settled = EntrySettlement {
         entry: entry.id,
         destination: Arc::from(entry.destination.to_string()),
@@ -162,7 +162,7 @@ pub async fn nobody_else_claims_what_is_claimed(store: Arc<dyn Store>) {
     assert_eq!((first.len(), next), (6, Next::Maybe));
     let (second, _) = claim(&*store, 100).await;
     assert_eq!(second.len(), 4);
-    let mut all: Vec<LotId> = first.iter().chain(&second).map(|entry| entry.id).collect();
+    let mut all: Vec<EntryId> = first.iter().chain(&second).map(|entry| entry.id).collect();
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 10);
@@ -275,7 +275,7 @@ impl Turns for Told {
         due.iter().for_each(|one| self.note(format!("due {}", one.destination)));
     }
 
-    fn settled(&self, destination: &str, _: LotId) {
+    fn settled(&self, destination: &str, _: EntryId) {
         self.note(format!("settled {destination}"));
     }
 

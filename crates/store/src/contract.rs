@@ -16,7 +16,7 @@ use crate::body_reader::BodyReader;
 use crate::body_writer::BodyWriter;
 use crate::claim::{Claimed, Demand};
 use crate::committed::Committed;
-use crate::entry_id::LotId;
+use crate::entry_id::EntryId;
 use crate::error::{BeginError, BodyError, CommitError, StoreError};
 use crate::findings::Findings;
 use crate::health::{Health, Totals};
@@ -64,7 +64,7 @@ pub trait Store: Inspect + Values {
 
     /// Gives a claimed entry back that was not settled; it is not claimed again before `until`, in
     /// milliseconds since 1970.
-    fn give_back(&self, destination: &str, entry: LotId, until: u64);
+    fn give_back(&self, destination: &str, entry: EntryId, until: u64);
 
     /// Lets the entries of `destination`, or of all, be claimed at once that were given back.
     fn end_rests(&self, destination: Option<&str>);

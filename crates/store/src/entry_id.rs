@@ -2,19 +2,19 @@
 
 use mail::QueueId;
 
-/// Which of a message's lots.
-pub type LotNumber = u32;
+/// Which of a message's entries.
+pub type EntryNumber = u32;
 
-/// One lot of one message: the unit of schedule and lease.
+/// One entry of one message: the unit of schedule and lease.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct LotId {
+pub struct EntryId {
     /// The message.
     pub id: QueueId,
-    /// The lot.
-    pub lot: LotNumber,
+    /// Which of its entries.
+    pub number: EntryNumber,
 }
 
-impl LotId {
+impl EntryId {
     /// Before all others.
-    pub const FIRST: Self = Self { id: QueueId::from_number(0), lot: 0 };
+    pub const FIRST: Self = Self { id: QueueId::from_number(0), number: 0 };
 }

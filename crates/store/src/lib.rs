@@ -3,7 +3,7 @@
 //! ```text
 //! begin --write--> BodyWriter --commit--> Committed                     (the 250 to DATA)
 //!                       ... later ...
-//! claim(demand) --> Entry --settle(outcomes, notice)--> Settled
+//! claim(demand) --> QueueEntry --settle(outcomes, notice)--> Settled
 //! ```
 //!
 //! * commit: durable when it returns; only then is there a [`Committed`], and a 250;
@@ -41,12 +41,12 @@ mod waiting;
 
 pub use crate::body_reader::{BodyReader, ReadBody};
 pub use crate::body_writer::BodyWriter;
-pub use crate::claim::{ByHand, Claimed, Demand, Due, Entry, EntryRecipient, Next};
+pub use crate::claim::{ByHand, Claimed, Demand, Due, EntryRecipient, Next, QueueEntry};
 pub use crate::committed::Committed;
 pub use crate::contract::{
     Inspect, Owner, Ownership, ReadValues, SpaceGuard, Store, StoreTuning, Values,
 };
-pub use crate::entry_id::{LotId, LotNumber};
+pub use crate::entry_id::{EntryId, EntryNumber};
 pub use crate::error::{
     BeginError, BodyError, CommitError, IndexError, StoreError, chain, is_full,
 };
@@ -55,7 +55,7 @@ pub use crate::health::{Health, Totals};
 pub use crate::namespace::Namespace;
 pub use crate::observer::{Observer, Round, WrittenDown};
 pub use crate::query::{
-    Act, Census, Counted, Depth, Details, Filter, LotDetails, Matching, RecipientDetails,
+    Act, Census, Counted, Depth, Details, EntryDetails, Filter, Matching, RecipientDetails,
     Selection, StateKind, Stats, Summary, Which,
 };
 pub use crate::settled::Settled;

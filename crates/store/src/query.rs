@@ -56,7 +56,7 @@ impl From<&State> for StateKind {
 impl Filter {
     /// Whether recipients at one destination meet the wishes.
     #[must_use]
-    pub fn admits_entry(&self, entry: &LotDetails) -> bool {
+    pub fn admits_entry(&self, entry: &EntryDetails) -> bool {
         let class = |one: &RecipientDetails| one.reason.as_ref().map(|reason| reason.class);
         self.destination.as_ref().is_none_or(|destination| *destination == entry.destination)
             && entry.recipients.iter().any(|one| self.admits_reason(class(one)))
@@ -103,9 +103,9 @@ pub struct Summary {
     pub recipients: u32,
     /// The first of them.
     pub first_recipient: Option<Recipient>,
-    /// The most attempts that any of its lots has seen.
+    /// The most attempts that any of its entries has seen.
     pub attempts: u32,
-    /// When its next lot is due.
+    /// When its next entry is due.
     pub next_attempt: Option<SystemTime>,
     /// Why a recipient was deferred last: the first who meets the filter's wish for a class, and else
     /// the first who was.
@@ -123,13 +123,13 @@ pub struct Details {
     pub state: State,
     /// The file that holds its record, within the queue's directory.
     pub file: String,
-    /// The recipients that are left, by lot.
-    pub lots: Vec<LotDetails>,
+    /// The recipients that are left, by entry.
+    pub entries: Vec<EntryDetails>,
 }
 
 /// Recipients that are tried together.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct LotDetails {
+pub struct EntryDetails {
     /// Where they are.
     pub destination: MailboxDomain,
     /// How many attempts have failed.
@@ -220,15 +220,15 @@ pub struct Counted {
 pub struct Depth {
     /// The destination.
     pub destination: String,
-    /// How many lots wait for it: recipients of one message that are tried together.
-    pub lots: u64,
+    /// How many entries wait for it: recipients of one message that are tried together.
+    pub entries: u64,
     /// How many of them are due.
     pub due: u64,
     /// How many more wait for no attempt, because their message is on hold or quarantined.
     pub on_hold: u64,
     /// How long the oldest message has been queued.
     pub oldest: Duration,
-    /// In how many lots somebody was deferred last for a reason of each class; only those that there
+    /// In how many entries somebody was deferred last for a reason of each class; only those that there
     /// are.
     pub waiting: Vec<(ReasonClass, u64)>,
     /// A reason of the class that most wait for.
@@ -240,6 +240,6 @@ pub struct Depth {
 pub struct Stats {
     /// How much there is in all.
     pub totals: Totals,
-    /// The destinations, the one with most lots first.
+    /// The destinations, the one with most entries first.
     pub destinations: Vec<Depth>,
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 /// What a settlement left.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settled {
-    /// How many recipients of the lot are to be tried again.
+    /// How many recipients of the entry are to be tried again.
     pub deferred: usize,
     /// When.
     pub next_attempt: Option<SystemTime>,

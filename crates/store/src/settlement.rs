@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use mail::{Outcome, QueueId};
 
 use crate::body_writer::BodyWriter;
-use crate::entry_id::LotId;
+use crate::entry_id::EntryId;
 
 /// The outcomes of entries of one message.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Settlement {
 #[derive(Clone, Debug)]
 pub struct EntrySettlement {
     /// The entry.
-    pub entry: LotId,
+    pub entry: EntryId,
     /// Where it goes.
     pub destination: Arc<str>,
     /// The places of its recipients among all those of the message.

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::claim::Due;
-use crate::entry_id::LotId;
+use crate::entry_id::EntryId;
 
 /// Who decides whose turn it is, and learns from a store what becomes due. Called by the store's own
 /// threads: it must not wait, nor ask the store.
@@ -12,7 +12,7 @@ pub trait Turns: Debug + Send + Sync {
     fn due(&self, due: &[Due]);
 
     /// A claimed entry is settled.
-    fn settled(&self, destination: &str, entry: LotId);
+    fn settled(&self, destination: &str, entry: EntryId);
 
     /// The store is open again, and these are all destinations that have entries.
     fn reopened(&self, due: Vec<Due>);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clock::{Clock, Timestamp};
 use mta_sts::{CachedPolicy, PolicyDomain, RefreshTrouble};
 use queue::{
-    Depth, Details, Findings, LotDetails, Problem, QueueId, Reason, State, StateKind, Stats,
+    Depth, Details, EntryDetails, Findings, Problem, QueueId, Reason, State, StateKind, Stats,
     Summary,
 };
 use serde::{Deserialize, Serialize};
@@ -337,21 +337,21 @@ impl From<Details> for FullMessage {
         Self {
             headline: Headline::of(details.id, &details.message, details.state),
             file: details.file,
-            destinations: details.lots.into_iter().map(Destination::from).collect(),
+            destinations: details.entries.into_iter().map(Destination::from).collect(),
         }
     }
 }
 
-impl From<LotDetails> for Destination {
-    fn from(lot: LotDetails) -> Self {
-        let recipients = lot.recipients.into_iter().map(|one| Addressee {
+impl From<EntryDetails> for Destination {
+    fn from(entry: EntryDetails) -> Self {
+        let recipients = entry.recipients.into_iter().map(|one| Addressee {
             address: one.recipient.mailbox.to_string(),
             reason: one.reason.map(Why::from),
         });
         Self {
-            destination: lot.destination.to_string(),
-            attempts: lot.attempts,
-            next_attempt: lot.next_attempt.map(Timestamp::of),
+            destination: entry.destination.to_string(),
+            attempts: entry.attempts,
+            next_attempt: entry.next_attempt.map(Timestamp::of),
             recipients: recipients.collect(),
         }
     }
@@ -409,7 +409,7 @@ impl From<Depth> for DestinationStats {
         let waiting = depth.waiting.into_iter();
         Self {
             destination: depth.destination,
-            messages: depth.lots,
+            messages: depth.entries,
             due: depth.due,
             on_hold: depth.on_hold,
             oldest_seconds: depth.oldest.as_secs(),

@@ -47,7 +47,7 @@ impl Actions {
         Ok(PartChanged { matched, changed, after: next.map(|id| id.to_string()) })
     }
 
-    /// Has those lots of some messages tried now that are meant.
+    /// Has those entries of some messages tried now that are meant.
     async fn retry_part(
         &self,
         found: &[Summary],

@@ -1,7 +1,7 @@
 //! Times of the queue as the wall clock shows them, for people.
 
 use clock::Clock;
-use queue::{Details, LotDetails, Message, Summary};
+use queue::{Details, EntryDetails, Message, Summary};
 
 /// A message in short.
 pub(crate) fn summary(summary: Summary, clock: &dyn Clock) -> Summary {
@@ -11,11 +11,11 @@ pub(crate) fn summary(summary: Summary, clock: &dyn Clock) -> Summary {
 
 /// A message in full.
 pub(crate) fn details(details: Details, clock: &dyn Clock) -> Details {
-    let lots = details.lots.into_iter().map(|lot| LotDetails {
-        next_attempt: lot.next_attempt.map(|time| clock.on_wall(time)),
-        ..lot
+    let entries = details.entries.into_iter().map(|entry| EntryDetails {
+        next_attempt: entry.next_attempt.map(|time| clock.on_wall(time)),
+        ..entry
     });
-    Details { lots: lots.collect(), message: message(details.message, clock), ..details }
+    Details { entries: entries.collect(), message: message(details.message, clock), ..details }
 }
 
 fn message(message: Message, clock: &dyn Clock) -> Message {

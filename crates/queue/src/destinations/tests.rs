@@ -6,12 +6,12 @@ use smtp::{Class, EnhancedCode};
 
 use super::*;
 
-/// A lot that was leased.
+/// An entry that was leased.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Picked {
     destination: Arc<str>,
     due: u64,
-    lot: LotId,
+    entry: EntryId,
     standing: Standing,
 }
 
@@ -19,15 +19,15 @@ struct Picked {
 #[derive(Default)]
 struct Index {
     rows: BTreeSet<(String, DuePlace)>,
-    claimed: HashSet<LotId>,
-    resting: HashMap<LotId, (String, u64)>,
+    claimed: HashSet<EntryId>,
+    resting: HashMap<EntryId, (String, u64)>,
 }
 
-/// When a lot is due, and which it is.
+/// When an entry is due, and which it is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct DuePlace {
     due: u64,
-    lot: LotId,
+    entry: EntryId,
 }
 
 impl Index {
@@ -37,18 +37,18 @@ impl Index {
     }
 
     fn settle(&mut self, table: &mut Destinations, picked: &Picked) {
-        let Picked { destination, due, lot, .. } = picked;
-        self.rows.remove(&(destination.to_string(), DuePlace { due: *due, lot: *lot }));
+        let Picked { destination, due, entry, .. } = picked;
+        self.rows.remove(&(destination.to_string(), DuePlace { due: *due, entry: *entry }));
         self.give_back(table, picked, None);
     }
 
     fn give_back(&mut self, table: &mut Destinations, picked: &Picked, rest: Option<u64>) {
-        let Picked { destination, lot, .. } = picked;
-        self.claimed.remove(lot);
-        self.resting.extend(rest.map(|until| (*lot, (destination.to_string(), until))));
-        table.give_back(destination, *lot, rest);
+        let Picked { destination, entry, .. } = picked;
+        self.claimed.remove(entry);
+        self.resting.extend(rest.map(|until| (*entry, (destination.to_string(), until))));
+        table.give_back(destination, *entry, rest);
         // It may have come back to another place meanwhile, where it was passed over.
-        if let Some((_, row)) = self.rows.iter().find(|(_, row)| row.lot == *lot) {
+        if let Some((_, row)) = self.rows.iter().find(|(_, row)| row.entry == *entry) {
             table.note(destination, row.due);
         }
     }
@@ -70,24 +70,24 @@ impl Index {
                 continue;
             }
             let (found, next) = self.claim(&turn.destination, now);
-            let Some(DuePlace { due, lot }) = found else {
+            let Some(DuePlace { due, entry }) = found else {
                 table.turn_passed(&turn, next);
                 continue;
             };
-            table.turn_leased(&turn, lot, next);
+            table.turn_leased(&turn, entry, next);
             let Turn { destination, standing, .. } = turn;
-            return Some(Picked { destination, due, lot, standing });
+            return Some(Picked { destination, due, entry, standing });
         }
         None
     }
 
-    /// Claims the first lot of `name` that is due, and says what comes behind it.
+    /// Claims the first entry of `name` that is due, and says what comes behind it.
     fn claim(&mut self, name: &str, now: u64) -> (Option<DuePlace>, Next) {
         let of_name = self.rows.iter().filter(|row| row.0 == name).map(|row| row.1);
-        let free = |row: &DuePlace| !self.claimed.contains(&row.lot);
+        let free = |row: &DuePlace| !self.claimed.contains(&row.entry);
         let mut free: Vec<DuePlace> = of_name.filter(free).collect();
-        let rests = |lot: &LotId| self.resting.get(lot).is_some_and(|one| one.1 > now);
-        free.retain(|row| !rests(&row.lot) || row.due > now);
+        let rests = |entry: &EntryId| self.resting.get(entry).is_some_and(|one| one.1 > now);
+        free.retain(|row| !rests(&row.entry) || row.due > now);
         let first = free.first().copied().filter(|row| row.due <= now);
         let behind = free.get(usize::from(first.is_some())).map(|row| row.due);
         let rested = self.resting.values().filter(|one| one.0 == name && one.1 > now);
@@ -97,9 +97,9 @@ impl Index {
             Some(due) => Next::Later(due),
             None => Next::Nothing,
         };
-        if let Some(DuePlace { lot, .. }) = first {
-            self.resting.remove(&lot);
-            self.claimed.insert(lot);
+        if let Some(DuePlace { entry, .. }) = first {
+            self.resting.remove(&entry);
+            self.claimed.insert(entry);
         }
         (first, next)
     }
@@ -111,11 +111,11 @@ impl Index {
 }
 
 fn place(due: u64, id: u64) -> DuePlace {
-    DuePlace { due, lot: LotId { id: QueueId::from_number(id), lot: 0 } }
+    DuePlace { due, entry: EntryId { id: QueueId::from_number(id), number: 0 } }
 }
 
 #[test]
-fn destinations_take_turns_however_many_lots_each_has() {
+fn destinations_take_turns_however_many_entries_each_has() {
     let (mut table, mut index) = (Destinations::default(), Index::default());
     for id in 0..1_000 {
         index.add(&mut table, "dead.example", 0, id);
@@ -127,7 +127,7 @@ fn destinations_take_turns_however_many_lots_each_has() {
 }
 
 #[test]
-fn no_more_lots_of_a_destination_are_out_than_allowed() {
+fn no_more_entries_of_a_destination_are_out_than_allowed() {
     let (mut table, mut index) = (Destinations::default(), Index::default());
     for id in 0..5 {
         index.add(&mut table, "a.example", 0, id);
@@ -145,7 +145,7 @@ fn no_more_lots_of_a_destination_are_out_than_allowed() {
 }
 
 #[test]
-fn a_lot_is_leased_when_it_is_due_and_not_before() {
+fn an_entry_is_leased_when_it_is_due_and_not_before() {
     let (mut table, mut index) = (Destinations::default(), Index::default());
     index.add(&mut table, "a.example", 10, 1);
     assert_eq!(index.pick(&mut table, 9, 1), None);
@@ -155,17 +155,17 @@ fn a_lot_is_leased_when_it_is_due_and_not_before() {
 }
 
 #[test]
-fn a_lot_given_back_rests_and_the_others_go_on() {
+fn an_entry_given_back_rests_and_the_others_go_on() {
     let (mut table, mut index) = (Destinations::default(), Index::default());
     index.add(&mut table, "a.example", 0, 1);
     index.add(&mut table, "a.example", 0, 2);
     let first = index.pick(&mut table, 0, 1).unwrap();
     index.give_back(&mut table, &first, Some(30));
     let second = index.pick(&mut table, 0, 1).unwrap();
-    assert_ne!(first.lot, second.lot);
+    assert_ne!(first.entry, second.entry);
     index.settle(&mut table, &second);
     assert_eq!(index.pick(&mut table, 29, 1), None);
-    assert_eq!(index.pick(&mut table, 30, 1).unwrap().lot, first.lot);
+    assert_eq!(index.pick(&mut table, 30, 1).unwrap().entry, first.entry);
 }
 
 #[test]
@@ -180,13 +180,13 @@ fn an_operator_ends_every_rest() {
 }
 
 #[test]
-fn a_destination_without_lots_is_forgotten() {
+fn a_destination_without_entries_is_forgotten() {
     let (mut table, mut index) = (Destinations::default(), Index::default());
     index.add(&mut table, "a.example", 0, 1);
     let only = index.pick(&mut table, 0, 1).unwrap();
     index.settle(&mut table, &only);
     assert_eq!(index.pick(&mut table, 0, 1), None);
-    assert!(table.entries.is_empty() && table.lines.is_empty() && table.waiting.is_empty());
+    assert!(table.rows.is_empty() && table.lines.is_empty() && table.waiting.is_empty());
 }
 
 fn deferred() -> Outcome {
@@ -237,14 +237,14 @@ fn a_destination_that_fails_is_passed_over_by_who_wants_none_and_found_when_it_a
 }
 
 #[test]
-fn that_a_destination_answers_is_remembered_when_all_its_lots_are_gone() {
+fn that_a_destination_answers_is_remembered_when_all_its_entries_are_gone() {
     let (mut table, mut index) = (Destinations::default(), Index::default());
     index.add(&mut table, "a.example", 0, 1);
     let only = index.pick(&mut table, 0, 1).unwrap();
     table.attempted("a.example", &[delivered()]);
     index.settle(&mut table, &only);
     assert_eq!(index.pick(&mut table, 0, 1), None);
-    assert!(table.entries.is_empty());
+    assert!(table.rows.is_empty());
     index.add(&mut table, "a.example", 0, 2);
     assert_eq!(index.pick(&mut table, 0, 1).unwrap().standing, Standing::Answering);
     assert!(table.answered.is_empty());
@@ -259,17 +259,17 @@ enum Event {
     Add(u8, i64),
     /// Time passes, or the clock is set back.
     Clock(i64),
-    /// An operator makes everything due that one lot in so many has.
+    /// An operator makes everything due that one entry in so many has.
     Retry(u8),
     /// One lease in so many is dropped, and rests.
     Drop(u8, u64),
     /// Many messages come to a destination.
     Flood(u8),
-    /// One lot in so many is taken out of the due index.
+    /// One entry in so many is taken out of the due index.
     Hold(u8),
     /// And comes back to it.
     Release,
-    /// A lot is picked, of destinations that stand no worse than this.
+    /// An entry is picked, of destinations that stand no worse than this.
     Pick(Standing),
     /// What happened to the index is told to the table.
     Publish,
@@ -312,9 +312,9 @@ enum News {
 struct Model {
     now: u64,
     index: Index,
-    held: Vec<(String, LotId)>,
+    held: Vec<(String, EntryId)>,
     leased: Vec<Picked>,
-    resting: Vec<(String, LotId, u64)>,
+    resting: Vec<(String, EntryId, u64)>,
     news: VecDeque<News>,
     last_id: u64,
     /// For each destination that could have had a turn, who of the same standing has had one since.
@@ -326,25 +326,25 @@ impl Model {
         format!("{number}.example")
     }
 
-    /// Puts a lot into the due index.
-    fn enter(&mut self, name: String, due: u64, lot: LotId) {
-        self.index.rows.insert((name.clone(), DuePlace { due, lot }));
+    /// Puts an entry into the due index.
+    fn enter(&mut self, name: String, due: u64, entry: EntryId) {
+        self.index.rows.insert((name.clone(), DuePlace { due, entry }));
         self.news.push_back(News::Due(name, due));
     }
 
     fn add(&mut self, to: u8, due: u64) {
         self.last_id += 1;
-        self.enter(Self::name(to), due, place(due, self.last_id).lot);
+        self.enter(Self::name(to), due, place(due, self.last_id).entry);
     }
 
     fn may_be_leased(&self, name: &str) -> bool {
-        let is_free = |lot: LotId| {
-            let rests = self.resting.iter().any(|one| one.1 == lot && one.2 > self.now);
-            !rests && !self.leased.iter().any(|one| one.lot == lot)
+        let is_free = |entry: EntryId| {
+            let rests = self.resting.iter().any(|one| one.1 == entry && one.2 > self.now);
+            !rests && !self.leased.iter().any(|one| one.entry == entry)
         };
         let out = self.leased.iter().filter(|one| *one.destination == *name).count();
         let mut rows = self.index.rows.iter().filter(|row| row.0 == name);
-        out < MOST && rows.any(|row| row.1.due <= self.now && is_free(row.1.lot))
+        out < MOST && rows.any(|row| row.1.due <= self.now && is_free(row.1.entry))
     }
 
     fn destinations(&self) -> BTreeSet<String> {
@@ -363,7 +363,7 @@ impl Model {
     /// Picks, and holds what is picked against what could have been; whether there was anything.
     fn pick(&mut self, table: &mut Destinations, worst: Standing) -> bool {
         let told = self.news.is_empty();
-        let standing = |name: &str| table.entries.get(name).map(|entry| entry.attempts.standing);
+        let standing = |name: &str| table.rows.get(name).map(|row| row.attempts.standing);
         let could: BTreeSet<(String, Standing)> = self
             .destinations()
             .into_iter()
@@ -371,13 +371,13 @@ impl Model {
             .map(|name| (name.clone(), standing(&name).unwrap_or_default()))
             .collect();
         let Some(picked) = self.index.pick_within(table, self.now, worst, MOST) else {
-            assert!(!told || could.iter().all(|one| one.1 > worst), "{could:?} have lots due");
+            assert!(!told || could.iter().all(|one| one.1 > worst), "{could:?} have entries due");
             return false;
         };
         let one = (picked.destination.to_string(), picked.standing);
-        let row = (one.0.clone(), DuePlace { due: picked.due, lot: picked.lot });
+        let row = (one.0.clone(), DuePlace { due: picked.due, entry: picked.entry });
         assert!(picked.due <= self.now, "{picked:?} is not due at {}", self.now);
-        assert!(!self.leased.iter().any(|one| one.lot == picked.lot), "{picked:?} is leased");
+        assert!(!self.leased.iter().any(|one| one.entry == picked.entry), "{picked:?} is leased");
         assert!(picked.standing <= worst);
         if !self.index.rows.contains(&row) {
             self.turns.remove(&one);
@@ -390,7 +390,7 @@ impl Model {
         } else {
             self.turns.clear();
         }
-        self.resting.retain(|one| one.1 != picked.lot);
+        self.resting.retain(|one| one.1 != picked.entry);
         self.leased.push(picked);
         true
     }
@@ -412,19 +412,19 @@ impl Model {
 
     fn settle(&mut self, table: &mut Destinations, which: u8, later: Option<u64>) {
         let Some(one) = self.take(which) else { return };
-        let standing = |table: &Destinations| table.entries[&one.destination].attempts.standing;
+        let standing = |table: &Destinations| table.rows[&one.destination].attempts.standing;
         let before = standing(table);
         table.attempted(&one.destination, &[later.map_or_else(delivered, |_| deferred())]);
         if standing(table) != before {
             self.turns.clear();
         }
-        let held = self.held.iter().position(|held| held.1 == one.lot);
-        let row = self.index.rows.iter().find(|row| row.1.lot == one.lot).cloned();
+        let held = self.held.iter().position(|held| held.1 == one.entry);
+        let row = self.index.rows.iter().find(|row| row.1.entry == one.entry).cloned();
         row.map(|row| self.index.rows.remove(&row));
         match (held, later) {
             (Some(held), None) => drop(self.held.swap_remove(held)),
             (None, Some(later)) => {
-                self.enter(one.destination.to_string(), self.now + later, one.lot);
+                self.enter(one.destination.to_string(), self.now + later, one.entry);
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
@@ -442,25 +442,25 @@ impl Model {
                 let rows: Vec<_> = self.index.rows.iter().filter(later).cloned().collect();
                 for row in rows.into_iter().step_by(usize::from(one_in % 4) + 1) {
                     self.index.rows.remove(&row);
-                    self.enter(row.0, self.now, row.1.lot);
+                    self.enter(row.0, self.now, row.1.entry);
                 }
             }
             Event::Drop(which, rest) => {
                 let Some(one) = self.take(which) else { return };
                 let until = self.now + rest;
-                self.resting.push((one.destination.to_string(), one.lot, until));
+                self.resting.push((one.destination.to_string(), one.entry, until));
                 self.index.give_back(table, &one, Some(until));
             }
             Event::Hold(one_in) => {
                 let rows: Vec<_> = self.index.rows.iter().cloned().collect();
                 for row in rows.into_iter().step_by(usize::from(one_in) + 1) {
                     self.index.rows.remove(&row);
-                    self.held.push((row.0, row.1.lot));
+                    self.held.push((row.0, row.1.entry));
                 }
             }
             Event::Release => {
-                for (name, lot) in std::mem::take(&mut self.held) {
-                    self.enter(name, self.now, lot);
+                for (name, entry) in std::mem::take(&mut self.held) {
+                    self.enter(name, self.now, entry);
                 }
             }
             Event::Pick(worst) => drop(self.pick(table, worst)),
@@ -506,7 +506,7 @@ impl Model {
         }
         assert!(self.index.rows.is_empty(), "{:?} were never picked", self.index.rows);
         assert_eq!(table.leased(), 0);
-        assert!(table.entries.is_empty() && table.lines.is_empty() && table.waiting.is_empty());
+        assert!(table.rows.is_empty() && table.lines.is_empty() && table.waiting.is_empty());
     }
 }
 

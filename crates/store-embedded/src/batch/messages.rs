@@ -4,18 +4,18 @@ use std::collections::HashSet;
 
 use clock::time;
 use mail::{DelayNotice, Message, Outcome, QueueId, Reason, State};
-use store::{ByHand, Due, EntrySettlement, LotId, Settled};
+use store::{ByHand, Due, EntryId, EntrySettlement, Settled};
 
 use crate::batch::Batch;
 use crate::codec::Malformed;
 use crate::index::EngineError;
 use crate::key::Key;
-use crate::rows::{LotRecipient, LotRow, MessageRow, Place, ReasonNumber, encode_reason};
+use crate::rows::{EntryRow, MessageRow, Place, ReasonNumber, RowRecipient, encode_reason};
 use crate::spool::sidecar::ALL_RECIPIENTS;
 use crate::waiting::{count_in, count_out};
 
 impl Batch<'_> {
-    /// Adds a message that is not there yet, with all its lots. A lot without recipients keeps its
+    /// Adds a message that is not there yet, with all its entries. An entry without recipients keeps its
     /// number free.
     pub(crate) fn add(
         &mut self,
@@ -23,85 +23,90 @@ impl Batch<'_> {
         place: Place,
         envelope_size: u32,
         message: Message,
-        lots: &[LotRow],
+        entries: &[EntryRow],
     ) -> Result<(), EngineError> {
-        let numbered = (0_u32..).zip(lots).filter(|(_, lot)| !lot.recipients.is_empty());
-        let count = u32::try_from(lots.len()).map_err(|_cause| Malformed("number of lots"))?;
+        let numbered = (0_u32..).zip(entries).filter(|(_, entry)| !entry.recipients.is_empty());
+        let count =
+            u32::try_from(entries.len()).map_err(|_cause| Malformed("number of entries"))?;
         let open = u32::try_from(numbered.clone().count()).unwrap_or(u32::MAX);
-        let recipients: usize = lots.iter().map(|lot| lot.recipients.len()).sum();
+        let recipients: usize = entries.iter().map(|entry| entry.recipients.len()).sum();
         let row = MessageRow {
             place,
             envelope_size,
             message,
             state: State::Queued,
-            lots: count,
-            open_lots: open,
+            entries: count,
+            open_entries: open,
             open_recipients: u32::try_from(recipients).unwrap_or(u32::MAX),
         };
         self.put_new(Key::message(id), row.encode())?;
-        for (number, lot) in numbered {
-            let lot_id = LotId { id, lot: number };
-            self.put_new(Key::lot(lot_id), lot.encode())?;
-            self.put_due(lot_id, lot)?;
+        for (number, entry) in numbered {
+            let entry_id = EntryId { id, number };
+            self.put_new(Key::entry(entry_id), entry.encode())?;
+            self.put_due(entry_id, entry)?;
         }
         self.count_in(&row);
         Ok(())
     }
 
-    /// Settles a lot: what is done leaves the queue, what is deferred is due again later.
+    /// Settles an entry: what is done leaves the queue, what is deferred is due again later.
     pub(crate) fn settle(&mut self, settlement: &EntrySettlement) -> Result<Settled, EngineError> {
-        let EntrySettlement { entry: lot_id, recipients, outcomes, retry, .. } = settlement;
-        let lot_id = *lot_id;
-        let Some(mut message) = self.message(lot_id.id)? else { return Ok(Settled::GONE) };
-        let Some(mut lot) = self.lot(lot_id)? else { return Ok(Settled::GONE) };
-        if !lot.recipients.iter().map(|entry| entry.index).eq(recipients.iter().copied()) {
-            return self.settle_others(lot_id.id, message.place, recipients, outcomes);
+        let EntrySettlement { entry: entry_id, recipients, outcomes, retry, .. } = settlement;
+        let entry_id = *entry_id;
+        let Some(mut message) = self.message(entry_id.id)? else { return Ok(Settled::GONE) };
+        let Some(mut entry) = self.entry(entry_id)? else { return Ok(Settled::GONE) };
+        if !entry.recipients.iter().map(|one| one.index).eq(recipients.iter().copied()) {
+            return self.settle_others(entry_id.id, message.place, recipients, outcomes);
         }
-        self.remove_due(lot_id, &lot)?;
-        let (deferred, done) = divide(&lot.recipients, outcomes);
+        self.remove_due(entry_id, &entry)?;
+        let (deferred, done) = divide(&entry.recipients, outcomes);
         let finished = u32::try_from(done.len()).unwrap_or(u32::MAX);
         message.open_recipients = message.open_recipients.saturating_sub(finished);
         self.ledger.row.recipients = self.ledger.row.recipients.saturating_sub(finished.into());
         for index in done {
-            self.effects.settled.push((message.place, lot_id.id, index));
+            self.effects.settled.push((message.place, entry_id.id, index));
         }
-        self.remove_reasons(lot_id, &lot);
+        self.remove_reasons(entry_id, &entry);
         if deferred.is_empty() {
-            self.close_lot(lot_id, &mut message)?;
+            self.close_entry(entry_id, &mut message)?;
             return Ok(Settled {
                 deferred: 0,
                 next_attempt: None,
-                message_gone: message.open_lots == 0,
+                message_gone: message.open_entries == 0,
             });
         }
-        self.put(Key::message(lot_id.id), message.encode())?;
-        lot.attempts = retry.attempts;
-        lot.by_hand = ByHand { planned: None, attempts: retry.by_hand };
-        lot.due = (message.state == State::Queued).then_some(retry.due);
-        self.put_reasons(lot_id, &mut lot, deferred)?;
-        self.put(Key::lot(lot_id), lot.encode())?;
-        self.put_due(lot_id, &lot)?;
+        self.put(Key::message(entry_id.id), message.encode())?;
+        entry.attempts = retry.attempts;
+        entry.by_hand = ByHand { planned: None, attempts: retry.by_hand };
+        entry.due = (message.state == State::Queued).then_some(retry.due);
+        self.put_reasons(entry_id, &mut entry, deferred)?;
+        self.put(Key::entry(entry_id), entry.encode())?;
+        self.put_due(entry_id, &entry)?;
         Ok(Settled {
-            deferred: lot.recipients.len(),
-            next_attempt: lot.due.map(time),
+            deferred: entry.recipients.len(),
+            next_attempt: entry.due.map(time),
             message_gone: false,
         })
     }
 
-    /// Notes of which recipients of a lot, by their places in the message, the sender knows that
+    /// Notes of which recipients of an entry, by their places in the message, the sender knows that
     /// their mail is late.
-    pub(crate) fn tell_of_delay(&mut self, lot_id: LotId, told: &[u32]) -> Result<(), EngineError> {
+    pub(crate) fn tell_of_delay(
+        &mut self,
+        entry_id: EntryId,
+        told: &[u32],
+    ) -> Result<(), EngineError> {
         if told.is_empty() {
             return Ok(());
         }
-        let Some(mut lot) = self.lot(lot_id)? else { return Ok(()) };
-        for entry in lot.recipients.iter_mut().filter(|entry| told.contains(&entry.index)) {
-            entry.delay = DelayNotice::Told;
+        let Some(mut entry) = self.entry(entry_id)? else { return Ok(()) };
+        for one in entry.recipients.iter_mut().filter(|one| told.contains(&one.index)) {
+            one.delay = DelayNotice::Told;
         }
-        self.put(Key::lot(lot_id), lot.encode())
+        self.put(Key::entry(entry_id), entry.encode())
     }
 
-    /// Settles recipients whose lot has changed since it was leased, because the index was built
+    /// Settles recipients whose entry has changed since it was leased, because the index was built
     /// anew meanwhile: those that are done leave the queue, the others stay as they are.
     fn settle_others(
         &mut self,
@@ -131,12 +136,12 @@ impl Batch<'_> {
     ) -> Result<u32, EngineError> {
         let Some(mut message) = self.message(id)? else { return Ok(0) };
         let mut forgotten = 0_u32;
-        for number in 0..message.lots {
-            let lot_id = LotId { id, lot: number };
-            let Some(mut lot) = self.lot(lot_id)? else { continue };
-            let before = lot.clone();
-            lot.recipients.retain(|recipient| !is_settled(recipient.index));
-            let fewer = before.recipients.len().saturating_sub(lot.recipients.len());
+        for number in 0..message.entries {
+            let entry_id = EntryId { id, number };
+            let Some(mut entry) = self.entry(entry_id)? else { continue };
+            let before = entry.clone();
+            entry.recipients.retain(|recipient| !is_settled(recipient.index));
+            let fewer = before.recipients.len().saturating_sub(entry.recipients.len());
             let fewer = u32::try_from(fewer).unwrap_or(u32::MAX);
             if fewer == 0 {
                 continue;
@@ -144,43 +149,43 @@ impl Batch<'_> {
             forgotten = forgotten.saturating_add(fewer);
             message.open_recipients = message.open_recipients.saturating_sub(fewer);
             self.ledger.row.recipients = self.ledger.row.recipients.saturating_sub(fewer.into());
-            if lot.recipients.is_empty() {
-                self.remove_due(lot_id, &before)?;
-                self.remove_reasons(lot_id, &before);
-                self.close_lot(lot_id, &mut message)?;
+            if entry.recipients.is_empty() {
+                self.remove_due(entry_id, &before)?;
+                self.remove_reasons(entry_id, &before);
+                self.close_entry(entry_id, &mut message)?;
             } else {
                 count_out(&mut self.ledger.waiting, &before);
-                count_in(&mut self.ledger.waiting, &lot);
-                self.put(Key::lot(lot_id), lot.encode())?;
+                count_in(&mut self.ledger.waiting, &entry);
+                self.put(Key::entry(entry_id), entry.encode())?;
                 self.put(Key::message(id), message.encode())?;
             }
         }
         Ok(forgotten)
     }
 
-    /// Makes a lot due at `due` that is due later than may be.
-    pub(crate) fn make_due(&mut self, lot_id: LotId, due: u64) -> Result<(), EngineError> {
-        let Some(mut lot) = self.lot(lot_id)? else { return Ok(()) };
-        self.remove_due(lot_id, &lot)?;
-        lot.due = lot.due.map(|before| before.min(due));
-        lot.by_hand.planned = None;
-        self.put(Key::lot(lot_id), lot.encode())?;
-        self.put_due(lot_id, &lot)
+    /// Makes an entry due at `due` that is due later than may be.
+    pub(crate) fn make_due(&mut self, entry_id: EntryId, due: u64) -> Result<(), EngineError> {
+        let Some(mut entry) = self.entry(entry_id)? else { return Ok(()) };
+        self.remove_due(entry_id, &entry)?;
+        entry.due = entry.due.map(|before| before.min(due));
+        entry.by_hand.planned = None;
+        self.put(Key::entry(entry_id), entry.encode())?;
+        self.put_due(entry_id, &entry)
     }
 
-    /// Makes a lot due at `due` if it is due later, because an operator asked for it; whether there
+    /// Makes an entry due at `due` if it is due later, because an operator asked for it; whether there
     /// was one that is not held.
-    pub(crate) fn reschedule(&mut self, lot_id: LotId, due: u64) -> Result<bool, EngineError> {
-        let Some(mut lot) = self.lot(lot_id)? else { return Ok(false) };
-        let Some(planned) = lot.due else { return Ok(false) };
+    pub(crate) fn reschedule(&mut self, entry_id: EntryId, due: u64) -> Result<bool, EngineError> {
+        let Some(mut entry) = self.entry(entry_id)? else { return Ok(false) };
+        let Some(planned) = entry.due else { return Ok(false) };
         if planned <= due {
             return Ok(true);
         }
-        self.remove_due(lot_id, &lot)?;
-        lot.due = Some(due);
-        lot.by_hand.planned = Some(planned);
-        self.put(Key::lot(lot_id), lot.encode())?;
-        self.put_due(lot_id, &lot)?;
+        self.remove_due(entry_id, &entry)?;
+        entry.due = Some(due);
+        entry.by_hand.planned = Some(planned);
+        self.put(Key::entry(entry_id), entry.encode())?;
+        self.put_due(entry_id, &entry)?;
         Ok(true)
     }
 
@@ -197,14 +202,14 @@ impl Batch<'_> {
         }
         message.state = state;
         self.put(Key::message(id), message.encode())?;
-        for number in 0..message.lots {
-            let lot_id = LotId { id, lot: number };
-            let Some(mut lot) = self.lot(lot_id)? else { continue };
-            self.remove_due(lot_id, &lot)?;
-            lot.due = (message.state == State::Queued).then_some(due);
-            lot.by_hand = ByHand { planned: None, ..lot.by_hand };
-            self.put(Key::lot(lot_id), lot.encode())?;
-            self.put_due(lot_id, &lot)?;
+        for number in 0..message.entries {
+            let entry_id = EntryId { id, number };
+            let Some(mut entry) = self.entry(entry_id)? else { continue };
+            self.remove_due(entry_id, &entry)?;
+            entry.due = (message.state == State::Queued).then_some(due);
+            entry.by_hand = ByHand { planned: None, ..entry.by_hand };
+            self.put(Key::entry(entry_id), entry.encode())?;
+            self.put_due(entry_id, &entry)?;
         }
         Ok(true)
     }
@@ -212,12 +217,12 @@ impl Batch<'_> {
     /// Removes a message with all that is left of it; whether there was one.
     pub(crate) fn delete(&mut self, id: QueueId) -> Result<bool, EngineError> {
         let Some(mut message) = self.message(id)? else { return Ok(false) };
-        for number in 0..message.lots {
-            let lot_id = LotId { id, lot: number };
-            let Some(lot) = self.lot(lot_id)? else { continue };
-            self.remove_due(lot_id, &lot)?;
-            self.remove_reasons(lot_id, &lot);
-            self.close_lot(lot_id, &mut message)?;
+        for number in 0..message.entries {
+            let entry_id = EntryId { id, number };
+            let Some(entry) = self.entry(entry_id)? else { continue };
+            self.remove_due(entry_id, &entry)?;
+            self.remove_reasons(entry_id, &entry);
+            self.close_entry(entry_id, &mut message)?;
         }
         self.effects.settled.push((message.place, id, ALL_RECIPIENTS));
         let left = u64::from(message.open_recipients);
@@ -245,21 +250,21 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// Removes a lot that has no recipient left, and its message with the last one.
-    fn close_lot(&mut self, lot: LotId, message: &mut MessageRow) -> Result<(), EngineError> {
-        self.remove(Key::lot(lot));
-        message.open_lots = message.open_lots.saturating_sub(1);
-        self.ledger.row.lots = self.ledger.row.lots.saturating_sub(1);
-        if message.open_lots > 0 {
-            return self.put(Key::message(lot.id), message.encode());
+    /// Removes an entry that has no recipient left, and its message with the last one.
+    fn close_entry(&mut self, entry: EntryId, message: &mut MessageRow) -> Result<(), EngineError> {
+        self.remove(Key::entry(entry));
+        message.open_entries = message.open_entries.saturating_sub(1);
+        self.ledger.row.entries = self.ledger.row.entries.saturating_sub(1);
+        if message.open_entries > 0 {
+            return self.put(Key::message(entry.id), message.encode());
         }
-        self.remove(Key::message(lot.id));
+        self.remove(Key::message(entry.id));
         self.ledger.row.messages = self.ledger.row.messages.saturating_sub(1);
         self.ledger.row.bytes = self.ledger.row.bytes.saturating_sub(message.record_size());
         self.count_place_out(message);
         if message.place == Place::Big {
-            self.put(Key::finished_body(lot.id), Vec::new())?;
-            self.effects.finished_bodies.push(lot.id);
+            self.put(Key::finished_body(entry.id), Vec::new())?;
+            self.effects.finished_bodies.push(entry.id);
         }
         Ok(())
     }
@@ -268,29 +273,29 @@ impl Batch<'_> {
     fn count_in(&mut self, message: &MessageRow) {
         let row = &mut self.ledger.row;
         row.messages = row.messages.saturating_add(1);
-        row.lots = row.lots.saturating_add(message.open_lots.into());
+        row.entries = row.entries.saturating_add(message.open_entries.into());
         row.recipients = row.recipients.saturating_add(message.open_recipients.into());
         row.bytes = row.bytes.saturating_add(message.record_size());
         self.count_place_in(message);
     }
 
-    /// Enters a lot into the due index, and counts what its recipients wait for.
-    fn put_due(&mut self, lot_id: LotId, lot: &LotRow) -> Result<(), EngineError> {
-        count_in(&mut self.ledger.waiting, lot);
-        if let Some(due) = lot.due {
-            let destination = lot.destination()?.to_string();
-            self.put_new(Key::due(&destination, due, lot_id), Vec::new())?;
+    /// Enters an entry into the due index, and counts what its recipients wait for.
+    fn put_due(&mut self, entry_id: EntryId, entry: &EntryRow) -> Result<(), EngineError> {
+        count_in(&mut self.ledger.waiting, entry);
+        if let Some(due) = entry.due {
+            let destination = entry.destination()?.to_string();
+            self.put_new(Key::due(&destination, due, entry_id), Vec::new())?;
             self.effects.due.push(Due { destination, at: due });
         }
         Ok(())
     }
 
-    /// Takes a lot out of the due index, and out of the count of what its recipients wait for.
-    fn remove_due(&mut self, lot_id: LotId, lot: &LotRow) -> Result<(), EngineError> {
-        count_out(&mut self.ledger.waiting, lot);
-        if let Some(due) = lot.due {
-            let destination = lot.destination()?.to_string();
-            self.remove(Key::due(&destination, due, lot_id));
+    /// Takes an entry out of the due index, and out of the count of what its recipients wait for.
+    fn remove_due(&mut self, entry_id: EntryId, entry: &EntryRow) -> Result<(), EngineError> {
+        count_out(&mut self.ledger.waiting, entry);
+        if let Some(due) = entry.due {
+            let destination = entry.destination()?.to_string();
+            self.remove(Key::due(&destination, due, entry_id));
         }
         Ok(())
     }
@@ -298,41 +303,41 @@ impl Batch<'_> {
     /// Writes the reasons of the recipients that are left: each different one once.
     fn put_reasons(
         &mut self,
-        lot_id: LotId,
-        lot: &mut LotRow,
-        deferred: Vec<(LotRecipient, &Reason)>,
+        entry_id: EntryId,
+        entry: &mut EntryRow,
+        deferred: Vec<(RowRecipient, &Reason)>,
     ) -> Result<(), EngineError> {
         let mut known: Vec<&Reason> = Vec::new();
-        lot.recipients.clear();
+        entry.recipients.clear();
         for (mut recipient, reason) in deferred {
             let number = known.iter().position(|other| *other == reason).unwrap_or(known.len());
             let row_number =
                 u8::try_from(number).map_err(|_cause| Malformed("number of reasons"))?;
             if number == known.len() {
                 known.push(reason);
-                self.put(Key::reason(lot_id, row_number.into()), encode_reason(reason))?;
+                self.put(Key::reason(entry_id, row_number.into()), encode_reason(reason))?;
             }
             recipient.reason = Some(ReasonNumber { number: row_number, class: reason.class });
-            lot.recipients.push(recipient);
+            entry.recipients.push(recipient);
         }
-        lot.reasons =
+        entry.reasons =
             u16::try_from(known.len()).map_err(|_cause| Malformed("number of reasons"))?;
         Ok(())
     }
 
-    /// Removes a lot's reasons.
-    fn remove_reasons(&mut self, lot_id: LotId, lot: &LotRow) {
-        for number in 0..lot.reasons {
-            self.remove(Key::reason(lot_id, number));
+    /// Removes an entry's reasons.
+    fn remove_reasons(&mut self, entry_id: EntryId, entry: &EntryRow) {
+        for number in 0..entry.reasons {
+            self.remove(Key::reason(entry_id, number));
         }
     }
 }
 
 /// Who is deferred, with the reason, and whose place is free now.
 fn divide<'o>(
-    recipients: &[LotRecipient],
+    recipients: &[RowRecipient],
     outcomes: &'o [Outcome],
-) -> (Vec<(LotRecipient, &'o Reason)>, Vec<u32>) {
+) -> (Vec<(RowRecipient, &'o Reason)>, Vec<u32>) {
     let (mut deferred, mut done) = (Vec::new(), Vec::new());
     for (recipient, outcome) in recipients.iter().zip(outcomes) {
         match outcome {

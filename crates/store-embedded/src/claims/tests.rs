@@ -36,18 +36,18 @@ impl Index {
 
     fn settle(&mut self, claims: &mut Claims, place: DuePlace) {
         self.rows.remove(&(NAME.to_owned(), place));
-        claims.release(NAME, place.lot, None);
+        claims.release(NAME, place.entry, None);
     }
 }
 
 const NAME: &str = "a.example";
 
 fn place(due: u64, id: u64) -> DuePlace {
-    DuePlace { due, lot: LotId { id: QueueId::from_number(id), lot: 0 } }
+    DuePlace { due, entry: EntryId { id: QueueId::from_number(id), number: 0 } }
 }
 
 #[test]
-fn nothing_is_kept_of_the_lots_of_a_destination_that_waits() {
+fn nothing_is_kept_of_the_entries_of_a_destination_that_waits() {
     let (mut claims, mut index) = (Claims::default(), Index::default());
     index.add(&mut claims, 0, 1);
     let only = index.must_claim(&mut claims, 0);
@@ -91,27 +91,27 @@ fn a_message_that_comes_alone_costs_one_scan() {
 }
 
 #[test]
-fn a_lot_that_rests_is_passed_over_until_its_rest_ends_or_is_ended() {
+fn an_entry_that_rests_is_passed_over_until_its_rest_ends_or_is_ended() {
     let (mut claims, mut index) = (Claims::default(), Index::default());
     index.add(&mut claims, 0, 1);
     let only = index.must_claim(&mut claims, 0);
-    assert_eq!(claims.release(NAME, only.lot, Some(30)), Some(30));
+    assert_eq!(claims.release(NAME, only.entry, Some(30)), Some(30));
     assert_eq!(index.claim(&mut claims, 29), Sought::Later(30));
     assert_eq!(index.claim(&mut claims, 30), Sought::Due(only));
-    claims.release(NAME, only.lot, Some(60));
+    claims.release(NAME, only.entry, Some(60));
     claims.end_rests(Some(NAME));
     assert_eq!(index.claim(&mut claims, 31), Sought::Due(only));
 }
 
 #[test]
-fn a_lot_that_came_back_while_it_was_claimed_is_found_when_its_claim_ends() {
+fn an_entry_that_came_back_while_it_was_claimed_is_found_when_its_claim_ends() {
     let (mut claims, mut index) = (Claims::default(), Index::default());
     index.add(&mut claims, 0, 1);
     let before = index.must_claim(&mut claims, 5);
     index.rows.clear();
     index.add(&mut claims, 3, 1);
     assert_eq!(index.claim(&mut claims, 5), Sought::None);
-    assert_eq!(claims.release(NAME, before.lot, None), Some(3));
+    assert_eq!(claims.release(NAME, before.entry, None), Some(3));
     assert_eq!(index.claim(&mut claims, 5), Sought::Due(place(3, 1)));
 }
 
@@ -123,6 +123,6 @@ fn what_is_claimed_stays_claimed_when_the_index_is_read_anew() {
     let first = index.must_claim(&mut claims, 0);
     claims.start_again();
     let second = index.must_claim(&mut claims, 0);
-    assert_ne!(first.lot, second.lot);
+    assert_ne!(first.entry, second.entry);
     assert_eq!(index.claim(&mut claims, 0), Sought::None);
 }

@@ -7,7 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use clock::millis;
-use store::LotId;
+use store::EntryId;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Durable, RoundError};
@@ -17,13 +17,13 @@ use crate::key::Key;
 /// How many destinations are looked at in a second.
 const DESTINATIONS: usize = 10_000;
 
-/// How many lots are moved in one round.
-const LOTS: usize = 256;
+/// How many entries are moved in one round.
+const ENTRIES: usize = 256;
 
 /// How far a clock goes back without having been wrong.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
-/// How far the look for such lots has come.
+/// How far the look for such entries has come.
 #[derive(Debug, Default)]
 pub(super) struct Forward {
     /// The latest time that was seen; none before the first look.
@@ -63,15 +63,16 @@ impl Committer {
             let Some((key, _)) = index.first(&from, &Key::end(b'D'))? else { return Ok(()) };
             let destination = key.due_entry().map_err(EngineError::from)?.destination;
             let end = Key::after_destination(&destination);
-            let rows = index.scan(&Key::due(&destination, latest, LotId::FIRST), &end, LOTS)?;
+            let rows =
+                index.scan(&Key::due(&destination, latest, EntryId::FIRST), &end, ENTRIES)?;
             if rows.is_empty() {
                 self.forward.from = Some(end);
                 continue;
             }
             let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
             for (key, _) in &rows {
-                let lot = key.due_place().map_err(EngineError::from)?.lot;
-                batch.make_due(lot, millis(now))?;
+                let entry = key.due_place().map_err(EngineError::from)?.entry;
+                batch.make_due(entry, millis(now))?;
             }
             let sealed = batch.seal()?;
             let effects = self.conclude(sealed, Durable::Soon)?;

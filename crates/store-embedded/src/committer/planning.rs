@@ -18,7 +18,7 @@ pub(super) enum Done {
     Committed(QueueId),
     /// Nothing is to be said.
     Nothing,
-    /// The lots are settled.
+    /// The entries are settled.
     Settled(Vec<Settled>),
 }
 
@@ -68,10 +68,10 @@ fn plan_edit(
             batch.set_state(*id, state, now).map(usize::from)
         }
         Edit::Release(id) => batch.set_state(*id, State::Queued, now).map(usize::from),
-        Edit::Retry(lots, due) => {
+        Edit::Retry(entries, due) => {
             let mut moved = 0_usize;
-            for lot in lots {
-                moved = moved.saturating_add(batch.reschedule(*lot, *due)?.into());
+            for entry in entries {
+                moved = moved.saturating_add(batch.reschedule(*entry, *due)?.into());
             }
             Ok(moved)
         }
@@ -119,5 +119,5 @@ fn add_new(
     let place =
         place.ok_or_else(|| EngineError::Damaged("a message without a record".to_owned()))?;
     let header = &message.header;
-    batch.add(header.id, place, header.envelope_size, message.message.clone(), &message.lots)
+    batch.add(header.id, place, header.envelope_size, message.message.clone(), &message.entries)
 }

@@ -18,7 +18,7 @@ use crate::key::Key;
 use crate::record::{HEADER_SIZE, Header};
 use crate::rows::{MessageRow, Place};
 use crate::spool::scan::{Bodies, Found, envelope_at, scan};
-use crate::survey::lots_of;
+use crate::survey::entries_of;
 
 /// A segment is emptied when less than this part of it is alive.
 const PART: u64 = 10;
@@ -156,10 +156,10 @@ impl Committer {
         moved: &[(QueueId, Place)],
     ) -> Result<(), RoundError> {
         for (id, place) in moved {
-            let lots = lots_of(index, *id)?;
-            let open: HashSet<u32> = lots
+            let entries = entries_of(index, *id)?;
+            let open: HashSet<u32> = entries
                 .iter()
-                .flat_map(|(_, lot)| lot.recipients.iter().map(|recipient| recipient.index))
+                .flat_map(|(_, entry)| entry.recipients.iter().map(|recipient| recipient.index))
                 .collect();
             let settled: Vec<(QueueId, u32)> = (0..self.recipients_at(*place)?)
                 .filter(|index| !open.contains(index))

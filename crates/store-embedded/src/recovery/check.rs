@@ -3,41 +3,42 @@
 use std::collections::BTreeMap;
 
 use mail::{QueueId, State};
-use store::{LotId, Waiting};
+use store::{EntryId, Waiting};
 
 use crate::index::{EngineError, Lookup, Row, for_each};
 use crate::key::Key;
-use crate::rows::{LotRow, MessageRow, Place, SegmentRow, StoreRow};
+use crate::rows::{EntryRow, MessageRow, Place, SegmentRow, StoreRow};
 use crate::waiting::count_in;
 
 /// How many rows are read at a time.
 const SLICE: usize = 512;
 
-/// Reads all messages and lots and compares them with each other and with the store's numbers; what
+/// Reads all messages and entries and compares them with each other and with the store's numbers; what
 /// recipients wait for, counted on the way.
 pub(crate) fn check(engine: &dyn Lookup, store: &StoreRow) -> Result<Waiting, EngineError> {
     let mut counted = StoreRow::empty();
     let mut alive: BTreeMap<u32, SegmentRow> = BTreeMap::new();
-    let mut lots = Rows::new(engine, Key::first(b'L'), Key::end(b'L'));
+    let mut entries = Rows::new(engine, Key::first(b'L'), Key::end(b'L'));
     let (mut due, mut waiting) = (0_u64, Waiting::NOBODY);
     for_each(engine, Key::first(b'M'), &Key::end(b'M'), |key, value| {
         let id = key.message_id()?;
         let message = MessageRow::decode(&value)?;
-        let (mut open_lots, mut recipients) = (0_u32, 0_u64);
-        while let Some((lot_id, lot)) = lots.next_lot_up_to(id)? {
-            open_lots = open_lots.saturating_add(1);
+        let (mut open_entries, mut recipients) = (0_u32, 0_u64);
+        while let Some((entry_id, entry)) = entries.next_entry_up_to(id)? {
+            open_entries = open_entries.saturating_add(1);
             recipients =
-                recipients.saturating_add(u64::try_from(lot.recipients.len()).unwrap_or(0));
-            count_in(&mut waiting, &lot);
-            due = due.saturating_add(check_lot(engine, lot_id, &lot, &message)?);
+                recipients.saturating_add(u64::try_from(entry.recipients.len()).unwrap_or(0));
+            count_in(&mut waiting, &entry);
+            due = due.saturating_add(check_entry(engine, entry_id, &entry, &message)?);
         }
-        if open_lots != message.open_lots || recipients != u64::from(message.open_recipients) {
+        if open_entries != message.open_entries || recipients != u64::from(message.open_recipients)
+        {
             return Err(disagreement(&format!("message {id} and its recipients")));
         }
         count(&mut counted, &mut alive, &message);
         Ok(())
     })?;
-    if lots.peek()?.is_some() {
+    if entries.peek()?.is_some() {
         return Err(disagreement("recipients without a message"));
     }
     compare(store, &counted)?;
@@ -50,25 +51,29 @@ pub(crate) fn check(engine: &dyn Lookup, store: &StoreRow) -> Result<Waiting, En
     if entries == due { Ok(waiting) } else { Err(disagreement("the due index and the recipients")) }
 }
 
-/// Whether a lot is where its time says; 1 if it is in the due index.
-fn check_lot(
+/// Whether an entry is where its time says; 1 if it is in the due index.
+fn check_entry(
     engine: &dyn Lookup,
-    lot_id: LotId,
-    lot: &LotRow,
+    entry_id: EntryId,
+    entry: &EntryRow,
     message: &MessageRow,
 ) -> Result<u64, EngineError> {
-    let Some(due) = lot.due else {
+    let Some(due) = entry.due else {
         let is_held = message.state != State::Queued;
-        return if is_held { Ok(0) } else { Err(disagreement("a lot that is never due")) };
+        return if is_held { Ok(0) } else { Err(disagreement("an entry that is never due")) };
     };
-    let key = Key::due(&lot.destination()?.to_string(), due, lot_id);
-    if engine.find(&key)?.is_some() { Ok(1) } else { Err(disagreement("a lot and the due index")) }
+    let key = Key::due(&entry.destination()?.to_string(), due, entry_id);
+    if engine.find(&key)?.is_some() {
+        Ok(1)
+    } else {
+        Err(disagreement("an entry and the due index"))
+    }
 }
 
 /// Counts a message.
 fn count(store: &mut StoreRow, alive: &mut BTreeMap<u32, SegmentRow>, message: &MessageRow) {
     store.messages = store.messages.saturating_add(1);
-    store.lots = store.lots.saturating_add(message.open_lots.into());
+    store.entries = store.entries.saturating_add(message.open_entries.into());
     store.recipients = store.recipients.saturating_add(message.open_recipients.into());
     store.bytes = store.bytes.saturating_add(message.record_size());
     if let Place::Segment { segment, .. } = message.place {
@@ -80,7 +85,7 @@ fn count(store: &mut StoreRow, alive: &mut BTreeMap<u32, SegmentRow>, message: &
 
 /// Compares the store's numbers with what was counted.
 fn compare(store: &StoreRow, counted: &StoreRow) -> Result<(), EngineError> {
-    let numbers = |row: &StoreRow| [row.messages, row.lots, row.recipients, row.bytes];
+    let numbers = |row: &StoreRow| [row.messages, row.entries, row.recipients, row.bytes];
     if numbers(store) == numbers(counted) {
         Ok(())
     } else {
@@ -141,18 +146,21 @@ impl<'a> Rows<'a> {
         Ok(self.next.as_ref())
     }
 
-    /// The next lot, if it belongs to message `id`; one of an earlier message has none.
-    fn next_lot_up_to(&mut self, id: QueueId) -> Result<Option<(LotId, LotRow)>, EngineError> {
+    /// The next entry, if it belongs to message `id`; one of an earlier message has none.
+    fn next_entry_up_to(
+        &mut self,
+        id: QueueId,
+    ) -> Result<Option<(EntryId, EntryRow)>, EngineError> {
         let Some((key, value)) = self.peek()? else { return Ok(None) };
-        let lot_id = key.lot_id()?;
-        if lot_id.id > id {
+        let entry_id = key.entry_id()?;
+        if entry_id.id > id {
             return Ok(None);
         }
-        if lot_id.id < id {
+        if entry_id.id < id {
             return Err(disagreement("recipients without a message"));
         }
-        let lot = LotRow::decode(value)?;
+        let entry = EntryRow::decode(value)?;
         self.next = None;
-        Ok(Some((lot_id, lot)))
+        Ok(Some((entry_id, entry)))
     }
 }

@@ -14,7 +14,7 @@ use crate::batch::{Batch, Ledger};
 use crate::index::{Engine, EngineError, for_each, write_in_parts};
 use crate::key::Key;
 use crate::recovery::redo::Redone;
-use crate::rows::{MessageRow, Place, message_of, split_lots};
+use crate::rows::{MessageRow, Place, message_of, split_entries};
 use crate::spool::journal::Changes;
 use crate::spool::scan::{Bodies, Body, Found, Record, Whole, scan};
 use crate::spool::sidecar::{Settled, Sidecars};
@@ -377,12 +377,14 @@ impl<'a> Replay<'a> {
                 }
                 continue;
             }
-            let mut lots = split_lots(record.envelope.recipients(), due);
+            let mut entries = split_entries(record.envelope.recipients(), due);
             let is_gone = self.gone.contains(&id);
-            for lot in &mut lots {
-                lot.recipients.retain(|recipient| !is_gone && !settled.holds(id, recipient.index));
+            for entry in &mut entries {
+                entry
+                    .recipients
+                    .retain(|recipient| !is_gone && !settled.holds(id, recipient.index));
             }
-            if lots.iter().all(|lot| lot.recipients.is_empty()) {
+            if entries.iter().all(|entry| entry.recipients.is_empty()) {
                 if place == Place::Big {
                     batch.put(Key::finished_body(id), Vec::new())?;
                 }
@@ -390,7 +392,7 @@ impl<'a> Replay<'a> {
             }
             let header = record.header;
             let message = message_of(&record.envelope, header.received_at, header.body_size);
-            batch.add(id, place, header.envelope_size, message, &lots)?;
+            batch.add(id, place, header.envelope_size, message, &entries)?;
             entered = entered.saturating_add(1);
             if record.body == Body::Damaged {
                 let why = "the body's checksum is wrong".to_owned();

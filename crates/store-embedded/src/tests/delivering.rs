@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use super::*;
 
 #[tokio::test]
-async fn a_deferred_lot_is_due_again_later_and_keeps_what_is_known() {
+async fn a_deferred_entry_is_due_again_later_and_keeps_what_is_known() {
     let bench = Bench::new().await;
     let id = bench.accept(&["a@one.example", "b@one.example", "c@one.example"], b"x").await;
     let lease = bench.lease().await.unwrap();
@@ -329,9 +329,9 @@ async fn a_delay_that_is_told_in_a_dropped_lease_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_full_lot_has_room_for_every_recipient_that_was_told() {
+async fn a_full_entry_has_room_for_every_recipient_that_was_told() {
     let bench = Bench::new().await;
-    // As long as recipients can be in a lot of as many as it may have.
+    // As long as recipients can be in an entry of as many as it may have.
     let all: Vec<String> = (0..300).map(|n| format!("recipient-{n:03}@long.example")).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     bench.accept(&all, b"x").await;
@@ -364,7 +364,7 @@ async fn a_message_that_was_deleted_is_gone_from_memory_too() {
     assert!(matches!(lease.body().await, Err(BodyError::Gone)));
 }
 
-/// Waits for a lot that is due, as the store brings it forward.
+/// Waits for an entry that is due, as the store brings it forward.
 async fn lease_soon(bench: &Bench) -> Lease {
     let soon = async {
         loop {
@@ -374,7 +374,7 @@ async fn lease_soon(bench: &Bench) -> Lease {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(30), soon).await.expect("a lot that is due")
+    timeout(Duration::from_secs(30), soon).await.expect("an entry that is due")
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn a_retry_by_hand_puts_off_no_attempt_that_was_planned() {
     let bench = Bench::new().await;
     let id = bench.accept(&["a@one.example"], b"x").await;
     let next = async |bench: &Bench| {
-        bench.queue.store().show(id).await.unwrap().unwrap().lots[0].next_attempt.unwrap()
+        bench.queue.store().show(id).await.unwrap().unwrap().entries[0].next_attempt.unwrap()
     };
     let fail = async |bench: &Bench| {
         let lease = bench.lease().await.unwrap();
@@ -144,7 +144,7 @@ async fn a_retry_by_hand_puts_off_no_attempt_that_was_planned() {
     let wait = next(&bench).await.duration_since(bench.clock.now()).unwrap();
     let second = RetrySchedule::default().wait(2, Jitter::at(0.5));
     assert!(wait >= second.mul_f64(0.89) && wait <= second.mul_f64(1.11), "{wait:?}");
-    assert_eq!(bench.queue.store().show(id).await.unwrap().unwrap().lots[0].attempts, 5);
+    assert_eq!(bench.queue.store().show(id).await.unwrap().unwrap().entries[0].attempts, 5);
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn the_list_is_narrowed_by_what_recipients_wait_for_and_shows_that_reason(
 }
 
 #[tokio::test]
-async fn of_messages_that_are_retried_only_the_lots_that_are_meant_are_moved() {
+async fn of_messages_that_are_retried_only_the_entries_that_are_meant_are_moved() {
     let bench = Bench::new().await;
     let first = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
     let second = bench.accept(&["c@one.example"], b"x").await;
@@ -267,11 +267,11 @@ async fn a_message_is_shown_with_what_is_known_of_each_recipient() {
     let lease = bench.lease().await.unwrap();
     bench.queue.settle(lease, vec![deferred("one"), deferred("two")], None).await.unwrap();
     let shown = bench.queue.store().show(id).await.unwrap().unwrap();
-    assert_eq!(shown.lots.len(), 1);
-    let lot = &shown.lots[0];
-    assert_eq!((lot.attempts, lot.destination.clone()), (1, domain("one.example")));
-    assert!(lot.next_attempt.unwrap() > start());
-    assert_eq!(lot.recipients[1].reason, Some(reason("two")));
+    assert_eq!(shown.entries.len(), 1);
+    let entry = &shown.entries[0];
+    assert_eq!((entry.attempts, entry.destination.clone()), (1, domain("one.example")));
+    assert!(entry.next_attempt.unwrap() > start());
+    assert_eq!(entry.recipients[1].reason, Some(reason("two")));
     let summary = bench.queue.store().list(&Filter::default(), None, 1).await.unwrap().remove(0);
     assert_eq!((summary.attempts, summary.reason), (1, Some(reason("one"))));
     assert_eq!(bench.queue.store().show(QueueId::from_number(1)).await.unwrap(), None);
@@ -291,7 +291,7 @@ async fn stats_show_depth_and_oldest_age_of_each_destination() {
     let seen: Vec<_> = stats
         .destinations
         .iter()
-        .map(|depth| (depth.destination.as_str(), depth.lots, depth.due, depth.oldest.as_secs()))
+        .map(|depth| (depth.destination.as_str(), depth.entries, depth.due, depth.oldest.as_secs()))
         .collect();
     assert_eq!(seen, [("one.example", 2, 2, 100), ("two.example", 1, 1, 0)]);
 }
@@ -315,7 +315,7 @@ async fn stats_say_of_each_destination_what_most_of_its_mail_waits_for() {
     let told = destinations[0].reason.clone().map(|reason| reason.text);
     assert_eq!(told.as_deref(), Some("policy"));
     let two = &destinations[1];
-    assert_eq!((two.lots, two.on_hold, &two.waiting[..], &two.reason), (0, 1, &[][..], &None));
+    assert_eq!((two.entries, two.on_hold, &two.waiting[..], &two.reason), (0, 1, &[][..], &None));
 }
 
 #[tokio::test]

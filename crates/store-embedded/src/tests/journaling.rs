@@ -30,7 +30,7 @@ async fn all_that_was_journaled_is_known_though_the_index_was_not_written_down()
     assert_eq!(bench.ids().await, [late, held]);
     assert!(bench.lease().await.is_none(), "what was deferred is deferred, what is held is held");
     let details = bench.queue.store().show(late).await.unwrap().unwrap();
-    assert_eq!(details.lots[0].recipients[0].reason.as_ref().unwrap().text, "later, please");
+    assert_eq!(details.entries[0].recipients[0].reason.as_ref().unwrap().text, "later, please");
     let shelf = bench.queue.values("policies");
     assert_eq!(shelf.get("one.example").await.unwrap(), Some(pattern(9_000)));
     assert_eq!(bench.queue.store().verify().await.unwrap().problems, []);

@@ -116,8 +116,8 @@ async fn an_index_that_cannot_be_read_is_named_with_what_mends_it_and_left_alone
             "half built" => fs::write(bench.path("rebuilding"), "x").unwrap(),
             _ => {
                 let engine = SledEngine::open(&bench.path("index")).unwrap();
-                let lots = engine.first(&Key::first(b'L'), &Key::end(b'L')).unwrap();
-                engine.commit(vec![(lots.unwrap().0, None)]).unwrap();
+                let entries = engine.first(&Key::first(b'L'), &Key::end(b'L')).unwrap();
+                engine.commit(vec![(entries.unwrap().0, None)]).unwrap();
                 fs::remove_file(bench.path("closed")).unwrap();
             }
         }

@@ -126,7 +126,7 @@ async fn a_hundred_writers_share_their_syncs() {
 }
 
 #[tokio::test]
-async fn ten_thousand_recipients_are_split_into_lots_that_fit_a_row_and_a_transaction() {
+async fn ten_thousand_recipients_are_split_into_entries_that_fit_a_row_and_a_transaction() {
     let bench = Bench::new().await;
     let names: Vec<String> = (0..10_000)
         .map(|n| format!("recipient-with-a-rather-long-name-{n}@domain-{}.example", n % 7))
@@ -189,7 +189,7 @@ async fn reasons_of_any_length_are_kept_short_enough() {
     bench.queue.settle(lease, outcomes, None).await.unwrap();
     assert_no_value_is_too_long(&bench);
     let shown = bench.queue.store().show(bench.ids().await[0]).await.unwrap().unwrap();
-    let reason = shown.lots[0].recipients[99].reason.clone().unwrap();
+    let reason = shown.entries[0].recipients[99].reason.clone().unwrap();
     assert!(reason.text.starts_with("99ää") && reason.addr.is_some());
 }
 

@@ -1,4 +1,4 @@
-//! Settling several lots of one message at once, and some recipients of a lot before the others.
+//! Settling several entries of one message at once, and some recipients of an entry before the others.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn bounced() -> Outcome {
 }
 
 #[tokio::test]
-async fn lots_of_a_message_are_settled_together_with_one_bounce_or_not_at_all() {
+async fn entries_of_a_message_are_settled_together_with_one_bounce_or_not_at_all() {
     let bench = Bench::new().await;
     let id = bench.accept(&["a@one.example", "b@two.example", "c@three.example"], b"x").await;
     let mut leases: Vec<Lease> = Vec::new();

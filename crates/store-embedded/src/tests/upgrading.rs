@@ -18,7 +18,7 @@ async fn assert_taken_over(left: &str) {
     assert_eq!(ids.len(), 4);
     assert_eq!(bench.queue.totals().recipients, 6);
     let late = bench.queue.store().show(ids[3]).await.unwrap().unwrap();
-    assert_eq!(late.lots[0].recipients[0].reason.as_ref().unwrap().text, "later, please");
+    assert_eq!(late.entries[0].recipients[0].reason.as_ref().unwrap().text, "later, please");
     let shelf = bench.queue.values("policies");
     assert_eq!(shelf.get("one.example").await.unwrap(), Some(b"kept".to_vec()));
     assert_eq!(bench.deliver_all().await.len(), 4, "neither what is held nor what is deferred");
