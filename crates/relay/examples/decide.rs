@@ -89,13 +89,13 @@ async fn measure(dir: &std::path::Path, policies: usize, decisions: usize) -> Re
     tell(&format!("{policies} policies, filled in {:.0} s", filled.as_secs_f64()))?;
     tell("| what | median | mean | 99 % |")?;
     tell("|---|---|---|---|")?;
-    let shelf = queue.values("policies");
+    let namespace = queue.values("policies");
     for (of, round) in [(policies, "any of all"), (WARM, "warming up"), (WARM, "warm")] {
         let all: Vec<_> = draw(policies.min(of), decisions).collect::<Result<_, _>>()?;
         let mut spans = Vec::with_capacity(all.len());
         for domain in &all {
             let begun = Instant::now();
-            let found = shelf.get(domain.as_str()).await?;
+            let found = namespace.get(domain.as_str()).await?;
             spans.push(begun.elapsed());
             found.ok_or("a policy is missing")?;
         }
@@ -126,10 +126,10 @@ async fn open(dir: &std::path::Path) -> Result<Queue, Failure> {
 }
 
 /// Keeps an enforced policy for each domain.
-async fn fill(shelf: &StoredPolicies, policies: usize) -> Result<(), Failure> {
+async fn fill(stored: &StoredPolicies, policies: usize) -> Result<(), Failure> {
     let now = SystemClock.now();
     let id = PolicyId::parse("20260101T000000")?;
-    let shelf = Arc::new(shelf.clone());
+    let stored = Arc::new(stored.clone());
     let mut numbers = 0..policies;
     let mut writing = JoinSet::new();
     loop {
@@ -142,8 +142,8 @@ async fn fill(shelf: &StoredPolicies, policies: usize) -> Result<(), Failure> {
             );
             let policy = Policy::parse(file.as_bytes())?.value;
             let cached = CachedPolicy::new(domain, id.clone(), policy, now);
-            let shelf = Arc::clone(&shelf);
-            let _handle = writing.spawn(async move { shelf.keep(&cached).await });
+            let stored = Arc::clone(&stored);
+            let _handle = writing.spawn(async move { stored.keep(&cached).await });
         }
         match writing.join_next().await {
             Some(kept) => kept??,

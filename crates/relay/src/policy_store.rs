@@ -1,4 +1,4 @@
-//! Policies on the queue's shelf: the one durable [`PolicyStore`].
+//! Policies in a namespace of the queue: the one durable [`PolicyStore`].
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,8 +16,8 @@ use crate::policy_store::room::{Limits, NoRoom, Room, Size, UNUSED_FOR};
 mod cache;
 mod room;
 
-/// The shelf's name.
-const SHELF: &str = "policies";
+/// The namespace's name.
+const NAMESPACE: &str = "policies";
 
 /// How many policies are looked at, at most, to find one that makes room for another.
 const LOOKS: usize = 16;
@@ -25,7 +25,7 @@ const LOOKS: usize = 16;
 /// Keeps policies beside the mail, as durably.
 #[derive(Clone, Debug)]
 pub struct StoredPolicies {
-    shelf: Namespace,
+    namespace: Namespace,
     cache: Option<Arc<Cache>>,
     room: Option<Arc<Room>>,
 }
@@ -34,7 +34,7 @@ impl StoredPolicies {
     /// The policies kept by `queue`.
     #[must_use]
     pub fn of(queue: &Queue) -> Self {
-        Self { shelf: queue.values(SHELF), cache: None, room: None }
+        Self { namespace: queue.values(NAMESPACE), cache: None, room: None }
     }
 
     /// The same, with the policies that are asked for often in memory, and room for no more than a
@@ -73,7 +73,7 @@ impl StoredPolicies {
     }
 
     async fn remove_key(&self, key: &str) -> Result<bool, StoreError> {
-        self.shelf.remove(key).await.map_err(StoreError::new)
+        self.namespace.remove(key).await.map_err(StoreError::new)
     }
 
     /// Reads a policy, and how many bytes it takes.
@@ -81,7 +81,7 @@ impl StoredPolicies {
         &self,
         domain: &PolicyDomain,
     ) -> Result<Option<(CachedPolicy, usize)>, StoreError> {
-        decode(self.shelf.get(domain.as_str()).await)
+        decode(self.namespace.get(domain.as_str()).await)
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) async fn find_kept(
     values: &dyn ReadValues,
     domain: &PolicyDomain,
 ) -> Result<Option<CachedPolicy>, StoreError> {
-    Ok(decode(values.get(SHELF, domain.as_str()).await)?.map(|(policy, _)| policy))
+    Ok(decode(values.get(NAMESPACE, domain.as_str()).await)?.map(|(policy, _)| policy))
 }
 
 /// Up to `limit` domains whose policies are among these values, after `after`.
@@ -104,10 +104,10 @@ pub(crate) async fn list_kept(
     after: Option<&PolicyDomain>,
     limit: usize,
 ) -> Result<Vec<PolicyDomain>, StoreError> {
-    domains(values.scan(SHELF, after.map(PolicyDomain::as_str), limit).await)
+    domains(values.scan(NAMESPACE, after.map(PolicyDomain::as_str), limit).await)
 }
 
-/// The policy that a value on the shelf is, and how many bytes it takes.
+/// The policy that a value is, and how many bytes it takes.
 fn decode(
     value: Result<Option<Vec<u8>>, queue::StoreError>,
 ) -> Result<Option<(CachedPolicy, usize)>, StoreError> {
@@ -115,7 +115,7 @@ fn decode(
     Ok(Some((CachedPolicy::from_bytes(&bytes)?, bytes.len())))
 }
 
-/// The domains that keys of the shelf are.
+/// The domains that keys are.
 fn domains(
     rows: Result<Vec<(String, Vec<u8>)>, queue::StoreError>,
 ) -> Result<Vec<PolicyDomain>, StoreError> {
@@ -129,7 +129,7 @@ impl PolicyStore for StoredPolicies {
         let Some(cache) = &self.cache else {
             return Ok(self.read(domain).await?.map(|(policy, _)| policy));
         };
-        let version = self.shelf.version(domain.as_str());
+        let version = self.namespace.version(domain.as_str());
         if let Some(policy) = cache.find(domain, version) {
             return Ok(Some(policy));
         }
@@ -141,12 +141,12 @@ impl PolicyStore for StoredPolicies {
     async fn keep(&self, policy: &CachedPolicy) -> Result<(), StoreError> {
         let (key, value) = (policy.domain().as_str(), policy.to_bytes());
         let Some(room) = &self.room else {
-            return self.shelf.put(key, value).await.map_err(StoreError::new);
+            return self.namespace.put(key, value).await.map_err(StoreError::new);
         };
-        let before = self.shelf.get(key).await.map_err(StoreError::new)?;
+        let before = self.namespace.get(key).await.map_err(StoreError::new)?;
         let (before, after) = (before.map(|value| Size::of(value.len())), Size::of(value.len()));
         self.make_room(room, policy, (before, after)).await?;
-        self.shelf.put(key, value).await.map_err(StoreError::new)?;
+        self.namespace.put(key, value).await.map_err(StoreError::new)?;
         room.changed(before, Some(after));
         Ok(())
     }
@@ -154,7 +154,7 @@ impl PolicyStore for StoredPolicies {
     async fn remove(&self, domain: &PolicyDomain) -> Result<(), StoreError> {
         let key = domain.as_str();
         let Some(room) = &self.room else { return self.remove_key(key).await.map(drop) };
-        let before = self.shelf.get(key).await.map_err(StoreError::new)?;
+        let before = self.namespace.get(key).await.map_err(StoreError::new)?;
         if self.remove_key(key).await? {
             room.changed(before.map(|value| Size::of(value.len())), None);
         }
@@ -167,7 +167,7 @@ impl PolicyStore for StoredPolicies {
         limit: usize,
     ) -> Result<Vec<PolicyDomain>, StoreError> {
         let after = after.map(PolicyDomain::as_str);
-        let rows = self.shelf.scan(after, limit).await;
+        let rows = self.namespace.scan(after, limit).await;
         if let (Some(room), Ok(rows)) = (&self.room, &rows) {
             room.saw(after, rows, limit);
         }
@@ -279,12 +279,12 @@ mod tests {
         drop(queue);
 
         let queue = open(folder.path()).await;
-        let shelf = StoredPolicies::of(&queue);
+        let stored = StoredPolicies::of(&queue);
         for policy in &kept {
-            assert_eq!(shelf.find(policy.domain()).await.unwrap().as_ref(), Some(policy));
+            assert_eq!(stored.find(policy.domain()).await.unwrap().as_ref(), Some(policy));
         }
-        shelf.remove(kept[0].domain()).await.unwrap();
-        assert_eq!(shelf.find(kept[0].domain()).await.unwrap(), None);
+        stored.remove(kept[0].domain()).await.unwrap();
+        assert_eq!(stored.find(kept[0].domain()).await.unwrap(), None);
         queue.close().await;
     }
 
@@ -292,14 +292,14 @@ mod tests {
     async fn domains_are_listed_in_pages() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        let shelf = StoredPolicies::of(&queue);
+        let stored = StoredPolicies::of(&queue);
         for name in ["b.example", "a.example", "c.example"] {
-            shelf.keep(&policy(name, 1)).await.unwrap();
+            stored.keep(&policy(name, 1)).await.unwrap();
         }
-        let first = shelf.list(None, 2).await.unwrap();
+        let first = stored.list(None, 2).await.unwrap();
         let names: Vec<_> = first.iter().map(PolicyDomain::as_str).collect();
         assert_eq!(names, ["a.example", "b.example"]);
-        let rest = shelf.list(first.last(), 2).await.unwrap();
+        let rest = stored.list(first.last(), 2).await.unwrap();
         assert_eq!(rest.iter().map(PolicyDomain::as_str).collect::<Vec<_>>(), ["c.example"]);
         queue.close().await;
     }
@@ -353,11 +353,11 @@ mod tests {
     async fn what_cannot_be_read_is_an_error_and_not_an_absence() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        queue.values(SHELF).put("a.example", b"nonsense".to_vec()).await.unwrap();
-        let shelf = StoredPolicies::of(&queue);
+        queue.values(NAMESPACE).put("a.example", b"nonsense".to_vec()).await.unwrap();
+        let stored = StoredPolicies::of(&queue);
         let domain = PolicyDomain::parse("a.example").unwrap();
-        assert!(shelf.find(&domain).await.is_err());
-        assert_eq!(shelf.list(None, 9).await.unwrap(), [domain]);
+        assert!(stored.find(&domain).await.is_err());
+        assert_eq!(stored.list(None, 9).await.unwrap(), [domain]);
         queue.close().await;
     }
 
@@ -370,10 +370,10 @@ mod tests {
     }
 
     /// Walks over all policies, two at a time, as a refresh does.
-    async fn walk(shelf: &StoredPolicies) {
+    async fn walk(stored: &StoredPolicies) {
         let mut after = None;
         loop {
-            let page = shelf.list(after.as_ref(), 2).await.unwrap();
+            let page = stored.list(after.as_ref(), 2).await.unwrap();
             after = page.last().cloned();
             if after.is_none() {
                 return;
@@ -381,28 +381,28 @@ mod tests {
         }
     }
 
-    async fn kept(shelf: &StoredPolicies) -> Vec<String> {
-        shelf.list(None, 100).await.unwrap().iter().map(ToString::to_string).collect()
+    async fn kept(stored: &StoredPolicies) -> Vec<String> {
+        stored.list(None, 100).await.unwrap().iter().map(ToString::to_string).collect()
     }
 
     #[tokio::test]
     async fn no_newcomer_drives_out_a_policy_that_is_in_use() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        let shelf = StoredPolicies::of(&queue).within(Limits { policies: 3, large: 1 });
+        let stored = StoredPolicies::of(&queue).within(Limits { policies: 3, large: 1 });
         for domain in ["a.example", "b.example", "c.example"] {
-            shelf.keep(&on_day(domain, 1, 0)).await.unwrap();
+            stored.keep(&on_day(domain, 1, 0)).await.unwrap();
         }
         for day in 0..=7 {
-            walk(&shelf).await;
-            assert!(shelf.keep(&on_day("junk.example", 1, day)).await.is_err(), "day {day}");
+            walk(&stored).await;
+            assert!(stored.keep(&on_day("junk.example", 1, day)).await.is_err(), "day {day}");
         }
         // What is there can be written again, and a place that was given up can be taken.
-        shelf.keep(&on_day("b.example", 2, 1)).await.unwrap();
-        assert_eq!(kept(&shelf).await, ["a.example", "b.example", "c.example"]);
-        shelf.remove(&PolicyDomain::parse("c.example").unwrap()).await.unwrap();
-        shelf.keep(&on_day("d.example", 1, 1)).await.unwrap();
-        assert_eq!(kept(&shelf).await, ["a.example", "b.example", "d.example"]);
+        stored.keep(&on_day("b.example", 2, 1)).await.unwrap();
+        assert_eq!(kept(&stored).await, ["a.example", "b.example", "c.example"]);
+        stored.remove(&PolicyDomain::parse("c.example").unwrap()).await.unwrap();
+        stored.keep(&on_day("d.example", 1, 1)).await.unwrap();
+        assert_eq!(kept(&stored).await, ["a.example", "b.example", "d.example"]);
         queue.close().await;
     }
 
@@ -410,17 +410,17 @@ mod tests {
     async fn the_policy_that_is_unused_for_longest_makes_room() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        let shelf = StoredPolicies::of(&queue).within(Limits { policies: 3, large: 1 });
+        let stored = StoredPolicies::of(&queue).within(Limits { policies: 3, large: 1 });
         for (domain, day) in [("a.example", 1), ("b.example", 0), ("c.example", 8)] {
-            shelf.keep(&on_day(domain, 1, day)).await.unwrap();
+            stored.keep(&on_day(domain, 1, day)).await.unwrap();
         }
-        walk(&shelf).await;
+        walk(&stored).await;
         // One that was unused at the walk, and has been used since, stays.
-        shelf.keep(&on_day("b.example", 1, 8)).await.unwrap();
-        shelf.keep(&on_day("new.example", 1, 9)).await.unwrap();
-        assert_eq!(kept(&shelf).await, ["b.example", "c.example", "new.example"]);
-        walk(&shelf).await;
-        assert!(shelf.keep(&on_day("another.example", 1, 9)).await.is_err());
+        stored.keep(&on_day("b.example", 1, 8)).await.unwrap();
+        stored.keep(&on_day("new.example", 1, 9)).await.unwrap();
+        assert_eq!(kept(&stored).await, ["b.example", "c.example", "new.example"]);
+        walk(&stored).await;
+        assert!(stored.keep(&on_day("another.example", 1, 9)).await.is_err());
         queue.close().await;
     }
 
@@ -428,21 +428,21 @@ mod tests {
     async fn large_policies_take_no_room_from_small_ones() {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path()).await;
-        let shelf = StoredPolicies::of(&queue).within(Limits { policies: 9, large: 2 });
+        let stored = StoredPolicies::of(&queue).within(Limits { policies: 9, large: 2 });
         for domain in ["l1.example", "l2.example"] {
-            shelf.keep(&on_day(domain, 300, 0)).await.unwrap();
+            stored.keep(&on_day(domain, 300, 0)).await.unwrap();
         }
-        walk(&shelf).await;
-        assert!(shelf.keep(&on_day("l3.example", 300, 0)).await.is_err());
-        shelf.keep(&on_day("small.example", 1, 0)).await.unwrap();
+        walk(&stored).await;
+        assert!(stored.keep(&on_day("l3.example", 300, 0)).await.is_err());
+        stored.keep(&on_day("small.example", 1, 0)).await.unwrap();
         assert!(
-            shelf.keep(&on_day("small.example", 300, 0)).await.is_err(),
+            stored.keep(&on_day("small.example", 300, 0)).await.is_err(),
             "it cannot grow large"
         );
-        shelf.keep(&on_day("l1.example", 400, 8)).await.unwrap();
-        walk(&shelf).await;
-        shelf.keep(&on_day("l3.example", 300, 8)).await.unwrap();
-        assert_eq!(kept(&shelf).await, ["l1.example", "l3.example", "small.example"]);
+        stored.keep(&on_day("l1.example", 400, 8)).await.unwrap();
+        walk(&stored).await;
+        stored.keep(&on_day("l3.example", 300, 8)).await.unwrap();
+        assert_eq!(kept(&stored).await, ["l1.example", "l3.example", "small.example"]);
         queue.close().await;
     }
 
@@ -453,13 +453,13 @@ mod tests {
         for domain in ["a.example", "b.example", "c.example"] {
             StoredPolicies::of(&queue).keep(&on_day(domain, 1, 0)).await.unwrap();
         }
-        let shelf = StoredPolicies::of(&queue).within(Limits { policies: 3, large: 1 });
-        walk(&shelf).await;
-        assert!(shelf.keep(&on_day("new.example", 1, 1)).await.is_err());
+        let stored = StoredPolicies::of(&queue).within(Limits { policies: 3, large: 1 });
+        walk(&stored).await;
+        assert!(stored.keep(&on_day("new.example", 1, 1)).await.is_err());
         // The one that makes room is known from the second walk on.
-        walk(&shelf).await;
-        shelf.keep(&on_day("new.example", 1, 8)).await.unwrap();
-        assert_eq!(kept(&shelf).await.len(), 3);
+        walk(&stored).await;
+        stored.keep(&on_day("new.example", 1, 8)).await.unwrap();
+        assert_eq!(kept(&stored).await.len(), 3);
         queue.close().await;
     }
 }

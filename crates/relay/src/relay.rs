@@ -474,7 +474,7 @@ async fn bind_monitors(
     Ok(Some((socket.local_addr().map_err(failed)?, socket)))
 }
 
-/// The policies, found through `dns` and kept on the queue's shelf.
+/// The policies, found through `dns` and kept in the queue's store.
 fn policies(
     settings: &Settings,
     queue: &Queue,

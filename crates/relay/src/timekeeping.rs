@@ -18,8 +18,8 @@ use tracing::{error, info, warn};
 
 use crate::policy_store::{find_kept, list_kept};
 
-/// The shelf of what the clock has seen, and its only key.
-const SHELF: &str = "clock";
+/// The namespace of what the clock has seen, and its only key.
+const NAMESPACE: &str = "clock";
 const KEY: &str = "seen";
 
 /// How often the clocks are compared; whoever asks for the time compares them, too.
@@ -45,7 +45,7 @@ enum KeepError {
 
 /// Goes on with the time that `queue` knows.
 pub(crate) async fn resume(clock: &SteadyClock, queue: &Queue) {
-    match read(queue.values(SHELF).get(KEY).await) {
+    match read(queue.values(NAMESPACE).get(KEY).await) {
         Some(seen) => clock.resume(&seen),
         None => clock.resume_after(newest(queue).await),
     }
@@ -53,7 +53,7 @@ pub(crate) async fn resume(clock: &SteadyClock, queue: &Queue) {
 
 /// Goes on with the time that a queue knows that no process has open.
 pub(crate) async fn resume_at_rest(clock: &SteadyClock, values: &dyn ReadValues) {
-    if let Some(seen) = read(values.get(SHELF, KEY).await) {
+    if let Some(seen) = read(values.get(NAMESPACE, KEY).await) {
         clock.resume(&seen);
     }
 }
@@ -121,7 +121,7 @@ fn tell(before: Option<Doubt>, now: Option<Doubt>) -> bool {
 pub(crate) async fn keep(clock: &SteadyClock, queue: &Queue) {
     let kept = async {
         let bytes = serde_json::to_vec(&clock.seen())?;
-        Ok::<_, KeepError>(queue.values(SHELF).put(KEY, bytes).await?)
+        Ok::<_, KeepError>(queue.values(NAMESPACE).put(KEY, bytes).await?)
     };
     if let Err(error) = kept.await {
         warn!(error = in_full(&error), "clock record not saved");

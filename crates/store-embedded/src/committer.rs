@@ -312,15 +312,15 @@ impl Committer {
                 self.forward.raise(settlement.at);
             }
             let shared = self.shared.as_ref();
-            done.push(plan(&mut batch, &job.work, place, &shared.shelves, shared.now())?);
+            done.push(plan(&mut batch, &job.work, place, &shared.versions, shared.now())?);
         }
         let (sealed, durable) = (batch.seal()?, Durable::of(jobs));
         let begun = Instant::now();
         let effects = self.conclude(sealed, durable)?;
         let took = begun.elapsed();
         for job in jobs {
-            if let Work::Edit(Edit::Shelve(key, ..), _) = &job.work {
-                self.shared.shelves.changed(key);
+            if let Work::Edit(Edit::PutValue(key, ..), _) = &job.work {
+                self.shared.versions.changed(key);
             }
         }
         if let Some(observer) = self.shared.observer.get() {

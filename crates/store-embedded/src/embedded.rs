@@ -27,10 +27,10 @@ use crate::edits::change;
 use crate::error::OpenError;
 use crate::filter::matching;
 use crate::lookup::claim;
+use crate::namespace::{self, NamespaceRows};
 use crate::record::ENVELOPE_MOST;
 use crate::settings::StoreSettings;
 use crate::shared::Handle;
-use crate::shelf::{self, ShelfName};
 use crate::survey::{list, message_row, show};
 use crate::verify::findings;
 use crate::work::{Edit, Prepared, PreparedBody, Settling, Work};
@@ -284,8 +284,8 @@ impl Inspect for Embedded {
 #[async_trait]
 impl ReadValues for Embedded {
     async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let base = ShelfName::new(namespace).key(key)?;
-        self.handle.read(|engine| shelf::read(engine, &base))
+        let base = NamespaceRows::new(namespace).key(key)?;
+        self.handle.read(|engine| namespace::read(engine, &base))
     }
 
     async fn scan(
@@ -294,16 +294,17 @@ impl ReadValues for Embedded {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let shelf = ShelfName::new(namespace);
-        let from = shelf.after(after)?;
-        self.blocking(move |handle| handle.read(|engine| shelf.scan(engine, from, limit))).await?
+        let namespace = NamespaceRows::new(namespace);
+        let from = namespace.after(after)?;
+        self.blocking(move |handle| handle.read(|engine| namespace.scan(engine, from, limit)))
+            .await?
     }
 }
 
 #[async_trait]
 impl Values for Embedded {
     fn version(&self, namespace: &str, key: &str) -> u64 {
-        self.handle.shared.shelves.of(shelf::sum(namespace, key))
+        self.handle.shared.versions.of(namespace::sum(namespace, key))
     }
 
     async fn put(
@@ -313,16 +314,16 @@ impl Values for Embedded {
         value: Vec<u8>,
         expected: Expected,
     ) -> Result<Put, StoreError> {
-        let base = ShelfName::new(namespace).key(key)?;
-        match self.handle.edit(Edit::Shelve(base, Some(value), expected)).await? {
+        let base = NamespaceRows::new(namespace).key(key)?;
+        match self.handle.edit(Edit::PutValue(base, Some(value), expected)).await? {
             0 => Ok(Put::Changed),
             _ => Ok(Put::Written),
         }
     }
 
     async fn remove(&self, namespace: &str, key: &str) -> Result<bool, StoreError> {
-        let base = ShelfName::new(namespace).key(key)?;
-        let edit = Edit::Shelve(base, None, Expected::Anything);
+        let base = NamespaceRows::new(namespace).key(key)?;
+        let edit = Edit::PutValue(base, None, Expected::Anything);
         self.handle.edit(edit).await.map(|changed| changed > 0)
     }
 }

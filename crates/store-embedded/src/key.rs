@@ -97,8 +97,8 @@ impl Key {
         self.0.first() == Some(&b'M')
     }
 
-    /// Whether it is a shelf's.
-    pub(crate) fn is_shelf(&self) -> bool {
+    /// Whether it is a value's.
+    pub(crate) fn is_value(&self) -> bool {
         self.0.first() == Some(&b'F')
     }
 

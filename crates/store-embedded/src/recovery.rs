@@ -289,13 +289,13 @@ impl Store {
         Ok(recovered)
     }
 
-    /// Copies shelves out of a damaged index, as far as it can be read; up to where it knew the spool.
+    /// Copies values out of a damaged index, as far as it can be read; up to where it knew the spool.
     fn salvage(&self, aside: &Path, engine: &dyn Engine) -> Option<Mark> {
         if !aside.exists() {
             return None;
         }
         let saved = (self.opener.index)(aside).and_then(|damaged| {
-            let values = salvage::copy_shelves(damaged.as_ref(), engine)?;
+            let values = salvage::copy_values(damaged.as_ref(), engine)?;
             Ok((values, salvage::mark_of(damaged.as_ref())))
         });
         match saved {

@@ -17,9 +17,9 @@ use crate::claims::{Claims, SLICE};
 use crate::ids::IdSource;
 use crate::index::{EngineError, Lookup};
 use crate::key::{DuePlace, Key};
+use crate::namespace::Versions;
 use crate::recent::RecentBodies;
 use crate::settings::StoreSettings;
-use crate::shelf::Versions;
 use crate::spool::Paths;
 use crate::work::{Edit, Job, Work};
 
@@ -51,8 +51,8 @@ pub(crate) struct Shared {
     pub(crate) ids: IdSource,
     /// Who is told of each round.
     pub(crate) observer: OnceLock<Arc<dyn Observer>>,
-    /// Which values on shelves have changed.
-    pub(crate) shelves: Versions,
+    /// Which values have changed.
+    pub(crate) versions: Versions,
     /// Bodies that need not be read from the disk.
     pub(crate) recent: RecentBodies,
     engine: RwLock<Current>,
@@ -77,7 +77,7 @@ impl Shared {
             store,
             ids: IdSource::after(QueueId::from_number(0)),
             observer: OnceLock::new(),
-            shelves: Versions::new(),
+            versions: Versions::new(),
             recent: RecentBodies::default(),
             engine: RwLock::new(Current::default()),
             ownership: watch::Sender::new(Ownership::Certain),
@@ -121,7 +121,7 @@ impl Shared {
         let before = std::mem::replace(&mut current.engine, engine);
         drop(current);
         // A write that failed may have been made, and an index built anew may have lost values.
-        self.shelves.all_changed();
+        self.versions.all_changed();
         drop(before);
     }
 

@@ -22,9 +22,9 @@ use crate::error::OpenError;
 use crate::filter::matching;
 use crate::index::{EngineError, Lookup, SledEngine};
 use crate::key::Key;
+use crate::namespace::{self, NamespaceRows};
 use crate::recovery::{check, io_error, read_number, redo};
 use crate::rows::StoreRow;
-use crate::shelf::{self, ShelfName};
 use crate::snapshot::copy::IndexCopy;
 use crate::spool::Paths;
 use crate::{body, census, survey};
@@ -185,8 +185,8 @@ impl Inspect for Snapshot {
 #[async_trait]
 impl ReadValues for Snapshot {
     async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let base = ShelfName::new(namespace).key(key)?;
-        self.blocking(move |this| this.read(|engine| shelf::read(engine, &base))).await?
+        let base = NamespaceRows::new(namespace).key(key)?;
+        self.blocking(move |this| this.read(|engine| namespace::read(engine, &base))).await?
     }
 
     async fn scan(
@@ -195,9 +195,9 @@ impl ReadValues for Snapshot {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let shelf = ShelfName::new(namespace);
-        let from = shelf.after(after)?;
-        self.blocking(move |this| this.read(|engine| shelf.scan(engine, from, limit))).await?
+        let namespace = NamespaceRows::new(namespace);
+        let from = namespace.after(after)?;
+        self.blocking(move |this| this.read(|engine| namespace.scan(engine, from, limit))).await?
     }
 }
 

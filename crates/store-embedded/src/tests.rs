@@ -29,11 +29,11 @@ mod keeping;
 mod looking;
 mod ordering;
 mod recovering;
-mod shelving;
 mod taking;
 mod together;
 mod unlinking;
 mod upgrading;
+mod values;
 mod verifying;
 mod waiting;
 

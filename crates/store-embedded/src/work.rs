@@ -67,8 +67,8 @@ pub(crate) enum Edit {
     Release(QueueId),
     /// Make entries due at this time, if they are due later.
     Retry(Vec<EntryId>, u64),
-    /// Write a value to a shelf, or remove it, if what is there is what is expected.
-    Shelve(Key, Option<Vec<u8>>, Expected),
+    /// Write a value, or remove it, if what is there is what is expected.
+    PutValue(Key, Option<Vec<u8>>, Expected),
     /// Remove messages that nobody was told of.
     Void(Vec<QueueId>),
 }
@@ -93,7 +93,7 @@ impl Work {
                 | Edit::Quarantine(..)
                 | Edit::Release(_)
                 | Edit::Retry(..)
-                | Edit::Shelve(..)
+                | Edit::PutValue(..)
                 | Edit::Void(_),
                 _,
             )

@@ -122,7 +122,7 @@ pub enum StoreError {
         "the index is damaged: `queue verify` shows the damage, and starting the relay rebuilds it"
     )]
     Damaged(#[source] IndexError),
-    /// A shelf's key is empty, too long or holds a NUL.
+    /// A value's key is empty, too long or holds a NUL.
     #[error("invalid key: empty, longer than 512 bytes, or with a NUL")]
     Key,
     /// There is not one outcome for each recipient of the lease.

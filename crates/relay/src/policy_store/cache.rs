@@ -1,7 +1,7 @@
 //! Decoded policies of the domains that mail goes to all the time, in memory.
 //!
 //! Every entry carries the version of the value that it was read from. One that is not of the
-//! version that the shelf has now is not used, so it does not matter who wrote in between, nor
+//! version that the store has now is not used, so it does not matter who wrote in between, nor
 //! through which handle.
 //!
 //! A domain has its place in one of many small sets. A full set lets a domain in when it asks
@@ -18,11 +18,11 @@ const SETS: u64 = 4096;
 /// How many policies a set holds.
 const PLACES: usize = 8;
 
-/// A policy that takes more bytes on the shelf is read there each time: a few domains that publish
+/// A policy that takes more bytes in the store is read there each time: a few domains that publish
 /// as much as they may must not fill the memory.
 const SIZE_MOST: usize = 1024;
 
-/// Some policies as they are on the shelf.
+/// Some policies as they are in the store.
 #[derive(Debug)]
 pub(super) struct Cache {
     hasher: RandomState,

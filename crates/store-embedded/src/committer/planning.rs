@@ -5,8 +5,8 @@ use store::Settled;
 
 use crate::batch::Batch;
 use crate::index::EngineError;
+use crate::namespace::{Versions, is_expected, put_value};
 use crate::rows::Place;
-use crate::shelf::{Versions, is_expected, shelve};
 use crate::work::{Edit, Prepared, Work};
 
 /// What is answered when a round is durable.
@@ -75,9 +75,9 @@ fn plan_edit(
             }
             Ok(moved)
         }
-        Edit::Shelve(key, value, expected) => {
+        Edit::PutValue(key, value, expected) => {
             if is_expected(batch, key, *expected, versions)? {
-                shelve(batch, key, value.as_deref())
+                put_value(batch, key, value.as_deref())
             } else {
                 Ok(0)
             }

@@ -68,8 +68,8 @@ pub(super) struct Replay<'a> {
     from: Mark,
     /// Messages that left the queue, by the journal.
     gone: HashSet<QueueId>,
-    /// Rows of shelves, by the journal, and where in it they are: the last one counts.
-    shelves: BTreeMap<Key, (Mark, Option<Vec<u8>>)>,
+    /// Rows of values, by the journal, and where in it they are: the last one counts.
+    values: BTreeMap<Key, (Mark, Option<Vec<u8>>)>,
     /// The highest id that the spool names.
     highest: Option<QueueId>,
     /// What is gone from the spool, and is meant to be.
@@ -111,7 +111,7 @@ impl<'a> Replay<'a> {
             span,
             from,
             gone,
-            shelves: BTreeMap::new(),
+            values: BTreeMap::new(),
             highest: None,
             unlinked: Unlinked::default(),
             damage: false,
@@ -143,9 +143,9 @@ impl<'a> Replay<'a> {
         match self.span {
             Span::Everything => {
                 self.forget_gone()?;
-                let shelves = self.shelves.iter();
-                let shelves = shelves.map(|(key, (_, value))| (key, value.as_deref()));
-                write_in_parts(self.engine, shelves)?;
+                let values = self.values.iter();
+                let values = values.map(|(key, (_, value))| (key, value.as_deref()));
+                write_in_parts(self.engine, values)?;
             }
             Span::UnreadAndSettled => self.forget_unlinked_segments()?,
             Span::Unread => {}
@@ -298,7 +298,7 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// Notes what a round says of those who left the queue, and of shelves, where no index knows.
+    /// Notes what a round says of those who left the queue, and of values, where no index knows.
     fn note(&mut self, changes: Changes, place: Mark) -> Result<(), EngineError> {
         if self.span != Span::Everything {
             return Ok(());
@@ -306,8 +306,8 @@ impl<'a> Replay<'a> {
         for (key, value) in changes.writes {
             if value.is_none() && key.is_message() {
                 self.gone.insert(key.message_id()?);
-            } else if key.is_shelf() && place >= self.from {
-                let known = self.shelves.entry(key).or_insert_with(|| (place, None));
+            } else if key.is_value() && place >= self.from {
+                let known = self.values.entry(key).or_insert_with(|| (place, None));
                 if known.0 <= place {
                     *known = (place, value);
                 }

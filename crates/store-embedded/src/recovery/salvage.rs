@@ -1,15 +1,15 @@
-//! Shelves out of a damaged index: they are not in the spool, and a cached policy protects mail.
+//! Values out of a damaged index: they are not in the spool, and a cached policy protects mail.
 
 use crate::index::{Engine, EngineError, Lookup, Write};
 use crate::key::Key;
+use crate::namespace::{base_of, whole_value};
 use crate::rows::StoreRow;
-use crate::shelf::{base_of, whole_value};
 use crate::spool::Mark;
 
 /// How many rows are read at a time.
 const SLICE: usize = 256;
 
-/// Up to where the damaged index knew the spool, if it can say: what the journal has of shelves
+/// Up to where the damaged index knew the spool, if it can say: what the journal has of values
 /// before that may be older than what was copied.
 pub(super) fn mark_of(damaged: &dyn Lookup) -> Option<Mark> {
     let row = StoreRow::decode(&damaged.find(&Key::store()).ok()??).ok()?;
@@ -17,7 +17,7 @@ pub(super) fn mark_of(damaged: &dyn Lookup) -> Option<Mark> {
 }
 
 /// Copies all values that are whole, until the damaged index gives no more; how many there were.
-pub(super) fn copy_shelves(from: &dyn Lookup, to: &dyn Engine) -> Result<usize, EngineError> {
+pub(super) fn copy_values(from: &dyn Lookup, to: &dyn Engine) -> Result<usize, EngineError> {
     let mut next = Key::first(b'F');
     let mut group: Vec<(Key, Vec<u8>)> = Vec::new();
     let mut values = 0_usize;

@@ -188,21 +188,21 @@ async fn a_settlement_and_its_bounce_wait_for_the_store() {
 }
 
 #[tokio::test]
-async fn a_shelf_that_may_have_changed_with_the_store_says_so() {
+async fn a_value_that_may_have_changed_with_the_store_says_so() {
     let (bench, fault) = bench().await;
-    let shelf = bench.queue.values("policies");
-    shelf.put("one.example", b"1".to_vec()).await.unwrap();
-    let first = shelf.version("one.example");
+    let namespace = bench.queue.values("policies");
+    namespace.put("one.example", b"1".to_vec()).await.unwrap();
+    let first = namespace.version("one.example");
     bench.accept(&["a@one.example"], b"x").await;
-    assert_eq!(shelf.version("one.example"), first, "nothing was written to a shelf");
+    assert_eq!(namespace.version("one.example"), first, "no value was written");
     fault.set(LOST);
-    assert!(shelf.put("one.example", b"2".to_vec()).await.is_err());
+    assert!(namespace.put("one.example", b"2".to_vec()).await.is_err());
     fault.set(WELL);
     reached(&bench, Health::Ready).await;
-    let second = shelf.version("one.example");
+    let second = namespace.version("one.example");
     assert_ne!(second, first);
-    shelf.put("one.example", b"3".to_vec()).await.unwrap();
-    assert_ne!(shelf.version("one.example"), second);
+    namespace.put("one.example", b"3".to_vec()).await.unwrap();
+    assert_ne!(namespace.version("one.example"), second);
 }
 
 #[tokio::test]

@@ -23,16 +23,16 @@ async fn all_that_was_journaled_is_known_though_the_index_was_not_written_down()
     bench.queue.settle(lease, vec![deferred("later, please")], None).await.unwrap();
     let held = bench.accept(&["b@two.example"], b"held").await;
     assert!(bench.queue.hold(held).await.unwrap());
-    let shelf = bench.queue.values("policies");
-    shelf.put("one.example", pattern(9_000)).await.unwrap();
+    let namespace = bench.queue.values("policies");
+    namespace.put("one.example", pattern(9_000)).await.unwrap();
     let bench = cut(bench, &before).await;
     assert!(!bench.path("index.damaged-1").exists());
     assert_eq!(bench.ids().await, [late, held]);
     assert!(bench.lease().await.is_none(), "what was deferred is deferred, what is held is held");
     let details = bench.queue.store().show(late).await.unwrap().unwrap();
     assert_eq!(details.entries[0].recipients[0].reason.as_ref().unwrap().text, "later, please");
-    let shelf = bench.queue.values("policies");
-    assert_eq!(shelf.get("one.example").await.unwrap(), Some(pattern(9_000)));
+    let namespace = bench.queue.values("policies");
+    assert_eq!(namespace.get("one.example").await.unwrap(), Some(pattern(9_000)));
     assert_eq!(bench.queue.store().verify().await.unwrap().problems, []);
 }
 
@@ -111,11 +111,11 @@ async fn a_bit_that_turned_over_in_a_message_costs_neither_it_nor_what_was_journ
 }
 
 #[tokio::test]
-async fn shelves_and_settlements_of_the_last_moment_survive_a_damaged_index() {
+async fn values_and_settlements_of_the_last_moment_survive_a_damaged_index() {
     let bench = Bench::new().await;
-    let shelf = bench.queue.values("policies");
-    shelf.put("one.example", b"old".to_vec()).await.unwrap();
-    shelf.put("two.example", b"old".to_vec()).await.unwrap();
+    let namespace = bench.queue.values("policies");
+    namespace.put("one.example", b"old".to_vec()).await.unwrap();
+    namespace.put("two.example", b"old".to_vec()).await.unwrap();
     let kept = bench.accept(&["a@one.example"], b"x").await;
     let gone = bench.accept(&["a@two.example"], b"x").await;
     while let Some(lease) = bench.lease().await {
@@ -123,8 +123,8 @@ async fn shelves_and_settlements_of_the_last_moment_survive_a_damaged_index() {
         let outcome = if is_gone { delivered_outcome() } else { deferred("later") };
         bench.queue.settle(lease, vec![outcome], None).await.unwrap();
     }
-    shelf.put("one.example", b"new".to_vec()).await.unwrap();
-    assert!(shelf.remove("two.example").await.unwrap());
+    namespace.put("one.example", b"new".to_vec()).await.unwrap();
+    assert!(namespace.remove("two.example").await.unwrap());
     let change = |dir: &Path| {
         fs::write(dir.join("index/db"), [b'x'; 8_192]).unwrap();
         fs::remove_file(dir.join("spool/seg-00000001.settled")).unwrap();
@@ -132,9 +132,9 @@ async fn shelves_and_settlements_of_the_last_moment_survive_a_damaged_index() {
     let there = bench.copied(change).await;
     assert!(there.path("index.damaged-1").exists());
     assert_eq!(there.ids().await, [kept]);
-    let shelf = there.queue.values("policies");
-    assert_eq!(shelf.get("one.example").await.unwrap(), Some(b"new".to_vec()));
-    assert_eq!(shelf.get("two.example").await.unwrap(), None);
+    let namespace = there.queue.values("policies");
+    assert_eq!(namespace.get("one.example").await.unwrap(), Some(b"new".to_vec()));
+    assert_eq!(namespace.get("two.example").await.unwrap(), None);
 }
 
 #[tokio::test]

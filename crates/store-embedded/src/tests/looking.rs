@@ -32,7 +32,7 @@ async fn all_it_says(
     (shown, store.stats().await.unwrap(), store.census().await.unwrap(), totals)
 }
 
-/// Messages that are deferred, held, big and untouched, one that is gone, and values on a shelf.
+/// Messages that are deferred, held, big and untouched, one that is gone, and values.
 async fn filled() -> Bench {
     let bench = Bench::new().await;
     for recipient in ["a@gone.example", "b@deferred.example"] {
@@ -45,9 +45,9 @@ async fn filled() -> Bench {
     let held = bench.accept(&["c@held.example", "d@other.example"], &pattern(800)).await;
     assert!(bench.queue.hold(held).await.unwrap());
     bench.accept(&["e@big.example"], &pattern(400_000)).await;
-    let shelf = bench.queue.values("policies");
+    let namespace = bench.queue.values("policies");
     for (key, size) in [("a.example", 10), ("b.example", 9_000), ("c.example", 20)] {
-        shelf.put(key, pattern(size)).await.unwrap();
+        namespace.put(key, pattern(size)).await.unwrap();
     }
     bench
 }
@@ -58,8 +58,8 @@ async fn assert_same_as_a_start(dir: &Path, clock: &Arc<SetClock>) {
     let snapshot = look(dir, clock).await.unwrap();
     let said = all_it_says(&snapshot, snapshot.totals()).await;
     assert_eq!(snapshot.quarantined_bytes().await.unwrap(), []);
-    let shelves = snapshot.scan("policies", None, 9).await.unwrap();
-    for (key, value) in &shelves {
+    let values = snapshot.scan("policies", None, 9).await.unwrap();
+    for (key, value) in &values {
         assert_eq!(snapshot.get("policies", key).await.unwrap().as_ref(), Some(value));
     }
     let gone = QueueId::from_number(1);
@@ -72,8 +72,8 @@ async fn assert_same_as_a_start(dir: &Path, clock: &Arc<SetClock>) {
     let (store, queue) = open_both(settings(dir), clock).await.unwrap();
     assert!(!dir.join("index.damaged-1").exists());
     assert!(all_it_says(&store, queue.totals()).await == said);
-    assert_eq!(queue.values("policies").scan(None, 9).await.unwrap(), shelves);
-    assert!(!shelves.is_empty());
+    assert_eq!(queue.values("policies").scan(None, 9).await.unwrap(), values);
+    assert!(!values.is_empty());
     queue.close().await;
 }
 

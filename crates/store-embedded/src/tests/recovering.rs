@@ -378,7 +378,7 @@ async fn a_spool_that_cannot_be_read_is_not_taken_for_a_damaged_index() {
 }
 
 #[tokio::test]
-async fn a_rebuild_that_was_interrupted_keeps_shelves_all_the_same() {
+async fn a_rebuild_that_was_interrupted_keeps_values_all_the_same() {
     let bench = Bench::new().await;
     bench.queue.values("policies").put("one.example", pattern(9_000)).await.unwrap();
     bench.queue.close().await;
@@ -397,6 +397,6 @@ async fn a_rebuild_that_was_interrupted_keeps_shelves_all_the_same() {
     fs::remove_dir(&way).unwrap();
     let bench = bench.opened_again().await;
     assert!(!bench.path("rebuilding").exists() && !bench.path("index.damaged-2").exists());
-    let shelf = bench.queue.values("policies");
-    assert_eq!(shelf.get("one.example").await.unwrap(), Some(pattern(9_000)));
+    let namespace = bench.queue.values("policies");
+    assert_eq!(namespace.get("one.example").await.unwrap(), Some(pattern(9_000)));
 }

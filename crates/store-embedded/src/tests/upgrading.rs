@@ -4,7 +4,7 @@ use super::*;
 
 /// What a program of format 1 left in `fixtures/format-1`, in order or killed: a message with
 /// recipients at two destinations, one that is held, a big one, one that was deferred, one that was
-/// delivered, and a value on a shelf.
+/// delivered, and a value in a namespace.
 async fn assert_taken_over(left: &str) {
     let dir = tempfile::tempdir().unwrap();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format-1");
@@ -19,8 +19,8 @@ async fn assert_taken_over(left: &str) {
     assert_eq!(bench.queue.totals().recipients, 6);
     let late = bench.queue.store().show(ids[3]).await.unwrap().unwrap();
     assert_eq!(late.entries[0].recipients[0].reason.as_ref().unwrap().text, "later, please");
-    let shelf = bench.queue.values("policies");
-    assert_eq!(shelf.get("one.example").await.unwrap(), Some(b"kept".to_vec()));
+    let namespace = bench.queue.values("policies");
+    assert_eq!(namespace.get("one.example").await.unwrap(), Some(b"kept".to_vec()));
     assert_eq!(bench.deliver_all().await.len(), 4, "neither what is held nor what is deferred");
     assert!(bench.queue.release(ids[1]).await.unwrap());
     bench.clock.advance(Duration::from_secs(3_600));

@@ -1,4 +1,4 @@
-//! Whether values on shelves may have changed, without reading them.
+//! Whether values may have changed, without reading them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

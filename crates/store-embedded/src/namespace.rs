@@ -1,7 +1,7 @@
-//! Shelves: small durable values for the rest of the program, in the same index.
+//! Namespaces: small durable values for the rest of the program, in the same index.
 //!
-//! A value longer than the index takes is split over several rows. Shelves are not in the spool:
-//! if the index is lost, so are they, and what they held is learned again.
+//! A value longer than the index takes is split over several rows. Values are not in the spool: if
+//! the index is lost, so are they, and what they held is learned again.
 
 use store::{Expected, StoreError};
 
@@ -26,17 +26,17 @@ const PIECE_HEAD: usize = 8;
 /// How often a value is read again that changed while it was read.
 const TRIES: usize = 100;
 
-/// The name of a shelf, which says where its rows are.
+/// Where the rows of a namespace are: its name says it.
 #[derive(Clone, Debug)]
-pub(crate) struct ShelfName(String);
+pub(crate) struct NamespaceRows(String);
 
-impl ShelfName {
-    /// A shelf's name, without NUL.
+impl NamespaceRows {
+    /// Those of the namespace of this name, without NUL.
     pub(crate) fn new(name: &str) -> Self {
         Self(name.replace('\0', ""))
     }
 
-    /// The key after all rows of the value at `after`; without it, the shelf's first.
+    /// The key after all rows of the value at `after`; without it, the namespace's first.
     pub(crate) fn after(&self, after: Option<&str>) -> Result<Key, StoreError> {
         match after {
             Some(key) => Ok(after_value(&self.key(key)?)),
@@ -64,7 +64,7 @@ impl ShelfName {
         Ok(values)
     }
 
-    /// What all keys of the shelf begin with; `end` 1 gives what follows them all.
+    /// What all keys of the namespace begin with; `end` 1 gives what follows them all.
     fn prefix(&self, end: u8) -> Vec<u8> {
         Encoder::default().u8(b'F').raw(self.0.as_bytes()).u8(end).finish()
     }
@@ -80,9 +80,9 @@ impl ShelfName {
         Ok(Key(bytes))
     }
 
-    /// The key within the shelf.
+    /// The key within the namespace.
     fn name_of(&self, base: &Key) -> Result<String, Malformed> {
-        let malformed = Malformed("shelf key");
+        let malformed = Malformed("value key");
         let name = base.0.strip_prefix(self.prefix(0).as_slice()).ok_or(malformed)?;
         let name = name.strip_suffix(&[0]).ok_or(malformed)?;
         String::from_utf8(name.to_vec()).map_err(|_cause| malformed)
@@ -108,15 +108,15 @@ pub(crate) fn is_expected(
 }
 
 /// The checksum of the beginning of the keys of a value's rows, which need not be put together for
-/// this; nor is the shelf's name.
-pub(crate) fn sum(shelf: &str, key: &str) -> u32 {
+/// this; nor is the namespace's name.
+pub(crate) fn sum(namespace: &str, key: &str) -> u32 {
     let add = |sum, part: &str| crc32c::crc32c_append(sum, part.as_bytes());
-    let name = shelf.split('\0').fold(add(0, "F"), add);
+    let name = namespace.split('\0').fold(add(0, "F"), add);
     ["\0", key, "\0"].into_iter().fold(name, add)
 }
 
 /// Changes a value within a batch; how many values were there before.
-pub(crate) fn shelve(
+pub(crate) fn put_value(
     batch: &mut Batch<'_>,
     base: &Key,
     value: Option<&[u8]>,
@@ -156,7 +156,7 @@ pub(crate) fn read(engine: &dyn Lookup, base: &Key) -> Result<Option<Vec<u8>>, E
             return Ok(Some(value));
         }
     }
-    Err(Malformed("shelf value").into())
+    Err(Malformed("value").into())
 }
 
 /// The value that these pieces make, if they are all there and belong together.
@@ -171,7 +171,7 @@ pub(crate) fn whole_value(pieces: &[&[u8]]) -> Option<Vec<u8>> {
 
 /// The length and the checksum of a value.
 fn head_of(piece: &[u8]) -> Result<(usize, u32), Malformed> {
-    let mut input = Decoder::new(piece, "shelf value");
+    let mut input = Decoder::new(piece, "value");
     let length = usize::try_from(input.u32()?).map_err(|_cause| input.fault())?;
     Ok((length, input.u32()?))
 }
@@ -199,6 +199,6 @@ fn after_value(base: &Key) -> Key {
 
 /// The value that a piece belongs to.
 pub(crate) fn base_of(piece: &Key) -> Result<Key, Malformed> {
-    let length = piece.0.len().checked_sub(4).ok_or(Malformed("shelf key"))?;
+    let length = piece.0.len().checked_sub(4).ok_or(Malformed("value key"))?;
     Ok(Key(piece.0.get(..length).unwrap_or_default().to_vec()))
 }
