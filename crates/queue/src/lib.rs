@@ -33,7 +33,7 @@ pub use mail::{
 };
 pub use store::{
     BeginError, BodyError, BodyReader, Census, CommitError, Committed, Counted, Depth, Details,
-    EntryDetails, Filter, Findings, Health, IndexError, Inspect, Matching, Namespace, Observer,
-    Problem, ReadValues, RecipientDetails, Round, Selection, Settled, StateKind, Stats, Store,
-    StoreError, Summary, Totals, Waiting, Which, WrittenDown,
+    EntryDetails, Filter, Findings, Flushed, Health, IndexError, Inspect, Matching, Namespace,
+    Observer, Problem, ReadValues, RecipientDetails, Round, Selection, Settled, StateKind, Stats,
+    Store, StoreError, Summary, Totals, Waiting, Which,
 };

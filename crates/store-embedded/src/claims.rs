@@ -93,7 +93,7 @@ impl Claims {
     pub(crate) fn end_rests(&mut self, destination: Option<&str>) {
         match destination {
             Some(name) => {
-                self.destinations.get_mut(name).into_iter().for_each(EntriesAt::end_rests)
+                self.destinations.get_mut(name).into_iter().for_each(EntriesAt::end_rests);
             }
             None => self.destinations.values_mut().for_each(EntriesAt::end_rests),
         }

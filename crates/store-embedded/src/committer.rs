@@ -3,7 +3,7 @@
 //! It takes all work that waits, appends the messages and what becomes of the index to the spool,
 //! syncs that once, and only then lets readers see it and answers everybody. While one sync runs,
 //! the next round collects. Deliveries alone are not waited for: they are synced with the next
-//! round, or a moment later. A thread of its own writes the index down. The first error acknowledges
+//! round, or a moment later. A thread of its own flushes the index. The first error acknowledges
 //! nobody: the store is closed and opened again, and settlements wait.
 
 use std::collections::HashSet;
@@ -22,9 +22,9 @@ use crate::committer::closing::CloseAtLast;
 use crate::committer::forward::Forward;
 use crate::committer::planning::{Done, plan};
 use crate::committer::stragglers::Search;
-use crate::committer::writer::{WriteDown, Writer};
+use crate::committer::writer::{Flush, Writer};
 use crate::error::OpenError;
-use crate::index::{Ahead, Change, EngineError};
+use crate::index::{Change, EngineError, Overlay};
 use crate::key::Key;
 use crate::record::{Header, Kind};
 use crate::recovery::{Opener, Recovered, Store};
@@ -64,8 +64,8 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     /// What opens the store again; it holds the lock.
     store: Store,
-    index: Option<Arc<Ahead>>,
-    /// Writes the index down.
+    index: Option<Arc<Overlay>>,
+    /// Flushes the index.
     writer: Option<Writer>,
     ledger: Ledger,
     segments: Segments,
@@ -209,7 +209,7 @@ impl Committer {
             self.shared.ids.reserve(reserved);
         }
         self.publish_totals();
-        let index = Arc::new(Ahead::of(engine));
+        let index = Arc::new(Overlay::of(engine));
         self.writer = Some(Writer::start(Arc::clone(&index), self.ledger.mark())?);
         self.index = Some(Arc::clone(&index));
         self.shared.set_engine(Some(index));
@@ -251,8 +251,8 @@ impl Committer {
         // Housekeeping takes its time, and unlinks what was delivered.
         let is_late = |since: Instant| is_tick || since.elapsed() >= SYNC_LAG;
         let synced = if self.unsynced_since.is_some_and(is_late) { self.sync() } else { Ok(()) };
-        let when = if is_tick { WriteDown::Now } else { WriteDown::WhenMuch };
-        if let Err(error) = synced.map_err(RoundError::from).and_then(|()| self.write_down(when)) {
+        let when = if is_tick { Flush::Now } else { Flush::WhenMuch };
+        if let Err(error) = synced.map_err(RoundError::from).and_then(|()| self.flush(when)) {
             return self.fail(Vec::new(), &error);
         }
         if is_tick {
@@ -332,7 +332,7 @@ impl Committer {
     }
 
     /// The index, unless it is closed.
-    fn index(&self) -> Result<Arc<Ahead>, EngineError> {
+    fn index(&self) -> Result<Arc<Overlay>, EngineError> {
         self.index.clone().ok_or_else(|| EngineError::Damaged("no index is open".to_owned()))
     }
 

@@ -10,10 +10,10 @@ use std::fmt::Debug;
 use crate::codec::Malformed;
 use crate::key::Key;
 
-mod ahead;
+mod overlay;
 mod sled;
 
-pub(crate) use self::ahead::{Ahead, write_in_parts};
+pub(crate) use self::overlay::{Overlay, write_in_parts};
 pub(crate) use self::sled::SledEngine;
 #[cfg(test)]
 pub(crate) use self::sled::guarded;
@@ -78,7 +78,7 @@ pub(crate) trait Engine: Lookup {
 
     /// Makes writes one after the other; when it returns without error they survive a power cut, and
     /// before that some of the first ones may. Readers go on meanwhile.
-    fn write_down(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError>;
+    fn flush(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError>;
 }
 
 /// The index failed.

@@ -11,13 +11,13 @@ pub trait Observer: Debug + Send + Sync {
     /// A round of work failed; nobody in it was acknowledged.
     fn failed(&self);
 
-    /// What was journaled has been written to the index's own files.
-    fn written_down(&self, written: WrittenDown);
+    /// What was journaled has been flushed to the index's own files.
+    fn flushed(&self, flushed: Flushed);
 }
 
-/// What was written to the index's own files at a time.
+/// What was flushed to the index's own files at a time.
 #[derive(Clone, Copy, Debug)]
-pub struct WrittenDown {
+pub struct Flushed {
     /// How many rows.
     pub rows: usize,
     /// How long that took, with its syncs.

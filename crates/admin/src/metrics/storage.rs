@@ -4,7 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use queue::{Observer, Round, WrittenDown};
+use queue::{Flushed, Observer, Round};
 
 use super::series::{Labels, count};
 
@@ -66,7 +66,7 @@ impl Observer for Storage {
         self.failures.inc();
     }
 
-    fn written_down(&self, written: WrittenDown) {
-        self.syncs.get_or_create(&[("file", INDEX)]).observe(written.took.as_secs_f64());
+    fn flushed(&self, flushed: Flushed) {
+        self.syncs.get_or_create(&[("file", INDEX)]).observe(flushed.took.as_secs_f64());
     }
 }

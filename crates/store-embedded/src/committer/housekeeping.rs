@@ -12,7 +12,7 @@ use crate::batch::Batch;
 use crate::committer::{Committer, Durable, RoundError};
 use crate::key::Key;
 use crate::rows::{Place, SegmentRow};
-use crate::spool::unlinked::{segment_entry, turn_over};
+use crate::spool::unlinked::{rotate, segment_entry};
 use crate::spool::{sidecar_of, sync_dir, unlink};
 
 /// A segment in which nothing is alive is finished early when it is at least this long.
@@ -165,12 +165,12 @@ impl Committer {
         self.conclude(sealed, Durable::Soon).map(drop)
     }
 
-    /// Unlinks segments in which nothing is alive and whose journal is written down, and the files
+    /// Unlinks segments in which nothing is alive and whose journal is flushed, and the files
     /// of messages that are gone.
     pub(super) fn unlink_files(&mut self) -> Result<Gone, RoundError> {
         let finished = self.ledger.segments.iter().filter(|(_, row)| row.messages == 0);
         let mut segments: Vec<u32> =
-            finished.map(|(number, _)| *number).filter(|n| self.is_written_down(*n)).collect();
+            finished.map(|(number, _)| *number).filter(|n| self.is_flushed(*n)).collect();
         if segments.is_empty() && self.finished_bodies.is_empty() {
             return Ok(Gone::default());
         }
@@ -199,8 +199,8 @@ impl Committer {
         unlinked.is_ok()
     }
 
-    /// Whether a segment is finished and its journal written down.
-    pub(super) fn is_written_down(&self, segment: u32) -> bool {
+    /// Whether a segment is finished and its journal flushed.
+    pub(super) fn is_flushed(&self, segment: u32) -> bool {
         let is_known = self.writer.as_ref().is_some_and(|writer| segment < writer.mark().0);
         is_known && !self.segments.is_current(segment)
     }
@@ -214,7 +214,7 @@ impl Committer {
             .sidecars
             .append(paths.unlinked(), &entries)
             .and_then(|()| self.sidecars.sync())
-            .and_then(|()| turn_over(&paths, &mut self.sidecars));
+            .and_then(|()| rotate(&paths, &mut self.sidecars));
         if let Err(error) = written {
             tracing::warn!(%error, "unlinked files not registered");
         }

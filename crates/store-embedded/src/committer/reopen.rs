@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::batch::Batch;
 use crate::committer::{Committer, Flow, RoundError};
 use crate::error::OpenError;
-use crate::index::{Ahead, EngineError};
+use crate::index::{EngineError, Overlay};
 use crate::recovery::Recovered;
 use crate::spool::unlink;
 use crate::spool::unlinked::body_entry;
@@ -184,7 +184,7 @@ impl Committer {
     fn finish_rows(&mut self) -> Result<(), RoundError> {
         self.sidecars.sync()?;
         self.segments.finish_current()?;
-        self.write_all_down()?;
+        self.flush_all()?;
         // From here on nothing is journaled: the engine knows everything.
         let gone = self.unlink_files()?;
         let index = self.index()?;
@@ -210,7 +210,7 @@ impl Committer {
 }
 
 /// Waits until nobody reads the index any more, and drops it; whether that happened.
-fn wait_for_readers(index: Option<Arc<Ahead>>) -> bool {
+fn wait_for_readers(index: Option<Arc<Overlay>>) -> bool {
     let Some(index) = index else { return true };
     let began = Instant::now();
     while Arc::strong_count(&index) > 1 {

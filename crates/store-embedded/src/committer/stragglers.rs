@@ -63,7 +63,7 @@ impl Committer {
         let mut candidates = self.ledger.segments.iter().filter(|(number, row)| {
             row.messages > 0
                 && row.bytes < most
-                && self.is_written_down(**number)
+                && self.is_flushed(**number)
                 && !self.stuck.contains(*number)
         });
         let is_nearly_finished = |number: u32, alive: u64| {

@@ -1,47 +1,47 @@
-//! Writing the index down: a thread that brings the engine up to date while rounds go on.
+//! Flushing the index: a thread that brings the engine up to date while rounds go on.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 
-use store::WrittenDown;
+use store::Flushed;
 use tokio::time::Instant;
 
 use crate::committer::{Committer, RoundError};
-use crate::index::{Ahead, EngineError};
+use crate::index::{EngineError, Overlay};
 use crate::spool::Mark;
 
-/// From so many bytes on a layer is written down, however young.
+/// From so many bytes on a layer is flushed, however new.
 const ENOUGH: usize = 8 << 20;
 
-/// No layer grows beyond about this while the one before it is written down: rounds wait then.
+/// No layer grows beyond about this while the one before it is flushed: rounds wait then.
 const MOST: usize = 32 << 20;
 
 /// The thread and what it was asked to do.
 #[derive(Debug)]
 pub(super) struct Writer {
-    index: Arc<Ahead>,
-    /// How far the spool is written down: segment and offset.
+    index: Arc<Overlay>,
+    /// How far the spool is flushed: segment and offset.
     mark: Mark,
     /// How far it will be once the thread has answered, if it was asked.
     next: Option<Mark>,
     ask: Option<Sender<()>>,
-    told: Receiver<Result<WrittenDown, EngineError>>,
+    told: Receiver<Result<Flushed, EngineError>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     /// Starts the thread; the engine under `index` knows the spool up to `mark`.
-    pub(super) fn start(index: Arc<Ahead>, mark: Mark) -> Result<Self, EngineError> {
+    pub(super) fn start(index: Arc<Overlay>, mark: Mark) -> Result<Self, EngineError> {
         let ((ask, asked), (tell, told)) = (channel::<()>(), channel());
         let below = Arc::clone(&index);
         let thread = thread::Builder::new().name("queue-index".to_owned());
         let thread = thread.spawn(move || {
             while asked.recv().is_ok() {
                 let begun = Instant::now();
-                let written = below.write_down();
+                let flushed = below.flush();
                 let took = begun.elapsed();
-                if tell.send(written.map(|rows| WrittenDown { rows, took })).is_err() {
+                if tell.send(flushed.map(|rows| Flushed { rows, took })).is_err() {
                     return;
                 }
             }
@@ -49,22 +49,22 @@ impl Writer {
         Ok(Self { index, mark, next: None, ask: Some(ask), told, thread: Some(thread) })
     }
 
-    /// How far the spool is written down: what lies before is not needed to bring the engine up to
+    /// How far the spool is flushed: what lies before is not needed to bring the engine up to
     /// date.
     pub(super) const fn mark(&self) -> Mark {
         self.mark
     }
 
-    /// Has the young layer written down, which reaches up to `mark`.
+    /// Has the active layer flushed, which reaches up to `mark`.
     fn ask(&mut self, mark: Mark) -> Result<(), EngineError> {
-        self.index.turn();
+        self.index.rotate();
         self.next = Some(mark);
         let asked = self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok());
         if asked { Ok(()) } else { Err(ended()) }
     }
 
     /// What the thread says to what it was asked; none while it is at work, or was not asked.
-    fn answer(&mut self, patience: Patience) -> Result<Option<WrittenDown>, EngineError> {
+    fn answer(&mut self, patience: Patience) -> Result<Option<Flushed>, EngineError> {
         let Some(next) = self.next else { return Ok(None) };
         let told = match patience {
             Patience::None => match self.told.try_recv() {
@@ -74,9 +74,9 @@ impl Writer {
             Patience::Endless => self.told.recv().map_err(|_gone| ended())?,
         };
         self.next = None;
-        let written = told?;
+        let flushed = told?;
         self.mark = next;
-        Ok(Some(written))
+        Ok(Some(flushed))
     }
 }
 
@@ -102,27 +102,27 @@ fn ended() -> EngineError {
     EngineError::Damaged("the thread that writes the index has ended".to_owned())
 }
 
-/// When the index is written down.
+/// When the index is flushed.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum WriteDown {
-    /// Now, if it is not being written down already.
+pub(super) enum Flush {
+    /// Now, if it is not being flushed already.
     Now,
     /// When much has come together.
     WhenMuch,
 }
 
 impl Committer {
-    /// Has the index written down, and learns how that went.
-    pub(super) fn write_down(&mut self, when: WriteDown) -> Result<(), RoundError> {
+    /// Has the index flushed, and learns how that went.
+    pub(super) fn flush(&mut self, when: Flush) -> Result<(), RoundError> {
         let (Some(writer), Some(index)) = (self.writer.as_mut(), self.index.as_ref()) else {
             return Ok(());
         };
         let waiting = index.bytes();
         let patience = if waiting >= MOST { Patience::Endless } else { Patience::None };
-        let written = writer.answer(patience)?;
+        let flushed = writer.answer(patience)?;
         let enough = match when {
-            WriteDown::Now => 1,
-            WriteDown::WhenMuch => ENOUGH,
+            Flush::Now => 1,
+            Flush::WhenMuch => ENOUGH,
         };
         if writer.next.is_none() && waiting >= enough {
             // The engine must not know what the journal may yet lose.
@@ -130,14 +130,14 @@ impl Committer {
             self.unsynced_since = None;
             writer.ask(self.segments.end())?;
         }
-        if let (Some(written), Some(observer)) = (written, self.shared.observer.get()) {
-            observer.written_down(written);
+        if let (Some(flushed), Some(observer)) = (flushed, self.shared.observer.get()) {
+            observer.flushed(flushed);
         }
         Ok(())
     }
 
-    /// Has all that was journaled written down, and waits for it.
-    pub(super) fn write_all_down(&mut self) -> Result<(), RoundError> {
+    /// Has all that was journaled flushed, and waits for it.
+    pub(super) fn flush_all(&mut self) -> Result<(), RoundError> {
         let Some(writer) = self.writer.as_mut() else { return Ok(()) };
         writer.answer(Patience::Endless)?;
         writer.ask(self.segments.end())?;

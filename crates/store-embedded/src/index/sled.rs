@@ -78,7 +78,7 @@ impl SledEngine {
     }
 
     /// Makes the writes one by one, and then all of them durable.
-    fn write_down_here(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
+    fn flush_here(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
         for (key, value) in writes {
             match value {
                 Some(value) if value.len() > VALUE_MOST => {
@@ -120,8 +120,8 @@ impl Engine for SledEngine {
         guarded(|| self.commit_here(writes))
     }
 
-    fn write_down(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
-        guarded(|| self.write_down_here(writes))
+    fn flush(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
+        guarded(|| self.flush_here(writes))
     }
 }
 

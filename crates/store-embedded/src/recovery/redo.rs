@@ -69,7 +69,7 @@ pub(crate) fn redo(
             }
         })?;
     }
-    redo.write_down()?;
+    redo.flush()?;
     let rounds = redo.redone.row.rounds.saturating_sub(row.rounds);
     if rounds > 0 {
         tracing::info!(rounds, "journal replayed");
@@ -124,11 +124,11 @@ impl Redo<'_> {
             }
             self.rows.insert(key, value);
         }
-        if self.rows.len() >= ROWS { self.write_down() } else { Ok(()) }
+        if self.rows.len() >= ROWS { self.flush() } else { Ok(()) }
     }
 
     /// Gives the engine what was read, the store's own row last.
-    fn write_down(&mut self) -> Result<(), EngineError> {
+    fn flush(&mut self) -> Result<(), EngineError> {
         if self.rows.is_empty() {
             return Ok(());
         }

@@ -85,7 +85,7 @@ pub(crate) fn segment_entry(segment: u32) -> (QueueId, u32) {
 }
 
 /// Lets a full register take the place of the one before.
-pub(crate) fn turn_over(paths: &Paths, sidecars: &mut Sidecars) -> io::Result<()> {
+pub(crate) fn rotate(paths: &Paths, sidecars: &mut Sidecars) -> io::Result<()> {
     let path = paths.unlinked();
     if !is_full(&path)? {
         return Ok(());
@@ -120,7 +120,7 @@ mod tests {
             let first = round * 65_536;
             let entries: Vec<_> = (first..first + 65_536).map(|n| body_entry(id(n))).collect();
             sidecars.append(paths.unlinked(), &entries).unwrap();
-            turn_over(&paths, &mut sidecars).unwrap();
+            rotate(&paths, &mut sidecars).unwrap();
             sidecars
                 .append(paths.unlinked(), &[segment_entry(u32::try_from(round).unwrap())])
                 .unwrap();

@@ -36,7 +36,7 @@ async fn nobody_is_acknowledged_while_the_disk_is_full_and_mail_is_taken_again_l
 }
 
 #[tokio::test]
-async fn an_index_that_cannot_be_written_down_costs_no_mail() {
+async fn an_index_that_cannot_be_flushed_costs_no_mail() {
     let (bench, fault) = bench().await;
     let first = bench.accept(&["a@one.example"], b"first").await;
     fault.set(INDEX_FULL);

@@ -128,11 +128,11 @@ impl Engine for FaultyEngine {
         self.sled.commit(writes)
     }
 
-    fn write_down(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
+    fn flush(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
         if self.fault.is(INDEX_FULL) {
             return Err(io::Error::from(io::ErrorKind::StorageFull).into());
         }
-        self.sled.write_down(writes)
+        self.sled.flush(writes)
     }
 }
 

@@ -13,7 +13,7 @@ fn segment(bench: &Bench) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn all_that_was_journaled_is_known_though_the_index_was_not_written_down() {
+async fn all_that_was_journaled_is_known_though_the_index_was_not_flushed() {
     let bench = Bench::new().await;
     let before = bench.index();
     let gone = bench.accept(&["z@gone.example"], b"gone").await;
@@ -138,7 +138,7 @@ async fn values_and_settlements_of_the_last_moment_survive_a_damaged_index() {
 }
 
 #[tokio::test]
-async fn what_is_written_down_lets_its_segments_go_and_nothing_comes_back() {
+async fn what_is_flushed_lets_its_segments_go_and_nothing_comes_back() {
     let bench = Bench::with(|settings| settings.segment_size = 20_000).await;
     for n in 0..10 {
         bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;

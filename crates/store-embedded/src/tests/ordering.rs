@@ -17,7 +17,7 @@ use crate::spool::segments::{Append, Maker};
 struct Disk {
     /// How much of each segment is synced.
     synced: Mutex<BTreeMap<String, u64>>,
-    /// How often the index was written down.
+    /// How often the index was flushed.
     written: AtomicUsize,
     /// How often with a mark beyond what was synced.
     early: AtomicUsize,
@@ -65,7 +65,7 @@ impl Engine for WatchedEngine {
         self.sled.commit(writes)
     }
 
-    fn write_down(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
+    fn flush(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
         for (_, value) in writes.iter().filter(|(key, _)| **key == Key::store()) {
             let row = StoreRow::decode(value.unwrap()).unwrap();
             let name = format!("seg-{:08x}", row.mark_segment);
@@ -73,7 +73,7 @@ impl Engine for WatchedEngine {
             self.disk.early.fetch_add((row.mark_offset > synced).into(), Ordering::SeqCst);
             self.disk.written.fetch_add(1, Ordering::SeqCst);
         }
-        self.sled.write_down(writes)
+        self.sled.flush(writes)
     }
 }
 

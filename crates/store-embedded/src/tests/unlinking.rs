@@ -136,7 +136,7 @@ struct Failures(AtomicUsize);
 impl Observer for Failures {
     fn committed(&self, _round: Round) {}
 
-    fn written_down(&self, _written: WrittenDown) {}
+    fn flushed(&self, _written: Flushed) {}
 
     fn failed(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);

@@ -27,10 +27,10 @@ impl Lookup for MapEngine {
 impl Engine for MapEngine {
     fn commit(&self, writes: Vec<Write>) -> Result<(), EngineError> {
         let borrowed = writes.iter().map(|(key, value)| (key, value.as_deref()));
-        self.write_down(&borrowed.collect::<Vec<_>>())
+        self.flush(&borrowed.collect::<Vec<_>>())
     }
 
-    fn write_down(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
+    fn flush(&self, writes: &[WriteRef<'_>]) -> Result<(), EngineError> {
         self.parts.lock().unwrap().push(writes.len());
         let mut rows = self.rows.lock().unwrap();
         for (key, value) in writes {
@@ -52,14 +52,14 @@ fn key(n: u8) -> Key {
 enum Step {
     Change(u8, Option<u8>),
     Turn,
-    WriteDown,
+    Flush,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..12_u8, proptest::option::of(any::<u8>())).prop_map(|(k, v)| Step::Change(k, v)),
         1 => Just(Step::Turn),
-        1 => Just(Step::WriteDown),
+        1 => Just(Step::Flush),
     ]
 }
 
@@ -71,7 +71,7 @@ proptest! {
         from in 0..13_u8, until in 0..13_u8, limit in 0..9_usize,
     ) {
         let engine = Arc::new(MapEngine::default());
-        let ahead = Ahead::of(Arc::<MapEngine>::clone(&engine));
+        let overlay = Overlay::of(Arc::<MapEngine>::clone(&engine));
         let mut model = BTreeMap::new();
         let mut turned = false;
         for step in steps {
@@ -81,24 +81,24 @@ proptest! {
                         None => Change::Add(vec![v]),
                         Some(_) => Change::Put(vec![v]),
                     };
-                    ahead.apply(vec![(key(k), change)]);
+                    overlay.apply(vec![(key(k), change)]);
                 }
                 Step::Change(k, None) => {
                     model.remove(&key(k));
-                    ahead.apply(vec![(key(k), Change::Remove)]);
+                    overlay.apply(vec![(key(k), Change::Remove)]);
                 }
                 Step::Turn if !turned => {
-                    ahead.turn();
+                    overlay.rotate();
                     turned = true;
                 }
                 Step::Turn => {}
-                Step::WriteDown => {
-                    ahead.write_down().unwrap();
+                Step::Flush => {
+                    overlay.flush().unwrap();
                     turned = false;
                 }
             }
             for n in 0..12 {
-                prop_assert_eq!(ahead.find(&key(n)).unwrap(), model.get(&key(n)).cloned());
+                prop_assert_eq!(overlay.find(&key(n)).unwrap(), model.get(&key(n)).cloned());
             }
         }
         let expected: Vec<Row> = model
@@ -107,10 +107,10 @@ proptest! {
             .take(limit)
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
-        prop_assert_eq!(ahead.scan(&key(from), &key(until), limit).unwrap(), expected);
-        ahead.write_down().unwrap();
-        ahead.turn();
-        ahead.write_down().unwrap();
+        prop_assert_eq!(overlay.scan(&key(from), &key(until), limit).unwrap(), expected);
+        overlay.flush().unwrap();
+        overlay.rotate();
+        overlay.flush().unwrap();
         prop_assert_eq!(&*engine.rows.lock().unwrap(), &model);
     }
 }
@@ -118,26 +118,26 @@ proptest! {
 #[test]
 fn a_row_that_comes_and_goes_in_one_layer_costs_the_engine_nothing() {
     let engine = Arc::new(MapEngine::default());
-    let ahead = Ahead::of(Arc::<MapEngine>::clone(&engine));
-    ahead.apply(vec![(key(1), Change::Add(vec![1])), (key(2), Change::Add(vec![2]))]);
-    ahead.apply(vec![(key(1), Change::Put(vec![3]))]);
-    ahead.apply(vec![(key(1), Change::Remove)]);
-    ahead.turn();
-    assert_eq!(ahead.write_down().unwrap(), 1);
-    ahead.apply(vec![(key(2), Change::Remove)]);
-    assert!(ahead.bytes() > 0);
-    ahead.turn();
-    assert_eq!((ahead.bytes(), ahead.write_down().unwrap()), (0, 1));
+    let overlay = Overlay::of(Arc::<MapEngine>::clone(&engine));
+    overlay.apply(vec![(key(1), Change::Add(vec![1])), (key(2), Change::Add(vec![2]))]);
+    overlay.apply(vec![(key(1), Change::Put(vec![3]))]);
+    overlay.apply(vec![(key(1), Change::Remove)]);
+    overlay.rotate();
+    assert_eq!(overlay.flush().unwrap(), 1);
+    overlay.apply(vec![(key(2), Change::Remove)]);
+    assert!(overlay.bytes() > 0);
+    overlay.rotate();
+    assert_eq!((overlay.bytes(), overlay.flush().unwrap()), (0, 1));
     assert!(engine.rows.lock().unwrap().is_empty());
 }
 
 #[test]
-fn many_rows_are_written_down_in_parts_and_the_last_key_comes_last() {
+fn many_rows_are_flushed_in_parts_and_the_last_key_comes_last() {
     let engine = Arc::new(MapEngine::default());
-    let ahead = Ahead::of(Arc::<MapEngine>::clone(&engine));
+    let overlay = Overlay::of(Arc::<MapEngine>::clone(&engine));
     let keys = (0..5000_u32).map(|n| Key(n.to_be_bytes().to_vec()));
-    ahead.apply(keys.map(|key| (key, Change::Add(Vec::new()))).collect());
-    ahead.turn();
-    assert_eq!(ahead.write_down().unwrap(), 5000);
+    overlay.apply(keys.map(|key| (key, Change::Add(Vec::new()))).collect());
+    overlay.rotate();
+    assert_eq!(overlay.flush().unwrap(), 5000);
     assert_eq!(*engine.parts.lock().unwrap(), [2048, 2048, 904]);
 }

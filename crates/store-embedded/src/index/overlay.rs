@@ -1,9 +1,10 @@
-//! What is journaled but not yet in the engine: the index is ahead of its disk.
+//! What is journaled but not yet in the engine lies over it, in memory.
 //!
-//! Two layers of rows lie over the engine. The *young* one takes the changes of each round. Now
-//! and then it becomes the *old* one, which a thread of its own writes down to the engine while a
-//! new young one takes what comes. A reader looks into young, old and engine, in this order. A row
-//! that comes and goes within one layer costs the engine nothing: so it is with most mail.
+//! There are two layers of rows over the engine. The *active* one takes the changes of each round.
+//! Now and then the layers are rotated: the active one is the *flushing* one now, which a thread
+//! of its own writes to the engine, and a new active one takes what comes. A reader looks into
+//! active layer, flushing layer and engine, in this order. A row that comes and goes within one
+//! layer costs the engine nothing: so it is with most mail.
 //!
 //! Nothing here is durable by itself. The journal in the spool is, and is read again after a crash.
 
@@ -28,9 +29,9 @@ const ROW_COST: usize = 128;
 /// At most this many rows of the engine are read at a time to find one that is not removed.
 const PAGE_MOST: usize = 512;
 
-/// An engine and what it has not been told yet.
+/// An engine, and the rows that have not been flushed to it yet.
 #[derive(Debug)]
-pub(crate) struct Ahead {
+pub(crate) struct Overlay {
     engine: Arc<dyn Engine>,
     layers: RwLock<Layers>,
 }
@@ -38,9 +39,9 @@ pub(crate) struct Ahead {
 /// The layers over the engine.
 #[derive(Debug, Default)]
 struct Layers {
-    young: Layer,
-    /// What is being written down.
-    old: Option<Arc<Layer>>,
+    active: Layer,
+    /// What is being flushed.
+    flushing: Option<Arc<Layer>>,
 }
 
 /// Rows and what became of them.
@@ -50,7 +51,7 @@ struct Layer {
     bytes: usize,
 }
 
-impl Ahead {
+impl Overlay {
     /// `engine`, with nothing over it.
     pub(crate) fn of(engine: Arc<dyn Engine>) -> Self {
         Self { engine, layers: RwLock::default() }
@@ -65,32 +66,33 @@ impl Ahead {
     pub(crate) fn apply(&self, changes: Vec<(Key, Change)>) {
         let mut layers = self.write();
         for (key, change) in changes {
-            layers.young.enter(key, change);
+            layers.active.enter(key, change);
         }
     }
 
-    /// How many bytes wait in the young layer, about.
+    /// How many bytes wait in the active layer, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.read().young.bytes
+        self.read().active.bytes
     }
 
-    /// Lets the young layer be written down next; nothing may be being written down.
-    pub(crate) fn turn(&self) {
+    /// Lets the active layer be flushed next; nothing may be being flushed.
+    pub(crate) fn rotate(&self) {
         let mut layers = self.write();
-        assert!(layers.old.is_none(), "one layer is written down at a time");
-        layers.old = Some(Arc::new(std::mem::take(&mut layers.young)));
+        assert!(layers.flushing.is_none(), "one layer is flushed at a time");
+        layers.flushing = Some(Arc::new(std::mem::take(&mut layers.active)));
     }
 
-    /// Writes the old layer down to the engine; how many rows there were.
+    /// Flushes the layer that is next to the engine; how many rows there were.
     ///
     /// The store's own row, whose key is the last, names the place in the journal up to which all
-    /// is written down: a crash before it finds the place of the time before.
-    pub(crate) fn write_down(&self) -> Result<usize, EngineError> {
-        let Some(old) = self.read().old.clone() else { return Ok(0) };
-        let writes = old.rows.iter().map(|(key, change)| (key, change.value().map(Vec::as_slice)));
+    /// is flushed: a crash before it finds the place of the time before.
+    pub(crate) fn flush(&self) -> Result<usize, EngineError> {
+        let Some(flushing) = self.read().flushing.clone() else { return Ok(0) };
+        let writes =
+            flushing.rows.iter().map(|(key, change)| (key, change.value().map(Vec::as_slice)));
         write_in_parts(self.engine.as_ref(), writes)?;
-        self.write().old = None;
-        Ok(old.rows.len())
+        self.write().flushing = None;
+        Ok(flushing.rows.len())
     }
 
     /// The layers, to look into.
@@ -115,15 +117,15 @@ pub(crate) fn write_in_parts<'a>(
         bytes = bytes.saturating_add(key.0.len()).saturating_add(value.map_or(0, <[u8]>::len));
         part.push((key, value));
         if part.len() >= PART_ROWS || bytes >= PART_BYTES {
-            engine.write_down(&part)?;
+            engine.flush(&part)?;
             part.clear();
             bytes = 0;
         }
     }
-    if part.is_empty() { Ok(()) } else { engine.write_down(&part) }
+    if part.is_empty() { Ok(()) } else { engine.flush(&part) }
 }
 
-impl Lookup for Ahead {
+impl Lookup for Overlay {
     fn find(&self, key: &Key) -> Result<Option<Vec<u8>>, EngineError> {
         let known = self.read().find(key).map(|change| change.value().cloned());
         known.map_or_else(|| self.engine.find(key), Ok)
@@ -153,27 +155,28 @@ impl Lookup for Ahead {
 impl Layers {
     /// What became of a row, if anything.
     fn find(&self, key: &Key) -> Option<&Change> {
-        self.young.rows.get(key).or_else(|| self.old.as_ref()?.rows.get(key))
+        self.active.rows.get(key).or_else(|| self.flushing.as_ref()?.rows.get(key))
     }
 
     /// Adds the rows from `from` on and before `end` to `rows`, until there are `limit`; `below` are
     /// those of the engine.
     fn merge(&self, below: Vec<Row>, from: &Key, end: &Key, limit: usize, rows: &mut Vec<Row>) {
         let empty = BTreeMap::new();
-        let old = self.old.as_ref().map_or(&empty, |old| &old.rows);
-        let (mut young, mut old) = (range(&self.young.rows, from, end), range(old, from, end));
+        let flushing = self.flushing.as_ref().map_or(&empty, |flushing| &flushing.rows);
+        let (mut active, mut flushing) =
+            (range(&self.active.rows, from, end), range(flushing, from, end));
         let mut below = below.into_iter().peekable();
         while rows.len() < limit {
             let heads = [
-                young.peek().map(|(key, _)| *key),
-                old.peek().map(|(key, _)| *key),
+                active.peek().map(|(key, _)| *key),
+                flushing.peek().map(|(key, _)| *key),
                 below.peek().map(|(key, _)| key),
             ];
             let Some(first) = heads.into_iter().flatten().min().cloned() else { return };
-            let of_young = young.next_if(|(key, _)| **key == first).map(|(_, change)| change);
-            let of_old = old.next_if(|(key, _)| **key == first).map(|(_, change)| change);
+            let of_active = active.next_if(|(key, _)| **key == first).map(|(_, change)| change);
+            let of_flushing = flushing.next_if(|(key, _)| **key == first).map(|(_, change)| change);
             let of_engine = below.next_if(|(key, _)| *key == first).map(|(_, value)| value);
-            let value = match of_young.or(of_old) {
+            let value = match of_active.or(of_flushing) {
                 Some(change) => change.value().cloned(),
                 None => of_engine,
             };
