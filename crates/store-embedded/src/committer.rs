@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use crate::batch::{Batch, Effects, Ledger, Sealed};
 use crate::committer::closing::CloseAtLast;
+use crate::committer::compaction::Search;
 use crate::committer::forward::Forward;
 use crate::committer::planning::{Done, plan};
-use crate::committer::stragglers::Search;
 use crate::committer::writer::{Flush, Writer};
 use crate::error::OpenError;
 use crate::index::{Change, EngineError, Overlay};
@@ -38,11 +38,11 @@ use crate::spool::{journal, sync_dir};
 use crate::work::{Edit, Job, Prepared, PreparedBody, Settling, Work};
 
 mod closing;
+mod compaction;
 mod forward;
 mod housekeeping;
 mod planning;
 mod reopen;
-mod stragglers;
 mod writer;
 
 /// A round takes no more jobs than this.

@@ -73,14 +73,14 @@ impl Committer {
         }
     }
 
-    /// Reserves ids, brings forward what is due too late, copies stragglers, unlinks what is finished.
+    /// Reserves ids, brings forward what is due too late, compacts segments, unlinks what is finished.
     fn housekeep(&mut self) -> Result<(), RoundError> {
         if self.index.is_none() {
             return Ok(());
         }
         self.reserve_ids()?;
         self.bring_forward()?;
-        self.copy_stragglers()?;
+        self.compact()?;
         self.unlink_finished()
     }
 

@@ -22,7 +22,7 @@ async fn a_segment_with_no_live_message_is_unlinked_with_its_sidecar() {
 }
 
 #[tokio::test]
-async fn stragglers_are_copied_forward_and_stay_whole() {
+async fn compacted_messages_are_copied_forward_and_stay_whole() {
     let bench = Bench::with(|settings| settings.segment_size = 200_000).await;
     let names: Vec<String> = (0..3).map(|n| format!("{n}@slow-{n}.example")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! Emptying segments in which little is alive, so that they can be unlinked.
+//! Compaction: segments in which little is alive are emptied, so that they can be unlinked.
 //!
 //! A thread of its own looks for the records, for that reads a whole segment; the committer then
 //! copies the few that are alive.
@@ -20,7 +20,7 @@ use crate::rows::{MessageRow, Place};
 use crate::spool::scan::{Bodies, Found, envelope_at, scan};
 use crate::survey::entries_of;
 
-/// A segment is emptied when less than this part of it is alive.
+/// A segment is compacted when less than this part of it is alive.
 const PART: u64 = 10;
 
 /// A thread that looks for the records of a segment.
@@ -31,8 +31,8 @@ pub(super) struct Search {
 }
 
 impl Committer {
-    /// Goes on with emptying segments: begins a search, or copies what one has found.
-    pub(super) fn copy_stragglers(&mut self) -> Result<(), RoundError> {
+    /// Goes on with compaction: begins a search, or copies what one has found.
+    pub(super) fn compact(&mut self) -> Result<(), RoundError> {
         let Some(search) = self.search.take() else {
             if let Some(segment) = self.nearly_finished() {
                 self.search = Some(self.begin_search(segment)?);
@@ -209,7 +209,7 @@ mod tests {
     use crate::work::{Job, Work};
 
     #[tokio::test]
-    async fn a_straggler_that_cannot_be_read_stays_where_it_is_and_the_store_goes_on() {
+    async fn a_message_that_cannot_be_read_stays_where_it_is_and_the_store_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let settings = StoreSettings { reserve: 0, min_free: 0, ..StoreSettings::new(dir.path()) };
         let clock = Arc::new(SetClock::new(SystemTime::UNIX_EPOCH));
