@@ -19,8 +19,8 @@ use crate::batch::{Batch, Ledger};
 use crate::error::OpenError;
 use crate::index::{Engine, EngineError, SledEngine, for_each};
 use crate::key::Key;
-use crate::recovery::redo::Redone;
-use crate::recovery::replay::{End, Replay, ReplayError, Span};
+use crate::recovery::reindex::{End, RecoveryError, Reindex, Span};
+use crate::recovery::replay::Replayed;
 use crate::rows::{SegmentRow, StoreRow};
 use crate::spool::segments::Maker;
 use crate::spool::{Mark, Paths, create_dir, replace, sync_dir, unlink};
@@ -28,13 +28,13 @@ use crate::waiting;
 
 mod check;
 mod format;
-mod redo;
+mod reindex;
 mod replay;
 mod salvage;
 
 pub(crate) use self::check::check;
 pub(crate) use self::format::read_number;
-pub(crate) use self::redo::redo;
+pub(crate) use self::replay::replay;
 
 /// What the names of damaged indexes begin with.
 const DAMAGED: &str = "index.damaged-";
@@ -95,7 +95,7 @@ pub(crate) struct Recovered {
 #[derive(Debug)]
 enum Condition {
     /// It can, once this span of the spool is read.
-    Whole(Arc<dyn Engine>, Redone, Span),
+    Whole(Arc<dyn Engine>, Replayed, Span),
     /// It has to be built anew, and why.
     Damaged(String),
 }
@@ -151,9 +151,9 @@ impl Store {
         let root = self.paths.root().to_path_buf();
         let closed = self.take_closed().map_err(|source| io_error(&root, source))?;
         let recovered = match self.condition(closed)? {
-            Condition::Whole(engine, redone, span) => {
-                match self.catch_up(engine, redone, now, span) {
-                    Err(ReplayError::Index(error)) if error.is_damage() => {
+            Condition::Whole(engine, replayed, span) => {
+                match self.catch_up(engine, replayed, now, span) {
+                    Err(RecoveryError::Index(error)) if error.is_damage() => {
                         self.rebuild(&error.to_string(), now)
                     }
                     caught_up => caught_up,
@@ -162,8 +162,8 @@ impl Store {
             Condition::Damaged(why) => self.rebuild(&why, now),
         };
         let recovered = recovered.map_err(|error| match error {
-            ReplayError::Index(error) => self.index_error(error),
-            ReplayError::Spool(source) => io_error(&root, source),
+            RecoveryError::Index(error) => self.index_error(error),
+            RecoveryError::Spool(source) => io_error(&root, source),
         })?;
         self.damaged = false;
         Ok(recovered)
@@ -206,11 +206,11 @@ impl Store {
             Err(error) => return Ok(Condition::Damaged(error.to_string())),
         };
         match self.inspect(engine.as_ref(), closed) {
-            Ok(Some((redone, span))) => Ok(Condition::Whole(engine, redone, span)),
+            Ok(Some((replayed, span))) => Ok(Condition::Whole(engine, replayed, span)),
             Ok(None) => Ok(Condition::Damaged("it is empty and the spool is not".to_owned())),
-            Err(ReplayError::Spool(source)) => Err(io_error(self.paths.root(), source)),
-            Err(ReplayError::Index(error)) if is_refusal(&error) => Err(self.index_error(error)),
-            Err(ReplayError::Index(error)) => Ok(Condition::Damaged(error.to_string())),
+            Err(RecoveryError::Spool(source)) => Err(io_error(self.paths.root(), source)),
+            Err(RecoveryError::Index(error)) if is_refusal(&error) => Err(self.index_error(error)),
+            Err(RecoveryError::Index(error)) => Ok(Condition::Damaged(error.to_string())),
         }
     }
 
@@ -220,45 +220,45 @@ impl Store {
         &self,
         engine: &dyn Engine,
         closed: Option<u64>,
-    ) -> Result<Option<(Redone, Span)>, ReplayError> {
+    ) -> Result<Option<(Replayed, Span)>, RecoveryError> {
         let Some(row) = engine.find(&Key::store())? else {
             let is_new = self.paths.segments()?.is_empty()
                 && self.paths.bigs()?.is_empty()
                 && engine.first(&Key(Vec::new()), &Key(vec![u8::MAX]))?.is_none();
-            return Ok(is_new.then(|| (Redone::nothing(StoreRow::empty()), Span::Unread)));
+            return Ok(is_new.then(|| (Replayed::nothing(StoreRow::empty()), Span::Unread)));
         };
         let row = StoreRow::decode(&row).map_err(EngineError::from)?;
         if closed == Some(row.rounds) {
-            return Ok(Some((Redone::nothing(row), Span::Unread)));
+            return Ok(Some((Replayed::nothing(row), Span::Unread)));
         }
-        let mut redone = redo(&self.paths, self.number, engine, row)?;
-        redone.waiting = Some(check(engine, &redone.row)?);
-        Ok(Some((redone, Span::UnreadAndSettled)))
+        let mut replayed = replay(&self.paths, self.number, engine, row)?;
+        replayed.waiting = Some(check(engine, &replayed.row)?);
+        Ok(Some((replayed, Span::UnreadAndSettled)))
     }
 
     /// Reads what the index does not know yet.
     fn catch_up(
         &self,
         engine: Arc<dyn Engine>,
-        redone: Redone,
+        replayed: Replayed,
         now: SystemTime,
         span: Span,
-    ) -> Result<Recovered, ReplayError> {
+    ) -> Result<Recovered, RecoveryError> {
         let mut segments = std::collections::BTreeMap::new();
         for_each(engine.as_ref(), Key::first(b'G'), &Key::end(b'G'), |key, value| {
             segments.insert(key.segment_number()?, SegmentRow::decode(&value)?);
             Ok(())
         })?;
-        let waiting = match redone.waiting {
+        let waiting = match replayed.waiting {
             Some(counted) => counted,
-            None => waiting::read(engine.as_ref(), redone.row.rounds)?,
+            None => waiting::read(engine.as_ref(), replayed.row.rounds)?,
         };
-        let ledger = Ledger { row: redone.row, segments, waiting };
-        self.replay(engine, ledger, redone, now, span)
+        let ledger = Ledger { row: replayed.row, segments, waiting };
+        self.reindex(engine, ledger, replayed, now, span)
     }
 
     /// Moves the index aside and builds a new one from the spool.
-    fn rebuild(&self, why: &str, now: SystemTime) -> Result<Recovered, ReplayError> {
+    fn rebuild(&self, why: &str, now: SystemTime) -> Result<Recovered, RecoveryError> {
         tracing::error!(why, "index damaged: rebuilding from spool");
         let mark = self.rebuild_mark();
         let aside = match self.free_name()? {
@@ -278,8 +278,9 @@ impl Store {
         let engine = (self.opener.index)(&self.paths.index())?;
         let known = aside.and_then(|aside| self.salvage(&aside, engine.as_ref()));
         let ledger = Ledger::empty();
-        let redone = Redone { from: known.unwrap_or_default(), ..Redone::nothing(ledger.row) };
-        let recovered = self.replay(engine, ledger, redone, now, Span::Everything)?;
+        let replayed =
+            Replayed { from: known.unwrap_or_default(), ..Replayed::nothing(ledger.row) };
+        let recovered = self.reindex(engine, ledger, replayed, now, Span::Everything)?;
         unlink(&mark)?;
         sync_dir(self.paths.root())?;
         tracing::error!(
@@ -314,18 +315,18 @@ impl Store {
     }
 
     /// Reads a span of the spool into the index.
-    fn replay(
+    fn reindex(
         &self,
         engine: Arc<dyn Engine>,
         ledger: Ledger,
-        redone: Redone,
+        replayed: Replayed,
         now: SystemTime,
         span: Span,
-    ) -> Result<Recovered, ReplayError> {
+    ) -> Result<Recovered, RecoveryError> {
         let store = (&self.paths, self.number);
-        let mut replay = Replay::new(store, engine.as_ref(), ledger, redone, now, span);
-        replay.run()?;
-        let End { mut ledger, highest, last_segment } = replay.finish();
+        let mut reindex = Reindex::new(store, engine.as_ref(), ledger, replayed, now, span);
+        reindex.run()?;
+        let End { mut ledger, highest, last_segment } = reindex.finish();
         let last = self.paths.segments()?.last().copied().max(last_segment).unwrap_or(0);
         let next_segment = last.max(ledger.row.mark_segment).saturating_add(1);
         let mut batch = Batch::new(engine.as_ref(), &mut ledger);

@@ -23,7 +23,7 @@ use crate::filter::matching;
 use crate::index::{EngineError, Lookup, SledEngine};
 use crate::key::Key;
 use crate::namespace::{self, NamespaceRows};
-use crate::recovery::{check, io_error, read_number, redo};
+use crate::recovery::{check, io_error, read_number, replay};
 use crate::rows::StoreRow;
 use crate::snapshot::copy::IndexCopy;
 use crate::spool::Paths;
@@ -221,7 +221,7 @@ impl AtRest {
     /// with itself too, as it is at a start.
     fn read_index(&self) -> Result<(SledEngine, StoreRow), EngineError> {
         let engine = self.open_copy()?;
-        let row = redo(&self.paths, self.store, &engine, store_row(&engine)?)?.row;
+        let row = replay(&self.paths, self.store, &engine, store_row(&engine)?)?.row;
         if !self.paths.closed().exists() {
             check(&engine, &row)?;
         }

@@ -11,7 +11,7 @@ use store::{Findings, Problem};
 use crate::error::OpenError;
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::recovery::{check, redo};
+use crate::recovery::{check, replay};
 use crate::rows::{MessageRow, Place};
 use crate::snapshot::{AtRest, KEPT_FREE, store_row};
 use crate::spool::scan::{Bodies, Body, Found, Record, header_at, scan};
@@ -37,9 +37,9 @@ pub(crate) fn verify_in(dir: &Path, scratch: &Path, kept_free: u64) -> Result<Fi
     let AtRest { paths, store, .. } = &rest;
     let findings = rest.open_copy().and_then(|engine| {
         // The copy alone is brought up to date from the journal.
-        let redone = redo(paths, *store, &engine, store_row(&engine)?)?;
+        let replayed = replay(paths, *store, &engine, store_row(&engine)?)?;
         let mut comparison = Comparison::new(&engine, paths, *store);
-        comparison.gone = redone.gone;
+        comparison.gone = replayed.gone;
         comparison.check_index()?;
         comparison.run()?;
         Ok(comparison.findings)
