@@ -32,7 +32,7 @@ use crate::rows::Place;
 use crate::settings::StoreSettings;
 use crate::shared::{Handle, Shared};
 use crate::spool::segments::Segments;
-use crate::spool::sidecar::Sidecars;
+use crate::spool::settled_log::SettledLogs;
 use crate::spool::unlinked::body_entry;
 use crate::spool::{journal, sync_dir};
 use crate::work::{Edit, Job, Prepared, PreparedBody, Settling, Work};
@@ -69,7 +69,7 @@ pub(crate) struct Committer {
     writer: Option<Writer>,
     ledger: Ledger,
     segments: Segments,
-    sidecars: Sidecars,
+    settled_logs: SettledLogs,
     /// Segments that cannot be emptied, because a record in them is damaged.
     stuck: HashSet<u32>,
     /// The search for what is alive in a nearly finished segment.
@@ -168,7 +168,7 @@ impl Committer {
             index: None,
             writer: None,
             ledger: Ledger::empty(),
-            sidecars: Sidecars::default(),
+            settled_logs: SettledLogs::default(),
             stuck: HashSet::new(),
             search: None,
             finished_bodies: Vec::new(),
@@ -418,11 +418,11 @@ impl Committer {
         }
     }
 
-    /// Does what a durable batch makes right: sidecars, due entries, files of finished messages.
+    /// Does what a durable batch makes right: settled logs, due entries, files of finished messages.
     fn publish(&mut self, effects: Effects) {
         self.shared.note(&effects.due);
         self.publish_totals();
-        self.write_sidecars(&effects);
+        self.write_settled_logs(&effects);
         self.finished_bodies.extend(effects.finished_bodies);
     }
 
@@ -437,15 +437,15 @@ impl Committer {
         self.shared.set_waiting(self.ledger.waiting);
     }
 
-    /// Writes to the sidecars what is settled; an error costs no mail, only a second sending if
+    /// Writes to the settled logs what is settled; an error costs no mail, only a second sending if
     /// the index is lost as well.
-    fn write_sidecars(&mut self, effects: &Effects) {
+    fn write_settled_logs(&mut self, effects: &Effects) {
         let mut by_file = std::collections::BTreeMap::new();
         for (place, id, recipient) in &effects.settled {
             if *place == Place::Big && effects.finished_bodies.contains(id) {
                 continue;
             }
-            let path = self.shared.paths.sidecar(*id, *place);
+            let path = self.shared.paths.settled_log(*id, *place);
             by_file.entry(path).or_insert_with(Vec::new).push((*id, *recipient));
         }
         let finished: Vec<_> = effects.finished_bodies.iter().map(|id| body_entry(*id)).collect();
@@ -453,8 +453,8 @@ impl Committer {
             by_file.insert(self.shared.paths.unlinked(), finished);
         }
         for (path, entries) in by_file {
-            if let Err(error) = self.sidecars.append(path.clone(), &entries) {
-                tracing::warn!(path = %path.display(), %error, "sidecar not written");
+            if let Err(error) = self.settled_logs.append(path.clone(), &entries) {
+                tracing::warn!(path = %path.display(), %error, "settled log not written");
             }
         }
     }

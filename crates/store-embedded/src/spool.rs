@@ -12,7 +12,7 @@ use crate::rows::Place;
 pub(crate) mod journal;
 pub(crate) mod scan;
 pub(crate) mod segments;
-pub(crate) mod sidecar;
+pub(crate) mod settled_log;
 pub(crate) mod unlinked;
 
 /// A place in the spool: segment and offset.
@@ -147,9 +147,9 @@ impl Paths {
         }
     }
 
-    /// The sidecar of the file that holds the record of message `id`.
-    pub(crate) fn sidecar(&self, id: QueueId, place: Place) -> PathBuf {
-        sidecar_of(&self.record(id, place))
+    /// The settled log of the file that holds the record of message `id`.
+    pub(crate) fn settled_log(&self, id: QueueId, place: Place) -> PathBuf {
+        settled_log_of(&self.record(id, place))
     }
 
     /// The numbers of all segments there are, in order.
@@ -179,8 +179,8 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-/// The sidecar of a spool file.
-pub(crate) fn sidecar_of(file: &Path) -> PathBuf {
+/// The settled log of a spool file.
+pub(crate) fn settled_log_of(file: &Path) -> PathBuf {
     file.with_extension("settled")
 }
 

@@ -15,10 +15,10 @@ use crate::recovery::{check, replay};
 use crate::rows::{MessageRow, Place};
 use crate::snapshot::{AtRest, KEPT_FREE, store_row};
 use crate::spool::scan::{Bodies, Body, Found, Record, header_at, scan};
-use crate::spool::sidecar::Settled;
-use crate::spool::{Paths, sidecar_of};
+use crate::spool::settled_log::SettledLog;
+use crate::spool::{Paths, settled_log_of};
 
-/// How long the committer may take to say in a sidecar what has just been settled.
+/// How long the committer may take to say in a settled log what has just been settled.
 const SIDECAR_LAG: Duration = Duration::from_secs(1);
 
 /// Compares the spool with the index of a queue that no process has open, and changes nothing in
@@ -70,7 +70,7 @@ struct Comparison<'a> {
     findings: Findings,
     /// Messages that are known to have left the queue.
     gone: HashSet<QueueId>,
-    /// Records that may be unknown, or settled so lately that no sidecar says so yet.
+    /// Records that may be unknown, or settled so lately that no settled log says so yet.
     suspects: Vec<(QueueId, PathBuf, u32)>,
 }
 
@@ -139,7 +139,7 @@ impl<'a> Comparison<'a> {
         path: &Path,
         is_indexed: impl Fn(u64) -> bool,
     ) -> Result<(), EngineError> {
-        let settled = Settled::load(&sidecar_of(path))?;
+        let settled = SettledLog::load(&settled_log_of(path))?;
         let scanned = scan(path, self.store, 0, Bodies::Check, |found| match found {
             Found::Record(record) if is_indexed(record.offset) => {
                 self.compare_record(path, &record, &settled)
@@ -165,7 +165,7 @@ impl<'a> Comparison<'a> {
         &mut self,
         path: &Path,
         record: &Record,
-        settled: &Settled,
+        settled: &SettledLog,
     ) -> Result<(), EngineError> {
         let id = record.header.id;
         let is_queued = self.engine.find(&Key::message(id))?.is_some();
@@ -192,12 +192,12 @@ impl<'a> Comparison<'a> {
             return Ok(());
         }
         thread::sleep(SIDECAR_LAG);
-        let mut sidecar = (PathBuf::new(), Settled::default());
+        let mut log = (PathBuf::new(), SettledLog::default());
         for (id, path, recipients) in std::mem::take(&mut self.suspects) {
-            if sidecar.0 != path {
-                sidecar = (path.clone(), Settled::load(&sidecar_of(&path))?);
+            if log.0 != path {
+                log = (path.clone(), SettledLog::load(&settled_log_of(&path))?);
             }
-            let is_gone = !path.exists() || holds_all(&sidecar.1, id, recipients);
+            let is_gone = !path.exists() || holds_all(&log.1, id, recipients);
             if !is_gone && self.engine.find(&Key::message(id))?.is_none() {
                 let file = self.short(&path);
                 self.findings.problems.push(Problem::Unknown { id, file });
@@ -212,8 +212,8 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Whether a sidecar says that all recipients of a message are settled.
-fn holds_all(settled: &Settled, id: QueueId, recipients: u32) -> bool {
+/// Whether a settled log says that all recipients of a message are settled.
+fn holds_all(settled: &SettledLog, id: QueueId, recipients: u32) -> bool {
     (0..recipients).all(|recipient| settled.holds(id, recipient))
 }
 

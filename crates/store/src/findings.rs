@@ -42,7 +42,7 @@ pub enum Problem {
         /// What is wrong.
         why: String,
     },
-    /// A whole record that is not in the index, and that no sidecar knows to be settled: if the
+    /// A whole record that is not in the index, and that no settled log knows to be settled: if the
     /// index were lost, it would be sent. After a power cut those that were settled in its last
     /// second are such, and no harm; any other one the index has lost.
     Unknown {

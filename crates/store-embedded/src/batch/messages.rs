@@ -11,7 +11,7 @@ use crate::codec::Malformed;
 use crate::index::EngineError;
 use crate::key::Key;
 use crate::rows::{EntryRow, MessageRow, Place, ReasonNumber, RowRecipient, encode_reason};
-use crate::spool::sidecar::ALL_RECIPIENTS;
+use crate::spool::settled_log::ALL_RECIPIENTS;
 use crate::waiting::{count_in, count_out};
 
 impl Batch<'_> {

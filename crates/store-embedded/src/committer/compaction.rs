@@ -108,7 +108,7 @@ impl Committer {
         let index = self.index()?;
         let moved = self.copy_records(index.as_ref(), segment, &file, records)?;
         self.segments.sync()?;
-        self.write_moved_sidecars(index.as_ref(), &moved)?;
+        self.write_moved_settled_logs(index.as_ref(), &moved)?;
         let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
         for (id, place) in &moved {
             batch.relocate(*id, *place)?;
@@ -149,8 +149,8 @@ impl Committer {
         Ok(moved)
     }
 
-    /// Says in the new sidecars what was settled while the records were at their old places.
-    fn write_moved_sidecars(
+    /// Says in the new settled logs what was settled while the records were at their old places.
+    fn write_moved_settled_logs(
         &mut self,
         index: &dyn Lookup,
         moved: &[(QueueId, Place)],
@@ -166,10 +166,10 @@ impl Committer {
                 .map(|index| (*id, index))
                 .collect();
             if !settled.is_empty() {
-                self.sidecars.append(self.shared.paths.sidecar(*id, *place), &settled)?;
+                self.settled_logs.append(self.shared.paths.settled_log(*id, *place), &settled)?;
             }
         }
-        Ok(self.sidecars.sync()?)
+        Ok(self.settled_logs.sync()?)
     }
 
     /// How many recipients the envelope of the record at `place` names.

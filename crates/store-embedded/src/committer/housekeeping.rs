@@ -1,4 +1,4 @@
-//! What the committer does once a second: syncing sidecars, watching the disk, freeing space.
+//! What the committer does once a second: syncing settled logs, watching the disk, freeing space.
 
 use std::fs;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use crate::committer::{Committer, Durable, RoundError};
 use crate::key::Key;
 use crate::rows::{Place, SegmentRow};
 use crate::spool::unlinked::{rotate, segment_entry};
-use crate::spool::{sidecar_of, sync_dir, unlink};
+use crate::spool::{settled_log_of, sync_dir, unlink};
 
 /// A segment in which nothing is alive is finished early when it is at least this long.
 const FINISH_SIZE: u64 = 4 << 20;
@@ -44,10 +44,10 @@ impl Gone {
 impl Committer {
     /// Does what is due once a second.
     pub(super) fn tick(&mut self) {
-        if self.sidecars.is_unsynced()
-            && let Err(error) = self.sidecars.sync()
+        if self.settled_logs.is_unsynced()
+            && let Err(error) = self.settled_logs.sync()
         {
-            tracing::warn!(%error, "sidecars not synced");
+            tracing::warn!(%error, "settled logs not synced");
         }
         let health = self.space();
         if health != self.shared.health() {
@@ -188,10 +188,10 @@ impl Committer {
     /// Unlinks a segment; whether it is gone. If not, the next process tries again, for its row stays.
     fn unlink_segment(&mut self, segment: u32) -> bool {
         let path = self.shared.paths.segment(segment);
-        let sidecar = sidecar_of(&path);
-        self.sidecars.forget(&sidecar);
+        let log = settled_log_of(&path);
+        self.settled_logs.forget(&log);
         self.stuck.remove(&segment);
-        let unlinked = unlink(&path).and_then(|()| unlink(&sidecar));
+        let unlinked = unlink(&path).and_then(|()| unlink(&log));
         if let Err(error) = &unlinked {
             tracing::warn!(segment, %error, "segment not unlinked");
             self.ledger.segments.remove(&segment);
@@ -211,10 +211,10 @@ impl Committer {
         let paths = self.shared.paths.clone();
         let entries: Vec<_> = segments.iter().map(|number| segment_entry(*number)).collect();
         let written = self
-            .sidecars
+            .settled_logs
             .append(paths.unlinked(), &entries)
-            .and_then(|()| self.sidecars.sync())
-            .and_then(|()| rotate(&paths, &mut self.sidecars));
+            .and_then(|()| self.settled_logs.sync())
+            .and_then(|()| rotate(&paths, &mut self.settled_logs));
         if let Err(error) = written {
             tracing::warn!(%error, "unlinked files not registered");
         }
@@ -224,9 +224,9 @@ impl Committer {
     fn unlink_bodies(&mut self) -> Vec<QueueId> {
         let mut bodies = std::mem::take(&mut self.finished_bodies);
         bodies.retain(|id| {
-            let sidecar = self.shared.paths.sidecar(*id, Place::Big);
-            self.sidecars.forget(&sidecar);
-            let unlinked = unlink(&self.shared.paths.big(*id)).and_then(|()| unlink(&sidecar));
+            let log = self.shared.paths.settled_log(*id, Place::Big);
+            self.settled_logs.forget(&log);
+            let unlinked = unlink(&self.shared.paths.big(*id)).and_then(|()| unlink(&log));
             if let Err(error) = &unlinked {
                 tracing::warn!(queue_id = %id, %error, "body not unlinked");
             }

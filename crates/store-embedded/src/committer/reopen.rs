@@ -89,7 +89,7 @@ impl Committer {
     /// Unlinks the file of a message that nobody was told of.
     fn discard_body(&mut self, id: QueueId) {
         // The index may know it nevertheless, until the removal above is made.
-        let registered = self.sidecars.append(self.shared.paths.unlinked(), &[body_entry(id)]);
+        let registered = self.settled_logs.append(self.shared.paths.unlinked(), &[body_entry(id)]);
         if let Err(error) = registered {
             tracing::warn!(queue_id = %id, %error, "unlinked file not registered");
         }
@@ -182,7 +182,7 @@ impl Committer {
 
     /// Writes what the next start should find.
     fn finish_rows(&mut self) -> Result<(), RoundError> {
-        self.sidecars.sync()?;
+        self.settled_logs.sync()?;
         self.segments.finish_current()?;
         self.flush_all()?;
         // From here on nothing is journaled: the engine knows everything.

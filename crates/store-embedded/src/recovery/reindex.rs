@@ -17,9 +17,9 @@ use crate::recovery::replay::Replayed;
 use crate::rows::{MessageRow, Place, message_of, split_entries};
 use crate::spool::journal::Changes;
 use crate::spool::scan::{Bodies, Body, Found, Record, Whole, scan};
-use crate::spool::sidecar::{Settled, Sidecars};
+use crate::spool::settled_log::{SettledLog, SettledLogs};
 use crate::spool::unlinked::{Unlinked, body_entry};
-use crate::spool::{Mark, Paths, sidecar_of, sync_dir, unlink};
+use crate::spool::{Mark, Paths, settled_log_of, sync_dir, unlink};
 
 /// A batch is committed when it has so many recipients.
 const BATCH_RECIPIENTS: usize = 1024;
@@ -31,7 +31,7 @@ pub(super) enum Span {
     Everything,
     /// What the index has not read yet.
     Unread,
-    /// The same, and what the sidecars know that the index may have forgotten.
+    /// The same, and what the settled logs know that the index may have forgotten.
     UnreadAndSettled,
 }
 
@@ -124,12 +124,12 @@ impl<'a> Reindex<'a> {
         self.unlinked = Unlinked::load(self.paths)?;
         self.highest = self.highest.max(self.unlinked.highest_body());
         if self.span == Span::UnreadAndSettled {
-            self.read_sidecars()?;
+            self.read_settled_logs()?;
             self.forget_unlinked_bodies()?;
         }
         let mut segments = self.paths.segments()?;
         if self.span == Span::Everything {
-            // The later copy of a message that was copied forward has the better sidecar.
+            // The later copy of a message that was copied forward has the better settled log.
             segments.reverse();
         }
         for segment in segments {
@@ -173,14 +173,14 @@ impl<'a> Reindex<'a> {
         }
     }
 
-    /// Removes recipients that the sidecars know to be settled: sled may have gone back in time.
-    fn read_sidecars(&mut self) -> Result<(), RecoveryError> {
+    /// Removes recipients that the settled logs know to be settled: sled may have gone back in time.
+    fn read_settled_logs(&mut self) -> Result<(), RecoveryError> {
         let segments = self.paths.segments()?.into_iter().map(|number| self.paths.segment(number));
         let bigs = self.paths.bigs()?.into_iter().map(|id| self.paths.big(id));
         let files: Vec<PathBuf> = segments.chain(bigs).collect();
         let mut forgotten = 0_u32;
         for file in files {
-            let settled = Settled::load(&sidecar_of(&file))?;
+            let settled = SettledLog::load(&settled_log_of(&file))?;
             let mut batch = Batch::new(self.engine, &mut self.ledger);
             for id in settled.messages() {
                 let is_settled = |recipient| settled.holds(id, recipient);
@@ -260,7 +260,7 @@ impl<'a> Reindex<'a> {
     /// Reads one segment.
     fn read_segment(&mut self, segment: u32, from: u64) -> Result<(), RecoveryError> {
         let path = self.paths.segment(segment);
-        let settled = Settled::load(&sidecar_of(&path))?;
+        let settled = SettledLog::load(&settled_log_of(&path))?;
         self.highest = self.highest.max(settled.highest());
         // Known from now on, so that it is unlinked when nothing in it is alive.
         self.ledger.segments.entry(segment).or_default();
@@ -328,7 +328,7 @@ impl<'a> Reindex<'a> {
             return Ok(batch.seal()?.commit(self.engine)?);
         }
         let path = self.paths.big(id);
-        let settled = Settled::load(&sidecar_of(&path))?;
+        let settled = SettledLog::load(&settled_log_of(&path))?;
         let mut records = Vec::new();
         scan(&path, self.store, 0, Bodies::Check, |found| {
             if let Found::Record(record) = found
@@ -353,7 +353,7 @@ impl<'a> Reindex<'a> {
     fn enter(
         &mut self,
         records: Vec<(Record, Place)>,
-        settled: &Settled,
+        settled: &SettledLog,
     ) -> Result<u64, RecoveryError> {
         let due = millis(self.now);
         let mut entered = 0_u64;
@@ -419,7 +419,7 @@ impl<'a> Reindex<'a> {
         for id in &finished {
             let path = self.paths.big(*id);
             unlink(&path)?;
-            unlink(&sidecar_of(&path))?;
+            unlink(&settled_log_of(&path))?;
         }
         sync_dir(&self.paths.big_dir())?;
         let mut batch = Batch::new(self.engine, &mut self.ledger);
@@ -433,9 +433,9 @@ impl<'a> Reindex<'a> {
     fn register(&self, finished: &[QueueId]) -> io::Result<()> {
         let unknown = finished.iter().filter(|id| !self.unlinked.holds_body(**id));
         let entries: Vec<_> = unknown.map(|id| body_entry(*id)).collect();
-        let mut sidecars = Sidecars::default();
-        sidecars.append(self.paths.unlinked(), &entries)?;
-        sidecars.sync()
+        let mut logs = SettledLogs::default();
+        logs.append(self.paths.unlinked(), &entries)?;
+        logs.sync()
     }
 
     /// A record ends before its end.

@@ -11,7 +11,7 @@ use std::{fs, io};
 
 use mail::QueueId;
 
-use crate::spool::sidecar::{ALL_RECIPIENTS, ENTRY_SIZE, Sidecars, read_entries};
+use crate::spool::settled_log::{ALL_RECIPIENTS, ENTRY_SIZE, SettledLogs, read_entries};
 use crate::spool::{Paths, sync_dir};
 
 /// When the file is so long it is full.
@@ -20,7 +20,7 @@ const FULL: u64 = 65_536 * ENTRY_SIZE_BYTES;
 /// [`ENTRY_SIZE`] as the length of a file.
 const ENTRY_SIZE_BYTES: u64 = 16;
 
-const _: () = assert!(ENTRY_SIZE == 16, "a register's entries are a sidecar's");
+const _: () = assert!(ENTRY_SIZE == 16, "a register's entries are a settled log's");
 
 /// In place of a recipient's number: the entry is about a segment, whose number is the id's.
 const SEGMENT: u32 = 0;
@@ -85,13 +85,13 @@ pub(crate) fn segment_entry(segment: u32) -> (QueueId, u32) {
 }
 
 /// Lets a full register take the place of the one before.
-pub(crate) fn rotate(paths: &Paths, sidecars: &mut Sidecars) -> io::Result<()> {
+pub(crate) fn rotate(paths: &Paths, logs: &mut SettledLogs) -> io::Result<()> {
     let path = paths.unlinked();
     if !is_full(&path)? {
         return Ok(());
     }
-    sidecars.sync()?;
-    sidecars.forget(&path);
+    logs.sync()?;
+    logs.forget(&path);
     fs::rename(&path, paths.unlinked_before())?;
     sync_dir(&paths.spool())
 }
@@ -114,16 +114,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(dir.path().to_path_buf());
         paths.create().unwrap();
-        let mut sidecars = Sidecars::default();
+        let mut logs = SettledLogs::default();
         let id = |n: u64| QueueId::from_number(n << 32);
         for round in 0..5_u64 {
             let first = round * 65_536;
             let entries: Vec<_> = (first..first + 65_536).map(|n| body_entry(id(n))).collect();
-            sidecars.append(paths.unlinked(), &entries).unwrap();
-            rotate(&paths, &mut sidecars).unwrap();
-            sidecars
-                .append(paths.unlinked(), &[segment_entry(u32::try_from(round).unwrap())])
-                .unwrap();
+            logs.append(paths.unlinked(), &entries).unwrap();
+            rotate(&paths, &mut logs).unwrap();
+            logs.append(paths.unlinked(), &[segment_entry(u32::try_from(round).unwrap())]).unwrap();
             let unlinked = Unlinked::load(&paths).unwrap();
             assert!(unlinked.holds_body(id(first)) && unlinked.holds_body(id(first + 65_535)));
             assert_eq!(unlinked.highest_body(), Some(id(first + 65_535)));
@@ -143,7 +141,7 @@ mod tests {
         paths.create().unwrap();
         assert_eq!(Unlinked::load(&paths).unwrap().last_segment(), None);
         let entries = [body_entry(QueueId::from_number(3)), segment_entry(4)];
-        Sidecars::default().append(paths.unlinked(), &entries).unwrap();
+        SettledLogs::default().append(paths.unlinked(), &entries).unwrap();
         let unlinked = Unlinked::load(&paths).unwrap();
         assert!(unlinked.holds_body(QueueId::from_number(3)) && !unlinked.holds_segment(3));
         assert!(unlinked.holds_segment(4) && !unlinked.holds_body(QueueId::from_number(4)));

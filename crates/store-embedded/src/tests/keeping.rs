@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_segment_with_no_live_message_is_unlinked_with_its_sidecar() {
+async fn a_segment_with_no_live_message_is_unlinked_with_its_settled_log() {
     let bench = Bench::with(|settings| settings.segment_size = 100_000).await;
     for n in 0..40 {
         bench.accept(&[&format!("{n}@one.example")], &pattern(10_000)).await;
@@ -50,7 +50,7 @@ async fn compacted_messages_are_copied_forward_and_stay_whole() {
     assert!(read(&lease).await.unwrap() == pattern(7_000));
     drop(lease);
     bench.queue.close().await;
-    // Without the index, the new sidecar says what was delivered before the copy.
+    // Without the index, the new settled log says what was delivered before the copy.
     fs::remove_dir_all(bench.path("index")).unwrap();
     let bench = bench.opened_again().await;
     let left: Vec<_> = bench.deliver_all().await.into_iter().map(|(_, to)| to).collect();

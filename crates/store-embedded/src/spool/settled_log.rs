@@ -1,4 +1,4 @@
-//! Sidecars: what is settled in a spool file, for the day the index is lost.
+//! Settled logs: what is settled in a spool file, for the day the index is lost.
 //!
 //! Entries are written at once and synced within a second. A rebuild reads them, so that it sends
 //! again at most what was settled in the second before a power cut. They are never needed while
@@ -19,18 +19,18 @@ pub(super) const ENTRY_SIZE: usize = 16;
 /// In place of a recipient's number: all of them.
 pub(crate) const ALL_RECIPIENTS: u32 = u32::MAX;
 
-/// How many sidecars are kept open.
+/// How many settled logs are kept open.
 const OPEN_MOST: usize = 64;
 
-/// The sidecars that are being written.
+/// The settled logs that are being written.
 #[derive(Debug, Default)]
-pub(crate) struct Sidecars {
+pub(crate) struct SettledLogs {
     open: HashMap<PathBuf, File>,
     unsynced: HashSet<PathBuf>,
 }
 
-impl Sidecars {
-    /// Writes entries to the sidecar at `path`.
+impl SettledLogs {
+    /// Writes entries to the settled log at `path`.
     pub(crate) fn append(&mut self, path: PathBuf, entries: &[(QueueId, u32)]) -> io::Result<()> {
         let mut bytes = Vec::new();
         for (id, recipient) in entries {
@@ -64,19 +64,19 @@ impl Sidecars {
         Ok(())
     }
 
-    /// Closes a sidecar whose spool file is unlinked.
+    /// Closes a settled log whose spool file is unlinked.
     pub(crate) fn forget(&mut self, path: &Path) {
         self.open.remove(path);
         self.unsynced.remove(path);
     }
 }
 
-/// What a sidecar says is settled.
+/// What a settled log says.
 #[derive(Debug, Default)]
-pub(crate) struct Settled(HashSet<(QueueId, u32)>);
+pub(crate) struct SettledLog(HashSet<(QueueId, u32)>);
 
-impl Settled {
-    /// Reads a sidecar; entries that a crash left torn or damaged are passed over.
+impl SettledLog {
+    /// Reads a settled log; entries that a crash left torn or damaged are passed over.
     pub(crate) fn load(path: &Path) -> io::Result<Self> {
         Ok(Self(read_entries(path)?.into_iter().collect()))
     }
@@ -97,7 +97,7 @@ impl Settled {
     }
 }
 
-/// Opens a sidecar to append to it, past an entry that a crash left torn.
+/// Opens a settled log to append to it, past an entry that a crash left torn.
 fn open_whole(path: &Path) -> io::Result<File> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
@@ -127,7 +127,7 @@ fn entry(id: QueueId, recipient: u32) -> Vec<u8> {
 
 /// Reads an entry whose checksum is right.
 fn read_entry(bytes: &[u8]) -> Option<(QueueId, u32)> {
-    let mut input = Decoder::new(bytes, "sidecar entry");
+    let mut input = Decoder::new(bytes, "settled log entry");
     let (id, recipient, sum) = (input.u64().ok()?, input.u32().ok()?, input.u32().ok()?);
     let covered = bytes.get(..ENTRY_SIZE.checked_sub(4)?)?;
     (sum == crc32c::crc32c(covered)).then_some((QueueId::from_number(id), recipient))
@@ -141,19 +141,17 @@ mod tests {
     fn a_torn_or_damaged_entry_is_passed_over() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.settled");
-        let mut sidecars = Sidecars::default();
+        let mut logs = SettledLogs::default();
         let ids = [1, 2, 3].map(QueueId::from_number);
-        sidecars
-            .append(path.clone(), &[(ids[0], 0), (ids[1], 5), (ids[2], ALL_RECIPIENTS)])
-            .unwrap();
-        assert!(sidecars.is_unsynced());
-        sidecars.sync().unwrap();
-        assert!(!sidecars.is_unsynced());
+        logs.append(path.clone(), &[(ids[0], 0), (ids[1], 5), (ids[2], ALL_RECIPIENTS)]).unwrap();
+        assert!(logs.is_unsynced());
+        logs.sync().unwrap();
+        assert!(!logs.is_unsynced());
         let mut bytes = fs::read(&path).unwrap();
         bytes[20] ^= 1;
         bytes.extend_from_slice(&[0; 9]);
         fs::write(&path, bytes).unwrap();
-        let settled = Settled::load(&path).unwrap();
+        let settled = SettledLog::load(&path).unwrap();
         assert!(settled.holds(ids[0], 0) && !settled.holds(ids[0], 1));
         assert!(!settled.holds(ids[1], 5));
         assert!(settled.holds(ids[2], 0) && settled.holds(ids[2], 77));
@@ -166,14 +164,14 @@ mod tests {
         let path = dir.path().join("x.settled");
         fs::write(&path, [7; 5]).unwrap();
         let id = QueueId::from_number(9);
-        Sidecars::default().append(path.clone(), &[(id, 3)]).unwrap();
-        assert!(Settled::load(&path).unwrap().holds(id, 3));
+        SettledLogs::default().append(path.clone(), &[(id, 3)]).unwrap();
+        assert!(SettledLog::load(&path).unwrap().holds(id, 3));
     }
 
     #[test]
-    fn a_missing_sidecar_says_nothing() {
+    fn a_missing_log_says_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let settled = Settled::load(&dir.path().join("none")).unwrap();
+        let settled = SettledLog::load(&dir.path().join("none")).unwrap();
         assert!(!settled.holds(QueueId::from_number(1), 0));
     }
 }
