@@ -32,8 +32,8 @@ pub use mail::{
     ReasonClass, Recipient, State,
 };
 pub use store::{
-    BeginError, BodyError, BodyReader, Census, CommitError, Committed, Counted, Depth, Details,
-    EntryDetails, Filter, Findings, Flushed, Health, IndexError, Inspect, Matching, Namespace,
-    Observer, Problem, ReadValues, RecipientDetails, Round, Selection, Settled, StateKind, Stats,
-    Store, StoreError, Summary, Totals, Waiting, Which,
+    BeginError, BodyError, BodyReader, Census, CommitError, CommitGroup, Committed, Counted, Depth,
+    Details, EntryDetails, Filter, Findings, Flushed, Health, IndexError, Inspect, Matching,
+    Namespace, Observer, Problem, ReadValues, RecipientDetails, Selection, Settled, StateKind,
+    Stats, Store, StoreError, Summary, Totals, Waiting, Which,
 };

@@ -107,8 +107,8 @@ impl<'a> Batch<'a> {
     /// Keeps for the next start what recipients wait for; this batch must be the last.
     pub(crate) fn keep_waiting(&mut self) -> Result<(), EngineError> {
         // Sealing this batch counts it.
-        let rounds = self.ledger.row.rounds.saturating_add(1);
-        let row = waiting::encode(&self.ledger.waiting, rounds);
+        let groups = self.ledger.row.groups.saturating_add(1);
+        let row = waiting::encode(&self.ledger.waiting, groups);
         self.put(Key::waiting(), row)
     }
 
@@ -187,9 +187,9 @@ impl<'a> Batch<'a> {
         self.changes.is_empty()
     }
 
-    /// The changes of a round, and what is to be done afterwards.
+    /// The changes of a commit group, and what is to be done afterwards.
     pub(crate) fn seal(mut self) -> Result<Sealed, EngineError> {
-        self.ledger.row.rounds = self.ledger.row.rounds.saturating_add(1);
+        self.ledger.row.groups = self.ledger.row.groups.saturating_add(1);
         for segment in std::mem::take(&mut self.touched) {
             if let Some(row) = self.ledger.segments.get(&segment).copied() {
                 self.put(Key::segment(segment), row.encode())?;

@@ -2,8 +2,8 @@
 //!
 //! It takes all work that waits, appends the messages and what becomes of the index to the spool,
 //! syncs that once, and only then lets readers see it and answers everybody. While one sync runs,
-//! the next round collects. Deliveries alone are not waited for: they are synced with the next
-//! round, or a moment later. A thread of its own flushes the index. The first error acknowledges
+//! the next group collects. Deliveries alone are not waited for: they are synced with the next
+//! group, or a moment later. A thread of its own flushes the index. The first error acknowledges
 //! nobody: the store is closed and opened again, and settlements wait.
 
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use std::{fs, io, thread};
 
 use clock::Clock;
 use mail::QueueId;
-use store::{ClaimEnd, Committed, Health, Round, Totals};
+use store::{ClaimEnd, CommitGroup, Committed, Health, Totals};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Effects, Ledger, Sealed};
@@ -45,11 +45,11 @@ mod planning;
 mod reopen;
 mod writer;
 
-/// A round takes no more jobs than this.
-const ROUND_JOBS: usize = 1024;
+/// A commit group takes no more jobs than this.
+const GROUP_JOBS: usize = 1024;
 
-/// A round takes no more bytes than about this.
-const ROUND_BYTES: usize = 8 << 20;
+/// A commit group takes no more bytes than about this.
+const GROUP_BYTES: usize = 8 << 20;
 
 /// How often housekeeping is done, and how far the index's engine may stay behind while it keeps up.
 const TICK: Duration = Duration::from_secs(1);
@@ -85,9 +85,9 @@ pub(crate) struct Committer {
     unsynced_since: Option<Instant>,
 }
 
-/// A round failed.
+/// A commit group failed.
 #[derive(Debug, thiserror::Error)]
-enum RoundError {
+enum GroupError {
     /// The index failed.
     #[error(transparent)]
     Index(#[from] EngineError),
@@ -96,7 +96,7 @@ enum RoundError {
     Spool(#[from] io::Error),
 }
 
-/// When a round has to be durable.
+/// When a commit group has to be durable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Durable {
     /// Before anybody is told of it.
@@ -223,7 +223,7 @@ impl Committer {
         let _closed_at_last = CloseAtLast(Arc::clone(&self.shared));
         loop {
             let flow = match line.recv_timeout(self.patience()) {
-                Ok(job) => self.round(collect(job, line)),
+                Ok(job) => self.commit_group(collect(job, line)),
                 Err(RecvTimeoutError::Timeout) => Flow::GoOn,
                 Err(RecvTimeoutError::Disconnected) => Flow::End,
             };
@@ -242,7 +242,7 @@ impl Committer {
         self.unsynced_since.map_or(TICK, |since| SYNC_LAG.saturating_sub(since.elapsed()))
     }
 
-    /// Does what a round has left, and what is due once a second.
+    /// Does what a commit group has left, and what is due once a second.
     fn follow_up(&mut self) {
         if self.index.is_none() {
             return;
@@ -252,7 +252,7 @@ impl Committer {
         let is_late = |since: Instant| is_tick || since.elapsed() >= SYNC_LAG;
         let synced = if self.unsynced_since.is_some_and(is_late) { self.sync() } else { Ok(()) };
         let when = if is_tick { Flush::Now } else { Flush::WhenMuch };
-        if let Err(error) = synced.map_err(RoundError::from).and_then(|()| self.flush(when)) {
+        if let Err(error) = synced.map_err(GroupError::from).and_then(|()| self.flush(when)) {
             return self.fail(Vec::new(), &error);
         }
         if is_tick {
@@ -268,8 +268,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Does a round of work and answers.
-    fn round(&mut self, mut jobs: Vec<Job>) -> Flow {
+    /// Does a commit group and answers.
+    fn commit_group(&mut self, mut jobs: Vec<Job>) -> Flow {
         let number = self.shared.engine_number();
         let damage = jobs.iter().find_map(|job| match &job.work {
             Work::Damaged(why, of) if *of == number => Some(why.clone()),
@@ -301,7 +301,7 @@ impl Committer {
 
     /// Writes the records and what becomes of the index: when this returns without error, all is as
     /// durable as it has to be, and readers see it.
-    fn write(&mut self, jobs: &[Job]) -> Result<(Vec<Done>, Effects), RoundError> {
+    fn write(&mut self, jobs: &[Job]) -> Result<(Vec<Done>, Effects), GroupError> {
         let places = self.write_records(jobs)?;
         let index = self.index()?;
         self.forward.seen(self.shared.clock.now());
@@ -326,7 +326,7 @@ impl Committer {
         if let Some(observer) = self.shared.observer.get() {
             let messages = jobs.iter().filter(|job| matches!(job.work, Work::Accept(..))).count();
             let spool = (durable == Durable::First).then_some(took);
-            observer.committed(Round { jobs: jobs.len(), messages, spool });
+            observer.committed(CommitGroup { jobs: jobs.len(), messages, spool });
         }
         Ok((done, effects))
     }
@@ -338,11 +338,11 @@ impl Committer {
 
     /// Journals what becomes of the index, makes it durable with all that was appended before, and
     /// lets readers see it.
-    fn conclude(&mut self, sealed: Sealed, durable: Durable) -> Result<Effects, RoundError> {
+    fn conclude(&mut self, sealed: Sealed, durable: Durable) -> Result<Effects, GroupError> {
         let Sealed { row, mut changes, effects } = sealed;
         let body = journal::encode(&row, &changes);
         let now = self.shared.clock.now();
-        let header = Header::of_changes(self.shared.store, row.rounds, now, &body);
+        let header = Header::of_changes(self.shared.store, row.groups, now, &body);
         self.segments.append(&[&header.encode_as(Kind::Changes), &body])?;
         match durable {
             Durable::First => self.sync()?,
@@ -465,11 +465,11 @@ fn segments(shared: &Shared, store: &Store, next: u32) -> Segments {
     Segments::new(shared.paths.clone(), store.segments(), shared.settings.segment_size, next)
 }
 
-/// Takes all work that waits, within the limits of a round.
+/// Takes all work that waits, within the limits of a commit group.
 fn collect(first: Job, line: &Receiver<Job>) -> Vec<Job> {
     let mut size = first.work.size();
     let mut jobs = vec![first];
-    while jobs.len() < ROUND_JOBS && size < ROUND_BYTES {
+    while jobs.len() < GROUP_JOBS && size < GROUP_BYTES {
         let Ok(job) = line.try_recv() else { break };
         size = size.saturating_add(job.work.size());
         jobs.push(job);

@@ -1,4 +1,4 @@
-//! A record of the spool: a message (header, envelope, body), or the changes of a round (header,
+//! A record of the spool: a message (header, envelope, body), or the changes of a commit group (header,
 //! changes). A message's record is the copy that must survive.
 //!
 //! The header names its store by a random number, so that bytes inside a body that look like a
@@ -33,7 +33,7 @@ pub(crate) const ENVELOPE_MOST: u32 = 24 << 20;
 /// What a record holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
-    /// What a round made of the index; the round's number stands in place of the id.
+    /// What a commit group made of the index; the group's number stands in place of the id.
     Changes,
     /// A message.
     Message,
@@ -59,11 +59,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// The header of a record that holds the changes of round number `round`.
-    pub(crate) fn of_changes(store: u64, round: u64, now: SystemTime, changes: &[u8]) -> Self {
+    /// The header of a record that holds the changes of group number `group`.
+    pub(crate) fn of_changes(store: u64, group: u64, now: SystemTime, changes: &[u8]) -> Self {
         Self {
             store,
-            id: QueueId::from_number(round),
+            id: QueueId::from_number(group),
             received_at: now,
             body_size: u64::try_from(changes.len()).unwrap_or(u64::MAX),
             envelope_size: 0,

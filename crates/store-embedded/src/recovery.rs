@@ -169,13 +169,13 @@ impl Store {
         Ok(recovered)
     }
 
-    /// Writes that the store was closed in order, after so many rounds.
-    pub(crate) fn write_closed(&self, rounds: u64) -> io::Result<()> {
+    /// Writes that the store was closed in order, after so many groups.
+    pub(crate) fn write_closed(&self, groups: u64) -> io::Result<()> {
         let length = fs::metadata(self.paths.index().join("db"))?.len();
-        replace(&self.paths.closed(), format!("rounds {rounds}\nlength {length}\n").as_bytes())
+        replace(&self.paths.closed(), format!("rounds {groups}\nlength {length}\n").as_bytes())
     }
 
-    /// After how many rounds the store was closed in order, if it was; from now on it is open.
+    /// After how many groups the store was closed in order, if it was; from now on it is open.
     fn take_closed(&self) -> io::Result<Option<u64>> {
         let path = self.paths.closed();
         let text = match fs::read_to_string(&path) {
@@ -228,7 +228,7 @@ impl Store {
             return Ok(is_new.then(|| (Replayed::nothing(StoreRow::empty()), Span::Unread)));
         };
         let row = StoreRow::decode(&row).map_err(EngineError::from)?;
-        if closed == Some(row.rounds) {
+        if closed == Some(row.groups) {
             return Ok(Some((Replayed::nothing(row), Span::Unread)));
         }
         let mut replayed = replay(&self.paths, self.number, engine, row)?;
@@ -251,7 +251,7 @@ impl Store {
         })?;
         let waiting = match replayed.waiting {
             Some(counted) => counted,
-            None => waiting::read(engine.as_ref(), replayed.row.rounds)?,
+            None => waiting::read(engine.as_ref(), replayed.row.groups)?,
         };
         let ledger = Ledger { row: replayed.row, segments, waiting };
         self.reindex(engine, ledger, replayed, now, span)

@@ -389,7 +389,7 @@ pub(crate) struct StoreRow {
     /// The bytes of all records.
     pub(crate) bytes: u64,
     /// How many batches there have been.
-    pub(crate) rounds: u64,
+    pub(crate) groups: u64,
 }
 
 /// The format of the index.
@@ -406,7 +406,7 @@ impl StoreRow {
             entries: 0,
             recipients: 0,
             bytes: 0,
-            rounds: 0,
+            groups: 0,
         }
     }
 
@@ -416,7 +416,7 @@ impl StoreRow {
         out.u16(INDEX_FORMAT).u64(self.reserved.number());
         out.u32(self.mark_segment).u64(self.mark_offset);
         out.u64(self.messages).u64(self.entries).u64(self.recipients).u64(self.bytes);
-        out.u64(self.rounds).finish()
+        out.u64(self.groups).finish()
     }
 
     /// Reads the row back.
@@ -433,7 +433,7 @@ impl StoreRow {
             entries: input.u64()?,
             recipients: input.u64()?,
             bytes: input.u64()?,
-            rounds: input.u64()?,
+            groups: input.u64()?,
         };
         input.end()?;
         Ok(row)

@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     /// The store's number, which is in every record.
     pub(crate) store: u64,
     pub(crate) ids: IdSource,
-    /// Who is told of each round.
+    /// Who is told of each group.
     pub(crate) observer: OnceLock<Arc<dyn Observer>>,
     /// Which values have changed.
     pub(crate) versions: Versions,

@@ -1,7 +1,7 @@
 //! Counting what recipients wait for.
 //!
 //! The committer counts with each change, so that a scrape reads no row. At the end in order the
-//! numbers are kept in a row of their own; a start that does not find those of the last round counts
+//! numbers are kept in a row of their own; a start that does not find those of the last group counts
 //! the entries.
 
 use mail::ReasonClass;
@@ -28,11 +28,11 @@ fn classes(entry: &EntryRow) -> impl Iterator<Item = ReasonClass> {
     waiting.filter_map(|one| one.reason).map(|reason| reason.class)
 }
 
-/// What the index says: by the row that was kept with its last round, or else by its entries.
-pub(crate) fn read(engine: &dyn Lookup, rounds: u64) -> Result<Waiting, EngineError> {
+/// What the index says: by the row that was kept with its last group, or else by its entries.
+pub(crate) fn read(engine: &dyn Lookup, groups: u64) -> Result<Waiting, EngineError> {
     let kept = engine.find(&Key::waiting())?.and_then(|row| decode(&row).ok());
     match kept {
-        Some((of, waiting)) if of == rounds => Ok(waiting),
+        Some((of, waiting)) if of == groups => Ok(waiting),
         Some(_) | None => counted(engine),
     }
 }
@@ -47,24 +47,24 @@ fn counted(engine: &dyn Lookup) -> Result<Waiting, EngineError> {
     Ok(waiting)
 }
 
-/// The row that keeps the numbers, as of so many rounds.
-pub(crate) fn encode(waiting: &Waiting, rounds: u64) -> Vec<u8> {
+/// The row that keeps the numbers, as of so many groups.
+pub(crate) fn encode(waiting: &Waiting, groups: u64) -> Vec<u8> {
     let mut out = Encoder::default();
-    out.u64(rounds);
+    out.u64(groups);
     for count in waiting.counts() {
         out.u64(count);
     }
     out.finish()
 }
 
-/// Reads the row back: the rounds, and the numbers.
+/// Reads the row back: the groups, and the numbers.
 fn decode(bytes: &[u8]) -> Result<(u64, Waiting), Malformed> {
     let mut input = Decoder::new(bytes, "row of what recipients wait for");
-    let rounds = input.u64()?;
+    let groups = input.u64()?;
     let mut counts = Waiting::NOBODY.counts();
     for count in &mut counts {
         *count = input.u64()?;
     }
     input.end()?;
-    Ok((rounds, Waiting::of_counts(counts)))
+    Ok((groups, Waiting::of_counts(counts)))
 }

@@ -53,7 +53,7 @@ pub use crate::error::{
 pub use crate::findings::{Findings, Problem};
 pub use crate::health::{Health, Totals};
 pub use crate::namespace::Namespace;
-pub use crate::observer::{Flushed, Observer, Round};
+pub use crate::observer::{CommitGroup, Flushed, Observer};
 pub use crate::query::{
     Act, Census, Counted, Depth, Details, EntryDetails, Filter, Matching, RecipientDetails,
     Selection, StateKind, Stats, Summary, Which,

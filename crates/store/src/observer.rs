@@ -5,10 +5,10 @@ use std::time::Duration;
 
 /// Is told of what the committer does, from its own thread; must not block.
 pub trait Observer: Debug + Send + Sync {
-    /// A round of work has become durable.
-    fn committed(&self, round: Round);
+    /// A commit group has become durable.
+    fn committed(&self, group: CommitGroup);
 
-    /// A round of work failed; nobody in it was acknowledged.
+    /// A commit group failed; nobody in it was acknowledged.
     fn failed(&self);
 
     /// What was journaled has been flushed to the index's own files.
@@ -24,9 +24,9 @@ pub struct Flushed {
     pub took: Duration,
 }
 
-/// A round of work that has become durable: all that waited when it began.
+/// A commit group that has become durable: all that waited when it began.
 #[derive(Clone, Copy, Debug)]
-pub struct Round {
+pub struct CommitGroup {
     /// How many pieces of work it did: messages taken, leases settled, edits.
     pub jobs: usize,
     /// How many of them were messages taken.

@@ -4,7 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use queue::{Flushed, Observer, Round};
+use queue::{CommitGroup, Flushed, Observer};
 
 use super::series::{Labels, count};
 
@@ -53,8 +53,8 @@ impl Storage {
 }
 
 impl Observer for Storage {
-    fn committed(&self, round: Round) {
-        let Round { jobs, spool, .. } = round;
+    fn committed(&self, group: CommitGroup) {
+        let CommitGroup { jobs, spool, .. } = group;
         if let Some(spool) = spool {
             self.syncs.get_or_create(&[("file", SPOOL)]).observe(spool.as_secs_f64());
         }

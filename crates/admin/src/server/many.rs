@@ -11,8 +11,8 @@ use crate::server::actions::Actions;
 use crate::server::error::AdminError;
 use crate::server::operator::Operator;
 
-/// A part has at most so many messages: fewer than the committer takes in a round, so that mail that
-/// comes in meanwhile shares its rounds.
+/// A part has at most so many messages: fewer than the committer takes in a commit group, so that mail that
+/// comes in meanwhile shares its groups.
 pub(crate) const PART: usize = 256;
 
 impl Actions {

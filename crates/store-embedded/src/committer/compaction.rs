@@ -12,7 +12,7 @@ use std::{io, thread};
 use mail::QueueId;
 
 use crate::batch::Batch;
-use crate::committer::{Committer, Durable, RoundError};
+use crate::committer::{Committer, Durable, GroupError};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::record::{HEADER_SIZE, Header};
@@ -32,7 +32,7 @@ pub(super) struct Search {
 
 impl Committer {
     /// Goes on with compaction: begins a search, or copies what one has found.
-    pub(super) fn compact(&mut self) -> Result<(), RoundError> {
+    pub(super) fn compact(&mut self) -> Result<(), GroupError> {
         let Some(search) = self.search.take() else {
             if let Some(segment) = self.nearly_finished() {
                 self.search = Some(self.begin_search(segment)?);
@@ -92,7 +92,7 @@ impl Committer {
     }
 
     /// Copies the live ones of these records to the end of the spool.
-    fn copy_found(&mut self, segment: u32, records: Vec<(u64, Header)>) -> Result<(), RoundError> {
+    fn copy_found(&mut self, segment: u32, records: Vec<(u64, Header)>) -> Result<(), GroupError> {
         if self.ledger.segments.get(&segment).is_none_or(|row| row.messages == 0) {
             // The last of them has left meanwhile, and the segment with it.
             return Ok(());
@@ -130,7 +130,7 @@ impl Committer {
         segment: u32,
         file: &File,
         records: Vec<(u64, Header)>,
-    ) -> Result<Vec<(QueueId, Place)>, RoundError> {
+    ) -> Result<Vec<(QueueId, Place)>, GroupError> {
         let mut moved = Vec::new();
         for (offset, header) in records {
             let Some(row) = index.find(&Key::message(header.id))? else { continue };
@@ -154,7 +154,7 @@ impl Committer {
         &mut self,
         index: &dyn Lookup,
         moved: &[(QueueId, Place)],
-    ) -> Result<(), RoundError> {
+    ) -> Result<(), GroupError> {
         for (id, place) in moved {
             let entries = entries_of(index, *id)?;
             let open: HashSet<u32> = entries
@@ -225,7 +225,7 @@ mod tests {
         let prepared = draft.prepare().await.unwrap();
         let header = prepared.header;
         let work = Work::Accept(Box::new(prepared), oneshot::channel().0);
-        committer.round(vec![Job { work, _room: None }]);
+        committer.commit_group(vec![Job { work, _room: None }]);
         committer.segments.finish_current().unwrap();
         let path = committer.shared.paths.segment(1);
         let file = File::options().write(true).open(&path).unwrap();

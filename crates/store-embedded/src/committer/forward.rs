@@ -10,14 +10,14 @@ use clock::millis;
 use store::EntryId;
 
 use crate::batch::Batch;
-use crate::committer::{Committer, Durable, RoundError};
+use crate::committer::{Committer, Durable, GroupError};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 
 /// How many destinations are looked at in a second.
 const DESTINATIONS: usize = 10_000;
 
-/// How many entries are moved in one round.
+/// How many entries are moved in one group.
 const ENTRIES: usize = 256;
 
 /// How far a clock goes back without having been wrong.
@@ -53,7 +53,7 @@ impl Forward {
 
 impl Committer {
     /// Looks at the next destinations, and makes due at once what is due later than may be.
-    pub(super) fn bring_forward(&mut self) -> Result<(), RoundError> {
+    pub(super) fn bring_forward(&mut self) -> Result<(), GroupError> {
         let now = self.forward.seen(self.shared.clock.now());
         let latest = now.checked_add(self.shared.tuning().longest_wait).map_or(u64::MAX, millis);
         let latest = latest.saturating_add(1);

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use store::Health;
 
 use crate::batch::Batch;
-use crate::committer::{Committer, Durable, RoundError};
+use crate::committer::{Committer, Durable, GroupError};
 use crate::key::Key;
 use crate::rows::{Place, SegmentRow};
 use crate::spool::unlinked::{rotate, segment_entry};
@@ -74,7 +74,7 @@ impl Committer {
     }
 
     /// Reserves ids, brings forward what is due too late, compacts segments, unlinks what is finished.
-    fn housekeep(&mut self) -> Result<(), RoundError> {
+    fn housekeep(&mut self) -> Result<(), GroupError> {
         if self.index.is_none() {
             return Ok(());
         }
@@ -136,7 +136,7 @@ impl Committer {
     }
 
     /// Reserves ids ahead of the clock, if it is time.
-    fn reserve_ids(&mut self) -> Result<(), RoundError> {
+    fn reserve_ids(&mut self) -> Result<(), GroupError> {
         let Some(reserved) = self.shared.ids.wants(self.shared.clock.now()) else { return Ok(()) };
         let index = self.index()?;
         let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
@@ -148,7 +148,7 @@ impl Committer {
     }
 
     /// Unlinks what is finished, then forgets it.
-    fn unlink_finished(&mut self) -> Result<(), RoundError> {
+    fn unlink_finished(&mut self) -> Result<(), GroupError> {
         let (current, size) = self.segments.end();
         let is_empty = |row: Option<&SegmentRow>| row.is_none_or(|row| row.messages == 0);
         if size >= FINISH_SIZE && is_empty(self.ledger.segments.get(&current)) {
@@ -167,7 +167,7 @@ impl Committer {
 
     /// Unlinks segments in which nothing is alive and whose journal is flushed, and the files
     /// of messages that are gone.
-    pub(super) fn unlink_files(&mut self) -> Result<Gone, RoundError> {
+    pub(super) fn unlink_files(&mut self) -> Result<Gone, GroupError> {
         let finished = self.ledger.segments.iter().filter(|(_, row)| row.messages == 0);
         let mut segments: Vec<u32> =
             finished.map(|(number, _)| *number).filter(|n| self.is_flushed(*n)).collect();

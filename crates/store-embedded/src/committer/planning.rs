@@ -9,7 +9,7 @@ use crate::namespace::{Versions, is_expected, put_value};
 use crate::rows::Place;
 use crate::work::{Edit, Prepared, Work};
 
-/// What is answered when a round is durable.
+/// What is answered when a commit group is durable.
 #[derive(Debug)]
 pub(super) enum Done {
     /// So many were changed.

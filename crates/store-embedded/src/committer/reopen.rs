@@ -10,7 +10,7 @@ use store::{Health, chain};
 use tokio::time::Instant;
 
 use crate::batch::Batch;
-use crate::committer::{Committer, Flow, RoundError};
+use crate::committer::{Committer, Flow, GroupError};
 use crate::error::OpenError;
 use crate::index::{EngineError, Overlay};
 use crate::recovery::Recovered;
@@ -28,8 +28,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const READERS_WAIT: Duration = Duration::from_secs(10);
 
 impl Committer {
-    /// The round failed: nobody is acknowledged, the store is closed, settlements wait.
-    pub(super) fn fail(&mut self, jobs: Vec<Job>, error: &RoundError) {
+    /// The group failed: nobody is acknowledged, the store is closed, settlements wait.
+    pub(super) fn fail(&mut self, jobs: Vec<Job>, error: &GroupError) {
         tracing::error!(
             error = %chain(error),
             "store failed: new mail is refused until it is reopened"
@@ -43,7 +43,7 @@ impl Committer {
         if health == Health::LowOnSpace {
             self.give_up_reserve();
         }
-        if let RoundError::Index(error) = error
+        if let GroupError::Index(error) = error
             && error.is_damage()
         {
             self.store.rebuild_next();
@@ -124,7 +124,7 @@ impl Committer {
                     if pending.is_empty() {
                         return Flow::GoOn;
                     }
-                    if self.round(pending) == Flow::End {
+                    if self.commit_group(pending) == Flow::End {
                         return Flow::End;
                     }
                     if self.index.is_some() {
@@ -173,7 +173,7 @@ impl Committer {
         }
         if self.let_go()
             && finished.is_ok()
-            && let Err(error) = self.store.write_closed(self.ledger.row.rounds)
+            && let Err(error) = self.store.write_closed(self.ledger.row.groups)
         {
             tracing::warn!(%error, "store not marked as closed");
         }
@@ -181,7 +181,7 @@ impl Committer {
     }
 
     /// Writes what the next start should find.
-    fn finish_rows(&mut self) -> Result<(), RoundError> {
+    fn finish_rows(&mut self) -> Result<(), GroupError> {
         self.settled_logs.sync()?;
         self.segments.finish_current()?;
         self.flush_all()?;
@@ -224,8 +224,8 @@ fn wait_for_readers(index: Option<Arc<Overlay>>) -> bool {
 }
 
 /// Whether the disk is full.
-fn is_full(error: &RoundError) -> bool {
-    let (RoundError::Index(EngineError::Io(error)) | RoundError::Spool(error)) = error else {
+fn is_full(error: &GroupError) -> bool {
+    let (GroupError::Index(EngineError::Io(error)) | GroupError::Spool(error)) = error else {
         return false;
     };
     store::is_full(error)

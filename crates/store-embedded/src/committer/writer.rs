@@ -1,4 +1,4 @@
-//! Flushing the index: a thread that brings the engine up to date while rounds go on.
+//! Flushing the index: a thread that brings the engine up to date while groups go on.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -7,14 +7,14 @@ use std::thread::{self, JoinHandle};
 use store::Flushed;
 use tokio::time::Instant;
 
-use crate::committer::{Committer, RoundError};
+use crate::committer::{Committer, GroupError};
 use crate::index::{EngineError, Overlay};
 use crate::spool::Mark;
 
 /// From so many bytes on a layer is flushed, however new.
 const ENOUGH: usize = 8 << 20;
 
-/// No layer grows beyond about this while the one before it is flushed: rounds wait then.
+/// No layer grows beyond about this while the one before it is flushed: groups wait then.
 const MOST: usize = 32 << 20;
 
 /// The thread and what it was asked to do.
@@ -113,7 +113,7 @@ pub(super) enum Flush {
 
 impl Committer {
     /// Has the index flushed, and learns how that went.
-    pub(super) fn flush(&mut self, when: Flush) -> Result<(), RoundError> {
+    pub(super) fn flush(&mut self, when: Flush) -> Result<(), GroupError> {
         let (Some(writer), Some(index)) = (self.writer.as_mut(), self.index.as_ref()) else {
             return Ok(());
         };
@@ -137,7 +137,7 @@ impl Committer {
     }
 
     /// Has all that was journaled flushed, and waits for it.
-    pub(super) fn flush_all(&mut self) -> Result<(), RoundError> {
+    pub(super) fn flush_all(&mut self) -> Result<(), GroupError> {
         let Some(writer) = self.writer.as_mut() else { return Ok(()) };
         writer.answer(Patience::Endless)?;
         writer.ask(self.segments.end())?;

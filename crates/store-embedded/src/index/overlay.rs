@@ -1,6 +1,6 @@
 //! What is journaled but not yet in the engine lies over it, in memory.
 //!
-//! There are two layers of rows over the engine. The *active* one takes the changes of each round.
+//! There are two layers of rows over the engine. The *active* one takes the changes of each group.
 //! Now and then the layers are rotated: the active one is the *flushing* one now, which a thread
 //! of its own writes to the engine, and a new active one takes what comes. A reader looks into
 //! active layer, flushing layer and engine, in this order. A row that comes and goes within one

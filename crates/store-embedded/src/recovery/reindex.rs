@@ -298,7 +298,7 @@ impl<'a> Reindex<'a> {
         Ok(())
     }
 
-    /// Notes what a round says of those who left the queue, and of values, where no index knows.
+    /// Notes what a commit group says of those who left the queue, and of values, where no index knows.
     fn note(&mut self, changes: Changes, place: Mark) -> Result<(), EngineError> {
         if self.span != Span::Everything {
             return Ok(());

@@ -36,12 +36,12 @@ impl Replayed {
     }
 }
 
-/// Makes the changes of all rounds that the engine has not heard of, in their order, as far as they
+/// Makes the changes of all groups that the engine has not heard of, in their order, as far as they
 /// follow each other.
 ///
-/// A round may have been being written when the process ended, and its end have reached the disk
-/// before its beginning: nobody was told of it. So a round counts only if all of it is whole, or if
-/// anything stands behind it in its segment: a round that brings mail is synced before the next one begins, so what
+/// A commit group may have been being written when the process ended, and its end have reached the disk
+/// before its beginning: nobody was told of it. So a commit group counts only if all of it is whole, or if
+/// anything stands behind it in its segment: a commit group that brings mail is synced before the next one begins, so what
 /// is not whole in it was damaged later, and is found out when it is read.
 pub(crate) fn replay(
     paths: &Paths,
@@ -71,9 +71,9 @@ pub(crate) fn replay(
         })?;
     }
     replay.flush()?;
-    let rounds = replay.replayed.row.rounds.saturating_sub(row.rounds);
-    if rounds > 0 {
-        tracing::info!(rounds, "journal replayed");
+    let groups = replay.replayed.row.groups.saturating_sub(row.groups);
+    if groups > 0 {
+        tracing::info!(groups, "journal replayed");
     }
     Ok(replay.replayed)
 }
@@ -85,14 +85,14 @@ struct Replay<'a> {
     replayed: Replayed,
     /// Rows to be written.
     rows: BTreeMap<Key, Option<Vec<u8>>>,
-    /// Whether all is whole since the last round.
+    /// Whether all is whole since the last group.
     is_whole: bool,
-    /// A round that is not whole, and where it ends.
+    /// A commit group that is not whole, and where it ends.
     doubtful: Option<(Changes, Mark)>,
 }
 
 impl Replay<'_> {
-    /// Takes the changes of a round, whose record ends at `mark`.
+    /// Takes the changes of a commit group, whose record ends at `mark`.
     fn take(&mut self, changes: Changes, mark: Mark) -> Result<(), EngineError> {
         self.believe()?;
         if std::mem::replace(&mut self.is_whole, true) {
@@ -102,7 +102,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Something stands behind the round that was not whole: it was synced.
+    /// Something stands behind the group that was not whole: it was synced.
     fn believe(&mut self) -> Result<(), EngineError> {
         match self.doubtful.take() {
             Some((changes, mark)) => self.make(changes, mark),
@@ -110,11 +110,11 @@ impl Replay<'_> {
         }
     }
 
-    /// Makes the changes of a round, if it is the next one that the engine has not heard of: where
+    /// Makes the changes of a commit group, if it is the next one that the engine has not heard of: where
     /// one is missing, none after it counts.
     fn make(&mut self, changes: Changes, mark: Mark) -> Result<(), EngineError> {
         let Changes { row, writes } = changes;
-        if Some(row.rounds) != self.replayed.row.rounds.checked_add(1) {
+        if Some(row.groups) != self.replayed.row.groups.checked_add(1) {
             return Ok(());
         }
         let (mark_segment, mark_offset) = mark;

@@ -1,6 +1,6 @@
-//! The journal: what each round made of the index, between the messages in the segments.
+//! The journal: what each group made of the index, between the messages in the segments.
 //!
-//! One `fdatasync` makes a round's messages and its changes durable together. The index's engine
+//! One `fdatasync` makes a commit group's messages and its changes durable together. The index's engine
 //! follows later; after a crash it is brought up to date from here.
 //!
 //! The reasons: `docs/decisions/0012-journal.md`.
@@ -16,16 +16,16 @@ const WRITTEN: u8 = 1;
 /// A row that is removed.
 const REMOVED: u8 = 0;
 
-/// The changes of one round, read back.
+/// The changes of one group, read back.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Changes {
-    /// The store's row after the round; its mark is that of the round before.
+    /// The store's row after the group; its mark is that of the group before.
     pub(crate) row: StoreRow,
-    /// The other rows that the round wrote or removed.
+    /// The other rows that the group wrote or removed.
     pub(crate) writes: Vec<Write>,
 }
 
-/// The changes of a round as bytes.
+/// The changes of a commit group as bytes.
 pub(crate) fn encode(row: &StoreRow, changes: &[(Key, Change)]) -> Vec<u8> {
     let mut out = Encoder::default();
     bytes(&mut out, &row.encode());
@@ -41,7 +41,7 @@ pub(crate) fn encode(row: &StoreRow, changes: &[(Key, Change)]) -> Vec<u8> {
     out.finish()
 }
 
-/// Reads the changes of a round back.
+/// Reads the changes of a commit group back.
 pub(crate) fn decode(input: &[u8]) -> Result<Changes, Malformed> {
     let mut input = Decoder::new(input, "journal record");
     let row = StoreRow::decode(taken(&mut input)?)?;
@@ -82,9 +82,9 @@ mod tests {
             rows in proptest::collection::vec(
                 (any::<Vec<u8>>(), proptest::option::of(any::<Vec<u8>>()), any::<bool>()), 0..20,
             ),
-            rounds: u64,
+            groups: u64,
         ) {
-            let row = StoreRow { rounds, ..StoreRow::empty() };
+            let row = StoreRow { groups, ..StoreRow::empty() };
             let changes: Vec<(Key, Change)> = rows
                 .into_iter()
                 .map(|(key, value, is_new)| match value {

@@ -15,7 +15,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// What is found in a spool file.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// What a round made of the index.
+    /// What a commit group made of the index.
     Changes {
         /// Where the record begins.
         offset: u64,
@@ -220,7 +220,7 @@ impl Input {
             return Ok(Found::Damage { offset, size, why });
         }
         Ok(match journal::decode(&bytes) {
-            Ok(changes) if changes.row.rounds == header.id.number() => {
+            Ok(changes) if changes.row.groups == header.id.number() => {
                 let end = offset.saturating_add(size);
                 Found::Changes { offset, end, changes: Box::new(changes) }
             }
@@ -355,16 +355,16 @@ mod tests {
         [header.encode(), envelope, body.to_vec()].concat()
     }
 
-    /// The changes of a round.
-    fn changes(round: u64) -> Vec<u8> {
-        let row = StoreRow { rounds: round, ..StoreRow::empty() };
+    /// The changes of a commit group.
+    fn changes(group: u64) -> Vec<u8> {
+        let row = StoreRow { groups: group, ..StoreRow::empty() };
         let changes = journal::encode(&row, &[(Key::store(), Change::Put(vec![1, 2, 3]))]);
-        let header = Header::of_changes(STORE, round, SystemTime::UNIX_EPOCH, &changes);
+        let header = Header::of_changes(STORE, group, SystemTime::UNIX_EPOCH, &changes);
         [header.encode_as(Kind::Changes), changes].concat()
     }
 
     /// What is found in `bytes`: ids of records, `-1` for damage, `-2` for a torn record, and less
-    /// than `-100` for the changes of round 0 and later.
+    /// than `-100` for the changes of group 0 and later.
     fn found(bytes: &[u8]) -> Vec<(i64, Option<Body>)> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("segment");
@@ -376,7 +376,7 @@ mod tests {
                     (i64::try_from(record.header.id.number()).unwrap(), Some(record.body))
                 }
                 Found::Changes { changes, .. } => {
-                    (-100 - i64::try_from(changes.row.rounds).unwrap(), None)
+                    (-100 - i64::try_from(changes.row.groups).unwrap(), None)
                 }
                 Found::Damage { .. } => (-1, None),
                 Found::Torn { .. } => (-2, None),

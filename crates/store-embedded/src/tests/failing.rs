@@ -82,7 +82,7 @@ async fn what_was_refused_is_removed_even_if_the_index_has_it() {
 }
 
 #[tokio::test]
-async fn nobody_of_a_round_is_acknowledged_when_its_sync_fails() {
+async fn nobody_of_a_commit_group_is_acknowledged_when_its_sync_fails() {
     let (bench, fault) = bench().await;
     let mut drafts = Vec::new();
     for n in 0..21 {
@@ -115,7 +115,7 @@ async fn nobody_of_a_round_is_acknowledged_when_its_sync_fails() {
     for answer in answers {
         assert_no_room(&answer.unwrap_err().reply());
     }
-    assert_eq!(fault.syncs.load(Ordering::SeqCst), before + 2, "they were one round");
+    assert_eq!(fault.syncs.load(Ordering::SeqCst), before + 2, "they were one group");
 
     fault.set(WELL);
     reached(&bench, Health::Ready).await;

@@ -71,7 +71,7 @@ async fn a_bounce_that_was_not_written_whole_does_not_take_its_message_away() {
     bounce.write(&pattern(700)).await.unwrap();
     bench.queue.settle(lease, vec![bounced("no such user")], Some(bounce)).await.unwrap();
     fs::remove_file(bench.path("spool/seg-00000001.settled")).unwrap();
-    // The disk had written the end of the round before its beginning.
+    // The disk had written the end of the group before its beginning.
     let (mut bytes, body) = (fs::read(segment(&bench)).unwrap(), pattern(700));
     let at = bytes.windows(body.len()).position(|part| part == body).unwrap();
     bytes[at..at + body.len()].fill(0);

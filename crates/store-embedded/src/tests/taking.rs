@@ -113,7 +113,7 @@ async fn a_hundred_writers_share_their_syncs() {
     assert_eq!(expected.len(), 1_000);
     let row = bench.store.handle.read(|engine| engine.find(&Key::store())).unwrap().unwrap();
     let row = StoreRow::decode(&row).unwrap();
-    assert!(row.rounds < 700, "{} rounds for 1,000 messages", row.rounds);
+    assert!(row.groups < 700, "{} groups for 1,000 messages", row.groups);
     let bench = bench.crash().await;
     let mut found = BTreeSet::new();
     while let Some(lease) = bench.lease().await {

@@ -134,7 +134,7 @@ async fn a_segment_that_cannot_be_unlinked_does_not_keep_the_store_from_working(
 struct Failures(AtomicUsize);
 
 impl Observer for Failures {
-    fn committed(&self, _round: Round) {}
+    fn committed(&self, _group: CommitGroup) {}
 
     fn flushed(&self, _written: Flushed) {}
 

@@ -70,19 +70,19 @@ async fn what_recipients_wait_for_is_known_after_a_crash_and_after_an_end_in_ord
 }
 
 #[tokio::test]
-async fn numbers_that_are_not_those_of_the_last_round_are_counted_anew() {
+async fn numbers_that_are_not_those_of_the_last_commit_group_are_counted_anew() {
     let (bench, _) = waiting().await;
     bench.queue.close().await;
     let engine = SledEngine::open(&bench.path("index")).unwrap();
     let row = engine.find(&Key::store()).unwrap().unwrap();
-    let rounds = StoreRow::decode(&row).unwrap().rounds;
+    let groups = StoreRow::decode(&row).unwrap().groups;
     let kept = engine.find(&Key::waiting()).unwrap();
     assert_eq!(
         kept,
-        Some(crate::waiting::encode(&crate::waiting::read(&engine, rounds).unwrap(), rounds))
+        Some(crate::waiting::encode(&crate::waiting::read(&engine, groups).unwrap(), groups))
     );
     assert_eq!(
-        crate::waiting::read(&engine, rounds + 1).unwrap(),
-        crate::waiting::read(&engine, rounds).unwrap()
+        crate::waiting::read(&engine, groups + 1).unwrap(),
+        crate::waiting::read(&engine, groups).unwrap()
     );
 }
