@@ -32,7 +32,7 @@ pub use mail::{
     ReasonClass, Recipient, State,
 };
 pub use store::{
-    BeginError, BodyError, BodyReader, Census, CommitError, CommitGroup, Committed, Counted, Depth,
+    BeginError, BodyError, BodyReader, CommitError, CommitGroup, Committed, Counted, Counts, Depth,
     Details, EntryDetails, Filter, Findings, Flushed, Health, IndexError, Inspect, Matching,
     Namespace, Observer, Problem, ReadValues, RecipientDetails, Selection, Settled, StateKind,
     Stats, Store, StoreError, Summary, Totals, Waiting, Which,

@@ -10,18 +10,17 @@ use async_trait::async_trait;
 use clock::Clock;
 use mail::{Envelope, QueueId};
 use store::{
-    Act, BeginError, BodyError, BodyReader, BodyWriter, Census, ClaimEnd, Claimed, CommitError,
-    Committed, Demand, Details, EntryId, EntrySettlement, Expected, Filter, Findings, Health,
-    Inspect, Matching, Observer, Owner, Ownership, Put, ReadValues, Settled, Settlement,
-    SpaceGuard, Stats, Store, StoreError, StoreTuning, Summary, Totals, Turns, Values, Waiting,
-    Which,
+    Act, BeginError, BodyError, BodyReader, BodyWriter, ClaimEnd, Claimed, CommitError, Committed,
+    Counts, Demand, Details, EntryId, EntrySettlement, Expected, Filter, Findings, Health, Inspect,
+    Matching, Observer, Owner, Ownership, Put, ReadValues, Settled, Settlement, SpaceGuard, Stats,
+    Store, StoreError, StoreTuning, Summary, Totals, Turns, Values, Waiting, Which,
 };
 use tokio::sync::watch;
 
 use crate::body;
 use crate::body_writer::NewMessage;
-use crate::census::census;
 use crate::committer::Committer;
+use crate::counts::counts;
 use crate::depths::depths;
 use crate::edits::change;
 use crate::error::OpenError;
@@ -257,9 +256,9 @@ impl Inspect for Embedded {
         self.blocking(read).await?
     }
 
-    async fn census(&self) -> Result<Census, StoreError> {
+    async fn counts(&self) -> Result<Counts, StoreError> {
         let now = self.handle.shared.now();
-        self.blocking(move |handle| handle.read(|engine| census(engine, now))).await?
+        self.blocking(move |handle| handle.read(|engine| counts(engine, now))).await?
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {

@@ -9,10 +9,10 @@
 mod batch;
 mod body;
 mod body_writer;
-mod census;
 mod claims;
 mod codec;
 mod committer;
+mod counts;
 mod depths;
 mod edits;
 mod embedded;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use clock::{Clock, millis};
 use mail::QueueId;
 use store::{
-    BodyError, BodyReader, Census, Details, Filter, IndexError, Inspect, Matching, ReadValues,
+    BodyError, BodyReader, Counts, Details, Filter, IndexError, Inspect, Matching, ReadValues,
     Stats, StoreError, Summary, Totals,
 };
 
@@ -27,7 +27,7 @@ use crate::recovery::{check, io_error, read_number, replay};
 use crate::rows::StoreRow;
 use crate::snapshot::copy::IndexCopy;
 use crate::spool::Paths;
-use crate::{body, census, survey};
+use crate::{body, counts, survey};
 
 mod copy;
 
@@ -156,9 +156,9 @@ impl Inspect for Snapshot {
         self.blocking(move |this| this.read(|engine| matching(engine, &filter, now))).await?
     }
 
-    async fn census(&self) -> Result<Census, StoreError> {
+    async fn counts(&self) -> Result<Counts, StoreError> {
         let now = millis(self.looked_at.clock.now());
-        self.blocking(move |this| this.read(|engine| census::census(engine, now))).await?
+        self.blocking(move |this| this.read(|engine| counts::counts(engine, now))).await?
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {

@@ -241,7 +241,7 @@ pub async fn held_mail_is_claimed_when_it_is_released(store: Arc<dyn Store>) {
     assert_eq!(store.change(&held, Act::Hold).await.unwrap(), 0);
     assert!(claim_one(&*store).await.is_none());
     assert_eq!(store.show(id).await.unwrap().unwrap().state, State::OnHold);
-    assert_eq!(store.census().await.unwrap().on_hold.messages, 1);
+    assert_eq!(store.counts().await.unwrap().on_hold.messages, 1);
     assert_eq!(store.change(&held, Act::Release).await.unwrap(), 1);
     assert_eq!(claim_one(&*store).await.unwrap().id.id, id);
 }

@@ -20,7 +20,7 @@ use crate::entry_id::EntryId;
 use crate::error::{BeginError, BodyError, CommitError, StoreError};
 use crate::findings::Findings;
 use crate::health::{Health, Totals};
-use crate::query::{Act, Census, Details, Filter, Matching, Stats, Summary, Which};
+use crate::query::{Act, Counts, Details, Filter, Matching, Stats, Summary, Which};
 use crate::settled::Settled;
 use crate::settlement::Settlement;
 use crate::turns::Turns;
@@ -176,7 +176,7 @@ pub trait Inspect: Debug + Send + Sync {
     /// # Errors
     ///
     /// [`StoreError`] where the store could not be read.
-    async fn census(&self) -> Result<Census, StoreError>;
+    async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// How much is queued for each destination. Reads all entries.
     ///

@@ -55,7 +55,7 @@ pub use crate::health::{Health, Totals};
 pub use crate::namespace::Namespace;
 pub use crate::observer::{CommitGroup, Flushed, Observer};
 pub use crate::query::{
-    Act, Census, Counted, Depth, Details, EntryDetails, Filter, Matching, RecipientDetails,
+    Act, Counted, Counts, Depth, Details, EntryDetails, Filter, Matching, RecipientDetails,
     Selection, StateKind, Stats, Summary, Which,
 };
 pub use crate::settled::Settled;

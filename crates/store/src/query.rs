@@ -197,7 +197,7 @@ pub enum Act {
 
 /// What is in the queue, by state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Census {
+pub struct Counts {
     /// Kept from being sent by an operator.
     pub on_hold: Counted,
     /// With a damaged record.

@@ -6,7 +6,7 @@ use clock::Doubt;
 use mta_sts::Exceptions;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
-use queue::{Census, Counted, ReasonClass, StateKind, Totals, Waiting};
+use queue::{Counted, Counts, ReasonClass, StateKind, Totals, Waiting};
 
 use super::series::{Gauges, level, unix_seconds};
 use crate::api::state_word::state_word;
@@ -72,11 +72,11 @@ impl State {
     }
 
     /// How much is in the queue. What cannot be told is left out, rather than told as it was.
-    pub fn set_queue(&self, totals: Totals, attempts: usize, census: Option<Census>) {
+    pub fn set_queue(&self, totals: Totals, attempts: usize, counts: Option<Counts>) {
         self.recipients.set(level(totals.recipients));
         self.bytes.set(level(totals.bytes));
         self.attempts.set(i64::try_from(attempts).unwrap_or(i64::MAX));
-        let Some(Census { on_hold, quarantined, queued }) = census else {
+        let Some(Counts { on_hold, quarantined, queued }) = counts else {
             self.messages.clear();
             self.oldest.clear();
             return;

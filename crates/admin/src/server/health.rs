@@ -12,7 +12,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use clock::Clock;
 use mta_sts::Policies;
-use queue::{Census, Queue};
+use queue::{Counts, Queue};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ use crate::readiness::{Bearings, Checks, queue_seen};
 
 /// Counting the messages of a long queue takes a while; it is done again only after this many
 /// times as long.
-const CENSUS_REST: u32 = 20;
+const COUNTS_REST: u32 = 20;
 
 /// What monitors ask about.
 #[derive(Clone, Debug)]
@@ -32,13 +32,13 @@ pub struct HealthChecks {
     clock: Arc<dyn Clock>,
     checks: Arc<Checks>,
     metrics: Arc<Metrics>,
-    census: Arc<Mutex<Option<Counting>>>,
+    counts: Arc<Mutex<Option<Counting>>>,
 }
 
 /// A count of the messages.
 #[derive(Clone, Copy, Debug)]
 struct Counting {
-    census: Census,
+    counts: Counts,
     ended: Instant,
     took: Duration,
 }
@@ -54,7 +54,7 @@ impl HealthChecks {
     ) -> Self {
         let (policies, clock) = (Arc::clone(policies), Arc::clone(clock));
         let (queue, checks) = (queue.clone(), Arc::new(checks));
-        Self { queue, policies, clock, checks, metrics, census: Arc::default() }
+        Self { queue, policies, clock, checks, metrics, counts: Arc::default() }
     }
 
     /// Goes by other settings from now on.
@@ -65,9 +65,9 @@ impl HealthChecks {
     /// Brings up to date what is not counted as it happens, and writes everything down.
     async fn scrape(&self, format: Format) -> Result<String, std::fmt::Error> {
         let readiness = self.checks.look().await;
-        let census = self.census().await;
+        let counts = self.counts().await;
         let state = &self.metrics.state;
-        state.set_queue(self.queue.totals(), self.queue.leased(), census);
+        state.set_queue(self.queue.totals(), self.queue.leased(), counts);
         state.set_waiting(&self.queue.waiting());
         state.set_readiness(&readiness);
         state.set_none_left(self.checks.none_left_for());
@@ -78,18 +78,18 @@ impl HealthChecks {
     }
 
     /// How many messages are in each state; `None` while the queue cannot tell.
-    async fn census(&self) -> Option<Census> {
-        let mut last = self.census.lock().await;
+    async fn counts(&self) -> Option<Counts> {
+        let mut last = self.counts.lock().await;
         if let Some(counting) = *last
-            && counting.ended.elapsed() < counting.took.saturating_mul(CENSUS_REST)
+            && counting.ended.elapsed() < counting.took.saturating_mul(COUNTS_REST)
         {
-            return Some(counting.census);
+            return Some(counting.counts);
         }
         let begun = Instant::now();
-        let counted = self.queue.store().census().await;
-        let counting = |census| Counting { census, ended: Instant::now(), took: begun.elapsed() };
+        let counted = self.queue.store().counts().await;
+        let counting = |counts| Counting { counts, ended: Instant::now(), took: begun.elapsed() };
         *last = counted.ok().map(counting);
-        last.map(|counting| counting.census)
+        last.map(|counting| counting.counts)
     }
 }
 

@@ -19,7 +19,7 @@ async fn look(dir: &Path, clock: &Arc<SetClock>) -> Result<Snapshot, OpenError> 
 async fn all_it_says(
     store: &dyn Inspect,
     totals: Totals,
-) -> (Vec<(Summary, Details, Vec<u8>)>, Stats, Census, Totals) {
+) -> (Vec<(Summary, Details, Vec<u8>)>, Stats, Counts, Totals) {
     let list = store.list(&Filter::default(), None, usize::MAX).await.unwrap();
     let mut shown = Vec::new();
     for summary in &list {
@@ -29,7 +29,7 @@ async fn all_it_says(
     }
     let page = store.list(&Filter::default(), Some(list[0].id), 2).await.unwrap();
     assert_eq!(page, list[1..3]);
-    (shown, store.stats().await.unwrap(), store.census().await.unwrap(), totals)
+    (shown, store.stats().await.unwrap(), store.counts().await.unwrap(), totals)
 }
 
 /// Messages that are deferred, held, big and untouched, one that is gone, and values.
