@@ -12,11 +12,11 @@ use store::{BodyError, BodyReader, StoreError};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::inspect::message_row;
 use crate::record::{HEADER_SIZE, Header};
 use crate::rows::{MessageRow, Place};
 use crate::shared::Handle;
 use crate::spool::Paths;
-use crate::survey::message_row;
 use crate::work::Edit;
 
 /// How much is read at a time.

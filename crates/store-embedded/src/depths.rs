@@ -8,9 +8,9 @@ use mail::ReasonClass;
 use store::{Depth, EntryId};
 
 use crate::index::{EngineError, Lookup, for_each};
+use crate::inspect::reason;
 use crate::key::Key;
 use crate::rows::{EntryRow, ReasonNumber};
-use crate::survey::reason;
 
 /// For so many destinations, those with most entries, a reason is read: each is a row of its own.
 const REASONS: usize = 1000;

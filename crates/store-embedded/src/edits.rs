@@ -6,9 +6,9 @@ use store::{Act, EntryId, Filter, StoreError, Which};
 
 use crate::filter::admits_entry;
 use crate::index::{EngineError, for_each};
+use crate::inspect::entries_of;
 use crate::key::Key;
 use crate::shared::Handle;
-use crate::survey::entries_of;
 use crate::work::Edit;
 
 /// How many entries are moved by one batch.

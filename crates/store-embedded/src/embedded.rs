@@ -25,12 +25,12 @@ use crate::depths::depths;
 use crate::edits::change;
 use crate::error::OpenError;
 use crate::filter::matching;
+use crate::inspect::{list, message_row, show};
 use crate::lookup::claim;
 use crate::namespace::{self, NamespaceRows};
 use crate::record::ENVELOPE_MOST;
 use crate::settings::StoreSettings;
 use crate::shared::Handle;
-use crate::survey::{list, message_row, show};
 use crate::verify::findings;
 use crate::work::{Edit, Prepared, PreparedBody, Settling, Work};
 

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use store::{EntryId, Filter, Matching};
 
 use crate::index::{EngineError, Lookup, for_each};
+use crate::inspect::entries_of;
 use crate::key::Key;
 use crate::rows::{EntryRow, MessageRow, RowRecipient};
-use crate::survey::entries_of;
 
 /// Whether a message's own row meets a filter's wishes.
 pub(crate) fn admits(filter: &Filter, row: &MessageRow, now: SystemTime) -> bool {

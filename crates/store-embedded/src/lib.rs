@@ -20,6 +20,7 @@ mod error;
 mod filter;
 mod ids;
 mod index;
+mod inspect;
 mod key;
 mod lookup;
 mod namespace;
@@ -31,7 +32,6 @@ mod settings;
 mod shared;
 mod snapshot;
 mod spool;
-mod survey;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -27,7 +27,7 @@ use crate::recovery::{check, io_error, read_number, replay};
 use crate::rows::StoreRow;
 use crate::snapshot::copy::IndexCopy;
 use crate::spool::Paths;
-use crate::{body, counts, survey};
+use crate::{body, counts, inspect};
 
 mod copy;
 
@@ -139,14 +139,15 @@ impl Inspect for Snapshot {
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
         let (filter, now) = (filter.clone(), self.looked_at.clock.now());
-        let read =
-            move |this: &Self| this.read(|engine| survey::list(engine, &filter, after, limit, now));
+        let read = move |this: &Self| {
+            this.read(|engine| inspect::list(engine, &filter, after, limit, now))
+        };
         self.blocking(read).await?
     }
 
     async fn show(&self, id: QueueId) -> Result<Option<Details>, StoreError> {
         let read = move |this: &Self| {
-            this.read(|engine| survey::show(engine, &this.looked_at.rest.paths, id))
+            this.read(|engine| inspect::show(engine, &this.looked_at.rest.paths, id))
         };
         self.blocking(read).await?
     }
@@ -170,7 +171,7 @@ impl Inspect for Snapshot {
     async fn body(&self, id: QueueId) -> Result<BodyReader, BodyError> {
         let open = move |this: &Self| {
             let AtRest { paths, store, .. } = &this.looked_at.rest;
-            let find = || this.read(|engine| survey::message_row(engine, id));
+            let find = || this.read(|engine| inspect::message_row(engine, id));
             body::open_at_rest((paths, *store), id, find)
         };
         self.blocking(open).await?

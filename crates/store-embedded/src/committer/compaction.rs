@@ -14,11 +14,11 @@ use mail::QueueId;
 use crate::batch::Batch;
 use crate::committer::{Committer, Durable, GroupError};
 use crate::index::{EngineError, Lookup};
+use crate::inspect::entries_of;
 use crate::key::Key;
 use crate::record::{HEADER_SIZE, Header};
 use crate::rows::{MessageRow, Place};
 use crate::spool::scan::{Bodies, Found, envelope_at, scan};
-use crate::survey::entries_of;
 
 /// A segment is compacted when less than this part of it is alive.
 const PART: u64 = 10;
