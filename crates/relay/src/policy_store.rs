@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use mta_sts::{CachedPolicy, PolicyDomain, PolicyStore, StoreError};
 use queue::{Namespace, Queue, ReadValues};
-use store_embedded::Snapshot;
+use store_embedded::Offline;
 use thiserror::Error;
 use tracing::debug;
 
@@ -177,7 +177,7 @@ impl PolicyStore for StoredPolicies {
 
 /// The policies in a queue that no process has open: they are read, and not changed.
 #[derive(Debug)]
-pub(crate) struct PoliciesAtRest(pub(crate) Snapshot);
+pub(crate) struct PoliciesAtRest(pub(crate) Offline);
 
 /// A queue that no process has open is only read.
 #[derive(Debug, Error)]

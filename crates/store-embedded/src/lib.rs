@@ -24,13 +24,13 @@ mod inspect;
 mod key;
 mod lookup;
 mod namespace;
+mod offline;
 mod recent;
 mod record;
 mod recovery;
 mod rows;
 mod settings;
 mod shared;
-mod snapshot;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -40,6 +40,6 @@ mod work;
 
 pub use crate::embedded::Embedded;
 pub use crate::error::OpenError;
+pub use crate::offline::Offline;
 pub use crate::settings::StoreSettings;
-pub use crate::snapshot::Snapshot;
 pub use crate::verify::verify;

@@ -18,7 +18,7 @@ use clock::{SteadyClock, SystemClock};
 use mta_sts::PolicyDomain;
 use queue::{BodyError, Filter, QueueId, Selection};
 use settings::{RelayPaths, SettingsError};
-use store_embedded::{OpenError, Snapshot};
+use store_embedded::{Offline, OpenError};
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinError;
@@ -114,10 +114,10 @@ impl RelayOrDisk {
         let dir = paths.queue.clone();
         let clock = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
         let steady = Arc::clone(&clock);
-        let snapshot = on_disk(paths, move || Snapshot::open(&dir, steady)).await?;
-        timekeeping::resume_at_rest(&clock, &snapshot).await;
-        let policies = Arc::new(PoliciesAtRest(snapshot.clone()));
-        Ok(Self::AtRest(Reads::at_rest(Arc::new(snapshot), policies, clock)))
+        let offline = on_disk(paths, move || Offline::open(&dir, steady)).await?;
+        timekeeping::resume_at_rest(&clock, &offline).await;
+        let policies = Arc::new(PoliciesAtRest(offline.clone()));
+        Ok(Self::AtRest(Reads::at_rest(Arc::new(offline), policies, clock)))
     }
 
     /// Reaches the running relay, for what it alone may do.

@@ -4,18 +4,18 @@ use super::*;
 use crate::index::{Engine, Lookup, SledEngine};
 use crate::key::Key;
 
-async fn look(dir: &Path, clock: &Arc<SetClock>) -> Result<Snapshot, OpenError> {
+async fn look(dir: &Path, clock: &Arc<SetClock>) -> Result<Offline, OpenError> {
     let clock: Arc<dyn Clock> = Arc::<SetClock>::clone(clock);
     let (dir, scratch) = (dir.to_path_buf(), tempfile::tempdir().unwrap());
     let opened = tokio::task::spawn_blocking(move || {
-        let opened = Snapshot::open_in(&dir, clock, scratch.path(), 0);
+        let opened = Offline::open_in(&dir, clock, scratch.path(), 0);
         assert_eq!(files_in(scratch.path()).is_empty(), opened.is_err());
         opened
     });
     opened.await.unwrap()
 }
 
-/// What a store or a snapshot says.
+/// What a store says, or what reads it offline.
 async fn all_it_says(
     store: &dyn Inspect,
     totals: Totals,
@@ -52,22 +52,22 @@ async fn filled() -> Bench {
     bench
 }
 
-/// Has a snapshot say all that it can, and compares it with what the next start finds.
+/// Has what reads it offline say all that it can, and compares it with what the next start finds.
 async fn assert_same_as_a_start(dir: &Path, clock: &Arc<SetClock>) {
     let before = everything_in(dir);
-    let snapshot = look(dir, clock).await.unwrap();
-    let said = all_it_says(&snapshot, snapshot.totals()).await;
-    assert_eq!(snapshot.quarantined_bytes().await.unwrap(), []);
-    let values = snapshot.scan("policies", None, 9).await.unwrap();
+    let offline = look(dir, clock).await.unwrap();
+    let said = all_it_says(&offline, offline.totals()).await;
+    assert_eq!(offline.quarantined_bytes().await.unwrap(), []);
+    let values = offline.scan("policies", None, 9).await.unwrap();
     for (key, value) in &values {
-        assert_eq!(snapshot.get("policies", key).await.unwrap().as_ref(), Some(value));
+        assert_eq!(offline.get("policies", key).await.unwrap().as_ref(), Some(value));
     }
     let gone = QueueId::from_number(1);
-    assert!(matches!(snapshot.body(gone).await, Err(BodyError::Gone)));
+    assert!(matches!(offline.body(gone).await, Err(BodyError::Gone)));
     assert!(matches!(open(settings(dir), clock).await, Err(OpenError::Locked { .. })));
     let another = look(dir, clock).await.unwrap();
-    assert_eq!(another.totals(), snapshot.totals(), "any number may look");
-    drop((snapshot, another));
+    assert_eq!(another.totals(), offline.totals(), "any number may look");
+    drop((offline, another));
     assert!(everything_in(dir) == before);
     let (store, queue) = open_both(settings(dir), clock).await.unwrap();
     assert!(!dir.join("index.damaged-1").exists());
@@ -96,9 +96,9 @@ async fn a_store_of_the_format_before_stays_one_when_it_is_looked_at() {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format-1");
         copy_dir(&fixtures.join(left), dir.path());
         fs::write(dir.path().join("lock"), "").unwrap();
-        let snapshot = look(dir.path(), &clock).await.unwrap();
-        assert_eq!(snapshot.totals().messages, 4);
-        drop(snapshot);
+        let offline = look(dir.path(), &clock).await.unwrap();
+        assert_eq!(offline.totals().messages, 4);
+        drop(offline);
         let format = fs::read_to_string(dir.path().join("format")).unwrap();
         assert!(format.contains("format 1\n"), "{format}");
         assert_same_as_a_start(dir.path(), &clock).await;
@@ -140,15 +140,15 @@ async fn a_damaged_message_is_told_of_and_not_set_aside_by_who_only_looks() {
         let path = if big.exists() { big } else { bench.path("spool/seg-00000001") };
         damage_body(&path, &pattern(size));
         let before = everything_in(bench.dir.path());
-        let snapshot = look(bench.dir.path(), &bench.clock).await.unwrap();
+        let offline = look(bench.dir.path(), &bench.clock).await.unwrap();
         let mut body = Vec::new();
-        let read = match snapshot.body(id).await {
+        let read = match offline.body(id).await {
             Ok(mut reader) => reader.read_to_end(&mut body).await.map_err(BodyError::Io),
             Err(error) => Err(error),
         };
         assert!(read.is_err() && body.len() < size);
-        assert_eq!(snapshot.show(id).await.unwrap().unwrap().state, State::Queued);
-        drop(snapshot);
+        assert_eq!(offline.show(id).await.unwrap().unwrap().state, State::Queued);
+        drop(offline);
         assert!(everything_in(bench.dir.path()) == before);
     }
 }

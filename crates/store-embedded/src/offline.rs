@@ -23,9 +23,9 @@ use crate::filter::matching;
 use crate::index::{EngineError, Lookup, SledEngine};
 use crate::key::Key;
 use crate::namespace::{self, NamespaceRows};
+use crate::offline::copy::IndexCopy;
 use crate::recovery::{check, io_error, read_number, replay};
 use crate::rows::StoreRow;
-use crate::snapshot::copy::IndexCopy;
 use crate::spool::Paths;
 use crate::{body, counts, inspect};
 
@@ -39,11 +39,11 @@ pub(crate) const KEPT_FREE: u64 = 512 << 20;
 /// As long as there is one, no process can open the queue. What it says is what the next start of
 /// the relay would find, as long as that finds the index whole.
 #[derive(Clone, Debug)]
-pub struct Snapshot {
+pub struct Offline {
     looked_at: Arc<LookedAt>,
 }
 
-/// What a snapshot reads.
+/// What is read offline.
 #[derive(Debug)]
 struct LookedAt {
     /// Closed before its files are removed.
@@ -64,7 +64,7 @@ pub(crate) struct AtRest {
     _lock: Option<File>,
 }
 
-impl Snapshot {
+impl Offline {
     /// Looks at the queue in `dir`. The index is copied to the system's directory for temporary
     /// files; blocks until the copy is up to date.
     ///
@@ -118,8 +118,8 @@ impl Snapshot {
         &self,
         read: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let snapshot = self.clone();
-        blocking(move || read(&snapshot)).await
+        let offline = self.clone();
+        blocking(move || read(&offline)).await
     }
 
     /// How much is in the store, without looking into it.
@@ -131,7 +131,7 @@ impl Snapshot {
 }
 
 #[async_trait]
-impl Inspect for Snapshot {
+impl Inspect for Offline {
     async fn list(
         &self,
         filter: &Filter,
@@ -184,7 +184,7 @@ impl Inspect for Snapshot {
 }
 
 #[async_trait]
-impl ReadValues for Snapshot {
+impl ReadValues for Offline {
     async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let base = NamespaceRows::new(namespace).key(key)?;
         self.blocking(move |this| this.read(|engine| namespace::read(engine, &base))).await?
