@@ -30,7 +30,7 @@ struct Dead {
     why: Arc<str>,
     until: SystemTime,
     /// How often an operator had asked for mail to be tried at once: another wish ends this.
-    wishes: u64,
+    retry_epoch: u64,
 }
 
 impl DeadAddresses {
@@ -41,13 +41,13 @@ impl DeadAddresses {
         address: SocketAddr,
         now: SystemTime,
         trial: Duration,
-        wishes: impl FnOnce() -> u64,
+        retry_epoch: impl FnOnce() -> u64,
     ) -> Option<(Duration, Arc<str>)> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let dead = known.get_mut(&address)?;
         let ago = now.duration_since(dead.since).ok();
         match ago {
-            Some(ago) if now < dead.until && dead.wishes == wishes() => {
+            Some(ago) if now < dead.until && dead.retry_epoch == retry_epoch() => {
                 Some((ago, Arc::clone(&dead.why)))
             }
             Some(_) if now >= dead.until => {
@@ -68,7 +68,7 @@ impl DeadAddresses {
         address: SocketAddr,
         failure: Option<&SessionFailure>,
         (now, memory): (SystemTime, Duration),
-        wishes: impl FnOnce() -> u64,
+        retry_epoch: impl FnOnce() -> u64,
     ) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let silence = failure.filter(|failure| is_silence(failure) && !memory.is_zero());
@@ -82,7 +82,7 @@ impl DeadAddresses {
         let until = now.checked_add(memory).unwrap_or(now);
         if known.len() < MOST {
             let why = failure.to_string().into();
-            known.insert(address, Dead { since: now, why, until, wishes: wishes() });
+            known.insert(address, Dead { since: now, why, until, retry_epoch: retry_epoch() });
         }
     }
 }
@@ -131,8 +131,8 @@ mod tests {
         hosts
     }
 
-    fn ask(hosts: &DeadAddresses, seconds: u64, wishes: u64) -> Option<u64> {
-        let left_alone = hosts.left_alone(address(), after(seconds), TRIAL, || wishes);
+    fn ask(hosts: &DeadAddresses, seconds: u64, retry_epoch: u64) -> Option<u64> {
+        let left_alone = hosts.left_alone(address(), after(seconds), TRIAL, || retry_epoch);
         left_alone.map(|(ago, why)| {
             assert_eq!(&*why, SessionFailure::ConnectTimedOut.to_string());
             ago.as_secs()

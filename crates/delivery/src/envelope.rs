@@ -1,6 +1,6 @@
 //! The commands of an envelope, the groups they are sent in, and what their replies add up to.
 
-use queue::{DsnWishes, Recipient};
+use queue::{DsnParameters, Recipient};
 use smtp::{
     BodyType, MailParameters, RcptParameters, Reply, ReplyCode, ReversePath, Severity, Smtputf8,
 };
@@ -26,8 +26,8 @@ pub(crate) struct Mail<'a> {
     pub(crate) body: BodyType,
     /// Whether the message cannot be sent without SMTPUTF8.
     pub(crate) smtputf8: Smtputf8,
-    /// What the sender wishes of reports.
-    pub(crate) dsn: &'a DsnWishes,
+    /// The DSN parameters of MAIL.
+    pub(crate) dsn: &'a DsnParameters,
 }
 
 /// One command of an envelope.
@@ -215,7 +215,7 @@ mod tests {
         Recipient::new(mailbox(text))
     }
 
-    const NO_WISHES: &DsnWishes = &DsnWishes { ret: None, envid: None };
+    const NO_PARAMETERS: &DsnParameters = &DsnParameters { ret: None, envid: None };
 
     fn offering(keywords: &[&str]) -> Capabilities {
         let lines = [&["mx.example.org"], keywords].concat();
@@ -234,7 +234,7 @@ mod tests {
             size: 1234,
             body: BodyType::SevenBit,
             smtputf8: Smtputf8::NotRequested,
-            dsn: NO_WISHES,
+            dsn: NO_PARAMETERS,
         };
         let to = recipient("b@example.org");
         assert_eq!(
@@ -254,13 +254,13 @@ mod tests {
 
     #[test]
     fn wishes_for_reports_are_passed_on_as_they_came_where_dsn_is_offered_and_not_elsewhere() {
-        let wishes = DsnWishes { ret: Some(Ret::Hdrs), envid: EnvelopeId::parse("QQ+20314159") };
+        let dsn = DsnParameters { ret: Some(Ret::Hdrs), envid: EnvelopeId::parse("QQ+20314159") };
         let mail = Mail {
             reverse_path: &ReversePath::Null,
             size: 1,
             body: BodyType::SevenBit,
             smtputf8: Smtputf8::NotRequested,
-            dsn: &wishes,
+            dsn: &dsn,
         };
         let asks = Recipient {
             notify: Notify::parse("SUCCESS,DELAY"),
@@ -286,7 +286,7 @@ mod tests {
             size: 1,
             body: BodyType::SevenBit,
             smtputf8: Smtputf8::NotRequested,
-            dsn: NO_WISHES,
+            dsn: NO_PARAMETERS,
         };
         let to = recipient("\"x> SIZE=1\"@example.org");
         assert_eq!(lines(&mail, &[&to], &[])[1], "RCPT TO:<\"x> SIZE=1\"@example.org>\r\n");

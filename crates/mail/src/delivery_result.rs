@@ -27,12 +27,12 @@ pub enum DeliveryResult {
     },
 }
 
-/// Who answers for what a sender wishes of reports (RFC 3461 §5.2).
+/// Who answers for what a sender wants of reports (RFC 3461 §5.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reports {
     /// This relay does.
     Ours,
-    /// The next host was told of the wishes, and has taken them on with the message.
+    /// The next host was given the DSN parameters, and has taken them on with the message.
     Passed,
 }
 

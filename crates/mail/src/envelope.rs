@@ -14,7 +14,7 @@ pub struct Envelope {
     recipients: Vec<Recipient>,
     body: BodyType,
     smtputf8: Smtputf8,
-    dsn: DsnWishes,
+    dsn: DsnParameters,
     purpose: Purpose,
 }
 
@@ -27,13 +27,13 @@ impl Envelope {
         body: BodyType,
         smtputf8: Smtputf8,
     ) -> Self {
-        let dsn = DsnWishes { ret: None, envid: None };
+        let dsn = DsnParameters { ret: None, envid: None };
         Self { reverse_path, recipients, body, smtputf8, dsn, purpose: Purpose::Mail }
     }
 
-    /// The same envelope with what the sender wishes of reports (RFC 3461).
+    /// The same envelope with the DSN parameters of MAIL (RFC 3461).
     #[must_use]
-    pub fn with_dsn(mut self, dsn: DsnWishes) -> Self {
+    pub fn with_dsn(mut self, dsn: DsnParameters) -> Self {
         self.dsn = dsn;
         self
     }
@@ -70,9 +70,9 @@ impl Envelope {
         self.smtputf8
     }
 
-    /// What the sender wishes of reports, for all recipients.
+    /// The DSN parameters of MAIL, for all recipients.
     #[must_use]
-    pub const fn dsn(&self) -> &DsnWishes {
+    pub const fn dsn(&self) -> &DsnParameters {
         &self.dsn
     }
 
@@ -83,9 +83,9 @@ impl Envelope {
     }
 }
 
-/// What a sender wishes of reports on a message (RFC 3461 §4.3, §4.4).
+/// The DSN parameters of MAIL: what a sender wants of reports on a message (RFC 3461 §4.3, §4.4).
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub struct DsnWishes {
+pub struct DsnParameters {
     /// How much of the message a failure report returns.
     pub ret: Option<Ret>,
     /// The sender's own name for the transaction.
@@ -104,7 +104,7 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// A recipient without further wishes.
+    /// A recipient without parameters.
     #[must_use]
     pub const fn new(mailbox: Mailbox) -> Self {
         Self { mailbox, notify: None, orcpt: None }
@@ -150,8 +150,8 @@ pub struct Message {
     pub received_at: SystemTime,
     /// The size of header and body, in bytes.
     pub size: u64,
-    /// What the sender wishes of reports.
-    pub dsn: DsnWishes,
+    /// The DSN parameters of MAIL.
+    pub dsn: DsnParameters,
     /// What the message is.
     pub purpose: Purpose,
 }

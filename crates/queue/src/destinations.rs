@@ -34,7 +34,7 @@ pub(crate) struct Destinations {
     /// Those without entries that answered when they had some.
     answered: HashSet<Arc<str>>,
     /// How often an operator has asked for mail to be tried at once.
-    wishes: u64,
+    retry_epoch: u64,
 }
 
 /// One destination. There may be a million of them.
@@ -129,8 +129,8 @@ impl Destinations {
     }
 
     /// How often an operator has asked for mail to be tried at once.
-    pub(crate) const fn wishes(&self) -> u64 {
-        self.wishes
+    pub(crate) const fn retry_epoch(&self) -> u64 {
+        self.retry_epoch
     }
 
     /// Begins the turn of the next destination that may have an entry due at `now`, of those that stand
@@ -271,7 +271,7 @@ impl Destinations {
     /// Lets the entries of `destination`, or of all of them, be leased at once that rest: an operator
     /// asked for it.
     pub(crate) fn wake_up(&mut self, destination: Option<&str>) {
-        self.wishes = self.wishes.wrapping_add(1);
+        self.retry_epoch = self.retry_epoch.wrapping_add(1);
         let at_rest =
             |(name, row): (&Arc<str>, &Row)| (row.rest == Rest::Perhaps).then(|| Arc::clone(name));
         let chosen: Vec<Arc<str>> = match destination {

@@ -160,8 +160,8 @@ impl Lease {
     /// How often operators have asked for mail to be tried at once: what was found to be hopeless
     /// before the last time is worth another look.
     #[must_use]
-    pub fn wishes(&self) -> u64 {
-        self.context.turns.destinations().wishes()
+    pub fn retry_epoch(&self) -> u64 {
+        self.context.turns.destinations().retry_epoch()
     }
 
     /// Notes that the attempt hears nothing: its destination counts as failing from now on, until an

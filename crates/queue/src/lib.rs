@@ -28,7 +28,7 @@ pub use crate::schedule::{Jitter, RetrySchedule};
 pub use crate::settings::{QueueSettings, QueueTuning};
 pub use crate::standing::Standing;
 pub use mail::{
-    DelayNotice, DsnWishes, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason,
+    DelayNotice, DsnParameters, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason,
     ReasonClass, Recipient, State,
 };
 pub use store::{

@@ -9,7 +9,7 @@ use crate::inspect::entries_of;
 use crate::key::Key;
 use crate::rows::{EntryRow, MessageRow, RowRecipient};
 
-/// Whether a message's own row meets a filter's wishes.
+/// Whether a message's own row meets a filter.
 pub(crate) fn admits(filter: &Filter, row: &MessageRow, now: SystemTime) -> bool {
     filter.admits_message(&row.message, &row.state, now)
 }

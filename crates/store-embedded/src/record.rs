@@ -7,7 +7,7 @@
 use std::time::SystemTime;
 
 use clock::{millis, time};
-use mail::{DelayNotice, DsnWishes, Envelope, Purpose, QueueId, Recipient};
+use mail::{DelayNotice, DsnParameters, Envelope, Purpose, QueueId, Recipient};
 use smtp::{BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, Ret, ReversePath, Smtputf8};
 
 use crate::codec::{Decoder, Encoder, Malformed};
@@ -195,16 +195,16 @@ const ORCPT: u8 = 2;
 /// text is empty.
 const DELAY_TOLD: u8 = 3;
 
-/// Writes what the sender wishes of reports.
-pub(crate) fn encode_dsn(out: &mut Encoder, dsn: &DsnWishes) {
-    let DsnWishes { ret, envid } = dsn;
+/// Writes the DSN parameters of MAIL.
+pub(crate) fn encode_dsn(out: &mut Encoder, dsn: &DsnParameters) {
+    let DsnParameters { ret, envid } = dsn;
     let ret = ret.map(|ret| ret.to_string());
     encode_options(out, &[(RET, ret), (ENVID, envid.as_ref().map(EnvelopeId::to_string))]);
 }
 
-/// Reads what the sender wishes of reports.
-pub(crate) fn decode_dsn(input: &mut Decoder<'_>) -> Result<DsnWishes, Malformed> {
-    let mut dsn = DsnWishes::default();
+/// Reads the DSN parameters of MAIL.
+pub(crate) fn decode_dsn(input: &mut Decoder<'_>) -> Result<DsnParameters, Malformed> {
+    let mut dsn = DsnParameters::default();
     decode_options(input, |tag, text| match tag {
         RET => dsn.ret = Ret::parse(text),
         ENVID => dsn.envid = EnvelopeId::parse(text),
@@ -386,7 +386,7 @@ mod tests {
             };
             let smtputf8 = if s { Smtputf8::Requested } else { Smtputf8::NotRequested };
             let purpose = if p { Purpose::TlsReport } else { Purpose::Mail };
-            let dsn = DsnWishes {
+            let dsn = DsnParameters {
                 ret: b.then_some(Ret::Hdrs),
                 envid: s.then(|| EnvelopeId::parse("QQ+20314159").unwrap()),
             };

@@ -54,7 +54,7 @@ impl From<&State> for StateKind {
 }
 
 impl Filter {
-    /// Whether recipients at one destination meet the wishes.
+    /// Whether recipients at one destination meet the filter.
     #[must_use]
     pub fn admits_entry(&self, entry: &EntryDetails) -> bool {
         let class = |one: &RecipientDetails| one.reason.as_ref().map(|reason| reason.class);
@@ -68,16 +68,16 @@ impl Filter {
         self.destination.is_none() && self.reason.is_none()
     }
 
-    /// Whether what is the same for all recipients meets the wishes.
+    /// Whether what is the same for all recipients meets the filter.
     #[must_use]
     pub fn admits_message(&self, message: &Message, state: &State, now: SystemTime) -> bool {
         let age = now.duration_since(message.received_at).unwrap_or_default();
         self.sender.as_ref().is_none_or(|sender| *sender == message.reverse_path)
-            && self.state.is_none_or(|wished| wished == StateKind::from(state))
+            && self.state.is_none_or(|meant| meant == StateKind::from(state))
             && self.older_than.is_none_or(|least| age >= least)
     }
 
-    /// Whether a recipient who was deferred last for a reason of this class waits for what is wished.
+    /// Whether a recipient who was deferred last for a reason of this class waits for what is meant.
     #[must_use]
     pub fn admits_reason(&self, class: Option<ReasonClass>) -> bool {
         match self.reason {
@@ -85,7 +85,7 @@ impl Filter {
             Some(ReasonClass::Other) => {
                 matches!(class, Some(ReasonClass::Other | ReasonClass::Unknown))
             }
-            Some(wished) => class == Some(wished),
+            Some(meant) => class == Some(meant),
         }
     }
 }
@@ -107,7 +107,7 @@ pub struct Summary {
     pub attempts: u32,
     /// When its next entry is due.
     pub next_attempt: Option<SystemTime>,
-    /// Why a recipient was deferred last: the first who meets the filter's wish for a class, and else
+    /// Why a recipient was deferred last: the first of the class that the filter names, and else
     /// the first who was.
     pub reason: Option<Reason>,
 }

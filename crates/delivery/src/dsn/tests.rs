@@ -66,7 +66,7 @@ impl Case {
                 smtputf8: Smtputf8::NotRequested,
                 received_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_799_000_000),
                 size: 100,
-                dsn: queue::DsnWishes::default(),
+                dsn: queue::DsnParameters::default(),
                 purpose: queue::Purpose::Mail,
             },
             tales: vec![(recipient("b@example.org"), Tale::Failed(refused))],

@@ -116,9 +116,9 @@ impl Pass<'_> {
             return Err(SessionFailure::Ourselves);
         }
         trials.began(Tried::host(target));
-        let wishes = || self.lease.wishes();
+        let retry_epoch = || self.lease.retry_epoch();
         let trial = settings.timeouts.connect;
-        if let Some((ago, why)) = dead.left_alone(address, clock.now(), trial, wishes) {
+        if let Some((ago, why)) = dead.left_alone(address, clock.now(), trial, retry_epoch) {
             return Err(SessionFailure::LeftAlone { ago, why });
         }
         let arrived = self.patience.wait_for(addresses.enter(address, settings.at_one_address()));
@@ -136,7 +136,7 @@ impl Pass<'_> {
     fn tried(&self, address: SocketAddr, failure: Option<&SessionFailure>) {
         let Client { settings, dead, clock, .. } = self.client;
         let now = (clock.now(), settings.dead_host_memory);
-        dead.tried(address, failure, now, || self.lease.wishes());
+        dead.tried(address, failure, now, || self.lease.retry_epoch());
     }
 
     /// The addresses of a host, best first, or why there are none.

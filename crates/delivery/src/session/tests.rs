@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::SystemClock;
-use mail::{CertificateVerdict, Channel, DsnWishes, Recipient, TlsVersion};
+use mail::{CertificateVerdict, Channel, DsnParameters, Recipient, TlsVersion};
 use mta_sts::NextHop;
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tls_policy::{Unverified, Verified};
@@ -254,7 +254,7 @@ async fn what_was_offered_in_clear_is_forgotten_under_tls() {
         size: 1000,
         body: BodyType::SevenBit,
         smtputf8: Smtputf8::NotRequested,
-        dsn: &DsnWishes::default(),
+        dsn: &DsnParameters::default(),
     };
     let to = Recipient::new(Mailbox::parse("b@example.org").unwrap());
     let transaction = session.mail(&required().await).unwrap();
@@ -322,7 +322,7 @@ async fn every_transaction_but_the_first_begins_with_rset_and_waits_for_nothing(
             size: 1,
             body: BodyType::SevenBit,
             smtputf8: Smtputf8::NotRequested,
-            dsn: &DsnWishes::default(),
+            dsn: &DsnParameters::default(),
         };
         for _ in 0..2 {
             let fallback = fallback(None).await;

@@ -1,6 +1,6 @@
 //! Transactions with a scripted peer.
 
-use queue::DsnWishes;
+use queue::DsnParameters;
 use smtp::{Mailbox, Reply, ReversePath};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -25,7 +25,7 @@ const MAIL: Mail<'_> = Mail {
     size: 20,
     body: BodyType::SevenBit,
     smtputf8: Smtputf8::NotRequested,
-    dsn: &DsnWishes { ret: None, envid: None },
+    dsn: &DsnParameters { ret: None, envid: None },
 };
 
 /// What comes of sending to two recipients, with a peer that follows `script`.

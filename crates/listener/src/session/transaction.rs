@@ -1,7 +1,7 @@
 //! A mail transaction, from MAIL to the message (RFC 5321 §3.3).
 
 use access::Submitter;
-use queue::{DsnWishes, Envelope, Recipient};
+use queue::{DsnParameters, Envelope, Recipient};
 use smtp::{
     BodyType, ClientName, CommandError, ForwardPath, LocalPart, MailParameters, Mailbox,
     ReversePath, Smtputf8,
@@ -83,7 +83,7 @@ impl Transaction {
         let envelope = Envelope::new(self.reverse_path, self.recipients, body, smtputf8);
         Incoming {
             submitter: self.submitter,
-            envelope: envelope.with_dsn(DsnWishes { ret, envid }),
+            envelope: envelope.with_dsn(DsnParameters { ret, envid }),
             client_name,
             protocol,
         }

@@ -271,9 +271,9 @@ async fn what_is_leased_while_many_are_moved_to_now_knows_that_an_operator_wishe
     for n in 0..600 {
         bench.accept(&[&format!("{n}@one.example")], b"x").await;
     }
-    let mut wishes = 0;
+    let mut retry_epoch = 0;
     while let Some(lease) = bench.lease().await {
-        wishes = lease.wishes();
+        retry_epoch = lease.retry_epoch();
         bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
     }
     let retry = bench.queue.retry(Selection::All);
@@ -285,7 +285,7 @@ async fn what_is_leased_while_many_are_moved_to_now_knows_that_an_operator_wishe
             None => tokio::time::sleep(Duration::from_millis(1)).await,
         }
     };
-    assert_ne!(lease.wishes(), wishes);
+    assert_ne!(lease.retry_epoch(), retry_epoch);
     assert_eq!(retry.await.unwrap(), 600);
 }
 
