@@ -70,7 +70,7 @@ pub(crate) fn is_bad_news(client: &Client, part: &Part) -> bool {
 pub(crate) fn noticed(client: &Client, lease: &Lease, result: RecipientResult) -> RecipientResult {
     match wanted(lateness(client, lease), &result) {
         Some(News::Delayed(_)) => {
-            let recipient = LeasedRecipient { delay: DelayNotice::Told, ..result.recipient };
+            let recipient = LeasedRecipient { delay: DelayNotice::Sent, ..result.recipient };
             RecipientResult { recipient, ..result }
         }
         Some(News::Failed(_) | News::Relayed { .. }) | None => result,
@@ -102,14 +102,14 @@ fn wanted(late: Lateness, result: &RecipientResult) -> Option<News<'_>> {
 const fn news(result: &DeliveryResult, late: Lateness, delay: DelayNotice) -> Option<News<'_>> {
     match (result, late, delay) {
         (DeliveryResult::Bounced(failure), _, _) => Some(News::Failed(&failure.reason)),
-        (DeliveryResult::Deferred(failure), Lateness::Late, DelayNotice::Owed) => {
+        (DeliveryResult::Deferred(failure), Lateness::Late, DelayNotice::Due) => {
             Some(News::Delayed(&failure.reason))
         }
         (DeliveryResult::Delivered { mx, addr, reply, reports: Reports::Ours }, _, _) => {
             Some(News::Relayed { mx: mx.as_str(), addr: *addr, reply: reply.as_str() })
         }
         (DeliveryResult::Deferred(_), Lateness::InTime, _)
-        | (DeliveryResult::Deferred(_), Lateness::Late, DelayNotice::Told)
+        | (DeliveryResult::Deferred(_), Lateness::Late, DelayNotice::Sent)
         | (DeliveryResult::Delivered { reports: Reports::Passed, .. }, _, _) => None,
     }
 }

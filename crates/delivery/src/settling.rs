@@ -116,8 +116,8 @@ fn outcomes(results: &[RecipientResult]) -> Vec<Outcome> {
 
 /// The lease with what the sender knows of delays.
 fn with_delays(mut lease: Lease, results: &[RecipientResult]) -> Lease {
-    let is_told = |one: &RecipientResult| one.recipient.delay == DelayNotice::Told;
-    lease.tell_of_delay(|place| results.get(place).is_some_and(is_told));
+    let is_sent = |one: &RecipientResult| one.recipient.delay == DelayNotice::Sent;
+    lease.delay_notices_sent(|place| results.get(place).is_some_and(is_sent));
     lease
 }
 

@@ -123,9 +123,9 @@ impl Recipient {
 pub enum DelayNotice {
     /// Not yet.
     #[default]
-    Owed,
+    Due,
     /// It has; the notification went into the queue with the settlement that says so.
-    Told,
+    Sent,
 }
 
 /// What a message is, which decides how its transport is judged.

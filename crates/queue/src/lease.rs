@@ -122,12 +122,12 @@ impl Lease {
         &self.delays
     }
 
-    /// Notes that the sender is told of the delay of those recipients for whom `is_told` says so,
+    /// Notes that the delay notice was sent for those recipients for whom `is_sent` says so,
     /// by their place in this lease; kept by the settlement that ends it.
-    pub fn tell_of_delay(&mut self, is_told: impl Fn(usize) -> bool) {
+    pub fn delay_notices_sent(&mut self, is_sent: impl Fn(usize) -> bool) {
         for (place, delay) in self.delays.iter_mut().enumerate() {
-            if is_told(place) {
-                *delay = DelayNotice::Told;
+            if is_sent(place) {
+                *delay = DelayNotice::Sent;
             }
         }
     }
@@ -214,10 +214,10 @@ impl Lease {
         &self.places
     }
 
-    /// The same places of those whose delay the sender knows of.
-    pub(crate) fn told(&self) -> Vec<u32> {
-        let told = self.places.iter().zip(&self.delays);
-        told.filter(|(_, delay)| **delay == DelayNotice::Told).map(|(place, _)| *place).collect()
+    /// The same places of those whose delay notice was sent.
+    pub(crate) fn notices_sent(&self) -> Vec<u32> {
+        let places = self.places.iter().zip(&self.delays);
+        places.filter(|(_, delay)| **delay == DelayNotice::Sent).map(|(place, _)| *place).collect()
     }
 
     /// What holds for those of its recipients who are deferred at `now`.

@@ -236,7 +236,7 @@ impl Queue {
         entry.recipients = kept(entry.recipients, is_done);
         let left = kept(entry.outcomes.clone(), |place| !is_done(place));
         entry.outcomes = kept(entry.outcomes, is_done);
-        entry.told = Vec::new();
+        entry.notices_sent = Vec::new();
         lease.retain(|place| !is_done(place));
         let (id, entries, notice) = (lease.id(), vec![entry], notice.map(Draft::into_body));
         self.context.store.settle(Settlement { id, at, entries, notice }).await?;
@@ -262,7 +262,7 @@ impl Queue {
             destination,
             recipients: lease.places().to_vec(),
             outcomes,
-            told: lease.told(),
+            notices_sent: lease.notices_sent(),
             retry: lease.retry(at),
             claim,
         })

@@ -155,7 +155,7 @@ pub(crate) fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
     encode_dsn(&mut out, envelope.dsn());
     out.u32(u32::try_from(envelope.recipients().len()).unwrap_or(u32::MAX));
     for recipient in envelope.recipients() {
-        encode_recipient(&mut out, recipient, DelayNotice::Owed);
+        encode_recipient(&mut out, recipient, DelayNotice::Due);
     }
     out.finish()
 }
@@ -193,7 +193,7 @@ const ORCPT: u8 = 2;
 
 /// The tag that stands in an entry alone: the sender was told that this recipient's mail is late. Its
 /// text is empty.
-const DELAY_TOLD: u8 = 3;
+const DELAY_NOTICE_SENT: u8 = 3;
 
 /// Writes the DSN parameters of MAIL.
 pub(crate) fn encode_dsn(out: &mut Encoder, dsn: &DsnParameters) {
@@ -216,9 +216,9 @@ pub(crate) fn decode_dsn(input: &mut Decoder<'_>) -> Result<DsnParameters, Malfo
 /// Writes one recipient, and whether the sender was told of a delay.
 pub(crate) fn encode_recipient(out: &mut Encoder, recipient: &Recipient, delay: DelayNotice) {
     let Recipient { mailbox, notify, orcpt } = recipient;
-    let told = match delay {
-        DelayNotice::Owed => None,
-        DelayNotice::Told => Some(String::new()),
+    let sent = match delay {
+        DelayNotice::Due => None,
+        DelayNotice::Sent => Some(String::new()),
     };
     out.text(&mailbox.to_string());
     encode_options(
@@ -226,7 +226,7 @@ pub(crate) fn encode_recipient(out: &mut Encoder, recipient: &Recipient, delay: 
         &[
             (NOTIFY, notify.map(|notify| notify.to_string())),
             (ORCPT, orcpt.as_ref().map(OriginalRecipient::to_string)),
-            (DELAY_TOLD, told),
+            (DELAY_NOTICE_SENT, sent),
         ],
     );
 }
@@ -236,11 +236,11 @@ pub(crate) fn decode_recipient(
     input: &mut Decoder<'_>,
 ) -> Result<(Recipient, DelayNotice), Malformed> {
     let mailbox = Mailbox::parse(input.text()?).map_err(|_cause| input.fault())?;
-    let (mut recipient, mut delay) = (Recipient::new(mailbox), DelayNotice::Owed);
+    let (mut recipient, mut delay) = (Recipient::new(mailbox), DelayNotice::Due);
     decode_options(input, |tag, text| match tag {
         NOTIFY => recipient.notify = Notify::parse(text),
         ORCPT => recipient.orcpt = OriginalRecipient::parse(text),
-        DELAY_TOLD => delay = DelayNotice::Told,
+        DELAY_NOTICE_SENT => delay = DelayNotice::Sent,
         _ => {}
     })?;
     Ok((recipient, delay))

@@ -265,7 +265,7 @@ pub(crate) fn split_entries(recipients: &[Recipient], due: u64) -> Vec<EntryRow>
     let mut groups: Vec<(usize, EntryRow)> = Vec::new();
     let mut open: HashMap<&MailboxDomain, usize> = HashMap::new();
     for (index, recipient) in (0_u32..).zip(recipients) {
-        let (delay, copy) = (DelayNotice::Owed, recipient.clone());
+        let (delay, copy) = (DelayNotice::Due, recipient.clone());
         let one = RowRecipient { index, reason: None, delay, recipient: copy };
         let mut measured = Encoder::default();
         encode_row_recipient(&mut measured, &one);
@@ -497,7 +497,7 @@ mod tests {
     /// An entry of one recipient with this reason.
     fn entry(reason: Option<ReasonNumber>) -> EntryRow {
         let recipient = Recipient::new(smtp::Mailbox::parse("a@example.org").unwrap());
-        let one = RowRecipient { index: 0, reason, delay: DelayNotice::Owed, recipient };
+        let one = RowRecipient { index: 0, reason, delay: DelayNotice::Due, recipient };
         EntryRow {
             due: Some(7),
             attempts: 1,

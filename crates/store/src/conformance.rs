@@ -111,7 +111,7 @@ fn settlement(entry: &QueueEntry, outcome: &Outcome, due: u64) -> Settlement {
         destination: Arc::from(entry.destination.to_string()),
         recipients: entry.recipients.iter().map(|one| one.place).collect(),
         outcomes: entry.recipients.iter().map(|_| outcome.clone()).collect(),
-        told: Vec::new(),
+        notices_sent: Vec::new(),
         retry: Retry { due, attempts: entry.attempts.saturating_add(1), by_hand: 0 },
         claim: ClaimEnd::Ends,
     };

@@ -32,8 +32,8 @@ pub struct EntrySettlement {
     pub recipients: Vec<u32>,
     /// What became of each recipient, in order.
     pub outcomes: Vec<Outcome>,
-    /// The places of those whose delay the sender knows of.
-    pub told: Vec<u32>,
+    /// The places of those whose delay notice was sent.
+    pub notices_sent: Vec<u32>,
     /// What holds for those who are deferred.
     pub retry: Retry,
     /// What becomes of the claim.

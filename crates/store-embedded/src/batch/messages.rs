@@ -89,19 +89,19 @@ impl Batch<'_> {
         })
     }
 
-    /// Notes of which recipients of an entry, by their places in the message, the sender knows that
-    /// their mail is late.
-    pub(crate) fn tell_of_delay(
+    /// Notes for which recipients of an entry, by their places in the message, the delay notice was
+    /// sent.
+    pub(crate) fn delay_notices_sent(
         &mut self,
         entry_id: EntryId,
-        told: &[u32],
+        places: &[u32],
     ) -> Result<(), EngineError> {
-        if told.is_empty() {
+        if places.is_empty() {
             return Ok(());
         }
         let Some(mut entry) = self.entry(entry_id)? else { return Ok(()) };
-        for one in entry.recipients.iter_mut().filter(|one| told.contains(&one.index)) {
-            one.delay = DelayNotice::Told;
+        for one in entry.recipients.iter_mut().filter(|one| places.contains(&one.index)) {
+            one.delay = DelayNotice::Sent;
         }
         self.put(Key::entry(entry_id), entry.encode())
     }

@@ -39,7 +39,7 @@ pub(super) fn plan(
             tell(batch, settlement.id, settlement.notice.as_deref(), place)?;
             let mut settled = Vec::new();
             for one in &settlement.entries {
-                batch.tell_of_delay(one.entry, &one.told)?;
+                batch.delay_notices_sent(one.entry, &one.notices_sent)?;
                 settled.push(batch.settle(one)?);
             }
             Ok(Done::Settled(settled))

@@ -303,18 +303,18 @@ async fn who_was_told_of_a_delay_is_known_after_a_restart() {
     let bench = Bench::new().await;
     bench.accept(&["a@one.example", "b@one.example", "c@one.example"], b"x").await;
     let mut lease = bench.lease().await.unwrap();
-    assert_eq!(lease.delays(), [DelayNotice::Owed; 3]);
-    lease.tell_of_delay(|place| place == 2);
+    assert_eq!(lease.delays(), [DelayNotice::Due; 3]);
+    lease.delay_notices_sent(|place| place == 2);
     let outcomes = vec![delivered_outcome(), deferred("later"), deferred("later")];
     bench.queue.settle(lease, outcomes, None).await.unwrap();
     let bench = bench.restart().await;
     bench.clock.advance(Duration::from_secs(400));
     let lease = bench.lease().await.unwrap();
-    assert_eq!(lease.delays(), [DelayNotice::Owed, DelayNotice::Told]);
+    assert_eq!(lease.delays(), [DelayNotice::Due, DelayNotice::Sent]);
     // Whoever was told stays told.
     bench.queue.settle(lease, vec![deferred("later"), deferred("later")], None).await.unwrap();
     bench.clock.advance(Duration::from_secs(800));
-    assert_eq!(bench.lease().await.unwrap().delays(), [DelayNotice::Owed, DelayNotice::Told]);
+    assert_eq!(bench.lease().await.unwrap().delays(), [DelayNotice::Due, DelayNotice::Sent]);
 }
 
 #[tokio::test]
@@ -322,10 +322,10 @@ async fn a_delay_that_is_told_in_a_dropped_lease_is_not_told() {
     let bench = Bench::new().await;
     bench.accept(&["a@one.example"], b"x").await;
     let mut lease = bench.lease().await.unwrap();
-    lease.tell_of_delay(|_| true);
+    lease.delay_notices_sent(|_| true);
     drop(lease);
     bench.clock.advance(Duration::from_secs(31));
-    assert_eq!(bench.lease().await.unwrap().delays(), [DelayNotice::Owed]);
+    assert_eq!(bench.lease().await.unwrap().delays(), [DelayNotice::Due]);
 }
 
 #[tokio::test]
@@ -337,7 +337,7 @@ async fn a_full_entry_has_room_for_every_recipient_that_was_told() {
     bench.accept(&all, b"x").await;
     let mut lease = bench.lease().await.unwrap();
     assert_eq!(lease.recipients().len(), 100);
-    lease.tell_of_delay(|_| true);
+    lease.delay_notices_sent(|_| true);
     let outcomes = vec![deferred("later"); 100];
     assert_eq!(bench.queue.settle(lease, outcomes, None).await.unwrap().deferred, 100);
 }
