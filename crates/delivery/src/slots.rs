@@ -21,7 +21,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use queue::{Lease, Standing};
+use queue::{DestinationHealth, Lease};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -80,7 +80,7 @@ struct Taken {
     last: u64,
 }
 
-/// How many attempts there are for destinations of each standing.
+/// How many attempts there are for destinations of each health.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Count {
     answering: usize,
@@ -89,11 +89,11 @@ struct Count {
 }
 
 impl Count {
-    const fn of(&mut self, standing: Standing) -> &mut usize {
-        match standing {
-            Standing::Answering => &mut self.answering,
-            Standing::Untried => &mut self.untried,
-            Standing::Failing => &mut self.failing,
+    const fn of(&mut self, health: DestinationHealth) -> &mut usize {
+        match health {
+            DestinationHealth::Answering => &mut self.answering,
+            DestinationHealth::Untried => &mut self.untried,
+            DestinationHealth::Failing => &mut self.failing,
         }
     }
 
@@ -110,12 +110,12 @@ impl Count {
 impl Taken {
     /// Whether there is no place among all for one that begins for a destination that stands like
     /// this.
-    const fn is_full(&self, standing: Standing, room: Room) -> bool {
+    const fn is_full(&self, health: DestinationHealth, room: Room) -> bool {
         let all = self.quick.all().saturating_add(self.slow.all());
         let others = self.quick.others().saturating_add(self.slow.others());
-        match standing {
-            Standing::Answering => all >= room.all,
-            Standing::Untried | Standing::Failing => {
+        match health {
+            DestinationHealth::Answering => all >= room.all,
+            DestinationHealth::Untried | DestinationHealth::Failing => {
                 all >= room.all || others >= Room::for_others(room.all)
             }
         }
@@ -123,17 +123,22 @@ impl Taken {
 
     /// Whether one may begin for a destination that stands like this; `idle` is how long an attempt
     /// that can be displaced has heard nothing.
-    fn may_begin(&self, standing: Standing, room: Room, idle: impl Fn() -> Duration) -> bool {
+    fn may_begin(
+        &self,
+        health: DestinationHealth,
+        room: Room,
+        idle: impl Fn() -> Duration,
+    ) -> bool {
         let Self { quick, slow, .. } = self;
-        let is_full = self.is_full(standing, room);
+        let is_full = self.is_full(health, room);
         let others_may = quick.others() < Room::for_others(room.quick);
         if quick.all() >= room.quick {
             return false;
         }
-        match standing {
-            Standing::Answering => !is_full || idle() >= DISPLACED_AFTER,
-            Standing::Untried => others_may && (!is_full || idle() >= STALLED_AFTER),
-            Standing::Failing => {
+        match health {
+            DestinationHealth::Answering => !is_full || idle() >= DISPLACED_AFTER,
+            DestinationHealth::Untried => others_may && (!is_full || idle() >= STALLED_AFTER),
+            DestinationHealth::Failing => {
                 let failing = quick.failing.saturating_add(slow.failing);
                 others_may
                     && !is_full
@@ -159,11 +164,13 @@ impl DeliverySlots {
 
     /// Which destinations there is a slot for: those that stand no worse than this; none when all
     /// slots are taken.
-    pub(crate) fn free(&self, room: Room) -> Option<Standing> {
+    pub(crate) fn free(&self, room: Room) -> Option<DestinationHealth> {
         let taken = self.taken();
         let idle = || taken.longest_waiting().map_or(Duration::ZERO, |(idle, _)| idle);
-        let may_begin = |standing: &Standing| taken.may_begin(*standing, room, idle);
-        [Standing::Failing, Standing::Untried, Standing::Answering].into_iter().find(may_begin)
+        let may_begin = |health: &DestinationHealth| taken.may_begin(*health, room, idle);
+        [DestinationHealth::Failing, DestinationHealth::Untried, DestinationHealth::Answering]
+            .into_iter()
+            .find(may_begin)
     }
 
     /// Waits until there may be room for more.
@@ -176,7 +183,7 @@ impl DeliverySlots {
 #[derive(Debug)]
 pub(crate) struct DeliverySlot {
     slots: Arc<DeliverySlots>,
-    standing: Standing,
+    health: DestinationHealth,
     speed: Speed,
 }
 
@@ -191,17 +198,17 @@ enum Speed {
 impl DeliverySlot {
     /// Takes a slot for an attempt that begins, for a destination that stands like this. If there
     /// was no room, it takes that of an attempt that has waited for the longest.
-    pub(crate) fn take(slots: &Arc<DeliverySlots>, standing: Standing, room: Room) -> Self {
+    pub(crate) fn take(slots: &Arc<DeliverySlots>, health: DestinationHealth, room: Room) -> Self {
         let mut taken = slots.taken();
-        if taken.is_full(standing, room)
+        if taken.is_full(health, room)
             && let Some((_, longest)) = taken.longest_waiting()
         {
             longest.displace();
         }
-        let count = taken.quick.of(standing);
+        let count = taken.quick.of(health);
         *count = count.saturating_add(1);
         drop(taken);
-        Self { slots: Arc::clone(slots), standing, speed: Speed::Quick }
+        Self { slots: Arc::clone(slots), health, speed: Speed::Quick }
     }
 
     /// Follows an attempt for `lease` with these waits, until it is dropped: gives its slot to
@@ -217,13 +224,13 @@ impl DeliverySlot {
             () = patience.until_idle(WAITS_AFTER) => {}
         }
         self.slows(patience);
-        let slow = self.standing;
+        let slow = self.health;
         loop {
             patience.until_stalled().await;
             tracing::debug!("attempt stalled");
             lease.stalls();
             stalled();
-            self.counts_as(Standing::Failing);
+            self.counts_as(DestinationHealth::Failing);
             patience.until_moved().await;
             self.counts_as(slow);
         }
@@ -232,12 +239,12 @@ impl DeliverySlot {
     /// Leaves the slot to others.
     fn slows(&mut self, patience: &Arc<Patience>) {
         let mut taken = self.slots.taken();
-        let count = taken.quick.of(self.standing);
+        let count = taken.quick.of(self.health);
         *count = count.saturating_sub(1);
-        self.standing = self.standing.max(Standing::Untried);
+        self.health = self.health.max(DestinationHealth::Untried);
         taken.last = taken.last.wrapping_add(1);
         self.speed = Speed::Slow(taken.last);
-        let count = taken.slow.of(self.standing);
+        let count = taken.slow.of(self.health);
         *count = count.saturating_add(1);
         let number = taken.last;
         taken.waiting.insert(number, Arc::clone(patience));
@@ -246,12 +253,12 @@ impl DeliverySlot {
     }
 
     /// Counts a slow attempt as one of a destination that stands like this.
-    fn counts_as(&mut self, standing: Standing) {
+    fn counts_as(&mut self, health: DestinationHealth) {
         let mut taken = self.slots.taken();
-        let before = taken.slow.of(self.standing);
+        let before = taken.slow.of(self.health);
         *before = before.saturating_sub(1);
-        self.standing = standing;
-        let after = taken.slow.of(standing);
+        self.health = health;
+        let after = taken.slow.of(health);
         *after = after.saturating_add(1);
         drop(taken);
         self.slots.more.notify_one();
@@ -262,10 +269,10 @@ impl Drop for DeliverySlot {
     fn drop(&mut self) {
         let mut taken = self.slots.taken();
         let count = match self.speed {
-            Speed::Quick => taken.quick.of(self.standing),
+            Speed::Quick => taken.quick.of(self.health),
             Speed::Slow(number) => {
                 taken.waiting.remove(&number);
-                taken.slow.of(self.standing)
+                taken.slow.of(self.health)
             }
         };
         *count = count.saturating_sub(1);

@@ -7,7 +7,7 @@ use clock::Clock;
 use dns::Dns;
 use mta_sts::Policies;
 use pkix::{Roots, SetupError};
-use queue::{Lease, Queue, Standing};
+use queue::{DestinationHealth, Lease, Queue};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -157,7 +157,7 @@ impl Delivery {
                     let (queue_id, domain) = (lease.id(), lease.destination());
                     let n = lease.attempts().saturating_add(1);
                     let span = tracing::info_span!("attempt", %queue_id, %domain, n);
-                    let slot = DeliverySlot::take(&self.slots, lease.standing(), room);
+                    let slot = DeliverySlot::take(&self.slots, lease.health(), room);
                     attempts.spawn(self.clone().deliver(lease, slot).instrument(span));
                 }
                 Ok(None) => return Pause::UntilWork(worst),
@@ -175,8 +175,12 @@ impl Delivery {
             Pause::Short => tokio::time::sleep(QUEUE_PAUSE).await,
             // Attempts that hear nothing make room as time goes by, which nothing else tells.
             Pause::UntilRoom => tokio::time::sleep(LOOK_AGAIN).await,
-            Pause::UntilWork(Standing::Failing) => self.queue.work(Standing::Failing).await,
-            Pause::UntilWork(worst @ (Standing::Answering | Standing::Untried)) => {
+            Pause::UntilWork(DestinationHealth::Failing) => {
+                self.queue.work(DestinationHealth::Failing).await;
+            }
+            Pause::UntilWork(
+                worst @ (DestinationHealth::Answering | DestinationHealth::Untried),
+            ) => {
                 drop(tokio::time::timeout(LOOK_AGAIN, self.queue.work(worst)).await);
             }
         }
@@ -245,7 +249,7 @@ impl Delivery {
 enum Pause {
     Short,
     UntilRoom,
-    UntilWork(Standing),
+    UntilWork(DestinationHealth),
 }
 
 /// A panic ends one attempt and no more: its lease has returned to the queue.

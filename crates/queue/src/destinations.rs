@@ -2,7 +2,7 @@
 //!
 //! One row per destination, never its entries: those are the store's. A destination that may have an
 //! entry due stands in a line; whoever has been served goes to its end. So a dead domain with a million messages takes one turn among the others.
-//! There is a line for each standing, and they take turns too: a destination that answers waits
+//! There is a line for each health, and they take turns too: a destination that answers waits
 //! for others that do, and not for a thousand that fail.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use mail::Outcome;
 use store::{EntryId, Next};
 
-use crate::standing::{Attempts, Standing};
+use crate::destination_health::{Attempts, DestinationHealth};
 
 /// How many destinations are remembered that have answered and have no entries left.
 const REMEMBERED: usize = 10_000;
@@ -20,12 +20,12 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Destinations {
     rows: HashMap<Arc<str>, Row>,
-    /// Those that may have an entry due, by their standing and then in the order of their turns.
-    lines: BTreeMap<(Standing, u64), Arc<str>>,
+    /// Those that may have an entry due, by their health and then in the order of their turns.
+    lines: BTreeMap<(DestinationHealth, u64), Arc<str>>,
     /// The last place in a line that was given.
     last_place: u64,
     /// Whose turn it is.
-    turn: Standing,
+    turn: DestinationHealth,
     /// Those whose next entry is due later.
     waiting: BTreeSet<(u64, Arc<str>)>,
     leased: HashSet<EntryId>,
@@ -65,7 +65,7 @@ enum Place {
     Full,
     /// Nothing of it is left but what is leased.
     Idle,
-    /// In the line of its standing, at this place.
+    /// In the line of its health, at this place.
     InLine(u64),
     /// Waiting for a time.
     Waiting(u64),
@@ -86,7 +86,7 @@ pub(crate) struct Turn {
     /// The destination.
     pub(crate) destination: Arc<str>,
     /// How it stands.
-    pub(crate) standing: Standing,
+    pub(crate) health: DestinationHealth,
     /// How many entries of it are leased.
     pub(crate) leased: usize,
     /// Its place in line.
@@ -112,9 +112,9 @@ impl Destinations {
     }
 
     /// Whether a lease is worth asking for at `now`, of destinations that stand no worse than `worst`.
-    pub(crate) fn is_ready(&self, now: u64, worst: Standing) -> bool {
+    pub(crate) fn is_ready(&self, now: u64, worst: DestinationHealth) -> bool {
         let first = self.lines.first_key_value();
-        first.is_some_and(|((standing, _), _)| *standing <= worst)
+        first.is_some_and(|((health, _), _)| *health <= worst)
             || self.next_due().is_some_and(|due| due <= now)
     }
 
@@ -135,17 +135,17 @@ impl Destinations {
 
     /// Begins the turn of the next destination that may have an entry due at `now`, of those that stand
     /// no worse than `worst`. It is out of line until the turn has ended.
-    pub(crate) fn begin_turn(&mut self, now: u64, worst: Standing) -> Option<Turn> {
+    pub(crate) fn begin_turn(&mut self, now: u64, worst: DestinationHealth) -> Option<Turn> {
         self.wake(now);
-        let turns = self.turn.turns().into_iter().filter(|standing| *standing <= worst);
-        let lines = turns.map(|standing| (standing, 0)..=(standing, u64::MAX));
+        let turns = self.turn.turns().into_iter().filter(|health| *health <= worst);
+        let lines = turns.map(|health| (health, 0)..=(health, u64::MAX));
         let first = lines.filter_map(|line| self.lines.range(line).next()).next();
-        let (standing, place) = *first?.0;
-        let destination = self.lines.remove(&(standing, place))?;
+        let (health, place) = *first?.0;
+        let destination = self.lines.remove(&(health, place))?;
         let row = self.rows.get_mut(&destination)?;
         row.place = Place::Asked(Learned::default());
         let leased = usize::try_from(row.leased).unwrap_or(usize::MAX);
-        Some(Turn { destination, standing, leased, place })
+        Some(Turn { destination, health, leased, place })
     }
 
     /// The turn has ended with a lease of this entry, and this is what comes behind it.
@@ -153,7 +153,7 @@ impl Destinations {
         let (name, row) = self.row(&turn.destination);
         row.leased = row.leased.saturating_add(1);
         self.leased.insert(entry);
-        self.turn = turn.standing.next();
+        self.turn = turn.health.next();
         self.end_turn(&name, |table, name| match next {
             Next::Later(due) => table.wait(name, due),
             Next::Maybe => table.line_up(name),
@@ -185,7 +185,7 @@ impl Destinations {
         self.end_turn(&turn.destination, |table, name| {
             let Some(row) = table.rows.get_mut(name) else { return };
             row.place = Place::InLine(place);
-            table.lines.insert((row.attempts.standing, place), Arc::clone(name));
+            table.lines.insert((row.attempts.health, place), Arc::clone(name));
         });
     }
 
@@ -230,10 +230,10 @@ impl Destinations {
         let Some((name, _)) = self.rows.get_key_value(destination) else { return };
         let name = Arc::clone(name);
         let Some(row) = self.rows.get_mut(destination) else { return };
-        let before = row.attempts.standing;
+        let before = row.attempts.health;
         row.attempts = learn(row.attempts);
         if let Place::InLine(place) = row.place
-            && before != row.attempts.standing
+            && before != row.attempts.health
         {
             self.lines.remove(&(before, place));
             self.line_up(&name);
@@ -311,12 +311,12 @@ impl Destinations {
         }
     }
 
-    /// Puts a destination at the end of the line of its standing.
+    /// Puts a destination at the end of the line of its health.
     fn line_up(&mut self, name: &Arc<str>) {
         let Some(row) = self.rows.get_mut(name) else { return };
         self.last_place = self.last_place.saturating_add(1);
         row.place = Place::InLine(self.last_place);
-        self.lines.insert((row.attempts.standing, self.last_place), Arc::clone(name));
+        self.lines.insert((row.attempts.health, self.last_place), Arc::clone(name));
     }
 
     /// Lets a destination wait until `due`.
@@ -340,7 +340,7 @@ impl Destinations {
     /// Forgets a destination that has no entries, but not that it has answered.
     fn forget(&mut self, name: &str) {
         let Some((name, row)) = self.rows.remove_entry(name) else { return };
-        if row.attempts.standing != Standing::Answering {
+        if row.attempts.health != DestinationHealth::Answering {
             return;
         }
         if self.answered.len() >= REMEMBERED {

@@ -8,8 +8,8 @@ use smtp::MailboxDomain;
 use store::{BodyError, BodyReader, ByHand, EntryId, QueueEntry, Retry};
 
 use crate::context::Context;
+use crate::destination_health::DestinationHealth;
 use crate::schedule::Jitter;
-use crate::standing::Standing;
 
 /// Recipients of one message at one destination that are due; nobody else has them meanwhile.
 ///
@@ -22,7 +22,7 @@ pub struct Lease {
     destination: MailboxDomain,
     /// The same as the table of destinations has it.
     destination_name: Arc<str>,
-    standing: Standing,
+    health: DestinationHealth,
     recipients: Vec<Recipient>,
     attempts: u32,
     by_hand: ByHand,
@@ -47,7 +47,7 @@ impl Lease {
     pub(crate) fn new(
         context: Arc<Context>,
         destination_name: Arc<str>,
-        standing: Standing,
+        health: DestinationHealth,
         entry: QueueEntry,
     ) -> Self {
         let QueueEntry { id, message, destination, recipients, attempts, by_hand } = entry;
@@ -57,7 +57,7 @@ impl Lease {
             message,
             destination,
             destination_name,
-            standing,
+            health,
             attempts,
             by_hand,
             reasons: recipients.iter().map(|one| one.reason.clone()).collect(),
@@ -94,8 +94,8 @@ impl Lease {
 
     /// How its destination stood when it was leased.
     #[must_use]
-    pub const fn standing(&self) -> Standing {
-        self.standing
+    pub const fn health(&self) -> DestinationHealth {
+        self.health
     }
 
     /// Who it is for; outcomes are given in this order.

@@ -12,21 +12,21 @@
 //! The queue does not know how a message is sent, nor who may be sent what.
 
 mod context;
+mod destination_health;
 mod destinations;
 mod draft;
 mod lease;
 mod queue;
 mod schedule;
 mod settings;
-mod standing;
 mod turns;
 
+pub use crate::destination_health::DestinationHealth;
 pub use crate::draft::Draft;
 pub use crate::lease::Lease;
 pub use crate::queue::{OwnMessage, Queue};
 pub use crate::schedule::{Jitter, RetrySchedule};
 pub use crate::settings::{QueueSettings, QueueTuning};
-pub use crate::standing::Standing;
 pub use mail::{
     DelayNotice, DsnParameters, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason,
     ReasonClass, Recipient, State,

@@ -13,11 +13,11 @@ use store::{
 };
 
 use crate::context::Context;
+use crate::destination_health::DestinationHealth;
 use crate::destinations::Destinations;
 use crate::draft::Draft;
 use crate::lease::Lease;
 use crate::settings::{QueueSettings, QueueTuning};
-use crate::standing::Standing;
 use crate::turns::{OpenTurn, TurnTable};
 
 /// The longest a worker waits before it looks again.
@@ -104,7 +104,7 @@ impl Queue {
     ///
     /// [`StoreError`] where the store could not be read.
     pub async fn lease(&self, per_destination: usize) -> Result<Option<Lease>, StoreError> {
-        self.lease_within(Standing::Failing, |_| per_destination).await
+        self.lease_within(DestinationHealth::Failing, |_| per_destination).await
     }
 
     /// The same, from destinations that stand no worse than `worst`, and with a limit for each.
@@ -114,7 +114,7 @@ impl Queue {
     /// [`StoreError`] where the store could not be read.
     pub async fn lease_within(
         &self,
-        worst: Standing,
+        worst: DestinationHealth,
         per_destination: impl Fn(&str) -> usize,
     ) -> Result<Option<Lease>, StoreError> {
         let Context { store, turns, .. } = self.context.as_ref();
@@ -127,7 +127,7 @@ impl Queue {
         loop {
             let begun = turns.destinations().begin_turn(self.context.now(), worst);
             let Some(turn) = begun else { return Ok(None) };
-            let (destination, standing) = (Arc::clone(&turn.destination), turn.standing);
+            let (destination, health) = (Arc::clone(&turn.destination), turn.health);
             let is_full = turn.leased >= per_destination(&destination).max(1);
             let open = OpenTurn::new(turns, turn);
             if is_full {
@@ -146,12 +146,12 @@ impl Queue {
             };
             open.end(|table, turn| table.turn_leased(turn, entry.id, next));
             let context = Arc::clone(&self.context);
-            return Ok(Some(Lease::new(context, destination, standing, entry)));
+            return Ok(Some(Lease::new(context, destination, health, entry)));
         }
     }
 
     /// Waits until something may be leasable from destinations that stand no worse than `worst`.
-    pub async fn work(&self, worst: Standing) {
+    pub async fn work(&self, worst: DestinationHealth) {
         let Context { store, turns, .. } = self.context.as_ref();
         loop {
             let woken = turns.wake.notified();

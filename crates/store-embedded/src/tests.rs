@@ -9,7 +9,8 @@ use access::{Networks, Submitter};
 use clock::{Clock, SetClock};
 use mail::*;
 use queue::{
-    Draft, Jitter, Lease, OwnMessage, Queue, QueueSettings, QueueTuning, RetrySchedule, Standing,
+    DestinationHealth, Draft, Jitter, Lease, OwnMessage, Queue, QueueSettings, QueueTuning,
+    RetrySchedule,
 };
 use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
 use store::*;

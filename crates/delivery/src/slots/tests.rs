@@ -19,26 +19,26 @@ fn whom_there_is_a_seat_for_depends_on_who_has_the_others() {
     let count = |answering, untried, failing| Count { answering, untried, failing };
     let none = count(0, 0, 0);
     for (quick, slow, expected) in [
-        (none, none, Some(Standing::Failing)),
+        (none, none, Some(DestinationHealth::Failing)),
         // Of the eight for those that have just begun two are for those that fail,
-        (count(0, 0, 1), none, Some(Standing::Failing)),
-        (count(0, 0, 2), none, Some(Standing::Untried)),
+        (count(0, 0, 1), none, Some(DestinationHealth::Failing)),
+        (count(0, 0, 2), none, Some(DestinationHealth::Untried)),
         // and two are for those that answer.
-        (count(0, 5, 0), none, Some(Standing::Failing)),
-        (count(0, 6, 0), none, Some(Standing::Answering)),
-        (count(0, 4, 2), none, Some(Standing::Answering)),
+        (count(0, 5, 0), none, Some(DestinationHealth::Failing)),
+        (count(0, 6, 0), none, Some(DestinationHealth::Answering)),
+        (count(0, 4, 2), none, Some(DestinationHealth::Answering)),
         (count(2, 6, 0), none, None),
         (count(8, 0, 0), none, None),
         // Of all the 32 it is eight and eight, quick and slow together.
-        (none, count(0, 0, 7), Some(Standing::Failing)),
-        (none, count(0, 0, 8), Some(Standing::Untried)),
-        (count(0, 0, 1), count(0, 0, 7), Some(Standing::Untried)),
-        (none, count(0, 23, 0), Some(Standing::Failing)),
-        (none, count(0, 24, 0), Some(Standing::Answering)),
-        (count(0, 1, 0), count(0, 15, 8), Some(Standing::Answering)),
-        (count(7, 0, 0), count(0, 24, 0), Some(Standing::Answering)),
+        (none, count(0, 0, 7), Some(DestinationHealth::Failing)),
+        (none, count(0, 0, 8), Some(DestinationHealth::Untried)),
+        (count(0, 0, 1), count(0, 0, 7), Some(DestinationHealth::Untried)),
+        (none, count(0, 23, 0), Some(DestinationHealth::Failing)),
+        (none, count(0, 24, 0), Some(DestinationHealth::Answering)),
+        (count(0, 1, 0), count(0, 15, 8), Some(DestinationHealth::Answering)),
+        (count(7, 0, 0), count(0, 24, 0), Some(DestinationHealth::Answering)),
         (count(8, 0, 0), count(0, 24, 0), None),
-        (count(6, 0, 0), count(0, 25, 0), Some(Standing::Answering)),
+        (count(6, 0, 0), count(0, 25, 0), Some(DestinationHealth::Answering)),
         (count(7, 0, 0), count(0, 25, 0), None),
     ] {
         let slots = DeliverySlots::default();
@@ -62,24 +62,24 @@ fn endless() -> Arc<Patience> {
 #[test]
 fn there_is_a_seat_for_everyone_where_there_is_one_worker() {
     let (slots, room) = (Arc::new(DeliverySlots::default()), Room { quick: 1, all: 2 });
-    assert_eq!(slots.free(room), Some(Standing::Failing));
-    let mut slot = DeliverySlot::take(&slots, Standing::Answering, room);
+    assert_eq!(slots.free(room), Some(DestinationHealth::Failing));
+    let mut slot = DeliverySlot::take(&slots, DestinationHealth::Answering, room);
     assert_eq!(slots.free(room), None);
     slot.slows(&endless());
-    assert_eq!(slots.free(room), Some(Standing::Answering), "the other place is kept");
+    assert_eq!(slots.free(room), Some(DestinationHealth::Answering), "the other place is kept");
     drop(slot);
-    assert_eq!(slots.free(room), Some(Standing::Failing));
+    assert_eq!(slots.free(room), Some(DestinationHealth::Failing));
     assert!(slots.taken().waiting.is_empty());
 }
 
 #[test]
 fn a_slow_attempt_is_no_longer_one_of_a_destination_that_answers() {
     let slots = Arc::new(DeliverySlots::default());
-    let mut slot = DeliverySlot::take(&slots, Standing::Answering, ROOM);
+    let mut slot = DeliverySlot::take(&slots, DestinationHealth::Answering, ROOM);
     assert_eq!(slots.taken().quick, Count { answering: 1, untried: 0, failing: 0 });
     slot.slows(&endless());
     assert_eq!(slots.taken().slow, Count { answering: 0, untried: 1, failing: 0 });
-    slot.counts_as(Standing::Failing);
+    slot.counts_as(DestinationHealth::Failing);
     assert_eq!(slots.taken().slow, Count { answering: 0, untried: 0, failing: 1 });
     drop(slot);
     assert_eq!(slots.taken().slow, Count::default());
@@ -91,7 +91,7 @@ async fn when_every_place_is_taken_the_attempt_that_has_heard_nothing_for_the_lo
     let slots = Arc::new(DeliverySlots::default());
     let mut slow = Vec::new();
     for n in 0..ROOM.all {
-        let mut slot = DeliverySlot::take(&slots, Standing::Answering, ROOM);
+        let mut slot = DeliverySlot::take(&slots, DestinationHealth::Answering, ROOM);
         let patience = endless();
         slot.slows(&patience);
         if n == 0 {
@@ -104,15 +104,15 @@ async fn when_every_place_is_taken_the_attempt_that_has_heard_nothing_for_the_lo
     assert_eq!(slots.free(ROOM), None, "none has waited for long");
     tokio::time::advance(DISPLACED_AFTER).await;
     slow[1].1.moved();
-    assert_eq!(slots.free(ROOM), Some(Standing::Answering));
-    let _slot = DeliverySlot::take(&slots, Standing::Answering, ROOM);
+    assert_eq!(slots.free(ROOM), Some(DestinationHealth::Answering));
+    let _slot = DeliverySlot::take(&slots, DestinationHealth::Answering, ROOM);
     let displaced: Vec<usize> = (0..slow.len()).filter(|n| slow[*n].1.is_displaced()).collect();
     assert_eq!(displaced, [2]);
     // For a destination of which nothing is known one has to have stalled.
     slow.truncate(24);
-    assert_eq!(slots.free(ROOM), Some(Standing::Answering));
+    assert_eq!(slots.free(ROOM), Some(DestinationHealth::Answering));
     tokio::time::advance(STALLED_AFTER).await;
-    assert_eq!(slots.free(ROOM), Some(Standing::Untried));
+    assert_eq!(slots.free(ROOM), Some(DestinationHealth::Untried));
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +121,7 @@ async fn an_attempt_that_hears_nothing_counts_as_failing_until_it_does() {
     bench.accept(2, &[GOOD.to_owned()]).await;
     let lease = bench.queue.lease(10).await.unwrap().unwrap();
     let (patience, slots) = (endless(), Arc::clone(&bench.slots));
-    let mut slot = DeliverySlot::take(&slots, Standing::Answering, ROOM);
+    let mut slot = DeliverySlot::take(&slots, DestinationHealth::Answering, ROOM);
     let following = slot.follow(&patience, &lease, || {});
     let looking = async {
         sleep(STALLED_AFTER + Duration::from_secs(1)).await;
@@ -135,8 +135,8 @@ async fn an_attempt_that_hears_nothing_counts_as_failing_until_it_does() {
         () = looking => {}
     }
     // The other message is one of a destination that fails.
-    assert!(bench.queue.lease_within(Standing::Untried, |_| 10).await.unwrap().is_none());
-    assert!(bench.queue.lease_within(Standing::Failing, |_| 10).await.unwrap().is_some());
+    assert!(bench.queue.lease_within(DestinationHealth::Untried, |_| 10).await.unwrap().is_none());
+    assert!(bench.queue.lease_within(DestinationHealth::Failing, |_| 10).await.unwrap().is_some());
 }
 
 /// A queue, and attempts that all take equally long.
@@ -183,7 +183,7 @@ impl Bench {
             let Some(lease) = self.queue.lease_within(worst, |_| PER_DOMAIN).await.unwrap() else {
                 return;
             };
-            let slot = DeliverySlot::take(&self.slots, lease.standing(), ROOM);
+            let slot = DeliverySlot::take(&self.slots, lease.health(), ROOM);
             self.out.push((lease, slot));
         }
     }

@@ -12,7 +12,7 @@ struct Picked {
     destination: Arc<str>,
     due: u64,
     entry: EntryId,
-    standing: Standing,
+    health: DestinationHealth,
 }
 
 /// A store as a sorted list.
@@ -54,14 +54,14 @@ impl Index {
     }
 
     fn pick(&mut self, table: &mut Destinations, now: u64, most: usize) -> Option<Picked> {
-        self.pick_within(table, now, Standing::Failing, most)
+        self.pick_within(table, now, DestinationHealth::Failing, most)
     }
 
     fn pick_within(
         &mut self,
         table: &mut Destinations,
         now: u64,
-        worst: Standing,
+        worst: DestinationHealth,
         most: usize,
     ) -> Option<Picked> {
         while let Some(turn) = table.begin_turn(now, worst) {
@@ -75,8 +75,8 @@ impl Index {
                 continue;
             };
             table.turn_leased(&turn, entry, next);
-            let Turn { destination, standing, .. } = turn;
-            return Some(Picked { destination, due, entry, standing });
+            let Turn { destination, health, .. } = turn;
+            return Some(Picked { destination, due, entry, health });
         }
         None
     }
@@ -136,11 +136,11 @@ fn no_more_entries_of_a_destination_are_out_than_allowed() {
     assert!(index.pick(&mut table, 0, 2).is_some());
     assert_eq!(index.pick(&mut table, 0, 2), None);
     assert!(
-        !table.is_ready(0, Standing::Failing),
+        !table.is_ready(0, DestinationHealth::Failing),
         "a full destination does not keep a worker awake"
     );
     index.settle(&mut table, &first);
-    assert!(table.is_ready(0, Standing::Failing));
+    assert!(table.is_ready(0, DestinationHealth::Failing));
     assert!(index.pick(&mut table, 0, 2).is_some());
 }
 
@@ -225,15 +225,15 @@ fn a_destination_that_fails_is_passed_over_by_who_wants_none_and_found_when_it_a
     let (mut table, mut index) = (Destinations::default(), Index::default());
     fail(&mut table, &mut index, &["a.example".to_owned(), "b.example".to_owned()]);
     index.add(&mut table, "a.example", 0, 9);
-    assert!(table.is_ready(0, Standing::Failing));
+    assert!(table.is_ready(0, DestinationHealth::Failing));
     let first = index.pick(&mut table, 0, 9).unwrap();
-    assert_eq!(first.standing, Standing::Failing);
-    assert!(!table.is_ready(0, Standing::Untried));
-    assert_eq!(index.pick_within(&mut table, 0, Standing::Untried, 9), None);
+    assert_eq!(first.health, DestinationHealth::Failing);
+    assert!(!table.is_ready(0, DestinationHealth::Untried));
+    assert_eq!(index.pick_within(&mut table, 0, DestinationHealth::Untried, 9), None);
     table.attempted(&first.destination, &[delivered()]);
-    assert!(table.is_ready(0, Standing::Answering));
-    let next = index.pick_within(&mut table, 0, Standing::Answering, 9).unwrap();
-    assert_eq!((next.destination, next.standing), (first.destination, Standing::Answering));
+    assert!(table.is_ready(0, DestinationHealth::Answering));
+    let next = index.pick_within(&mut table, 0, DestinationHealth::Answering, 9).unwrap();
+    assert_eq!((next.destination, next.health), (first.destination, DestinationHealth::Answering));
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn that_a_destination_answers_is_remembered_when_all_its_entries_are_gone() {
     assert_eq!(index.pick(&mut table, 0, 1), None);
     assert!(table.rows.is_empty());
     index.add(&mut table, "a.example", 0, 2);
-    assert_eq!(index.pick(&mut table, 0, 1).unwrap().standing, Standing::Answering);
+    assert_eq!(index.pick(&mut table, 0, 1).unwrap().health, DestinationHealth::Answering);
     assert!(table.answered.is_empty());
 }
 
@@ -270,7 +270,7 @@ enum Event {
     /// And comes back to it.
     Release,
     /// An entry is picked, of destinations that stand no worse than this.
-    Pick(Standing),
+    Pick(DestinationHealth),
     /// What happened to the index is told to the table.
     Publish,
     /// One lease in so many is settled: it is done, or due so long after now.
@@ -290,9 +290,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0_u8..4).prop_map(Event::Flood),
         1 => any::<u8>().prop_map(Event::Hold),
         1 => Just(Event::Release),
-        8 => Just(Event::Pick(Standing::Failing)),
-        2 => Just(Event::Pick(Standing::Untried)),
-        2 => Just(Event::Pick(Standing::Answering)),
+        8 => Just(Event::Pick(DestinationHealth::Failing)),
+        2 => Just(Event::Pick(DestinationHealth::Untried)),
+        2 => Just(Event::Pick(DestinationHealth::Answering)),
         8 => Just(Event::Publish),
         8 => settle.prop_map(|(which, later)| Event::Settle(which, later)),
         1 => Just(Event::StartAgain),
@@ -317,8 +317,8 @@ struct Model {
     resting: Vec<(String, EntryId, u64)>,
     news: VecDeque<News>,
     last_id: u64,
-    /// For each destination that could have had a turn, who of the same standing has had one since.
-    turns: HashMap<(String, Standing), BTreeSet<String>>,
+    /// For each destination that could have had a turn, who of the same health has had one since.
+    turns: HashMap<(String, DestinationHealth), BTreeSet<String>>,
 }
 
 impl Model {
@@ -361,24 +361,24 @@ impl Model {
     }
 
     /// Picks, and holds what is picked against what could have been; whether there was anything.
-    fn pick(&mut self, table: &mut Destinations, worst: Standing) -> bool {
+    fn pick(&mut self, table: &mut Destinations, worst: DestinationHealth) -> bool {
         let told = self.news.is_empty();
-        let standing = |name: &str| table.rows.get(name).map(|row| row.attempts.standing);
-        let could: BTreeSet<(String, Standing)> = self
+        let health = |name: &str| table.rows.get(name).map(|row| row.attempts.health);
+        let could: BTreeSet<(String, DestinationHealth)> = self
             .destinations()
             .into_iter()
             .filter(|name| self.may_be_leased(name))
-            .map(|name| (name.clone(), standing(&name).unwrap_or_default()))
+            .map(|name| (name.clone(), health(&name).unwrap_or_default()))
             .collect();
         let Some(picked) = self.index.pick_within(table, self.now, worst, MOST) else {
             assert!(!told || could.iter().all(|one| one.1 > worst), "{could:?} have entries due");
             return false;
         };
-        let one = (picked.destination.to_string(), picked.standing);
+        let one = (picked.destination.to_string(), picked.health);
         let row = (one.0.clone(), DuePlace { due: picked.due, entry: picked.entry });
         assert!(picked.due <= self.now, "{picked:?} is not due at {}", self.now);
         assert!(!self.leased.iter().any(|one| one.entry == picked.entry), "{picked:?} is leased");
-        assert!(picked.standing <= worst);
+        assert!(picked.health <= worst);
         if !self.index.rows.contains(&row) {
             self.turns.remove(&one);
             self.news.push_back(News::GivenBack(picked, None));
@@ -396,7 +396,11 @@ impl Model {
     }
 
     /// `one` has its turn while all of these could have one.
-    fn count_turn(&mut self, one: &(String, Standing), could: BTreeSet<(String, Standing)>) {
+    fn count_turn(
+        &mut self,
+        one: &(String, DestinationHealth),
+        could: BTreeSet<(String, DestinationHealth)>,
+    ) {
         self.turns.retain(|other, _| could.contains(other) && other != one);
         for other in could.into_iter().filter(|other| other != one && other.1 == one.1) {
             let first = self.turns.entry(other).or_default().insert(one.0.clone());
@@ -412,10 +416,10 @@ impl Model {
 
     fn settle(&mut self, table: &mut Destinations, which: u8, later: Option<u64>) {
         let Some(one) = self.take(which) else { return };
-        let standing = |table: &Destinations| table.rows[&one.destination].attempts.standing;
-        let before = standing(table);
+        let health = |table: &Destinations| table.rows[&one.destination].attempts.health;
+        let before = health(table);
         table.attempted(&one.destination, &[later.map_or_else(delivered, |_| deferred())]);
-        if standing(table) != before {
+        if health(table) != before {
             self.turns.clear();
         }
         let held = self.held.iter().position(|held| held.1 == one.entry);
@@ -498,7 +502,7 @@ impl Model {
             self.now += 1_000;
             loop {
                 while self.publish(table) {}
-                if !self.pick(table, Standing::Failing) {
+                if !self.pick(table, DestinationHealth::Failing) {
                     break;
                 }
                 self.settle(table, 0, None);

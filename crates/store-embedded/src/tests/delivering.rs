@@ -234,18 +234,26 @@ async fn a_settlement_that_is_refused_gives_back_every_lease_of_it() {
 async fn work_is_announced_when_a_message_comes_and_when_its_time_comes() {
     let bench = Bench::new().await;
     let waiting = bench.queue.clone();
-    let work = async move { waiting.work(Standing::Failing).await };
+    let work = async move { waiting.work(DestinationHealth::Failing).await };
     tokio::pin!(work);
     assert!(timeout(Duration::from_millis(50), &mut work).await.is_err());
     bench.accept(&["a@one.example"], b"x").await;
     timeout(Duration::from_secs(20), &mut work).await.unwrap();
     let lease = bench.lease().await.unwrap();
     assert!(bench.lease().await.is_none());
-    assert!(timeout(Duration::from_millis(50), bench.queue.work(Standing::Failing)).await.is_err());
+    assert!(
+        timeout(Duration::from_millis(50), bench.queue.work(DestinationHealth::Failing))
+            .await
+            .is_err()
+    );
     bench.queue.settle(lease, vec![deferred("later")], None).await.unwrap();
-    assert!(timeout(Duration::from_millis(50), bench.queue.work(Standing::Failing)).await.is_err());
+    assert!(
+        timeout(Duration::from_millis(50), bench.queue.work(DestinationHealth::Failing))
+            .await
+            .is_err()
+    );
     bench.clock.advance(Duration::from_secs(400));
-    timeout(Duration::from_secs(20), bench.queue.work(Standing::Failing)).await.unwrap();
+    timeout(Duration::from_secs(20), bench.queue.work(DestinationHealth::Failing)).await.unwrap();
     assert!(bench.lease().await.is_some());
 }
 

@@ -1,7 +1,7 @@
 //! How a destination stands: whether attempts for it have come to anything of late.
 //!
 //! Destinations that fail may have many more entries due than all others together, and an attempt for
-//! each costs a turn. So each standing has a line of its own, and whoever leases may leave lines out.
+//! each costs a turn. So each health has a line of its own, and whoever leases may leave lines out.
 
 use mail::Outcome;
 
@@ -11,7 +11,7 @@ const FAILURES: u8 = 3;
 
 /// How the attempts for a destination have ended of late, best first.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Standing {
+pub enum DestinationHealth {
     /// One of the last few has settled somebody.
     Answering,
     /// There were none, or too few to tell.
@@ -21,7 +21,7 @@ pub enum Standing {
     Failing,
 }
 
-impl Standing {
+impl DestinationHealth {
     /// The lines in the order of their turns, from this one's on.
     pub(crate) const fn turns(self) -> [Self; 3] {
         match self {
@@ -41,17 +41,18 @@ impl Standing {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attempts {
     /// What that means.
-    pub(crate) standing: Standing,
+    pub(crate) health: DestinationHealth,
     /// How many have settled nobody since one has settled somebody.
     failures: u8,
 }
 
 impl Attempts {
     /// Of a destination that has answered before.
-    pub(crate) const ANSWERING: Self = Self { standing: Standing::Answering, failures: 0 };
+    pub(crate) const ANSWERING: Self = Self { health: DestinationHealth::Answering, failures: 0 };
 
     /// An attempt hears nothing: until one settles somebody, its destination fails.
-    pub(crate) const STALLED: Self = Self { standing: Standing::Failing, failures: FAILURES };
+    pub(crate) const STALLED: Self =
+        Self { health: DestinationHealth::Failing, failures: FAILURES };
 
     /// One more attempt has ended like this.
     pub(crate) fn after(self, outcomes: &[Outcome]) -> Self {
@@ -59,8 +60,8 @@ impl Attempts {
             return Self::ANSWERING;
         }
         let failures = self.failures.saturating_add(1);
-        let standing = if failures < FAILURES { self.standing } else { Standing::Failing };
-        Self { standing, failures }
+        let health = if failures < FAILURES { self.health } else { DestinationHealth::Failing };
+        Self { health, failures }
     }
 }
 
@@ -86,9 +87,9 @@ mod tests {
         Reason { reply: reply.map(str::to_owned), ..Reason::new(ReasonClass::Reply, code, "x") }
     }
 
-    fn after(attempts: &[Outcome]) -> Standing {
+    fn after(attempts: &[Outcome]) -> DestinationHealth {
         let each = attempts.iter().map(std::slice::from_ref);
-        each.fold(Attempts::default(), Attempts::after).standing
+        each.fold(Attempts::default(), Attempts::after).health
     }
 
     #[test]
@@ -98,18 +99,18 @@ mod tests {
         let later = || Outcome::Deferred(reason(Some("451 later")));
         let refused = || Outcome::Bounced(reason(Some("550 no")));
         let expired = || Outcome::Bounced(reason(None));
-        for (attempts, standing) in [
-            (vec![], Standing::Untried),
-            (vec![delivered()], Standing::Answering),
-            (vec![refused()], Standing::Answering),
-            (vec![later(), later()], Standing::Untried),
-            (vec![later(), later(), later()], Standing::Failing),
-            (vec![delivered(), later(), later()], Standing::Answering),
-            (vec![later(), later(), delivered(), later()], Standing::Answering),
-            (vec![later(), later(), later(), delivered()], Standing::Answering),
-            (vec![expired(), expired(), expired()], Standing::Failing),
+        for (attempts, health) in [
+            (vec![], DestinationHealth::Untried),
+            (vec![delivered()], DestinationHealth::Answering),
+            (vec![refused()], DestinationHealth::Answering),
+            (vec![later(), later()], DestinationHealth::Untried),
+            (vec![later(), later(), later()], DestinationHealth::Failing),
+            (vec![delivered(), later(), later()], DestinationHealth::Answering),
+            (vec![later(), later(), delivered(), later()], DestinationHealth::Answering),
+            (vec![later(), later(), later(), delivered()], DestinationHealth::Answering),
+            (vec![expired(), expired(), expired()], DestinationHealth::Failing),
         ] {
-            assert_eq!(after(&attempts), standing, "{attempts:?}");
+            assert_eq!(after(&attempts), health, "{attempts:?}");
         }
     }
 
@@ -119,17 +120,26 @@ mod tests {
             Outcome::Deferred(reason(None)),
             Outcome::Delivered { mx: "mx".to_owned(), addr: None, reply: "250 ok".to_owned() },
         ];
-        assert_eq!(Attempts::default().after(&outcomes).standing, Standing::Answering);
+        assert_eq!(Attempts::default().after(&outcomes).health, DestinationHealth::Answering);
     }
 
     #[test]
     fn every_line_has_its_turn() {
-        for first in [Standing::Answering, Standing::Untried, Standing::Failing] {
+        for first in
+            [DestinationHealth::Answering, DestinationHealth::Untried, DestinationHealth::Failing]
+        {
             let mut turns = first.turns();
             assert_eq!(turns[0], first);
             assert_eq!([turns[0].next(), turns[1].next()], [turns[1], turns[2]]);
             turns.sort_unstable();
-            assert_eq!(turns, [Standing::Answering, Standing::Untried, Standing::Failing]);
+            assert_eq!(
+                turns,
+                [
+                    DestinationHealth::Answering,
+                    DestinationHealth::Untried,
+                    DestinationHealth::Failing
+                ]
+            );
         }
     }
 }
