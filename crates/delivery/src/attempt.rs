@@ -26,7 +26,6 @@ use smtp::{Class, MailboxDomain};
 use crate::client::{Client, now_of};
 use crate::failover::fail_over;
 use crate::mx_hosts::hosts;
-use crate::observation::of_fetch;
 use crate::outcome::{expire, no_domain, no_hosts};
 use crate::patience::{Overdue, Patience};
 use crate::policy_facts::{of_decision, of_undecided};
@@ -233,7 +232,7 @@ impl Attempt<'_> {
         results.into_iter().map(record).collect()
     }
 
-    /// Has the policy of a next hop decided, and reports one that could not be had.
+    /// Has the policy of a next hop decided.
     async fn decide(&self, next_hop: &NextHop) -> Result<Decision, Undecided> {
         let purpose = match self.lease.message().purpose {
             queue::Purpose::Mail => {
@@ -241,14 +240,7 @@ impl Attempt<'_> {
             }
             queue::Purpose::TlsReport => Purpose::TlsReport,
         };
-        let decision =
-            self.client.policies.decide(next_hop, purpose, now_of(&*self.client.clock)).await?;
-        if let Some(domain) = next_hop.domain()
-            && let Some(observation) = of_fetch(domain, decision.evidence())
-        {
-            self.client.observer.observed(&observation);
-        }
-        Ok(decision)
+        self.client.policies.decide(next_hop, purpose, now_of(&*self.client.clock)).await
     }
 
     /// Ends the life of a message: who is still deferred is given up.

@@ -1,6 +1,7 @@
 //! What a peer says it can do: the keywords of its EHLO reply (RFC 5321 §4.1.1.1).
 
 use smtp::Reply;
+use tls_rpt::ReceivingMxHelo;
 
 /// An extension this client makes use of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,12 +65,23 @@ impl Extension {
 pub(crate) struct Capabilities {
     /// The lines behind the greeting line, each a keyword and its parameters.
     lines: Vec<String>,
+    /// What the peer calls itself in the greeting line.
+    name: Option<ReceivingMxHelo>,
 }
 
 impl Capabilities {
     /// The keywords of an EHLO reply: all its lines but the first.
     pub(crate) fn of(reply: &Reply) -> Self {
-        Self { lines: reply.lines().skip(1).map(str::to_owned).collect() }
+        let mut lines = reply.lines();
+        // The domain, and behind it a greeting of any words (RFC 5321 §4.1.1.1).
+        let name = lines.next().and_then(|line| line.split_ascii_whitespace().next());
+        let name = name.and_then(ReceivingMxHelo::new);
+        Self { lines: lines.map(str::to_owned).collect(), name }
+    }
+
+    /// What the peer calls itself, for a report on a failure.
+    pub(crate) const fn name(&self) -> Option<&ReceivingMxHelo> {
+        self.name.as_ref()
     }
 
     /// Whether a line of an EHLO reply says anything that is asked for here.

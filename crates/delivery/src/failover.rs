@@ -31,7 +31,7 @@ use crate::connection_cache::Rank;
 use crate::disposition::NotTaken;
 use crate::downgrade::Downgrade;
 use crate::host_failure::HostFailure;
-use crate::observation::of_mismatches;
+use crate::observation::of_mismatch;
 use crate::outcome::{unfit_so_far, unmet, unreached};
 use crate::patience::Patience;
 use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, OpenRecipient};
@@ -127,8 +127,8 @@ impl Pass<'_> {
     fn close(&self, mut walk: Walk) -> Vec<HopResult> {
         let untold = match self.decision {
             Decision::Require(required) => {
-                if let Some((first, hosts)) = walk.not_named() {
-                    self.client.observer.observed(&of_mismatches(required, first, hosts));
+                for host in walk.not_named() {
+                    self.client.observer.observed(&of_mismatch(self.decision, host));
                 }
                 unmet(required, &walk.failures)
             }

@@ -1,206 +1,253 @@
-//! What an attempt is reported as (RFC 8460).
+//! What a connection is counted as (RFC 8460 §4.3): facts of a delivery in the words of a report.
 //!
-//! Every handshake makes one [`Observation`], and so do all hosts of an attempt together that the
-//! policy does not name.
-//! Under a policy in testing the session is judged as if it were enforced (RFC 8461 §5), and
-//! nobody acts on the judgement.
+//! A connection counts once for each policy that applied to it, when EHLO has been answered under TLS
+//! or nothing more can come; a session that is used again does not count again. Under a policy in
+//! testing, and under one that an exception lifts, it is judged as if the policy were enforced
+//! (RFC 8461 §5), and nobody acts on the judgement.
+//!
+//! No report counts what is sent to an address literal, by a route with a login or to a port for
+//! submission, as a report itself (RFC 8460 §3), or while it cannot be told whether there is a policy.
 
+use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mta_sts::{
-    DemandedRoute, Evidence, FetchResultType, NextHop, OpenHost, OpenRoute, Policy, PolicyDomain,
-    RequiredTls, VerifiedRoute, WhyFallback,
+    CachedPolicy, CertificateFault, Decision, FetchError, FetchResultType, NextHop, OpenHost,
+    Policy, WhyFallback,
 };
+use tls_policy::TlsStart;
 use tls_rpt::{
-    Observation, ObservedPolicy, PolicyText, PolicyType, ResultType, Verdict as Judgement,
+    DomainName, FailureDetail, FailureReason, Observation, ObservedPolicy, PolicyText, ResultType,
 };
 
-use crate::endpoints::Endpoints;
-use crate::failure::TlsFailure;
-use crate::target::host_name;
-use crate::tls::danger::Verdict;
-use crate::tls::handshake_failure::result_type;
+use crate::target::{Target, host_name};
+use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen};
 
-/// What was seen of TLS on an open route.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Seen<'a> {
-    /// There is none.
-    NoTls(&'a TlsFailure),
-    /// There is, and a verifying client would have said this.
-    Tls(&'a Verdict),
+/// The ports of submission, where no mail exchanger listens (RFC 8314 §3.3).
+const SUBMISSION_PORTS: [u16; 2] = [465, 587];
+
+/// What applies to the connections of a next hop, besides TLSA records.
+enum Applied<'a> {
+    /// No policy.
+    None,
+    /// An MTA-STS policy, whether it is enforced or not.
+    Sts(&'a CachedPolicy),
+    /// An MTA-STS policy that is published and was not to be had.
+    StsMissing(&'a FetchError),
 }
 
-/// A session that had to be verified.
-pub(crate) fn of_verified(
-    route: &VerifiedRoute,
-    ends: Endpoints,
-    outcome: Result<(), &TlsFailure>,
-) -> Observation {
-    Observation {
-        policy: sts(route.domain(), route.policy()),
-        receiving_mx: Some(route.mx().as_str().to_owned()),
-        receiving_ip: ends.receiving.map(|address| address.ip()),
-        sending_ip: ends.sending,
-        verdict: outcome.map_or_else(failed, |()| Judgement::Success),
-        attempts: 1,
+impl<'a> Applied<'a> {
+    /// What applies by this decision.
+    fn of(decision: &'a Decision) -> Self {
+        let evidence = decision.evidence();
+        let why = match decision {
+            Decision::Require(_) => return evidence.policy.as_ref().map_or(Self::None, Self::Sts),
+            Decision::Permit(fallback) => fallback.why(),
+        };
+        match why {
+            WhyFallback::Exception { .. } | WhyFallback::ModeTesting(_) => {
+                evidence.policy.as_ref().map_or(Self::None, Self::Sts)
+            }
+            WhyFallback::NoPolicy => {
+                evidence.fetch_error().map_or(Self::None, |error| Self::StsMissing(error))
+            }
+            WhyFallback::AddressLiteral
+            | WhyFallback::ModeNone
+            | WhyFallback::TlsReport
+            | WhyFallback::UndecidedTooLong => Self::None,
+        }
+    }
+
+    /// The policy as it is observed.
+    fn observed(&self) -> ObservedPolicy {
+        match self {
+            Self::None => ObservedPolicy::None,
+            Self::Sts(cached) => sts(cached),
+            Self::StsMissing(error) => ObservedPolicy::StsMissing { text: invalid_text(error) },
+        }
     }
 }
 
-/// A session that could not have failed for lack of proof.
-pub(crate) fn of_open(route: &OpenRoute, ends: Endpoints, seen: Seen<'_>) -> Observation {
-    permitted((route.next_hop(), route.why()), route.host(), ends, seen)
+/// Whether the policy that applies names a host; none that applies names all.
+pub(crate) fn is_named(decision: &Decision, host: &OpenHost) -> bool {
+    match (Applied::of(decision), host) {
+        (Applied::Sts(cached), OpenHost::Name(mx)) => cached.policy().admits(mx),
+        (Applied::Sts(_), OpenHost::Literal(_)) => false,
+        (Applied::None | Applied::StsMissing(_), _) => true,
+    }
 }
 
-/// A session that had to be verified although no policy is enforced.
-pub(crate) fn of_demanded(
-    route: &DemandedRoute,
-    ends: Endpoints,
-    outcome: Result<(), &TlsFailure>,
-) -> Observation {
-    let seen = outcome.map_or_else(Seen::NoTls, |()| Seen::Tls(&Verdict::Valid));
-    let host = OpenHost::Name(route.host().clone());
-    permitted((route.next_hop(), route.why()), &host, ends, seen)
-}
-
-/// A session of a next hop whose policy asks for nothing, for this reason.
-fn permitted(
-    (next_hop, why): (&NextHop, &WhyFallback),
-    to: &OpenHost,
-    ends: Endpoints,
-    seen: Seen<'_>,
-) -> Observation {
-    let (policy, verdict) = match why {
-        WhyFallback::ModeTesting(policy) => {
-            let of_domain = |domain| sts(domain, policy);
-            let observed = next_hop.domain().map_or_else(|| none(next_hop), of_domain);
-            (observed, tested(policy, to, seen))
-        }
-        WhyFallback::AddressLiteral
-        | WhyFallback::Exception { .. }
-        | WhyFallback::ModeNone
-        | WhyFallback::NoPolicy
-        | WhyFallback::TlsReport
-        | WhyFallback::UndecidedTooLong => {
-            let verdict = match seen {
-                Seen::NoTls(failure) => failed(failure),
-                Seen::Tls(_) => Judgement::Success,
-            };
-            (none(next_hop), verdict)
-        }
+/// A connection to a host that the policy names, or to any where there is no policy; none where it
+/// says nothing of the host.
+pub(crate) fn of_connection(
+    decision: &Decision,
+    target: &Target,
+    seen: &TlsSeen,
+) -> Option<Observation> {
+    let applied = Applied::of(decision);
+    let failure = match (&applied, seen.outcome) {
+        // The policy is at fault, whatever the host does.
+        (Applied::StsMissing(error), _) => Some(detail(of_fetch(error))),
+        (Applied::None | Applied::Sts(_), TlsOutcome::Abandoned) => return None,
+        (Applied::None | Applied::Sts(_), TlsOutcome::NoTls(fault))
+        | (Applied::Sts(_), TlsOutcome::Tls(Err(fault))) => Some(at_host(fault, target, seen)),
+        (Applied::None, TlsOutcome::Tls(_)) | (Applied::Sts(_), TlsOutcome::Tls(Ok(()))) => None,
     };
-    Observation {
-        policy,
-        receiving_mx: Some(host_name(to)),
-        receiving_ip: ends.receiving.map(|address| address.ip()),
-        sending_ip: ends.sending,
-        verdict,
-        attempts: 1,
+    let domain = reported(decision).filter(|_| is_reported(target));
+    Some(Observation { domain, policy: applied.observed(), failure })
+}
+
+/// A host that the policy does not name (RFC 8461 §4.1).
+pub(crate) fn of_mismatch(decision: &Decision, host: &str) -> Observation {
+    let failure = FailureDetail {
+        receiving_mx_hostname: DomainName::parse(host).ok(),
+        ..detail(TlsFault::validation(FailureReason::MxNotInPolicy))
+    };
+    let policy = Applied::of(decision).observed();
+    Observation { domain: reported(decision), policy, failure: Some(failure) }
+}
+
+/// A policy that could not be refreshed and applies all the same; none where it asks for nothing and
+/// is likely to vanish (RFC 8461 §8.3).
+#[must_use]
+pub fn of_failed_refresh(cached: &CachedPolicy, error: &FetchError) -> Option<Observation> {
+    let policy = match cached.policy().mode() {
+        mta_sts::Mode::Enforce | mta_sts::Mode::Testing => sts(cached),
+        mta_sts::Mode::None => return None,
+    };
+    let domain = DomainName::parse(cached.domain().as_str()).ok();
+    Some(Observation { domain, policy, failure: Some(detail(of_fetch(error))) })
+}
+
+/// The domain whose report counts what this decision was for.
+fn reported(decision: &Decision) -> Option<DomainName> {
+    let next_hop = match decision {
+        Decision::Require(required) => return DomainName::parse(required.domain().as_str()).ok(),
+        Decision::Permit(fallback) => match fallback.why() {
+            WhyFallback::Exception { .. }
+            | WhyFallback::ModeNone
+            | WhyFallback::ModeTesting(_)
+            | WhyFallback::NoPolicy => fallback.next_hop(),
+            WhyFallback::AddressLiteral
+            | WhyFallback::TlsReport
+            | WhyFallback::UndecidedTooLong => return None,
+        },
+    };
+    match next_hop {
+        NextHop::Domain(domain) => DomainName::parse(domain.as_str()).ok(),
+        NextHop::Literal(_) => None,
     }
 }
 
-/// Hosts of one attempt that are passed over because the enforced policy does not name them: how
-/// many, and the first. One observation for all: a domain can have any number of MX records.
-pub(crate) fn of_mismatches(required: &RequiredTls, first: &str, hosts: u32) -> Observation {
-    Observation {
-        policy: sts(required.domain(), required.policy()),
-        receiving_mx: Some(first.to_owned()),
-        receiving_ip: None,
-        sending_ip: None,
-        verdict: not_named(),
-        attempts: hosts,
+/// Whether reports count connections to such a target: not those of submission.
+fn is_reported(target: &Target) -> bool {
+    target.requirement.login().is_none()
+        && target.requirement.start() == TlsStart::Starttls
+        && !SUBMISSION_PORTS.contains(&target.port)
+}
+
+/// A failure of which no host is to blame.
+fn detail(fault: TlsFault) -> FailureDetail {
+    let failure_reason_code = fault.reason;
+    FailureDetail { failure_reason_code, ..FailureDetail::new(fault.result_type) }
+}
+
+/// A failure of a host.
+fn at_host(fault: TlsFault, target: &Target, seen: &TlsSeen) -> FailureDetail {
+    FailureDetail {
+        sending_mta_ip: seen.ends.sending,
+        receiving_mx_hostname: DomainName::parse(&host_name(&target.host)).ok(),
+        receiving_mx_helo: seen.helo.clone(),
+        receiving_ip: seen.ends.receiving.as_ref().map(SocketAddr::ip),
+        ..detail(fault)
     }
 }
 
-/// A policy that is published and could not be had (RFC 8460 §4.3.2.2).
-pub(crate) fn of_fetch(domain: &PolicyDomain, evidence: &Evidence) -> Option<Observation> {
-    let error = evidence.fetch_error()?;
+/// Why a policy could not be fetched (RFC 8460 §4.3.2.2).
+fn of_fetch(error: &FetchError) -> TlsFault {
     let result_type = match error.result_type() {
         FetchResultType::StsPolicyFetchError => ResultType::StsPolicyFetchError,
         FetchResultType::StsPolicyInvalid => ResultType::StsPolicyInvalid,
         FetchResultType::StsWebpkiInvalid => ResultType::StsWebpkiInvalid,
     };
-    Some(Observation {
-        policy: ObservedPolicy {
-            domain: domain.as_str().to_owned(),
-            policy_type: PolicyType::Sts,
-            text: None,
-        },
-        receiving_mx: None,
-        receiving_ip: None,
-        sending_ip: None,
-        verdict: Judgement::Failure { result_type, reason: Some(error.to_string()) },
-        attempts: 1,
-    })
-}
-
-/// What an enforced policy would have made of the session.
-fn tested(policy: &Policy, to: &OpenHost, seen: Seen<'_>) -> Judgement {
-    let named = match to {
-        OpenHost::Name(mx) => policy.admits(mx),
-        OpenHost::Literal(_) => false,
+    let reason = match error {
+        FetchError::Certificate { fault, .. } => of_certificate(*fault),
+        FetchError::Coding(_) => FailureReason::ContentCoding,
+        FetchError::Connect { .. } => FailureReason::ConnectionFailed,
+        FetchError::Http(_) => FailureReason::HttpProtocol,
+        FetchError::MediaType(_) => FailureReason::MediaType,
+        FetchError::Names(_) => FailureReason::Dns,
+        FetchError::NoAddress => FailureReason::NoAddress,
+        FetchError::NoName => FailureReason::NameNotProvable,
+        FetchError::Policy { .. } => FailureReason::PolicySyntax,
+        FetchError::PrivateAddress(_) => FailureReason::PrivateAddress,
+        FetchError::Silent(_) | FetchError::TimedOut => FailureReason::Timeout,
+        FetchError::Status(300..=399) => FailureReason::Redirect,
+        FetchError::Status(status) => FailureReason::Http(*status),
+        FetchError::Tls { .. } => FailureReason::TlsProtocol,
+        FetchError::TooLarge => FailureReason::TooLarge,
     };
-    if !named {
-        return not_named();
-    }
-    match seen {
-        Seen::NoTls(failure) => failed(failure),
-        Seen::Tls(Verdict::Valid) => Judgement::Success,
-        Seen::Tls(Verdict::Invalid(error)) => Judgement::Failure {
-            result_type: result_type(error.error()),
-            reason: Some(error.to_string()),
-        },
-        Seen::Tls(Verdict::Unknown) => Judgement::Failure {
-            result_type: ResultType::ValidationFailure,
-            reason: Some("no certificate was shown".to_owned()),
-        },
+    TlsFault { result_type, reason: Some(reason) }
+}
+
+/// What the certificate of a policy host lacks.
+const fn of_certificate(fault: CertificateFault) -> FailureReason {
+    match fault {
+        CertificateFault::Expired => FailureReason::Expired,
+        CertificateFault::NotValidYet => FailureReason::NotValidYet,
+        CertificateFault::OtherName => FailureReason::HostMismatch,
+        CertificateFault::Revoked => FailureReason::Revoked,
+        CertificateFault::UnknownIssuer => FailureReason::UnknownIssuer,
+        CertificateFault::Other => FailureReason::InvalidCertificate,
     }
 }
 
-fn failed(failure: &TlsFailure) -> Judgement {
-    Judgement::Failure { result_type: failure.result_type(), reason: Some(failure.to_string()) }
-}
-
-/// RFC 8460 has no name for it.
-fn not_named() -> Judgement {
-    Judgement::Failure {
-        result_type: ResultType::ValidationFailure,
-        reason: Some("the policy does not name the MX host".to_owned()),
+/// What came in the place of a policy and is none (RFC 8460 §4.5).
+fn invalid_text(error: &FetchError) -> Option<Arc<str>> {
+    match error {
+        FetchError::Policy { text, .. } => Some(Arc::clone(text)),
+        FetchError::Certificate { .. }
+        | FetchError::Coding(_)
+        | FetchError::Connect { .. }
+        | FetchError::Http(_)
+        | FetchError::MediaType(_)
+        | FetchError::Names(_)
+        | FetchError::NoAddress
+        | FetchError::NoName
+        | FetchError::PrivateAddress(_)
+        | FetchError::Silent(_)
+        | FetchError::Status(_)
+        | FetchError::TimedOut
+        | FetchError::Tls { .. }
+        | FetchError::TooLarge => None,
     }
 }
 
-fn sts(domain: &PolicyDomain, policy: &Arc<Policy>) -> ObservedPolicy {
-    ObservedPolicy {
-        domain: domain.as_str().to_owned(),
-        policy_type: PolicyType::Sts,
-        text: Some(Arc::new(Quoted(Arc::clone(policy)))),
-    }
+/// A policy that is cached.
+fn sts(cached: &CachedPolicy) -> ObservedPolicy {
+    let (policy, text) = (Arc::clone(cached.policy()), cached.text().cloned());
+    ObservedPolicy::Sts(Arc::new(Quoted { policy, text }))
 }
 
 /// A policy that a report may quote.
 #[derive(Debug)]
-struct Quoted(Arc<Policy>);
+struct Quoted {
+    policy: Arc<Policy>,
+    /// As it was fetched.
+    text: Option<Arc<str>>,
+}
 
 impl PolicyText for Quoted {
     fn mode(&self) -> &'static str {
-        self.0.mode().as_str()
+        self.policy.mode().as_str()
     }
 
-    fn strings(&self) -> Vec<String> {
-        self.0.to_string().lines().map(str::to_owned).collect()
+    fn text(&self) -> Cow<'_, str> {
+        self.text.as_deref().map_or_else(|| self.policy.to_string().into(), Cow::from)
     }
 
     fn mx_patterns(&self) -> Vec<String> {
-        self.0.mx().iter().map(|pattern| pattern.as_str().to_owned()).collect()
-    }
-}
-
-fn none(next_hop: &NextHop) -> ObservedPolicy {
-    ObservedPolicy {
-        domain: match next_hop {
-            NextHop::Domain(domain) => domain.as_str().to_owned(),
-            NextHop::Literal(address) => address.to_string(),
-        },
-        policy_type: PolicyType::NoPolicyFound,
-        text: None,
+        self.policy.mx().iter().map(|pattern| pattern.as_str().to_owned()).collect()
     }
 }

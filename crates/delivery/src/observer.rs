@@ -7,7 +7,7 @@ use tls_rpt::Observation;
 
 /// Is told of what happens; must not block.
 pub trait Observer: Debug + Send + Sync {
-    /// TLS was judged, for a report (RFC 8460).
+    /// A connection has shown what it is worth under a policy that applied to it (RFC 8460 §4).
     fn observed(&self, observation: &Observation);
 
     /// TLS with a host failed, for this reason, one of a few words.

@@ -59,6 +59,8 @@ pub struct CachedPolicy {
     domain: PolicyDomain,
     id: PolicyId,
     policy: Arc<Policy>,
+    /// The policy as it was fetched; none where an earlier version has not kept it.
+    text: Option<Arc<str>>,
     fetched_at: SystemTime,
     used_at: SystemTime,
     /// The earliest time at which `fetched_at` was found to lie in the future.
@@ -85,7 +87,14 @@ impl CachedPolicy {
     pub fn new(domain: PolicyDomain, id: PolicyId, policy: Policy, fetched_at: SystemTime) -> Self {
         let policy = Arc::new(policy);
         let used_at = fetched_at;
-        Self { domain, id, policy, fetched_at, used_at, doubted_at: None, trouble: None }
+        let (text, doubted_at, trouble) = (None, None, None);
+        Self { domain, id, policy, text, fetched_at, used_at, doubted_at, trouble }
+    }
+
+    /// The same with the text that was fetched, which a report quotes (RFC 8460 §4.5).
+    #[must_use]
+    pub fn with_text(self, text: Arc<str>) -> Self {
+        Self { text: Some(text), ..self }
     }
 
     /// The policy domain.
@@ -104,6 +113,12 @@ impl CachedPolicy {
     #[must_use]
     pub const fn policy(&self) -> &Arc<Policy> {
         &self.policy
+    }
+
+    /// The policy as it was fetched, errors included; none where that was not kept.
+    #[must_use]
+    pub const fn text(&self) -> Option<&Arc<str>> {
+        self.text.as_ref()
     }
 
     /// When it was fetched.
@@ -193,6 +208,7 @@ impl CachedPolicy {
             mode: self.policy.mode(),
             max_age: self.policy.max_age().as_secs(),
             mx: self.policy.mx().iter().map(ToString::to_string).collect(),
+            text: self.text.as_deref().map(str::to_owned),
             fetched_at: to_nanos(self.fetched_at),
             used_at: to_nanos(self.used_at),
             doubted_at: self.doubted_at.map(to_nanos),
@@ -220,6 +236,7 @@ impl CachedPolicy {
             domain: PolicyDomain::parse(&written.domain)?,
             id: written.id,
             policy,
+            text: written.text.map(Arc::from),
             fetched_at: from_nanos(written.fetched_at),
             used_at: from_nanos(written.used_at),
             doubted_at: written.doubted_at.map(from_nanos),

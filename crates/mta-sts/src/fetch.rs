@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::discovery::Names;
-use crate::fetch::error::FetchError;
+use crate::fetch::error::{FetchError, POLICY_SIZE_MAX};
 use crate::fetch::proof::{ByRoots, Connection, HostProof, ProofError};
 use crate::name::PolicyDomain;
 use crate::parsed::Parsed;
@@ -104,6 +104,8 @@ impl Debug for Fetcher {
 pub struct Fetched {
     /// The policy, and what had to be overlooked in it.
     pub policy: Parsed<Policy>,
+    /// Its text as it came, for a report (RFC 8460 §4.5).
+    pub text: Arc<str>,
     /// Where it came from.
     pub address: SocketAddr,
 }
@@ -155,7 +157,11 @@ impl Fetcher {
             port => format!("{host}:{port}"),
         };
         let body = http::get(stream, &authority).await?;
-        Ok(Fetched { policy: Policy::parse(&body)?, address })
+        let text = text_of(&body);
+        match Policy::parse(&body) {
+            Ok(policy) => Ok(Fetched { policy, text, address }),
+            Err(source) => Err(FetchError::Policy { source, text }),
+        }
     }
 
     async fn addresses(
@@ -218,4 +224,12 @@ impl Fetcher {
             ProofError::Tls(source) => FetchError::Tls { address, source },
         })
     }
+}
+
+/// What came as text: octets that are none are replaced, and of what is longer for that the end is
+/// left out.
+fn text_of(body: &[u8]) -> Arc<str> {
+    let text = String::from_utf8_lossy(body);
+    let end = text.floor_char_boundary(POLICY_SIZE_MAX);
+    text.get(..end).unwrap_or_default().into()
 }

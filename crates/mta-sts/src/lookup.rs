@@ -258,14 +258,15 @@ impl Lookup {
         want: Want,
     ) -> Obtained {
         let fetched = self.fetcher().fetch(&*self.names, domain).await;
-        self.tell(domain, cached, fetched.as_ref().map(|fetched| &fetched.policy));
+        self.tell(domain, now, cached, fetched.as_ref().map(|fetched| &fetched.policy));
         let (policy, report, kept) = match fetched {
             Ok(fetched) => {
                 self.back_off.succeeded(domain);
                 self.ration.spend(domain, now);
                 self.noted.fetched(domain);
                 let Parsed { value, warnings } = fetched.policy;
-                let policy = CachedPolicy::new(domain.clone(), id.clone(), value, now);
+                let policy = CachedPolicy::new(domain.clone(), id.clone(), value, now)
+                    .with_text(fetched.text);
                 let policy = match cached.filter(|_| want != Want::Missing) {
                     Some(cached) => policy.used_like(cached),
                     None => policy,
@@ -295,11 +296,13 @@ impl Lookup {
     fn tell(
         &self,
         domain: &PolicyDomain,
+        now: SystemTime,
         cached: Option<&CachedPolicy>,
         result: Result<&Parsed<Policy>, &FetchError>,
     ) {
         let occasion = Occasion::with_cached(cached.map(|cached| cached.policy().mode()));
-        self.observer.fetched(&FetchEnded { domain, occasion, result });
+        let applying = cached.filter(|cached| cached.applies_at(now));
+        self.observer.fetched(&FetchEnded { domain, occasion, applying, result });
     }
 
     /// Writes anew what is kept for `domain` where `change` says so; a fetch does not come between.

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use crate::cache::CachedPolicy;
 use crate::decision::Decision;
 use crate::fetch::error::FetchError;
 use crate::name::PolicyDomain;
@@ -35,6 +36,8 @@ pub struct FetchEnded<'a> {
     pub domain: &'a PolicyDomain,
     /// What was cached when it began.
     pub occasion: Occasion,
+    /// The cached policy that applies until there is another.
+    pub applying: Option<&'a CachedPolicy>,
     /// What came of it.
     pub result: Result<&'a Parsed<Policy>, &'a FetchError>,
 }

@@ -370,9 +370,21 @@ async fn a_policy_host_on_a_private_address_is_refused_unless_allowed() {
 
 #[tokio::test]
 async fn what_is_no_policy_is_an_invalid_policy() {
-    let error = fetch(Behaviour::policy("version: STSv1\nmode: enforce\n")).await.unwrap_err();
-    assert!(matches!(error, FetchError::Policy(PolicyError::MaxAge)), "{error:?}");
+    let file = "version: STSv1\nmode: enforce\n";
+    let error = fetch(Behaviour::policy(file)).await.unwrap_err();
+    let FetchError::Policy { source: PolicyError::MaxAge, text } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(&**text, file);
     assert_eq!(error.result_type(), FetchResultType::StsPolicyInvalid);
+}
+
+#[tokio::test]
+async fn a_policy_comes_with_its_text_faults_included() {
+    let file = "version: STSv1\r\nmode: testing\r\nmx: *.example.org\r\noops\r\nmax_age: 86400\r\n";
+    let fetched = fetch(Behaviour::policy(file)).await.unwrap();
+    assert_eq!(&*fetched.text, file);
+    assert!(!fetched.policy.warnings.is_empty());
 }
 
 #[tokio::test]

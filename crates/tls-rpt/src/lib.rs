@@ -58,7 +58,7 @@ pub use crate::destination_error::DestinationError;
 pub use crate::domain::{DomainName, DomainNameError};
 pub use crate::failure::{FailureDetail, NoHelo, ReceivingMxHelo};
 pub use crate::message::{SIGNED_FIELDS, message};
-pub use crate::observation::{Observation, ObservedPolicy, PolicyText, Verdict};
+pub use crate::observation::{Observation, ObservedPolicy, PolicyText};
 pub use crate::policy::{AppliedPolicy, TlsaRecord};
 pub use crate::reason::{FailureReason, FailureReasonError};
 pub use crate::received::{

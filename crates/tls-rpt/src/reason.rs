@@ -61,9 +61,9 @@ reasons! {
     DaneNoMatch = "dane-no-match",
     /// The policy host's addresses could not be looked up.
     Dns = "dns",
-    /// The policy host's certificate has expired.
+    /// The policy host's certificate has expired; of an MX host's the result type says so.
     Expired = "expired",
-    /// The policy host's certificate names another host.
+    /// The policy host's certificate names another host; of an MX host's the result type says so.
     HostMismatch = "host-mismatch",
     /// The exchange with the policy host was not HTTP.
     HttpProtocol = "http-protocol",
@@ -86,7 +86,7 @@ reasons! {
     /// There is no version of TLS that both have.
     NoCommonVersion = "no-common-version",
     /// The certificate is not valid yet.
-    NotValidYet = "not-valid-yet",
+    NotValidYet = "not-yet-valid",
     /// What was fetched is not a policy.
     PolicySyntax = "policy-syntax",
     /// The policy host has none but private addresses.

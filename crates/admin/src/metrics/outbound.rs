@@ -4,7 +4,7 @@ use delivery::Observer;
 use mail::{DeliveryRecord, DeliveryResult, FailureCause, PolicyMode, Protection};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tls_rpt::{Observation, ObservedPolicy, PolicyType, ResultType, Verdict};
+use tls_rpt::{Observation, PolicyType, ResultType};
 
 use super::series::{Counters, count};
 
@@ -106,21 +106,14 @@ impl Outbound {
 
 impl Observer for Outbound {
     fn observed(&self, observation: &Observation) {
-        // A policy that could not be had is counted where it is fetched.
-        if observation.receiving_mx.is_none() {
-            return;
-        }
-        let ObservedPolicy { policy_type, text, .. } = &observation.policy;
-        let result = match &observation.verdict {
-            Verdict::Success => "success",
-            Verdict::Failure { result_type, .. } => ResultType::as_str(*result_type),
-        };
+        let Observation { policy, failure, .. } = observation;
+        let result_type = failure.as_ref().map(|failure| failure.result_type);
         let labels = [
-            ("policy_type", PolicyType::as_str(*policy_type)),
-            ("mode", text.as_ref().map_or("none", |text| text.mode())),
-            ("result", result),
+            ("policy_type", PolicyType::as_str(policy.policy_type())),
+            ("mode", policy.mode().unwrap_or("none")),
+            ("result", result_type.map_or("success", ResultType::as_str)),
         ];
-        self.tls_results.get_or_create(&labels).inc_by(observation.attempts.into());
+        self.tls_results.get_or_create(&labels).inc();
     }
 
     fn tls_failed(&self, reason: &'static str) {

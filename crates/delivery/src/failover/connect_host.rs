@@ -9,7 +9,7 @@ use smtp::Domain;
 use tls_policy::{Admission, TlsStart, Trust, Unverified};
 use tokio::net::TcpStream;
 
-use super::effort::{ADDRESSES, Effort};
+use super::effort::{ADDRESSES, Effort, Mismatch};
 use super::pass::Pass;
 use crate::addresses::Silent;
 use crate::client::Client;
@@ -18,6 +18,7 @@ use crate::dialogue::DialogueError;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage};
 use crate::host_failure::HostFailure;
+use crate::observation::{is_named, of_connection, of_mismatch};
 use crate::ourselves::is_ours;
 use crate::patience::Overdue;
 use crate::session::established::Session;
@@ -25,6 +26,7 @@ use crate::session::open::Unsettled;
 use crate::session::plain::Plain;
 use crate::session::strict::Strict;
 use crate::target::Target;
+use crate::tls_seen::TlsSeen;
 use crate::trials::Tried;
 
 impl Pass<'_> {
@@ -37,7 +39,7 @@ impl Pass<'_> {
         address: SocketAddr,
     ) -> Result<Session<T>, SessionFailure> {
         let client = self.client;
-        let (session, observation) = match start {
+        let (session, seen) = match start {
             TlsStart::Starttls => {
                 self.greet(effort, route, target, address).await?.verify(&client.webpki).await
             }
@@ -48,7 +50,7 @@ impl Pass<'_> {
                 Session::implicit(route, stream, ends, settings, &client.webpki).await
             }
         };
-        client.observer.observed(&observation);
+        self.observe(effort, target, &seen);
         if let Err(SessionFailure::Tls(failure)) = &session {
             client.observer.tls_failed(failure.label());
         }
@@ -67,8 +69,8 @@ impl Pass<'_> {
         address: SocketAddr,
     ) -> Result<Session<Unverified>, SessionFailure> {
         let plain = self.greet(effort, route, target, address).await?;
-        let (session, observation) = plain.settle(&self.client.observing).await;
-        self.client.observer.observed(&observation);
+        let (session, seen) = plain.settle(&self.client.observing).await;
+        self.observe(effort, target, &seen);
         match session {
             Ok(session) => Ok(session),
             Err(Unsettled::Failed(failure)) => Err(failure),
@@ -81,6 +83,20 @@ impl Pass<'_> {
                 let plain = self.greet(effort, route, target, address).await?;
                 Ok(plain.settle_in_clear(&broken))
             }
+        }
+    }
+
+    /// Tells what a connection is counted as; that the policy does not name a host is told once,
+    /// however many connections to it there are.
+    fn observe(&self, effort: &mut Effort, target: &Target, seen: &TlsSeen) {
+        let observation = if is_named(self.decision, &target.host) {
+            of_connection(self.decision, target, seen)
+        } else {
+            let is_news = effort.report_mismatch() == Mismatch::Unreported;
+            is_news.then(|| of_mismatch(self.decision, &target.name()))
+        };
+        if let Some(observation) = observation {
+            self.client.observer.observed(&observation);
         }
     }
 

@@ -32,6 +32,18 @@ pub(super) struct Effort {
     dials: usize,
     /// Whether hosts were left for the next attempt.
     left_out: bool,
+    /// Whether it was reported that the policy does not name the present host.
+    mismatch: Mismatch,
+}
+
+/// Whether it was reported that the policy does not name a host.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Mismatch {
+    /// Not yet.
+    #[default]
+    Unreported,
+    /// Yes.
+    Reported,
 }
 
 impl Effort {
@@ -54,6 +66,13 @@ impl Effort {
     pub(super) const fn begin_host(&mut self) {
         self.hosts = self.hosts.saturating_add(1);
         self.slow_addresses = 0;
+        self.mismatch = Mismatch::Unreported;
+    }
+
+    /// Notes that it is reported that the policy does not name the present host; whether it was
+    /// before.
+    pub(super) const fn report_mismatch(&mut self) -> Mismatch {
+        std::mem::replace(&mut self.mismatch, Mismatch::Reported)
     }
 
     /// Begins a connection.

@@ -92,12 +92,10 @@ impl Walk {
         self.failures.last().is_some_and(|failure| failure.kind == Kind::Loop)
     }
 
-    /// The first of the hosts that the policy does not name, and how many they are.
-    pub(super) fn not_named(&self) -> Option<(&str, u32)> {
-        let mut all = self.failures.iter().filter(|failure| failure.kind == Kind::NotNamed);
-        let first = all.next()?;
-        let hosts = u32::try_from(all.count().saturating_add(1)).unwrap_or(u32::MAX);
-        Some((&first.host, hosts))
+    /// The hosts that the policy does not name.
+    pub(super) fn not_named(&self) -> impl Iterator<Item = &str> {
+        let failures = self.failures.iter();
+        failures.filter(|failure| failure.kind == Kind::NotNamed).map(|failure| &*failure.host)
     }
 
     /// Whether no connection was lost, and somebody could be asked unless there was nobody to ask.

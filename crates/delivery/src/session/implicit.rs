@@ -5,7 +5,6 @@ use std::sync::Arc;
 use mail::{CertificateVerdict, Channel};
 use rustls::pki_types::ServerName;
 use tls_policy::Trust;
-use tls_rpt::Observation;
 use tokio_util::either::Either;
 
 use super::established::Session;
@@ -19,6 +18,7 @@ use crate::patience::Patience;
 use crate::settings::DeliverySettings;
 use crate::tls::record::tls_record;
 use crate::tls::webpki::WebPki;
+use crate::tls_seen::{TlsOutcome, TlsSeen};
 
 impl<T, S> Session<T, S>
 where
@@ -33,33 +33,30 @@ where
         ends: Endpoints,
         settings: Arc<DeliverySettings>,
         tls: &WebPki,
-    ) -> (Result<Self, SessionFailure>, Observation) {
+    ) -> (Result<Self, SessionFailure>, TlsSeen) {
+        let session = Self::begin_implicit(route, (stream, patience), ends, settings, tls).await;
+        let outcome = TlsOutcome::of_session(&session, Ok(()));
+        (session, TlsSeen { ends, helo: None, outcome })
+    }
+
+    /// The same, before anything is said of it.
+    async fn begin_implicit(
+        route: T::Route,
+        (stream, patience): (S, &Arc<Patience>),
+        ends: Endpoints,
+        settings: Arc<DeliverySettings>,
+        tls: &WebPki,
+    ) -> Result<Self, SessionFailure> {
         let host = route.host().as_str().to_owned();
-        let shaken = match ServerName::try_from(host.clone()) {
-            Ok(name) => {
-                let limit = patience.at_most(settings.timeouts.tls);
-                tls.handshake(stream, name, limit).await
-            }
-            Err(_invalid) => {
-                let failure = TlsFailure::NotAName(host);
-                let observation = route.observed(ends, Err(&failure));
-                return (Err(failure.into()), observation);
-            }
-        };
-        let shaken = shaken.map_err(TlsFailure::Handshake);
-        let observation = route.observed(ends, shaken.as_ref().map(|_| ()));
-        let stream = match shaken {
-            Ok(stream) => stream,
-            Err(failure) => return (Err(failure.into()), observation),
-        };
+        let name =
+            ServerName::try_from(host.clone()).map_err(|_invalid| TlsFailure::NotAName(host))?;
+        let limit = patience.at_most(settings.timeouts.tls);
+        let stream = tls.handshake(stream, name, limit).await.map_err(TlsFailure::Handshake)?;
         let tls = tls_record(stream.get_ref().1, CertificateVerdict::Valid);
         let channel = Channel::Tls(Arc::new(tls));
         let dialogue = Dialogue::within(Either::Right(Box::new(stream)), Arc::clone(patience));
-        let session = async {
-            let dialogue = greeting(dialogue, &settings).await?;
-            let (dialogue, capabilities) = hello(dialogue, &settings, Stage::Hello).await?;
-            Ok(Self::with(route, dialogue, capabilities, (channel, ends), Arc::clone(&settings)))
-        };
-        (session.await, observation)
+        let dialogue = greeting(dialogue, &settings).await?;
+        let (dialogue, capabilities) = hello(dialogue, &settings, Stage::Hello).await?;
+        Ok(Self::with(route, dialogue, capabilities, (channel, ends), settings))
     }
 }

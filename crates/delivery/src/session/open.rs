@@ -8,7 +8,6 @@ use mail::{CertificateVerdict, Channel, WhyClear};
 use mta_sts::{OpenHost, OpenRoute};
 use rustls::pki_types::ServerName;
 use tls_policy::Unverified;
-use tls_rpt::Observation;
 use tokio_util::either::Either;
 
 use super::established::Session;
@@ -19,25 +18,27 @@ use crate::dialogue::Dialogue;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, TlsFailure};
 use crate::line_io::Stream;
-use crate::observation::{Seen, of_open};
 use crate::settings::DeliverySettings;
 use crate::target::host_name;
 use crate::tls::danger::Observing;
+use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen};
 
 impl<S: Stream> Plain<OpenRoute, S> {
     /// Upgrades where the host offers it, whoever it is, and carries on in clear where it does not.
     pub async fn settle(
         self,
         tls: &Observing,
-    ) -> (Result<Session<Unverified, S>, Unsettled>, Observation) {
+    ) -> (Result<Session<Unverified, S>, Unsettled>, TlsSeen) {
         let Self { route, mut dialogue, capabilities, ends, settings } = self;
+        let helo = capabilities.name().cloned();
         let refusal = match starttls(&mut dialogue, &capabilities, &settings).await {
             Ok(()) => {
-                return encrypt(route, dialogue, ends, settings, tls).await;
+                let (session, outcome) = encrypt(route, dialogue, ends, settings, tls).await;
+                return (session, TlsSeen { ends, helo, outcome });
             }
             Err(failure) => failure,
         };
-        let observation = of_open(&route, ends, Seen::NoTls(&refusal));
+        let seen = TlsSeen { ends, helo, outcome: TlsOutcome::of_failure(&refusal) };
         let session = match refusal {
             // The host has not begun TLS, so the dialogue goes on where it was.
             TlsFailure::NotOffered | TlsFailure::Refused(_) => {
@@ -51,7 +52,7 @@ impl<S: Stream> Plain<OpenRoute, S> {
                 Err(Unsettled::Broken(BrokenHandshake { failure: refusal.into() }))
             }
         };
-        (session, observation)
+        (session, seen)
     }
 
     /// Goes without TLS to a host with which TLS has just failed.
@@ -71,7 +72,7 @@ async fn encrypt<S: Stream>(
     ends: Endpoints,
     settings: Arc<DeliverySettings>,
     tls: &Observing,
-) -> (Result<Session<Unverified, S>, Unsettled>, Observation) {
+) -> (Result<Session<Unverified, S>, Unsettled>, TlsOutcome) {
     let patience = Arc::clone(dialogue.patience());
     let limit = patience.at_most(settings.timeouts.tls);
     let stream = dialogue.into_stream().map_err(TlsFailure::Injected);
@@ -84,23 +85,24 @@ async fn encrypt<S: Stream>(
     let (stream, verdict) = match shaken {
         Ok(shaken) => shaken,
         Err(failure) => {
-            let observation = of_open(&route, ends, Seen::NoTls(&failure));
+            let outcome = TlsOutcome::of_failure(&failure);
             // Who puts words into a connection would only do it again in clear.
             let unsettled = if failure.is_attack() {
                 Unsettled::Failed(failure.into())
             } else {
                 Unsettled::Broken(BrokenHandshake { failure: failure.into() })
             };
-            return (Err(unsettled), observation);
+            return (Err(unsettled), outcome);
         }
     };
-    let observation = of_open(&route, ends, Seen::Tls(&verdict));
+    let certificate = TlsFault::of_verdict(&verdict);
     let verdict = CertificateVerdict::from(&verdict);
     let session = Session::under_tls(route, (stream, patience), verdict, ends, settings).await;
+    let outcome = TlsOutcome::of_session(&session, certificate);
     // A host that has shaken hands and then does not answer under TLS has as little of it as one
     // with which the handshake fails.
     let broken = |failure| Unsettled::Broken(BrokenHandshake { failure });
-    (session.map_err(broken), observation)
+    (session.map_err(broken), outcome)
 }
 
 /// Why an open route has no session yet.

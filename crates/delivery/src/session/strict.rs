@@ -2,11 +2,6 @@
 
 use mta_sts::{DemandedRoute, MxHost, VerifiedRoute};
 use tls_policy::{Demanded, Trust, Verified};
-use tls_rpt::Observation;
-
-use crate::endpoints::Endpoints;
-use crate::failure::TlsFailure;
-use crate::observation::{of_demanded, of_verified};
 
 /// A route whose host has to prove its name. There are two, and nothing outside can add one.
 pub trait Strict: sealed::Sealed {
@@ -15,9 +10,6 @@ pub trait Strict: sealed::Sealed {
 
     /// The host, and the only name that is looked for.
     fn host(&self) -> &MxHost;
-
-    /// What is reported of a handshake.
-    fn observed(&self, ends: Endpoints, outcome: Result<(), &TlsFailure>) -> Observation;
 }
 
 impl Strict for VerifiedRoute {
@@ -26,10 +18,6 @@ impl Strict for VerifiedRoute {
     fn host(&self) -> &MxHost {
         self.mx()
     }
-
-    fn observed(&self, ends: Endpoints, outcome: Result<(), &TlsFailure>) -> Observation {
-        of_verified(self, ends, outcome)
-    }
 }
 
 impl Strict for DemandedRoute {
@@ -37,10 +25,6 @@ impl Strict for DemandedRoute {
 
     fn host(&self) -> &MxHost {
         Self::host(self)
-    }
-
-    fn observed(&self, ends: Endpoints, outcome: Result<(), &TlsFailure>) -> Observation {
-        of_demanded(self, ends, outcome)
     }
 }
 

@@ -8,7 +8,7 @@ use mail::{CertificateVerdict, Channel, DsnParameters, Recipient, TlsVersion};
 use mta_sts::NextHop;
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tls_policy::{Unverified, Verified};
-use tls_rpt::{Observation, PolicyType, ResultType, Verdict as Judgement};
+use tls_rpt::ResultType;
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
 
@@ -29,6 +29,7 @@ use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
 use crate::tls::handshake_failure::HandshakeFailure;
 use crate::tls::webpki::WebPki;
+use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen};
 
 const OFFER: &str = "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 9\r\n250 STARTTLS\r\n";
 
@@ -60,17 +61,27 @@ async fn greet<Route>(
 async fn verify(
     authority: &Authority,
     script: Vec<Act>,
-) -> (Result<Session<Verified, DuplexStream>, SessionFailure>, Observation, Vec<String>) {
+) -> (Result<Session<Verified, DuplexStream>, SessionFailure>, TlsSeen, Vec<String>) {
     let (plain, peer) = greet(verified_route().await, script).await;
-    let (session, observation) = plain.unwrap().verify(&webpki(authority)).await;
-    (session, observation, peer.heard().await)
+    let (session, seen) = plain.unwrap().verify(&webpki(authority)).await;
+    (session, seen, peer.heard().await)
 }
 
-fn result_type(observation: &Observation) -> Option<ResultType> {
-    match &observation.verdict {
-        Judgement::Success => None,
-        Judgement::Failure { result_type, .. } => Some(*result_type),
+/// What went wrong with TLS or with the certificate; none where nothing did.
+fn fault(seen: &TlsSeen) -> Option<TlsFault> {
+    match seen.outcome {
+        TlsOutcome::NoTls(fault) | TlsOutcome::Tls(Err(fault)) => Some(fault),
+        TlsOutcome::Tls(Ok(())) => None,
+        TlsOutcome::Abandoned => panic!("nobody has given up"),
     }
+}
+
+fn result_type(seen: &TlsSeen) -> Option<ResultType> {
+    fault(seen).map(|fault| fault.result_type)
+}
+
+fn reason(seen: &TlsSeen) -> Option<String> {
+    fault(seen).and_then(|fault| fault.reason).map(|reason| reason.to_string())
 }
 
 #[tokio::test]
@@ -108,16 +119,11 @@ async fn a_host_that_proves_its_name_gets_a_verified_session() {
         Hears("EHLO relay.example.com"),
         Says("250 mx.example.org\r\n"),
     ]);
-    let (session, observation, heard) = verify(&authority, script).await;
+    let (session, seen, heard) = verify(&authority, script).await;
     assert_eq!(session.unwrap().channel().word(), "TLSv1.3");
     assert_eq!(heard.len(), 3);
-    assert_eq!(observation.policy.policy_type, PolicyType::Sts);
-    assert_eq!(observation.policy.domain, "example.org");
-    let text = observation.policy.text.unwrap();
-    assert_eq!(text.mx_patterns(), ["mx.example.org"]);
-    assert!(text.strings().contains(&"mode: enforce".to_owned()));
-    assert_eq!(observation.receiving_mx.as_deref(), Some("mx.example.org"));
-    assert_eq!(observation.verdict, Judgement::Success);
+    assert_eq!(seen.helo.as_ref().unwrap().as_str(), "mx.example.org");
+    assert_eq!(seen.outcome, TlsOutcome::Tls(Ok(())));
 }
 
 #[tokio::test]
@@ -129,10 +135,11 @@ async fn enforce_with_stripped_starttls_yields_no_session() {
         Hears("QUIT"),
         Says("221 bye\r\n"),
     ];
-    let (session, observation, heard) = verify(&Authority::new(), script).await;
+    let (session, seen, heard) = verify(&Authority::new(), script).await;
     let failure = session.unwrap_err();
     assert!(matches!(failure, SessionFailure::Tls(TlsFailure::NotOffered)), "{failure}");
-    assert_eq!(result_type(&observation), Some(ResultType::StarttlsNotSupported));
+    assert_eq!(result_type(&seen), Some(ResultType::StarttlsNotSupported));
+    assert_eq!(reason(&seen).unwrap(), "starttls-not-offered");
     assert_eq!(heard, ["EHLO relay.example.com", "QUIT"]);
 }
 
@@ -140,21 +147,23 @@ async fn enforce_with_stripped_starttls_yields_no_session() {
 async fn enforce_with_refused_starttls_yields_no_session() {
     for refusal in ["454 not now\r\n", "502 no such thing\r\n", "250 what\r\n", "354 what\r\n"] {
         let script = offer(vec![Says(refusal), Hears("QUIT"), Says("221 bye\r\n")]);
-        let (session, observation, _) = verify(&Authority::new(), script).await;
+        let (session, seen, _) = verify(&Authority::new(), script).await;
         let failure = session.unwrap_err();
         assert!(matches!(failure, SessionFailure::Tls(TlsFailure::Refused(_))), "{failure}");
         assert_eq!(failure.enhanced_code().to_string(), "4.7.10");
-        assert_eq!(result_type(&observation), Some(ResultType::StarttlsNotSupported));
+        assert_eq!(result_type(&seen), Some(ResultType::StarttlsNotSupported));
+        assert_eq!(reason(&seen).unwrap(), format!("starttls-reply-{}", refusal.get(..3).unwrap()));
     }
 }
 
 #[tokio::test]
 async fn enforce_with_a_connection_cut_at_starttls_yields_no_session() {
     for last in [vec![], vec![Says("421 closing\r\n")], vec![Says("babble\r\n")]] {
-        let (session, observation, _) = verify(&Authority::new(), offer(last)).await;
+        let (session, seen, _) = verify(&Authority::new(), offer(last)).await;
         let failure = session.unwrap_err();
         assert!(matches!(failure, SessionFailure::Tls(TlsFailure::Cut(_))), "{failure}");
-        assert_eq!(result_type(&observation), Some(ResultType::ValidationFailure));
+        assert_eq!(result_type(&seen), Some(ResultType::ValidationFailure));
+        assert_eq!(reason(&seen).unwrap(), "connection-cut");
     }
 }
 
@@ -162,31 +171,38 @@ async fn enforce_with_a_connection_cut_at_starttls_yields_no_session() {
 async fn enforce_with_words_put_before_tls_yields_no_session_and_says_no_more() {
     let authority = Authority::new();
     let script = offer(vec![Says("220 go\r\n250 injected\r\n"), Hears("(nothing)")]);
-    let (session, observation, heard) = verify(&authority, script).await;
+    let (session, seen, heard) = verify(&authority, script).await;
     let failure = session.unwrap_err();
     let SessionFailure::Tls(tls) = &failure else { panic!("{failure}") };
     assert!(tls.is_attack(), "{failure}");
     assert_eq!(failure.enhanced_code().to_string(), "4.7.0");
-    assert_eq!(result_type(&observation), Some(ResultType::ValidationFailure));
+    assert_eq!(result_type(&seen), Some(ResultType::ValidationFailure));
+    assert_eq!(reason(&seen).unwrap(), "injected-plaintext");
     assert_eq!(heard, ["EHLO relay.example.com", "STARTTLS", "(end)"]);
 }
 
 #[tokio::test]
 async fn enforce_with_a_bad_certificate_yields_no_session() {
-    for (names, flaw, expected) in [
-        (&["mx.example.org"], Flaw::Expired, ResultType::CertificateExpired),
-        (&["mx.example.org"], Flaw::SelfSigned, ResultType::CertificateNotTrusted),
+    for (names, flaw, expected, why) in [
+        (&["mx.example.org"], Flaw::Expired, ResultType::CertificateExpired, None),
+        (
+            &["mx.example.org"],
+            Flaw::SelfSigned,
+            ResultType::CertificateNotTrusted,
+            Some("bad-signature"),
+        ),
         // The domain's own name is not the MX host's.
-        (&["example.org"], Flaw::None, ResultType::CertificateHostMismatch),
-        (&["mx2.example.org"], Flaw::None, ResultType::CertificateHostMismatch),
+        (&["example.org"], Flaw::None, ResultType::CertificateHostMismatch, None),
+        (&["mx2.example.org"], Flaw::None, ResultType::CertificateHostMismatch, None),
     ] {
         let authority = Authority::new();
         let server = authority.server(names, flaw);
         let script = offer(vec![Says("220 go\r\n"), StartsTls(server), Hears("EHLO")]);
-        let (session, observation, heard) = verify(&authority, script).await;
+        let (session, seen, heard) = verify(&authority, script).await;
         let failure = session.unwrap_err();
         assert_eq!(failure.enhanced_code().to_string(), "4.7.5", "{failure}");
-        assert_eq!(result_type(&observation), Some(expected), "{failure}");
+        assert_eq!(result_type(&seen), Some(expected), "{failure}");
+        assert_eq!(reason(&seen).as_deref(), why, "{failure}");
         assert!(!heard.iter().any(|line| line.starts_with("MAIL")), "{heard:?}");
     }
 }
@@ -194,12 +210,13 @@ async fn enforce_with_a_bad_certificate_yields_no_session() {
 #[tokio::test]
 async fn enforce_with_a_broken_handshake_yields_no_session() {
     let script = offer(vec![Says("220 go\r\n"), HearsHello]);
-    let (session, observation, _) = verify(&Authority::new(), script).await;
+    let (session, seen, _) = verify(&Authority::new(), script).await;
     let failure = session.unwrap_err();
     let broken =
         matches!(&failure, SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::Broken(_))));
     assert!(broken, "{failure}");
-    assert_eq!(result_type(&observation), Some(ResultType::ValidationFailure));
+    assert_eq!(result_type(&seen), Some(ResultType::ValidationFailure));
+    assert_eq!(reason(&seen).unwrap(), "connection-cut");
 }
 
 #[tokio::test]
@@ -216,12 +233,24 @@ async fn a_refusal_of_ehlo_under_tls_is_no_failure_of_tls() {
         Hears("QUIT"),
         Says("221 bye\r\n"),
     ]);
-    let (session, observation, _) = verify(&authority, script).await;
+    let (session, seen, _) = verify(&authority, script).await;
     let failure = session.unwrap_err();
     let refused = matches!(&failure, SessionFailure::Refused { stage: Stage::HelloAgain, .. });
     assert!(refused, "{failure}");
     assert_eq!(failure.enhanced_code().to_string(), "4.7.1");
-    assert_eq!(observation.verdict, Judgement::Success);
+    assert_eq!(seen.outcome, TlsOutcome::Tls(Ok(())));
+}
+
+#[tokio::test]
+async fn a_host_that_hangs_up_after_the_handshake_has_no_tls() {
+    let authority = Authority::new();
+    let server = authority.server(&["mx.example.org"], Flaw::None);
+    let script = offer(vec![Says("220 go\r\n"), StartsTls(server), Hears("EHLO")]);
+    let (session, seen, _) = verify(&authority, script).await;
+    assert!(session.is_err());
+    assert!(matches!(seen.outcome, TlsOutcome::NoTls(_)), "{seen:?}");
+    assert_eq!(result_type(&seen), Some(ResultType::ValidationFailure));
+    assert_eq!(reason(&seen).unwrap(), "closed-after-handshake");
 }
 
 #[tokio::test]
@@ -247,7 +276,7 @@ async fn what_was_offered_in_clear_is_forgotten_under_tls() {
         ]),
     )
     .await;
-    let (session, _observation) = plain.unwrap().verify(&webpki(&authority)).await;
+    let (session, _seen) = plain.unwrap().verify(&webpki(&authority)).await;
     let mut session = session.unwrap();
     let mail = Mail {
         reverse_path: &ReversePath::Null,
@@ -270,7 +299,7 @@ async fn a_verified_session_takes_mail_under_its_own_policy_alone() {
     let authority = Authority::new();
     let server = authority.server(&["mx.example.org"], Flaw::None);
     let last = vec![Says("220 go\r\n"), StartsTls(server), Hears("EHLO"), Says("250 mx\r\n")];
-    let (session, _observation, _) = verify(&authority, offer(last)).await;
+    let (session, _seen, _) = verify(&authority, offer(last)).await;
     let mut session = session.unwrap();
     for (domain, id, max_age, fits) in [
         ("example.org", "a1", 86_400, true),
@@ -289,7 +318,7 @@ async fn a_verified_session_takes_mail_under_its_own_policy_alone() {
 async fn an_open_session_takes_mail_for_its_own_next_hop_and_reason_alone() {
     let script = vec![Says("220 hi\r\n"), Hears("EHLO"), Says("250 mx\r\n")];
     let (plain, _peer) = greet(open_route(None, "mx.example.org").await, script).await;
-    let (session, _observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
+    let (session, _seen) = plain.unwrap().settle(&observing(&Authority::new())).await;
     let mut session = session.unwrap();
     assert!(session.mail(&fallback(None).await).is_ok());
     assert!(session.mail(&fallback(Some("testing")).await).is_err());
@@ -314,7 +343,7 @@ async fn every_transaction_but_the_first_begins_with_rset_and_waits_for_nothing(
         script.extend(taken(vec![Hears("RSET"), Says("250 ok\r\n"), Hears("MAIL")]));
         script.push(Hears("QUIT"));
         let (plain, peer) = greet(open_route(None, "mx.example.org").await, script).await;
-        let (session, _observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
+        let (session, _seen) = plain.unwrap().settle(&observing(&Authority::new())).await;
         let mut session = session.unwrap();
         let to = Recipient::new(Mailbox::parse("b@example.org").unwrap());
         let mail = Mail {
@@ -344,10 +373,10 @@ async fn settle(
     mode: Option<&str>,
     host: &str,
     script: Vec<Act>,
-) -> (Result<Session<Unverified, DuplexStream>, Unsettled>, Observation, Vec<String>) {
+) -> (Result<Session<Unverified, DuplexStream>, Unsettled>, TlsSeen, Vec<String>) {
     let (plain, peer) = greet(open_route(mode, host).await, script).await;
-    let (session, observation) = plain.unwrap().settle(&observing(authority)).await;
-    (session, observation, peer.heard().await)
+    let (session, seen) = plain.unwrap().settle(&observing(authority)).await;
+    (session, seen, peer.heard().await)
 }
 
 /// A script in which a server with this certificate does everything right.
@@ -365,10 +394,9 @@ async fn without_a_policy_any_certificate_will_do() {
     let authority = Authority::new();
     for flaw in [Flaw::None, Flaw::Expired, Flaw::SelfSigned] {
         let script = willing(&authority, &["elsewhere.example"], flaw);
-        let (session, observation, _) = settle(&authority, None, "mx.example.org", script).await;
+        let (session, seen, _) = settle(&authority, None, "mx.example.org", script).await;
         assert_eq!(session.unwrap().channel().word(), "TLSv1.3");
-        assert_eq!(observation.policy.policy_type, PolicyType::NoPolicyFound);
-        assert_eq!(observation.verdict, Judgement::Success);
+        assert!(matches!(seen.outcome, TlsOutcome::Tls(_)), "{seen:?}");
     }
 }
 
@@ -384,18 +412,11 @@ async fn a_policy_in_testing_is_judged_and_not_acted_on() {
             Some(ResultType::CertificateExpired),
         ),
         ("mx.example.org", &["example.org"], Flaw::None, Some(ResultType::CertificateHostMismatch)),
-        (
-            "other.example.org",
-            &["other.example.org"],
-            Flaw::None,
-            Some(ResultType::ValidationFailure),
-        ),
     ] {
         let script = willing(&authority, names, flaw);
-        let (session, observation, _) = settle(&authority, Some("testing"), host, script).await;
+        let (session, seen, _) = settle(&authority, Some("testing"), host, script).await;
         assert_eq!(session.unwrap().channel().word(), "TLSv1.3");
-        assert_eq!(observation.policy.policy_type, PolicyType::Sts);
-        assert_eq!(result_type(&observation), expected, "{host} {flaw:?}");
+        assert_eq!(result_type(&seen), expected, "{host} {flaw:?}");
     }
 }
 
@@ -403,11 +424,9 @@ async fn a_policy_in_testing_is_judged_and_not_acted_on() {
 async fn a_policy_of_mode_none_is_as_no_policy() {
     let authority = Authority::new();
     let script = willing(&authority, &["elsewhere.example"], Flaw::SelfSigned);
-    let (session, observation, _) =
-        settle(&authority, Some("none"), "mx.example.org", script).await;
+    let (session, seen, _) = settle(&authority, Some("none"), "mx.example.org", script).await;
     assert!(session.is_ok());
-    assert_eq!(observation.policy.policy_type, PolicyType::NoPolicyFound);
-    assert_eq!(observation.verdict, Judgement::Success);
+    assert!(matches!(seen.outcome, TlsOutcome::Tls(_)), "{seen:?}");
 }
 
 #[tokio::test]
@@ -417,10 +436,10 @@ async fn an_open_route_goes_in_clear_where_starttls_is_missing_or_refused() {
     for script in [missing, refused] {
         let (plain, peer) =
             greet(open_route(Some("testing"), "mx.example.org").await, script).await;
-        let (session, observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
+        let (session, seen) = plain.unwrap().settle(&observing(&Authority::new())).await;
         let session = session.unwrap();
         assert_eq!(session.channel().word(), "none");
-        assert_eq!(result_type(&observation), Some(ResultType::StarttlsNotSupported));
+        assert_eq!(result_type(&seen), Some(ResultType::StarttlsNotSupported));
         session.quit().await;
         assert_eq!(peer.heard().await.last().unwrap(), "QUIT");
     }
@@ -432,10 +451,9 @@ async fn a_broken_handshake_gives_leave_to_go_in_clear_on_a_new_connection() {
     let babble = vec![Says("220 go\r\n"), HearsHello, Says("this is no TLS\r\n")];
     let silence = vec![Says("220 go\r\n"), HearsHello];
     for last in [babble, silence, vec![]] {
-        let (session, observation, _) =
-            settle(&authority, None, "mx.example.org", offer(last)).await;
+        let (session, seen, _) = settle(&authority, None, "mx.example.org", offer(last)).await;
         let Err(Unsettled::Broken(broken)) = session else { panic!("{session:?}") };
-        assert_eq!(result_type(&observation), Some(ResultType::ValidationFailure));
+        assert_eq!(result_type(&seen), Some(ResultType::ValidationFailure));
         let route = open_route(None, "mx.example.org").await;
         let script = vec![Says("220 hi\r\n"), Hears("EHLO"), Says(OFFER), Hears("QUIT")];
         let (plain, peer) = greet(route, script).await;
@@ -450,7 +468,7 @@ async fn a_broken_handshake_gives_leave_to_go_in_clear_on_a_new_connection() {
 async fn words_put_before_tls_end_an_open_route_as_well() {
     let authority = Authority::new();
     let script = offer(vec![Says("220 go\r\n250 injected\r\n")]);
-    let (session, _observation, _) = settle(&authority, None, "mx.example.org", script).await;
+    let (session, _seen, _) = settle(&authority, None, "mx.example.org", script).await;
     let failed = matches!(&session, Err(Unsettled::Failed(SessionFailure::Tls(_))));
     assert!(failed, "{session:?}");
 }
@@ -465,9 +483,9 @@ async fn a_host_that_does_not_know_ehlo_is_greeted_with_helo() {
         Says("250-old\r\n250 STARTTLS\r\n"),
     ];
     let (plain, peer) = greet(open_route(None, "mx.example.org").await, script).await;
-    let (session, observation) = plain.unwrap().settle(&observing(&Authority::new())).await;
+    let (session, seen) = plain.unwrap().settle(&observing(&Authority::new())).await;
     assert_eq!(session.unwrap().channel().word(), "none");
-    assert_eq!(result_type(&observation), Some(ResultType::StarttlsNotSupported));
+    assert_eq!(result_type(&seen), Some(ResultType::StarttlsNotSupported));
     assert_eq!(peer.heard().await.len(), 2);
 }
 

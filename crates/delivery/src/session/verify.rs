@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use mail::CertificateVerdict;
 use rustls::pki_types::ServerName;
-use tls_rpt::Observation;
 use tokio_rustls::client::TlsStream;
 
 use super::established::Session;
@@ -17,6 +16,7 @@ use crate::failure::{SessionFailure, TlsFailure};
 use crate::line_io::Stream;
 use crate::settings::DeliverySettings;
 use crate::tls::webpki::WebPki;
+use crate::tls_seen::{TlsOutcome, TlsSeen};
 
 impl<Route: Strict, S: Stream> Plain<Route, S> {
     /// Upgrades with STARTTLS, and has the peer prove the host's name (RFC 8461 §4.2).
@@ -25,11 +25,10 @@ impl<Route: Strict, S: Stream> Plain<Route, S> {
     pub async fn verify(
         self,
         tls: &WebPki,
-    ) -> (Result<Session<Route::Trust, S>, SessionFailure>, Observation) {
+    ) -> (Result<Session<Route::Trust, S>, SessionFailure>, TlsSeen) {
         let Self { route, dialogue, capabilities, ends, settings } = self;
         let patience = Arc::clone(dialogue.patience());
         let stream = prove(&route, dialogue, &capabilities, tls, &settings).await;
-        let observation = route.observed(ends, stream.as_ref().map(|_| ()));
         let session = match stream {
             Ok(stream) => {
                 let verdict = CertificateVerdict::Valid;
@@ -37,7 +36,9 @@ impl<Route: Strict, S: Stream> Plain<Route, S> {
             }
             Err(failure) => Err(SessionFailure::Tls(failure)),
         };
-        (session, observation)
+        let helo = capabilities.name().cloned();
+        let outcome = TlsOutcome::of_session(&session, Ok(()));
+        (session, TlsSeen { ends, helo, outcome })
     }
 }
 

@@ -3,8 +3,8 @@
 use std::io;
 
 use pkix::{HandshakeError, TlsError};
-use rustls::CertificateError;
-use tls_rpt::ResultType;
+use rustls::{CertificateError, PeerIncompatible};
+use tls_rpt::{FailureReason, ResultType};
 
 /// Why a TLS handshake failed.
 #[derive(Debug, thiserror::Error)]
@@ -80,5 +80,59 @@ pub fn result_type(error: &rustls::Error) -> ResultType {
         ResultType::CertificateHostMismatch
     } else {
         ResultType::CertificateNotTrusted
+    }
+}
+
+/// What the result type of a failure that rustls names leaves open; one of a few words, and nothing
+/// that the peer could choose.
+#[must_use]
+#[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add further errors")]
+pub(crate) fn reason(error: &rustls::Error) -> Option<FailureReason> {
+    match error {
+        rustls::Error::InvalidCertificate(certificate) => of_certificate(certificate),
+        rustls::Error::AlertReceived(alert) => Some(FailureReason::TlsAlert(u8::from(*alert))),
+        rustls::Error::NoCertificatesPresented => Some(FailureReason::NoCertificate),
+        rustls::Error::PeerIncompatible(incompatible) => Some(of_incompatible(incompatible)),
+        _ => Some(FailureReason::TlsProtocol),
+    }
+}
+
+/// What "not trusted" leaves open; "expired" and "host mismatch" leave nothing open.
+#[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add further errors")]
+fn of_certificate(error: &CertificateError) -> Option<FailureReason> {
+    match error {
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidForName
+        | CertificateError::NotValidForNameContext { .. } => None,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Some(FailureReason::NotValidYet)
+        }
+        CertificateError::Revoked => Some(FailureReason::Revoked),
+        CertificateError::UnknownIssuer => Some(FailureReason::UnknownIssuer),
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            Some(FailureReason::BadSignature)
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            Some(FailureReason::WrongPurpose)
+        }
+        _ => Some(FailureReason::InvalidCertificate),
+    }
+}
+
+/// What two ends that have no TLS in common lack.
+#[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add further errors")]
+fn of_incompatible(incompatible: &PeerIncompatible) -> FailureReason {
+    match incompatible {
+        PeerIncompatible::ServerDoesNotSupportTls12Or13
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        | PeerIncompatible::Tls12NotOffered
+        | PeerIncompatible::Tls12NotOfferedOrEnabled => FailureReason::NoCommonVersion,
+        PeerIncompatible::NoCipherSuitesInCommon
+        | PeerIncompatible::NoKxGroupsInCommon
+        | PeerIncompatible::NoSignatureSchemesInCommon => FailureReason::NoCommonCipher,
+        _ => FailureReason::TlsProtocol,
     }
 }

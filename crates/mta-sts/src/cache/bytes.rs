@@ -45,6 +45,8 @@ pub(super) struct Written {
     pub(super) mode: Mode,
     pub(super) max_age: u64,
     pub(super) mx: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) text: Option<String>,
     pub(super) fetched_at: u64,
     pub(super) used_at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -72,6 +72,14 @@ fn values_that_make_no_policy_are_an_error() {
     }
 }
 
+#[test]
+fn a_policy_that_was_kept_without_its_text_is_read() {
+    let policy = cached(86_400, at(0));
+    let bytes = policy.to_bytes();
+    assert!(!String::from_utf8_lossy(&bytes).contains("text"));
+    assert_eq!(CachedPolicy::from_bytes(&bytes).unwrap().text(), None);
+}
+
 proptest! {
     #[test]
     fn reading_what_was_written_gives_it_back(
@@ -79,8 +87,12 @@ proptest! {
         fetched in 0u64..10_000_000_000,
         used in 0u64..10_000_000_000,
         trouble in prop::option::of("\\PC{0,40}"),
+        text in prop::option::of("(?s).{0,40}"),
     ) {
         let mut policy = cached(max_age, at(fetched));
+        if let Some(text) = text {
+            policy = policy.with_text(text.into());
+        }
         if let Some(changed) = policy.used(at(used)) {
             policy = changed;
         }

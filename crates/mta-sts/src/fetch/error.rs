@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -53,7 +54,12 @@ pub enum FetchError {
     NoName,
     /// What was fetched is not a policy.
     #[error("the policy is invalid")]
-    Policy(#[from] PolicyError),
+    Policy {
+        /// Why not.
+        source: PolicyError,
+        /// What it is, for a report (RFC 8460 §4.5): at most [`POLICY_SIZE_MAX`] octets.
+        text: Arc<str>,
+    },
     /// The policy host has none but private addresses.
     #[error("the policy host has the address {0}, which is not global")]
     PrivateAddress(IpAddr),
@@ -108,7 +114,7 @@ impl FetchError {
     pub const fn result_type(&self) -> FetchResultType {
         match self {
             Self::Certificate { .. } => FetchResultType::StsWebpkiInvalid,
-            Self::Policy(_) => FetchResultType::StsPolicyInvalid,
+            Self::Policy { .. } => FetchResultType::StsPolicyInvalid,
             Self::Coding(_)
             | Self::Connect { .. }
             | Self::Http(_)
@@ -129,7 +135,13 @@ impl FetchError {
     /// begun.
     #[must_use]
     pub const fn is_out_of_date(&self) -> bool {
-        matches!(self, Self::Certificate { fault: CertificateFault::OutOfDate, .. })
+        matches!(
+            self,
+            Self::Certificate {
+                fault: CertificateFault::Expired | CertificateFault::NotValidYet,
+                ..
+            }
+        )
     }
 
     /// The error and its causes in one line, for a log or a report.

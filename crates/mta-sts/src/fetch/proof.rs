@@ -35,8 +35,16 @@ pub enum ProofError {
 /// What a certificate lacks that proves nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CertificateFault {
-    /// It has ended, or has not begun: a clock that is wrong may be all there is to it.
-    OutOfDate,
+    /// It has ended; a clock that is wrong may be all there is to it.
+    Expired,
+    /// It has not begun; a clock that is wrong may be all there is to it.
+    NotValidYet,
+    /// It is for another name.
+    OtherName,
+    /// It was revoked.
+    Revoked,
+    /// It leads to no authority that is trusted.
+    UnknownIssuer,
     /// Anything else.
     Other,
 }
@@ -45,16 +53,26 @@ impl CertificateFault {
     /// What rustls found.
     #[must_use]
     pub const fn of(error: &rustls::Error) -> Self {
-        let is_out_of_date = matches!(
-            error,
-            rustls::Error::InvalidCertificate(
-                CertificateError::Expired
-                    | CertificateError::ExpiredContext { .. }
-                    | CertificateError::NotValidYet
-                    | CertificateError::NotValidYetContext { .. },
-            )
-        );
-        if is_out_of_date { Self::OutOfDate } else { Self::Other }
+        let rustls::Error::InvalidCertificate(fault) = error else { return Self::Other };
+        if matches!(fault, CertificateError::Expired | CertificateError::ExpiredContext { .. }) {
+            Self::Expired
+        } else if matches!(
+            fault,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }
+        ) {
+            Self::NotValidYet
+        } else if matches!(
+            fault,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+        ) {
+            Self::OtherName
+        } else if matches!(fault, CertificateError::Revoked) {
+            Self::Revoked
+        } else if matches!(fault, CertificateError::UnknownIssuer) {
+            Self::UnknownIssuer
+        } else {
+            Self::Other
+        }
     }
 }
 

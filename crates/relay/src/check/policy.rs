@@ -155,7 +155,7 @@ fn fetch_fix(error: &FetchError, domain: &PolicyDomain, place: &str) -> String {
              mta_sts.allow_private_policy_hosts"
         ),
         FetchError::MediaType(_) => format!("serve {place} as Content-Type text/plain"),
-        FetchError::Policy(_) => {
+        FetchError::Policy { .. } => {
             format!("correct the file at {place}; `sts-relay policy lint` shows where")
         }
         FetchError::Status(_) => {

@@ -1,0 +1,125 @@
+//! What a connection showed of TLS, in the words of a report (RFC 8460 §4.3).
+
+use tls_rpt::{FailureReason, ReceivingMxHelo, ResultType};
+
+use crate::dialogue::DialogueError;
+use crate::endpoints::Endpoints;
+use crate::failure::{SessionFailure, TlsFailure};
+use crate::tls::danger::Verdict;
+use crate::tls::handshake_failure::{HandshakeFailure, reason, result_type};
+
+/// What a connection showed of TLS, once EHLO has been answered under it or nothing more can come.
+#[derive(Clone, Debug)]
+pub struct TlsSeen {
+    /// The two ends.
+    pub ends: Endpoints,
+    /// What the host called itself before TLS.
+    pub helo: Option<ReceivingMxHelo>,
+    /// What became of TLS.
+    pub outcome: TlsOutcome,
+}
+
+/// What became of TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsOutcome {
+    /// Nothing that says anything of the host: the relay has ended the connection.
+    Abandoned,
+    /// There is none.
+    NoTls(TlsFault),
+    /// There is, and a client that verifies makes this of the certificate.
+    Tls(Result<(), TlsFault>),
+}
+
+/// What went wrong, in the words of a report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TlsFault {
+    /// What failed.
+    pub result_type: ResultType,
+    /// What the result type leaves open.
+    pub reason: Option<FailureReason>,
+}
+
+impl TlsOutcome {
+    /// Of a session under TLS, or of why there is none.
+    pub(crate) fn of_session<T>(
+        session: &Result<T, SessionFailure>,
+        certificate: Result<(), TlsFault>,
+    ) -> Self {
+        match session {
+            // An EHLO that is refused is answered.
+            Ok(_) | Err(SessionFailure::Refused { .. }) => Self::Tls(certificate),
+            Err(SessionFailure::Dialogue { error, .. }) => {
+                // Under TLS 1.3 a host refuses a handshake only after the client has ended it.
+                let closed = TlsFault::validation(FailureReason::ClosedAfterHandshake);
+                by_host(*error).map_or(Self::Abandoned, |_how| Self::NoTls(closed))
+            }
+            Err(SessionFailure::Tls(failure)) => Self::of_failure(failure),
+            Err(
+                SessionFailure::Connect(_)
+                | SessionFailure::ConnectTimedOut
+                | SessionFailure::LeftAlone { .. }
+                | SessionFailure::Login(_)
+                | SessionFailure::Ourselves
+                | SessionFailure::Silent { .. },
+            ) => Self::Abandoned,
+        }
+    }
+
+    /// Of a connection on which TLS did not come about.
+    pub(crate) fn of_failure(failure: &TlsFailure) -> Self {
+        let result_type = failure.result_type();
+        let fault = |reason| Self::NoTls(TlsFault { result_type, reason });
+        match failure {
+            TlsFailure::Cut(error) => {
+                by_host(*error).map_or(Self::Abandoned, |how| fault(Some(how)))
+            }
+            TlsFailure::Handshake(failure) => fault(of_handshake(failure)),
+            TlsFailure::Injected(_) => fault(Some(FailureReason::InjectedPlaintext)),
+            TlsFailure::NotAName(_) => fault(Some(FailureReason::NameNotProvable)),
+            TlsFailure::NotOffered => fault(Some(FailureReason::StarttlsNotOffered)),
+            TlsFailure::Refused(reply) => {
+                fault(Some(FailureReason::StarttlsReply(reply.code().as_u16())))
+            }
+        }
+    }
+}
+
+impl TlsFault {
+    /// A failure that has no result type of its own (RFC 8460 §4.3.3).
+    pub(crate) const fn validation(reason: FailureReason) -> Self {
+        Self { result_type: ResultType::ValidationFailure, reason: Some(reason) }
+    }
+
+    /// What a client that verifies makes of a certificate that anybody may show.
+    pub(crate) fn of_verdict(verdict: &Verdict) -> Result<(), Self> {
+        match verdict {
+            Verdict::Valid => Ok(()),
+            Verdict::Invalid(error) => {
+                Err(Self { result_type: result_type(error.error()), reason: reason(error.error()) })
+            }
+            Verdict::Unknown => Err(Self::validation(FailureReason::NoCertificate)),
+        }
+    }
+}
+
+/// Why a handshake failed.
+fn of_handshake(failure: &HandshakeFailure) -> Option<FailureReason> {
+    match failure {
+        HandshakeFailure::Broken(_) => Some(FailureReason::ConnectionCut),
+        HandshakeFailure::NotVerified => Some(FailureReason::NoCertificate),
+        HandshakeFailure::TimedOut => Some(FailureReason::Timeout),
+        HandshakeFailure::Tls(error) => reason(error.error()),
+    }
+}
+
+/// How a host ended a dialogue; none where the relay did.
+const fn by_host(error: DialogueError) -> Option<FailureReason> {
+    match error {
+        DialogueError::Broken(_)
+        | DialogueError::Closed
+        | DialogueError::Endless
+        | DialogueError::Garbled => Some(FailureReason::ConnectionCut),
+        DialogueError::TimedOut | DialogueError::TooSlow => Some(FailureReason::Timeout),
+        DialogueError::Displaced | DialogueError::OutOfTime => None,
+    }
+}
