@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use pkix::{Signature, check_signature};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -15,7 +16,6 @@ use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme,
 };
-use webpki::RawPublicKeyEntity;
 
 use crate::association::Association;
 use crate::verdict::{Matched, Mismatch};
@@ -70,24 +70,6 @@ impl Verifier {
     pub fn verdict(&self) -> Option<&Result<Matched, Mismatch>> {
         self.verdict.get()
     }
-
-    /// Verifies a signature of TLS 1.2 with the bare key of a certificate that rustls cannot read.
-    fn verify_with_bare_key(
-        &self,
-        message: &[u8],
-        key: &SubjectPublicKeyInfoDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let key = RawPublicKeyEntity::try_from(key)
-            .map_err(|_malformed| Error::from(CertificateError::BadEncoding))?;
-        let offered = |(scheme, _): &&(SignatureScheme, _)| *scheme == signed.scheme;
-        let mut usable = self.algorithms.mapping.iter().filter(offered).flat_map(|(_, all)| *all);
-        if usable.any(|one| key.verify_signature(*one, message, signed.signature()).is_ok()) {
-            Ok(HandshakeSignatureValid::assertion())
-        } else {
-            Err(CertificateError::BadSignature.into())
-        }
-    }
 }
 
 /// The key of a certificate that rustls cannot read; none of one that it can.
@@ -133,7 +115,12 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         match bare_key(certificate) {
             None => verify_tls12_signature(message, certificate, signed, &self.algorithms),
-            Some(key) => self.verify_with_bare_key(message, &key, signed),
+            Some(_key) => match check_signature(&self.algorithms, message, certificate, signed) {
+                Signature::Right => Ok(HandshakeSignatureValid::assertion()),
+                Signature::Unchecked | Signature::Wrong => {
+                    Err(CertificateError::BadSignature.into())
+                }
+            },
         }
     }
 

@@ -9,6 +9,7 @@ mod certificate;
 mod der;
 mod failure;
 mod roots;
+mod signature;
 mod verification;
 mod words;
 
@@ -16,6 +17,7 @@ pub use crate::authority::{Authority, NoAuthority};
 pub use crate::certificate::PublicKey;
 pub use crate::failure::{HandshakeError, TlsError};
 pub use crate::roots::{Roots, RootsError, SystemRoots, TrustSettings, load_roots};
+pub use crate::signature::{Signature, check_signature};
 pub use crate::verification::{
     CertificateSummary, SetupError, Verification, Witness, public_key, subject_public_key_info,
     summary,

@@ -24,8 +24,6 @@ pub struct Actions {
     /// What it reads.
     pub reads: Reads,
     pub(crate) queue: Queue,
-    /// The policies as they are kept, past all memory.
-    policies: Arc<dyn PolicyStore>,
     /// The policies as delivery finds them.
     in_use: Arc<Policies>,
     /// The relay's own name, for what it writes to senders.
@@ -43,8 +41,8 @@ impl Actions {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let hostname = Arc::new(RwLock::new(hostname));
-        let reads = Reads::in_use(&queue, Arc::clone(&kept), Arc::clone(&clock));
-        Self { reads, queue, policies: kept, in_use, hostname, clock }
+        let reads = Reads::in_use(&queue, kept, Arc::clone(&clock));
+        Self { reads, queue, in_use, hostname, clock }
     }
 
     /// Calls the relay by another name from now on.
@@ -167,10 +165,10 @@ impl Actions {
         domain: PolicyDomain,
         by: &Operator,
     ) -> Result<Option<Purged>, AdminError> {
-        if matches!(self.policies.find(&domain).await, Ok(None)) {
+        if matches!(self.reads.policies.find(&domain).await, Ok(None)) {
             return Ok(None);
         }
-        self.policies.remove(&domain).await?;
+        self.reads.policies.remove(&domain).await?;
         tracing::warn!(%domain, %by, "policy purged");
         Ok(Some(Purged { domain: domain.as_str().to_owned() }))
     }

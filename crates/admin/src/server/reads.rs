@@ -16,7 +16,8 @@ use crate::server::on_wall;
 #[derive(Clone, Debug)]
 pub struct Reads {
     mail: Arc<dyn Inspect>,
-    policies: Arc<dyn PolicyStore>,
+    /// The policies as they are kept, past all memory.
+    pub(crate) policies: Arc<dyn PolicyStore>,
     clock: Arc<dyn Clock>,
 }
 

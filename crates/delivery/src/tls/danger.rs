@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clock::Clock;
-use pkix::{HandshakeError, Roots, SetupError, TlsError, Verification, public_key};
+use pkix::{HandshakeError, Roots, SetupError, Signature, TlsError, Verification, check_signature};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
@@ -29,9 +29,6 @@ use crate::line_io::Stream;
 
 use super::handshake_failure::HandshakeFailure;
 use super::wall_clock::WallClock;
-
-/// The shortest RSA key that the provider verifies with.
-const RSA_BITS_MIN: usize = 2048;
 
 /// The configuration that takes whoever answers, and notes what would have failed.
 #[derive(Clone)]
@@ -131,52 +128,14 @@ impl Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match self.check(message, certificate, signed) {
+        let known = &self.verification.provider().signature_verification_algorithms;
+        match check_signature(known, message, certificate, signed) {
             Signature::Right => {}
             Signature::Unchecked => drop(self.unproved.set(error.into())),
             Signature::Wrong => return Err(error),
         }
         Ok(HandshakeSignatureValid::assertion())
     }
-
-    /// Checks a signature with the bare key of a certificate that rustls does not read.
-    fn check(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Signature {
-        let Some(key) = public_key(certificate) else { return Signature::Unchecked };
-        if key.rsa_bits().is_some_and(|bits| bits < RSA_BITS_MIN) {
-            return Signature::Unchecked;
-        }
-        let known = &self.verification.provider().signature_verification_algorithms;
-        let mut usable = known
-            .mapping
-            .iter()
-            .filter(|(scheme, _)| *scheme == signed.scheme)
-            .flat_map(|(_, algorithms)| algorithms.iter())
-            .filter(|algorithm| algorithm.public_key_alg_id().as_ref() == key.algorithm)
-            .peekable();
-        if usable.peek().is_none() {
-            return Signature::Unchecked;
-        }
-        let verifies = usable.any(|algorithm| {
-            algorithm.verify_signature(key.key, message, signed.signature()).is_ok()
-        });
-        if verifies { Signature::Right } else { Signature::Wrong }
-    }
-}
-
-/// What a signature on a handshake is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Signature {
-    /// The peer has the key to what it shows.
-    Right,
-    /// Nothing can be checked with such a key.
-    Unchecked,
-    /// The peer has not the key to what it shows.
-    Wrong,
 }
 
 impl ServerCertVerifier for Recorder {
