@@ -81,6 +81,56 @@ fn a_password_in_a_pipe_is_its_first_line() {
     assert!(users.knows("ann@example.org"));
 }
 
+/// Runs `user` with a users file of two users, whose password is `secret`, and standard input.
+fn of_users(words: &[&str], input: &str) -> (String, Option<i32>) {
+    let folder = tempfile::tempdir().unwrap();
+    let (users, file) = (folder.path().join("users"), folder.path().join("settings.toml"));
+    // The second line is as `htpasswd -nbB` of Apache 2.4 printed it.
+    let hash = access::hash_password("secret").unwrap();
+    let htpasswd = "bob@example.org:$2y$05$Wl2ZsB8aZTdEtN6cNWGxeOcFP9ZDqf1gSXn43v7mdNX9S1Yx8LFmC";
+    fs::write(&users, format!("ann:{hash}:@example.org,ann@example.net\n{htpasswd}\n")).unwrap();
+    let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/../settings/tests-data/authority.pem");
+    let access = format!("[access]\nusers_file = {users:?}\n[trust]\nca_file = {authority:?}\n");
+    fs::write(&file, access).unwrap();
+    let mut child = typed(["user"])
+        .args(words)
+        .arg("--config")
+        .arg(&file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(stderr(&output).is_empty(), "{}", stderr(&output));
+    (stdout(&output).to_owned(), output.status.code())
+}
+
+#[test]
+fn users_are_listed_and_their_passwords_checked() {
+    let (said, status) = of_users(&["list"], "");
+    let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split("  ").collect()).collect();
+    assert_eq!((lines.len(), status), (3, Some(0)), "{said}");
+    assert!(said.contains("argon2id") && said.contains("@example.org,ann@example.net"), "{said}");
+    assert!(said.contains("bcrypt, cost 5") && said.contains("bob@example.org"), "{said}");
+    assert!(!said.contains('$'), "no hash is shown: {said}");
+    let (said, _) = of_users(&["list", "--json"], "");
+    let listed: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(listed[1]["senders"], "bob@example.org", "{said}");
+    for (words, password, status) in [
+        (&["check", "ann"][..], "secret", 0),
+        (&["check", "ann"], "Secret", 1),
+        (&["check", "carl"], "secret", 1),
+        (&["check", "bob@example.org", "--sender", "bob@example.org"], "secret", 0),
+        (&["check", "bob@example.org", "--sender", "ann@example.org"], "secret", 1),
+    ] {
+        let (said, code) = of_users(words, &format!("{password}\n"));
+        assert_eq!(code, Some(status), "{words:?}: {said}");
+        assert!(said.starts_with(words[1]), "{said}");
+    }
+}
+
 /// What `user hash` prints at a terminal where these lines are typed, and whether it succeeds.
 fn hashed_at_a_terminal(lines: &[&str]) -> (String, bool) {
     use std::io::{Read as _, Write as _};

@@ -5,6 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use smtp::ReversePath;
+
+use crate::senders::AllowedSenders;
 use crate::submitter::Submitter;
 
 /// The networks whose hosts may submit.
@@ -19,18 +22,42 @@ pub struct Networks {
 #[derive(Debug)]
 pub enum Admission {
     /// It may.
-    Admitted(Submitter),
+    Admitted(Host),
     /// A listed network holds it, but it is a gateway, behind which anybody may be.
     Gateway,
     /// No listed network holds it.
     Unlisted,
 }
 
-/// One network: the addresses that share a prefix.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A host that a listed network holds.
+///
+/// Only [`Networks::judge`] makes one; nothing else can:
+///
+/// ```compile_fail,E0451
+/// fn anybody(peer: std::net::IpAddr) -> access::Host {
+///     access::Host { peer, ..todo!() }
+/// }
+/// ```
+///
+/// and where it is stays readable:
+///
+/// ```
+/// fn whence(host: &access::Host) -> std::net::IpAddr {
+///     host.peer()
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Host {
+    peer: IpAddr,
+    senders: AllowedSenders,
+}
+
+/// One network: the addresses that share a prefix, and what their hosts may send from.
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct Network {
     address: IpAddr,
     prefix: u32,
+    senders: AllowedSenders,
 }
 
 /// The list of networks cannot be used.
@@ -47,6 +74,9 @@ pub enum NetworksError {
         /// The network that holds the address.
         meant: String,
     },
+    /// A network is listed twice with different senders.
+    #[error("{0}: is listed twice, and its senders differ")]
+    Senders(String),
     /// Not an address, or an address and a prefix length.
     #[error("{0}: not a network such as 192.0.2.0/24 or 2001:db8::/32")]
     Syntax(String),
@@ -63,10 +93,30 @@ impl Networks {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let networks = list
-            .into_iter()
-            .map(|entry| Network::parse(entry.as_ref()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let all = AllowedSenders::all();
+        Self::with_senders(list.into_iter().map(|entry| (entry, all.clone())))
+    }
+
+    /// The same for networks whose hosts send from listed addresses alone. Where several networks hold
+    /// a host, the smallest of them counts.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworksError`] for the first entry that is wrong, or for the list that admits everyone.
+    pub fn with_senders<S: AsRef<str>>(
+        list: impl IntoIterator<Item = (S, AllowedSenders)>,
+    ) -> Result<Self, NetworksError> {
+        let mut networks: Vec<Network> = Vec::new();
+        for (entry, senders) in list {
+            let network = Network { senders, ..Network::parse(entry.as_ref())? };
+            let same = networks
+                .iter()
+                .find(|other| other.address == network.address && other.prefix == network.prefix);
+            if same.is_some_and(|other| *other != network) {
+                return Err(NetworksError::Senders(entry.as_ref().to_owned()));
+            }
+            networks.push(network);
+        }
         for (family, most) in [("0.0.0.0/0", u128::from(u32::MAX)), ("::/0", u128::MAX)] {
             let is_four = family.contains('.');
             let spans =
@@ -87,27 +137,32 @@ impl Networks {
         self
     }
 
-    /// Licence for the host at `peer` to submit, if one of the networks holds it.
+    /// Licence for the host at `peer` to submit from any address, if one of the networks holds it and
+    /// does not say from which addresses.
     #[must_use]
     pub fn admit(&self, peer: IpAddr) -> Option<Submitter> {
         match self.judge(peer) {
-            Admission::Admitted(submitter) => Some(submitter),
-            Admission::Gateway | Admission::Unlisted => None,
+            Admission::Admitted(host) if host.senders.are_all() => {
+                Some(Submitter::admitted(host.peer, None))
+            }
+            Admission::Admitted(_) | Admission::Gateway | Admission::Unlisted => None,
         }
     }
 
-    /// The same, with the reason why not.
+    /// Whether the host at `peer` may submit, with the reason why not.
     #[must_use]
     pub fn judge(&self, peer: IpAddr) -> Admission {
         let address = peer.to_canonical();
         let alone = |network: &&Network| network.prefix == width(network.address);
-        let holding = || self.networks.iter().filter(|network| network.holds(address));
-        if holding().next().is_none() {
-            Admission::Unlisted
-        } else if self.gateways.contains(&address) && !holding().any(|network| alone(&network)) {
-            Admission::Gateway
-        } else {
-            Admission::Admitted(Submitter::admitted(address, None))
+        let holding = self.networks.iter().filter(|network| network.holds(address));
+        match holding.max_by_key(|network| network.prefix) {
+            None => Admission::Unlisted,
+            Some(network) if self.gateways.contains(&address) && !alone(&network) => {
+                Admission::Gateway
+            }
+            Some(network) => {
+                Admission::Admitted(Host { peer: address, senders: network.senders.clone() })
+            }
         }
     }
 
@@ -119,8 +174,28 @@ impl Networks {
     }
 }
 
+impl Host {
+    /// Its address.
+    #[must_use]
+    pub const fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// The addresses that it may send from.
+    #[must_use]
+    pub const fn senders(&self) -> &AllowedSenders {
+        &self.senders
+    }
+
+    /// Licence to submit a message from `path`, if the host may send from there.
+    #[must_use]
+    pub fn submit(&self, path: &ReversePath) -> Option<Submitter> {
+        self.senders.allow(path).then(|| Submitter::admitted(self.peer, None))
+    }
+}
+
 impl Network {
-    /// Reads one network.
+    /// Reads one network, whose hosts send from any address.
     fn parse(text: &str) -> Result<Self, NetworksError> {
         let syntax = || NetworksError::Syntax(text.to_owned());
         let (address, prefix) = match text.split_once('/') {
@@ -138,14 +213,14 @@ impl Network {
         if prefix > width(address) {
             return Err(syntax());
         }
-        Self { address, prefix }.canonical().checked(text)
+        Self { address, prefix, senders: AllowedSenders::all() }.canonical().checked(text)
     }
 
     /// The IPv4 network that an IPv4-mapped one stands for.
     fn canonical(self) -> Self {
         match (self.address.to_canonical(), self.prefix.checked_sub(96)) {
             (IpAddr::V4(address), Some(prefix)) if self.address.is_ipv6() => {
-                Self { address: address.into(), prefix }
+                Self { address: address.into(), prefix, ..self }
             }
             (IpAddr::V4(_) | IpAddr::V6(_), _) => self,
         }
@@ -266,6 +341,37 @@ mod tests {
         let networks = Networks::parse(["172.16.0.0/12"]).unwrap().with_gateways([gateway]);
         assert!(networks.admit("172.17.0.2".parse().unwrap()).is_some());
         assert!(matches!(networks.judge("192.0.2.1".parse().unwrap()), Admission::Unlisted));
+    }
+
+    #[test]
+    fn the_smallest_network_that_holds_a_host_says_what_it_sends_from() {
+        let senders = |list: &[&str]| AllowedSenders::parse(list).unwrap();
+        let networks = Networks::with_senders([
+            ("10.0.0.0/8", senders(&["@example.org"])),
+            ("10.1.0.0/16", senders(&["app@example.net", "@example.com"])),
+            ("10.1.1.1", senders(&["*"])),
+        ])
+        .unwrap();
+        for (peer, from, allowed) in [
+            ("10.0.0.1", "<any@example.org>", true),
+            ("10.0.0.1", "<app@example.net>", false),
+            ("10.1.0.1", "<app@example.net>", true),
+            ("10.1.0.1", "<any@example.com>", true),
+            ("10.1.0.1", "<any@example.org>", false),
+            ("10.1.0.1", "<>", true),
+            ("10.1.1.1", "<anybody@anywhere.example>", true),
+        ] {
+            let Admission::Admitted(host) = networks.judge(peer.parse().unwrap()) else { panic!() };
+            let path = ReversePath::parse(from).unwrap();
+            assert_eq!(host.submit(&path).is_some(), allowed, "{peer} {from}");
+        }
+        assert!(networks.admit("10.1.0.1".parse().unwrap()).is_none(), "not from any address");
+        assert!(networks.admit("10.1.1.1".parse().unwrap()).is_some());
+        let twice = Networks::with_senders([
+            ("10.0.0.0/8", senders(&["@example.org"])),
+            ("::ffff:10.0.0.0/104", senders(&["*"])),
+        ]);
+        assert_eq!(twice, Err(NetworksError::Senders("::ffff:10.0.0.0/104".to_owned())));
     }
 
     #[test]

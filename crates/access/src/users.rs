@@ -1,57 +1,40 @@
 //! Who may submit from anywhere, by name and password.
 //!
-//! The file has a line for each user: name, Argon2id hash and sender addresses, with colons
-//! between them. Nothing is implied: which addresses a user may send from is written down, even
-//! where it is all of them.
+//! The file has a line for each user: name, hash of the password (Argon2id or bcrypt) and sender
+//! addresses, with colons between them. A line that `htpasswd -B` wrote has no addresses: its user
+//! sends from the name alone, which has to be an address then.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::{Algorithm, Argon2};
-use rand::RngCore as _;
-use smtp::{Credentials, Domain, Mailbox, MailboxDomain, ReversePath};
+use smtp::{Credentials, Mailbox, ReversePath};
 
+use crate::passwords::{HashProblem, KeptPassword, PasswordScheme};
+use crate::senders::{AllowedSenders, SenderError};
 use crate::submitter::Submitter;
 
 /// The users and what they may do.
 #[derive(Clone, Debug, Default)]
 pub struct Users {
     users: HashMap<String, User>,
-    /// What an unknown name's password is held against, so that it takes as long as a known one's.
-    nobody: Option<String>,
+    /// The first user's hash: what an unknown name's password is held against, so that it takes as
+    /// long as a known one's.
+    first: Option<KeptPassword>,
 }
 
 /// One user.
 #[derive(Clone)]
 struct User {
     name: Arc<str>,
-    /// A PHC string.
-    hash: String,
-    senders: Arc<Senders>,
+    password: KeptPassword,
+    senders: AllowedSenders,
 }
 
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-/// The addresses a user may send from.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Senders {
-    /// All there are.
-    All,
-    /// These.
-    Listed(Vec<Sender>),
-}
-
-/// An address, or all addresses of a domain.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Sender {
-    Domain(Domain),
-    Mailbox(Mailbox),
 }
 
 /// Proof that a client knows a user's password.
@@ -74,7 +57,7 @@ enum Sender {
 #[derive(Debug)]
 pub struct Authenticated {
     name: Arc<str>,
-    senders: Arc<Senders>,
+    senders: AllowedSenders,
 }
 
 /// The file of users cannot be used.
@@ -90,15 +73,23 @@ pub struct UsersError {
 /// What can be wrong with a user's line.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UserProblem {
+    /// Checking the password would take too long.
+    #[error("the password's hash has a cost of {0}: 14 is the most")]
+    Cost(u32),
     /// Not three fields, or no name.
     #[error("not NAME:HASH:SENDERS, as `sts-relay user hash NAME` prints it")]
     Fields,
-    /// The hash is none of Argon2id.
-    #[error("the password's hash is not one of Argon2id")]
+    /// The hash is neither of Argon2id nor of bcrypt.
+    #[error("the password's hash is neither of Argon2id nor of bcrypt")]
     Hash,
     /// No sender is listed, or something that is none.
-    #[error("`{0}` is neither an address, nor a domain such as @example.org, nor * for all")]
-    Sender(String),
+    #[error(transparent)]
+    Sender(#[from] SenderError),
+    /// No sender is listed, and the name is no address.
+    #[error(
+        "`{0}` is not an address: write behind the hash what the user may send from, as in :@example.org"
+    )]
+    Senders(String),
     /// The name stands twice.
     #[error("the user {0} is listed twice")]
     Twice(String),
@@ -111,7 +102,7 @@ impl Users {
     ///
     /// [`UsersError`] for the first line that is wrong.
     pub fn parse(text: &str) -> Result<Self, UsersError> {
-        let mut users = HashMap::new();
+        let (mut users, mut first) = (HashMap::<String, User>::new(), None);
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -119,12 +110,12 @@ impl Users {
             }
             let user = User::parse(line).map_err(|problem| UsersError { line: number, problem })?;
             let name = user.name.to_string();
+            first.get_or_insert_with(|| user.password.clone());
             if users.insert(name.clone(), user).is_some() {
                 return Err(UsersError { line: number, problem: UserProblem::Twice(name) });
             }
         }
-        let nobody = if users.is_empty() { None } else { hash_password("nobody's password").ok() };
-        Ok(Self { users, nobody })
+        Ok(Self { users, first })
     }
 
     /// Whether there is a user of this name.
@@ -133,18 +124,29 @@ impl Users {
         self.users.contains_key(name)
     }
 
+    /// Every user in the order of their names: the name, how the password is hashed, and the senders.
+    pub fn list(&self) -> impl Iterator<Item = (&str, PasswordScheme, &AllowedSenders)> {
+        let mut users: Vec<_> = self.users.values().collect();
+        users.sort_by(|one, other| one.name.cmp(&other.name));
+        users.into_iter().map(|user| (&*user.name, user.password.scheme(), &user.senders))
+    }
+
     /// Holds a password against its hash. It takes a while on purpose, so not where others wait.
     #[must_use]
     pub fn authenticate(&self, credentials: &Credentials) -> Option<Authenticated> {
-        let password = credentials.password().as_bytes();
-        let Some(user) = self.users.get(credentials.name()) else {
-            let _never = self.nobody.as_deref().is_some_and(|hash| proves(password, hash));
+        self.prove(credentials.name(), credentials.password())
+    }
+
+    /// The same, for a name and a password that somebody typed.
+    #[must_use]
+    pub fn prove(&self, name: &str, password: &str) -> Option<Authenticated> {
+        let Some(user) = self.users.get(name) else {
+            let _never = self.first.as_ref().is_some_and(|first| first.is(password));
             return None;
         };
-        proves(password, &user.hash).then(|| Authenticated {
-            name: Arc::clone(&user.name),
-            senders: Arc::clone(&user.senders),
-        })
+        user.password
+            .is(password)
+            .then(|| Authenticated { name: Arc::clone(&user.name), senders: user.senders.clone() })
     }
 }
 
@@ -152,83 +154,23 @@ impl User {
     /// Reads one line.
     fn parse(line: &str) -> Result<Self, UserProblem> {
         let mut fields = line.splitn(3, ':').map(str::trim);
-        let (Some(name), Some(hash), Some(senders)) = (fields.next(), fields.next(), fields.next())
-        else {
+        let (Some(name), Some(hash)) = (fields.next(), fields.next()) else {
             return Err(UserProblem::Fields);
         };
         if name.is_empty() || name.chars().any(char::is_control) {
             return Err(UserProblem::Fields);
         }
-        let parsed = PasswordHash::new(hash).map_err(|_cause| UserProblem::Hash)?;
-        if parsed.algorithm != Algorithm::Argon2id.ident() || parsed.hash.is_none() {
-            return Err(UserProblem::Hash);
-        }
-        Ok(Self {
-            name: name.into(),
-            hash: hash.to_owned(),
-            senders: Arc::new(Senders::parse(senders)?),
-        })
-    }
-}
-
-impl Senders {
-    /// Reads `*`, or addresses and domains with commas between them.
-    fn parse(text: &str) -> Result<Self, UserProblem> {
-        if text == "*" {
-            return Ok(Self::All);
-        }
-        let senders = text.split(',').map(|sender| Sender::parse(sender.trim()));
-        senders.collect::<Result<_, _>>().map(Self::Listed)
-    }
-
-    /// Whether mail may be from `path`. The null one is everybody's: it is how one answers without
-    /// being answered (RFC 5321 §4.5.5).
-    fn allow(&self, path: &ReversePath) -> bool {
-        path.mailbox().is_none_or(|mailbox| self.hold(mailbox))
-    }
-
-    /// Whether `mailbox` is one of them.
-    fn hold(&self, mailbox: &Mailbox) -> bool {
-        match self {
-            Self::All => true,
-            Self::Listed(senders) => senders.iter().any(|sender| sender.covers(mailbox)),
-        }
-    }
-}
-
-impl Senders {
-    /// The address, where one is listed and nothing else.
-    fn only(&self) -> Option<&Mailbox> {
-        match self {
-            Self::Listed(senders) => match senders.as_slice() {
-                [Sender::Mailbox(mailbox)] => Some(mailbox),
-                [] | [Sender::Domain(_)] | [_, _, ..] => None,
-            },
-            Self::All => None,
-        }
-    }
-}
-
-impl Sender {
-    /// Reads an address, or `@` and a domain.
-    fn parse(text: &str) -> Result<Self, UserProblem> {
-        let problem = |_| UserProblem::Sender(text.to_owned());
-        match text.strip_prefix('@') {
-            Some(domain) => Domain::parse(domain).map(Self::Domain).map_err(|e| problem(e.into())),
-            None => Mailbox::parse(text).map(Self::Mailbox).map_err(problem),
-        }
-    }
-
-    /// Whether it is, or holds, `mailbox`. Local parts are told apart by their case on no system
-    /// where two users' addresses differ by it alone.
-    fn covers(&self, mailbox: &Mailbox) -> bool {
-        match self {
-            Self::Domain(domain) => *mailbox.domain() == MailboxDomain::Domain(domain.clone()),
-            Self::Mailbox(own) => {
-                own.domain() == mailbox.domain()
-                    && own.to_string().eq_ignore_ascii_case(&mailbox.to_string())
-            }
-        }
+        let password = KeptPassword::parse(hash).map_err(|problem| match problem {
+            HashProblem::Cost(cost) => UserProblem::Cost(cost),
+            HashProblem::Scheme => UserProblem::Hash,
+        })?;
+        let senders = match fields.next() {
+            Some(senders) => AllowedSenders::parse(senders.split(','))?,
+            None => Mailbox::parse(name)
+                .map(AllowedSenders::one)
+                .map_err(|_cause| UserProblem::Senders(name.to_owned()))?,
+        };
+        Ok(Self { name: name.into(), password, senders })
     }
 }
 
@@ -242,7 +184,7 @@ impl Authenticated {
     /// The addresses that the user may send from.
     #[must_use]
     pub fn senders(&self) -> AllowedSenders {
-        AllowedSenders(Arc::clone(&self.senders))
+        self.senders.clone()
     }
 
     /// The user's own address: the name, or else the only address that the user may send from.
@@ -260,44 +202,10 @@ impl Authenticated {
     }
 }
 
-/// The addresses that a user may send from, for what is looked at after the envelope.
-#[derive(Clone, Debug)]
-pub struct AllowedSenders(Arc<Senders>);
-
-impl AllowedSenders {
-    /// Whether `mailbox` is one of them.
-    #[must_use]
-    pub fn hold(&self, mailbox: &Mailbox) -> bool {
-        self.0.hold(mailbox)
-    }
-}
-
-/// A password cannot be hashed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the password cannot be hashed")]
-pub struct HashError;
-
-/// The Argon2id hash of a password, with a salt of its own (RFC 9106).
-///
-/// # Errors
-///
-/// [`HashError`]: it is too long.
-pub fn hash_password(password: &str) -> Result<String, HashError> {
-    let mut salt = [0; 16];
-    rand::rng().fill_bytes(&mut salt);
-    let salt = SaltString::encode_b64(&salt).map_err(|_cause| HashError)?;
-    let hash = Argon2::default().hash_password(password.as_bytes(), &salt);
-    hash.map(|hash| hash.to_string()).map_err(|_cause| HashError)
-}
-
-/// Whether the password is the one that was hashed.
-fn proves(password: &[u8], hash: &str) -> bool {
-    PasswordHash::new(hash)
-        .is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
-}
-
 #[cfg(test)]
 mod tests {
+    use argon2::password_hash::{PasswordHasher as _, SaltString};
+    use argon2::{Algorithm, Argon2};
     use smtp::{Exchange, InitialResponse, Mechanism, Turn};
 
     use super::*;
@@ -360,25 +268,45 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_proved_by_its_own_hash() {
-        let hash = hash_password("secret").unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(proves(b"secret", &hash) && !proves(b"secre", &hash));
+    fn a_line_of_htpasswd_is_a_user_who_sends_from_the_name() {
+        let hash = "$2y$05$Wl2ZsB8aZTdEtN6cNWGxeOcFP9ZDqf1gSXn43v7mdNX9S1Yx8LFmC";
+        let text = format!("ann@example.org:{hash}\nbob:{hash}:@example.net\n");
+        let users = Users::parse(&text).unwrap();
+        let ann = users.prove("ann@example.org", "secret").unwrap();
+        let peer = "192.0.2.7".parse().unwrap();
+        assert!(ann.submit(peer, &path("<ann@example.org>")).is_some());
+        assert!(ann.submit(peer, &path("<bob@example.org>")).is_none());
+        assert_eq!(ann.address(), Some(Mailbox::parse("ann@example.org").unwrap()));
+        assert!(users.prove("ann@example.org", "Secret").is_none());
+        let bob = users.prove("bob", "secret").unwrap();
+        assert!(bob.submit(peer, &path("<any@example.net>")).is_some() && bob.address().is_none());
+        let listed: Vec<_> = users
+            .list()
+            .map(|(name, scheme, senders)| format!("{name} {scheme} {senders}"))
+            .collect();
+        let expected =
+            ["ann@example.org bcrypt, cost 5 ann@example.org", "bob bcrypt, cost 5 @example.net"];
+        assert_eq!(listed, expected);
+        let refused = Users::parse(&format!("carl:{hash}")).unwrap_err();
+        assert_eq!(refused.problem, UserProblem::Senders("carl".to_owned()));
+        let refused = Users::parse(&format!("ann:{}:*", hash.replace("$05$", "$17$"))).unwrap_err();
+        assert_eq!(refused.problem, UserProblem::Cost(17));
     }
 
     #[test]
     fn a_line_that_does_not_say_everything_is_refused() {
         let good = hash("secret");
+        let sender = |text: &str| UserProblem::Sender(SenderError(text.to_owned()));
         for (line, problem) in [
             ("ann".to_owned(), UserProblem::Fields),
-            (format!("ann:{good}"), UserProblem::Fields),
+            (format!("ann:{good}"), UserProblem::Senders("ann".to_owned())),
             (format!(":{good}:*"), UserProblem::Fields),
             ("ann:secret:*".to_owned(), UserProblem::Hash),
             ("ann:$2b$12$abcdefghijklmnopqrstuv:*".to_owned(), UserProblem::Hash),
             (format!("ann:{}:*", good.replace("argon2id", "argon2i")), UserProblem::Hash),
-            (format!("ann:{good}:"), UserProblem::Sender(String::new())),
-            (format!("ann:{good}:ann"), UserProblem::Sender("ann".to_owned())),
-            (format!("ann:{good}:*,@a.example"), UserProblem::Sender("*".to_owned())),
+            (format!("ann:{good}:"), sender("")),
+            (format!("ann:{good}:ann"), sender("ann")),
+            (format!("ann:{good}:*,@a.example"), sender("*")),
         ] {
             let refused = Users::parse(&format!("# x\n{line}\n")).unwrap_err();
             assert_eq!(refused, UsersError { line: 2, problem }, "{line}");

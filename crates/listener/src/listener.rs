@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use access::{Networks, Users};
+use access::{AllowedRecipients, Networks, Users};
 use clock::Clock;
 use queue::Queue;
 use tokio::net::{TcpListener, TcpStream};
@@ -46,6 +46,8 @@ pub struct Access {
     ///
     /// [`ProxyMode::Required`]: crate::ProxyMode::Required
     pub proxies: Networks,
+    /// Whom mail may be sent to.
+    pub recipients: AllowedRecipients,
     /// Who may submit from anywhere.
     pub users: Users,
     /// What clients are shown under TLS; without it no socket offers TLS.
@@ -197,9 +199,10 @@ fn make_room(rooms: &Rooms, limits: Limits) {
 
 /// What sessions are judged by.
 fn rules(settings: ListenerSettings, access: Access) -> Rules {
-    let Access { networks, proxies, users, tls } = access;
+    let Access { networks, proxies, recipients, users, tls } = access;
     let mut rules = Rules::new(settings, networks);
     rules.proxies = proxies;
+    rules.recipients = recipients;
     rules.users = RwLock::new(Arc::new(users));
     rules.tls = tls;
     rules

@@ -144,6 +144,20 @@ pub(crate) enum Refusal {
         /// The user.
         user: String,
     },
+    /// The network's hosts may not send from this address.
+    #[error(
+        "{peer} may not send from this address; it has to be listed in senders of its [[access.network]]"
+    )]
+    SenderNotOfNetwork {
+        /// The client.
+        peer: IpAddr,
+    },
+    /// Mail may not be sent to this address.
+    #[error("{mailbox} may not be sent mail from here; it has to be listed in access.recipients")]
+    RecipientNotAllowed {
+        /// The recipient.
+        mailbox: Mailbox,
+    },
     /// The From field names somebody that the user may not send as.
     #[error("From: you may not send as {mailbox}")]
     FromNotAllowed {
@@ -236,7 +250,9 @@ impl Refusal {
             | Self::FromUnclear
             | Self::Gateway { .. }
             | Self::NotAdmitted { .. }
-            | Self::SenderNotAllowed { .. } => (ReplyCode::REFUSED, permanent, 7, 1),
+            | Self::RecipientNotAllowed { .. }
+            | Self::SenderNotAllowed { .. }
+            | Self::SenderNotOfNetwork { .. } => (ReplyCode::REFUSED, permanent, 7, 1),
             Self::NotOffered { .. } => (ReplyCode::NOT_IMPLEMENTED, permanent, 5, 1),
             Self::NulInMessage => (ReplyCode::TRANSACTION_FAILED, permanent, 6, 0),
             Self::SpokeFirst => (ReplyCode::TRANSACTION_FAILED, permanent, 5, 0),
@@ -300,7 +316,8 @@ impl Refusal {
             Self::NulInMessage => "nul",
             Self::PipelinedStartTls => "starttls-injection",
             Self::Sasl(_) => "authentication-dialogue",
-            Self::SenderNotAllowed { .. } => "sender-not-allowed",
+            Self::RecipientNotAllowed { .. } => "recipient-not-allowed",
+            Self::SenderNotAllowed { .. } | Self::SenderNotOfNetwork { .. } => "sender-not-allowed",
             Self::ShuttingDown => "shutting-down",
             Self::SpokeFirst => "spoke-first",
             Self::TimedOut => "timed-out",

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use access::{Networks, Users};
+use access::{AllowedRecipients, Networks, Users};
 
 use crate::connections::Standing;
 use crate::guesses::Guesses;
@@ -21,6 +21,8 @@ pub(crate) struct Rules {
     pub(crate) networks: Networks,
     /// Whose hosts may say for whom they connect.
     pub(crate) proxies: Networks,
+    /// Whom mail may be sent to.
+    pub(crate) recipients: AllowedRecipients,
     /// Who may submit from anywhere.
     pub(crate) users: RwLock<Arc<Users>>,
     /// What clients are shown under TLS; none where there is no TLS.
@@ -39,6 +41,7 @@ impl Rules {
             settings,
             networks,
             proxies: Networks::default(),
+            recipients: AllowedRecipients::default(),
             users: RwLock::default(),
             tls: None,
             meters,

@@ -95,9 +95,9 @@ impl Session {
         self.client.user.as_ref().map(Authenticated::name)
     }
 
-    /// The addresses that the user who logged in may send from.
+    /// The addresses that the client may send from, where these are listed.
     pub(crate) fn senders(&self) -> Option<AllowedSenders> {
-        self.client.senders()
+        self.client.senders(&self.rules)
     }
 
     /// The address of the user who logged in, where there is one.
@@ -327,7 +327,7 @@ impl Session {
         if transaction.recipients() >= self.rules.settings.limits.recipients {
             return Ok(transaction.too_many(&self.rules.settings));
         }
-        let mailbox = mailbox(path, &self.rules.settings)?;
+        let mailbox = mailbox(path, &self.rules)?;
         self.rules.count(peer, Metered::Recipient)?;
         transaction.add(Recipient::with(mailbox, parameters));
         Ok(Step::Reply(reply(ReplyCode::OK, (1, 5), "recipient ok")))

@@ -77,7 +77,7 @@ enum Command {
     /// Read TLS reports (RFC 8460).
     #[command(subcommand, name = "tlsrpt")]
     TlsRpt(tlsrpt::TlsRptCommand),
-    /// Print lines for the users file.
+    /// List and check users, and print lines for the users file.
     #[command(subcommand)]
     User(user::UserCommand),
     /// Print completions for a shell.
@@ -128,7 +128,7 @@ impl CommandLine {
             #[cfg(feature = "demo")]
             Some(Command::Demo(command)) => demo::run(command, output),
             Some(Command::TlsRpt(command)) => tlsrpt::run(command, output),
-            Some(Command::User(command)) => user::run(command, output),
+            Some(Command::User(command)) => user::run(command, || Ok(self.settings()?.0), output),
             Some(Command::Completions(command)) => {
                 generated::completions(command, Self::described(), output)
             }

@@ -16,10 +16,11 @@ use store_embedded::StoreSettings;
 
 use crate::byte_size::ByteSize;
 use crate::raw::{
-    LogAddresses, LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime,
-    RawDelivery, RawDns, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
-    RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
+    LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery, RawDns,
+    RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTimeouts,
+    RawTls, RawTlsMode, RawTrust,
 };
+use crate::raw_access::{RawAccess, RawNetwork};
 use crate::raw_submission::RawSubmission;
 
 /// Where an installed relay keeps its mail; the unit's `StateDirectory=` makes it.
@@ -70,10 +71,19 @@ impl Default for RawAccess {
     fn default() -> Self {
         Self {
             networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
+            network: Vec::new(),
+            recipients: Vec::new(),
             users_file: PathBuf::new(),
             proxies: Vec::new(),
             check_from: false,
         }
+    }
+}
+
+impl Default for RawNetwork {
+    /// What is shown where one is missing.
+    fn default() -> Self {
+        Self { cidr: "10.1.0.0/16".to_owned(), senders: vec!["@example.org".to_owned()] }
     }
 }
 

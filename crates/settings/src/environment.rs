@@ -140,11 +140,12 @@ fn path_of(name: &str) -> Option<Vec<String>> {
 fn unknown(name: &str) -> String {
     let parts = name.split(['_', '-', '.']).filter(|part| !part.is_empty());
     let parts: Vec<_> = parts.map(str::to_ascii_lowercase).collect();
-    if let [_, _, list, _, ..] = &parts[..]
-        && let Some(list) = List::named(list)
+    let named = |count: usize| parts.get(2..count.saturating_add(2)).and_then(List::at);
+    if let Some(list) = named(2).or_else(|| named(1))
+        && parts.len() > list.path().len().saturating_add(2)
         && !parts.ends_with(&["file".to_owned()])
     {
-        let variable = format!("{PREFIX}{}", list.name().to_ascii_uppercase());
+        let variable = format!("{PREFIX}{}", list.path().join("__").to_ascii_uppercase());
         return format!("unknown variable; write {variable}='{}'", list.example());
     }
     let known: Vec<_> = keys::leaves(&keys::defaults())

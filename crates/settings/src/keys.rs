@@ -3,11 +3,14 @@
 use toml::{Table, Value};
 
 use crate::raw::{RawListener, RawSettings};
+use crate::raw_access::RawNetwork;
 use crate::raw_route::RawRoute;
 
 /// The keys that hold a list of tables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum List {
+    /// `[[access.network]]`
+    AccessNetwork,
     /// `[[exception]]`
     Exception,
     /// `[[listener]]`
@@ -17,12 +20,11 @@ pub(crate) enum List {
 }
 
 impl List {
-    const ALL: [Self; 3] = [Self::Exception, Self::Listener, Self::Route];
+    const ALL: [Self; 4] = [Self::AccessNetwork, Self::Exception, Self::Listener, Self::Route];
 
     /// The list at `path`.
     pub(crate) fn at(path: &[String]) -> Option<Self> {
-        let [name] = path else { return None };
-        Self::named(name)
+        Self::named(&path.join("."))
     }
 
     /// The list of this name.
@@ -30,9 +32,15 @@ impl List {
         Self::ALL.into_iter().find(|list| list.name() == name)
     }
 
+    /// Where it stands.
+    pub(crate) fn path(self) -> Vec<String> {
+        self.name().split('.').map(str::to_owned).collect()
+    }
+
     /// Its key.
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::AccessNetwork => "access.network",
             Self::Exception => "exception",
             Self::Listener => "listener",
             Self::Route => "route",
@@ -43,6 +51,7 @@ impl List {
     pub(crate) fn sample(self) -> Table {
         // Serialising cannot fail: every key has a TOML form (a test reads all).
         match self {
+            Self::AccessNetwork => Table::try_from(RawNetwork::default()).unwrap_or_default(),
             Self::Exception => {
                 let text = |text: &str| Value::String(text.to_owned());
                 Table::from_iter([
@@ -59,6 +68,7 @@ impl List {
     /// The keys that a table of it cannot do without.
     pub(crate) const fn required(self) -> &'static [&'static str] {
         match self {
+            Self::AccessNetwork => &["cidr", "senders"],
             Self::Exception => &["domain", "until", "reason"],
             Self::Listener => &["address"],
             // Which of a route's keys are needed depends on the others.
@@ -69,6 +79,7 @@ impl List {
     /// How the list is written in a variable.
     pub(crate) const fn example(self) -> &'static str {
         match self {
+            Self::AccessNetwork => "[{ cidr = \"10.1.0.0/16\", senders = [\"@example.org\"] }]",
             Self::Exception => {
                 "[{ domain = \"example.org\", until = \"2026-12-24\", reason = \"...\" }]"
             }

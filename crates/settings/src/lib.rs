@@ -24,6 +24,7 @@ mod optional_text;
 mod paths;
 mod policy_host_proof;
 mod raw;
+mod raw_access;
 mod raw_route;
 mod raw_submission;
 mod reading;
@@ -48,10 +49,11 @@ pub use crate::listening::Listening;
 pub use crate::nearest::nearest;
 pub use crate::paths::RelayPaths;
 pub use crate::raw::{
-    LogAddresses, LogFormat, LogLevel, RawAccess, RawAdmin, RawAuthMode, RawBinaryMime,
-    RawDelivery, RawDns, RawDnssec, RawException, RawIpPreference, RawLimits, RawListener, RawLog,
-    RawMtaSts, RawRetry, RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
+    LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery, RawDns,
+    RawDnssec, RawException, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
+    RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
+pub use crate::raw_access::{RawAccess, RawNetwork};
 pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use crate::raw_submission::{RawAddedField, RawSubmission};
 pub use crate::secret_text::SecretText;

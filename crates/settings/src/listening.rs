@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use access::{Networks, Users};
+use access::{AllowedRecipients, AllowedSenders, Networks, Users};
 use listener::{
     AuthMode, BinaryMode, CheckFrom, Limits, ListenerSettings, ProxyMode, Rates, ServerTls,
     Service, Timeouts, TlsMode,
@@ -15,6 +15,7 @@ use smtp::Domain;
 use crate::check::Check;
 use crate::file::unreadable;
 use crate::raw::{RawAuthMode, RawBinaryMime, RawListener, RawTlsMode};
+use crate::raw_access::RawNetwork;
 
 /// Where mail is taken in, and what is offered there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,31 +61,77 @@ impl Check<'_> {
 
     /// The networks that may hand in mail.
     pub(crate) fn networks(&mut self) -> Networks {
-        let networks = &self.raw.access.networks;
-        if networks.is_empty() && self.raw.users_file().is_none() {
+        let access = &self.raw.access;
+        let none = access.networks.is_empty() && access.network.is_empty();
+        if none && self.raw.users_file().is_none() {
             self.warnings.push("access.networks is empty, so no client may submit mail".to_owned());
         }
-        self.parse_networks("access.networks", networks)
+        let before = self.faults.len();
+        let mut listed: Vec<_> = self.each_network("access.networks", &access.networks);
+        for (number, RawNetwork { cidr, senders }) in access.network.iter().enumerate() {
+            let key = |name| format!("access.network.{number}.{name}");
+            if let Err(error) = Networks::parse([cidr]) {
+                self.wrong(&key("cidr"), &error);
+            } else if senders.is_empty() {
+                let problem = "names nobody: write [\"*\"] for every address";
+                self.wrong(&key("senders"), problem);
+            } else {
+                match AllowedSenders::parse(senders) {
+                    Ok(senders) => listed.push((cidr.clone(), senders)),
+                    Err(error) => self.wrong(&key("senders"), &error),
+                }
+            }
+        }
+        self.together("access.networks", listed, before)
     }
 
     /// The networks that may say for whom they connect.
     pub(crate) fn proxies(&mut self) -> Networks {
-        self.parse_networks("access.proxies", &self.raw.access.proxies)
+        let before = self.faults.len();
+        let listed = self.each_network("access.proxies", &self.raw.access.proxies);
+        self.together("access.proxies", listed, before)
     }
 
     /// A list of networks; each that is wrong is named.
-    fn parse_networks(&mut self, key: &str, networks: &[String]) -> Networks {
-        let mut all_good = true;
+    fn each_network(&mut self, key: &str, networks: &[String]) -> Vec<(String, AllowedSenders)> {
         for (number, network) in networks.iter().enumerate() {
             if let Err(error) = Networks::parse([network]) {
-                all_good = false;
                 let location = self.source.location(&format!("{key}.{number}"));
                 self.wrong_at(location, key, &error);
             }
         }
-        // Networks of which none is wrong may still hold all addresses together.
-        let together = if all_good { Networks::parse(networks) } else { Ok(Networks::default()) };
+        let all = AllowedSenders::all();
+        networks.iter().map(|network| (network.clone(), all.clone())).collect()
+    }
+
+    /// Networks of which none is wrong, that is, no fault was added, may still hold all addresses
+    /// together.
+    fn together(
+        &mut self,
+        key: &str,
+        listed: Vec<(String, AllowedSenders)>,
+        faults_before: usize,
+    ) -> Networks {
+        if self.faults.len() > faults_before {
+            return Networks::default();
+        }
+        let together = Networks::with_senders(listed);
         self.or_wrong(key, together)
+    }
+
+    /// Whom mail may be sent to.
+    pub(crate) fn recipients(&mut self) -> AllowedRecipients {
+        let listed = &self.raw.access.recipients;
+        for (number, recipient) in listed.iter().enumerate() {
+            if AllowedRecipients::parse([recipient]).is_err() {
+                let location = self.source.location(&format!("access.recipients.{number}"));
+                let problem = format!(
+                    "`{recipient}` is neither an address nor a domain such as @example.org"
+                );
+                self.wrong_at(location, "access.recipients", &problem);
+            }
+        }
+        AllowedRecipients::parse(listed).unwrap_or_default()
     }
 
     /// The users.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use smtp::Domain;
 
 use crate::byte_size::ByteSize;
+use crate::raw_access::RawAccess;
 use crate::raw_route::RawRoute;
 use crate::raw_submission::RawSubmission;
 use crate::server_address::ServerAddress;
@@ -150,20 +151,6 @@ pub struct RawTls {
     pub certificate: PathBuf,
     /// A PEM file: the certificate's key.
     pub key: PathBuf,
-}
-
-/// `[access]`
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawAccess {
-    /// The networks whose hosts may relay, as CIDR.
-    pub networks: Vec<String>,
-    /// The users and the hashes of their passwords; empty: there are none.
-    pub users_file: PathBuf,
-    /// The networks whose hosts may say for whom they connect, as CIDR.
-    pub proxies: Vec<String>,
-    /// Whether the From field of a user's message has to name senders of the user.
-    pub check_from: bool,
 }
 
 /// `[limits]`

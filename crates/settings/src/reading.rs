@@ -135,7 +135,7 @@ impl Reading {
 
     /// A list of tables.
     fn list(&mut self, list: List, written: &Written) {
-        let name = [list.name().to_owned()];
+        let name = list.path();
         drop(self.locations.insert(list.name().to_owned(), written.location.clone()));
         let entries = match &written.tree {
             Tree::List(entries) => entries.as_slice(),
@@ -152,7 +152,7 @@ impl Reading {
         };
         let mut tables = Vec::new();
         for (number, entry) in entries.iter().enumerate() {
-            let path = [list.name().to_owned(), number.to_string()];
+            let path = [name.as_slice(), &[number.to_string()]].concat();
             drop(self.locations.insert(path.join("."), entry.location.clone()));
             tables.push(Value::Table(self.table_of(list, &path, entry)));
         }
@@ -179,14 +179,14 @@ impl Reading {
         };
         for Entry { key, key_location, value } in entries {
             let Some(usual) = sample.get(&key) else {
-                self.unknown(path.get(..1).unwrap_or_default(), path, &key, key_location, &value);
+                self.unknown(&list.path(), path, &key, key_location, &value);
                 continue;
             };
             let path = [path, std::slice::from_ref(&key)].concat();
             let mut alone = sample.clone();
             drop(alone.insert(key.clone(), value.value()));
             self.note_locations(&path, &value);
-            let alone = keys::nest(&[list.name().to_owned()], Value::Array(vec![alone.into()]));
+            let alone = keys::nest(&list.path(), Value::Array(vec![alone.into()]));
             let fitting = match fits(alone) {
                 Ok(()) => value.value(),
                 Err(misfit) => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use access::{Networks, Users};
+use access::{AllowedRecipients, Networks, Users};
 use delivery::DeliverySettings;
 use dns::DnsSettings;
 use listener::{ListenerSettings, ServerTls};
@@ -39,6 +39,8 @@ pub struct Settings {
     pub networks: Networks,
     /// Who may say for whom they connect.
     pub proxies: Networks,
+    /// Whom mail may be sent to.
+    pub recipients: AllowedRecipients,
     /// Where the users are listed.
     pub users_file: Option<PathBuf>,
     /// Who may hand in mail by password.
@@ -117,6 +119,7 @@ impl Check<'_> {
         let listeners = self.listeners();
         let networks = self.networks();
         let proxies = self.proxies();
+        let recipients = self.recipients();
         let users = self.users();
         let tls = self.tls();
         let listener = self.listener(hostname.clone());
@@ -136,6 +139,7 @@ impl Check<'_> {
             listeners,
             networks,
             proxies,
+            recipients,
             users_file: raw.users_file(),
             users,
             tls,

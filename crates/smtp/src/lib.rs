@@ -50,6 +50,7 @@
 //! The reasons: `docs/decisions/0001-own-smtp-words.md`.
 
 mod address_list;
+mod address_pattern;
 mod base64;
 mod body;
 mod chunks;
@@ -69,6 +70,7 @@ mod sasl;
 mod xtext;
 
 pub use self::address_list::mailboxes;
+pub use self::address_pattern::AddressPattern;
 pub use self::base64::to_base64;
 pub use self::body::{BodyType, Smtputf8};
 pub use self::chunks::ChunkScan;

@@ -57,9 +57,16 @@ impl Client {
         }
     }
 
-    /// The addresses that the user who logged in may send from.
-    pub(super) fn senders(&self) -> Option<AllowedSenders> {
-        self.user.as_ref().map(Authenticated::senders)
+    /// The addresses that it may send from, as a user or as a host of a network, where these are listed.
+    pub(super) fn senders(&self, rules: &Rules) -> Option<AllowedSenders> {
+        let of_network = || match (self.origin, rules.networks.judge(self.peer())) {
+            (Origin::Client(_), Admission::Admitted(host)) => Some(host.senders().clone()),
+            (Origin::Proxy(_), _) | (_, Admission::Gateway | Admission::Unlisted) => None,
+        };
+        match &self.user {
+            Some(user) => Some(user.senders()),
+            None => of_network().filter(|senders| !senders.are_all()),
+        }
     }
 
     /// How it introduced itself, which comes before everything else.
@@ -100,7 +107,9 @@ impl Client {
         match self.origin {
             Origin::Proxy(_) => Err(Refusal::NotAdmitted { peer }),
             Origin::Client(_) => match rules.networks.judge(peer) {
-                Admission::Admitted(submitter) => Ok(submitter),
+                Admission::Admitted(host) => {
+                    host.submit(path).ok_or(Refusal::SenderNotOfNetwork { peer })
+                }
                 Admission::Gateway => Err(Refusal::Gateway { peer }),
                 Admission::Unlisted if self.service.auth == AuthMode::Optional => {
                     Err(Refusal::AuthenticationRequired { tls_first: self.tls.is_none() })

@@ -10,6 +10,7 @@ use smtp::{
 use super::step::{Incoming, Step};
 use crate::protocol::Protocol;
 use crate::refusal::Refusal;
+use crate::rules::Rules;
 use crate::settings::ListenerSettings;
 
 /// A mail transaction (RFC 5321 §3.3): begun by MAIL, so by a client that may submit.
@@ -90,11 +91,13 @@ impl Transaction {
     }
 }
 
-/// The mailbox that RCPT names; the bare `<postmaster>` stands for one of ours.
-pub(super) fn mailbox(path: ForwardPath, settings: &ListenerSettings) -> Result<Mailbox, Refusal> {
+/// The mailbox that RCPT names, if mail may be sent there; the bare `<postmaster>`, which stands for
+/// one of ours, may always be written to (RFC 5321 §4.5.1).
+pub(super) fn mailbox(path: ForwardPath, rules: &Rules) -> Result<Mailbox, Refusal> {
     match path {
-        ForwardPath::Mailbox(mailbox) => Ok(mailbox),
-        ForwardPath::Postmaster => postmaster(settings),
+        ForwardPath::Mailbox(mailbox) if rules.recipients.hold(&mailbox) => Ok(mailbox),
+        ForwardPath::Mailbox(mailbox) => Err(Refusal::RecipientNotAllowed { mailbox }),
+        ForwardPath::Postmaster => postmaster(&rules.settings),
     }
 }
 

@@ -94,13 +94,22 @@ impl World {
         senders: &str,
         change: impl FnOnce(&mut ListenerSettings),
     ) -> Self {
+        let access = Access { users: users(senders), ..Access::default() };
+        Self::letting_in(service, Access { networks: networks(), ..access }, change).await
+    }
+
+    /// A listener for those whom `access` lets in.
+    pub(crate) async fn letting_in(
+        service: Service,
+        access: Access,
+        change: impl FnOnce(&mut ListenerSettings),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let queue = open(dir.path()).await;
         let access = Access {
-            networks: networks(),
             proxies: Networks::parse(["127.0.0.9"]).unwrap(),
-            users: users(senders),
             tls: Some(crate::certificate::make(dir.path(), "relay.example")),
+            ..access
         };
         let settings = Self::settings(change);
         let listener = Listener::with(

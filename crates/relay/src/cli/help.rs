@@ -275,6 +275,20 @@ const HELP: &[Help] = &[
         statuses: &GROUP,
     },
     Help {
+        command: "user check",
+        examples: &[
+            ("sts-relay user check ann", "asks for the password"),
+            (
+                "sts-relay user check app --sender app@example.org",
+                "and whether app may send from there",
+            ),
+        ],
+        statuses: &[
+            ("0", "the password is right, and the user may send from the address"),
+            ("1", "it is not, or the user may not, or there are no users"),
+        ],
+    },
+    Help {
         command: "user hash",
         examples: &[
             ("sts-relay user hash ann@example.org", "asks for the password twice"),
@@ -282,6 +296,14 @@ const HELP: &[Help] = &[
                 "sts-relay user hash app --sender @example.org",
                 "a name that is not an address; the password can come from a pipe",
             ),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "user list",
+        examples: &[
+            ("sts-relay user list", "who may log in, and what each may send from"),
+            ("sts-relay user list --json", "for a script"),
         ],
         statuses: &DONE,
     },

@@ -6,14 +6,28 @@ use access::{Users, hash_password};
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use smtp::Mailbox;
+use serde::Serialize;
+use settings::Settings;
+use smtp::{Mailbox, ReversePath};
 
 use crate::cli::ending::Ending;
-use crate::cli::output::Output;
+use crate::cli::output::{Format, Output};
+use crate::cli::table::{Room, Table};
 
 /// What can be done for users.
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
+    /// Check a user's password, as a listener would.
+    ///
+    /// At a terminal the password is asked for and not shown; otherwise it is the first line of
+    /// standard input. The relay itself is not asked.
+    Check {
+        /// The name to log in with.
+        name: String,
+        /// An address: whether the user may send from it is checked as well.
+        #[arg(long = "sender", value_name = "ADDRESS")]
+        sender: Option<String>,
+    },
     /// Print a line for the users file.
     ///
     /// At a terminal the password is asked for twice and not shown; otherwise it is the first line of
@@ -26,19 +40,105 @@ pub(super) enum UserCommand {
         #[arg(long = "sender", value_name = "SENDER")]
         senders: Vec<String>,
     },
+    /// List the users of `access.users_file`.
+    List {
+        #[command(flatten)]
+        format: Format,
+    },
 }
 
 /// Does what was typed.
-pub(super) fn run(command: &UserCommand, output: &mut Output) -> anyhow::Result<Ending> {
-    let UserCommand::Hash { name, senders } = command;
+pub(super) fn run(
+    command: &UserCommand,
+    settings: impl FnOnce() -> anyhow::Result<Settings>,
+    output: &mut Output,
+) -> anyhow::Result<Ending> {
+    match command {
+        UserCommand::Check { name, sender } => {
+            check(&settings()?.users, name, sender.as_deref(), output)
+        }
+        UserCommand::Hash { name, senders } => hash(name, senders, output),
+        UserCommand::List { format } => list(&settings()?, *format, output),
+    }
+}
+
+/// Prints a line for the users file.
+fn hash(name: &str, senders: &[String], output: &mut Output) -> anyhow::Result<Ending> {
     let senders = if senders.is_empty() { usual_sender(name)? } else { senders.join(",") };
-    let password = read_password().context("the password cannot be read")?;
+    let password = read_password(Typed::Twice).context("the password cannot be read")?;
     ensure!(!password.is_empty(), "the password is empty");
     let line = format!("{name}:{}:{senders}", hash_password(&password)?);
     // What cannot be read back is better refused here than at the relay's start.
     let users = Users::parse(&line).map_err(|error| error.problem)?;
     ensure!(users.knows(name), "`{name}` cannot be a user's name");
     output.line(line)?;
+    Ok(Ending::Done)
+}
+
+/// Says whether a password is right, and whether its user may send from an address.
+fn check(
+    users: &Users,
+    name: &str,
+    sender: Option<&str>,
+    output: &mut Output,
+) -> anyhow::Result<Ending> {
+    let sender = sender.map(|text| Mailbox::parse(text).with_context(|| format!("`{text}`")));
+    let sender = sender.transpose()?;
+    let password = read_password(Typed::Once).context("the password cannot be read")?;
+    let Some(user) = users.prove(name, &password) else {
+        output.line(format!("{name}: no such user, or another password"))?;
+        return Ok(Ending::Refused);
+    };
+    match sender {
+        Some(sender) if !user.senders().allow(&ReversePath::Mailbox(sender.clone())) => {
+            let senders = user.senders();
+            output.line(format!("{name}: may not send from {sender}, but from {senders}"))?;
+            Ok(Ending::Refused)
+        }
+        Some(sender) => {
+            output.line(format!("{name}: the password is right; may send from {sender}"))?;
+            Ok(Ending::Done)
+        }
+        None => {
+            let senders = user.senders();
+            output.line(format!("{name}: the password is right; may send from {senders}"))?;
+            Ok(Ending::Done)
+        }
+    }
+}
+
+/// A user as `user list` shows one.
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    password: String,
+    senders: String,
+}
+
+/// Lists the users.
+fn list(settings: &Settings, format: Format, output: &mut Output) -> anyhow::Result<Ending> {
+    ensure!(settings.users_file.is_some(), "there are no users: access.users_file is empty");
+    let listed: Vec<_> = settings
+        .users
+        .list()
+        .map(|(name, scheme, senders)| Listed {
+            name: name.to_owned(),
+            password: scheme.to_string(),
+            senders: senders.to_string(),
+        })
+        .collect();
+    let width = output.width();
+    format.write(&listed, output, |listed, output| {
+        let mut table = Table::new([
+            ("NAME", Room::Whole),
+            ("PASSWORD", Room::Whole),
+            ("SENDERS", Room::AtLeast(20)),
+        ]);
+        for Listed { name, password, senders } in listed {
+            table.row([name.clone(), password.clone(), senders.clone()]);
+        }
+        table.print(width, output)
+    })?;
     Ok(Ending::Done)
 }
 
@@ -49,16 +149,30 @@ fn usual_sender(name: &str) -> anyhow::Result<String> {
     Ok(name.to_owned())
 }
 
-/// A password: typed twice without echo at a terminal, or the first line of a pipe or file.
-fn read_password() -> anyhow::Result<String> {
+/// How often a password is typed at a terminal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Typed {
+    /// Once: a mistake is found at once.
+    Once,
+    /// Twice: a mistake would be kept.
+    Twice,
+}
+
+/// A password: typed without echo at a terminal, or the first line of a pipe or file.
+fn read_password(typed: Typed) -> anyhow::Result<String> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
         return Ok(first_line()?);
     }
     let _hidden = Hidden::at(&stdin)?;
     let first = ask("Password: ")?;
-    let second = ask("Password again: ")?;
-    ensure!(first == second, "the two passwords differ");
+    match typed {
+        Typed::Once => {}
+        Typed::Twice => {
+            let second = ask("Password again: ")?;
+            ensure!(first == second, "the two passwords differ");
+        }
+    }
     Ok(first)
 }
 

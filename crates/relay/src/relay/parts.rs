@@ -23,6 +23,7 @@ pub(super) fn access(settings: &Settings, tls: Option<ServerTls>) -> Access {
     Access {
         networks: default_gateways::without(&settings.networks),
         proxies: settings.proxies.clone(),
+        recipients: settings.recipients.clone(),
         users: settings.users.clone(),
         tls,
     }
