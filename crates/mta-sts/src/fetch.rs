@@ -29,7 +29,7 @@ use crate::name::PolicyDomain;
 use crate::parsed::Parsed;
 use crate::policy::Policy;
 
-mod address;
+pub(crate) mod address;
 pub(crate) mod error;
 mod http;
 pub(crate) mod proof;

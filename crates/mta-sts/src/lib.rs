@@ -230,6 +230,11 @@ pub use crate::settings::PolicySettings;
 pub use crate::store::{PolicyStore, StoreError};
 pub use crate::undecided::Undecided;
 
+/// Which addresses of a host that somebody else has named are tried, and in what order.
+pub mod addresses {
+    pub use crate::fetch::address::{by_turns, is_global};
+}
+
 /// What decides whether a policy host has proved its name: whoever brings a [`danger::HostProof`]
 /// can have policies of anybody believed.
 pub mod danger {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::domain::DomainName;
@@ -12,7 +13,8 @@ const LOCAL_PART_MAX: usize = 64;
 /// A mail address: an addr-spec of RFC 5322 §3.4.1 in ASCII, without comments, at a domain.
 ///
 /// It holds no control character, so it can stand in a header field as it is.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct MailAddress {
     local_part: String,
     domain: DomainName,
@@ -51,6 +53,20 @@ impl MailAddress {
 impl fmt::Display for MailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.local_part, self.domain)
+    }
+}
+
+impl TryFrom<String> for MailAddress {
+    type Error = MailAddressError;
+
+    fn try_from(text: String) -> Result<Self, MailAddressError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<MailAddress> for String {
+    fn from(address: MailAddress) -> Self {
+        address.to_string()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Where reports go: the URIs of `rua` (RFC 8460 §3).
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::address::MailAddress;
 use crate::destination_error::DestinationError;
@@ -10,8 +13,9 @@ use crate::warning::{Warning, Warnings};
 /// The longest `https` URI that is used.
 const URI_MAX: usize = 2048;
 
-/// A place that takes reports.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+/// A place that takes reports; it is written and kept as its URI.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Destination {
     /// A POST to this URI (RFC 8460 §5.4).
     Https(HttpsUri),
@@ -49,6 +53,37 @@ impl Destination {
         } else {
             Err(DestinationError::OtherScheme)
         }
+    }
+}
+
+impl FromStr for Destination {
+    type Err = DestinationError;
+
+    /// Reads one URI, as leniently as it is read in a record.
+    ///
+    /// ```
+    /// use tls_rpt::Destination;
+    ///
+    /// let destination: Destination = "mailto:reports@example.org".parse()?;
+    /// assert!(matches!(destination, Destination::Mailto(_)));
+    /// # Ok::<(), tls_rpt::DestinationError>(())
+    /// ```
+    fn from_str(uri: &str) -> Result<Self, DestinationError> {
+        Self::parse(uri, 1, &mut Warnings::default())
+    }
+}
+
+impl TryFrom<String> for Destination {
+    type Error = DestinationError;
+
+    fn try_from(uri: String) -> Result<Self, DestinationError> {
+        uri.parse()
+    }
+}
+
+impl From<Destination> for String {
+    fn from(destination: Destination) -> Self {
+        destination.to_string()
     }
 }
 

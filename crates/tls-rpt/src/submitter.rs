@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::address::MailAddress;
@@ -14,7 +15,7 @@ const INSTANCE_MAX: usize = 64;
 
 /// Who sends reports. The domain of the contact address is the submitter's everywhere: in the
 /// report, its name, the header of its message, and so for the DKIM signature (RFC 8460 §5.3).
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Submitter {
     contact: MailAddress,
     organization: String,
@@ -58,7 +59,8 @@ impl Submitter {
 }
 
 /// One of the systems of a submitter: letters and digits, at most 64 (`unique-id`, RFC 8460 §5.1).
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Instance(String);
 
 impl Instance {
@@ -86,6 +88,20 @@ impl Instance {
 impl fmt::Display for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Instance {
+    type Error = InstanceError;
+
+    fn try_from(text: String) -> Result<Self, InstanceError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Instance> for String {
+    fn from(instance: Instance) -> Self {
+        instance.0
     }
 }
 

@@ -1,10 +1,10 @@
-//! Addresses of policy hosts: which are tried, and in what order.
+//! Addresses of hosts that somebody else has named: which are tried, and in what order.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The addresses with the families by turns, beginning with the family of the first, so that one
 /// family that does not work costs little (RFC 8305 §4).
-pub(super) fn by_turns(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
+pub fn by_turns(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
     let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
     let (first, second): (Vec<IpAddr>, Vec<IpAddr>) =
         addresses.iter().partition(|address| address.is_ipv6() == first_is_v6);
@@ -13,7 +13,8 @@ pub(super) fn by_turns(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
 }
 
 /// Whether `address` is one of the public internet (the IANA special-purpose address registries).
-pub(super) fn is_global(address: IpAddr) -> bool {
+#[must_use]
+pub fn is_global(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_global_v4(v4),
         IpAddr::V6(v6) => embedded_v4(v6).map_or_else(|| is_global_v6(v6), is_global_v4),
