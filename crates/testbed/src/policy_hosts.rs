@@ -44,19 +44,27 @@ impl PolicyHosts {
     /// # Panics
     /// Somebody listens on the world's HTTPS port at all addresses.
     pub(crate) async fn host(&self, domain: &str, behaviour: PolicyBehaviour) -> PolicyHost {
-        let name = format!("mta-sts.{domain}");
-        let known = self.started().get(&name).cloned();
+        self.named(&format!("mta-sts.{domain}"), behaviour).await
+    }
+
+    /// Starts the host of this name at an address of its own, to which the name leads; if there is
+    /// one already, only what it does is changed.
+    ///
+    /// # Panics
+    /// Somebody listens on the world's HTTPS port at all addresses.
+    pub(crate) async fn named(&self, name: &str, behaviour: PolicyBehaviour) -> PolicyHost {
+        let known = self.started().get(name).cloned();
         if let Some(host) = known {
             host.behave(behaviour);
             return host;
         }
         let address = SocketAddr::new(self.loopback.address(), self.loopback.https_port());
         let (authority, tasks) = (Arc::clone(&self.authority), self.tasks.clone());
-        let host = PolicyHost::start(&name, address, behaviour, authority, tasks)
+        let host = PolicyHost::start(name, address, behaviour, authority, tasks)
             .await
             .expect("the HTTPS port is free at a fresh address");
-        self.names.add_address(&name, address.ip());
-        self.started().insert(name, host.clone());
+        self.names.add_address(name, address.ip());
+        self.started().insert(name.to_owned(), host.clone());
         host
     }
 

@@ -119,6 +119,15 @@ impl World {
         self.policy_hosts.host(domain, behaviour.into()).await
     }
 
+    /// Starts an HTTPS host of this name that takes reports at any path (RFC 8460 §5.4), at an address
+    /// of its own; if there is one already, only what it does is changed.
+    ///
+    /// # Panics
+    /// Somebody listens on the world's HTTPS port at all addresses.
+    pub async fn report_host(&self, name: &str, behaviour: PolicyBehaviour) -> PolicyHost {
+        self.policy_hosts.named(name, behaviour.at_any_path()).await
+    }
+
     /// What the names say of a mail domain, to be set up or changed.
     pub fn domain<'w>(&'w self, domain: &str) -> DomainSetup<'w> {
         DomainSetup::new(&self.names, &self.policy_hosts, domain)

@@ -12,6 +12,15 @@ pub struct PolicyBehaviour {
     certificate: Certificate,
     versions: TlsVersions,
     answer: Answer,
+    paths: Paths,
+}
+
+/// For which paths there is an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Paths {
+    Any,
+    /// That of a policy alone; there is nothing at others.
+    Policy,
 }
 
 /// What a client gets to see.
@@ -125,6 +134,13 @@ impl PolicyBehaviour {
         self
     }
 
+    /// Answers whatever the path is, as a host that takes reports does.
+    #[must_use]
+    pub const fn at_any_path(mut self) -> Self {
+        self.paths = Paths::Any;
+        self
+    }
+
     /// Calls the text something else than `text/plain`.
     #[must_use]
     pub fn media_type(self, media_type: &str) -> Self {
@@ -179,7 +195,8 @@ impl PolicyBehaviour {
     }
 
     const fn answering(answer: Answer) -> Self {
-        Self { certificate: Certificate::Valid, versions: TlsVersions::Both, answer }
+        let (certificate, versions) = (Certificate::Valid, TlsVersions::Both);
+        Self { certificate, versions, answer, paths: Paths::Policy }
     }
 
     /// Changes the response.
@@ -197,6 +214,10 @@ impl PolicyBehaviour {
 
     pub(super) const fn versions(&self) -> TlsVersions {
         self.versions
+    }
+
+    pub(super) const fn paths(&self) -> Paths {
+        self.paths
     }
 
     pub(super) const fn answer(&self) -> &Answer {

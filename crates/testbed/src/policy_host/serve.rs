@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::behaviour::{Answer, Framing, Response};
+use super::behaviour::{Answer, Framing, Paths, Response};
 use super::host::Host;
 use super::visit::{Request, Visit};
 use crate::tls::{Handshake, Stream, accept};
@@ -19,6 +19,8 @@ use crate::tls::{Handshake, Stream, accept};
 const PATH: &str = "/.well-known/mta-sts.txt";
 /// The greatest request.
 const REQUEST: usize = 1 << 14;
+/// The greatest body of a request, more or less.
+const BODY: usize = 1 << 24;
 /// How long the client may take to close after the server has.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -45,15 +47,18 @@ pub(super) async fn serve(host: Arc<Host>, stream: TcpStream, peer: SocketAddr) 
         Err(broken) => return note(broken.into(), None),
     };
     let request = Request::read(&mut stream).await.ok();
+    let paths = script.behaviour.paths();
     let path = request.as_ref().map(|request| request.path().to_owned());
     note(Handshake::Completed(session), request);
     // A client that goes away in the middle is nothing to us.
-    if let Some(path) = path {
-        drop(answer(stream, script.behaviour.answer(), &path).await);
+    match path {
+        None => {}
+        Some(path) if paths == Paths::Policy && path != PATH => drop(answer_nothing(stream).await),
+        Some(_) => drop(answer(stream, script.behaviour.answer()).await),
     }
 }
 
-async fn answer(mut stream: impl Stream, answer: &Answer, path: &str) -> io::Result<()> {
+async fn answer(mut stream: impl Stream, answer: &Answer) -> io::Result<()> {
     match answer {
         Answer::Close | Answer::CloseAfterRequest => return Ok(()),
         Answer::Silence | Answer::SilenceAfterRequest => {
@@ -61,13 +66,20 @@ async fn answer(mut stream: impl Stream, answer: &Answer, path: &str) -> io::Res
             return Ok(());
         }
         Answer::Raw(bytes) => stream.write_all(bytes).await?,
-        Answer::Response(response) if path == PATH => response.write(&mut stream).await?,
-        Answer::Response(_) => {
-            let nothing =
-                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-            stream.write_all(nothing).await?;
-        }
+        Answer::Response(response) => response.write(&mut stream).await?,
     }
+    end(stream).await
+}
+
+/// Says that there is nothing at this path.
+async fn answer_nothing(mut stream: impl Stream) -> io::Result<()> {
+    let nothing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    stream.write_all(nothing).await?;
+    end(stream).await
+}
+
+/// Closes, and waits until the client does.
+async fn end(mut stream: impl Stream) -> io::Result<()> {
     stream.shutdown().await?;
     drop(timeout(LINGER, drain(stream)).await);
     Ok(())
@@ -87,14 +99,27 @@ impl Request {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         }
-        let text = String::from_utf8_lossy(&bytes);
+        let end = memmem::find(&bytes, b"\r\n\r\n").unwrap_or_default() + 4;
+        let body = bytes.split_off(end);
+        let mut request = Self { body, ..Self::of_head(&String::from_utf8_lossy(&bytes)) };
+        let length = request.header("Content-Length").and_then(|length| length.parse().ok());
+        while request.body.len() < length.unwrap_or_default() {
+            if request.body.len() > BODY || stream.read_buf(&mut request.body).await? == 0 {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        Ok(request)
+    }
+
+    /// The request with this head, without a body.
+    fn of_head(text: &str) -> Self {
         let mut lines = text.lines();
         let line = lines.next().unwrap_or_default().to_owned();
         let headers = lines
             .map_while(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
             .collect();
-        Ok(Self { line, headers })
+        Self { line, headers, body: Vec::new() }
     }
 }
 

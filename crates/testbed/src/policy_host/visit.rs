@@ -22,6 +22,8 @@ pub struct Request {
     pub line: String,
     /// The header fields, in order.
     pub headers: Vec<(String, String)>,
+    /// What followed, as long as Content-Length says: a report that is posted.
+    pub body: Vec<u8>,
 }
 
 impl Request {
