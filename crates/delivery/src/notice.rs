@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use mail::{DelayNotice, DeliveryResult, Message, Purpose, QueueId, Recipient, Reports};
 use queue::{BeginError, BodyError, BodyReader, CommitError, Draft, Lease, OwnMessage, Queue};
 use rand::Rng as _;
-use smtp::{BodyType, Domain, Notify, Ret, Smtputf8};
+use smtp::{BodyType, Domain, Notify, Ret, ReversePath, Smtputf8};
 use tokio::io::AsyncReadExt as _;
 
 use crate::client::Client;
@@ -158,6 +158,7 @@ impl Subject<'_> {
         let recipient = Recipient { notify: Some(Notify::NEVER), ..Recipient::new(sender.clone()) };
         let ascii = returned.is_ascii() && message.smtputf8 == Smtputf8::NotRequested;
         let mut draft = queue.begin_own(OwnMessage {
+            reverse_path: ReversePath::Null,
             recipients: vec![recipient],
             body: if ascii { BodyType::SevenBit } else { BodyType::EightBitMime },
             smtputf8: message.smtputf8,

@@ -29,10 +29,12 @@ pub struct Queue {
     context: Arc<Context>,
 }
 
-/// A message of the relay's own: a bounce or a report. Its reverse-path is always the null one,
-/// so that nothing can answer it with a bounce (RFC 5321 §4.5.5).
+/// A message of the relay's own: a bounce or a report.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OwnMessage {
+    /// Where a bounce of it goes: nowhere for a bounce, so that nothing can answer it with another
+    /// (RFC 5321 §4.5.5).
+    pub reverse_path: ReversePath,
     /// Who it is for.
     pub recipients: Vec<Recipient>,
     /// What its body may hold.
@@ -86,14 +88,14 @@ impl Queue {
         Ok(Draft::new(Arc::clone(&self.context), received_at, envelope, body))
     }
 
-    /// Begins a bounce or a report: always from the null reverse-path, so nobody has to be admitted.
+    /// Begins a bounce or a report, which nobody has handed in: nobody has to be admitted.
     ///
     /// # Errors
     ///
     /// [`BeginError`]; a disk that is nearly full is none here.
     pub fn begin_own(&self, message: OwnMessage) -> Result<Draft, BeginError> {
-        let OwnMessage { recipients, body, smtputf8, purpose } = message;
-        let envelope = Envelope::new(ReversePath::Null, recipients, body, smtputf8);
+        let OwnMessage { reverse_path, recipients, body, smtputf8, purpose } = message;
+        let envelope = Envelope::new(reverse_path, recipients, body, smtputf8);
         self.draft(envelope.with_purpose(purpose), SpaceGuard::Waived)
     }
 

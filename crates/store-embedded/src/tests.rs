@@ -225,6 +225,7 @@ fn bounced(text: &str) -> Outcome {
 
 fn own_message(recipient: &str) -> OwnMessage {
     OwnMessage {
+        reverse_path: ReversePath::Null,
         recipients: vec![Recipient::new(mailbox(recipient))],
         body: BodyType::SevenBit,
         smtputf8: Smtputf8::NotRequested,

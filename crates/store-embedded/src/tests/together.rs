@@ -5,6 +5,7 @@ use super::*;
 /// A bounce that is in the queue once what it tells of is settled.
 async fn bounce(bench: &Bench) -> Draft {
     let own = OwnMessage {
+        reverse_path: ReversePath::Null,
         recipients: vec![Recipient::new(Mailbox::parse("sender@example.org").unwrap())],
         body: BodyType::SevenBit,
         smtputf8: Smtputf8::NotRequested,
