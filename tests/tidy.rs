@@ -250,12 +250,23 @@ fn what_can_weaken_a_promise_is_named_in_one_place() {
     let (accepts_any, verifies) =
         ("crates/delivery/src/tls/danger.rs", "crates/pkix/src/verification.rs");
     let matches_records = "crates/dane/src/verifier.rs";
+    let reports_to_any = "crates/reporting/src/https/danger.rs";
     assert_eq!(
         holders(".with_purpose("),
         ["crates/queue/src/queue.rs", "crates/store-embedded/src/record.rs"]
     );
-    assert_eq!(holders("mod danger"), ["crates/delivery/src/tls.rs", "crates/mta-sts/src/lib.rs"]);
-    assert_eq!(holders("ServerCertVerified::assertion"), [matches_records, accepts_any, verifies]);
+    assert_eq!(
+        holders("mod danger"),
+        [
+            "crates/delivery/src/tls.rs",
+            "crates/mta-sts/src/lib.rs",
+            "crates/reporting/src/https.rs"
+        ]
+    );
+    assert_eq!(
+        holders("ServerCertVerified::assertion"),
+        [matches_records, accepts_any, verifies, reports_to_any]
+    );
     assert_eq!(holders("HandshakeSignatureValid::assertion"), [matches_records, accepts_any]);
     for answer in
         ["SecureRecords::assertion(", "NoDane::new(", "DaneHost::new(", "EncryptOnly::new("]

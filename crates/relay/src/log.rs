@@ -27,8 +27,17 @@ use self::writer::{Lines, Reader, Time};
 
 /// Our own crates that log, whose lines docs/logs.md explains; of all others only warnings are
 /// written.
-const OURS: [&str; 8] =
-    ["admin", "delivery", "dns", "listener", "mta_sts", "pkix", "store_embedded", "sts_relay"];
+const OURS: [&str; 9] = [
+    "admin",
+    "delivery",
+    "dns",
+    "listener",
+    "mta_sts",
+    "pkix",
+    "reporting",
+    "store_embedded",
+    "sts_relay",
+];
 
 /// The log of this process, whose settings may change.
 #[derive(Debug)]
