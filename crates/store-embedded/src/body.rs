@@ -12,7 +12,7 @@ use store::{BodyError, BodyReader, StoreError};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::inspect::message_row;
+use crate::message_rows::message_row;
 use crate::record::{HEADER_SIZE, Header};
 use crate::rows::{MessageRow, Place};
 use crate::shared::Handle;

@@ -8,8 +8,8 @@ use mail::ReasonClass;
 use store::{Depth, EntryId};
 
 use crate::index::{EngineError, Lookup, for_each};
-use crate::inspect::reason;
 use crate::key::Key;
+use crate::message_rows::reason;
 use crate::rows::{EntryRow, ReasonNumber};
 
 /// For so many destinations, those with most entries, a reason is read: each is a row of its own.

@@ -6,8 +6,8 @@ use store::{Act, EntryId, Filter, StoreError, Which};
 
 use crate::filter::admits_entry;
 use crate::index::{EngineError, for_each};
-use crate::inspect::entries_of;
 use crate::key::Key;
+use crate::message_rows::entries_of;
 use crate::shared::Handle;
 use crate::work::Edit;
 

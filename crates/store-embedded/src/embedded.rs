@@ -17,6 +17,7 @@ use store::{
 };
 use tokio::sync::watch;
 
+use crate::blocking::blocking;
 use crate::body;
 use crate::body_writer::NewMessage;
 use crate::committer::Committer;
@@ -25,8 +26,9 @@ use crate::depths::depths;
 use crate::edits::change;
 use crate::error::OpenError;
 use crate::filter::matching;
-use crate::inspect::{list, message_row, show};
+use crate::inspect::{list, show};
 use crate::lookup::claim;
+use crate::message_rows::message_row;
 use crate::namespace::{self, NamespaceRows};
 use crate::record::ENVELOPE_MOST;
 use crate::settings::StoreSettings;
@@ -66,20 +68,6 @@ impl Embedded {
     ) -> Result<T, StoreError> {
         let handle = Arc::clone(&self.handle);
         blocking(move || read(&handle)).await
-    }
-}
-
-/// Does what may take a while on a thread that may be held up; a panic goes on where it is waited
-/// for.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_cancelled) => Err(StoreError::Closed),
-        },
     }
 }
 

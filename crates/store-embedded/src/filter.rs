@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use store::{EntryId, Filter, Matching};
 
 use crate::index::{EngineError, Lookup, for_each};
-use crate::inspect::entries_of;
 use crate::key::Key;
+use crate::message_rows::entries_of;
 use crate::rows::{EntryRow, MessageRow, RowRecipient};
 
 /// Whether a message's own row meets a filter.

@@ -3,13 +3,14 @@
 use std::time::SystemTime;
 
 use clock::time;
-use mail::{QueueId, Reason};
+use mail::QueueId;
 use store::{Details, EntryDetails, EntryId, Filter, RecipientDetails, Summary};
 
 use crate::filter::{admits, admits_entries, admits_entry, admits_recipient};
-use crate::index::{EngineError, Lookup, for_each};
+use crate::index::{EngineError, Lookup};
 use crate::key::Key;
-use crate::rows::{EntryRow, MessageRow, Place, ReasonNumber, decode_reason};
+use crate::message_rows::{entries_of, message_row, reason};
+use crate::rows::{EntryRow, MessageRow, Place};
 use crate::spool::Paths;
 
 /// How many messages are read at a time.
@@ -57,40 +58,6 @@ pub(crate) fn show(
         Place::Segment { offset, .. } => format!("{} at {offset}", file.display()),
     };
     Ok(Some(Details { id, message: row.message, state: row.state, file, entries }))
-}
-
-/// The row of a message.
-pub(crate) fn message_row(
-    engine: &dyn Lookup,
-    id: QueueId,
-) -> Result<Option<MessageRow>, EngineError> {
-    let row = engine.find(&Key::message(id))?;
-    Ok(row.map(|row| MessageRow::decode(&row)).transpose()?)
-}
-
-/// The entries of a message.
-pub(crate) fn entries_of(
-    engine: &dyn Lookup,
-    id: QueueId,
-) -> Result<Vec<(EntryId, EntryRow)>, EngineError> {
-    let mut entries = Vec::new();
-    let first = Key::entry(EntryId { id, number: 0 });
-    for_each(engine, first, &Key::after_entries(id), |key, value| {
-        entries.push((key.entry_id()?, EntryRow::decode(&value)?));
-        Ok(())
-    })?;
-    Ok(entries)
-}
-
-/// A reason of an entry.
-pub(crate) fn reason(
-    engine: &dyn Lookup,
-    entry: EntryId,
-    which: Option<ReasonNumber>,
-) -> Result<Option<Reason>, EngineError> {
-    let Some(which) = which else { return Ok(None) };
-    let row = engine.find(&Key::reason(entry, which.number.into()))?;
-    Ok(row.map(|row| decode_reason(&row)).transpose()?)
 }
 
 /// A message in short, if its recipients meet the filter.

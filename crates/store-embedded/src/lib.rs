@@ -7,6 +7,7 @@
 //! It does not know whose turn it is, nor how a message is sent.
 
 mod batch;
+mod blocking;
 mod body;
 mod body_writer;
 mod claims;
@@ -23,6 +24,7 @@ mod index;
 mod inspect;
 mod key;
 mod lookup;
+mod message_rows;
 mod namespace;
 mod offline;
 mod recent;

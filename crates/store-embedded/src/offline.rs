@@ -16,8 +16,8 @@ use store::{
     Stats, StoreError, Summary, Totals,
 };
 
+use crate::blocking::blocking;
 use crate::depths::depths;
-use crate::embedded::blocking;
 use crate::error::OpenError;
 use crate::filter::matching;
 use crate::index::{EngineError, Lookup, SledEngine};
@@ -27,7 +27,7 @@ use crate::offline::copy::IndexCopy;
 use crate::recovery::{check, io_error, read_number, replay};
 use crate::rows::StoreRow;
 use crate::spool::Paths;
-use crate::{body, counts, inspect};
+use crate::{body, counts, inspect, message_rows};
 
 mod copy;
 
@@ -171,7 +171,7 @@ impl Inspect for Offline {
     async fn body(&self, id: QueueId) -> Result<BodyReader, BodyError> {
         let open = move |this: &Self| {
             let AtRest { paths, store, .. } = &this.looked_at.rest;
-            let find = || this.read(|engine| inspect::message_row(engine, id));
+            let find = || this.read(|engine| message_rows::message_row(engine, id));
             body::open_at_rest((paths, *store), id, find)
         };
         self.blocking(open).await?

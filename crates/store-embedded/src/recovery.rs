@@ -19,7 +19,8 @@ use crate::batch::{Batch, Ledger};
 use crate::error::OpenError;
 use crate::index::{Engine, EngineError, SledEngine, for_each};
 use crate::key::Key;
-use crate::recovery::reindex::{End, RecoveryError, Reindex, Span};
+use crate::recovery::error::RecoveryError;
+use crate::recovery::reindex::{End, Reindex, Span};
 use crate::recovery::replay::Replayed;
 use crate::rows::{SegmentRow, StoreRow};
 use crate::spool::segments::Maker;
@@ -27,6 +28,7 @@ use crate::spool::{Mark, Paths, create_dir, replace, sync_dir, unlink};
 use crate::waiting;
 
 mod check;
+mod error;
 mod format;
 mod reindex;
 mod replay;

@@ -19,7 +19,7 @@ use crate::spool::settled_log::SettledLog;
 use crate::spool::{Paths, settled_log_of};
 
 /// How long the committer may take to say in a settled log what has just been settled.
-const SIDECAR_LAG: Duration = Duration::from_secs(1);
+const LOG_LAG: Duration = Duration::from_secs(1);
 
 /// Compares the spool with the index of a queue that no process has open, and changes nothing in
 /// its directory. The index is opened in a copy, in the system's directory for temporary files.
@@ -191,7 +191,7 @@ impl<'a> Comparison<'a> {
         if self.suspects.is_empty() {
             return Ok(());
         }
-        thread::sleep(SIDECAR_LAG);
+        thread::sleep(LOG_LAG);
         let mut log = (PathBuf::new(), SettledLog::default());
         for (id, path, recipients) in std::mem::take(&mut self.suspects) {
             if log.0 != path {

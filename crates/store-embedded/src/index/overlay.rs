@@ -13,7 +13,7 @@ use std::collections::btree_map::{Entry, Range};
 use std::iter::Peekable;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::index::{Change, Engine, EngineError, Lookup, Row, WriteRef};
+use crate::index::engine::{Change, Engine, EngineError, Lookup, Row, WriteRef};
 use crate::key::Key;
 
 /// The engine is given at most so many rows at once: it is synced after each, so that what one

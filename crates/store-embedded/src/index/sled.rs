@@ -13,7 +13,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::index::{Engine, EngineError, Lookup, Row, Write, WriteRef};
+use crate::index::engine::{Engine, EngineError, Lookup, Row, Write, WriteRef};
 use crate::key::{Key, VALUE_MOST};
 
 /// How much of the index sled keeps in memory, by its size on disk: in memory it is about eight times

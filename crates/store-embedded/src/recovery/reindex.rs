@@ -13,6 +13,7 @@ use mail::{QueueId, State};
 use crate::batch::{Batch, Ledger};
 use crate::index::{Engine, EngineError, for_each, write_in_parts};
 use crate::key::Key;
+use crate::recovery::error::RecoveryError;
 use crate::recovery::replay::Replayed;
 use crate::rows::{MessageRow, Place, message_of, split_entries};
 use crate::spool::journal::Changes;
@@ -33,26 +34,6 @@ pub(super) enum Span {
     Unread,
     /// The same, and what the settled logs know that the index may have forgotten.
     UnreadAndSettled,
-}
-
-/// The spool could not be read into the index.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RecoveryError {
-    /// The index failed.
-    #[error(transparent)]
-    Index(#[from] EngineError),
-    /// The spool failed.
-    #[error("the spool could not be read")]
-    Spool(#[from] io::Error),
-}
-
-impl From<RecoveryError> for EngineError {
-    fn from(error: RecoveryError) -> Self {
-        match error {
-            RecoveryError::Index(error) => error,
-            RecoveryError::Spool(error) => Self::Io(error),
-        }
-    }
 }
 
 /// A reading of the spool.

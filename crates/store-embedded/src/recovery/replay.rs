@@ -7,7 +7,7 @@ use store::Waiting;
 
 use crate::index::{Engine, EngineError, write_in_parts};
 use crate::key::Key;
-use crate::recovery::reindex::RecoveryError;
+use crate::recovery::error::RecoveryError;
 use crate::rows::StoreRow;
 use crate::spool::journal::Changes;
 use crate::spool::scan::{Bodies, Found, Whole, scan};

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::rows::Place;
-use crate::spool::{Mark, Paths, sync_dir};
+use crate::spool::files::sync_dir;
+use crate::spool::mark::Mark;
+use crate::spool::paths::Paths;
 
 /// How much is collected before it is written.
 const BUFFER_BYTES: usize = 1 << 20;

@@ -11,8 +11,9 @@ use std::{fs, io};
 
 use mail::QueueId;
 
+use crate::spool::files::sync_dir;
+use crate::spool::paths::Paths;
 use crate::spool::settled_log::{ALL_RECIPIENTS, ENTRY_SIZE, SettledLogs, read_entries};
-use crate::spool::{Paths, sync_dir};
 
 /// When the file is so long it is full.
 const FULL: u64 = 65_536 * ENTRY_SIZE_BYTES;
