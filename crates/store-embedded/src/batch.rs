@@ -11,8 +11,6 @@ use crate::rows::{EntryRow, MessageRow, Place, SegmentRow, StoreRow};
 use crate::spool::Mark;
 use crate::waiting;
 
-mod messages;
-
 /// The numbers about the whole store that the committer keeps in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
@@ -70,10 +68,12 @@ impl Sealed {
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
     index: &'a dyn Lookup,
-    ledger: &'a mut Ledger,
+    /// The numbers, which what is changed keeps right.
+    pub(crate) ledger: &'a mut Ledger,
     changes: BTreeMap<Key, Change>,
     touched: BTreeSet<u32>,
-    effects: Effects,
+    /// What must be done once it is durable.
+    pub(crate) effects: Effects,
 }
 
 impl<'a> Batch<'a> {
@@ -200,7 +200,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Counts a message in its segment.
-    fn count_place_in(&mut self, message: &MessageRow) {
+    pub(crate) fn count_place_in(&mut self, message: &MessageRow) {
         if let Place::Segment { segment, .. } = message.place {
             let row = self.ledger.segments.entry(segment).or_default();
             row.messages = row.messages.saturating_add(1);
@@ -210,7 +210,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Counts a message out of its segment.
-    fn count_place_out(&mut self, message: &MessageRow) {
+    pub(crate) fn count_place_out(&mut self, message: &MessageRow) {
         if let Place::Segment { segment, .. } = message.place {
             let row = self.ledger.segments.entry(segment).or_default();
             row.messages = row.messages.saturating_sub(1);

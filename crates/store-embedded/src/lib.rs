@@ -24,6 +24,7 @@ mod index;
 mod inspect;
 mod key;
 mod lookup;
+mod message_changes;
 mod message_rows;
 mod namespace;
 mod offline;

@@ -15,6 +15,7 @@ use crate::batch::Batch;
 use crate::committer::{Committer, Durable, GroupError};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
+use crate::message_changes;
 use crate::message_rows::entries_of;
 use crate::record::{HEADER_SIZE, Header};
 use crate::rows::{MessageRow, Place};
@@ -111,7 +112,7 @@ impl Committer {
         self.write_moved_settled_logs(index.as_ref(), &moved)?;
         let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
         for (id, place) in &moved {
-            batch.relocate(*id, *place)?;
+            message_changes::relocate(&mut batch, *id, *place)?;
         }
         let sealed = batch.seal()?;
         self.conclude(sealed, Durable::First)?;

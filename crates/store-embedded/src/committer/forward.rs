@@ -13,6 +13,7 @@ use crate::batch::Batch;
 use crate::committer::{Committer, Durable, GroupError};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
+use crate::message_changes;
 
 /// How many destinations are looked at in a second.
 const DESTINATIONS: usize = 10_000;
@@ -72,7 +73,7 @@ impl Committer {
             let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
             for (key, _) in &rows {
                 let entry = key.due_place().map_err(EngineError::from)?.entry;
-                batch.make_due(entry, millis(now))?;
+                message_changes::make_due(&mut batch, entry, millis(now))?;
             }
             let sealed = batch.seal()?;
             let effects = self.conclude(sealed, Durable::Soon)?;

@@ -5,6 +5,7 @@ use store::Settled;
 
 use crate::batch::Batch;
 use crate::index::EngineError;
+use crate::message_changes;
 use crate::namespace::{Versions, is_expected, put_value};
 use crate::rows::Place;
 use crate::work::{Edit, Prepared, Work};
@@ -39,8 +40,8 @@ pub(super) fn plan(
             tell(batch, settlement.id, settlement.notice.as_deref(), place)?;
             let mut settled = Vec::new();
             for one in &settlement.entries {
-                batch.delay_notices_sent(one.entry, &one.notices_sent)?;
-                settled.push(batch.settle(one)?);
+                message_changes::delay_notices_sent(batch, one.entry, &one.notices_sent)?;
+                settled.push(message_changes::settle(batch, one)?);
             }
             Ok(Done::Settled(settled))
         }
@@ -60,18 +61,23 @@ fn plan_edit(
     match edit {
         Edit::Delete(id, bounce) => {
             tell(batch, *id, bounce.as_deref(), place)?;
-            batch.delete(*id).map(usize::from)
+            message_changes::delete(batch, *id).map(usize::from)
         }
-        Edit::Hold(id) => batch.set_state(*id, State::OnHold, now).map(usize::from),
+        Edit::Hold(id) => {
+            message_changes::set_state(batch, *id, State::OnHold, now).map(usize::from)
+        }
         Edit::Quarantine(id, why) => {
             let state = State::Quarantined { why: why.clone() };
-            batch.set_state(*id, state, now).map(usize::from)
+            message_changes::set_state(batch, *id, state, now).map(usize::from)
         }
-        Edit::Release(id) => batch.set_state(*id, State::Queued, now).map(usize::from),
+        Edit::Release(id) => {
+            message_changes::set_state(batch, *id, State::Queued, now).map(usize::from)
+        }
         Edit::Retry(entries, due) => {
             let mut moved = 0_usize;
             for entry in entries {
-                moved = moved.saturating_add(batch.reschedule(*entry, *due)?.into());
+                moved =
+                    moved.saturating_add(message_changes::reschedule(batch, *entry, *due)?.into());
             }
             Ok(moved)
         }
@@ -85,7 +91,7 @@ fn plan_edit(
         Edit::Void(ids) => {
             let mut removed = 0_usize;
             for id in ids {
-                removed = removed.saturating_add(batch.delete(*id)?.into());
+                removed = removed.saturating_add(message_changes::delete(batch, *id)?.into());
             }
             Ok(removed)
         }
@@ -105,7 +111,7 @@ fn tell(
     let id = bounce.header.id;
     match (batch.message(id)?, batch.message(of)?, place) {
         (None, Some(_), _) => add_new(batch, bounce, place),
-        (None, None, Some(place)) => batch.leave_out(id, place),
+        (None, None, Some(place)) => message_changes::leave_out(batch, id, place),
         (Some(_), _, _) | (None, None, None) => Ok(()),
     }
 }
@@ -119,5 +125,12 @@ fn add_new(
     let place =
         place.ok_or_else(|| EngineError::Damaged("a message without a record".to_owned()))?;
     let header = &message.header;
-    batch.add(header.id, place, header.envelope_size, message.message.clone(), &message.entries)
+    message_changes::add(
+        batch,
+        header.id,
+        place,
+        header.envelope_size,
+        message.message.clone(),
+        &message.entries,
+    )
 }

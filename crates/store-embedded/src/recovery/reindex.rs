@@ -13,6 +13,7 @@ use mail::{QueueId, State};
 use crate::batch::{Batch, Ledger};
 use crate::index::{Engine, EngineError, for_each, write_in_parts};
 use crate::key::Key;
+use crate::message_changes;
 use crate::recovery::error::RecoveryError;
 use crate::recovery::replay::Replayed;
 use crate::rows::{MessageRow, Place, message_of, split_entries};
@@ -165,7 +166,8 @@ impl<'a> Reindex<'a> {
             let mut batch = Batch::new(self.engine, &mut self.ledger);
             for id in settled.messages() {
                 let is_settled = |recipient| settled.holds(id, recipient);
-                forgotten = forgotten.saturating_add(batch.forget_settled(id, is_settled)?);
+                forgotten = forgotten
+                    .saturating_add(message_changes::forget_settled(&mut batch, id, is_settled)?);
             }
             if !batch.is_empty() {
                 batch.seal()?.commit(self.engine)?;
@@ -229,7 +231,11 @@ impl<'a> Reindex<'a> {
         for some in ids.chunks(BATCH_RECIPIENTS) {
             let mut batch = Batch::new(self.engine, &mut self.ledger);
             for id in some {
-                forgotten = forgotten.saturating_add(batch.forget_settled(*id, |_| true)?);
+                forgotten = forgotten.saturating_add(message_changes::forget_settled(
+                    &mut batch,
+                    *id,
+                    |_| true,
+                )?);
             }
             if !batch.is_empty() {
                 batch.seal()?.commit(self.engine)?;
@@ -346,15 +352,17 @@ impl<'a> Reindex<'a> {
                 if self.span == Span::Everything {
                     // An earlier copy, and what was settled while it was the only one.
                     if record.body == Body::Whole && self.damaged.remove(&id) {
-                        batch.relocate(id, place)?;
-                        batch.set_state(id, State::Queued, due)?;
+                        message_changes::relocate(&mut batch, id, place)?;
+                        message_changes::set_state(&mut batch, id, State::Queued, due)?;
                     }
-                    batch.forget_settled(id, |recipient| settled.holds(id, recipient))?;
+                    message_changes::forget_settled(&mut batch, id, |recipient| {
+                        settled.holds(id, recipient)
+                    })?;
                 } else if known.place != place
                     && (record.body == Body::Whole || !self.paths.record(id, known.place).exists())
                 {
                     // A damaged copy is one that was never finished, unless it is the only one.
-                    batch.relocate(id, place)?;
+                    message_changes::relocate(&mut batch, id, place)?;
                 }
                 continue;
             }
@@ -373,12 +381,12 @@ impl<'a> Reindex<'a> {
             }
             let header = record.header;
             let message = message_of(&record.envelope, header.received_at, header.body_size);
-            batch.add(id, place, header.envelope_size, message, &entries)?;
+            message_changes::add(&mut batch, id, place, header.envelope_size, message, &entries)?;
             entered = entered.saturating_add(1);
             if record.body == Body::Damaged {
                 let why = "the body's checksum is wrong".to_owned();
                 tracing::error!(queue_id = %id, why, "message quarantined");
-                batch.set_state(id, State::Quarantined { why }, due)?;
+                message_changes::set_state(&mut batch, id, State::Quarantined { why }, due)?;
                 self.damaged.insert(id);
             }
         }
