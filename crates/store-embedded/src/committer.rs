@@ -6,50 +6,46 @@
 //! group, or a moment later. A thread of its own flushes the index. The first error acknowledges
 //! nobody: the store is closed and opened again, and settlements wait.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
-use std::{fs, io, thread};
 
 use clock::Clock;
-use mail::QueueId;
-use store::{ClaimEnd, CommitGroup, Committed, Health, Totals};
+use store::{ClaimEnd, CommitGroup, Committed, Health, chain};
 use tokio::time::Instant;
 
-use crate::batch::{Batch, Effects, Ledger, Sealed};
-use crate::committer::closing::CloseAtLast;
-use crate::committer::compaction::Search;
+use crate::batch::{Batch, Effects};
+use crate::committer::closing::{CloseAtLast, finish_rows};
+use crate::committer::commit_log::CommitLog;
+use crate::committer::compaction::Compaction;
 use crate::committer::forward::Forward;
+use crate::committer::group::{Durable, Flow, GroupError, collect};
+use crate::committer::housekeeping::{look_for_blobs, reserve_ids};
+use crate::committer::pending::Pending;
 use crate::committer::planning::{Done, plan};
-use crate::committer::writer::{Flush, Writer};
+use crate::committer::space::{give_up_reserve, space};
+use crate::committer::unlinking::unlink_finished;
+use crate::committer::writer::Flush;
 use crate::error::OpenError;
-use crate::index::{Change, EngineError, Overlay};
-use crate::key::Key;
-use crate::record::{Header, Kind};
+use crate::index::EngineError;
 use crate::recovery::{Opener, Recovered, Store};
-use crate::rows::Place;
 use crate::settings::StoreSettings;
 use crate::shared::{Handle, Shared};
 use crate::spool::segments::Segments;
-use crate::spool::settled_log::SettledLogs;
-use crate::spool::unlinked::body_entry;
-use crate::spool::{journal, sync_dir};
-use crate::work::{Edit, Job, Prepared, PreparedBody, Settling, Work};
+use crate::work::{Edit, Job, Settling, Work};
 
 mod closing;
+mod commit_log;
 mod compaction;
 mod forward;
+mod group;
 mod housekeeping;
+mod pending;
 mod planning;
-mod reopen;
+mod space;
+mod unlinking;
 mod writer;
-
-/// A commit group takes no more jobs than this.
-const GROUP_JOBS: usize = 1024;
-
-/// A commit group takes no more bytes than about this.
-const GROUP_BYTES: usize = 8 << 20;
 
 /// How often housekeeping is done, and how far the index's engine may stay behind while it keeps up.
 const TICK: Duration = Duration::from_secs(1);
@@ -58,73 +54,25 @@ const TICK: Duration = Duration::from_secs(1);
 /// this time is delivered again.
 const SYNC_LAG: Duration = Duration::from_millis(50);
 
+/// The wait before the store is opened again, which doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// The longest such wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// The committer's own state.
 #[derive(Debug)]
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     /// What opens the store again; it holds the lock.
     store: Store,
-    index: Option<Arc<Overlay>>,
-    /// Flushes the index.
-    writer: Option<Writer>,
-    ledger: Ledger,
-    segments: Segments,
-    settled_logs: SettledLogs,
-    /// Segments that cannot be emptied, because a record in them is damaged.
-    stuck: HashSet<u32>,
-    /// The search for what is alive in a nearly finished segment.
-    search: Option<Search>,
+    /// What is written.
+    log: CommitLog,
+    compaction: Compaction,
     /// The search for entries that are due too late.
     forward: Forward,
-    /// Messages that are gone, whose own files are still to be unlinked.
-    finished_bodies: Vec<QueueId>,
-    /// Work that waits for the store to be opened again.
-    pending: Vec<Job>,
+    pending: Pending,
     last_tick: Instant,
-    /// Since when something in the spool is not synced.
-    unsynced_since: Option<Instant>,
-}
-
-/// A commit group failed.
-#[derive(Debug, thiserror::Error)]
-enum GroupError {
-    /// The index failed.
-    #[error(transparent)]
-    Index(#[from] EngineError),
-    /// The spool could not be written.
-    #[error("the spool could not be written")]
-    Spool(#[from] io::Error),
-}
-
-/// When a commit group has to be durable.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Durable {
-    /// Before anybody is told of it.
-    First,
-    /// Soon: what is lost with it is done again.
-    Soon,
-}
-
-impl Durable {
-    /// What these jobs ask for: who hands in mail, or changes something, waits for the disk. What
-    /// became of an attempt is found out again if it is lost, unless a bounce tells of it.
-    fn of(jobs: &[Job]) -> Self {
-        let is_first = |job: &Job| match &job.work {
-            Work::Accept(..) | Work::Edit(..) => true,
-            Work::Settle(settlement, _) => settlement.notice.is_some(),
-            Work::Close(_) | Work::Damaged(..) => false,
-        };
-        if jobs.iter().any(is_first) { Self::First } else { Self::Soon }
-    }
-}
-
-/// Whether the committer goes on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Flow {
-    /// It ends.
-    End,
-    /// It goes on.
-    GoOn,
 }
 
 impl Committer {
@@ -160,21 +108,15 @@ impl Committer {
     ) -> Result<Self, OpenError> {
         let store = Store::lock(&settings.dir, opener)?;
         let shared = Arc::new(Shared::new(settings, clock, store.number()));
+        let log = CommitLog::closed(Arc::clone(&shared), segments(&shared, &store, 0));
         let mut committer = Self {
-            segments: segments(&shared, &store, 0),
-            forward: Forward::default(),
             shared,
             store,
-            index: None,
-            writer: None,
-            ledger: Ledger::empty(),
-            settled_logs: SettledLogs::default(),
-            stuck: HashSet::new(),
-            search: None,
-            finished_bodies: Vec::new(),
-            pending: Vec::new(),
+            log,
+            compaction: Compaction::default(),
+            forward: Forward::default(),
+            pending: Pending::default(),
             last_tick: Instant::now(),
-            unsynced_since: None,
         };
         committer.open()?;
         Ok(committer)
@@ -195,25 +137,23 @@ impl Committer {
         }
     }
 
+    /// Puts the store in order; where there is no room for that, in what was reserved.
+    fn recover(&mut self) -> Result<Recovered, OpenError> {
+        match self.store.recover(self.shared.clock.now()) {
+            Err(error) if error.is_full() && self.shared.paths.reserve().exists() => {
+                give_up_reserve(&self.shared);
+                self.store.recover(self.shared.clock.now())
+            }
+            recovered => recovered,
+        }
+    }
+
     /// Makes a store that was opened the one in use.
     fn take_over(&mut self, recovered: Recovered) -> Result<(), EngineError> {
         let Recovered { engine, ledger, next_segment } = recovered;
-        self.ledger = ledger;
-        self.segments = segments(&self.shared, &self.store, next_segment);
-        self.shared.ids.start_after(self.ledger.row.reserved);
-        let due = Shared::due_destinations(engine.as_ref())?;
-        if let Some(reserved) = self.shared.ids.wants(self.shared.clock.now()) {
-            let mut batch = Batch::new(engine.as_ref(), &mut self.ledger);
-            batch.reserve_ids(reserved);
-            batch.seal()?.commit(engine.as_ref())?;
-            self.shared.ids.reserve(reserved);
-        }
-        self.publish_totals();
-        let index = Arc::new(Overlay::of(engine));
-        self.writer = Some(Writer::start(Arc::clone(&index), self.ledger.mark())?);
-        self.index = Some(Arc::clone(&index));
-        self.shared.set_engine(Some(index));
-        self.shared.set_health(self.space());
+        let segments = segments(&self.shared, &self.store, next_segment);
+        let due = self.log.open(engine, ledger, segments)?;
+        self.shared.set_health(space(&self.shared));
         self.shared.reopened(due);
         Ok(())
     }
@@ -231,7 +171,7 @@ impl Committer {
                 return self.close(line);
             }
             self.follow_up();
-            if self.index.is_none() && self.reopen(line) == Flow::End {
+            if !self.log.is_open() && self.reopen(line) == Flow::End {
                 return self.close(line);
             }
         }
@@ -239,20 +179,21 @@ impl Committer {
 
     /// How long to wait for work.
     fn patience(&self) -> Duration {
-        self.unsynced_since.map_or(TICK, |since| SYNC_LAG.saturating_sub(since.elapsed()))
+        self.log.unsynced_since.map_or(TICK, |since| SYNC_LAG.saturating_sub(since.elapsed()))
     }
 
     /// Does what a commit group has left, and what is due once a second.
     fn follow_up(&mut self) {
-        if self.index.is_none() {
+        if !self.log.is_open() {
             return;
         }
         let is_tick = self.last_tick.elapsed() >= TICK;
         // Housekeeping takes its time, and unlinks what was delivered.
         let is_late = |since: Instant| is_tick || since.elapsed() >= SYNC_LAG;
-        let synced = if self.unsynced_since.is_some_and(is_late) { self.sync() } else { Ok(()) };
+        let synced =
+            if self.log.unsynced_since.is_some_and(is_late) { self.log.sync() } else { Ok(()) };
         let when = if is_tick { Flush::Now } else { Flush::WhenMuch };
-        if let Err(error) = synced.map_err(GroupError::from).and_then(|()| self.flush(when)) {
+        if let Err(error) = synced.map_err(GroupError::from).and_then(|()| self.log.flush(when)) {
             return self.fail(Vec::new(), &error);
         }
         if is_tick {
@@ -261,11 +202,35 @@ impl Committer {
         }
     }
 
-    /// Makes durable what has been written to the spool.
-    fn sync(&mut self) -> io::Result<()> {
-        self.segments.sync()?;
-        self.unsynced_since = None;
-        Ok(())
+    /// Does what is due once a second.
+    fn tick(&mut self) {
+        if self.log.settled_logs.is_unsynced()
+            && let Err(error) = self.log.settled_logs.sync()
+        {
+            tracing::warn!(%error, "settled logs not synced");
+        }
+        let health = space(&self.shared);
+        if health != self.shared.health() {
+            match health {
+                Health::LowOnSpace => tracing::error!("disk nearly full: new mail is refused"),
+                Health::Closed | Health::Failed | Health::Ready => {
+                    tracing::info!("disk has room again: new mail is taken");
+                }
+            }
+            self.shared.set_health(health);
+        }
+        look_for_blobs(&self.shared);
+        if let Err(error) = self.housekeep() {
+            self.fail(Vec::new(), &error);
+        }
+    }
+
+    /// Reserves ids, brings forward what is due too late, compacts segments, unlinks what is finished.
+    fn housekeep(&mut self) -> Result<(), GroupError> {
+        reserve_ids(&mut self.log)?;
+        self.forward.bring(&mut self.log)?;
+        self.compaction.go_on(&mut self.log)?;
+        unlink_finished(&mut self.log)
     }
 
     /// Does a commit group and answers.
@@ -302,10 +267,10 @@ impl Committer {
     /// Writes the records and what becomes of the index: when this returns without error, all is as
     /// durable as it has to be, and readers see it.
     fn write(&mut self, jobs: &[Job]) -> Result<(Vec<Done>, Effects), GroupError> {
-        let places = self.write_records(jobs)?;
-        let index = self.index()?;
+        let places = self.log.write_records(jobs)?;
+        let index = self.log.index()?;
         self.forward.seen(self.shared.clock.now());
-        let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
+        let mut batch = Batch::new(index.as_ref(), &mut self.log.ledger);
         let mut done = Vec::with_capacity(jobs.len());
         for (job, place) in jobs.iter().zip(places) {
             if let Work::Settle(settlement, _) = &job.work {
@@ -316,7 +281,7 @@ impl Committer {
         }
         let (sealed, durable) = (batch.seal()?, Durable::of(jobs));
         let begun = Instant::now();
-        let effects = self.conclude(sealed, durable)?;
+        let effects = self.log.conclude(sealed, durable)?;
         let took = begun.elapsed();
         for job in jobs {
             if let Work::Edit(Edit::PutValue(key, ..), _) = &job.work {
@@ -331,70 +296,9 @@ impl Committer {
         Ok((done, effects))
     }
 
-    /// The index, unless it is closed.
-    fn index(&self) -> Result<Arc<Overlay>, EngineError> {
-        self.index.clone().ok_or_else(|| EngineError::Damaged("no index is open".to_owned()))
-    }
-
-    /// Journals what becomes of the index, makes it durable with all that was appended before, and
-    /// lets readers see it.
-    fn conclude(&mut self, sealed: Sealed, durable: Durable) -> Result<Effects, GroupError> {
-        let Sealed { row, mut changes, effects } = sealed;
-        let body = journal::encode(&row, &changes);
-        let now = self.shared.clock.now();
-        let header = Header::of_changes(self.shared.store, row.groups, now, &body);
-        self.segments.append(&[&header.encode_as(Kind::Changes), &body])?;
-        match durable {
-            Durable::First => self.sync()?,
-            Durable::Soon => {
-                self.segments.write_out()?;
-                self.unsynced_since = self.unsynced_since.or_else(|| Some(Instant::now()));
-            }
-        }
-        self.segments.keep();
-        let row = &mut self.ledger.row;
-        (row.mark_segment, row.mark_offset) = self.segments.end();
-        // It may hold no message, and goes all the same when it is of no use any more.
-        self.ledger.segments.entry(row.mark_segment).or_default();
-        changes.push((Key::store(), Change::Put(row.encode())));
-        self.index()?.apply(changes);
-        Ok(effects)
-    }
-
-    /// Writes the records of all messages that the jobs bring; what has a file of its own is durable
-    /// then.
-    fn write_records(&mut self, jobs: &[Job]) -> io::Result<Vec<Option<Place>>> {
-        let mut places = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            places.push(job.work.prepared().map(|message| self.write_record(message)).transpose()?);
-        }
-        if places.contains(&Some(Place::Big)) {
-            sync_dir(&self.shared.paths.big_dir())?;
-        }
-        Ok(places)
-    }
-
-    /// Writes one record.
-    fn write_record(&mut self, message: &Prepared) -> io::Result<Place> {
-        match &message.body {
-            PreparedBody::Memory(body) => {
-                self.segments.append(&[&message.header.encode(), &message.envelope, body])
-            }
-            PreparedBody::File(file) => {
-                let path = self.shared.paths.big(message.header.id);
-                match fs::rename(&file.0, &path) {
-                    // A settlement that waited for the store has been here before.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {}
-                    renamed => renamed?,
-                }
-                Ok(Place::Big)
-            }
-        }
-    }
-
     /// Tells everybody what has become durable.
     fn answer(&mut self, jobs: Vec<Job>, done: Vec<Done>, effects: Effects) {
-        self.publish(effects);
+        self.log.publish(effects);
         for (job, done) in jobs.into_iter().zip(done) {
             match (job.work, done) {
                 (Work::Accept(_, answer), Done::Committed(id)) => {
@@ -418,44 +322,87 @@ impl Committer {
         }
     }
 
-    /// Does what a durable batch makes right: settled logs, due entries, files of finished messages.
-    fn publish(&mut self, effects: Effects) {
-        self.shared.note(&effects.due);
-        self.publish_totals();
-        self.write_settled_logs(&effects);
-        self.finished_bodies.extend(effects.finished_bodies);
+    /// The group failed: nobody is acknowledged, the store is closed, settlements wait.
+    fn fail(&mut self, jobs: Vec<Job>, error: &GroupError) {
+        tracing::error!(
+            error = %chain(error),
+            "store failed: new mail is refused until it is reopened"
+        );
+        let health = if error.is_full() { Health::LowOnSpace } else { Health::Failed };
+        self.shared.set_health(health);
+        if let Some(observer) = self.shared.observer.get() {
+            observer.failed();
+        }
+        self.log.segments.take_back();
+        if health == Health::LowOnSpace {
+            give_up_reserve(&self.shared);
+        }
+        if error.is_damage() {
+            self.store.rebuild_next();
+        }
+        self.pending.keep(jobs, health, &mut self.log);
+        self.log.unsynced_since = None;
+        self.log.let_go();
     }
 
-    /// Says how much is in the queue.
-    fn publish_totals(&self) {
-        let row = &self.ledger.row;
-        self.shared.set_totals(Totals {
-            messages: row.messages,
-            recipients: row.recipients,
-            bytes: row.bytes,
-        });
-        self.shared.set_waiting(self.ledger.waiting);
+    /// Opens the store again, as often as it takes, and answers meanwhile.
+    fn reopen(&mut self, line: &Receiver<Job>) -> Flow {
+        let mut wait = FIRST_WAIT;
+        loop {
+            if self.pending.wait(line, wait, &self.shared) == Flow::End {
+                return Flow::End;
+            }
+            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+            match self.open() {
+                Ok(()) => {
+                    tracing::info!("store reopened");
+                    let pending = self.pending.take();
+                    if pending.is_empty() {
+                        return Flow::GoOn;
+                    }
+                    if self.commit_group(pending) == Flow::End {
+                        return Flow::End;
+                    }
+                    if self.log.is_open() {
+                        return Flow::GoOn;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), "store reopen failed");
+                    let health = if error.is_full() { Health::LowOnSpace } else { Health::Failed };
+                    self.shared.set_health(health);
+                }
+            }
+        }
     }
 
-    /// Writes to the settled logs what is settled; an error costs no mail, only a second sending if
-    /// the index is lost as well.
-    fn write_settled_logs(&mut self, effects: &Effects) {
-        let mut by_file = std::collections::BTreeMap::new();
-        for (place, id, recipient) in &effects.settled {
-            if *place == Place::Big && effects.finished_bodies.contains(id) {
-                continue;
-            }
-            let path = self.shared.paths.settled_log(*id, *place);
-            by_file.entry(path).or_insert_with(Vec::new).push((*id, *recipient));
+    /// Ends the store in order, so that it opens fast.
+    fn finish(&mut self) {
+        self.shared.set_health(Health::Closed);
+        if !self.log.is_open() {
+            return self.store.unlock();
         }
-        let finished: Vec<_> = effects.finished_bodies.iter().map(|id| body_entry(*id)).collect();
-        if !finished.is_empty() {
-            by_file.insert(self.shared.paths.unlinked(), finished);
+        let finished = finish_rows(&mut self.log);
+        if let Err(error) = &finished {
+            tracing::error!(error = %chain(error), "store not closed cleanly");
         }
-        for (path, entries) in by_file {
-            if let Err(error) = self.settled_logs.append(path.clone(), &entries) {
-                tracing::warn!(path = %path.display(), %error, "settled log not written");
-            }
+        if self.log.let_go()
+            && finished.is_ok()
+            && let Err(error) = self.store.write_closed(self.log.ledger.row.groups)
+        {
+            tracing::warn!(%error, "store not marked as closed");
+        }
+        self.store.unlock();
+    }
+
+    /// Ends, and tells all who still wait.
+    fn close(mut self, line: &Receiver<Job>) {
+        self.finish();
+        for job in self.pending.take() {
+            job.work.refuse();
+        }
+        while let Ok(job) = line.try_recv() {
+            job.work.refuse();
         }
     }
 }
@@ -463,16 +410,4 @@ impl Committer {
 /// The segments that records are written to, from `next` on.
 fn segments(shared: &Shared, store: &Store, next: u32) -> Segments {
     Segments::new(shared.paths.clone(), store.segments(), shared.settings.segment_size, next)
-}
-
-/// Takes all work that waits, within the limits of a commit group.
-fn collect(first: Job, line: &Receiver<Job>) -> Vec<Job> {
-    let mut size = first.work.size();
-    let mut jobs = vec![first];
-    while jobs.len() < GROUP_JOBS && size < GROUP_BYTES {
-        let Ok(job) = line.try_recv() else { break };
-        size = size.saturating_add(job.work.size());
-        jobs.push(job);
-    }
-    jobs
 }

@@ -12,13 +12,15 @@ use std::{io, thread};
 use mail::QueueId;
 
 use crate::batch::Batch;
-use crate::committer::{Committer, Durable, GroupError};
+use crate::committer::commit_log::CommitLog;
+use crate::committer::group::{Durable, GroupError};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::message_changes;
 use crate::message_rows::entries_of;
 use crate::record::{HEADER_SIZE, Header};
 use crate::rows::{MessageRow, Place};
+use crate::shared::Shared;
 use crate::spool::scan::{Bodies, Found, envelope_at, scan};
 
 /// A segment is compacted when less than this part of it is alive.
@@ -31,17 +33,26 @@ pub(super) struct Search {
     found: Receiver<io::Result<Vec<(u64, Header)>>>,
 }
 
-impl Committer {
+/// What has come of it so far.
+#[derive(Debug, Default)]
+pub(super) struct Compaction {
+    /// Segments that cannot be emptied, because a record in them is damaged.
+    stuck: HashSet<u32>,
+    /// The search for what is alive in a nearly finished segment.
+    search: Option<Search>,
+}
+
+impl Compaction {
     /// Goes on with compaction: begins a search, or copies what one has found.
-    pub(super) fn compact(&mut self) -> Result<(), GroupError> {
+    pub(super) fn go_on(&mut self, log: &mut CommitLog) -> Result<(), GroupError> {
         let Some(search) = self.search.take() else {
-            if let Some(segment) = self.nearly_finished() {
-                self.search = Some(self.begin_search(segment)?);
+            if let Some(segment) = self.nearly_finished(log) {
+                self.search = Some(begin_search(&log.shared, segment)?);
             }
             return Ok(());
         };
         match search.found.try_recv() {
-            Ok(Ok(records)) => self.copy_found(search.segment, records),
+            Ok(Ok(records)) => self.copy_found(log, search.segment, records),
             Ok(Err(error)) => {
                 tracing::warn!(segment = search.segment, %error, "segment not read for compaction");
                 self.stuck.insert(search.segment);
@@ -59,46 +70,34 @@ impl Committer {
     }
 
     /// A segment of which less than a tenth is alive.
-    fn nearly_finished(&self) -> Option<u32> {
-        let most = self.shared.settings.segment_size / PART;
-        let mut candidates = self.ledger.segments.iter().filter(|(number, row)| {
+    fn nearly_finished(&mut self, log: &CommitLog) -> Option<u32> {
+        self.stuck.retain(|number| log.ledger.segments.contains_key(number));
+        let most = log.shared.settings.segment_size / PART;
+        let mut candidates = log.ledger.segments.iter().filter(|(number, row)| {
             row.messages > 0
                 && row.bytes < most
-                && self.is_flushed(**number)
+                && log.is_flushed(**number)
                 && !self.stuck.contains(*number)
         });
         let is_nearly_finished = |number: u32, alive: u64| {
-            let size = fs::metadata(self.shared.paths.segment(number)).map_or(0, |file| file.len());
+            let size = fs::metadata(log.shared.paths.segment(number)).map_or(0, |file| file.len());
             alive < size / PART
         };
         candidates.find(|(number, row)| is_nearly_finished(**number, row.bytes)).map(|(n, _)| *n)
     }
 
-    /// Begins to look for the records of a segment.
-    fn begin_search(&self, segment: u32) -> io::Result<Search> {
-        let (path, store) = (self.shared.paths.segment(segment), self.shared.store);
-        let (tell, found) = channel();
-        let search = thread::Builder::new().name("queue-search".to_owned());
-        search.spawn(move || {
-            let mut records = Vec::new();
-            let searched = scan(&path, store, 0, Bodies::Skip, |found| {
-                if let Found::Record(record) = found {
-                    records.push((record.offset, record.header));
-                }
-                Ok(())
-            });
-            drop(tell.send(searched.map(|()| records)));
-        })?;
-        Ok(Search { segment, found })
-    }
-
     /// Copies the live ones of these records to the end of the spool.
-    fn copy_found(&mut self, segment: u32, records: Vec<(u64, Header)>) -> Result<(), GroupError> {
-        if self.ledger.segments.get(&segment).is_none_or(|row| row.messages == 0) {
+    fn copy_found(
+        &mut self,
+        log: &mut CommitLog,
+        segment: u32,
+        records: Vec<(u64, Header)>,
+    ) -> Result<(), GroupError> {
+        if log.ledger.segments.get(&segment).is_none_or(|row| row.messages == 0) {
             // The last of them has left meanwhile, and the segment with it.
             return Ok(());
         }
-        let file = match File::open(self.shared.paths.segment(segment)) {
+        let file = match File::open(log.shared.paths.segment(segment)) {
             Ok(file) => file,
             Err(error) => {
                 tracing::warn!(segment, %error, "segment not compacted");
@@ -106,79 +105,96 @@ impl Committer {
                 return Ok(());
             }
         };
-        let index = self.index()?;
-        let moved = self.copy_records(index.as_ref(), segment, &file, records)?;
-        self.segments.sync()?;
-        self.write_moved_settled_logs(index.as_ref(), &moved)?;
-        let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
+        let index = log.index()?;
+        let moved = copy_records(log, index.as_ref(), segment, &file, records)?;
+        log.segments.sync()?;
+        write_moved_settled_logs(log, index.as_ref(), &moved)?;
+        let mut batch = Batch::new(index.as_ref(), &mut log.ledger);
         for (id, place) in &moved {
             message_changes::relocate(&mut batch, *id, *place)?;
         }
         let sealed = batch.seal()?;
-        self.conclude(sealed, Durable::First)?;
-        if self.ledger.segments.get(&segment).is_some_and(|row| row.messages > 0) {
+        log.conclude(sealed, Durable::First)?;
+        if log.ledger.segments.get(&segment).is_some_and(|row| row.messages > 0) {
             self.stuck.insert(segment);
         }
         tracing::debug!(segment, messages = moved.len(), "segment compacted");
         Ok(())
     }
+}
 
-    /// Appends the live ones of these records to the end of the spool; those stay that are damaged or
-    /// cannot be read.
-    fn copy_records(
-        &mut self,
-        index: &dyn Lookup,
-        segment: u32,
-        file: &File,
-        records: Vec<(u64, Header)>,
-    ) -> Result<Vec<(QueueId, Place)>, GroupError> {
-        let mut moved = Vec::new();
-        for (offset, header) in records {
-            let Some(row) = index.find(&Key::message(header.id))? else { continue };
-            let row = MessageRow::decode(&row).map_err(EngineError::from)?;
-            if row.place != (Place::Segment { segment, offset }) {
-                continue;
+/// Begins to look for the records of a segment.
+fn begin_search(shared: &Shared, segment: u32) -> io::Result<Search> {
+    let (path, store) = (shared.paths.segment(segment), shared.store);
+    let (tell, found) = channel();
+    let search = thread::Builder::new().name("queue-search".to_owned());
+    search.spawn(move || {
+        let mut records = Vec::new();
+        let searched = scan(&path, store, 0, Bodies::Skip, |found| {
+            if let Found::Record(record) = found {
+                records.push((record.offset, record.header));
             }
-            let mut bytes =
-                vec![0; usize::try_from(header.record_size()).map_err(io::Error::other)?];
-            if let Err(error) = file.read_exact_at(&mut bytes, offset) {
-                tracing::warn!(queue_id = %header.id, segment, %error, "message not read for compaction");
-            } else if is_whole(&header, &bytes) {
-                moved.push((header.id, self.segments.append(&[&bytes])?));
-            }
+            Ok(())
+        });
+        drop(tell.send(searched.map(|()| records)));
+    })?;
+    Ok(Search { segment, found })
+}
+
+/// Appends the live ones of these records to the end of the spool; those stay that are damaged or
+/// cannot be read.
+fn copy_records(
+    log: &mut CommitLog,
+    index: &dyn Lookup,
+    segment: u32,
+    file: &File,
+    records: Vec<(u64, Header)>,
+) -> Result<Vec<(QueueId, Place)>, GroupError> {
+    let mut moved = Vec::new();
+    for (offset, header) in records {
+        let Some(row) = index.find(&Key::message(header.id))? else { continue };
+        let row = MessageRow::decode(&row).map_err(EngineError::from)?;
+        if row.place != (Place::Segment { segment, offset }) {
+            continue;
         }
-        Ok(moved)
-    }
-
-    /// Says in the new settled logs what was settled while the records were at their old places.
-    fn write_moved_settled_logs(
-        &mut self,
-        index: &dyn Lookup,
-        moved: &[(QueueId, Place)],
-    ) -> Result<(), GroupError> {
-        for (id, place) in moved {
-            let entries = entries_of(index, *id)?;
-            let open: HashSet<u32> = entries
-                .iter()
-                .flat_map(|(_, entry)| entry.recipients.iter().map(|recipient| recipient.index))
-                .collect();
-            let settled: Vec<(QueueId, u32)> = (0..self.recipients_at(*place)?)
-                .filter(|index| !open.contains(index))
-                .map(|index| (*id, index))
-                .collect();
-            if !settled.is_empty() {
-                self.settled_logs.append(self.shared.paths.settled_log(*id, *place), &settled)?;
-            }
+        let mut bytes = vec![0; usize::try_from(header.record_size()).map_err(io::Error::other)?];
+        if let Err(error) = file.read_exact_at(&mut bytes, offset) {
+            tracing::warn!(queue_id = %header.id, segment, %error, "message not read for compaction");
+        } else if is_whole(&header, &bytes) {
+            moved.push((header.id, log.segments.append(&[&bytes])?));
         }
-        Ok(self.settled_logs.sync()?)
     }
+    Ok(moved)
+}
 
-    /// How many recipients the envelope of the record at `place` names.
-    fn recipients_at(&self, place: Place) -> io::Result<u32> {
-        let Place::Segment { segment, offset } = place else { return Ok(0) };
-        let envelope = envelope_at(&self.shared.paths.segment(segment), offset)?;
-        u32::try_from(envelope.recipients().len()).map_err(io::Error::other)
+/// Says in the new settled logs what was settled while the records were at their old places.
+fn write_moved_settled_logs(
+    log: &mut CommitLog,
+    index: &dyn Lookup,
+    moved: &[(QueueId, Place)],
+) -> Result<(), GroupError> {
+    for (id, place) in moved {
+        let entries = entries_of(index, *id)?;
+        let open: HashSet<u32> = entries
+            .iter()
+            .flat_map(|(_, entry)| entry.recipients.iter().map(|recipient| recipient.index))
+            .collect();
+        let settled: Vec<(QueueId, u32)> = (0..recipients_at(&log.shared, *place)?)
+            .filter(|index| !open.contains(index))
+            .map(|index| (*id, index))
+            .collect();
+        if !settled.is_empty() {
+            log.settled_logs.append(log.shared.paths.settled_log(*id, *place), &settled)?;
+        }
     }
+    Ok(log.settled_logs.sync()?)
+}
+
+/// How many recipients the envelope of the record at `place` names.
+fn recipients_at(shared: &Shared, place: Place) -> io::Result<u32> {
+    let Place::Segment { segment, offset } = place else { return Ok(0) };
+    let envelope = envelope_at(&shared.paths.segment(segment), offset)?;
+    u32::try_from(envelope.recipients().len()).map_err(io::Error::other)
 }
 
 /// Whether these bytes are the record that the header names, with the right checksums.
@@ -204,6 +220,7 @@ mod tests {
 
     use super::*;
     use crate::body_writer::NewMessage;
+    use crate::committer::Committer;
     use crate::recovery::Opener;
     use crate::settings::StoreSettings;
     use crate::shared::Handle;
@@ -227,16 +244,16 @@ mod tests {
         let header = prepared.header;
         let work = Work::Accept(Box::new(prepared), oneshot::channel().0);
         committer.commit_group(vec![Job { work, _room: None }]);
-        committer.segments.finish_current().unwrap();
+        committer.log.segments.finish_current().unwrap();
         let path = committer.shared.paths.segment(1);
         let file = File::options().write(true).open(&path).unwrap();
         file.set_len(header.record_size() - 1).unwrap();
-        committer.copy_found(1, vec![(0, header)]).unwrap();
-        assert!(committer.stuck.contains(&1));
+        committer.compaction.copy_found(&mut committer.log, 1, vec![(0, header)]).unwrap();
+        assert!(committer.compaction.stuck.contains(&1));
         fs::remove_file(&path).unwrap();
-        committer.copy_found(1, vec![(0, header)]).unwrap();
-        committer.copy_found(99, vec![(0, header)]).unwrap();
-        assert!(!committer.stuck.contains(&99), "it was unlinked while it was searched");
-        assert_eq!(committer.ledger.segments[&1].messages, 1);
+        committer.compaction.copy_found(&mut committer.log, 1, vec![(0, header)]).unwrap();
+        committer.compaction.copy_found(&mut committer.log, 99, vec![(0, header)]).unwrap();
+        assert!(!committer.compaction.stuck.contains(&99), "it was unlinked while it was searched");
+        assert_eq!(committer.log.ledger.segments[&1].messages, 1);
     }
 }

@@ -10,7 +10,8 @@ use clock::millis;
 use store::EntryId;
 
 use crate::batch::Batch;
-use crate::committer::{Committer, Durable, GroupError};
+use crate::committer::commit_log::CommitLog;
+use crate::committer::group::{Durable, GroupError};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::message_changes;
@@ -50,36 +51,34 @@ impl Forward {
         self.latest = self.latest.max(Some(now));
         now
     }
-}
 
-impl Committer {
     /// Looks at the next destinations, and makes due at once what is due later than may be.
-    pub(super) fn bring_forward(&mut self) -> Result<(), GroupError> {
-        let now = self.forward.seen(self.shared.clock.now());
-        let latest = now.checked_add(self.shared.tuning().longest_wait).map_or(u64::MAX, millis);
+    pub(super) fn bring(&mut self, log: &mut CommitLog) -> Result<(), GroupError> {
+        let now = self.seen(log.shared.clock.now());
+        let latest = now.checked_add(log.shared.tuning().longest_wait).map_or(u64::MAX, millis);
         let latest = latest.saturating_add(1);
         for _ in 0..DESTINATIONS {
-            let Some(from) = self.forward.from.take() else { return Ok(()) };
-            let index = self.index()?;
+            let Some(from) = self.from.take() else { return Ok(()) };
+            let index = log.index()?;
             let Some((key, _)) = index.first(&from, &Key::end(b'D'))? else { return Ok(()) };
             let destination = key.due_entry().map_err(EngineError::from)?.destination;
             let end = Key::after_destination(&destination);
             let rows =
                 index.scan(&Key::due(&destination, latest, EntryId::FIRST), &end, ENTRIES)?;
             if rows.is_empty() {
-                self.forward.from = Some(end);
+                self.from = Some(end);
                 continue;
             }
-            let mut batch = Batch::new(index.as_ref(), &mut self.ledger);
+            let mut batch = Batch::new(index.as_ref(), &mut log.ledger);
             for (key, _) in &rows {
                 let entry = key.due_place().map_err(EngineError::from)?.entry;
                 message_changes::make_due(&mut batch, entry, millis(now))?;
             }
             let sealed = batch.seal()?;
-            let effects = self.conclude(sealed, Durable::Soon)?;
-            self.publish(effects);
+            let effects = log.conclude(sealed, Durable::Soon)?;
+            log.publish(effects);
             // There may be more of it.
-            self.forward.from = Some(from);
+            self.from = Some(from);
         }
         Ok(())
     }

@@ -7,15 +7,14 @@ use std::thread::{self, JoinHandle};
 use store::Flushed;
 use tokio::time::Instant;
 
-use crate::committer::{Committer, GroupError};
 use crate::index::{EngineError, Overlay};
 use crate::spool::Mark;
 
 /// From so many bytes on a layer is flushed, however new.
-const ENOUGH: usize = 8 << 20;
+pub(super) const ENOUGH: usize = 8 << 20;
 
 /// No layer grows beyond about this while the one before it is flushed: groups wait then.
-const MOST: usize = 32 << 20;
+pub(super) const MOST: usize = 32 << 20;
 
 /// The thread and what it was asked to do.
 #[derive(Debug)]
@@ -49,6 +48,11 @@ impl Writer {
         Ok(Self { index, mark, next: None, ask: Some(ask), told, thread: Some(thread) })
     }
 
+    /// Whether the thread has nothing to do.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.next.is_none()
+    }
+
     /// How far the spool is flushed: what lies before is not needed to bring the engine up to
     /// date.
     pub(super) const fn mark(&self) -> Mark {
@@ -56,7 +60,7 @@ impl Writer {
     }
 
     /// Has the active layer flushed, which reaches up to `mark`.
-    fn ask(&mut self, mark: Mark) -> Result<(), EngineError> {
+    pub(super) fn ask(&mut self, mark: Mark) -> Result<(), EngineError> {
         self.index.rotate();
         self.next = Some(mark);
         let asked = self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok());
@@ -64,7 +68,7 @@ impl Writer {
     }
 
     /// What the thread says to what it was asked; none while it is at work, or was not asked.
-    fn answer(&mut self, patience: Patience) -> Result<Option<Flushed>, EngineError> {
+    pub(super) fn answer(&mut self, patience: Patience) -> Result<Option<Flushed>, EngineError> {
         let Some(next) = self.next else { return Ok(None) };
         let told = match patience {
             Patience::None => match self.told.try_recv() {
@@ -92,7 +96,7 @@ impl Drop for Writer {
 
 /// Whether to wait for the thread.
 #[derive(Clone, Copy, Debug)]
-enum Patience {
+pub(super) enum Patience {
     None,
     Endless,
 }
@@ -109,39 +113,4 @@ pub(super) enum Flush {
     Now,
     /// When much has come together.
     WhenMuch,
-}
-
-impl Committer {
-    /// Has the index flushed, and learns how that went.
-    pub(super) fn flush(&mut self, when: Flush) -> Result<(), GroupError> {
-        let (Some(writer), Some(index)) = (self.writer.as_mut(), self.index.as_ref()) else {
-            return Ok(());
-        };
-        let waiting = index.bytes();
-        let patience = if waiting >= MOST { Patience::Endless } else { Patience::None };
-        let flushed = writer.answer(patience)?;
-        let enough = match when {
-            Flush::Now => 1,
-            Flush::WhenMuch => ENOUGH,
-        };
-        if writer.next.is_none() && waiting >= enough {
-            // The engine must not know what the journal may yet lose.
-            self.segments.sync()?;
-            self.unsynced_since = None;
-            writer.ask(self.segments.end())?;
-        }
-        if let (Some(flushed), Some(observer)) = (flushed, self.shared.observer.get()) {
-            observer.flushed(flushed);
-        }
-        Ok(())
-    }
-
-    /// Has all that was journaled flushed, and waits for it.
-    pub(super) fn flush_all(&mut self) -> Result<(), GroupError> {
-        let Some(writer) = self.writer.as_mut() else { return Ok(()) };
-        writer.answer(Patience::Endless)?;
-        writer.ask(self.segments.end())?;
-        writer.answer(Patience::Endless)?;
-        Ok(())
-    }
 }
