@@ -282,7 +282,8 @@ fn what_can_weaken_a_promise_is_named_in_one_place() {
         holders("Submitter::admitted("),
         ["crates/access/src/networks.rs", "crates/access/src/users.rs"]
     );
-    for route in ["required.admit(", "fallback.demand(", "fallback.via("] {
+    assert_eq!(holders("fallback.via("), ["crates/tls-policy/src/host_route.rs"]);
+    for route in ["required.admit(", "fallback.demand(", "edRoute::new("] {
         assert_eq!(holders(route), ["crates/tls-policy/src/trust.rs"], "{route}");
     }
     assert_eq!(holders("PolicyStore for "), ["crates/relay/src/policy_store.rs"]);

@@ -213,7 +213,8 @@ const fn likely_cause(class: ReasonClass) -> &'static str {
              until they are asked to open it"
         }
         ReasonClass::Dns => ": most waits for DNS lookups; see the check `resolver`",
-        ReasonClass::Other
+        ReasonClass::Dane
+        | ReasonClass::Other
         | ReasonClass::Policy
         | ReasonClass::Reply
         | ReasonClass::Tls

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use mta_sts::NextHop;
-use tls_policy::{Demanded, Trust, Unverified, Verified};
+use tls_policy::{Demanded, Encrypted, Matched, Trust, Unverified, Verified};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -30,6 +30,8 @@ use crate::target::Target;
 pub(crate) struct ConnectionCaches {
     pub(crate) verified: ConnectionCache<Verified>,
     pub(crate) demanded: ConnectionCache<Demanded>,
+    pub(crate) matched: ConnectionCache<Matched>,
+    pub(crate) encrypted: ConnectionCache<Encrypted>,
     pub(crate) open: ConnectionCache<Unverified>,
     closing_sessions: Mutex<Vec<ClosingSession<TcpStream>>>,
     news: Notify,
@@ -135,7 +137,7 @@ impl<T: Trust> ConnectionCache<T> {
     fn take(
         &self,
         licence: &T::Licence,
-        fits: &impl Fn(&Target, Rank) -> bool,
+        fits: &impl Fn(&Target, &T::Route) -> bool,
         now: SystemTime,
         settings: &Arc<DeliverySettings>,
     ) -> Taken<T> {
@@ -150,7 +152,7 @@ impl<T: Trust> ConnectionCache<T> {
                 || !is_within(*since_time, now, limit)
         };
         let stale: Vec<_> = idle.extract_if(.., stale).collect();
-        let fitting = idle.iter().rposition(|idle| fits(&idle.target, idle.rank));
+        let fitting = idle.iter().rposition(|idle| fits(&idle.target, idle.session.route()));
         let taken = fitting.map(|place| idle.remove(place));
         let left = idle.len();
         if left == 0 {
@@ -192,6 +194,14 @@ impl<T: Trust> ConnectionCache<T> {
         removed
     }
 
+    /// The hosts of a next hop that would be asked first, with whom there is a session, and since when.
+    fn first_of(&self, next_hop: &NextHop) -> Vec<(Instant, Target)> {
+        let places = self.places();
+        let idle = places.by_next_hop.get(next_hop).into_iter().flatten();
+        let first = idle.filter(|idle| idle.rank == Rank::First);
+        first.map(|idle| (idle.since, idle.target.clone())).collect()
+    }
+
     /// How many sessions stand here.
     fn count(&self) -> usize {
         self.places().count
@@ -217,13 +227,25 @@ impl<T: Trust> ConnectionCache<T> {
 }
 
 impl ConnectionCaches {
+    /// The hosts of a next hop that would be asked first and with whom there is a session, the one
+    /// that was used last before all others.
+    pub(crate) fn first(&self, next_hop: &NextHop) -> Vec<Target> {
+        let mut found = self.verified.first_of(next_hop);
+        found.extend(self.demanded.first_of(next_hop));
+        found.extend(self.matched.first_of(next_hop));
+        found.extend(self.encrypted.first_of(next_hop));
+        found.extend(self.open.first_of(next_hop));
+        found.sort_by_key(|(since, _)| std::cmp::Reverse(*since));
+        found.into_iter().map(|(_, target)| target).collect()
+    }
+
     /// Takes a session that was made for this mail and with these settings, was not idle for too
     /// long, and whose host has not taken its leave.
     pub(crate) fn take<T: Trust>(
         &self,
         cache: &ConnectionCache<T>,
         licence: &T::Licence,
-        fits: &impl Fn(&Target, Rank) -> bool,
+        fits: &impl Fn(&Target, &T::Route) -> bool,
         now: SystemTime,
         settings: &Arc<DeliverySettings>,
     ) -> Option<(Target, Session<T>)> {
@@ -281,10 +303,16 @@ impl ConnectionCaches {
             let limit = limit();
             self.close_idle_since(Instant::now().checked_sub(limit));
             self.quit_closing_sessions(&mut closing);
-            let first = [self.verified.first(), self.demanded.first(), self.open.first()]
-                .into_iter()
-                .flatten()
-                .min();
+            let first = [
+                self.verified.first(),
+                self.demanded.first(),
+                self.matched.first(),
+                self.encrypted.first(),
+                self.open.first(),
+            ]
+            .into_iter()
+            .flatten()
+            .min();
             let next = first.and_then(|first| first.checked_add(limit));
             tokio::select! {
                 () = done.cancelled() => {}
@@ -304,6 +332,12 @@ impl ConnectionCaches {
             self.close(session);
         }
         for session in self.demanded.remove_idle_since(since) {
+            self.close(session);
+        }
+        for session in self.matched.remove_idle_since(since) {
+            self.close(session);
+        }
+        for session in self.encrypted.remove_idle_since(since) {
             self.close(session);
         }
         for session in self.open.remove_idle_since(since) {

@@ -2,7 +2,8 @@
 
 use queue::{DsnParameters, Recipient};
 use smtp::{
-    BodyType, MailParameters, RcptParameters, Reply, ReplyCode, ReversePath, Severity, Smtputf8,
+    BodyType, MailParameters, RcptParameters, Reply, ReplyCode, RequireTls, ReversePath, Severity,
+    Smtputf8,
 };
 
 use crate::capabilities::{Capabilities, Extension};
@@ -56,6 +57,7 @@ pub(crate) fn commands(
         size: capabilities.offers(Extension::Size).then_some(mail.size),
         body: mail.body,
         smtputf8: mail.smtputf8,
+        requiretls: RequireTls::NotRequested,
         ret: mail.dsn.ret.filter(|_| dsn),
         envid: mail.dsn.envid.clone().filter(|_| dsn),
         auth: None,

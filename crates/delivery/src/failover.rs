@@ -12,6 +12,7 @@ mod conversation;
 mod effort;
 mod host;
 mod pass;
+mod records;
 mod trusted;
 mod walk;
 
@@ -19,9 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{DeliveryResult, Failure};
-use mta_sts::Decision;
+use mta_sts::{Decision, NextHop, PolicyDomain};
 use queue::Lease;
-use tls_policy::{Demanded, Unverified, Verified};
 
 use self::pass::{Host, Pass};
 use self::walk::Walk;
@@ -32,7 +32,7 @@ use crate::disposition::NotTaken;
 use crate::downgrade::Downgrade;
 use crate::host_failure::HostFailure;
 use crate::observation::of_mismatch;
-use crate::outcome::{unfit_so_far, unmet, unreached};
+use crate::outcome::{unfit_so_far, unmatched, unmet, unreached};
 use crate::patience::Patience;
 use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, OpenRecipient};
 use crate::target::{Target, in_words};
@@ -52,7 +52,8 @@ pub(crate) async fn fail_over(
     recipients: Vec<LeasedRecipient>,
 ) -> Vec<HopResult> {
     let (patience, downgrade) = (Arc::clone(patience), Downgrade::default());
-    let pass = Pass { client, lease, decision, patience, downgrade };
+    let demand = client.settings.demand_of(domain_of(decision));
+    let pass = Pass { client, lease, decision, demand, patience, downgrade };
     let walk = pass.go_on_with_any(Walk::new(recipients), targets).await;
     let walk = pass.go_through(walk, targets).await;
     let result = if walk.is_answered() { HostResult::Answered } else { HostResult::Failed };
@@ -61,19 +62,30 @@ pub(crate) async fn fail_over(
     pass.close(walk)
 }
 
+/// The policy domain of a decision, where there is one.
+const fn domain_of(decision: &Decision) -> Option<&PolicyDomain> {
+    match decision {
+        Decision::Permit(fallback) => fallback.domain(),
+        Decision::Require(required) => Some(required.domain()),
+    }
+}
+
 impl Pass<'_> {
     /// Sends over sessions that are there already with hosts that would be asked first.
-    async fn go_on_with_any(&self, walk: Walk, targets: &[Target]) -> Walk {
-        let fits = |target: &Target, rank| rank == Rank::First && targets.contains(target);
-        match self.decision {
-            Decision::Require(required) => {
-                self.go_on::<Verified>(walk, required, Rank::First, fits).await
+    async fn go_on_with_any(&self, mut walk: Walk, targets: &[Target]) -> Walk {
+        let next_hop = match self.decision {
+            Decision::Require(required) => NextHop::Domain(required.domain().clone()),
+            Decision::Permit(fallback) => fallback.next_hop().clone(),
+        };
+        for target in self.client.idle.first(&next_hop) {
+            if self.is_over(&walk) {
+                break;
             }
-            Decision::Permit(fallback) => {
-                let walk = self.go_on::<Unverified>(walk, fallback, Rank::First, fits).await;
-                self.go_on::<Demanded>(walk, fallback, Rank::First, fits).await
+            if targets.contains(&target) && !walk.has_asked(&target) {
+                walk = Box::pin(self.go_on_with(walk, &target)).await;
             }
         }
+        walk
     }
 
     /// Tries one host after the other.
@@ -132,7 +144,11 @@ impl Pass<'_> {
                 }
                 unmet(required, &walk.failures)
             }
-            Decision::Permit(fallback) => unreached(&in_words(fallback.next_hop()), &walk.failures),
+            Decision::Permit(fallback) => {
+                let next_hop = in_words(fallback.next_hop());
+                unmatched(&next_hop, &walk.failures)
+                    .unwrap_or_else(|| unreached(&next_hop, &walk.failures))
+            }
         };
         let open = std::mem::take(&mut walk.open);
         let others = self.others(&walk);

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use mail::{Failure, FailureCause, Reason, ReasonClass};
 use mta_sts::MxMismatch;
 use smtp::{EnhancedCode, Reply};
+use tls_policy::{Refusal, WhySkipped};
 
-use crate::failure::SessionFailure;
+use crate::failure::{SessionFailure, TlsFailure};
 use crate::status::Status;
+use crate::tls::handshake_failure::HandshakeFailure;
 
 /// How many hosts a reason names.
 const LISTED: usize = 10;
@@ -31,6 +33,8 @@ pub(crate) struct HostFailure {
 /// What stands between us and a host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
+    /// The TLSA records of the host are not met, or not known.
+    Dane,
     /// The host is this relay.
     Loop,
     /// The host has no address.
@@ -54,9 +58,40 @@ impl HostFailure {
         Self::of((host, Kind::Reach), ReasonClass::Dns, Status::NoDirectory, text)
     }
 
-    /// The host has no name that it could prove.
-    pub(crate) fn no_proof(host: &str, text: String) -> Self {
-        Self::of((host, Kind::Reach), ReasonClass::Tls, Status::Cryptography, text)
+    /// The host may not be connected to.
+    pub(crate) fn refused(host: &str, refusal: &Refusal) -> Self {
+        let dane =
+            |text| Self::of((host, Kind::Dane), ReasonClass::Dane, Status::Cryptography, text);
+        let text = "an address can prove no name".to_owned();
+        match refusal {
+            Refusal::DaneRequired(found) => {
+                dane(format!("usable TLSA records are required (dane.require), and {found}"))
+            }
+            Refusal::NoName(_) => {
+                Self::of((host, Kind::Reach), ReasonClass::Tls, Status::Cryptography, text)
+            }
+            Refusal::NotNamed(mismatch) => Self::not_named(mismatch),
+            Refusal::OtherRecords => dane("its TLSA records have changed meanwhile".to_owned()),
+            Refusal::Skipped(why) => Self::skipped(host, why),
+        }
+    }
+
+    /// Which TLSA records the host has is not known (RFC 7672 §2.1.2).
+    fn skipped(host: &str, why: &WhySkipped) -> Self {
+        let text = why.to_string();
+        match why {
+            WhySkipped::NoAddress => Self::no_address(host, text),
+            WhySkipped::Addresses(_) => Self::address_unknown(host, text),
+            WhySkipped::Alias(_) | WhySkipped::NotAHost(_) | WhySkipped::Tlsa { .. } => {
+                Self::of((host, Kind::Dane), ReasonClass::Dane, Status::NoDirectory, text)
+            }
+            WhySkipped::NoValidator => {
+                Self::of((host, Kind::Dane), ReasonClass::Dane, Status::OwnSystem, text)
+            }
+            WhySkipped::Unread { .. } => {
+                Self::of((host, Kind::Dane), ReasonClass::Dane, Status::Cryptography, text)
+            }
+        }
     }
 
     /// A host that was not connected to.
@@ -76,6 +111,7 @@ impl HostFailure {
     pub(crate) fn no_session(host: &str, addr: SocketAddr, failure: &SessionFailure) -> Self {
         let kind = match failure {
             SessionFailure::Ourselves => Kind::Loop,
+            SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::NoMatch(_))) => Kind::Dane,
             SessionFailure::Tls(_) => Kind::Tls,
             SessionFailure::Connect(_)
             | SessionFailure::ConnectTimedOut
@@ -97,19 +133,36 @@ impl HostFailure {
         }
     }
 
+    /// The same where it is the host's TLSA records that ask for TLS (RFC 7672 §2.2).
+    pub(crate) fn of_records(mut self) -> Self {
+        if self.kind == Kind::Tls || self.kind == Kind::Dane {
+            self.kind = Kind::Dane;
+            self.status = Status::Cryptography.code();
+        }
+        self
+    }
+
+    /// Whether the host was reached and has not met its TLSA records.
+    pub(crate) fn is_mismatch(&self) -> bool {
+        self.kind == Kind::Dane && self.addr.is_some()
+    }
+
     /// Whether its host may take a message that others cannot take, once it can be asked.
     pub(crate) fn may_pass(&self) -> bool {
         match self.kind {
             Kind::Loop | Kind::NoAddress | Kind::NotNamed => false,
-            Kind::Reach | Kind::Tls => true,
+            Kind::Dane | Kind::Reach | Kind::Tls => true,
         }
     }
 
     /// This failure as the failure of an attempt, in words that cover all of them.
     pub(crate) fn failure(&self, text: String, policy: Option<String>) -> Failure {
-        let (cause, class) = match policy {
-            Some(_) => (FailureCause::Policy, ReasonClass::Policy),
-            None => (self.cause, self.class),
+        let (cause, class) = match (&policy, self.kind) {
+            (Some(_), _) => (FailureCause::Policy, ReasonClass::Policy),
+            (None, Kind::Dane) => (FailureCause::Dane, ReasonClass::Dane),
+            (None, Kind::Loop | Kind::NoAddress | Kind::NotNamed | Kind::Reach | Kind::Tls) => {
+                (self.cause, self.class)
+            }
         };
         let reason = Reason {
             enhanced: self.status,

@@ -1,12 +1,10 @@
 //! Which hosts take the mail of a destination, in the order they are tried (RFC 5321 §5.1).
 
-use std::sync::Arc;
-
-use dns::{Dns, MailHosts, Mx, Security, mail_hosts};
+use dns::{Dns, MailHosts, Mx, mail_hosts};
 use mail::{DeliveryResult, ReasonClass};
 use mta_sts::{MxHost, OpenHost};
 use smtp::{Class, Domain, MailboxDomain};
-use tls_policy::{HostNaming, NextHopNames};
+use tls_policy::HostNaming;
 
 use crate::settings::DeliverySettings;
 use crate::status::Status;
@@ -34,14 +32,15 @@ pub(crate) async fn hosts(
         }
     };
     let (names, naming) = match mail_hosts(dns, domain).await {
-        Ok(MailHosts::Hosts { hosts, security, canonical }) => {
-            (better_than_us(&hosts, &settings.hostname), named_by(domain, security, canonical))
-        }
+        Ok(MailHosts::Hosts { hosts, security, canonical }) => (
+            better_than_us(&hosts, &settings.hostname),
+            HostNaming::by_mx(domain, security, canonical),
+        ),
         Ok(MailHosts::Implicit { host, .. }) if host == settings.hostname => {
             return Err(looped(domain));
         }
         Ok(MailHosts::Implicit { host, security }) => {
-            (vec![host], named_by(domain, security, None))
+            (vec![host], HostNaming::by_mx(domain, security, None))
         }
         Ok(MailHosts::NullMx) => {
             // RFC 7505 §4.1 and §5.
@@ -63,15 +62,6 @@ pub(crate) async fn hosts(
         return Err(looped(domain));
     }
     Ok(names.iter().filter_map(open_host).map(|host| target(host, naming.clone())).collect())
-}
-
-/// How the hosts of a domain are known, whose MX records or whose lack of them are as secure as that
-/// (RFC 7672 §2.2.1 and §2.2.2).
-fn named_by(domain: &Domain, security: Security, canonical: Option<Arc<str>>) -> HostNaming {
-    match security {
-        Security::Insecure => HostNaming::Insecure,
-        Security::Secure => HostNaming::Secure(NextHopNames { domain: domain.clone(), canonical }),
-    }
 }
 
 /// Mail that would come back to this relay (RFC 5321 §5.1 and §6.3).

@@ -12,17 +12,18 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use dns::LookupError;
 use mta_sts::{
     CachedPolicy, CertificateFault, Decision, FetchError, FetchResultType, NextHop, OpenHost,
     Policy, WhyFallback,
 };
-use tls_policy::TlsStart;
+use tls_policy::{Refusal, TlsStart, WhySkipped};
 use tls_rpt::{
     DomainName, FailureDetail, FailureReason, Observation, ObservedPolicy, PolicyText, ResultType,
 };
 
 use crate::target::{Target, host_name};
-use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen};
+use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen, TlsaSeen};
 
 /// The ports of submission, where no mail exchanger listens (RFC 8314 §3.3).
 const SUBMISSION_PORTS: [u16; 2] = [465, 587];
@@ -87,6 +88,8 @@ pub(crate) fn of_connection(
 ) -> Option<Observation> {
     let applied = Applied::of(decision);
     let failure = match (&applied, seen.outcome) {
+        // Records are a policy.
+        (Applied::None, _) if seen.tlsa.is_some() => return None,
         // The policy is at fault, whatever the host does.
         (Applied::StsMissing(error), _) => Some(detail(of_fetch(error))),
         (Applied::None | Applied::Sts(_), TlsOutcome::Abandoned) => return None,
@@ -96,6 +99,75 @@ pub(crate) fn of_connection(
     };
     let domain = reported(decision).filter(|_| is_reported(target));
     Some(Observation { domain, policy: applied.observed(), failure })
+}
+
+/// A connection to a host that has TLSA records, by those (RFC 7672 §2.2).
+pub(crate) fn of_records(
+    decision: &Decision,
+    target: &Target,
+    seen: &TlsSeen,
+) -> Option<Observation> {
+    let TlsaSeen { base_domain, records, outcome } = seen.tlsa.as_ref()?;
+    let failure = match outcome {
+        TlsOutcome::Abandoned => return None,
+        TlsOutcome::NoTls(fault) | TlsOutcome::Tls(Err(fault)) => {
+            Some(at_host(*fault, target, seen))
+        }
+        TlsOutcome::Tls(Ok(())) => None,
+    };
+    let base_domain = DomainName::parse(base_domain).ok()?;
+    let policy = ObservedPolicy::Tlsa { base_domain, records: records.clone() };
+    let domain = reported(decision).filter(|_| is_reported(target));
+    Some(Observation { domain, policy, failure })
+}
+
+/// A host that is not connected to because of its TLSA records, or for lack of them; none where
+/// another rule refuses it (RFC 8460 §4.3.2.1).
+pub(crate) fn of_refusal(
+    decision: &Decision,
+    target: &Target,
+    refusal: &Refusal,
+) -> Option<Observation> {
+    let host = || target.name();
+    let (base, result_type, reason) = match refusal {
+        Refusal::DaneRequired(_) => (host(), ResultType::DaneRequired, None),
+        Refusal::Skipped(WhySkipped::Tlsa { base, source }) => {
+            (base.to_string(), ResultType::DnssecInvalid, of_lookup(source))
+        }
+        Refusal::Skipped(WhySkipped::Unread { base, .. }) => {
+            (base.to_string(), ResultType::TlsaInvalid, Some(FailureReason::TooLarge))
+        }
+        Refusal::Skipped(
+            WhySkipped::Addresses(_)
+            | WhySkipped::Alias(_)
+            | WhySkipped::NoAddress
+            | WhySkipped::NoValidator
+            | WhySkipped::NotAHost(_),
+        )
+        | Refusal::NoName(_)
+        | Refusal::NotNamed(_)
+        | Refusal::OtherRecords => return None,
+    };
+    let failure = FailureDetail {
+        receiving_mx_hostname: DomainName::parse(&host()).ok(),
+        ..detail(TlsFault { result_type, reason })
+    };
+    let base_domain = DomainName::parse(&base).ok()?;
+    let policy = ObservedPolicy::Tlsa { base_domain, records: Vec::new() };
+    let domain = reported(decision).filter(|_| is_reported(target));
+    Some(Observation { domain, policy, failure: Some(failure) })
+}
+
+/// Why TLSA records could not be looked up.
+const fn of_lookup(error: &LookupError) -> Option<FailureReason> {
+    match error {
+        LookupError::Bogus => Some(FailureReason::Bogus),
+        LookupError::ServFail { .. } => Some(FailureReason::Servfail),
+        LookupError::TimedOut => Some(FailureReason::Timeout),
+        LookupError::Malformed { .. } | LookupError::Other { .. } | LookupError::Refused { .. } => {
+            None
+        }
+    }
 }
 
 /// A host that the policy does not name (RFC 8461 §4.1).

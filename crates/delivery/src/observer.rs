@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use mail::{DeliveryRecord, Protection};
 use tls_rpt::Observation;
 
+use crate::dane_result::DaneResult;
+
 /// Is told of what happens; must not block.
 pub trait Observer: Debug + Send + Sync {
     /// A connection has shown what it is worth under a policy that applied to it (RFC 8460 §4).
@@ -12,6 +14,9 @@ pub trait Observer: Debug + Send + Sync {
 
     /// TLS with a host failed, for this reason, one of a few words.
     fn tls_failed(&self, _reason: &'static str) {}
+
+    /// DANE has made this of a host.
+    fn dane_host(&self, _result: DaneResult) {}
 
     /// A session was opened, over which mail can go.
     fn opened(&self, protection: Protection);

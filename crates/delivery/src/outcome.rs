@@ -20,8 +20,13 @@ pub(crate) fn unmet(required: &RequiredTls, failures: &[HostFailure]) -> Deliver
     let domain = required.domain();
     // A certificate or a missing STARTTLS tells more than a host that was not even asked.
     let first = |kind: Kind| failures.iter().find(|failure| failure.kind == kind);
-    let Some(worst) = first(Kind::Tls).or_else(|| first(Kind::NotNamed)) else {
-        return no_hosts(required, unreached(domain, failures));
+    let worst = match (first(Kind::Tls), unmatched(domain, failures)) {
+        (Some(worst), _) => worst,
+        (None, Some(unmatched)) => return unmatched,
+        (None, None) => match first(Kind::NotNamed) {
+            Some(worst) => worst,
+            None => return no_hosts(required, unreached(domain, failures)),
+        },
     };
     let policy = format!("sts id={} mode={}", required.id(), required.policy().mode());
     let text = format!(
@@ -31,6 +36,22 @@ pub(crate) fn unmet(required: &RequiredTls, failures: &[HostFailure]) -> Deliver
         list(failures),
     );
     DeliveryResult::Deferred(worst.failure(text, Some(policy)))
+}
+
+/// What becomes of recipients whose hosts do not meet their TLSA records (RFC 7672 §2.2); none where no
+/// host has failed to. Such mail waits, whatever the policy permits.
+pub(crate) fn unmatched(
+    domain: &dyn std::fmt::Display,
+    failures: &[HostFailure],
+) -> Option<DeliveryResult> {
+    let of_dane = |failure: &&HostFailure| failure.kind == Kind::Dane;
+    let mismatch = failures.iter().find(|failure| failure.is_mismatch());
+    let worst = mismatch.or_else(|| failures.iter().find(of_dane))?;
+    let text = format!(
+        "DANE lets mail to {domain} go to none of its hosts (RFC 7672): {}",
+        list(failures)
+    );
+    Some(DeliveryResult::Deferred(worst.failure(text, None)))
 }
 
 /// The outcome for recipients under an enforced policy where the DNS alone says that there is no
@@ -108,6 +129,12 @@ pub(crate) fn expire(
             let text = format!("not delivered in {waited}: {}", reason.text);
             let reason = Reason { enhanced, text, ..reason };
             DeliveryResult::Bounced(Failure { cause, reason })
+        }
+        // Who has to act is the host's operator, and the status says so to the end.
+        (None, _) if cause == FailureCause::Dane => {
+            let enhanced = permanent(reason.enhanced);
+            let text = format!("not delivered in {waited}: {}", reason.text);
+            DeliveryResult::Bounced(Failure { cause, reason: Reason { enhanced, text, ..reason } })
         }
         (None, _) => {
             let enhanced = permanent(Status::Expired.code());

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use clock::Clock;
 use mail::{Channel, TlsVersion, WhyClear};
-use mta_sts::{MxHost, OpenRoute};
+use mta_sts::MxHost;
 use pkix::{Roots, SetupError, TlsError};
-use tls_policy::{TlsStart, Trust};
+use tls_policy::{EncryptedRoute, SettledRoute, TlsStart, Trust};
 
 use crate::account::Login;
 use crate::connect::{connect, in_order};
@@ -135,7 +135,7 @@ impl Prober {
     /// [`SessionFailure`] at the step that did not come about.
     pub async fn settle(
         &self,
-        route: OpenRoute,
+        route: SettledRoute,
         address: SocketAddr,
     ) -> Result<Channel, SessionFailure> {
         let (stream, ends) = connect(address, &self.settings).await?;
@@ -150,5 +150,23 @@ impl Prober {
             // Mail would go in clear, on a new connection.
             Err(Unsettled::Broken(_)) => Ok(Channel::Clear(WhyClear::AfterFailure)),
         }
+    }
+    /// Opens the session that mail would have to a host whose TLSA records are of no use, and takes
+    /// leave.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionFailure`] at the step that did not come about.
+    pub async fn encrypt(
+        &self,
+        route: EncryptedRoute,
+        address: SocketAddr,
+    ) -> Result<Channel, SessionFailure> {
+        let (stream, ends) = connect(address, &self.settings).await?;
+        let plain = Plain::greet(route, stream, ends, Arc::clone(&self.settings)).await?;
+        let session = plain.encrypt(&self.tls).await.0?;
+        let channel = session.channel().clone();
+        session.quit().await;
+        Ok(channel)
     }
 }

@@ -8,8 +8,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use mta_sts::{MxHost, NextHop, OpenHost, PolicyDomain};
-use smtp::{Domain, MailboxDomain, ReversePath};
-use tls_policy::{HostNaming, NextHopNames};
+use smtp::{MailboxDomain, ReversePath};
+use tls_policy::HostNaming;
 
 use crate::target::{Target, TlsRequirement};
 
@@ -94,7 +94,7 @@ fn matches(patterns: &[DomainPattern], domain: Option<&MailboxDomain>) -> bool {
 
 impl DomainPattern {
     /// Whether it matches a domain, or what has no domain.
-    fn matches(&self, name: Option<&PolicyDomain>) -> bool {
+    pub(crate) fn matches(&self, name: Option<&PolicyDomain>) -> bool {
         let is_below = |name: &PolicyDomain, parent: &PolicyDomain| {
             let rest = name.as_str().strip_suffix(parent.as_str());
             rest.is_some_and(|rest| rest.ends_with('.'))
@@ -133,17 +133,10 @@ impl ConfiguredHop {
             }
             SmartHost::Domain(_) => None,
             SmartHost::Host(host, _, port) => {
-                Some(target(OpenHost::Name(host.clone()), *port, known_a_priori(host)))
+                Some(target(OpenHost::Name(host.clone()), *port, HostNaming::a_priori(host)))
             }
         }
     }
-}
-
-/// The operator names the host: its name is known a priori (RFC 7672 §2.2.2).
-fn known_a_priori(host: &MxHost) -> HostNaming {
-    Domain::parse(host.as_str()).map_or(HostNaming::Insecure, |domain| {
-        HostNaming::Secure(NextHopNames { domain, canonical: None })
-    })
 }
 
 impl fmt::Display for SmartHost {

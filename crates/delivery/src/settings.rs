@@ -3,10 +3,11 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use mta_sts::PolicyDomain;
 use smtp::Domain;
-use tls_policy::DaneSettings;
+use tls_policy::{DaneDemand, DaneSettings};
 
-use crate::route::Routes;
+use crate::route::{DomainPattern, Routes};
 
 /// How many caches of idle sessions there are, each with as many as are at work at most.
 const CACHES: usize = 3;
@@ -61,6 +62,8 @@ pub struct DeliverySettings {
     pub routes: Routes,
     /// When TLSA records are looked up, and which count.
     pub dane: DaneSettings,
+    /// Next hops whose hosts have to have TLSA records of use (RFC 7672 §6).
+    pub dane_required: Vec<DomainPattern>,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long deliveries in progress may go on once the relay is told to stop.
@@ -120,6 +123,13 @@ impl DeliverySettings {
         self.attempts().saturating_mul(Self::SOCKETS_PER_ATTEMPT).saturating_add(idle)
     }
 
+    /// Whether the operator demands TLSA records of a next hop.
+    #[must_use]
+    pub fn demand_of(&self, next_hop: Option<&PolicyDomain>) -> DaneDemand {
+        let demands = |domain| self.dane_required.iter().any(|one| one.matches(Some(domain)));
+        if next_hop.is_some_and(demands) { DaneDemand::Required } else { DaneDemand::None }
+    }
+
     /// The defaults, for a relay of this name.
     #[must_use]
     pub fn new(hostname: Domain) -> Self {
@@ -143,6 +153,7 @@ impl DeliverySettings {
             delay_notice: Some(Self::DELAY_NOTICE),
             routes: Routes::default(),
             dane: DaneSettings::default(),
+            dane_required: Vec::new(),
             timeouts: Timeouts::default(),
             shutdown_grace: Self::SHUTDOWN_GRACE,
         }

@@ -1,12 +1,17 @@
 //! What a connection showed of TLS, in the words of a report (RFC 8460 §4.3).
 
-use tls_rpt::{FailureReason, ReceivingMxHelo, ResultType};
+use dane::{Association, Mismatch};
+use tls_policy::EncryptOnly;
+use tls_rpt::{FailureReason, ReceivingMxHelo, ResultType, TlsaRecord};
 
 use crate::dialogue::DialogueError;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, TlsFailure};
 use crate::tls::danger::Verdict;
-use crate::tls::handshake_failure::{HandshakeFailure, reason, result_type};
+use crate::tls::handshake_failure::{
+    HandshakeFailure, mismatch_reason, mismatch_type, reason, result_type,
+};
+use crate::tls::peer_seen::{PeerSeen, reported};
 
 /// What a connection showed of TLS, once EHLO has been answered under it or nothing more can come.
 #[derive(Clone, Debug)]
@@ -15,8 +20,88 @@ pub struct TlsSeen {
     pub ends: Endpoints,
     /// What the host called itself before TLS.
     pub helo: Option<ReceivingMxHelo>,
+    /// What became of TLS, by what public authorities say.
+    pub outcome: TlsOutcome,
+    /// What became of it by the TLSA records of the host, where it has any.
+    pub tlsa: Option<TlsaSeen>,
+}
+
+/// What became of TLS by the TLSA records of a host (RFC 7672 §2.2).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsaSeen {
+    /// The TLSA base domain.
+    pub base_domain: String,
+    /// All records.
+    pub records: Vec<TlsaRecord>,
     /// What became of TLS.
     pub outcome: TlsOutcome,
+}
+
+impl TlsSeen {
+    /// Of a peer that had to prove itself, by its name, by these records or by both.
+    pub(crate) fn of_peer<T>(
+        (ends, helo): (Endpoints, Option<ReceivingMxHelo>),
+        session: &Result<T, SessionFailure>,
+        peer: &PeerSeen,
+        records: Option<&Association>,
+    ) -> Self {
+        let Some(records) = records else {
+            return Self {
+                ends,
+                helo,
+                outcome: TlsOutcome::of_session(session, Ok(())),
+                tlsa: None,
+            };
+        };
+        let outcome = match (session, &peer.webpki) {
+            // The records alone have failed: the authorities have judged all the same.
+            (
+                Err(SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::NoMatch(_)))),
+                Verdict::Valid | Verdict::Invalid(_),
+            ) => TlsOutcome::Tls(TlsFault::of_verdict(&peer.webpki)),
+            _ => TlsOutcome::of_session(session, TlsFault::of_verdict(&peer.webpki)),
+        };
+        let tlsa = Some(TlsaSeen::of_records(records, session, peer));
+        Self { ends, helo, outcome, tlsa }
+    }
+}
+
+impl TlsaSeen {
+    /// Of a peer that had to match these records.
+    fn of_records<T>(
+        records: &Association,
+        session: &Result<T, SessionFailure>,
+        peer: &PeerSeen,
+    ) -> Self {
+        let outcome = match (session, &peer.dane) {
+            (Err(SessionFailure::Tls(_)), Some(Err(mismatch))) => {
+                TlsOutcome::Tls(Err(TlsFault::of_mismatch(mismatch)))
+            }
+            // The authorities alone have failed.
+            (
+                Err(SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::Tls(error)))),
+                Some(Ok(_)),
+            ) if error.is_about_certificate() => TlsOutcome::Tls(Ok(())),
+            _ => TlsOutcome::of_session(session, Ok(())),
+        };
+        let base_domain = records.names().base().as_ref().to_owned();
+        Self { base_domain, records: records.records().iter().map(reported).collect(), outcome }
+    }
+
+    /// Of a peer whose host has records, none of use (RFC 8460 §4.3.2.1).
+    pub(crate) fn of_unusable<T>(
+        records: &EncryptOnly,
+        session: &Result<T, SessionFailure>,
+    ) -> Self {
+        let reason = Some(FailureReason::AllRecordsUnusable);
+        let unusable = TlsFault { result_type: ResultType::TlsaInvalid, reason };
+        let all = records.records().records().iter();
+        Self {
+            base_domain: records.base().as_str().to_owned(),
+            records: all.map(|(record, _)| reported(record)).collect(),
+            outcome: TlsOutcome::of_session(session, Err(unusable)),
+        }
+    }
 }
 
 /// What became of TLS.
@@ -90,6 +175,11 @@ impl TlsFault {
         Self { result_type: ResultType::ValidationFailure, reason: Some(reason) }
     }
 
+    /// What TLSA records make of a chain that matches none of them.
+    pub(crate) const fn of_mismatch(mismatch: &Mismatch) -> Self {
+        Self { result_type: mismatch_type(mismatch), reason: mismatch_reason(mismatch) }
+    }
+
     /// What a client that verifies makes of a certificate that anybody may show.
     pub(crate) fn of_verdict(verdict: &Verdict) -> Result<(), Self> {
         match verdict {
@@ -106,6 +196,7 @@ impl TlsFault {
 fn of_handshake(failure: &HandshakeFailure) -> Option<FailureReason> {
     match failure {
         HandshakeFailure::Broken(_) => Some(FailureReason::ConnectionCut),
+        HandshakeFailure::NoMatch(failure) => mismatch_reason(failure.mismatch()),
         HandshakeFailure::NotVerified => Some(FailureReason::NoCertificate),
         HandshakeFailure::TimedOut => Some(FailureReason::Timeout),
         HandshakeFailure::Tls(error) => reason(error.error()),

@@ -47,6 +47,15 @@ impl Authority {
 
     /// A server that shows a certificate for `names`.
     pub(crate) fn server(&self, names: &[&str], flaw: Flaw) -> Arc<ServerConfig> {
+        self.server_and_leaf(names, flaw).0
+    }
+
+    /// The same, with the certificate that it shows.
+    pub(crate) fn server_and_leaf(
+        &self,
+        names: &[&str],
+        flaw: Flaw,
+    ) -> (Arc<ServerConfig>, CertificateDer<'static>) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = date_time_ymd(2000, 1, 1);
@@ -59,6 +68,7 @@ impl Authority {
         }
         let key = KeyPair::generate().unwrap();
         let chain = self.chain(&params, &key, flaw);
+        let leaf = chain.first().unwrap().clone();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -66,7 +76,7 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        Arc::new(config)
+        (Arc::new(config), leaf)
     }
 
     fn chain(

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use dns::{Lookup, Records, Security, TlsaData, Validation};
 use mta_sts::{
     CachedPolicy, Decision, Fallback, FetchSettings, Fetcher, MxHost, Names, NamesError, NextHop,
-    OpenHost, OpenRoute, Policies, Policy, PolicyDomain, PolicyId, PolicySettings, PolicyStore,
-    Purpose, RequiredTls, StoreError, VerifiedRoute,
+    OpenHost, Policies, Policy, PolicyDomain, PolicyId, PolicySettings, PolicyStore, Purpose,
+    RequiredTls, StoreError, VerifiedRoute,
 };
 use rustls::ServerConfig;
 use smtp::Domain;
+use tls_policy::{
+    DaneDemand, DaneInputs, DaneLookup, DaneSettings, EncryptedRoute, HostDane, HostNaming,
+    HostRequirement, Inputs, MatchedRoute, NamedRoute, SettledRoute,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -19,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::authority::Authority;
 use crate::line_io::Stream;
 use crate::settings::DeliverySettings;
+use crate::target::TlsRequirement;
 
 /// One step of a peer.
 pub(crate) enum Act {
@@ -228,14 +234,92 @@ pub(crate) async fn fallback(mode: Option<&str>) -> Fallback {
     fallback
 }
 
+/// What the DNS says of a host where nobody validates: it has no DANE.
+fn no_dane(decision: &Decision, host: &OpenHost) -> HostDane {
+    let inputs = DaneInputs {
+        decision,
+        host,
+        port: 25,
+        naming: &HostNaming::Insecure,
+        settings: DaneSettings::default(),
+        validation: Validation::Inactive,
+    };
+    let DaneLookup::Answered(answer) = DaneLookup::begin(&inputs) else { panic!() };
+    answer
+}
+
+/// The secure TLSA records of `mx.example.org`, as the lookup finds them.
+pub(crate) async fn records(data: Vec<TlsaData>) -> HostDane {
+    let host = OpenHost::Name(MxHost::parse("mx.example.org").unwrap());
+    let naming = HostNaming::a_priori(&MxHost::parse("mx.example.org").unwrap());
+    let decision = Decision::Permit(fallback(None).await);
+    let inputs = DaneInputs {
+        decision: &decision,
+        host: &host,
+        port: 25,
+        naming: &naming,
+        settings: DaneSettings::default(),
+        validation: Validation::Active,
+    };
+    let DaneLookup::Addresses(question) = DaneLookup::begin(&inputs) else { panic!() };
+    let address: IpAddr = [192, 0, 2, 1].into();
+    let DaneLookup::Tlsa(question) = question.answer(&Ok(secure(vec![address]))) else { panic!() };
+    let DaneLookup::Answered(answer) = question.answer(Ok(secure(data))) else { panic!() };
+    answer
+}
+
+fn secure<T>(records: Vec<T>) -> Lookup<T> {
+    let (security, valid_for) = (Security::Secure, Duration::ZERO);
+    Lookup::Found(Records { records, security, canonical: None, valid_for })
+}
+
+/// What a session with `mx.example.org` needs in a world without exceptions and routes.
+fn admission<'a>(
+    decision: &'a Decision,
+    host: &'a OpenHost,
+    dane: &'a HostDane,
+) -> HostRequirement<'a> {
+    let route: &TlsRequirement = &TlsRequirement::AsPolicy;
+    Inputs { decision, route, host, dane, demand: DaneDemand::None }.requirement().unwrap()
+}
+
+/// A route to `mx.example.org` under an enforced policy, and these records if there are any.
+pub(crate) async fn verified_route_under(dane: Option<HostDane>) -> NamedRoute<VerifiedRoute> {
+    let decision = Decision::Require(required().await);
+    let host = OpenHost::Name(MxHost::parse("mx.example.org").unwrap());
+    let dane = dane.unwrap_or_else(|| no_dane(&decision, &host));
+    let HostRequirement::Verified(host) = admission(&decision, &host, &dane) else { panic!() };
+    host.route().unwrap()
+}
+
 /// A route to `mx.example.org` under an enforced policy.
-pub(crate) async fn verified_route() -> VerifiedRoute {
-    required().await.admit(MxHost::parse("mx.example.org").unwrap()).unwrap()
+pub(crate) async fn verified_route() -> NamedRoute<VerifiedRoute> {
+    verified_route_under(None).await
+}
+
+/// A route to `mx.example.org`, which has these records of use, under a policy of this mode.
+pub(crate) async fn matched_route(mode: Option<&str>, dane: &HostDane) -> MatchedRoute {
+    let decision = Decision::Permit(fallback(mode).await);
+    let host = OpenHost::Name(MxHost::parse("mx.example.org").unwrap());
+    let HostRequirement::Matched(host) = admission(&decision, &host, dane) else { panic!() };
+    host.route().unwrap()
+}
+
+/// A route to `mx.example.org`, whose records are of no use.
+pub(crate) async fn encrypted_route(dane: &HostDane) -> EncryptedRoute {
+    let decision = Decision::Permit(fallback(None).await);
+    let host = OpenHost::Name(MxHost::parse("mx.example.org").unwrap());
+    let HostRequirement::Encrypted(host) = admission(&decision, &host, dane) else { panic!() };
+    host.route().unwrap()
 }
 
 /// A route to `host` that nothing protects.
-pub(crate) async fn open_route(mode: Option<&str>, host: &str) -> OpenRoute {
-    fallback(mode).await.via(OpenHost::Name(MxHost::parse(host).unwrap()))
+pub(crate) async fn open_route(mode: Option<&str>, host: &str) -> SettledRoute {
+    let decision = Decision::Permit(fallback(mode).await);
+    let host = OpenHost::Name(MxHost::parse(host).unwrap());
+    let dane = no_dane(&decision, &host);
+    let HostRequirement::Open(host) = admission(&decision, &host, &dane) else { panic!() };
+    host.route().unwrap()
 }
 
 pub(crate) fn settings() -> Arc<DeliverySettings> {

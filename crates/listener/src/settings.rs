@@ -20,6 +20,8 @@ pub struct ListenerSettings {
     pub timeouts: Timeouts,
     /// Whether clients may say what reports they wish for.
     pub dsn: Dsn,
+    /// Whether clients may ask that a message goes over proven TLS all its way.
+    pub requiretls: RequireTlsOffer,
     /// Whether the From field is held to the senders that a user may send from.
     pub check_from: CheckFrom,
     /// What is put right in submitted messages.
@@ -81,6 +83,17 @@ pub enum Dsn {
     Withheld,
 }
 
+/// Whether the extension of RFC 8689 is offered, which is under TLS alone (§2).
+///
+/// Who offers it answers for every later hop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RequireTlsOffer {
+    /// Whatever sends the mail on keeps to it.
+    Offered,
+    /// It does not.
+    Withheld,
+}
+
 impl ListenerSettings {
     /// The defaults, for a host of this name.
     #[must_use]
@@ -92,6 +105,7 @@ impl ListenerSettings {
             rates: Rates::default(),
             timeouts: Timeouts::default(),
             dsn: Dsn::Offered,
+            requiretls: RequireTlsOffer::Withheld,
             check_from: CheckFrom::No,
             submission: Submission::default(),
         }

@@ -84,6 +84,8 @@ impl Failure {
 pub enum FailureCause {
     /// The host lacks what the message needs.
     Conversion,
+    /// The TLSA records of the hosts let no session come about.
+    Dane,
     /// The DNS did not answer.
     Dns,
     /// The message's lifetime has ended.
@@ -122,6 +124,7 @@ impl FailureCause {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Conversion => "conversion",
+            Self::Dane => "dane",
             Self::Dns => "dns",
             Self::Expired => "expired",
             Self::Loop => "loop",

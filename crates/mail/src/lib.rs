@@ -22,7 +22,7 @@ pub use crate::policy_record::{
     PolicyDecision, PolicyMode, PolicyVersion, WhyPermitted, WhyUndecided,
 };
 pub use crate::session_record::{
-    CertificateRecord, CertificateVerdict, Channel, MtaStsVerdict, Proof, Protection,
+    CertificateRecord, CertificateVerdict, Channel, DaneVerdict, MtaStsVerdict, Proof, Protection,
     SessionRecord, TlsRecord, TlsVersion, WhyClear,
 };
 pub use crate::state::State;

@@ -48,6 +48,8 @@ pub struct Reason {
 pub enum ReasonClass {
     /// There was no connection to a host, or it broke.
     Connect,
+    /// The TLSA records of the hosts, which no host met or which are not known (RFC 7672 §2.2).
+    Dane,
     /// The DNS did not say where the hosts are.
     Dns,
     /// None of the others: something of this relay's own, mostly.
@@ -64,8 +66,9 @@ pub enum ReasonClass {
 
 impl ReasonClass {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connect,
+        Self::Dane,
         Self::Dns,
         Self::Other,
         Self::Policy,
@@ -79,6 +82,7 @@ impl ReasonClass {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Dane => "dane",
             Self::Dns => "dns",
             Self::Other => "other",
             Self::Policy => "policy",

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tls_rpt::ResultType;
+use tls_rpt::{ResultType, TlsaRecord};
 
 /// The session over which a message went, or with which it ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,7 +32,10 @@ impl SessionRecord {
 /// What the host of a session had to prove, and has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Proof {
-    /// Its name, because a route demands it.
+    /// That it is the one that its secure TLSA records mean, of a name that the DNS secures
+    /// (RFC 7672 §2.2).
+    Dane,
+    /// Its name, because a route or the message demands it.
     Demanded,
     /// Nothing.
     None,
@@ -63,6 +66,8 @@ pub enum Protection {
     Plaintext,
     /// TLS with whoever answered.
     Tls,
+    /// TLS with a host that has matched its TLSA records.
+    Dane,
     /// TLS with a host that an enforced policy names and that has proved its name.
     Verified,
 }
@@ -73,8 +78,11 @@ impl Protection {
     pub const fn of(proof: Proof, channel: &Channel) -> Self {
         match (proof, channel) {
             (Proof::Policy, Channel::Tls(_)) => Self::Verified,
+            (Proof::Dane, Channel::Tls(_)) => Self::Dane,
             (Proof::Demanded | Proof::None, Channel::Tls(_)) => Self::Tls,
-            (Proof::Demanded | Proof::None | Proof::Policy, Channel::Clear(_)) => Self::Plaintext,
+            (Proof::Dane | Proof::Demanded | Proof::None | Proof::Policy, Channel::Clear(_)) => {
+                Self::Plaintext
+            }
         }
     }
 
@@ -84,6 +92,7 @@ impl Protection {
         match self {
             Self::Plaintext => "plaintext",
             Self::Tls => "tls",
+            Self::Dane => "dane",
             Self::Verified => "verified",
         }
     }
@@ -142,6 +151,27 @@ pub struct TlsRecord {
     pub certificate: Option<CertificateRecord>,
     /// What the certificate is worth (RFC 8461 §4.2).
     pub verdict: CertificateVerdict,
+    /// What the TLSA records of the host make of it.
+    pub dane: DaneVerdict,
+}
+
+/// What the TLSA records of a host make of a session with it (RFC 7672 §2.2).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum DaneVerdict {
+    /// It has matched one of them.
+    Matched {
+        /// The TLSA base domain.
+        base: String,
+        /// The record.
+        record: TlsaRecord,
+    },
+    /// None apply.
+    NotApplied,
+    /// There are some, and none of use.
+    Unusable {
+        /// The TLSA base domain.
+        base: String,
+    },
 }
 
 /// A version of TLS.
@@ -204,10 +234,18 @@ mod tests {
     fn only_an_enforced_policy_that_nothing_lifts_counts_as_verified() {
         let over = |version| {
             let (certificate, verdict) = (None, CertificateVerdict::Valid);
-            Channel::Tls(Arc::new(TlsRecord { version, cipher_suite: None, certificate, verdict }))
+            Channel::Tls(Arc::new(TlsRecord {
+                version,
+                cipher_suite: None,
+                certificate,
+                verdict,
+                dane: DaneVerdict::NotApplied,
+            }))
         };
         let of = |proof, channel: Channel| Protection::of(proof, &channel);
         assert_eq!(of(Proof::Policy, over(TlsVersion::Tls13)), Protection::Verified);
+        assert_eq!(of(Proof::Dane, over(TlsVersion::Tls13)), Protection::Dane);
+        assert_eq!(of(Proof::Dane, Channel::Clear(WhyClear::NotOffered)), Protection::Plaintext);
         assert_eq!(of(Proof::Demanded, over(TlsVersion::Tls13)), Protection::Tls);
         assert_eq!(of(Proof::None, over(TlsVersion::Tls13)), Protection::Tls);
         assert_eq!(of(Proof::None, over(TlsVersion::Tls12)), Protection::Tls);

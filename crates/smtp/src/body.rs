@@ -1,4 +1,5 @@
-//! What an envelope says about the message's bytes (RFC 6152, RFC 3030, RFC 6531).
+//! What an envelope says about the message's bytes (RFC 6152, RFC 3030, RFC 6531), and about the way
+//! they may go (RFC 8689).
 
 use std::fmt;
 
@@ -45,6 +46,17 @@ impl fmt::Display for BodyType {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Smtputf8 {
     /// It did not: envelope and headers are ASCII.
+    #[default]
+    NotRequested,
+    /// It did.
+    Requested,
+}
+
+/// Whether the sender asked for REQUIRETLS (RFC 8689 §2): the message goes over proven TLS, to hosts
+/// that will do the same, or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RequireTls {
+    /// It did not.
     #[default]
     NotRequested,
     /// It did.

@@ -72,7 +72,7 @@ mod xtext;
 pub use self::address_list::mailboxes;
 pub use self::address_pattern::AddressPattern;
 pub use self::base64::to_base64;
-pub use self::body::{BodyType, Smtputf8};
+pub use self::body::{BodyType, RequireTls, Smtputf8};
 pub use self::chunks::ChunkScan;
 pub use self::client_name::ClientName;
 pub use self::command::{

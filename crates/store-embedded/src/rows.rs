@@ -301,6 +301,7 @@ const fn class_byte(class: ReasonClass) -> u8 {
         ReasonClass::Connect => 4,
         ReasonClass::Reply => 5,
         ReasonClass::Other => 6,
+        ReasonClass::Dane => 7,
     }
 }
 

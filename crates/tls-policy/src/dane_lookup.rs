@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use dane::{ReferenceNames, SecureRecords, TlsaRecord};
 use dns::{Canonical, Lookup, LookupError, Records, Security, TlsaData, Validation};
-use mta_sts::{Decision, OpenHost, WhyFallback};
+use mta_sts::{Decision, MxHost, OpenHost, WhyFallback};
 use smtp::Domain;
 
 use crate::dane_settings::{DaneMode, DaneSettings, InsecureMx};
@@ -277,7 +277,9 @@ impl TlsaQuestion {
                 let destination = host.naming.proof();
                 HostDane::Dane(DaneHost::new(Arc::new(association), destination))
             }
-            Err(none_usable) => HostDane::EncryptOnly(EncryptOnly::new(base, none_usable)),
+            Err(none_usable) => {
+                HostDane::EncryptOnly(Arc::new(EncryptOnly::new(base, none_usable)))
+            }
         }
     }
 }
@@ -288,6 +290,23 @@ fn record(TlsaData { usage, selector, matching, data }: TlsaData) -> TlsaRecord 
 }
 
 impl HostNaming {
+    /// Of the hosts of a domain whose MX records, or whose lack of them, are as secure as that
+    /// (RFC 7672 §2.2.1 and §2.2.2). `canonical` is the name at the end of the domain's aliases.
+    #[must_use]
+    pub fn by_mx(domain: &Domain, security: Security, canonical: Option<Arc<str>>) -> Self {
+        match security {
+            Security::Insecure => Self::Insecure,
+            Security::Secure => Self::Secure(NextHopNames { domain: domain.clone(), canonical }),
+        }
+    }
+
+    /// Of a host that the operator names: it is known a priori (RFC 7672 §2.2.2).
+    #[must_use]
+    pub fn a_priori(host: &MxHost) -> Self {
+        Domain::parse(host.as_str())
+            .map_or(Self::Insecure, |domain| Self::Secure(NextHopNames { domain, canonical: None }))
+    }
+
     /// The names that a certificate may have (RFC 7672 §3.2.2), where one can have the base domain's.
     /// Whoever forges MX records does not get to say that a host has the next hop's name.
     fn reference_names(&self, base: &Domain) -> Option<ReferenceNames> {

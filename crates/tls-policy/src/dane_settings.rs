@@ -30,3 +30,13 @@ pub enum InsecureMx {
     #[default]
     Ignore,
 }
+
+/// Whether a next hop has to have TLSA records of use (RFC 7672 §6, "mandatory DANE").
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum DaneDemand {
+    /// It need not.
+    #[default]
+    None,
+    /// Without them mail waits.
+    Required,
+}

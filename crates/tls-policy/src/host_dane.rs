@@ -14,11 +14,48 @@ pub enum HostDane {
     /// There are secure records of use: the host has to match one of them, or gets no mail.
     Dane(DaneHost),
     /// There are secure records, none of use: TLS is mandatory, with whoever answers.
-    EncryptOnly(EncryptOnly),
+    EncryptOnly(Arc<EncryptOnly>),
     /// There is no secure record: whatever the policies and the route ask for is enough.
     NoDane(NoDane),
     /// It cannot be told: nothing is sent to the host for now.
     Skipped(WhySkipped),
+}
+
+impl HostDane {
+    /// The records that the host has to match.
+    #[must_use]
+    pub const fn association(&self) -> Option<&Arc<Association>> {
+        match self {
+            Self::Dane(found) => Some(found.association()),
+            Self::EncryptOnly(_) | Self::NoDane(_) | Self::Skipped(_) => None,
+        }
+    }
+
+    /// Whether it asks for the same as `other`.
+    #[must_use]
+    pub fn binds_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Dane(one), Self::Dane(other)) => {
+                one.association().fingerprint() == other.association().fingerprint()
+            }
+            (Self::EncryptOnly(_), Self::EncryptOnly(_)) | (Self::NoDane(_), Self::NoDane(_)) => {
+                true
+            }
+            (Self::Dane(_) | Self::EncryptOnly(_) | Self::NoDane(_) | Self::Skipped(_), _) => false,
+        }
+    }
+
+    /// What was found, for a reason.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Dane(_) => "it has usable TLSA records".to_owned(),
+            Self::EncryptOnly(found) => {
+                format!("none of the TLSA records of {} is usable", found.base())
+            }
+            Self::NoDane(found) => found.why().in_words().to_owned(),
+            Self::Skipped(why) => why.to_string(),
+        }
+    }
 }
 
 /// A host whose TLSA records have to be matched.
@@ -178,6 +215,31 @@ pub enum WhyNoDane {
 }
 
 impl WhyNoDane {
+    /// Whether the mail is of a kind that DANE is not for, whatever the operator demands.
+    pub(crate) const fn is_exempt(self) -> bool {
+        match self {
+            Self::AddressLiteral | Self::TlsReport => true,
+            Self::Inactive
+            | Self::InsecureAddresses
+            | Self::InsecureMx
+            | Self::NoRecords
+            | Self::Off => false,
+        }
+    }
+
+    /// The same for a reason.
+    pub(crate) const fn in_words(self) -> &'static str {
+        match self {
+            Self::AddressLiteral => "it is an address",
+            Self::Inactive => "no resolver validates DNSSEC",
+            Self::InsecureAddresses => "its addresses are not secured by DNSSEC",
+            Self::InsecureMx => "the MX records that name it are not secured by DNSSEC",
+            Self::NoRecords => "it has no secure TLSA record",
+            Self::Off => "dane.mode is \"off\"",
+            Self::TlsReport => "the mail is a TLS report",
+        }
+    }
+
     /// A word for the log or a table.
     #[must_use]
     pub const fn label(self) -> &'static str {

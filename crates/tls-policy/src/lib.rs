@@ -7,6 +7,7 @@
 mod dane_lookup;
 mod dane_settings;
 mod host_dane;
+mod host_route;
 mod refusal;
 mod requirement;
 mod route;
@@ -15,11 +16,12 @@ mod trust;
 pub use crate::dane_lookup::{
     AddressQuestion, AliasQuestion, DaneInputs, DaneLookup, HostNaming, NextHopNames, TlsaQuestion,
 };
-pub use crate::dane_settings::{DaneMode, DaneSettings, InsecureMx};
+pub use crate::dane_settings::{DaneDemand, DaneMode, DaneSettings, InsecureMx};
 pub use crate::host_dane::{
     DaneHost, EncryptOnly, HostDane, NoDane, ProofOfDestination, WhyNoDane, WhySkipped,
 };
+pub use crate::host_route::{EncryptedRoute, MatchedRoute, NamedRoute, SettledRoute};
 pub use crate::refusal::Refusal;
-pub use crate::requirement::{Admission, HostRequirement, Inputs};
+pub use crate::requirement::{Admission, HostRequirement, Inputs, is_named};
 pub use crate::route::{TlsRequirement, TlsStart};
-pub use crate::trust::{Demanded, Trust, Unverified, Verified};
+pub use crate::trust::{Demanded, Encrypted, Matched, Trust, Unverified, Verified};

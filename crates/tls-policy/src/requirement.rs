@@ -1,27 +1,33 @@
 //! The table: what the session with one host needs before mail goes over it.
 //!
-//! | policy of the next hop | the route asks for | the host | what is needed |
-//! |---|---|---|---|
-//! | enforced | anything | a name that the policy lists | proof of that name ([`HostRequirement::Verified`]) |
-//! | enforced | anything | another name | there is no session ([`Refusal::NotNamed`]) |
-//! | enforced | anything | an address | there is no session ([`Refusal::NoName`]) |
-//! | not enforced | proof | a name | proof of that name ([`HostRequirement::Demanded`]) |
-//! | not enforced | proof | an address | there is no session ([`Refusal::NoName`]) |
-//! | not enforced | as the policy | anything | whatever works ([`HostRequirement::Open`]) |
+//! | policy of the next hop | the route asks for | TLSA records | the host | what is needed |
+//! |---|---|---|---|---|
+//! | any | anything | cannot be told | anything | there is no session ([`Refusal::Skipped`]) |
+//! | any | anything | none of use, and the operator demands some | anything | there is no session ([`Refusal::DaneRequired`]) |
+//! | enforced | anything | any | a name that the policy lists | proof of that name ([`HostRequirement::Verified`]), and a match if records are of use |
+//! | enforced | anything | any | another name | there is no session ([`Refusal::NotNamed`]) |
+//! | enforced | anything | any | an address | there is no session ([`Refusal::NoName`]) |
+//! | not enforced | proof | any | a name | proof of that name ([`HostRequirement::Demanded`]), and a match if records are of use |
+//! | not enforced | proof | any | an address | there is no session ([`Refusal::NoName`]) |
+//! | not enforced | as the policy | of use | a name | a match ([`HostRequirement::Matched`]) |
+//! | not enforced | as the policy | none of use | a name | TLS ([`HostRequirement::Encrypted`]) |
+//! | not enforced | as the policy | no DANE | anything | whatever works ([`HostRequirement::Open`]) |
 //!
 //! A policy is not enforced where there is none, where its mode is `none` or `testing`, and wherever
 //! else [`mta_sts::WhyFallback`] has a reason: an exception is one. Those reasons are the policy's part
-//! of the table, and are decided in `mta_sts` alone.
+//! of the table, and are decided in `mta_sts` alone. Which TLSA records there are is the part of
+//! [`DaneLookup`](crate::DaneLookup).
 //!
-//! What else will have a say becomes another field of [`Inputs`] and further rows: what the DNS
-//! vouches for and the TLSA records behind it (RFC 7672 §2), and what the message itself asks for
-//! (RFC 8689 §3 and §4). A row may only add to what the rows above it ask for.
+//! What the message itself asks for (RFC 8689 §3 and §4) becomes another field of [`Inputs`] and
+//! further rows. A row may only add to what the rows above it ask for.
 
-use mta_sts::{Decision, OpenHost};
+use mta_sts::{Decision, MxMismatch, OpenHost};
 
+use crate::dane_settings::DaneDemand;
+use crate::host_dane::HostDane;
 use crate::refusal::Refusal;
 use crate::route::{TlsRequirement, TlsStart};
-use crate::trust::{Demanded, Trust, Unverified, Verified};
+use crate::trust::{Demanded, Encrypted, Matched, Trust, Unverified, Verified};
 
 /// All that has a say about the session with one host.
 #[derive(Debug)]
@@ -32,6 +38,27 @@ pub struct Inputs<'a, Login> {
     pub route: &'a TlsRequirement<Login>,
     /// The host.
     pub host: &'a OpenHost,
+    /// Which TLSA records apply to it.
+    pub dane: &'a HostDane,
+    /// Whether the operator demands some.
+    pub demand: DaneDemand,
+}
+
+/// Whether an enforced policy names a host; any will do for another one. The table asks as well; who
+/// asks first spares the lookup of its records.
+///
+/// # Errors
+///
+/// [`Refusal`] where the policy does not name it.
+pub fn is_named(decision: &Decision, host: &OpenHost) -> Result<(), Refusal> {
+    match (decision, host) {
+        (Decision::Require(required), OpenHost::Name(mx)) if !required.policy().admits(mx) => {
+            let (domain, mx) = (required.domain().clone(), mx.clone());
+            Err(Refusal::NotNamed(MxMismatch { domain, mx }))
+        }
+        (Decision::Require(_), OpenHost::Literal(address)) => Err(Refusal::NoName(*address)),
+        (Decision::Require(_), OpenHost::Name(_)) | (Decision::Permit(_), _) => Ok(()),
+    }
 }
 
 /// What the session with one host needs, and the licence to begin it.
@@ -39,6 +66,10 @@ pub struct Inputs<'a, Login> {
 pub enum HostRequirement<'a> {
     /// Proof of the host's name, because the operator demands it.
     Demanded(Admission<'a, Demanded>),
+    /// TLS with whoever answers: the host has TLSA records, and none of use (RFC 7672 §2.2).
+    Encrypted(Admission<'a, Encrypted>),
+    /// A match of the host's TLSA records (RFC 7672 §2.2).
+    Matched(Admission<'a, Matched>),
     /// Nothing: TLS with whoever answers if it is to be had, or none.
     Open(Admission<'a, Unverified>),
     /// Proof of the host's name, which the enforced policy lists (RFC 8461 §4).
@@ -52,18 +83,41 @@ impl<'a, Login> Inputs<'a, Login> {
     ///
     /// [`Refusal`] where mail may not go to the host at all.
     pub fn requirement(&self) -> Result<HostRequirement<'a>, Refusal> {
-        let (host, start) = (self.host, self.route.start());
+        self.told()?;
         match (self.decision, self.route) {
-            (Decision::Require(required), _) => {
-                Admission::new(required, host, start).map(HostRequirement::Verified)
-            }
+            (Decision::Require(required), _) => self.admit(required).map(HostRequirement::Verified),
             (Decision::Permit(fallback), TlsRequirement::Proven { .. }) => {
-                Admission::new(fallback, host, start).map(HostRequirement::Demanded)
+                self.admit(fallback).map(HostRequirement::Demanded)
             }
-            (Decision::Permit(fallback), TlsRequirement::AsPolicy) => {
-                Admission::new(fallback, host, start).map(HostRequirement::Open)
-            }
+            (Decision::Permit(fallback), TlsRequirement::AsPolicy) => match self.dane {
+                HostDane::Dane(_) => self.admit(fallback).map(HostRequirement::Matched),
+                HostDane::EncryptOnly(_) => self.admit(fallback).map(HostRequirement::Encrypted),
+                HostDane::NoDane(_) => self.admit(fallback).map(HostRequirement::Open),
+                HostDane::Skipped(why) => Err(Refusal::Skipped(why.clone())),
+            },
         }
+    }
+
+    /// Whether the records are known, and there are some if there have to be (RFC 7672 §2.1.2, §6).
+    fn told(&self) -> Result<(), Refusal> {
+        match (self.dane, self.demand) {
+            (HostDane::Skipped(why), _) => Err(Refusal::Skipped(why.clone())),
+            (HostDane::NoDane(no_dane), DaneDemand::Required) if no_dane.why().is_exempt() => {
+                Ok(())
+            }
+            (HostDane::EncryptOnly(_) | HostDane::NoDane(_), DaneDemand::Required) => {
+                Err(Refusal::DaneRequired(self.dane.in_words()))
+            }
+            (HostDane::Dane(_), _)
+            | (HostDane::EncryptOnly(_) | HostDane::NoDane(_), DaneDemand::None) => Ok(()),
+        }
+    }
+
+    /// Licence to connect to the host, where a route leads there.
+    fn admit<T: Trust>(&self, licence: &'a T::Licence) -> Result<Admission<'a, T>, Refusal> {
+        let (host, dane, start) = (self.host, self.dane, self.route.start());
+        let admission = Admission { licence, host, dane, start };
+        admission.route().map(|_route| admission)
     }
 }
 
@@ -71,9 +125,13 @@ impl<'a, Login> Inputs<'a, Login> {
 ///
 /// ```compile_fail,E0451
 /// # use mta_sts::{Fallback, OpenHost};
-/// # use tls_policy::{Admission, TlsStart, Unverified};
-/// fn forge<'a>(licence: &'a Fallback, host: &'a OpenHost) -> Admission<'a, Unverified> {
-///     Admission { licence, host, start: TlsStart::Starttls }
+/// # use tls_policy::{Admission, HostDane, TlsStart, Unverified};
+/// fn forge<'a>(
+///     licence: &'a Fallback,
+///     host: &'a OpenHost,
+///     dane: &'a HostDane,
+/// ) -> Admission<'a, Unverified> {
+///     Admission { licence, host, dane, start: TlsStart::Starttls }
 /// }
 /// ```
 ///
@@ -85,20 +143,26 @@ impl<'a, Login> Inputs<'a, Login> {
 /// }
 /// ```
 ///
-/// A host that has to prove its name is not reached without proof:
+/// A host that has to prove its name is not reached without proof, and one that has to match its
+/// records not without a match:
 ///
 /// ```compile_fail,E0308
-/// # use mta_sts::OpenRoute;
-/// # use tls_policy::{Admission, Demanded};
-/// fn weaken(admission: &Admission<'_, Demanded>) -> Option<OpenRoute> {
+/// # use tls_policy::{Admission, Demanded, SettledRoute};
+/// fn weaken(admission: &Admission<'_, Demanded>) -> Option<SettledRoute> {
+///     admission.route().ok()
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use tls_policy::{Admission, Matched, SettledRoute};
+/// fn weaken(admission: &Admission<'_, Matched>) -> Option<SettledRoute> {
 ///     admission.route().ok()
 /// }
 /// ```
 ///
 /// ```
-/// # use mta_sts::DemandedRoute;
-/// # use tls_policy::{Admission, Demanded};
-/// fn keep(admission: &Admission<'_, Demanded>) -> Option<DemandedRoute> {
+/// # use tls_policy::{Admission, Matched, MatchedRoute};
+/// fn keep(admission: &Admission<'_, Matched>) -> Option<MatchedRoute> {
 ///     admission.route().ok()
 /// }
 /// ```
@@ -106,23 +170,25 @@ impl<'a, Login> Inputs<'a, Login> {
 pub struct Admission<'a, T: Trust> {
     licence: &'a T::Licence,
     host: &'a OpenHost,
+    dane: &'a HostDane,
     start: TlsStart,
 }
 
 impl<'a, T: Trust> Admission<'a, T> {
-    /// Licence to connect to `host`, where a route leads there.
-    fn new(licence: &'a T::Licence, host: &'a OpenHost, start: TlsStart) -> Result<Self, Refusal> {
-        let admission = Self { licence, host, start };
-        admission.route().map(|_route| admission)
-    }
-
     /// The route of one connection; each needs its own.
     ///
     /// # Errors
     ///
     /// [`Refusal`] where none leads to the host; the table has asked before.
     pub fn route(&self) -> Result<T::Route, Refusal> {
-        T::route(self.licence, self.host)
+        T::route(self.licence, self.host, self.dane)
+    }
+
+    /// Whether a session made along `route` may take this mail: under the same policy, and under the
+    /// same TLSA records.
+    #[must_use]
+    pub fn covers(&self, route: &T::Route) -> bool {
+        T::covers(route, self.licence) && T::is_under(route, self.dane)
     }
 
     /// The licence to send over the session.

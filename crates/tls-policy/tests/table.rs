@@ -1,7 +1,14 @@
 //! Every row of the table, by name.
 
-use mta_sts::{MxHost, OpenHost};
-use tls_policy::{HostRequirement, Inputs, Refusal, TlsRequirement, TlsStart};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use dns::{Lookup, LookupError, Records, Security, TlsaData, Validation};
+use mta_sts::{Decision, MxHost, OpenHost};
+use tls_policy::{
+    DaneDemand, DaneInputs, DaneLookup, DaneSettings, HostDane, HostNaming, HostRequirement,
+    Inputs, Refusal, TlsRequirement, TlsStart,
+};
 
 use crate::decisions::Case;
 
@@ -18,55 +25,204 @@ fn hosts() -> [OpenHost; 3] {
     [name("mx.example.org"), name("mx.example.net"), OpenHost::Literal([192, 0, 2, 1].into())]
 }
 
-/// What is needed of the three hosts, by the policy and the route.
-const ROWS: [(&str, Case, [[&str; 3]; 3]); 8] = [
-    (
-        "an enforced policy",
-        Case::Enforced,
-        [
-            ["verified, Starttls", "not named", "no name"],
-            ["verified, Starttls", "not named", "no name"],
-            ["verified, Implicit", "not named", "no name"],
-        ],
-    ),
-    ("no policy, for an address has none", Case::AddressLiteral, NOT_ENFORCED),
-    ("an exception from an enforced policy", Case::Exception, NOT_ENFORCED),
-    ("a policy that was withdrawn", Case::ModeNone, NOT_ENFORCED),
-    ("no policy", Case::NoPolicy, NOT_ENFORCED),
-    ("a report to a domain with an enforced policy", Case::Report, NOT_ENFORCED),
-    ("a policy in testing", Case::Testing, NOT_ENFORCED),
-    ("a DNS that has been silent for too long", Case::UndecidedTooLong, NOT_ENFORCED),
+/// What the DNS says of a host's TLSA records.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Tlsa {
+    /// There are none.
+    Absent,
+    /// Their lookup fails.
+    Fails,
+    /// None can be used.
+    Unusable,
+    /// One can.
+    Usable,
+}
+
+impl Tlsa {
+    const ALL: [Self; 4] = [Self::Absent, Self::Fails, Self::Unusable, Self::Usable];
+
+    /// What the lookup finds for a host; an address has no records, and a report asks for none.
+    fn of(self, decision: &Decision, host: &OpenHost) -> HostDane {
+        let naming = match host {
+            OpenHost::Name(mx) => HostNaming::a_priori(mx),
+            OpenHost::Literal(_) => HostNaming::Insecure,
+        };
+        let (port, settings, validation) = (25, DaneSettings::default(), Validation::Active);
+        let inputs = DaneInputs { decision, host, port, naming: &naming, settings, validation };
+        let address: IpAddr = [192, 0, 2, 1].into();
+        let mut step = DaneLookup::begin(&inputs);
+        loop {
+            step = match step {
+                DaneLookup::Addresses(question) => question.answer(&found(vec![address])),
+                DaneLookup::Alias(_) => panic!("no host is an alias"),
+                DaneLookup::Tlsa(question) => question.answer(self.lookup()),
+                DaneLookup::Answered(answer) => return answer,
+            };
+        }
+    }
+
+    fn lookup(self) -> Result<Lookup<TlsaData>, LookupError> {
+        let record = |usage| TlsaData { usage, selector: 1, matching: 1, data: vec![7; 32] };
+        match self {
+            Self::Absent => Ok(Lookup::NoData(Security::Secure)),
+            Self::Fails => Err(LookupError::TimedOut),
+            Self::Unusable => found(vec![record(1)]),
+            Self::Usable => found(vec![record(3)]),
+        }
+    }
+}
+
+fn found<T>(records: Vec<T>) -> Result<Lookup<T>, LookupError> {
+    let (security, valid_for) = (Security::Secure, Duration::ZERO);
+    Ok(Lookup::Found(Records { records, security, canonical: None, valid_for }))
+}
+
+/// Whether a policy is enforced, by the way in which a decision came about.
+const CASES: [(&str, Case, bool); 8] = [
+    ("an enforced policy", Case::Enforced, true),
+    ("no policy, for an address has none", Case::AddressLiteral, false),
+    ("an exception from an enforced policy", Case::Exception, false),
+    ("a policy that was withdrawn", Case::ModeNone, false),
+    ("no policy", Case::NoPolicy, false),
+    ("a report to a domain with an enforced policy", Case::Report, false),
+    ("a policy in testing", Case::Testing, false),
+    ("a DNS that has been silent for too long", Case::UndecidedTooLong, false),
 ];
 
-/// The same wherever no policy is enforced.
-const NOT_ENFORCED: [[&str; 3]; 3] = [
-    ["open", "open", "open"],
-    ["demanded, Starttls", "demanded, Starttls", "no name"],
-    ["demanded, Implicit", "demanded, Implicit", "no name"],
+/// What is needed of the three hosts, by the policy, the records and the route: with an enforced
+/// policy and without, each for routes that ask for nothing, for proof and for implicit TLS.
+const ROWS: [(Tlsa, [[[&str; 3]; 3]; 2]); 4] = [
+    (
+        Tlsa::Absent,
+        [
+            [
+                ["verified, Starttls", "not named", "no name"],
+                ["verified, Starttls", "not named", "no name"],
+                ["verified, Implicit", "not named", "no name"],
+            ],
+            [
+                ["open", "open", "open"],
+                ["demanded, Starttls", "demanded, Starttls", "no name"],
+                ["demanded, Implicit", "demanded, Implicit", "no name"],
+            ],
+        ],
+    ),
+    (
+        Tlsa::Fails,
+        [
+            [["skipped", "skipped", "no name"]; 3],
+            [
+                ["skipped", "skipped", "open"],
+                ["skipped", "skipped", "no name"],
+                ["skipped", "skipped", "no name"],
+            ],
+        ],
+    ),
+    (
+        Tlsa::Unusable,
+        [
+            [
+                ["verified, Starttls", "not named", "no name"],
+                ["verified, Starttls", "not named", "no name"],
+                ["verified, Implicit", "not named", "no name"],
+            ],
+            [
+                ["encrypted", "encrypted", "open"],
+                ["demanded, Starttls", "demanded, Starttls", "no name"],
+                ["demanded, Implicit", "demanded, Implicit", "no name"],
+            ],
+        ],
+    ),
+    (
+        Tlsa::Usable,
+        [
+            [
+                ["verified, Starttls, and a match", "not named", "no name"],
+                ["verified, Starttls, and a match", "not named", "no name"],
+                ["verified, Implicit, and a match", "not named", "no name"],
+            ],
+            [
+                ["matched", "matched", "open"],
+                ["demanded, Starttls, and a match", "demanded, Starttls, and a match", "no name"],
+                ["demanded, Implicit, and a match", "demanded, Implicit, and a match", "no name"],
+            ],
+        ],
+    ),
 ];
 
 /// The answer of the table as words.
 fn words(answer: &Result<HostRequirement<'_>, Refusal>) -> String {
+    let matched = |has| if has { ", and a match" } else { "" };
     match answer {
-        Ok(HostRequirement::Demanded(host)) => format!("demanded, {:?}", host.start()),
+        Ok(HostRequirement::Demanded(host)) => {
+            let has = host.route().unwrap().association().is_some();
+            format!("demanded, {:?}{}", host.start(), matched(has))
+        }
+        Ok(HostRequirement::Encrypted(host)) => {
+            assert_eq!(host.start(), TlsStart::Starttls);
+            "encrypted".to_owned()
+        }
+        Ok(HostRequirement::Matched(host)) => {
+            assert_eq!(host.start(), TlsStart::Starttls);
+            "matched".to_owned()
+        }
         Ok(HostRequirement::Open(host)) => {
             assert_eq!(host.start(), TlsStart::Starttls);
             "open".to_owned()
         }
-        Ok(HostRequirement::Verified(host)) => format!("verified, {:?}", host.start()),
+        Ok(HostRequirement::Verified(host)) => {
+            let has = host.route().unwrap().association().is_some();
+            format!("verified, {:?}{}", host.start(), matched(has))
+        }
+        Err(Refusal::DaneRequired(_)) => "required".to_owned(),
         Err(Refusal::NoName(_)) => "no name".to_owned(),
         Err(Refusal::NotNamed(_)) => "not named".to_owned(),
+        Err(Refusal::OtherRecords) => "other records".to_owned(),
+        Err(Refusal::Skipped(_)) => "skipped".to_owned(),
     }
 }
 
 #[tokio::test]
 async fn every_row_of_the_table_asks_for_what_it_says() {
-    for (policy, case, by_route) in ROWS {
+    for (policy, case, is_enforced) in CASES {
         let decision = case.decide().await;
-        for ((asks, route), expected) in ROUTES.iter().zip(by_route) {
-            for (host, expected) in hosts().iter().zip(expected) {
-                let answer = Inputs { decision: &decision, route, host }.requirement();
-                assert_eq!(words(&answer), expected, "{policy}; a route: {asks}; {host:?}");
+        for tlsa in Tlsa::ALL {
+            // A report has to arrive in spite of failures.
+            let counted = if case == Case::Report { Tlsa::Absent } else { tlsa };
+            let (_, rows) = ROWS.iter().find(|(row, _)| *row == counted).unwrap();
+            let [enforced, permitted] = rows;
+            let by_route = if is_enforced { enforced } else { permitted };
+            for ((asks, route), expected) in ROUTES.iter().zip(by_route) {
+                for (host, expected) in hosts().iter().zip(expected) {
+                    let (dane, demand) = (&tlsa.of(&decision, host), DaneDemand::None);
+                    let inputs = Inputs { decision: &decision, route, host, dane, demand };
+                    let row = format!("{policy}; {tlsa:?} TLSA; a route: {asks}; {host:?}");
+                    assert_eq!(words(&inputs.requirement()), *expected, "{row}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_the_operator_demands_records_nothing_goes_to_a_host_without() {
+    for (policy, case, _) in CASES {
+        let decision = case.decide().await;
+        for ((_, route), tlsa) in
+            ROUTES.iter().flat_map(|route| Tlsa::ALL.map(|tlsa| (route, tlsa)))
+        {
+            for host in &hosts() {
+                let dane = &tlsa.of(&decision, host);
+                let of = |demand| {
+                    let inputs = Inputs { decision: &decision, route, host, dane, demand };
+                    words(&inputs.requirement())
+                };
+                let is_exempt = case == Case::Report || matches!(host, OpenHost::Literal(_));
+                let is_known = matches!(dane, HostDane::Dane(_) | HostDane::Skipped(_));
+                let otherwise = of(DaneDemand::None);
+                let expected = if is_exempt || is_known { &*otherwise } else { "required" };
+                let row = format!("{policy}; {tlsa:?} TLSA; {route:?}; {host:?}");
+                assert_eq!(of(DaneDemand::Required), expected, "{row}");
             }
         }
     }
@@ -77,17 +233,34 @@ async fn a_route_of_the_table_leads_to_the_host_that_was_asked_about() {
     let (enforced, none) = (Case::Enforced.decide().await, Case::NoPolicy.decide().await);
     let [named, other, address] = hosts();
     let [(_, as_policy), (_, proof), _] = ROUTES;
-    let requirement = |decision, route, host| Inputs { decision, route, host }.requirement();
-    let Ok(HostRequirement::Verified(host)) = requirement(&enforced, &as_policy, &named) else {
-        panic!("not verified")
-    };
-    assert_eq!(OpenHost::Name(host.route().unwrap().mx().clone()), named);
-    let Ok(HostRequirement::Demanded(host)) = requirement(&none, &proof, &other) else {
-        panic!("not demanded")
-    };
-    assert_eq!(OpenHost::Name(host.route().unwrap().host().clone()), other);
-    let Ok(HostRequirement::Open(host)) = requirement(&none, &as_policy, &address) else {
-        panic!("not open")
-    };
-    assert_eq!(host.route().unwrap().host(), &address);
+    let demand = DaneDemand::None;
+    let dane = Tlsa::Absent.of(&enforced, &named);
+    let inputs =
+        Inputs { decision: &enforced, route: &as_policy, host: &named, dane: &dane, demand };
+    let Ok(HostRequirement::Verified(host)) = inputs.requirement() else { panic!() };
+    assert_eq!(OpenHost::Name(host.route().unwrap().route().mx().clone()), named);
+    let dane = Tlsa::Absent.of(&none, &other);
+    let inputs = Inputs { decision: &none, route: &proof, host: &other, dane: &dane, demand };
+    let Ok(HostRequirement::Demanded(host)) = inputs.requirement() else { panic!() };
+    assert_eq!(OpenHost::Name(host.route().unwrap().route().host().clone()), other);
+    let dane = Tlsa::Usable.of(&none, &other);
+    let inputs = Inputs { decision: &none, route: &as_policy, host: &other, dane: &dane, demand };
+    let Ok(HostRequirement::Matched(host)) = inputs.requirement() else { panic!() };
+    assert_eq!(host.route().unwrap().route().host(), &other);
+    let dane = Tlsa::Absent.of(&none, &address);
+    let inputs = Inputs { decision: &none, route: &as_policy, host: &address, dane: &dane, demand };
+    let Ok(HostRequirement::Open(host)) = inputs.requirement() else { panic!() };
+    assert_eq!(host.route().unwrap().route().host(), &address);
+}
+
+/// The licence of the DNS is for one host: shown for another, it leads nowhere.
+#[tokio::test]
+async fn no_dane_of_one_host_is_no_licence_for_another() {
+    let none = Case::NoPolicy.decide().await;
+    let [named, other, _] = hosts();
+    let dane = Tlsa::Absent.of(&none, &other);
+    let [(_, as_policy), ..] = ROUTES;
+    let demand = DaneDemand::None;
+    let inputs = Inputs { decision: &none, route: &as_policy, host: &named, dane: &dane, demand };
+    assert_eq!(words(&inputs.requirement()), "other records");
 }

@@ -116,8 +116,9 @@ pub fn retry_query(selection: &Selection) -> String {
 }
 
 /// The classes that a filter can name: mail of no known class is among the others.
-const CLASSES: [ReasonClass; 6] = [
+const CLASSES: [ReasonClass; 7] = [
     ReasonClass::Policy,
+    ReasonClass::Dane,
     ReasonClass::Tls,
     ReasonClass::Dns,
     ReasonClass::Connect,

@@ -1,6 +1,6 @@
 //! What delivery sends, puts off and gives up, and how its sessions are protected.
 
-use delivery::Observer;
+use delivery::{DaneResult, Observer};
 use mail::{DeliveryRecord, DeliveryResult, FailureCause, PolicyMode, Protection};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
@@ -20,6 +20,7 @@ pub struct Outbound {
     sessions: Counters<1>,
     tls_results: Counters<3>,
     tls_failures: Counters<1>,
+    dane_hosts: Counters<1>,
     delivered: Tally<3>,
     deferred: Tally<2>,
     bounced: Tally<2>,
@@ -48,6 +49,7 @@ impl Outbound {
             sessions: Counters::default(),
             tls_results: Counters::default(),
             tls_failures: Counters::default(),
+            dane_hosts: Counters::default(),
             delivered: Tally::default(),
             deferred: Tally::default(),
             bounced: Tally::default(),
@@ -59,6 +61,8 @@ impl Outbound {
         registry.register("tls_results", results, new.tls_results.clone());
         let failures = "Attempts at TLS with other hosts that failed, by what failed";
         registry.register("tls_failures", failures, new.tls_failures.clone());
+        let dane = "MX hosts by what DANE makes of them";
+        registry.register("dane_hosts", dane, new.dane_hosts.clone());
         let (messages, recipients) = (&new.delivered.messages, &new.delivered.recipients);
         registry.register("delivered_messages", "Messages delivered", messages.clone());
         registry.register("delivered_recipients", "Their recipients", recipients.clone());
@@ -84,11 +88,16 @@ impl Outbound {
 
     /// What is watched is there from the start, so that a rate is seen from the first event on.
     fn begin(&self) {
-        for protection in [Protection::Plaintext, Protection::Tls, Protection::Verified] {
+        for protection in
+            [Protection::Plaintext, Protection::Tls, Protection::Dane, Protection::Verified]
+        {
             drop(self.sessions.get_or_create(&[("protection", protection.label())]));
         }
         let enforce = ("policy", PolicyMode::Enforce.word());
         let verified = [("protection", Protection::Verified.label()), enforce, ("why", "")];
+        for result in DaneResult::ALL {
+            drop(self.dane_hosts.get_or_create(&[("result", result.label())]));
+        }
         drop(self.delivered.messages.get_or_create(&verified));
         drop(self.delivered.recipients.get_or_create(&verified));
         let proved = [("policy_type", "sts"), ("mode", "enforce"), ("result", "success")];
@@ -118,6 +127,10 @@ impl Observer for Outbound {
 
     fn tls_failed(&self, reason: &'static str) {
         self.tls_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    fn dane_host(&self, result: DaneResult) {
+        self.dane_hosts.get_or_create(&[("result", result.label())]).inc();
     }
 
     fn opened(&self, protection: Protection) {

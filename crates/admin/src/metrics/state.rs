@@ -96,6 +96,7 @@ impl State {
     pub fn set_waiting(&self, waiting: &Waiting) {
         for class in [
             ReasonClass::Connect,
+            ReasonClass::Dane,
             ReasonClass::Dns,
             ReasonClass::Policy,
             ReasonClass::Reply,

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dns::{Lookup, LookupError, Security};
-use mta_sts::{OpenHost, OpenRoute};
+use mta_sts::OpenHost;
 use smtp::Domain;
-use tls_policy::{Admission, TlsStart, Trust, Unverified};
+use tls_policy::{Admission, Encrypted, EncryptedRoute, SettledRoute, TlsStart, Trust, Unverified};
 use tokio::net::TcpStream;
 
 use super::effort::{ADDRESSES, Effort, Mismatch};
@@ -18,7 +18,7 @@ use crate::dialogue::DialogueError;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage};
 use crate::host_failure::HostFailure;
-use crate::observation::{is_named, of_connection, of_mismatch};
+use crate::observation::{is_named, of_connection, of_mismatch, of_records};
 use crate::ourselves::is_ours;
 use crate::patience::Overdue;
 use crate::session::established::Session;
@@ -30,7 +30,7 @@ use crate::tls_seen::TlsSeen;
 use crate::trials::Tried;
 
 impl Pass<'_> {
-    /// A session with a host that has to prove its name.
+    /// A session with a host that has to prove who it is.
     pub(super) async fn verified<T: Trust<Route: Strict<Trust = T>>>(
         &self,
         effort: &mut Effort,
@@ -60,11 +60,28 @@ impl Pass<'_> {
         }
     }
 
+    /// A session under TLS with whoever answers, or none.
+    pub(super) async fn encrypted(
+        &self,
+        effort: &mut Effort,
+        route: EncryptedRoute,
+        target: &Target,
+        address: SocketAddr,
+    ) -> Result<Session<Encrypted>, SessionFailure> {
+        let plain = self.greet(effort, route, target, address).await?;
+        let (session, seen) = plain.encrypt(&self.client.observing).await;
+        self.observe(effort, target, &seen);
+        if let Err(SessionFailure::Tls(failure)) = &session {
+            self.client.observer.tls_failed(failure.label());
+        }
+        session
+    }
+
     /// A session under TLS if that can be had; where TLS breaks, one in clear on a new connection.
     pub(super) async fn settled(
         &self,
         effort: &mut Effort,
-        (route, admission): (OpenRoute, &Admission<'_, Unverified>),
+        (route, admission): (SettledRoute, &Admission<'_, Unverified>),
         target: &Target,
         address: SocketAddr,
     ) -> Result<Session<Unverified>, SessionFailure> {
@@ -86,17 +103,17 @@ impl Pass<'_> {
         }
     }
 
-    /// Tells what a connection is counted as; that the policy does not name a host is told once,
-    /// however many connections to it there are.
+    /// Tells what a connection is counted as, under each policy that applies; that the policy does not
+    /// name a host is told once, however many connections to it there are.
     fn observe(&self, effort: &mut Effort, target: &Target, seen: &TlsSeen) {
-        let observation = if is_named(self.decision, &target.host) {
+        let by_policy = if is_named(self.decision, &target.host) {
             of_connection(self.decision, target, seen)
         } else {
             let is_news = effort.report_mismatch() == Mismatch::Unreported;
             is_news.then(|| of_mismatch(self.decision, &target.name()))
         };
-        if let Some(observation) = observation {
-            self.client.observer.observed(&observation);
+        for observation in by_policy.iter().chain(&of_records(self.decision, target, seen)) {
+            self.client.observer.observed(observation);
         }
     }
 

@@ -126,7 +126,7 @@ impl Pass<'_> {
         Arc::new(SessionRecord {
             host: session.host().to_owned(),
             address: session.address(),
-            proof: T::PROOF,
+            proof: session.proof(),
             channel: session.channel().clone(),
             mta_sts: of_session(self.decision, &target.host, session.channel()),
         })

@@ -2,34 +2,106 @@
 
 use std::net::SocketAddr;
 
-use tls_policy::{Admission, HostRequirement, Inputs, Refusal};
+use tls_policy::{Admission, HostDane, HostRequirement, Inputs, Refusal, is_named};
 
 use super::pass::{Host, Pass};
 use super::trusted::Trusted;
 use super::walk::Walk;
 use crate::client::Client;
 use crate::connection_cache::Rank;
+use crate::dane_lookup::TlsaAge;
+use crate::dane_result::DaneResult;
 use crate::failure::SessionFailure;
 use crate::host_failure::HostFailure;
+use crate::observation::of_refusal;
 use crate::target::Target;
+
+/// Which sessions a host may be asked over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Sessions {
+    /// Idle ones, and new ones.
+    All,
+    /// Those that are there already.
+    Idle,
+}
 
 impl Pass<'_> {
     /// Tries a host, in the way that is asked of sessions with it.
-    pub(super) async fn try_host(&self, walk: Walk, host: Host<'_>) -> Walk {
-        let Host { target, .. } = host;
-        let inputs =
-            Inputs { decision: self.decision, route: &target.requirement, host: &target.host };
+    ///
+    /// Where it does not match its TLSA records they are looked up once more, past whatever is
+    /// remembered: a certificate may have been exchanged a moment ago (RFC 7671 §8). If there are
+    /// others by now, the host is tried under them.
+    pub(super) async fn try_host(&self, mut walk: Walk, host: Host<'_>) -> Walk {
+        // A host that the policy does not name costs nothing, not even a lookup.
+        if let Err(refusal) = is_named(self.decision, &host.target.host) {
+            return self.refused(walk, host.target, &refusal);
+        }
+        if walk.effort.is_spent(&self.client.settings) {
+            walk.effort.leave_out();
+            return walk;
+        }
+        walk.effort.begin_host();
+        let records = self.records(host.target, TlsaAge::Any).await;
+        walk = self.try_under(walk, host, &records, Sessions::All).await;
+        if !walk.has_mismatched(host.target) || self.is_over(&walk) {
+            return walk;
+        }
+        let newer = self.records(host.target, TlsaAge::Fresh).await;
+        if newer.binds_like(&records) {
+            return walk;
+        }
+        tracing::debug!(mx = host.target.name(), "TLSA records changed: host tried again");
+        let walk = walk.without_mismatch_of(host.target);
+        self.try_under(walk, host, &newer, Sessions::All).await
+    }
+
+    /// Sends over sessions that are there already with a host that would be asked first.
+    pub(super) async fn go_on_with(&self, walk: Walk, target: &Target) -> Walk {
+        let records = self.records(target, TlsaAge::Any).await;
+        let host = Host { target, rank: Rank::First };
+        match records {
+            // Why not is told when the host is tried.
+            HostDane::Skipped(_) => walk,
+            HostDane::Dane(_) | HostDane::EncryptOnly(_) | HostDane::NoDane(_) => {
+                self.try_under(walk, host, &records, Sessions::Idle).await
+            }
+        }
+    }
+
+    /// Tries a host that has these records.
+    async fn try_under(
+        &self,
+        walk: Walk,
+        host: Host<'_>,
+        dane: &HostDane,
+        sessions: Sessions,
+    ) -> Walk {
+        let target = host.target;
+        let inputs = Inputs {
+            decision: self.decision,
+            route: &target.requirement,
+            host: &target.host,
+            dane,
+            demand: self.demand,
+        };
         match inputs.requirement() {
             Ok(HostRequirement::Demanded(admission)) => {
-                Box::pin(self.try_admitted(walk, &admission, host)).await
+                Box::pin(self.try_admitted(walk, &admission, host, sessions)).await
+            }
+            Ok(HostRequirement::Encrypted(admission)) => {
+                Box::pin(self.try_admitted(walk, &admission, host, sessions)).await
+            }
+            Ok(HostRequirement::Matched(admission)) => {
+                Box::pin(self.try_admitted(walk, &admission, host, sessions)).await
             }
             Ok(HostRequirement::Open(admission)) => {
-                Box::pin(self.try_admitted(walk, &admission, host)).await
+                Box::pin(self.try_admitted(walk, &admission, host, sessions)).await
             }
             Ok(HostRequirement::Verified(admission)) => {
-                Box::pin(self.try_admitted(walk, &admission, host)).await
+                Box::pin(self.try_admitted(walk, &admission, host, sessions)).await
             }
-            Err(refusal) => refused(walk, refusal),
+            Err(_) if sessions == Sessions::Idle => walk,
+            Err(refusal) => self.refused(walk, target, &refusal),
         }
     }
 
@@ -40,16 +112,11 @@ impl Pass<'_> {
         mut walk: Walk,
         admission: &Admission<'_, T>,
         host: Host<'_>,
+        sessions: Sessions,
     ) -> Walk {
         let (settings, target) = (&self.client.settings, host.target);
-        if walk.effort.is_spent(settings) {
-            walk.effort.leave_out();
-            return walk;
-        }
-        walk.effort.begin_host();
-        let licence = admission.licence();
-        walk = self.go_on::<T>(walk, licence, host.rank, |idle, _| idle == target).await;
-        if walk.has_asked(target) {
+        walk = self.go_on::<T>(walk, admission, host).await;
+        if walk.has_asked(target) || sessions == Sessions::Idle {
             return walk;
         }
         let addresses = match self.addresses(target).await {
@@ -60,17 +127,25 @@ impl Pass<'_> {
             // A route is for one connection.
             let route = match admission.route() {
                 Ok(route) => route,
-                Err(refusal) => return refused(walk, refusal),
+                Err(refusal) => return self.refused(walk, target, &refusal),
             };
             match T::open(self, &mut walk.effort, (route, admission), target, address).await {
                 Ok(session) => {
-                    self.client.observer.opened(T::protection(&session));
-                    return self.converse(walk, host, session, licence).await;
+                    self.client.observer.opened(session.protection());
+                    if session.has_matched_records() {
+                        self.client.observer.dane_host(DaneResult::Matched);
+                    }
+                    return self.converse(walk, host, session, admission.licence()).await;
                 }
                 Err(failure) => {
                     log(target, address, &failure);
                     walk.effort.failed(&failure);
-                    walk = walk.failed(HostFailure::no_session(&target.name(), address, &failure));
+                    let failed = HostFailure::no_session(&target.name(), address, &failure);
+                    let failed = if T::IS_BOUND_BY_RECORDS { failed.of_records() } else { failed };
+                    if failed.is_mismatch() {
+                        self.client.observer.dane_host(DaneResult::Mismatch);
+                    }
+                    walk = walk.failed(failed);
                 }
             }
             let goes_on = walk.effort.takes_another_address(settings);
@@ -85,24 +160,34 @@ impl Pass<'_> {
     ///
     /// One that turns out to be dead is no failure of its host: another takes its place, and at
     /// last a new one.
-    pub(super) async fn go_on<T: Trusted>(
+    async fn go_on<T: Trusted>(
         &self,
         mut walk: Walk,
-        licence: &T::Licence,
-        rank: Rank,
-        fits: impl Fn(&Target, Rank) -> bool,
+        admission: &Admission<'_, T>,
+        host: Host<'_>,
     ) -> Walk {
+        let fits = |idle: &Target, route: &T::Route| idle == host.target && admission.covers(route);
+        let licence = admission.licence();
         while !self.is_over(&walk) {
             let Client { idle, settings, clock, .. } = self.client;
             let taken = idle.take(T::cache(idle), licence, &fits, clock.now(), settings);
             let Some((target, session)) = taken else { break };
-            walk = self.converse(walk, Host { target: &target, rank }, session, licence).await;
+            let host = Host { target: &target, rank: host.rank };
+            walk = self.converse(walk, host, session, licence).await;
             if walk.has_asked(&target) {
                 break;
             }
             tracing::debug!(mx = target.name(), "idle connection lost");
         }
         walk
+    }
+
+    /// Notes why a host is not tried.
+    fn refused(&self, walk: Walk, target: &Target, refusal: &Refusal) -> Walk {
+        if let Some(observation) = of_refusal(self.decision, target, refusal) {
+            self.client.observer.observed(&observation);
+        }
+        walk.failed(HostFailure::refused(&target.name(), refusal))
     }
 }
 
@@ -115,15 +200,4 @@ fn log(target: &Target, addr: SocketAddr, failure: &SessionFailure) {
     } else {
         tracing::debug!(mx, %addr, error = %failure, "no session");
     }
-}
-
-/// Notes why a host is not tried.
-fn refused(walk: Walk, refusal: Refusal) -> Walk {
-    walk.failed(match refusal {
-        Refusal::NoName(address) => {
-            let text = "an address can prove no name".to_owned();
-            HostFailure::no_proof(&address.to_string(), text)
-        }
-        Refusal::NotNamed(mismatch) => HostFailure::not_named(&mismatch),
-    })
 }

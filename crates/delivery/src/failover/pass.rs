@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mta_sts::Decision;
 use queue::Lease;
+use tls_policy::DaneDemand;
 
 use super::walk::Walk;
 use crate::client::Client;
@@ -23,6 +24,8 @@ pub(super) struct Pass<'a> {
     pub(super) lease: &'a Lease,
     /// What the policy of the next hop asks for.
     pub(super) decision: &'a Decision,
+    /// Whether the operator demands TLSA records of the next hop.
+    pub(super) demand: DaneDemand,
     /// How long the attempt may wait.
     pub(super) patience: Arc<Patience>,
     /// What hosts are told of the message.

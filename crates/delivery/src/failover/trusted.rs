@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
-use mail::{Proof, Protection};
-use mta_sts::{DemandedRoute, OpenRoute, VerifiedRoute};
-use tls_policy::{Admission, Demanded, Trust, Unverified, Verified};
+use mta_sts::{DemandedRoute, VerifiedRoute};
+use tls_policy::{
+    Admission, Demanded, Encrypted, EncryptedRoute, Matched, MatchedRoute, NamedRoute,
+    SettledRoute, Trust, Unverified, Verified,
+};
 
 use super::effort::Effort;
 use super::pass::Pass;
@@ -15,6 +17,9 @@ use crate::target::Target;
 
 /// How sessions of one trust come about, and where they wait for more mail.
 pub(super) trait Trusted: Trust<Route: Send, Licence: Sync> + Sized + 'static {
+    /// Whether it is TLSA records that such a session needs TLS for.
+    const IS_BOUND_BY_RECORDS: bool;
+
     /// Where those are kept that nobody sends over.
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self>;
 
@@ -26,12 +31,11 @@ pub(super) trait Trusted: Trust<Route: Send, Licence: Sync> + Sized + 'static {
         target: &Target,
         address: SocketAddr,
     ) -> impl Future<Output = Result<Session<Self>, SessionFailure>> + Send;
-
-    /// What mail on it is protected by.
-    fn protection(session: &Session<Self>) -> Protection;
 }
 
 impl Trusted for Verified {
+    const IS_BOUND_BY_RECORDS: bool = false;
+
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.verified
     }
@@ -39,19 +43,17 @@ impl Trusted for Verified {
     async fn open(
         pass: &Pass<'_>,
         effort: &mut Effort,
-        (route, admission): (VerifiedRoute, &Admission<'_, Self>),
+        (route, admission): (NamedRoute<VerifiedRoute>, &Admission<'_, Self>),
         target: &Target,
         address: SocketAddr,
     ) -> Result<Session<Self>, SessionFailure> {
         pass.verified(effort, (route, admission.start()), target, address).await
     }
-
-    fn protection(_session: &Session<Self>) -> Protection {
-        Protection::Verified
-    }
 }
 
 impl Trusted for Demanded {
+    const IS_BOUND_BY_RECORDS: bool = false;
+
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.demanded
     }
@@ -59,19 +61,17 @@ impl Trusted for Demanded {
     async fn open(
         pass: &Pass<'_>,
         effort: &mut Effort,
-        (route, admission): (DemandedRoute, &Admission<'_, Self>),
+        (route, admission): (NamedRoute<DemandedRoute>, &Admission<'_, Self>),
         target: &Target,
         address: SocketAddr,
     ) -> Result<Session<Self>, SessionFailure> {
         pass.verified(effort, (route, admission.start()), target, address).await
     }
-
-    fn protection(_session: &Session<Self>) -> Protection {
-        Protection::Verified
-    }
 }
 
 impl Trusted for Unverified {
+    const IS_BOUND_BY_RECORDS: bool = false;
+
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.open
     }
@@ -79,14 +79,46 @@ impl Trusted for Unverified {
     async fn open(
         pass: &Pass<'_>,
         effort: &mut Effort,
-        admitted: (OpenRoute, &Admission<'_, Self>),
+        admitted: (SettledRoute, &Admission<'_, Self>),
         target: &Target,
         address: SocketAddr,
     ) -> Result<Session<Self>, SessionFailure> {
         pass.settled(effort, admitted, target, address).await
     }
+}
 
-    fn protection(session: &Session<Self>) -> Protection {
-        Protection::of(Proof::None, session.channel())
+impl Trusted for Matched {
+    const IS_BOUND_BY_RECORDS: bool = true;
+
+    fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
+        &idle.matched
+    }
+
+    async fn open(
+        pass: &Pass<'_>,
+        effort: &mut Effort,
+        (route, admission): (MatchedRoute, &Admission<'_, Self>),
+        target: &Target,
+        address: SocketAddr,
+    ) -> Result<Session<Self>, SessionFailure> {
+        pass.verified(effort, (route, admission.start()), target, address).await
+    }
+}
+
+impl Trusted for Encrypted {
+    const IS_BOUND_BY_RECORDS: bool = true;
+
+    fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
+        &idle.encrypted
+    }
+
+    async fn open(
+        pass: &Pass<'_>,
+        effort: &mut Effort,
+        (route, _): (EncryptedRoute, &Admission<'_, Self>),
+        target: &Target,
+        address: SocketAddr,
+    ) -> Result<Session<Self>, SessionFailure> {
+        pass.encrypted(effort, route, target, address).await
     }
 }

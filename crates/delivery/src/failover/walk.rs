@@ -92,6 +92,19 @@ impl Walk {
         self.failures.last().is_some_and(|failure| failure.kind == Kind::Loop)
     }
 
+    /// Whether a host has shown what matches none of its TLSA records.
+    pub(super) fn has_mismatched(&self, target: &Target) -> bool {
+        let name = target.name();
+        self.failures.iter().any(|failure| failure.host == name && failure.is_mismatch())
+    }
+
+    /// The walk before a host did not match its records, which have changed.
+    pub(super) fn without_mismatch_of(mut self, target: &Target) -> Self {
+        let name = target.name();
+        self.failures.retain(|failure| failure.host != name || !failure.is_mismatch());
+        self
+    }
+
     /// The hosts that the policy does not name.
     pub(super) fn not_named(&self) -> impl Iterator<Item = &str> {
         let failures = self.failures.iter();

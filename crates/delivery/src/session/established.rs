@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mail::{CertificateVerdict, Channel};
+use mail::{Channel, DaneVerdict, Proof, Protection};
 use tls_policy::Trust;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use crate::line_io::Stream;
 use crate::patience::Patience;
 use crate::settings::DeliverySettings;
 use crate::target::host_name;
-use crate::tls::record::tls_record;
+use crate::tls::record::{PeerRecord, tls_record};
 use crate::transaction::{Opening, Transaction};
 
 /// A stream in clear or under TLS.
@@ -46,11 +46,11 @@ impl<T: Trust, S: Stream> Session<T, S> {
     pub(super) async fn under_tls(
         route: T::Route,
         (stream, patience): (TlsStream<S>, Arc<Patience>),
-        verdict: CertificateVerdict,
+        peer: PeerRecord,
         ends: Endpoints,
         settings: Arc<DeliverySettings>,
     ) -> Result<Self, SessionFailure> {
-        let channel = Channel::Tls(Arc::new(tls_record(stream.get_ref().1, verdict)));
+        let channel = Channel::Tls(Arc::new(tls_record(stream.get_ref().1, peer)));
         let dialogue = Dialogue::within(Either::Right(Box::new(stream)), patience);
         let (dialogue, capabilities) = hello(dialogue, &settings, Stage::HelloAgain).await?;
         Ok(Self::with(route, dialogue, capabilities, (channel, ends), settings))
@@ -117,6 +117,29 @@ impl<T: Trust, S: Stream> Session<T, S> {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// What it has proved.
+    pub(crate) fn proof(&self) -> Proof {
+        T::proof(&self.route)
+    }
+
+    /// What mail on it is protected by.
+    pub(crate) fn protection(&self) -> Protection {
+        Protection::of(self.proof(), &self.channel)
+    }
+
+    /// Whether the peer has matched a TLSA record of its host.
+    pub(crate) fn has_matched_records(&self) -> bool {
+        match &self.channel {
+            Channel::Clear(_) => false,
+            Channel::Tls(tls) => matches!(tls.dane, DaneVerdict::Matched { .. }),
+        }
+    }
+
+    /// The way the session was made along.
+    pub(crate) const fn route(&self) -> &T::Route {
+        &self.route
     }
 
     /// Its address.

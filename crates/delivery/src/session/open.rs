@@ -1,17 +1,18 @@
 //! Sessions of open routes: under TLS with whoever answers, or in clear.
 //!
-//! Both take an [`OpenRoute`], which only a fallback gives (see [`super`]).
+//! Both take a [`SettledRoute`], which is made of a fallback and of the word of the DNS that no TLSA
+//! records count (see [`super`]).
 
 use std::sync::Arc;
 
-use mail::{CertificateVerdict, Channel, WhyClear};
-use mta_sts::{OpenHost, OpenRoute};
-use rustls::pki_types::ServerName;
-use tls_policy::Unverified;
+use mail::{CertificateVerdict, Channel, DaneVerdict, WhyClear};
+use mta_sts::OpenHost;
+use tls_policy::{SettledRoute, Unverified};
+use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::established::Session;
-use super::opening::starttls;
+use super::opening::{server_name, starttls};
 use super::plain::Plain;
 use crate::capabilities::Capabilities;
 use crate::dialogue::Dialogue;
@@ -20,10 +21,11 @@ use crate::failure::{SessionFailure, TlsFailure};
 use crate::line_io::Stream;
 use crate::settings::DeliverySettings;
 use crate::target::host_name;
-use crate::tls::danger::Observing;
+use crate::tls::danger::{Observing, Verdict};
+use crate::tls::record::PeerRecord;
 use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen};
 
-impl<S: Stream> Plain<OpenRoute, S> {
+impl<S: Stream> Plain<SettledRoute, S> {
     /// Upgrades where the host offers it, whoever it is, and carries on in clear where it does not.
     pub async fn settle(
         self,
@@ -34,11 +36,12 @@ impl<S: Stream> Plain<OpenRoute, S> {
         let refusal = match starttls(&mut dialogue, &capabilities, &settings).await {
             Ok(()) => {
                 let (session, outcome) = encrypt(route, dialogue, ends, settings, tls).await;
-                return (session, TlsSeen { ends, helo, outcome });
+                return (session, TlsSeen { ends, helo, outcome, tlsa: None });
             }
             Err(failure) => failure,
         };
-        let seen = TlsSeen { ends, helo, outcome: TlsOutcome::of_failure(&refusal) };
+        let outcome = TlsOutcome::of_failure(&refusal);
+        let seen = TlsSeen { ends, helo, outcome, tlsa: None };
         let session = match refusal {
             // The host has not begun TLS, so the dialogue goes on where it was.
             TlsFailure::NotOffered | TlsFailure::Refused(_) => {
@@ -58,7 +61,8 @@ impl<S: Stream> Plain<OpenRoute, S> {
     /// Goes without TLS to a host with which TLS has just failed.
     pub fn settle_in_clear(self, broken: &BrokenHandshake) -> Session<Unverified, S> {
         let Self { route, dialogue, capabilities, ends, settings } = self;
-        let (mx, addr) = (host_name(route.host()), ends.receiving.map(tracing::field::display));
+        let (mx, addr) =
+            (host_name(route.route().host()), ends.receiving.map(tracing::field::display));
         tracing::info!(mx, addr, error = %broken.failure, "TLS failed: continuing without TLS");
         let why = (WhyClear::AfterFailure, ends);
         Session::in_clear(route, dialogue, capabilities, why, settings)
@@ -67,21 +71,14 @@ impl<S: Stream> Plain<OpenRoute, S> {
 
 /// The accepting half of STARTTLS: after it nobody listens in, and the peer may be anyone.
 async fn encrypt<S: Stream>(
-    route: OpenRoute,
+    route: SettledRoute,
     dialogue: Dialogue<S>,
     ends: Endpoints,
     settings: Arc<DeliverySettings>,
     tls: &Observing,
 ) -> (Result<Session<Unverified, S>, Unsettled>, TlsOutcome) {
     let patience = Arc::clone(dialogue.patience());
-    let limit = patience.at_most(settings.timeouts.tls);
-    let stream = dialogue.into_stream().map_err(TlsFailure::Injected);
-    let shaken = match (stream, server_name(&route)) {
-        (Ok(stream), Ok(name)) => {
-            tls.handshake(stream, name, limit).await.map_err(TlsFailure::Handshake)
-        }
-        (Err(failure), _) | (_, Err(failure)) => Err(failure),
-    };
+    let shaken = shake(dialogue, route.route().host(), &settings, tls).await;
     let (stream, verdict) = match shaken {
         Ok(shaken) => shaken,
         Err(failure) => {
@@ -96,13 +93,29 @@ async fn encrypt<S: Stream>(
         }
     };
     let certificate = TlsFault::of_verdict(&verdict);
-    let verdict = CertificateVerdict::from(&verdict);
-    let session = Session::under_tls(route, (stream, patience), verdict, ends, settings).await;
+    let peer = PeerRecord {
+        certificate: CertificateVerdict::from(&verdict),
+        dane: DaneVerdict::NotApplied,
+    };
+    let session = Session::under_tls(route, (stream, patience), peer, ends, settings).await;
     let outcome = TlsOutcome::of_session(&session, certificate);
     // A host that has shaken hands and then does not answer under TLS has as little of it as one
     // with which the handshake fails.
     let broken = |failure| Unsettled::Broken(BrokenHandshake { failure });
     (session.map_err(broken), outcome)
+}
+
+/// Shakes hands with whoever is there, and says what its certificate is worth.
+pub(super) async fn shake<S: Stream>(
+    dialogue: Dialogue<S>,
+    host: &OpenHost,
+    settings: &DeliverySettings,
+    tls: &Observing,
+) -> Result<(TlsStream<S>, Verdict), TlsFailure> {
+    let limit = dialogue.patience().at_most(settings.timeouts.tls);
+    let stream = dialogue.into_stream().map_err(TlsFailure::Injected)?;
+    let name = server_name(host)?;
+    tls.handshake(stream, name, limit).await.map_err(TlsFailure::Handshake)
 }
 
 /// Why an open route has no session yet.
@@ -148,19 +161,10 @@ impl BrokenHandshake {
     }
 }
 
-/// The name to ask for on an open route: not to be believed, but many hosts have many certificates.
-fn server_name(route: &OpenRoute) -> Result<ServerName<'static>, TlsFailure> {
-    match route.host() {
-        OpenHost::Name(mx) => ServerName::try_from(mx.as_str().to_owned())
-            .map_err(|_invalid| TlsFailure::NotAName(mx.as_str().to_owned())),
-        OpenHost::Literal(address) => Ok(ServerName::IpAddress((*address).into())),
-    }
-}
-
 impl<S: Stream> Session<Unverified, S> {
-    /// A session in clear; an [`OpenRoute`] says that there may be one.
+    /// A session in clear; a [`SettledRoute`] says that there may be one.
     fn in_clear(
-        route: OpenRoute,
+        route: SettledRoute,
         dialogue: Dialogue<S>,
         capabilities: Capabilities,
         (why, ends): (WhyClear, Endpoints),

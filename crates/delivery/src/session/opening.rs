@@ -1,5 +1,7 @@
 //! What is said before mail: greeting, EHLO and STARTTLS.
 
+use mta_sts::OpenHost;
+use rustls::pki_types::ServerName;
 use smtp::{Reply, ReplyCode, Severity};
 
 use crate::capabilities::{Capabilities, Extension};
@@ -64,6 +66,15 @@ pub(super) async fn hello<S: Stream>(
     }
     dialogue.quit(settings.timeouts.quit).await;
     Err(SessionFailure::Refused { stage, reply: ehlo })
+}
+
+/// The name to ask a host for: many hosts have many certificates.
+pub(super) fn server_name(host: &OpenHost) -> Result<ServerName<'static>, TlsFailure> {
+    match host {
+        OpenHost::Name(mx) => ServerName::try_from(mx.as_str().to_owned())
+            .map_err(|_invalid| TlsFailure::NotAName(mx.as_str().to_owned())),
+        OpenHost::Literal(address) => Ok(ServerName::IpAddress((*address).into())),
+    }
 }
 
 /// The dialogue has ended at this stage.

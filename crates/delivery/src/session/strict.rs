@@ -1,38 +1,83 @@
-//! Routes that ask for proof: an enforced policy's, and those the operator demands it of.
+//! Routes that ask for proof: an enforced policy's, those of which the operator or the message demands
+//! it, and those to hosts with TLSA records.
 
-use mta_sts::{DemandedRoute, MxHost, VerifiedRoute};
-use tls_policy::{Demanded, Trust, Verified};
+use std::sync::Arc;
 
-/// A route whose host has to prove its name. There are two, and nothing outside can add one.
+use dane::Association;
+use mta_sts::{DemandedRoute, VerifiedRoute};
+use tls_policy::{Demanded, Matched, MatchedRoute, NamedRoute, Trust, Verified};
+
+/// A route whose host has to prove who it is. There are three, and nothing outside can add one.
 pub trait Strict: sealed::Sealed {
     /// What a session along it is worth.
     type Trust: Trust<Route = Self>;
 
-    /// The host, and the only name that is looked for.
-    fn host(&self) -> &MxHost;
+    /// What the peer has to prove.
+    fn demand(&self) -> PeerDemand<'_>;
 }
 
-impl Strict for VerifiedRoute {
-    type Trust = Verified;
+/// What a peer has to prove.
+#[derive(Clone, Copy, Debug)]
+pub enum PeerDemand<'a> {
+    /// The host's name, by public authorities (RFC 8461 §4.2).
+    Name,
+    /// That name, and a match of the host's TLSA records beside it.
+    NameAndRecords(&'a Arc<Association>),
+    /// A match of the host's TLSA records (RFC 7672 §2.2).
+    Records(&'a Arc<Association>),
+}
 
-    fn host(&self) -> &MxHost {
-        self.mx()
+impl<'a> PeerDemand<'a> {
+    /// The records that have to be matched.
+    pub(super) const fn records(self) -> Option<&'a Arc<Association>> {
+        match self {
+            Self::Name => None,
+            Self::NameAndRecords(records) | Self::Records(records) => Some(records),
+        }
     }
 }
 
-impl Strict for DemandedRoute {
+/// What a route asks for by which a name has to be proved.
+const fn named<R>(route: &NamedRoute<R>) -> PeerDemand<'_> {
+    match route.association() {
+        Some(association) => PeerDemand::NameAndRecords(association),
+        None => PeerDemand::Name,
+    }
+}
+
+impl Strict for NamedRoute<VerifiedRoute> {
+    type Trust = Verified;
+
+    fn demand(&self) -> PeerDemand<'_> {
+        named(self)
+    }
+}
+
+impl Strict for NamedRoute<DemandedRoute> {
     type Trust = Demanded;
 
-    fn host(&self) -> &MxHost {
-        Self::host(self)
+    fn demand(&self) -> PeerDemand<'_> {
+        named(self)
+    }
+}
+
+impl Strict for MatchedRoute {
+    type Trust = Matched;
+
+    fn demand(&self) -> PeerDemand<'_> {
+        PeerDemand::Records(self.association())
     }
 }
 
 mod sealed {
+    use mta_sts::{DemandedRoute, VerifiedRoute};
+    use tls_policy::{MatchedRoute, NamedRoute};
+
     /// Keeps the trait to this file.
     #[expect(unnameable_types, reason = "whoever can name it can add a route")]
     pub trait Sealed {}
 
-    impl Sealed for mta_sts::VerifiedRoute {}
-    impl Sealed for mta_sts::DemandedRoute {}
+    impl Sealed for NamedRoute<VerifiedRoute> {}
+    impl Sealed for NamedRoute<DemandedRoute> {}
+    impl Sealed for MatchedRoute {}
 }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::SystemClock;
-use mail::{CertificateVerdict, Channel, DsnParameters, Recipient, TlsVersion};
+use dns::TlsaData;
+use mail::{CertificateVerdict, Channel, DsnParameters, Protection, Recipient, TlsVersion};
 use mta_sts::NextHop;
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use tls_policy::{Unverified, Verified};
 use tls_rpt::ResultType;
@@ -23,7 +26,8 @@ use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::recipient_reply::RecipientReply;
 use crate::scripted::Act::{Hears, HearsHello, HearsMessage, IsSilent, Says, StartsTls};
 use crate::scripted::{
-    Act, Peer, fallback, fallback_to, open_route, required, required_of, settings, verified_route,
+    Act, Peer, encrypted_route, fallback, fallback_to, matched_route, open_route, records,
+    required, required_of, settings, verified_route, verified_route_under,
 };
 use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
@@ -566,4 +570,122 @@ async fn a_host_that_falls_silent_at_starttls_is_called_again_in_clear_when_that
         assert!(matches!(session, Err(Unsettled::Broken(_))), "{session:?}");
         assert_eq!(began.elapsed().as_secs(), settings.timeouts.tls.as_secs());
     }
+}
+
+/// What a record of this server's certificate is, in full.
+fn record_of(certificate: &CertificateDer<'_>) -> TlsaData {
+    TlsaData { usage: 3, selector: 0, matching: 0, data: certificate.to_vec() }
+}
+
+/// A script in which this server does everything right.
+fn willing_with(server: Arc<ServerConfig>) -> Vec<Act> {
+    let greeted = vec![Says("220 go\r\n"), StartsTls(server), Hears("EHLO")];
+    let mut script = offer(greeted);
+    script.push(Says("250 mx.example.org\r\n"));
+    script
+}
+
+/// How a connection ends under the policy, and under the records.
+fn results(seen: &TlsSeen) -> (Option<ResultType>, Option<ResultType>) {
+    let of_records = TlsSeen { outcome: seen.tlsa.as_ref().unwrap().outcome, ..seen.clone() };
+    (result_type(seen), result_type(&of_records))
+}
+
+/// MTA-STS and DANE, each passing and failing: the host's certificate is good or bad for the
+/// authorities, and matches its record or not.
+#[tokio::test]
+async fn an_enforced_policy_and_tlsa_records_both_have_to_hold() {
+    let authority = Authority::new();
+    let other = authority.certificate(&["mx.example.org"]);
+    for (flaw, matches, holds) in [
+        (Flaw::None, true, true),
+        (Flaw::None, false, false),
+        (Flaw::SelfSigned, true, false),
+        (Flaw::SelfSigned, false, false),
+    ] {
+        let (server, leaf) = authority.server_and_leaf(&["mx.example.org"], flaw);
+        let record = record_of(if matches { &leaf } else { &other });
+        let route = verified_route_under(Some(records(vec![record]).await)).await;
+        let (plain, peer) = greet(route, willing_with(server)).await;
+        let (session, seen) = plain.unwrap().verify(&webpki(&authority)).await;
+        assert_eq!(session.is_ok(), holds, "{flaw:?} {matches}: {session:?}");
+        let sts = (flaw != Flaw::None).then_some(ResultType::CertificateNotTrusted);
+        let tlsa = (!matches).then_some(ResultType::ValidationFailure);
+        assert_eq!(results(&seen), (sts, tlsa), "{flaw:?} {matches}");
+        let heard = peer.heard().await;
+        assert_eq!(heard.last().unwrap() == "(no tls)", !holds, "{heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_enforced_policy_tlsa_records_alone_have_to_hold() {
+    let authority = Authority::new();
+    let other = authority.certificate(&["mx.example.org"]);
+    for mode in [None, Some("none"), Some("testing")] {
+        for (flaw, matches) in [(Flaw::Expired, true), (Flaw::None, true), (Flaw::None, false)] {
+            let (server, leaf) = authority.server_and_leaf(&["mx.example.org"], flaw);
+            let record = record_of(if matches { &leaf } else { &other });
+            let route = matched_route(mode, &records(vec![record]).await).await;
+            let (plain, peer) = greet(route, willing_with(server)).await;
+            let (session, seen) = plain.unwrap().verify(&webpki(&authority)).await;
+            assert_eq!(session.is_ok(), matches, "{mode:?} {flaw:?}: {session:?}");
+            let tlsa = (!matches).then_some(ResultType::ValidationFailure);
+            let sts = (flaw == Flaw::Expired).then_some(ResultType::CertificateExpired);
+            assert_eq!(results(&seen), (sts, tlsa), "{mode:?} {flaw:?} {matches}");
+            match session {
+                Ok(session) => {
+                    assert_eq!(session.protection(), Protection::Dane);
+                    assert!(session.has_matched_records());
+                }
+                Err(failure) => {
+                    assert_eq!(failure.enhanced_code().to_string(), "4.7.5");
+                    assert!(failure.to_string().contains("shown: 3 1 1 "), "{failure}");
+                }
+            }
+            drop(peer.heard().await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_host_with_tlsa_records_and_without_starttls_gets_no_session() {
+    let authority = Authority::new();
+    let record = record_of(&authority.certificate(&["mx.example.org"]));
+    let stripped = || {
+        let greeting = vec![Says("220 mx\r\n"), Hears("EHLO"), Says("250 mx\r\n")];
+        greeting.into_iter().chain([Hears("QUIT"), Says("221 bye\r\n")]).collect::<Vec<_>>()
+    };
+    let route = matched_route(None, &records(vec![record]).await).await;
+    let (plain, peer) = greet(route, stripped()).await;
+    let (session, seen) = plain.unwrap().verify(&webpki(&authority)).await;
+    assert!(matches!(session, Err(SessionFailure::Tls(TlsFailure::NotOffered))), "{session:?}");
+    let missing = Some(ResultType::StarttlsNotSupported);
+    assert_eq!(results(&seen), (missing, missing));
+    assert_eq!(peer.heard().await, ["EHLO relay.example.com", "QUIT"]);
+    let unusable = TlsaData { usage: 1, selector: 1, matching: 1, data: vec![0; 32] };
+    let route = encrypted_route(&records(vec![unusable]).await).await;
+    let (plain, peer) = greet(route, stripped()).await;
+    let (session, seen) = plain.unwrap().encrypt(&observing(&authority)).await;
+    assert!(matches!(session, Err(SessionFailure::Tls(TlsFailure::NotOffered))), "{session:?}");
+    assert_eq!(results(&seen), (missing, missing));
+    assert_eq!(peer.heard().await, ["EHLO relay.example.com", "QUIT"]);
+}
+
+#[tokio::test]
+async fn records_of_no_use_ask_for_tls_with_whoever_answers() {
+    let authority = Authority::new();
+    let unusable = TlsaData { usage: 1, selector: 1, matching: 1, data: vec![0; 32] };
+    let route = encrypted_route(&records(vec![unusable]).await).await;
+    let (server, _) = authority.server_and_leaf(&["elsewhere.example"], Flaw::Expired);
+    let (plain, _peer) = greet(route, willing_with(server)).await;
+    let (session, seen) = plain.unwrap().encrypt(&observing(&authority)).await;
+    let session = session.unwrap();
+    assert_eq!(session.protection(), Protection::Tls);
+    assert!(!session.has_matched_records());
+    let expected = (Some(ResultType::CertificateExpired), Some(ResultType::TlsaInvalid));
+    assert_eq!(results(&seen), expected);
+    let tlsa = seen.tlsa.unwrap();
+    assert_eq!(tlsa.base_domain, "mx.example.org");
+    let text: Vec<String> = tlsa.records.iter().map(ToString::to_string).collect();
+    assert_eq!(text, [format!("1 1 1 {}", "00".repeat(32))]);
 }

@@ -1,63 +1,64 @@
-//! STARTTLS with proof of the host's name.
+//! STARTTLS with proof of who the peer is.
 
 use std::sync::Arc;
 
-use mail::CertificateVerdict;
-use rustls::pki_types::ServerName;
 use tokio_rustls::client::TlsStream;
 
 use super::established::Session;
 use super::opening::starttls;
 use super::plain::Plain;
+use super::proving::prove;
 use super::strict::Strict;
 use crate::capabilities::Capabilities;
 use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, TlsFailure};
 use crate::line_io::Stream;
 use crate::settings::DeliverySettings;
+use crate::tls::peer_seen::PeerSeen;
 use crate::tls::webpki::WebPki;
-use crate::tls_seen::{TlsOutcome, TlsSeen};
+use crate::tls_seen::TlsSeen;
 
 impl<Route: Strict, S: Stream> Plain<Route, S> {
-    /// Upgrades with STARTTLS, and has the peer prove the host's name (RFC 8461 §4.2).
+    /// Upgrades with STARTTLS, and has the peer prove what the route asks for: the host's name
+    /// (RFC 8461 §4.2), a match of the host's TLSA records (RFC 7672 §2.2), or both.
     ///
-    /// The name looked for is the route's own, and there is no other in reach.
+    /// What was seen comes with it, under each policy that applies.
     pub async fn verify(
         self,
         tls: &WebPki,
     ) -> (Result<Session<Route::Trust, S>, SessionFailure>, TlsSeen) {
         let Self { route, dialogue, capabilities, ends, settings } = self;
         let patience = Arc::clone(dialogue.patience());
-        let stream = prove(&route, dialogue, &capabilities, tls, &settings).await;
+        let (stream, peer) = upgrade(&route, dialogue, &capabilities, tls, &settings).await;
+        let records = route.demand().records().map(Arc::clone);
         let session = match stream {
             Ok(stream) => {
-                let verdict = CertificateVerdict::Valid;
-                Session::under_tls(route, (stream, patience), verdict, ends, settings).await
+                let stream = (stream, patience);
+                Session::under_tls(route, stream, peer.record(), ends, settings).await
             }
             Err(failure) => Err(SessionFailure::Tls(failure)),
         };
         let helo = capabilities.name().cloned();
-        let outcome = TlsOutcome::of_session(&session, Ok(()));
-        (session, TlsSeen { ends, helo, outcome })
+        let seen = TlsSeen::of_peer((ends, helo), &session, &peer, records.as_deref());
+        (session, seen)
     }
 }
 
 /// The verifying half of STARTTLS: after it the peer is the route's host.
-async fn prove<S: Stream>(
+async fn upgrade<S: Stream>(
     route: &impl Strict,
     mut dialogue: Dialogue<S>,
     capabilities: &Capabilities,
     tls: &WebPki,
     settings: &DeliverySettings,
-) -> Result<TlsStream<S>, TlsFailure> {
-    let mx = route.host().as_str();
+) -> (Result<TlsStream<S>, TlsFailure>, PeerSeen) {
     if let Err(failure) = starttls(&mut dialogue, capabilities, settings).await {
         dialogue.quit(settings.timeouts.quit).await;
-        return Err(failure);
+        return (Err(failure), PeerSeen::nothing());
     }
     let limit = dialogue.patience().at_most(settings.timeouts.tls);
-    let stream = dialogue.into_stream().map_err(TlsFailure::Injected)?;
-    let name = ServerName::try_from(mx.to_owned())
-        .map_err(|_invalid| TlsFailure::NotAName(mx.to_owned()))?;
-    tls.handshake(stream, name, limit).await.map_err(TlsFailure::Handshake)
+    match dialogue.into_stream() {
+        Ok(stream) => prove(route, stream, tls, limit).await,
+        Err(left) => (Err(TlsFailure::Injected(left)), PeerSeen::nothing()),
+    }
 }

@@ -2,9 +2,12 @@
 
 use std::io;
 
+use dane::Mismatch;
 use pkix::{HandshakeError, TlsError};
 use rustls::{CertificateError, PeerIncompatible};
 use tls_rpt::{FailureReason, ResultType};
+
+use super::no_match::NoMatch;
 
 /// Why a TLS handshake failed.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +15,9 @@ pub enum HandshakeFailure {
     /// The stream broke.
     #[error("connection lost during TLS handshake: {words}", words = pkix::io_words(.0))]
     Broken(io::Error),
+    /// The peer matches none of its host's TLSA records.
+    #[error("TLSA records not matched: {0}")]
+    NoMatch(Box<NoMatch>),
     /// The handshake ended without a look at the certificate.
     #[error("certificate verification failed: the host showed no certificate")]
     NotVerified,
@@ -46,6 +52,7 @@ impl HandshakeFailure {
     #[must_use]
     pub fn result_type(&self) -> ResultType {
         match self {
+            Self::NoMatch(failure) => mismatch_type(failure.mismatch()),
             Self::Tls(error) => result_type(error.error()),
             Self::Broken(_) | Self::NotVerified | Self::TimedOut => ResultType::ValidationFailure,
         }
@@ -56,10 +63,53 @@ impl HandshakeFailure {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Broken(_) => "closed",
+            Self::NoMatch(_) => "dane",
             Self::NotVerified => "certificate",
             Self::TimedOut => "timeout",
             Self::Tls(error) => error.label(),
         }
+    }
+}
+
+/// What RFC 8460 §4.3 calls a mismatch: what is wrong with a chain to a DANE-TA anchor has the names
+/// that it has anywhere, and what matches no record has none of its own (§4.3.2.1).
+#[must_use]
+pub const fn mismatch_type(mismatch: &Mismatch) -> ResultType {
+    match mismatch {
+        Mismatch::Expired { .. } => ResultType::CertificateExpired,
+        Mismatch::WrongName { .. } => ResultType::CertificateHostMismatch,
+        Mismatch::Anchor(_)
+        | Mismatch::BadSignature
+        | Mismatch::NameConstraint
+        | Mismatch::NotIssued
+        | Mismatch::NotYetValid { .. }
+        | Mismatch::Other(_)
+        | Mismatch::PathLength
+        | Mismatch::Purpose
+        | Mismatch::UnsupportedSignature => ResultType::CertificateNotTrusted,
+        Mismatch::Malformed | Mismatch::NoCertificate | Mismatch::NoMatch => {
+            ResultType::ValidationFailure
+        }
+    }
+}
+
+/// What the result type of a mismatch leaves open.
+pub(crate) const fn mismatch_reason(mismatch: &Mismatch) -> Option<FailureReason> {
+    match mismatch {
+        Mismatch::Expired { .. } | Mismatch::WrongName { .. } => None,
+        Mismatch::BadSignature | Mismatch::UnsupportedSignature => {
+            Some(FailureReason::BadSignature)
+        }
+        Mismatch::NoCertificate => Some(FailureReason::NoCertificate),
+        Mismatch::NoMatch => Some(FailureReason::DaneNoMatch),
+        Mismatch::NotIssued => Some(FailureReason::UnknownIssuer),
+        Mismatch::NotYetValid { .. } => Some(FailureReason::NotValidYet),
+        Mismatch::Purpose => Some(FailureReason::WrongPurpose),
+        Mismatch::Anchor(_)
+        | Mismatch::Malformed
+        | Mismatch::NameConstraint
+        | Mismatch::Other(_)
+        | Mismatch::PathLength => Some(FailureReason::InvalidCertificate),
     }
 }
 

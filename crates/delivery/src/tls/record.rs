@@ -2,27 +2,37 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use mail::{CertificateRecord, CertificateVerdict, TlsRecord, TlsVersion};
+use mail::{CertificateRecord, CertificateVerdict, DaneVerdict, TlsRecord, TlsVersion};
 use pkix::summary;
-use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, ProtocolVersion};
 
 use super::danger::Verdict;
+use super::digest::sha256;
 use super::handshake_failure::result_type;
 
 /// How many names of a certificate are recorded.
 const NAMES_MAX: usize = 16;
 
-/// The facts of a connection that has just begun, whose certificate is worth this.
-pub(crate) fn tls_record(tls: &ClientConnection, verdict: CertificateVerdict) -> TlsRecord {
+/// What the peer of a connection is worth.
+#[derive(Debug)]
+pub(crate) struct PeerRecord {
+    /// To a sender that verifies certificates.
+    pub(crate) certificate: CertificateVerdict,
+    /// Under the TLSA records of its host.
+    pub(crate) dane: DaneVerdict,
+}
+
+/// The facts of a connection that has just begun, whose peer is worth this.
+pub(crate) fn tls_record(tls: &ClientConnection, peer: PeerRecord) -> TlsRecord {
     let suite = tls.negotiated_cipher_suite();
     let certificate = tls.peer_certificates().and_then(|shown| shown.first());
     TlsRecord {
         version: version(tls),
         cipher_suite: suite.and_then(|suite| suite.suite().as_str()).map(str::to_owned),
         certificate: certificate.map(certificate_record),
-        verdict,
+        verdict: peer.certificate,
+        dane: peer.dane,
     }
 }
 
@@ -46,12 +56,6 @@ fn certificate_record(certificate: &CertificateDer<'_>) -> CertificateRecord {
         names,
         not_after: since_1970.and_then(|span| UNIX_EPOCH.checked_add(span)),
     }
-}
-
-/// The SHA-256 of these octets, by the provider of TLS, which has it for a cipher suite.
-fn sha256(octets: &[u8]) -> Option<[u8; 32]> {
-    let digest = TLS13_AES_128_GCM_SHA256.tls13()?.common.hash_provider.hash(octets);
-    <[u8; 32]>::try_from(digest.as_ref()).ok()
 }
 
 impl From<&Verdict> for CertificateVerdict {

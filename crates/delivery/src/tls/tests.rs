@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clock::SystemClock;
+use dane::{Association, ReferenceNames, SecureRecords, TlsaRecord};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -14,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::dane::{Authorities, Shaken};
 use super::danger::{Observing, Verdict};
 use super::handshake_failure::{HandshakeFailure, result_type};
 use super::webpki::WebPki;
@@ -148,6 +150,92 @@ async fn a_peer_that_is_silent_times_out() {
     let failure =
         webpki(&authority).handshake(near, name("mx.example.org"), LIMIT).await.unwrap_err();
     assert!(matches!(failure, HandshakeFailure::TimedOut), "{failure}");
+}
+
+/// The association of `mx.example.org` with a `3 0 0` record of this certificate.
+fn association(certificate: &CertificateDer<'_>) -> Arc<Association> {
+    let record = TlsaRecord::from_rdata(&[&[3, 0, 0], certificate.as_ref()].concat()).unwrap();
+    let names = ReferenceNames::new("mx.example.org", &[]).unwrap();
+    Arc::new(SecureRecords::assertion(vec![record]).unwrap().associate(names).unwrap())
+}
+
+/// A handshake with a server whose records are these.
+async fn shake(
+    tasks: &mut JoinSet<()>,
+    authority: &Authority,
+    server: Arc<ServerConfig>,
+    association: &Arc<Association>,
+    authorities: Authorities,
+) -> Shaken<DuplexStream> {
+    let near = serve(tasks, server);
+    let tls = webpki(authority);
+    tls.handshake_under(near, association, (name("mx.example.org"), authorities), LIMIT).await
+}
+
+#[tokio::test]
+async fn one_handshake_under_records_has_two_verdicts() {
+    let authority = Authority::new();
+    let mut tasks = JoinSet::new();
+    let other = association(&authority.certificate(&["mx.example.org"]));
+    for flaw in [Flaw::None, Flaw::Expired, Flaw::SelfSigned] {
+        let (server, leaf) = authority.server_and_leaf(&["mx.example.org"], flaw);
+        let own = association(&leaf);
+        for (records, matches) in [(&own, true), (&other, false)] {
+            for authorities in [Authorities::Noted, Authorities::Required] {
+                let shaken =
+                    shake(&mut tasks, &authority, Arc::clone(&server), records, authorities).await;
+                let is_valid = flaw == Flaw::None;
+                let row = format!("{flaw:?} {matches} {authorities:?}: {shaken:?}");
+                assert_eq!(shaken.dane.as_ref().unwrap().is_ok(), matches, "{row}");
+                assert_eq!(shaken.webpki == Verdict::Valid, is_valid, "{row}");
+                let holds = matches && (is_valid || authorities == Authorities::Noted);
+                assert_eq!(shaken.stream.is_ok(), holds, "{row}");
+                match shaken.stream {
+                    Ok(_) => {}
+                    Err(HandshakeFailure::NoMatch(_)) => assert!(!matches, "{row}"),
+                    Err(failure) => {
+                        assert!(matches, "{row}");
+                        let expected = if flaw == Flaw::Expired {
+                            ResultType::CertificateExpired
+                        } else {
+                            ResultType::CertificateNotTrusted
+                        };
+                        assert_eq!(failure.result_type(), expected, "{row}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mismatch_says_what_was_expected_and_what_was_shown() {
+    let authority = Authority::new();
+    let mut tasks = JoinSet::new();
+    let record: TlsaRecord = format!("3 1 1 {}", "ab".repeat(32)).parse().unwrap();
+    let names = ReferenceNames::new("mx.example.org", &[]).unwrap();
+    let secure = SecureRecords::assertion(vec![record.clone()]).unwrap();
+    let association = Arc::new(secure.associate(names).unwrap());
+    let (server, _) = authority.server_and_leaf(&["mx.example.org"], Flaw::None);
+    let shaken = shake(&mut tasks, &authority, server, &association, Authorities::Noted).await;
+    let failure = shaken.stream.unwrap_err();
+    assert_eq!(failure.result_type(), ResultType::ValidationFailure);
+    let text = failure.to_string();
+    let expected = format!("TLSA base domain mx.example.org; records: {record}; shown: 3 1 1 ");
+    assert!(text.contains(&expected), "{text}");
+}
+
+#[tokio::test]
+async fn a_replayed_certificate_without_its_key_is_refused_under_records() {
+    let authority = Authority::new();
+    let mut tasks = JoinSet::new();
+    let good = authority.certificate(&["mx.example.org"]);
+    let server = impostor(good.clone());
+    let shaken =
+        shake(&mut tasks, &authority, server, &association(&good), Authorities::Noted).await;
+    assert!(shaken.dane.unwrap().is_ok(), "the certificate is the very one");
+    let failure = shaken.stream.unwrap_err();
+    assert!(matches!(failure, HandshakeFailure::Tls(_)), "{failure}");
 }
 
 /// A server that shows this certificate and signs with another key.

@@ -1,5 +1,6 @@
 //! The configuration that verifies.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,21 @@ use super::handshake_failure::HandshakeFailure;
 use super::wall_clock::WallClock;
 use crate::line_io::Stream;
 
-/// The configuration that proves a peer's name (RFC 8461 §4.2).
+/// The configuration that proves who a peer is: by its name (RFC 8461 §4.2), by the TLSA records of
+/// its host (RFC 7672), or by both.
 ///
-/// A verified session needs one, and nothing that accepts less has this type.
-#[derive(Clone, Debug)]
+/// A session with proof needs one, and nothing that accepts less has this type.
+#[derive(Clone)]
 pub struct WebPki {
-    verification: Verification,
+    pub(super) verification: Verification,
     config: Arc<ClientConfig>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for WebPki {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebPki").finish_non_exhaustive()
+    }
 }
 
 impl WebPki {
@@ -33,8 +42,8 @@ impl WebPki {
     pub fn new(roots: impl Into<Roots>, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         let verification =
             Verification::new(roots.into(), Arc::new(aws_lc_rs::default_provider()))?;
-        let config = verification.config(Arc::new(WallClock::new(clock)))?;
-        Ok(Self { verification, config: Arc::new(config) })
+        let config = verification.config(Arc::new(WallClock::new(Arc::clone(&clock))))?;
+        Ok(Self { verification, config: Arc::new(config), clock })
     }
 
     /// Shakes hands with a peer that must prove to be `name`.

@@ -1,14 +1,16 @@
 //! What is announced in the reply to EHLO, and the refusal of what is not.
 
 use queue::{BeginError, Health};
-use smtp::{BodyType, CommandError, MailParameters, RcptParameters, Reply, ReplyCode, Smtputf8};
+use smtp::{
+    BodyType, CommandError, MailParameters, RcptParameters, Reply, ReplyCode, RequireTls, Smtputf8,
+};
 
 use super::client::Client;
 use crate::protocol::Hello;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
 use crate::service::{AuthMode, BinaryMode, TlsMode};
-use crate::settings::Dsn;
+use crate::settings::{Dsn, RequireTlsOffer};
 
 /// What is offered to a client as it is now.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +40,9 @@ impl Offers<'_> {
         if self.starttls() {
             lines.push("STARTTLS".to_owned());
         }
+        if self.requiretls() {
+            lines.push("REQUIRETLS".to_owned());
+        }
         if self.auth() {
             lines.push("AUTH PLAIN LOGIN".to_owned());
         }
@@ -49,6 +54,11 @@ impl Offers<'_> {
         self.client.service.tls == TlsMode::StartTls
             && self.client.tls.is_none()
             && self.rules.tls.is_some()
+    }
+
+    /// Whether a message may ask for proven TLS all its way: under TLS alone (RFC 8689 §2).
+    fn requiretls(self) -> bool {
+        self.rules.settings.requiretls == RequireTlsOffer::Offered && self.client.tls.is_some()
     }
 
     /// Whether one can log in: under TLS alone, and once (RFC 4954 §4).
@@ -66,7 +76,7 @@ impl Offers<'_> {
         hello: Hello,
         parameters: &MailParameters,
     ) -> Result<(), Refusal> {
-        let MailParameters { size, body, smtputf8, ret, envid, auth } = parameters;
+        let MailParameters { size, body, smtputf8, requiretls, ret, envid, auth } = parameters;
         let announced = hello == Hello::Ehlo;
         let logs_in = self.client.service.auth != AuthMode::Off && self.client.tls.is_some();
         let reports = announced && self.rules.settings.dsn == Dsn::Offered;
@@ -74,6 +84,10 @@ impl Offers<'_> {
             (size.is_some() && !announced, "SIZE"),
             (!self.takes_body(hello, *body), "BODY"),
             (*smtputf8 == Smtputf8::Requested && !announced, "SMTPUTF8"),
+            (
+                *requiretls == RequireTls::Requested && !(announced && self.requiretls()),
+                "REQUIRETLS",
+            ),
             (ret.is_some() && !reports, "RET"),
             (envid.is_some() && !reports, "ENVID"),
             (auth.is_some() && !(announced && logs_in), "AUTH"),

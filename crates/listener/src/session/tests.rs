@@ -3,7 +3,7 @@ use bytes::BytesMut;
 use smtp::{Domain, LineFramer, Smtputf8};
 
 use super::*;
-use crate::settings::{Dsn, ListenerSettings};
+use crate::settings::{Dsn, ListenerSettings, RequireTlsOffer};
 
 /// A session with a client in a listed network, under changed settings.
 fn session_with(change: impl FnOnce(&mut ListenerSettings)) -> Session {
@@ -257,6 +257,30 @@ fn data_hands_over_the_transaction_as_it_was_given() {
     assert_eq!(incoming.submitter.peer(), session.peer());
     assert_eq!(envelope.dsn().ret, Some(smtp::Ret::Hdrs));
     assert_eq!(envelope.dsn().envid.as_ref().unwrap().as_str(), "QQ1");
+}
+
+#[test]
+fn requiretls_is_offered_under_tls_alone_and_only_where_it_is_kept() {
+    let requires = format!("{MAIL} REQUIRETLS");
+    let under_tls = |session: Session| {
+        session.secured(TlsFacts { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" })
+    };
+    let offered = || session_with(|s| s.requiretls = RequireTlsOffer::Offered);
+    let withheld = || session_with(|s| s.requiretls = RequireTlsOffer::Withheld);
+    for (mut session, is_offered) in [
+        (under_tls(offered()), true),
+        (offered(), false),
+        (under_tls(withheld()), false),
+        (withheld(), false),
+    ] {
+        let ehlo = last(&mut session, &[EHLO]);
+        assert_eq!(ehlo.contains("REQUIRETLS\r\n"), is_offered, "{ehlo}");
+        let told = last(&mut session, &[&requires]);
+        let expected = if is_offered { "250 2.1.0 " } else { "555 5.5.4 " };
+        assert!(told.starts_with(expected), "{told}");
+    }
+    let mut session = under_tls(offered());
+    assert!(last(&mut session, &["HELO x", &requires]).starts_with("555 5.5.4 "));
 }
 
 #[test]

@@ -1,18 +1,22 @@
 //! The next hops of a `[[route]]`, each opened as delivery opens it: its own port, its own proof, its
 //! own login. No mail is begun.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use delivery::{ConfiguredHop, Prober, Route, SessionFailure, SmartHost, TlsRequirement};
-use dns::{Dns, Lookup, MailHosts, Security, mail_hosts};
+use delivery::{
+    ConfiguredHop, Prober, Route, SessionFailure, SmartHost, TlsRequirement, TlsaAge, host_dane,
+};
+use dns::{Dns, Lookup, LookupError, MailHosts, Security, mail_hosts};
 use mail::{Channel, TlsVersion, in_full};
 use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpose};
 use settings::Settings;
 use smtp::Domain;
-use tls_policy::{Demanded, HostRequirement, Inputs, Refusal, Verified};
+use tls_policy::{
+    DaneInputs, Demanded, HostDane, HostNaming, HostRequirement, Inputs, Matched, Refusal, Verified,
+};
 use tokio::time::timeout;
 
 use super::hosts::{HOSTS_MAX, PATIENCE};
@@ -65,10 +69,15 @@ impl Looking<'_> {
     async fn hosts(&self, decision: &Decision) -> Vec<Host> {
         match &self.hop.to {
             SmartHost::Address(address, port) => {
-                let literal = OpenHost::Literal(*address);
-                vec![self.at(decision, literal, &[SocketAddr::new(*address, *port)]).await]
+                let (literal, naming) = (OpenHost::Literal(*address), HostNaming::Insecure);
+                let (at, none) = (SocketAddr::new(*address, *port), Security::Insecure);
+                let addresses = Ok(Lookup::NoData(none));
+                let dane = self.records(decision, (&literal, *port), &naming, &addresses).await;
+                vec![self.at(decision, literal, &dane, &[at]).await]
             }
-            SmartHost::Host(host, _, port) => vec![self.named(decision, host, *port).await],
+            SmartHost::Host(host, _, port) => {
+                vec![self.named(decision, host, *port, &HostNaming::a_priori(host)).await]
+            }
             SmartHost::Domain(domain) => self.mx_hosts(decision, domain).await,
         }
     }
@@ -80,11 +89,14 @@ impl Looking<'_> {
         let Ok(name) = Domain::parse(domain.as_str()) else {
             return wrong("not a mail domain".to_owned());
         };
-        let names: Vec<_> = match mail_hosts(&**self.dns, &name).await {
-            Ok(MailHosts::Hosts { hosts, .. }) => {
-                hosts.iter().filter_map(|mx| mx.host().cloned()).collect()
+        let (names, naming): (Vec<_>, _) = match mail_hosts(&**self.dns, &name).await {
+            Ok(MailHosts::Hosts { hosts, security, canonical }) => {
+                let names = hosts.iter().filter_map(|mx| mx.host().cloned()).collect();
+                (names, HostNaming::by_mx(&name, security, canonical))
             }
-            Ok(MailHosts::Implicit { host, .. }) => vec![host],
+            Ok(MailHosts::Implicit { host, security }) => {
+                (vec![host], HostNaming::by_mx(&name, security, None))
+            }
             Ok(MailHosts::NoMailHost) => return wrong(format!("{domain} has no mail host")),
             Ok(MailHosts::NoSuchDomain) => return wrong(format!("{domain} does not exist")),
             Ok(MailHosts::NullMx) => return wrong(format!("{domain} takes no mail (null MX)")),
@@ -94,14 +106,23 @@ impl Looking<'_> {
         let mut hosts = Vec::new();
         for name in names.iter().take(HOSTS_MAX) {
             if let Ok(mx) = MxHost::parse(name.as_str()) {
-                hosts.push(Host { name: mx.to_string(), ..self.named(decision, &mx, port).await });
+                hosts.push(Host {
+                    name: mx.to_string(),
+                    ..self.named(decision, &mx, port, &naming).await
+                });
             }
         }
         hosts
     }
 
     /// A host that has a name.
-    async fn named(&self, decision: &Decision, mx: &MxHost, port: u16) -> Host {
+    async fn named(
+        &self,
+        decision: &Decision,
+        mx: &MxHost,
+        port: u16,
+        naming: &HostNaming,
+    ) -> Host {
         let wrong = |text: String| {
             let stage = Stage::new("address", State::Wrong, text);
             self.host(HostVerdict::Unreachable, vec![stage])
@@ -110,6 +131,8 @@ impl Looking<'_> {
             Ok(domain) => self.dns.addresses(&domain).await,
             Err(_not_a_name) => Ok(Lookup::NxDomain(Security::Insecure)),
         };
+        let host = OpenHost::Name(mx.clone());
+        let dane = self.records(decision, (&host, port), naming, &found).await;
         let addresses = match found {
             Ok(Lookup::Found(found)) => self.prober.in_order(found.records),
             Ok(Lookup::NoData(_)) => return wrong(format!("{mx} has no address")),
@@ -118,14 +141,35 @@ impl Looking<'_> {
         };
         let addresses: Vec<_> =
             addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
-        self.at(decision, OpenHost::Name(mx.clone()), &addresses).await
+        self.at(decision, host, &dane, &addresses).await
+    }
+
+    /// The TLSA records that apply to a host.
+    async fn records(
+        &self,
+        decision: &Decision,
+        (host, port): (&OpenHost, u16),
+        naming: &HostNaming,
+        addresses: &Result<Lookup<IpAddr>, LookupError>,
+    ) -> HostDane {
+        let (settings, dns) = (self.settings.delivery.dane, self.dns.as_ref());
+        let validation = dns.validation();
+        let inputs = DaneInputs { decision, host, port, naming, settings, validation };
+        host_dane(dns, &inputs, addresses, TlsaAge::Any).await
     }
 
     /// Opens a session at each address, until one comes about.
-    async fn at(&self, decision: &Decision, host: OpenHost, addresses: &[SocketAddr]) -> Host {
+    async fn at(
+        &self,
+        decision: &Decision,
+        host: OpenHost,
+        dane: &HostDane,
+        addresses: &[SocketAddr],
+    ) -> Host {
         let mut stages = Vec::new();
         for address in addresses {
-            let opened = timeout(PATIENCE, Box::pin(self.open(decision, &host, *address))).await;
+            let opened =
+                timeout(PATIENCE, Box::pin(self.open(decision, (&host, dane), *address))).await;
             match opened {
                 Ok(Ok((channel, verdict))) => {
                     stages.extend(self.opened(*address, &channel, verdict));
@@ -148,10 +192,11 @@ impl Looking<'_> {
     async fn open(
         &self,
         decision: &Decision,
-        host: &OpenHost,
+        (host, dane): (&OpenHost, &HostDane),
         address: SocketAddr,
     ) -> Result<(Channel, HostVerdict), Stage> {
-        let inputs = Inputs { decision, route: &self.hop.requirement, host };
+        let demand = self.settings.delivery.demand_of(self.hop.to.next_hop().domain());
+        let inputs = Inputs { decision, route: &self.hop.requirement, host, dane, demand };
         let login = self.hop.requirement.login();
         let prober = self.prober;
         let opened = match inputs.requirement().map_err(refused)? {
@@ -159,6 +204,15 @@ impl Looking<'_> {
                 let (route, start) = (host.route().map_err(refused)?, host.start());
                 let proved = prober.prove::<Demanded>(route, address, start, login).await;
                 proved.map(|channel| (channel, HostVerdict::Verified))
+            }
+            HostRequirement::Encrypted(host) => {
+                let encrypted = prober.encrypt(host.route().map_err(refused)?, address).await;
+                encrypted.map(|channel| (channel, HostVerdict::Unproved))
+            }
+            HostRequirement::Matched(host) => {
+                let (route, start) = (host.route().map_err(refused)?, host.start());
+                let matched = prober.prove::<Matched>(route, address, start, login).await;
+                matched.map(|channel| (channel, HostVerdict::Verified))
             }
             HostRequirement::Open(host) => {
                 let settled = prober.settle(host.route().map_err(refused)?, address).await;
@@ -198,6 +252,11 @@ impl Looking<'_> {
 /// Why no mail would go to a host at all.
 fn refused(refusal: Refusal) -> Stage {
     let text = match refusal {
+        Refusal::DaneRequired(found) => {
+            format!("usable TLSA records are required (dane.require), and {found}")
+        }
+        Refusal::OtherRecords => "the host's TLSA records have changed meanwhile".to_owned(),
+        Refusal::Skipped(why) => why.to_string(),
         Refusal::NoName(_) => {
             "a certificate cannot be verified for an address, and a policy requires that".to_owned()
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::error::CommandError;
-use crate::body::{BodyType, Smtputf8};
+use crate::body::{BodyType, RequireTls, Smtputf8};
 use crate::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 use crate::mailbox::Mailbox;
 use crate::path::{BLANKS, ReversePath};
@@ -23,6 +23,8 @@ pub struct MailParameters {
     pub body: BodyType,
     /// SMTPUTF8 (RFC 6531).
     pub smtputf8: Smtputf8,
+    /// REQUIRETLS (RFC 8689).
+    pub requiretls: RequireTls,
     /// RET (RFC 3461).
     pub ret: Option<Ret>,
     /// ENVID (RFC 3461).
@@ -40,7 +42,11 @@ impl MailParameters {
             match keyword.to_ascii_uppercase().as_str() {
                 "SIZE" => set(&mut seen.size, "SIZE", number(value))?,
                 "BODY" => set(&mut seen.body, "BODY", BodyType::parse(value))?,
-                "SMTPUTF8" => set(&mut seen.smtputf8, "SMTPUTF8", flag(word))?,
+                "SMTPUTF8" => set(&mut seen.smtputf8, "SMTPUTF8", flag(word, Smtputf8::Requested))?,
+                "REQUIRETLS" => {
+                    let value = flag(word, RequireTls::Requested);
+                    set(&mut seen.requiretls, "REQUIRETLS", value)?;
+                }
                 "RET" => set(&mut seen.ret, "RET", Ret::parse(value))?,
                 "ENVID" => set(&mut seen.envid, "ENVID", EnvelopeId::parse(value))?,
                 "AUTH" => set(&mut seen.auth, "AUTH", submitter(value))?,
@@ -51,6 +57,7 @@ impl MailParameters {
             size: seen.size,
             body: seen.body.unwrap_or_default(),
             smtputf8: seen.smtputf8.unwrap_or_default(),
+            requiretls: seen.requiretls.unwrap_or_default(),
             ret: seen.ret,
             envid: seen.envid,
             auth: seen.auth,
@@ -64,6 +71,7 @@ struct MailSeen {
     size: Option<u64>,
     body: Option<BodyType>,
     smtputf8: Option<Smtputf8>,
+    requiretls: Option<RequireTls>,
     ret: Option<Ret>,
     envid: Option<EnvelopeId>,
     auth: Option<ReversePath>,
@@ -80,6 +88,10 @@ impl fmt::Display for MailParameters {
         match self.smtputf8 {
             Smtputf8::Requested => f.write_str(" SMTPUTF8")?,
             Smtputf8::NotRequested => {}
+        }
+        match self.requiretls {
+            RequireTls::Requested => f.write_str(" REQUIRETLS")?,
+            RequireTls::NotRequested => {}
         }
         if let Some(ret) = self.ret {
             write!(f, " RET={ret}")?;
@@ -173,9 +185,9 @@ fn set<T>(
     Ok(())
 }
 
-/// SMTPUTF8 has no value (RFC 6531 §3.4).
-fn flag(word: &str) -> Option<Smtputf8> {
-    (!word.contains('=')).then_some(Smtputf8::Requested)
+/// SMTPUTF8 and REQUIRETLS have no value (RFC 6531 §3.4, RFC 8689 §2).
+fn flag<T>(word: &str, requested: T) -> Option<T> {
+    (!word.contains('=')).then_some(requested)
 }
 
 /// RFC 4954 §5: `<>`, or a mailbox as xtext. A mailbox beyond ASCII does not fit.

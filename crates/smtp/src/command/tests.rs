@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::body::BodyType;
+use crate::body::{BodyType, RequireTls};
 use crate::domain::Domain;
 use crate::dsn::{Condition, EnvelopeId, Notify, OriginalRecipient, Ret};
 use crate::mailbox::tests::any_mailbox;
@@ -131,12 +131,13 @@ fn mail_is_read_with_its_parameters() {
     assert_eq!(mail("mail from: <bob@example.com>"), (bob.clone(), plain.clone()));
     assert_eq!(mail("MAIL FROM:<>"), ("<>".to_owned(), plain.clone()));
     assert_eq!(mail("MAIL FROM:<@a.example:bob@example.com>"), (bob.clone(), plain));
-    let all =
-        "MAIL FROM:<bob@example.com> SIZE=12 body=8bitmime smtputf8  RET=HDRS ENVID=a+2Bb AUTH=<>";
+    let all = "MAIL FROM:<bob@example.com> SIZE=12 body=8bitmime smtputf8  RequireTLS RET=HDRS \
+               ENVID=a+2Bb AUTH=<>";
     let parameters = MailParameters {
         size: Some(12),
         body: BodyType::EightBitMime,
         smtputf8: Smtputf8::Requested,
+        requiretls: RequireTls::Requested,
         ret: Some(Ret::Hdrs),
         envid: EnvelopeId::parse("a+2Bb"),
         auth: Some(ReversePath::Null),
@@ -144,7 +145,7 @@ fn mail_is_read_with_its_parameters() {
     assert_eq!(mail(all), (bob, parameters.clone()));
     assert_eq!(
         parameters.to_string(),
-        " SIZE=12 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+2Bb AUTH=<>"
+        " SIZE=12 BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=HDRS ENVID=a+2Bb AUTH=<>"
     );
     let (_, submitted) = mail("MAIL FROM:<a@b> BODY=7BIT AUTH=e+3Dmc2@example.com");
     assert_eq!(submitted.to_string(), " AUTH=e+3Dmc2@example.com");
@@ -240,6 +241,9 @@ fn bad_parameters_are_refused_with_the_right_code() {
         ("BODY", "501 5.5.4"),
         ("BODY=9BIT", "501 5.5.4"),
         ("BODY=7BIT BODY=7BIT", "501 5.5.4"),
+        ("REQUIRETLS=", "501 5.5.4"),
+        ("REQUIRETLS=1", "501 5.5.4"),
+        ("REQUIRETLS REQUIRETLS", "501 5.5.4"),
         ("SMTPUTF8=", "501 5.5.4"),
         ("SMTPUTF8=1", "501 5.5.4"),
         ("SMTPUTF8 SMTPUTF8", "501 5.5.4"),
@@ -381,14 +385,18 @@ fn any_mail_parameters() -> impl Strategy<Value = MailParameters> {
         Just(ReversePath::Null),
         any_mailbox().prop_filter("ASCII", |m| m.is_ascii()).prop_map(ReversePath::Mailbox),
     ]);
-    (size, body, ret, envid, auth).prop_map(|(size, body, ret, envid, auth)| MailParameters {
-        size,
-        body,
-        smtputf8: Smtputf8::Requested,
-        ret,
-        envid,
-        auth,
-    })
+    let requiretls = prop::sample::select(vec![RequireTls::NotRequested, RequireTls::Requested]);
+    (size, body, requiretls, ret, envid, auth).prop_map(
+        |(size, body, requiretls, ret, envid, auth)| MailParameters {
+            size,
+            body,
+            smtputf8: Smtputf8::Requested,
+            requiretls,
+            ret,
+            envid,
+            auth,
+        },
+    )
 }
 
 fn any_rcpt_parameters() -> impl Strategy<Value = RcptParameters> {

@@ -1,0 +1,41 @@
+//! Which TLSA records apply to a host, looked up before it is asked for a session.
+
+use dns::LookupError;
+use smtp::Domain;
+use tls_policy::{DaneInputs, DaneLookup, HostDane, WhySkipped};
+
+use super::pass::Pass;
+use crate::dane_lookup::{TlsaAge, host_dane};
+use crate::dane_result::DaneResult;
+use crate::target::Target;
+
+impl Pass<'_> {
+    /// The TLSA records that apply to a host. Where nothing can be secure, nothing is asked.
+    pub(super) async fn records(&self, target: &Target, age: TlsaAge) -> HostDane {
+        let dns = self.client.dns.as_ref();
+        let inputs = DaneInputs {
+            decision: self.decision,
+            host: &target.host,
+            port: target.port,
+            naming: &target.naming,
+            settings: self.client.settings.dane,
+            validation: dns.validation(),
+        };
+        let found = match (DaneLookup::begin(&inputs), Domain::parse(&target.name())) {
+            (DaneLookup::Answered(answer), _) => answer,
+            (_, Err(_)) => HostDane::Skipped(WhySkipped::NotAHost(target.name())),
+            (_, Ok(name)) => {
+                let lookup = async {
+                    let addresses = dns.addresses(&name).await;
+                    host_dane(dns, &inputs, &addresses, age).await
+                };
+                let too_late = |_| HostDane::Skipped(WhySkipped::Addresses(LookupError::TimedOut));
+                self.patience.wait_for(lookup).await.unwrap_or_else(too_late)
+            }
+        };
+        if let (TlsaAge::Any, Some(result)) = (age, DaneResult::of_lookup(&found)) {
+            self.client.observer.dane_host(result);
+        }
+        found
+    }
+}

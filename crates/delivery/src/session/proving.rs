@@ -1,0 +1,43 @@
+//! The handshake in which a peer proves what its route asks for.
+
+use std::time::Duration;
+
+use tls_policy::Trust as _;
+use tokio_rustls::client::TlsStream;
+
+use super::opening::server_name;
+use super::strict::{PeerDemand, Strict};
+use crate::failure::TlsFailure;
+use crate::line_io::Stream;
+use crate::tls::dane::{Authorities, Shaken};
+use crate::tls::danger::Verdict;
+use crate::tls::peer_seen::PeerSeen;
+use crate::tls::webpki::WebPki;
+
+/// Shakes hands with a peer that has to prove what `route` asks for. The names looked for are those of
+/// the route and of its association, and there are no others in reach.
+pub(super) async fn prove<S: Stream, R: Strict>(
+    route: &R,
+    stream: S,
+    tls: &WebPki,
+    limit: Duration,
+) -> (Result<TlsStream<S>, TlsFailure>, PeerSeen) {
+    let name = match server_name(&R::Trust::host(route)) {
+        Ok(name) => name,
+        Err(failure) => return (Err(failure), PeerSeen::nothing()),
+    };
+    let (association, authorities) = match route.demand() {
+        PeerDemand::Name => {
+            let stream = tls.handshake(stream, name, limit).await;
+            let webpki = if stream.is_ok() { Verdict::Valid } else { Verdict::Unknown };
+            let seen = PeerSeen { webpki, ..PeerSeen::nothing() };
+            return (stream.map_err(TlsFailure::Handshake), seen);
+        }
+        PeerDemand::NameAndRecords(association) => (association, Authorities::Required),
+        PeerDemand::Records(association) => (association, Authorities::Noted),
+    };
+    let base = Some(association.names().base().as_ref().to_owned());
+    let shaken = tls.handshake_under(stream, association, (name, authorities), limit).await;
+    let Shaken { stream, dane, webpki } = shaken;
+    (stream.map_err(TlsFailure::Handshake), PeerSeen { webpki, dane, base })
+}

@@ -1,0 +1,191 @@
+//! One handshake, held to TLSA records and judged by public authorities as well (RFC 7672 §2.2).
+//!
+//! Where the host's records bind us alone, what the authorities say is only noted: a policy in testing
+//! wants to know. Where a policy is enforced too, both have to hold (RFC 8461 §2: MTA-STS never
+//! overrides DANE).
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use dane::{Association, Matched, Mismatch, Verifier};
+use pkix::{HandshakeError, TlsError, Verification};
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::danger::Verdict;
+use super::handshake_failure::HandshakeFailure;
+use super::no_match::{NoMatch, Shown};
+use super::wall_clock::WallClock;
+use super::webpki::WebPki;
+use crate::line_io::Stream;
+
+/// Whether the public authorities have a say beside the records.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Authorities {
+    /// What they say is noted.
+    Noted,
+    /// They have to vouch for the host's name as well.
+    Required,
+}
+
+/// What a handshake under an association has come to.
+#[derive(Debug)]
+pub(crate) struct Shaken<S> {
+    /// The stream, if the peer has proved all that it had to.
+    pub(crate) stream: Result<TlsStream<S>, HandshakeFailure>,
+    /// What the records make of the peer; none where it has shown nothing.
+    pub(crate) dane: Option<Result<Matched, Mismatch>>,
+    /// What the authorities make of it.
+    pub(crate) webpki: Verdict,
+}
+
+impl WebPki {
+    /// Shakes hands with a peer that must match `association`, and be `host` if the authorities are
+    /// required. It is asked for by the TLSA base domain (RFC 7672 §8.1).
+    pub(crate) async fn handshake_under<S: Stream>(
+        &self,
+        stream: S,
+        association: &Arc<Association>,
+        (host, authorities): (ServerName<'static>, Authorities),
+        limit: Duration,
+    ) -> Shaken<S> {
+        let records = Verifier::new(Arc::clone(association));
+        let name = records.server_name();
+        let verification = self.verification.clone();
+        let both = Arc::new(BothVerifiers {
+            records,
+            verification,
+            host,
+            authorities,
+            webpki: OnceLock::new(),
+            shown: OnceLock::new(),
+        });
+        let shaken = match self.config_under(Arc::clone(&both)) {
+            Ok(config) => {
+                let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream);
+                match tokio::time::timeout(limit, shaken).await {
+                    Ok(Ok(stream)) => Ok(stream),
+                    Ok(Err(error)) => Err(HandshakeError::from(error).into()),
+                    Err(_elapsed) => Err(HandshakeFailure::TimedOut),
+                }
+            }
+            Err(error) => Err(HandshakeFailure::Tls(error.into())),
+        };
+        both.outcome(shaken, association)
+    }
+
+    /// A configuration for one connection. No session is resumed: a resumed one does not show its
+    /// certificate again.
+    fn config_under(&self, verifier: Arc<BothVerifiers>) -> Result<ClientConfig, Error> {
+        let time = Arc::new(WallClock::new(Arc::clone(&self.clock)));
+        let provider = Arc::clone(self.verification.provider());
+        let mut config = ClientConfig::builder_with_details(provider, time)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+}
+
+/// Two verdicts on one handshake. Signatures are verified as the records' verifier does it, which
+/// refuses whoever has not the key of what it shows.
+#[derive(Debug)]
+struct BothVerifiers {
+    records: Arc<Verifier>,
+    verification: Verification,
+    host: ServerName<'static>,
+    authorities: Authorities,
+    webpki: OnceLock<Result<(), TlsError>>,
+    shown: OnceLock<Shown>,
+}
+
+impl BothVerifiers {
+    /// What has come of the handshake, with the reason of a mismatch in full.
+    fn outcome<S>(
+        &self,
+        shaken: Result<TlsStream<S>, HandshakeFailure>,
+        association: &Arc<Association>,
+    ) -> Shaken<S> {
+        let dane = self.records.verdict().cloned();
+        let webpki = match self.webpki.get() {
+            None => Verdict::Unknown,
+            Some(Ok(())) => Verdict::Valid,
+            Some(Err(error)) => Verdict::Invalid(error.clone()),
+        };
+        let stream = match (shaken, &dane, &webpki) {
+            // Nothing else would say so: a handshake without a look at the certificate proves nothing.
+            (Ok(_), None, _) => Err(HandshakeFailure::NotVerified),
+            (Ok(stream), Some(_), _) => Ok(stream),
+            (Err(_), Some(Err(mismatch)), _) => {
+                let shown = self.shown.get().copied().unwrap_or_default();
+                let no_match = NoMatch::new(association, mismatch.clone(), shown);
+                Err(HandshakeFailure::NoMatch(Box::new(no_match)))
+            }
+            (Err(HandshakeFailure::Tls(_)), Some(Ok(_)), Verdict::Invalid(error))
+                if self.authorities == Authorities::Required =>
+            {
+                Err(HandshakeFailure::Tls(error.clone()))
+            }
+            (Err(failure), _, _) => Err(failure),
+        };
+        Shaken { stream, dane, webpki }
+    }
+}
+
+impl ServerCertVerifier for BothVerifiers {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.shown.get_or_init(|| Shown::of(end_entity, intermediates.first()));
+        let judged =
+            self.verification.judge(end_entity, intermediates, &self.host, ocsp_response, now);
+        let is_vouched_for = judged.is_ok();
+        drop(self.webpki.set(judged));
+        let matched = self.records.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        )?;
+        match self.authorities {
+            Authorities::Required if !is_vouched_for => {
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
+            Authorities::Noted | Authorities::Required => Ok(matched),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.records.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.records.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.records.supported_verify_schemes()
+    }
+}
