@@ -2,6 +2,7 @@
 //!
 //! The rules are `tls_rpt`'s. Here is what takes a store, the DNS, a queue and HTTPS:
 //!
+//! * [`Counter`] takes what delivery observes, and [`Counting`] adds it up.
 //! * [`Tallies`] keeps what was counted, by day and domain.
 //! * [`Reporting`] makes the reports of days that are over, and hands them to the destinations that
 //!   the domains name.
@@ -10,6 +11,9 @@
 //! DKIM keys come from ([`Signatures`]).
 
 mod agenda;
+mod counted_domains;
+mod counting;
+mod counting_observer;
 mod error;
 mod hand_over;
 mod https;
@@ -19,6 +23,7 @@ mod mail;
 mod mail_watch;
 mod observer;
 mod record_lookup;
+mod records;
 mod refusals;
 mod schedule;
 mod sending;
@@ -27,7 +32,10 @@ mod settings;
 mod status;
 mod tallies;
 mod unsent;
+mod writing;
 
+pub use crate::counting::{Counter, Counting, Reports, counting};
+pub use crate::counting_observer::{CountingObserver, DropReason};
 pub use crate::error::ReportError;
 pub use crate::hand_over::{ReportResult, Transport};
 pub use crate::mail::Signatures;

@@ -127,6 +127,25 @@ impl Tallies {
         found.iter().map(|(key, _)| parse_key(key).ok_or(TallyError::Key)).collect()
     }
 
+    /// Up to `limit` domains of which something was counted on `day`, in their order, after `after`
+    /// if given.
+    ///
+    /// # Errors
+    ///
+    /// [`TallyError`]: they could not be read.
+    pub async fn list_day(
+        &self,
+        day: Day,
+        after: Option<&DomainName>,
+        limit: usize,
+    ) -> Result<Vec<DomainName>, TallyError> {
+        let after = format!("{day}/{}", after.map_or("", DomainName::as_str));
+        let found = self.tallies.scan(Some(&after), limit).await?;
+        let listed = found.iter().map(|(key, _)| parse_key(key).ok_or(TallyError::Key));
+        let of_day = listed.take_while(|entry| !matches!(entry, Ok((other, _)) if *other != day));
+        of_day.map(|entry| entry.map(|(_day, domain)| domain)).collect()
+    }
+
     /// Closes a day: nothing is added to it any more.
     ///
     /// # Errors

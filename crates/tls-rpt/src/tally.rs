@@ -144,15 +144,28 @@ impl Tally {
     /// there was no room.
     #[must_use = "what there is no room for is lost"]
     pub fn merge(&mut self, other: Self) -> usize {
-        let domains = other
-            .0
-            .into_iter()
-            .flat_map(|(day, domains)| domains.into_values().map(move |domain| (day, domain)));
-        let merged = domains.map(|(day, theirs)| {
-            let domain = theirs.domain.clone();
-            self.entry(day, &domain).map(|ours| ours.merge(theirs))
-        });
+        let merged = other.into_domains().map(|(day, theirs)| self.add(day, theirs));
         merged.filter(Result::is_err).count()
+    }
+
+    /// Adds what another process, or an earlier one, has counted for one domain on `day`.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyDomains`] where as many domains as may be are counted on that day and this is
+    /// another.
+    pub fn add(&mut self, day: Day, counted: DomainTally) -> Result<(), TooManyDomains> {
+        let domain = counted.domain.clone();
+        self.entry(day, &domain)?.merge(counted);
+        Ok(())
+    }
+
+    /// What was counted, by day and domain, to be kept elsewhere.
+    pub fn into_domains(self) -> impl Iterator<Item = (Day, DomainTally)> {
+        let of_day = |(day, domains): (Day, BTreeMap<DomainName, DomainTally>)| {
+            domains.into_values().map(move |domain| (day, domain))
+        };
+        self.0.into_iter().flat_map(of_day)
     }
 
     /// What was counted, by day and domain.
