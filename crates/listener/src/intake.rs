@@ -4,19 +4,21 @@
 //! Once it is clear that the message is refused, its draft is dropped and the rest is read only to
 //! find its end, so that no line of it is ever taken for a command.
 
+mod framing;
 mod held_header;
 
 use access::AllowedSenders;
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use queue::{Committed, Draft};
-use smtp::{BodyType, ChunkScan, EndOfData, Faults, Progress};
 use submission::{Edited, Edits};
 
+use self::framing::Framing;
+pub(crate) use self::framing::Reach;
 pub(crate) use self::held_header::{HeldHeader, edits};
 use crate::header::HeaderScan;
 use crate::message_id::MessageIdScan;
 use crate::refusal::Refusal;
-use crate::settings::Limits;
+use crate::settings::{BareNewlines, Limits};
 
 /// A message on its way in.
 #[derive(Debug)]
@@ -40,9 +42,11 @@ pub(crate) struct Intake {
     head: Vec<u8>,
 }
 
-/// What is looked at and changed in a header.
+/// What is looked at and changed in a message.
 #[derive(Debug)]
-pub(crate) struct HeaderRules {
+pub(crate) struct MessageRules {
+    /// What becomes of line ends that lack their CR.
+    pub(crate) bare_newlines: BareNewlines,
     /// Who the From field may name, where that is looked at.
     pub(crate) allowed: Option<AllowedSenders>,
     /// What is done once the header is whole.
@@ -58,17 +62,6 @@ pub(crate) struct Kept {
     pub(crate) message_id: Option<String>,
 }
 
-/// How the message's end is known.
-#[derive(Debug)]
-enum Framing {
-    /// By the client's count, and its body has no lines (RFC 3030 §3).
-    Binary(ChunkScan),
-    /// By the client's count.
-    Chunks(ChunkScan),
-    /// By a dot on a line of its own.
-    Dot(EndOfData),
-}
-
 /// Whether the header section has ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum HeaderEnd {
@@ -78,34 +71,22 @@ enum HeaderEnd {
     Reached,
 }
 
-/// Whether the message has ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Reach {
-    /// It has; what is left of the input is no part of it.
-    End,
-    /// It has not, and all input is used up.
-    Midst,
-}
-
 impl Intake {
     /// A message that goes into `draft` and ends with a dot.
-    pub(crate) fn by_dot(draft: Draft, limits: Limits, rules: HeaderRules) -> Self {
-        let framing = Framing::Dot(EndOfData::with_line_limit(limits.line_length));
+    pub(crate) fn by_dot(draft: Draft, limits: Limits, rules: MessageRules) -> Self {
+        let framing = Framing::by_dot(limits, rules.bare_newlines);
         Self::new(draft, framing, limits, rules)
     }
 
     /// A message that goes into `draft` and comes in chunks.
-    pub(crate) fn in_chunks(draft: Draft, limits: Limits, rules: HeaderRules) -> Self {
-        let scan = ChunkScan::new(limits.line_length);
-        let framing = match draft.envelope().body() {
-            BodyType::BinaryMime => Framing::Binary(scan),
-            BodyType::EightBitMime | BodyType::SevenBit => Framing::Chunks(scan),
-        };
+    pub(crate) fn in_chunks(draft: Draft, limits: Limits, rules: MessageRules) -> Self {
+        let body = draft.envelope().body();
+        let framing = Framing::in_chunks(limits, rules.bare_newlines, body);
         Self::new(draft, framing, limits, rules)
     }
 
-    fn new(draft: Draft, framing: Framing, limits: Limits, rules: HeaderRules) -> Self {
-        let HeaderRules { allowed, edits } = rules;
+    fn new(draft: Draft, framing: Framing, limits: Limits, rules: MessageRules) -> Self {
+        let MessageRules { bare_newlines: _, allowed, edits } = rules;
         let header = if allowed.is_some() { HeaderScan::keeping_from() } else { HeaderScan::new() };
         Self {
             draft: Ok(draft),
@@ -124,30 +105,7 @@ impl Intake {
 
     /// Takes the message's bytes from the front of `input`.
     pub(crate) async fn take(&mut self, input: &mut BytesMut) -> Reach {
-        self.piece.clear();
-        let reach = match &mut self.framing {
-            Framing::Binary(_) => {
-                self.piece.extend_from_slice(input);
-                input.clear();
-                Reach::Midst
-            }
-            Framing::Chunks(scan) => {
-                scan.feed(input);
-                self.piece.extend_from_slice(input);
-                input.clear();
-                Reach::Midst
-            }
-            Framing::Dot(end) => match end.feed(input, &mut self.piece) {
-                Progress::More => {
-                    input.clear();
-                    Reach::Midst
-                }
-                Progress::Done { consumed } => {
-                    input.advance(consumed);
-                    Reach::End
-                }
-            },
-        };
+        let reach = self.framing.take(input, &mut self.piece);
         self.keep().await;
         reach
     }
@@ -171,20 +129,13 @@ impl Intake {
         }
         self.header.finish(&mut self.head);
         self.edit_head(HeaderEnd::Reached);
-        if let Framing::Chunks(scan) = self.framing
-            && let Some(fault) = scan.finish().gravest()
-        {
-            return Err(self.draft.err().unwrap_or_else(|| fault.into()));
-        }
         let mut draft = self.draft?;
+        if let Some(fault) = self.framing.finish().gravest() {
+            return Err(fault.into());
+        }
         draft.write(&self.head).await?;
         let committed = draft.commit().await?;
         Ok(Kept { committed, message_id: self.message_id.id().or(self.given_id) })
-    }
-
-    /// Whether the message's body has no lines.
-    const fn is_binary(&self) -> bool {
-        matches!(self.framing, Framing::Binary(_))
     }
 
     /// Judges the piece at hand and puts it into the draft.
@@ -196,10 +147,7 @@ impl Intake {
         self.size = self.size.saturating_add(length);
         let taken = self.header.take(&self.piece, &mut self.head);
         self.message_id.feed(&self.piece);
-        if let Framing::Binary(scan) = &mut self.framing {
-            // The header has lines whatever the body has (RFC 3030 §3).
-            scan.feed(self.piece.get(..taken).unwrap_or(&self.piece));
-        }
+        self.framing.header(self.piece.get(..taken).unwrap_or(&self.piece));
         if let Err(refusal) = self.judge() {
             self.draft = Err(refusal);
         }
@@ -236,10 +184,10 @@ impl Intake {
     /// Says why the message so far is refused, if it is.
     fn judge(&mut self) -> Result<(), Refusal> {
         let Limits { message_size, header_size, received_fields, .. } = self.limits;
-        if let Some(fault) = self.faults().gravest() {
+        if let Some(fault) = self.framing.faults().gravest() {
             return Err(fault.into());
         }
-        if !self.is_binary() && memchr::memchr(0, &self.piece).is_some() {
+        if !self.framing.is_binary() && memchr::memchr(0, &self.piece).is_some() {
             return Err(Refusal::NulInMessage);
         }
         if self.size > message_size {
@@ -268,14 +216,6 @@ impl Intake {
                 Some(other) => Err(Refusal::FromNotAllowed { mailbox: other.clone() }),
                 None => Ok(()),
             },
-        }
-    }
-
-    /// What was wrong with the octets so far.
-    const fn faults(&self) -> Faults {
-        match &self.framing {
-            Framing::Binary(scan) | Framing::Chunks(scan) => scan.faults(),
-            Framing::Dot(end) => end.faults(),
         }
     }
 }

@@ -50,8 +50,8 @@ pub use crate::listener::{Access, Listener};
 pub use crate::observer::{Channel, Login, Observer, Refused, Taken, Unobserved};
 pub use crate::service::{AuthMode, BinaryMode, ProxyMode, Service, TlsMode};
 pub use crate::settings::{
-    AddedField, CheckFrom, Dsn, Limits, ListenerSettings, Rates, RequireTlsOffer, Submission,
-    Timeouts,
+    AddedField, BareNewlines, CheckFrom, Dsn, Limits, ListenerSettings, Rates, RequireTlsOffer,
+    Submission, Timeouts,
 };
 pub use crate::tls::{CertificateError, ServerTls};
 pub use submission::Bcc;

@@ -53,8 +53,11 @@ pub(crate) enum Refusal {
     /// The connection has lasted as long as it may.
     #[error("connection open for too long")]
     ConnectionTooOld,
-    /// The message's bytes cannot be passed on.
-    #[error(transparent)]
+    /// The message's bytes cannot be passed on. The one fault that the settings can repair names them.
+    #[error("{}{}", .0, match .0 {
+        DataFault::BareLf => "; submission.bare_newlines = \"repair\" accepts it",
+        DataFault::BareCr | DataFault::LineTooLong => "",
+    })]
     Data(#[from] DataFault),
     /// The header section is larger than allowed.
     #[error("header section larger than {limit} bytes")]
@@ -215,7 +218,6 @@ impl Refusal {
         let (temporary, permanent) = (Class::PersistentTransient, Class::Permanent);
         let (code, class, subject, detail) = match self {
             Self::Command(error) => return error.reply(),
-            Self::Data(fault) => return fault.reply(),
             Self::Line(fault) => return fault.reply(),
             Self::Begin(error) => return error.reply(),
             Self::Commit(error) => return error.reply(),
@@ -254,7 +256,7 @@ impl Refusal {
             | Self::SenderNotAllowed { .. }
             | Self::SenderNotOfNetwork { .. } => (ReplyCode::REFUSED, permanent, 7, 1),
             Self::NotOffered { .. } => (ReplyCode::NOT_IMPLEMENTED, permanent, 5, 1),
-            Self::NulInMessage => (ReplyCode::TRANSACTION_FAILED, permanent, 6, 0),
+            Self::Data(_) | Self::NulInMessage => (ReplyCode::TRANSACTION_FAILED, permanent, 6, 0),
             Self::SpokeFirst => (ReplyCode::TRANSACTION_FAILED, permanent, 5, 0),
             Self::TooManyRecipients => (ReplyCode::INSUFFICIENT_STORAGE, temporary, 5, 3),
             Self::MessageBeforeGoAhead | Self::PipelinedStartTls => {

@@ -35,6 +35,19 @@ pub struct Submission {
     pub add: Vec<AddedField>,
     /// What becomes of its Bcc fields.
     pub bcc: Bcc,
+    /// What becomes of line ends that lack their CR.
+    pub bare_newlines: BareNewlines,
+}
+
+/// What becomes of line ends that lack their CR (RFC 5321 §2.3.8).
+///
+/// Neither ends the data: that is CRLF, dot, CRLF as it was sent, whatever is repaired after.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BareNewlines {
+    /// The message is refused.
+    Refused,
+    /// They get it.
+    Repaired,
 }
 
 /// A field that a message gets where it lacks it.
@@ -50,12 +63,17 @@ pub enum AddedField {
 
 impl Submission {
     /// Every message stays as it is.
-    pub const NONE: Self = Self { add: Vec::new(), bcc: Bcc::Kept };
+    pub const NONE: Self =
+        Self { add: Vec::new(), bcc: Bcc::Kept, bare_newlines: BareNewlines::Refused };
 }
 
 impl Default for Submission {
     fn default() -> Self {
-        Self { add: vec![AddedField::Date, AddedField::MessageId], bcc: Bcc::Removed }
+        Self {
+            add: vec![AddedField::Date, AddedField::MessageId],
+            bcc: Bcc::Removed,
+            bare_newlines: BareNewlines::Refused,
+        }
     }
 }
 

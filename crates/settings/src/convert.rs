@@ -2,11 +2,11 @@
 
 use delivery::{IpPreference, Timeouts};
 use dns::Dnssec;
-use listener::{AddedField, Bcc, Submission};
+use listener::{AddedField, BareNewlines, Bcc, Submission};
 
 use crate::byte_size::ByteSize;
 use crate::raw::{RawDnssec, RawIpPreference, RawTimeouts};
-use crate::raw_submission::{RawAddedField, RawSubmission};
+use crate::raw_submission::{RawAddedField, RawBareNewlines, RawSubmission};
 
 impl From<Dnssec> for RawDnssec {
     fn from(dnssec: Dnssec) -> Self {
@@ -48,11 +48,30 @@ impl From<RawAddedField> for AddedField {
     }
 }
 
+impl From<BareNewlines> for RawBareNewlines {
+    fn from(bare: BareNewlines) -> Self {
+        match bare {
+            BareNewlines::Refused => Self::Refuse,
+            BareNewlines::Repaired => Self::Repair,
+        }
+    }
+}
+
+impl From<RawBareNewlines> for BareNewlines {
+    fn from(bare: RawBareNewlines) -> Self {
+        match bare {
+            RawBareNewlines::Refuse => Self::Refused,
+            RawBareNewlines::Repair => Self::Repaired,
+        }
+    }
+}
+
 impl From<&RawSubmission> for Submission {
     fn from(raw: &RawSubmission) -> Self {
         Self {
             add: raw.add.iter().copied().map(Into::into).collect(),
             bcc: if raw.remove_bcc { Bcc::Removed } else { Bcc::Kept },
+            bare_newlines: raw.bare_newlines.into(),
         }
     }
 }

@@ -55,7 +55,7 @@ pub use crate::raw::{
 };
 pub use crate::raw_access::{RawAccess, RawNetwork};
 pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
-pub use crate::raw_submission::{RawAddedField, RawSubmission};
+pub use crate::raw_submission::{RawAddedField, RawBareNewlines, RawSubmission};
 pub use crate::secret_text::SecretText;
 pub use crate::server_address::ServerAddress;
 pub use crate::setting_location::SettingLocation;

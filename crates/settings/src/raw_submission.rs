@@ -10,6 +10,18 @@ pub struct RawSubmission {
     pub add: Vec<RawAddedField>,
     /// Whether Bcc fields are removed.
     pub remove_bcc: bool,
+    /// What becomes of line ends that lack their CR.
+    pub bare_newlines: RawBareNewlines,
+}
+
+/// What becomes of line ends that lack their CR.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawBareNewlines {
+    /// The message is refused.
+    Refuse,
+    /// They get it.
+    Repair,
 }
 
 /// A field that a message gets where it lacks it.

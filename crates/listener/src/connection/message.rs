@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::dialogue::{Dialogue, Onward};
-use crate::intake::{HeaderRules, Intake, Kept, Reach, edits};
+use crate::intake::{Intake, Kept, MessageRules, Reach, edits};
 use crate::observer::{Channel, Refused, Taken};
 use crate::protocol::Protocol;
 use crate::received_field::ReceivedField;
@@ -147,7 +147,7 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
 async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     dialogue: &Dialogue<S>,
     incoming: Incoming,
-    intake: fn(Draft, Limits, HeaderRules) -> Intake,
+    intake: fn(Draft, Limits, MessageRules) -> Intake,
 ) -> Result<Begun, Refusal> {
     let Incoming { submitter, envelope, client_name, protocol } = incoming;
     let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
@@ -166,7 +166,8 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     draft.write(received.to_string().as_bytes()).await?;
     let session = &dialogue.session;
     let (at, user) = (received.at, session.user_address());
-    let rules = HeaderRules {
+    let rules = MessageRules {
+        bare_newlines: settings.submission.bare_newlines,
         allowed: session.senders().filter(|_| settings.check_from == CheckFrom::Yes),
         edits: edits(&settings.submission, at, draft.id(), &settings.hostname, user),
     };

@@ -1,6 +1,8 @@
 //! Nothing but CRLF `.` CRLF ends a message (RFC 5321 §4.1.1.4), and what looks like another end is
 //! refused with the message it stands in, whoever sends it (CVE-2023-51764 and its kin).
 
+use listener::BareNewlines;
+
 use crate::world::World;
 
 /// Every published form of a false end of data, and some more.
@@ -97,8 +99,98 @@ async fn after_a_refused_message_the_next_one_is_taken() {
     let world = World::new().await;
     let mut client = world.sender().await;
     client.send(b"bare\nline\r\n.\r\n").await;
-    client.hears("554 5.6.0 message has a bare LF").await;
+    let named =
+        "554 5.6.0 message has a bare LF; submission.bare_newlines = \"repair\" accepts it\r\n";
+    client.hears(named).await;
     client.begin_message().await;
     assert!(client.message(b"Subject: y\r\n\r\n").await.starts_with("250 2.0.0 "));
     assert_eq!(world.stored().await.len(), 1);
+}
+
+#[tokio::test]
+async fn no_false_end_splits_a_message_that_is_repaired() {
+    let mut repaired = 0;
+    for false_end in FALSE_ENDS {
+        let true_end_inside = false_end.windows(5).any(|five| five == b"\r\n.\r\n");
+        let world = World::with(|s| s.submission.bare_newlines = BareNewlines::Repaired).await;
+        let wire = with(false_end);
+        let start = b"Subject: x\r\n\r\nfirst".len();
+        for cut in start..=start + false_end.len() {
+            let mut client = world.sender().await;
+            client.send(&wire[..cut]).await;
+            tokio::task::yield_now().await;
+            client.send(&wire[cut..]).await;
+            let told = client.reply().await;
+            if told.starts_with("250 ") {
+                repaired += 1;
+            } else {
+                assert!(told.starts_with("554 5.6.0 message has a "), "{false_end:?}: {told}");
+                assert!(!told.contains("bare LF"), "{false_end:?}: {told}");
+            }
+            if !true_end_inside {
+                client.send(b"QUIT\r\n").await;
+                let rest = client.rest().await;
+                assert!(rest.starts_with("221 ") && rest.lines().count() == 1, "{rest:?}");
+            }
+        }
+        // What was to be smuggled is text of the one message that it stood in.
+        for stored in world.stored().await {
+            assert_eq!(stored.from, "<a@client.example>", "{false_end:?}");
+            let text = String::from_utf8(stored.bytes).unwrap();
+            assert!(text.contains("MAIL FROM:<evil@client.example>\r\n"), "{text}");
+            assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{text:?}");
+        }
+    }
+    assert!(repaired > 30, "{repaired}");
+}
+
+#[tokio::test]
+async fn line_ends_that_lack_their_cr_are_repaired_where_that_is_asked_for() {
+    let change = |s: &mut listener::ListenerSettings| {
+        s.submission.bare_newlines = BareNewlines::Repaired;
+        s.limits.line_length = 40;
+    };
+    let world = World::with(change).await;
+    let mut client = world.client().await;
+    for (sent, kept) in [
+        (&b"Subject: x\n\nbody\n.\n..\n"[..], &b"Subject: x\r\n\r\nbody\r\n.\r\n..\r\n"[..]),
+        (b"Subject: x\r\n\r\nmixed\nlines\r\n", b"Subject: x\r\n\r\nmixed\r\nlines\r\n"),
+        // Each line is short, all of them together are not.
+        (b"A: 1\nB: 2\n\n30 octets are in this line\nand 30 octets are in this one\n", b""),
+    ] {
+        let kept = if kept.is_empty() {
+            String::from_utf8(sent.to_vec()).unwrap().replace('\n', "\r\n").into_bytes()
+        } else {
+            kept.to_vec()
+        };
+        for by_chunks in [false, true] {
+            let told = if by_chunks {
+                client.expect("MAIL FROM:<a@client.example>", "250 ").await;
+                client.expect("RCPT TO:<b@far.example>", "250 ").await;
+                client.send(format!("BDAT {} LAST\r\n", sent.len())).await;
+                client.send(sent).await;
+                client.reply().await
+            } else {
+                client.begin_message().await;
+                // The last line end has to be whole for the end of data to be one.
+                client.send([sent, b"\r\n.\r\n"].concat()).await;
+                client.reply().await
+            };
+            assert!(told.starts_with("250 "), "{told}");
+            let id = told.trim_end().rsplit(' ').next().unwrap().to_owned();
+            let stored = world.stored().await.into_iter().find(|stored| stored.id == id).unwrap();
+            let expected = if by_chunks { kept.clone() } else { [&kept[..], b"\r\n"].concat() };
+            assert_eq!(
+                String::from_utf8_lossy(stored.as_sent()),
+                String::from_utf8_lossy(&expected),
+                "by chunks: {by_chunks}"
+            );
+        }
+    }
+    client.begin_message().await;
+    client.send(format!("A: {}\n\r\n.\r\n", "x".repeat(60))).await;
+    client.hears("554 5.6.0 message has a line that is too long").await;
+    client.begin_message().await;
+    client.send(b"A: x\ry\n\r\n.\r\n").await;
+    client.hears("554 5.6.0 message has a bare CR").await;
 }
