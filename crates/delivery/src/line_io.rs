@@ -193,9 +193,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for LineIo<S> {
         let this = self.get_mut();
         loop {
             if let Some(reply) = this.next_reply()? {
-                let line = format!("{} \r\n", reply.code());
-                let shown = line.as_bytes();
-                room.put_slice(shown.get(..room.remaining()).unwrap_or(shown));
+                let [first, second, third] = reply.code().digits();
+                let shown = [first, second, third, b' ', b'\r', b'\n'];
+                room.put_slice(shown.get(..room.remaining()).unwrap_or(&shown));
                 this.heard = Some(reply);
                 return Poll::Ready(Ok(()));
             }

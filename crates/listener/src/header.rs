@@ -101,18 +101,33 @@ impl HeaderScan {
     /// Takes the header section's part of the next piece of the message, appends to `out` what can
     /// be passed on, and returns how many bytes it took. The rest is body.
     pub(crate) fn take(&mut self, piece: &[u8], out: &mut Vec<u8>) -> usize {
-        for (taken, byte) in piece.iter().enumerate() {
-            if self.has_ended() {
-                return taken;
-            }
+        let mut rest = piece;
+        while !self.has_ended() {
+            rest = self.run(rest, out);
+            let Some((&byte, after)) = rest.split_first() else { break };
+            rest = after;
             self.size = self.size.saturating_add(1);
-            self.held.push(*byte);
-            let position = self.step(*byte);
-            self.note_from(position, *byte);
+            self.held.push(byte);
+            let position = self.step(byte);
+            self.note_from(position, &[byte]);
             self.position = position;
             self.release(out);
         }
-        piece.len()
+        piece.len().saturating_sub(rest.len())
+    }
+
+    /// Passes on what is left of a field's line but its end, in one go: nothing in it changes the
+    /// position.
+    fn run<'a>(&mut self, rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+        if self.position != Position::Value || !self.held.is_empty() {
+            return rest;
+        }
+        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let (line, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        self.size = self.size.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+        self.note_from(Position::Value, line);
+        out.extend_from_slice(line);
+        rest
     }
 
     /// The message is over: appends to `out` what was held.
@@ -198,14 +213,14 @@ impl HeaderScan {
         Position::Value
     }
 
-    /// Keeps a byte that leads to `position`, if it belongs to what a From field says.
-    fn note_from(&mut self, position: Position, byte: u8) {
+    /// Keeps bytes that lead to `position`, if they belong to what a From field says.
+    fn note_from(&mut self, position: Position, bytes: &[u8]) {
         let said = matches!(self.position, Position::Value | Position::LineStart)
             && matches!(position, Position::Value | Position::LineStart);
         if let (true, InFrom::Yes, Some(from)) = (said, self.in_from, &mut self.from)
             && let Some(last) = from.last_mut()
         {
-            last.push(byte);
+            last.extend_from_slice(bytes);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Enhanced mail system status codes (RFC 3463).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The first number of an enhanced code: how it ended (RFC 3463 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +86,13 @@ impl EnhancedCode {
         "2.1.5".len() + further_digits(self.subject) + further_digits(self.detail)
     }
 
+    /// The code as it is written, in ASCII.
+    pub(crate) fn written(self) -> impl Iterator<Item = u8> {
+        let (class, subject, detail) = (digit(self.class.digit()), self.subject, self.detail);
+        let (subject, detail) = (digits(subject), digits(detail));
+        [class, b'.'].into_iter().chain(subject).chain([b'.']).chain(detail)
+    }
+
     /// The same matter with another ending: 4.7.5 for one that may be tried again, 5.7.5 at last.
     #[must_use]
     pub const fn with_class(self, class: Class) -> Self {
@@ -95,8 +102,21 @@ impl EnhancedCode {
 
 impl fmt::Display for EnhancedCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.class.digit(), self.subject, self.detail)
+        self.written().try_for_each(|octet| f.write_char(char::from(octet)))
     }
+}
+
+/// The last digit of a number, in ASCII.
+pub(crate) fn digit(number: u16) -> u8 {
+    u8::try_from(number % 10).unwrap_or_default() | b'0'
+}
+
+/// A number of at most three digits, in ASCII and without zeros before it.
+fn digits(number: u16) -> impl Iterator<Item = u8> {
+    let places = [100, 10, 1].into_iter();
+    places
+        .filter(move |place| number >= *place || *place == 1)
+        .map(move |place| digit(number / place))
 }
 
 /// How many digits a number of at most three has beside the first.

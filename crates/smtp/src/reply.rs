@@ -1,8 +1,8 @@
 //! Replies (RFC 5321 §4.2) with enhanced codes (RFC 2034), as they are sent and as they are read.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use crate::enhanced::{Class, EnhancedCode};
+use crate::enhanced::{Class, EnhancedCode, digit};
 
 /// A three-digit reply code between 200 and 599.
 ///
@@ -90,9 +90,17 @@ impl ReplyCode {
     }
 }
 
+impl ReplyCode {
+    /// Its three digits, in ASCII.
+    #[must_use]
+    pub fn digits(self) -> [u8; 3] {
+        [100, 10, 1].map(|place| digit(self.0 / place))
+    }
+}
+
 impl fmt::Display for ReplyCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:03}", self.0)
+        self.digits().into_iter().try_for_each(|digit| f.write_char(char::from(digit)))
     }
 }
 
@@ -217,14 +225,19 @@ impl Reply {
 
     /// Appends the reply as it goes over the wire, every line with its codes and CRLF.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        let code = self.code.to_string();
-        let enhanced = self.enhanced.map_or_else(String::new, prefix);
+        let enhanced = self.enhanced.map_or(0, |enhanced| enhanced.octets() + 1);
+        let beside_text = "250 \r\n".len() + enhanced;
+        out.reserve(self.lines.iter().map(|line| line.len() + beside_text).sum());
         let mut lines = self.lines.iter().peekable();
         while let Some(line) = lines.next() {
-            let mark = if lines.peek().is_some() { "-" } else { " " };
-            for part in [&code, mark, &enhanced, line, "\r\n"] {
-                out.extend_from_slice(part.as_bytes());
+            out.extend_from_slice(&self.code.digits());
+            out.push(if lines.peek().is_some() { b'-' } else { b' ' });
+            if let Some(enhanced) = self.enhanced {
+                out.extend(enhanced.written());
+                out.push(b' ');
             }
+            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
     }
 }

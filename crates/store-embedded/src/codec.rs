@@ -6,8 +6,17 @@
 pub(crate) struct Malformed(pub(crate) &'static str);
 
 /// Writes fields one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Encoder(Vec<u8>);
+
+/// How many bytes there is room for at first: most keys and rows have fewer.
+const ROOM: usize = 64;
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self(Vec::with_capacity(ROOM))
+    }
+}
 
 impl Encoder {
     /// One byte.

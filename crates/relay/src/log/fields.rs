@@ -4,7 +4,7 @@
 //! None of them is trusted to be one line, so all are escaped here, where every field is written.
 
 use std::borrow::Cow;
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write as _};
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
@@ -31,18 +31,20 @@ struct TextVisitor<'writer> {
 }
 
 impl TextVisitor<'_> {
-    fn write(&mut self, field: &Field, value: &str) -> fmt::Result {
-        let (padding, value) = (self.padding, escaped(value));
+    fn write(&mut self, field: &Field, value: &dyn Debug) -> fmt::Result {
+        self.writer.write_str(self.padding)?;
         self.padding = " ";
         let name = field.name();
         let name = name.strip_prefix("r#").unwrap_or(name);
-        if name == "message" {
-            write!(self.writer, "{padding}{value}")
-        } else if self.writer.has_ansi_escapes() {
-            write!(self.writer, "{padding}\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value}")
-        } else {
-            write!(self.writer, "{padding}{name}={value}")
+        if name != "message" {
+            if self.writer.has_ansi_escapes() {
+                write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m")?;
+            } else {
+                self.writer.write_str(name)?;
+                self.writer.write_char('=')?;
+            }
         }
+        write!(Escaping(&mut self.writer), "{value:?}")
     }
 }
 
@@ -57,14 +59,24 @@ impl Visit for TextVisitor<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if self.result.is_ok() {
-            self.result = self.write(field, &format!("{value:?}"));
+            self.result = self.write(field, value);
         }
+    }
+}
+
+/// Writes a value as it comes, piece by piece, so that it is held nowhere in between.
+struct Escaping<'a, 'writer>(&'a mut Writer<'writer>);
+
+impl fmt::Write for Escaping<'_, '_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.0.write_str(&escaped(piece))
     }
 }
 
 /// `text` with all that could end its line, or change how it is shown, written as an escape.
 fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(breaks_out) {
+    let is_plain = text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+    if is_plain || !text.contains(breaks_out) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len());
