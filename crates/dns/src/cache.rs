@@ -50,19 +50,35 @@ impl Cache {
     }
 
     /// The answer to `question`, remembered or got by `ask`.
-    pub(crate) async fn answer(
+    ///
+    /// What is remembered is looked for first: most answers are, and then nothing is made ready for
+    /// a question to a server.
+    pub(crate) async fn answer<A>(
+        &self,
+        question: &Question,
+        ask: impl FnOnce() -> A,
+    ) -> Result<Known, LookupError>
+    where
+        A: Future<Output = Result<Answer, LookupError>>,
+    {
+        let remembered = self.outcomes.get(question).await;
+        let outcome = match remembered.filter(|outcome| !outcome.is_over()) {
+            Some(outcome) => outcome,
+            None => self.outcome(question, ask()).await,
+        };
+        let valid_for = outcome.expires_at.saturating_duration_since(Instant::now());
+        outcome.result.map(|answer| Known { answer, valid_for })
+    }
+
+    /// The outcome of `ask`, or of another's asking at the same time.
+    async fn outcome(
         &self,
         question: &Question,
         ask: impl Future<Output = Result<Answer, LookupError>>,
-    ) -> Result<Known, LookupError> {
-        let outcome = self
-            .outcomes
-            .entry_by_ref(question)
-            .or_insert_with_if(async { Outcome::of(ask.await) }, Outcome::is_over)
-            .await
-            .into_value();
-        let valid_for = outcome.expires_at.saturating_duration_since(Instant::now());
-        outcome.result.map(|answer| Known { answer, valid_for })
+    ) -> Outcome {
+        let asked = async { Outcome::of(ask.await) };
+        let entry = self.outcomes.entry_by_ref(question);
+        entry.or_insert_with_if(asked, Outcome::is_over).await.into_value()
     }
 
     /// Makes the next asking for `question` reach a server.
