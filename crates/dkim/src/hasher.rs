@@ -5,13 +5,10 @@ use std::fmt::{self, Debug, Formatter};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use crate::canonical::{RelaxedBody, relaxed_field};
+use crate::canonical::RelaxedBody;
 use crate::field::FieldName;
+use crate::fields::Fields;
 use crate::header::{FieldSplitter, Reach};
-
-/// The most octets of fields that are kept. A listener's limit is lower by default; a message with
-/// more is not signed.
-const HEADER_MOST: usize = 8 << 20;
 
 /// Hashes a message as it passes, once for all keys that sign it.
 ///
@@ -24,32 +21,6 @@ pub struct MessageHasher {
     sum: Context,
     /// The canonical form of the piece at hand.
     canonical: Vec<u8>,
-}
-
-/// The fields of a message in canonical form, in their order.
-#[derive(Debug, Default)]
-struct Fields {
-    fields: Vec<CanonicalField>,
-    octets: usize,
-}
-
-/// A field in canonical form.
-#[derive(Debug)]
-struct CanonicalField {
-    /// In lower case.
-    name: Vec<u8>,
-    value: Vec<u8>,
-}
-
-impl Fields {
-    fn keep(&mut self, field: &[u8]) {
-        self.octets = self.octets.saturating_add(field.len());
-        if self.octets <= HEADER_MOST
-            && let Some((name, value)) = relaxed_field(field)
-        {
-            self.fields.push(CanonicalField { name, value });
-        }
-    }
 }
 
 impl MessageHasher {
@@ -83,7 +54,7 @@ impl MessageHasher {
 
     /// The values of the fields of this name so far, unfolded, from the top.
     pub fn values(&self, name: &FieldName) -> impl DoubleEndedIterator<Item = &[u8]> {
-        named(&self.fields.fields, name)
+        self.fields.values(name)
     }
 
     /// The message has ended.
@@ -96,9 +67,12 @@ impl MessageHasher {
         self.canonical.clear();
         self.body.finish(&mut self.canonical);
         self.sum.update(&self.canonical);
-        let is_whole = self.fields.octets <= HEADER_MOST;
-        let fields = if is_whole { self.fields.fields } else { Vec::new() };
-        MessageHash { fields, body: self.sum.finish().as_ref().to_vec() }
+        MessageHash { fields: self.fields, body: self.sum.finish().as_ref().to_vec() }
+    }
+
+    /// The fields so far.
+    pub(crate) const fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     fn feed_body(&mut self, bytes: &[u8]) {
@@ -121,20 +95,10 @@ impl Default for MessageHasher {
     }
 }
 
-/// The values of the fields of this name, from the top.
-fn named<'a>(
-    fields: &'a [CanonicalField],
-    name: &FieldName,
-) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a> {
-    let name = name.as_str().to_ascii_lowercase();
-    let is_it = move |field: &&CanonicalField| field.name == name.as_bytes();
-    fields.iter().filter(is_it).map(|field| field.value.as_slice())
-}
-
 /// What is signed of a message: its fields in canonical form and the hash of its body.
 #[derive(Debug)]
 pub struct MessageHash {
-    fields: Vec<CanonicalField>,
+    fields: Fields,
     body: Vec<u8>,
 }
 
@@ -150,12 +114,12 @@ impl MessageHash {
     /// The values of the fields of this name, unfolded, from the top; none of a header section that
     /// is larger than 8 MiB.
     pub fn values(&self, name: &FieldName) -> impl DoubleEndedIterator<Item = &[u8]> {
-        named(&self.fields, name)
+        self.fields.values(name)
     }
 
-    /// Whether there is an author's field, which must be signed (RFC 6376 §5.4).
-    pub(crate) fn has_from(&self) -> bool {
-        self.fields.iter().any(|field| field.name == b"from")
+    /// The fields.
+    pub(crate) const fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// The hash of the body (SHA-256).

@@ -14,6 +14,9 @@ use smtp::to_base64;
 
 use crate::pem;
 
+/// The octets of a signature with Ed25519 (RFC 8032 §5.1.6).
+const ED25519_OCTETS: usize = 64;
+
 /// How a key signs.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Algorithm {
@@ -134,6 +137,14 @@ impl SigningKey {
             Inner::Rsa(key, _) => key.as_der(),
         };
         Ok(pem::private_key(der.map_err(KeyError::Failed)?.as_ref()))
+    }
+
+    /// How many octets a signature has.
+    pub(crate) fn signature_octets(&self) -> usize {
+        match &self.0 {
+            Inner::Ed25519(_) => ED25519_OCTETS,
+            Inner::Rsa(key, _) => key.public_modulus_len(),
+        }
     }
 
     /// The signature of these octets.

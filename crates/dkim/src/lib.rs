@@ -11,6 +11,8 @@
 //! | [`FieldName`], [`SignedFields`] | what of a header is signed | RFC 6376 §5.4 |
 //! | [`MessageHasher`], [`MessageHash`] | a message, canonicalised and hashed as it passes | RFC 6376 §3.4 |
 //! | [`Signer`] | a key with its names: what signs | RFC 6376 §5 |
+//! | [`KeyRecord`], [`Publication`], [`KeyState`] | what the DNS says of a key, and what follows | RFC 6376 §3.6 |
+//! | [`SigningTable`], [`Choice`] | the configured keys: which of them sign a message | |
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -39,17 +41,27 @@
 
 mod canonical;
 mod field;
+mod fields;
 mod hasher;
 mod header;
 mod key;
 mod pem;
+mod publication;
+mod record;
 mod selector;
+mod service;
 mod signed_fields;
 mod signer;
+mod signing_table;
+mod tags;
 
 pub use crate::field::{FieldName, FieldNameError};
 pub use crate::hasher::{MessageHash, MessageHasher};
 pub use crate::key::{Algorithm, KeyError, SigningKey};
+pub use crate::publication::{KeyState, Publication};
+pub use crate::record::{KeyRecord, Phase, RecordError};
 pub use crate::selector::{Selector, SelectorError};
+pub use crate::service::{KeyService, Service};
 pub use crate::signed_fields::{SignedFields, SignedFieldsError};
 pub use crate::signer::{SignError, Signer, SignerError};
+pub use crate::signing_table::{Choice, ConfiguredKey, ListedKey, SigningTable, WithoutKey};

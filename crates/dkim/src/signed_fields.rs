@@ -1,7 +1,7 @@
 //! Which fields of a message are signed (RFC 6376 §5.4).
 
 use crate::field::FieldName;
-use crate::hasher::MessageHash;
+use crate::fields::Fields;
 
 /// The fields that are signed of mail; those that stand here twice cannot be added to it.
 const OF_MAIL: [&str; 25] = [
@@ -38,10 +38,11 @@ const NEVER: [&str; 5] =
     ["Authentication-Results", "Bcc", "DKIM-Signature", "Received", "Return-Path"];
 
 /// The most names in a list, each time that one stands there.
-const NAMES_MOST: usize = 100;
+const NAMES_MOST: usize = 50;
 
-/// The most fields of one name that are signed: the last ones, which verifiers take first.
-const INSTANCES_MOST: usize = 50;
+/// The most times that a signature lists one name: of more fields the last are signed, which
+/// verifiers take first. So a signature has less than 40 KiB whatever a client sends.
+const INSTANCES_MOST: usize = 10;
 
 /// The fields that are signed, each as often as it occurs, and once more for each time more that the
 /// list has it: then a signature breaks when one is added.
@@ -100,29 +101,29 @@ impl SignedFields {
             .flat_map(|Signed { name, beyond }| std::iter::repeat_n(name, beyond.saturating_add(1)))
     }
 
-    /// The names that a signature of this message lists, and the fields' canonical forms with their
-    /// line ends: for each name those from the bottom up (RFC 6376 §5.4.2).
-    pub(crate) fn select(&self, message: &MessageHash) -> Selection<'_> {
-        let mut selection = Selection { names: Vec::new(), canonical: Vec::new() };
-        for Signed { name, beyond } in &self.0 {
+    /// The names that a signature of a message with these fields lists.
+    pub(crate) fn names_in<'a>(&'a self, message: &Fields) -> Vec<&'a FieldName> {
+        let listed = self.0.iter().flat_map(|Signed { name, beyond }| {
+            let times = message.values(name).count().saturating_add(*beyond).min(INSTANCES_MOST);
+            std::iter::repeat_n(name, times)
+        });
+        listed.collect()
+    }
+
+    /// The canonical forms of the fields that are signed, with their line ends: for each name those
+    /// from the bottom up (RFC 6376 §5.4.2).
+    pub(crate) fn canonical(&self, message: &Fields) -> Vec<u8> {
+        let mut canonical = Vec::new();
+        for Signed { name, .. } in &self.0 {
+            let lower = name.as_str().to_ascii_lowercase();
             for value in message.values(name).rev().take(INSTANCES_MOST) {
-                selection.names.push(name);
-                let lower = name.as_str().to_ascii_lowercase();
                 for part in [lower.as_bytes(), b":", value, b"\r\n"] {
-                    selection.canonical.extend_from_slice(part);
+                    canonical.extend_from_slice(part);
                 }
             }
-            selection.names.extend(std::iter::repeat_n(name, *beyond));
         }
-        selection
+        canonical
     }
-}
-
-/// What is signed of a message's header.
-#[derive(Debug)]
-pub(crate) struct Selection<'a> {
-    pub(crate) names: Vec<&'a FieldName>,
-    pub(crate) canonical: Vec<u8>,
 }
 
 /// Why a list of fields cannot be signed.
@@ -142,6 +143,7 @@ pub enum SignedFieldsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MessageHash;
 
     fn fields(names: &[&str]) -> Result<SignedFields, SignedFieldsError> {
         SignedFields::new(names.iter().map(|name| FieldName::parse(name).unwrap()))
@@ -149,9 +151,9 @@ mod tests {
 
     fn selected(fields: &SignedFields, message: &str) -> (String, String) {
         let hash = MessageHash::of(message.as_bytes());
-        let Selection { names, canonical } = fields.select(&hash);
+        let names = fields.names_in(hash.fields());
         let names: Vec<_> = names.into_iter().map(FieldName::as_str).collect();
-        (names.join(":"), String::from_utf8(canonical).unwrap())
+        (names.join(":"), String::from_utf8(fields.canonical(hash.fields())).unwrap())
     }
 
     #[test]
@@ -167,11 +169,11 @@ mod tests {
 
     #[test]
     fn of_many_fields_of_one_name_the_last_are_signed() {
-        let fields = fields(&["From", "To"]).unwrap();
+        let fields = fields(&["From", "To", "To"]).unwrap();
         let message: String = (0..60).map(|number| format!("To: {number}\r\n")).collect();
         let (names, canonical) = selected(&fields, &message);
-        assert_eq!(names.split(':').count(), 50);
-        assert!(canonical.starts_with("to:59\r\n") && canonical.ends_with("to:10\r\n"));
+        assert_eq!(names.split(':').count(), 10);
+        assert!(canonical.starts_with("to:59\r\n") && canonical.ends_with("to:50\r\n"));
     }
 
     #[test]
@@ -190,6 +192,6 @@ mod tests {
             let refused = fields(&["From", name]);
             assert!(matches!(refused, Err(SignedFieldsError::ChangesOnTheWay(_))), "{name}");
         }
-        assert_eq!(fields(&["From"; 101]), Err(SignedFieldsError::TooMany));
+        assert_eq!(fields(&["From"; 51]), Err(SignedFieldsError::TooMany));
     }
 }

@@ -2,15 +2,17 @@
 
 use std::time::SystemTime;
 
+use aws_lc_rs::digest::SHA256_OUTPUT_LEN;
 use aws_lc_rs::error::Unspecified;
 use smtp::{Domain, DomainError, to_base64};
 
 use crate::canonical::relaxed_field;
 use crate::field::FieldName;
-use crate::hasher::MessageHash;
+use crate::fields::Fields;
+use crate::hasher::{MessageHash, MessageHasher};
 use crate::key::SigningKey;
 use crate::selector::Selector;
-use crate::signed_fields::{Selection, SignedFields};
+use crate::signed_fields::SignedFields;
 
 /// The most octets that a line of a signature has, where it can be folded (RFC 5322 §2.1.1).
 const LINE_MAX: usize = 78;
@@ -80,30 +82,71 @@ impl Signer {
     ///
     /// [`SignError`]: the message goes unsigned, or does not go.
     pub fn sign(&self, message: &MessageHash, now: SystemTime) -> Result<String, SignError> {
-        if !message.has_from() {
+        self.sign_fields(&self.fields, message, now)
+    }
+
+    /// The same with other fields than those that it signs of mail.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::sign`].
+    pub fn sign_fields(
+        &self,
+        fields: &SignedFields,
+        message: &MessageHash,
+        now: SystemTime,
+    ) -> Result<String, SignError> {
+        if !message.fields().has_from() {
             return Err(SignError::NoFrom);
         }
-        let Selection { names, mut canonical } = self.fields.select(message);
-        let mut field = self.unsigned(&names, message, now);
+        let hash = to_base64(message.body());
+        let mut field = self.unsigned(fields, message.fields(), &hash, now);
+        let mut canonical = fields.canonical(message.fields());
         // RFC 6376 §3.7: the field itself comes last, without a signature and a line end.
         let (name, value) = relaxed_field(field.as_bytes()).unwrap_or_default();
         canonical.extend([name, value].join(&b':'));
         let signature = self.key.sign(&canonical).map_err(SignError::Failed)?;
-        fold_base64(&mut field, &to_base64(&signature));
-        field.push_str("\r\n");
+        end(&mut field, &signature);
         Ok(field)
     }
 
+    /// How many octets [`Self::sign`] will give for a message whose header section has ended, at the
+    /// same time `now`.
+    #[must_use]
+    pub fn signature_octets(&self, message: &MessageHasher, now: SystemTime) -> usize {
+        let hash = to_base64(&[0; SHA256_OUTPUT_LEN]);
+        let mut field = self.unsigned(&self.fields, message.fields(), &hash, now);
+        end(&mut field, &vec![0; self.key.signature_octets()]);
+        field.len()
+    }
+
     /// The field up to the signature.
-    fn unsigned(&self, names: &[&FieldName], message: &MessageHash, now: SystemTime) -> String {
+    fn unsigned(
+        &self,
+        fields: &SignedFields,
+        message: &Fields,
+        hash: &str,
+        now: SystemTime,
+    ) -> String {
         let seconds = clock::millis(now) / 1000;
+        let Self { domain, selector, .. } = self;
         let algorithm = self.key.algorithm();
-        let mut field = format!("DKIM-Signature: v=1; a={algorithm}; c=relaxed/relaxed;\r\n");
-        field.push_str(&format!(" d={}; s={}; t={seconds};\r\n h=", self.domain, self.selector));
-        fold_names(&mut field, names);
-        field.push_str(&format!(";\r\n bh={};\r\n b=", to_base64(message.body())));
+        let mut field = format!(
+            "DKIM-Signature: v=1; a={algorithm}; c=relaxed/relaxed;\r\n d={domain}; s={selector}; \
+             t={seconds};\r\n h="
+        );
+        fold_names(&mut field, &fields.names_in(message));
+        for part in [";\r\n bh=", hash, ";\r\n b="] {
+            field.push_str(part);
+        }
         field
     }
+}
+
+/// Appends the signature and the last line end.
+fn end(field: &mut String, signature: &[u8]) {
+    fold_base64(field, &to_base64(signature));
+    field.push_str("\r\n");
 }
 
 /// How long the last line of a text is.
