@@ -61,6 +61,24 @@ impl Draft {
         self.body.write(bytes).await
     }
 
+    /// Leaves room for so many bytes, which are known later.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::write`]; and where there is such room already.
+    pub async fn reserve(&mut self, octets: usize) -> Result<(), CommitError> {
+        self.body.reserve(octets).await
+    }
+
+    /// Fills the room. A message with room that is not filled is not committed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::write`]; and where the room is not of this size.
+    pub async fn fill(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
+        self.body.fill(bytes).await
+    }
+
     /// Puts the message into the queue and waits until it is durable.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! A message that is being received.
 
+use std::io::SeekFrom;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -25,7 +26,19 @@ pub(crate) struct NewMessage {
     encoded: Vec<u8>,
     body: Body,
     size: u64,
+    /// The checksum of what was written, behind the room if there is some.
     sum: u32,
+    room: Option<Room>,
+}
+
+/// Room in a body for bytes that are known later.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// Where in the body.
+    offset: u64,
+    octets: usize,
+    /// The checksum of what stands before it.
+    sum_before: u32,
 }
 
 /// Where the body is collected.
@@ -56,6 +69,7 @@ impl NewMessage {
             body: Body::Memory(Vec::new()),
             size: 0,
             sum: 0,
+            room: None,
         }
     }
 
@@ -101,6 +115,43 @@ impl NewMessage {
         }
     }
 
+    /// Writes zeros where the bytes of the room will be.
+    async fn leave_room(&mut self, octets: usize) -> Result<(), CommitError> {
+        if self.room.is_some() {
+            return Err(std::io::Error::other("there is room already").into());
+        }
+        let room = Room { offset: self.size, octets, sum_before: self.sum };
+        self.append(&vec![0; octets]).await?;
+        (self.sum, self.room) = (0, Some(room));
+        Ok(())
+    }
+
+    /// Writes the bytes of the room, and joins the checksums.
+    async fn fill_room(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
+        let room = self.room.take().filter(|room| room.octets == bytes.len());
+        let room = room.ok_or_else(|| std::io::Error::other("there is no such room"))?;
+        let from = usize::try_from(room.offset).map_err(std::io::Error::other)?;
+        let size = usize::try_from(self.size).map_err(std::io::Error::other)?;
+        let to = from.saturating_add(bytes.len());
+        match &mut self.body {
+            Body::Failed => return Err(CommitError::Failed),
+            Body::Memory(memory) => memory
+                .get_mut(from..to)
+                .ok_or_else(|| std::io::Error::other("the room is not there"))?
+                .copy_from_slice(bytes),
+            Body::File { file, .. } => {
+                let envelope = u64::try_from(self.encoded.len()).map_err(std::io::Error::other)?;
+                let begin = HEADER_BYTES.saturating_add(envelope).saturating_add(room.offset);
+                file.seek(SeekFrom::Start(begin)).await?;
+                file.write_all(bytes).await?;
+                file.seek(SeekFrom::End(0)).await?;
+            }
+        }
+        let up_to_room = crc32c::crc32c_append(room.sum_before, bytes);
+        self.sum = crc32c::crc32c_combine(up_to_room, self.sum, size.saturating_sub(to));
+        Ok(())
+    }
+
     /// Goes on in a file, for the body has become big.
     async fn move_to_file(&mut self) -> Result<(), CommitError> {
         let path = TemporaryFile(self.handle.shared.paths.tmp(self.id));
@@ -114,6 +165,14 @@ impl NewMessage {
         Ok(())
     }
 
+    /// Keeps nothing of a body that lacks bytes.
+    fn or_failed(&mut self, done: Result<(), CommitError>) -> Result<(), CommitError> {
+        if done.is_err() {
+            self.body = Body::Failed;
+        }
+        done
+    }
+
     /// The length of the record as it is now.
     fn record_size(&self) -> u64 {
         let envelope = u64::try_from(self.encoded.len()).unwrap_or(u64::MAX);
@@ -122,6 +181,9 @@ impl NewMessage {
 
     /// The record's header.
     fn header(&self) -> Result<Header, CommitError> {
+        if self.room.is_some() {
+            return Err(std::io::Error::other("room in the message was not filled").into());
+        }
         Ok(Header {
             store: self.handle.shared.store,
             id: self.id,
@@ -146,9 +208,16 @@ impl BodyWriter for NewMessage {
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
         let written = self.append(bytes).await;
-        if written.is_err() {
-            self.body = Body::Failed;
-        }
-        written
+        self.or_failed(written)
+    }
+
+    async fn reserve(&mut self, octets: usize) -> Result<(), CommitError> {
+        let left = self.leave_room(octets).await;
+        self.or_failed(left)
+    }
+
+    async fn fill(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
+        let filled = self.fill_room(bytes).await;
+        self.or_failed(filled)
     }
 }

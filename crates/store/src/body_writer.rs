@@ -23,4 +23,19 @@ pub trait BodyWriter: Any + Debug + Send + Sync {
     ///
     /// [`CommitError::Io`] where the bytes could not be kept.
     async fn write(&mut self, bytes: &[u8]) -> Result<(), CommitError>;
+
+    /// Leaves room for so many bytes, which are known later: a signature, which stands before what it
+    /// signs. There is one such room in a message.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::write`]; and where there is such room already.
+    async fn reserve(&mut self, octets: usize) -> Result<(), CommitError>;
+
+    /// Fills the room. A message with room that is not filled is not committed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::write`]; and where the room is not of this size.
+    async fn fill(&mut self, bytes: &[u8]) -> Result<(), CommitError>;
 }

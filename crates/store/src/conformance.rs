@@ -31,6 +31,8 @@ macro_rules! conformance_tests {
         $crate::conformance_tests! { $fresh:
             a_message_is_claimed_as_it_was_committed,
             a_message_that_is_dropped_leaves_nothing,
+            bytes_that_are_known_late_stand_where_room_was_left,
+            a_message_whose_room_is_not_filled_is_not_kept,
             nobody_else_claims_what_is_claimed,
             what_is_given_back_rests_until_its_rest_is_ended,
             what_is_deferred_is_due_when_it_was_said,
@@ -151,6 +153,45 @@ pub async fn a_message_that_is_dropped_leaves_nothing(store: Arc<dyn Store>) {
     assert_eq!(ids(&*store).await, []);
     assert!(matches!(store.body(id).await, Err(BodyError::Gone)));
     assert!(claim_one(&*store).await.is_none());
+}
+
+/// Bytes that are known late stand where room was left for them, in a short body and in a long one.
+pub async fn bytes_that_are_known_late_stand_where_room_was_left(store: Arc<dyn Store>) {
+    let long = b"a long line of a message\r\n".repeat(40_000);
+    for (early, late) in [(&b"before "[..], &b" after"[..]), (b"", &long), (&long, b"")] {
+        let mut message = begun(&*store, &["a@one.example"], early).await;
+        message.reserve(10).await.unwrap();
+        for piece in late.chunks(100_000) {
+            message.write(piece).await.unwrap();
+        }
+        message.fill(b"0123456789").await.unwrap();
+        message.write(b"!").await.unwrap();
+        let expected = [early, b"0123456789", late, b"!"].concat();
+        assert_eq!(message.size(), u64::try_from(expected.len()).unwrap());
+        let id = store.commit(message, Owner::ThisProcess).await.unwrap().id();
+        let mut read = Vec::new();
+        store.body(id).await.unwrap().read_to_end(&mut read).await.unwrap();
+        assert!(read == expected, "{} octets", read.len());
+    }
+    assert_eq!(store.verify().await.unwrap().problems, []);
+}
+
+/// A message whose room is not filled, or not filled as it was left, is not kept.
+pub async fn a_message_whose_room_is_not_filled_is_not_kept(store: Arc<dyn Store>) {
+    let mut empty = begun(&*store, &["a@one.example"], b"x").await;
+    empty.reserve(10).await.unwrap();
+    let mut short = begun(&*store, &["a@one.example"], b"x").await;
+    short.reserve(10).await.unwrap();
+    assert!(short.fill(b"012345678").await.is_err());
+    let mut none = begun(&*store, &["a@one.example"], b"x").await;
+    assert!(none.fill(b"").await.is_err());
+    let mut twice = begun(&*store, &["a@one.example"], b"x").await;
+    twice.reserve(10).await.unwrap();
+    assert!(twice.reserve(10).await.is_err());
+    for message in [empty, short, none, twice] {
+        assert!(store.commit(message, Owner::ThisProcess).await.is_err());
+    }
+    assert_eq!(store.totals().messages, 0);
 }
 
 /// A claim is nobody else's, however often and for how many is asked.
