@@ -37,6 +37,7 @@ mod routes;
 mod running;
 mod service;
 mod settings;
+mod signing;
 mod soak;
 mod surroundings;
 mod tidy;

@@ -91,6 +91,11 @@ impl RelayInWorld {
         self.relay.as_ref().unwrap().admin_address().unwrap()
     }
 
+    /// The settings that it runs by.
+    pub(crate) fn settings(&self) -> &Settings {
+        self.relay.as_ref().unwrap().settings()
+    }
+
     /// The queue.
     pub(crate) fn queue(&self) -> &Queue {
         self.relay.as_ref().unwrap().queue()

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use clock::{Clock, Doubt};
 use delivery::Departures;
+use dkim::SigningTable;
 use dns::{Dns, LookupError};
 use pkix::Roots;
 use queue::{Health, Queue, ReasonClass};
@@ -55,12 +56,14 @@ pub struct Bearings {
     /// The relay's own name, which the resolver is asked for.
     hostname: Domain,
     roots: Roots,
+    /// The keys that sign mail.
+    signing: Arc<SigningTable>,
 }
 
 impl Bearings {
-    /// The relay is called `hostname` and trusts `roots`.
-    pub const fn new(hostname: Domain, roots: Roots) -> Self {
-        Self { hostname, roots }
+    /// The relay is called `hostname`, trusts `roots`, and signs with the keys of `signing`.
+    pub const fn new(hostname: Domain, roots: Roots, signing: Arc<SigningTable>) -> Self {
+        Self { hostname, roots, signing }
     }
 }
 
@@ -117,6 +120,11 @@ impl Checks {
 
     fn bearings(&self) -> Bearings {
         self.bearings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The keys that sign mail.
+    pub(crate) fn signing(&self) -> Arc<SigningTable> {
+        self.bearings().signing
     }
 
     /// Looks at everything; within a second the same answer is given again.

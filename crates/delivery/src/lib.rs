@@ -88,7 +88,7 @@ pub use crate::line_io::{BytesLeft, Stream};
 pub use crate::observation::of_failed_refresh;
 pub use crate::observer::{Observer, Unobserved};
 pub use crate::probe::{CertificateSeen, Look, Prober};
-pub use crate::removal::{RemovalError, removal_notice};
+pub use crate::removal::{RemovalError, ReportingMta, removal_notice};
 pub use crate::route::{ConfiguredHop, DomainPattern, Route, Routes, SmartHost};
 pub use crate::session::established::{Session, WrongSession};
 pub use crate::session::open::{BrokenHandshake, Unsettled};

@@ -3,7 +3,8 @@
 
 use std::time::SystemTime;
 
-use mail::{DelayNotice, DeliveryResult, Message, Purpose, QueueId, Recipient, Reports};
+use dkim::{MessageHash, SigningTable};
+use mail::{DelayNotice, DeliveryResult, Message, Purpose, QueueId, Recipient, Reports, in_full};
 use queue::{BeginError, BodyError, BodyReader, CommitError, Draft, Lease, OwnMessage, Queue};
 use rand::Rng as _;
 use smtp::{BodyType, Domain, Notify, Ret, ReversePath, Smtputf8};
@@ -47,6 +48,7 @@ pub(crate) async fn notice<'a>(
     let received_at = on_wall(lease.message().received_at);
     let subject = Subject {
         hostname: &client.settings.hostname,
+        signing: &client.settings.signing,
         now: client.clock.wall(),
         id: lease.id(),
         message: &Message { received_at, ..lease.message().clone() },
@@ -119,6 +121,8 @@ const fn news(result: &DeliveryResult, late: Lateness, delay: DelayNotice) -> Op
 pub(crate) struct Subject<'a> {
     /// The relay's own name.
     pub(crate) hostname: &'a Domain,
+    /// Who signs for it.
+    pub(crate) signing: &'a SigningTable,
     /// When the notification is written.
     pub(crate) now: SystemTime,
     /// The message's name in the queue.
@@ -176,8 +180,23 @@ impl Subject<'_> {
             about,
             returned,
         };
-        draft.write(&notification.to_bytes()).await?;
+        let notification = notification.to_bytes();
+        draft.write(self.signatures(&notification).as_bytes()).await?;
+        draft.write(&notification).await?;
         Ok(Some(draft))
+    }
+
+    /// The signatures of a notification by the keys of its From field (RFC 6376), which go before
+    /// it. It is sent without where none can be made: better unsigned than none.
+    fn signatures(&self, notification: &[u8]) -> String {
+        if self.signing.is_empty() {
+            return String::new();
+        }
+        let choice = self.signing.for_mail(std::slice::from_ref(self.hostname), self.now);
+        choice.sign(&MessageHash::of(notification), self.now).unwrap_or_else(|error| {
+            tracing::error!(queue_id = %self.id, error = in_full(&error), "notification not signed");
+            String::new()
+        })
     }
 
     /// Whether the message is returned whole: where it has failed, that is asked for, and it is

@@ -1,7 +1,9 @@
 //! Telling a sender that an operator has removed a message (RFC 5321 §6.1).
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use dkim::SigningTable;
 use queue::{BeginError, CommitError, Details, Draft, Queue, Reason, ReasonClass};
 use smtp::{Class, Domain, EnhancedCode};
 
@@ -31,6 +33,15 @@ impl From<NoticeError> for RemovalError {
     }
 }
 
+/// Who tells senders of it (RFC 3464 §2.2.2).
+#[derive(Clone, Debug)]
+pub struct ReportingMta {
+    /// The relay's own name.
+    pub hostname: Domain,
+    /// Who signs for it.
+    pub signing: Arc<SigningTable>,
+}
+
 /// Writes the notification that everyone left of message `id` gets nothing, for
 /// [`Queue::delete`], with which it enters the queue.
 ///
@@ -43,7 +54,7 @@ impl From<NoticeError> for RemovalError {
 pub async fn removal_notice(
     queue: &Queue,
     message: &Details,
-    hostname: &Domain,
+    mta: &ReportingMta,
     now: SystemTime,
 ) -> Result<Option<Draft>, RemovalError> {
     let reason = Reason::new(
@@ -59,7 +70,13 @@ pub async fn removal_notice(
         .filter(|left| news.is_wanted(&left.recipient))
         .map(|left| About { recipient: &left.recipient, news })
         .collect();
-    let subject =
-        Subject { hostname, now, id: message.id, message: &message.message, retry_until: None };
+    let subject = Subject {
+        hostname: &mta.hostname,
+        signing: &mta.signing,
+        now,
+        id: message.id,
+        message: &message.message,
+        retry_until: None,
+    };
     Ok(subject.draft(queue, &about, queue.store().body(message.id)).await?)
 }

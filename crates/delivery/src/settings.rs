@@ -1,8 +1,10 @@
 //! What can be set about delivery.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use dkim::SigningTable;
 use mta_sts::PolicyDomain;
 use smtp::Domain;
 use tls_policy::{DaneDemand, DaneSettings};
@@ -64,6 +66,8 @@ pub struct DeliverySettings {
     pub dane: DaneSettings,
     /// Next hops whose hosts have to have TLSA records of use (RFC 7672 §6).
     pub dane_required: Vec<DomainPattern>,
+    /// Who signs notifications.
+    pub signing: Arc<SigningTable>,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long deliveries in progress may go on once the relay is told to stop.
@@ -154,6 +158,7 @@ impl DeliverySettings {
             routes: Routes::default(),
             dane: DaneSettings::default(),
             dane_required: Vec::new(),
+            signing: Arc::default(),
             timeouts: Timeouts::default(),
             shutdown_grace: Self::SHUTDOWN_GRACE,
         }

@@ -28,6 +28,12 @@ impl FieldName {
         }
     }
 
+    /// The author's field (RFC 5322 §3.6.2).
+    #[must_use]
+    pub fn from_field() -> Self {
+        Self("From".to_owned())
+    }
+
     /// The name as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {

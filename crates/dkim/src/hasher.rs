@@ -46,6 +46,14 @@ impl MessageHasher {
         }
     }
 
+    /// The message has ended if its header section has not: nothing more of it will come.
+    pub fn end_header(&mut self) {
+        if let Some(header) = self.header.take() {
+            let line = header.finish(&mut |field| self.fields.keep(field));
+            self.feed_body(&line);
+        }
+    }
+
     /// Whether the header section has ended, so that [`Self::values`] are all there are.
     #[must_use]
     pub const fn header_has_ended(&self) -> bool {
@@ -60,10 +68,7 @@ impl MessageHasher {
     /// The message has ended.
     #[must_use]
     pub fn finish(mut self) -> MessageHash {
-        if let Some(header) = self.header.take() {
-            let line = header.finish(&mut |field| self.fields.keep(field));
-            self.feed_body(&line);
-        }
+        self.end_header();
         self.canonical.clear();
         self.body.finish(&mut self.canonical);
         self.sum.update(&self.canonical);

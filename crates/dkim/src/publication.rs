@@ -22,12 +22,14 @@ pub enum Publication {
 impl Publication {
     /// What these TXT records say, each with its strings joined.
     #[must_use]
-    pub fn of(records: impl IntoIterator<Item = &str>) -> Self {
+    pub fn of<T: AsRef<str>>(records: impl IntoIterator<Item = T>) -> Self {
         let mut records = records.into_iter();
         match (records.next(), records.next()) {
             (None, _) => Self::Missing,
             (Some(_), Some(_)) => Self::Several,
-            (Some(text), None) => KeyRecord::parse(text).map_or_else(Self::Faulty, Self::Record),
+            (Some(text), None) => {
+                KeyRecord::parse(text.as_ref()).map_or_else(Self::Faulty, Self::Record)
+            }
         }
     }
 
@@ -189,7 +191,7 @@ mod tests {
             (vec![format!("v=DKIM1; p={public}")], KeyState::OtherKey, false),
             (vec!["v=spf1".to_owned()], KeyState::Faulty(RecordError::Version), false),
         ] {
-            let publication = Publication::of(records.iter().map(String::as_str));
+            let publication = Publication::of(&records);
             assert_eq!(publication.state(&signer, Service::Email), state, "{records:?}");
             assert_eq!(state.can_sign(), signs, "{state:?}");
             assert_eq!(state.fault().is_none(), state == KeyState::Published, "{state:?}");
@@ -203,7 +205,7 @@ mod tests {
         let public = signer.key().public_key();
         let state = |tag: &str, services| {
             let record = format!("v=DKIM1; k=ed25519; {tag}p={public}");
-            Publication::of([record.as_str()]).state_for_all(&signer, services)
+            Publication::of([&record]).state_for_all(&signer, services)
         };
         let (email, reports) =
             (KeyService::Only(Service::Email), KeyService::Only(Service::TlsRpt));

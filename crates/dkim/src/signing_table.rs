@@ -5,9 +5,10 @@ use std::time::SystemTime;
 
 use smtp::Domain;
 
+use crate::hasher::MessageHash;
 use crate::publication::{KeyState, Publication};
 use crate::service::{KeyService, Service};
-use crate::signer::Signer;
+use crate::signer::{SignError, Signer};
 
 /// A key as it is configured.
 #[derive(Clone, Debug)]
@@ -66,6 +67,22 @@ pub enum Choice {
     Signers(Vec<Arc<Signer>>),
     /// There are keys for it, none of which can be used; what becomes of the message then.
     Unusable(WithoutKey),
+}
+
+impl Choice {
+    /// The signatures of a message, which go before it; empty where nobody signs.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError`]: one of them cannot be made.
+    pub fn sign(&self, message: &MessageHash, now: SystemTime) -> Result<String, SignError> {
+        match self {
+            Self::NoKey | Self::Unusable(_) => Ok(String::new()),
+            Self::Signers(signers) => {
+                signers.iter().map(|signer| signer.sign(message, now)).collect()
+            }
+        }
+    }
 }
 
 impl SigningTable {

@@ -6,15 +6,17 @@
 
 mod framing;
 mod held_header;
+mod signed_draft;
 
 use access::AllowedSenders;
 use bytes::BytesMut;
-use queue::{Committed, Draft};
+use queue::Committed;
 use submission::{Edited, Edits};
 
 use self::framing::Framing;
 pub(crate) use self::framing::Reach;
 pub(crate) use self::held_header::{HeldHeader, edits};
+pub(crate) use self::signed_draft::SignedDraft;
 use crate::header::HeaderScan;
 use crate::message_id::MessageIdScan;
 use crate::refusal::Refusal;
@@ -24,7 +26,7 @@ use crate::settings::{BareNewlines, Limits};
 #[derive(Debug)]
 pub(crate) struct Intake {
     /// The draft, or why the message is refused.
-    draft: Result<Draft, Refusal>,
+    draft: Result<SignedDraft, Refusal>,
     framing: Framing,
     header: HeaderScan,
     message_id: MessageIdScan,
@@ -73,19 +75,19 @@ enum HeaderEnd {
 
 impl Intake {
     /// A message that goes into `draft` and ends with a dot.
-    pub(crate) fn by_dot(draft: Draft, limits: Limits, rules: MessageRules) -> Self {
+    pub(crate) fn by_dot(draft: SignedDraft, limits: Limits, rules: MessageRules) -> Self {
         let framing = Framing::by_dot(limits, rules.bare_newlines);
         Self::new(draft, framing, limits, rules)
     }
 
     /// A message that goes into `draft` and comes in chunks.
-    pub(crate) fn in_chunks(draft: Draft, limits: Limits, rules: MessageRules) -> Self {
-        let body = draft.envelope().body();
+    pub(crate) fn in_chunks(draft: SignedDraft, limits: Limits, rules: MessageRules) -> Self {
+        let body = draft.body_type();
         let framing = Framing::in_chunks(limits, rules.bare_newlines, body);
         Self::new(draft, framing, limits, rules)
     }
 
-    fn new(draft: Draft, framing: Framing, limits: Limits, rules: MessageRules) -> Self {
+    fn new(draft: SignedDraft, framing: Framing, limits: Limits, rules: MessageRules) -> Self {
         let MessageRules { bare_newlines: _, allowed, edits } = rules;
         let header = if allowed.is_some() { HeaderScan::keeping_from() } else { HeaderScan::new() };
         Self {
@@ -163,7 +165,7 @@ impl Intake {
         }
         self.head.clear();
         if let Err(error) = written {
-            self.draft = Err(error.into());
+            self.draft = Err(error);
         }
     }
 

@@ -128,9 +128,15 @@ pub(crate) enum Refusal {
         NoPermit::InAll => "too many connections",
     })]
     NoPermit(NoPermit),
+    /// The message should be signed, and no key of its author's domain can.
+    #[error("no DKIM key record of your domain is published; mail from it waits")]
+    NoKeyPublished,
     /// DATA came, and nobody is to have the message.
     #[error("no valid recipients")]
     NoRecipients,
+    /// The message could not be signed.
+    #[error("the message could not be signed, try again later")]
+    NotSigned,
     /// The message holds a NUL, which no body type allows (RFC 2045 §2.7, §2.8); a host that drops
     /// it may see the end of the data where we saw none.
     #[error("message has a NUL")]
@@ -257,6 +263,8 @@ impl Refusal {
             | Self::SenderNotOfNetwork { .. } => (ReplyCode::REFUSED, permanent, 7, 1),
             Self::NotOffered { .. } => (ReplyCode::NOT_IMPLEMENTED, permanent, 5, 1),
             Self::Data(_) | Self::NulInMessage => (ReplyCode::TRANSACTION_FAILED, permanent, 6, 0),
+            Self::NoKeyPublished => (ReplyCode::LOCAL_ERROR, temporary, 7, 5),
+            Self::NotSigned => (ReplyCode::LOCAL_ERROR, temporary, 3, 0),
             Self::SpokeFirst => (ReplyCode::TRANSACTION_FAILED, permanent, 5, 0),
             Self::TooManyRecipients => (ReplyCode::INSUFFICIENT_STORAGE, temporary, 5, 3),
             Self::MessageBeforeGoAhead | Self::PipelinedStartTls => {
@@ -314,6 +322,7 @@ impl Refusal {
             Self::NotOffered { .. } | Self::UnknownMechanism => "not-offered",
             Self::NoPermit(NoPermit::ForClient) => "connections-per-client",
             Self::NoPermit(NoPermit::InAll) => "connections",
+            Self::NoKeyPublished | Self::NotSigned => "not-signed",
             Self::NoRecipients => "no-recipients",
             Self::NulInMessage => "nul",
             Self::PipelinedStartTls => "starttls-injection",

@@ -1,12 +1,14 @@
 //! What a listener is made with: its name, its limits and how long it waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use dkim::SigningTable;
 use smtp::Domain;
 use submission::Bcc;
 
 /// How a listener calls itself and what it bears; every limit has a default.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ListenerSettings {
     /// The name in the greeting, in the reply to EHLO and in the Received header field.
     pub hostname: Domain,
@@ -26,6 +28,8 @@ pub struct ListenerSettings {
     pub check_from: CheckFrom,
     /// What is put right in submitted messages.
     pub submission: Submission,
+    /// Who signs messages.
+    pub signing: Arc<SigningTable>,
 }
 
 /// What is put right in submitted messages (RFC 6409 §8).
@@ -126,6 +130,7 @@ impl ListenerSettings {
             requiretls: RequireTlsOffer::Withheld,
             check_from: CheckFrom::No,
             submission: Submission::default(),
+            signing: Arc::default(),
         }
     }
 }

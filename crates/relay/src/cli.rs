@@ -7,6 +7,7 @@ mod check;
 mod check_config;
 #[cfg(feature = "demo")]
 mod demo;
+mod dkim;
 mod ending;
 mod exceptions;
 mod generated;
@@ -71,6 +72,9 @@ enum Command {
     /// Inspect cached policies, and check those that are to be published.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Make keys that sign mail, and check their DNS records (DKIM).
+    #[command(subcommand)]
+    Dkim(dkim::DkimCommand),
     /// Demonstrate the relay with simulated mail domains, some of them attacked.
     #[cfg(feature = "demo")]
     Demo(demo::DemoCommand),
@@ -117,6 +121,10 @@ impl CommandLine {
                 Some(user) => check_config::run_as(user, command, self.config.as_deref()),
                 None => check_config::run(command, &self.source(), now(), output),
             },
+            Some(Command::Dkim(command)) => {
+                let settings = || Ok(self.settings()?.0);
+                runtime()?.block_on(Box::pin(dkim::run(command, settings, now(), output)))
+            }
             Some(Command::Healthy) => runtime()?.block_on(healthy::run(&self.paths(), output)),
             Some(Command::Queue(command)) => {
                 runtime()?.block_on(queue::run(command, &self.paths(), output))

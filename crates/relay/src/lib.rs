@@ -13,6 +13,7 @@ mod default_gateways;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
+mod key_records;
 mod log;
 mod number_text;
 mod policy_store;

@@ -17,6 +17,7 @@ use admin::server::health::HealthChecks;
 use admin::server::{Admin, SocketError, monitoring_port};
 use clock::{Clock, SteadyClock};
 use delivery::Delivery;
+use dkim::SigningTable;
 use dns::{Dns, Resolver, ResolverError};
 use listener::Listener;
 use mta_sts::Policies;
@@ -36,11 +37,12 @@ use tracing::{debug, error, info, warn};
 use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::adapters::reloadable_dns::ReloadableDns;
 use crate::certificates::{self, SelfSignedError, Watched};
+use crate::key_records;
 use crate::policy_store::StoredPolicies;
 use crate::refresh;
 use crate::timekeeping::{self, Witness};
 
-use self::parts::{access, actions, bearings, counted, fetcher, metrics_of};
+use self::parts::{access, actions, bearings, counted, fetcher, metrics_of, reporting_mta};
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
 
@@ -73,6 +75,8 @@ pub struct Relay {
     health: HealthChecks,
     /// Which certificate and users are read again when they change.
     watched: watch::Sender<Watched>,
+    /// The keys whose records are looked up.
+    dkim_keys: watch::Sender<Arc<SigningTable>>,
     /// Ends what takes mail in and sends it out.
     stop: CancellationToken,
     /// Breaks off what takes mail in, when the grace has ended.
@@ -89,6 +93,7 @@ enum Part {
     Certificates,
     Clock,
     Delivery,
+    DkimKeys,
     Listener(SocketAddr),
     Refresh,
 }
@@ -235,6 +240,7 @@ impl Relay {
             actions,
             health,
             watched: watch::Sender::new(watched),
+            dkim_keys: watch::Sender::new(Arc::clone(&settings.dkim.table)),
             stop,
             give_up: CancellationToken::new(),
             stop_admin: CancellationToken::new(),
@@ -243,11 +249,17 @@ impl Relay {
             settings,
         };
         relay.answer(admin, monitors.map(|(_address, socket)| socket));
-        relay.take_in(sockets);
-        relay.send_out();
-        relay.keep_fresh();
-        relay.keep_time();
+        relay.start_parts(sockets);
         Ok(relay)
+    }
+
+    /// Starts everything else.
+    fn start_parts(&mut self, sockets: Vec<(Listening, TcpListener)>) {
+        self.take_in(sockets);
+        self.send_out();
+        self.keep_fresh();
+        self.look_up_keys();
+        self.keep_time();
     }
 
     /// Starts the admin interface.
@@ -299,6 +311,16 @@ impl Relay {
         let _handle = self.parts.spawn(async move {
             timekeeping::watch(clock, queue, stop).await;
             Part::Clock
+        });
+    }
+
+    /// Starts looking up the records of DKIM keys.
+    fn look_up_keys(&mut self) {
+        let dns: Arc<dyn Dns> = Arc::<ReloadableDns>::clone(&self.dns);
+        let (tables, stop) = (self.dkim_keys.subscribe(), self.stop.clone());
+        let _handle = self.parts.spawn(async move {
+            key_records::watch(dns, tables, stop).await;
+            Part::DkimKeys
         });
     }
 
@@ -387,7 +409,9 @@ impl Relay {
             self.listener.offer(address, service);
         }
         self.health.reload(bearings(&settings));
-        self.actions.rename(settings.delivery.hostname.clone());
+        self.actions.reload(reporting_mta(&settings));
+        settings.dkim.table.inherit(&self.settings.dkim.table);
+        self.dkim_keys.send_replace(Arc::clone(&settings.dkim.table));
         self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
         self.settings = settings;
     }

@@ -21,6 +21,7 @@ use crate::raw::{
     RawTls, RawTlsMode, RawTrust,
 };
 use crate::raw_access::{RawAccess, RawNetwork};
+use crate::raw_dkim::RawDkimSigning;
 use crate::raw_submission::RawSubmission;
 
 /// Where an installed relay keeps its mail; the unit's `StateDirectory=` makes it.
@@ -47,6 +48,8 @@ impl Default for RawSettings {
             delivery: RawDelivery::default(),
             route: Vec::new(),
             exception: Vec::new(),
+            dkim: Vec::new(),
+            dkim_signing: RawDkimSigning::default(),
             admin: RawAdmin::default(),
             log: RawLog::default(),
         }

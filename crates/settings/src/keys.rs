@@ -4,6 +4,7 @@ use toml::{Table, Value};
 
 use crate::raw::{RawListener, RawSettings};
 use crate::raw_access::RawNetwork;
+use crate::raw_dkim::RawDkim;
 use crate::raw_route::RawRoute;
 
 /// The keys that hold a list of tables.
@@ -11,6 +12,8 @@ use crate::raw_route::RawRoute;
 pub(crate) enum List {
     /// `[[access.network]]`
     AccessNetwork,
+    /// `[[dkim]]`
+    Dkim,
     /// `[[exception]]`
     Exception,
     /// `[[listener]]`
@@ -20,7 +23,8 @@ pub(crate) enum List {
 }
 
 impl List {
-    const ALL: [Self; 4] = [Self::AccessNetwork, Self::Exception, Self::Listener, Self::Route];
+    const ALL: [Self; 5] =
+        [Self::AccessNetwork, Self::Dkim, Self::Exception, Self::Listener, Self::Route];
 
     /// The list at `path`.
     pub(crate) fn at(path: &[String]) -> Option<Self> {
@@ -41,6 +45,7 @@ impl List {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::AccessNetwork => "access.network",
+            Self::Dkim => "dkim",
             Self::Exception => "exception",
             Self::Listener => "listener",
             Self::Route => "route",
@@ -52,6 +57,7 @@ impl List {
         // Serialising cannot fail: every key has a TOML form (a test reads all).
         match self {
             Self::AccessNetwork => Table::try_from(RawNetwork::default()).unwrap_or_default(),
+            Self::Dkim => Table::try_from(RawDkim::default()).unwrap_or_default(),
             Self::Exception => {
                 let text = |text: &str| Value::String(text.to_owned());
                 Table::from_iter([
@@ -69,6 +75,7 @@ impl List {
     pub(crate) const fn required(self) -> &'static [&'static str] {
         match self {
             Self::AccessNetwork => &["cidr", "senders"],
+            Self::Dkim => &["domain", "selector", "key_file"],
             Self::Exception => &["domain", "until", "reason"],
             Self::Listener => &["address"],
             // Which of a route's keys are needed depends on the others.
@@ -80,6 +87,7 @@ impl List {
     pub(crate) const fn example(self) -> &'static str {
         match self {
             Self::AccessNetwork => "[{ cidr = \"10.1.0.0/16\", senders = [\"@example.org\"] }]",
+            Self::Dkim => "[{ domain = \"example.org\", selector = \"mail\", key_file = \"...\" }]",
             Self::Exception => {
                 "[{ domain = \"example.org\", until = \"2026-12-24\", reason = \"...\" }]"
             }

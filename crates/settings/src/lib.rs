@@ -10,6 +10,7 @@ mod byte_size;
 mod check;
 mod convert;
 mod defaults;
+mod dkim_keys;
 mod duration_text;
 mod environment;
 mod exceptions;
@@ -25,6 +26,7 @@ mod paths;
 mod policy_host_proof;
 mod raw;
 mod raw_access;
+mod raw_dkim;
 mod raw_route;
 mod raw_submission;
 mod reading;
@@ -42,6 +44,7 @@ mod written;
 
 pub use crate::byte_size::{ByteSize, ByteSizeError};
 pub use crate::defaults::TRIAL_DATA_DIR;
+pub use crate::dkim_keys::DkimSettings;
 pub use crate::duration_text::parse as parse_duration;
 pub use crate::environment::FILE_VARIABLE;
 pub use crate::fault::{Fault, SettingsError};
@@ -54,6 +57,7 @@ pub use crate::raw::{
     RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
 pub use crate::raw_access::{RawAccess, RawNetwork};
+pub use crate::raw_dkim::{RawAlgorithm, RawDkim, RawDkimSigning, RawKeyService};
 pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use crate::raw_submission::{RawAddedField, RawBareNewlines, RawSubmission};
 pub use crate::secret_text::SecretText;

@@ -13,6 +13,7 @@ use smtp::Domain;
 
 use crate::byte_size::ByteSize;
 use crate::raw_access::RawAccess;
+use crate::raw_dkim::{RawDkim, RawDkimSigning};
 use crate::raw_route::RawRoute;
 use crate::raw_submission::RawSubmission;
 use crate::server_address::ServerAddress;
@@ -55,6 +56,10 @@ pub struct RawSettings {
     pub route: Vec<RawRoute>,
     /// Domains whose policy is set aside for a while.
     pub exception: Vec<RawException>,
+    /// The keys that sign mail (RFC 6376).
+    pub dkim: Vec<RawDkim>,
+    /// What becomes of mail that no key can sign.
+    pub dkim_signing: RawDkimSigning,
     /// How the running relay is asked and told things.
     pub admin: RawAdmin,
     /// What is logged, and how.

@@ -18,6 +18,7 @@ use smtp::{Domain, DomainError};
 use store_embedded::StoreSettings;
 
 use crate::check::Check;
+use crate::dkim_keys::DkimSettings;
 use crate::fault::SettingsError;
 use crate::hostname;
 use crate::listening::Listening;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub fetch: FetchSettings,
     /// How mail goes out.
     pub delivery: DeliverySettings,
+    /// The keys that sign mail.
+    pub dkim: DkimSettings,
     /// Where monitors may ask over TCP.
     pub admin_address: Option<SocketAddr>,
     /// The unix socket of the admin interface.
@@ -122,14 +125,17 @@ impl Check<'_> {
         let recipients = self.recipients();
         let users = self.users();
         let tls = self.tls();
-        let listener = self.listener(hostname.clone());
+        let mut listener = self.listener(hostname.clone());
         let queue = self.queue();
         let store = self.store(&queue);
         let dns = self.dns();
         let policies = self.policies();
         let roots = self.roots();
         let fetch = self.fetch(roots.as_ref());
-        let delivery = self.delivery(hostname);
+        let mut delivery = self.delivery(hostname);
+        let dkim = self.dkim();
+        delivery.signing = Arc::clone(&dkim.table);
+        listener.signing = Arc::clone(&dkim.table);
         let (Some(roots), true) = (roots, self.faults.is_empty()) else {
             return Err(SettingsError::new(self.faults));
         };
@@ -151,6 +157,7 @@ impl Check<'_> {
             fetch,
             roots,
             delivery,
+            dkim,
             admin_address: raw.admin.address,
             admin_socket: raw.admin_socket(),
             log: raw.log.clone(),

@@ -240,6 +240,60 @@ fn what_differs_is_told_with_its_place() {
     );
 }
 
+/// A `[[dkim]]` table with this key file of the tests' data, and more.
+fn dkim_table(file: &str, more: &str) -> String {
+    let file = format!("{}/tests-data/{file}", env!("CARGO_MANIFEST_DIR"));
+    format!("[[dkim]]\ndomain = \"a.example\"\nselector = \"s\"\nkey_file = {file:?}\n{more}\n")
+}
+
+#[test]
+fn a_key_signs_what_is_set_for_it() {
+    let usual = check(&dkim_table("dkim-rsa.key", "")).unwrap().dkim;
+    let [key] = &usual.table.keys().collect::<Vec<_>>()[..] else { panic!("{usual:?}") };
+    assert_eq!(key.key().signer.record_name().as_str(), "s._domainkey.a.example");
+    assert_eq!(key.key().service, dkim::KeyService::Any);
+    let list = "service = \"tlsrpt\"\nheaders = [\"From\"]\nnot_before = 2026-12-24\n\
+                not_after = \"2027-01-01T12:00:00Z\"";
+    let settings = check(&dkim_table("dkim-rsa.key", list)).unwrap();
+    let keys: Vec<_> = settings.dkim.table.keys().map(dkim::ListedKey::key).collect();
+    assert_eq!(keys[0].service, dkim::KeyService::Only(dkim::Service::TlsRpt));
+    let day = |text: &str| Some(text.parse::<jiff::Timestamp>().unwrap().into());
+    assert_eq!(keys[0].not_before, day("2026-12-24T00:00:00Z"));
+    assert_eq!(keys[0].not_after, day("2027-01-01T12:00:00Z"));
+    let same = |table: &std::sync::Arc<_>| std::sync::Arc::ptr_eq(table, &settings.dkim.table);
+    assert!(same(&settings.listener.signing) && same(&settings.delivery.signing));
+}
+
+#[test]
+fn keys_that_cannot_sign_are_refused_with_their_place() {
+    let key = |more: &str| dkim_table("dkim-rsa.key", more);
+    let twice = format!("{}{}", key(""), key(""));
+    for (toml, expected) in [
+        (dkim_table("none.key", ""), "4:12: dkim.0.key_file: "),
+        (dkim_table("authority.pem", ""), "4:12: dkim.0.key_file: "),
+        (dkim_table("dkim-rsa-short.key", ""), "4:12: dkim.0.key_file: "),
+        (key("").replace("\"s\"", "\"a b\""), "3:12: dkim.0.selector: character ' '"),
+        (key("").replace("a.example", "1.2.3.4"), "2:10: dkim.0.domain: the last label"),
+        (twice, "dkim.1.selector: another key has the record s._domainkey.a.example"),
+        (key("algorithm = \"ed25519-sha256\""), "5:13: dkim.0.algorithm: the key in key_file is"),
+        (key("headers = [\"To\"]"), "5:11: dkim.0.headers: From must be signed"),
+        (key("headers = [\"From\", \"a b\"]"), "5:11: dkim.0.headers: `a b`: character ' '"),
+        (key("headers = [\"From\", \"Received\"]"), "5:11: dkim.0.headers: Received cannot be"),
+        (
+            key("not_before = 2027-01-01\nnot_after = 2026-12-31"),
+            "6:13: dkim.0.not_after: is not later than not_before",
+        ),
+        ("[[dkim]]\ndomain = \"a.example\"\n".to_owned(), "selector"),
+    ] {
+        let said = check(&toml).unwrap_err();
+        assert!(said.contains(expected), "{toml}: {said}");
+    }
+    let short = check(&dkim_table("dkim-rsa-short.key", "")).unwrap_err();
+    assert!(short.contains("neither Ed25519 nor RSA with 2048 to 8192 bits"), "{short}");
+    let ended = check(&key("not_after = 2026-11-30")).unwrap().warnings;
+    assert!(ended.iter().any(|one| one.contains("signs no more since 2026-11-30")), "{ended:?}");
+}
+
 #[test]
 fn routes_that_cannot_be_meant_are_refused_with_their_place() {
     let all = "[[route]]\nrecipient = \"*\"\nnext_hop = \"smtp.example.net:587\"\n";

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use clock::Doubt;
+use dkim::{KeyState, SigningTable};
 use mta_sts::Exceptions;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -28,6 +29,7 @@ pub struct State {
     build: Gauges<1>,
     started: Gauge,
     clock_doubt: Gauge,
+    dkim_keys: Gauges<1>,
 }
 
 impl State {
@@ -66,6 +68,8 @@ impl State {
         let doubt = "How far the wall clock is ahead of the time that has passed, or below 0 behind it, \
                      while it is in doubt; 0 while it is not";
         registry.register_with_unit("clock_doubt", doubt, Unit::Seconds, new.clock_doubt.clone());
+        let keys = "DKIM keys in the settings, by what the DNS says of their records";
+        registry.register("dkim_keys", keys, new.dkim_keys.clone());
         new.build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         new.started.set(unix_seconds(now));
         new
@@ -130,6 +134,17 @@ impl State {
             Some(Doubt::Ahead(by)) => level(by.as_secs()),
             Some(Doubt::Behind(by)) => level(by.as_secs()).saturating_neg(),
         });
+    }
+
+    /// What the DNS says of the keys that sign mail; nothing where there are none.
+    pub fn set_dkim_keys(&self, table: &SigningTable) {
+        self.dkim_keys.clear();
+        let states: Vec<_> = table.keys().map(|key| key.state().word()).collect();
+        for state in KeyState::ALL.map(KeyState::word).into_iter().filter(|_| !table.is_empty()) {
+            let number = states.iter().filter(|found| **found == state).count();
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            self.dkim_keys.get_or_create(&[("state", state)]).set(number);
+        }
     }
 
     /// How many exceptions there are.

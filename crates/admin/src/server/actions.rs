@@ -4,10 +4,9 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use clock::Clock;
-use delivery::{now_of, removal_notice};
+use delivery::{ReportingMta, now_of, removal_notice};
 use mta_sts::{Policies, PolicyDomain, PolicyStore};
 use queue::{Queue, QueueId, Selection};
-use smtp::Domain;
 use tracing::field::display;
 
 use crate::api::answers::{Changed, FullMessage, Headline, Removed, Retried, Verified};
@@ -26,8 +25,8 @@ pub struct Actions {
     pub(crate) queue: Queue,
     /// The policies as delivery finds them.
     in_use: Arc<Policies>,
-    /// The relay's own name, for what it writes to senders.
-    hostname: Arc<RwLock<Domain>>,
+    /// Who writes to senders.
+    mta: Arc<RwLock<ReportingMta>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,21 +36,21 @@ impl Actions {
         queue: Queue,
         kept: Arc<dyn PolicyStore>,
         in_use: Arc<Policies>,
-        hostname: Domain,
+        mta: ReportingMta,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let hostname = Arc::new(RwLock::new(hostname));
+        let mta = Arc::new(RwLock::new(mta));
         let reads = Reads::in_use(&queue, kept, Arc::clone(&clock));
-        Self { reads, queue, in_use, hostname, clock }
+        Self { reads, queue, in_use, mta, clock }
     }
 
-    /// Calls the relay by another name from now on.
-    pub fn rename(&self, hostname: Domain) {
-        *self.hostname.write().unwrap_or_else(PoisonError::into_inner) = hostname;
+    /// Writes to senders as `mta` from now on.
+    pub fn reload(&self, mta: ReportingMta) {
+        *self.mta.write().unwrap_or_else(PoisonError::into_inner) = mta;
     }
 
-    fn hostname(&self) -> Domain {
-        self.hostname.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn mta(&self) -> ReportingMta {
+        self.mta.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Compares the spool with the index.
@@ -113,7 +112,7 @@ impl Actions {
             Bounce::None => None,
             Bounce::Sent => {
                 let now = self.clock.wall();
-                removal_notice(&self.queue, &message, &self.hostname(), now).await?
+                removal_notice(&self.queue, &message, &self.mta(), now).await?
             }
         };
         let bounce = notice.as_ref().map(|notice| notice.id().to_string());

@@ -74,6 +74,7 @@ impl HealthChecks {
         let latest = self.clock.now().max(self.clock.wall());
         state.set_exceptions(&self.policies.exceptions(), latest);
         state.set_clock(self.clock.doubt());
+        state.set_dkim_keys(&self.checks.signing());
         self.metrics.text(format)
     }
 

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use queue::Draft;
 use smtp::{Chunk, Class, EnhancedCode, Reply, ReplyCode, ReversePath};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tracing::info;
 
 use super::dialogue::{Dialogue, Onward};
-use crate::intake::{Intake, Kept, MessageRules, Reach, edits};
+use crate::intake::{Intake, Kept, MessageRules, Reach, SignedDraft, edits};
 use crate::observer::{Channel, Refused, Taken};
 use crate::protocol::Protocol;
 use crate::received_field::ReceivedField;
@@ -147,7 +146,7 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
 async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     dialogue: &Dialogue<S>,
     incoming: Incoming,
-    intake: fn(Draft, Limits, MessageRules) -> Intake,
+    intake: fn(SignedDraft, Limits, MessageRules) -> Intake,
 ) -> Result<Begun, Refusal> {
     let Incoming { submitter, envelope, client_name, protocol } = incoming;
     let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
@@ -171,6 +170,7 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
         allowed: session.senders().filter(|_| settings.check_from == CheckFrom::Yes),
         edits: edits(&settings.submission, at, draft.id(), &settings.hostname, user),
     };
+    let draft = SignedDraft::new(draft, &settings.signing, at);
     let intake = intake(draft, settings.limits, rules);
     Ok(Begun { intake, from, recipients, to, protocol })
 }

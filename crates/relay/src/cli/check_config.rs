@@ -15,7 +15,7 @@ use crate::preflight;
 /// What is checked besides the settings.
 #[derive(Args, Debug)]
 pub(super) struct CheckConfigCommand {
-    /// Check the network too: resolver, own host name, port 25; no mail is sent.
+    /// Check the network too: resolver, own host name, port 25, DKIM records; no mail is sent.
     #[arg(long)]
     network: bool,
     /// Check as this user (root only): finds files that the service's user cannot read.
@@ -67,8 +67,9 @@ pub(super) fn run(
     warnings.extend(preflight::queues_elsewhere(&settings.data_dir));
     warnings.extend(preflight::of_machine(&settings, source, now));
     if command.network {
-        let network = Box::pin(preflight::of_network(&settings));
-        warnings.extend(crate::cli::runtime::runtime()?.block_on(network));
+        let runtime = crate::cli::runtime::runtime()?;
+        warnings.extend(runtime.block_on(Box::pin(preflight::of_network(&settings))));
+        warnings.extend(runtime.block_on(Box::pin(preflight::of_dkim_keys(&settings))));
     }
     for warning in &warnings {
         output.line(format_args!("# warning: {warning}"))?;

@@ -86,6 +86,39 @@ const HELP: &[Help] = &[
         ],
     },
     Help {
+        command: "dkim",
+        examples: &[
+            ("sts-relay dkim keygen example.org", "a key, and the record to publish"),
+            ("sts-relay dkim check", "whether the records of all keys are published"),
+        ],
+        statuses: &GROUP,
+    },
+    Help {
+        command: "dkim keygen",
+        examples: &[
+            ("sts-relay dkim keygen example.org", "RSA, which every receiver knows"),
+            (
+                "sts-relay dkim keygen example.org --ed25519 --selector e2 --output /etc/sts-relay/e2.key",
+                "Ed25519, to sign with besides",
+            ),
+        ],
+        statuses: &[
+            ("0", "written"),
+            ("1", "not written: the file is there already, for instance"),
+        ],
+    },
+    Help {
+        command: "dkim check",
+        examples: &[
+            ("sts-relay dkim check", "all keys of the settings"),
+            ("sts-relay dkim check example.org --json", "those of a domain, for a script"),
+        ],
+        statuses: &[
+            ("0", "the record of each key is published"),
+            ("1", "one is not, or cannot be looked up; what is wrong is printed"),
+        ],
+    },
+    Help {
         command: "healthy",
         examples: &[("sts-relay healthy", "in a container's health check")],
         statuses: &[("0", "the relay runs and accepts mail"), ("1", "it does not")],

@@ -97,6 +97,7 @@ fn files(settings: &Settings, source: &Source) -> Vec<(PathBuf, &'static str)> {
         let [_, key] = tls.files();
         files.push((key.to_owned(), "tls.key"));
     }
+    files.extend(settings.dkim.key_files.iter().map(|key| (key.clone(), "a DKIM key")));
     files.extend(settings.users_file.clone().map(|users| (users, "access.users_file")));
     let passwords = source
         .file()

@@ -5,10 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use dns::{Dns as _, Resolver, Security};
+use mail::in_full;
 use settings::Settings;
 use smtp::Domain;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::key_records;
 
 /// How long a connection to the own domain's mail host may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,6 +52,26 @@ pub(crate) async fn of_network(settings: &Settings) -> Vec<String> {
             found.extend(validation(&resolver).await);
             found.extend(way_out(&resolver, settings).await);
         }
+    }
+    found
+}
+
+/// Which DKIM keys have no record, or one that is not as it should be; a relay that runs tells it by
+/// itself.
+pub(crate) async fn of_dkim_keys(settings: &Settings) -> Vec<String> {
+    let mut found = Vec::new();
+    // That there is no resolver is told of the network.
+    let Ok(resolver) = Resolver::new(settings.dns.clone()) else { return found };
+    for key in settings.dkim.table.keys() {
+        let configured = key.key();
+        let record = configured.signer.record_name();
+        let fault = match key_records::published(&resolver, key).await {
+            Err(error) => Some(in_full(&error)),
+            Ok(published) => {
+                published.state_for_all(&configured.signer, configured.service).fault()
+            }
+        };
+        found.extend(fault.map(|fault| format!("the record of a DKIM key, {record}: {fault}")));
     }
     found
 }

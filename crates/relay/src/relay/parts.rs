@@ -6,7 +6,7 @@ use admin::metrics::{CountedDns, Metrics};
 use admin::readiness::Bearings;
 use admin::server::actions::Actions;
 use clock::Clock;
-use delivery::WallClock;
+use delivery::{ReportingMta, WallClock};
 use dns::Dns;
 use listener::{Access, ServerTls};
 use mta_sts::{FetchSettings, Fetcher, Policies};
@@ -31,7 +31,14 @@ pub(super) fn access(settings: &Settings, tls: Option<ServerTls>) -> Access {
 
 /// What of the settings its readiness depends on.
 pub(super) fn bearings(settings: &Settings) -> Bearings {
-    Bearings::new(settings.delivery.hostname.clone(), settings.roots.clone())
+    let signing = Arc::clone(&settings.dkim.table);
+    Bearings::new(settings.delivery.hostname.clone(), settings.roots.clone(), signing)
+}
+
+/// Who writes to senders by these settings.
+pub(super) fn reporting_mta(settings: &Settings) -> ReportingMta {
+    let delivery = &settings.delivery;
+    ReportingMta { hostname: delivery.hostname.clone(), signing: Arc::clone(&delivery.signing) }
 }
 
 /// Fetches policies by these settings, and judges certificates by the wall clock.
@@ -63,6 +70,5 @@ pub(super) fn actions(
     clock: &Arc<dyn Clock>,
 ) -> Actions {
     let (kept, in_use) = (Arc::new(StoredPolicies::of(queue)), Arc::clone(policies));
-    let hostname = settings.delivery.hostname.clone();
-    Actions::of(queue.clone(), kept, in_use, hostname, Arc::clone(clock))
+    Actions::of(queue.clone(), kept, in_use, reporting_mta(settings), Arc::clone(clock))
 }
