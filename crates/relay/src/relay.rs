@@ -2,41 +2,40 @@
 
 mod parts;
 mod reload;
+mod start_error;
 
 use std::fs::DirBuilder;
-use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use admin::readiness::Checks;
 use admin::server::actions::Actions;
 use admin::server::health::HealthChecks;
-use admin::server::{Admin, SocketError, monitoring_port};
+use admin::server::{Admin, monitoring_port};
 use clock::{Clock, SteadyClock};
 use delivery::Delivery;
 use dkim::SigningTable;
-use dns::{Dns, Resolver, ResolverError};
+use dns::{Dns, Resolver};
 use listener::Listener;
 use mta_sts::Policies;
-use pkix::SetupError;
 use queue::Queue;
 use rustls::crypto::aws_lc_rs;
 use settings::{Listening, Settings};
-use store_embedded::{Embedded, OpenError};
+use store_embedded::Embedded;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::adapters::reloadable_dns::ReloadableDns;
-use crate::certificates::{self, SelfSignedError, Watched};
+use crate::certificates::{self, Watched};
 use crate::key_records;
 use crate::policy_store::StoredPolicies;
 use crate::refresh;
@@ -45,6 +44,7 @@ use crate::timekeeping::{self, Witness};
 use self::parts::{access, actions, bearings, counted, fetcher, metrics_of, reporting_mta};
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
+pub use self::start_error::StartError;
 
 /// Nobody but the relay's own user has business in the data directory.
 const DATA_DIR_MODE: u32 = 0o700;
@@ -96,59 +96,6 @@ enum Part {
     DkimKeys,
     Listener(SocketAddr),
     Refresh,
-}
-
-/// The relay could not be started.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// A listener's address cannot be had.
-    #[error("cannot listen on {address}")]
-    Address {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The address for monitors cannot be had.
-    #[error("cannot listen on {address} (admin.address)")]
-    AdminAddress {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The admin socket cannot be had.
-    #[error("the admin interface cannot be started")]
-    Admin(#[from] SocketError),
-    /// The data directory cannot be made.
-    #[error("{}: the data directory cannot be created", path.display())]
-    DataDir {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// No certificate was named, and none can be made.
-    #[error("a self-signed certificate cannot be created")]
-    Certificate(#[from] SelfSignedError),
-    /// There is nobody to ask for names.
-    #[error("DNS resolution cannot be set up")]
-    Dns(#[from] ResolverError),
-    /// The queue cannot be opened.
-    #[error("the queue cannot be opened")]
-    Queue(#[from] OpenError),
-    /// Our own mistake.
-    #[error("a relay task could not be started")]
-    Task(#[from] JoinError),
-    /// TLS cannot be set up.
-    #[error("TLS cannot be set up")]
-    Tls(#[from] SetupError),
-    /// TLS to policy hosts cannot be set up.
-    #[error("TLS to policy hosts cannot be set up")]
-    TlsToPolicyHosts(#[source] rustls::Error),
 }
 
 /// A part of the relay ended although nobody asked it to.
