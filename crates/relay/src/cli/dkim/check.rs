@@ -26,7 +26,7 @@ struct CheckedKey {
     /// What it signs: `any`, `email` or `tlsrpt`.
     service: &'static str,
     /// A word for what its record is.
-    state: &'static str,
+    state: String,
     /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
@@ -79,7 +79,7 @@ async fn check(resolver: &Resolver, key: &ListedKey) -> (KeyState, CheckedKey) {
             KeyService::Any => "any",
             KeyService::Only(service) => service.name(),
         },
-        state: state.word(),
+        state: state.word().to_owned(),
         fault: error.or_else(|| state.fault()),
         expected: KeyRecord::of(signer.key()).to_string(),
     };
@@ -95,7 +95,7 @@ fn print(checked: &[CheckedKey], output: &mut Output) -> io::Result<()> {
     ]);
     for key in checked {
         let (algorithm, service) = (key.algorithm.to_owned(), key.service.to_owned());
-        table.row([key.record.clone(), algorithm, service, key.state.to_owned()]);
+        table.row([key.record.clone(), algorithm, service, key.state.clone()]);
     }
     table.print(output.width(), output)?;
     for CheckedKey { record, fault, expected, .. } in checked {

@@ -23,7 +23,7 @@ const STRING_MOST: usize = 255;
 
 /// A key to be made.
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Keygen {
+pub(crate) struct Keygen {
     /// The domain that signs: that of From addresses, or one above it.
     domain: String,
     /// Which of the domain's keys it is [default: s and the month, as in s202612; with --ed25519,
