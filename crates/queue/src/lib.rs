@@ -11,6 +11,8 @@
 //!
 //! The queue does not know how a message is sent, nor who may be sent what.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod context;
 mod destination_health;
 mod destinations;

@@ -1,18 +1,20 @@
 //! The queue as a whole, on real files.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use access::{Networks, Submitter};
 use clock::{Clock, SetClock};
 use mail::*;
-use queue::{
-    DestinationHealth, Draft, Jitter, Lease, OwnMessage, Queue, QueueSettings, QueueTuning,
-    RetrySchedule,
+use queue::conformance::{
+    Desk, bounced, deferred, delivered_outcome, envelope, own_message, read, reason, start,
+    submitter,
 };
-use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
+use queue::{Lease, Queue, QueueSettings, RetrySchedule};
+use smtp::*;
+use store::conformance::pattern;
 use store::*;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -31,7 +33,6 @@ mod looking;
 mod ordering;
 mod recovering;
 mod taking;
-mod together;
 mod unlinking;
 mod upgrading;
 mod values;
@@ -41,9 +42,16 @@ mod waiting;
 /// A queue in a directory of its own, with a clock that is moved by hand.
 struct Bench {
     dir: TempDir,
-    clock: Arc<SetClock>,
     store: Embedded,
-    queue: Queue,
+    desk: Desk,
+}
+
+impl Deref for Bench {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.desk
+    }
 }
 
 impl Bench {
@@ -55,19 +63,12 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = settings(dir.path());
         change(&mut settings);
-        let clock = Arc::new(SetClock::new(start()));
-        let (store, queue) = open_both(settings, &clock).await.unwrap();
-        Self { dir, clock, store, queue }
+        Self::open(dir, settings, Arc::new(SetClock::new(start()))).await
     }
 
-    /// The same store with a queue that behaves otherwise.
-    async fn with_queue(settings: QueueSettings) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(SetClock::new(start()));
-        let store = open_with(self::settings(dir.path()), &clock, Opener::default()).await.unwrap();
-        let shared: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
-        let queue = Queue::over(Arc::new(store.clone()), settings, shared);
-        Self { dir, clock, store, queue }
+    async fn open(dir: TempDir, settings: StoreSettings, clock: Arc<SetClock>) -> Self {
+        let (store, queue) = open_both(settings, &clock).await.unwrap();
+        Self { dir, store, desk: Desk { clock, queue } }
     }
 
     /// Closes the queue and opens it again.
@@ -86,8 +87,8 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         copy_dir(self.dir.path(), dir.path());
         change(dir.path());
-        let (store, queue) = open_both(settings(dir.path()), &self.clock).await.unwrap();
-        Self { dir, clock: Arc::clone(&self.clock), store, queue }
+        let settings = settings(dir.path());
+        Self::open(dir, settings, Arc::clone(&self.clock)).await
     }
 
     /// The index as it is now, to be put back later.
@@ -105,47 +106,14 @@ impl Bench {
 
     /// Opens the queue that was closed before.
     async fn opened_again(self) -> Self {
-        let Self { dir, clock, .. } = self;
-        let (store, queue) = open_both(settings(dir.path()), &clock).await.unwrap();
-        Self { dir, clock, store, queue }
+        let Self { dir, desk: Desk { clock, .. }, .. } = self;
+        let settings = settings(dir.path());
+        Self::open(dir, settings, clock).await
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
-
-    /// Puts a message into the queue.
-    async fn accept(&self, recipients: &[&str], body: &[u8]) -> QueueId {
-        let mut draft = self.queue.begin(submitter(), envelope(recipients)).unwrap();
-        draft.write(body).await.unwrap();
-        draft.commit().await.unwrap().id()
-    }
-
-    /// Leases whatever is due.
-    async fn lease(&self) -> Option<Lease> {
-        self.queue.lease(usize::MAX).await.unwrap()
-    }
-
-    /// Delivers everything that is due; ids and recipients in the order of delivery.
-    async fn deliver_all(&self) -> Vec<(QueueId, String)> {
-        let mut delivered = Vec::new();
-        while let Some(lease) = self.lease().await {
-            let id = lease.id();
-            delivered.extend(lease.recipients().iter().map(|r| (id, r.mailbox.to_string())));
-            let outcomes = lease.recipients().iter().map(|_| delivered_outcome()).collect();
-            self.queue.settle(lease, outcomes, None).await.unwrap();
-        }
-        delivered
-    }
-
-    async fn ids(&self) -> Vec<QueueId> {
-        let all = self.queue.store().list(&Filter::default(), None, usize::MAX).await.unwrap();
-        all.into_iter().map(|summary| summary.id).collect()
-    }
-}
-
-fn start() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
 fn settings(dir: &Path) -> StoreSettings {
@@ -184,61 +152,6 @@ fn over(store: &Embedded, clock: &Arc<SetClock>) -> Queue {
     Queue::over(Arc::new(store.clone()), QueueSettings::default(), clock)
 }
 
-fn submitter() -> Submitter {
-    let networks = Networks::parse(["127.0.0.0/8"]).unwrap();
-    networks.admit([127, 0, 0, 1].into()).unwrap()
-}
-
-fn mailbox(text: &str) -> Mailbox {
-    Mailbox::parse(text).unwrap()
-}
-
-fn envelope(recipients: &[&str]) -> Envelope {
-    let recipients = recipients.iter().map(|text| Recipient::new(mailbox(text))).collect();
-    let sender = ReversePath::Mailbox(mailbox("sender@example.org"));
-    Envelope::new(sender, recipients, BodyType::EightBitMime, Smtputf8::NotRequested)
-}
-
-fn delivered_outcome() -> Outcome {
-    Outcome::Delivered { mx: "mx.example".to_owned(), addr: None, reply: "250 ok".to_owned() }
-}
-
-fn reason(text: &str) -> Reason {
-    Reason {
-        mx: Some("mx.example".to_owned()),
-        reply: Some("450 later".to_owned()),
-        ..Reason::new(ReasonClass::Reply, EnhancedCode::new(Class::PersistentTransient, 4, 1), text)
-    }
-}
-
-fn deferred(text: &str) -> Outcome {
-    Outcome::Deferred(reason(text))
-}
-
-fn bounced(text: &str) -> Outcome {
-    Outcome::Bounced(Reason::new(
-        ReasonClass::Reply,
-        EnhancedCode::new(Class::Permanent, 1, 1),
-        text,
-    ))
-}
-
-fn own_message(recipient: &str) -> OwnMessage {
-    OwnMessage {
-        reverse_path: ReversePath::Null,
-        recipients: vec![Recipient::new(mailbox(recipient))],
-        body: BodyType::SevenBit,
-        smtputf8: Smtputf8::NotRequested,
-        purpose: Purpose::Mail,
-    }
-}
-
-async fn read(lease: &Lease) -> Result<Vec<u8>, BodyError> {
-    let mut body = Vec::new();
-    lease.body().await?.read_to_end(&mut body).await?;
-    Ok(body)
-}
-
 /// Puts an older index in the place of the one of the store in `dir`.
 fn put_back(index: &TempDir, dir: &Path) {
     fs::remove_dir_all(dir.join("index")).unwrap();
@@ -251,11 +164,6 @@ fn damage_body(path: &Path, body: &[u8]) {
     let at = bytes.windows(body.len()).rposition(|part| part == body).unwrap();
     bytes[at + body.len() - 1] ^= 1;
     fs::write(path, bytes).unwrap();
-}
-
-/// A body whose every part differs.
-fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|n| u8::try_from((n * 31 + n / 251) % 251).unwrap()).collect()
 }
 
 /// Copies a directory as it is now; files that go meanwhile are left out.

@@ -1,21 +1,65 @@
-//! The store on this machine keeps what every store promises.
+//! The store on this machine keeps what every store promises, alone and under a queue.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
-use clock::SystemClock;
+use async_trait::async_trait;
+use clock::Clock;
 use store::Store;
+use store::conformance::Home;
 use store_embedded::{Embedded, StoreSettings};
 use tempfile::TempDir;
 
-/// An empty store, and the directory that it is in.
-async fn fresh() -> (TempDir, Arc<dyn Store>) {
-    let dir = tempfile::tempdir().unwrap();
-    let settings = StoreSettings { min_free: 0, reserve: 0, ..StoreSettings::new(dir.path()) };
-    let open = move || Embedded::open(settings, Arc::new(SystemClock));
-    let store = tokio::task::spawn_blocking(open).await.unwrap().unwrap();
-    (dir, Arc::new(store))
+/// The directory of a store.
+#[derive(Debug)]
+struct Directory(TempDir);
+
+/// An empty one.
+async fn empty() -> Box<dyn Home> {
+    Box::new(Directory(tempfile::tempdir().unwrap()))
 }
 
-store::conformance_tests!(fresh);
+#[async_trait]
+impl Home for Directory {
+    async fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+        let settings = StoreSettings::new(self.0.path());
+        let settings = StoreSettings { reserve: 0, min_free: 0, ..settings };
+        let open = move || Embedded::open(settings, clock);
+        Arc::new(tokio::task::spawn_blocking(open).await.unwrap().unwrap())
+    }
+
+    async fn killed(&self) -> Box<dyn Home> {
+        let left = tempfile::tempdir().unwrap();
+        copy_dir(self.0.path(), left.path());
+        Box::new(Self(left))
+    }
+
+    async fn another(&self) -> Box<dyn Home> {
+        empty().await
+    }
+}
+
+/// Copies a directory as it is now; files that go meanwhile are left out.
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).ok();
+        }
+    }
+}
+
+mod alone {
+    store::conformance_tests!(super::empty);
+}
+
+mod under_a_queue {
+    queue::conformance_tests!(super::empty);
+}

@@ -9,6 +9,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use clock::SystemClock;
 use mail::{Envelope, Outcome, QueueId, Reason, ReasonClass, Recipient, State};
 use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
 use tokio::io::AsyncReadExt;
@@ -23,12 +24,24 @@ use crate::settlement::{ClaimEnd, EntrySettlement, Retry, Settlement};
 use crate::turns::Turns;
 use crate::value::{Expected, Put};
 
-/// Makes a test of each promise, for stores that `$fresh` makes: an async function that gives what a
-/// store needs while it is open, and an empty store.
+mod home;
+mod values;
+
+pub use self::home::Home;
+pub use self::values::{
+    a_scan_gives_one_namespace_in_order_and_goes_on_where_it_was,
+    a_shorter_value_leaves_nothing_of_the_longer_one, a_value_is_read_whole_while_it_is_written,
+    pattern, values_of_every_length_survive_a_kill, what_is_no_key_is_refused,
+};
+
+/// Makes a test of each promise, for stores whose [`Home`] `$home` makes: an async function.
 #[macro_export]
 macro_rules! conformance_tests {
-    ($fresh:path) => {
-        $crate::conformance_tests! { $fresh:
+    ($home:path) => {
+        $crate::conformance_tests! { $home, at_home:
+            values_of_every_length_survive_a_kill,
+        }
+        $crate::conformance_tests! { $home, over_a_store:
             a_message_is_claimed_as_it_was_committed,
             a_message_that_is_dropped_leaves_nothing,
             bytes_that_are_known_late_stand_where_room_was_left,
@@ -44,18 +57,35 @@ macro_rules! conformance_tests {
             who_decides_the_turns_is_told_of_what_is_due,
             a_value_is_there_until_it_is_removed,
             a_value_is_written_only_if_what_is_there_is_expected,
+            a_shorter_value_leaves_nothing_of_the_longer_one,
+            a_scan_gives_one_namespace_in_order_and_goes_on_where_it_was,
+            what_is_no_key_is_refused,
+            a_value_is_read_whole_while_it_is_written,
             a_closed_store_takes_nothing_and_gives_nothing,
         }
     };
-    ($fresh:path: $($promise:ident,)+) => {
+    ($home:path, at_home: $($promise:ident,)+) => {
         $(
-            #[tokio::test]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
-                let (_needed, store) = $fresh().await;
-                $crate::conformance::$promise(store).await;
+                $crate::conformance::$promise($home().await).await;
             }
         )+
     };
+    ($home:path, over_a_store: $($promise:ident,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let home = $home().await;
+                $crate::conformance::$promise($crate::conformance::opened(&*home).await).await;
+            }
+        )+
+    };
+}
+
+/// The store at `home`, by the system's clock.
+pub async fn opened(home: &dyn Home) -> Arc<dyn Store> {
+    home.open(Arc::new(SystemClock)).await
 }
 
 /// When all messages were taken: long ago, so that they are due.

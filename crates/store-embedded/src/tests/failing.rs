@@ -394,7 +394,8 @@ async fn a_store_opens_on_a_full_disk_by_giving_up_the_reserve() {
     let settings = StoreSettings { reserve: 1 << 20, ..settings(bench.dir.path()) };
     let store = open_with(settings, &bench.clock, opener).await.unwrap();
     let queue = over(&store, &bench.clock);
-    let bench = Bench { store, queue, ..bench };
+    let clock = Arc::clone(&bench.clock);
+    let bench = Bench { dir: bench.dir, store, desk: Desk { clock, queue } };
     assert_eq!(bench.ids().await, [id]);
 }
 

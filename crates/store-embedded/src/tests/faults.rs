@@ -153,7 +153,7 @@ pub(super) async fn open_faulty(dir: TempDir, reserve: u64, fault: &Fault) -> Be
     let opener = fault.opener();
     let store = open_with(settings, &clock, opener).await.unwrap();
     let queue = over(&store, &clock);
-    Bench { dir, clock, store, queue }
+    Bench { dir, store, desk: Desk { clock, queue } }
 }
 
 /// Waits until the queue is as it should be.
@@ -162,7 +162,7 @@ pub(super) async fn reached(bench: &Bench, health: Health) {
 }
 
 /// RFC 5321 §4.2.3: insufficient system storage, and RFC 3463's word for it.
-pub(super) fn assert_no_room(reply: &smtp::Reply) {
+pub(super) fn assert_no_room(reply: &Reply) {
     assert_eq!(reply.code().as_u16(), 452);
     assert_eq!(reply.enhanced().unwrap().to_string(), "4.3.1");
 }

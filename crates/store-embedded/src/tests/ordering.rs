@@ -101,7 +101,7 @@ async fn attempts_reach_the_index_only_when_their_journal_is_synced() {
     let (opener, settings) = (opener(&disk), settings(dir.path()));
     let store = open_with(settings, &clock, opener).await.unwrap();
     let queue = over(&store, &clock);
-    let bench = Bench { dir, clock, store, queue };
+    let bench = Bench { dir, store, desk: Desk { clock, queue } };
     bench.accept(&["a@one.example"], b"x").await;
     let attempts = async {
         while disk.written.load(Ordering::SeqCst) < 4 {

@@ -10,35 +10,6 @@ use crate::key::{Key, VALUE_MOST};
 use crate::rows::StoreRow;
 
 #[tokio::test]
-async fn a_committed_message_is_leased_with_its_envelope_and_its_bytes() {
-    let bench = Bench::new().await;
-    let id =
-        bench.accept(&["a@one.example", "b@one.example"], b"Subject: x\r\n\r\nhello\r\n").await;
-    let lease = bench.lease().await.unwrap();
-    assert_eq!(lease.id(), id);
-    assert_eq!(lease.destination().to_string(), "one.example");
-    assert_eq!(lease.message().reverse_path, *envelope(&["x@x.example"]).reverse_path());
-    assert_eq!(lease.message().purpose, Purpose::Mail);
-    assert_eq!(lease.message().received_at, start());
-    assert_eq!(lease.recipients().len(), 2);
-    assert_eq!((lease.attempts(), lease.reasons()), (0, &[None, None][..]));
-    assert_eq!(read(&lease).await.unwrap(), b"Subject: x\r\n\r\nhello\r\n");
-    assert!(bench.lease().await.is_none(), "nobody else has it meanwhile");
-}
-
-#[tokio::test]
-async fn the_reply_to_the_data_names_the_queue_id() {
-    let bench = Bench::new().await;
-    let draft = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap();
-    let id = draft.id();
-    let committed = draft.commit().await.unwrap();
-    assert_eq!(committed.id(), id);
-    let mut wire = Vec::new();
-    committed.reply().write_to(&mut wire);
-    assert_eq!(String::from_utf8(wire).unwrap(), format!("250 2.0.0 queued as {id}\r\n"));
-}
-
-#[tokio::test]
 async fn a_dropped_draft_leaves_nothing() {
     let bench = Bench::new().await;
     for size in [10, 1 << 20] {
@@ -51,31 +22,6 @@ async fn a_dropped_draft_leaves_nothing() {
     let bench = bench.restart().await;
     assert!(bench.ids().await.is_empty());
     assert_eq!(bench.queue.totals(), Totals::default());
-}
-
-#[tokio::test]
-async fn an_envelope_without_recipients_is_refused() {
-    let bench = Bench::new().await;
-    let refused = bench.queue.begin(submitter(), envelope(&[])).unwrap_err();
-    assert!(matches!(refused, BeginError::NoRecipients));
-}
-
-#[tokio::test]
-async fn bodies_of_every_size_are_read_back_as_they_came() {
-    let bench = Bench::new().await;
-    for size in [0, 1, 65_535, 65_536, 65_537, 262_000, 262_144, 262_145, 700_000, 5 << 20] {
-        let body = pattern(size);
-        let mut draft = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap();
-        for piece in body.chunks(10_007) {
-            draft.write(piece).await.unwrap();
-        }
-        assert_eq!(draft.size(), u64::try_from(size).unwrap());
-        draft.commit().await.unwrap();
-        let lease = bench.lease().await.unwrap();
-        assert_eq!(lease.message().size, u64::try_from(size).unwrap());
-        assert!(read(&lease).await.unwrap() == body, "{size}");
-        bench.queue.settle(lease, vec![delivered_outcome()], None).await.unwrap();
-    }
 }
 
 #[tokio::test]
@@ -191,28 +137,4 @@ async fn reasons_of_any_length_are_kept_short_enough() {
     let shown = bench.queue.store().show(bench.ids().await[0]).await.unwrap().unwrap();
     let reason = shown.entries[0].recipients[99].reason.clone().unwrap();
     assert!(reason.text.starts_with("99ää") && reason.addr.is_some());
-}
-
-#[tokio::test]
-async fn a_bounce_has_the_null_reverse_path_and_a_report_its_purpose() {
-    let bench = Bench::new().await;
-    let report = OwnMessage { purpose: Purpose::TlsReport, ..own_message("tls@one.example") };
-    let draft = bench.queue.begin_own(report).unwrap();
-    draft.commit().await.unwrap();
-    let bench = bench.restart().await;
-    let lease = bench.lease().await.unwrap();
-    assert_eq!(lease.message().reverse_path, ReversePath::Null);
-    assert_eq!(lease.message().purpose, Purpose::TlsReport);
-}
-
-#[tokio::test]
-async fn a_closed_queue_takes_nothing() {
-    let bench = Bench::new().await;
-    let draft = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap();
-    bench.queue.close().await;
-    assert_eq!(bench.queue.health(), Health::Closed);
-    assert!(matches!(draft.commit().await, Err(CommitError::Closed)));
-    let refused = bench.queue.begin(submitter(), envelope(&["a@one.example"])).unwrap_err();
-    assert_eq!(refused.reply().code().as_u16(), 421);
-    assert!(matches!(bench.queue.lease(1).await, Err(StoreError::Closed)));
 }

@@ -11,7 +11,7 @@ async fn assert_taken_over(left: &str) {
     copy_dir(&fixtures.join(left), dir.path());
     let clock = Arc::new(SetClock::new(start()));
     let (store, queue) = open_both(settings(dir.path()), &clock).await.unwrap();
-    let bench = Bench { dir, clock, store, queue };
+    let bench = Bench { dir, store, desk: Desk { clock, queue } };
     assert!(fs::read_to_string(bench.path("format")).unwrap().contains("format 2"));
     assert!(!bench.path("index.damaged-1").exists());
     let ids = bench.ids().await;

@@ -35,27 +35,6 @@ async fn waiting() -> (Bench, [QueueId; 2]) {
 }
 
 #[tokio::test]
-async fn what_recipients_wait_for_is_counted_until_they_do_not() {
-    let (bench, [first, second]) = waiting().await;
-    assert_eq!(counts(&bench), [2, 1, 1]);
-    bench.queue.hold(first).await.unwrap();
-    assert_eq!(counts(&bench), [0, 0, 1], "what is on hold waits for nobody");
-    bench.queue.release(first).await.unwrap();
-    assert_eq!(counts(&bench), [2, 1, 1]);
-    bench.queue.delete(second, None).await.unwrap();
-    assert_eq!(counts(&bench), [2, 1, 0]);
-    let lease = bench.lease().await.unwrap();
-    assert_eq!(counts(&bench), [2, 1, 0], "nor does an attempt end it");
-    let outcomes = vec![delivered_outcome(), bounced("no"), because(ReasonClass::Policy)];
-    bench.queue.settle(lease, outcomes, None).await.unwrap();
-    assert_eq!(counts(&bench), [1, 0, 0]);
-    bench.queue.retry(Selection::All).await.unwrap();
-    assert_eq!(counts(&bench), [1, 0, 0]);
-    settle(&bench, vec![delivered_outcome()]).await;
-    assert_eq!(bench.queue.waiting(), Waiting::NOBODY);
-}
-
-#[tokio::test]
 async fn what_recipients_wait_for_is_known_after_a_crash_and_after_an_end_in_order() {
     let (bench, _) = waiting().await;
     let bench = bench.crash().await;

@@ -1,6 +1,13 @@
 //! Settling several entries of one message at once, and some recipients of an entry before the others.
 
-use super::*;
+use mail::{Outcome, Purpose, Recipient};
+use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
+use store::conformance::Home;
+
+use crate::conformance::bench::{Bench, deferred, delivered_outcome, reason};
+use crate::draft::Draft;
+use crate::lease::Lease;
+use crate::queue::OwnMessage;
 
 /// A bounce that is in the queue once what it tells of is settled.
 async fn bounce(bench: &Bench) -> Draft {
@@ -20,16 +27,17 @@ fn bounced() -> Outcome {
     Outcome::Bounced(reason("no such user"))
 }
 
-#[tokio::test]
-async fn entries_of_a_message_are_settled_together_with_one_bounce_or_not_at_all() {
-    let bench = Bench::new().await;
+pub async fn entries_of_a_message_are_settled_together_with_one_bounce_or_not_at_all(
+    home: Box<dyn Home>,
+) {
+    let bench = Bench::new(home).await;
     let id = bench.accept(&["a@one.example", "b@two.example", "c@three.example"], b"x").await;
     let mut leases: Vec<Lease> = Vec::new();
     while let Some(lease) = bench.lease().await {
         leases.push(lease);
     }
     assert_eq!(leases.len(), 3);
-    let before = bench.copied(|_| {}).await;
+    let before = bench.copy().await;
     assert_eq!(before.ids().await, [id], "nothing is settled while the bounce is being written");
     let parts = leases.into_iter().map(|lease| (lease, vec![bounced()])).collect();
     let draft = bounce(&bench).await;
@@ -38,14 +46,15 @@ async fn entries_of_a_message_are_settled_together_with_one_bounce_or_not_at_all
     assert_eq!(settled.iter().filter(|one| one.message_gone).count(), 1);
     assert_eq!(bench.ids().await, [report]);
     assert_eq!(bench.queue.leased(), 0);
-    let bench = bench.crash().await;
+    let bench = bench.killed().await;
     assert_eq!(bench.ids().await, [report]);
     assert_eq!(bench.deliver_all().await, [(report, "sender@example.org".to_owned())]);
 }
 
-#[tokio::test]
-async fn who_has_the_message_does_not_get_it_again_while_the_lease_goes_on_for_others() {
-    let bench = Bench::new().await;
+pub async fn who_has_the_message_does_not_get_it_again_while_the_lease_goes_on_for_others(
+    home: Box<dyn Home>,
+) {
+    let bench = Bench::new(home).await;
     let id = bench.accept(&["a@one.example", "b@one.example", "c@one.example"], b"x").await;
     let mut lease = bench.lease().await.unwrap();
     let outcomes = vec![bounced(), delivered_outcome(), deferred("later")];
@@ -53,7 +62,7 @@ async fn who_has_the_message_does_not_get_it_again_while_the_lease_goes_on_for_o
     assert_eq!(left, [bounced(), deferred("later")]);
     assert_eq!(bench.queue.open_recipients(id).await.unwrap(), 2);
     assert!(bench.lease().await.is_none(), "the others are still leased");
-    let crashed = bench.copied(|_| {}).await;
+    let crashed = bench.copy().await;
     let again: Vec<_> =
         crashed.deliver_all().await.into_iter().map(|(_, recipient)| recipient).collect();
     assert_eq!(again, ["a@one.example", "c@one.example"]);
@@ -62,9 +71,10 @@ async fn who_has_the_message_does_not_get_it_again_while_the_lease_goes_on_for_o
     assert_eq!(bench.queue.open_recipients(id).await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn a_lease_whose_attempt_has_ended_keeps_no_other_of_its_destination_waiting() {
-    let bench = Bench::new().await;
+pub async fn a_lease_whose_attempt_has_ended_keeps_no_other_of_its_destination_waiting(
+    home: Box<dyn Home>,
+) {
+    let bench = Bench::new(home).await;
     for _ in 0..2 {
         bench.accept(&["a@one.example"], b"x").await;
     }
