@@ -13,6 +13,7 @@ mod aliases;
 mod architecture;
 mod check;
 mod cli;
+mod dane;
 mod demo;
 mod durability;
 mod enforce;
