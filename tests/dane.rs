@@ -352,3 +352,42 @@ async fn an_idle_connection_goes_on_under_the_same_records_alone() {
     relay.gone(id).await;
     assert_eq!(host.connections().len(), 2, "{}", relay.story());
 }
+
+/// An exception is for what it says: the records, the policy, or both.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exception_sets_aside_what_it_says_and_nothing_else() {
+    for (what, lifts_records, lifts_policy) in [
+        ("", false, true),
+        ("what = [\"mta-sts\"]", false, true),
+        ("what = [\"dane\"]", true, false),
+        ("what = [\"mta-sts\", \"dane\"]", true, true),
+    ] {
+        let table = |domain: &str| {
+            format!(
+                "[[exception]]\ndomain = \"{domain}.{SIGNED}\"\nuntil = 2030-01-20\n\
+                 reason = \"agreed\"\n{what}\n"
+            )
+        };
+        let settings = [table("records"), table("policy")].concat();
+        let relay = RelayInWorld::start_with(&settings).await;
+        relay.world.names().authenticate(SIGNED);
+        let stranger = relay.world.mx("stranger.test", MxBehaviour::valid()).await;
+        // Its certificate is good, and is not that of its record.
+        let unmatched = relay.domain(&format!("records.{SIGNED}"), MxBehaviour::valid()).await;
+        publish(&relay, unmatched.name(), &leaf(&stranger));
+        // It matches, and its certificate is not good.
+        let behaviour = MxBehaviour::presenting(Certificate::SelfSigned);
+        let unproved = relay.enforcing_domain(&format!("policy.{SIGNED}"), behaviour).await;
+        publish(&relay, unproved.name(), &leaf(&unproved));
+        for (domain, is_lifted) in [("records", lifts_records), ("policy", lifts_policy)] {
+            let id = relay.submit(&[&format!("<a@{domain}.{SIGNED}>")]).await;
+            if is_lifted {
+                relay.gone(id).await;
+            } else {
+                drop(relay.deferred(id, 1).await);
+            }
+        }
+        let taken = |host: &MxHost| host.messages().len() == 1;
+        assert_eq!((taken(&unmatched), taken(&unproved)), (lifts_records, lifts_policy), "{what}");
+    }
+}

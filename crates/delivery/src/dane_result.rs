@@ -47,6 +47,7 @@ impl DaneResult {
                 WhyNoDane::InsecureAddresses | WhyNoDane::InsecureMx => Some(Self::Insecure),
                 WhyNoDane::NoRecords => Some(Self::None),
                 WhyNoDane::AddressLiteral
+                | WhyNoDane::Exception
                 | WhyNoDane::Inactive
                 | WhyNoDane::Off
                 | WhyNoDane::TlsReport => None,

@@ -24,6 +24,39 @@ pub struct Exception {
     domain: PolicyDomain,
     until: SystemTime,
     reason: String,
+    lifts: Lifts,
+}
+
+/// What an exception sets aside.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Lifts {
+    /// The TLSA records of the domain's hosts (RFC 7672); what the policy asks for stays.
+    Dane,
+    /// The policy; what other mechanisms ask for stays.
+    #[default]
+    MtaSts,
+    /// Both.
+    MtaStsAndDane,
+}
+
+impl Lifts {
+    /// Whether an enforced policy is set aside.
+    #[must_use]
+    pub const fn lifts_policy(self) -> bool {
+        match self {
+            Self::MtaSts | Self::MtaStsAndDane => true,
+            Self::Dane => false,
+        }
+    }
+
+    /// Whether TLSA records are set aside.
+    #[must_use]
+    pub const fn lifts_dane(self) -> bool {
+        match self {
+            Self::Dane | Self::MtaStsAndDane => true,
+            Self::MtaSts => false,
+        }
+    }
 }
 
 impl Exception {
@@ -46,7 +79,20 @@ impl Exception {
         if reason.trim().is_empty() {
             return Err(ExceptionError::NoReason);
         }
-        Ok(Self { domain, until, reason: reason.trim().to_owned() })
+        let lifts = Lifts::default();
+        Ok(Self { domain, until, reason: reason.trim().to_owned(), lifts })
+    }
+
+    /// The same exception, for something else than the policy.
+    #[must_use]
+    pub fn lifting(self, lifts: Lifts) -> Self {
+        Self { lifts, ..self }
+    }
+
+    /// What it sets aside.
+    #[must_use]
+    pub const fn lifts(&self) -> Lifts {
+        self.lifts
     }
 
     /// The policy domain it is for; not its subdomains.

@@ -212,7 +212,7 @@ pub use crate::decision::{
 pub use crate::demand::DemandedRoute;
 pub use crate::discovery::{Freshness, Names, NamesError, TxtAnswer, discover};
 pub use crate::evidence::{Evidence, FetchReport};
-pub use crate::exception::{EXCEPTION_MAX, Exception, ExceptionError, Exceptions};
+pub use crate::exception::{EXCEPTION_MAX, Exception, ExceptionError, Exceptions, Lifts};
 pub use crate::fetch::error::{FetchError, FetchResultType, POLICY_SIZE_MAX};
 pub use crate::fetch::proof::CertificateFault;
 pub use crate::fetch::{FetchSettings, Fetched, Fetcher, PrivateHosts};

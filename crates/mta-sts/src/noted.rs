@@ -22,6 +22,8 @@ const MOST: usize = 10_000;
 enum Warning {
     /// An exception sets an enforced policy aside.
     Exception,
+    /// An exception sets TLSA records aside.
+    DaneException,
     /// The policy cannot be fetched.
     Fetch,
     /// It cannot be told whether there is a policy.
@@ -73,6 +75,13 @@ impl Noted {
     pub(crate) fn exception_used(&self, domain: &PolicyDomain, reason: &str) {
         if self.is_news(domain, Warning::Exception) {
             warn!(%domain, reason, "exception used");
+        }
+    }
+
+    /// An exception has set the TLSA records of the hosts of `domain` aside.
+    pub(crate) fn dane_exception_used(&self, domain: &PolicyDomain, reason: &str) {
+        if self.is_news(domain, Warning::DaneException) {
+            warn!(%domain, reason, what = "dane", "exception used");
         }
     }
 

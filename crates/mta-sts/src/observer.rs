@@ -15,6 +15,9 @@ pub trait Observer: Debug + Send + Sync {
     /// A delivery was decided upon, or could not be.
     fn decided(&self, decision: Result<&Decision, &Undecided>);
 
+    /// An exception has set the TLSA records of a domain's hosts aside for a delivery.
+    fn dane_excepted(&self, _domain: &PolicyDomain) {}
+
     /// A policy was fetched over HTTPS, or was not to be had.
     fn fetched(&self, fetch: &FetchEnded<'_>);
 }

@@ -64,6 +64,21 @@ impl Policies {
         self.settings().exceptions.clone()
     }
 
+    /// Whether an exception sets the TLSA records of the hosts of `next_hop` aside at `now`. Its use is
+    /// logged once, and counted each time.
+    #[must_use]
+    pub fn lifts_dane(&self, next_hop: &NextHop, now: impl Into<Now>) -> bool {
+        let Some(domain) = next_hop.domain() else { return false };
+        let settings = self.settings();
+        let found = settings.exceptions.find(domain, now.into().latest());
+        let Some(exception) = found.filter(|exception| exception.lifts().lifts_dane()) else {
+            return false;
+        };
+        self.lookup.noted.dane_exception_used(domain, exception.reason());
+        self.lookup.observer.dane_excepted(domain);
+        true
+    }
+
     /// What the policy of `next_hop` makes of a delivery at `now` (RFC 8461 §5).
     ///
     /// `now` may be a [`SystemTime`](std::time::SystemTime), of a clock that is believed.
@@ -112,6 +127,7 @@ impl Policies {
     fn judge(&self, domain: &PolicyDomain, evidence: Evidence, now: Now) -> Decision {
         let settings = self.settings();
         let exception = settings.exceptions.find(domain, now.latest());
+        let exception = exception.filter(|exception| exception.lifts().lifts_policy());
         let decision = Decision::of_policy(domain.clone(), evidence, exception);
         if let Decision::Permit(fallback) = &decision
             && let WhyFallback::Exception { reason, .. } = fallback.why()

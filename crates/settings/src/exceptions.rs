@@ -2,9 +2,10 @@
 
 use std::time::SystemTime;
 
-use mta_sts::{Exception, Exceptions, PolicyDomain};
+use mta_sts::{Exception, Exceptions, Lifts, PolicyDomain};
 
 use crate::check::Check;
+use crate::raw::RawLifted;
 use crate::source::Source;
 
 /// The domains whose policy is set aside for a while, as far as they can be understood.
@@ -36,10 +37,24 @@ impl Check<'_> {
                 ));
             }
             match Exception::new(domain, raw.until.time(), &raw.reason, self.now) {
-                Ok(exception) => exceptions.push(exception),
+                Ok(exception) => match lifts(&raw.what) {
+                    Some(lifts) => exceptions.push(exception.lifting(lifts)),
+                    None => self.wrong(&key("what"), "an exception must say what it is for"),
+                },
                 Err(error) => self.wrong(&key("until"), &error),
             }
         }
         exceptions.into_iter().collect()
+    }
+}
+
+/// What an exception is for; none where it is for nothing.
+fn lifts(what: &[RawLifted]) -> Option<Lifts> {
+    let has = |one| what.contains(&one);
+    match (has(RawLifted::MtaSts), has(RawLifted::Dane)) {
+        (true, false) => Some(Lifts::MtaSts),
+        (false, true) => Some(Lifts::Dane),
+        (true, true) => Some(Lifts::MtaStsAndDane),
+        (false, false) => None,
     }
 }

@@ -64,6 +64,7 @@ impl List {
                     ("domain".to_owned(), text("example.org")),
                     ("until".to_owned(), text("2026-12-24")),
                     ("reason".to_owned(), text("their certificate expired")),
+                    ("what".to_owned(), Value::Array(vec![text("mta-sts")])),
                 ])
             }
             Self::Listener => Table::try_from(RawListener::default()).unwrap_or_default(),

@@ -53,8 +53,8 @@ pub use crate::nearest::nearest;
 pub use crate::paths::RelayPaths;
 pub use crate::raw::{
     LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery, RawDns,
-    RawDnssec, RawException, RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
-    RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
+    RawDnssec, RawException, RawIpPreference, RawLifted, RawLimits, RawListener, RawLog, RawMtaSts,
+    RawRetry, RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
 pub use crate::raw_access::{RawAccess, RawNetwork};
 pub use crate::raw_dkim::{RawAlgorithm, RawDkim, RawDkimSigning, RawKeyService};

@@ -408,6 +408,26 @@ pub struct RawException {
     pub until: Timestamp,
     /// Why it does not count until then.
     pub reason: String,
+    /// What does not count until then.
+    #[serde(default = "RawException::policy_alone")]
+    pub what: Vec<RawLifted>,
+}
+
+/// What an exception is for.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawLifted {
+    /// The TLSA records of the domain's hosts.
+    Dane,
+    /// The MTA-STS policy of the domain.
+    MtaSts,
+}
+
+impl RawException {
+    /// The default of `what`.
+    fn policy_alone() -> Vec<RawLifted> {
+        vec![RawLifted::MtaSts]
+    }
 }
 
 /// `[admin]`

@@ -200,6 +200,8 @@ impl NoDane {
 pub enum WhyNoDane {
     /// The host is an address (RFC 7672 §2.2).
     AddressLiteral,
+    /// The operator has set the records of the next hop's hosts aside.
+    Exception,
     /// No resolver validates: nothing is known to be secure.
     Inactive,
     /// Its addresses are insecure, and its name is no secure alias (RFC 7672 §2.2.2).
@@ -218,7 +220,7 @@ impl WhyNoDane {
     /// Whether the mail is of a kind that DANE is not for, whatever the operator demands.
     pub(crate) const fn is_exempt(self) -> bool {
         match self {
-            Self::AddressLiteral | Self::TlsReport => true,
+            Self::AddressLiteral | Self::Exception | Self::TlsReport => true,
             Self::Inactive
             | Self::InsecureAddresses
             | Self::InsecureMx
@@ -231,6 +233,7 @@ impl WhyNoDane {
     pub(crate) const fn in_words(self) -> &'static str {
         match self {
             Self::AddressLiteral => "it is an address",
+            Self::Exception => "an exception sets them aside",
             Self::Inactive => "no resolver validates DNSSEC",
             Self::InsecureAddresses => "its addresses are not secured by DNSSEC",
             Self::InsecureMx => "the MX records that name it are not secured by DNSSEC",
@@ -245,6 +248,7 @@ impl WhyNoDane {
     pub const fn label(self) -> &'static str {
         match self {
             Self::AddressLiteral => "address-literal",
+            Self::Exception => "exception",
             Self::Inactive => "inactive",
             Self::InsecureAddresses => "insecure-addresses",
             Self::InsecureMx => "insecure-mx",

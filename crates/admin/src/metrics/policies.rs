@@ -1,6 +1,6 @@
 //! What policies say, and how they are had.
 
-use mta_sts::{Decision, FetchEnded, Observer, Occasion, Undecided, WhyFallback};
+use mta_sts::{Decision, FetchEnded, Observer, Occasion, PolicyDomain, Undecided, WhyFallback};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
@@ -25,7 +25,7 @@ impl PolicyMetrics {
         registry.register("policy_decisions", decisions, new.decisions.clone());
         let fetches = "Policies fetched over HTTPS, by what a TLS report calls the result";
         registry.register("policy_fetches", fetches, new.fetches.clone());
-        let used = "Deliveries for which an exception overrode an enforced policy";
+        let used = "Deliveries for which an exception overrode an enforced policy or TLSA records";
         registry.register("exceptions_used", used, new.exceptions_used.clone());
         drop(new.decisions.get_or_create(&[("policy", "enforce"), ("why", "")]));
         for occasion in [Occasion::First, Occasion::Refresh] {
@@ -51,6 +51,10 @@ impl Observer for PolicyMetrics {
             Err(undecided) => ("undecided", undecided.label()),
         };
         self.decisions.get_or_create(&[("policy", policy), ("why", why)]).inc();
+    }
+
+    fn dane_excepted(&self, _domain: &PolicyDomain) {
+        self.exceptions_used.inc();
     }
 
     fn fetched(&self, fetch: &FetchEnded<'_>) {

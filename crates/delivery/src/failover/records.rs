@@ -1,10 +1,12 @@
 //! Which TLSA records apply to a host, looked up before it is asked for a session.
 
 use dns::LookupError;
+use mta_sts::{Decision, NextHop};
 use smtp::Domain;
-use tls_policy::{DaneInputs, DaneLookup, HostDane, WhySkipped};
+use tls_policy::{DaneInputs, DaneLookup, DaneMode, HostDane, HostNaming, InsecureMx, WhySkipped};
 
 use super::pass::Pass;
+use crate::client::now_of;
 use crate::dane_lookup::{TlsaAge, host_dane};
 use crate::dane_result::DaneResult;
 use crate::target::Target;
@@ -13,12 +15,16 @@ impl Pass<'_> {
     /// The TLSA records that apply to a host. Where nothing can be secure, nothing is asked.
     pub(super) async fn records(&self, target: &Target, age: TlsaAge) -> HostDane {
         let dns = self.client.dns.as_ref();
+        let mut settings = self.client.settings.dane;
+        if self.dane_is_excepted(target) {
+            settings.mode = DaneMode::Excepted;
+        }
         let inputs = DaneInputs {
             decision: self.decision,
             host: &target.host,
             port: target.port,
             naming: &target.naming,
-            settings: self.client.settings.dane,
+            settings,
             validation: dns.validation(),
         };
         let found = match (DaneLookup::begin(&inputs), Domain::parse(&target.name())) {
@@ -37,5 +43,20 @@ impl Pass<'_> {
             self.client.observer.dane_host(result);
         }
         found
+    }
+
+    /// Whether the operator has set the records of the hosts aside; nobody is asked where there are
+    /// none.
+    fn dane_is_excepted(&self, target: &Target) -> bool {
+        let client = self.client;
+        let is_secure = match target.naming {
+            HostNaming::Insecure => client.settings.dane.insecure_mx == InsecureMx::Apply,
+            HostNaming::Secure(_) => true,
+        };
+        let next_hop = match self.decision {
+            Decision::Permit(fallback) => fallback.next_hop().clone(),
+            Decision::Require(required) => NextHop::Domain(required.domain().clone()),
+        };
+        is_secure && client.policies.lifts_dane(&next_hop, now_of(&*client.clock))
     }
 }

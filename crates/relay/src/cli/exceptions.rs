@@ -20,9 +20,12 @@ pub(super) struct Excepted {
     exception: Exception,
 }
 
-/// The exception of a domain, while it lasts.
+/// The exception from the policy of a domain, while it lasts.
 pub(super) fn of(paths: &RelayPaths, domain: &PolicyDomain) -> Option<Exception> {
     let exception = paths.exceptions.find(domain, SystemClock.now())?;
+    if !exception.lifts().lifts_policy() {
+        return None;
+    }
     let (until, reason) = (Timestamp::of(exception.until()), exception.reason().to_owned());
     Some(Exception { until, reason })
 }
