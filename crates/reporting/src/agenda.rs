@@ -20,9 +20,9 @@ pub(crate) struct Agenda {
 /// A report that is not made yet.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    /// When it is to be made, by the wall clock.
+    /// When it is to be made.
     due: SystemTime,
-    /// When the first lookup of its record failed, by the wall clock.
+    /// When the first lookup of its record failed.
     first_failure: Option<SystemTime>,
     /// How many lookups have failed.
     failures: u32,
@@ -66,12 +66,12 @@ impl Agenda {
     /// of later as well.
     pub(crate) fn due_days(
         &self,
-        wall: SystemTime,
+        now: SystemTime,
         early: Early,
         after: Option<&(Day, DomainName)>,
         limit: usize,
     ) -> Vec<(Day, DomainName)> {
-        let is_due = |waiting: &Waiting| waiting.due <= wall || early == Early::Yes;
+        let is_due = |waiting: &Waiting| waiting.due <= now || early == Early::Yes;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let days = self.days.range::<(Day, DomainName), _>((from, Bound::Unbounded));
         let due = days.filter(|(_, waiting)| is_due(waiting));
@@ -88,21 +88,21 @@ impl Agenda {
         self.days.remove(&(day, domain.clone()));
     }
 
-    /// Notes that a report could not be made at `wall`.
+    /// Notes that a report could not be made at `now`.
     pub(crate) fn failed(
         &mut self,
         day: Day,
         domain: &DomainName,
-        wall: SystemTime,
+        now: SystemTime,
         give_up_after: Duration,
     ) -> Again {
         let Some(waiting) = self.days.get_mut(&(day, domain.clone())) else { return Again::Never };
-        let first = *waiting.first_failure.get_or_insert(wall);
-        if wall.duration_since(first).unwrap_or_default() >= give_up_after {
+        let first = *waiting.first_failure.get_or_insert(now);
+        if now.duration_since(first).unwrap_or_default() >= give_up_after {
             return Again::Never;
         }
         waiting.failures = waiting.failures.saturating_add(1);
-        waiting.due = wall.checked_add(retry_after(waiting.failures)).unwrap_or(wall);
+        waiting.due = now.checked_add(retry_after(waiting.failures)).unwrap_or(now);
         Again::Later
     }
 
@@ -130,7 +130,7 @@ impl Agenda {
         self.reports.len()
     }
 
-    /// Since when the oldest report that is to be made is due, by the wall clock.
+    /// Since when the oldest report that is to be made is due.
     pub(crate) fn oldest_due(&self) -> Option<SystemTime> {
         self.days.values().map(|waiting| waiting.due).min()
     }

@@ -292,9 +292,9 @@ impl Context {
 
     /// Makes the reports that are due, and tries those on their way that are.
     async fn work(&self, early: Early) -> Result<(), ReportError> {
-        let (wall, mut after) = (self.parts.clock.wall(), None);
+        let (now, mut after) = (self.parts.clock.now(), None);
         loop {
-            let days = self.agenda().due_days(wall, early, after.as_ref(), CHUNK);
+            let days = self.agenda().due_days(now, early, after.as_ref(), CHUNK);
             let is_last = days.len() < CHUNK;
             after = days.last().cloned();
             self.make_all(days).await?;

@@ -20,7 +20,7 @@ pub struct ReportCounts {
     pub due: usize,
     /// Reports with a destination that is to be tried, or tried again.
     pub retrying: usize,
-    /// When the first of those that are not made was or will be due, by the wall clock.
+    /// When the first of those that are not made was or will be due, as the relay's clock has it.
     pub oldest_due: Option<SystemTime>,
 }
 
@@ -146,7 +146,8 @@ pub(crate) async fn preview(
     domain: &DomainName,
 ) -> Result<ReportPreview, ReportError> {
     let dated = context.parts.clock.wall();
-    let due = context.agenda().due_of(day, domain);
+    let on_wall = |due| context.parts.clock.on_wall(due);
+    let due = context.agenda().due_of(day, domain).map(on_wall);
     let nothing = |why: Unsent| ReportPreview {
         report: None,
         due,

@@ -23,6 +23,7 @@ use crate::raw::{
 use crate::raw_access::{RawAccess, RawNetwork};
 use crate::raw_dkim::RawDkimSigning;
 use crate::raw_submission::RawSubmission;
+use crate::raw_tls_rpt::RawTlsRpt;
 
 /// Where an installed relay keeps its mail; the unit's `StateDirectory=` makes it.
 pub(crate) const DATA_DIR: &str = "/var/lib/sts-relay";
@@ -45,6 +46,7 @@ impl Default for RawSettings {
             dns: RawDns::default(),
             trust: RawTrust::default(),
             mta_sts: RawMtaSts::default(),
+            tls_rpt: RawTlsRpt::default(),
             delivery: RawDelivery::default(),
             route: Vec::new(),
             exception: Vec::new(),

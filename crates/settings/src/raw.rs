@@ -16,6 +16,7 @@ use crate::raw_access::RawAccess;
 use crate::raw_dkim::{RawDkim, RawDkimSigning};
 use crate::raw_route::RawRoute;
 use crate::raw_submission::RawSubmission;
+use crate::raw_tls_rpt::RawTlsRpt;
 use crate::server_address::ServerAddress;
 use crate::{address_text, duration_text, optional_text};
 
@@ -50,6 +51,8 @@ pub struct RawSettings {
     pub trust: RawTrust,
     /// How policies are found and kept (RFC 8461).
     pub mta_sts: RawMtaSts,
+    /// The reports on TLS that are sent (RFC 8460).
+    pub tls_rpt: RawTlsRpt,
     /// How mail goes out.
     pub delivery: RawDelivery,
     /// Mail that goes to a configured next hop.

@@ -13,6 +13,7 @@ use mail::in_full;
 use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
 use pkix::{Roots, SystemRoots, TrustSettings};
 use queue::QueueSettings;
+use reporting::ReportSettings;
 use rustls::RootCertStore;
 use smtp::{Domain, DomainError};
 use store_embedded::StoreSettings;
@@ -62,6 +63,8 @@ pub struct Settings {
     pub policies: PolicySettings,
     /// How policies are fetched.
     pub fetch: FetchSettings,
+    /// How reports on TLS are sent.
+    pub reports: ReportSettings,
     /// How mail goes out.
     pub delivery: DeliverySettings,
     /// The keys that sign mail.
@@ -132,6 +135,7 @@ impl Check<'_> {
         let policies = self.policies();
         let roots = self.roots();
         let fetch = self.fetch(roots.as_ref());
+        let reports = self.tls_reports();
         let mut delivery = self.delivery(hostname);
         let dkim = self.dkim();
         delivery.signing = Arc::clone(&dkim.table);
@@ -156,6 +160,7 @@ impl Check<'_> {
             policies,
             fetch,
             roots,
+            reports,
             delivery,
             dkim,
             admin_address: raw.admin.address,

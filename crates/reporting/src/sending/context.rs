@@ -122,9 +122,10 @@ impl Context {
     }
 
     /// The day that is not over yet for reports: one ends when all that was counted has been written.
+    /// It is a day of the clock that never leaps, as the days of what is counted are.
     pub(crate) fn today(&self) -> Day {
-        let wall = self.parts.clock.wall();
-        Day::of(wall.checked_sub(BEGIN).unwrap_or(wall))
+        let now = self.parts.clock.now();
+        Day::of(now.checked_sub(BEGIN).unwrap_or(now))
     }
 
     /// Whether a message is in the queue.

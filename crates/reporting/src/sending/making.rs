@@ -59,9 +59,9 @@ impl Context {
                 Ok(None)
             }
             Destinations::Unknown(error) => {
-                let (wall, tuned) = (self.parts.clock.wall(), self.tuned());
+                let (now, tuned) = (self.parts.clock.now(), self.tuned());
                 let give_up_after = tuned.settings.give_up_after;
-                let again = self.agenda().failed(day, domain, wall, give_up_after);
+                let again = self.agenda().failed(day, domain, now, give_up_after);
                 if again == Again::Never && day < self.today() {
                     tracing::warn!(%domain, %day, %error, "report given up");
                     self.drop_tally(day, domain).await?;

@@ -1,0 +1,77 @@
+//! `[tls_rpt]`: the reports on TLS that this relay sends.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use reporting::{PrivateDestinations, ReportSettings};
+use tls_rpt::{Destination, DomainName, MailAddress};
+
+use crate::check::Check;
+
+impl Check<'_> {
+    /// How TLS reports are sent.
+    pub(crate) fn tls_reports(&mut self) -> ReportSettings {
+        let raw = &self.raw.tls_rpt;
+        let contact = self.unless_empty("tls_rpt.contact", &raw.contact, MailAddress::parse);
+        let redirect = self.unless_empty("tls_rpt.redirect", &raw.redirect, str::parse::<Destination>);
+        if contact.is_none() && !raw.redirect.is_empty() {
+            let problem = "no report is sent: tls_rpt.contact is empty";
+            self.wrong_with("tls_rpt.redirect", "tls_rpt.contact", problem);
+        }
+        let private_destinations = if raw.allow_private_destinations {
+            PrivateDestinations::Allowed
+        } else {
+            PrivateDestinations::Refused
+        };
+        ReportSettings {
+            contact,
+            organization: raw.organization.clone(),
+            send: raw.send.into(),
+            spread: raw.spread,
+            give_up_after: self.at_least_one("tls_rpt.give_up_after", raw.give_up_after),
+            sending_addresses: self.each(
+                "tls_rpt.sending_addresses",
+                &raw.sending_addresses,
+                str::parse::<IpAddr>,
+            ),
+            verify_https: raw.verify_https.into(),
+            private_destinations,
+            exclude: self
+                .each("tls_rpt.exclude", &raw.exclude, DomainName::parse)
+                .into_iter()
+                .collect(),
+            redirect,
+        }
+    }
+
+    /// What a text says, unless it is empty.
+    fn unless_empty<T, E: Display>(
+        &mut self,
+        key: &str,
+        text: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let parsed = (!text.is_empty()).then(|| parse(text))?;
+        parsed.map_err(|error| self.wrong(key, &format!("`{text}`: {error}"))).ok()
+    }
+
+    /// What each text of a list says; each that is wrong is named.
+    fn each<T, E: Display>(
+        &mut self,
+        key: &str,
+        texts: &[String],
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let mut parsed = Vec::with_capacity(texts.len());
+        for (number, text) in texts.iter().enumerate() {
+            match parse(text) {
+                Ok(value) => parsed.push(value),
+                Err(error) => {
+                    let location = self.source.location(&format!("{key}.{number}"));
+                    self.wrong_at(location, key, &format!("`{text}`: {error}"));
+                }
+            }
+        }
+        parsed
+    }
+}
