@@ -42,4 +42,5 @@ mod signing;
 mod soak;
 mod surroundings;
 mod tidy;
+mod tls_counting;
 mod world;

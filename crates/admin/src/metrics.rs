@@ -7,6 +7,7 @@
 //!
 //! The reasons: `docs/decisions/0015-metrics.md`.
 
+mod counting;
 mod format;
 mod inbound;
 mod names;
@@ -23,6 +24,7 @@ use std::time::SystemTime;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+pub use self::counting::CountingMetrics;
 pub use self::format::Format;
 pub use self::inbound::Inbound;
 pub use self::names::{CountedDns, Lookups};
@@ -39,6 +41,7 @@ const PREFIX: &str = "sts_relay";
 pub struct Metrics {
     registry: Registry,
     inbound: Arc<Inbound>,
+    counting: Arc<CountingMetrics>,
     outbound: Arc<Outbound>,
     policies: Arc<PolicyMetrics>,
     storage: Arc<Storage>,
@@ -53,6 +56,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix(PREFIX);
         Self {
             inbound: Arc::new(Inbound::registered(&mut registry)),
+            counting: Arc::new(CountingMetrics::registered(&mut registry)),
             outbound: Arc::new(Outbound::registered(&mut registry)),
             policies: Arc::new(PolicyMetrics::registered(&mut registry)),
             storage: Arc::new(Storage::registered(&mut registry)),
@@ -70,6 +74,11 @@ impl Metrics {
     /// Counts what goes out.
     pub fn outbound(&self) -> Arc<Outbound> {
         Arc::clone(&self.outbound)
+    }
+
+    /// Counts what is counted for TLS reports, and what is not.
+    pub fn counting(&self) -> Arc<CountingMetrics> {
+        Arc::clone(&self.counting)
     }
 
     /// Counts what policies say.

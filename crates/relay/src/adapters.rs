@@ -1,4 +1,5 @@
 //! What fits one part of the relay to another.
 
+pub(crate) mod counted_observations;
 pub(crate) mod dns_for_mta_sts;
 pub(crate) mod reloadable_dns;

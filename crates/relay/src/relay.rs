@@ -22,6 +22,7 @@ use dns::{Dns, Resolver};
 use listener::Listener;
 use mta_sts::Policies;
 use queue::Queue;
+use reporting::{Counter, Counting};
 use rustls::crypto::aws_lc_rs;
 use settings::{Listening, Settings};
 use store_embedded::Embedded;
@@ -33,6 +34,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::adapters::counted_observations::{CountedDelivery, CountedPolicies};
 use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::adapters::reloadable_dns::ReloadableDns;
 use crate::certificates::{self, Watched};
@@ -41,7 +43,10 @@ use crate::policy_store::StoredPolicies;
 use crate::refresh;
 use crate::timekeeping::{self, Witness};
 
-use self::parts::{access, actions, bearings, counted, fetcher, metrics_of, reporting_mta};
+use self::parts::{
+    access, actions, bearings, counted, counting_of, fetcher, listener_of, metrics_of,
+    reporting_mta, reports_of,
+};
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
 pub use self::start_error::StartError;
@@ -66,6 +71,8 @@ pub struct Relay {
     /// How often the policies that are due were refreshed.
     refreshes: watch::Sender<u64>,
     dns: Arc<ReloadableDns>,
+    /// Counts for TLS reports.
+    counter: Counter,
     delivery: Delivery,
     listener: Listener,
     clock: Arc<SteadyClock>,
@@ -92,6 +99,7 @@ pub struct Relay {
 enum Part {
     Certificates,
     Clock,
+    Counting,
     Delivery,
     DkimKeys,
     Listener(SocketAddr),
@@ -141,7 +149,9 @@ impl Relay {
         let metrics = metrics_of(store, &clock);
         let dns = counted(&reloadable, &metrics);
         let policies = policies(&settings, &queue, &dns, &clock)?;
-        let witness = Witness::new(&steady, metrics.policies());
+        let (counter, counting) = counting_of(&settings, &queue, &dns, &clock, &metrics);
+        let counted = Arc::new(CountedPolicies::new(counter.clone(), metrics.policies()));
+        let witness = Witness::new(&steady, counted);
         let policies = Arc::new(policies.observed_by(Arc::new(witness)));
         let delivery = Delivery::new(
             settings.delivery.clone(),
@@ -150,18 +160,12 @@ impl Relay {
             Arc::clone(&policies),
             settings.roots.clone(),
             Arc::clone(&clock),
-            metrics.outbound(),
+            Arc::new(CountedDelivery::new(counter.clone(), metrics.outbound())),
         )?;
         let admin = Admin::listen(&settings.admin_socket).await?;
         let monitors = bind_monitors(settings.admin_address).await?;
 
-        let listener = Listener::with(
-            settings.listener.clone(),
-            access(&settings, tls.clone()),
-            queue.clone(),
-            Arc::clone(&clock),
-            metrics.inbound(),
-        );
+        let listener = listener_of(&settings, tls.clone(), &queue, &clock, &metrics);
         let actions = actions(&settings, &queue, &policies, &clock);
         let stop = CancellationToken::new();
         let checks = Checks::of(
@@ -181,6 +185,7 @@ impl Relay {
             policies,
             refreshes: watch::Sender::default(),
             dns: reloadable,
+            counter,
             delivery,
             listener,
             clock: steady,
@@ -196,14 +201,14 @@ impl Relay {
             settings,
         };
         relay.answer(admin, monitors.map(|(_address, socket)| socket));
-        relay.start_parts(sockets);
+        relay.start_parts(sockets, counting);
         Ok(relay)
     }
 
     /// Starts everything else.
-    fn start_parts(&mut self, sockets: Vec<(Listening, TcpListener)>) {
+    fn start_parts(&mut self, sockets: Vec<(Listening, TcpListener)>, counting: Counting) {
         self.take_in(sockets);
-        self.send_out();
+        self.send_out(counting);
         self.keep_fresh();
         self.look_up_keys();
         self.keep_time();
@@ -242,12 +247,19 @@ impl Relay {
         }
     }
 
-    /// Starts delivery.
-    fn send_out(&mut self) {
+    /// Starts delivery, and what counts its connections until it has ended.
+    fn send_out(&mut self, counting: Counting) {
         let (delivery, stop) = (self.delivery.clone(), self.stop.clone());
+        let sent = CancellationToken::new();
+        let ended = sent.clone().drop_guard();
         let _handle = self.parts.spawn(async move {
+            let _ended = ended;
             delivery.run(stop).await;
             Part::Delivery
+        });
+        let _handle = self.parts.spawn(async move {
+            counting.run(sent).await;
+            Part::Counting
         });
     }
 
@@ -351,6 +363,7 @@ impl Relay {
         self.queue.tune(settings.queue.tuning());
         self.queue.store().tune(settings.store.tuning());
         self.delivery.reload(delivery);
+        self.counter.turn(reports_of(&settings));
         self.listener.reload(settings.listener.clone(), access(&settings, tls.clone()));
         for (address, service) in services(&self.addresses, &settings.listeners) {
             self.listener.offer(address, service);

@@ -98,17 +98,17 @@ pub struct Counting {
     is_failing: bool,
 }
 
-/// Begins to count: what is handed to the counter is counted while [`Counting::run`] does.
+/// Begins to count: what is handed to the counter is counted while [`Counting::run`] does. Nothing is
+/// until it is [turned](Counter::turn) on.
 #[must_use]
 pub fn counting(
     store: &Arc<dyn Store>,
     dns: Arc<dyn Dns>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn CountingObserver>,
-    reports: Reports,
 ) -> (Counter, Counting) {
     let (sender, observations) = mpsc::channel(WAITING_MAX);
-    let is_on = Arc::new(AtomicBool::new(reports == Reports::Made));
+    let is_on = Arc::new(AtomicBool::new(false));
     let counter = Counter {
         observations: sender,
         clock: Arc::clone(&clock),

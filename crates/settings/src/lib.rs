@@ -38,9 +38,9 @@ mod setting_location;
 mod settings;
 mod source;
 mod syntax;
-mod tls_reports;
 #[cfg(test)]
 mod tests;
+mod tls_reports;
 mod wording;
 mod written;
 
@@ -62,7 +62,6 @@ pub use crate::raw_access::{RawAccess, RawNetwork};
 pub use crate::raw_dkim::{RawAlgorithm, RawDkim, RawDkimSigning, RawKeyService};
 pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use crate::raw_submission::{RawAddedField, RawBareNewlines, RawSubmission};
-pub use crate::raw_submission::{RawAddedField, RawSubmission};
 pub use crate::raw_tls_rpt::{RawSend, RawTlsRpt, RawVerifyHttps};
 pub use crate::secret_text::SecretText;
 pub use crate::server_address::ServerAddress;

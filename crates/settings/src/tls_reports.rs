@@ -13,7 +13,8 @@ impl Check<'_> {
     pub(crate) fn tls_reports(&mut self) -> ReportSettings {
         let raw = &self.raw.tls_rpt;
         let contact = self.unless_empty("tls_rpt.contact", &raw.contact, MailAddress::parse);
-        let redirect = self.unless_empty("tls_rpt.redirect", &raw.redirect, str::parse::<Destination>);
+        let redirect =
+            self.unless_empty("tls_rpt.redirect", &raw.redirect, str::parse::<Destination>);
         if contact.is_none() && !raw.redirect.is_empty() {
             let problem = "no report is sent: tls_rpt.contact is empty";
             self.wrong_with("tls_rpt.redirect", "tls_rpt.contact", problem);

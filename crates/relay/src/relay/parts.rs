@@ -8,9 +8,10 @@ use admin::server::actions::Actions;
 use clock::Clock;
 use delivery::{ReportingMta, WallClock};
 use dns::Dns;
-use listener::{Access, ServerTls};
+use listener::{Access, Listener, ServerTls};
 use mta_sts::{FetchSettings, Fetcher, Policies};
 use queue::Queue;
+use reporting::{Counter, Counting, Reports, counting};
 use settings::Settings;
 use store_embedded::Embedded;
 
@@ -48,6 +49,40 @@ pub(super) fn fetcher(
 ) -> Result<Fetcher, rustls::Error> {
     let wall = WallClock::new(Arc::clone(clock));
     Fetcher::new(FetchSettings { clock: Some(Arc::new(wall)), ..settings.fetch.clone() })
+}
+
+/// Whether TLS reports are made by these settings.
+pub(super) const fn reports_of(settings: &Settings) -> Reports {
+    match settings.reports.contact {
+        Some(_) => Reports::Made,
+        None => Reports::None,
+    }
+}
+
+/// What counts for TLS reports, if any are made by these settings.
+pub(super) fn counting_of(
+    settings: &Settings,
+    queue: &Queue,
+    dns: &Arc<dyn Dns>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> (Counter, Counting) {
+    let (dns, clock) = (Arc::clone(dns), Arc::clone(clock));
+    let (counter, counting) = counting(queue.store(), dns, clock, metrics.counting());
+    counter.turn(reports_of(settings));
+    (counter, counting)
+}
+
+/// What takes mail in by these settings, and shows this certificate.
+pub(super) fn listener_of(
+    settings: &Settings,
+    tls: Option<ServerTls>,
+    queue: &Queue,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Listener {
+    let (own, access) = (settings.listener.clone(), access(settings, tls));
+    Listener::with(own, access, queue.clone(), Arc::clone(clock), metrics.inbound())
 }
 
 /// Metrics that count what the queue does, from now on.

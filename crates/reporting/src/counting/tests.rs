@@ -111,7 +111,8 @@ impl Rig {
         let (names, told) = (Arc::<Names>::default(), Arc::<Told>::default());
         let observer: Arc<dyn CountingObserver> = Arc::<Told>::clone(&told);
         let dns: Arc<dyn Dns> = Arc::<Names>::clone(&names);
-        let (counter, counting) = counting(&store, dns, own, observer, Reports::Made);
+        let (counter, counting) = counting(&store, dns, own, observer);
+        counter.turn(Reports::Made);
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(counting.run(stop.clone()));
         Self { store, clock, names, told, counter, stop, tasks, directory }
@@ -321,7 +322,6 @@ async fn domains_beyond_the_most_that_are_counted_are_dropped_and_told() {
         Arc::<Names>::default(),
         Arc::<SetClock>::clone(&rig.clock),
         Arc::<Told>::clone(&rig.told),
-        Reports::Made,
     );
     counting.domains = domains;
     counting.count(day("2026-12-01"), now, &observed("one.example"));

@@ -1,0 +1,324 @@
+//! What deliveries are counted as for TLS reports (RFC 8460 §4.3), from the host to the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::SystemClock;
+use reporting::Tallies;
+use store::Store;
+use store_embedded::{Embedded, StoreSettings};
+use testbed::{Certificate, MxBehaviour, PolicyBehaviour, PolicyText, Rule, Step};
+use tls_rpt::{Day, DomainName, DomainTally, PolicyType};
+
+use crate::world::RelayInWorld;
+
+/// The settings with which reports are made.
+const REPORTS: &str = "tls_rpt.contact = \"tls@relay.test\"";
+
+/// A record that asks for reports.
+const RECORD: &str = "v=TLSRPTv1; rua=mailto:tls@reports.test";
+
+/// What becomes of the mail of a case.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mail {
+    Delivered,
+    Waits,
+}
+
+/// A relay that counts, and what it is expected to have counted.
+struct Counted {
+    relay: RelayInWorld,
+    /// By domain: policy type, result type and reason, and how often.
+    expected: Vec<(String, Vec<String>)>,
+}
+
+impl Counted {
+    async fn start(settings: &str) -> Self {
+        let relay = RelayInWorld::start_with(&format!("{REPORTS}\n{settings}")).await;
+        Self { relay, expected: Vec::new() }
+    }
+
+    /// Publishes a record for a domain whose host behaves like this.
+    async fn domain(&self, domain: &str, behaviour: MxBehaviour) {
+        self.relay.domain(domain, behaviour).await;
+        self.relay.world.domain(domain).tls_rpt_record(RECORD);
+    }
+
+    /// The same, with a policy.
+    async fn policy(
+        &self,
+        domain: &str,
+        behaviour: MxBehaviour,
+        policy: impl Into<PolicyBehaviour>,
+    ) {
+        self.domain(domain, behaviour).await;
+        self.relay.world.domain(domain).sts("1").policy(policy).await;
+    }
+
+    /// The same, with an enforced policy that names the host.
+    async fn enforced(&self, domain: &str, behaviour: MxBehaviour) {
+        let policy = PolicyText::enforce([format!("mx.{domain}")]);
+        self.policy(domain, behaviour, policy).await;
+    }
+
+    /// Sends mail to a domain and waits for what comes of it.
+    async fn send(&mut self, domain: &str, mail: Mail, rows: &[&str]) {
+        let id = self.relay.submit(&[&format!("<bob@{domain}>")]).await;
+        match mail {
+            Mail::Delivered => self.relay.gone(id).await,
+            Mail::Waits => drop(self.relay.deferred(id, 1).await),
+        }
+        let rows = rows.iter().map(|row| (*row).to_owned()).collect();
+        self.expected.push((domain.to_owned(), rows));
+    }
+
+    /// Stops the relay; what it has left in the store.
+    async fn stop(&mut self) -> Kept {
+        self.relay.stop().await;
+        Kept::open(&self.relay)
+    }
+
+    /// Stops the relay, and compares what it has counted.
+    async fn check(mut self) {
+        let kept = self.stop().await;
+        for (domain, expected) in &self.expected {
+            assert_eq!(&kept.rows(domain).await, expected, "{domain}\n{}", self.relay.world.tap());
+        }
+    }
+}
+
+/// What is kept of a relay that was stopped.
+struct Kept {
+    tallies: Tallies,
+    day: Day,
+}
+
+impl Kept {
+    fn open(relay: &RelayInWorld) -> Self {
+        let settings = StoreSettings::new(relay.world.directory().join("data/queue"));
+        let store: Arc<dyn Store> =
+            Arc::new(Embedded::open(settings, Arc::new(SystemClock)).unwrap());
+        Self { tallies: Tallies::new(&store), day: Day::parse("2030-01-01").unwrap() }
+    }
+
+    async fn tally(&self, domain: &str) -> Option<DomainTally> {
+        self.tallies.read(self.day, &DomainName::parse(domain).unwrap()).await.unwrap()
+    }
+
+    /// What was counted for a domain, in words.
+    async fn rows(&self, domain: &str) -> Vec<String> {
+        let tally = self.tally(domain).await;
+        let words = tally.iter().flat_map(DomainTally::rows).map(|(row, sessions)| {
+            let mut words = vec![row.policy.policy_type().to_string()];
+            match &row.failure {
+                None => words.push("success".to_owned()),
+                Some(failure) => {
+                    words.push(failure.result_type.to_string());
+                    words.extend(failure.failure_reason_code.map(|reason| reason.to_string()));
+                }
+            }
+            format!("{} {sessions}", words.join(" "))
+        });
+        words.collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_connection_is_counted_by_the_policy_that_applied_to_it() {
+    let mut counted = Counted::start("").await;
+    counted.enforced("good.test", MxBehaviour::valid()).await;
+    counted.send("good.test", Mail::Delivered, &["sts success 1"]).await;
+    let policy = PolicyText::testing(["mx.tested.test"]);
+    let expired = MxBehaviour::presenting(Certificate::Expired);
+    counted.policy("tested.test", expired, policy).await;
+    counted.send("tested.test", Mail::Delivered, &["sts certificate-expired 1"]).await;
+    let policy = PolicyText::testing(["mx.elsewhere.test"]);
+    counted.policy("other.test", MxBehaviour::valid(), policy).await;
+    let unnamed = "sts validation-failure mx-not-in-policy 1";
+    counted.send("other.test", Mail::Delivered, &[unnamed]).await;
+    let policy = PolicyText::enforce(["mx.elsewhere.test"]);
+    counted.policy("unnamed.test", MxBehaviour::valid(), policy).await;
+    counted.send("unnamed.test", Mail::Waits, &[unnamed]).await;
+    counted.domain("open.test", MxBehaviour::presenting(Certificate::SelfSigned)).await;
+    counted.send("open.test", Mail::Delivered, &["no-policy-found success 1"]).await;
+    counted.domain("clear.test", MxBehaviour::starttls_not_offered()).await;
+    let clear = "no-policy-found starttls-not-supported starttls-not-offered 1";
+    counted.send("clear.test", Mail::Delivered, &[clear]).await;
+    let expired = MxBehaviour::presenting(Certificate::Expired);
+    counted.policy("withdrawn.test", expired, PolicyText::none()).await;
+    counted.send("withdrawn.test", Mail::Delivered, &["no-policy-found success 1"]).await;
+    counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_failure_has_the_word_of_the_standard_and_a_reason_from_a_closed_list() {
+    let mut counted = Counted::start("").await;
+    let not_tls = |reason: &str| format!("sts validation-failure {reason} 1");
+    let not_trusted = |reason: &str| format!("sts certificate-not-trusted {reason} 1");
+    let hangs_up = MxBehaviour::valid().rule(Rule::new(Step::Ehlo, testbed::Act::Drop).in_tls());
+    let cases = [
+        (
+            "missing",
+            MxBehaviour::stripped(),
+            "sts starttls-not-supported starttls-not-offered 1".to_owned(),
+        ),
+        (
+            "refused",
+            MxBehaviour::starttls_refused("454 4.7.0 not now"),
+            "sts starttls-not-supported starttls-reply-454 1".to_owned(),
+        ),
+        (
+            "expired",
+            MxBehaviour::presenting(Certificate::Expired),
+            "sts certificate-expired 1".to_owned(),
+        ),
+        ("future", MxBehaviour::presenting(Certificate::NotYetValid), not_trusted("not-yet-valid")),
+        (
+            "wrong",
+            MxBehaviour::presenting(Certificate::WrongName),
+            "sts certificate-host-mismatch 1".to_owned(),
+        ),
+        (
+            "stranger",
+            MxBehaviour::presenting(Certificate::OtherAuthority),
+            not_trusted("unknown-issuer"),
+        ),
+        ("alert", MxBehaviour::handshake_alert(40), not_tls("tls-alert-40")),
+        ("garbage", MxBehaviour::handshake_garbage(), not_tls("tls-protocol")),
+        ("cut", MxBehaviour::handshake_closed(), not_tls("connection-cut")),
+        ("injected", MxBehaviour::injected(b"250 injected\r\n"), not_tls("injected-plaintext")),
+        ("closed", hangs_up, not_tls("closed-after-handshake")),
+    ];
+    for (name, behaviour, row) in cases {
+        let domain = format!("{name}.test");
+        counted.enforced(&domain, behaviour).await;
+        counted.send(&domain, Mail::Waits, &[&row]).await;
+    }
+    counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_not_to_be_had_is_a_failure_of_each_connection_made_without_it() {
+    let mut counted = Counted::start("").await;
+    let cases = [
+        ("gone", PolicyBehaviour::status(404), "sts sts-policy-fetch-error http-404 1"),
+        (
+            "moved",
+            PolicyBehaviour::redirect(301, "https://a.test/"),
+            "sts sts-policy-fetch-error redirect 1",
+        ),
+        (
+            "markup",
+            PolicyBehaviour::serve("<html>").media_type("text/html"),
+            "sts sts-policy-fetch-error media-type 1",
+        ),
+        ("cut", PolicyBehaviour::closing(), "sts sts-policy-fetch-error tls-protocol 1"),
+        (
+            "invalid",
+            PolicyBehaviour::serve("version: STSv1\nmode: on\n"),
+            "sts sts-policy-invalid policy-syntax 1",
+        ),
+        (
+            "wrong",
+            PolicyBehaviour::from(PolicyText::enforce(["mx.wrong.test"]))
+                .with_certificate(Certificate::WrongName),
+            "sts sts-webpki-invalid host-mismatch 1",
+        ),
+    ];
+    for (name, policy, row) in cases {
+        let domain = format!("{name}.test");
+        counted.policy(&domain, MxBehaviour::valid(), policy).await;
+        counted.send(&domain, Mail::Delivered, &[row]).await;
+    }
+    let kept = counted.stop().await;
+    for (domain, expected) in &counted.expected {
+        assert_eq!(&kept.rows(domain).await, expected, "{domain}");
+    }
+    let invalid = kept.tally("invalid.test").await.unwrap();
+    let (row, _sessions) = invalid.rows().next().unwrap();
+    assert_eq!(row.policy.strings(), ["version: STSv1", "mode: on"], "the text that came");
+    assert_eq!(row.failure.as_ref().unwrap().receiving_mx_hostname, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_fails_is_counted_beside_what_the_cached_policy_says_of_connections() {
+    let mut counted = Counted::start("").await;
+    let text = "version: STSv1\nmode: enforce\nmx: mx.good.test\nfurther: field\nmax_age: 86400\n";
+    counted.policy("good.test", MxBehaviour::valid(), PolicyBehaviour::serve(text)).await;
+    counted.send("good.test", Mail::Delivered, &[]).await;
+    counted.expected.clear();
+    counted.relay.world.domain("good.test").sts("2").policy(PolicyBehaviour::status(500)).await;
+    counted.relay.clock.advance(Duration::from_secs(3600));
+    let rows = ["sts success 2", "sts sts-policy-fetch-error http-500 1"];
+    counted.send("good.test", Mail::Delivered, &rows).await;
+    let kept = counted.stop().await;
+    assert_eq!(kept.rows("good.test").await, counted.expected[0].1);
+    let tally = kept.tally("good.test").await.unwrap();
+    for (row, _sessions) in tally.rows() {
+        let strings: Vec<_> = text.lines().collect();
+        assert_eq!(row.policy.strings(), strings, "as it was fetched");
+        assert_eq!(row.policy.mx_hosts(), ["mx.good.test"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exception_lets_mail_go_and_the_domain_learns_what_was_wrong() {
+    let exception =
+        "exception = [{ domain = \"bad.test\", until = 2030-01-10, reason = \"ticket 4711\" }]";
+    let mut counted = Counted::start(exception).await;
+    counted.enforced("bad.test", MxBehaviour::presenting(Certificate::WrongName)).await;
+    counted.send("bad.test", Mail::Delivered, &["sts certificate-host-mismatch 1"]).await;
+    counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_counts_once_however_many_messages_go_over_it() {
+    let mut counted = Counted::start("").await;
+    counted.enforced("good.test", MxBehaviour::valid()).await;
+    counted.send("good.test", Mail::Delivered, &[]).await;
+    counted.send("good.test", Mail::Delivered, &[]).await;
+    assert_eq!(counted.relay.world.tap().connections().len(), 1);
+    let kept = counted.stop().await;
+    assert_eq!(kept.rows("good.test").await, ["sts success 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_says_nothing_of_tls_is_not_counted() {
+    let mut counted = Counted::start("").await;
+    let refusing = MxBehaviour::valid().at(Step::Greeting, "554 5.3.2 no");
+    counted.enforced("refusing.test", refusing).await;
+    counted.send("refusing.test", Mail::Waits, &[]).await;
+    counted.enforced("closed.test", MxBehaviour::valid().at(Step::Ehlo, testbed::Act::Drop)).await;
+    counted.send("closed.test", Mail::Waits, &[]).await;
+    counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_contact_nothing_is_counted_and_nobody_asked() {
+    let mut relay = RelayInWorld::start().await;
+    relay.enforcing_domain("good.test", MxBehaviour::valid()).await;
+    relay.world.domain("good.test").tls_rpt_record(RECORD);
+    let id = relay.submit(&["<bob@good.test>"]).await;
+    relay.gone(id).await;
+    relay.stop().await;
+    assert_eq!(relay.world.names().queries("_smtp._tls.good.test"), 0);
+    let kept = Kept::open(&relay);
+    assert!(kept.tally("good.test").await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_of_mail_and_no_client_is_in_what_is_kept() {
+    let mut counted = Counted::start("").await;
+    counted.enforced("bad.test", MxBehaviour::presenting(Certificate::Expired)).await;
+    counted.send("bad.test", Mail::Waits, &[]).await;
+    let kept = counted.stop().await;
+    let tally = kept.tally("bad.test").await.unwrap();
+    let (row, _sessions) = tally.rows().next().unwrap();
+    assert_eq!(row.policy.policy_type(), PolicyType::Sts);
+    let failure = row.failure.as_ref().unwrap();
+    assert_eq!(failure.receiving_mx_hostname.as_ref().unwrap().as_str(), "mx.bad.test");
+    assert_eq!(failure.receiving_mx_helo.as_ref().unwrap().as_str(), "mx.bad.test");
+    assert!(failure.receiving_ip.is_some() && failure.sending_mta_ip.is_some());
+    let text = serde_json::to_string(&tally).unwrap();
+    assert!(!text.contains('@') && !text.contains("bob") && !text.contains("ann"), "{text}");
+}
