@@ -180,14 +180,18 @@ impl Lease {
     /// clock is in doubt: the attempts may have failed because of it.
     #[must_use]
     pub fn expired(&self, now: SystemTime) -> bool {
-        self.context.clock.doubt().is_none()
-            && self.queued_for(now) >= self.context.tuning().lifetime
+        self.context.clock.doubt().is_none() && self.queued_for(now) >= self.lifetime()
     }
 
     /// When the message's lifetime ends; none beyond the end of time.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.message.received_at.checked_add(self.context.tuning().lifetime)
+        self.message.received_at.checked_add(self.lifetime())
+    }
+
+    /// How long a message like this one is tried.
+    fn lifetime(&self) -> Duration {
+        self.context.tuning().lifetime_of(self.message.purpose)
     }
 
     /// The message's header and body, checked against its checksum before the last byte is given.

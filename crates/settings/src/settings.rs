@@ -199,6 +199,7 @@ impl Check<'_> {
         settings.retry.first = self.at_least_one("delivery.retry.first", raw.retry.first);
         settings.retry.most = raw.retry.longest;
         settings.lifetime = self.at_least_one("delivery.lifetime", raw.lifetime);
+        settings.report_lifetime = self.raw.tls_rpt.give_up_after;
         settings
     }
 

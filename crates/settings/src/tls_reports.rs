@@ -33,7 +33,7 @@ impl Check<'_> {
             sending_addresses: self.each(
                 "tls_rpt.sending_addresses",
                 &raw.sending_addresses,
-                str::parse::<IpAddr>,
+                |text| text.parse::<IpAddr>().map_err(|_error| "it is not an IP address"),
             ),
             verify_https: raw.verify_https.into(),
             private_destinations,
