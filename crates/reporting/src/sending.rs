@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use mail::DeliveryRecord;
 use pkix::SetupError;
-use tls_rpt::{Day, DomainName};
+use tls_rpt::{Day, DomainName, MailAddress};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -149,6 +149,12 @@ impl Reporting {
         let Some(report) = self.context.make(day, domain).await? else { return Ok(false) };
         self.context.hand_over_all(vec![report]).await?;
         Ok(true)
+    }
+
+    /// The address from which reports come; none where none are sent.
+    #[must_use]
+    pub fn contact(&self) -> Option<MailAddress> {
+        self.context.tuned().settings.contact.clone()
     }
 
     /// How many reports are due and on their way, without looking into the store.
