@@ -43,4 +43,5 @@ mod soak;
 mod surroundings;
 mod tidy;
 mod tls_counting;
+mod tls_reports;
 mod world;

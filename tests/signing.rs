@@ -20,14 +20,14 @@ use crate::metrics::ask;
 use crate::world::{MESSAGE, PATIENCE, RelayInWorld};
 
 /// A key, its record and its file.
-struct Key {
+pub(crate) struct Key {
     signer: Signer,
     file: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Key {
-    fn new(domain: &str, selector: &str, algorithm: Algorithm) -> Self {
+    pub(crate) fn new(domain: &str, selector: &str, algorithm: Algorithm) -> Self {
         let key = SigningKey::generate(algorithm).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
@@ -53,7 +53,11 @@ impl Key {
 }
 
 /// A relay with these keys, whose records are published but for `unpublished`.
-async fn relay_with(keys: &[&Key], unpublished: &[&Key], settings: &str) -> RelayInWorld {
+pub(crate) async fn relay_with(
+    keys: &[&Key],
+    unpublished: &[&Key],
+    settings: &str,
+) -> RelayInWorld {
     let world = World::new().await;
     keys.iter().for_each(|key| key.publish(&world));
     let tables: String = [keys, unpublished].concat().iter().map(|key| key.settings()).collect();

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use clock::{Clock as _, SetClock};
 use queue::{Details, Filter, Queue, QueueId, Reason, Selection};
+use reporting::Reporting;
 use settings::{Settings, Source};
 use sts_relay::Relay;
 use testbed::{MxBehaviour, MxHost, PolicyText, Sender, World};
@@ -99,6 +100,16 @@ impl RelayInWorld {
     /// The queue.
     pub(crate) fn queue(&self) -> &Queue {
         self.relay.as_ref().unwrap().queue()
+    }
+
+    /// Its TLS reports.
+    pub(crate) fn reporting(&self) -> &Reporting {
+        self.relay.as_ref().unwrap().reporting()
+    }
+
+    /// Its settings file.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
     }
 
     /// Stops the relay in order, and starts another with what it has left behind.

@@ -6,4 +6,5 @@ pub mod check_name;
 pub mod policy_answers;
 pub mod query;
 pub mod refusal;
+pub mod report_answers;
 pub mod state_word;

@@ -13,6 +13,7 @@ mod inbound;
 mod names;
 mod outbound;
 mod policies;
+mod reports;
 mod series;
 mod state;
 mod storage;
@@ -30,6 +31,7 @@ pub use self::inbound::Inbound;
 pub use self::names::{CountedDns, Lookups};
 pub use self::outbound::Outbound;
 pub use self::policies::PolicyMetrics;
+pub use self::reports::ReportMetrics;
 pub use self::state::State;
 pub use self::storage::Storage;
 
@@ -44,6 +46,7 @@ pub struct Metrics {
     counting: Arc<CountingMetrics>,
     outbound: Arc<Outbound>,
     policies: Arc<PolicyMetrics>,
+    reports: Arc<ReportMetrics>,
     storage: Arc<Storage>,
     lookups: Arc<Lookups>,
     /// What is there at the moment of a scrape.
@@ -59,6 +62,7 @@ impl Metrics {
             counting: Arc::new(CountingMetrics::registered(&mut registry)),
             outbound: Arc::new(Outbound::registered(&mut registry)),
             policies: Arc::new(PolicyMetrics::registered(&mut registry)),
+            reports: Arc::new(ReportMetrics::registered(&mut registry)),
             storage: Arc::new(Storage::registered(&mut registry)),
             lookups: Arc::new(Lookups::registered(&mut registry)),
             state: State::registered(&mut registry, now),
@@ -84,6 +88,11 @@ impl Metrics {
     /// Counts what policies say.
     pub fn policies(&self) -> Arc<PolicyMetrics> {
         Arc::clone(&self.policies)
+    }
+
+    /// Counts what becomes of TLS reports.
+    pub fn reports(&self) -> Arc<ReportMetrics> {
+        Arc::clone(&self.reports)
     }
 
     /// Counts what the disk does.

@@ -21,6 +21,11 @@
 //! | `GET /policies/DOMAIN` | one of them |
 //! | `POST /policies/DOMAIN/refresh` | the policy, fetched anew |
 //! | `POST /policies/DOMAIN/purge` | that it was forgotten |
+//! | `GET /tls-reports` | the TLS reports that are due and on their way |
+//! | `GET /tls-reports/counted?day=DAY&domain=DOMAIN` | days and domains that are not reported yet, after these |
+//! | `GET /tls-reports/preview?day=DAY&domain=DOMAIN` | what would be sent, where and when |
+//! | `POST /tls-reports/send?day=DAY&domain=DOMAIN` | how reports stand after this one was sent |
+//! | `POST /tls-reports/send-finished` | the same after those of all days that are over |
 
 pub mod actions;
 pub mod error;
@@ -33,6 +38,7 @@ mod policies;
 mod queue;
 pub mod reads;
 mod refresh;
+pub mod reports;
 mod respond;
 mod socket;
 
@@ -45,6 +51,7 @@ use tokio_util::sync::CancellationToken;
 use crate::server::actions::Actions;
 use crate::server::health::HealthChecks;
 use crate::server::operator::Operator;
+use crate::server::reports::ReportDesk;
 
 pub use socket::SocketError;
 
@@ -62,9 +69,15 @@ impl Admin {
     }
 
     /// Answers until `stop`.
-    pub async fn serve(self, actions: Actions, health: HealthChecks, stop: CancellationToken) {
+    pub async fn serve(
+        self,
+        actions: Actions,
+        health: HealthChecks,
+        desk: ReportDesk,
+        stop: CancellationToken,
+    ) {
         let Self { socket, path } = self;
-        let routes = routes(actions).merge(health::routes(health));
+        let routes = routes(actions).merge(health::routes(health)).merge(reports::routes(desk));
         let service = routes.into_make_service_with_connect_info::<Operator>();
         let served = axum::serve(socket, service);
         if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {

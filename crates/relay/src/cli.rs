@@ -78,7 +78,7 @@ enum Command {
     /// Demonstrate the relay with simulated mail domains, some of them attacked.
     #[cfg(feature = "demo")]
     Demo(demo::DemoCommand),
-    /// Read TLS reports (RFC 8460).
+    /// Read TLS reports (RFC 8460), and manage those that are sent.
     #[command(subcommand, name = "tlsrpt")]
     TlsRpt(tlsrpt::TlsRptCommand),
     /// List and check users, and print lines for the users file.
@@ -135,7 +135,10 @@ impl CommandLine {
             }
             #[cfg(feature = "demo")]
             Some(Command::Demo(command)) => demo::run(command, output),
-            Some(Command::TlsRpt(command)) => tlsrpt::run(command, output),
+            Some(Command::TlsRpt(command)) => {
+                let paths = || self.paths();
+                runtime()?.block_on(Box::pin(tlsrpt::run(command, paths, now(), output)))
+            }
             Some(Command::User(command)) => user::run(command, || Ok(self.settings()?.0), output),
             Some(Command::Completions(command)) => {
                 generated::completions(command, Self::described(), output)

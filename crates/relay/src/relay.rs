@@ -2,6 +2,7 @@
 
 mod parts;
 mod reload;
+mod reports;
 mod start_error;
 
 use std::fs::DirBuilder;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use admin::readiness::Checks;
 use admin::server::actions::Actions;
 use admin::server::health::HealthChecks;
+use admin::server::reports::ReportDesk;
 use admin::server::{Admin, monitoring_port};
 use clock::{Clock, SteadyClock};
 use delivery::Delivery;
@@ -22,7 +24,7 @@ use dns::{Dns, Resolver};
 use listener::Listener;
 use mta_sts::Policies;
 use queue::Queue;
-use reporting::{Counter, Counting};
+use reporting::{Counter, Counting, Reporting};
 use rustls::crypto::aws_lc_rs;
 use settings::{Listening, Settings};
 use store_embedded::Embedded;
@@ -49,6 +51,7 @@ use self::parts::{
 };
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
+use self::reports::Reports;
 pub use self::start_error::StartError;
 
 /// Nobody but the relay's own user has business in the data directory.
@@ -74,6 +77,7 @@ pub struct Relay {
     /// Counts for TLS reports.
     counter: Counter,
     delivery: Delivery,
+    reports: Reports,
     listener: Listener,
     clock: Arc<SteadyClock>,
     /// What the admin interface shows.
@@ -104,6 +108,7 @@ enum Part {
     DkimKeys,
     Listener(SocketAddr),
     Refresh,
+    Reports,
 }
 
 /// A part of the relay ended although nobody asked it to.
@@ -153,6 +158,7 @@ impl Relay {
         let counted = Arc::new(CountedPolicies::new(counter.clone(), metrics.policies()));
         let witness = Witness::new(&steady, counted);
         let policies = Arc::new(policies.observed_by(Arc::new(witness)));
+        let reports = Reports::new(&settings, &queue, &dns, &clock, &metrics)?;
         let delivery = Delivery::new(
             settings.delivery.clone(),
             queue.clone(),
@@ -160,7 +166,7 @@ impl Relay {
             Arc::clone(&policies),
             settings.roots.clone(),
             Arc::clone(&clock),
-            Arc::new(CountedDelivery::new(counter.clone(), metrics.outbound())),
+            reports.told_with(Arc::new(CountedDelivery::new(counter.clone(), metrics.outbound()))),
         )?;
         let admin = Admin::listen(&settings.admin_socket).await?;
         let monitors = bind_monitors(settings.admin_address).await?;
@@ -176,7 +182,8 @@ impl Relay {
             &stop,
             bearings(&settings),
         );
-        let health = HealthChecks::of(&queue, &policies, &clock, checks, metrics);
+        let health =
+            HealthChecks::of(&queue, &policies, &clock, checks, metrics, reports.reporting.clone());
         let watched = Watched { tls, users_file: settings.users_file.clone() };
         let mut relay = Self {
             addresses,
@@ -187,6 +194,7 @@ impl Relay {
             dns: reloadable,
             counter,
             delivery,
+            reports,
             listener,
             clock: steady,
             actions,
@@ -212,13 +220,16 @@ impl Relay {
         self.keep_fresh();
         self.look_up_keys();
         self.keep_time();
+        self.report();
     }
 
     /// Starts the admin interface.
     fn answer(&mut self, admin: Admin, monitors: Option<TcpListener>) {
         let (actions, health, stop) =
             (self.actions.clone(), self.health.clone(), self.stop_admin.clone());
-        let _admin = self.admin.spawn(admin.serve(actions, health, stop));
+        let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&self.clock);
+        let desk = ReportDesk { reporting: self.reports.reporting.clone(), clock };
+        let _admin = self.admin.spawn(admin.serve(actions, health, desk, stop));
         if let Some(socket) = monitors {
             let (health, stop) = (self.health.clone(), self.stop_admin.clone());
             let _port = self.admin.spawn(monitoring_port::serve(socket, health, stop));
@@ -260,6 +271,15 @@ impl Relay {
         let _handle = self.parts.spawn(async move {
             counting.run(sent).await;
             Part::Counting
+        });
+    }
+
+    /// Starts sending TLS reports.
+    fn report(&mut self) {
+        let (reporting, stop) = (self.reports.reporting.clone(), self.stop.clone());
+        let _handle = self.parts.spawn(async move {
+            reporting.run(stop).await;
+            Part::Reports
         });
     }
 
@@ -318,6 +338,12 @@ impl Relay {
         &self.queue
     }
 
+    /// Its TLS reports.
+    #[must_use]
+    pub const fn reporting(&self) -> &Reporting {
+        &self.reports.reporting
+    }
+
     /// Its policies.
     #[must_use]
     pub const fn policies(&self) -> &Arc<Policies> {
@@ -350,20 +376,21 @@ impl Relay {
     pub fn reload(&mut self, mut settings: Settings) -> Result<Vec<&'static str>, ReloadError> {
         let kept = keep_what_needs_a_restart(&self.settings, &mut settings);
         settings.delivery.own_addresses.clone_from(&self.addresses);
-        let ready = Ready::prepare(&settings, &self.clock, &self.delivery)?;
+        let ready = Ready::prepare(&settings, &self.clock, &self.delivery, &self.reports)?;
         self.take_over(settings, ready);
         Ok(kept)
     }
 
     /// Puts the new in the place of the old.
     fn take_over(&mut self, settings: Settings, ready: Ready) {
-        let Ready { tls, resolver, fetcher, delivery } = ready;
+        let Ready { tls, resolver, fetcher, delivery, reports } = ready;
         self.dns.replace(resolver);
         self.policies.reload(settings.policies.clone(), fetcher);
         self.queue.tune(settings.queue.tuning());
         self.queue.store().tune(settings.store.tuning());
         self.delivery.reload(delivery);
         self.counter.turn(reports_of(&settings));
+        self.reports.reload(reports, &settings);
         self.listener.reload(settings.listener.clone(), access(&settings, tls.clone()));
         for (address, service) in services(&self.addresses, &settings.listeners) {
             self.listener.offer(address, service);

@@ -8,6 +8,7 @@ use mta_sts::Exceptions;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use queue::{Counted, Counts, ReasonClass, StateKind, Totals, Waiting};
+use reporting::ReportCounts;
 
 use super::series::{Gauges, level, unix_seconds};
 use crate::api::state_word::state_word;
@@ -30,6 +31,8 @@ pub struct State {
     started: Gauge,
     clock_doubt: Gauge,
     dkim_keys: Gauges<1>,
+    reports: Gauges<1>,
+    oldest_report: Gauge,
 }
 
 impl State {
@@ -70,6 +73,15 @@ impl State {
         registry.register_with_unit("clock_doubt", doubt, Unit::Seconds, new.clock_doubt.clone());
         let keys = "DKIM keys in the settings, by what the DNS says of their records";
         registry.register("dkim_keys", keys, new.dkim_keys.clone());
+        let reports = "Domains with TLS reports that are not made yet, or with a destination that is \
+                       to be tried";
+        registry.register("tls_report_domains", reports, new.reports.clone());
+        registry.register_with_unit(
+            "tls_report_oldest_due",
+            "How long the oldest TLS report that is not made has been due, 0 without one",
+            Unit::Seconds,
+            new.oldest_report.clone(),
+        );
         new.build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         new.started.set(unix_seconds(now));
         new
@@ -145,6 +157,16 @@ impl State {
             let number = i64::try_from(number).unwrap_or(i64::MAX);
             self.dkim_keys.get_or_create(&[("state", state)]).set(number);
         }
+    }
+
+    /// How many TLS reports are due.
+    pub fn set_reports(&self, counts: ReportCounts, now: SystemTime) {
+        for (state, number) in [("due", counts.due), ("retrying", counts.retrying)] {
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            self.reports.get_or_create(&[("state", state)]).set(number);
+        }
+        let overdue = counts.oldest_due.and_then(|due| now.duration_since(due).ok());
+        self.oldest_report.set(level(overdue.unwrap_or_default().as_secs()));
     }
 
     /// How many exceptions there are.

@@ -5,6 +5,7 @@ use std::io;
 use delivery::RemovalError;
 use mta_sts::Undecided;
 use queue::{BodyError, StoreError};
+use reporting::ReportError;
 use thiserror::Error;
 use tokio::task::JoinError;
 
@@ -29,6 +30,9 @@ pub enum AdminError {
     /// The queue cannot be read.
     #[error("the queue cannot be read")]
     Queue(#[from] StoreError),
+    /// The TLS reports cannot be read or sent.
+    #[error("the TLS reports cannot be read or sent")]
+    Reports(#[from] ReportError),
     /// Our own mistake.
     #[error("the queue could not be read")]
     Task(#[from] JoinError),

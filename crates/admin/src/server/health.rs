@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use clock::Clock;
 use mta_sts::Policies;
 use queue::{Counts, Queue};
+use reporting::Reporting;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -32,6 +33,7 @@ pub struct HealthChecks {
     clock: Arc<dyn Clock>,
     checks: Arc<Checks>,
     metrics: Arc<Metrics>,
+    reporting: Reporting,
     counts: Arc<Mutex<Option<Counting>>>,
 }
 
@@ -51,10 +53,11 @@ impl HealthChecks {
         clock: &Arc<dyn Clock>,
         checks: Checks,
         metrics: Arc<Metrics>,
+        reporting: Reporting,
     ) -> Self {
         let (policies, clock) = (Arc::clone(policies), Arc::clone(clock));
         let (queue, checks) = (queue.clone(), Arc::new(checks));
-        Self { queue, policies, clock, checks, metrics, counts: Arc::default() }
+        Self { queue, policies, clock, checks, metrics, reporting, counts: Arc::default() }
     }
 
     /// Goes by other settings from now on.
@@ -75,6 +78,7 @@ impl HealthChecks {
         state.set_exceptions(&self.policies.exceptions(), latest);
         state.set_clock(self.clock.doubt());
         state.set_dkim_keys(&self.checks.signing());
+        state.set_reports(self.reporting.counts(), self.clock.now());
         self.metrics.text(format)
     }
 

@@ -287,8 +287,36 @@ const HELP: &[Help] = &[
     },
     Help {
         command: "tlsrpt",
-        examples: &[("sts-relay tlsrpt parse reports/", "what senders report of a domain")],
+        examples: &[
+            ("sts-relay tlsrpt parse reports/", "what senders report of a domain"),
+            ("sts-relay tlsrpt status", "how the reports stand that are sent"),
+        ],
         statuses: &GROUP,
+    },
+    Help {
+        command: "tlsrpt preview",
+        examples: &[
+            ("sts-relay tlsrpt preview", "all that would be sent"),
+            ("sts-relay tlsrpt preview example.org", "the report to one domain"),
+            ("sts-relay tlsrpt preview example.org --message", "the same as a message"),
+        ],
+        statuses: &[
+            ("0", "there is a report to send"),
+            ("1", "there is none for this domain, or no relay runs"),
+        ],
+    },
+    Help {
+        command: "tlsrpt send",
+        examples: &[
+            ("sts-relay tlsrpt send --dry-run", "what would be sent"),
+            ("sts-relay tlsrpt send example.org --today", "what was counted today, now"),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "tlsrpt status",
+        examples: &[("sts-relay tlsrpt status --json", "for a script")],
+        statuses: &DONE,
     },
     Help {
         command: "tlsrpt parse",

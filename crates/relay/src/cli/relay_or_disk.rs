@@ -245,7 +245,7 @@ impl RelayOrDisk {
     }
 
     /// The running relay, for what it alone may do.
-    fn client(&mut self) -> Result<&mut Client, AnswerError> {
+    pub(crate) fn client(&mut self) -> Result<&mut Client, AnswerError> {
         match self {
             Self::AtRest(_) => Err(AnswerError::NotRunning),
             Self::Running(client) => Ok(client),

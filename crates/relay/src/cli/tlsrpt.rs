@@ -1,14 +1,17 @@
-//! `sts-relay tlsrpt`: TLS reports (RFC 8460) for whoever gets them.
+//! `sts-relay tlsrpt`: TLS reports (RFC 8460), those that were received and those that are sent.
 //!
-//! `parse` needs no settings, no relay and no DNS.
+//! `parse` needs no settings, no relay and no DNS; the others ask the running relay.
 
 mod advice;
 mod answer;
 mod files;
+mod sent;
 
 use std::ffi::OsString;
+use std::time::SystemTime;
 
 use clap::Subcommand;
+use settings::RelayPaths;
 use tls_rpt::{Added, Summary};
 
 use self::answer::{Answer, FileWarnings, UnreadableFile};
@@ -28,14 +31,40 @@ pub(super) enum TlsRptCommand {
         #[command(flatten)]
         format: Format,
     },
+    /// Show the reports that would be sent, where and when, or why not.
+    Preview(sent::Preview),
+    /// Send the reports of the days that are over now.
+    Send(sent::Send),
+    /// Show how the reports stand that are sent.
+    Status {
+        #[command(flatten)]
+        format: Format,
+    },
 }
 
-/// Does what was typed.
-pub(super) fn run(command: &TlsRptCommand, output: &mut Output) -> anyhow::Result<Ending> {
-    let TlsRptCommand::Parse { files, format } = command;
-    let answer = parse(files);
-    format.write(&answer, output, Answer::print)?;
-    Ok(answer.ending())
+/// Does what was typed; `paths` are read only where they are needed.
+pub(super) async fn run(
+    command: &TlsRptCommand,
+    paths: impl FnOnce() -> RelayPaths,
+    now: SystemTime,
+    output: &mut Output,
+) -> anyhow::Result<Ending> {
+    match command {
+        TlsRptCommand::Parse { files, format } => {
+            let answer = parse(files);
+            format.write(&answer, output, Answer::print)?;
+            Ok(answer.ending())
+        }
+        TlsRptCommand::Preview(preview) => {
+            sent::Sender::reach(&paths(), now).await?.preview(preview, output).await
+        }
+        TlsRptCommand::Send(send) => {
+            sent::Sender::reach(&paths(), now).await?.send(send, output).await
+        }
+        TlsRptCommand::Status { format } => {
+            sent::Sender::reach(&paths(), now).await?.status(*format, output).await
+        }
+    }
 }
 
 /// What the reports in `named` say together.

@@ -12,10 +12,12 @@ use dns::{Resolver, ResolverError};
 use listener::ServerTls;
 use mta_sts::Fetcher;
 use pkix::SetupError;
+use reporting::ReadyReporting;
 use settings::{Listening, Settings};
 use thiserror::Error;
 
 use super::parts::fetcher;
+use super::reports::Reports;
 use crate::certificates::{self, SelfSignedError};
 
 /// What needs a restart, by key; `config/sts-relay.toml` says so too.
@@ -47,6 +49,7 @@ pub(super) struct Ready {
     pub(super) resolver: Resolver,
     pub(super) fetcher: Fetcher,
     pub(super) delivery: Reloaded,
+    pub(super) reports: ReadyReporting,
 }
 
 impl Ready {
@@ -55,12 +58,14 @@ impl Ready {
         settings: &Settings,
         clock: &Arc<SteadyClock>,
         delivery: &Delivery,
+        reports: &Reports,
     ) -> Result<Self, ReloadError> {
         let any: Arc<dyn Clock> = Arc::<SteadyClock>::clone(clock);
         Ok(Self {
             tls: certificates::of(settings, clock.wall())?,
             resolver: Resolver::new(settings.dns.clone())?,
             fetcher: fetcher(settings, &any).map_err(ReloadError::TlsToPolicyHosts)?,
+            reports: reports.prepare(settings)?,
             delivery: delivery.reloaded(settings.delivery.clone(), settings.roots.clone())?,
         })
     }

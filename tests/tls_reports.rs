@@ -1,0 +1,149 @@
+//! TLS reports of a whole relay (RFC 8460): by mail and HTTPS, and the commands about them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dkim::Algorithm;
+use mail_parser::{MessageParser, MimeHeaders as _, PartType};
+use reporting::Tallies;
+use serde_json::Value;
+use testbed::{MxBehaviour, PolicyBehaviour, Step};
+use tls_rpt::{AppliedPolicy, Day, DomainName, DomainTally, ReceivedReport, Row};
+use tokio::time::timeout;
+
+use crate::cli::{asked, asked_json};
+use crate::metrics::counted;
+use crate::signing::{Key, relay_with};
+use crate::world::{PATIENCE, RelayInWorld};
+
+/// When every relay is started.
+const FIRST_DAY: &str = "2030-01-01";
+
+const SETTINGS: &str = "[admin]\naddress = \"127.0.0.1:0\"\n\
+    [tls_rpt]\ncontact = \"tls@sender.test\"\nallow_private_destinations = true\n";
+
+/// A relay that reports for `sender.test`, with a key that is published.
+async fn relay() -> (RelayInWorld, Key) {
+    let key = Key::new("sender.test", "tls", Algorithm::RsaSha256);
+    // Tables of keys come last in a settings file.
+    let relay = relay_with(&[&key], &[], SETTINGS).await;
+    (relay, key)
+}
+
+/// Counts sessions of the first day, and publishes where the report about them goes.
+async fn count(relay: &RelayInWorld, domain: &str, rua: &str) {
+    let name = DomainName::parse(domain).unwrap();
+    let policy = Arc::new(AppliedPolicy::none(name.clone()));
+    let mut tally = DomainTally::new(name);
+    tally.count(Row { policy, failure: None }, 17);
+    let tallies = Tallies::new(relay.queue().store());
+    tallies.add(Day::parse(FIRST_DAY).unwrap(), tally).await.unwrap();
+    let record = format!("v=TLSRPTv1; rua={rua}");
+    relay.world.names().add_txt(&format!("_smtp._tls.{domain}"), &record);
+}
+
+/// Ends the first day, and sends all reports about it.
+async fn end_day(relay: &RelayInWorld) {
+    relay.clock.advance(Duration::from_secs(25 * 3600));
+    relay.reporting().send_finished().await.unwrap();
+}
+
+/// Waits until no report is on its way: delivery tells of a message after it has left the queue.
+async fn all_over(relay: &RelayInWorld) {
+    let over = async {
+        loop {
+            relay.reporting().round().await.unwrap();
+            if relay.reporting().on_their_way(1).await.unwrap().is_empty() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, over).await.expect("reports that come to their end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_by_mail_is_signed_and_goes_whatever_tls_does() {
+    let (relay, _key) = relay().await;
+    // The policy asks for TLS, and the host has none: other mail would wait (RFC 8460 §5.3.1).
+    let mx = relay.enforcing_domain("example.test", MxBehaviour::starttls_not_offered()).await;
+    count(&relay, "example.test", "mailto:tls-reports@example.test").await;
+    end_day(&relay).await;
+    let messages = mx.wait_for_messages(1, PATIENCE).await.unwrap();
+    let [message] = &messages[..] else { panic!("{messages:?}") };
+    assert_eq!(message.reverse_path, "tls@sender.test");
+    let parsed = MessageParser::default().parse(&message.data).unwrap();
+    let signature = parsed.header_raw("DKIM-Signature").unwrap().to_lowercase();
+    assert!(signature.contains("d=sender.test") && signature.contains("tls-report-submitter"));
+    let attachment = parsed.attachment(0).unwrap();
+    assert!(attachment.attachment_name().unwrap().starts_with("sender.test!example.test!"));
+    let PartType::Binary(gzip) = &attachment.body else { panic!("{attachment:?}") };
+    let report = ReceivedReport::read(gzip).unwrap();
+    assert_eq!((report.warnings.len(), report.value.policies[0].successes), (0, 17));
+    all_over(&relay).await;
+    let accepted = "tls_reports_total{transport=\"mail\",result=\"accepted\"}";
+    counted(&relay, accepted, 1.0).await;
+    relay.is_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_refused_makes_no_notification() {
+    let (relay, _key) = relay().await;
+    let refusing = MxBehaviour::valid().at(Step::RcptTo, "550 5.1.1 no such user");
+    let _mx = relay.domain("example.test", refusing).await;
+    let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
+    count(&relay, "example.test", "mailto:tls-reports@example.test").await;
+    end_day(&relay).await;
+    all_over(&relay).await;
+    let refused = "tls_reports_total{transport=\"mail\",result=\"refused\"}";
+    counted(&relay, refused, 1.0).await;
+    assert_eq!(sender.messages().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_by_mail_takes_the_route_that_is_configured() {
+    let key = Key::new("sender.test", "tls", Algorithm::Ed25519Sha256);
+    let route =
+        "[[route]]\nrecipient = \"*\"\nnext_hop = \"smart.test\"\ntls = \"opportunistic\"\n";
+    let relay = relay_with(&[&key], &[], &format!("{SETTINGS}{route}")).await;
+    let smart = relay.domain("smart.test", MxBehaviour::valid()).await;
+    relay.world.names().add_address("smart.test", smart.address().ip());
+    count(&relay, "example.test", "mailto:tls-reports@example.test").await;
+    end_day(&relay).await;
+    let messages = smart.wait_for_messages(1, PATIENCE).await.unwrap();
+    assert_eq!(messages[0].recipients, ["tls-reports@example.test"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_show_a_report_before_it_is_sent_send_it_and_tell_how_it_stands() {
+    let (relay, _key) = relay().await;
+    let host = relay.world.report_host("reports.test", PolicyBehaviour::status(503)).await;
+    let uri = format!("https://reports.test:{}/v1", relay.world.https_port());
+    count(&relay, "example.test", &format!("{uri},mailto:tls@example.test")).await;
+    count(&relay, "silent.test", "ftp://silent.test").await;
+    let config = relay.config();
+    let preview = asked_json(config, &["tlsrpt", "preview", "example.test", "--date", FIRST_DAY]);
+    assert_eq!(preview["destinations"][0]["destination"], uri, "{preview}");
+    assert_eq!(preview["report"]["policies"][0]["summary"]["total-successful-session-count"], 17);
+    assert_eq!(preview["why_not"], Value::Null);
+    let message =
+        asked(config, &["tlsrpt", "preview", "example.test", "--date", FIRST_DAY, "--message"]);
+    assert!(message.starts_with("From: tls@sender.test\r\nTo: tls@example.test\r\n"), "{message}");
+    let all = asked(config, &["tlsrpt", "preview"]);
+    assert!(
+        all.contains("silent.test") && all.contains("none: the TLSRPT record is invalid"),
+        "{all}"
+    );
+    assert_eq!(host.fetches().len(), 0);
+    relay.clock.advance(Duration::from_secs(25 * 3600));
+    let sent = asked_json(config, &["tlsrpt", "send", "example.test", "--date", FIRST_DAY]);
+    let report = &sent["on_their_way"][0];
+    assert_eq!(report["domain"], "example.test", "{sent}");
+    assert_eq!(report["destinations"][0]["state"], "waiting");
+    assert_eq!(report["destinations"][0]["problem"], "HTTP 503");
+    assert_eq!(report["destinations"][1]["state"], "queued");
+    assert_eq!(host.fetches().len(), 1);
+    let status = asked(config, &["tlsrpt", "status"]);
+    assert!(status.contains("reports are sent from tls@sender.test"), "{status}");
+    assert!(status.contains("HTTP 503"), "{status}");
+}
