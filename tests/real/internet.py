@@ -31,12 +31,16 @@ class Internet(World):
         lend_names()
         for address in (DNS, WEB, RELAY, *self.ADDRESSES, *(address for _, address in self.HOSTS.values())):
             run("ip", "address", "replace", f"{address}/32", "dev", "lo")
-        names = [f"relay.test. A {RELAY}", *records(self.HOSTS, self.ENFORCED, WEB)]
+        names = [f"relay.test. A {RELAY}", *records(self.HOSTS, self.ENFORCED, WEB), *self.names()]
         self.keep(Knot(self.folder / "knot", DNS, "test", names))
         policies(self, self.HOSTS, self.ENFORCED)
         config = nginx(self.ENFORCED, f"{WEB}:443", self.folder, self.folder / "nginx")
         self.web = self.keep(Nginx(self.folder / "nginx", WEB, config))
         self.relay = self.keep(Relay(self.folder / "relay", RELAY, RELAY_PORT, self.settings()))
+
+    def names(self):
+        """Further records of the zone."""
+        return []
 
     def settings(self):
         """The lines of the relay's settings file."""
@@ -140,6 +144,56 @@ class Submitting(Delivering):
     """The same with one domain: what is tried is the way to the relay."""
 
     HOSTS, ENFORCED = {"good.test": Delivering.HOSTS["good.test"]}, ("good.test",)
+
+
+class Signing(Submitting):
+    """The same, with keys that sign: RSA and Ed25519 for sender.test, RSA for the relay's own notifications."""
+
+    def names(self):
+        """Makes the keys; their records."""
+        self.keys, lines, known = [], [], []
+        for domain, more in (("sender.test", []), ("sender.test", ["--ed25519"]), ("relay.test", [])):
+            file = self.folder / f"{len(self.keys)}.key"
+            said = run(BINARY, "dkim", "keygen", domain, *more, "--output", file).stdout.splitlines()
+            [record] = [line for line in said if " IN TXT " in line]
+            [value] = [line.removeprefix("value  ") for line in said if line.startswith("value  ")]
+            name = record.split()[0]
+            self.keys.append({"domain": domain, "selector": name.split(".")[0], "key_file": str(file)})
+            lines.append(record)
+            known.append(f"{name} {value}")
+        self.key_records = self.file("key-records", "\n".join(known) + "\n")
+        self.unpublished = self.folder / "unpublished.key"
+        run(BINARY, "dkim", "keygen", "relay.test", "--selector", "new", "--output", self.unpublished)
+        self.keep(SystemResolver(self.folder))
+        return lines
+
+    def settings(self):
+        """With the keys."""
+        return [*super().settings(), f"dkim = [{', '.join(map(inline, self.keys))}]"]
+
+
+def inline(table):
+    """A table of texts as TOML has it on one line."""
+    return "{ " + ", ".join(f'{key} = "{value}"' for key, value in table.items()) + " }"
+
+
+class SystemResolver:
+    """Lets programs that ask the system's resolver ask knot, in this mount namespace alone."""
+
+    name = "resolv.conf"
+
+    def __init__(self, folder):
+        file = folder / "resolv.conf"
+        file.write_text(f"nameserver {DNS}\n")
+        run("mount", "--bind", file, "/etc/resolv.conf")
+
+    def tail(self):
+        """It has no log."""
+        return ""
+
+    def stop(self):
+        """Gives the system's own back."""
+        run("umount", "/etc/resolv.conf")
 
 
 STRICT, OPEN = "strict.test", "open.test"
