@@ -15,6 +15,7 @@ mod check;
 mod cli;
 mod dane;
 mod demo;
+mod dkim_commands;
 mod durability;
 mod enforce;
 mod failover;

@@ -4,13 +4,16 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each fuzz binary uses one of these")]
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use std::time::Duration;
 
 use bytes::BytesMut;
 use dane::{ReferenceNames, SecureRecords, TlsaRecord};
+use dkim::{
+    Algorithm, KeyRecord, MessageHash, MessageHasher, Selector, SignedFields, Signer, SigningKey,
+};
 use mta_sts::{MxHost, MxPattern, Policy, Record, Warning};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use smtp::{
@@ -29,6 +32,8 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("dane_chain", dane_chain),
     ("dane_record", dane_record),
+    ("dkim_message", dkim_message),
+    ("dkim_record", dkim_record),
     ("smtp_address", smtp_address),
     ("smtp_auth", smtp_auth),
     ("smtp_bdat", smtp_bdat),
@@ -376,4 +381,40 @@ fn unstuffed(parts: &[&[u8]]) -> (Vec<u8>, Option<usize>, bool) {
         before += part.len();
     }
     (message, None, false)
+}
+
+/// A signer of its own key.
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| {
+    let key = SigningKey::generate(Algorithm::Ed25519Sha256).unwrap();
+    let domain = smtp::Domain::parse("sender.example").unwrap();
+    Signer::new(domain, Selector::parse("s").unwrap(), key, SignedFields::of_mail()).unwrap()
+});
+
+/// Where a message is cut makes no difference to its signature, whose length is known once its header
+/// is whole, and which is one field whatever the message holds. The first octet says where it is cut.
+pub fn dkim_message(input: &[u8]) {
+    let Some((&cut, message)) = input.split_first() else { return };
+    let (one, other) = message.split_at(usize::from(cut).min(message.len()));
+    let mut hasher = MessageHasher::new();
+    hasher.feed(one);
+    hasher.feed(other);
+    hasher.end_header();
+    let octets = SIGNER.signature_octets(&hasher, SystemTime::UNIX_EPOCH);
+    let signed = SIGNER.sign(&hasher.finish(), SystemTime::UNIX_EPOCH);
+    let whole = SIGNER.sign(&MessageHash::of(message), SystemTime::UNIX_EPOCH);
+    let Ok(signature) = signed else { return assert!(whole.is_err()) };
+    assert_eq!(whole.unwrap(), signature);
+    assert_eq!(signature.len(), octets);
+    let lines: Vec<_> = signature.strip_suffix("\r\n").unwrap().split("\r\n").collect();
+    assert!(lines[0].starts_with("DKIM-Signature: "));
+    assert!(lines.iter().skip(1).all(|line| line.starts_with(' ') && !line.trim().is_empty()));
+    assert!(signature.bytes().all(|octet| octet.is_ascii_graphic() || b" \r\n".contains(&octet)));
+}
+
+/// A key record that can be read prints as one that reads the same.
+pub fn dkim_record(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    if let Ok(record) = KeyRecord::parse(&text) {
+        assert_eq!(KeyRecord::parse(&record.to_string()), Ok(record));
+    }
 }
