@@ -40,7 +40,7 @@ pub(crate) struct Destinations {
 /// One destination. There may be a million of them.
 #[derive(Debug)]
 struct Row {
-    place: Place,
+    place: QueuePosition,
     attempts: Attempts,
     rest: Rest,
     /// How many of its entries are leased, without those that are parked.
@@ -58,7 +58,7 @@ enum Rest {
 
 /// Where a destination stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
+enum QueuePosition {
     /// The store is being asked for an entry of it.
     Asked(Learned),
     /// As many entries as it may have are leased; one that comes back puts it in line again.
@@ -98,16 +98,16 @@ impl Destinations {
     pub(crate) fn note(&mut self, destination: &str, due: u64) {
         let (name, row) = self.row(destination);
         match &mut row.place {
-            Place::Asked(learned) => {
+            QueuePosition::Asked(learned) => {
                 learned.due = Some(learned.due.map_or(due, |known| known.min(due)));
             }
-            Place::Idle => self.wait(&name, due),
-            Place::Waiting(until) if due < *until => {
+            QueuePosition::Idle => self.wait(&name, due),
+            QueuePosition::Waiting(until) if due < *until => {
                 let until = *until;
                 self.waiting.remove(&(until, Arc::clone(&name)));
                 self.wait(&name, due);
             }
-            Place::Full | Place::InLine(_) | Place::Waiting(_) => {}
+            QueuePosition::Full | QueuePosition::InLine(_) | QueuePosition::Waiting(_) => {}
         }
     }
 
@@ -143,7 +143,7 @@ impl Destinations {
         let (health, place) = *first?.0;
         let destination = self.lines.remove(&(health, place))?;
         let row = self.rows.get_mut(&destination)?;
-        row.place = Place::Asked(Learned::default());
+        row.place = QueuePosition::Asked(Learned::default());
         let leased = usize::try_from(row.leased).unwrap_or(usize::MAX);
         Some(Turn { destination, health, leased, place })
     }
@@ -174,7 +174,7 @@ impl Destinations {
     pub(crate) fn turn_full(&mut self, turn: &Turn) {
         self.end_turn(&turn.destination, |table, name| {
             if let Some(row) = table.rows.get_mut(name) {
-                row.place = Place::Full;
+                row.place = QueuePosition::Full;
             }
         });
     }
@@ -184,7 +184,7 @@ impl Destinations {
         let place = turn.place;
         self.end_turn(&turn.destination, |table, name| {
             let Some(row) = table.rows.get_mut(name) else { return };
-            row.place = Place::InLine(place);
+            row.place = QueuePosition::InLine(place);
             table.lines.insert((row.attempts.health, place), Arc::clone(name));
         });
     }
@@ -193,7 +193,7 @@ impl Destinations {
     /// meanwhile. If everything was forgotten meanwhile, it stands where it should already.
     fn end_turn(&mut self, name: &Arc<str>, put: impl FnOnce(&mut Self, &Arc<str>)) {
         let Some(row) = self.rows.get_mut(name) else { return };
-        let Place::Asked(learned) = row.place else {
+        let QueuePosition::Asked(learned) = row.place else {
             return self.freed(name);
         };
         put(self, name);
@@ -209,9 +209,9 @@ impl Destinations {
     fn freed(&mut self, name: &Arc<str>) {
         let Some(row) = self.rows.get_mut(name) else { return };
         match &mut row.place {
-            Place::Asked(learned) => learned.is_freed = true,
-            Place::Full | Place::Idle => self.line_up(name),
-            Place::InLine(_) | Place::Waiting(_) => {}
+            QueuePosition::Asked(learned) => learned.is_freed = true,
+            QueuePosition::Full | QueuePosition::Idle => self.line_up(name),
+            QueuePosition::InLine(_) | QueuePosition::Waiting(_) => {}
         }
     }
 
@@ -232,7 +232,7 @@ impl Destinations {
         let Some(row) = self.rows.get_mut(destination) else { return };
         let before = row.attempts.health;
         row.attempts = learn(row.attempts);
-        if let Place::InLine(place) = row.place
+        if let QueuePosition::InLine(place) = row.place
             && before != row.attempts.health
         {
             self.lines.remove(&(before, place));
@@ -282,13 +282,13 @@ impl Destinations {
             let Some(row) = self.rows.get_mut(&name) else { continue };
             row.rest = Rest::None;
             match &mut row.place {
-                Place::Asked(learned) => learned.due = Some(0),
-                Place::Waiting(until) => {
+                QueuePosition::Asked(learned) => learned.due = Some(0),
+                QueuePosition::Waiting(until) => {
                     let until = *until;
                     self.waiting.remove(&(until, Arc::clone(&name)));
                     self.line_up(&name);
                 }
-                Place::Full | Place::Idle | Place::InLine(_) => {}
+                QueuePosition::Full | QueuePosition::Idle | QueuePosition::InLine(_) => {}
             }
         }
     }
@@ -298,7 +298,7 @@ impl Destinations {
         self.lines.clear();
         self.waiting.clear();
         self.rows.retain(|_, row| {
-            row.place = Place::Idle;
+            row.place = QueuePosition::Idle;
             row.leased > 0
         });
     }
@@ -315,14 +315,14 @@ impl Destinations {
     fn line_up(&mut self, name: &Arc<str>) {
         let Some(row) = self.rows.get_mut(name) else { return };
         self.last_place = self.last_place.saturating_add(1);
-        row.place = Place::InLine(self.last_place);
+        row.place = QueuePosition::InLine(self.last_place);
         self.lines.insert((row.attempts.health, self.last_place), Arc::clone(name));
     }
 
     /// Lets a destination wait until `due`.
     fn wait(&mut self, name: &Arc<str>, due: u64) {
         if let Some(row) = self.rows.get_mut(name) {
-            row.place = Place::Waiting(due);
+            row.place = QueuePosition::Waiting(due);
             self.waiting.insert((due, Arc::clone(name)));
         }
     }
@@ -331,7 +331,7 @@ impl Destinations {
     fn set_aside(&mut self, name: &str) {
         let Some(row) = self.rows.get_mut(name) else { return };
         if row.leased > 0 {
-            row.place = Place::Idle;
+            row.place = QueuePosition::Idle;
         } else {
             self.forget(name);
         }
@@ -359,7 +359,7 @@ impl Destinations {
                 None => (Arc::from(destination), Attempts::default()),
             },
         };
-        let new = Row { place: Place::Idle, attempts, rest: Rest::None, leased: 0 };
+        let new = Row { place: QueuePosition::Idle, attempts, rest: Rest::None, leased: 0 };
         let row = self.rows.entry(Arc::clone(&name)).or_insert(new);
         (name, row)
     }

@@ -7,7 +7,7 @@ use store::{Due, EntryId, Waiting};
 
 use crate::index::{Change, Engine, EngineError, Lookup};
 use crate::key::{Key, VALUE_MOST};
-use crate::rows::{EntryRow, MessageRow, Place, SegmentRow, StoreRow};
+use crate::rows::{EntryRow, MessageRow, RecordLocation, SegmentRow, StoreRow};
 use crate::spool::Mark;
 use crate::waiting;
 
@@ -40,7 +40,7 @@ pub(crate) struct Effects {
     /// Destinations that have an entry due, and when.
     pub(crate) due: Vec<Due>,
     /// Recipients that are settled, and where the message's record is.
-    pub(crate) settled: Vec<(Place, QueueId, u32)>,
+    pub(crate) settled: Vec<(RecordLocation, QueueId, u32)>,
     /// Messages whose own file may be unlinked.
     pub(crate) finished_bodies: Vec<QueueId>,
 }
@@ -201,7 +201,7 @@ impl<'a> Batch<'a> {
 
     /// Counts a message in its segment.
     pub(crate) fn count_place_in(&mut self, message: &MessageRow) {
-        if let Place::Segment { segment, .. } = message.place {
+        if let RecordLocation::Segment { segment, .. } = message.place {
             let row = self.ledger.segments.entry(segment).or_default();
             row.messages = row.messages.saturating_add(1);
             row.bytes = row.bytes.saturating_add(message.record_size());
@@ -211,7 +211,7 @@ impl<'a> Batch<'a> {
 
     /// Counts a message out of its segment.
     pub(crate) fn count_place_out(&mut self, message: &MessageRow) {
-        if let Place::Segment { segment, .. } = message.place {
+        if let RecordLocation::Segment { segment, .. } = message.place {
             let row = self.ledger.segments.entry(segment).or_default();
             row.messages = row.messages.saturating_sub(1);
             row.bytes = row.bytes.saturating_sub(message.record_size());

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::message_rows::message_row;
 use crate::record::{HEADER_SIZE, Header};
-use crate::rows::{MessageRow, Place};
+use crate::rows::{MessageRow, RecordLocation};
 use crate::shared::Handle;
 use crate::spool::Paths;
 use crate::work::Edit;
@@ -200,8 +200,8 @@ fn open_record(
 fn read_record((paths, store): (&Paths, u64), id: QueueId, row: &MessageRow) -> io::Result<Opened> {
     let mut file = fs::File::open(paths.record(id, row.place))?;
     let offset = match row.place {
-        Place::Big => 0,
-        Place::Segment { offset, .. } => offset,
+        RecordLocation::Big => 0,
+        RecordLocation::Segment { offset, .. } => offset,
     };
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = [0; HEADER_SIZE];

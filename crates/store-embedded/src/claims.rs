@@ -10,14 +10,14 @@ use std::collections::HashMap;
 use store::{EntryId, Next};
 
 use crate::index::EngineError;
-use crate::key::DuePlace;
+use crate::key::DuePosition;
 
 /// How many entries one scan reads. A place takes 24 bytes and each entry is in one slice at most, so
 /// all slices together take 24 MB for each million entries, and 1.5 KiB for one destination.
 pub(crate) const SLICE: usize = 64;
 
 /// The entries that are claimed, each with the first place where it was passed over because of that.
-type Taken = HashMap<EntryId, Option<DuePlace>>;
+type Taken = HashMap<EntryId, Option<DuePosition>>;
 
 /// What is claimed, and what is known of the destinations that are asked for.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Claims {
         &mut self,
         destination: &str,
         now: u64,
-        scan: impl FnMut(DuePlace) -> Result<Vec<DuePlace>, EngineError>,
+        scan: impl FnMut(DuePosition) -> Result<Vec<DuePosition>, EngineError>,
     ) -> Result<Sought, EngineError> {
         if !self.destinations.contains_key(destination) {
             self.destinations.insert(destination.to_owned(), EntriesAt::default());
@@ -114,10 +114,10 @@ struct EntriesAt {
     /// How many are claimed.
     taken: usize,
     /// Those that were due when they were read, the next one last.
-    next: Vec<DuePlace>,
+    next: Vec<DuePosition>,
     /// From here on the index has yet to be read. What is before it is claimed, rests, or is in
     /// `next`.
-    from: DuePlace,
+    from: DuePosition,
     /// What is there.
     beyond: Beyond,
     /// Entries given back without a word, and until when each rests.
@@ -139,7 +139,7 @@ enum Beyond {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Sought {
     /// This entry is due.
-    Due(DuePlace),
+    Due(DuePosition),
     /// The next one is due later.
     Later(u64),
     /// There is none but those that are claimed.
@@ -162,7 +162,7 @@ impl Default for EntriesAt {
         Self {
             taken: 0,
             next: Vec::new(),
-            from: DuePlace::first_at(0),
+            from: DuePosition::first_at(0),
             beyond: Beyond::Unread,
             resting: Vec::new(),
         }
@@ -172,7 +172,7 @@ impl Default for EntriesAt {
 impl EntriesAt {
     /// An entry is due at `due` that may be new in the index.
     fn note(&mut self, due: u64) {
-        let place = DuePlace::first_at(due);
+        let place = DuePosition::first_at(due);
         if place < self.from {
             self.from = place;
             self.beyond = Beyond::Unread;
@@ -222,7 +222,7 @@ impl EntriesAt {
     /// Forgets what was read.
     fn read_again(&mut self) {
         self.next = Vec::new();
-        self.from = DuePlace::first_at(0);
+        self.from = DuePosition::first_at(0);
         self.beyond = Beyond::Unread;
     }
 
@@ -232,7 +232,7 @@ impl EntriesAt {
         &mut self,
         now: u64,
         taken: &mut Taken,
-        mut scan: impl FnMut(DuePlace) -> Result<Vec<DuePlace>, EngineError>,
+        mut scan: impl FnMut(DuePosition) -> Result<Vec<DuePosition>, EngineError>,
     ) -> Result<Sought, EngineError> {
         self.wake(now);
         loop {
@@ -263,7 +263,7 @@ impl EntriesAt {
 
     /// Whether an entry neither is claimed nor rests. One that is claimed is sought again at its place
     /// when its claim ends.
-    fn may_be_claimed(&self, place: DuePlace, taken: &mut Taken) -> bool {
+    fn may_be_claimed(&self, place: DuePosition, taken: &mut Taken) -> bool {
         if let Some(passed) = taken.get_mut(&place.entry) {
             *passed = Some(passed.map_or(place, |before| before.min(place)));
             return false;
@@ -272,7 +272,7 @@ impl EntriesAt {
     }
 
     /// Takes what a scan has read: those that are due, and what comes behind them.
-    fn take(&mut self, mut read: Vec<DuePlace>, now: u64) {
+    fn take(&mut self, mut read: Vec<DuePosition>, now: u64) {
         let is_all = read.len() < SLICE;
         let later = read.iter().position(|place| place.due > now);
         let first_later = later.and_then(|later| read.get(later)).map(|place| place.due);

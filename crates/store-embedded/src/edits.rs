@@ -145,7 +145,7 @@ fn waiting_for(
     let mut entries = handle.read(|engine| {
         let mut entries = Vec::new();
         for_each(engine, from, &Key::after_destination(&name), |key, _| {
-            entries.push(key.due_place()?.entry);
+            entries.push(key.due_position()?.entry);
             Ok(())
         })?;
         Ok(entries)

@@ -10,7 +10,7 @@ use crate::filter::{admits, admits_entries, admits_entry, admits_recipient};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::message_rows::{entries_of, message_row, reason};
-use crate::rows::{EntryRow, MessageRow, Place};
+use crate::rows::{EntryRow, MessageRow, RecordLocation};
 use crate::spool::Paths;
 
 /// How many messages are read at a time.
@@ -54,8 +54,8 @@ pub(crate) fn show(
     let path = paths.record(id, row.place);
     let file = path.strip_prefix(paths.root()).unwrap_or(&path);
     let file = match row.place {
-        Place::Big => file.display().to_string(),
-        Place::Segment { offset, .. } => format!("{} at {offset}", file.display()),
+        RecordLocation::Big => file.display().to_string(),
+        RecordLocation::Segment { offset, .. } => format!("{} at {offset}", file.display()),
     };
     Ok(Some(Details { id, message: row.message, state: row.state, file, entries }))
 }

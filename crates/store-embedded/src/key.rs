@@ -138,12 +138,12 @@ impl Key {
     }
 
     /// What a due key says of when.
-    pub(crate) fn due_place(&self) -> Result<DuePlace, Malformed> {
+    pub(crate) fn due_position(&self) -> Result<DuePosition, Malformed> {
         Ok(self.due_parts()?.1)
     }
 
     /// A due key's destination and what follows it.
-    fn due_parts(&self) -> Result<(&[u8], DuePlace), Malformed> {
+    fn due_parts(&self) -> Result<(&[u8], DuePosition), Malformed> {
         let malformed = Malformed("due key");
         let body = self.0.get(1..).ok_or(malformed)?;
         let end = body.iter().position(|byte| *byte == 0).ok_or(malformed)?;
@@ -152,20 +152,20 @@ impl Key {
         input.u8()?;
         let (due, id, number) = (input.u64()?, input.u64()?, input.u32()?);
         input.end()?;
-        Ok((name, DuePlace { due, entry: EntryId { id: QueueId::from_number(id), number } }))
+        Ok((name, DuePosition { due, entry: EntryId { id: QueueId::from_number(id), number } }))
     }
 }
 
-/// An entry's place in the due index among those of its destination.
+/// An entry's position in the due index among those of its destination.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct DuePlace {
+pub(crate) struct DuePosition {
     /// When it is due, in milliseconds since 1970.
     pub(crate) due: u64,
     /// The entry.
     pub(crate) entry: EntryId,
 }
 
-impl DuePlace {
+impl DuePosition {
     /// Before all entries that are due at `due`.
     pub(crate) const fn first_at(due: u64) -> Self {
         Self { due, entry: EntryId::FIRST }

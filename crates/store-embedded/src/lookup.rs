@@ -4,7 +4,7 @@ use store::{Claimed, Demand, EntryId, EntryRecipient, Next, QueueEntry, StoreErr
 
 use crate::claims::Sought;
 use crate::index::{EngineError, Lookup};
-use crate::key::{DuePlace, Key};
+use crate::key::{DuePosition, Key};
 use crate::rows::{EntryRow, MessageRow, ReasonNumber, decode_reason};
 use crate::shared::{Handle, Shared};
 
@@ -55,7 +55,7 @@ fn fill(
 fn find(
     engine: &dyn Lookup,
     destination: &str,
-    place: DuePlace,
+    place: DuePosition,
 ) -> Result<Option<QueueEntry>, EngineError> {
     let row = engine.find(&Key::entry(place.entry))?;
     let message = engine.find(&Key::message(place.entry.id))?;
@@ -95,7 +95,7 @@ fn find(
 fn vanished(
     engine: &dyn Lookup,
     destination: &str,
-    DuePlace { due, entry }: DuePlace,
+    DuePosition { due, entry }: DuePosition,
 ) -> Result<Option<QueueEntry>, EngineError> {
     if engine.find(&Key::due(destination, due, entry))?.is_none() {
         return Ok(None);

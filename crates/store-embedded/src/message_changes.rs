@@ -10,7 +10,9 @@ use crate::batch::Batch;
 use crate::codec::Malformed;
 use crate::index::EngineError;
 use crate::key::Key;
-use crate::rows::{EntryRow, MessageRow, Place, ReasonNumber, RowRecipient, encode_reason};
+use crate::rows::{
+    EntryRow, MessageRow, ReasonNumber, RecordLocation, RowRecipient, encode_reason,
+};
 use crate::spool::settled_log::ALL_RECIPIENTS;
 use crate::waiting::{count_in, count_out};
 
@@ -19,7 +21,7 @@ use crate::waiting::{count_in, count_out};
 pub(crate) fn add(
     batch: &mut Batch<'_>,
     id: QueueId,
-    place: Place,
+    place: RecordLocation,
     envelope_size: u32,
     message: Message,
     entries: &[EntryRow],
@@ -112,7 +114,7 @@ pub(crate) fn delay_notices_sent(
 fn settle_others(
     batch: &mut Batch<'_>,
     id: QueueId,
-    place: Place,
+    place: RecordLocation,
     recipients: &[u32],
     outcomes: &[Outcome],
 ) -> Result<Settled, EngineError> {
@@ -243,10 +245,10 @@ pub(crate) fn delete(batch: &mut Batch<'_>, id: QueueId) -> Result<bool, EngineE
 pub(crate) fn leave_out(
     batch: &mut Batch<'_>,
     id: QueueId,
-    place: Place,
+    place: RecordLocation,
 ) -> Result<(), EngineError> {
     batch.effects.settled.push((place, id, ALL_RECIPIENTS));
-    if place == Place::Big {
+    if place == RecordLocation::Big {
         batch.put(Key::finished_body(id), Vec::new())?;
         batch.effects.finished_bodies.push(id);
     }
@@ -257,7 +259,7 @@ pub(crate) fn leave_out(
 pub(crate) fn relocate(
     batch: &mut Batch<'_>,
     id: QueueId,
-    place: Place,
+    place: RecordLocation,
 ) -> Result<bool, EngineError> {
     let Some(mut message) = batch.message(id)? else { return Ok(false) };
     batch.count_place_out(&message);
@@ -283,7 +285,7 @@ fn close_entry(
     batch.ledger.row.messages = batch.ledger.row.messages.saturating_sub(1);
     batch.ledger.row.bytes = batch.ledger.row.bytes.saturating_sub(message.record_size());
     batch.count_place_out(message);
-    if message.place == Place::Big {
+    if message.place == RecordLocation::Big {
         batch.put(Key::finished_body(entry.id), Vec::new())?;
         batch.effects.finished_bodies.push(entry.id);
     }

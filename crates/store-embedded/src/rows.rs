@@ -30,7 +30,7 @@ const REASON_CAUSE: usize = 200;
 
 /// Where a record is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Place {
+pub(crate) enum RecordLocation {
     /// In a file of its own, named by the message's id.
     Big,
     /// In a segment, at an offset.
@@ -46,7 +46,7 @@ pub(crate) enum Place {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct MessageRow {
     /// Where its record is.
-    pub(crate) place: Place,
+    pub(crate) place: RecordLocation,
     /// The length of the envelope in the record.
     pub(crate) envelope_size: u32,
     /// What is the same for all recipients.
@@ -74,8 +74,8 @@ impl MessageRow {
         let mut out = Encoder::default();
         out.u8(1);
         match self.place {
-            Place::Big => out.u8(0),
-            Place::Segment { segment, offset } => out.u8(1).u32(segment).u64(offset),
+            RecordLocation::Big => out.u8(0),
+            RecordLocation::Segment { segment, offset } => out.u8(1).u32(segment).u64(offset),
         };
         out.u32(self.envelope_size).u64(self.message.size);
         out.u64(millis(self.message.received_at));
@@ -99,8 +99,8 @@ impl MessageRow {
             return Err(input.fault());
         }
         let place = match input.u8()? {
-            0 => Place::Big,
-            1 => Place::Segment { segment: input.u32()?, offset: input.u64()? },
+            0 => RecordLocation::Big,
+            1 => RecordLocation::Segment { segment: input.u32()?, offset: input.u64()? },
             _ => return Err(input.fault()),
         };
         let envelope_size = input.u32()?;

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::claims::{Claims, SLICE};
 use crate::ids::IdSource;
 use crate::index::{EngineError, Lookup};
-use crate::key::{DuePlace, Key};
+use crate::key::{DuePosition, Key};
 use crate::namespace::Versions;
 use crate::recent::RecentBodies;
 use crate::settings::StoreSettings;
@@ -277,11 +277,11 @@ impl Shared {
     pub(crate) fn read_due(
         engine: &dyn Lookup,
         destination: &str,
-        from: DuePlace,
-    ) -> Result<Vec<DuePlace>, EngineError> {
+        from: DuePosition,
+    ) -> Result<Vec<DuePosition>, EngineError> {
         let from = Key::due(destination, from.due, from.entry);
         let rows = engine.scan(&from, &Key::after_destination(destination), SLICE)?;
-        Ok(rows.iter().map(|(key, _)| key.due_place()).collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(|(key, _)| key.due_position()).collect::<Result<_, _>>()?)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
 use crate::offline::{AtRest, KEPT_FREE, store_row};
 use crate::recovery::{check, replay};
-use crate::rows::{MessageRow, Place};
+use crate::rows::{MessageRow, RecordLocation};
 use crate::spool::scan::{Bodies, Body, Found, Record, header_at, scan};
 use crate::spool::settled_log::SettledLog;
 use crate::spool::{Paths, settled_log_of};
@@ -220,8 +220,8 @@ fn holds_all(settled: &SettledLog, id: QueueId, recipients: u32) -> bool {
 /// Looks for a message's header where the index says it is.
 fn find_record(paths: &Paths, id: QueueId, row: &MessageRow) -> Result<(), String> {
     let offset = match row.place {
-        Place::Big => 0,
-        Place::Segment { offset, .. } => offset,
+        RecordLocation::Big => 0,
+        RecordLocation::Segment { offset, .. } => offset,
     };
     match header_at(&paths.record(id, row.place), offset) {
         Ok(header) if header.id == id && header.body_size == row.message.size => Ok(()),

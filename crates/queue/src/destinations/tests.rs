@@ -18,14 +18,14 @@ struct Picked {
 /// A store as a sorted list.
 #[derive(Default)]
 struct Index {
-    rows: BTreeSet<(String, DuePlace)>,
+    rows: BTreeSet<(String, DuePosition)>,
     claimed: HashSet<EntryId>,
     resting: HashMap<EntryId, (String, u64)>,
 }
 
 /// When an entry is due, and which it is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct DuePlace {
+struct DuePosition {
     due: u64,
     entry: EntryId,
 }
@@ -38,7 +38,7 @@ impl Index {
 
     fn settle(&mut self, table: &mut Destinations, picked: &Picked) {
         let Picked { destination, due, entry, .. } = picked;
-        self.rows.remove(&(destination.to_string(), DuePlace { due: *due, entry: *entry }));
+        self.rows.remove(&(destination.to_string(), DuePosition { due: *due, entry: *entry }));
         self.give_back(table, picked, None);
     }
 
@@ -70,7 +70,7 @@ impl Index {
                 continue;
             }
             let (found, next) = self.claim(&turn.destination, now);
-            let Some(DuePlace { due, entry }) = found else {
+            let Some(DuePosition { due, entry }) = found else {
                 table.turn_passed(&turn, next);
                 continue;
             };
@@ -82,10 +82,10 @@ impl Index {
     }
 
     /// Claims the first entry of `name` that is due, and says what comes behind it.
-    fn claim(&mut self, name: &str, now: u64) -> (Option<DuePlace>, Next) {
+    fn claim(&mut self, name: &str, now: u64) -> (Option<DuePosition>, Next) {
         let of_name = self.rows.iter().filter(|row| row.0 == name).map(|row| row.1);
-        let free = |row: &DuePlace| !self.claimed.contains(&row.entry);
-        let mut free: Vec<DuePlace> = of_name.filter(free).collect();
+        let free = |row: &DuePosition| !self.claimed.contains(&row.entry);
+        let mut free: Vec<DuePosition> = of_name.filter(free).collect();
         let rests = |entry: &EntryId| self.resting.get(entry).is_some_and(|one| one.1 > now);
         free.retain(|row| !rests(&row.entry) || row.due > now);
         let first = free.first().copied().filter(|row| row.due <= now);
@@ -97,7 +97,7 @@ impl Index {
             Some(due) => Next::Later(due),
             None => Next::Nothing,
         };
-        if let Some(DuePlace { entry, .. }) = first {
+        if let Some(DuePosition { entry, .. }) = first {
             self.resting.remove(&entry);
             self.claimed.insert(entry);
         }
@@ -110,8 +110,8 @@ impl Index {
     }
 }
 
-fn place(due: u64, id: u64) -> DuePlace {
-    DuePlace { due, entry: EntryId { id: QueueId::from_number(id), number: 0 } }
+fn place(due: u64, id: u64) -> DuePosition {
+    DuePosition { due, entry: EntryId { id: QueueId::from_number(id), number: 0 } }
 }
 
 #[test]
@@ -328,7 +328,7 @@ impl Model {
 
     /// Puts an entry into the due index.
     fn enter(&mut self, name: String, due: u64, entry: EntryId) {
-        self.index.rows.insert((name.clone(), DuePlace { due, entry }));
+        self.index.rows.insert((name.clone(), DuePosition { due, entry }));
         self.news.push_back(News::Due(name, due));
     }
 
@@ -375,7 +375,7 @@ impl Model {
             return false;
         };
         let one = (picked.destination.to_string(), picked.health);
-        let row = (one.0.clone(), DuePlace { due: picked.due, entry: picked.entry });
+        let row = (one.0.clone(), DuePosition { due: picked.due, entry: picked.entry });
         assert!(picked.due <= self.now, "{picked:?} is not due at {}", self.now);
         assert!(!self.leased.iter().any(|one| one.entry == picked.entry), "{picked:?} is leased");
         assert!(picked.health <= worst);
@@ -442,7 +442,7 @@ impl Model {
             Event::Flood(to) => (0..=64).for_each(|_| self.add(to, self.now)),
             Event::Clock(offset) => self.now = at(offset, self.now),
             Event::Retry(one_in) => {
-                let later = |row: &&(String, DuePlace)| row.1.due > self.now;
+                let later = |row: &&(String, DuePosition)| row.1.due > self.now;
                 let rows: Vec<_> = self.index.rows.iter().filter(later).cloned().collect();
                 for row in rows.into_iter().step_by(usize::from(one_in % 4) + 1) {
                     self.index.rows.remove(&row);

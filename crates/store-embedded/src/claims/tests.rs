@@ -7,7 +7,7 @@ use super::*;
 /// A due index as a sorted list.
 #[derive(Default)]
 struct Index {
-    rows: BTreeSet<(String, DuePlace)>,
+    rows: BTreeSet<(String, DuePosition)>,
     scans: usize,
 }
 
@@ -27,14 +27,14 @@ impl Index {
         claims.claim(NAME, now, scan).unwrap()
     }
 
-    fn must_claim(&mut self, claims: &mut Claims, now: u64) -> DuePlace {
+    fn must_claim(&mut self, claims: &mut Claims, now: u64) -> DuePosition {
         match self.claim(claims, now) {
             Sought::Due(place) => place,
             other @ (Sought::Later(_) | Sought::None) => panic!("{other:?}"),
         }
     }
 
-    fn settle(&mut self, claims: &mut Claims, place: DuePlace) {
+    fn settle(&mut self, claims: &mut Claims, place: DuePosition) {
         self.rows.remove(&(NAME.to_owned(), place));
         claims.release(NAME, place.entry, None);
     }
@@ -42,8 +42,8 @@ impl Index {
 
 const NAME: &str = "a.example";
 
-fn place(due: u64, id: u64) -> DuePlace {
-    DuePlace { due, entry: EntryId { id: QueueId::from_number(id), number: 0 } }
+fn place(due: u64, id: u64) -> DuePosition {
+    DuePosition { due, entry: EntryId { id: QueueId::from_number(id), number: 0 } }
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_claim_costs_no_look_past_those_that_are_claimed() {
         for id in (0..).take(out + all) {
             index.add(&mut claims, 0, id);
         }
-        let mut claimed: VecDeque<DuePlace> =
+        let mut claimed: VecDeque<DuePosition> =
             (0..out).map(|_| index.must_claim(&mut claims, 0)).collect();
         index.scans = 0;
         for _ in 0..all {

@@ -15,7 +15,7 @@ use crate::committer::writer::{ENOUGH, Flush, MOST, Patience, Writer};
 use crate::index::{Change, Engine, EngineError, Overlay};
 use crate::key::Key;
 use crate::record::{Header, Kind};
-use crate::rows::Place;
+use crate::rows::RecordLocation;
 use crate::shared::Shared;
 use crate::spool::segments::Segments;
 use crate::spool::settled_log::SettledLogs;
@@ -123,19 +123,22 @@ impl CommitLog {
 
     /// Writes the records of all messages that the jobs bring; what has a file of its own is durable
     /// then.
-    pub(super) fn write_records(&mut self, jobs: &[Job]) -> io::Result<Vec<Option<Place>>> {
+    pub(super) fn write_records(
+        &mut self,
+        jobs: &[Job],
+    ) -> io::Result<Vec<Option<RecordLocation>>> {
         let mut places = Vec::with_capacity(jobs.len());
         for job in jobs {
             places.push(job.work.prepared().map(|message| self.write_record(message)).transpose()?);
         }
-        if places.contains(&Some(Place::Big)) {
+        if places.contains(&Some(RecordLocation::Big)) {
             sync_dir(&self.shared.paths.big_dir())?;
         }
         Ok(places)
     }
 
     /// Writes one record.
-    fn write_record(&mut self, message: &Prepared) -> io::Result<Place> {
+    fn write_record(&mut self, message: &Prepared) -> io::Result<RecordLocation> {
         match &message.body {
             PreparedBody::Memory(body) => {
                 self.segments.append(&[&message.header.encode(), &message.envelope, body])
@@ -147,7 +150,7 @@ impl CommitLog {
                     Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {}
                     renamed => renamed?,
                 }
-                Ok(Place::Big)
+                Ok(RecordLocation::Big)
             }
         }
     }
@@ -222,7 +225,7 @@ impl CommitLog {
     fn write_settled_logs(&mut self, effects: &Effects) {
         let mut by_file = std::collections::BTreeMap::new();
         for (place, id, recipient) in &effects.settled {
-            if *place == Place::Big && effects.finished_bodies.contains(id) {
+            if *place == RecordLocation::Big && effects.finished_bodies.contains(id) {
                 continue;
             }
             let path = self.shared.paths.settled_log(*id, *place);

@@ -19,7 +19,7 @@ use crate::key::Key;
 use crate::message_changes;
 use crate::message_rows::entries_of;
 use crate::record::{HEADER_SIZE, Header};
-use crate::rows::{MessageRow, Place};
+use crate::rows::{MessageRow, RecordLocation};
 use crate::shared::Shared;
 use crate::spool::scan::{Bodies, Found, envelope_at, scan};
 
@@ -149,12 +149,12 @@ fn copy_records(
     segment: u32,
     file: &File,
     records: Vec<(u64, Header)>,
-) -> Result<Vec<(QueueId, Place)>, GroupError> {
+) -> Result<Vec<(QueueId, RecordLocation)>, GroupError> {
     let mut moved = Vec::new();
     for (offset, header) in records {
         let Some(row) = index.find(&Key::message(header.id))? else { continue };
         let row = MessageRow::decode(&row).map_err(EngineError::from)?;
-        if row.place != (Place::Segment { segment, offset }) {
+        if row.place != (RecordLocation::Segment { segment, offset }) {
             continue;
         }
         let mut bytes = vec![0; usize::try_from(header.record_size()).map_err(io::Error::other)?];
@@ -171,7 +171,7 @@ fn copy_records(
 fn write_moved_settled_logs(
     log: &mut CommitLog,
     index: &dyn Lookup,
-    moved: &[(QueueId, Place)],
+    moved: &[(QueueId, RecordLocation)],
 ) -> Result<(), GroupError> {
     for (id, place) in moved {
         let entries = entries_of(index, *id)?;
@@ -191,8 +191,8 @@ fn write_moved_settled_logs(
 }
 
 /// How many recipients the envelope of the record at `place` names.
-fn recipients_at(shared: &Shared, place: Place) -> io::Result<u32> {
-    let Place::Segment { segment, offset } = place else { return Ok(0) };
+fn recipients_at(shared: &Shared, place: RecordLocation) -> io::Result<u32> {
+    let RecordLocation::Segment { segment, offset } = place else { return Ok(0) };
     let envelope = envelope_at(&shared.paths.segment(segment), offset)?;
     u32::try_from(envelope.recipients().len()).map_err(io::Error::other)
 }

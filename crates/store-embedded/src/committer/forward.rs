@@ -71,7 +71,7 @@ impl Forward {
             }
             let mut batch = Batch::new(index.as_ref(), &mut log.ledger);
             for (key, _) in &rows {
-                let entry = key.due_place().map_err(EngineError::from)?.entry;
+                let entry = key.due_position().map_err(EngineError::from)?.entry;
                 message_changes::make_due(&mut batch, entry, millis(now))?;
             }
             let sealed = batch.seal()?;

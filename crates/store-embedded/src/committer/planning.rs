@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::index::EngineError;
 use crate::message_changes;
 use crate::namespace::{Versions, is_expected, put_value};
-use crate::rows::Place;
+use crate::rows::RecordLocation;
 use crate::work::{Edit, Prepared, Work};
 
 /// What is answered when a commit group is durable.
@@ -27,7 +27,7 @@ pub(super) enum Done {
 pub(super) fn plan(
     batch: &mut Batch<'_>,
     work: &Work,
-    place: Option<Place>,
+    place: Option<RecordLocation>,
     versions: &Versions,
     now: u64,
 ) -> Result<Done, EngineError> {
@@ -54,7 +54,7 @@ pub(super) fn plan(
 fn plan_edit(
     batch: &mut Batch<'_>,
     edit: &Edit,
-    place: Option<Place>,
+    place: Option<RecordLocation>,
     versions: &Versions,
     now: u64,
 ) -> Result<usize, EngineError> {
@@ -105,7 +105,7 @@ fn tell(
     batch: &mut Batch<'_>,
     of: QueueId,
     bounce: Option<&Prepared>,
-    place: Option<Place>,
+    place: Option<RecordLocation>,
 ) -> Result<(), EngineError> {
     let Some(bounce) = bounce else { return Ok(()) };
     let id = bounce.header.id;
@@ -120,7 +120,7 @@ fn tell(
 fn add_new(
     batch: &mut Batch<'_>,
     message: &Prepared,
-    place: Option<Place>,
+    place: Option<RecordLocation>,
 ) -> Result<(), EngineError> {
     let place =
         place.ok_or_else(|| EngineError::Damaged("a message without a record".to_owned()))?;

@@ -7,7 +7,7 @@ use store::{EntryId, Waiting};
 
 use crate::index::{EngineError, Lookup, Row, for_each};
 use crate::key::Key;
-use crate::rows::{EntryRow, MessageRow, Place, SegmentRow, StoreRow};
+use crate::rows::{EntryRow, MessageRow, RecordLocation, SegmentRow, StoreRow};
 use crate::waiting::count_in;
 
 /// How many rows are read at a time.
@@ -76,7 +76,7 @@ fn count(store: &mut StoreRow, alive: &mut BTreeMap<u32, SegmentRow>, message: &
     store.entries = store.entries.saturating_add(message.open_entries.into());
     store.recipients = store.recipients.saturating_add(message.open_recipients.into());
     store.bytes = store.bytes.saturating_add(message.record_size());
-    if let Place::Segment { segment, .. } = message.place {
+    if let RecordLocation::Segment { segment, .. } = message.place {
         let row = alive.entry(segment).or_default();
         row.messages = row.messages.saturating_add(1);
         row.bytes = row.bytes.saturating_add(message.record_size());

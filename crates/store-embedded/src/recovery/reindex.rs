@@ -16,7 +16,7 @@ use crate::key::Key;
 use crate::message_changes;
 use crate::recovery::error::RecoveryError;
 use crate::recovery::replay::Replayed;
-use crate::rows::{MessageRow, Place, message_of, split_entries};
+use crate::rows::{MessageRow, RecordLocation, message_of, split_entries};
 use crate::spool::journal::Changes;
 use crate::spool::scan::{Bodies, Body, Found, Record, Whole, scan};
 use crate::spool::settled_log::{SettledLog, SettledLogs};
@@ -200,7 +200,7 @@ impl<'a> Reindex<'a> {
         }
         let mut ids = Vec::new();
         for_each(self.engine, Key::first(b'M'), &Key::end(b'M'), |key, value| {
-            if let Place::Segment { segment, .. } = MessageRow::decode(&value)?.place
+            if let RecordLocation::Segment { segment, .. } = MessageRow::decode(&value)?.place
                 && gone.contains(&segment)
             {
                 ids.push(key.message_id()?);
@@ -263,7 +263,7 @@ impl<'a> Reindex<'a> {
             }
             Found::Record(record) => {
                 recipients = recipients.saturating_add(record.envelope.recipients().len());
-                let place = Place::Segment { segment, offset: record.offset };
+                let place = RecordLocation::Segment { segment, offset: record.offset };
                 waiting.push((*record, place));
                 if recipients < BATCH_RECIPIENTS {
                     return Ok(());
@@ -322,7 +322,7 @@ impl<'a> Reindex<'a> {
                 && record.offset == 0
                 && record.header.id == id
             {
-                records.push((*record, Place::Big));
+                records.push((*record, RecordLocation::Big));
             }
             Ok::<(), RecoveryError>(())
         })?;
@@ -339,7 +339,7 @@ impl<'a> Reindex<'a> {
     /// Enters records into the index, of which it does not know the messages; how many there were.
     fn enter(
         &mut self,
-        records: Vec<(Record, Place)>,
+        records: Vec<(Record, RecordLocation)>,
         settled: &SettledLog,
     ) -> Result<u64, RecoveryError> {
         let due = millis(self.now);
@@ -374,7 +374,7 @@ impl<'a> Reindex<'a> {
                     .retain(|recipient| !is_gone && !settled.holds(id, recipient.index));
             }
             if entries.iter().all(|entry| entry.recipients.is_empty()) {
-                if place == Place::Big {
+                if place == RecordLocation::Big {
                     batch.put(Key::finished_body(id), Vec::new())?;
                 }
                 continue;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mail::QueueId;
 
-use crate::rows::Place;
+use crate::rows::RecordLocation;
 use crate::spool::files::{create_dir, sync_dir};
 
 /// The names of all files of a store.
@@ -131,15 +131,15 @@ impl Paths {
     }
 
     /// The file that holds the record of message `id`.
-    pub(crate) fn record(&self, id: QueueId, place: Place) -> PathBuf {
+    pub(crate) fn record(&self, id: QueueId, place: RecordLocation) -> PathBuf {
         match place {
-            Place::Big => self.big(id),
-            Place::Segment { segment, .. } => self.segment(segment),
+            RecordLocation::Big => self.big(id),
+            RecordLocation::Segment { segment, .. } => self.segment(segment),
         }
     }
 
     /// The settled log of the file that holds the record of message `id`.
-    pub(crate) fn settled_log(&self, id: QueueId, place: Place) -> PathBuf {
+    pub(crate) fn settled_log(&self, id: QueueId, place: RecordLocation) -> PathBuf {
         settled_log_of(&self.record(id, place))
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::rows::Place;
+use crate::rows::RecordLocation;
 use crate::spool::files::sync_dir;
 use crate::spool::mark::Mark;
 use crate::spool::paths::Paths;
@@ -90,7 +90,7 @@ impl Segments {
     }
 
     /// Appends a record; it is durable after [`Segments::sync`].
-    pub(crate) fn append(&mut self, parts: &[&[u8]]) -> io::Result<Place> {
+    pub(crate) fn append(&mut self, parts: &[&[u8]]) -> io::Result<RecordLocation> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let length = u64::try_from(length).map_err(io::Error::other)?;
         let limit = self.segment_size;
@@ -112,7 +112,7 @@ impl Segments {
         if segment.buffer.len() >= BUFFER_BYTES {
             segment.write_out()?;
         }
-        Ok(Place::Segment { segment: segment.number, offset })
+        Ok(RecordLocation::Segment { segment: segment.number, offset })
     }
 
     /// Makes everything appended so far durable.
@@ -219,7 +219,7 @@ mod tests {
             .collect();
         segments.sync().unwrap();
         let expected = [(7, 0), (7, 4), (7, 8), (8, 0), (9, 0)]
-            .map(|(segment, offset)| Place::Segment { segment, offset });
+            .map(|(segment, offset)| RecordLocation::Segment { segment, offset });
         assert_eq!(places, expected);
         assert_eq!(std::fs::read(paths.segment(7)).unwrap(), b"aaaabbbbcc");
         assert_eq!(paths.segments().unwrap(), [7, 8, 9]);
@@ -238,6 +238,6 @@ mod tests {
         assert_eq!(std::fs::read(paths.segment(7)).unwrap(), b"aaaa");
         assert_eq!(std::fs::read(paths.segment(8)).unwrap(), b"");
         let next = segments.append(&[b"d"]).unwrap();
-        assert_eq!(next, Place::Segment { segment: 9, offset: 0 });
+        assert_eq!(next, RecordLocation::Segment { segment: 9, offset: 0 });
     }
 }
