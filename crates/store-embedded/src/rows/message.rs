@@ -1,0 +1,108 @@
+//! The row of a message.
+
+use std::time::SystemTime;
+
+use clock::{millis, time};
+use mail::{Envelope, Message, State};
+
+use crate::codec::{Decoder, Encoder, Malformed, shortened};
+use crate::record::{
+    body_byte, decode_body, decode_dsn, decode_purpose, decode_reverse_path, decode_smtputf8,
+    encode_dsn, purpose_byte, reverse_path_text, smtputf8_byte,
+};
+use crate::rows::location::RecordLocation;
+use crate::rows::reason::REASON_TEXT;
+
+/// A message's row.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct MessageRow {
+    /// Where its record is.
+    pub(crate) place: RecordLocation,
+    /// The length of the envelope in the record.
+    pub(crate) envelope_size: u32,
+    /// What is the same for all recipients.
+    pub(crate) message: Message,
+    /// Whether it is on its way.
+    pub(crate) state: State,
+    /// How many entries it was split into; their numbers are below this.
+    pub(crate) entries: u32,
+    /// How many entries are left.
+    pub(crate) open_entries: u32,
+    /// How many recipients are left.
+    pub(crate) open_recipients: u32,
+}
+
+impl MessageRow {
+    /// The length of the whole record.
+    pub(crate) fn record_size(&self) -> u64 {
+        crate::record::HEADER_BYTES
+            .saturating_add(u64::from(self.envelope_size))
+            .saturating_add(self.message.size)
+    }
+
+    /// The row as bytes.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u8(1);
+        match self.place {
+            RecordLocation::Big => out.u8(0),
+            RecordLocation::Segment { segment, offset } => out.u8(1).u32(segment).u64(offset),
+        };
+        out.u32(self.envelope_size).u64(self.message.size);
+        out.u64(millis(self.message.received_at));
+        out.u8(body_byte(self.message.body)).u8(smtputf8_byte(self.message.smtputf8));
+        out.u8(purpose_byte(self.message.purpose));
+        out.maybe_text(reverse_path_text(&self.message.reverse_path).as_deref());
+        match &self.state {
+            State::Queued => out.u8(0),
+            State::OnHold => out.u8(1),
+            State::Quarantined { why } => out.u8(2).text(shortened(why, REASON_TEXT)),
+        };
+        out.u32(self.entries).u32(self.open_entries).u32(self.open_recipients);
+        encode_dsn(&mut out, &self.message.dsn);
+        out.finish()
+    }
+
+    /// Reads the row back.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut input = Decoder::new(bytes, "message row");
+        if input.u8()? != 1 {
+            return Err(input.fault());
+        }
+        let place = match input.u8()? {
+            0 => RecordLocation::Big,
+            1 => RecordLocation::Segment { segment: input.u32()?, offset: input.u64()? },
+            _ => return Err(input.fault()),
+        };
+        let envelope_size = input.u32()?;
+        let (size, received_at) = (input.u64()?, time(input.u64()?));
+        let body = decode_body(&mut input)?;
+        let smtputf8 = decode_smtputf8(&mut input)?;
+        let purpose = decode_purpose(&mut input)?;
+        let reverse_path = decode_reverse_path(&mut input)?;
+        let state = match input.u8()? {
+            0 => State::Queued,
+            1 => State::OnHold,
+            2 => State::Quarantined { why: input.text()?.to_owned() },
+            _ => return Err(input.fault()),
+        };
+        let (entries, open_entries, open_recipients) = (input.u32()?, input.u32()?, input.u32()?);
+        let dsn = decode_dsn(&mut input)?;
+        input.end()?;
+        let message = Message { reverse_path, body, smtputf8, received_at, size, dsn, purpose };
+        Ok(Self { place, envelope_size, message, state, entries, open_entries, open_recipients })
+    }
+}
+
+/// What is the same for all recipients of `envelope`, taken at `received_at`.
+pub(crate) fn message_of(envelope: &Envelope, received_at: SystemTime, size: u64) -> Message {
+    Message {
+        reverse_path: envelope.reverse_path().clone(),
+        body: envelope.body(),
+        smtputf8: envelope.smtputf8(),
+        received_at,
+        size,
+        dsn: envelope.dsn().clone(),
+        purpose: envelope.purpose(),
+    }
+}
