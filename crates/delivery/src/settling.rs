@@ -60,7 +60,7 @@ impl Settling<'_> {
         tell(&delivered, notification, self.client.observer.as_ref());
         tell_as_postfix(&delivered, None);
         match settled {
-            Ok(_left) => Some(Part { lease, results: left }),
+            Ok(()) => Some(Part { lease, results: left }),
             Err(error) => {
                 lost(&error);
                 None

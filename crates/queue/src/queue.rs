@@ -216,7 +216,7 @@ impl Queue {
     }
 
     /// Settles those recipients of a lease who have the message, so that they do not get it again
-    /// while the lease goes on for the others; gives the others' outcomes back, in their order.
+    /// while the lease goes on for the others.
     ///
     /// # Errors
     ///
@@ -226,7 +226,7 @@ impl Queue {
         lease: &mut Lease,
         outcomes: Vec<Outcome>,
         notice: Option<Draft>,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    ) -> Result<(), StoreError> {
         let is_done = |outcome: &Outcome| match outcome {
             Outcome::Delivered { .. } => true,
             Outcome::Bounced(_) | Outcome::Deferred(_) => false,
@@ -236,13 +236,11 @@ impl Queue {
         let mut entry = self.settlement_of(lease, outcomes, at, ClaimEnd::GoesOn)?;
         let is_done = |place: usize| done.get(place).copied().unwrap_or(false);
         entry.recipients = kept(entry.recipients, is_done);
-        let left = kept(entry.outcomes.clone(), |place| !is_done(place));
         entry.outcomes = kept(entry.outcomes, is_done);
         entry.notices_sent = Vec::new();
         lease.retain(|place| !is_done(place));
         let (id, entries, notice) = (lease.id(), vec![entry], notice.map(Draft::into_body));
-        self.context.store.settle(Settlement { id, at, entries, notice }).await?;
-        Ok(left)
+        self.context.store.settle(Settlement { id, at, entries, notice }).await.map(drop)
     }
 
     /// What the store is told of a lease.

@@ -58,15 +58,17 @@ pub async fn who_has_the_message_does_not_get_it_again_while_the_lease_goes_on_f
     let id = bench.accept(&["a@one.example", "b@one.example", "c@one.example"], b"x").await;
     let mut lease = bench.lease().await.unwrap();
     let outcomes = vec![bounced(), delivered_outcome(), deferred("later")];
-    let left = bench.queue.settle_delivered(&mut lease, outcomes, None).await.unwrap();
-    assert_eq!(left, [bounced(), deferred("later")]);
+    bench.queue.settle_delivered(&mut lease, outcomes, None).await.unwrap();
+    let left: Vec<_> = lease.recipients().iter().map(|one| one.mailbox.to_string()).collect();
+    assert_eq!(left, ["a@one.example", "c@one.example"]);
     assert_eq!(bench.queue.open_recipients(id).await.unwrap(), 2);
     assert!(bench.lease().await.is_none(), "the others are still leased");
     let crashed = bench.copy().await;
     let again: Vec<_> =
         crashed.deliver_all().await.into_iter().map(|(_, recipient)| recipient).collect();
     assert_eq!(again, ["a@one.example", "c@one.example"]);
-    let settled = bench.queue.settle(lease, left, None).await.unwrap();
+    let settled =
+        bench.queue.settle(lease, vec![bounced(), deferred("later")], None).await.unwrap();
     assert_eq!((settled.deferred, settled.message_gone), (1, false));
     assert_eq!(bench.queue.open_recipients(id).await.unwrap(), 1);
 }
