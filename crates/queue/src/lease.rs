@@ -74,12 +74,6 @@ impl Lease {
         self.entry.id
     }
 
-    /// Which entry of the message it is, counted from 0.
-    #[must_use]
-    pub const fn entry(&self) -> u32 {
-        self.entry.number
-    }
-
     /// What is the same for all recipients.
     #[must_use]
     pub const fn message(&self) -> &Message {

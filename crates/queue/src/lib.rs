@@ -30,12 +30,12 @@ pub use crate::queue::{OwnMessage, Queue};
 pub use crate::schedule::{Jitter, RetrySchedule};
 pub use crate::settings::{QueueSettings, QueueTuning};
 pub use mail::{
-    DelayNotice, DsnParameters, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason,
-    ReasonClass, Recipient, State,
+    DsnParameters, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason, ReasonClass,
+    Recipient, State,
 };
 pub use store::{
     BeginError, BodyError, BodyReader, CommitError, CommitGroup, Committed, Counted, Counts, Depth,
-    Details, EntryDetails, Filter, Findings, Flushed, Health, IndexError, Inspect, Matching,
-    Namespace, Observer, Problem, ReadValues, RecipientDetails, Selection, Settled, StateKind,
-    Stats, Store, StoreError, Summary, Totals, Waiting, Which,
+    Details, EntryDetails, Filter, Findings, Flushed, Health, Inspect, Namespace, Observer,
+    Problem, ReadValues, Selection, Settled, StateKind, Stats, Store, StoreError, Summary, Totals,
+    Waiting,
 };
