@@ -17,22 +17,20 @@ use store::{
 };
 use tokio::sync::watch;
 
-use crate::blocking::blocking;
 use crate::body;
 use crate::body_writer::NewMessage;
 use crate::committer::Committer;
-use crate::counts::counts;
-use crate::depths::depths;
 use crate::edits::change;
 use crate::error::OpenError;
-use crate::filter::matching;
-use crate::inspect::{list, show};
+use crate::index::{EngineError, Lookup};
 use crate::lookup::claim;
 use crate::message_rows::message_row;
 use crate::namespace::{self, NamespaceRows};
+use crate::reads::{self, IndexReader};
 use crate::record::ENVELOPE_MOST;
 use crate::settings::StoreSettings;
 use crate::shared::Handle;
+use crate::spool::Paths;
 use crate::verify::findings;
 use crate::work::{Edit, Prepared, PreparedBody, Settling, Work};
 
@@ -60,14 +58,26 @@ impl Embedded {
             tracing::debug!("the store is observed already");
         }
     }
+}
 
-    /// Reads where that holds nobody up.
-    async fn blocking<T: Send + 'static>(
+impl IndexReader for Arc<Handle> {
+    fn read<T>(
         &self,
-        read: impl FnOnce(&Handle) -> T + Send + 'static,
+        read: impl FnOnce(&dyn Lookup) -> Result<T, EngineError>,
     ) -> Result<T, StoreError> {
-        let handle = Arc::clone(&self.handle);
-        blocking(move || read(&handle)).await
+        Handle::read(self, read)
+    }
+
+    fn paths(&self) -> &Paths {
+        &self.shared.paths
+    }
+
+    fn now(&self) -> SystemTime {
+        self.shared.clock.now()
+    }
+
+    fn totals(&self) -> Totals {
+        self.shared.totals()
     }
 }
 
@@ -154,7 +164,7 @@ impl Store for Embedded {
     }
 
     async fn open_recipients(&self, id: QueueId) -> Result<usize, StoreError> {
-        let row = self.handle.read(|engine| message_row(engine, id))?;
+        let row = reads::read(&self.handle, move |engine| message_row(engine, id)).await?;
         let open = row.map_or(0, |row| row.open_recipients);
         Ok(usize::try_from(open).unwrap_or(usize::MAX))
     }
@@ -203,11 +213,8 @@ impl Store for Embedded {
     }
 
     async fn verify(&self) -> Result<Findings, StoreError> {
-        self.blocking(|handle| {
-            let shared = &handle.shared;
-            handle.read(|engine| findings(engine, &shared.paths, shared.store))
-        })
-        .await?
+        let (paths, store) = (self.handle.shared.paths.clone(), self.handle.shared.store);
+        reads::read(&self.handle, move |engine| findings(engine, &paths, store)).await
     }
 
     async fn close(&self) {
@@ -226,36 +233,23 @@ impl Inspect for Embedded {
         after: Option<QueueId>,
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
-        let (filter, now) = (filter.clone(), self.handle.shared.clock.now());
-        let read =
-            move |handle: &Handle| handle.read(|engine| list(engine, &filter, after, limit, now));
-        self.blocking(read).await?
+        reads::list(&self.handle, filter, after, limit).await
     }
 
     async fn show(&self, id: QueueId) -> Result<Option<Details>, StoreError> {
-        let read =
-            move |handle: &Handle| handle.read(|engine| show(engine, &handle.shared.paths, id));
-        self.blocking(read).await?
+        reads::show(&self.handle, id).await
     }
 
     async fn matching(&self, filter: &Filter) -> Result<Matching, StoreError> {
-        let (filter, now) = (filter.clone(), self.handle.shared.clock.now());
-        let read = move |handle: &Handle| handle.read(|engine| matching(engine, &filter, now));
-        self.blocking(read).await?
+        reads::matching(&self.handle, filter).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        let now = self.handle.shared.now();
-        self.blocking(move |handle| handle.read(|engine| counts(engine, now))).await?
+        reads::counts(&self.handle).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        let now = self.handle.shared.clock.now();
-        let read = move |handle: &Handle| {
-            let destinations = handle.read(|engine| depths(engine, now))?;
-            Ok(Stats { totals: handle.shared.totals(), destinations })
-        };
-        self.blocking(read).await?
+        reads::stats(&self.handle).await
     }
 
     async fn body(&self, id: QueueId) -> Result<BodyReader, BodyError> {
@@ -263,8 +257,7 @@ impl Inspect for Embedded {
     }
 
     async fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
-        let read = |handle: &Handle| handle.shared.paths.quarantined();
-        self.blocking(read).await.map_err(io::Error::other)?
+        reads::quarantined_bytes(&self.handle).await
     }
 }
 
@@ -281,10 +274,7 @@ impl ReadValues for Embedded {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let namespace = NamespaceRows::new(namespace);
-        let from = namespace.after(after)?;
-        self.blocking(move |handle| handle.read(|engine| namespace.scan(engine, from, limit)))
-            .await?
+        reads::scan(&self.handle, namespace, after, limit).await
     }
 }
 

@@ -28,6 +28,7 @@ mod message_changes;
 mod message_rows;
 mod namespace;
 mod offline;
+mod reads;
 mod recent;
 mod record;
 mod recovery;

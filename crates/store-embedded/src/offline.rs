@@ -7,9 +7,10 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
-use clock::{Clock, millis};
+use clock::Clock;
 use mail::QueueId;
 use store::{
     BodyError, BodyReader, Counts, Details, Filter, IndexError, Inspect, Matching, ReadValues,
@@ -17,17 +18,16 @@ use store::{
 };
 
 use crate::blocking::blocking;
-use crate::depths::depths;
 use crate::error::OpenError;
-use crate::filter::matching;
 use crate::index::{EngineError, Lookup, SledEngine};
 use crate::key::Key;
 use crate::namespace::{self, NamespaceRows};
 use crate::offline::copy::IndexCopy;
+use crate::reads::{self, IndexReader};
 use crate::recovery::{check, io_error, read_number, replay};
 use crate::rows::StoreRow;
 use crate::spool::Paths;
-use crate::{body, counts, inspect, message_rows};
+use crate::{body, message_rows};
 
 mod copy;
 
@@ -99,7 +99,15 @@ impl Offline {
         Ok(Self { looked_at: Arc::new(LookedAt { engine, row, rest, clock }) })
     }
 
-    /// Reads the copy of the index; where that is damaged, nothing mends it but a start.
+    /// How much is in the store, without looking into it.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let StoreRow { messages, recipients, bytes, .. } = self.looked_at.row;
+        Totals { messages, recipients, bytes }
+    }
+}
+
+impl IndexReader for Offline {
     fn read<T>(
         &self,
         read: impl FnOnce(&dyn Lookup) -> Result<T, EngineError>,
@@ -113,20 +121,16 @@ impl Offline {
         })
     }
 
-    /// Reads where that holds nobody up.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Self) -> T + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let offline = self.clone();
-        blocking(move || read(&offline)).await
+    fn paths(&self) -> &Paths {
+        &self.looked_at.rest.paths
     }
 
-    /// How much is in the store, without looking into it.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        let StoreRow { messages, recipients, bytes, .. } = self.looked_at.row;
-        Totals { messages, recipients, bytes }
+    fn now(&self) -> SystemTime {
+        self.looked_at.clock.now()
+    }
+
+    fn totals(&self) -> Totals {
+        Self::totals(self)
     }
 }
 
@@ -138,48 +142,37 @@ impl Inspect for Offline {
         after: Option<QueueId>,
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
-        let (filter, now) = (filter.clone(), self.looked_at.clock.now());
-        let read = move |this: &Self| {
-            this.read(|engine| inspect::list(engine, &filter, after, limit, now))
-        };
-        self.blocking(read).await?
+        reads::list(self, filter, after, limit).await
     }
 
     async fn show(&self, id: QueueId) -> Result<Option<Details>, StoreError> {
-        let read = move |this: &Self| {
-            this.read(|engine| inspect::show(engine, &this.looked_at.rest.paths, id))
-        };
-        self.blocking(read).await?
+        reads::show(self, id).await
     }
 
     async fn matching(&self, filter: &Filter) -> Result<Matching, StoreError> {
-        let (filter, now) = (filter.clone(), self.looked_at.clock.now());
-        self.blocking(move |this| this.read(|engine| matching(engine, &filter, now))).await?
+        reads::matching(self, filter).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        let now = millis(self.looked_at.clock.now());
-        self.blocking(move |this| this.read(|engine| counts::counts(engine, now))).await?
+        reads::counts(self).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        let now = self.looked_at.clock.now();
-        let destinations = self.blocking(move |this| this.read(|engine| depths(engine, now)));
-        Ok(Stats { totals: self.totals(), destinations: destinations.await?? })
+        reads::stats(self).await
     }
 
     async fn body(&self, id: QueueId) -> Result<BodyReader, BodyError> {
-        let open = move |this: &Self| {
+        let this = self.clone();
+        let open = move || {
             let AtRest { paths, store, .. } = &this.looked_at.rest;
             let find = || this.read(|engine| message_rows::message_row(engine, id));
             body::open_at_rest((paths, *store), id, find)
         };
-        self.blocking(open).await?
+        blocking(open).await?
     }
 
     async fn quarantined_bytes(&self) -> io::Result<Vec<(PathBuf, u64)>> {
-        let read = |this: &Self| this.looked_at.rest.paths.quarantined();
-        self.blocking(read).await.map_err(io::Error::other)?
+        reads::quarantined_bytes(self).await
     }
 }
 
@@ -187,7 +180,7 @@ impl Inspect for Offline {
 impl ReadValues for Offline {
     async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let base = NamespaceRows::new(namespace).key(key)?;
-        self.blocking(move |this| this.read(|engine| namespace::read(engine, &base))).await?
+        reads::read(self, move |engine| namespace::read(engine, &base)).await
     }
 
     async fn scan(
@@ -196,9 +189,7 @@ impl ReadValues for Offline {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let namespace = NamespaceRows::new(namespace);
-        let from = namespace.after(after)?;
-        self.blocking(move |this| this.read(|engine| namespace.scan(engine, from, limit))).await?
+        reads::scan(self, namespace, after, limit).await
     }
 }
 
