@@ -56,6 +56,9 @@ mod policy_facts;
 mod target;
 
 mod mx_hosts;
+#[cfg(test)]
+#[path = "../../tls-policy/tests/world.rs"]
+mod policy_world;
 mod probe;
 mod recipient;
 mod recipient_batches;

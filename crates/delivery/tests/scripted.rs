@@ -4,12 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use dns::{Lookup, Records, Security, TlsaData, Validation};
 use mta_sts::{
-    CachedPolicy, Decision, Fallback, FetchSettings, Fetcher, MxHost, Names, NamesError, NextHop,
-    OpenHost, Policies, Policy, PolicyDomain, PolicyId, PolicySettings, PolicyStore, Purpose,
-    RequiredTls, StoreError, VerifiedRoute,
+    CachedPolicy, Decision, Fallback, FetchSettings, Fetcher, MxHost, NextHop, OpenHost, Policies,
+    Policy, PolicyDomain, PolicyId, PolicySettings, Purpose, RequiredTls, VerifiedRoute,
 };
 use rustls::ServerConfig;
 use smtp::Domain;
@@ -23,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::authority::Authority;
 use crate::line_io::Stream;
+use crate::policy_world::{Names, OnePolicy};
 use crate::settings::DeliverySettings;
 use crate::target::TlsRequirement;
 
@@ -130,52 +129,6 @@ fn policy_for(mode: &str, max_age: u32) -> Policy {
     Policy::parse(text.as_bytes()).unwrap().value
 }
 
-/// A store that holds one policy.
-#[derive(Debug)]
-struct OnePolicy(Option<CachedPolicy>);
-
-#[async_trait]
-impl PolicyStore for OnePolicy {
-    async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
-        Ok(self.0.clone().filter(|cached| cached.domain() == domain))
-    }
-
-    async fn keep(&self, _policy: &CachedPolicy) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn remove(&self, _domain: &PolicyDomain) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn list(
-        &self,
-        _after: Option<&PolicyDomain>,
-        _limit: usize,
-    ) -> Result<Vec<PolicyDomain>, StoreError> {
-        Ok(Vec::new())
-    }
-}
-
-/// A DNS without a name.
-#[derive(Debug)]
-struct NoNames;
-
-#[async_trait]
-impl Names for NoNames {
-    async fn txt(&self, _name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
-        Ok(None)
-    }
-
-    async fn txt_fresh(&self, _name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
-        Ok(None)
-    }
-
-    async fn addresses(&self, _host: &str) -> Result<Vec<IpAddr>, NamesError> {
-        Ok(Vec::new())
-    }
-}
-
 /// A day in 2026, when the policies of these tests were fetched.
 pub(crate) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000)
@@ -194,7 +147,7 @@ fn cached(domain: &str, id: &str, policy: Policy) -> CachedPolicy {
 fn world_of(cached: Option<CachedPolicy>) -> Policies {
     let fetcher = Fetcher::new(FetchSettings::new(Authority::new().roots())).unwrap();
     let store = Arc::new(OnePolicy(cached));
-    Policies::new(PolicySettings::default(), Arc::new(NoNames), store, fetcher)
+    Policies::new(PolicySettings::default(), Arc::new(Names(Ok(()))), store, fetcher)
 }
 
 pub(crate) fn next_hop() -> NextHop {

@@ -202,14 +202,14 @@ impl Counting {
         let stored = match self.stored(day).await {
             Ok(stored) => stored,
             Err(error) => {
-                tracing::debug!(error = store::chain(&error), "counts of the day not listed");
+                tracing::debug!(error = mail::in_full(&error), "counts of the day not listed");
                 Vec::new()
             }
         };
         self.domains.begin(day, stored);
         self.observer.counting(self.domains.len());
         if let Err(error) = self.drop_old().await {
-            tracing::debug!(error = store::chain(&error), "old counts not dropped");
+            tracing::debug!(error = mail::in_full(&error), "old counts not dropped");
         }
     }
 
@@ -289,7 +289,7 @@ impl Counting {
         if let Some(error) = &left.error
             && !self.is_failing
         {
-            tracing::warn!(error = store::chain(error), "TLS report counts not written");
+            tracing::warn!(error = mail::in_full(error), "TLS report counts not written");
         }
         self.is_failing = left.error.is_some();
     }

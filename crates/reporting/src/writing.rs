@@ -75,7 +75,7 @@ async fn add(tallies: &Tallies, day: Day, tally: DomainTally) -> Added {
             Err(error @ TallyError::Unreadable(_)) => {
                 tracing::warn!(
                     domain = %tally.domain(),
-                    error = store::chain(&error),
+                    error = mail::in_full(&error),
                     "TLS report counts unreadable: started again"
                 );
                 tallies.drop(day, tally.domain()).await?;

@@ -12,7 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use clock::Clock;
-use store::{ClaimEnd, CommitGroup, Committed, Health, chain};
+use mail::in_full;
+use store::{ClaimEnd, CommitGroup, Committed, Health};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Effects};
@@ -325,7 +326,7 @@ impl Committer {
     /// The group failed: nobody is acknowledged, the store is closed, settlements wait.
     fn fail(&mut self, jobs: Vec<Job>, error: &GroupError) {
         tracing::error!(
-            error = %chain(error),
+            error = %in_full(error),
             "store failed: new mail is refused until it is reopened"
         );
         let health = if error.is_full() { Health::LowOnSpace } else { Health::Failed };
@@ -368,7 +369,7 @@ impl Committer {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error = %chain(&error), "store reopen failed");
+                    tracing::error!(error = %in_full(&error), "store reopen failed");
                     let health = if error.is_full() { Health::LowOnSpace } else { Health::Failed };
                     self.shared.set_health(health);
                 }
@@ -384,7 +385,7 @@ impl Committer {
         }
         let finished = finish_rows(&mut self.log);
         if let Err(error) = &finished {
-            tracing::error!(error = %chain(error), "store not closed cleanly");
+            tracing::error!(error = %in_full(error), "store not closed cleanly");
         }
         if self.log.let_go()
             && finished.is_ok()

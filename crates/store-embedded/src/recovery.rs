@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use mail::in_full;
 use rustix::io::Errno;
-use store::{IndexError, chain};
+use store::IndexError;
 
 use crate::batch::{Batch, Ledger};
 use crate::error::OpenError;
@@ -308,7 +309,7 @@ impl Store {
             }
             Err(error) => {
                 tracing::warn!(
-                    error = chain(&error),
+                    error = in_full(&error),
                     "policy cache not recovered from damaged index"
                 );
                 None

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use mail::in_full;
 use smtp::{Class, EnhancedCode, Reply, ReplyCode};
 
 /// The queue takes no draft.
@@ -176,7 +177,7 @@ impl BodyError {
     /// The error with its causes, as one line.
     #[must_use]
     pub fn in_full(&self) -> String {
-        chain(self)
+        in_full(self)
     }
 }
 
@@ -184,18 +185,6 @@ impl StoreError {
     /// The error with its causes, as one line.
     #[must_use]
     pub fn in_full(&self) -> String {
-        chain(self)
+        in_full(self)
     }
-}
-
-/// An error with all its causes.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -47,9 +47,7 @@ pub use crate::contract::{
     Inspect, Owner, Ownership, ReadValues, SpaceGuard, Store, StoreTuning, Values,
 };
 pub use crate::entry_id::{EntryId, EntryNumber};
-pub use crate::error::{
-    BeginError, BodyError, CommitError, IndexError, StoreError, chain, is_full,
-};
+pub use crate::error::{BeginError, BodyError, CommitError, IndexError, StoreError, is_full};
 pub use crate::findings::{Findings, Problem};
 pub use crate::health::{Health, Totals};
 pub use crate::namespace::Namespace;

@@ -1,15 +1,15 @@
 //! Decisions of a world in which at most `example.org` has a policy, which names `mx.example.org`.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use mta_sts::{
     CachedPolicy, Decision, Exception, Fallback, FetchSettings, Fetcher, NamesError, NextHop,
-    Policies, Policy, PolicyDomain, PolicyId, PolicySettings, PolicyStore, Purpose, StoreError,
+    Policies, Policy, PolicyDomain, PolicyId, PolicySettings, Purpose,
 };
 use rustls::RootCertStore;
+
+use crate::world::{Names, OnePolicy};
 
 /// A day in 2026, when the policy was fetched.
 fn now() -> SystemTime {
@@ -72,7 +72,11 @@ impl Case {
             let exception = Exception::new(domain, until, "agreed", now()).unwrap();
             settings.exceptions = [exception].into_iter().collect();
         }
-        let names = if self == Self::UndecidedTooLong { Names::Silent } else { Names::Empty };
+        let names = if self == Self::UndecidedTooLong {
+            Names(Err(NamesError::TimedOut))
+        } else {
+            Names(Ok(()))
+        };
         decide(settings, names, self.mode(), &next_hop, purpose).await
     }
 }
@@ -93,7 +97,7 @@ async fn decide(
 /// Licence to send to `next_hop`, where a policy of `example.org` has a mode that is not enforced.
 pub(crate) async fn fallback_to(next_hop: &NextHop, mode: Option<&str>) -> Fallback {
     let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
-    let decision = decide(PolicySettings::default(), Names::Empty, mode, next_hop, purpose).await;
+    let decision = decide(PolicySettings::default(), Names(Ok(())), mode, next_hop, purpose).await;
     let Decision::Permit(fallback) = decision else { panic!("{decision:?}") };
     fallback
 }
@@ -101,64 +105,4 @@ pub(crate) async fn fallback_to(next_hop: &NextHop, mode: Option<&str>) -> Fallb
 /// Licence to send to `example.org`, whose policy is not enforced.
 pub(crate) async fn fallback(mode: Option<&str>) -> Fallback {
     fallback_to(&next_hop(), mode).await
-}
-
-/// A store that holds at most one policy.
-#[derive(Debug)]
-struct OnePolicy(Option<CachedPolicy>);
-
-#[async_trait]
-impl PolicyStore for OnePolicy {
-    async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
-        Ok(self.0.clone().filter(|cached| cached.domain() == domain))
-    }
-
-    async fn keep(&self, _policy: &CachedPolicy) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn remove(&self, _domain: &PolicyDomain) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn list(
-        &self,
-        _after: Option<&PolicyDomain>,
-        _limit: usize,
-    ) -> Result<Vec<PolicyDomain>, StoreError> {
-        Ok(Vec::new())
-    }
-}
-
-/// A DNS.
-#[derive(Clone, Copy, Debug)]
-enum Names {
-    /// No name exists.
-    Empty,
-    /// Nobody answers.
-    Silent,
-}
-
-impl Names {
-    fn answer<T>(self, none: T) -> Result<T, NamesError> {
-        match self {
-            Self::Empty => Ok(none),
-            Self::Silent => Err(NamesError::TimedOut),
-        }
-    }
-}
-
-#[async_trait]
-impl mta_sts::Names for Names {
-    async fn txt(&self, _name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
-        self.answer(None)
-    }
-
-    async fn txt_fresh(&self, _name: &str) -> Result<Option<Vec<Vec<u8>>>, NamesError> {
-        self.answer(None)
-    }
-
-    async fn addresses(&self, _host: &str) -> Result<Vec<IpAddr>, NamesError> {
-        self.answer(Vec::new())
-    }
 }

@@ -6,3 +6,4 @@ mod dane_rows;
 mod decisions;
 mod table;
 mod trust;
+mod world;
