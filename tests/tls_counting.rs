@@ -1,16 +1,18 @@
 //! What deliveries are counted as for TLS reports (RFC 8460 §4.3), from the host to the store.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::SystemClock;
+use clock::{Clock as _, SystemClock};
 use reporting::Tallies;
 use store::Store;
 use store_embedded::{Embedded, StoreSettings};
-use testbed::{Certificate, MxBehaviour, PolicyBehaviour, PolicyText, Rule, Step};
+use testbed::{Certificate, MxBehaviour, PolicyBehaviour, PolicyText, Rule, Step, World};
 use tls_rpt::{Day, DomainName, DomainTally, PolicyType};
 
-use crate::world::RelayInWorld;
+use crate::process::Process;
+use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER, submit, write_settings};
 
 /// The settings with which reports are made.
 const REPORTS: &str = "tls_rpt.contact = \"tls@relay.test\"";
@@ -95,10 +97,14 @@ struct Kept {
 
 impl Kept {
     fn open(relay: &RelayInWorld) -> Self {
-        let settings = StoreSettings::new(relay.world.directory().join("data/queue"));
+        Self::open_in(&relay.world, Day::parse("2030-01-01").unwrap())
+    }
+
+    fn open_in(world: &World, day: Day) -> Self {
+        let settings = StoreSettings::new(world.directory().join("data/queue"));
         let store: Arc<dyn Store> =
             Arc::new(Embedded::open(settings, Arc::new(SystemClock)).unwrap());
-        Self { tallies: Tallies::new(&store), day: Day::parse("2030-01-01").unwrap() }
+        Self { tallies: Tallies::new(&store), day }
     }
 
     async fn tally(&self, domain: &str) -> Option<DomainTally> {
@@ -291,6 +297,88 @@ async fn what_says_nothing_of_tls_is_not_counted() {
     counted.enforced("closed.test", MxBehaviour::valid().at(Step::Ehlo, testbed::Act::Drop)).await;
     counted.send("closed.test", Mail::Waits, &[]).await;
     counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with_its_own_verdict() {
+    let mut counted = Counted::start("").await;
+    counted.relay.world.names().authenticate("signed.test");
+    let stranger = counted.relay.world.mx("stranger.test", MxBehaviour::valid()).await;
+    let other = stranger.certificate_chain().remove(0);
+    let unusable = "tlsa tlsa-invalid all-records-unusable 1";
+    let cases = [
+        (
+            "both.signed.test",
+            (3, 0, 0),
+            None,
+            Mail::Delivered,
+            vec!["sts success 1", "tlsa success 1"],
+        ),
+        (
+            "other.signed.test",
+            (3, 0, 0),
+            Some(&other),
+            Mail::Waits,
+            vec!["sts success 1", "tlsa validation-failure dane-no-match 1"],
+        ),
+        ("unusable.signed.test", (1, 0, 0), None, Mail::Delivered, vec!["sts success 1", unusable]),
+    ];
+    for (domain, parameters, data, mail, rows) in cases {
+        let mx = counted.relay.enforcing_domain(domain, MxBehaviour::valid()).await;
+        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
+        let own = mx.certificate_chain().remove(0);
+        let name = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
+        counted.relay.world.names().add_tlsa(&name, parameters, data.unwrap_or(&own));
+        counted.send(domain, mail, &rows).await;
+    }
+    let mx = counted.relay.domain("alone.signed.test", MxBehaviour::valid()).await;
+    counted.relay.world.domain("alone.signed.test").tls_rpt_record(RECORD);
+    let name = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
+    let own = mx.certificate_chain().remove(0);
+    counted.relay.world.names().add_tlsa(&name, (3, 0, 0), &own);
+    counted.send("alone.signed.test", Mail::Delivered, &["tlsa success 1"]).await;
+    counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_counts_for_the_smart_host_unless_it_has_a_login() {
+    let routes = "[[route]]\nrecipient = \"login.test\"\nnext_hop = \"[smtp.test]\"\n\
+                  username = \"ann\"\npassword = \"s3cret\"\n\
+                  [[route]]\nrecipient = \"open.test\"\nnext_hop = \"[hub.test]\"\n";
+    let mut counted = Counted::start(routes).await;
+    let taking = MxBehaviour::valid().with_login(&["PLAIN"], "ann", "s3cret");
+    counted.relay.world.mx("smtp.test", taking).await;
+    counted.relay.world.mx("hub.test", MxBehaviour::valid()).await;
+    for name in ["smtp.test", "hub.test", "login.test", "open.test"] {
+        counted.relay.world.domain(name).tls_rpt_record(RECORD);
+    }
+    counted.send("login.test", Mail::Delivered, &[]).await;
+    counted.send("open.test", Mail::Delivered, &[]).await;
+    let address = counted.relay.world.mx("literal.test", MxBehaviour::valid()).await.address();
+    counted.send(&format!("[{}]", address.ip()), Mail::Delivered, &[]).await;
+    let kept = counted.stop().await;
+    let all = kept.tallies.list(None, 9).await.unwrap();
+    assert_eq!(all, [(kept.day, DomainName::parse("hub.test").unwrap())]);
+    assert_eq!(kept.rows("hub.test").await, ["no-policy-found success 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_has_kept_what_is_older_than_five_seconds() {
+    let world = World::new().await;
+    let listener = SocketAddr::new(world.address(), world.smtp_port());
+    let config = write_settings(&world, listener, REPORTS);
+    let mx = world.mx("mx.good.test", MxBehaviour::valid()).await;
+    world.domain("good.test").mx(10, &mx).tls_rpt_record(RECORD);
+    let mut process = Process::start(&config, world.directory().join("log"));
+    let mut client = process.connected(listener).await;
+    client.ehlo("client.test").await.unwrap();
+    submit(&mut client, SENDER, &["<bob@good.test>"], MESSAGE).await;
+    mx.wait_for_messages(1, PATIENCE).await.unwrap();
+    // The time that is promised, and some more for a slow disk.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    process.kill();
+    let kept = Kept::open_in(&world, Day::of(SystemClock.now()));
+    assert_eq!(kept.rows("good.test").await, ["no-policy-found success 1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,8 @@
 //!
 //! A day is closed before the first report of it is made. From then on nothing is added to it, so
 //! that a clock that is set back never makes a report of the same day twice.
+//!
+//! The reasons: `docs/decisions/0021-tallies.md`.
 
 use std::sync::Arc;
 use std::time::Duration;
