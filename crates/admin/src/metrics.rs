@@ -57,15 +57,17 @@ impl Metrics {
     /// Everything at nought, for a relay that starts at `now`.
     pub fn new(now: SystemTime) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
+        let state = State::registered(&mut registry, now);
+        let domains = state.report_domains();
         Self {
             inbound: Arc::new(Inbound::registered(&mut registry)),
-            counting: Arc::new(CountingMetrics::registered(&mut registry)),
+            counting: Arc::new(CountingMetrics::registered(&mut registry, domains)),
             outbound: Arc::new(Outbound::registered(&mut registry)),
             policies: Arc::new(PolicyMetrics::registered(&mut registry)),
             reports: Arc::new(ReportMetrics::registered(&mut registry)),
             storage: Arc::new(Storage::registered(&mut registry)),
             lookups: Arc::new(Lookups::registered(&mut registry)),
-            state: State::registered(&mut registry, now),
+            state,
             registry,
         }
     }

@@ -73,8 +73,8 @@ impl State {
         registry.register_with_unit("clock_doubt", doubt, Unit::Seconds, new.clock_doubt.clone());
         let keys = "DKIM keys in the settings, by what the DNS says of their records";
         registry.register("dkim_keys", keys, new.dkim_keys.clone());
-        let reports = "Domains with TLS reports that are not made yet, or with a destination that is \
-                       to be tried";
+        let reports = "Domains counted today, with TLS reports that are not made yet, or with a \
+                       destination that is to be tried";
         registry.register("tls_report_domains", reports, new.reports.clone());
         registry.register_with_unit(
             "tls_report_oldest_due",
@@ -157,6 +157,11 @@ impl State {
             let number = i64::try_from(number).unwrap_or(i64::MAX);
             self.dkim_keys.get_or_create(&[("state", state)]).set(number);
         }
+    }
+
+    /// For how many domains TLS reports are in each state; what counts them sets one of them.
+    pub(crate) fn report_domains(&self) -> Gauges<1> {
+        self.reports.clone()
     }
 
     /// How many TLS reports are due.
