@@ -87,6 +87,51 @@ async fn a_report_by_mail_is_signed_and_goes_whatever_tls_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mail_of_one_day_makes_one_report_and_the_report_makes_none() {
+    let (mut relay, _key) = relay().await;
+    let mx = relay.domain("example.test", MxBehaviour::valid()).await;
+    let record = "v=TLSRPTv1; rua=mailto:tls-reports@example.test";
+    relay.world.names().add_txt("_smtp._tls.example.test", record);
+    relay.submit(&["<bob@example.test>"]).await;
+    mx.wait_for_messages(1, PATIENCE).await.unwrap();
+    relay.empty().await;
+    relay.clock.advance(Duration::from_secs(3600));
+    for day in 1..=7 {
+        // What was counted is written when a relay stops.
+        relay.restart().await;
+        relay.clock.advance(Duration::from_secs(24 * 3600));
+        relay.reporting().send_finished().await.unwrap();
+        all_over(&relay).await;
+        assert_eq!(mx.messages().len(), 2, "after {day} days");
+    }
+    assert_eq!(mx.messages()[1].recipients, ["tls-reports@example.test"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_shows_where_reports_go_and_what_is_wrong_with_the_record() {
+    let relay = RelayInWorld::start().await;
+    let names = relay.world.names();
+    for (domain, records, state, says) in [
+        ("good.test", &["v=TLSRPTv1; rua=mailto:a@b.test"][..], "good", "go to mailto:a@b.test"),
+        ("odd.test", &["v=TLSRPTv1; rua=mailto:a@b.test!10m"], "warning", "has faults"),
+        ("two.test", &["v=TLSRPTv1; rua=mailto:a@b.test"; 2], "warning", "gets no reports"),
+        ("none.test", &[], "none", "gets no reports"),
+    ] {
+        let _mx = relay.domain(domain, MxBehaviour::valid()).await;
+        for (number, record) in records.iter().enumerate() {
+            let record = format!("{record}{}", ";".repeat(number));
+            names.add_txt(&format!("_smtp._tls.{domain}"), &record);
+        }
+        let said = asked_json(relay.config(), &["check", domain]);
+        let stages = said["stages"].as_array().unwrap();
+        let stage = stages.iter().find(|stage| stage["name"] == "tls-reports").unwrap();
+        assert_eq!(stage["state"], state, "{said}");
+        assert!(stage["text"].as_str().unwrap().contains(says), "{said}");
+        assert_eq!(said["verdict"], "no-policy", "mail does not depend on it: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_is_refused_makes_no_notification() {
     let (relay, _key) = relay().await;
     let refusing = MxBehaviour::valid().at(Step::RcptTo, "550 5.1.1 no such user");

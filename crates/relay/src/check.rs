@@ -9,6 +9,7 @@ mod report;
 mod resolver;
 mod route;
 mod summary;
+mod tls_reports;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use dns::{Dns, Resolver};
 use mta_sts::{Mode, PolicyDomain};
 use settings::Settings;
 use smtp::{Domain, MailboxDomain};
+use tls_rpt::DomainName;
 
 pub(crate) use self::report::{
     CheckError, Exception, Host, HostVerdict, Kept, Report, Stage, State, Verdict,
@@ -88,6 +90,9 @@ async fn directly(
     let mode = policy.as_ref().map(|policy| policy.mode());
     let verdict = judge(&stages, mode, &hosts, exception.as_ref());
     let summary = summary::direct(verdict, domain, mode, routing, &hosts, exception.as_ref());
+    if let Ok(name) = DomainName::parse(domain.as_str()) {
+        stages.push(tls_reports::look(dns.as_ref(), &name).await);
+    }
     Ok(Report {
         domain: domain.as_str().to_owned(),
         verdict,

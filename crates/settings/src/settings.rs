@@ -138,6 +138,7 @@ impl Check<'_> {
         let reports = self.tls_reports();
         let mut delivery = self.delivery(hostname);
         let dkim = self.dkim();
+        self.warn_of_unsigned(&reports, &dkim);
         delivery.signing = Arc::clone(&dkim.table);
         listener.signing = Arc::clone(&dkim.table);
         let (Some(roots), true) = (roots, self.faults.is_empty()) else {

@@ -3,10 +3,13 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
+use dkim::Choice;
 use reporting::{PrivateDestinations, ReportSettings};
+use smtp::Domain;
 use tls_rpt::{Destination, DomainName, MailAddress};
 
 use crate::check::Check;
+use crate::dkim_keys::DkimSettings;
 
 impl Check<'_> {
     /// How TLS reports are sent.
@@ -42,6 +45,18 @@ impl Check<'_> {
                 .into_iter()
                 .collect(),
             redirect,
+        }
+    }
+
+    /// Warns of reports that no key signs.
+    pub(crate) fn warn_of_unsigned(&mut self, reports: &ReportSettings, dkim: &DkimSettings) {
+        let Some(contact) = &reports.contact else { return };
+        let Ok(submitter) = Domain::parse(contact.domain().as_str()) else { return };
+        if matches!(dkim.table.for_reports(&submitter, self.now), Choice::NoKey) {
+            self.warnings.push(format!(
+                "no [[dkim]] key signs for {submitter}, the domain of tls_rpt.contact: TLS reports \
+                 go by HTTPS alone"
+            ));
         }
     }
 

@@ -1,7 +1,9 @@
 //! Reports by mail (RFC 8460 §5.3): into the queue, and what becomes of them there.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
 
 use mail::{
     AttemptRecord, DeliveryRecord, DeliveryResult, Failure, FailureCause, NextHopRecord,
@@ -143,6 +145,48 @@ async fn a_report_in_the_queue_is_not_sent_again_after_a_restart() {
     assert!(queued(&station).await.is_none());
     assert_eq!(station.ended.take(), []);
     assert!(station.is_idle().await);
+}
+
+/// Goes on as far as so many polls take it.
+struct BrokenOff<F> {
+    work: Pin<Box<F>>,
+    polls: u32,
+}
+
+impl<F: Future> Future for BrokenOff<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(left) = self.polls.checked_sub(1) else { return Poll::Ready(None) };
+        self.polls = left;
+        self.work.as_mut().poll(context).map(Some)
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_is_broken_off_at_any_step_is_in_the_queue_once() {
+    for polls in 1..200 {
+        let mut station = Station::new().await;
+        station.publish("example.test", "mailto:tls-reports@example.test");
+        station.count("example.test", 17, 3).await;
+        station.clock.advance(Duration::from_secs(3600));
+        let reporting = station.reporting.clone();
+        let work = Box::pin(reporting.send_finished());
+        let done = BrokenOff { work, polls }.await;
+        station.restart().await;
+        station.send_all().await;
+        let (lease, text) = queued(&station).await.unwrap();
+        assert!(text.contains("sessions that succeeded: 17\r\n"), "{text}");
+        assert!(queued(&station).await.is_none(), "twice, broken off after {polls} polls");
+        settle(&station, lease, delivered()).await;
+        station.send_all().await;
+        assert!(station.is_idle().await, "broken off after {polls} polls");
+        if done.is_some() {
+            assert!(polls > 5, "there are steps to break off at");
+            return;
+        }
+    }
+    panic!("the report never comes to its end");
 }
 
 #[tokio::test]
