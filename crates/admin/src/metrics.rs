@@ -17,6 +17,7 @@ mod reports;
 mod series;
 mod state;
 mod storage;
+mod validation;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use self::policies::PolicyMetrics;
 pub use self::reports::ReportMetrics;
 pub use self::state::State;
 pub use self::storage::Storage;
+pub use self::validation::{DaneActivity, ValidationMetrics};
 
 /// What every name begins with.
 const PREFIX: &str = "sts_relay";
@@ -49,6 +51,7 @@ pub struct Metrics {
     reports: Arc<ReportMetrics>,
     storage: Arc<Storage>,
     lookups: Arc<Lookups>,
+    validation: Arc<ValidationMetrics>,
     /// What is there at the moment of a scrape.
     pub state: State,
 }
@@ -68,6 +71,7 @@ impl Metrics {
             storage: Arc::new(Storage::registered(&mut registry)),
             lookups: Arc::new(Lookups::registered(&mut registry)),
             state,
+            validation: Arc::new(ValidationMetrics::registered(&mut registry)),
             registry,
         }
     }
@@ -105,6 +109,11 @@ impl Metrics {
     /// Counts what is asked of the DNS.
     pub fn lookups(&self) -> Arc<Lookups> {
         Arc::clone(&self.lookups)
+    }
+
+    /// Which resolvers validate.
+    pub fn validation(&self) -> Arc<ValidationMetrics> {
+        Arc::clone(&self.validation)
     }
 
     /// All of it as text.

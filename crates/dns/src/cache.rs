@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::Expiry;
@@ -31,12 +32,16 @@ pub(crate) struct Known {
 /// Recent answers.
 pub(crate) struct Cache {
     outcomes: moka::future::Cache<Question, Outcome>,
+    /// Grows when what was remembered is worth nothing any more.
+    epoch: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
 struct Outcome {
     result: Result<Arc<Answer>, LookupError>,
     expires_at: Instant,
+    /// When it was asked for.
+    epoch: u64,
 }
 
 impl Cache {
@@ -46,7 +51,7 @@ impl Cache {
             .weigher(|_, outcome: &Outcome| outcome.weight())
             .expire_after(AsTheAnswerSays)
             .build();
-        Self { outcomes }
+        Self { outcomes, epoch: AtomicU64::new(0) }
     }
 
     /// The answer to `question`, remembered or got by `ask`.
@@ -62,9 +67,10 @@ impl Cache {
         A: Future<Output = Result<Answer, LookupError>>,
     {
         let remembered = self.outcomes.get(question).await;
-        let outcome = match remembered.filter(|outcome| !outcome.is_over()) {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let outcome = match remembered.filter(|outcome| outcome.counts_in(epoch)) {
             Some(outcome) => outcome,
-            None => self.outcome(question, ask()).await,
+            None => self.outcome(question, epoch, ask()).await,
         };
         let valid_for = outcome.expires_at.saturating_duration_since(Instant::now());
         outcome.result.map(|answer| Known { answer, valid_for })
@@ -74,11 +80,18 @@ impl Cache {
     async fn outcome(
         &self,
         question: &Question,
+        epoch: u64,
         ask: impl Future<Output = Result<Answer, LookupError>>,
     ) -> Outcome {
-        let asked = async { Outcome::of(ask.await) };
+        let asked = async { Outcome::of(ask.await, epoch) };
+        let is_worthless = |outcome: &Outcome| !outcome.counts_in(epoch);
         let entry = self.outcomes.entry_by_ref(question);
-        entry.or_insert_with_if(asked, Outcome::is_over).await.into_value()
+        entry.or_insert_with_if(asked, is_worthless).await.into_value()
+    }
+
+    /// Makes the next asking for anything reach a server: what was said before is judged otherwise now.
+    pub(crate) fn forget_all(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Makes the next asking for `question` reach a server.
@@ -97,9 +110,14 @@ impl fmt::Debug for Cache {
 }
 
 impl Outcome {
-    fn of(result: Result<Answer, LookupError>) -> Self {
+    fn of(result: Result<Answer, LookupError>, epoch: u64) -> Self {
         let valid_for = result.as_ref().map_or(Duration::ZERO, |answer| answer.valid_for);
-        Self { result: result.map(Arc::new), expires_at: Instant::now() + valid_for }
+        Self { result: result.map(Arc::new), expires_at: Instant::now() + valid_for, epoch }
+    }
+
+    /// Whether it may still be used in this epoch.
+    fn counts_in(&self, epoch: u64) -> bool {
+        self.epoch == epoch && !self.is_over()
     }
 
     fn is_over(&self) -> bool {

@@ -53,6 +53,16 @@ impl LookupError {
         }
     }
 
+    /// Whether it may mean that validation failed; many validators say no more than SERVFAIL.
+    pub(crate) const fn may_be_validation(&self) -> bool {
+        match self {
+            Self::Bogus | Self::ServFail { .. } => true,
+            Self::Malformed { .. } | Self::Other { .. } | Self::Refused { .. } | Self::TimedOut => {
+                false
+            }
+        }
+    }
+
     /// Something stood between us and the server's word, so that the same server may yet give it.
     pub(crate) const fn is_silence(&self) -> bool {
         match self {

@@ -27,7 +27,7 @@
 //! qualified); DNSSEC validation in this process (the resolver beside us validates, see [`Dnssec`]);
 //! and any opinion on how many MX hosts to try.
 //!
-//! The reasons: `docs/decisions/0006-dns.md`.
+//! The reasons: `docs/decisions/0006-dns.md`, and for DNSSEC `docs/decisions/0023-dnssec.md`.
 
 mod answer;
 mod cache;
@@ -40,9 +40,12 @@ mod name_server;
 mod question;
 mod records;
 mod resolver;
+mod self_test;
+mod self_test_failure;
 mod server;
 mod servers;
 mod settings;
+mod standing;
 
 pub use crate::dns::Dns;
 pub use crate::error::{LookupError, Malformation, Obstacle};
@@ -50,4 +53,6 @@ pub use crate::lookup::{Lookup, Records, Security, Validation};
 pub use crate::mail_hosts::{MailHosts, mail_hosts};
 pub use crate::records::{Canonical, Mx, MxTarget, TlsaData, Txt};
 pub use crate::resolver::Resolver;
+pub use crate::self_test_failure::SelfTestFailure;
 pub use crate::settings::{DnsSettings, Dnssec, ResolverError};
+pub use crate::standing::ServerState;

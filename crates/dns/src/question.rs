@@ -45,6 +45,11 @@ impl Question {
         Ok(Self { name, record_type })
     }
 
+    /// The question for the `record_type` records of the root.
+    pub(crate) fn of_root(record_type: RecordType) -> Self {
+        Self { name: Name::root(), record_type }
+    }
+
     /// The same question about another name.
     pub(crate) fn at(&self, name: &Name) -> Self {
         Self { name: name.to_lowercase(), record_type: self.record_type }

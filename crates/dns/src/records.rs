@@ -79,16 +79,6 @@ impl FromRdata for Domain {
     }
 }
 
-/// That there is an NS record; who it names is nobody's business here.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NameServer;
-
-impl FromRdata for NameServer {
-    fn from_rdata(data: &RData) -> Option<Self> {
-        matches!(data, RData::NS(_)).then_some(Self)
-    }
-}
-
 impl FromRdata for Canonical {
     fn from_rdata(data: &RData) -> Option<Self> {
         let RData::CNAME(target) = data else { return None };

@@ -13,13 +13,14 @@ use crate::dns::Dns;
 use crate::error::{LookupError, Obstacle};
 use crate::lookup::{Lookup, Records, Security, Validation};
 use crate::question::{NameFault, Question};
-use crate::records::{Canonical, FromRdata, Mx, NameServer, TlsaData, Txt};
-use crate::servers::Servers;
+use crate::records::{Canonical, FromRdata, Mx, TlsaData, Txt};
+use crate::servers::{LONGEST_REST, SHORTEST_REST, Servers};
 use crate::settings::{DnsSettings, ResolverError, system_servers};
+use crate::standing::{Change, ServerState};
 
 /// Asks the recursive resolvers of the settings, and remembers what they said.
 pub struct Resolver {
-    servers: Servers,
+    pub(crate) servers: Servers,
     cache: Cache,
 }
 
@@ -41,10 +42,40 @@ impl Resolver {
         self.servers.addresses()
     }
 
-    /// Whether any answer can be [`Secure`](crate::Security::Secure).
-    #[must_use]
-    pub fn trusts_ad(&self) -> bool {
-        self.servers.trusts_ad()
+    /// Whether the word of each server on DNSSEC counts, in their order; they are tested first where
+    /// they have not been.
+    pub async fn states(&self) -> Vec<(SocketAddr, ServerState)> {
+        self.servers.first_test().await;
+        self.servers.states().collect()
+    }
+
+    /// Whether the word of each server on DNSSEC counts at the moment, in their order.
+    fn states_so_far(&self) -> Vec<(SocketAddr, ServerState)> {
+        self.servers.states().collect()
+    }
+
+    /// Tests the servers again and again, and tells `changed` of the first test and of each that changes
+    /// something; never ends.
+    ///
+    /// A server that validates is tested every ten minutes, and sooner where many answers say that
+    /// validation failed; one that does not, soon after that and ever more rarely.
+    pub async fn keep_testing(&self, changed: impl Fn(&[(SocketAddr, ServerState)]) + Sync) {
+        changed(&self.states().await);
+        if !self.servers.can_be_tested() {
+            return std::future::pending().await;
+        }
+        let mut rest = SHORTEST_REST;
+        loop {
+            let all_validate =
+                self.servers.states().all(|(_, state)| state.validates() || state.is_distrusted());
+            let wait = if all_validate { LONGEST_REST } else { rest };
+            self.servers.next_test(wait).await;
+            rest = if all_validate { SHORTEST_REST } else { (rest * 2).min(LONGEST_REST) };
+            if self.servers.test_again().await == Change::Changed {
+                self.cache.forget_all();
+                changed(&self.states_so_far());
+            }
+        }
     }
 
     /// The hosts that the PTR records of `address` name (RFC 1035 §3.5).
@@ -56,17 +87,6 @@ impl Resolver {
         let name = Name::from(address).to_ascii();
         let found = self.lookup(&name, RecordType::PTR, Age::Any).await?;
         Ok(found.into_records().map(|found| found.records).unwrap_or_default())
-    }
-
-    /// Whether the resolvers vouch for the name servers of `zone`; none where it has none.
-    ///
-    /// # Errors
-    ///
-    /// [`LookupError`] where that cannot be told.
-    pub async fn vouches_for(&self, zone: &Domain) -> Result<Option<Security>, LookupError> {
-        let found: Lookup<NameServer> =
-            self.lookup(zone.as_str(), RecordType::NS, Age::Any).await?;
-        Ok(found.into_records().map(|found| found.security))
     }
 
     async fn lookup<T: FromRdata>(
@@ -92,7 +112,7 @@ impl Resolver {
 #[async_trait]
 impl Dns for Resolver {
     fn validation(&self) -> Validation {
-        if self.trusts_ad() { Validation::Active } else { Validation::Inactive }
+        if self.servers.validate() { Validation::Active } else { Validation::Inactive }
     }
 
     async fn mx(&self, domain: &Domain) -> Result<Lookup<Mx>, LookupError> {
@@ -135,7 +155,7 @@ impl fmt::Debug for Resolver {
         formatter
             .debug_struct("Resolver")
             .field("servers", &self.servers().collect::<Vec<_>>())
-            .field("trusts_ad", &self.trusts_ad())
+            .field("validation", &self.validation())
             .field("cache", &self.cache)
             .finish()
     }

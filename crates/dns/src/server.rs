@@ -23,6 +23,7 @@ use tracing::{info, warn};
 use crate::answer::{AdBit, Reading};
 use crate::error::{LookupError, Malformation, Obstacle};
 use crate::question::Question;
+use crate::standing::{ServerState, Standing};
 
 /// How long a datagram is waited for before it is sent again.
 const RETRANSMIT_AFTER: Duration = Duration::from_secs(1);
@@ -39,6 +40,8 @@ const SILENCES: u32 = 3;
 pub(crate) enum Edns {
     /// With the DO bit, so that signatures are looked at (RFC 3225 §3).
     DnssecOk,
+    /// Without the DO bit, and with CD instead: whatever there is, validated or not (RFC 4035 §3.2.2).
+    Unchecked,
     /// Without the DO bit, for larger datagrams alone.
     Plain,
     /// None, for servers that know no EDNS(0).
@@ -50,6 +53,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     network: TokioRuntimeProvider,
     silence: Mutex<Silence>,
+    standing: Standing,
 }
 
 /// How long a server has been silent.
@@ -62,12 +66,22 @@ struct Silence {
 }
 
 impl Server {
-    pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, network: TokioRuntimeProvider::new(), silence: Mutex::default() }
+    pub(crate) fn new(address: SocketAddr, state: ServerState) -> Self {
+        Self {
+            address,
+            network: TokioRuntimeProvider::new(),
+            silence: Mutex::default(),
+            standing: Standing::new(state),
+        }
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether its word on DNSSEC counts.
+    pub(crate) const fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// Whether it has lately left a question without an answer.
@@ -188,7 +202,9 @@ fn request(question: &Question, edns: Edns) -> DnsRequest {
     // Mixed case in names would only come back to us in the answers; UDP ports and ids are random.
     options.case_randomization = false;
     options.retry_interval = RETRANSMIT_AFTER;
-    DnsRequest::from_query(question.to_query(), options)
+    let mut request = DnsRequest::from_query(question.to_query(), options);
+    request.metadata.checking_disabled = edns == Edns::Unchecked;
+    request
 }
 
 fn knows_no_edns(code: ResponseCode) -> bool {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hickory_resolver::system_conf::parse_resolv_conf;
+use smtp::Domain;
 use tracing::warn;
 
 /// The port of the DNS (RFC 1035 §4.2).
@@ -25,10 +26,18 @@ pub struct DnsSettings {
     pub servers: Vec<SocketAddr>,
     /// Whose word on DNSSEC counts.
     pub dnssec: Dnssec,
+    /// A name whose signatures are known to be wrong, which a resolver that validates does not resolve;
+    /// none: it is not asked for.
+    pub bogus_probe: Option<Domain>,
     /// The longest that one lookup takes, whatever happens; more than five minutes count as five.
     pub timeout: Duration,
     /// How often a silent server is tried within that time; 0 counts as 1.
     pub attempts: u32,
+}
+
+impl DnsSettings {
+    /// The default of [`Self::bogus_probe`]: a domain that is kept for this purpose.
+    pub const BOGUS_PROBE: &str = "dnssec-failed.org";
 }
 
 impl Default for DnsSettings {
@@ -36,6 +45,7 @@ impl Default for DnsSettings {
         Self {
             servers: Vec::new(),
             dnssec: Dnssec::Auto,
+            bogus_probe: Domain::parse(Self::BOGUS_PROBE).ok(),
             timeout: Duration::from_secs(10),
             attempts: 2,
         }
@@ -48,9 +58,9 @@ impl Default for DnsSettings {
 /// set it (RFC 4035 §4.9.3). Validation in this process is not offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dnssec {
-    /// When every server is on this machine's loopback, and none is Docker's: at 127.0.0.11 in every
-    /// container is a forwarder, which validates nothing and passes on what any resolver says. If even one is elsewhere, nothing is secure:
-    /// otherwise whoever silences the near server decides which answers count as proved.
+    /// That of servers on this machine's loopback, but Docker's: at 127.0.0.11 in every container is a
+    /// forwarder, which validates nothing and passes on what any resolver says. While one of them
+    /// validates, no other is asked: otherwise whoever silences it would decide that nothing is secure.
     #[default]
     Auto,
     /// Never, and no signatures are asked for.
@@ -60,11 +70,11 @@ pub enum Dnssec {
 }
 
 impl Dnssec {
-    /// Whether the AD bit of these servers counts.
+    /// Whether the AD bit of this server counts, once it has passed the self-test.
     #[must_use]
-    pub fn trusts(self, servers: &[SocketAddr]) -> bool {
+    pub fn trusts(self, server: SocketAddr) -> bool {
         match self {
-            Self::Auto => servers.iter().all(|server| is_near(server.ip().to_canonical())),
+            Self::Auto => is_near(server.ip().to_canonical()),
             Self::Off => false,
             Self::TrustAd => true,
         }
@@ -166,13 +176,12 @@ mod tests {
         let near: SocketAddr = "127.0.0.53:53".parse().unwrap();
         let near6: SocketAddr = "[::1]:53".parse().unwrap();
         let far: SocketAddr = "192.0.2.53:53".parse().unwrap();
-        assert!(Dnssec::Auto.trusts(&[near, near6]));
-        assert!(!Dnssec::Auto.trusts(&[near, far]));
+        assert!(Dnssec::Auto.trusts(near) && Dnssec::Auto.trusts(near6));
+        assert!(!Dnssec::Auto.trusts(far));
         let docker: SocketAddr = "127.0.0.11:53".parse().unwrap();
         let docker6: SocketAddr = "[::ffff:127.0.0.11]:53".parse().unwrap();
-        assert!(!Dnssec::Auto.trusts(&[docker]) && !Dnssec::Auto.trusts(&[near, docker6]));
-        assert!(Dnssec::TrustAd.trusts(&[docker]));
-        assert!(Dnssec::TrustAd.trusts(&[far]));
-        assert!(!Dnssec::Off.trusts(&[near]));
+        assert!(!Dnssec::Auto.trusts(docker) && !Dnssec::Auto.trusts(docker6));
+        assert!(Dnssec::TrustAd.trusts(docker) && Dnssec::TrustAd.trusts(far));
+        assert!(!Dnssec::Off.trusts(near));
     }
 }

@@ -21,6 +21,7 @@ mod preflight;
 mod refresh;
 mod relay;
 mod timekeeping;
+mod validation;
 
 pub use admin::server::SocketError;
 pub use certificates::SelfSignedError;

@@ -3,6 +3,7 @@
 mod parts;
 mod reload;
 mod reports;
+mod sockets;
 mod start_error;
 
 use std::fs::DirBuilder;
@@ -37,21 +38,21 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::adapters::counted_observations::{CountedDelivery, CountedPolicies};
-use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::adapters::reloadable_dns::ReloadableDns;
 use crate::certificates::{self, Watched};
 use crate::key_records;
-use crate::policy_store::StoredPolicies;
 use crate::refresh;
 use crate::timekeeping::{self, Witness};
+use crate::validation::ValidationNews;
 
 use self::parts::{
-    access, actions, bearings, counted, counting_of, fetcher, listener_of, metrics_of,
+    access, actions, bearings, counted, counting_of, listener_of, metrics_of, policies,
     reporting_mta, reports_of,
 };
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
 use self::reports::Reports;
+use self::sockets::{bind, bind_monitors};
 pub use self::start_error::StartError;
 
 /// Nobody but the relay's own user has business in the data directory.
@@ -76,6 +77,8 @@ pub struct Relay {
     dns: Arc<ReloadableDns>,
     /// Counts for TLS reports.
     counter: Counter,
+    /// Tells whether its resolvers validate.
+    validation: Arc<ValidationNews>,
     delivery: Delivery,
     reports: Reports,
     listener: Listener,
@@ -109,6 +112,7 @@ enum Part {
     Listener(SocketAddr),
     Refresh,
     Reports,
+    Resolvers,
 }
 
 /// A part of the relay ended although nobody asked it to.
@@ -153,7 +157,9 @@ impl Relay {
         let reloadable = Arc::new(ReloadableDns::new(Resolver::new(settings.dns.clone())?));
         let metrics = metrics_of(store, &clock);
         let dns = counted(&reloadable, &metrics);
-        let policies = policies(&settings, &queue, &dns, &clock)?;
+        let validation = ValidationNews::new(metrics.validation(), settings.delivery.dane.mode);
+        let policies =
+            policies(&settings, &queue, &dns, &clock).map_err(StartError::TlsToPolicyHosts)?;
         let (counter, counting) = counting_of(&settings, &queue, &dns, &clock, &metrics);
         let counted = Arc::new(CountedPolicies::new(counter.clone(), metrics.policies()));
         let witness = Witness::new(&steady, counted);
@@ -193,6 +199,7 @@ impl Relay {
             refreshes: watch::Sender::default(),
             dns: reloadable,
             counter,
+            validation: Arc::new(validation),
             delivery,
             reports,
             listener,
@@ -221,6 +228,7 @@ impl Relay {
         self.look_up_keys();
         self.keep_time();
         self.report();
+        self.keep_testing_resolvers();
     }
 
     /// Starts the admin interface.
@@ -300,6 +308,16 @@ impl Relay {
         let _handle = self.parts.spawn(async move {
             key_records::watch(dns, tables, stop).await;
             Part::DkimKeys
+        });
+    }
+
+    /// Starts testing whether the resolvers validate DNSSEC.
+    fn keep_testing_resolvers(&mut self) {
+        let (dns, news) = (Arc::clone(&self.dns), Arc::clone(&self.validation));
+        let stop = self.stop.clone();
+        let _handle = self.parts.spawn(async move {
+            stop.run_until_cancelled(dns.keep_testing(|states| news.tell(states))).await;
+            Part::Resolvers
         });
     }
 
@@ -384,6 +402,7 @@ impl Relay {
     /// Puts the new in the place of the old.
     fn take_over(&mut self, settings: Settings, ready: Ready) {
         let Ready { tls, resolver, fetcher, delivery, reports } = ready;
+        self.validation.reload(settings.delivery.dane.mode);
         self.dns.replace(resolver);
         self.policies.reload(settings.policies.clone(), fetcher);
         self.queue.tune(settings.queue.tuning());
@@ -461,39 +480,4 @@ async fn open_queue(
     let (own, stores) = (settings.store.clone(), Arc::clone(&clock));
     let store = tokio::task::spawn_blocking(move || Embedded::open(own, stores)).await??;
     Ok((store.clone(), Queue::over(Arc::new(store), settings.queue, clock)))
-}
-
-/// Binds the listeners' addresses; a port 0 becomes the real one.
-async fn bind(listeners: &[Listening]) -> Result<Vec<(Listening, TcpListener)>, StartError> {
-    let mut sockets = Vec::new();
-    for &Listening { address, service } in listeners {
-        let failed = |source| StartError::Address { address, source };
-        let socket = TcpListener::bind(address).await.map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
-        sockets.push((Listening { address, service }, socket));
-    }
-    Ok(sockets)
-}
-
-/// Binds the address for monitors, where there is one; a port 0 becomes the real one.
-async fn bind_monitors(
-    address: Option<SocketAddr>,
-) -> Result<Option<(SocketAddr, TcpListener)>, StartError> {
-    let Some(address) = address else { return Ok(None) };
-    let failed = |source| StartError::AdminAddress { address, source };
-    let socket = TcpListener::bind(address).await.map_err(failed)?;
-    Ok(Some((socket.local_addr().map_err(failed)?, socket)))
-}
-
-/// The policies, found through `dns` and kept in the queue's store.
-fn policies(
-    settings: &Settings,
-    queue: &Queue,
-    dns: &Arc<dyn Dns>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Policies, StartError> {
-    let fetcher = fetcher(settings, clock).map_err(StartError::TlsToPolicyHosts)?;
-    let names = Arc::new(DnsForMtaSts(Arc::clone(dns)));
-    let store = Arc::new(StoredPolicies::of(queue).cached());
-    Ok(Policies::new(settings.policies.clone(), names, store, fetcher))
 }

@@ -5,7 +5,8 @@ use dns::Dnssec;
 use listener::{AddedField, BareNewlines, Bcc, Submission};
 
 use crate::byte_size::ByteSize;
-use crate::raw::{RawDnssec, RawIpPreference, RawTimeouts};
+use crate::raw::{RawIpPreference, RawTimeouts};
+use crate::raw_dns::RawDnssec;
 use crate::raw_submission::{RawAddedField, RawBareNewlines, RawSubmission};
 
 impl From<Dnssec> for RawDnssec {

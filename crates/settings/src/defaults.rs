@@ -16,12 +16,14 @@ use store_embedded::StoreSettings;
 
 use crate::byte_size::ByteSize;
 use crate::raw::{
-    LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery, RawDns,
+    LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery,
     RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTimeouts,
     RawTls, RawTlsMode, RawTrust,
 };
 use crate::raw_access::{RawAccess, RawNetwork};
+use crate::raw_dane::RawDane;
 use crate::raw_dkim::RawDkimSigning;
+use crate::raw_dns::RawDns;
 use crate::raw_submission::RawSubmission;
 use crate::raw_tls_rpt::RawTlsRpt;
 
@@ -44,6 +46,7 @@ impl Default for RawSettings {
             submission: RawSubmission::default(),
             limits: RawLimits::default(),
             dns: RawDns::default(),
+            dane: RawDane::default(),
             trust: RawTrust::default(),
             mta_sts: RawMtaSts::default(),
             tls_rpt: RawTlsRpt::default(),
@@ -144,8 +147,9 @@ impl Default for RawLimits {
 
 impl Default for RawDns {
     fn default() -> Self {
-        let DnsSettings { timeout, attempts, dnssec, servers: _ } = DnsSettings::default();
-        Self { servers: Vec::new(), timeout, attempts, dnssec: dnssec.into() }
+        let DnsSettings { timeout, attempts, dnssec, bogus_probe, servers: _ } =
+            DnsSettings::default();
+        Self { servers: Vec::new(), timeout, attempts, dnssec: dnssec.into(), bogus_probe }
     }
 }
 

@@ -26,7 +26,9 @@ mod paths;
 mod policy_host_proof;
 mod raw;
 mod raw_access;
+mod raw_dane;
 mod raw_dkim;
+mod raw_dns;
 mod raw_route;
 mod raw_submission;
 mod raw_tls_rpt;
@@ -54,12 +56,14 @@ pub use crate::listening::Listening;
 pub use crate::nearest::nearest;
 pub use crate::paths::RelayPaths;
 pub use crate::raw::{
-    LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery, RawDns,
-    RawDnssec, RawException, RawIpPreference, RawLifted, RawLimits, RawListener, RawLog, RawMtaSts,
-    RawRetry, RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
+    LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery,
+    RawException, RawIpPreference, RawLifted, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
+    RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
 };
 pub use crate::raw_access::{RawAccess, RawNetwork};
+pub use crate::raw_dane::{RawDane, RawDaneMode, RawInsecureMx};
 pub use crate::raw_dkim::{RawAlgorithm, RawDkim, RawDkimSigning, RawKeyService};
+pub use crate::raw_dns::{RawDns, RawDnssec};
 pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use crate::raw_submission::{RawAddedField, RawBareNewlines, RawSubmission};
 pub use crate::raw_tls_rpt::{RawSend, RawTlsRpt, RawVerifyHttps};

@@ -13,11 +13,12 @@ use smtp::Domain;
 
 use crate::byte_size::ByteSize;
 use crate::raw_access::RawAccess;
+use crate::raw_dane::RawDane;
 use crate::raw_dkim::{RawDkim, RawDkimSigning};
+use crate::raw_dns::RawDns;
 use crate::raw_route::RawRoute;
 use crate::raw_submission::RawSubmission;
 use crate::raw_tls_rpt::RawTlsRpt;
-use crate::server_address::ServerAddress;
 use crate::{address_text, duration_text, optional_text};
 
 /// Everything a settings file may hold.
@@ -47,6 +48,8 @@ pub struct RawSettings {
     pub limits: RawLimits,
     /// Whom to ask for names.
     pub dns: RawDns,
+    /// When the TLSA records of hosts are looked for, and which count (RFC 7672).
+    pub dane: RawDane,
     /// Which certificate authorities are believed.
     pub trust: RawTrust,
     /// How policies are found and kept (RFC 8461).
@@ -236,33 +239,6 @@ pub struct RawLimits {
     pub farewell: Duration,
     /// New mail is refused while the file system of `data_dir` has less room than this.
     pub free_space: ByteSize,
-}
-
-/// `[dns]`
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawDns {
-    /// The name servers; none: those of `/etc/resolv.conf`.
-    pub servers: Vec<ServerAddress>,
-    /// How long one lookup may take, whatever happens.
-    #[serde(with = "duration_text")]
-    pub timeout: Duration,
-    /// How often a silent server is tried within that time.
-    pub attempts: u32,
-    /// Whose word on DNSSEC counts.
-    pub dnssec: RawDnssec,
-}
-
-/// When an answer's AD bit is believed (RFC 4035 §3.2.3).
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RawDnssec {
-    /// When every server is on this machine's loopback.
-    Auto,
-    /// Never.
-    Off,
-    /// Always: the operator vouches for the path to the servers.
-    TrustAd,
 }
 
 /// `[trust]`

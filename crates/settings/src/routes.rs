@@ -66,7 +66,8 @@ impl Check<'_> {
         Route { recipients, senders, next_hops }
     }
 
-    fn patterns(&mut self, key: &str, texts: &[String]) -> Vec<DomainPattern> {
+    /// Patterns of domains, those that can be read.
+    pub(crate) fn patterns(&mut self, key: &str, texts: &[String]) -> Vec<DomainPattern> {
         let pattern = |text: &String| match (text.as_str(), text.strip_prefix('.')) {
             ("*", _) => Ok(DomainPattern::All),
             (_, Some(parent)) => PolicyDomain::parse(parent).map(DomainPattern::Below),

@@ -218,6 +218,7 @@ impl Check<'_> {
         DnsSettings {
             servers: raw.servers.iter().map(|server| server.0).collect(),
             dnssec: raw.dnssec.into(),
+            bogus_probe: raw.bogus_probe.clone(),
             timeout: self.at_least_one("dns.timeout", raw.timeout),
             attempts: self.at_least_one("dns.attempts", raw.attempts),
         }
@@ -286,6 +287,8 @@ impl Check<'_> {
         settings.connection_idle = raw.connection_idle;
         settings.dead_host_memory = raw.dead_host_memory;
         settings.routes = self.routes();
+        settings.dane = (&self.raw.dane).into();
+        settings.dane_required = self.patterns("dane.require", &self.raw.dane.require);
         settings.source_address4 = raw.source_address4;
         settings.source_address6 = raw.source_address6;
         settings.ip_preference = raw.ip_preference.into();

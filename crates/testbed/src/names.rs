@@ -148,7 +148,8 @@ impl Names {
         self.zone.send_modify(|zone| zone.keep_for(seconds));
     }
 
-    /// Lets answers about a name, and all names below it, carry the AD bit.
+    /// Lets answers about a name, and all names below it, carry the AD bit. With the first one the server
+    /// becomes one that validates, and vouches for the root.
     pub fn authenticate(&self, name: &str) {
         self.zone.send_modify(|zone| zone.authenticate(name));
     }

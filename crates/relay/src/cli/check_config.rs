@@ -70,6 +70,7 @@ pub(super) fn run(
         let runtime = crate::cli::runtime::runtime()?;
         warnings.extend(runtime.block_on(Box::pin(preflight::of_network(&settings))));
         warnings.extend(runtime.block_on(Box::pin(preflight::of_dkim_keys(&settings))));
+        warnings.extend(runtime.block_on(Box::pin(preflight::of_validation(&settings))));
     }
     for warning in &warnings {
         output.line(format_args!("# warning: {warning}"))?;

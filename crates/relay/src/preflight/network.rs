@@ -4,20 +4,19 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use dns::{Dns as _, Resolver, Security};
+use dns::{Dns as _, Resolver};
 use mail::in_full;
 use settings::Settings;
 use smtp::Domain;
+use tls_policy::DaneMode;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::key_records;
+use crate::validation::inactive;
 
 /// How long a connection to the own domain's mail host may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A zone that is signed, and that every resolver of the internet can ask for.
-const SIGNED: &str = "org";
 
 /// An address in nobody's network (RFC 5737): the way to it is the way to the internet.
 const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 25);
@@ -32,7 +31,6 @@ pub(crate) async fn of_network(settings: &Settings) -> Vec<String> {
     let mut found = Vec::new();
     if hostname.labels().count() < 2 {
         // Nothing can be looked up for such a name; the settings have warned of it.
-        found.extend(validation(&resolver).await);
         return found;
     }
     match resolver.addresses(hostname).await {
@@ -49,7 +47,6 @@ pub(crate) async fn of_network(settings: &Settings) -> Vec<String> {
             for address in addresses {
                 found.extend(pointer(&resolver, hostname, address).await);
             }
-            found.extend(validation(&resolver).await);
             found.extend(way_out(&resolver, settings).await);
         }
     }
@@ -74,6 +71,15 @@ pub(crate) async fn of_dkim_keys(settings: &Settings) -> Vec<String> {
         found.extend(fault.map(|fault| format!("the record of a DKIM key, {record}: {fault}")));
     }
     found
+}
+
+/// Why DANE is inactive, where it is not meant to be: a relay that runs tells of it by itself.
+pub(crate) async fn of_validation(settings: &Settings) -> Option<String> {
+    if settings.delivery.dane.mode == DaneMode::Off {
+        return None;
+    }
+    let resolver = Resolver::new(settings.dns.clone()).ok()?;
+    inactive(&resolver.states().await)
 }
 
 /// Whether the relay's name leads to it.
@@ -123,19 +129,6 @@ async fn pointer(resolver: &Resolver, hostname: &Domain, address: IpAddr) -> Opt
         "the PTR record of {address} should name {hostname} ({has}), and many mail hosts refuse mail \
          without it; the provider of the address can set it"
     ))
-}
-
-/// Whether resolvers that are believed about DNSSEC validate at all.
-async fn validation(resolver: &Resolver) -> Option<String> {
-    let signed = Domain::parse(SIGNED).ok().filter(|_| resolver.trusts_ad())?;
-    match resolver.vouches_for(&signed).await {
-        Ok(Some(Security::Insecure)) => Some(format!(
-            "the resolver does not validate DNSSEC (it did not validate {SIGNED}, which is signed), \
-             so DANE cannot protect mail"
-        )),
-        // Where there is no internet there is no such zone; silence was told before.
-        Ok(Some(Security::Secure) | None) | Err(_) => None,
-    }
 }
 
 /// Whether port 25 can be reached: at the mail host of the domain that the relay is named in.

@@ -15,6 +15,7 @@ use reporting::{Counter, Counting, Reports, counting};
 use settings::Settings;
 use store_embedded::Embedded;
 
+use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::adapters::reloadable_dns::ReloadableDns;
 use crate::default_gateways;
 use crate::policy_store::StoredPolicies;
@@ -95,6 +96,19 @@ pub(super) fn metrics_of(store: &Embedded, clock: &Arc<dyn Clock>) -> Arc<Metric
 /// The DNS, with what it answers counted.
 pub(super) fn counted(dns: &Arc<ReloadableDns>, metrics: &Metrics) -> Arc<dyn Dns> {
     Arc::new(CountedDns::new(Arc::<ReloadableDns>::clone(dns), metrics.lookups()))
+}
+
+/// The policies, found through `dns` and kept in the queue's store.
+pub(super) fn policies(
+    settings: &Settings,
+    queue: &Queue,
+    dns: &Arc<dyn Dns>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Policies, rustls::Error> {
+    let fetcher = fetcher(settings, clock)?;
+    let names = Arc::new(DnsForMtaSts(Arc::clone(dns)));
+    let store = Arc::new(StoredPolicies::of(queue).cached());
+    Ok(Policies::new(settings.policies.clone(), names, store, fetcher))
 }
 
 /// What the admin interface shows of the queue and the policies.

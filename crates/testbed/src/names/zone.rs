@@ -133,6 +133,9 @@ impl Zone {
             security: Authenticity::Proven,
             delay: Duration::ZERO,
         };
+        if question.is_root() && record_type == RecordType::SOA {
+            return Some(self.root(answer));
+        }
         let mut owner = question.clone();
         for _ in 0..CHAIN {
             let name = key(&owner.to_ascii());
@@ -169,6 +172,15 @@ impl Zone {
             owner = target.clone();
         }
         Some(answer.refusing(ResponseCode::ServFail))
+    }
+
+    /// The root's own record, which resolvers are tested by.
+    fn root(&self, mut answer: Answer) -> Answer {
+        answer.security = self.authenticity("");
+        let code = ResponseCode::NoError;
+        let mut answer = self.nothing(answer, code);
+        answer.records.extend(answer.soa.take());
+        answer
     }
 
     /// An answer that says there is nothing, and how long that may be kept (RFC 2308 §5).
@@ -230,7 +242,19 @@ impl Zone {
             let Some((_, parent)) = at.split_once('.') else { break };
             at = parent;
         }
-        self.signed.get("").copied().unwrap_or(Authenticity::Unknown)
+        let of_root = self.signed.get("").copied();
+        match of_root {
+            Some(authenticity) => authenticity,
+            None if self.is_top_of_signed(at) => Authenticity::Proven,
+            None => Authenticity::Unknown,
+        }
+    }
+
+    /// Where anything is signed, so is the root: it vouches for itself, and for it that other names
+    /// are not there. The names that are there may be in unsigned zones.
+    fn is_top_of_signed(&self, top: &str) -> bool {
+        let any_is_signed = self.signed.values().any(|signed| *signed == Authenticity::Proven);
+        any_is_signed && (top.is_empty() || !self.exists(top))
     }
 }
 
