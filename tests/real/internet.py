@@ -15,7 +15,7 @@ from world import World
 from zone import nginx, policies, records
 
 DNS, WEB = "10.77.0.1", "10.77.0.2"
-SENDER, RELAY, CLIENT = "10.77.0.3", "10.77.0.4", "10.77.0.5"
+SENDER, RELAY, CLIENT, REPORTS = "10.77.0.3", "10.77.0.4", "10.77.0.5", "10.77.0.6"
 RELAY_PORT = 2525
 
 
@@ -170,6 +170,38 @@ class Signing(Submitting):
     def settings(self):
         """With the keys."""
         return [*super().settings(), f"dkim = [{', '.join(map(inline, self.keys))}]"]
+
+
+class Reporting(Signing):
+    """The same, with a domain that wants TLS reports by mail, and by HTTPS at an nginx that keeps what is posted."""
+
+    ADDRESSES = (*Signing.ADDRESSES, REPORTS)
+
+    def names(self):
+        """Where reports go."""
+        wanted = '_smtp._tls.good.test. TXT "v=TLSRPTv1; rua=mailto:tls@good.test,https://reports.test/v1/tlsrpt"'
+        return [*super().names(), wanted, f"reports.test. A {REPORTS}"]
+
+    def settings(self):
+        """With an address for questions."""
+        return [
+            *super().settings(), 'tls_rpt.contact = "tls@sender.test"', 'tls_rpt.organization = "Sender"',
+            "tls_rpt.allow_private_destinations = true",
+        ]
+
+    def begin(self):
+        """Starts the server of reports as well."""
+        super().begin()
+        work = self.folder / "reports"
+        self.posted = work / "client_body"
+        key, certificate = self.authority.issue("reports.test", mode=0o644)
+        temporary = "".join(f"{kind}_temp_path {work}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        self.keep(Nginx(work, REPORTS, (
+            f"daemon off; user root; pid {work}/pid; error_log stderr;\nevents {{}}\nhttp {{ access_log /dev/stdout;\n{temporary}"
+            f"server {{ listen {REPORTS}:443 ssl; server_name reports.test; ssl_certificate {certificate}; ssl_certificate_key {key};\n"
+            f"  location = /v1/tlsrpt {{ client_body_in_file_only on; proxy_pass http://{REPORTS}:8080; }} }}\n"
+            f"server {{ listen {REPORTS}:8080; location / {{ return 204; }} }} }}\n"
+        )))
 
 
 def inline(table):

@@ -7,7 +7,7 @@ from suite import play
 
 # The themes of each suite: modules of scenarios.
 SUITES = {
-    "interop": ("delivery", "submission", "signing", "receivers"),
+    "interop": ("delivery", "submission", "signing", "reporting", "receivers"),
     "power": ("power",),
     "docker": ("image", "service"),
     "pages": ("pages",),
