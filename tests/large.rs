@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 
+use dkim::Algorithm;
 use testbed::{MxBehaviour, Sender, World};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::process::Process;
+use crate::signing::Key;
 use crate::world::{PATIENCE, RelayInWorld, SENDER, write_settings};
 
 /// How often the block is sent: 151 MB.
@@ -35,7 +37,7 @@ async fn send(mut client: Sender, recipient: &str, block: &[u8]) {
     assert_eq!(client.mail(SENDER).await.unwrap().code, 250);
     assert_eq!(client.rcpt(recipient).await.unwrap().code, 250);
     assert_eq!(client.command("DATA").await.unwrap().code, 354);
-    client.write(b"Subject: large\r\n\r\n").await.unwrap();
+    client.write(b"From: ann@sender.test\r\nSubject: large\r\n\r\n").await.unwrap();
     for _ in 0..BLOCKS {
         client.write(block).await.unwrap();
     }
@@ -43,8 +45,8 @@ async fn send(mut client: Sender, recipient: &str, block: &[u8]) {
     assert_eq!(reply.code, 250, "{reply}");
 }
 
-/// Takes one message, and compares it with what was sent while it comes.
-async fn take(host: TcpListener, block: &[u8]) -> io::Result<()> {
+/// Takes one message, and compares it with what was sent while it comes; whether it is signed.
+async fn take(host: TcpListener, block: &[u8]) -> io::Result<bool> {
     let (stream, _) = host.accept().await?;
     let (input, mut output) = stream.into_split();
     let mut input = BufReader::with_capacity(1 << 16, input);
@@ -56,9 +58,11 @@ async fn take(host: TcpListener, block: &[u8]) -> io::Result<()> {
         let reply: &[u8] = if line.starts_with("DATA") { b"354 go on\r\n" } else { b"250 ok\r\n" };
         output.write_all(reply).await?;
     }
+    let mut is_signed = false;
     while line != "\r\n" {
         line.clear();
         assert_ne!(input.read_line(&mut line).await?, 0, "the header has no end");
+        is_signed |= line.starts_with("DKIM-Signature: ");
     }
     let mut came = vec![0; block.len()];
     for number in 0..BLOCKS {
@@ -68,14 +72,28 @@ async fn take(host: TcpListener, block: &[u8]) -> io::Result<()> {
     line.clear();
     input.read_line(&mut line).await?;
     assert_eq!(line, ".\r\n");
-    output.write_all(b"250 taken\r\n").await
+    output.write_all(b"250 taken\r\n").await?;
+    Ok(is_signed)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_of_150_megabytes_passes_and_is_never_whole_in_memory() {
+    pass(World::new().await, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_150_megabytes_is_signed_as_it_passes() {
     let world = World::new().await;
+    let key = Key::new("sender.test", "s", Algorithm::RsaSha256);
+    key.publish(&world);
+    pass(world, &key.settings()).await;
+}
+
+/// A large message passes a relay with these settings, signed if they have a key.
+async fn pass(world: World, settings: &str) {
     let listener = SocketAddr::new(world.address(), world.smtp_port());
-    let config = write_settings(&world, listener, "limits.message_size = \"160MiB\"");
+    let size = "limits.message_size = \"160MiB\"\n".to_owned();
+    let config = write_settings(&world, listener, &(size + settings));
     let mx = SocketAddr::new(world.address(), world.smtp_port());
     let host = TcpListener::bind(mx).await.unwrap();
     let mut relay = Process::start(&config, world.directory().join("log"));
@@ -83,7 +101,7 @@ async fn a_message_of_150_megabytes_passes_and_is_never_whole_in_memory() {
     let (block, recipient) = (block(), format!("<bob@[{}]>", mx.ip()));
     let passed = async {
         send(client, &recipient, &block).await;
-        take(host, &block).await.unwrap();
+        assert_eq!(take(host, &block).await.unwrap(), !settings.is_empty());
     };
     let Ok(()) = timeout(2 * PATIENCE, passed).await else { panic!("{}", relay.said()) };
     let memory = relay.most_memory();

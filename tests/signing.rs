@@ -38,13 +38,13 @@ impl Key {
         Self { signer, file, folder }
     }
 
-    fn publish(&self, world: &World) {
+    pub(crate) fn publish(&self, world: &World) {
         let record = KeyRecord::of(self.signer.key()).to_string();
         world.names().add_txt(self.signer.record_name().as_str(), &record);
     }
 
     /// Its table of the settings.
-    fn settings(&self) -> String {
+    pub(crate) fn settings(&self) -> String {
         assert!(self.folder.path().exists());
         let (domain, selector) = (self.signer.domain(), self.signer.selector());
         let file = &self.file;

@@ -1,18 +1,21 @@
 //! The canonicalisation "relaxed" of fields and bodies (RFC 6376 §3.4.2, §3.4.4).
 
-/// Brings a field, from its name to its last octet, to the form that is signed: the name in lower
-/// case, the value on one line, each run of blanks as one space, none at its ends.
-///
-/// The form has no line end. None without a colon.
-pub(crate) fn relaxed_field(field: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+/// The name of a field in lower case, which is its canonical form, and what stands behind the colon;
+/// none without a colon.
+pub(crate) fn field_name(field: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let colon = memchr::memchr(b':', field)?;
     let (name, value) = field.split_at_checked(colon)?;
-    let name = name.trim_ascii_end().to_ascii_lowercase();
+    Some((name.trim_ascii_end().to_ascii_lowercase(), value.get(1..)?))
+}
+
+/// Brings the value of a field, folded as it may be and with its line end, to the form that is signed:
+/// on one line, each run of blanks as one space, none at its ends.
+pub(crate) fn relaxed_value(value: &[u8]) -> Vec<u8> {
     let mut canonical = Vec::with_capacity(value.len());
     let mut blank = false;
-    for octet in value.iter().skip(1) {
+    for octet in value {
         match octet {
-            // An unfolded field: the line ends of a folded one stand before a blank.
+            // An unfolded value: the line ends of a folded one stand before a blank.
             b' ' | b'\t' | b'\r' | b'\n' => blank = true,
             octet => {
                 if blank && !canonical.is_empty() {
@@ -23,7 +26,7 @@ pub(crate) fn relaxed_field(field: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
             }
         }
     }
-    Some((name, canonical))
+    canonical
 }
 
 /// A body on its way to the form that is signed: each run of blanks as one space, none at the end
@@ -144,8 +147,8 @@ mod tests {
         // RFC 6376 §3.4.5.
         assert_eq!(body(&[b" C \r\nD \t E\r\n\r\n\r\n"]), b" C\r\nD E\r\n");
         let field = |field: &[u8]| {
-            let (name, value) = relaxed_field(field).unwrap();
-            [name, value].join(&b':')
+            let (name, value) = field_name(field).unwrap();
+            [name, relaxed_value(value)].join(&b':')
         };
         assert_eq!(field(b"A: X\r\n"), b"a:X");
         assert_eq!(field(b"B : Y\t\r\n\tZ  \r\n"), b"b:Y Z");

@@ -40,6 +40,11 @@ impl FieldName {
         &self.0
     }
 
+    /// The name in lower case.
+    pub(crate) fn to_lower(&self) -> Vec<u8> {
+        self.0.to_ascii_lowercase().into_bytes()
+    }
+
     /// Whether it is this name.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {

@@ -24,12 +24,23 @@ pub struct MessageHasher {
 }
 
 impl MessageHasher {
-    /// Before the first byte of a message.
+    /// Before the first byte of a message, of which fields of any name may be signed.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(Fields::default())
+    }
+
+    /// The same for a message of which From and fields of these names may be signed: it takes no more
+    /// memory than these.
+    #[must_use]
+    pub fn keeping(names: impl IntoIterator<Item = FieldName>) -> Self {
+        Self::with(Fields::of(names.into_iter().chain([FieldName::from_field()])))
+    }
+
+    fn with(fields: Fields) -> Self {
         Self {
             header: Some(FieldSplitter::default()),
-            fields: Fields::default(),
+            fields,
             body: RelaxedBody::default(),
             sum: Context::new(&SHA256),
             canonical: Vec::new(),
@@ -60,7 +71,7 @@ impl MessageHasher {
         self.header.is_none()
     }
 
-    /// The values of the fields of this name so far, unfolded, from the top.
+    /// The values of the fields of this name so far, unfolded, from the top: the last ten.
     pub fn values(&self, name: &FieldName) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.fields.values(name)
     }
@@ -116,8 +127,8 @@ impl MessageHash {
         hasher.finish()
     }
 
-    /// The values of the fields of this name, unfolded, from the top; none of a header section that
-    /// is larger than 8 MiB.
+    /// The values of the fields of this name, unfolded, from the top: the last ten; none of a header
+    /// section that is larger than 8 MiB.
     pub fn values(&self, name: &FieldName) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.fields.values(name)
     }
@@ -167,6 +178,20 @@ mod tests {
         let field = [b"A: ", &b"x".repeat(1 << 20)[..], b"\r\n"].concat();
         assert_eq!(MessageHash::of(&field.repeat(7)).values(&name).count(), 7);
         assert_eq!(MessageHash::of(&field.repeat(8)).values(&name).count(), 0);
+    }
+
+    #[test]
+    fn of_a_hundred_thousand_fields_those_are_kept_that_can_be_signed() {
+        let (to, other) = (FieldName::parse("To").unwrap(), FieldName::parse("X").unwrap());
+        let mut hasher = MessageHasher::keeping([to.clone()]);
+        for number in 0..100_000 {
+            hasher.feed(format!("To:{number}\r\nX:\r\nX{number}:\r\n").as_bytes());
+        }
+        hasher.feed(b"From: a\r\n\r\n");
+        let values: Vec<_> = hasher.values(&to).collect();
+        assert_eq!((values.len(), values[0], values[9]), (10, &b"99990"[..], &b"99999"[..]));
+        assert_eq!(hasher.values(&other).count(), 0);
+        assert_eq!(hasher.values(&FieldName::from_field()).count(), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which fields of a message are signed (RFC 6376 §5.4).
 
 use crate::field::FieldName;
-use crate::fields::Fields;
+use crate::fields::{Fields, INSTANCES_MOST};
 
 /// The fields that are signed of mail; those that stand here twice cannot be added to it.
 const OF_MAIL: [&str; 25] = [
@@ -39,10 +39,6 @@ const NEVER: [&str; 5] =
 
 /// The most names in a list, each time that one stands there.
 const NAMES_MOST: usize = 50;
-
-/// The most times that a signature lists one name: of more fields the last are signed, which
-/// verifiers take first. So a signature has less than 40 KiB whatever a client sends.
-const INSTANCES_MOST: usize = 10;
 
 /// The fields that are signed, each as often as it occurs, and once more for each time more that the
 /// list has it: then a signature breaks when one is added.
@@ -115,9 +111,9 @@ impl SignedFields {
     pub(crate) fn canonical(&self, message: &Fields) -> Vec<u8> {
         let mut canonical = Vec::new();
         for Signed { name, .. } in &self.0 {
-            let lower = name.as_str().to_ascii_lowercase();
-            for value in message.values(name).rev().take(INSTANCES_MOST) {
-                for part in [lower.as_bytes(), b":", value, b"\r\n"] {
+            let lower = name.to_lower();
+            for value in message.values(name).rev() {
+                for part in [&lower[..], b":", value, b"\r\n"] {
                     canonical.extend_from_slice(part);
                 }
             }

@@ -6,7 +6,7 @@ use aws_lc_rs::digest::SHA256_OUTPUT_LEN;
 use aws_lc_rs::error::Unspecified;
 use smtp::{Domain, DomainError, to_base64};
 
-use crate::canonical::relaxed_field;
+use crate::canonical::{field_name, relaxed_value};
 use crate::field::FieldName;
 use crate::fields::Fields;
 use crate::hasher::{MessageHash, MessageHasher};
@@ -67,6 +67,12 @@ impl Signer {
         &self.key
     }
 
+    /// The fields that it signs of mail.
+    #[must_use]
+    pub const fn fields(&self) -> &SignedFields {
+        &self.fields
+    }
+
     /// Whether mail from this domain is signed: it is the signer's, or below it, which is relaxed
     /// alignment (RFC 7489 §3.1.1).
     #[must_use]
@@ -103,8 +109,8 @@ impl Signer {
         let mut field = self.unsigned(fields, message.fields(), &hash, now);
         let mut canonical = fields.canonical(message.fields());
         // RFC 6376 §3.7: the field itself comes last, without a signature and a line end.
-        let (name, value) = relaxed_field(field.as_bytes()).unwrap_or_default();
-        canonical.extend([name, value].join(&b':'));
+        let (name, value) = field_name(field.as_bytes()).unwrap_or_default();
+        canonical.extend([name, relaxed_value(value)].join(&b':'));
         let signature = self.key.sign(&canonical).map_err(SignError::Failed)?;
         end(&mut field, &signature);
         Ok(field)

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use smtp::Domain;
 
+use crate::field::FieldName;
 use crate::hasher::MessageHash;
 use crate::publication::{KeyState, Publication};
 use crate::service::{KeyService, Service};
@@ -102,6 +103,11 @@ impl SigningTable {
     /// The keys, in the order of the settings.
     pub fn keys(&self) -> impl Iterator<Item = &ListedKey> {
         self.keys.iter()
+    }
+
+    /// The names of all fields that any key signs of mail.
+    pub fn field_names(&self) -> impl Iterator<Item = &FieldName> {
+        self.keys.iter().flat_map(|listed| listed.key.signer.fields().names())
     }
 
     /// Takes over what another table knows of the same keys.

@@ -150,7 +150,6 @@ impl State {
 
     /// What the DNS says of the keys that sign mail.
     pub fn set_dkim_keys(&self, table: &SigningTable) {
-        self.dkim_keys.clear();
         let states: Vec<_> = table.keys().map(|key| key.state().word()).collect();
         for state in KeyState::ALL.map(KeyState::word) {
             let number = states.iter().filter(|found| **found == state).count();

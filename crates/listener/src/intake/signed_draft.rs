@@ -13,6 +13,9 @@ use tokio::task::spawn_blocking;
 
 use crate::refusal::Refusal;
 
+/// The most authors of a message whose keys are looked for.
+const AUTHORS_MOST: usize = 100;
+
 /// A draft, and what its signatures take.
 #[derive(Debug)]
 pub(crate) struct SignedDraft {
@@ -39,7 +42,8 @@ impl SignedDraft {
         let signing = if table.is_empty() {
             Signing::None
         } else {
-            Signing::Header(Box::default(), Arc::clone(table), Vec::new())
+            let hasher = MessageHasher::keeping(table.field_names().cloned());
+            Signing::Header(Box::new(hasher), Arc::clone(table), Vec::new())
         };
         Self { draft, signing, at }
     }
@@ -56,8 +60,12 @@ impl SignedDraft {
             Signing::Body(hasher, _) => hasher.feed(bytes),
             Signing::Header(hasher, _, held) => {
                 hasher.feed(bytes);
-                held.extend_from_slice(bytes);
-                return if hasher.header_has_ended() { self.begin_body().await } else { Ok(()) };
+                if hasher.header_has_ended() {
+                    self.begin_body().await?;
+                } else {
+                    held.extend_from_slice(bytes);
+                    return Ok(());
+                }
             }
         }
         Ok(self.draft.write(bytes).await?)
@@ -78,7 +86,8 @@ impl SignedDraft {
         Ok(self.draft.commit().await?)
     }
 
-    /// The header section is whole: chooses who signs, and leaves room for the signatures.
+    /// The header section is whole: chooses who signs, leaves room for the signatures, and writes what
+    /// was held back.
     async fn begin_body(&mut self) -> Result<(), Refusal> {
         let Signing::Header(hasher, table, held) =
             std::mem::replace(&mut self.signing, Signing::None)
@@ -107,7 +116,7 @@ fn authors(message: &MessageHasher) -> Vec<Domain> {
         MailboxDomain::Domain(domain) => Some(domain.clone()),
         MailboxDomain::Literal(_) => None,
     };
-    mailboxes.filter_map(domain).collect()
+    mailboxes.filter_map(domain).take(AUTHORS_MOST).collect()
 }
 
 /// The refusal of a message that could not be signed.
