@@ -293,7 +293,7 @@ impl Destinations {
         }
     }
 
-    /// Forgets everything but what is leased: the index is read anew.
+    /// Forgets everything but what is leased: the index is read again.
     pub(crate) fn start_again(&mut self) {
         self.lines.clear();
         self.waiting.clear();

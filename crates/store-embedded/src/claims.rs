@@ -99,7 +99,7 @@ impl Claims {
         }
     }
 
-    /// Forgets everything but what is claimed: the index is read anew.
+    /// Forgets everything but what is claimed: the index is read again.
     pub(crate) fn start_again(&mut self) {
         self.destinations.retain(|_, entries| {
             entries.read_again();

@@ -123,7 +123,7 @@ impl Committer {
         Ok(committer)
     }
 
-    /// Opens the store; an index that turns out to be damaged is built anew.
+    /// Opens the store; an index that turns out to be damaged is rebuilt.
     fn open(&mut self) -> Result<(), OpenError> {
         let mut tries = 0..2;
         loop {

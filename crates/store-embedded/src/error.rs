@@ -34,7 +34,7 @@ pub enum OpenError {
         #[source]
         source: IndexError,
     },
-    /// The index could not be opened or built anew.
+    /// The index could not be opened or rebuilt.
     #[error("{}: the index could not be opened", dir.display())]
     Index {
         /// The queue's directory.

@@ -1,7 +1,7 @@
 //! The store on this machine: spool segments that hold the mail, and a sled index that finds it.
 //!
 //! The spool's record, with the whole envelope in its header, is the copy that counts; the index can
-//! be built anew from it. One thread writes everything, so that many messages share one `fdatasync`.
+//! be rebuilt from it. One thread writes everything, so that many messages share one `fdatasync`.
 //! The format of the files is described in `docs/queue-format.md`.
 //!
 //! It does not know whose turn it is, nor how a message is sent.

@@ -109,8 +109,8 @@ pub(crate) fn delay_notices_sent(
     batch.put(Key::entry(entry_id), entry.encode())
 }
 
-/// Settles recipients whose entry has changed since it was leased, because the index was built
-/// anew meanwhile: those that are done leave the queue, the others stay as they are.
+/// Settles recipients whose entry has changed since it was leased, because the index was rebuilt
+/// meanwhile: those that are done leave the queue, the others stay as they are.
 fn settle_others(
     batch: &mut Batch<'_>,
     id: QueueId,

@@ -1,4 +1,4 @@
-//! Opening a store: what a crash left is put right, and a lost index is built anew.
+//! Opening a store: what a crash left is put right, and a lost index is rebuilt.
 //!
 //! The index knows how far it has read the spool. What lies beyond is read at every start: first
 //! the journal, then the messages that it does not know of. If the index is damaged, missing or in
@@ -42,7 +42,7 @@ pub(crate) use self::replay::replay;
 /// What the names of damaged indexes begin with.
 const DAMAGED: &str = "index.damaged-";
 
-/// In the file that is there while an index is built anew, this stands before the name of the damaged one.
+/// In the file that is there while an index is rebuilt, this stands before the name of the damaged one.
 const ASIDE: &str = "aside ";
 
 /// Opens the files of a store.
@@ -99,7 +99,7 @@ pub(crate) struct Recovered {
 enum Condition {
     /// It can, once this span of the spool is read.
     Whole(Arc<dyn Engine>, Replayed, Span),
-    /// It has to be built anew, and why.
+    /// It has to be rebuilt, and why.
     Damaged(String),
 }
 
@@ -134,7 +134,7 @@ impl Store {
         self.opener.segments.clone()
     }
 
-    /// Has the index built anew when the store is opened next.
+    /// Has the index rebuilt when the store is opened next.
     pub(crate) const fn rebuild_next(&mut self) {
         self.damaged = true;
     }
@@ -149,7 +149,7 @@ impl Store {
         OpenError::Index { dir: self.paths.root().to_path_buf(), source: IndexError::new(source) }
     }
 
-    /// Opens the index, puts right what a crash left, or builds it anew.
+    /// Opens the index, puts right what a crash left, or rebuilds it.
     pub(crate) fn recover(&mut self, now: SystemTime) -> Result<Recovered, OpenError> {
         let root = self.paths.root().to_path_buf();
         let closed = self.take_closed().map_err(|source| io_error(&root, source))?;
@@ -341,7 +341,7 @@ impl Store {
         Ok(Recovered { engine, ledger, next_segment })
     }
 
-    /// The file that is there while the index is being built anew.
+    /// The file that is there while the index is being rebuilt.
     fn rebuild_mark(&self) -> PathBuf {
         self.paths.rebuilding()
     }

@@ -120,7 +120,7 @@ impl Shared {
         current.number = current.number.saturating_add(1);
         let before = std::mem::replace(&mut current.engine, engine);
         drop(current);
-        // A write that failed may have been made, and an index built anew may have lost values.
+        // A write that failed may have been made, and an index rebuilt may have lost values.
         self.versions.all_changed();
         drop(before);
     }
@@ -346,7 +346,7 @@ impl Handle {
         self.send(Work::Edit(edit, answer));
     }
 
-    /// Reads the index; damage is told to the committer, which has it built anew.
+    /// Reads the index; damage is told to the committer, which has it rebuilt.
     pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&dyn Lookup) -> Result<T, EngineError>,

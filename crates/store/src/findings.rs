@@ -30,7 +30,7 @@ pub enum Problem {
         /// What is wrong.
         why: String,
     },
-    /// The index cannot be read, or disagrees with itself; the next start builds it anew.
+    /// The index cannot be read, or disagrees with itself; the next start rebuilds it.
     Index {
         /// What is wrong.
         why: String,

@@ -211,7 +211,7 @@ pub struct Counts {
 pub struct Counted {
     /// How many they are.
     pub messages: u64,
-    /// How long the oldest has been in the queue; nought without one.
+    /// How long the oldest has been in the queue; zero without one.
     pub oldest: Duration,
 }
 

@@ -116,7 +116,7 @@ fn an_entry_that_came_back_while_it_was_claimed_is_found_when_its_claim_ends() {
 }
 
 #[test]
-fn what_is_claimed_stays_claimed_when_the_index_is_read_anew() {
+fn what_is_claimed_stays_claimed_when_the_index_is_read_again() {
     let (mut claims, mut index) = (Claims::default(), Index::default());
     index.add(&mut claims, 0, 1);
     index.add(&mut claims, 0, 2);

@@ -24,7 +24,7 @@ pub(super) enum GroupError {
 }
 
 impl GroupError {
-    /// Whether the index has to be built anew from the spool.
+    /// Whether the index has to be rebuilt from the spool.
     pub(super) const fn is_damage(&self) -> bool {
         match self {
             Self::Index(error) => error.is_damage(),

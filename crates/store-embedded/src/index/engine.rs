@@ -86,7 +86,7 @@ pub(crate) enum EngineError {
 }
 
 impl EngineError {
-    /// Whether the index has to be built anew from the spool.
+    /// Whether the index has to be rebuilt from the spool.
     pub(crate) const fn is_damage(&self) -> bool {
         match self {
             Self::Damaged(_) | Self::Malformed(_) => true,

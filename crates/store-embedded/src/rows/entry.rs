@@ -132,7 +132,7 @@ fn encode_row_recipient(out: &mut Encoder, one: &RowRecipient) {
 
 /// Splits recipients into entries: one destination each, few enough and short enough for one row.
 ///
-/// The same recipients always make the same entries: a lease outlives an index that is built anew.
+/// The same recipients always make the same entries: a lease outlives an index that is rebuilt.
 pub(crate) fn split_entries(recipients: &[Recipient], due: u64) -> Vec<EntryRow> {
     let mut groups: Vec<(usize, EntryRow)> = Vec::new();
     let mut open: HashMap<&MailboxDomain, usize> = HashMap::new();

@@ -110,7 +110,7 @@ impl Paths {
         Ok(files)
     }
 
-    /// The file that is there while the index is being built anew.
+    /// The file that is there while the index is being rebuilt.
     pub(crate) fn rebuilding(&self) -> PathBuf {
         self.root.join("rebuilding")
     }

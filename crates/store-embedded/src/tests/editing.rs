@@ -28,6 +28,6 @@ async fn nobody_is_told_of_a_message_that_has_left_the_queue_meanwhile() {
         assert_eq!(bench.queue.store().verify().await.unwrap().problems, []);
         bench.queue.close().await;
         fs::remove_dir_all(bench.path("index")).unwrap();
-        assert_eq!(bench.opened_again().await.ids().await, [], "nor when the index is built anew");
+        assert_eq!(bench.opened_again().await.ids().await, [], "nor when the index is rebuilt");
     }
 }

@@ -128,7 +128,7 @@ async fn nobody_of_a_commit_group_is_acknowledged_when_its_sync_fails() {
 }
 
 #[tokio::test]
-async fn an_engine_that_panics_in_use_or_at_a_start_is_built_anew_and_loses_nothing() {
+async fn an_engine_that_panics_in_use_or_at_a_start_is_rebuilt_and_loses_nothing() {
     let (bench, fault) = bench().await;
     let mut ids = Vec::new();
     for size in [10, 5_000, 400_000] {
@@ -224,7 +224,7 @@ async fn a_closed_queue_that_failed_answers_everybody() {
 }
 
 #[tokio::test]
-async fn an_index_found_damaged_in_use_is_built_anew_and_leases_stay_out() {
+async fn an_index_found_damaged_in_use_is_rebuilt_and_leases_stay_out() {
     let (bench, fault) = bench().await;
     bench.queue.values("policies").put("one.example", pattern(9_000)).await.unwrap();
     let first = bench.accept(&["a@one.example"], b"first").await;
@@ -268,7 +268,7 @@ async fn a_claim_that_fails_claims_nothing() {
 }
 
 #[tokio::test]
-async fn a_lease_settles_its_own_recipients_though_the_index_was_built_anew() {
+async fn a_lease_settles_its_own_recipients_though_the_index_was_rebuilt() {
     let (bench, fault) = bench().await;
     let names: Vec<String> = (0..350).map(|n| format!("{n}@one.example")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

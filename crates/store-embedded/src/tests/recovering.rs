@@ -60,7 +60,7 @@ async fn a_restart_loses_nothing_and_checks_nothing() {
 }
 
 #[tokio::test]
-async fn a_deleted_index_is_built_anew_and_only_what_is_left_is_sent_again() {
+async fn a_deleted_index_is_rebuilt_and_only_what_is_left_is_sent_again() {
     let (bench, ids) = filled().await;
     bench.queue.close().await;
     fs::remove_dir_all(bench.path("index")).unwrap();
@@ -69,7 +69,7 @@ async fn a_deleted_index_is_built_anew_and_only_what_is_left_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_lost_index_after_a_kill_is_built_anew_too() {
+async fn a_lost_index_after_a_kill_is_rebuilt_too() {
     let (bench, ids) = filled().await;
     let copy = tempfile::tempdir().unwrap();
     copy_dir(bench.dir.path(), copy.path());
@@ -79,7 +79,7 @@ async fn a_lost_index_after_a_kill_is_built_anew_too() {
 }
 
 #[tokio::test]
-async fn a_truncated_index_is_built_anew() {
+async fn a_truncated_index_is_rebuilt() {
     for part in [0, 1, 2, 3, 5, 7] {
         let (bench, ids) = filled().await;
         bench.queue.close().await;
@@ -150,7 +150,7 @@ fn disagree(index: &Path, about: u8) {
 }
 
 #[tokio::test]
-async fn an_index_that_disagrees_with_itself_is_built_anew() {
+async fn an_index_that_disagrees_with_itself_is_rebuilt() {
     for about in [b'D', b'L', b'S', b'G'] {
         let (bench, ids) = filled().await;
         bench.queue.close().await;
@@ -261,7 +261,7 @@ async fn a_missing_spool_file_is_quarantined_too() {
 }
 
 #[tokio::test]
-async fn damaged_bytes_are_set_aside_when_the_index_is_built_anew() {
+async fn damaged_bytes_are_set_aside_when_the_index_is_rebuilt() {
     let (bench, ids) = filled().await;
     bench.queue.close().await;
     let segment = one_segment(&bench);
@@ -312,7 +312,7 @@ async fn ids_grow_over_lost_indexes_with_a_clock_that_goes_back() {
 }
 
 #[tokio::test]
-async fn a_lost_format_file_is_written_anew() {
+async fn a_lost_format_file_is_rewritten() {
     let (bench, ids) = filled().await;
     bench.queue.close().await;
     let before = fs::read(bench.path("format")).unwrap();

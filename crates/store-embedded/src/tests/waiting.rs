@@ -49,7 +49,7 @@ async fn what_recipients_wait_for_is_known_after_a_crash_and_after_an_end_in_ord
 }
 
 #[tokio::test]
-async fn numbers_that_are_not_those_of_the_last_commit_group_are_counted_anew() {
+async fn numbers_that_are_not_those_of_the_last_commit_group_are_counted_again() {
     let (bench, _) = waiting().await;
     bench.queue.close().await;
     let engine = SledEngine::open(&bench.path("index")).unwrap();
