@@ -131,11 +131,11 @@ impl PolicyStore for StoredPolicies {
         };
         let version = self.namespace.version(domain.as_str());
         if let Some(policy) = cache.find(domain, version) {
-            return Ok(Some(policy));
+            return Ok(policy);
         }
-        let Some((policy, size)) = self.read(domain).await? else { return Ok(None) };
-        cache.keep(&policy, version, size);
-        Ok(Some(policy))
+        let (policy, size) = self.read(domain).await?.unzip();
+        cache.keep(domain, policy.as_ref(), version, size.unwrap_or_default());
+        Ok(policy)
     }
 
     async fn keep(&self, policy: &CachedPolicy) -> Result<(), StoreError> {

@@ -265,7 +265,7 @@ impl Inspect for Embedded {
 impl ReadValues for Embedded {
     async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let base = NamespaceRows::new(namespace).key(key)?;
-        self.handle.read(|engine| namespace::read(engine, &base))
+        reads::read(&self.handle, move |engine| namespace::read(engine, &base)).await
     }
 
     async fn scan(

@@ -1,4 +1,5 @@
-//! Decoded policies of the domains that mail goes to all the time, in memory.
+//! Decoded policies of the domains that mail goes to all the time, in memory; or that the store has
+//! none of them.
 //!
 //! Every entry carries the version of the value that it was read from. One that is not of the
 //! version that the store has now is not used, so it does not matter who wrote in between, nor
@@ -15,7 +16,7 @@ use mta_sts::{CachedPolicy, PolicyDomain};
 /// How many sets there are.
 const SETS: u64 = 4096;
 
-/// How many policies a set holds.
+/// How many domains a set holds.
 const PLACES: usize = 8;
 
 /// A policy that takes more bytes in the store is read there each time: a few domains that publish
@@ -29,7 +30,7 @@ pub(super) struct Cache {
     sets: Box<[Mutex<Set>]>,
 }
 
-/// Policies of domains with like hashes.
+/// Domains with like hashes.
 #[derive(Debug, Default)]
 struct Set {
     /// The one used last comes first.
@@ -38,11 +39,13 @@ struct Set {
     asked: u64,
 }
 
-/// A policy.
+/// What the store has of a domain.
 #[derive(Debug)]
 struct Kept {
     version: u64,
-    policy: CachedPolicy,
+    domain: PolicyDomain,
+    /// None where it has no policy.
+    policy: Option<CachedPolicy>,
 }
 
 impl Cache {
@@ -52,10 +55,10 @@ impl Cache {
         Self { hasher: RandomState::new(), sets }
     }
 
-    /// The policy of `domain`, if it was read from this version.
-    pub(super) fn find(&self, domain: &PolicyDomain, version: u64) -> Option<CachedPolicy> {
+    /// The policy of `domain`, or that the store has none, if that was read from this version.
+    pub(super) fn find(&self, domain: &PolicyDomain, version: u64) -> Option<Option<CachedPolicy>> {
         let mut set = self.set(self.hasher.hash_one(domain))?;
-        let place = set.kept.iter().position(|kept| kept.policy.domain() == domain)?;
+        let place = set.kept.iter().position(|kept| kept.domain == *domain)?;
         let kept = set.kept.remove(place);
         if kept.version != version {
             return None;
@@ -65,14 +68,20 @@ impl Cache {
         Some(policy)
     }
 
-    /// Keeps a policy that was read from this version and takes `size` bytes there.
-    pub(super) fn keep(&self, policy: &CachedPolicy, version: u64, size: usize) {
+    /// Keeps what was read of `domain` from this version, which takes `size` bytes there.
+    pub(super) fn keep(
+        &self,
+        domain: &PolicyDomain,
+        policy: Option<&CachedPolicy>,
+        version: u64,
+        size: usize,
+    ) {
         if size > SIZE_MOST {
             return;
         }
-        let hash = self.hasher.hash_one(policy.domain());
+        let hash = self.hasher.hash_one(domain);
         let Some(mut set) = self.set(hash) else { return };
-        set.kept.retain(|kept| kept.policy.domain() != policy.domain());
+        set.kept.retain(|kept| kept.domain != *domain);
         if set.kept.len() >= PLACES {
             if set.asked != hash {
                 set.asked = hash;
@@ -80,7 +89,8 @@ impl Cache {
             }
             set.kept.pop();
         }
-        set.kept.insert(0, Kept { version, policy: policy.clone() });
+        let policy = policy.cloned();
+        set.kept.insert(0, Kept { version, domain: domain.clone(), policy });
     }
 
     /// The set of the domains with this hash.
@@ -107,11 +117,26 @@ mod tests {
         )
     }
 
+    /// Keeps a policy.
+    fn keep(cache: &Cache, policy: &CachedPolicy, version: u64, size: usize) {
+        cache.keep(policy.domain(), Some(policy), version, size);
+    }
+
+    #[test]
+    fn that_there_is_no_policy_is_known_until_the_version_is_another_one() {
+        let (cache, domain) = (Cache::new(), policy(1).domain().clone());
+        assert_eq!(cache.find(&domain, 7), None);
+        cache.keep(&domain, None, 7, 0);
+        assert_eq!(cache.find(&domain, 7), Some(None));
+        assert_eq!(cache.find(policy(2).domain(), 7), None, "of another domain nothing is known");
+        assert_eq!(cache.find(&domain, 8), None);
+    }
+
     #[test]
     fn an_entry_of_another_version_is_not_used() {
         let (cache, policy) = (Cache::new(), policy(1));
-        cache.keep(&policy, 7, 100);
-        assert_eq!(cache.find(policy.domain(), 7).as_ref(), Some(&policy));
+        keep(&cache, &policy, 7, 100);
+        assert_eq!(cache.find(policy.domain(), 7), Some(Some(policy.clone())));
         assert_eq!(cache.find(policy.domain(), 8), None);
         assert_eq!(cache.find(policy.domain(), 7), None, "what was old once stays old");
     }
@@ -121,7 +146,7 @@ mod tests {
         let cache = Cache::new();
         let busy: Vec<_> = (0..10_000).map(policy).collect();
         for policy in busy.iter().chain(&busy) {
-            cache.keep(policy, 1, 100);
+            keep(&cache, policy, 1, 100);
         }
         let found = |cache: &Cache| {
             busy.iter().filter(|policy| cache.find(policy.domain(), 1).is_some()).count()
@@ -129,7 +154,7 @@ mod tests {
         let before = found(&cache);
         assert!(before > 9_900, "{before} of {}", busy.len());
         for number in 10_000..100_000 {
-            cache.keep(&policy(number), 1, 100);
+            keep(&cache, &policy(number), 1, 100);
         }
         assert_eq!(found(&cache), before);
         let most = PLACES * usize::try_from(SETS).unwrap();
@@ -141,18 +166,18 @@ mod tests {
     fn a_domain_that_becomes_busy_is_let_in() {
         let cache = Cache::new();
         for number in 0..100_000 {
-            cache.keep(&policy(number), 1, 100);
+            keep(&cache, &policy(number), 1, 100);
         }
         let late = policy(200_000);
-        cache.keep(&late, 1, 100);
-        cache.keep(&late, 1, 100);
+        keep(&cache, &late, 1, 100);
+        keep(&cache, &late, 1, 100);
         assert!(cache.find(late.domain(), 1).is_some());
     }
 
     #[test]
     fn a_large_policy_is_not_kept() {
         let cache = Cache::new();
-        cache.keep(&policy(1), 1, SIZE_MOST + 1);
+        keep(&cache, &policy(1), 1, SIZE_MOST + 1);
         assert_eq!(cache.find(policy(1).domain(), 1), None);
     }
 }
