@@ -187,7 +187,9 @@ impl<'s, S: Stream> Transaction<'s, S> {
         progress: &mut Progress,
     ) -> Result<(), DialogueError> {
         let opening = mem::replace(&mut self.opening, Opening::Fresh);
-        let mut lines = String::from(opening.line());
+        let octets = window.iter().map(|command| command.line.len()).sum::<usize>();
+        let mut lines = String::with_capacity(octets + opening.line().len());
+        lines.push_str(opening.line());
         lines.extend(window.iter().map(|command| command.line.as_str()));
         self.dialogue.send(lines.as_bytes(), self.timeouts.mail).await?;
         if opening == Opening::Reset {

@@ -11,6 +11,9 @@
 /// The longest name that is told from the others.
 const LONGEST: usize = 10;
 
+/// How long a header section usually is at most: so much room is made for one at once.
+const USUAL: usize = 1024;
+
 /// What is put before a mailbox file's line to make it a field; the name is Postfix's.
 const MAILBOX_LINE: &[u8] = b"X-Mailbox-Line: ";
 
@@ -102,6 +105,9 @@ impl HeaderScan {
     /// be passed on, and returns how many bytes it took. The rest is body.
     pub(crate) fn take(&mut self, piece: &[u8], out: &mut Vec<u8>) -> usize {
         let mut rest = piece;
+        if !self.has_ended() {
+            out.reserve(piece.len().min(USUAL));
+        }
         while !self.has_ended() {
             rest = self.run(rest, out);
             let Some((&byte, after)) = rest.split_first() else { break };

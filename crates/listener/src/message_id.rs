@@ -6,6 +6,9 @@ const NAME: &[u8] = b"message-id";
 /// As much of an id is kept; RFC 5322 §2.1.1 has no line longer than 998 octets, and nobody needs that.
 const LONGEST: usize = 250;
 
+/// How long one usually is at most.
+const USUAL: usize = 64;
+
 /// Reads a message piece by piece until it knows the id, or that there is none.
 #[derive(Debug)]
 pub(crate) struct MessageIdScan {
@@ -84,6 +87,9 @@ impl MessageIdScan {
     fn keep(&mut self, byte: u8) -> Position {
         if self.id.len() >= LONGEST {
             return Position::End;
+        }
+        if self.id.is_empty() {
+            self.id.reserve(USUAL);
         }
         self.id.push(byte);
         Position::Value

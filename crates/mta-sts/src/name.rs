@@ -13,6 +13,9 @@ use thiserror::Error;
 /// The longest name that DNS can carry (RFC 1035 §2.3.4), in presentation form.
 const NAME_MAX: usize = 253;
 
+/// What stands before a policy domain in the name of its record (RFC 8461 §3.1).
+const RECORD_LABEL: &str = "_mta-sts.";
+
 /// The longest label (RFC 1035 §2.3.4).
 const LABEL_MAX: usize = 63;
 
@@ -53,7 +56,7 @@ impl PolicyDomain {
     /// It can be longer than DNS allows; then no such record can exist.
     #[must_use]
     pub fn record_name(&self) -> String {
-        format!("_mta-sts.{}", self.0)
+        [RECORD_LABEL, self.as_str()].concat()
     }
 
     /// Where the policy file of the domain is (RFC 8461 §3.2).
@@ -64,7 +67,7 @@ impl PolicyDomain {
 
     /// Whether DNS can carry the names this domain's policy would be found at.
     pub(crate) fn can_publish(&self) -> bool {
-        self.record_name().len() <= NAME_MAX
+        RECORD_LABEL.len() + self.as_str().len() <= NAME_MAX
     }
 }
 
