@@ -33,6 +33,7 @@ mod process;
 mod process_in_world;
 mod queue_commands;
 mod reload;
+mod requiretls;
 mod returned;
 mod reuse;
 mod routes;

@@ -68,7 +68,8 @@ impl RelayInWorld {
         Self::start_as(world, (listener, offers), settings).await
     }
 
-    async fn start_as(
+    /// The same in this world.
+    pub(crate) async fn start_as(
         world: World,
         (listener, offers): (SocketAddr, &str),
         settings: &str,

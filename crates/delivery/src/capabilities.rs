@@ -20,6 +20,8 @@ pub(crate) enum Extension {
     Limits,
     /// RFC 2920.
     Pipelining,
+    /// RFC 8689.
+    RequireTls,
     /// RFC 1870.
     Size,
     /// RFC 6531.
@@ -30,7 +32,7 @@ pub(crate) enum Extension {
 
 impl Extension {
     /// All of them.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::BinaryMime,
         Self::Chunking,
         Self::Dsn,
@@ -38,6 +40,7 @@ impl Extension {
         Self::EightBitMime,
         Self::Limits,
         Self::Pipelining,
+        Self::RequireTls,
         Self::Size,
         Self::Smtputf8,
         Self::Starttls,
@@ -53,6 +56,7 @@ impl Extension {
             Self::EightBitMime => "8BITMIME",
             Self::Limits => "LIMITS",
             Self::Pipelining => "PIPELINING",
+            Self::RequireTls => "REQUIRETLS",
             Self::Size => "SIZE",
             Self::Smtputf8 => "SMTPUTF8",
             Self::Starttls => "STARTTLS",

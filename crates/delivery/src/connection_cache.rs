@@ -137,7 +137,7 @@ impl<T: Trust> ConnectionCache<T> {
     fn take(
         &self,
         licence: &T::Licence,
-        fits: &impl Fn(&Target, &T::Route) -> bool,
+        fits: &impl Fn(&Target, &Session<T>) -> bool,
         now: SystemTime,
         settings: &Arc<DeliverySettings>,
     ) -> Taken<T> {
@@ -152,7 +152,7 @@ impl<T: Trust> ConnectionCache<T> {
                 || !is_within(*since_time, now, limit)
         };
         let stale: Vec<_> = idle.extract_if(.., stale).collect();
-        let fitting = idle.iter().rposition(|idle| fits(&idle.target, idle.session.route()));
+        let fitting = idle.iter().rposition(|idle| fits(&idle.target, &idle.session));
         let taken = fitting.map(|place| idle.remove(place));
         let left = idle.len();
         if left == 0 {
@@ -245,7 +245,7 @@ impl ConnectionCaches {
         &self,
         cache: &ConnectionCache<T>,
         licence: &T::Licence,
-        fits: &impl Fn(&Target, &T::Route) -> bool,
+        fits: &impl Fn(&Target, &Session<T>) -> bool,
         now: SystemTime,
         settings: &Arc<DeliverySettings>,
     ) -> Option<(Target, Session<T>)> {

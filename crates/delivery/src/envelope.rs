@@ -50,6 +50,7 @@ pub(crate) fn commands(
     mail: &Mail<'_>,
     recipients: &[&Recipient],
     capabilities: &Capabilities,
+    requiretls: RequireTls,
 ) -> Vec<Command> {
     let dsn = capabilities.offers(Extension::Dsn);
     let parameters = MailParameters {
@@ -57,7 +58,7 @@ pub(crate) fn commands(
         size: capabilities.offers(Extension::Size).then_some(mail.size),
         body: mail.body,
         smtputf8: mail.smtputf8,
-        requiretls: RequireTls::NotRequested,
+        requiretls,
         ret: mail.dsn.ret.filter(|_| dsn),
         envid: mail.dsn.envid.clone().filter(|_| dsn),
         auth: None,
@@ -225,7 +226,10 @@ mod tests {
     }
 
     fn lines(mail: &Mail<'_>, to: &[&Recipient], keywords: &[&str]) -> Vec<String> {
-        commands(mail, to, &offering(keywords)).into_iter().map(|command| command.line).collect()
+        commands(mail, to, &offering(keywords), RequireTls::NotRequested)
+            .into_iter()
+            .map(|command| command.line)
+            .collect()
     }
 
     #[test]

@@ -22,17 +22,18 @@ use std::time::Duration;
 use mail::{DeliveryResult, Failure};
 use mta_sts::{Decision, NextHop, PolicyDomain};
 use queue::Lease;
+use smtp::RequireTls;
 
-use self::pass::{Host, Pass};
+use self::pass::{Host, Keyword, Pass};
 use self::walk::Walk;
 use crate::client::Client;
 use crate::concurrency::HostResult;
 use crate::connection_cache::Rank;
 use crate::disposition::NotTaken;
 use crate::downgrade::Downgrade;
-use crate::host_failure::HostFailure;
+use crate::host_failure::{HostFailure, Kind};
 use crate::observation::of_mismatch;
-use crate::outcome::{unfit_so_far, unmatched, unmet, unreached};
+use crate::outcome::{unfit_so_far, unmatched, unmet, unreached, without_requiretls};
 use crate::patience::Patience;
 use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, OpenRecipient};
 use crate::target::{Target, in_words};
@@ -53,13 +54,18 @@ pub(crate) async fn fail_over(
 ) -> Vec<HopResult> {
     let (patience, downgrade) = (Arc::clone(patience), Downgrade::default());
     let demand = client.settings.demand_of(domain_of(decision));
-    let pass = Pass { client, lease, decision, demand, patience, downgrade };
+    let keyword = Keyword::of(lease.message(), client.settings.requiretls);
+    let pass = Pass { client, lease, decision, demand, keyword, patience, downgrade };
     let walk = pass.go_on_with_any(Walk::new(recipients), targets).await;
     let walk = pass.go_through(walk, targets).await;
     let result = if walk.is_answered() { HostResult::Answered } else { HostResult::Failed };
     let Client { windows, settings, .. } = client;
     windows.record(&lease.destination().to_string(), result, settings.per_domain);
-    pass.close(walk)
+    let results = pass.close(walk);
+    if lease.message().tls == RequireTls::Requested {
+        results.iter().for_each(|one| client.observer.requiretls(&one.result));
+    }
+    results
 }
 
 /// The policy domain of a decision, where there is one.
@@ -135,6 +141,24 @@ impl Pass<'_> {
         (young && (walk.effort.has_left_out() || !others.is_empty())).then_some(others)
     }
 
+    /// Why a message that asks for proven TLS all its way is returned, once all hosts were asked; a
+    /// policy that is not met is another matter, and waits.
+    fn lacking_requiretls(&self, walk: &Walk) -> Option<DeliveryResult> {
+        if self.keyword != Keyword::Always || walk.effort.has_left_out() {
+            return None;
+        }
+        let lacks = |failure: &HostFailure| failure.kind == Kind::Lacks;
+        match self.decision {
+            Decision::Permit(fallback) => {
+                without_requiretls(&in_words(fallback.next_hop()), &walk.failures)
+            }
+            Decision::Require(required) if walk.failures.iter().all(lacks) => {
+                without_requiretls(required.domain(), &walk.failures)
+            }
+            Decision::Require(_) => None,
+        }
+    }
+
     /// What has come of the pass for those who are not settled, and for those who are.
     fn close(&self, mut walk: Walk) -> Vec<HopResult> {
         let untold = match self.decision {
@@ -150,6 +174,10 @@ impl Pass<'_> {
                     .unwrap_or_else(|| unreached(&next_hop, &walk.failures))
             }
         };
+        let (untold, untold_elsewhere) = match self.lacking_requiretls(&walk) {
+            Some(bounced) => (bounced, Elsewhere::MayTake),
+            None => (untold, Elsewhere::MayHelp),
+        };
         let open = std::mem::take(&mut walk.open);
         let others = self.others(&walk);
         let unfit = |failure: Failure| match &others {
@@ -162,7 +190,7 @@ impl Pass<'_> {
                 Some(NotTaken::Later(failure)) => {
                     (DeliveryResult::Deferred(failure), Elsewhere::MayHelp)
                 }
-                None => (untold.clone(), Elsewhere::MayHelp),
+                None => (untold.clone(), untold_elsewhere),
             };
             HopResult { recipient, result, session, elsewhere }
         };

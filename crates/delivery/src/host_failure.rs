@@ -35,6 +35,8 @@ pub(crate) struct HostFailure {
 pub(crate) enum Kind {
     /// The TLSA records of the host are not met, or not known.
     Dane,
+    /// The host lacks what the message asks for (RFC 8689 §4.2.1).
+    Lacks,
     /// The host is this relay.
     Loop,
     /// The host has no address.
@@ -58,6 +60,14 @@ impl HostFailure {
         Self::of((host, Kind::Reach), ReasonClass::Dns, Status::NoDirectory, text)
     }
 
+    /// The host does not say that it keeps to proven TLS.
+    pub(crate) fn lacks_requiretls(host: &str, addr: SocketAddr) -> Self {
+        let text = "the host does not offer REQUIRETLS, which the message asks for".to_owned();
+        let status = Status::RequireTlsNeeded;
+        let failure = Self::of((host, Kind::Lacks), ReasonClass::Tls, status, text);
+        Self { addr: Some(addr), ..failure }
+    }
+
     /// The host may not be connected to.
     pub(crate) fn refused(host: &str, refusal: &Refusal) -> Self {
         let dane =
@@ -71,6 +81,14 @@ impl HostFailure {
                 Self::of((host, Kind::Reach), ReasonClass::Tls, Status::Cryptography, text)
             }
             Refusal::NotNamed(mismatch) => Self::not_named(mismatch),
+            Refusal::NotSecured => {
+                let text =
+                    "the message asks for REQUIRETLS, and neither DNSSEC nor an MTA-STS policy \
+                            secures the host's name"
+                        .to_owned();
+                let status = Status::RequireTlsNeeded;
+                Self::of((host, Kind::Lacks), ReasonClass::Tls, status, text)
+            }
             Refusal::OtherRecords => dane("its TLSA records have changed meanwhile".to_owned()),
             Refusal::Skipped(why) => Self::skipped(host, why),
         }
@@ -150,7 +168,7 @@ impl HostFailure {
     /// Whether its host may take a message that others cannot take, once it can be asked.
     pub(crate) fn may_pass(&self) -> bool {
         match self.kind {
-            Kind::Loop | Kind::NoAddress | Kind::NotNamed => false,
+            Kind::Lacks | Kind::Loop | Kind::NoAddress | Kind::NotNamed => false,
             Kind::Dane | Kind::Reach | Kind::Tls => true,
         }
     }
@@ -160,9 +178,15 @@ impl HostFailure {
         let (cause, class) = match (&policy, self.kind) {
             (Some(_), _) => (FailureCause::Policy, ReasonClass::Policy),
             (None, Kind::Dane) => (FailureCause::Dane, ReasonClass::Dane),
-            (None, Kind::Loop | Kind::NoAddress | Kind::NotNamed | Kind::Reach | Kind::Tls) => {
-                (self.cause, self.class)
-            }
+            (
+                None,
+                Kind::Lacks
+                | Kind::Loop
+                | Kind::NoAddress
+                | Kind::NotNamed
+                | Kind::Reach
+                | Kind::Tls,
+            ) => (self.cause, self.class),
         };
         let reason = Reason {
             enhanced: self.status,

@@ -97,7 +97,7 @@ pub use crate::session::established::{Session, WrongSession};
 pub use crate::session::open::{BrokenHandshake, Unsettled};
 pub use crate::session::plain::Plain;
 pub use crate::session::strict::{PeerDemand, Strict};
-pub use crate::settings::{DeliverySettings, IpPreference, Timeouts};
+pub use crate::settings::{DeliverySettings, IpPreference, RequireTlsDelivery, Timeouts};
 pub use crate::target::TlsRequirement;
 pub use crate::tls::danger::Observing;
 pub use crate::tls::handshake_failure::{HandshakeFailure, mismatch_type, result_type};

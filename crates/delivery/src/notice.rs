@@ -7,7 +7,7 @@ use dkim::{MessageHash, SigningTable};
 use mail::{DelayNotice, DeliveryResult, Message, Purpose, QueueId, Recipient, Reports, in_full};
 use queue::{BeginError, BodyError, BodyReader, CommitError, Draft, Lease, OwnMessage, Queue};
 use rand::Rng as _;
-use smtp::{BodyType, Domain, Notify, Ret, ReversePath, Smtputf8};
+use smtp::{BodyType, Domain, Notify, RequireTls, Ret, ReversePath, Smtputf8};
 use tokio::io::AsyncReadExt as _;
 
 use crate::client::Client;
@@ -154,6 +154,10 @@ impl Subject<'_> {
                 (Whole::No, Vec::new())
             }
         };
+        let bytes = match message.tls {
+            RequireTls::NotRequested => bytes,
+            RequireTls::Requested => redacted(&bytes),
+        };
         let returned = match whole {
             Whole::No => Returned::Header(&bytes),
             Whole::Yes => Returned::Whole(&bytes),
@@ -167,6 +171,7 @@ impl Subject<'_> {
             body: if ascii { BodyType::SevenBit } else { BodyType::EightBitMime },
             smtputf8: message.smtputf8,
             purpose: Purpose::Mail,
+            tls: message.tls,
         })?;
         let notification = Notification {
             hostname: self.hostname,
@@ -206,7 +211,8 @@ impl Subject<'_> {
         let most = u64::try_from(RETURNED_MESSAGE_MAX).unwrap_or(u64::MAX);
         // One without lines could only be returned as it came, to hosts that may not take it.
         let fits = self.message.size <= most && self.message.body != BodyType::BinaryMime;
-        if failed && fits && self.message.dsn.ret == Some(Ret::Full) {
+        let may_leave = self.message.tls == RequireTls::NotRequested;
+        if failed && fits && may_leave && self.message.dsn.ret == Some(Ret::Full) {
             Whole::Yes
         } else {
             Whole::No
@@ -223,6 +229,27 @@ enum Whole {
     Yes,
 }
 
+/// What is returned of a message that must not leave without proven TLS: the notification is not held
+/// for hosts that would keep to that (RFC 8689 §5), so it says no more than which message it was.
+fn redacted(header: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut keeps = false;
+    for line in header.split_inclusive(|byte| *byte == b'\n') {
+        if line.trim_ascii().is_empty() {
+            break;
+        }
+        let goes_on = line.starts_with(b" ") || line.starts_with(b"\t");
+        if !goes_on {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii();
+            keeps = [&b"message-id"[..], b"date"].iter().any(|one| name.eq_ignore_ascii_case(one));
+        }
+        if keeps {
+            kept.extend_from_slice(line);
+        }
+    }
+    kept
+}
+
 /// As much of a message as is returned, and perhaps some more.
 async fn beginning(
     body: impl Future<Output = Result<BodyReader, BodyError>>,
@@ -237,4 +264,16 @@ async fn beginning(
     let mut bytes = Vec::new();
     body.await?.take(limit).read_to_end(&mut bytes).await?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_message_that_asks_for_tls_only_its_id_and_date_are_returned() {
+        let header = b"Received: from a\r\n\tby b\r\nSubject: secret\r\nMessage-ID:\r\n <1@a>\r\n\
+            DATE: today\r\nTo: somebody\r\n\r\nMessage-ID: in the body\r\n";
+        assert_eq!(redacted(header), b"Message-ID:\r\n <1@a>\r\nDATE: today\r\n");
+    }
 }

@@ -146,6 +146,7 @@ pub(crate) fn of_refusal(
         )
         | Refusal::NoName(_)
         | Refusal::NotNamed(_)
+        | Refusal::NotSecured
         | Refusal::OtherRecords => return None,
     };
     let failure = FailureDetail {

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use mail::{DeliveryRecord, Protection};
+use mail::{DeliveryRecord, DeliveryResult, Protection};
 use tls_rpt::Observation;
 
 use crate::dane_result::DaneResult;
@@ -17,6 +17,9 @@ pub trait Observer: Debug + Send + Sync {
 
     /// DANE has made this of a host.
     fn dane_host(&self, _result: DaneResult) {}
+
+    /// An attempt has come to this for a recipient of a message that asks for REQUIRETLS.
+    fn requiretls(&self, _result: &DeliveryResult) {}
 
     /// A session was opened, over which mail can go.
     fn opened(&self, protection: Protection);

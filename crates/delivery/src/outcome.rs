@@ -54,6 +54,28 @@ pub(crate) fn unmatched(
     Some(DeliveryResult::Deferred(worst.failure(text, None)))
 }
 
+/// What becomes of recipients whose message asks for proven TLS all its way, which no host can give:
+/// none has offered it, none is secured, or none has TLS with proof (RFC 8689 §4.2.1).
+///
+/// None where another host, or the same one later, may do better: one was not reached, or it is a
+/// policy that stands in the way.
+pub(crate) fn without_requiretls(
+    domain: &dyn std::fmt::Display,
+    failures: &[HostFailure],
+) -> Option<DeliveryResult> {
+    let is_final = |failure: &HostFailure| matches!(failure.kind, Kind::Lacks | Kind::Tls);
+    let first = failures.first().filter(|_| failures.iter().all(is_final))?;
+    let lacks = failures.iter().find(|failure| failure.kind == Kind::Lacks);
+    let status = if lacks.is_some() { Status::RequireTlsNeeded } else { Status::EncryptionNeeded };
+    let text = format!(
+        "the message asks for TLS all its way (REQUIRETLS), and no host of {domain} can give that: {}",
+        list(failures)
+    );
+    let Failure { reason, .. } = lacks.unwrap_or(first).failure(text, None);
+    let reason = Reason { enhanced: permanent(status.code()), ..reason };
+    Some(DeliveryResult::Bounced(Failure { cause: FailureCause::RequireTls, reason }))
+}
+
 /// The outcome for recipients under an enforced policy where the DNS alone says that there is no
 /// host to try.
 ///

@@ -68,6 +68,8 @@ pub struct DeliverySettings {
     pub dane_required: Vec<DomainPattern>,
     /// Who signs notifications.
     pub signing: Arc<SigningTable>,
+    /// What becomes of mail that asks for proven TLS where no host can give that (RFC 8689).
+    pub requiretls: RequireTlsDelivery,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long deliveries in progress may go on once the relay is told to stop.
@@ -158,11 +160,23 @@ impl DeliverySettings {
             routes: Routes::default(),
             dane: DaneSettings::default(),
             dane_required: Vec::new(),
+            requiretls: RequireTlsDelivery::default(),
             signing: Arc::default(),
             timeouts: Timeouts::default(),
             shutdown_grace: Self::SHUTDOWN_GRACE,
         }
     }
+}
+
+/// What becomes of mail that asks for proven TLS all its way (RFC 8689).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum RequireTlsDelivery {
+    /// It goes to hosts that have proved themselves and keep to that, or back.
+    #[default]
+    Enforce,
+    /// It goes as all mail does, and hosts that have proved themselves are told if they offer to keep
+    /// to it. A departure from RFC 8689 §4.2.1.
+    Opportunistic,
 }
 
 /// Which family of addresses is tried first.

@@ -41,6 +41,8 @@ pub(crate) enum Status {
     OwnSystem,
     /// X.5.0: the protocol was broken.
     Protocol,
+    /// X.7.30: the message asks for proven TLS all its way, and the host does not (RFC 8689 §4.2.1).
+    RequireTlsNeeded,
     /// X.7.0: other or undefined security status.
     Security,
     /// X.6.7: the addresses need SMTPUTF8 (RFC 6531 §3.5).
@@ -72,6 +74,7 @@ impl Status {
             Self::Cryptography => (7, 5),
             Self::Credentials => (7, 8),
             Self::EncryptionNeeded => (7, 10),
+            Self::RequireTlsNeeded => (7, 30),
         };
         EnhancedCode::new(Class::PersistentTransient, subject, detail)
     }
@@ -98,6 +101,7 @@ impl Status {
             Self::NotInPolicy => FailureCause::Policy,
             Self::NullMx => FailureCause::NullMx,
             Self::OwnSystem => FailureCause::OwnSystem,
+            Self::RequireTlsNeeded => FailureCause::RequireTls,
             Self::Protocol => FailureCause::Protocol,
             Self::TooBig => FailureCause::TooLarge,
         }

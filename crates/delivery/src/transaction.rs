@@ -9,7 +9,7 @@ use std::mem;
 use std::time::Duration;
 
 use mail::{Recipient, Reports};
-use smtp::{BodyType, ReplyCode, Severity, Smtputf8};
+use smtp::{BodyType, ReplyCode, RequireTls, Severity, Smtputf8};
 use tokio::io::AsyncRead;
 
 use crate::body::{BodyError, Pace, write_body, write_chunk};
@@ -30,6 +30,8 @@ pub struct Transaction<'s, S: Stream> {
     capabilities: &'s Capabilities,
     timeouts: &'s Timeouts,
     opening: Opening,
+    /// Whether the host is held to proven TLS on the further way: for a session with proof alone.
+    requiretls: RequireTls,
 }
 
 /// What a transaction begins with.
@@ -80,12 +82,20 @@ impl<'s, S: Stream> Transaction<'s, S> {
         capabilities: &'s Capabilities,
         timeouts: &'s Timeouts,
     ) -> Self {
-        Self { dialogue, capabilities, timeouts, opening: Opening::Fresh }
+        let (opening, requiretls) = (Opening::Fresh, RequireTls::NotRequested);
+        Self { dialogue, capabilities, timeouts, opening, requiretls }
     }
 
     /// The same, begun in this way.
     pub(crate) const fn opened(mut self, opening: Opening) -> Self {
         self.opening = opening;
+        self
+    }
+
+    /// The same, for a message that asks for proven TLS all its way (RFC 8689 §4.2.1). For
+    /// [`crate::session`] alone, which knows that the peer has proved itself and offers the keyword.
+    pub(crate) const fn requiring_tls(mut self) -> Self {
+        self.requiretls = RequireTls::Requested;
         self
     }
 
@@ -127,7 +137,7 @@ impl<'s, S: Stream> Transaction<'s, S> {
         let mut progress = Progress::new(recipients.len());
         let commands = {
             let recipients: Vec<&Recipient> = recipients.iter().map(Borrow::borrow).collect();
-            commands(mail, &recipients, self.capabilities)
+            commands(mail, &recipients, self.capabilities, self.requiretls)
         };
         self.envelope(&commands, &mut progress).await;
         let (accepted, connection) = self.message(mail, &progress, body).await;

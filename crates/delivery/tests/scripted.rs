@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use smtp::Domain;
 use tls_policy::{
     DaneDemand, DaneInputs, DaneLookup, DaneSettings, EncryptedRoute, HostDane, HostNaming,
-    HostRequirement, Inputs, MatchedRoute, NamedRoute, SettledRoute,
+    HostRequirement, Inputs, MatchedRoute, MessageDemand, NamedRoute, SettledRoute,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinSet;
@@ -233,7 +233,9 @@ fn admission<'a>(
     dane: &'a HostDane,
 ) -> HostRequirement<'a> {
     let route: &TlsRequirement = &TlsRequirement::AsPolicy;
-    Inputs { decision, route, host, dane, demand: DaneDemand::None }.requirement().unwrap()
+    Inputs { decision, route, host, dane, demand: DaneDemand::None, message: MessageDemand::None }
+        .requirement()
+        .unwrap()
 }
 
 /// A route to `mx.example.org` under an enforced policy, and these records if there are any.

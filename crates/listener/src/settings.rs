@@ -108,9 +108,10 @@ pub enum Dsn {
 /// Whether the extension of RFC 8689 is offered, which is under TLS alone (§2).
 ///
 /// Who offers it answers for every later hop.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RequireTlsOffer {
     /// Whatever sends the mail on keeps to it.
+    #[default]
     Offered,
     /// It does not.
     Withheld,
@@ -127,7 +128,7 @@ impl ListenerSettings {
             rates: Rates::default(),
             timeouts: Timeouts::default(),
             dsn: Dsn::Offered,
-            requiretls: RequireTlsOffer::Withheld,
+            requiretls: RequireTlsOffer::default(),
             check_from: CheckFrom::No,
             submission: Submission::default(),
             signing: Arc::default(),

@@ -108,6 +108,8 @@ pub enum FailureCause {
     Protocol,
     /// What a host replied.
     Refused,
+    /// The message asks for proven TLS all its way, and no host can give that (RFC 8689).
+    RequireTls,
     /// TLS, where no policy asks for it.
     Tls,
     /// The message is larger than the host takes.
@@ -136,6 +138,7 @@ impl FailureCause {
             Self::Policy => "policy",
             Self::Protocol => "protocol",
             Self::Refused => "refused",
+            Self::RequireTls => "requiretls",
             Self::Tls => "tls",
             Self::TooLarge => "too-large",
             Self::Undecided => "undecided",

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use smtp::{
-    BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, RcptParameters, Ret, ReversePath,
-    Smtputf8,
+    BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, RcptParameters, RequireTls, Ret,
+    ReversePath, Smtputf8,
 };
 
 /// Who a message is from and for, and what its transport needs (RFC 5321 §2.3.1).
@@ -16,6 +16,7 @@ pub struct Envelope {
     smtputf8: Smtputf8,
     dsn: DsnParameters,
     purpose: Purpose,
+    tls: RequireTls,
 }
 
 impl Envelope {
@@ -28,7 +29,8 @@ impl Envelope {
         smtputf8: Smtputf8,
     ) -> Self {
         let dsn = DsnParameters { ret: None, envid: None };
-        Self { reverse_path, recipients, body, smtputf8, dsn, purpose: Purpose::Mail }
+        let (purpose, tls) = (Purpose::Mail, RequireTls::NotRequested);
+        Self { reverse_path, recipients, body, smtputf8, dsn, purpose, tls }
     }
 
     /// The same envelope with the DSN parameters of MAIL (RFC 3461).
@@ -43,6 +45,13 @@ impl Envelope {
     #[must_use]
     pub const fn with_purpose(mut self, purpose: Purpose) -> Self {
         self.purpose = purpose;
+        self
+    }
+
+    /// The same envelope, of a message that may ask for proven TLS all its way (RFC 8689).
+    #[must_use]
+    pub const fn with_tls(mut self, tls: RequireTls) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -74,6 +83,12 @@ impl Envelope {
     #[must_use]
     pub const fn dsn(&self) -> &DsnParameters {
         &self.dsn
+    }
+
+    /// Whether the message asks for proven TLS all its way (RFC 8689).
+    #[must_use]
+    pub const fn tls(&self) -> RequireTls {
+        self.tls
     }
 
     /// What the message is.
@@ -154,4 +169,6 @@ pub struct Message {
     pub dsn: DsnParameters,
     /// What the message is.
     pub purpose: Purpose,
+    /// Whether it asks for proven TLS all its way (RFC 8689).
+    pub tls: RequireTls,
 }

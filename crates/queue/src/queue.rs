@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use access::Submitter;
 use clock::{Clock, time};
 use mail::{Envelope, Outcome, Purpose, QueueId, Recipient};
-use smtp::{BodyType, ReversePath, Smtputf8};
+use smtp::{BodyType, RequireTls, ReversePath, Smtputf8};
 use store::{
     Act, BeginError, ClaimEnd, Claimed, Demand, EntrySettlement, Filter, Health, Namespace, Next,
     Selection, Settled, Settlement, SpaceGuard, Store, StoreError, Totals, Waiting, Which,
@@ -43,6 +43,8 @@ pub struct OwnMessage {
     pub smtputf8: Smtputf8,
     /// What it is.
     pub purpose: Purpose,
+    /// Whether it asks for proven TLS all its way (RFC 8689).
+    pub tls: RequireTls,
 }
 
 impl Queue {
@@ -94,9 +96,9 @@ impl Queue {
     ///
     /// [`BeginError`]; a disk that is nearly full is none here.
     pub fn begin_own(&self, message: OwnMessage) -> Result<Draft, BeginError> {
-        let OwnMessage { reverse_path, recipients, body, smtputf8, purpose } = message;
+        let OwnMessage { reverse_path, recipients, body, smtputf8, purpose, tls } = message;
         let envelope = Envelope::new(reverse_path, recipients, body, smtputf8);
-        self.draft(envelope.with_purpose(purpose), SpaceGuard::Waived)
+        self.draft(envelope.with_purpose(purpose).with_tls(tls), SpaceGuard::Waived)
     }
 
     /// Leases an entry that is due, from the destination whose turn it is; at most `per_destination`

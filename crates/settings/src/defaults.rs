@@ -24,6 +24,7 @@ use crate::raw_access::{RawAccess, RawNetwork};
 use crate::raw_dane::RawDane;
 use crate::raw_dkim::RawDkimSigning;
 use crate::raw_dns::RawDns;
+use crate::raw_requiretls::RawRequireTls;
 use crate::raw_submission::RawSubmission;
 use crate::raw_tls_rpt::RawTlsRpt;
 
@@ -55,6 +56,7 @@ impl Default for RawSettings {
             exception: Vec::new(),
             dkim: Vec::new(),
             dkim_signing: RawDkimSigning::default(),
+            requiretls: RawRequireTls::default(),
             admin: RawAdmin::default(),
             log: RawLog::default(),
         }

@@ -193,6 +193,7 @@ impl Check<'_> {
             settings.check_from = CheckFrom::Yes;
         }
         settings.submission = (&self.raw.submission).into();
+        settings.requiretls = self.raw.requiretls.offer();
         if let Some(domain) = &self.raw.postmaster_domain {
             settings.postmaster_domain = domain.clone();
         }

@@ -16,6 +16,7 @@ use crate::raw_access::RawAccess;
 use crate::raw_dane::RawDane;
 use crate::raw_dkim::{RawDkim, RawDkimSigning};
 use crate::raw_dns::RawDns;
+use crate::raw_requiretls::RawRequireTls;
 use crate::raw_route::RawRoute;
 use crate::raw_submission::RawSubmission;
 use crate::raw_tls_rpt::RawTlsRpt;
@@ -66,6 +67,8 @@ pub struct RawSettings {
     pub dkim: Vec<RawDkim>,
     /// What becomes of mail that no key can sign.
     pub dkim_signing: RawDkimSigning,
+    /// Mail that asks for proven TLS all its way (RFC 8689).
+    pub requiretls: RawRequireTls,
     /// How the running relay is asked and told things.
     pub admin: RawAdmin,
     /// What is logged, and how.

@@ -292,6 +292,7 @@ impl Check<'_> {
         settings.source_address4 = raw.source_address4;
         settings.source_address6 = raw.source_address6;
         settings.ip_preference = raw.ip_preference.into();
+        settings.requiretls = self.raw.requiretls.delivery();
         settings.delay_notice = Some(raw.delay_notice).filter(|after| !after.is_zero());
         settings.timeouts = (&raw.timeouts).into();
         settings.shutdown_grace = self.raw.shutdown_grace;

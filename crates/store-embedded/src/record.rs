@@ -8,7 +8,10 @@ use std::time::SystemTime;
 
 use clock::{millis, time};
 use mail::{DelayNotice, DsnParameters, Envelope, Purpose, QueueId, Recipient};
-use smtp::{BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, Ret, ReversePath, Smtputf8};
+use smtp::{
+    BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, RequireTls, Ret, ReversePath,
+    Smtputf8,
+};
 
 use crate::codec::{Decoder, Encoder, Malformed};
 
@@ -152,7 +155,7 @@ pub(crate) fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
     out.maybe_text(reverse_path_text(envelope.reverse_path()).as_deref());
     out.u8(body_byte(envelope.body())).u8(smtputf8_byte(envelope.smtputf8()));
     out.u8(purpose_byte(envelope.purpose()));
-    encode_dsn(&mut out, envelope.dsn());
+    encode_parameters(&mut out, envelope.dsn(), envelope.tls());
     out.u32(u32::try_from(envelope.recipients().len()).unwrap_or(u32::MAX));
     for recipient in envelope.recipients() {
         encode_recipient(&mut out, recipient, DelayNotice::Due);
@@ -167,7 +170,7 @@ pub(crate) fn decode_envelope(bytes: &[u8]) -> Result<Envelope, Malformed> {
     let body = decode_body(&mut input)?;
     let smtputf8 = decode_smtputf8(&mut input)?;
     let purpose = decode_purpose(&mut input)?;
-    let dsn = decode_dsn(&mut input)?;
+    let (dsn, tls) = decode_parameters(&mut input)?;
     let count = input.u32()?;
     let mut recipients = Vec::new();
     for _ in 0..count {
@@ -175,7 +178,7 @@ pub(crate) fn decode_envelope(bytes: &[u8]) -> Result<Envelope, Malformed> {
     }
     input.end()?;
     let envelope = Envelope::new(reverse_path, recipients, body, smtputf8);
-    Ok(envelope.with_purpose(purpose).with_dsn(dsn))
+    Ok(envelope.with_purpose(purpose).with_dsn(dsn).with_tls(tls))
 }
 
 /// The tag of an envelope's RET (RFC 3461 §4.3). An option is a tag and a text; readers skip those
@@ -184,6 +187,10 @@ const RET: u8 = 1;
 
 /// The tag of an envelope's ENVID (RFC 3461 §4.4).
 const ENVID: u8 = 2;
+
+/// The tag of an envelope's REQUIRETLS (RFC 8689 §2). Its text is empty; a record without it is of a
+/// message that does not ask for TLS, or of a version that could not.
+const REQUIRETLS: u8 = 3;
 
 /// The tag of a recipient's NOTIFY (RFC 3461 §4.1).
 const NOTIFY: u8 = 1;
@@ -195,22 +202,31 @@ const ORCPT: u8 = 2;
 /// text is empty.
 const DELAY_NOTICE_SENT: u8 = 3;
 
-/// Writes the DSN parameters of MAIL.
-pub(crate) fn encode_dsn(out: &mut Encoder, dsn: &DsnParameters) {
+/// Writes the parameters of MAIL that are options.
+pub(crate) fn encode_parameters(out: &mut Encoder, dsn: &DsnParameters, tls: RequireTls) {
     let DsnParameters { ret, envid } = dsn;
     let ret = ret.map(|ret| ret.to_string());
-    encode_options(out, &[(RET, ret), (ENVID, envid.as_ref().map(EnvelopeId::to_string))]);
+    let requires = match tls {
+        RequireTls::NotRequested => None,
+        RequireTls::Requested => Some(String::new()),
+    };
+    let envid = envid.as_ref().map(EnvelopeId::to_string);
+    encode_options(out, &[(RET, ret), (ENVID, envid), (REQUIRETLS, requires)]);
 }
 
-/// Reads the DSN parameters of MAIL.
-pub(crate) fn decode_dsn(input: &mut Decoder<'_>) -> Result<DsnParameters, Malformed> {
+/// Reads the parameters of MAIL that are options.
+pub(crate) fn decode_parameters(
+    input: &mut Decoder<'_>,
+) -> Result<(DsnParameters, RequireTls), Malformed> {
     let mut dsn = DsnParameters::default();
+    let mut tls = RequireTls::NotRequested;
     decode_options(input, |tag, text| match tag {
         RET => dsn.ret = Ret::parse(text),
         ENVID => dsn.envid = EnvelopeId::parse(text),
+        REQUIRETLS => tls = RequireTls::Requested,
         _ => {}
     })?;
-    Ok(dsn)
+    Ok((dsn, tls))
 }
 
 /// Writes one recipient, and whether the sender was told of a delay.
@@ -378,7 +394,7 @@ mod tests {
             sender.map_or(ReversePath::Null, |sender| ReversePath::Mailbox(sender.mailbox))
         });
         let recipients = proptest::collection::vec(recipient(), 0..5);
-        (path, recipients, any::<[bool; 3]>()).prop_map(|(path, recipients, [b, s, p])| {
+        (path, recipients, any::<[bool; 4]>()).prop_map(|(path, recipients, [b, s, p, t])| {
             let body = match (b, s) {
                 (true, true) => BodyType::BinaryMime,
                 (true, false) => BodyType::EightBitMime,
@@ -390,8 +406,24 @@ mod tests {
                 ret: b.then_some(Ret::Hdrs),
                 envid: s.then(|| EnvelopeId::parse("QQ+20314159").unwrap()),
             };
-            Envelope::new(path, recipients, body, smtputf8).with_purpose(purpose).with_dsn(dsn)
+            let tls = if t { RequireTls::Requested } else { RequireTls::NotRequested };
+            let envelope = Envelope::new(path, recipients, body, smtputf8);
+            envelope.with_purpose(purpose).with_dsn(dsn).with_tls(tls)
         })
+    }
+
+    #[test]
+    fn an_envelope_is_read_back_with_what_its_message_asks_of_tls() {
+        let envelope = |tls| {
+            let (body, smtputf8) = (BodyType::SevenBit, Smtputf8::NotRequested);
+            Envelope::new(ReversePath::Null, Vec::new(), body, smtputf8).with_tls(tls)
+        };
+        let plain = encode_envelope(&envelope(RequireTls::NotRequested));
+        let tagged = encode_envelope(&envelope(RequireTls::Requested));
+        // The record of a message that does not ask is what it was before any could.
+        assert_eq!(tagged.len(), plain.len() + 3);
+        assert_eq!(decode_envelope(&plain).unwrap().tls(), RequireTls::NotRequested);
+        assert_eq!(decode_envelope(&tagged).unwrap().tls(), RequireTls::Requested);
     }
 
     proptest! {

@@ -22,6 +22,6 @@ pub use crate::host_dane::{
 };
 pub use crate::host_route::{EncryptedRoute, MatchedRoute, NamedRoute, SettledRoute};
 pub use crate::refusal::Refusal;
-pub use crate::requirement::{Admission, HostRequirement, Inputs, is_named};
+pub use crate::requirement::{Admission, HostRequirement, Inputs, MessageDemand, is_named};
 pub use crate::route::{TlsRequirement, TlsStart};
-pub use crate::trust::{Demanded, Encrypted, Matched, Trust, Unverified, Verified};
+pub use crate::trust::{Demanded, Encrypted, Matched, Proven, Trust, Unverified, Verified};

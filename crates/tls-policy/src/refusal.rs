@@ -15,6 +15,9 @@ pub enum Refusal {
     NoName(IpAddr),
     /// The enforced policy does not list the host (RFC 8461 §4.1).
     NotNamed(MxMismatch),
+    /// The message asks for proof of a host that the DNS or a policy names, and neither secures the
+    /// host's name (RFC 8689 §4.2.1).
+    NotSecured,
     /// The records that were found are not those that such a session needs.
     OtherRecords,
     /// Which records apply to the host cannot be told (RFC 7672 §2.1.2).

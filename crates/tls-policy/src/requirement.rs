@@ -9,6 +9,8 @@
 //! | enforced | anything | any | an address | there is no session ([`Refusal::NoName`]) |
 //! | not enforced | proof | any | a name | proof of that name ([`HostRequirement::Demanded`]), and a match if records are of use |
 //! | not enforced | proof | any | an address | there is no session ([`Refusal::NoName`]) |
+//! | not enforced | as the policy | none of use, and the message asks for proof | a name that secure DNS or a policy in testing names | proof of that name ([`HostRequirement::Demanded`]) |
+//! | not enforced | as the policy | the same | any other | there is no session ([`Refusal::NotSecured`]) |
 //! | not enforced | as the policy | of use | a name | a match ([`HostRequirement::Matched`]) |
 //! | not enforced | as the policy | none of use | a name | TLS ([`HostRequirement::Encrypted`]) |
 //! | not enforced | as the policy | no DANE | anything | whatever works ([`HostRequirement::Open`]) |
@@ -18,11 +20,11 @@
 //! of the table, and are decided in `mta_sts` alone. Which TLSA records there are is the part of
 //! [`DaneLookup`](crate::DaneLookup).
 //!
-//! What the message itself asks for (RFC 8689 §3 and §4) becomes another field of [`Inputs`] and
-//! further rows. A row may only add to what the rows above it ask for.
+//! A row may only add to what the rows above it ask for.
 
-use mta_sts::{Decision, MxMismatch, OpenHost};
+use mta_sts::{Decision, Fallback, MxMismatch, OpenHost, WhyFallback};
 
+use crate::dane_lookup::HostNaming;
 use crate::dane_settings::DaneDemand;
 use crate::host_dane::HostDane;
 use crate::refusal::Refusal;
@@ -42,6 +44,17 @@ pub struct Inputs<'a, Login> {
     pub dane: &'a HostDane,
     /// Whether the operator demands some.
     pub demand: DaneDemand,
+    /// What the message asks for.
+    pub message: MessageDemand<'a>,
+}
+
+/// What a message asks of the session that it goes over (RFC 8689 §4.2.1).
+#[derive(Clone, Copy, Debug)]
+pub enum MessageDemand<'a> {
+    /// Nothing.
+    None,
+    /// A host that has proved itself, and whose name is the destination's: it came to be known so.
+    Proof(&'a HostNaming),
 }
 
 /// Whether an enforced policy names a host; any will do for another one. The table asks as well; who
@@ -90,7 +103,11 @@ impl<'a, Login> Inputs<'a, Login> {
                 self.admit(fallback).map(HostRequirement::Demanded)
             }
             (Decision::Permit(fallback), TlsRequirement::AsPolicy) => match self.dane {
+                _ if !self.is_secured(fallback) => Err(Refusal::NotSecured),
                 HostDane::Dane(_) => self.admit(fallback).map(HostRequirement::Matched),
+                HostDane::EncryptOnly(_) | HostDane::NoDane(_) if self.wants_proof() => {
+                    self.admit(fallback).map(HostRequirement::Demanded)
+                }
                 HostDane::EncryptOnly(_) => self.admit(fallback).map(HostRequirement::Encrypted),
                 HostDane::NoDane(_) => self.admit(fallback).map(HostRequirement::Open),
                 HostDane::Skipped(why) => Err(Refusal::Skipped(why.clone())),
@@ -110,6 +127,30 @@ impl<'a, Login> Inputs<'a, Login> {
             }
             (HostDane::Dane(_), _)
             | (HostDane::EncryptOnly(_) | HostDane::NoDane(_), DaneDemand::None) => Ok(()),
+        }
+    }
+
+    /// Whether the message asks for proof.
+    const fn wants_proof(&self) -> bool {
+        match self.message {
+            MessageDemand::None => false,
+            MessageDemand::Proof(_) => true,
+        }
+    }
+
+    /// Whether the host's name is secured as the message asks for: by the DNS, or by a policy, which
+    /// may be in testing.
+    fn is_secured(&self, fallback: &Fallback) -> bool {
+        match (self.message, self.host, fallback.why()) {
+            (MessageDemand::None, _, _) | (MessageDemand::Proof(HostNaming::Secure(_)), _, _) => {
+                true
+            }
+            (
+                MessageDemand::Proof(HostNaming::Insecure),
+                OpenHost::Name(mx),
+                WhyFallback::ModeTesting(policy),
+            ) => policy.admits(mx),
+            (MessageDemand::Proof(HostNaming::Insecure), _, _) => false,
         }
     }
 

@@ -77,6 +77,14 @@ pub trait Trust: sealed::Sealed {
     fn host(route: &Self::Route) -> OpenHost;
 }
 
+/// A trust by which the peer has proved who it is: over such sessions alone mail goes that asks for
+/// proven TLS all its way (RFC 8689 §4.2.1).
+pub trait Proven: Trust {}
+
+impl Proven for Verified {}
+impl Proven for Demanded {}
+impl Proven for Matched {}
+
 impl Trust for Verified {
     type Licence = RequiredTls;
     type Route = NamedRoute<VerifiedRoute>;

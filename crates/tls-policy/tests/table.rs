@@ -7,7 +7,7 @@ use dns::{Lookup, LookupError, Records, Security, TlsaData, Validation};
 use mta_sts::{Decision, MxHost, OpenHost};
 use tls_policy::{
     DaneDemand, DaneInputs, DaneLookup, DaneSettings, HostDane, HostNaming, HostRequirement,
-    Inputs, Refusal, TlsRequirement, TlsStart,
+    Inputs, MessageDemand, Refusal, TlsRequirement, TlsStart,
 };
 
 use crate::decisions::Case;
@@ -177,6 +177,7 @@ fn words(answer: &Result<HostRequirement<'_>, Refusal>) -> String {
         Err(Refusal::DaneRequired(_)) => "required".to_owned(),
         Err(Refusal::NoName(_)) => "no name".to_owned(),
         Err(Refusal::NotNamed(_)) => "not named".to_owned(),
+        Err(Refusal::NotSecured) => "not secured".to_owned(),
         Err(Refusal::OtherRecords) => "other records".to_owned(),
         Err(Refusal::Skipped(_)) => "skipped".to_owned(),
     }
@@ -195,7 +196,14 @@ async fn every_row_of_the_table_asks_for_what_it_says() {
             for ((asks, route), expected) in ROUTES.iter().zip(by_route) {
                 for (host, expected) in hosts().iter().zip(expected) {
                     let (dane, demand) = (&tlsa.of(&decision, host), DaneDemand::None);
-                    let inputs = Inputs { decision: &decision, route, host, dane, demand };
+                    let inputs = Inputs {
+                        decision: &decision,
+                        route,
+                        host,
+                        dane,
+                        demand,
+                        message: MessageDemand::None,
+                    };
                     let row = format!("{policy}; {tlsa:?} TLSA; a route: {asks}; {host:?}");
                     assert_eq!(words(&inputs.requirement()), *expected, "{row}");
                 }
@@ -214,7 +222,14 @@ async fn where_the_operator_demands_records_nothing_goes_to_a_host_without() {
             for host in &hosts() {
                 let dane = &tlsa.of(&decision, host);
                 let of = |demand| {
-                    let inputs = Inputs { decision: &decision, route, host, dane, demand };
+                    let inputs = Inputs {
+                        decision: &decision,
+                        route,
+                        host,
+                        dane,
+                        demand,
+                        message: MessageDemand::None,
+                    };
                     words(&inputs.requirement())
                 };
                 let is_exempt = case == Case::Report || matches!(host, OpenHost::Literal(_));
@@ -235,20 +250,47 @@ async fn a_route_of_the_table_leads_to_the_host_that_was_asked_about() {
     let [(_, as_policy), (_, proof), _] = ROUTES;
     let demand = DaneDemand::None;
     let dane = Tlsa::Absent.of(&enforced, &named);
-    let inputs =
-        Inputs { decision: &enforced, route: &as_policy, host: &named, dane: &dane, demand };
+    let inputs = Inputs {
+        decision: &enforced,
+        route: &as_policy,
+        host: &named,
+        dane: &dane,
+        demand,
+        message: MessageDemand::None,
+    };
     let Ok(HostRequirement::Verified(host)) = inputs.requirement() else { panic!() };
     assert_eq!(OpenHost::Name(host.route().unwrap().route().mx().clone()), named);
     let dane = Tlsa::Absent.of(&none, &other);
-    let inputs = Inputs { decision: &none, route: &proof, host: &other, dane: &dane, demand };
+    let inputs = Inputs {
+        decision: &none,
+        route: &proof,
+        host: &other,
+        dane: &dane,
+        demand,
+        message: MessageDemand::None,
+    };
     let Ok(HostRequirement::Demanded(host)) = inputs.requirement() else { panic!() };
     assert_eq!(OpenHost::Name(host.route().unwrap().route().host().clone()), other);
     let dane = Tlsa::Usable.of(&none, &other);
-    let inputs = Inputs { decision: &none, route: &as_policy, host: &other, dane: &dane, demand };
+    let inputs = Inputs {
+        decision: &none,
+        route: &as_policy,
+        host: &other,
+        dane: &dane,
+        demand,
+        message: MessageDemand::None,
+    };
     let Ok(HostRequirement::Matched(host)) = inputs.requirement() else { panic!() };
     assert_eq!(host.route().unwrap().route().host(), &other);
     let dane = Tlsa::Absent.of(&none, &address);
-    let inputs = Inputs { decision: &none, route: &as_policy, host: &address, dane: &dane, demand };
+    let inputs = Inputs {
+        decision: &none,
+        route: &as_policy,
+        host: &address,
+        dane: &dane,
+        demand,
+        message: MessageDemand::None,
+    };
     let Ok(HostRequirement::Open(host)) = inputs.requirement() else { panic!() };
     assert_eq!(host.route().unwrap().route().host(), &address);
 }
@@ -261,6 +303,42 @@ async fn no_dane_of_one_host_is_no_licence_for_another() {
     let dane = Tlsa::Absent.of(&none, &other);
     let [(_, as_policy), ..] = ROUTES;
     let demand = DaneDemand::None;
-    let inputs = Inputs { decision: &none, route: &as_policy, host: &named, dane: &dane, demand };
+    let inputs = Inputs {
+        decision: &none,
+        route: &as_policy,
+        host: &named,
+        dane: &dane,
+        demand,
+        message: MessageDemand::None,
+    };
     assert_eq!(words(&inputs.requirement()), "other records");
+}
+
+/// REQUIRETLS (RFC 8689 §4.2.1): a message that asks for proof gets it, or no session.
+#[tokio::test]
+async fn what_a_message_asks_for_adds_to_what_a_host_needs() {
+    let [named, other, _] = hosts();
+    let secure = HostNaming::a_priori(&MxHost::parse("mx.example.org").unwrap());
+    let insecure = HostNaming::Insecure;
+    let [(_, as_policy), (_, proof), _] = ROUTES;
+    for (case, route, tlsa, host, naming, expected) in [
+        (Case::NoPolicy, &as_policy, Tlsa::Absent, &named, &secure, "demanded, Starttls"),
+        (Case::NoPolicy, &as_policy, Tlsa::Unusable, &named, &secure, "demanded, Starttls"),
+        (Case::NoPolicy, &as_policy, Tlsa::Usable, &named, &secure, "matched"),
+        (Case::NoPolicy, &as_policy, Tlsa::Absent, &named, &insecure, "not secured"),
+        (Case::NoPolicy, &as_policy, Tlsa::Usable, &named, &insecure, "not secured"),
+        (Case::NoPolicy, &proof, Tlsa::Absent, &named, &insecure, "demanded, Starttls"),
+        (Case::ModeNone, &as_policy, Tlsa::Absent, &named, &insecure, "not secured"),
+        (Case::Testing, &as_policy, Tlsa::Absent, &named, &insecure, "demanded, Starttls"),
+        (Case::Testing, &as_policy, Tlsa::Absent, &other, &insecure, "not secured"),
+        (Case::Enforced, &as_policy, Tlsa::Absent, &named, &insecure, "verified, Starttls"),
+        (Case::Enforced, &as_policy, Tlsa::Absent, &other, &secure, "not named"),
+    ] {
+        let decision = case.decide().await;
+        let (dane, demand) = (&tlsa.of(&decision, host), DaneDemand::None);
+        let message = MessageDemand::Proof(naming);
+        let inputs = Inputs { decision: &decision, route, host, dane, demand, message };
+        let row = format!("{case:?}; {tlsa:?}; {route:?}; {host:?}; {naming:?}");
+        assert_eq!(words(&inputs.requirement()), expected, "{row}");
+    }
 }

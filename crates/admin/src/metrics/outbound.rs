@@ -21,6 +21,7 @@ pub struct Outbound {
     tls_results: Counters<3>,
     tls_failures: Counters<1>,
     dane_hosts: Counters<1>,
+    requiretls: Counters<1>,
     delivered: Tally<3>,
     deferred: Tally<2>,
     bounced: Tally<2>,
@@ -50,6 +51,7 @@ impl Outbound {
             tls_results: Counters::default(),
             tls_failures: Counters::default(),
             dane_hosts: Counters::default(),
+            requiretls: Counters::default(),
             delivered: Tally::default(),
             deferred: Tally::default(),
             bounced: Tally::default(),
@@ -63,6 +65,8 @@ impl Outbound {
         registry.register("tls_failures", failures, new.tls_failures.clone());
         let dane = "MX hosts by what DANE makes of them";
         registry.register("dane_hosts", dane, new.dane_hosts.clone());
+        let requiretls = "Recipients of messages that ask for REQUIRETLS, by what attempts came to";
+        registry.register("requiretls", requiretls, new.requiretls.clone());
         let (messages, recipients) = (&new.delivered.messages, &new.delivered.recipients);
         registry.register("delivered_messages", "Messages delivered", messages.clone());
         registry.register("delivered_recipients", "Their recipients", recipients.clone());
@@ -95,6 +99,9 @@ impl Outbound {
         }
         let enforce = ("policy", PolicyMode::Enforce.word());
         let verified = [("protection", Protection::Verified.label()), enforce, ("why", "")];
+        for result in ["bounced", "deferred", "delivered"] {
+            drop(self.requiretls.get_or_create(&[("result", result)]));
+        }
         for result in DaneResult::ALL {
             drop(self.dane_hosts.get_or_create(&[("result", result.label())]));
         }
@@ -131,6 +138,15 @@ impl Observer for Outbound {
 
     fn dane_host(&self, result: DaneResult) {
         self.dane_hosts.get_or_create(&[("result", result.label())]).inc();
+    }
+
+    fn requiretls(&self, result: &DeliveryResult) {
+        let result = match result {
+            DeliveryResult::Bounced(_) => "bounced",
+            DeliveryResult::Deferred(_) => "deferred",
+            DeliveryResult::Delivered { .. } => "delivered",
+        };
+        self.requiretls.get_or_create(&[("result", result)]).inc();
     }
 
     fn opened(&self, protection: Protection) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mail::{ReasonClass, Recipient, SessionRecord};
 
-use super::pass::{Host, Pass};
+use super::pass::{Host, Keyword, Pass};
 use super::trusted::Trusted;
 use super::walk::{Answered, Judged, Lasted, Walk};
 use crate::connection_cache::{CachePosition, Rank};
@@ -184,7 +184,13 @@ impl Pass<'_> {
                 return Transacted::own_fault(recipients, &text, After::Usable);
             }
         };
-        let sent = match session.mail(licence) {
+        if self.keyword == Keyword::WhereOffered && !session.offers_requiretls() {
+            tracing::info!(
+                queue_id = %self.lease.id(), mx = session.host(),
+                "REQUIRETLS not offered: sent without"
+            );
+        }
+        let sent = match T::begin(session, licence, self.keyword) {
             Ok(transaction) => transaction.send(&mail, recipients, body).await,
             Err(error) => {
                 tracing::error!(%error, "session of another destination not used");

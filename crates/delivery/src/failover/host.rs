@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use tls_policy::{Admission, HostDane, HostRequirement, Inputs, Refusal, is_named};
+use tls_policy::{Admission, HostDane, HostRequirement, Inputs, MessageDemand, Refusal, is_named};
 
-use super::pass::{Host, Pass};
+use super::pass::{Host, Keyword, Pass};
 use super::trusted::Trusted;
 use super::walk::Walk;
 use crate::client::Client;
@@ -14,6 +14,7 @@ use crate::dane_result::DaneResult;
 use crate::failure::SessionFailure;
 use crate::host_failure::HostFailure;
 use crate::observation::of_refusal;
+use crate::session::established::Session;
 use crate::target::Target;
 
 /// Which sessions a host may be asked over.
@@ -83,6 +84,10 @@ impl Pass<'_> {
             host: &target.host,
             dane,
             demand: self.demand,
+            message: match self.keyword {
+                Keyword::None | Keyword::WhereOffered => MessageDemand::None,
+                Keyword::Always => MessageDemand::Proof(&target.naming),
+            },
         };
         match inputs.requirement() {
             Ok(HostRequirement::Demanded(admission)) => {
@@ -130,6 +135,11 @@ impl Pass<'_> {
                 Err(refusal) => return self.refused(walk, target, &refusal),
             };
             match T::open(self, &mut walk.effort, (route, admission), target, address).await {
+                Ok(session) if self.keyword == Keyword::Always && !session.offers_requiretls() => {
+                    self.client.idle.close(session);
+                    let failed = HostFailure::lacks_requiretls(&target.name(), address);
+                    return walk.failed(failed);
+                }
                 Ok(session) => {
                     self.client.observer.opened(session.protection());
                     if session.has_matched_records() {
@@ -166,7 +176,11 @@ impl Pass<'_> {
         admission: &Admission<'_, T>,
         host: Host<'_>,
     ) -> Walk {
-        let fits = |idle: &Target, route: &T::Route| idle == host.target && admission.covers(route);
+        let may_go_on = |session: &Session<T>| {
+            admission.covers(session.route())
+                && (self.keyword != Keyword::Always || session.offers_requiretls())
+        };
+        let fits = |idle: &Target, session: &Session<T>| idle == host.target && may_go_on(session);
         let licence = admission.licence();
         while !self.is_over(&walk) {
             let Client { idle, settings, clock, .. } = self.client;

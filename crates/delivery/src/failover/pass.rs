@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use mail::Message;
 use mta_sts::Decision;
 use queue::Lease;
+use smtp::{RequireTls, ReversePath};
 use tls_policy::DaneDemand;
 
 use super::walk::Walk;
@@ -11,6 +13,7 @@ use crate::client::Client;
 use crate::connection_cache::Rank;
 use crate::downgrade::Downgrade;
 use crate::patience::Patience;
+use crate::settings::RequireTlsDelivery;
 use crate::target::Target;
 
 /// How many hosts are asked to take a message in one attempt. RFC 5321 §5.1 wants two at least;
@@ -26,6 +29,8 @@ pub(super) struct Pass<'a> {
     pub(super) decision: &'a Decision,
     /// Whether the operator demands TLSA records of the next hop.
     pub(super) demand: DaneDemand,
+    /// Whether hosts are held to proven TLS on the further way.
+    pub(super) keyword: Keyword,
     /// How long the attempt may wait.
     pub(super) patience: Arc<Patience>,
     /// What hosts are told of the message.
@@ -39,6 +44,32 @@ pub(super) struct Host<'a> {
     pub(super) target: &'a Target,
     /// Whether another comes before it.
     pub(super) rank: Rank,
+}
+
+/// Whether hosts are told REQUIRETLS (RFC 8689 §2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Keyword {
+    /// The message does not ask for it.
+    None,
+    /// Those that have proved themselves and offer it.
+    WhereOffered,
+    /// All that get the message.
+    Always,
+}
+
+impl Keyword {
+    /// For a message. One that nobody can be told of is not held for hosts that offer it (RFC 8689
+    /// §5).
+    pub(super) fn of(message: &Message, delivery: RequireTlsDelivery) -> Self {
+        match (message.tls, &message.reverse_path, delivery) {
+            (RequireTls::NotRequested, _, _) => Self::None,
+            (RequireTls::Requested, ReversePath::Null, _)
+            | (RequireTls::Requested, _, RequireTlsDelivery::Opportunistic) => Self::WhereOffered,
+            (RequireTls::Requested, ReversePath::Mailbox(_), RequireTlsDelivery::Enforce) => {
+                Self::Always
+            }
+        }
+    }
 }
 
 impl Pass<'_> {

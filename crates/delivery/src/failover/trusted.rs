@@ -4,21 +4,34 @@ use std::net::SocketAddr;
 
 use mta_sts::{DemandedRoute, VerifiedRoute};
 use tls_policy::{
-    Admission, Demanded, Encrypted, EncryptedRoute, Matched, MatchedRoute, NamedRoute,
+    Admission, Demanded, Encrypted, EncryptedRoute, Matched, MatchedRoute, NamedRoute, Proven,
     SettledRoute, Trust, Unverified, Verified,
 };
+use tokio::net::TcpStream;
 
 use super::effort::Effort;
-use super::pass::Pass;
+use super::pass::{Keyword, Pass};
 use crate::connection_cache::{ConnectionCache, ConnectionCaches};
 use crate::failure::SessionFailure;
-use crate::session::established::Session;
+use crate::session::established::{Session, Wire, WrongSession};
 use crate::target::Target;
+use crate::transaction::Transaction;
 
 /// How sessions of one trust come about, and where they wait for more mail.
 pub(super) trait Trusted: Trust<Route: Send, Licence: Sync> + Sized + 'static {
     /// Whether it is TLSA records that such a session needs TLS for.
     const IS_BOUND_BY_RECORDS: bool;
+
+    /// Begins a transaction on one, in which the host is told what the message asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongSession`] where such a message does not go over such a session.
+    fn begin<'s>(
+        session: &'s mut Session<Self>,
+        licence: &Self::Licence,
+        keyword: Keyword,
+    ) -> Result<Transaction<'s, Wire<TcpStream>>, WrongSession>;
 
     /// Where those are kept that nobody sends over.
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self>;
@@ -33,8 +46,41 @@ pub(super) trait Trusted: Trust<Route: Send, Licence: Sync> + Sized + 'static {
     ) -> impl Future<Output = Result<Session<Self>, SessionFailure>> + Send;
 }
 
+/// Begins a transaction on a session whose peer has proved itself.
+fn begin_proven<'s, T: Proven>(
+    session: &'s mut Session<T>,
+    licence: &T::Licence,
+    keyword: Keyword,
+) -> Result<Transaction<'s, Wire<TcpStream>>, WrongSession> {
+    match keyword {
+        Keyword::None => session.mail(licence),
+        Keyword::WhereOffered if !session.offers_requiretls() => session.mail(licence),
+        Keyword::Always | Keyword::WhereOffered => session.mail_requiring_tls(licence),
+    }
+}
+
+/// Begins a transaction on a session whose peer could be anyone.
+fn begin_unproven<'s, T: Trust>(
+    session: &'s mut Session<T>,
+    licence: &T::Licence,
+    keyword: Keyword,
+) -> Result<Transaction<'s, Wire<TcpStream>>, WrongSession> {
+    match keyword {
+        Keyword::None | Keyword::WhereOffered => session.mail(licence),
+        Keyword::Always => Err(session.wrong()),
+    }
+}
+
 impl Trusted for Verified {
     const IS_BOUND_BY_RECORDS: bool = false;
+
+    fn begin<'s>(
+        session: &'s mut Session<Self>,
+        licence: &Self::Licence,
+        keyword: Keyword,
+    ) -> Result<Transaction<'s, Wire<TcpStream>>, WrongSession> {
+        begin_proven(session, licence, keyword)
+    }
 
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.verified
@@ -54,6 +100,14 @@ impl Trusted for Verified {
 impl Trusted for Demanded {
     const IS_BOUND_BY_RECORDS: bool = false;
 
+    fn begin<'s>(
+        session: &'s mut Session<Self>,
+        licence: &Self::Licence,
+        keyword: Keyword,
+    ) -> Result<Transaction<'s, Wire<TcpStream>>, WrongSession> {
+        begin_proven(session, licence, keyword)
+    }
+
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.demanded
     }
@@ -71,6 +125,14 @@ impl Trusted for Demanded {
 
 impl Trusted for Unverified {
     const IS_BOUND_BY_RECORDS: bool = false;
+
+    fn begin<'s>(
+        session: &'s mut Session<Self>,
+        licence: &Self::Licence,
+        keyword: Keyword,
+    ) -> Result<Transaction<'s, Wire<TcpStream>>, WrongSession> {
+        begin_unproven(session, licence, keyword)
+    }
 
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.open
@@ -90,6 +152,14 @@ impl Trusted for Unverified {
 impl Trusted for Matched {
     const IS_BOUND_BY_RECORDS: bool = true;
 
+    fn begin<'s>(
+        session: &'s mut Session<Self>,
+        licence: &Self::Licence,
+        keyword: Keyword,
+    ) -> Result<Transaction<'s, Wire<TcpStream>>, WrongSession> {
+        begin_proven(session, licence, keyword)
+    }
+
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.matched
     }
@@ -107,6 +177,14 @@ impl Trusted for Matched {
 
 impl Trusted for Encrypted {
     const IS_BOUND_BY_RECORDS: bool = true;
+
+    fn begin<'s>(
+        session: &'s mut Session<Self>,
+        licence: &Self::Licence,
+        keyword: Keyword,
+    ) -> Result<Transaction<'s, Wire<TcpStream>>, WrongSession> {
+        begin_unproven(session, licence, keyword)
+    }
 
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
         &idle.encrypted

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mail::{Channel, DaneVerdict, Proof, Protection};
-use tls_policy::Trust;
+use tls_policy::{Proven, Trust};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::opening::hello;
-use crate::capabilities::Capabilities;
+use crate::capabilities::{Capabilities, Extension};
 use crate::dialogue::Dialogue;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage};
@@ -83,6 +83,20 @@ impl<T: Trust, S: Stream> Session<T, S> {
         self.transactions = self.transactions.saturating_add(1);
         let timeouts = &self.settings.timeouts;
         Ok(Transaction::new(&mut self.dialogue, &self.capabilities, timeouts).opened(opening))
+    }
+
+    /// Whether the host says that it keeps to proven TLS on the further way, where a message asks for
+    /// that (RFC 8689 §2).
+    pub(crate) fn offers_requiretls(&self) -> bool {
+        match &self.channel {
+            Channel::Clear(_) => false,
+            Channel::Tls(_) => self.capabilities.offers(Extension::RequireTls),
+        }
+    }
+
+    /// The session is not one for this mail.
+    pub(crate) fn wrong(&self) -> WrongSession {
+        WrongSession { host: self.host.clone() }
     }
 
     /// Whether mail with this licence may be sent.
@@ -172,6 +186,38 @@ impl<T: Trust, S: Stream> Session<T, S> {
     /// Ends the session; whatever was taken is taken.
     pub async fn quit(self) {
         self.close().quit().await;
+    }
+}
+
+impl<T: Proven, S: Stream> Session<T, S> {
+    /// Begins a transaction for a message that asks for proven TLS all its way: the peer has proved
+    /// itself, and says that it keeps to that (RFC 8689 §4.2.1).
+    ///
+    /// A peer that could be anyone gets no such message:
+    ///
+    /// ```compile_fail,E0599
+    /// # fn f(mut session: delivery::Session<delivery::Unverified>, licence: &mta_sts::Fallback) {
+    /// let transaction = session.mail_requiring_tls(licence);
+    /// # drop(transaction); }
+    /// ```
+    ///
+    /// ```
+    /// # fn f(mut session: delivery::Session<delivery::Matched>, licence: &mta_sts::Fallback) {
+    /// let transaction = session.mail_requiring_tls(licence);
+    /// # drop(transaction); }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WrongSession`] where the host does not offer REQUIRETLS, and as for [`Self::mail`].
+    pub fn mail_requiring_tls(
+        &mut self,
+        licence: &T::Licence,
+    ) -> Result<Transaction<'_, Wire<S>>, WrongSession> {
+        if !self.offers_requiretls() {
+            return Err(self.wrong());
+        }
+        self.mail(licence).map(Transaction::requiring_tls)
     }
 }
 

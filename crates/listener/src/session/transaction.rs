@@ -80,11 +80,11 @@ impl Transaction {
 
     /// All that is known before the message comes.
     pub(super) fn into_incoming(self, client_name: ClientName, protocol: Protocol) -> Incoming {
-        let MailParameters { body, smtputf8, ret, envid, .. } = self.parameters;
+        let MailParameters { body, smtputf8, requiretls, ret, envid, .. } = self.parameters;
         let envelope = Envelope::new(self.reverse_path, self.recipients, body, smtputf8);
         Incoming {
             submitter: self.submitter,
-            envelope: envelope.with_dsn(DsnParameters { ret, envid }),
+            envelope: envelope.with_dsn(DsnParameters { ret, envid }).with_tls(requiretls),
             client_name,
             protocol,
         }

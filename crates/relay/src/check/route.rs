@@ -15,7 +15,8 @@ use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpo
 use settings::Settings;
 use smtp::Domain;
 use tls_policy::{
-    DaneInputs, Demanded, HostDane, HostNaming, HostRequirement, Inputs, Matched, Refusal, Verified,
+    DaneInputs, Demanded, HostDane, HostNaming, HostRequirement, Inputs, Matched, MessageDemand,
+    Refusal, Verified,
 };
 use tokio::time::timeout;
 
@@ -196,7 +197,14 @@ impl Looking<'_> {
         address: SocketAddr,
     ) -> Result<(Channel, HostVerdict), Stage> {
         let demand = self.settings.delivery.demand_of(self.hop.to.next_hop().domain());
-        let inputs = Inputs { decision, route: &self.hop.requirement, host, dane, demand };
+        let inputs = Inputs {
+            decision,
+            route: &self.hop.requirement,
+            host,
+            dane,
+            demand,
+            message: MessageDemand::None,
+        };
         let login = self.hop.requirement.login();
         let prober = self.prober;
         let opened = match inputs.requirement().map_err(refused)? {
@@ -255,6 +263,7 @@ fn refused(refusal: Refusal) -> Stage {
         Refusal::DaneRequired(found) => {
             format!("usable TLSA records are required (dane.require), and {found}")
         }
+        Refusal::NotSecured => "nothing secures the host's name".to_owned(),
         Refusal::OtherRecords => "the host's TLSA records have changed meanwhile".to_owned(),
         Refusal::Skipped(why) => why.to_string(),
         Refusal::NoName(_) => {

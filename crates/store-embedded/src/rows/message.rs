@@ -7,8 +7,8 @@ use mail::{Envelope, Message, State};
 
 use crate::codec::{Decoder, Encoder, Malformed, shortened};
 use crate::record::{
-    body_byte, decode_body, decode_dsn, decode_purpose, decode_reverse_path, decode_smtputf8,
-    encode_dsn, purpose_byte, reverse_path_text, smtputf8_byte,
+    body_byte, decode_body, decode_parameters, decode_purpose, decode_reverse_path,
+    decode_smtputf8, encode_parameters, purpose_byte, reverse_path_text, smtputf8_byte,
 };
 use crate::rows::location::RecordLocation;
 use crate::rows::reason::REASON_TEXT;
@@ -59,7 +59,7 @@ impl MessageRow {
             State::Quarantined { why } => out.u8(2).text(shortened(why, REASON_TEXT)),
         };
         out.u32(self.entries).u32(self.open_entries).u32(self.open_recipients);
-        encode_dsn(&mut out, &self.message.dsn);
+        encode_parameters(&mut out, &self.message.dsn, self.message.tls);
         out.finish()
     }
 
@@ -87,9 +87,10 @@ impl MessageRow {
             _ => return Err(input.fault()),
         };
         let (entries, open_entries, open_recipients) = (input.u32()?, input.u32()?, input.u32()?);
-        let dsn = decode_dsn(&mut input)?;
+        let (dsn, tls) = decode_parameters(&mut input)?;
         input.end()?;
-        let message = Message { reverse_path, body, smtputf8, received_at, size, dsn, purpose };
+        let message =
+            Message { reverse_path, body, smtputf8, received_at, size, dsn, purpose, tls };
         Ok(Self { place, envelope_size, message, state, entries, open_entries, open_recipients })
     }
 }
@@ -104,5 +105,6 @@ pub(crate) fn message_of(envelope: &Envelope, received_at: SystemTime, size: u64
         size,
         dsn: envelope.dsn().clone(),
         purpose: envelope.purpose(),
+        tls: envelope.tls(),
     }
 }
