@@ -4,12 +4,13 @@
 //! [`expected`] says what has to become of a message, by RFC 7672 §2.2 in a few lines that share
 //! nothing with the code they judge.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use queue::QueueId;
 use testbed::{
     Certificate, Channel, Connection, Fault, Handshake, MxBehaviour, MxHost, PolicyText,
-    RecordType, Sender,
+    RecordType, Sender, World,
 };
 
 use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER, submit};
@@ -108,6 +109,14 @@ impl Mx {
     }
 }
 
+/// A relay in a world with a signed zone, which its resolver vouches for from the start.
+async fn start(settings: &str) -> RelayInWorld {
+    let world = World::new().await;
+    world.names().authenticate(SIGNED);
+    let listener = SocketAddr::new(world.address(), world.smtp_port());
+    Box::pin(RelayInWorld::start_in(world, listener, settings)).await
+}
+
 /// The name at which the TLSA records of a host are.
 fn tlsa_name(relay: &RelayInWorld, host: &str) -> String {
     format!("_{}._tcp.{host}", relay.world.smtp_port())
@@ -164,8 +173,7 @@ impl Cell {
 
 /// Sends a message to each cell, and holds what becomes of it against [`expected`].
 async fn judge(policy: Policy) {
-    let relay = RelayInWorld::start().await;
-    relay.world.names().authenticate(SIGNED);
+    let relay = start("").await;
     let stranger = relay.world.mx("stranger.test", MxBehaviour::valid()).await;
     let other = leaf(&stranger);
     let mut cells = Vec::new();
@@ -255,8 +263,7 @@ async fn an_enforced_policy_and_tlsa_records_hold_both() {
 /// before the host is given up, in the same attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollover_holds_no_mail() {
-    let relay = RelayInWorld::start().await;
-    relay.world.names().authenticate(SIGNED);
+    let relay = start("").await;
     relay.world.names().keep_for(Duration::from_secs(86_400));
     let domain = format!("rollover.{SIGNED}");
     let host = relay.domain(&domain, MxBehaviour::valid()).await;
@@ -280,8 +287,7 @@ async fn a_rollover_holds_no_mail() {
 /// With the old record left in place, mail waits; with the new one it leaves at the next attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_leaves_once_the_record_is_mended_and_not_before() {
-    let relay = RelayInWorld::start().await;
-    relay.world.names().authenticate(SIGNED);
+    let relay = start("").await;
     let domain = format!("late.{SIGNED}");
     let host = relay.domain(&domain, MxBehaviour::valid()).await;
     let stranger = relay.world.mx("stranger.test", MxBehaviour::valid()).await;
@@ -302,8 +308,7 @@ async fn mail_leaves_once_the_record_is_mended_and_not_before() {
 /// When its lifetime ends, what DANE holds bounces with a status that says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_dane_holds_to_the_end_bounces_with_the_reason() {
-    let relay = RelayInWorld::start().await;
-    relay.world.names().authenticate(SIGNED);
+    let relay = start("").await;
     let back = relay.domain("sender.test", MxBehaviour::valid()).await;
     let domain = format!("never.{SIGNED}");
     let host = relay.domain(&domain, MxBehaviour::starttls_not_offered()).await;
@@ -322,7 +327,7 @@ async fn what_dane_holds_to_the_end_bounces_with_the_reason() {
 /// Where the MX records are not signed nothing is asked for, and nothing is held.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsigned_domain_is_asked_for_no_tlsa_record() {
-    let relay = RelayInWorld::start().await;
+    let relay = start("").await;
     let host = relay.domain("unsigned.test", MxBehaviour::valid()).await;
     let stranger = relay.world.mx("stranger.test", MxBehaviour::valid()).await;
     publish(&relay, host.name(), &leaf(&stranger));
@@ -335,8 +340,7 @@ async fn an_unsigned_domain_is_asked_for_no_tlsa_record() {
 /// A connection that matched goes on for further mail, and not once the records are others.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_goes_on_under_the_same_records_alone() {
-    let relay = RelayInWorld::start().await;
-    relay.world.names().authenticate(SIGNED);
+    let relay = start("").await;
     let domain = format!("again.{SIGNED}");
     let host = relay.domain(&domain, MxBehaviour::valid()).await;
     publish(&relay, host.name(), &leaf(&host));
@@ -369,8 +373,7 @@ async fn an_exception_sets_aside_what_it_says_and_nothing_else() {
             )
         };
         let settings = [table("records"), table("policy")].concat();
-        let relay = RelayInWorld::start_with(&settings).await;
-        relay.world.names().authenticate(SIGNED);
+        let relay = start(&settings).await;
         let stranger = relay.world.mx("stranger.test", MxBehaviour::valid()).await;
         // Its certificate is good, and is not that of its record.
         let unmatched = relay.domain(&format!("records.{SIGNED}"), MxBehaviour::valid()).await;

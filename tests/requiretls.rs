@@ -28,6 +28,7 @@ const MESSAGE: &[u8] =
 /// A relay with a listener under TLS, in a world with a signed zone.
 async fn start(settings: &str) -> RelayInWorld {
     let world = World::new().await;
+    world.names().authenticate(SIGNED);
     let listener = SocketAddr::new(world.address(), world.smtp_port());
     let (certificate, key) = (world.directory().join("own.pem"), world.directory().join("own.key"));
     // For both relays: it is good at any time, for clocks of tests and of clients.
@@ -38,9 +39,7 @@ async fn start(settings: &str) -> RelayInWorld {
     fs::write(&key, pair.serialize_pem()).unwrap();
     let settings = format!("tls.certificate = {certificate:?}\ntls.key = {key:?}\n{settings}");
     let offers = (listener, "tls = \"starttls\"");
-    let relay = Box::pin(RelayInWorld::start_as(world, offers, &settings)).await;
-    relay.world.names().authenticate(SIGNED);
-    relay
+    Box::pin(RelayInWorld::start_as(world, offers, &settings)).await
 }
 
 /// The certificate of the relays.
