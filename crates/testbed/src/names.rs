@@ -148,14 +148,14 @@ impl Names {
         self.zone.send_modify(|zone| zone.keep_for(seconds));
     }
 
-    /// Lets answers about a name, and all names below it, carry the AD bit. With the first one the server
-    /// becomes one that validates, and vouches for the root.
+    /// Lets answers about a name, and all names below it, carry the AD bit. The root is signed from the
+    /// beginning, as for every resolver that validates.
     pub fn authenticate(&self, name: &str) {
         self.zone.send_modify(|zone| zone.authenticate(name));
     }
 
     /// Lets answers about a name, and all names below it, carry no AD bit: an unsigned zone below a
-    /// signed one.
+    /// signed one; or, for `.`, a resolver that does not validate.
     pub fn leave_unsigned(&self, name: &str) {
         self.zone.send_modify(|zone| zone.leave_unsigned(name));
     }
