@@ -14,6 +14,7 @@ mod architecture;
 mod check;
 mod cli;
 mod dane;
+mod dane_commands;
 mod demo;
 mod dkim_commands;
 mod durability;

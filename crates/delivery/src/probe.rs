@@ -8,6 +8,7 @@ use clock::Clock;
 use mail::{Channel, TlsVersion, WhyClear};
 use mta_sts::MxHost;
 use pkix::{Roots, SetupError, TlsError};
+use rustls::pki_types::CertificateDer;
 use tls_policy::{EncryptedRoute, SettledRoute, TlsStart, Trust};
 
 use crate::account::Login;
@@ -36,6 +37,8 @@ pub struct Look {
     pub tls: TlsVersion,
     /// What its certificate is worth.
     pub certificate: CertificateSeen,
+    /// The chain that it has shown, its own certificate first.
+    pub chain: Vec<CertificateDer<'static>>,
 }
 
 /// What a certificate is worth to a sender that has to verify (RFC 8461 §4.2).
@@ -84,13 +87,13 @@ impl Prober {
         let address = SocketAddr::new(address, self.settings.smtp_port);
         let (stream, ends) = connect(address, &self.settings).await?;
         let plain = Plain::greet(mx.clone(), stream, ends, Arc::clone(&self.settings)).await?;
-        let (tls, verdict) = plain.look(&self.tls).await?;
+        let (tls, verdict, chain) = plain.look(&self.tls).await?;
         let certificate = match verdict {
             Verdict::Invalid(error) => CertificateSeen::Invalid(error),
             Verdict::Unknown => CertificateSeen::NotShown,
             Verdict::Valid => CertificateSeen::Valid,
         };
-        Ok(Look { tls, certificate })
+        Ok(Look { tls, certificate, chain })
     }
 
     /// Opens the session that mail along `route` would have, logs in where `login` says so, and takes

@@ -5,6 +5,7 @@
 
 mod check;
 mod check_config;
+mod dane;
 #[cfg(feature = "demo")]
 mod demo;
 mod dkim;
@@ -75,6 +76,9 @@ enum Command {
     /// Make keys that sign mail, and check their DNS records (DKIM).
     #[command(subcommand)]
     Dkim(dkim::DkimCommand),
+    /// Look up TLSA records, and check certificates against them (DANE).
+    #[command(subcommand)]
+    Dane(dane::DaneCommand),
     /// Demonstrate the relay with simulated mail domains, some of them attacked.
     #[cfg(feature = "demo")]
     Demo(demo::DemoCommand),
@@ -121,6 +125,10 @@ impl CommandLine {
                 Some(user) => check_config::run_as(user, command, self.config.as_deref()),
                 None => check_config::run(command, &self.source(), now(), output),
             },
+            Some(Command::Dane(command)) => {
+                let settings = || Ok(self.settings()?.0);
+                runtime()?.block_on(Box::pin(dane::run(command, settings, now(), output)))
+            }
             Some(Command::Dkim(command)) => {
                 let settings = || Ok(self.settings()?.0);
                 runtime()?.block_on(Box::pin(dkim::run(command, settings, now(), output)))

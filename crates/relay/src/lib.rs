@@ -13,6 +13,7 @@ mod default_gateways;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
+mod examined_records;
 mod key_records;
 mod log;
 mod number_text;
@@ -21,6 +22,7 @@ mod preflight;
 mod refresh;
 mod relay;
 mod timekeeping;
+mod tlsa_lookup;
 mod validation;
 
 pub use admin::server::SocketError;

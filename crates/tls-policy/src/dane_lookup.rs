@@ -99,6 +99,15 @@ impl DaneLookup {
     }
 }
 
+impl DaneLookup {
+    /// Begins the lookup for one who only wants to know: whatever the settings say, and whoever
+    /// validates, for a host whose name is known by secure DNS.
+    pub fn for_publisher(mx: MxHost, name: Domain, port: u16) -> Self {
+        let naming = HostNaming::Secure(NextHopNames { domain: name.clone(), canonical: None });
+        Self::Addresses(AddressQuestion(Host { host: OpenHost::Name(mx), name, port, naming }))
+    }
+}
+
 /// The name to ask for, or what needs no question to be known.
 fn begun(inputs: &DaneInputs<'_>) -> Result<Domain, HostDane> {
     let DaneInputs { decision, host, naming, settings, validation, .. } = inputs;

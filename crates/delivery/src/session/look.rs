@@ -5,7 +5,7 @@
 
 use mail::TlsVersion;
 use mta_sts::MxHost;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::client::TlsStream;
 
 use super::opening::{hello, starttls};
@@ -18,12 +18,12 @@ use crate::tls::danger::{Observing, Verdict};
 use crate::tls::record::version;
 
 impl<S: Stream> Plain<MxHost, S> {
-    /// Begins TLS, says EHLO under it and takes leave: the version of TLS, and what the host's
-    /// certificate is worth.
+    /// Begins TLS, says EHLO under it and takes leave: the version of TLS, what the host's certificate
+    /// is worth, and the chain that it has shown.
     pub(crate) async fn look(
         self,
         tls: &Observing,
-    ) -> Result<(TlsVersion, Verdict), SessionFailure> {
+    ) -> Result<(TlsVersion, Verdict, Vec<CertificateDer<'static>>), SessionFailure> {
         let Self { route, mut dialogue, capabilities, settings, .. } = self;
         if let Err(failure) = starttls(&mut dialogue, &capabilities, &settings).await {
             dialogue.quit(settings.timeouts.quit).await;
@@ -34,7 +34,9 @@ impl<S: Stream> Plain<MxHost, S> {
             .map_err(|_invalid| TlsFailure::NotAName(route.as_str().to_owned()))?;
         let shaken = tls.handshake(stream, name, settings.timeouts.tls).await;
         let (stream, verdict) = shaken.map_err(TlsFailure::Handshake)?;
-        Ok((take_leave(stream, &settings).await?, verdict))
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let chain = shown.iter().map(|one| one.clone().into_owned()).collect();
+        Ok((take_leave(stream, &settings).await?, verdict, chain))
     }
 }
 

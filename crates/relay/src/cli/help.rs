@@ -86,6 +86,45 @@ const HELP: &[Help] = &[
         ],
     },
     Help {
+        command: "dane",
+        examples: &[
+            ("sts-relay dane lookup mx1.example.org", "the TLSA records of a mail host"),
+            (
+                "sts-relay dane match --chain chain.pem --base mx1.example.org -- \"3 1 1 8BD1\"",
+                "whether certificates match a record",
+            ),
+        ],
+        statuses: &GROUP,
+    },
+    Help {
+        command: "dane lookup",
+        examples: &[
+            ("sts-relay dane lookup mx1.example.org", "security, records, and what matches"),
+            ("sts-relay dane lookup mx1.example.org --json", "for scripts"),
+        ],
+        statuses: &[
+            ("0", "the host matches its records: mail is protected"),
+            ("1", "the host has no DANE, or it could not be looked up"),
+            ("2", "senders that know DANE do not send to it"),
+            ("3", "no record is usable: senders use TLS with whoever answers"),
+            ("4", "not known: no resolver of this relay validates DNSSEC"),
+        ],
+    },
+    Help {
+        command: "dane match",
+        examples: &[
+            (
+                "sts-relay dane match --chain chain.pem --base mx1.example.org -- \"3 1 1 8BD1\"",
+                "a record of the host's own key",
+            ),
+            (
+                "sts-relay dane match --chain chain.pem --base mx1.example.org --name example.org --at 2027-01-01 -- \"2 0 1 8BD1\"",
+                "a record of its authority, on a later day",
+            ),
+        ],
+        statuses: &[("0", "a record matches"), ("1", "none does, or it could not be told")],
+    },
+    Help {
         command: "dkim",
         examples: &[
             ("sts-relay dkim keygen example.org", "a key, and the record to publish"),
