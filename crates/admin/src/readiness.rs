@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use clock::{Clock, Doubt};
 use delivery::Departures;
 use dkim::SigningTable;
-use dns::{Dns, LookupError};
+use dns::{Dns, LookupError, Validation};
 use pkix::Roots;
 use queue::{Health, Queue, ReasonClass};
 use serde::Serialize;
@@ -58,12 +58,29 @@ pub struct Bearings {
     roots: Roots,
     /// The keys that sign mail.
     signing: Arc<SigningTable>,
+    validators: Validators,
+}
+
+/// Whether mail waits unless a resolver validates DNSSEC.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Validators {
+    /// It does (`dane.mode` is `required`).
+    Needed,
+    /// It goes as without DANE then.
+    #[default]
+    NotNeeded,
 }
 
 impl Bearings {
     /// The relay is called `hostname`, trusts `roots`, and signs with the keys of `signing`.
     pub const fn new(hostname: Domain, roots: Roots, signing: Arc<SigningTable>) -> Self {
-        Self { hostname, roots, signing }
+        Self { hostname, roots, signing, validators: Validators::NotNeeded }
+    }
+
+    /// The same, with resolvers that validate or without.
+    #[must_use]
+    pub fn with_validators(self, validators: Validators) -> Self {
+        Self { validators, ..self }
     }
 }
 
@@ -179,13 +196,17 @@ impl Checks {
     /// Whether a resolver answers: that a name does not exist is an answer, too. One name is
     /// enough, for that of a relay may be in a zone that is broken itself.
     async fn resolver_seen(&self) -> Result<&'static str, String> {
-        let answered = "answers";
-        match self.asked(self.bearings().hostname.as_str()).await {
-            Ok(()) => Ok(answered),
-            Err(first) => match self.asked(ANY_NAME).await {
-                Ok(()) => Ok(answered),
-                Err(_second) => Err(first),
-            },
+        let Bearings { hostname, validators, .. } = self.bearings();
+        if let Err(first) = self.asked(hostname.as_str()).await
+            && self.asked(ANY_NAME).await.is_err()
+        {
+            return Err(first);
+        }
+        match (validators, self.dns.validation()) {
+            (Validators::Needed, Validation::Inactive) => {
+                Err("none validates DNSSEC, and dane.mode is \"required\"".to_owned())
+            }
+            (Validators::Needed, Validation::Active) | (Validators::NotNeeded, _) => Ok("answers"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use admin::metrics::{CountedDns, Metrics};
-use admin::readiness::Bearings;
+use admin::readiness::{Bearings, Validators};
 use admin::server::actions::Actions;
 use clock::Clock;
 use delivery::{ReportingMta, WallClock};
@@ -14,6 +14,7 @@ use queue::Queue;
 use reporting::{Counter, Counting, Reports, counting};
 use settings::Settings;
 use store_embedded::Embedded;
+use tls_policy::DaneMode;
 
 use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
 use crate::adapters::reloadable_dns::ReloadableDns;
@@ -34,7 +35,12 @@ pub(super) fn access(settings: &Settings, tls: Option<ServerTls>) -> Access {
 /// What of the settings its readiness depends on.
 pub(super) fn bearings(settings: &Settings) -> Bearings {
     let signing = Arc::clone(&settings.dkim.table);
+    let validators = match settings.delivery.dane.mode {
+        DaneMode::Required => Validators::Needed,
+        DaneMode::Auto | DaneMode::Excepted | DaneMode::Off => Validators::NotNeeded,
+    };
     Bearings::new(settings.delivery.hostname.clone(), settings.roots.clone(), signing)
+        .with_validators(validators)
 }
 
 /// Who writes to senders by these settings.
