@@ -22,6 +22,7 @@ mod enforce;
 mod failover;
 mod fuzz_corpus;
 mod hostile;
+mod identity;
 mod internationalised;
 mod large;
 mod log_lines;

@@ -59,6 +59,8 @@ pub struct Bearings {
     /// The keys that sign mail.
     signing: Arc<SigningTable>,
     validators: Validators,
+    /// What staging does, where it is on.
+    staging: Option<String>,
 }
 
 /// Whether mail waits unless a resolver validates DNSSEC.
@@ -74,7 +76,13 @@ pub enum Validators {
 impl Bearings {
     /// The relay is called `hostname`, trusts `roots`, and signs with the keys of `signing`.
     pub const fn new(hostname: Domain, roots: Roots, signing: Arc<SigningTable>) -> Self {
-        Self { hostname, roots, signing, validators: Validators::NotNeeded }
+        Self { hostname, roots, signing, validators: Validators::NotNeeded, staging: None }
+    }
+
+    /// The same, with what staging does, where it is on.
+    #[must_use]
+    pub fn with_staging(self, staging: Option<String>) -> Self {
+        Self { staging, ..self }
     }
 
     /// The same, with resolvers that validate or without.
@@ -91,6 +99,9 @@ pub struct Readiness {
     pub ready: bool,
     /// The checks.
     pub checks: Vec<Check>,
+    /// What staging does, where it is on: mail does not reach those it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staging: Option<String>,
 }
 
 /// One check.
@@ -161,7 +172,8 @@ impl Checks {
             Check::new(CheckName::Running, self.running_seen()),
             Check::new(CheckName::Trust, self.trust_seen()),
         ];
-        let readiness = Readiness { ready: checks.iter().all(|check| check.ok), checks };
+        let staging = self.bearings().staging;
+        let readiness = Readiness { ready: checks.iter().all(|check| check.ok), checks, staging };
         *last = Some((Instant::now(), readiness.clone()));
         readiness
     }

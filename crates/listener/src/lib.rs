@@ -54,4 +54,4 @@ pub use crate::settings::{
     Submission, Timeouts,
 };
 pub use crate::tls::{CertificateError, ServerTls};
-pub use submission::Bcc;
+pub use submission::{Bcc, HoldAll, Others, Staging};

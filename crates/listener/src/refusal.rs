@@ -167,6 +167,14 @@ pub(crate) enum Refusal {
         /// The recipient.
         mailbox: Mailbox,
     },
+    /// Staging lets no mail through to this address.
+    #[error(
+        "{mailbox} may not be sent mail from here: staging is on, and staging.allow does not list it"
+    )]
+    RefusedByStaging {
+        /// The recipient.
+        mailbox: Mailbox,
+    },
     /// The From field names somebody that the user may not send as.
     #[error("From: you may not send as {mailbox}")]
     FromNotAllowed {
@@ -259,6 +267,7 @@ impl Refusal {
             | Self::Gateway { .. }
             | Self::NotAdmitted { .. }
             | Self::RecipientNotAllowed { .. }
+            | Self::RefusedByStaging { .. }
             | Self::SenderNotAllowed { .. }
             | Self::SenderNotOfNetwork { .. } => (ReplyCode::REFUSED, permanent, 7, 1),
             Self::NotOffered { .. } => (ReplyCode::NOT_IMPLEMENTED, permanent, 5, 1),
@@ -328,6 +337,7 @@ impl Refusal {
             Self::PipelinedStartTls => "starttls-injection",
             Self::Sasl(_) => "authentication-dialogue",
             Self::RecipientNotAllowed { .. } => "recipient-not-allowed",
+            Self::RefusedByStaging { .. } => "staging",
             Self::SenderNotAllowed { .. } | Self::SenderNotOfNetwork { .. } => "sender-not-allowed",
             Self::ShuttingDown => "shutting-down",
             Self::SpokeFirst => "spoke-first",

@@ -376,7 +376,7 @@ impl Session {
             return Err(if begun { Refusal::NoRecipients } else { Refusal::MailFirst });
         };
         let protocol = self.client.protocol(hello, transaction.smtputf8());
-        Ok(transaction.into_incoming(name, protocol))
+        Ok(transaction.into_incoming(name, protocol, &self.rules.settings.staging))
     }
 
     /// The reply to QUIT.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dkim::SigningTable;
 use smtp::Domain;
-use submission::Bcc;
+use submission::{Bcc, Staging};
 
 /// How a listener calls itself and what it bears; every limit has a default.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct ListenerSettings {
     pub submission: Submission,
     /// Who signs messages.
     pub signing: Arc<SigningTable>,
+    /// What becomes of mail that must not reach those it is for.
+    pub staging: Staging,
 }
 
 /// What is put right in submitted messages (RFC 6409 §8).
@@ -132,6 +134,7 @@ impl ListenerSettings {
             check_from: CheckFrom::No,
             submission: Submission::default(),
             signing: Arc::default(),
+            staging: Staging::default(),
         }
     }
 }

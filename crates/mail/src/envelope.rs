@@ -17,6 +17,17 @@ pub struct Envelope {
     dsn: DsnParameters,
     purpose: Purpose,
     tls: RequireTls,
+    begins: Begins,
+}
+
+/// In which state a message begins.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Begins {
+    /// It waits for nothing but its turn.
+    #[default]
+    Due,
+    /// It is on hold until an operator releases it.
+    OnHold,
 }
 
 impl Envelope {
@@ -29,8 +40,8 @@ impl Envelope {
         smtputf8: Smtputf8,
     ) -> Self {
         let dsn = DsnParameters { ret: None, envid: None };
-        let (purpose, tls) = (Purpose::Mail, RequireTls::NotRequested);
-        Self { reverse_path, recipients, body, smtputf8, dsn, purpose, tls }
+        let (purpose, tls, begins) = (Purpose::Mail, RequireTls::NotRequested, Begins::Due);
+        Self { reverse_path, recipients, body, smtputf8, dsn, purpose, tls, begins }
     }
 
     /// The same envelope with the DSN parameters of MAIL (RFC 3461).
@@ -53,6 +64,19 @@ impl Envelope {
     pub const fn with_tls(mut self, tls: RequireTls) -> Self {
         self.tls = tls;
         self
+    }
+
+    /// The same envelope of a message that begins in another state.
+    #[must_use]
+    pub const fn beginning(mut self, begins: Begins) -> Self {
+        self.begins = begins;
+        self
+    }
+
+    /// In which state the message begins.
+    #[must_use]
+    pub const fn begins(&self) -> Begins {
+        self.begins
     }
 
     /// Where a bounce goes.

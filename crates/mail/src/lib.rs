@@ -14,7 +14,9 @@ mod state;
 
 pub use crate::delivery_record::{AttemptRecord, DeliveryRecord, NextHopRecord, RouteTaken};
 pub use crate::delivery_result::{DeliveryResult, Failure, FailureCause, Reports};
-pub use crate::envelope::{DelayNotice, DsnParameters, Envelope, Message, Purpose, Recipient};
+pub use crate::envelope::{
+    Begins, DelayNotice, DsnParameters, Envelope, Message, Purpose, Recipient,
+};
 pub use crate::error_text::in_full;
 pub use crate::id::{QueueId, QueueIdError};
 pub use crate::outcome::{Outcome, Reason, ReasonClass};

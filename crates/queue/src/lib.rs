@@ -30,8 +30,8 @@ pub use crate::queue::{OwnMessage, Queue};
 pub use crate::schedule::{Jitter, RetrySchedule};
 pub use crate::settings::{QueueSettings, QueueTuning};
 pub use mail::{
-    DsnParameters, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason, ReasonClass,
-    Recipient, State,
+    Begins, DsnParameters, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason,
+    ReasonClass, Recipient, State,
 };
 pub use store::{
     BeginError, BodyError, BodyReader, CommitError, CommitGroup, Committed, Counted, Counts, Depth,

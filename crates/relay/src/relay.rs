@@ -418,6 +418,7 @@ impl Relay {
         self.actions.reload(reporting_mta(&settings));
         settings.dkim.table.inherit(&self.settings.dkim.table);
         self.dkim_keys.send_replace(Arc::clone(&settings.dkim.table));
+        self.actions.tell_staging(settings.listener.staging.in_words());
         self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
         self.settings = settings;
     }

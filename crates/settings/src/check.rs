@@ -1,5 +1,6 @@
 //! What is wrong with the settings, noted while they are read.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
@@ -58,6 +59,26 @@ impl<'a> Check<'a> {
             self.wrong(key, &error);
             T::default()
         })
+    }
+
+    /// What each text of a list says; each that is wrong is named.
+    pub(crate) fn each<T, E: Display>(
+        &mut self,
+        key: &str,
+        texts: &[String],
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let mut parsed = Vec::with_capacity(texts.len());
+        for (number, text) in texts.iter().enumerate() {
+            match parse(text) {
+                Ok(value) => parsed.push(value),
+                Err(error) => {
+                    let location = self.source.location(&format!("{key}.{number}"));
+                    self.wrong_at(location, key, &format!("`{text}`: {error}"));
+                }
+            }
+        }
+        parsed
     }
 
     /// Refuses a number that would bring the relay to a halt.

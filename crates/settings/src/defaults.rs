@@ -25,6 +25,7 @@ use crate::raw_dane::RawDane;
 use crate::raw_dkim::RawDkimSigning;
 use crate::raw_dns::RawDns;
 use crate::raw_requiretls::RawRequireTls;
+use crate::raw_staging::RawStaging;
 use crate::raw_submission::RawSubmission;
 use crate::raw_tls_rpt::RawTlsRpt;
 
@@ -45,6 +46,7 @@ impl Default for RawSettings {
             tls: RawTls::default(),
             access: RawAccess::default(),
             submission: RawSubmission::default(),
+            staging: RawStaging::default(),
             limits: RawLimits::default(),
             dns: RawDns::default(),
             dane: RawDane::default(),

@@ -194,6 +194,7 @@ impl Check<'_> {
         }
         settings.submission = (&self.raw.submission).into();
         settings.requiretls = self.raw.requiretls.offer();
+        settings.staging = self.staging();
         if let Some(domain) = &self.raw.postmaster_domain {
             settings.postmaster_domain = domain.clone();
         }

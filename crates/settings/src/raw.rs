@@ -18,6 +18,7 @@ use crate::raw_dkim::{RawDkim, RawDkimSigning};
 use crate::raw_dns::RawDns;
 use crate::raw_requiretls::RawRequireTls;
 use crate::raw_route::RawRoute;
+use crate::raw_staging::RawStaging;
 use crate::raw_submission::RawSubmission;
 use crate::raw_tls_rpt::RawTlsRpt;
 use crate::{address_text, duration_text, optional_text};
@@ -45,6 +46,8 @@ pub struct RawSettings {
     pub access: RawAccess,
     /// What is put right in messages that are handed in (RFC 6409 §8).
     pub submission: RawSubmission,
+    /// What becomes of mail that must not reach those it is for.
+    pub staging: RawStaging,
     /// What one client, and all of them together, may take up.
     pub limits: RawLimits,
     /// Whom to ask for names.

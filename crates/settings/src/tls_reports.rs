@@ -70,24 +70,4 @@ impl Check<'_> {
         let parsed = (!text.is_empty()).then(|| parse(text))?;
         parsed.map_err(|error| self.wrong(key, &format!("`{text}`: {error}"))).ok()
     }
-
-    /// What each text of a list says; each that is wrong is named.
-    fn each<T, E: Display>(
-        &mut self,
-        key: &str,
-        texts: &[String],
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Vec<T> {
-        let mut parsed = Vec::with_capacity(texts.len());
-        for (number, text) in texts.iter().enumerate() {
-            match parse(text) {
-                Ok(value) => parsed.push(value),
-                Err(error) => {
-                    let location = self.source.location(&format!("{key}.{number}"));
-                    self.wrong_at(location, key, &format!("`{text}`: {error}"));
-                }
-            }
-        }
-        parsed
-    }
 }

@@ -7,40 +7,64 @@
 /// makes would be the one that SMTP smuggling lives on.
 ///
 /// ```
-/// let mut repair = smtp::NewlineRepair::new();
+/// let mut repair = smtp::NewlineRepair::of_chunks();
 /// let mut whole = Vec::new();
 /// repair.feed(b"Subject: x\n\nbody\r", &mut whole);
 /// repair.feed(b"\n.\n", &mut whole);
 /// assert_eq!(whole, b"Subject: x\r\n\r\nbody\r\n.\r\n");
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct NewlineRepair {
-    /// Whether the last octet was a CR.
-    after_cr: bool,
+    last: Last,
+    dots: Dots,
+}
+
+/// What the last octet was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Last {
+    BareLf,
+    Cr,
+    Other,
+}
+
+/// What becomes of a dot that begins a line behind a bare LF.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Dots {
+    Kept,
+    TakenAway,
 }
 
 impl NewlineRepair {
-    /// Stands before the first octet.
+    /// Stands before the first octet of a message that was counted.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { after_cr: false }
+    pub const fn of_chunks() -> Self {
+        Self { last: Last::Other, dots: Dots::Kept }
+    }
+
+    /// Stands before the first octet of what [`EndOfData`](crate::EndOfData) gives. A client whose lines
+    /// end in LF has doubled the dots that begin those lines (RFC 5321 §4.5.2), and here they become
+    /// single.
+    #[must_use]
+    pub const fn of_data() -> Self {
+        Self { last: Last::Other, dots: Dots::TakenAway }
     }
 
     /// Takes the next octets and appends them with whole line ends to `out`.
     pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) {
         for line in input.split_inclusive(|octet| *octet == b'\n') {
-            match line.strip_suffix(b"\n") {
-                Some(before) => {
-                    out.extend_from_slice(before);
-                    let whole = before.last().map_or(self.after_cr, |last| *last == b'\r');
-                    out.extend_from_slice(if whole { b"\n" } else { b"\r\n" });
-                    self.after_cr = false;
-                }
-                None => {
-                    out.extend_from_slice(line);
-                    self.after_cr = line.ends_with(b"\r");
-                }
-            }
+            let line = match (self.last, self.dots, line.strip_prefix(b".")) {
+                (Last::BareLf, Dots::TakenAway, Some(rest)) => rest,
+                (Last::BareLf | Last::Cr | Last::Other, Dots::Kept | Dots::TakenAway, _) => line,
+            };
+            let Some(before) = line.strip_suffix(b"\n") else {
+                out.extend_from_slice(line);
+                self.last = if line.ends_with(b"\r") { Last::Cr } else { Last::Other };
+                continue;
+            };
+            out.extend_from_slice(before);
+            let whole = before.last().map_or(self.last == Last::Cr, |last| *last == b'\r');
+            out.extend_from_slice(if whole { b"\n" } else { b"\r\n" });
+            self.last = if whole { Last::Other } else { Last::BareLf };
         }
     }
 }
@@ -52,7 +76,7 @@ mod tests {
     use super::*;
 
     fn repaired(parts: &[&[u8]]) -> Vec<u8> {
-        let (mut repair, mut out) = (NewlineRepair::new(), Vec::new());
+        let (mut repair, mut out) = (NewlineRepair::of_chunks(), Vec::new());
         for part in parts {
             repair.feed(part, &mut out);
         }
@@ -72,6 +96,18 @@ mod tests {
             let plain = String::from_utf8(octets.clone()).unwrap();
             prop_assert_eq!(text.replace("\r\n", "\n"), plain.replace("\r\n", "\n"));
             prop_assert_eq!(repaired(&[&whole]), whole);
+        }
+    }
+
+    #[test]
+    fn doubled_dots_behind_a_bare_lf_become_single_however_the_octets_are_cut() {
+        let octets = b"a\n..b\n.\n\n..\r\n..c\n...";
+        for cut in 0..octets.len() {
+            let (before, after) = octets.split_at(cut);
+            let (mut repair, mut out) = (NewlineRepair::of_data(), Vec::new());
+            repair.feed(before, &mut out);
+            repair.feed(after, &mut out);
+            assert_eq!(out, b"a\r\n.b\r\n\r\n\r\n.\r\n..c\r\n..", "cut at {cut}");
         }
     }
 }

@@ -81,7 +81,7 @@ impl NewMessage {
     /// Makes the message ready for the committer.
     pub(crate) async fn prepare(self) -> Result<Prepared, CommitError> {
         let header = self.header()?;
-        let entries = split_entries(self.envelope.recipients(), millis(self.received_at));
+        let entries = split_entries(&self.envelope, millis(self.received_at));
         let message = message_of(&self.envelope, self.received_at, self.size);
         let body = match self.body {
             Body::Failed => return Err(CommitError::Failed),

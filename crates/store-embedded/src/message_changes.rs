@@ -30,11 +30,12 @@ pub(crate) fn add(
     let count = u32::try_from(entries.len()).map_err(|_cause| Malformed("number of entries"))?;
     let open = u32::try_from(numbered.clone().count()).unwrap_or(u32::MAX);
     let recipients: usize = entries.iter().map(|entry| entry.recipients.len()).sum();
+    let is_due = entries.iter().any(|entry| entry.due.is_some());
     let row = MessageRow {
         place,
         envelope_size,
         message,
-        state: State::Queued,
+        state: if is_due { State::Queued } else { State::OnHold },
         entries: count,
         open_entries: open,
         open_recipients: u32::try_from(recipients).unwrap_or(u32::MAX),

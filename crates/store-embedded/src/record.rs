@@ -7,7 +7,7 @@
 use std::time::SystemTime;
 
 use clock::{millis, time};
-use mail::{DelayNotice, DsnParameters, Envelope, Purpose, QueueId, Recipient};
+use mail::{Begins, DelayNotice, DsnParameters, Envelope, Purpose, QueueId, Recipient};
 use smtp::{
     BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, RequireTls, Ret, ReversePath,
     Smtputf8,
@@ -155,7 +155,7 @@ pub(crate) fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
     out.maybe_text(reverse_path_text(envelope.reverse_path()).as_deref());
     out.u8(body_byte(envelope.body())).u8(smtputf8_byte(envelope.smtputf8()));
     out.u8(purpose_byte(envelope.purpose()));
-    encode_parameters(&mut out, envelope.dsn(), envelope.tls());
+    encode_mail_options(&mut out, envelope);
     out.u32(u32::try_from(envelope.recipients().len()).unwrap_or(u32::MAX));
     for recipient in envelope.recipients() {
         encode_recipient(&mut out, recipient, DelayNotice::Due);
@@ -170,7 +170,7 @@ pub(crate) fn decode_envelope(bytes: &[u8]) -> Result<Envelope, Malformed> {
     let body = decode_body(&mut input)?;
     let smtputf8 = decode_smtputf8(&mut input)?;
     let purpose = decode_purpose(&mut input)?;
-    let (dsn, tls) = decode_parameters(&mut input)?;
+    let (dsn, tls, begins) = decode_mail_options(&mut input)?;
     let count = input.u32()?;
     let mut recipients = Vec::new();
     for _ in 0..count {
@@ -178,7 +178,7 @@ pub(crate) fn decode_envelope(bytes: &[u8]) -> Result<Envelope, Malformed> {
     }
     input.end()?;
     let envelope = Envelope::new(reverse_path, recipients, body, smtputf8);
-    Ok(envelope.with_purpose(purpose).with_dsn(dsn).with_tls(tls))
+    Ok(envelope.with_purpose(purpose).with_dsn(dsn).with_tls(tls).beginning(begins))
 }
 
 /// The tag of an envelope's RET (RFC 3461 §4.3). An option is a tag and a text; readers skip those
@@ -192,6 +192,9 @@ const ENVID: u8 = 2;
 /// message that does not ask for TLS, or of a version that could not.
 const REQUIRETLS: u8 = 3;
 
+/// The tag of an envelope of a message that begins on hold. Its text is empty.
+const ON_HOLD: u8 = 4;
+
 /// The tag of a recipient's NOTIFY (RFC 3461 §4.1).
 const NOTIFY: u8 = 1;
 
@@ -202,8 +205,23 @@ const ORCPT: u8 = 2;
 /// text is empty.
 const DELAY_NOTICE_SENT: u8 = 3;
 
+/// Writes what an envelope says beside its addresses.
+fn encode_mail_options(out: &mut Encoder, envelope: &Envelope) {
+    let on_hold = match envelope.begins() {
+        Begins::Due => None,
+        Begins::OnHold => Some(String::new()),
+    };
+    let [ret, envid, tls] = parameters(envelope.dsn(), envelope.tls());
+    encode_options(out, &[ret, envid, tls, (ON_HOLD, on_hold)]);
+}
+
 /// Writes the parameters of MAIL that are options.
 pub(crate) fn encode_parameters(out: &mut Encoder, dsn: &DsnParameters, tls: RequireTls) {
+    encode_options(out, &parameters(dsn, tls));
+}
+
+/// The parameters of MAIL that are options.
+fn parameters(dsn: &DsnParameters, tls: RequireTls) -> [(u8, Option<String>); 3] {
     let DsnParameters { ret, envid } = dsn;
     let ret = ret.map(|ret| ret.to_string());
     let requires = match tls {
@@ -211,22 +229,30 @@ pub(crate) fn encode_parameters(out: &mut Encoder, dsn: &DsnParameters, tls: Req
         RequireTls::Requested => Some(String::new()),
     };
     let envid = envid.as_ref().map(EnvelopeId::to_string);
-    encode_options(out, &[(RET, ret), (ENVID, envid), (REQUIRETLS, requires)]);
+    [(RET, ret), (ENVID, envid), (REQUIRETLS, requires)]
 }
 
 /// Reads the parameters of MAIL that are options.
 pub(crate) fn decode_parameters(
     input: &mut Decoder<'_>,
 ) -> Result<(DsnParameters, RequireTls), Malformed> {
+    decode_mail_options(input).map(|(dsn, tls, _begins)| (dsn, tls))
+}
+
+/// Reads what an envelope says beside its addresses.
+fn decode_mail_options(
+    input: &mut Decoder<'_>,
+) -> Result<(DsnParameters, RequireTls, Begins), Malformed> {
     let mut dsn = DsnParameters::default();
-    let mut tls = RequireTls::NotRequested;
+    let (mut tls, mut begins) = (RequireTls::NotRequested, Begins::Due);
     decode_options(input, |tag, text| match tag {
         RET => dsn.ret = Ret::parse(text),
         ENVID => dsn.envid = EnvelopeId::parse(text),
         REQUIRETLS => tls = RequireTls::Requested,
+        ON_HOLD => begins = Begins::OnHold,
         _ => {}
     })?;
-    Ok((dsn, tls))
+    Ok((dsn, tls, begins))
 }
 
 /// Writes one recipient, and whether the sender was told of a delay.
@@ -407,7 +433,8 @@ mod tests {
                 envid: s.then(|| EnvelopeId::parse("QQ+20314159").unwrap()),
             };
             let tls = if t { RequireTls::Requested } else { RequireTls::NotRequested };
-            let envelope = Envelope::new(path, recipients, body, smtputf8);
+            let begins = if b { Begins::OnHold } else { Begins::Due };
+            let envelope = Envelope::new(path, recipients, body, smtputf8).beginning(begins);
             envelope.with_purpose(purpose).with_dsn(dsn).with_tls(tls)
         })
     }

@@ -14,6 +14,9 @@ pub struct Edits {
     pub additions: Additions,
     /// What becomes of its Bcc fields.
     pub bcc: Bcc,
+    /// For whom the message was, where staging has put others in their place: each has an
+    /// X-Original-To field of its own.
+    pub original_recipients: Vec<Mailbox>,
 }
 
 /// The fields that a message gets where it lacks them, each if it is set.
@@ -66,17 +69,25 @@ impl Edits {
     #[must_use]
     pub fn apply(&self, received: &[u8]) -> Edited {
         let section = HeaderSection::read(received);
+        let mut bytes = self.original_to().into_bytes();
         if received.is_empty() || section.has("DKIM-Signature") {
-            return Edited { bytes: received.to_vec(), given_id: None };
+            bytes.extend_from_slice(received);
+            return Edited { bytes, given_id: None };
         }
         let given_id = self.additions.message_id.clone().filter(|_| !section.has("Message-ID"));
-        let mut bytes = self.additions.missing_in(&section).into_bytes();
+        bytes.extend_from_slice(self.additions.missing_in(&section).as_bytes());
         bytes.reserve(received.len());
         for field in section.fields().iter().filter(|field| self.keeps(field)) {
             bytes.extend_from_slice(field.bytes());
         }
         bytes.extend_from_slice(section.rest());
         Edited { bytes, given_id }
+    }
+
+    /// The fields that say for whom the message was.
+    fn original_to(&self) -> String {
+        let field = |mailbox| format!("X-Original-To: {mailbox}\r\n");
+        self.original_recipients.iter().map(field).collect()
     }
 
     /// Whether a field stays.
@@ -116,6 +127,7 @@ mod tests {
                 message_id: Some("<1@relay.example>".to_owned()),
             },
             bcc: Bcc::Removed,
+            original_recipients: Vec::new(),
         }
     }
 

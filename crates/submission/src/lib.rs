@@ -5,6 +5,8 @@
 
 mod edits;
 mod section;
+mod staging;
 
 pub use crate::edits::{Additions, Bcc, Edited, Edits};
 pub use crate::section::{Field, HeaderSection};
+pub use crate::staging::{HoldAll, Others, Staged, Staging};

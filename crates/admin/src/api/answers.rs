@@ -118,6 +118,9 @@ pub struct Why {
 /// The answer to `queue stats`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct QueueStats {
+    /// What staging does, where it is on: mail does not reach those it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staging: Option<String>,
     /// Messages.
     pub messages: u64,
     /// Recipients that are left.
@@ -373,6 +376,7 @@ impl QueueStats {
             .iter()
             .map(|(file, size)| QuarantinedBytes { file: file.display().to_string(), size: *size });
         Self {
+            staging: None,
             messages: stats.totals.messages,
             recipients: stats.totals.recipients,
             bytes: stats.totals.bytes,

@@ -26,6 +26,7 @@ pub struct State {
     none_left: Gauge,
     ready: Gauge,
     checks: Gauges<1>,
+    staging: Gauge,
     exceptions: Gauges<1>,
     build: Gauges<1>,
     started: Gauge,
@@ -64,6 +65,8 @@ impl State {
         );
         registry.register("ready", "Whether /readyz reports ready", new.ready.clone());
         registry.register("ready_check", "Each check of /readyz", new.checks.clone());
+        let staging = "Whether [staging] keeps mail from those it is for";
+        registry.register("staging", staging, new.staging.clone());
         registry.register("exceptions", "Exceptions in the settings", new.exceptions.clone());
         registry.register("build_info", "The version that runs; always 1", new.build.clone());
         let started = "When the relay was started, since 1970";
@@ -129,6 +132,7 @@ impl State {
     /// Whether the relay can do its work.
     pub fn set_readiness(&self, readiness: &Readiness) {
         self.ready.set(readiness.ready.into());
+        self.staging.set(readiness.staging.is_some().into());
         for check in &readiness.checks {
             self.checks.get_or_create(&[("check", check.name.word())]).set(check.ok.into());
         }

@@ -9,7 +9,7 @@ use mta_sts::{Policies, PolicyDomain, PolicyStore};
 use queue::{Queue, QueueId, Selection};
 use tracing::field::display;
 
-use crate::api::answers::{Changed, FullMessage, Headline, Removed, Retried, Verified};
+use crate::api::answers::{Changed, FullMessage, Headline, QueueStats, Removed, Retried, Verified};
 use crate::api::change::Bounce;
 use crate::api::policy_answers::{Purged, Refreshed};
 use crate::server::error::AdminError;
@@ -27,6 +27,8 @@ pub struct Actions {
     in_use: Arc<Policies>,
     /// Who writes to senders.
     mta: Arc<RwLock<ReportingMta>>,
+    /// What staging does, where it is on.
+    staging: Arc<RwLock<Option<String>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -41,7 +43,18 @@ impl Actions {
     ) -> Self {
         let mta = Arc::new(RwLock::new(mta));
         let reads = Reads::in_use(&queue, kept, Arc::clone(&clock));
-        Self { reads, queue, in_use, mta, clock }
+        Self { reads, queue, in_use, mta, staging: Arc::default(), clock }
+    }
+
+    /// Says from now on what staging does, or nothing where it is off.
+    pub fn tell_staging(&self, staging: Option<String>) {
+        *self.staging.write().unwrap_or_else(PoisonError::into_inner) = staging;
+    }
+
+    /// How much waits for whom, and whether staging is why.
+    pub async fn stats(&self) -> Result<QueueStats, AdminError> {
+        let staging = self.staging.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(QueueStats { staging, ..self.reads.stats().await? })
     }
 
     /// Writes to senders as `mta` from now on.

@@ -178,7 +178,7 @@ async fn delete(
 
 /// `GET /stats`
 async fn stats(State(actions): State<Actions>) -> Response {
-    answer(actions.reads.stats().await.map(Some))
+    answer(actions.stats().await.map(Some))
 }
 
 /// `GET /verify`

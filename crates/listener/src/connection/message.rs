@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use smtp::{Chunk, Class, EnhancedCode, Reply, ReplyCode, ReversePath};
+use submission::{Edits, Staged};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tracing::info;
@@ -32,6 +33,8 @@ pub(super) struct Begun {
     recipients: usize,
     /// The first of the recipients.
     to: String,
+    /// What staging has made of it.
+    staged: Staged,
     protocol: Protocol,
 }
 
@@ -109,7 +112,7 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
     begun: Begun,
     read: Result<Result<(), Refusal>, WireFault>,
 ) -> Result<Onward, WireFault> {
-    let Begun { intake, from, recipients, to, protocol } = begun;
+    let Begun { intake, from, recipients, to, staged, protocol } = begun;
     let (size, peer) = (intake.size(), dialogue.session.peer());
     match read {
         Ok(Ok(())) => {}
@@ -126,7 +129,7 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
             let tls = protocol.tls.as_ref().map(|tls| tls.version);
             info!(
                 %queue_id, %peer, user, %from, to, recipients, size, tls, message_id,
-                "message accepted"
+                staged = staged_word(staged), "message accepted"
             );
             info!(target: "maillog", %queue_id, %peer, %from, recipients, size, "taken");
             let channel = tls.map_or(Channel::Plaintext, |_version| Channel::Tls);
@@ -148,7 +151,8 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     incoming: Incoming,
     intake: fn(SignedDraft, Limits, MessageRules) -> Intake,
 ) -> Result<Begun, Refusal> {
-    let Incoming { submitter, envelope, client_name, protocol } = incoming;
+    let Incoming { submitter, envelope, original_recipients, staged, client_name, protocol } =
+        incoming;
     let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
     let named = envelope.recipients().iter().take(NAMED);
     let to = named.map(|one| one.mailbox.to_string()).collect::<Vec<_>>().join(", ");
@@ -168,11 +172,14 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     let rules = MessageRules {
         bare_newlines: settings.submission.bare_newlines,
         allowed: session.senders().filter(|_| settings.check_from == CheckFrom::Yes),
-        edits: edits(&settings.submission, at, draft.id(), &settings.hostname, user),
+        edits: Edits {
+            original_recipients,
+            ..edits(&settings.submission, at, draft.id(), &settings.hostname, user)
+        },
     };
     let draft = SignedDraft::new(draft, &settings.signing, at);
     let intake = intake(draft, settings.limits, rules);
-    Ok(Begun { intake, from, recipients, to, protocol })
+    Ok(Begun { intake, from, recipients, to, staged, protocol })
 }
 
 /// Reads a message to its end.
@@ -280,6 +287,15 @@ impl DataRate {
             Some(seconds) => self.begun + self.grace + Duration::from_secs(seconds.min(86_400)),
             None => self.end,
         }
+    }
+}
+
+/// What staging has made of a message, for the log; nothing where it leaves as usual.
+const fn staged_word(staged: Staged) -> Option<&'static str> {
+    match staged {
+        Staged::Held => Some("held"),
+        Staged::Redirected => Some("redirected"),
+        Staged::Sent => None,
     }
 }
 

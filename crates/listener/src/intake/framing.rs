@@ -54,7 +54,7 @@ impl Framing {
             // How long a line is, is known once it is whole.
             BareNewlines::Repaired => Self {
                 end: End::Dot(EndOfData::with_line_limit(usize::MAX)),
-                lines: Lines::repaired(limits),
+                lines: Lines::repaired(NewlineRepair::of_data(), limits),
             },
         }
     }
@@ -65,7 +65,7 @@ impl Framing {
         let lines = match (body, bare) {
             (BodyType::BinaryMime, _) => Lines::Binary(scan()),
             (_, BareNewlines::Refused) => Lines::Checked(scan()),
-            (_, BareNewlines::Repaired) => Lines::repaired(limits),
+            (_, BareNewlines::Repaired) => Lines::repaired(NewlineRepair::of_chunks(), limits),
         };
         Self { end: End::Counted, lines }
     }
@@ -140,8 +140,8 @@ impl Framing {
 
 impl Lines {
     /// Lines that get the CR that they lack.
-    const fn repaired(limits: Limits) -> Self {
+    const fn repaired(repair: NewlineRepair, limits: Limits) -> Self {
         let scan = ChunkScan::new(limits.line_length);
-        Self::Repaired { repair: NewlineRepair::new(), scan }
+        Self::Repaired { repair, scan }
     }
 }

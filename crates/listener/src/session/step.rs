@@ -2,7 +2,8 @@
 
 use access::Submitter;
 use queue::Envelope;
-use smtp::{Chunk, ClientName, Credentials, Reply};
+use smtp::{Chunk, ClientName, Credentials, Mailbox, Reply};
+use submission::Staged;
 
 use crate::protocol::Protocol;
 use crate::refusal::Refusal;
@@ -51,6 +52,10 @@ pub(crate) struct Incoming {
     pub(crate) submitter: Submitter,
     /// Who the message is from and for.
     pub(crate) envelope: Envelope,
+    /// For whom the message was, where staging has put others in their place.
+    pub(crate) original_recipients: Vec<Mailbox>,
+    /// What staging has made of the message.
+    pub(crate) staged: Staged,
     /// How the client called itself.
     pub(crate) client_name: ClientName,
     /// How the message comes, for its Received header field.

@@ -1,11 +1,12 @@
 //! A mail transaction, from MAIL to the message (RFC 5321 §3.3).
 
 use access::Submitter;
-use queue::{DsnParameters, Envelope, Recipient};
+use queue::{Begins, DsnParameters, Envelope, Recipient};
 use smtp::{
     BodyType, ClientName, CommandError, ForwardPath, LocalPart, MailParameters, Mailbox,
     ReversePath, Smtputf8,
 };
+use submission::{HoldAll, Staged, Staging};
 
 use super::step::{Incoming, Step};
 use crate::protocol::Protocol;
@@ -78,13 +79,40 @@ impl Transaction {
         }
     }
 
-    /// All that is known before the message comes.
-    pub(super) fn into_incoming(self, client_name: ClientName, protocol: Protocol) -> Incoming {
+    /// Puts staging's recipients in the place of those there are, which it returns.
+    fn redirect(&mut self, staging: &Staging) -> Vec<Mailbox> {
+        let others = staging.redirect_to.iter().cloned().map(Recipient::new).collect();
+        let original = std::mem::replace(&mut self.recipients, others);
+        original.into_iter().map(|recipient| recipient.mailbox).collect()
+    }
+
+    /// All that is known before the message comes, as staging has it.
+    pub(super) fn into_incoming(
+        mut self,
+        client_name: ClientName,
+        protocol: Protocol,
+        staging: &Staging,
+    ) -> Incoming {
+        let staged =
+            staging.of(&self.recipients.iter().map(|one| &one.mailbox).collect::<Vec<_>>());
+        let original_recipients = match staged {
+            Staged::Held | Staged::Sent => Vec::new(),
+            Staged::Redirected => self.redirect(staging),
+        };
+        let begins = match (staged, staging.hold) {
+            (Staged::Held, _) | (Staged::Redirected, HoldAll::Yes) => Begins::OnHold,
+            (Staged::Redirected, HoldAll::No) | (Staged::Sent, _) => Begins::Due,
+        };
         let MailParameters { body, smtputf8, requiretls, ret, envid, .. } = self.parameters;
         let envelope = Envelope::new(self.reverse_path, self.recipients, body, smtputf8);
         Incoming {
             submitter: self.submitter,
-            envelope: envelope.with_dsn(DsnParameters { ret, envid }).with_tls(requiretls),
+            envelope: envelope
+                .with_dsn(DsnParameters { ret, envid })
+                .with_tls(requiretls)
+                .beginning(begins),
+            original_recipients,
+            staged,
             client_name,
             protocol,
         }
@@ -95,6 +123,9 @@ impl Transaction {
 /// one of ours, may always be written to (RFC 5321 §4.5.1).
 pub(super) fn mailbox(path: ForwardPath, rules: &Rules) -> Result<Mailbox, Refusal> {
     match path {
+        ForwardPath::Mailbox(mailbox) if !rules.settings.staging.takes(&mailbox) => {
+            Err(Refusal::RefusedByStaging { mailbox })
+        }
         ForwardPath::Mailbox(mailbox) if rules.recipients.hold(&mailbox) => Ok(mailbox),
         ForwardPath::Mailbox(mailbox) => Err(Refusal::RecipientNotAllowed { mailbox }),
         ForwardPath::Postmaster => postmaster(&rules.settings),

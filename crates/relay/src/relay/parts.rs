@@ -41,6 +41,7 @@ pub(super) fn bearings(settings: &Settings) -> Bearings {
     };
     Bearings::new(settings.delivery.hostname.clone(), settings.roots.clone(), signing)
         .with_validators(validators)
+        .with_staging(settings.listener.staging.in_words())
 }
 
 /// Who writes to senders by these settings.
@@ -125,5 +126,8 @@ pub(super) fn actions(
     clock: &Arc<dyn Clock>,
 ) -> Actions {
     let (kept, in_use) = (Arc::new(StoredPolicies::of(queue)), Arc::clone(policies));
-    Actions::of(queue.clone(), kept, in_use, reporting_mta(settings), Arc::clone(clock))
+    let mta = reporting_mta(settings);
+    let actions = Actions::of(queue.clone(), kept, in_use, mta, Arc::clone(clock));
+    actions.tell_staging(settings.listener.staging.in_words());
+    actions
 }

@@ -366,7 +366,7 @@ impl<'a> Reindex<'a> {
                 }
                 continue;
             }
-            let mut entries = split_entries(record.envelope.recipients(), due);
+            let mut entries = split_entries(&record.envelope, due);
             let is_gone = self.gone.contains(&id);
             for entry in &mut entries {
                 entry

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mail::{DelayNotice, Recipient};
+use mail::{Begins, DelayNotice, Envelope, Recipient};
 use smtp::MailboxDomain;
 use store::ByHand;
 
@@ -133,10 +133,14 @@ fn encode_row_recipient(out: &mut Encoder, one: &RowRecipient) {
 /// Splits recipients into entries: one destination each, few enough and short enough for one row.
 ///
 /// The same recipients always make the same entries: a lease outlives an index that is rebuilt.
-pub(crate) fn split_entries(recipients: &[Recipient], due: u64) -> Vec<EntryRow> {
+pub(crate) fn split_entries(envelope: &Envelope, due: u64) -> Vec<EntryRow> {
+    let due = match envelope.begins() {
+        Begins::Due => Some(due),
+        Begins::OnHold => None,
+    };
     let mut groups: Vec<(usize, EntryRow)> = Vec::new();
     let mut open: HashMap<&MailboxDomain, usize> = HashMap::new();
-    for (index, recipient) in (0_u32..).zip(recipients) {
+    for (index, recipient) in (0_u32..).zip(envelope.recipients()) {
         let (delay, copy) = (DelayNotice::Due, recipient.clone());
         let one = RowRecipient { index, reason: None, delay, recipient: copy };
         let mut measured = Encoder::default();
@@ -155,7 +159,7 @@ pub(crate) fn split_entries(recipients: &[Recipient], due: u64) -> Vec<EntryRow>
         } else {
             open.insert(recipient.mailbox.domain(), groups.len());
             let by_hand = ByHand::default();
-            let (due, recipients) = (Some(due), vec![one]);
+            let (due, recipients) = (due, vec![one]);
             let entry = EntryRow { due, attempts: 0, by_hand, reasons: 0, recipients };
             groups.push((size, entry));
         }

@@ -175,6 +175,9 @@ pub(super) fn stats(
     width: Option<usize>,
     output: &mut Output,
 ) -> io::Result<()> {
+    if let Some(staging) = &stats.staging {
+        output.line(printable(staging))?;
+    }
     if stats.messages == 0 && stats.quarantine.is_empty() {
         return output.line("the queue is empty");
     }
