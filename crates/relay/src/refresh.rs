@@ -9,7 +9,6 @@ use clock::Clock;
 use delivery::now_of;
 use mail::in_full;
 use mta_sts::{Policies, PolicyDomain, Undecided};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -50,18 +49,13 @@ pub(crate) async fn keep_fresh(
 async fn round(policies: &Arc<Policies>, clock: &Arc<dyn Clock>) {
     let mut after = None;
     loop {
-        let (looked, now) = (Arc::clone(policies), now_of(&**clock));
-        let runtime = Handle::current();
-        // The store reads a disk for each policy that is not busy: a page holds up nobody here.
-        let look = move || runtime.block_on(looked.refresh_due(after.as_ref(), PAGE, now));
-        match tokio::task::spawn_blocking(look).await {
-            Ok(Ok(page)) => {
-                page.unreadable.iter().for_each(tell);
+        match policies.refresh_due(after.as_ref(), PAGE, now_of(&**clock)).await {
+            Ok(page) => {
+                page.unreadable.iter().for_each(log_unreadable);
                 refresh(policies, clock, page.due.into()).await;
                 after = page.next;
             }
-            Ok(Err(error)) => return error!(error = in_full(&error), "policy cache read failed"),
-            Err(error) => return error!(%error, "policy cache read failed"),
+            Err(error) => return error!(error = in_full(&error), "policy cache read failed"),
         }
         if after.is_none() {
             return;
@@ -87,7 +81,7 @@ async fn refresh(
         match running.join_next().await {
             // What came of a fetch is logged where it is made.
             Some(Ok(Ok(domain))) => debug!(%domain, "policy refreshed"),
-            Some(Ok(Err(undecided))) => tell(&undecided),
+            Some(Ok(Err(undecided))) => log_unreadable(&undecided),
             Some(Err(error)) => error!(%error, "policy refresh task panicked"),
             None => return,
         }
@@ -95,6 +89,6 @@ async fn refresh(
 }
 
 /// A policy that cannot be read holds up mail until someone acts.
-fn tell(undecided: &Undecided) {
+fn log_unreadable(undecided: &Undecided) {
     error!(error = in_full(undecided), "cached policy unreadable");
 }
