@@ -22,6 +22,7 @@ use tls_rpt::{
     DomainName, FailureDetail, FailureReason, Observation, ObservedPolicy, PolicyText, ResultType,
 };
 
+use crate::policy_facts::names;
 use crate::target::{Target, host_name};
 use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen, TlsaSeen};
 
@@ -72,10 +73,9 @@ impl<'a> Applied<'a> {
 
 /// Whether the policy that applies names a host; none that applies names all.
 pub(crate) fn is_named(decision: &Decision, host: &OpenHost) -> bool {
-    match (Applied::of(decision), host) {
-        (Applied::Sts(cached), OpenHost::Name(mx)) => cached.policy().admits(mx),
-        (Applied::Sts(_), OpenHost::Literal(_)) => false,
-        (Applied::None | Applied::StsMissing(_), _) => true,
+    match Applied::of(decision) {
+        Applied::Sts(cached) => names(cached.policy(), host),
+        Applied::None | Applied::StsMissing(_) => true,
     }
 }
 

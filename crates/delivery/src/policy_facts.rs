@@ -51,12 +51,8 @@ pub(crate) fn of_session(decision: &Decision, host: &OpenHost, channel: &Channel
 
 /// What a policy in testing makes of a session.
 fn tested(policy: &Policy, host: &OpenHost, channel: &Channel) -> MtaStsVerdict {
-    let named = match host {
-        OpenHost::Name(mx) => policy.admits(mx),
-        OpenHost::Literal(_) => false,
-    };
     let not_met = |result_type, reason| MtaStsVerdict::NotMet { result_type, reason };
-    if !named {
+    if !names(policy, host) {
         return not_met(ResultType::ValidationFailure, None);
     }
     match channel {
@@ -69,6 +65,14 @@ fn tested(policy: &Policy, host: &OpenHost, channel: &Channel) -> MtaStsVerdict 
             CertificateVerdict::NotShown => not_met(ResultType::ValidationFailure, None),
             CertificateVerdict::Valid => MtaStsVerdict::Met,
         },
+    }
+}
+
+/// Whether a policy names a host (RFC 8461 §4.1), whatever its mode.
+pub(crate) fn names(policy: &Policy, host: &OpenHost) -> bool {
+    match host {
+        OpenHost::Name(mx) => policy.admits(mx),
+        OpenHost::Literal(_) => false,
     }
 }
 
