@@ -11,14 +11,14 @@ use std::time::Duration;
 use smtp::Domain;
 use tokio::sync::{Notify, OnceCell, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::answer::{AdBit, Answer, Reading};
 use crate::error::{LookupError, Malformation};
 use crate::question::Question;
 use crate::self_test;
 use crate::server::{Edns, Server};
-use crate::settings::{DnsSettings, Dnssec};
+use crate::settings::DnsSettings;
 use crate::standing::{Change, FAILURES, ServerState, Suspect, Suspicion};
 
 /// The most questions under way at once; each holds a socket.
@@ -80,10 +80,6 @@ impl Servers {
             Server::new(*address, state)
         };
         let servers: Vec<Server> = servers.iter().map(new).collect();
-        if *dnssec == Dnssec::Auto && !servers.iter().any(|server| server.standing().is_trusted()) {
-            let servers: Vec<SocketAddr> = servers.iter().map(Server::address).collect();
-            info!(?servers, "resolver not on this machine: its DNSSEC validation is not trusted");
-        }
         Self {
             servers,
             bogus_probe: bogus_probe.clone(),

@@ -80,7 +80,7 @@ pub(crate) fn inactive(states: &[(SocketAddr, ServerState)]) -> Option<String> {
 pub(crate) fn why_inactive(states: &[(SocketAddr, ServerState)]) -> String {
     let each = states.iter().map(|(server, state)| match state {
         ServerState::Distrusted => {
-            format!("{server} is not believed about DNSSEC (dns.dnssec)")
+            format!("{server} is not trusted to validate DNSSEC (dns.dnssec)")
         }
         ServerState::Fails(why) => format!("{server} does not validate DNSSEC: {why}"),
         ServerState::Untested => format!("{server} has not been tested yet"),

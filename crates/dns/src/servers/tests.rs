@@ -11,7 +11,7 @@ use smtp::Domain;
 
 use super::*;
 use crate::name_server::{Reply, Scripted, let_pass, resolver, response_to, settings, text};
-use crate::{Dns, Lookup, Records, Resolver, Security, Validation};
+use crate::{Dns, Dnssec, Lookup, Records, Resolver, Security, Validation};
 
 fn found<T>(lookup: Result<Lookup<T>, LookupError>) -> Records<T> {
     lookup.unwrap().into_records().unwrap()
