@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::connection::{Connection, Opening};
-use crate::connections::{ConnectionPermit, Connections, Standing};
+use crate::connections::{ClientClass, ConnectionPermit, Connections};
 use crate::handshake::shake_hands;
 use crate::host::Host;
 use crate::meters::Metered;
@@ -73,7 +73,7 @@ impl Arrival {
     /// Refuses the client before it has said a word. Who expects TLS could not read why.
     async fn turn_away(self, refusal: Refusal, peer: IpAddr, turned_away: &Connections) {
         let implicit = self.service.tls == TlsMode::Implicit;
-        let permit = turned_away.take(peer, Standing::Admitted);
+        let permit = turned_away.take(peer, ClientClass::Admitted);
         let (Ok(permit), false) = (permit, implicit) else {
             info!(%peer, reason = refusal.label(), "connection closed by the relay");
             self.host.observer.refused(Refused::Connection, refusal.label());
@@ -93,7 +93,7 @@ impl Arrival {
         if !self.host.rules.proxies.hold(self.peer) {
             return Err(Refusal::NotAProxy);
         }
-        let _permit = proxies.take(self.peer, Standing::Admitted).map_err(Refusal::NoPermit)?;
+        let _permit = proxies.take(self.peer, ClientClass::Admitted).map_err(Refusal::NoPermit)?;
         let patience = self.host.rules.settings.timeouts.handshake.min(PROXY_PATIENCE);
         match timeout(patience, read_header(&mut self.stream)).await {
             Ok(Some(ProxyHeader::Client(address))) => Ok(Origin::Client(address.to_canonical())),
@@ -113,7 +113,7 @@ impl Arrival {
         if self.service.tls == TlsMode::Implicit {
             self.host.rules.count(peer, Metered::Handshake)?;
         }
-        connections.take(peer, session.standing()).map_err(Refusal::NoPermit)
+        connections.take(peer, session.class()).map_err(Refusal::NoPermit)
     }
 
     /// Speaks SMTP, from the start under TLS or until TLS is asked for.
@@ -151,13 +151,13 @@ async fn under_tls(
     stop: CancellationToken,
     opening: Opening,
 ) {
-    let (peer, standing) = (session.peer(), permit.standing());
+    let (peer, class) = (session.peer(), permit.class());
     let patience = host.rules.settings.timeouts.handshake;
-    let end = from_now(match standing {
-        Standing::Admitted => patience,
-        Standing::Unadmitted => patience.min(host.unadmitted_wait(&session, &permit)),
+    let end = from_now(match class {
+        ClientClass::Admitted => patience,
+        ClientClass::Unadmitted => patience.min(host.unadmitted_wait(&session, &permit)),
     });
-    let Some((stream, facts)) = shake_hands(stream, peer, standing, &host, &stop, end).await else {
+    let Some((stream, facts)) = shake_hands(stream, peer, class, &host, &stop, end).await else {
         return;
     };
     debug!(version = facts.version, cipher = facts.cipher, "TLS established");

@@ -25,7 +25,7 @@ pub(crate) struct Connections {
 
 /// Whether a client may hand in mail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Standing {
+pub(crate) enum ClientClass {
     /// Its network is listed, or it has logged in.
     Admitted,
     /// Neither, or not yet.
@@ -61,7 +61,7 @@ pub(crate) enum Client {
 pub(crate) struct ConnectionPermit {
     counts: Arc<Mutex<Counts>>,
     client: Client,
-    standing: Standing,
+    class: ClientClass,
     since: Instant,
 }
 
@@ -92,24 +92,24 @@ impl Connections {
     pub(crate) fn take(
         &self,
         peer: IpAddr,
-        standing: Standing,
+        class: ClientClass,
     ) -> Result<ConnectionPermit, NoPermit> {
         let client = Client::of(peer);
         let mut counts = lock(&self.counts);
         let own = counts.clients.get(&client).copied().unwrap_or_default();
-        if counts.in_all.is_full(standing, counts.most_in_all, UNADMITTED_IN_ALL) {
+        if counts.in_all.is_full(class, counts.most_in_all, UNADMITTED_IN_ALL) {
             return Err(NoPermit::InAll);
         }
-        if own.is_full(standing, counts.most_per_client, UNADMITTED_PER_CLIENT) {
+        if own.is_full(class, counts.most_per_client, UNADMITTED_PER_CLIENT) {
             return Err(NoPermit::ForClient);
         }
-        counts.in_all.add(standing);
-        counts.clients.entry(client).or_default().add(standing);
+        counts.in_all.add(class);
+        counts.clients.entry(client).or_default().add(class);
         drop(counts);
         Ok(ConnectionPermit {
             counts: Arc::clone(&self.counts),
             client,
-            standing,
+            class,
             since: Instant::now(),
         })
     }
@@ -117,8 +117,8 @@ impl Connections {
 
 impl ConnectionPermit {
     /// Whether the client may hand in mail.
-    pub(crate) const fn standing(&self) -> Standing {
-        self.standing
+    pub(crate) const fn class(&self) -> ClientClass {
+        self.class
     }
 
     /// When the permit was taken.
@@ -128,8 +128,8 @@ impl ConnectionPermit {
 
     /// The client has logged in: its connection is one of those that room is kept for.
     pub(crate) fn admit(&mut self) {
-        if self.standing == Standing::Unadmitted {
-            self.standing = Standing::Admitted;
+        if self.class == ClientClass::Unadmitted {
+            self.class = ClientClass::Admitted;
             let mut counts = lock(&self.counts);
             counts.in_all.admit();
             counts.clients.entry(self.client).or_default().admit();
@@ -146,9 +146,9 @@ impl ConnectionPermit {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);
-        counts.in_all.remove(self.standing);
+        counts.in_all.remove(self.class);
         let own = counts.clients.entry(self.client).or_default();
-        own.remove(self.standing);
+        own.remove(self.class);
         if own.all == 0 {
             counts.clients.remove(&self.client);
         }
@@ -157,24 +157,24 @@ impl Drop for ConnectionPermit {
 
 impl Taken {
     /// Whether one more is too many, where there may be `most` and one in `of` unadmitted.
-    fn is_full(self, standing: Standing, most: usize, of: usize) -> bool {
+    fn is_full(self, class: ClientClass, most: usize, of: usize) -> bool {
         let all = self.all >= most;
-        match standing {
-            Standing::Admitted => all,
-            Standing::Unadmitted => all || self.unadmitted >= share(most, of),
+        match class {
+            ClientClass::Admitted => all,
+            ClientClass::Unadmitted => all || self.unadmitted >= share(most, of),
         }
     }
 
-    const fn add(&mut self, standing: Standing) {
+    const fn add(&mut self, class: ClientClass) {
         self.all = self.all.saturating_add(1);
-        if matches!(standing, Standing::Unadmitted) {
+        if matches!(class, ClientClass::Unadmitted) {
             self.unadmitted = self.unadmitted.saturating_add(1);
         }
     }
 
-    const fn remove(&mut self, standing: Standing) {
+    const fn remove(&mut self, class: ClientClass) {
         self.all = self.all.saturating_sub(1);
-        if matches!(standing, Standing::Unadmitted) {
+        if matches!(class, ClientClass::Unadmitted) {
             self.unadmitted = self.unadmitted.saturating_sub(1);
         }
     }
@@ -215,39 +215,39 @@ mod tests {
     #[test]
     fn a_place_given_back_can_be_taken_again() {
         let connections = Connections::new(1, 1);
-        let permit = connections.take(ip("192.0.2.1"), Standing::Admitted).unwrap();
+        let permit = connections.take(ip("192.0.2.1"), ClientClass::Admitted).unwrap();
         assert_eq!(
-            connections.take(ip("192.0.2.2"), Standing::Admitted).unwrap_err(),
+            connections.take(ip("192.0.2.2"), ClientClass::Admitted).unwrap_err(),
             NoPermit::InAll
         );
         drop(permit);
-        assert!(connections.take(ip("192.0.2.2"), Standing::Admitted).is_ok());
+        assert!(connections.take(ip("192.0.2.2"), ClientClass::Admitted).is_ok());
         assert!(lock(&connections.counts).clients.is_empty());
     }
 
     #[test]
     fn one_client_cannot_take_the_places_of_the_others() {
         let connections = Connections::new(3, 2);
-        let first = connections.take(ip("192.0.2.1"), Standing::Admitted);
-        let second = connections.take(ip("::ffff:192.0.2.1"), Standing::Admitted);
+        let first = connections.take(ip("192.0.2.1"), ClientClass::Admitted);
+        let second = connections.take(ip("::ffff:192.0.2.1"), ClientClass::Admitted);
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(
-            connections.take(ip("192.0.2.1"), Standing::Admitted).unwrap_err(),
+            connections.take(ip("192.0.2.1"), ClientClass::Admitted).unwrap_err(),
             NoPermit::ForClient
         );
-        assert!(connections.take(ip("192.0.2.2"), Standing::Admitted).is_ok());
+        assert!(connections.take(ip("192.0.2.2"), ClientClass::Admitted).is_ok());
     }
 
     #[test]
     fn a_network_of_64_bits_is_one_client() {
         let connections = Connections::new(9, 1);
-        let first = connections.take(ip("2001:db8:0:1::1"), Standing::Admitted);
+        let first = connections.take(ip("2001:db8:0:1::1"), ClientClass::Admitted);
         assert!(first.is_ok());
         assert_eq!(
-            connections.take(ip("2001:db8:0:1:ffff::2"), Standing::Admitted).unwrap_err(),
+            connections.take(ip("2001:db8:0:1:ffff::2"), ClientClass::Admitted).unwrap_err(),
             NoPermit::ForClient
         );
-        assert!(connections.take(ip("2001:db8:0:2::1"), Standing::Admitted).is_ok());
+        assert!(connections.take(ip("2001:db8:0:2::1"), ClientClass::Admitted).is_ok());
     }
 
     #[test]
@@ -256,15 +256,15 @@ mod tests {
         let mut permits = Vec::new();
         for address in 0..200_u32 {
             let peer = IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + address));
-            while let Ok(permit) = connections.take(peer, Standing::Unadmitted) {
+            while let Ok(permit) = connections.take(peer, ClientClass::Unadmitted) {
                 permits.push(permit);
             }
         }
         assert_eq!(permits.len(), 50);
-        let refused = connections.take(ip("198.51.100.1"), Standing::Unadmitted);
+        let refused = connections.take(ip("198.51.100.1"), ClientClass::Unadmitted);
         assert_eq!(refused.unwrap_err(), NoPermit::InAll);
         for _ in 0..50 {
-            permits.push(connections.take(ip("198.51.100.1"), Standing::Admitted).unwrap());
+            permits.push(connections.take(ip("198.51.100.1"), ClientClass::Admitted).unwrap());
         }
     }
 
@@ -272,25 +272,25 @@ mod tests {
     fn one_stranger_has_a_tenth_of_what_an_admitted_client_has() {
         let connections = Connections::new(100, 50);
         let permits: Vec<_> =
-            (0..5).map(|_| connections.take(ip("::1"), Standing::Unadmitted).unwrap()).collect();
-        let refused = connections.take(ip("::2"), Standing::Unadmitted).unwrap_err();
+            (0..5).map(|_| connections.take(ip("::1"), ClientClass::Unadmitted).unwrap()).collect();
+        let refused = connections.take(ip("::2"), ClientClass::Unadmitted).unwrap_err();
         assert_eq!(refused, NoPermit::ForClient);
         assert!(!permits[0].is_crowded());
         // Whoever shares the address and is admitted is not kept out by it.
-        assert!(connections.take(ip("::3"), Standing::Admitted).is_ok());
+        assert!(connections.take(ip("::3"), ClientClass::Admitted).is_ok());
     }
 
     #[test]
     fn who_logs_in_leaves_the_room_of_strangers() {
         let connections = Connections::new(4, 20);
-        let mut first = connections.take(ip("192.0.2.1"), Standing::Unadmitted).unwrap();
-        let second = connections.take(ip("192.0.2.1"), Standing::Unadmitted).unwrap();
+        let mut first = connections.take(ip("192.0.2.1"), ClientClass::Unadmitted).unwrap();
+        let second = connections.take(ip("192.0.2.1"), ClientClass::Unadmitted).unwrap();
         assert!(second.is_crowded());
-        assert!(connections.take(ip("192.0.2.2"), Standing::Unadmitted).is_err());
+        assert!(connections.take(ip("192.0.2.2"), ClientClass::Unadmitted).is_err());
         first.admit();
         first.admit();
         assert!(!second.is_crowded());
-        assert!(connections.take(ip("192.0.2.2"), Standing::Unadmitted).is_ok());
+        assert!(connections.take(ip("192.0.2.2"), ClientClass::Unadmitted).is_ok());
         drop((first, second));
         assert!(lock(&connections.counts).clients.is_empty());
         assert_eq!(lock(&connections.counts).in_all.all, 0);

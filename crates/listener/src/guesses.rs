@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::connections::{Client, Standing};
+use crate::connections::{Client, ClientClass};
 use crate::meters::{Pace, TooOften};
 
 /// How many clients' worth of wrong passwords one user may be sent.
@@ -39,12 +39,12 @@ impl Guesses {
         &self,
         user: &str,
         peer: IpAddr,
-        standing: Standing,
+        class: ClientClass,
         of_one_client: Pace,
     ) -> Result<(), TooOften> {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let guessed = users.entry(user.to_owned()).or_default();
-        if standing == Standing::Admitted || guessed.homes.contains(&Client::of(peer)) {
+        if class == ClientClass::Admitted || guessed.homes.contains(&Client::of(peer)) {
             return Ok(());
         }
         guessed.used = of_one_client.times(CLIENTS_WORTH).after(guessed.used, Instant::now())?;
@@ -56,14 +56,14 @@ impl Guesses {
         &self,
         user: &str,
         peer: IpAddr,
-        standing: Standing,
+        class: ClientClass,
         of_one_client: Pace,
     ) {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let guessed = users.entry(user.to_owned()).or_default();
         let client = Client::of(peer);
         let known = guessed.homes.iter().position(|home| *home == client);
-        if standing == Standing::Unadmitted && known.is_none() {
+        if class == ClientClass::Unadmitted && known.is_none() {
             let pace = of_one_client.times(CLIENTS_WORTH);
             guessed.used = guessed.used.and_then(|used| pace.before(used));
         }
@@ -92,17 +92,18 @@ mod tests {
     async fn many_addresses_together_guess_as_much_as_ten_and_lock_nobody_out() {
         let guesses = Guesses::default();
         let pace = Meters::new(Rates { auth_failures: 2, ..Rates::default() }).auth_failures();
-        let take = |number, standing| guesses.take("ann", stranger(number), standing, pace);
+        let take = |number, class| guesses.take("ann", stranger(number), class, pace);
         let home = 200;
-        assert_eq!(take(home, Standing::Unadmitted), Ok(()));
-        guesses.give_back("ann", stranger(home), Standing::Unadmitted, pace);
-        let taken = (0..100).filter(|number| take(*number, Standing::Unadmitted).is_ok()).count();
+        assert_eq!(take(home, ClientClass::Unadmitted), Ok(()));
+        guesses.give_back("ann", stranger(home), ClientClass::Unadmitted, pace);
+        let taken =
+            (0..100).filter(|number| take(*number, ClientClass::Unadmitted).is_ok()).count();
         assert_eq!(taken, 20);
-        assert_eq!(take(home, Standing::Unadmitted), Ok(()));
-        assert_eq!(take(101, Standing::Admitted), Ok(()));
-        assert_eq!(guesses.take("bob", stranger(1), Standing::Unadmitted, pace), Ok(()));
+        assert_eq!(take(home, ClientClass::Unadmitted), Ok(()));
+        assert_eq!(take(101, ClientClass::Admitted), Ok(()));
+        assert_eq!(guesses.take("bob", stranger(1), ClientClass::Unadmitted, pace), Ok(()));
         tokio::time::advance(Duration::from_secs(900 / 20)).await;
-        assert_eq!(take(102, Standing::Unadmitted), Ok(()));
-        assert_eq!(take(102, Standing::Unadmitted), Err(TooOften));
+        assert_eq!(take(102, ClientClass::Unadmitted), Ok(()));
+        assert_eq!(take(102, ClientClass::Unadmitted), Err(TooOften));
     }
 }

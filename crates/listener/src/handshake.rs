@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::connections::Standing;
+use crate::connections::ClientClass;
 use crate::host::Host;
 use crate::observer::Refused;
 use crate::tls::{ServerTls, TlsFacts};
@@ -22,7 +22,7 @@ use crate::tls::{ServerTls, TlsFacts};
 pub(crate) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: IpAddr,
-    standing: Standing,
+    class: ClientClass,
     host: &Host,
     stop: &CancellationToken,
     end: Instant,
@@ -31,7 +31,7 @@ pub(crate) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     let shaken = tokio::select! {
         biased;
         () = stop.cancelled() => return None,
-        shaken = timeout_at(end, shake(stream, tls, host, peer, standing)) => shaken,
+        shaken = timeout_at(end, shake(stream, tls, host, peer, class)) => shaken,
     };
     let refused = |reason| host.observer.refused(Refused::Connection, reason);
     match shaken {
@@ -58,10 +58,10 @@ async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
     tls: &ServerTls,
     host: &Host,
     peer: IpAddr,
-    standing: Standing,
+    class: ClientClass,
 ) -> io::Result<TlsStream<S>> {
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
-    let mut line = host.handshakes.line(peer, standing);
+    let mut line = host.handshakes.line(peer, class);
     let turn = line.turn().await;
     // Answering the ClientHello is the costly step, and it is done here at once.
     let answered = hello.into_stream(tls.config());

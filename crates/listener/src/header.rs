@@ -8,7 +8,7 @@
 //! mailbox files have before each message, becomes the field `X-Mailbox-Line` where a header follows
 //! it. Nothing else is changed and nothing is dropped.
 
-/// The longest name that is told from the others.
+/// The longest name that is distinguished from others.
 const LONGEST: usize = 10;
 
 /// How long a header section usually is at most: so much room is made for one at once.

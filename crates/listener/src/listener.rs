@@ -1,4 +1,4 @@
-//! Accepts connections, as many as there are permits for, and ends them when told to.
+//! Accepts connections, as many as there are permits for, and ends them at a shutdown.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,7 +26,7 @@ use crate::tls::ServerTls;
 /// How long to rest when the system gives no more connections, mostly for want of descriptors.
 const REST: Duration = Duration::from_millis(100);
 
-/// How many clients may be told at once that there is no room for them; more are cut off unheard.
+/// How many clients at once get the reply that there is no room for them; more are cut off without it.
 const MAX_TURNED_AWAY: usize = 64;
 
 /// How many of them may be connections of one client.

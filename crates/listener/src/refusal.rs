@@ -17,7 +17,7 @@ pub(crate) enum Refusal {
     /// AUTH came a second time (RFC 4954 §4).
     #[error("authenticated already")]
     AuthenticatedAlready,
-    /// The user's name or password is wrong; which is not told.
+    /// The user's name or password is wrong; the reply does not say which.
     #[error("authentication failed")]
     AuthenticationFailed,
     /// Nobody submits here without logging in (RFC 4954 §6).
@@ -65,7 +65,7 @@ pub(crate) enum Refusal {
         /// What is allowed.
         limit: u64,
     },
-    /// The client is a gateway: who is behind it cannot be told.
+    /// The client is a gateway: who is behind it is unknown.
     #[error(
         "{peer} is this host's default gateway; to allow it, list its address by itself in \
          access.networks"
@@ -141,7 +141,7 @@ pub(crate) enum Refusal {
     /// it may see the end of the data where we saw none.
     #[error("message has a NUL")]
     NulInMessage,
-    /// Commands came behind STARTTLS in clear: who sent them cannot be told (CVE-2011-0411).
+    /// Commands came behind STARTTLS in clear: who sent them is unknown (CVE-2011-0411).
     #[error("commands sent after STARTTLS")]
     PipelinedStartTls,
     /// The dialogue of AUTH went wrong.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use access::{AllowedRecipients, Networks, Users};
 
-use crate::connections::Standing;
+use crate::connections::ClientClass;
 use crate::guesses::Guesses;
 use crate::meters::{Metered, Meters};
 use crate::refusal::Refusal;
@@ -65,18 +65,18 @@ impl Rules {
     pub(crate) fn count_guess(
         &self,
         peer: IpAddr,
-        standing: Standing,
+        class: ClientClass,
         user: Option<&str>,
     ) -> Result<(), Refusal> {
         self.count(peer, Metered::AuthFailure)?;
         let Some(user) = user else { return Ok(()) };
-        let guessed = self.guesses.take(user, peer, standing, self.meters.auth_failures());
+        let guessed = self.guesses.take(user, peer, class, self.meters.auth_failures());
         guessed.map_err(|_often| Refusal::TooOften(Metered::AuthFailure))
     }
 
     /// The password that was counted was no guess.
-    pub(crate) fn uncount_guess(&self, peer: IpAddr, standing: Standing, user: &str) {
+    pub(crate) fn uncount_guess(&self, peer: IpAddr, class: ClientClass, user: &str) {
         self.meters.give_back(peer, Metered::AuthFailure);
-        self.guesses.give_back(user, peer, standing, self.meters.auth_failures());
+        self.guesses.give_back(user, peer, class, self.meters.auth_failures());
     }
 }

@@ -24,7 +24,7 @@ use self::login::Login;
 use self::offers::{Offers, has_room, in_ascii};
 use self::replies::{cannot_verify, help, ok, reply};
 use self::transaction::{Transaction, mailbox};
-use crate::connections::Standing;
+use crate::connections::ClientClass;
 use crate::meters::Metered;
 use crate::protocol::Hello;
 use crate::refusal::Refusal;
@@ -86,8 +86,8 @@ impl Session {
     }
 
     /// Whether the client is waited for.
-    pub(crate) fn standing(&self) -> Standing {
-        self.client.standing(&self.rules)
+    pub(crate) fn class(&self) -> ClientClass {
+        self.client.class(&self.rules)
     }
 
     /// Who logged in.
@@ -157,7 +157,7 @@ impl Session {
         self.messages = self.messages.saturating_add(1);
     }
 
-    /// Counts what a client should not try again; being told to come later is no error of its own.
+    /// Counts what a client should not try again; a reply to come back later is no error of its own.
     pub(crate) fn count(&mut self, refusal: &Refusal) {
         let reply = refusal.reply(&self.rules.settings.hostname);
         if reply.severity() == smtp::Severity::PermanentNegative {

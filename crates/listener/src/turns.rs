@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
-use crate::connections::{Client, Standing};
+use crate::connections::{Client, ClientClass};
 
 /// The turns that there are at one thing.
 #[derive(Clone, Debug)]
@@ -68,10 +68,10 @@ impl Turns {
     }
 
     /// A place in line for the client at `peer`.
-    pub(crate) fn line(&self, peer: IpAddr, standing: Standing) -> InLine {
-        match standing {
-            Standing::Admitted => InLine { stages: vec![Stage::new(&self.0.all)], _own: None },
-            Standing::Unadmitted => {
+    pub(crate) fn line(&self, peer: IpAddr, class: ClientClass) -> InLine {
+        match class {
+            ClientClass::Admitted => InLine { stages: vec![Stage::new(&self.0.all)], _own: None },
+            ClientClass::Unadmitted => {
                 let own = OwnLine::of(&self.0, Client::of(peer));
                 let lines = own.line.iter().chain([&self.0.unadmitted, &self.0.all]);
                 InLine { stages: lines.map(Stage::new).collect(), _own: Some(own) }
@@ -161,14 +161,15 @@ mod tests {
     #[test]
     fn strangers_never_fill_all_turns_and_each_has_one_at_a_time() {
         let turns = Turns::new(3);
-        let mut lines: Vec<_> =
-            (0..9).map(|number| turns.line(stranger(number / 3), Standing::Unadmitted)).collect();
+        let mut lines: Vec<_> = (0..9)
+            .map(|number| turns.line(stranger(number / 3), ClientClass::Unadmitted))
+            .collect();
         let taken: Vec<_> = lines.iter_mut().map(at_once).collect();
         let at_work: Vec<_> = (0..9).filter(|number| taken[*number].is_some()).collect();
         assert_eq!(at_work, [0, 3]);
-        let mut listed = turns.line(stranger(99), Standing::Admitted);
+        let mut listed = turns.line(stranger(99), ClientClass::Admitted);
         let turn = at_once(&mut listed).expect("a listed client waits for no stranger");
-        assert!(at_once(&mut turns.line(stranger(98), Standing::Admitted)).is_none());
+        assert!(at_once(&mut turns.line(stranger(98), ClientClass::Admitted)).is_none());
         drop((taken, turn));
         // The first two are gone from the front: the next client of those that wait is served.
         assert!(at_once(&mut lines[6]).is_some());
@@ -177,8 +178,8 @@ mod tests {
     #[test]
     fn the_line_of_a_client_is_forgotten_with_the_last_who_waits() {
         let turns = Turns::new(1);
-        let first = turns.line(stranger(1), Standing::Unadmitted);
-        let second = turns.line(stranger(1), Standing::Unadmitted);
+        let first = turns.line(stranger(1), ClientClass::Unadmitted);
+        let second = turns.line(stranger(1), ClientClass::Unadmitted);
         drop(first);
         assert_eq!(lock(&turns.0).len(), 1);
         drop(second);
@@ -189,7 +190,8 @@ mod tests {
     fn any_number_of_turns_can_be_set() {
         for number in [0, 1, usize::MAX] {
             assert!(
-                at_once(&mut Turns::new(number).line(stranger(1), Standing::Unadmitted)).is_some()
+                at_once(&mut Turns::new(number).line(stranger(1), ClientClass::Unadmitted))
+                    .is_some()
             );
         }
     }
@@ -198,11 +200,11 @@ mod tests {
     async fn work_that_waits_holds_no_turn() {
         let turns = Turns::new(1);
         let (sent, work) = tokio::sync::oneshot::channel::<()>();
-        let mut line = turns.line(stranger(1), Standing::Unadmitted);
+        let mut line = turns.line(stranger(1), ClientClass::Unadmitted);
         let mut waiting = std::pin::pin!(line.at_each_step(work));
         let mut context = Context::from_waker(Waker::noop());
         assert!(waiting.as_mut().poll(&mut context).is_pending());
-        drop(turns.line(stranger(2), Standing::Unadmitted).turn().await);
+        drop(turns.line(stranger(2), ClientClass::Unadmitted).turn().await);
         sent.send(()).unwrap();
         waiting.await.unwrap();
     }

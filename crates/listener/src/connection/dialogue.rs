@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use crate::connections::{ConnectionPermit, Standing};
+use crate::connections::{ClientClass, ConnectionPermit};
 use crate::host::Host;
 use crate::observer::Refused;
 use crate::refusal::Refusal;
@@ -90,9 +90,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     /// How long the client may say nothing, or take no reply.
     pub(super) fn patience(&self) -> Duration {
         let Timeouts { command, .. } = *self.timeouts();
-        match self.permit.standing() {
-            Standing::Admitted => command,
-            Standing::Unadmitted => {
+        match self.permit.class() {
+            ClientClass::Admitted => command,
+            ClientClass::Unadmitted => {
                 command.min(self.host.unadmitted_wait(&self.session, &self.permit))
             }
         }
@@ -101,9 +101,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     /// When the connection has lasted as long as it may.
     pub(super) fn end_at_latest(&self) -> Instant {
         let Timeouts { connection, .. } = *self.timeouts();
-        let lasts = match self.permit.standing() {
-            Standing::Admitted => connection,
-            Standing::Unadmitted => connection.min(
+        let lasts = match self.permit.class() {
+            ClientClass::Admitted => connection,
+            ClientClass::Unadmitted => connection.min(
                 self.host
                     .unadmitted_wait(&self.session, &self.permit)
                     .saturating_mul(UNADMITTED_WAITS),

@@ -18,14 +18,14 @@ pub(super) async fn verify<S: AsyncRead + AsyncWrite + Unpin>(
     credentials: Credentials,
 ) -> Result<Onward, WireFault> {
     let rules = Arc::clone(&dialogue.host.rules);
-    let (peer, standing) = (dialogue.session.peer(), dialogue.session.standing());
+    let (peer, class) = (dialogue.session.peer(), dialogue.session.class());
     let known = rules.users().knows(credentials.name());
     // What is no user's name may be a password that was typed in the wrong place.
     let user = known.then(|| credentials.name().to_owned());
     let checked = {
-        let mut line = dialogue.host.password_checks.line(peer, dialogue.permit.standing());
+        let mut line = dialogue.host.password_checks.line(peer, dialogue.permit.class());
         let _turn = line.turn().await;
-        if let Err(refusal) = rules.count_guess(peer, standing, user.as_deref()) {
+        if let Err(refusal) = rules.count_guess(peer, class, user.as_deref()) {
             return Ok(dialogue.refuse(&refusal));
         }
         // It takes a while and much memory.
@@ -49,7 +49,7 @@ pub(super) async fn verify<S: AsyncRead + AsyncWrite + Unpin>(
     };
     info!(%peer, user = authenticated.name(), "authenticated");
     dialogue.host.observer.login(Login::Succeeded);
-    rules.uncount_guess(peer, standing, authenticated.name());
+    rules.uncount_guess(peer, class, authenticated.name());
     dialogue.permit.admit();
     let reply = dialogue.session.logged_in(authenticated);
     dialogue.wire.queue(&reply);

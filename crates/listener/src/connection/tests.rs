@@ -80,7 +80,7 @@ impl Client {
         let far = Counted(far, Arc::clone(&writes));
         let origin = Origin::Client("192.0.2.7".parse().unwrap());
         let session = Session::new(Arc::clone(&host.rules), origin, Service::default());
-        let permit = Connections::new(1, 1).take(session.peer(), session.standing()).unwrap();
+        let permit = Connections::new(1, 1).take(session.peer(), session.class()).unwrap();
         let connection = Connection::new(far, session, host, CancellationToken::new(), permit);
         let mut running = JoinSet::new();
         running.spawn(async move {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use access::{Admission, AllowedSenders, Authenticated, Submitter};
 use smtp::{ClientName, ReversePath, Smtputf8};
 
-use crate::connections::Standing;
+use crate::connections::ClientClass;
 use crate::protocol::{Hello, Protocol};
 use crate::refusal::Refusal;
 use crate::rules::Rules;
@@ -75,19 +75,19 @@ impl Client {
     }
 
     /// Whether it is waited for: a listed network is enough, even if its hosts must log in besides.
-    pub(super) fn standing(&self, rules: &Rules) -> Standing {
+    pub(super) fn class(&self, rules: &Rules) -> ClientClass {
         match self.origin {
-            Origin::Proxy(_) => Standing::Unadmitted,
+            Origin::Proxy(_) => ClientClass::Unadmitted,
             Origin::Client(peer) => match rules.networks.judge(peer) {
-                Admission::Admitted(_) => Standing::Admitted,
-                Admission::Gateway | Admission::Unlisted => Standing::Unadmitted,
+                Admission::Admitted(_) => ClientClass::Admitted,
+                Admission::Gateway | Admission::Unlisted => ClientClass::Unadmitted,
             },
         }
     }
 
     /// Whether it may submit mail, for all that is known of it by now.
     pub(super) fn is_welcome(&self, rules: &Rules) -> bool {
-        self.user.is_some() || self.standing(rules) == Standing::Admitted
+        self.user.is_some() || self.class(rules) == ClientClass::Admitted
     }
 
     /// Admits a message from `path`.

@@ -28,7 +28,7 @@ pub(super) struct Transaction {
 #[derive(Clone, Copy, Debug)]
 enum Surplus {
     None,
-    Told,
+    Refused,
 }
 
 impl Transaction {
@@ -71,9 +71,9 @@ impl Transaction {
     /// more, and come back with them (RFC 5321 §4.5.3.1.10).
     pub(super) fn too_many(&mut self, settings: &ListenerSettings) -> Step {
         match self.surplus {
-            Surplus::Told => Step::Reply(Refusal::TooManyRecipients.reply(&settings.hostname)),
+            Surplus::Refused => Step::Reply(Refusal::TooManyRecipients.reply(&settings.hostname)),
             Surplus::None => {
-                self.surplus = Surplus::Told;
+                self.surplus = Surplus::Refused;
                 Step::Refuse(Refusal::TooManyRecipients)
             }
         }
