@@ -52,7 +52,7 @@ impl Embedded {
         Ok(Self { handle: Arc::new(handle) })
     }
 
-    /// Has `observer` told of every group from now on; the first one who asks is told, no other.
+    /// Lets `observer` see every group from now on; only the first observer counts.
     pub fn observe(&self, observer: Arc<dyn Observer>) {
         if self.handle.shared.observer.set(observer).is_err() {
             tracing::debug!("the store is observed already");

@@ -75,8 +75,9 @@ fn summary(
     let meant = entries.iter().filter(|(_, entry)| admits_entry(filter, entry));
     let mut recipients =
         meant.flat_map(|(id, entry)| entry.recipients.iter().map(|one| (*id, one)));
-    let told = recipients.find(|(_, one)| one.reason.is_some() && admits_recipient(filter, one));
-    let reason = match told {
+    let with_reason =
+        recipients.find(|(_, one)| one.reason.is_some() && admits_recipient(filter, one));
+    let reason = match with_reason {
         Some((entry_id, one)) => reason(engine, entry_id, one.reason)?,
         None => None,
     };

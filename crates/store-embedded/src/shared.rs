@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     /// The store's number, which is in every record.
     pub(crate) store: u64,
     pub(crate) ids: IdSource,
-    /// Who is told of each group.
+    /// What observes each group.
     pub(crate) observer: OnceLock<Arc<dyn Observer>>,
     /// Which values have changed.
     pub(crate) versions: Versions,
@@ -59,8 +59,8 @@ pub(crate) struct Shared {
     /// Always certain: nobody else opens the store while this process has it.
     pub(crate) ownership: watch::Sender<Ownership>,
     claims: Mutex<Claims>,
-    /// Who is told of what becomes due; before that, what there is to tell.
-    turns: Mutex<Told>,
+    /// What decides the turns; until it is attached, what is due.
+    turns: Mutex<Subscription>,
     health: AtomicU8,
     totals: Mutex<Totals>,
     waiting: Mutex<Waiting>,
@@ -140,22 +140,22 @@ impl Shared {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has `turns` told of what is due and becomes due.
+    /// Attaches `turns`: it hears of what is due and becomes due.
     pub(crate) fn tell(&self, turns: Arc<dyn Turns>) {
-        let mut told = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let Told::Untold(due) = &mut *told else {
-            tracing::debug!("somebody is told already");
+        let mut subscription = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let Subscription::Pending(due) = &mut *subscription else {
+            tracing::debug!("turns are attached already");
             return;
         };
         turns.reopened(std::mem::take(due));
-        *told = Told::By(turns);
+        *subscription = Subscription::Attached(turns);
     }
 
-    /// Tells who decides the turns.
+    /// What decides the turns, once it is attached.
     fn turns(&self) -> Option<Arc<dyn Turns>> {
         match &*self.turns.lock().unwrap_or_else(PoisonError::into_inner) {
-            Told::By(turns) => Some(Arc::clone(turns)),
-            Told::Untold(_) => None,
+            Subscription::Attached(turns) => Some(Arc::clone(turns)),
+            Subscription::Pending(_) => None,
         }
     }
 
@@ -164,7 +164,10 @@ impl Shared {
         self.claims().start_again();
         match self.turns() {
             Some(turns) => turns.reopened(due),
-            None => *self.turns.lock().unwrap_or_else(PoisonError::into_inner) = Told::Untold(due),
+            None => {
+                *self.turns.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Subscription::Pending(due);
+            }
         }
     }
 
@@ -179,8 +182,8 @@ impl Shared {
             return;
         }
         let turns = match &mut *self.turns.lock().unwrap_or_else(PoisonError::into_inner) {
-            Told::By(turns) => Arc::clone(turns),
-            Told::Untold(untold) => return untold.extend_from_slice(due),
+            Subscription::Attached(turns) => Arc::clone(turns),
+            Subscription::Pending(pending) => return pending.extend_from_slice(due),
         };
         turns.due(due);
     }
@@ -285,18 +288,18 @@ impl Shared {
     }
 }
 
-/// Who is told of what becomes due.
+/// Where what becomes due goes.
 #[derive(Debug)]
-enum Told {
-    /// Somebody.
-    By(Arc<dyn Turns>),
-    /// Nobody yet: this is due.
-    Untold(Vec<Due>),
+enum Subscription {
+    /// To what decides the turns.
+    Attached(Arc<dyn Turns>),
+    /// Nowhere yet: this is due.
+    Pending(Vec<Due>),
 }
 
-impl Default for Told {
+impl Default for Subscription {
     fn default() -> Self {
-        Self::Untold(Vec::new())
+        Self::Pending(Vec::new())
     }
 }
 
@@ -346,7 +349,7 @@ impl Handle {
         self.send(Work::Edit(edit, answer));
     }
 
-    /// Reads the index; damage is told to the committer, which has it rebuilt.
+    /// Reads the index; damage is reported to the committer, which has it rebuilt.
     pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&dyn Lookup) -> Result<T, EngineError>,

@@ -69,7 +69,7 @@ pub(crate) enum Edit {
     Retry(Vec<EntryId>, u64),
     /// Write a value, or remove it, if what is there is what is expected.
     PutValue(Key, Option<Vec<u8>>, Expected),
-    /// Remove messages that nobody was told of.
+    /// Remove messages that were never acknowledged.
     Void(Vec<QueueId>),
 }
 

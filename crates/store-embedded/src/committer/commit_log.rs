@@ -242,7 +242,7 @@ impl CommitLog {
         }
     }
 
-    /// Unlinks the file of a message that nobody was told of.
+    /// Unlinks the file of a message that was never acknowledged.
     pub(super) fn discard_body(&mut self, id: QueueId) {
         // The index may know it nevertheless, until the removal above is made.
         let registered = self.settled_logs.append(self.shared.paths.unlinked(), &[body_entry(id)]);

@@ -44,7 +44,7 @@ impl GroupError {
 /// When a commit group has to be durable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Durable {
-    /// Before anybody is told of it.
+    /// Before it is acknowledged.
     First,
     /// Soon: what is lost with it is done again.
     Soon,

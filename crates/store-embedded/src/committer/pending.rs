@@ -22,7 +22,7 @@ impl Pending {
         let mut void = Vec::new();
         for job in jobs {
             match &job.work {
-                // Who has been told of a bounce must not get the message as well.
+                // Mail whose sender got a bounce must not be delivered as well.
                 Work::Close(_)
                 | Work::Edit(Edit::Void(_) | Edit::Delete(_, Some(_)), _)
                 | Work::Settle(..) => self.0.push(job),
@@ -39,7 +39,7 @@ impl Pending {
         self.forget_unacknowledged(void);
     }
 
-    /// Has messages removed that nobody was told of, should the index know them nevertheless.
+    /// Has messages removed that were never acknowledged, should the index know them nevertheless.
     fn forget_unacknowledged(&mut self, ids: Vec<QueueId>) {
         if !ids.is_empty() {
             let (answer, _) = tokio::sync::oneshot::channel();

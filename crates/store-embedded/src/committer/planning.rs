@@ -99,7 +99,7 @@ fn plan_edit(
 }
 
 /// Enters what tells the sender what becomes of message `of`. If that has left the queue meanwhile,
-/// its sender knows, or an operator has decided otherwise: nobody is told. What waited for the store
+/// its sender knows, or an operator has decided otherwise: nothing is sent. What waited for the store
 /// may come twice.
 fn tell(
     batch: &mut Batch<'_>,

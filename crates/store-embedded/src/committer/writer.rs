@@ -25,14 +25,14 @@ pub(super) struct Writer {
     /// How far it will be once the thread has answered, if it was asked.
     next: Option<Mark>,
     ask: Option<Sender<()>>,
-    told: Receiver<Result<Flushed, EngineError>>,
+    answers: Receiver<Result<Flushed, EngineError>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     /// Starts the thread; the engine under `index` knows the spool up to `mark`.
     pub(super) fn start(index: Arc<Overlay>, mark: Mark) -> Result<Self, EngineError> {
-        let ((ask, asked), (tell, told)) = (channel::<()>(), channel());
+        let ((ask, asked), (answer, answers)) = (channel::<()>(), channel());
         let below = Arc::clone(&index);
         let thread = thread::Builder::new().name("queue-index".to_owned());
         let thread = thread.spawn(move || {
@@ -40,12 +40,12 @@ impl Writer {
                 let begun = Instant::now();
                 let flushed = below.flush();
                 let took = begun.elapsed();
-                if tell.send(flushed.map(|rows| Flushed { rows, took })).is_err() {
+                if answer.send(flushed.map(|rows| Flushed { rows, took })).is_err() {
                     return;
                 }
             }
         })?;
-        Ok(Self { index, mark, next: None, ask: Some(ask), told, thread: Some(thread) })
+        Ok(Self { index, mark, next: None, ask: Some(ask), answers, thread: Some(thread) })
     }
 
     /// Whether the thread has nothing to do.
@@ -70,15 +70,15 @@ impl Writer {
     /// What the thread says to what it was asked; none while it is at work, or was not asked.
     pub(super) fn answer(&mut self, patience: Patience) -> Result<Option<Flushed>, EngineError> {
         let Some(next) = self.next else { return Ok(None) };
-        let told = match patience {
-            Patience::None => match self.told.try_recv() {
+        let answer = match patience {
+            Patience::None => match self.answers.try_recv() {
                 Err(TryRecvError::Empty) => return Ok(None),
-                told => told.map_err(|_gone| ended())?,
+                answer => answer.map_err(|_gone| ended())?,
             },
-            Patience::Endless => self.told.recv().map_err(|_gone| ended())?,
+            Patience::Endless => self.answers.recv().map_err(|_gone| ended())?,
         };
         self.next = None;
-        let flushed = told?;
+        let flushed = answer?;
         self.mark = next;
         Ok(Some(flushed))
     }

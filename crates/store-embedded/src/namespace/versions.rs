@@ -23,8 +23,8 @@ impl Versions {
         self.number(sum).map_or(0, |number| number.load(Ordering::Acquire))
     }
 
-    /// The value at `base` has changed: called once readers can see that, and before anybody is
-    /// told.
+    /// The value at `base` has changed: called once readers can see that, and before the change is
+    /// acknowledged.
     pub(crate) fn changed(&self, base: &Key) {
         if let Some(number) = self.number(crc32c::crc32c(&base.0)) {
             number.fetch_add(1, Ordering::AcqRel);

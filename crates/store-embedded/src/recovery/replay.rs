@@ -40,7 +40,7 @@ impl Replayed {
 /// follow each other.
 ///
 /// A commit group may have been being written when the process ended, and its end have reached the disk
-/// before its beginning: nobody was told of it. So a commit group counts only if all of it is whole, or if
+/// before its beginning: it was never acknowledged. So a commit group counts only if all of it is whole, or if
 /// anything stands behind it in its segment: a commit group that brings mail is synced before the next one begins, so what
 /// is not whole in it was damaged later, and is found out when it is read.
 pub(crate) fn replay(

@@ -35,7 +35,7 @@ pub(crate) enum Found {
     },
     /// A record.
     Record(Box<Record>),
-    /// A record that ends before its end: nobody was told that it is durable.
+    /// A record that ends before its end: it was never acknowledged.
     Torn {
         /// Where it begins.
         offset: u64,

@@ -125,7 +125,7 @@ impl Segments {
         self.current.as_mut().map_or(Ok(()), Segment::write_out)
     }
 
-    /// Somebody is told of what was appended so far: it is not taken back any more.
+    /// What was appended so far is acknowledged: it is not taken back any more.
     pub(crate) fn keep(&mut self) {
         self.since_keep.clear();
         if let Some(segment) = self.current.as_ref() {
@@ -133,7 +133,7 @@ impl Segments {
         }
     }
 
-    /// Takes back what was appended since the last [`Segments::keep`]: nobody was told of it.
+    /// Takes back what was appended since the last [`Segments::keep`]: it was never acknowledged.
     ///
     /// The next record begins a new segment, for the state of this one is not known.
     pub(crate) fn take_back(&mut self) {

@@ -58,7 +58,7 @@ async fn a_store_that_fails_for_another_reason_does_not_speak_of_room() {
         (451, "4.3.0".to_owned())
     );
     reached(&bench, Health::Failed).await;
-    // A disk that fills up while the store is down is told of, and so is its end.
+    // A disk that fills up while the store is down is logged, and so is its end.
     fault.set(FULL);
     reached(&bench, Health::LowOnSpace).await;
     fault.set(BROKEN);

@@ -1,4 +1,4 @@
-//! A disk and an index that fail when they are told to.
+//! A disk and an index that fail on demand.
 
 use std::io;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};

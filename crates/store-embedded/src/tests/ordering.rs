@@ -1,4 +1,4 @@
-//! The index is told nothing that the spool could still lose.
+//! The index knows nothing that the spool could still lose.
 
 use std::collections::BTreeMap;
 use std::io;
