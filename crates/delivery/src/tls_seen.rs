@@ -1,5 +1,7 @@
 //! What a connection showed of TLS, in the words of a report (RFC 8460 §4.3).
 
+use std::sync::Arc;
+
 use dane::{Association, Mismatch};
 use tls_policy::EncryptOnly;
 use tls_rpt::{FailureReason, ReceivingMxHelo, ResultType, TlsaRecord};
@@ -37,31 +39,35 @@ pub struct TlsaSeen {
     pub outcome: TlsOutcome,
 }
 
+/// The secure TLSA records of a host.
+#[derive(Clone, Debug)]
+pub enum HostRecords {
+    /// Some are of use.
+    Usable(Arc<Association>),
+    /// None is.
+    Unusable(Arc<EncryptOnly>),
+}
+
 impl TlsSeen {
-    /// Of a peer that had to prove itself, by its name, by these records or by both.
+    /// Of a peer that had to prove itself: by its name, by those of its records that are of use, or by
+    /// both.
     pub(crate) fn of_peer<T>(
         (ends, helo): (Endpoints, Option<ReceivingMxHelo>),
         session: &Result<T, SessionFailure>,
         peer: &PeerSeen,
-        records: Option<&Association>,
+        records: Option<&HostRecords>,
     ) -> Self {
-        let Some(records) = records else {
-            return Self {
-                ends,
-                helo,
-                outcome: TlsOutcome::of_session(session, Ok(())),
-                tlsa: None,
-            };
+        let by_name = || TlsOutcome::of_session(session, Ok(()));
+        let (outcome, tlsa) = match records {
+            None => (by_name(), None),
+            Some(HostRecords::Unusable(records)) => {
+                (by_name(), Some(TlsaSeen::of_unusable(records, session)))
+            }
+            Some(HostRecords::Usable(records)) => (
+                TlsOutcome::of_authorities(session, peer),
+                Some(TlsaSeen::of_records(records, session, peer)),
+            ),
         };
-        let outcome = match (session, &peer.webpki) {
-            // The records alone have failed: the authorities have judged all the same.
-            (
-                Err(SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::NoMatch(_)))),
-                Verdict::Valid | Verdict::Invalid(_),
-            ) => TlsOutcome::Tls(TlsFault::of_verdict(&peer.webpki)),
-            _ => TlsOutcome::of_session(session, TlsFault::of_verdict(&peer.webpki)),
-        };
-        let tlsa = Some(TlsaSeen::of_records(records, session, peer));
         Self { ends, helo, outcome, tlsa }
     }
 }
@@ -95,11 +101,20 @@ impl TlsaSeen {
     ) -> Self {
         let reason = Some(FailureReason::AllRecordsUnusable);
         let unusable = TlsFault { result_type: ResultType::TlsaInvalid, reason };
+        let outcome = match session {
+            // The authorities have failed, and the records have nothing against whoever answers.
+            Err(SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::Tls(error))))
+                if error.is_about_certificate() =>
+            {
+                TlsOutcome::Tls(Err(unusable))
+            }
+            _ => TlsOutcome::of_session(session, Err(unusable)),
+        };
         let all = records.records().records().iter();
         Self {
             base_domain: records.base().as_str().to_owned(),
             records: all.map(|(record, _)| reported(record)).collect(),
-            outcome: TlsOutcome::of_session(session, Err(unusable)),
+            outcome,
         }
     }
 }
@@ -125,6 +140,18 @@ pub struct TlsFault {
 }
 
 impl TlsOutcome {
+    /// Of a session whose peer had to match records, by what the authorities say.
+    fn of_authorities<T>(session: &Result<T, SessionFailure>, peer: &PeerSeen) -> Self {
+        match (session, &peer.webpki) {
+            // The records alone have failed: the authorities have judged all the same.
+            (
+                Err(SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::NoMatch(_)))),
+                Verdict::Valid | Verdict::Invalid(_),
+            ) => Self::Tls(TlsFault::of_verdict(&peer.webpki)),
+            _ => Self::of_session(session, TlsFault::of_verdict(&peer.webpki)),
+        }
+    }
+
     /// Of a session under TLS, or of why there is none.
     pub(crate) fn of_session<T>(
         session: &Result<T, SessionFailure>,

@@ -31,6 +31,15 @@ impl HostDane {
         }
     }
 
+    /// The records, where none is of use.
+    #[must_use]
+    pub const fn unusable(&self) -> Option<&Arc<EncryptOnly>> {
+        match self {
+            Self::EncryptOnly(found) => Some(found),
+            Self::Dane(_) | Self::NoDane(_) | Self::Skipped(_) => None,
+        }
+    }
+
     /// Whether it asks for the same as `other`.
     #[must_use]
     pub fn binds_like(&self, other: &Self) -> bool {

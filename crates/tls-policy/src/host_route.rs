@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dane::Association;
 use mta_sts::{Fallback, OpenHost, OpenRoute};
 
-use crate::host_dane::{DaneHost, EncryptOnly, NoDane, ProofOfDestination, WhyNoDane};
+use crate::host_dane::{DaneHost, EncryptOnly, HostDane, NoDane, ProofOfDestination, WhyNoDane};
 
 /// A route whose host proves its name by public authorities, and matches its TLSA records as well if
 /// it has any of use (RFC 8461 §2: neither excuses the other).
@@ -17,7 +17,7 @@ use crate::host_dane::{DaneHost, EncryptOnly, NoDane, ProofOfDestination, WhyNoD
 /// ```compile_fail,E0451
 /// # use mta_sts::VerifiedRoute;
 /// fn forget_the_records(route: VerifiedRoute) -> tls_policy::NamedRoute<VerifiedRoute> {
-///     tls_policy::NamedRoute { route, association: None }
+///     tls_policy::NamedRoute { route, association: None, unusable: None }
 /// }
 /// ```
 ///
@@ -32,12 +32,14 @@ use crate::host_dane::{DaneHost, EncryptOnly, NoDane, ProofOfDestination, WhyNoD
 pub struct NamedRoute<R> {
     route: R,
     association: Option<Arc<Association>>,
+    unusable: Option<Arc<EncryptOnly>>,
 }
 
 impl<R> NamedRoute<R> {
-    /// A route to a host with these records of use, if it has any.
-    pub(crate) const fn new(route: R, association: Option<Arc<Association>>) -> Self {
-        Self { route, association }
+    /// A route to a host with these records, if it has any.
+    pub(crate) fn new(route: R, dane: &HostDane) -> Self {
+        let (association, unusable) = (dane.association().cloned(), dane.unusable().cloned());
+        Self { route, association, unusable }
     }
 
     /// The route by which the host has to prove its name.
@@ -50,6 +52,13 @@ impl<R> NamedRoute<R> {
     #[must_use]
     pub const fn association(&self) -> Option<&Arc<Association>> {
         self.association.as_ref()
+    }
+
+    /// The records of the host where none is of use: they ask for TLS, as the route does anyhow, and its
+    /// domain may want to know of them (RFC 8460 §4.3.2.1).
+    #[must_use]
+    pub const fn unusable(&self) -> Option<&Arc<EncryptOnly>> {
+        self.unusable.as_ref()
     }
 }
 

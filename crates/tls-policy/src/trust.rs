@@ -114,7 +114,7 @@ impl Trust for Verified {
             OpenHost::Literal(address) => return Err(Refusal::NoName(*address)),
             OpenHost::Name(mx) => required.admit(mx.clone()).map_err(Refusal::NotNamed)?,
         };
-        Ok(NamedRoute::new(route, dane.association().cloned()))
+        Ok(NamedRoute::new(route, dane))
     }
 
     fn next_hop(required: &RequiredTls) -> NextHop {
@@ -152,7 +152,7 @@ impl Trust for Demanded {
             OpenHost::Literal(address) => return Err(Refusal::NoName(*address)),
             OpenHost::Name(mx) => fallback.demand(mx.clone()),
         };
-        Ok(NamedRoute::new(route, dane.association().cloned()))
+        Ok(NamedRoute::new(route, dane))
     }
 
     fn next_hop(fallback: &Fallback) -> NextHop {

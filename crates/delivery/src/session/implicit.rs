@@ -37,7 +37,7 @@ where
     ) -> (Result<Self, SessionFailure>, TlsSeen) {
         let limit = patience.at_most(settings.timeouts.tls);
         let (shaken, peer) = prove(&route, stream, tls, limit).await;
-        let records = route.demand().records().map(Arc::clone);
+        let records = route.records();
         let session = match shaken {
             Ok(stream) => {
                 let stream = (stream, patience);
@@ -45,7 +45,7 @@ where
             }
             Err(failure) => Err(failure.into()),
         };
-        let seen = TlsSeen::of_peer((ends, None), &session, &peer, records.as_deref());
+        let seen = TlsSeen::of_peer((ends, None), &session, &peer, records.as_ref());
         (session, seen)
     }
 

@@ -7,6 +7,8 @@ use dane::Association;
 use mta_sts::{DemandedRoute, VerifiedRoute};
 use tls_policy::{Demanded, Matched, MatchedRoute, NamedRoute, Trust, Verified};
 
+use crate::tls_seen::HostRecords;
+
 /// A route whose host has to prove who it is. There are three, and nothing outside can add one.
 pub trait Strict: sealed::Sealed {
     /// What a session along it is worth.
@@ -14,6 +16,9 @@ pub trait Strict: sealed::Sealed {
 
     /// What the peer has to prove.
     fn demand(&self) -> PeerDemand<'_>;
+
+    /// The TLSA records that the host has, those of no use as well.
+    fn records(&self) -> Option<HostRecords>;
 }
 
 /// What a peer has to prove.
@@ -27,16 +32,6 @@ pub enum PeerDemand<'a> {
     Records(&'a Arc<Association>),
 }
 
-impl<'a> PeerDemand<'a> {
-    /// The records that have to be matched.
-    pub(super) const fn records(self) -> Option<&'a Arc<Association>> {
-        match self {
-            Self::Name => None,
-            Self::NameAndRecords(records) | Self::Records(records) => Some(records),
-        }
-    }
-}
-
 /// What a route asks for by which a name has to be proved.
 const fn named<R>(route: &NamedRoute<R>) -> PeerDemand<'_> {
     match route.association() {
@@ -45,11 +40,21 @@ const fn named<R>(route: &NamedRoute<R>) -> PeerDemand<'_> {
     }
 }
 
+/// The records of the host of such a route.
+fn records_beside<R>(route: &NamedRoute<R>) -> Option<HostRecords> {
+    let usable = route.association().cloned().map(HostRecords::Usable);
+    usable.or_else(|| route.unusable().cloned().map(HostRecords::Unusable))
+}
+
 impl Strict for NamedRoute<VerifiedRoute> {
     type Trust = Verified;
 
     fn demand(&self) -> PeerDemand<'_> {
         named(self)
+    }
+
+    fn records(&self) -> Option<HostRecords> {
+        records_beside(self)
     }
 }
 
@@ -59,6 +64,10 @@ impl Strict for NamedRoute<DemandedRoute> {
     fn demand(&self) -> PeerDemand<'_> {
         named(self)
     }
+
+    fn records(&self) -> Option<HostRecords> {
+        records_beside(self)
+    }
 }
 
 impl Strict for MatchedRoute {
@@ -66,6 +75,10 @@ impl Strict for MatchedRoute {
 
     fn demand(&self) -> PeerDemand<'_> {
         PeerDemand::Records(self.association())
+    }
+
+    fn records(&self) -> Option<HostRecords> {
+        Some(HostRecords::Usable(Arc::clone(self.association())))
     }
 }
 

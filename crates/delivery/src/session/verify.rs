@@ -30,7 +30,7 @@ impl<Route: Strict, S: Stream> Plain<Route, S> {
         let Self { route, dialogue, capabilities, ends, settings } = self;
         let patience = Arc::clone(dialogue.patience());
         let (stream, peer) = upgrade(&route, dialogue, &capabilities, tls, &settings).await;
-        let records = route.demand().records().map(Arc::clone);
+        let records = route.records();
         let session = match stream {
             Ok(stream) => {
                 let stream = (stream, patience);
@@ -39,7 +39,7 @@ impl<Route: Strict, S: Stream> Plain<Route, S> {
             Err(failure) => Err(SessionFailure::Tls(failure)),
         };
         let helo = capabilities.name().cloned();
-        let seen = TlsSeen::of_peer((ends, helo), &session, &peer, records.as_deref());
+        let seen = TlsSeen::of_peer((ends, helo), &session, &peer, records.as_ref());
         (session, seen)
     }
 }
