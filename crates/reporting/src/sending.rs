@@ -157,6 +157,13 @@ impl Reporting {
         self.context.tuned().settings.contact.clone()
     }
 
+    /// Whether a key signs reports of the contact's domain, so that they go by mail (RFC 8460 §3); not
+    /// where there is no contact.
+    #[must_use]
+    pub fn can_sign(&self) -> bool {
+        self.context.can_sign()
+    }
+
     /// How many reports are due and on their way, without looking into the store.
     #[must_use]
     pub fn counts(&self) -> ReportCounts {

@@ -192,9 +192,7 @@ async fn previewed(
     context: &Context,
     destinations: Vec<Destination>,
 ) -> Result<Vec<PreviewedDestination>, ReportError> {
-    let contact = context.tuned().settings.contact.clone();
-    let can_sign =
-        contact.is_some_and(|contact| context.parts.signatures.can_sign(contact.domain()));
+    let can_sign = context.can_sign();
     let mut previewed = Vec::with_capacity(destinations.len());
     for destination in destinations {
         let left_alone = context.refusals.until(&destination, context.today()).await?;

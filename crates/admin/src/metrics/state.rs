@@ -8,7 +8,7 @@ use mta_sts::Exceptions;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use queue::{Counted, Counts, ReasonClass, StateKind, Totals, Waiting};
-use reporting::ReportCounts;
+use reporting::Reporting;
 
 use super::series::{Gauges, level, unix_seconds};
 use crate::api::state_word::state_word;
@@ -34,6 +34,7 @@ pub struct State {
     dkim_keys: Gauges<1>,
     reports: Gauges<1>,
     oldest_report: Gauge,
+    report_key: Gauge,
 }
 
 impl State {
@@ -85,6 +86,8 @@ impl State {
             Unit::Seconds,
             new.oldest_report.clone(),
         );
+        let key = "Whether a DKIM key of the domain of tls_rpt.contact signs TLS reports";
+        registry.register("tls_report_key_ok", key, new.report_key.clone());
         new.build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         new.started.set(unix_seconds(now));
         new
@@ -167,8 +170,10 @@ impl State {
         self.reports.clone()
     }
 
-    /// How many TLS reports are due.
-    pub fn set_reports(&self, counts: ReportCounts, now: SystemTime) {
+    /// How many TLS reports are due, and whether a key signs them.
+    pub fn set_reports(&self, reporting: &Reporting, now: SystemTime) {
+        self.report_key.set(reporting.can_sign().into());
+        let counts = reporting.counts();
         for (state, number) in [("due", counts.due), ("retrying", counts.retrying)] {
             let number = i64::try_from(number).unwrap_or(i64::MAX);
             self.reports.get_or_create(&[("state", state)]).set(number);

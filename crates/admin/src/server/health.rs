@@ -78,7 +78,7 @@ impl HealthChecks {
         state.set_exceptions(&self.policies.exceptions(), latest);
         state.set_clock(self.clock.doubt());
         state.set_dkim_keys(&self.checks.signing());
-        state.set_reports(self.reporting.counts(), self.clock.now());
+        state.set_reports(&self.reporting, self.clock.now());
         self.metrics.text(format)
     }
 

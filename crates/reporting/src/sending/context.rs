@@ -111,6 +111,13 @@ impl Context {
         Arc::clone(&self.tuning.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether a key signs reports of the contact's domain.
+    pub(crate) fn can_sign(&self) -> bool {
+        let tuned = self.tuned();
+        let contact = tuned.settings.contact.as_ref();
+        contact.is_some_and(|contact| self.parts.signatures.can_sign(contact.domain()))
+    }
+
     /// What is to be done and when.
     pub(crate) fn agenda(&self) -> MutexGuard<'_, Agenda> {
         self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
