@@ -8,7 +8,7 @@ use clock::{Clock as _, SystemClock};
 use reporting::Tallies;
 use store::Store;
 use store_embedded::{Embedded, StoreSettings};
-use testbed::{Certificate, MxBehaviour, PolicyBehaviour, PolicyText, Rule, Step, World};
+use testbed::{Certificate, Fault, MxBehaviour, PolicyBehaviour, PolicyText, Rule, Step, World};
 use tls_rpt::{Day, DomainName, DomainTally, PolicyType};
 
 use crate::process::Process;
@@ -19,6 +19,9 @@ const REPORTS: &str = "tls_rpt.contact = \"tls@relay.test\"";
 
 /// A record that asks for reports.
 const RECORD: &str = "v=TLSRPTv1; rua=mailto:tls@reports.test";
+
+/// Longer than `mta_sts.undecided_grace`.
+const UNDECIDED: Duration = Duration::from_secs(3600);
 
 /// What becomes of the mail of a case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -158,7 +161,7 @@ async fn each_connection_is_counted_by_the_policy_that_applied_to_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_has_the_word_of_the_standard_and_a_reason_from_a_closed_list() {
-    let mut counted = Counted::start("").await;
+    let mut counted = Counted::start("delivery.timeouts.tls = \"2s\"").await;
     let not_tls = |reason: &str| format!("sts validation-failure {reason} 1");
     let not_trusted = |reason: &str| format!("sts certificate-not-trusted {reason} 1");
     let hangs_up = MxBehaviour::valid().rule(Rule::new(Step::Ehlo, testbed::Act::Drop).in_tls());
@@ -194,6 +197,8 @@ async fn each_failure_has_the_word_of_the_standard_and_a_reason_from_a_closed_li
         ("cut", MxBehaviour::handshake_closed(), not_tls("connection-cut")),
         ("injected", MxBehaviour::injected(b"250 injected\r\n"), not_tls("injected-plaintext")),
         ("closed", hangs_up, not_tls("closed-after-handshake")),
+        ("old", MxBehaviour::handshake_of_tls10(), not_tls("no-common-version")),
+        ("silent", MxBehaviour::handshake_silent(), not_tls("timeout")),
     ];
     for (name, behaviour, row) in cases {
         let domain = format!("{name}.test");
@@ -296,7 +301,55 @@ async fn what_says_nothing_of_tls_is_not_counted() {
     counted.send("refusing.test", Mail::Waits, &[]).await;
     counted.enforced("closed.test", MxBehaviour::valid().at(Step::Ehlo, testbed::Act::Drop)).await;
     counted.send("closed.test", Mail::Waits, &[]).await;
+    // Whether there is a policy cannot be told, and mail waits for that.
+    counted.enforced("undecided.test", MxBehaviour::valid()).await;
+    counted.relay.world.names().fail("_mta-sts.undecided.test", Fault::ServFail);
+    counted.send("undecided.test", Mail::Waits, &[]).await;
     counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_goes_while_it_is_undecided_whether_there_is_a_policy_is_not_counted() {
+    let mut counted = Counted::start("").await;
+    let mx = counted.relay.domain("undecided.test", MxBehaviour::valid()).await;
+    counted.relay.world.domain("undecided.test").tls_rpt_record(RECORD);
+    counted.relay.world.names().fail("_mta-sts.undecided.test", Fault::ServFail);
+    let id = counted.relay.submit(&["<bob@undecided.test>"]).await;
+    drop(counted.relay.deferred(id, 1).await);
+    counted.relay.pass(UNDECIDED).await;
+    counted.relay.gone(id).await;
+    assert_eq!(mx.messages().len(), 1);
+    let kept = counted.stop().await;
+    assert_eq!(kept.tallies.list(None, 9).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_tlsa_records_cannot_be_had_or_are_missed_is_counted_without_a_connection() {
+    let mut counted = Counted::start("dane.require = [\"required.signed.test\"]").await;
+    counted.relay.world.names().authenticate("signed.test");
+    let cases = [
+        ("servfail", Some(Fault::ServFail), "tlsa dnssec-invalid servfail 1"),
+        ("bogus", Some(Fault::Bogus), "tlsa dnssec-invalid bogus 1"),
+        ("required", None, "tlsa dane-required 1"),
+    ];
+    for (name, fault, row) in cases {
+        let domain = format!("{name}.signed.test");
+        let mx = counted.relay.enforcing_domain(&domain, MxBehaviour::valid()).await;
+        counted.relay.world.domain(&domain).tls_rpt_record(RECORD);
+        let records = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
+        if let Some(fault) = fault {
+            counted.relay.world.names().fail(&records, fault);
+        }
+        counted.send(&domain, Mail::Waits, &[row]).await;
+        assert_eq!(mx.connections().len(), 0, "{domain}");
+    }
+    let kept = counted.stop().await;
+    for (domain, expected) in &counted.expected {
+        assert_eq!(&kept.rows(domain).await, expected, "{domain}");
+        let tally = kept.tally(domain).await.unwrap();
+        let (row, _sessions) = tally.rows().next().unwrap();
+        assert!(row.policy.strings().is_empty(), "no policy was seen");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,6 +374,18 @@ async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with
         let name = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
         counted.relay.world.names().add_tlsa(&name, (3, 0, 0), data.unwrap_or(&own));
         counted.send(domain, mail, &rows).await;
+    }
+    // Records of no use excuse nothing that a policy asks for, and the domain learns of both.
+    for (domain, certificate, mail, sts) in [
+        ("named.signed.test", Certificate::Valid, Mail::Delivered, "sts success 1"),
+        ("late.signed.test", Certificate::Expired, Mail::Waits, "sts certificate-expired 1"),
+    ] {
+        let mx = counted.relay.enforcing_domain(domain, MxBehaviour::presenting(certificate)).await;
+        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
+        let name = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
+        let own = mx.certificate_chain().remove(0);
+        counted.relay.world.names().add_tlsa(&name, (1, 0, 0), &own);
+        counted.send(domain, mail, &[sts, "tlsa tlsa-invalid all-records-unusable 1"]).await;
     }
     let unusable = "tlsa tlsa-invalid all-records-unusable 1";
     for (domain, parameters, row) in [

@@ -83,7 +83,16 @@ async fn a_report_by_mail_is_signed_and_goes_whatever_tls_does() {
     all_over(&relay).await;
     let accepted = "tls_reports_total{transport=\"mail\",result=\"accepted\"}";
     counted(&relay, accepted, 1.0).await;
+    counted(&relay, "tls_report_key_ok", 1.0).await;
     relay.is_well_behaved();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitors_are_told_where_no_key_signs_reports() {
+    let key = Key::new("sender.test", "tls", Algorithm::Ed25519Sha256);
+    let relay = relay_with(&[], &[&key], SETTINGS).await;
+    counted(&relay, "tls_report_key_ok", 0.0).await;
+    counted(&relay, "dkim_keys{state=\"missing\"}", 1.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +114,9 @@ async fn mail_of_one_day_makes_one_report_and_the_report_makes_none() {
         assert_eq!(mx.messages().len(), 2, "after {day} days");
     }
     assert_eq!(mx.messages()[1].recipients, ["tls-reports@example.test"]);
+    relay.restart().await;
+    let counted = Tallies::new(relay.queue().store()).list(None, 9).await.unwrap();
+    assert_eq!(counted, [], "nothing of the connection of the report");
 }
 
 #[tokio::test(flavor = "multi_thread")]

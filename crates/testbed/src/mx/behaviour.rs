@@ -50,6 +50,8 @@ pub(super) enum After220 {
     Close,
     Garbage,
     Handshake,
+    /// The first message of a server that has no TLS after 1.0.
+    HelloOfTls10,
     /// In the same write as the 220, before a proper handshake.
     Injected(Vec<u8>),
     Silence,
@@ -196,6 +198,12 @@ impl MxBehaviour {
     #[must_use]
     pub fn handshake_alert(number: u8) -> Self {
         Self::valid().starttls(Starttls::Offered(After220::Alert(number)))
+    }
+
+    /// The host has no TLS after 1.0, and answers the client's first message with that.
+    #[must_use]
+    pub fn handshake_of_tls10() -> Self {
+        Self::valid().starttls(Starttls::Offered(After220::HelloOfTls10))
     }
 
     /// The connection closes after the 220 to STARTTLS.

@@ -181,6 +181,12 @@ async fn starttls(dialogue: &mut Dialogue, argument: &str) -> Result<Next, Ended
             dialogue.wire.write(&[21, 3, 3, 0, 2, 2, number]).await?;
             breaks(dialogue, "alert").await
         }
+        After220::HelloOfTls10 => {
+            dialogue.wire.await_bytes().await?;
+            dialogue.wire.write(&hello_of_tls10()).await?;
+            dialogue.wire.drain().await;
+            breaks(dialogue, "TLS 1.0").await
+        }
         After220::Close => breaks(dialogue, "closed").await,
         After220::Silence => {
             dialogue.wire.drain().await;
@@ -194,6 +200,15 @@ async fn starttls(dialogue: &mut Dialogue, argument: &str) -> Result<Next, Ended
             breaks(dialogue, "garbage").await
         }
     }
+}
+
+/// The answer of a server that has no TLS after 1.0 to a client's first message, in a record (RFC 2246
+/// §7.4.1.3): no session, and `TLS_RSA_WITH_AES_128_CBC_SHA` without compression.
+fn hello_of_tls10() -> Vec<u8> {
+    let mut hello = vec![22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 0x2f, 0]);
+    hello
 }
 
 /// Notes that the handshake was broken on purpose, and ends the session.
