@@ -28,6 +28,16 @@ impl ByteSize {
     }
 }
 
+/// Reads a number of bytes, for `#[serde(with = "byte_size")]`.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
+    ByteSize::deserialize(input).map(ByteSize::bytes)
+}
+
+/// Writes a number of bytes the way it is read.
+pub(crate) fn serialize<S: Serializer>(bytes: &u64, output: S) -> Result<S::Ok, S::Error> {
+    ByteSize(*bytes).serialize(output)
+}
+
 /// A text that is not a size.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{text}` is not a size; write a number and a unit (B, KiB, MiB, GiB), as in \"50MiB\"")]

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use delivery::{DeliverySettings, Timeouts};
+use delivery::{DeliverySettings, IpPreference, Timeouts};
 use dns::DnsSettings;
 use listener::{Bcc, Limits, Rates, Submission};
 use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
@@ -17,8 +17,7 @@ use store_embedded::StoreSettings;
 use crate::byte_size::ByteSize;
 use crate::raw::{
     LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery,
-    RawIpPreference, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTimeouts,
-    RawTls, RawTlsMode, RawTrust,
+    RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTls, RawTlsMode, RawTrust,
 };
 use crate::raw_access::{RawAccess, RawNetwork};
 use crate::raw_dane::RawDane;
@@ -153,7 +152,7 @@ impl Default for RawDns {
     fn default() -> Self {
         let DnsSettings { timeout, attempts, dnssec, bogus_probe, servers: _ } =
             DnsSettings::default();
-        Self { servers: Vec::new(), timeout, attempts, dnssec: dnssec.into(), bogus_probe }
+        Self { servers: Vec::new(), timeout, attempts, dnssec, bogus_probe }
     }
 }
 
@@ -189,11 +188,11 @@ impl Default for RawDelivery {
             dead_host_memory: DeliverySettings::DEAD_HOST_MEMORY,
             source_address4: None,
             source_address6: None,
-            ip_preference: RawIpPreference::Ipv6,
+            ip_preference: IpPreference::default(),
             lifetime: QueueSettings::default().lifetime,
             delay_notice: DeliverySettings::DELAY_NOTICE,
             retry: RawRetry::default(),
-            timeouts: RawTimeouts::default(),
+            timeouts: Timeouts::default(),
         }
     }
 }
@@ -202,12 +201,6 @@ impl Default for RawRetry {
     fn default() -> Self {
         let retry = QueueSettings::default().retry;
         Self { first: retry.first, longest: retry.most }
-    }
-}
-
-impl Default for RawTimeouts {
-    fn default() -> Self {
-        Timeouts::default().into()
     }
 }
 

@@ -60,13 +60,13 @@ pub use crate::nearest::nearest;
 pub use crate::paths::RelayPaths;
 pub use crate::raw::{
     LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery,
-    RawException, RawIpPreference, RawLifted, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry,
-    RawSettings, RawTimeouts, RawTls, RawTlsMode, RawTrust,
+    RawException, RawLifted, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings,
+    RawTls, RawTlsMode, RawTrust,
 };
 pub use crate::raw_access::{RawAccess, RawNetwork};
 pub use crate::raw_dane::{RawDane, RawDaneMode, RawInsecureMx};
 pub use crate::raw_dkim::{RawAlgorithm, RawDkim, RawDkimSigning, RawKeyService};
-pub use crate::raw_dns::{RawDns, RawDnssec};
+pub use crate::raw_dns::RawDns;
 pub use crate::raw_requiretls::{RawRequireTls, RawRequireTlsDelivery};
 pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use crate::raw_staging::{RawOthers, RawStaging};

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clock::Timestamp;
+use delivery::{IpPreference, Timeouts};
 use serde::{Deserialize, Serialize};
 use smtp::Domain;
 
@@ -21,7 +22,7 @@ use crate::raw_route::RawRoute;
 use crate::raw_staging::RawStaging;
 use crate::raw_submission::RawSubmission;
 use crate::raw_tls_rpt::RawTlsRpt;
-use crate::{address_text, duration_text, optional_text};
+use crate::{address_text, byte_size, duration_text, optional_text};
 
 /// Everything a settings file may hold.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -303,7 +304,8 @@ pub struct RawDelivery {
     #[serde(with = "optional_text")]
     pub source_address6: Option<Ipv6Addr>,
     /// Which addresses of a host are tried first.
-    pub ip_preference: RawIpPreference,
+    #[serde(with = "IpPreferenceText")]
+    pub ip_preference: IpPreference,
     /// How long a message is tried before it is returned (RFC 5321 §4.5.4.1).
     #[serde(with = "duration_text")]
     pub lifetime: Duration,
@@ -313,7 +315,8 @@ pub struct RawDelivery {
     /// When a message that could not be delivered is tried again.
     pub retry: RawRetry,
     /// How long each step of a session may take (RFC 5321 §4.5.3.2).
-    pub timeouts: RawTimeouts,
+    #[serde(with = "TimeoutsText")]
+    pub timeouts: Timeouts,
 }
 
 /// `[delivery.retry]`
@@ -328,58 +331,55 @@ pub struct RawRetry {
     pub longest: Duration,
 }
 
-/// `[delivery.timeouts]`
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawTimeouts {
+/// `[delivery.timeouts]`: how [`Timeouts`] are written.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Timeouts", default = "Timeouts::default", deny_unknown_fields)]
+struct TimeoutsText {
     /// A whole attempt until a message begins.
     #[serde(with = "duration_text")]
-    pub attempt: Duration,
+    attempt: Duration,
     /// The TCP connection.
     #[serde(with = "duration_text")]
-    pub connect: Duration,
+    connect: Duration,
     /// The greeting.
     #[serde(with = "duration_text")]
-    pub greeting: Duration,
+    greeting: Duration,
     /// The reply to EHLO, HELO or RSET.
     #[serde(with = "duration_text")]
-    pub hello: Duration,
+    hello: Duration,
     /// The reply to STARTTLS, and then the handshake.
     #[serde(with = "duration_text")]
-    pub tls: Duration,
+    tls: Duration,
     /// The reply to MAIL.
     #[serde(with = "duration_text")]
-    pub mail: Duration,
+    mail: Duration,
     /// The reply to RCPT.
     #[serde(with = "duration_text")]
-    pub rcpt: Duration,
+    rcpt: Duration,
     /// The reply to DATA.
     #[serde(with = "duration_text")]
-    pub data_initiation: Duration,
+    data_initiation: Duration,
     /// Writing one block of the message.
     #[serde(with = "duration_text")]
-    pub data_block: Duration,
+    data_block: Duration,
     /// How many octets of the message have to be read in each second; 0: any number.
-    pub data_rate: ByteSize,
+    #[serde(with = "byte_size")]
+    data_rate: u64,
     /// The reply to the final dot.
     #[serde(with = "duration_text")]
-    pub data_termination: Duration,
+    data_termination: Duration,
     /// The reply to QUIT.
     #[serde(with = "duration_text")]
-    pub quit: Duration,
+    quit: Duration,
 }
 
-/// Which addresses of a host are tried first.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RawIpPreference {
-    /// IPv4, then IPv6.
+/// How an [`IpPreference`] is written.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "IpPreference", rename_all = "kebab-case")]
+enum IpPreferenceText {
     Ipv4,
-    /// IPv4 and nothing else.
     Ipv4Only,
-    /// IPv6, then IPv4.
     Ipv6,
-    /// IPv6 and nothing else.
     Ipv6Only,
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dns::Dnssec;
 use serde::{Deserialize, Serialize};
 use smtp::Domain;
 
@@ -20,20 +21,18 @@ pub struct RawDns {
     /// How often a silent server is tried within that time.
     pub attempts: u32,
     /// Whose word on DNSSEC counts.
-    pub dnssec: RawDnssec,
+    #[serde(with = "DnssecText")]
+    pub dnssec: Dnssec,
     /// A name whose signatures are wrong on purpose; empty: none is asked for.
     #[serde(with = "optional_text")]
     pub bogus_probe: Option<Domain>,
 }
 
-/// When an answer's AD bit is believed (RFC 4035 §3.2.3).
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RawDnssec {
-    /// That of servers on this machine's loopback.
+/// How a [`Dnssec`] is written.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Dnssec", rename_all = "kebab-case")]
+enum DnssecText {
     Auto,
-    /// Never.
     Off,
-    /// Always: the operator vouches for the path to the servers.
     TrustAd,
 }

@@ -217,7 +217,7 @@ impl Check<'_> {
         let raw = &self.raw.dns;
         DnsSettings {
             servers: raw.servers.iter().map(|server| server.0).collect(),
-            dnssec: raw.dnssec.into(),
+            dnssec: raw.dnssec,
             bogus_probe: raw.bogus_probe.clone(),
             timeout: self.at_least_one("dns.timeout", raw.timeout),
             attempts: self.at_least_one("dns.attempts", raw.attempts),
@@ -291,10 +291,10 @@ impl Check<'_> {
         settings.dane_required = self.patterns("dane.require", &self.raw.dane.require);
         settings.source_address4 = raw.source_address4;
         settings.source_address6 = raw.source_address6;
-        settings.ip_preference = raw.ip_preference.into();
+        settings.ip_preference = raw.ip_preference;
         settings.requiretls = self.raw.requiretls.delivery();
         settings.delay_notice = Some(raw.delay_notice).filter(|after| !after.is_zero());
-        settings.timeouts = (&raw.timeouts).into();
+        settings.timeouts = raw.timeouts;
         settings.shutdown_grace = self.raw.shutdown_grace;
         settings
     }

@@ -135,6 +135,18 @@ fn the_shown_file_as_it_is_changes_nothing() {
 }
 
 #[test]
+fn what_is_not_written_of_the_timeouts_stays_as_delivery_has_it() {
+    let written = "[dns]\ndnssec = \"trust-ad\"\n[delivery]\nip_preference = \"ipv4-only\"\n\
+                   [delivery.timeouts]\nquit = \"3s\"\ndata_rate = \"2KiB\"\n";
+    let settings = check(written).unwrap();
+    let quit = std::time::Duration::from_secs(3);
+    let expected = delivery::Timeouts { quit, data_rate: 2048, ..delivery::Timeouts::default() };
+    assert_eq!(settings.delivery.timeouts, expected);
+    assert_eq!(settings.delivery.ip_preference, delivery::IpPreference::Ipv4Only);
+    assert_eq!(settings.dns.dnssec, dns::Dnssec::TrustAd);
+}
+
+#[test]
 fn the_environment_wins_over_the_file_and_speaks_plainly() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sts-relay.toml");
