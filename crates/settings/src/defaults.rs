@@ -101,11 +101,7 @@ impl Default for RawNetwork {
 impl Default for RawSubmission {
     fn default() -> Self {
         let Submission { add, bcc, bare_newlines } = Submission::default();
-        Self {
-            add: add.into_iter().map(Into::into).collect(),
-            remove_bcc: bcc == Bcc::Removed,
-            bare_newlines: bare_newlines.into(),
-        }
+        Self { add, remove_bcc: bcc == Bcc::Removed, bare_newlines }
     }
 }
 

@@ -8,7 +8,6 @@
 mod address_text;
 mod byte_size;
 mod check;
-mod convert;
 mod defaults;
 mod dkim_keys;
 mod duration_text;
@@ -70,7 +69,7 @@ pub use crate::raw_dns::RawDns;
 pub use crate::raw_requiretls::{RawRequireTls, RawRequireTlsDelivery};
 pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use crate::raw_staging::{RawOthers, RawStaging};
-pub use crate::raw_submission::{RawAddedField, RawBareNewlines, RawSubmission};
+pub use crate::raw_submission::RawSubmission;
 pub use crate::raw_tls_rpt::{RawSend, RawTlsRpt, RawVerifyHttps};
 pub use crate::secret_text::SecretText;
 pub use crate::server_address::ServerAddress;

@@ -1,5 +1,8 @@
 //! `[submission]` as it is typed.
 
+use listener::{AddedField, BareNewlines, Bcc, Submission};
+use serde::de::Deserializer;
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 /// `[submission]`
@@ -7,31 +10,55 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct RawSubmission {
     /// The fields that a message gets where it lacks them.
-    pub add: Vec<RawAddedField>,
+    #[serde(deserialize_with = "read_fields", serialize_with = "write_fields")]
+    pub add: Vec<AddedField>,
     /// Whether Bcc fields are removed.
     pub remove_bcc: bool,
     /// What becomes of line ends that lack their CR.
-    pub bare_newlines: RawBareNewlines,
+    #[serde(with = "BareNewlinesText")]
+    pub bare_newlines: BareNewlines,
 }
 
-/// What becomes of line ends that lack their CR.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RawBareNewlines {
-    /// The message is refused.
-    Refuse,
-    /// They get it.
-    Repair,
+impl From<&RawSubmission> for Submission {
+    fn from(raw: &RawSubmission) -> Self {
+        Self {
+            add: raw.add.clone(),
+            bcc: if raw.remove_bcc { Bcc::Removed } else { Bcc::Kept },
+            bare_newlines: raw.bare_newlines,
+        }
+    }
 }
 
-/// A field that a message gets where it lacks it.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RawAddedField {
-    /// When it was received.
+/// How [`BareNewlines`] are written.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "BareNewlines")]
+enum BareNewlinesText {
+    #[serde(rename = "refuse")]
+    Refused,
+    #[serde(rename = "repair")]
+    Repaired,
+}
+
+/// How an [`AddedField`] is written.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "AddedField", rename_all = "kebab-case")]
+enum AddedFieldText {
     Date,
-    /// The address of the user who hands it in.
     From,
-    /// One that no other message has.
     MessageId,
+}
+
+/// A field of a list.
+#[derive(Deserialize, Serialize)]
+struct Listed(#[serde(with = "AddedFieldText")] AddedField);
+
+/// Reads a list of fields.
+fn read_fields<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<AddedField>, D::Error> {
+    let listed = Vec::<Listed>::deserialize(input)?;
+    Ok(listed.into_iter().map(|Listed(field)| field).collect())
+}
+
+/// Writes a list of fields the way it is read.
+fn write_fields<S: Serializer>(fields: &[AddedField], output: S) -> Result<S::Ok, S::Error> {
+    output.collect_seq(fields.iter().copied().map(Listed))
 }

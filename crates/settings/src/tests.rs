@@ -135,15 +135,23 @@ fn the_shown_file_as_it_is_changes_nothing() {
 }
 
 #[test]
-fn what_is_not_written_of_the_timeouts_stays_as_delivery_has_it() {
+fn each_crate_gets_its_own_types_as_they_are_written_and_keeps_the_rest_of_its_defaults() {
     let written = "[dns]\ndnssec = \"trust-ad\"\n[delivery]\nip_preference = \"ipv4-only\"\n\
-                   [delivery.timeouts]\nquit = \"3s\"\ndata_rate = \"2KiB\"\n";
+                   [delivery.timeouts]\nquit = \"3s\"\ndata_rate = \"2KiB\"\n\
+                   [submission]\nadd = [\"message-id\", \"date\"]\nbare_newlines = \"repair\"\n";
     let settings = check(written).unwrap();
     let quit = std::time::Duration::from_secs(3);
     let expected = delivery::Timeouts { quit, data_rate: 2048, ..delivery::Timeouts::default() };
     assert_eq!(settings.delivery.timeouts, expected);
     assert_eq!(settings.delivery.ip_preference, delivery::IpPreference::Ipv4Only);
     assert_eq!(settings.dns.dnssec, dns::Dnssec::TrustAd);
+    let added = [listener::AddedField::MessageId, listener::AddedField::Date];
+    let expected = listener::Submission {
+        add: added.into(),
+        bare_newlines: listener::BareNewlines::Repaired,
+        ..listener::Submission::default()
+    };
+    assert_eq!(settings.listener.submission, expected);
 }
 
 #[test]
