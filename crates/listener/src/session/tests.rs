@@ -30,7 +30,7 @@ fn step_in(session: &mut Session, line: &str, health: Health) -> Step {
 }
 
 /// What the client reads; `354` for a message to come.
-fn told(step: Step) -> String {
+fn answer(step: Step) -> String {
     let hostname = Domain::parse("relay.example").unwrap();
     match step {
         Step::Leave(reply) | Step::Reply(reply) | Step::StartTls(reply) => reply.to_string(),
@@ -46,14 +46,14 @@ fn told(step: Step) -> String {
 
 /// The reply to the last of the lines.
 fn last(session: &mut Session, lines: &[&str]) -> String {
-    lines.iter().map(|line| told(step(session, line))).last().unwrap_or_default()
+    lines.iter().map(|line| answer(step(session, line))).last().unwrap_or_default()
 }
 
 #[track_caller]
 fn assert_table(table: &[(&[&str], &str)]) {
     for (lines, reply) in table {
-        let told = last(&mut session(), lines);
-        assert!(told.starts_with(reply), "{lines:?}: expected {reply:?}, was {told:?}");
+        let answer = last(&mut session(), lines);
+        assert!(answer.starts_with(reply), "{lines:?}: expected {reply:?}, was {answer:?}");
     }
 }
 
@@ -189,9 +189,9 @@ fn an_address_beyond_ascii_needs_smtputf8() {
 fn a_client_outside_the_networks_is_refused_at_mail_with_what_to_do() {
     let mut session = session();
     session.client.origin = Origin::Client("198.51.100.1".parse().unwrap());
-    let told = last(&mut session, &[EHLO, "MAIL FROM:<a@client.example> SIZE=99999999999"]);
+    let answer = last(&mut session, &[EHLO, "MAIL FROM:<a@client.example> SIZE=99999999999"]);
     assert_eq!(
-        told,
+        answer,
         "550 5.7.1 198.51.100.1 may not submit mail here; its network has to be listed in \
          access.networks\r\n"
     );
@@ -208,8 +208,8 @@ fn mail_is_refused_while_the_queue_cannot_take_it() {
     ] {
         let mut session = session();
         step(&mut session, EHLO);
-        let told = told(step_in(&mut session, MAIL, health));
-        assert!(told.starts_with(reply), "{health:?}: {told:?}");
+        let answer = answer(step_in(&mut session, MAIL, health));
+        assert!(answer.starts_with(reply), "{health:?}: {answer:?}");
     }
 }
 
@@ -218,8 +218,8 @@ fn a_declared_size_is_held_against_the_limit() {
     for (size, reply) in [("1000", "250 2.1.0 "), ("1001", "552 5.3.4 ")] {
         let mut session = session_with(|s| s.limits.message_size = 1000);
         let mail = format!("MAIL FROM:<a@client.example> SIZE={size}");
-        let told = last(&mut session, &[EHLO, &mail]);
-        assert!(told.starts_with(reply), "{size}: {told:?}");
+        let answer = last(&mut session, &[EHLO, &mail]);
+        assert!(answer.starts_with(reply), "{size}: {answer:?}");
     }
 }
 
@@ -275,9 +275,9 @@ fn requiretls_is_offered_under_tls_alone_and_only_where_it_is_kept() {
     ] {
         let ehlo = last(&mut session, &[EHLO]);
         assert_eq!(ehlo.contains("REQUIRETLS\r\n"), is_offered, "{ehlo}");
-        let told = last(&mut session, &[&requires]);
+        let answer = last(&mut session, &[&requires]);
         let expected = if is_offered { "250 2.1.0 " } else { "555 5.5.4 " };
-        assert!(told.starts_with(expected), "{told}");
+        assert!(answer.starts_with(expected), "{answer}");
     }
     let mut session = under_tls(offered());
     assert!(last(&mut session, &["HELO x", &requires]).starts_with("555 5.5.4 "));
@@ -314,12 +314,12 @@ fn a_gateway_is_refused_with_what_to_do() {
     let networks = Networks::parse(["192.0.2.0/24"]).unwrap().with_gateways([gateway]);
     let rules = Arc::new(Rules::new(settings, networks));
     let mut session = Session::new(rules, Origin::Client(gateway), Service::default());
-    let told = last(&mut session, &[EHLO, MAIL]);
+    let answer = last(&mut session, &[EHLO, MAIL]);
     assert!(
-        told.starts_with(
+        answer.starts_with(
             "550 5.7.1 192.0.2.1 is this host's default gateway; to allow it, list its address"
         ),
-        "{told}"
+        "{answer}"
     );
 }
 
@@ -345,8 +345,8 @@ fn messages_and_recipients_that_come_too_fast_are_told_to_come_later() {
 #[test]
 fn refused_recipients_do_not_end_the_transaction() {
     let mut session = session();
-    let told = last(&mut session, &[EHLO, MAIL, "RCPT TO:<b>", RCPT, "RCPT TO:<c>", "DATA"]);
-    assert_eq!(told, "354");
+    let answer = last(&mut session, &[EHLO, MAIL, "RCPT TO:<b>", RCPT, "RCPT TO:<c>", "DATA"]);
+    assert_eq!(answer, "354");
 }
 
 #[test]
@@ -385,7 +385,7 @@ fn too_many_messages_end_the_session_at_the_next_mail() {
 fn what_is_no_line_is_refused_and_counted() {
     let mut session = session_with(|s| s.limits.errors_per_connection = 2);
     for fault in [LineFault::BareLf, LineFault::TooLong] {
-        assert!(told(session.hear(Err(fault), Health::Ready)).starts_with("500 5.5.2 "));
+        assert!(answer(session.hear(Err(fault), Health::Ready)).starts_with("500 5.5.2 "));
     }
     assert!(last(&mut session, &["NOOP"]).starts_with("421 4.7.0 "));
 }

@@ -91,11 +91,11 @@ async fn what_is_no_proof_is_refused() {
 async fn where_login_is_required_a_network_is_not_enough() {
     let world = World::offering(REQUIRED, |_| {}).await;
     let mut client = world.client().await;
-    let told = client.say("MAIL FROM:<a@client.example>").await;
-    assert_eq!(told, "530 5.7.0 authentication required; send STARTTLS first\r\n");
+    let answer = client.say("MAIL FROM:<a@client.example>").await;
+    assert_eq!(answer, "530 5.7.0 authentication required; send STARTTLS first\r\n");
     let mut client = world.client_under_tls().await;
-    let told = client.say("MAIL FROM:<a@client.example>").await;
-    assert_eq!(told, "530 5.7.0 authentication required\r\n");
+    let answer = client.say("MAIL FROM:<a@client.example>").await;
+    assert_eq!(answer, "530 5.7.0 authentication required\r\n");
 }
 
 #[tokio::test]

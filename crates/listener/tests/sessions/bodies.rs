@@ -31,8 +31,8 @@ async fn every_message_is_kept_byte_for_byte() {
     ];
     for message in messages {
         client.begin_message().await;
-        let told = client.message(message).await;
-        assert!(told.starts_with("250 2.0.0 "), "{told:?}: {message:?}");
+        let answer = client.message(message).await;
+        assert!(answer.starts_with("250 2.0.0 "), "{answer:?}: {message:?}");
     }
     let stored = world.stored().await;
     assert_eq!(stored.len(), messages.len());
@@ -76,8 +76,8 @@ async fn a_line_that_is_too_long_is_refused() {
     for (length, reply) in [(998, "250 2.0.0 "), (999, "554 5.6.0 ")] {
         client.begin_message().await;
         let message = format!("Subject: x\r\n\r\n{}\r\n", "x".repeat(length));
-        let told = client.message(message.as_bytes()).await;
-        assert!(told.starts_with(reply), "{length}: {told}");
+        let answer = client.message(message.as_bytes()).await;
+        assert!(answer.starts_with(reply), "{length}: {answer}");
     }
     assert_eq!(world.stored().await.len(), 1);
 }

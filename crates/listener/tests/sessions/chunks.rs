@@ -43,10 +43,10 @@ async fn chunks_may_be_pipelined_and_empty() {
               BDAT 0 LAST\r\nMAIL FROM:<>\r\nRCPT TO:<c@far.example>\r\nBDAT 6 LAST\r\nC: d\r\nQUIT\r\n",
         )
         .await;
-    let told = client.rest().await;
-    let codes: Vec<&str> = told.lines().filter_map(|line| line.get(..3)).collect();
+    let answer = client.rest().await;
+    let codes: Vec<&str> = answer.lines().filter_map(|line| line.get(..3)).collect();
     let expected = ["250", "250", "250", "250", "250", "250", "250", "250", "250", "221"];
-    assert_eq!(codes, expected, "{told}");
+    assert_eq!(codes, expected, "{answer}");
     let stored = world.stored().await;
     let sent: Vec<_> = stored.iter().map(|stored| stored.as_sent().to_vec()).collect();
     assert_eq!(sent, [b"A: b\r\n\r\n".to_vec(), b"C: d\r\n".to_vec()]);
@@ -65,8 +65,8 @@ async fn the_octets_of_a_refused_chunk_are_no_commands() {
         }
         client.send(format!("BDAT {} LAST\r\n", evil.len())).await;
         client.send(evil).await;
-        let told = client.reply().await;
-        assert!(told.starts_with("503 5.5.1 ") || told.starts_with("554 5.5.1 "), "{told}");
+        let answer = client.reply().await;
+        assert!(answer.starts_with("503 5.5.1 ") || answer.starts_with("554 5.5.1 "), "{answer}");
         client.expect("RSET", "250 2.0.0 reset").await;
     }
 }
@@ -107,8 +107,8 @@ async fn a_count_that_cannot_be_meant_ends_the_connection() {
         let mut client = world.client().await;
         begin(&mut client).await;
         client.send(format!("{line}\r\nMAIL FROM:<evil@client.example>\r\nNOOP\r\n")).await;
-        let told = client.rest().await;
-        assert!(told.starts_with(reply) && told.lines().count() == 1, "{line}: {told}");
+        let answer = client.rest().await;
+        assert!(answer.starts_with(reply) && answer.lines().count() == 1, "{line}: {answer}");
     }
 }
 

@@ -96,8 +96,8 @@ async fn idle_strangers_from_five_addresses_keep_no_admitted_client_out() {
         let (mut strangers, mut greeted) = (Vec::new(), 0);
         for number in 0..100 {
             let mut stranger = world.connect_from(&format!("127.0.0.{}", 2 + number % 5)).await;
-            let told = stranger.reply().await;
-            greeted += usize::from(told.starts_with("220 "));
+            let answer = stranger.reply().await;
+            greeted += usize::from(answer.starts_with("220 "));
             strangers.push(stranger);
         }
         assert_eq!(greeted, 25, "five for each of five addresses");
@@ -151,11 +151,11 @@ async fn a_stranger_that_keeps_talking_is_sent_away_too() {
     .await;
     let mut stranger = world.connect_from("127.0.0.2").await;
     stranger.hears("220 ").await;
-    let mut told = String::from("250 ");
-    while told.starts_with("250 ") {
-        told = stranger.say("NOOP").await;
+    let mut answer = String::from("250 ");
+    while answer.starts_with("250 ") {
+        answer = stranger.say("NOOP").await;
     }
-    assert_eq!(told, "421 4.4.2 relay.example connection open for too long\r\n");
+    assert_eq!(answer, "421 4.4.2 relay.example connection open for too long\r\n");
 }
 
 #[tokio::test]
@@ -199,10 +199,10 @@ async fn silent_proxies_keep_neither_clients_nor_descriptors() {
     }
     let mut one_more = world.connect_from("127.0.0.9").await;
     one_more.hears("421 4.7.0 relay.example too many connections").await;
-    // The proxy is waited for less long than a handshake, and told so on some of them.
+    // The proxy is waited for less long than a handshake, and some of them get a reply.
     for proxy in &mut silent {
-        let told = proxy.rest().await;
-        assert!(told.is_empty() || told.starts_with("554 5.7.1 "), "{told}");
+        let answer = proxy.rest().await;
+        assert!(answer.is_empty() || answer.starts_with("554 5.7.1 "), "{answer}");
     }
     let mut proxy = world.connect_from("127.0.0.9").await;
     proxy.send(b"PROXY TCP4 127.0.0.1 127.0.0.9 40000 25\r\n").await;
@@ -232,9 +232,9 @@ async fn passwords_sent_at_once_do_not_pass_the_limit() {
     }
     let mut looked_at = 0;
     for client in &mut clients {
-        let told = client.reply().await;
-        assert!(told.starts_with("535 5.7.8 ") || told.starts_with("421 4.7.0 "), "{told}");
-        looked_at += usize::from(told.starts_with("535 "));
+        let answer = client.reply().await;
+        assert!(answer.starts_with("535 5.7.8 ") || answer.starts_with("421 4.7.0 "), "{answer}");
+        looked_at += usize::from(answer.starts_with("535 "));
     }
     assert_eq!(looked_at, 4);
     // Right passwords are none of the wrong ones: any number may log in at once.

@@ -60,15 +60,15 @@ async fn a_dialogue_in_one_segment_is_answered_in_order() {
               Subject: x\r\n\r\n..\r\n.\r\nMAIL FROM:<a@client.example>\r\nRSET\r\nNOOP\r\nQUIT\r\n",
         )
         .await;
-    let told = client.rest().await;
-    let codes: Vec<&str> = told.lines().filter_map(|line| line.get(..4)).collect();
+    let answer = client.rest().await;
+    let codes: Vec<&str> = answer.lines().filter_map(|line| line.get(..4)).collect();
     assert_eq!(
         codes,
         [
             "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250-", "250 ", "250 ", "250 ",
             "501 ", "354 ", "250 ", "250 ", "250 ", "250 ", "221 "
         ],
-        "{told}"
+        "{answer}"
     );
     let stored = world.stored().await;
     assert_eq!(stored.len(), 1);

@@ -9,8 +9,8 @@ async fn a_client_that_speaks_before_the_greeting_is_refused() {
     let world = World::with(|s| s.timeouts.greeting_delay = Duration::from_secs(20)).await;
     let mut client = world.connect().await;
     client.send(b"EHLO client.example\r\nMAIL FROM:<a@client.example>\r\n").await;
-    let told = client.rest().await;
-    assert_eq!(told, "554 5.5.0 relay.example command sent before the greeting\r\n");
+    let answer = client.rest().await;
+    assert_eq!(answer, "554 5.5.0 relay.example command sent before the greeting\r\n");
     let refused = world.logged("connection refused");
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert!(refused[0].contains("reason=\"spoke-first\""), "{refused:?}");

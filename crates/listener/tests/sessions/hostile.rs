@@ -80,10 +80,10 @@ async fn a_connection_that_comes_too_often_is_told_to_come_later() {
     let _first = world.greeted().await;
     let _second = world.greeted().await;
     let mut third = world.connect().await;
-    let told = third.rest().await;
+    let answer = third.rest().await;
     let expected =
         "421 4.7.0 relay.example too many connections in a short time; come back later\r\n";
-    assert_eq!(told, expected);
+    assert_eq!(answer, expected);
     world.connect_from("127.0.0.2").await.hears("220 ").await;
 }
 

@@ -1,4 +1,4 @@
-//! Everything has a limit, and whoever comes to it is told so.
+//! Everything has a limit, and whoever comes to it gets a reply that says so.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ async fn a_message_that_grows_too_large_is_read_to_its_end_and_refused() {
     for (more, reply) in [("", "250 2.0.0 "), ("x", "250 2.0.0 "), ("xy", "552 5.3.4 ")] {
         client.begin_message().await;
         let message = [more.as_bytes(), &exact].concat();
-        let told = client.message(&message).await;
-        assert!(told.starts_with(reply), "{}: {told}", message.len());
+        let answer = client.message(&message).await;
+        assert!(answer.starts_with(reply), "{}: {answer}", message.len());
     }
     client.begin_message().await;
     let huge = b"MAIL FROM:<a@client.example>\r\n".repeat(100_000);
@@ -44,8 +44,8 @@ async fn a_header_section_that_is_too_large_is_refused_and_a_large_body_is_not()
         ([b"no header\r\n", &lines[..]].concat(), "250 2.0.0 "),
     ] {
         client.begin_message().await;
-        let told = client.message(&message).await;
-        assert!(told.starts_with(reply), "{told}");
+        let answer = client.message(&message).await;
+        assert!(answer.starts_with(reply), "{answer}");
     }
 }
 
@@ -56,8 +56,8 @@ async fn a_message_that_has_passed_too_many_hosts_is_in_a_loop() {
     for (fields, reply) in [(4, "250 2.0.0 "), (5, "554 5.4.6 ")] {
         client.begin_message().await;
         let message = "Received: from x by y; z\r\n".repeat(fields);
-        let told = client.message(message.as_bytes()).await;
-        assert!(told.starts_with(reply), "{fields}: {told}");
+        let answer = client.message(message.as_bytes()).await;
+        assert!(answer.starts_with(reply), "{fields}: {answer}");
     }
     assert_eq!(world.stored().await.len(), 1);
 }
@@ -73,11 +73,11 @@ async fn there_is_a_place_for_so_many_connections_and_no_more() {
     // The place is given back once the listener has seen the end of the connection.
     loop {
         let mut next = world.connect().await;
-        let told = next.reply().await;
-        if told.starts_with("220 ") {
+        let answer = next.reply().await;
+        if answer.starts_with("220 ") {
             break;
         }
-        assert!(told.starts_with("421 4.7.0 "), "{told}");
+        assert!(answer.starts_with("421 4.7.0 "), "{answer}");
     }
 }
 
@@ -86,8 +86,8 @@ async fn one_client_does_not_take_the_places_of_the_others() {
     let world = World::with(|s| s.limits.connections_per_client = 1).await;
     let _first = world.greeted().await;
     let mut second = world.connect().await;
-    let told = second.rest().await;
-    assert_eq!(told, "421 4.7.0 relay.example too many connections from your address\r\n");
+    let answer = second.rest().await;
+    assert_eq!(answer, "421 4.7.0 relay.example too many connections from your address\r\n");
     world.connect_from("127.0.0.2").await.hears("220 ").await;
 }
 
@@ -135,8 +135,8 @@ async fn errors_commands_and_messages_are_counted_to_an_end() {
 async fn a_client_that_says_nothing_is_sent_away() {
     let world = World::with(|s| s.timeouts.command = SHORT).await;
     let mut client = world.client().await;
-    let told = client.rest().await;
-    assert_eq!(told, "421 4.4.2 relay.example timed out waiting for the client\r\n");
+    let answer = client.rest().await;
+    assert_eq!(answer, "421 4.4.2 relay.example timed out waiting for the client\r\n");
 }
 
 #[tokio::test]
@@ -163,9 +163,9 @@ async fn a_client_that_trickles_a_message_is_sent_away() {
 async fn a_connection_has_an_end() {
     let world = World::with(|s| s.timeouts.connection = SHORT * 4).await;
     let mut client = world.client().await;
-    let mut told = String::new();
-    while told.is_empty() || told.starts_with("250 ") {
-        told = client.say("NOOP").await;
+    let mut answer = String::new();
+    while answer.is_empty() || answer.starts_with("250 ") {
+        answer = client.say("NOOP").await;
     }
-    assert_eq!(told, "421 4.4.2 relay.example connection open for too long\r\n");
+    assert_eq!(answer, "421 4.4.2 relay.example connection open for too long\r\n");
 }

@@ -6,8 +6,8 @@ use crate::world::World;
 async fn there_is_one_line_for_each_message_accepted_and_each_refusal() {
     let world = World::new().await;
     let mut client = world.sender().await;
-    let told = client.message(b"Subject: secret\r\n\r\nsecret\r\n").await;
-    let queue_id = told.trim_end().rsplit(' ').next().unwrap();
+    let answer = client.message(b"Subject: secret\r\n\r\nsecret\r\n").await;
+    let queue_id = answer.trim_end().rsplit(' ').next().unwrap();
     client.expect("SECRET", "500 ").await;
     client.begin_message().await;
     client.send(b"secret\n\r\n.\r\n").await;

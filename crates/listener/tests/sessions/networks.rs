@@ -11,9 +11,9 @@ async fn a_client_outside_the_networks_cannot_begin_a_transaction() {
     let mut client = world.connect_from("127.0.0.2").await;
     client.hears("220 ").await;
     client.expect("EHLO client.example", "250-").await;
-    let told = client.say("MAIL FROM:<a@client.example>").await;
-    assert!(told.starts_with("550 5.7.1 127.0.0.2 "), "{told}");
-    assert!(told.contains("access.networks"), "{told}");
+    let answer = client.say("MAIL FROM:<a@client.example>").await;
+    assert!(answer.starts_with("550 5.7.1 127.0.0.2 "), "{answer}");
+    assert!(answer.contains("access.networks"), "{answer}");
     client.expect("RCPT TO:<b@far.example>", "503 5.5.1 ").await;
     client.expect("DATA", "503 5.5.1 ").await;
     client.expect("QUIT", "221 ").await;
@@ -56,8 +56,8 @@ async fn a_network_with_listed_senders_sends_from_them_alone() {
         client.expect("MAIL FROM:<app@client.example>", "250 ").await;
         client.expect("RCPT TO:<b@far.example>", "250 ").await;
         client.expect("DATA", "354 ").await;
-        let told = client.message(format!("{header}\r\n\r\n").as_bytes()).await;
-        assert!(told.starts_with(reply), "{peer} {header}: {told}");
+        let answer = client.message(format!("{header}\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with(reply), "{peer} {header}: {answer}");
     }
 }
 

@@ -58,8 +58,8 @@ async fn a_transaction_is_taken_as_old_clients_write_it() {
         client.expect(mail, "250 2.1.0 ").await;
         client.expect(rcpt, "250 2.1.5 ").await;
         client.expect("DATA ", "354 ").await;
-        let told = client.message(b"Subject: x\r\n\r\n").await;
-        let id = told.trim_end().rsplit(' ').next().unwrap().to_owned();
+        let answer = client.message(b"Subject: x\r\n\r\n").await;
+        let id = answer.trim_end().rsplit(' ').next().unwrap().to_owned();
         let stored = world.stored().await.into_iter().find(|stored| stored.id == id).unwrap();
         assert_eq!((stored.from.as_str(), stored.recipients[0].as_str()), (from, to), "{mail}");
     }
@@ -81,7 +81,7 @@ async fn a_machine_is_not_refused_for_a_name_in_another_encoding() {
 async fn what_is_not_clear_is_refused_with_a_reply_that_says_what() {
     let world = World::new().await;
     let mut client = world.client().await;
-    for (line, told) in [
+    for (line, answer) in [
         ("MAIL FROM:<s@d.example> X-MOON=1", "555 5.5.4 unknown parameter X-MOON"),
         ("MAIL FROM:<s@d.example> NOTIFY=NEVER", "555 5.5.4 unknown parameter NOTIFY"),
         ("MAIL FROM:s@d.example,t@d.example", "501 5.1.7 "),
@@ -94,7 +94,7 @@ async fn what_is_not_clear_is_refused_with_a_reply_that_says_what() {
         ("NOOP\nNOOP", "500 5.5.2 bare LF in a command line"),
         ("NOOP", "250 "),
     ] {
-        client.expect(line, told).await;
+        client.expect(line, answer).await;
     }
 }
 
@@ -117,7 +117,7 @@ async fn a_first_line_that_is_no_field_does_not_join_the_received_field() {
             let mut client = world.client().await;
             client.expect("MAIL FROM:<a@client.example>", "250 ").await;
             client.expect("RCPT TO:<b@far.example>", "250 ").await;
-            let told = if by_chunks {
+            let answer = if by_chunks {
                 let (one, other) = message.split_at(3);
                 client.send(format!("BDAT 3\r\n{one}")).await;
                 client.hears("250 ").await;
@@ -127,7 +127,7 @@ async fn a_first_line_that_is_no_field_does_not_join_the_received_field() {
                 client.expect("DATA", "354 ").await;
                 client.message(message.as_bytes()).await
             };
-            let id = told.trim_end().rsplit(' ').next().unwrap().to_owned();
+            let id = answer.trim_end().rsplit(' ').next().unwrap().to_owned();
             let stored = world.stored().await.into_iter().find(|stored| stored.id == id).unwrap();
             let text = String::from_utf8(stored.bytes).unwrap();
             let (received, rest) = text.split_once(" +0000\r\n").unwrap();
@@ -169,8 +169,8 @@ async fn where_from_is_checked_it_names_the_users_senders_alone() {
         ("From 1:00\r\nFrom: boss@far.example\r\n\r\n", named),
     ] {
         client.begin_message().await;
-        let told = client.message(header.as_bytes()).await;
-        assert!(told.starts_with(reply), "{header}: {told}");
+        let answer = client.message(header.as_bytes()).await;
+        assert!(answer.starts_with(reply), "{header}: {answer}");
     }
     // A host of a listed network passes on what others wrote.
     let mut host = world.connect_under_tls().await;

@@ -120,12 +120,12 @@ async fn no_false_end_splits_a_message_that_is_repaired() {
             client.send(&wire[..cut]).await;
             tokio::task::yield_now().await;
             client.send(&wire[cut..]).await;
-            let told = client.reply().await;
-            if told.starts_with("250 ") {
+            let answer = client.reply().await;
+            if answer.starts_with("250 ") {
                 repaired += 1;
             } else {
-                assert!(told.starts_with("554 5.6.0 message has a "), "{false_end:?}: {told}");
-                assert!(!told.contains("bare LF"), "{false_end:?}: {told}");
+                assert!(answer.starts_with("554 5.6.0 message has a "), "{false_end:?}: {answer}");
+                assert!(!answer.contains("bare LF"), "{false_end:?}: {answer}");
             }
             if !true_end_inside {
                 client.send(b"QUIT\r\n").await;
@@ -164,7 +164,7 @@ async fn line_ends_that_lack_their_cr_are_repaired_where_that_is_asked_for() {
             kept.to_vec()
         };
         for by_chunks in [false, true] {
-            let told = if by_chunks {
+            let answer = if by_chunks {
                 // What is counted has no dots doubled.
                 let plain = String::from_utf8(sent.to_vec()).unwrap().replace("\n..", "\n.");
                 client.expect("MAIL FROM:<a@client.example>", "250 ").await;
@@ -178,8 +178,8 @@ async fn line_ends_that_lack_their_cr_are_repaired_where_that_is_asked_for() {
                 client.send([sent, b"\r\n.\r\n"].concat()).await;
                 client.reply().await
             };
-            assert!(told.starts_with("250 "), "{told}");
-            let id = told.trim_end().rsplit(' ').next().unwrap().to_owned();
+            assert!(answer.starts_with("250 "), "{answer}");
+            let id = answer.trim_end().rsplit(' ').next().unwrap().to_owned();
             let stored = world.stored().await.into_iter().find(|stored| stored.id == id).unwrap();
             let expected = if by_chunks { kept.clone() } else { [&kept[..], b"\r\n"].concat() };
             assert_eq!(

@@ -27,8 +27,8 @@ async fn date_and_message_id_are_added_for_users_when_they_are_absent() {
         (format!("{long}Date: x\r\n\r\nbody\r\n"), false, true),
     ] {
         client.begin_message().await;
-        let told = client.message(message.as_bytes()).await;
-        let id = told.trim_end().rsplit(' ').next().unwrap().to_owned();
+        let answer = client.message(message.as_bytes()).await;
+        let id = answer.trim_end().rsplit(' ').next().unwrap().to_owned();
         let stored = world.stored().await.into_iter().find(|stored| stored.id == id).unwrap();
         let text = String::from_utf8(stored.as_sent().to_vec()).unwrap();
         let added = text.strip_suffix(&message).unwrap();
@@ -52,8 +52,8 @@ async fn date_and_message_id_are_added_for_users_when_they_are_absent() {
 async fn what_a_message_of_a_listed_network_lacks_is_added_too() {
     let world = World::with(|s| s.submission = Submission::default()).await;
     let mut client = world.sender().await;
-    let told = client.message(b"Subject: x\r\n\r\nbody\r\n").await;
-    let id = told.trim_end().rsplit(' ').next().unwrap();
+    let answer = client.message(b"Subject: x\r\n\r\nbody\r\n").await;
+    let id = answer.trim_end().rsplit(' ').next().unwrap();
     let text = String::from_utf8(world.stored().await[0].as_sent().to_vec()).unwrap();
     let expected = format!("\r\nMessage-ID: <{id}@relay.example>\r\nSubject: x\r\n\r\nbody\r\n");
     assert!(text.starts_with("Date: ") && text.ends_with(&expected), "{text}");
@@ -84,8 +84,8 @@ async fn bcc_is_removed_and_a_signed_message_stays_as_it_is() {
             client.send(format!("BDAT {cut}\r\n{one}")).await;
             client.hears("250 ").await;
             client.send(format!("BDAT {} LAST\r\n{other}", other.len())).await;
-            let told = client.reply().await;
-            let id = told.trim_end().rsplit(' ').next().unwrap().to_owned();
+            let answer = client.reply().await;
+            let id = answer.trim_end().rsplit(' ').next().unwrap().to_owned();
             let stored = world.stored().await.into_iter().find(|stored| stored.id == id).unwrap();
             assert_eq!(String::from_utf8_lossy(stored.as_sent()), kept, "{message}");
         }

@@ -181,7 +181,7 @@ impl World {
         client
     }
 
-    /// A client that has been told to send its message.
+    /// A client that may send its message.
     pub(crate) async fn sender(&self) -> Client {
         let mut client = self.client().await;
         client.begin_message().await;
@@ -337,15 +337,15 @@ impl Client {
     pub(crate) fn expect(&mut self, line: &str, reply: &str) -> impl Future<Output = ()> + use<'_> {
         let (line, reply) = (line.to_owned(), reply.to_owned());
         async move {
-            let told = self.say(&line).await;
-            assert!(told.starts_with(&reply), "{line}: expected {reply:?}, was {told:?}");
+            let answer = self.say(&line).await;
+            assert!(answer.starts_with(&reply), "{line}: expected {reply:?}, was {answer:?}");
         }
     }
 
     /// Asserts what the next reply begins with.
     pub(crate) async fn hears(&mut self, reply: &str) {
-        let told = self.reply().await;
-        assert!(told.starts_with(reply), "expected {reply:?}, was {told:?}");
+        let answer = self.reply().await;
+        assert!(answer.starts_with(reply), "expected {reply:?}, was {answer:?}");
     }
 
     /// A transaction up to the 354.
