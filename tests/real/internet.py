@@ -173,14 +173,14 @@ class Signing(Submitting):
 
 
 class Reporting(Signing):
-    """The same, with a domain that wants TLS reports by mail, and by HTTPS at an nginx that keeps what is posted."""
+    """The same with all domains, which want TLS reports by mail to good.test, and by HTTPS at an nginx that keeps what is posted."""
 
-    ADDRESSES = (*Signing.ADDRESSES, REPORTS)
+    HOSTS, ENFORCED, ADDRESSES = Delivering.HOSTS, Delivering.ENFORCED, (*Signing.ADDRESSES, REPORTS)
 
     def names(self):
         """Where reports go."""
-        wanted = '_smtp._tls.good.test. TXT "v=TLSRPTv1; rua=mailto:tls@good.test,https://reports.test/v1/tlsrpt"'
-        return [*super().names(), wanted, f"reports.test. A {REPORTS}"]
+        wanted = 'TXT "v=TLSRPTv1; rua=mailto:tls@good.test,https://reports.test/v1/tlsrpt"'
+        return [*super().names(), *(f"_smtp._tls.{domain}. {wanted}" for domain in self.HOSTS), f"reports.test. A {REPORTS}"]
 
     def settings(self):
         """With an address for questions."""

@@ -206,9 +206,13 @@ class Relay(Program):
         super().__init__("sts-relay", folder)
         self.address, self.port = address, port
         self.config = self.folder / "sts-relay.toml"
-        self.config.write_text("".join(f"{line}\n" for line in settings))
+        self.configure(settings)
         if start:
             self.start()
+
+    def configure(self, settings):
+        """Writes its settings file, by which it goes when it is started."""
+        self.config.write_text("".join(f"{line}\n" for line in settings))
 
     def start(self):
         """Starts it and waits for its listener."""

@@ -16,12 +16,19 @@ READINGS = pathlib.Path(__file__).resolve().parents[1] / "report_readings.py"
 PARSEDMARC = os.environ.get("PARSEDMARC", "python3")
 
 
-def reports(world):
-    """The files of the report that came by mail, and of the one that was posted."""
+def reports(world, number=1):
+    """The files of so many reports that came by mail, and of as many that were posted."""
     inbox = world.mx["good.test"].mail / "inbox" / "new"
     by_mail = [path for path in inbox.glob("*") if b"application/tlsrpt+gzip" in path.read_bytes()] if inbox.exists() else []
     posted = [path for path in world.posted.rglob("*") if path.is_file()]
-    return (by_mail[0], posted[0]) if by_mail and posted else None
+    return [*by_mail, *posted] if len(by_mail) == len(posted) == number else None
+
+
+def read(files):
+    """What parsedmarc reads in them."""
+    readings = [json.loads(line) for line in run(PARSEDMARC, READINGS, *files).stdout.splitlines()]
+    expect([reading["type"] for reading in readings] == ["smtp_tls"] * len(files), f"{readings}")
+    return [reading["report"] for reading in readings]
 
 
 @scenario
@@ -32,18 +39,70 @@ def parsedmarc_reads_what_a_postfix_and_an_nginx_have_got(world):
     # What is counted is written every five seconds.
     until("a report to send", lambda: world.relay.command("tlsrpt", "send", "good.test", "--today", check=False).returncode == 0)
     message, posted = until("both reports", lambda: reports(world))
-    readings = [json.loads(line) for line in run(PARSEDMARC, READINGS, message, posted).stdout.splitlines()]
-    expect(len(readings) == 2, f"{readings}")
-    for reading in readings:
-        expect(reading["type"] == "smtp_tls", f"{reading}")
-        report = reading["report"]
+    readings = read([message, posted])
+    for report in readings:
         expect(report["organization_name"] == "Sender" and report["contact_info"] == "tls@sender.test", f"{report}")
         [policy] = report["policies"]
         expect(policy["policy_type"] == "sts" and policy["policy_domain"] == "good.test", f"{policy}")
         expect(policy["successful_session_count"] == 1 and policy["failed_session_count"] == 0, f"{policy}")
-    expect(readings[0]["report"] == readings[1]["report"], f"they differ: {readings}")
+    expect(readings[0] == readings[1], f"they differ: {readings}")
     lines = run("/usr/bin/python3", VERDICTS, "--tlsrpt", world.key_records, "sender.test", message).stdout.splitlines()
     [verdict] = [json.loads(line) for line in lines]
     expect(verdict["signatures"] == 2 and not verdict["wrong"], f"dkimpy: {verdict}")
     expect(not by_opendkim([message]), f"opendkim-testmsg: {by_opendkim([message])}")
     return "one report twice by parsedmarc, two signatures by dkimpy"
+
+
+@scenario
+def parsedmarc_reads_what_has_failed_and_why(world):
+    """down.test fails by its policy in two ways, and by the operator's demand for TLSA records; plain.test has neither policy nor TLS."""
+    world.relay.stop()
+    world.relay.configure([*world.settings(), 'dane.require = ["down.test"]'])
+    world.relay.start()
+    world.send("bob@plain.test", "anemone")
+    world.arrives("plain.test", "anemone")
+    world.send("bob@down.test", "hellebore")
+    number = waiting(world, "TLSA")
+    # What is counted is written when it stops.
+    world.relay.stop()
+    world.relay.configure(world.settings())
+    world.relay.start()
+    world.relay.command("queue", "retry", number)
+    waiting(world, "STARTTLS")
+    key, certificate = world.authority.issue("elsewhere.test")
+    world.mx["down.test"].change(smtpd_tls_security_level="may", smtpd_tls_cert_file=certificate, smtpd_tls_key_file=key)
+    world.relay.command("queue", "retry", number)
+    waiting(world, "certificate")
+    world.relay.stop()
+    world.relay.start()
+    for domain in ("down.test", "plain.test"):
+        until("a report to send", lambda domain=domain: sent(world, domain))
+    by_domain = {}
+    for report in read(until("all reports", lambda: reports(world, 2))):
+        by_domain.setdefault(report["policies"][0]["policy_domain"], []).append(report)
+    expect(sorted(map(len, by_domain.values())) == [2, 2], f"{by_domain}")
+    for same in by_domain.values():
+        expect(same[0] == same[1], f"they differ: {same}")
+    failed = {(policy["policy_type"], detail["result_type"], detail["failed_session_count"])
+              for [report, _] in by_domain.values() for policy in report["policies"] for detail in policy["failure_details"]}
+    expected = {("tlsa", "dane-required"), ("sts", "starttls-not-supported"), ("sts", "certificate-host-mismatch"),
+                ("no-policy-found", "starttls-not-supported")}
+    expect({one[:2] for one in failed} == expected and all(count >= 1 for *_, count in failed), f"{failed}")
+    sts = [policy for [report, _] in by_domain.values() for policy in report["policies"] if policy["policy_type"] == "sts"]
+    expect(len(sts) == 1 and "mx: mx.down.test" in sts[0]["policy_strings"], f"{sts}")
+    expect(sts[0]["failed_session_count"] == sum(detail["failed_session_count"] for detail in sts[0]["failure_details"]), f"{sts}")
+    expect(all(detail["receiving_mx_hostname"] == "mx.down.test" for detail in sts[0]["failure_details"]), f"{sts}")
+    return f"{len(failed)} failure details of 3 policies in 2 reports"
+
+
+def sent(world, domain):
+    """Whether there was something to send."""
+    return world.relay.command("tlsrpt", "send", domain, "--today", check=False).returncode == 0
+
+
+def waiting(world, reason):
+    """Waits until the message to down.test waits for such a reason; its number."""
+    found = until(f"a message that waits for {reason}", lambda: [
+        one for one in world.relay.queue() if "down.test" in str(one) and reason in world.relay.command("queue", "show", one["id"]).stdout
+    ])
+    return found[0]["id"]
