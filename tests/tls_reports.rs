@@ -1,20 +1,27 @@
 //! TLS reports of a whole relay (RFC 8460): by mail and HTTPS, and the commands about them.
 
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::{Clock as _, SetClock};
 use dkim::Algorithm;
 use mail_parser::{MessageParser, MimeHeaders as _, PartType};
-use reporting::Tallies;
+use reporting::{Reporting, Tallies};
 use serde_json::Value;
-use testbed::{MxBehaviour, PolicyBehaviour, Step};
+use settings::{Settings, Source};
+use sts_relay::Relay;
+use testbed::{Act, Connection, MxBehaviour, MxHost, PolicyBehaviour, Sender, Step, World};
 use tls_rpt::{AppliedPolicy, Day, DomainName, DomainTally, ReceivedReport, Row};
 use tokio::time::timeout;
 
 use crate::cli::{asked, asked_json};
 use crate::metrics::counted;
+use crate::process::{self, Process};
 use crate::signing::{Key, relay_with};
-use crate::world::{PATIENCE, RelayInWorld};
+use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER, submit, write_settings};
 
 /// When every relay is started.
 const FIRST_DAY: &str = "2030-01-01";
@@ -49,11 +56,11 @@ async fn end_day(relay: &RelayInWorld) {
 }
 
 /// Waits until no report is on its way: delivery tells of a message after it has left the queue.
-async fn all_over(relay: &RelayInWorld) {
+async fn all_over(reporting: &Reporting) {
     let over = async {
         loop {
-            relay.reporting().round().await.unwrap();
-            if relay.reporting().on_their_way(1).await.unwrap().is_empty() {
+            reporting.round().await.unwrap();
+            if reporting.on_their_way(1).await.unwrap().is_empty() {
                 return;
             }
             tokio::task::yield_now().await;
@@ -80,7 +87,7 @@ async fn a_report_by_mail_is_signed_and_goes_whatever_tls_does() {
     let PartType::Binary(gzip) = &attachment.body else { panic!("{attachment:?}") };
     let report = ReceivedReport::read(gzip).unwrap();
     assert_eq!((report.warnings.len(), report.value.policies[0].successes), (0, 17));
-    all_over(&relay).await;
+    all_over(relay.reporting()).await;
     let accepted = "tls_reports_total{transport=\"mail\",result=\"accepted\"}";
     counted(&relay, accepted, 1.0).await;
     counted(&relay, "tls_report_key_ok", 1.0).await;
@@ -110,7 +117,7 @@ async fn mail_of_one_day_makes_one_report_and_the_report_makes_none() {
         relay.restart().await;
         relay.clock.advance(Duration::from_secs(24 * 3600));
         relay.reporting().send_finished().await.unwrap();
-        all_over(&relay).await;
+        all_over(relay.reporting()).await;
         assert_eq!(mx.messages().len(), 2, "after {day} days");
     }
     assert_eq!(mx.messages()[1].recipients, ["tls-reports@example.test"]);
@@ -151,7 +158,7 @@ async fn a_report_that_is_refused_makes_no_notification() {
     let sender = relay.domain("sender.test", MxBehaviour::valid()).await;
     count(&relay, "example.test", "mailto:tls-reports@example.test").await;
     end_day(&relay).await;
-    all_over(&relay).await;
+    all_over(relay.reporting()).await;
     let refused = "tls_reports_total{transport=\"mail\",result=\"refused\"}";
     counted(&relay, refused, 1.0).await;
     assert_eq!(sender.messages().len(), 0);
@@ -203,4 +210,223 @@ async fn commands_show_a_report_before_it_is_sent_send_it_and_tell_how_it_stands
     let status = asked(config, &["tlsrpt", "status"]);
     assert!(status.contains("reports are sent from tls@sender.test"), "{status}");
     assert!(status.contains("HTTP 503"), "{status}");
+}
+
+/// A relay beside the first one of a world: the same under other names.
+struct Neighbour {
+    relay: Relay,
+    config: PathBuf,
+    clock: Arc<SetClock>,
+}
+
+impl Neighbour {
+    async fn start(config: PathBuf, clock: &Arc<SetClock>) -> Self {
+        let source = Source::read(Some(&config), []).unwrap();
+        let settings = Settings::check(&source, clock.now()).unwrap();
+        let time = Arc::clone(clock);
+        let relay = Box::pin(Relay::start(settings, time)).await.unwrap();
+        Self { relay, config, clock: Arc::clone(clock) }
+    }
+
+    async fn restart(self) -> Self {
+        self.relay.stop().await;
+        Self::start(self.config, &self.clock).await
+    }
+}
+
+/// What a relay is told that is the MX of a domain, and passes its mail on to the host of mailboxes.
+fn of_domain(domain: &str, key: &Key) -> String {
+    let table = key.settings();
+    format!(
+        "tls_rpt.contact = \"tls@{domain}\"\n{table}\
+         [[route]]\nrecipient = \"{domain}\"\nnext_hop = \"[inbox.{domain}]\"\ntls = \"opportunistic\"\n"
+    )
+}
+
+/// Publishes that a relay is the MX of a domain, which wants reports; the host of its mailboxes.
+async fn publish_domain(world: &World, domain: &str, relay: SocketAddr) -> MxHost {
+    let names = world.names();
+    names.add_address(&format!("mx.{domain}"), relay.ip());
+    names.add_mx(domain, 10, &format!("mx.{domain}"));
+    let record = format!("v=TLSRPTv1; rua=mailto:tls@{domain}");
+    names.add_txt(&format!("_smtp._tls.{domain}"), &record);
+    world.mx(&format!("inbox.{domain}"), MxBehaviour::valid()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_relays_that_report_to_each_other_fall_silent_without_other_mail() {
+    let key = |domain| Key::new(domain, "tls", Algorithm::Ed25519Sha256);
+    let keys = (key("one.test"), key("two.test"));
+    let of = (of_domain("one.test", &keys.0), of_domain("two.test", &keys.1));
+    let world = World::new().await;
+    keys.0.publish(&world);
+    keys.1.publish(&world);
+    let at = |world: &World| SocketAddr::new(world.address(), world.smtp_port());
+    let listeners = (at(&world), at(&world));
+    let mut one = RelayInWorld::start_in(world, listeners.0, &of.0).await;
+    let data = one.world.directory().join("data");
+    let text = fs::read_to_string(one.config()).unwrap();
+    let text = text
+        .replace(&of.0, &of.1)
+        .replace("\"relay.test\"", "\"other.test\"")
+        .replace(&listeners.0.to_string(), &listeners.1.to_string())
+        .replace(&format!("{data:?}"), &format!("{:?}", data.with_extension("other")));
+    let config = one.world.directory().join("other.toml");
+    fs::write(&config, text).unwrap();
+    let mut two = Neighbour::start(config, &one.clock).await;
+    let inbox = (
+        publish_domain(&one.world, "one.test", listeners.0).await,
+        publish_domain(&one.world, "two.test", listeners.1).await,
+    );
+    for (through, to) in [(listeners.0, "<bob@two.test>"), (listeners.1, "<ann@one.test>")] {
+        let mut client = Sender::connect(through).await.unwrap();
+        assert!(client.ehlo("client.test").await.unwrap().is_positive());
+        submit(&mut client, SENDER, &[to], MESSAGE).await;
+    }
+    inbox.0.wait_for_messages(1, PATIENCE).await.unwrap();
+    inbox.1.wait_for_messages(1, PATIENCE).await.unwrap();
+    one.clock.advance(Duration::from_secs(3600));
+    for day in 1..=7 {
+        // What was counted is written when a relay stops.
+        one.restart().await;
+        two = two.restart().await;
+        one.clock.advance(Duration::from_secs(24 * 3600));
+        for reporting in [one.reporting(), two.relay.reporting()] {
+            reporting.send_finished().await.unwrap();
+            all_over(reporting).await;
+        }
+        // The reports of the first day, each passed on by the relay that it is for, and none since.
+        inbox.0.wait_for_messages(2, PATIENCE).await.unwrap();
+        inbox.1.wait_for_messages(2, PATIENCE).await.unwrap();
+        assert_eq!((inbox.0.messages().len(), inbox.1.messages().len()), (2, 2), "day {day}");
+    }
+    for (inbox, own, other) in
+        [(&inbox.0, "one.test", "two.test"), (&inbox.1, "two.test", "one.test")]
+    {
+        let message = inbox.messages()[1].text();
+        assert!(message.contains(&format!("TLS-Report-Domain: {own}\r\n")), "{message}");
+        assert!(message.contains(&format!("TLS-Report-Submitter: {other}\r\n")), "{message}");
+    }
+    two.relay.stop().await;
+}
+
+/// When a relay that has kept a report is killed.
+#[derive(Clone, Copy, Debug)]
+enum Killed {
+    /// The host has heard of the message, and has not answered.
+    Announced,
+    /// The host waits for the message.
+    Begun,
+    /// The host has the message, and the relay has no answer.
+    Taken,
+    /// The host has the message, and the relay knows.
+    Accepted,
+}
+
+impl Killed {
+    /// What the host does until then.
+    fn behaviour(self) -> MxBehaviour {
+        match self {
+            Self::Announced => MxBehaviour::valid().at(Step::MailFrom, Act::Silence),
+            Self::Begun => MxBehaviour::valid().at(Step::Data, Act::Silence),
+            Self::Taken => MxBehaviour::valid().at(Step::Taken, Act::Silence),
+            Self::Accepted => MxBehaviour::valid(),
+        }
+    }
+
+    /// Waits until then.
+    async fn reached(self, config: &Path, world: &World, host: &MxHost, relay: &Process) {
+        match self {
+            Self::Announced => said(world, host, "MAIL FROM").await,
+            Self::Begun => said(world, host, "DATA").await,
+            Self::Taken => drop(host.wait_for_messages(1, PATIENCE).await.unwrap()),
+            Self::Accepted => {
+                host.wait_for_messages(1, PATIENCE).await.unwrap();
+                over(config).await;
+                relay.logged(" reported ", 1).await;
+            }
+        }
+    }
+}
+
+/// Waits until a host was told this.
+async fn said(world: &World, host: &MxHost, command: &str) {
+    let is_said = |connections: &[Connection]| {
+        let mut own = connections.iter().filter(|one| one.host == host.name());
+        own.any(|one| one.to_string().contains(command))
+    };
+    world.tap().wait_until(PATIENCE, is_said).await.unwrap();
+}
+
+/// Waits until no report is on its way and no mail in the queue; whoever asks for reports has what became
+/// of mail noted as well.
+async fn over(config: &Path) {
+    let over = async {
+        loop {
+            drop(process::run(config, &["tlsrpt", "send", "good.test", "--today"]));
+            let status = asked_json(config, &["tlsrpt", "status"]);
+            let queue = asked_json(config, &["queue", "list"]);
+            if [&status["on_their_way"], &queue]
+                .iter()
+                .all(|all| all.as_array().unwrap().is_empty())
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(2 * PATIENCE, over).await.expect("reports that come to their end");
+}
+
+/// A relay that is killed on the way of its report, and started again; what the host has got.
+async fn killed(when: Killed) -> Vec<String> {
+    let key = Key::new("sender.test", "tls", Algorithm::Ed25519Sha256);
+    let world = World::new().await;
+    key.publish(&world);
+    let listener = SocketAddr::new(world.address(), world.smtp_port());
+    let settings = format!(
+        "tls_rpt.contact = \"tls@sender.test\"\ndelivery.retry.first = \"200ms\"\n\
+         delivery.retry.longest = \"200ms\"\n{}",
+        key.settings()
+    );
+    let config = write_settings(&world, listener, &settings);
+    let good = world.mx("mx.good.test", MxBehaviour::valid()).await;
+    let record = "v=TLSRPTv1; rua=mailto:tls@reports.test";
+    world.domain("good.test").mx(10, &good).tls_rpt_record(record);
+    let host = world.mx("mx.reports.test", when.behaviour()).await;
+    world.domain("reports.test").mx(10, &host);
+    let mut relay = Process::start(&config, world.directory().join("log"));
+    let mut client = relay.connected(listener).await;
+    client.ehlo("client.test").await.unwrap();
+    submit(&mut client, SENDER, &["<bob@good.test>"], MESSAGE).await;
+    good.wait_for_messages(1, PATIENCE).await.unwrap();
+    let send = ["tlsrpt", "send", "good.test", "--today"];
+    let kept = async {
+        while !process::run(&config, &send).status.success() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, kept).await.expect("a report to send");
+    when.reached(&config, &world, &host, &relay).await;
+    drop(relay.kill());
+    host.behave(MxBehaviour::valid());
+    let mut relay = Process::start(&config, world.directory().join("log-of-the-second"));
+    drop(relay.connected(listener).await);
+    over(&config).await;
+    drop(relay.kill());
+    host.messages().iter().map(|message| message.text()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_whose_sender_is_killed_is_accepted_once_unless_the_answer_was_lost() {
+    for (when, times) in
+        [(Killed::Announced, 1), (Killed::Begun, 1), (Killed::Taken, 2), (Killed::Accepted, 1)]
+    {
+        let reports = killed(when).await;
+        assert_eq!(reports.len(), times, "{when:?}");
+        let body =
+            |report: &String| report.split_once("From: tls@sender.test").unwrap().1.to_owned();
+        let bodies: Vec<_> = reports.iter().map(body).collect();
+        assert!(bodies.iter().all(|one| *one == bodies[0]), "{when:?}: never changed");
+    }
 }
