@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_and_authentication_are_told_by_the_protocols_name() {
+    fn the_protocols_name_says_whether_there_was_tls_and_authentication() {
         let tls = TlsFacts { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" };
         let tls = Protocol { tls: Some(tls), ..ESMTP };
         let text = field("x", "192.0.2.7", &tls);

@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_costs_one_record_and_is_always_told() {
+    fn a_flipped_bit_costs_one_record_and_is_always_noticed() {
         let records = [record(1, b"one"), record(2, b"two"), record(3, b"three")];
         let bytes = records.concat();
         let second = records[0].len()..records[0].len() + records[1].len();

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_was_told_of_is_taken_back() {
+    fn what_was_never_acknowledged_is_taken_back() {
         let (_dir, paths, mut segments) = segments(10);
         segments.append(&[b"aaaa"]).unwrap();
         segments.write_out().unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn nobody_is_told_of_a_message_that_has_left_the_queue_meanwhile() {
+async fn no_bounce_is_sent_of_a_message_that_has_left_the_queue_meanwhile() {
     for size in [10, 400_000] {
         let bench = Bench::new().await;
         let id = bench.accept(&["a@one.example"], b"x").await;

@@ -131,7 +131,7 @@ async fn an_index_that_cannot_be_read_is_named_with_what_mends_it_and_left_alone
 }
 
 #[tokio::test]
-async fn a_damaged_message_is_told_of_and_not_set_aside_by_who_only_looks() {
+async fn a_damaged_message_is_reported_and_not_set_aside_where_the_queue_is_only_read() {
     for size in [600, 400_000] {
         let bench = Bench::new().await;
         let id = bench.accept(&["a@one.example"], &pattern(size)).await;

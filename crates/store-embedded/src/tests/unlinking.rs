@@ -98,7 +98,7 @@ async fn a_message_that_is_gone_is_not_sent_again_though_its_file_came_back_and_
 }
 
 #[tokio::test]
-async fn a_file_that_was_lost_is_still_told_of() {
+async fn a_file_that_was_lost_is_still_reported() {
     let bench = Bench::new().await;
     let lost = bench.accept(&["a@one.example"], &pattern(300_000)).await;
     bench.queue.close().await;
