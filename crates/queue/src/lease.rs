@@ -237,8 +237,9 @@ impl Drop for Lease {
         }
         let Context { store, turns, .. } = self.context.as_ref();
         let rest = self.context.rest_after_drop();
-        store.give_back(&self.destination_name, self.entry, rest);
+        // In this order: once the store has it back, somebody else may lease it.
         turns.destinations().give_back(&self.destination_name, self.entry, Some(rest));
+        store.give_back(&self.destination_name, self.entry, rest);
         turns.wake.notify_waiters();
     }
 }

@@ -188,22 +188,23 @@ impl Shared {
         turns.due(due);
     }
 
-    /// A claim has ended with a settlement.
+    /// A claim has ended with a settlement. Whoever decides the turns hears of that before the entry
+    /// can be claimed again: it would take the end of this claim for the end of the next one.
     pub(crate) fn settled(&self, destination: &str, entry: EntryId) {
-        self.release(destination, entry, None);
         if let Some(turns) = self.turns() {
             turns.settled(destination, entry);
         }
+        self.release(destination, entry, None);
     }
 
     /// A claim has ended of which nothing has come; the entry rests.
     pub(crate) fn abandon(&self, destination: &str, entry: EntryId) {
         let at = self.clock.now().checked_add(REST).map_or(u64::MAX, millis);
-        self.release(destination, entry, Some(at));
         if let Some(turns) = self.turns() {
             turns.settled(destination, entry);
             turns.due(&[Due { destination: destination.to_owned(), at }]);
         }
+        self.release(destination, entry, Some(at));
     }
 
     /// A claim has ended; the entry rests until `rest` if it was not settled.

@@ -7,12 +7,14 @@
 #![expect(clippy::missing_panics_doc, reason = "a test that fails panics")]
 
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use clock::SystemClock;
 use mail::{Envelope, Outcome, QueueId, Reason, ReasonClass, Recipient, State};
 use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
 use tokio::io::AsyncReadExt;
+use tokio::runtime::Handle;
 
 use crate::body_writer::BodyWriter;
 use crate::claim::{Demand, Due, Next, QueueEntry};
@@ -55,6 +57,7 @@ macro_rules! conformance_tests {
             held_mail_is_claimed_when_it_is_released,
             mail_that_waits_is_due_when_an_operator_asks_for_it,
             who_decides_the_turns_is_told_of_what_is_due,
+            the_end_of_a_claim_is_told_before_the_entry_can_be_claimed_again,
             a_value_is_there_until_it_is_removed,
             a_value_is_written_only_if_what_is_there_is_expected,
             a_shorter_value_leaves_nothing_of_the_longer_one,
@@ -368,6 +371,44 @@ pub async fn who_decides_the_turns_is_told_of_what_is_due(store: Arc<dyn Store>)
     let entry = claim_one(&*store).await.unwrap();
     store.settle(settlement(&entry, &deferred(), NEVER)).await.unwrap();
     assert_eq!(told.take(), ["due one.example", "settled one.example"]);
+}
+
+/// Claims again, where that can be done, what it is told was settled.
+#[derive(Debug)]
+struct Hasty {
+    store: Arc<dyn Store>,
+    runtime: Handle,
+    claimed: Mutex<Vec<usize>>,
+}
+
+impl Turns for Hasty {
+    fn due(&self, _: &[Due]) {}
+
+    fn settled(&self, _: &str, _: EntryId) {
+        let claim = || self.runtime.block_on(claim(&*self.store, 1)).0.len();
+        let claimed = thread::scope(|scope| scope.spawn(claim).join().unwrap());
+        self.claimed.lock().unwrap().push(claimed);
+    }
+
+    fn reopened(&self, _: Vec<Due>) {}
+
+    fn health_changed(&self) {}
+}
+
+/// Who decides the turns hears that a claim has ended before anybody can claim the entry again: the
+/// end of one claim is never taken for the end of the next.
+pub async fn the_end_of_a_claim_is_told_before_the_entry_can_be_claimed_again(
+    store: Arc<dyn Store>,
+) {
+    accept(&*store, &["a@one.example"], b"x").await;
+    let entry = claim_one(&*store).await.unwrap();
+    let runtime = Handle::current();
+    let claimed = Mutex::default();
+    let hasty = Arc::new(Hasty { store: Arc::clone(&store), runtime, claimed });
+    store.tell(Arc::<Hasty>::clone(&hasty));
+    store.settle(settlement(&entry, &deferred(), 0)).await.unwrap();
+    assert_eq!(*hasty.claimed.lock().unwrap(), [0]);
+    assert_eq!(claim_one(&*store).await.unwrap().id, entry.id);
 }
 
 /// A value is what was written last, whatever its length; keys are in order.

@@ -11,7 +11,7 @@ pub trait Turns: Debug + Send + Sync {
     /// Entries are due that may be new.
     fn due(&self, due: &[Due]);
 
-    /// A claimed entry is settled.
+    /// A claimed entry is settled. Nobody can have claimed it again when this is called.
     fn settled(&self, destination: &str, entry: EntryId);
 
     /// The store is open again, and these are all destinations that have entries.
