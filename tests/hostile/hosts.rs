@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use queue::EntryDetails;
 use testbed::{Act, MxBehaviour, MxHost, RecordType, Step};
 
 use crate::world::{PATIENCE, RelayInWorld};
@@ -36,7 +37,11 @@ async fn attempts_until_taken(relay: &RelayInWorld, mx: &MxHost, most: u32) -> u
     for attempt in 1..=most {
         let done = || match relay.show(id) {
             None => Some(true),
-            Some(details) => (details.entries[0].attempts >= attempt).then_some(false),
+            // The last entry goes a moment before the message does.
+            Some(details) => {
+                let tried = |entry: &EntryDetails| entry.attempts >= attempt;
+                details.entries.first().is_some_and(tried).then_some(false)
+            }
         };
         if relay.until(&format!("attempt {attempt}"), done).await {
             mx.wait_for_messages(1, PATIENCE).await.unwrap();
