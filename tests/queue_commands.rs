@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testbed::{MxBehaviour, PolicyText, World};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::{asked, asked_json, held, refused};
+use crate::cli::{asked, asked_json, refused};
 use crate::process::{self, Process};
 use crate::world::{PATIENCE, SENDER, submit, write_settings};
 
@@ -54,7 +54,9 @@ impl Queued {
             let message = message(&format!("message {number}"));
             ids.push(submit(&mut client, sender, recipients, &message).await.to_string());
         }
-        held(&config).await;
+        for id in &ids {
+            tried(&config, id).await;
+        }
         Self { world, config, relay, listener, ids }
     }
 
@@ -74,6 +76,21 @@ impl Queued {
     async fn stop(&mut self) {
         assert!(self.relay.terminate().await.success(), "{}", self.relay.said());
     }
+}
+
+/// Waits until a message was tried at each of its destinations.
+async fn tried(config: &Path, id: &str) {
+    let tried = timeout(PATIENCE, async {
+        loop {
+            let shown = asked_json(config, &["queue", "show", id]);
+            let mut destinations = shown["destinations"].as_array().unwrap().iter();
+            if destinations.all(|one| one["attempts"].as_u64() >= Some(1)) {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    tried.await.expect("a message is not tried");
 }
 
 /// The standard output of a command, as bytes.
