@@ -54,9 +54,7 @@ impl Queued {
             let message = message(&format!("message {number}"));
             ids.push(submit(&mut client, sender, recipients, &message).await.to_string());
         }
-        for id in &ids {
-            tried(&config, id).await;
-        }
+        all_tried(&config).await;
         Self { world, config, relay, listener, ids }
     }
 
@@ -76,21 +74,6 @@ impl Queued {
     async fn stop(&mut self) {
         assert!(self.relay.terminate().await.success(), "{}", self.relay.said());
     }
-}
-
-/// Waits until a message was tried at each of its destinations.
-async fn tried(config: &Path, id: &str) {
-    let tried = timeout(PATIENCE, async {
-        loop {
-            let shown = asked_json(config, &["queue", "show", id]);
-            let mut destinations = shown["destinations"].as_array().unwrap().iter();
-            if destinations.all(|one| one["attempts"].as_u64() >= Some(1)) {
-                return;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-    });
-    tried.await.expect("a message is not tried");
 }
 
 /// The standard output of a command, as bytes.
@@ -347,13 +330,17 @@ fn everything_in(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     all
 }
 
-/// Waits until each message of the queue was tried; all of them then.
+/// Waits until each message of the queue was tried at each of its destinations; all of them then.
 async fn all_tried(config: &Path) -> Value {
+    let is_tried = |message: &Value| {
+        let shown = asked_json(config, &["queue", "show", message["id"].as_str().unwrap()]);
+        let mut destinations = shown["destinations"].as_array().unwrap().iter();
+        destinations.all(|one| one["attempts"].as_u64() >= Some(1))
+    };
     let tried = timeout(PATIENCE, async {
         loop {
             let list = asked_json(config, &["queue", "list"]);
-            let messages = list.as_array().unwrap();
-            if messages.iter().all(|message| message["attempts"].as_u64() >= Some(1)) {
+            if list.as_array().unwrap().iter().all(is_tried) {
                 return list;
             }
             sleep(Duration::from_millis(20)).await;
