@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use pkix::{Signature, check_signature};
-use rustls::client::Resumption;
+use pkix::{Signature, check_signature, config_without_resumption};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::{
@@ -54,13 +53,7 @@ impl Verifier {
     /// The cryptographic provider is unfit.
     pub fn config(self: &Arc<Self>, time: Arc<dyn TimeProvider>) -> Result<ClientConfig, Error> {
         let verifier: Arc<Self> = Arc::clone(self);
-        let mut config = ClientConfig::builder_with_details(Arc::new(default_provider()), time)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        Ok(config)
+        config_without_resumption(Arc::new(default_provider()), time, verifier)
     }
 
     /// What the certificates are worth; none while no handshake has shown any.

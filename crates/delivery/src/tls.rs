@@ -10,6 +10,7 @@
 pub(crate) mod dane;
 pub(crate) mod danger;
 mod digest;
+mod handshake;
 pub(crate) mod handshake_failure;
 pub(crate) mod no_match;
 pub(crate) mod peer_seen;

@@ -19,7 +19,7 @@ pub use crate::failure::{HandshakeError, TlsError};
 pub use crate::roots::{Roots, RootsError, SystemRoots, TrustSettings, load_roots};
 pub use crate::signature::{Signature, check_signature};
 pub use crate::verification::{
-    CertificateSummary, SetupError, Verification, Witness, public_key, subject_public_key_info,
-    summary,
+    CertificateSummary, SetupError, Verification, Witness, config_without_resumption, public_key,
+    subject_public_key_info, summary,
 };
 pub use crate::words::io_words;

@@ -65,20 +65,14 @@ impl Verification {
         &self.provider
     }
 
-    /// A configuration that verifies, at the time that `time` tells. No session is ever resumed: a
-    /// resumed session does not show its certificate again.
+    /// A configuration that verifies, at the time that `time` tells.
     ///
     /// # Errors
     ///
     /// [`SetupError`] where the provider lacks what TLS 1.2 and 1.3 need.
     pub fn config(&self, time: Arc<dyn TimeProvider>) -> Result<ClientConfig, SetupError> {
-        let provider = Arc::clone(&self.provider);
-        let mut config = ClientConfig::builder_with_details(provider, time)
-            .with_safe_default_protocol_versions()?
-            .with_webpki_verifier(Arc::clone(&self.webpki))
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        Ok(config)
+        let verifier: Arc<WebPkiServerVerifier> = Arc::clone(&self.webpki);
+        Ok(config_without_resumption(Arc::clone(&self.provider), time, verifier)?)
     }
 
     /// The same configuration for one connection, with a witness who can say afterwards what was
@@ -114,6 +108,26 @@ impl Verification {
         };
         judged.map_err(|error| TlsError::of_chain(error, end_entity, intermediates))
     }
+}
+
+/// A configuration in which `verifier` judges the peer, at the time that `time` tells: TLS 1.2 at
+/// least, and no session is ever resumed, because a resumed one does not show its certificate again.
+///
+/// # Errors
+///
+/// [`Error`] where the provider lacks what TLS 1.2 and 1.3 need.
+pub fn config_without_resumption(
+    provider: Arc<CryptoProvider>,
+    time: Arc<dyn TimeProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ClientConfig, Error> {
+    let mut config = ClientConfig::builder_with_details(provider, time)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 /// Whether a certificate that the operator has named is good for `name` now. Who signed it is of no

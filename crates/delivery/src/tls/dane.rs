@@ -8,15 +8,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dane::{Association, Matched, Mismatch, Verifier};
-use pkix::{HandshakeError, TlsError, Verification};
-use rustls::client::Resumption;
+use pkix::{HandshakeError, TlsError, Verification, config_without_resumption};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::danger::Verdict;
+use super::handshake::shake;
 use super::handshake_failure::HandshakeFailure;
 use super::no_match::{NoMatch, Shown};
 use super::wall_clock::WallClock;
@@ -65,31 +64,16 @@ impl WebPki {
             shown: OnceLock::new(),
         });
         let shaken = match self.config_under(Arc::clone(&both)) {
-            Ok(config) => {
-                let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream);
-                match tokio::time::timeout(limit, shaken).await {
-                    Ok(Ok(stream)) => Ok(stream),
-                    Ok(Err(error)) => Err(HandshakeError::from(error).into()),
-                    Err(_elapsed) => Err(HandshakeFailure::TimedOut),
-                }
-            }
+            Ok(config) => shake(Arc::new(config), name, stream, limit, HandshakeError::from).await,
             Err(error) => Err(HandshakeFailure::Tls(error.into())),
         };
         both.outcome(shaken, association)
     }
 
-    /// A configuration for one connection. No session is resumed: a resumed one does not show its
-    /// certificate again.
+    /// A configuration for one connection.
     fn config_under(&self, verifier: Arc<BothVerifiers>) -> Result<ClientConfig, Error> {
         let time = Arc::new(WallClock::new(Arc::clone(&self.clock)));
-        let provider = Arc::clone(self.verification.provider());
-        let mut config = ClientConfig::builder_with_details(provider, time)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        Ok(config)
+        config_without_resumption(Arc::clone(self.verification.provider()), time, verifier)
     }
 }
 

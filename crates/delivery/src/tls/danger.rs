@@ -16,17 +16,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clock::Clock;
-use pkix::{HandshakeError, Roots, SetupError, Signature, TlsError, Verification, check_signature};
-use rustls::client::Resumption;
+use pkix::{
+    HandshakeError, Roots, SetupError, Signature, TlsError, Verification, check_signature,
+    config_without_resumption,
+};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::line_io::Stream;
 
+use super::handshake::shake;
 use super::handshake_failure::HandshakeFailure;
 use super::wall_clock::WallClock;
 
@@ -68,25 +70,14 @@ impl Observing {
         });
         let config = self.config(Arc::clone(&recorder));
         let config = config.map_err(|error| HandshakeFailure::Tls(error.into()))?;
-        let shaken = TlsConnector::from(config).connect(name, stream);
-        match tokio::time::timeout(limit, shaken).await {
-            Ok(Ok(stream)) => Ok((stream, recorder.verdict())),
-            Ok(Err(error)) => Err(HandshakeError::from(error).into()),
-            Err(_elapsed) => Err(HandshakeFailure::TimedOut),
-        }
+        let stream = shake(Arc::new(config), name, stream, limit, HandshakeError::from).await?;
+        Ok((stream, recorder.verdict()))
     }
 
     /// A configuration for one connection: the recorder must not hear of another's certificate.
-    fn config(&self, recorder: Arc<Recorder>) -> Result<Arc<ClientConfig>, rustls::Error> {
+    fn config(&self, recorder: Arc<Recorder>) -> Result<ClientConfig, rustls::Error> {
         let time = Arc::new(WallClock::new(Arc::clone(&self.clock)));
-        let provider = Arc::clone(self.verification.provider());
-        let mut config = ClientConfig::builder_with_details(provider, time)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(recorder)
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        Ok(Arc::new(config))
+        config_without_resumption(Arc::clone(self.verification.provider()), time, recorder)
     }
 }
 

@@ -9,9 +9,9 @@ use pkix::{Roots, SetupError, Verification};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::handshake::shake;
 use super::handshake_failure::HandshakeFailure;
 use super::wall_clock::WallClock;
 use crate::line_io::Stream;
@@ -54,12 +54,7 @@ impl WebPki {
         limit: Duration,
     ) -> Result<TlsStream<S>, HandshakeFailure> {
         let (config, witness) = self.verification.witnessed(&self.config);
-        let shaken = TlsConnector::from(config).connect(name, stream);
-        let stream = match tokio::time::timeout(limit, shaken).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(witness.explain(error).into()),
-            Err(_elapsed) => return Err(HandshakeFailure::TimedOut),
-        };
+        let stream = shake(config, name, stream, limit, |error| witness.explain(error)).await?;
         match stream.get_ref().1.handshake_kind() {
             Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => Ok(stream),
             Some(HandshakeKind::Resumed) | None => Err(HandshakeFailure::NotVerified),
