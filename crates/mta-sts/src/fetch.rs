@@ -7,7 +7,7 @@
 //! The reasons: `docs/decisions/0005-hyper-without-a-client-library.md`.
 
 use std::fmt::{self, Debug};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::discovery::Names;
+use crate::fetch::address::{NoneToTry, PrivateHosts};
 use crate::fetch::error::{FetchError, POLICY_SIZE_MAX};
 use crate::fetch::proof::{ByRoots, Connection, HostProof, ProofError};
 use crate::name::PolicyDomain;
@@ -33,9 +34,6 @@ pub(crate) mod address;
 pub(crate) mod error;
 mod http;
 pub(crate) mod proof;
-
-/// How many addresses of one policy host are tried.
-const ADDRESSES_MAX: usize = 6;
 
 /// What a [`Fetcher`] works with.
 #[derive(Clone, Debug)]
@@ -72,18 +70,6 @@ impl FetchSettings {
             clock: None,
         }
     }
-}
-
-/// Whether a policy host may have an address that is not global.
-///
-/// Anyone who can make us send mail can make us fetch from the policy host of a domain of their
-/// own, and so have us connect to whatever address they publish for it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PrivateHosts {
-    /// It may: for tests, and for domains served within one's own network.
-    Allowed,
-    /// Such addresses are passed over.
-    Refused,
 }
 
 /// Fetches policies; cheap to clone.
@@ -170,19 +156,11 @@ impl Fetcher {
         host: &str,
     ) -> Result<Vec<SocketAddr>, FetchError> {
         let all = names.addresses(host).await?;
-        let allowed = |address: &IpAddr| match self.settings.private_hosts {
-            PrivateHosts::Allowed => true,
-            PrivateHosts::Refused => address::is_global(*address),
-        };
-        let some: Vec<_> = all.iter().copied().filter(allowed).collect();
-        match all.first() {
-            None => Err(FetchError::NoAddress),
-            Some(first) if some.is_empty() => Err(FetchError::PrivateAddress(*first)),
-            Some(_) => Ok(address::by_turns(&some)
-                .take(ADDRESSES_MAX)
-                .map(|address| SocketAddr::new(address, self.settings.port))
-                .collect()),
-        }
+        let tried = address::to_try(&all, self.settings.private_hosts, self.settings.port);
+        tried.map_err(|none| match none {
+            NoneToTry::NoAddress => FetchError::NoAddress,
+            NoneToTry::Private(address) => FetchError::PrivateAddress(address),
+        })
     }
 
     /// Connects to the first address that answers and proves the name.

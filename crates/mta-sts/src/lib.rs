@@ -213,9 +213,10 @@ pub use crate::demand::DemandedRoute;
 pub use crate::discovery::{Freshness, Names, NamesError, TxtAnswer, discover};
 pub use crate::evidence::{Evidence, FetchReport};
 pub use crate::exception::{EXCEPTION_MAX, Exception, ExceptionError, Exceptions, Lifts};
+pub use crate::fetch::address::PrivateHosts;
 pub use crate::fetch::error::{FetchError, FetchResultType, POLICY_SIZE_MAX};
 pub use crate::fetch::proof::CertificateFault;
-pub use crate::fetch::{FetchSettings, Fetched, Fetcher, PrivateHosts};
+pub use crate::fetch::{FetchSettings, Fetched, Fetcher};
 pub use crate::name::{MxHost, NameError, PolicyDomain};
 pub use crate::now::{Now, Trust};
 pub use crate::observer::{FetchEnded, Observer, Occasion, Unobserved};
@@ -232,7 +233,7 @@ pub use crate::undecided::Undecided;
 
 /// Which addresses of a host that somebody else has named are tried, and in what order.
 pub mod addresses {
-    pub use crate::fetch::address::{by_turns, is_global};
+    pub use crate::fetch::address::{NoneToTry, is_global, to_try};
 }
 
 /// What decides whether a policy host has proved its name: whoever brings a [`danger::HostProof`]

@@ -9,12 +9,13 @@ mod error;
 mod http;
 
 use std::fmt::{self, Debug};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dns::Dns;
-use mta_sts::addresses::{by_turns, is_global};
+use mta_sts::PrivateHosts;
+use mta_sts::addresses::{NoneToTry, to_try};
 use pkix::{HandshakeError, Roots, SetupError, Verification};
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
@@ -27,7 +28,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::settings::{PrivateDestinations, VerifyHttps};
+use crate::settings::VerifyHttps;
 
 pub(crate) use self::error::PostError;
 pub(crate) use self::http::Answer;
@@ -37,9 +38,6 @@ const POST_MAX: Duration = Duration::from_secs(60);
 
 /// The longest that connecting to one address and the TLS handshake there may take.
 const ADDRESS_MAX: Duration = Duration::from_secs(10);
-
-/// How many addresses of a server are tried.
-const ADDRESSES_MAX: usize = 6;
 
 /// Posts reports.
 #[derive(Clone)]
@@ -61,7 +59,7 @@ impl Debug for Poster {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PostRules {
     pub(crate) verify: VerifyHttps,
-    pub(crate) private: PrivateDestinations,
+    pub(crate) private: PrivateHosts,
 }
 
 /// A report that was handed over, or refused.
@@ -192,7 +190,7 @@ fn server_name(uri: &HttpsUri) -> Result<ServerName<'static>, PostError> {
 async fn addresses(
     dns: &dyn Dns,
     uri: &HttpsUri,
-    private: PrivateDestinations,
+    private: PrivateHosts,
 ) -> Result<Vec<SocketAddr>, PostError> {
     let all = match uri.host() {
         UriHost::Address(address) => vec![*address],
@@ -202,17 +200,8 @@ async fn addresses(
             found.map(|found| found.records).unwrap_or_default()
         }
     };
-    let allowed = |address: &IpAddr| match private {
-        PrivateDestinations::Allowed => true,
-        PrivateDestinations::Refused => is_global(*address),
-    };
-    let some: Vec<_> = all.iter().copied().filter(allowed).collect();
-    match all.first() {
-        None => Err(PostError::NoAddress),
-        Some(first) if some.is_empty() => Err(PostError::PrivateAddress(*first)),
-        Some(_) => Ok(by_turns(&some)
-            .take(ADDRESSES_MAX)
-            .map(|address| SocketAddr::new(address, uri.port()))
-            .collect()),
-    }
+    to_try(&all, private, uri.port()).map_err(|none| match none {
+        NoneToTry::NoAddress => PostError::NoAddress,
+        NoneToTry::Private(address) => PostError::PrivateAddress(address),
+    })
 }

@@ -43,7 +43,7 @@ pub use crate::observer::ReportObserver;
 pub use crate::record_lookup::{RecordLookupError, fresh_record};
 pub use crate::sending::context::{ReportTuning, ReportingParts};
 pub use crate::sending::{ReadyReporting, Reporting};
-pub use crate::settings::{PrivateDestinations, ReportSettings, Send, VerifyHttps};
+pub use crate::settings::{ReportSettings, Send, VerifyHttps};
 pub use crate::status::{
     DestinationState, DestinationStatus, NoDestination, Obstacle, PreviewedDestination,
     ReportCounts, ReportOnItsWay, ReportPreview,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use mta_sts::PrivateHosts;
 use tls_rpt::{Destination, DomainName, MailAddress};
 
 /// How TLS reports are sent.
@@ -26,7 +27,7 @@ pub struct ReportSettings {
     /// Whether an HTTPS server must prove its name (RFC 8460 §5.4 lets it go without).
     pub verify_https: VerifyHttps,
     /// Whether an HTTPS destination may have an address that is not global.
-    pub private_destinations: PrivateDestinations,
+    pub private_destinations: PrivateHosts,
     /// Domains that get no reports.
     pub exclude: BTreeSet<DomainName>,
     /// Where all reports go in the place of their own destinations: for a trial.
@@ -43,7 +44,7 @@ impl Default for ReportSettings {
             give_up_after: Duration::from_secs(24 * 60 * 60),
             sending_addresses: Vec::new(),
             verify_https: VerifyHttps::Try,
-            private_destinations: PrivateDestinations::Refused,
+            private_destinations: PrivateHosts::Refused,
             exclude: BTreeSet::new(),
             redirect: None,
         }
@@ -66,15 +67,4 @@ pub enum VerifyHttps {
     Always,
     /// A report goes to a server that does not, with a warning (RFC 8460 §5.4).
     Try,
-}
-
-/// Whether an HTTPS destination may have an address that is not global.
-///
-/// Whoever gets mail from us can make us connect to whatever address they publish.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PrivateDestinations {
-    /// It may: for tests, and for domains served within one's own network.
-    Allowed,
-    /// Such addresses are passed over.
-    Refused,
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reporting::{PrivateDestinations, ReportSettings, Send, VerifyHttps};
+use mta_sts::PrivateHosts;
+use reporting::{ReportSettings, Send, VerifyHttps};
 use serde::{Deserialize, Serialize};
 
 use crate::duration_text;
@@ -66,8 +67,7 @@ impl Default for RawTlsRpt {
             give_up_after: settings.give_up_after,
             sending_addresses: Vec::new(),
             verify_https: settings.verify_https.into(),
-            allow_private_destinations: settings.private_destinations
-                == PrivateDestinations::Allowed,
+            allow_private_destinations: settings.private_destinations == PrivateHosts::Allowed,
             exclude: Vec::new(),
             redirect: String::new(),
         }

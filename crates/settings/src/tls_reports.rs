@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::net::IpAddr;
 
 use dkim::Choice;
-use reporting::{PrivateDestinations, ReportSettings};
+use mta_sts::PrivateHosts;
+use reporting::ReportSettings;
 use smtp::Domain;
 use tls_rpt::{Destination, DomainName, MailAddress};
 
@@ -23,9 +24,9 @@ impl Check<'_> {
             self.wrong_with("tls_rpt.redirect", "tls_rpt.contact", problem);
         }
         let private_destinations = if raw.allow_private_destinations {
-            PrivateDestinations::Allowed
+            PrivateHosts::Allowed
         } else {
-            PrivateDestinations::Refused
+            PrivateHosts::Refused
         };
         ReportSettings {
             contact,

@@ -1,10 +1,59 @@
 //! Addresses of hosts that somebody else has named: which are tried, and in what order.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// How many addresses of one host are tried.
+const TRIED_MAX: usize = 6;
+
+/// Whether a host that somebody else has named may have an address that is not global.
+///
+/// Anyone who can make us send mail can name a host of their own, for a policy or for reports, and
+/// so have us connect to whatever address they publish for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PrivateHosts {
+    /// It may: for tests, and for domains served within one's own network.
+    Allowed,
+    /// Such addresses are passed over.
+    Refused,
+}
+
+/// Why no address of a host is tried.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoneToTry {
+    /// It has none.
+    NoAddress,
+    /// It has this one, and none that is global.
+    Private(IpAddr),
+}
+
+/// Those of a host's addresses that are tried, in their order.
+///
+/// # Errors
+///
+/// [`NoneToTry`] says why there is none.
+pub fn to_try(
+    all: &[IpAddr],
+    private: PrivateHosts,
+    port: u16,
+) -> Result<Vec<SocketAddr>, NoneToTry> {
+    let allowed = |address: &IpAddr| match private {
+        PrivateHosts::Allowed => true,
+        PrivateHosts::Refused => is_global(*address),
+    };
+    let some: Vec<_> = all.iter().copied().filter(allowed).collect();
+    match all.first() {
+        None => Err(NoneToTry::NoAddress),
+        Some(first) if some.is_empty() => Err(NoneToTry::Private(*first)),
+        Some(_) => Ok(by_turns(&some)
+            .take(TRIED_MAX)
+            .map(|address| SocketAddr::new(address, port))
+            .collect()),
+    }
+}
 
 /// The addresses with the families by turns, beginning with the family of the first, so that one
 /// family that does not work costs little (RFC 8305 §4).
-pub fn by_turns(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
+fn by_turns(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
     let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
     let (first, second): (Vec<IpAddr>, Vec<IpAddr>) =
         addresses.iter().partition(|address| address.is_ipv6() == first_is_v6);

@@ -1,6 +1,7 @@
 //! Reports by HTTPS (RFC 8460 §5.4).
 
-use reporting::{PrivateDestinations, ReportResult, Transport, VerifyHttps};
+use mta_sts::PrivateHosts;
+use reporting::{ReportResult, Transport, VerifyHttps};
 use testbed::{Certificate, PolicyBehaviour};
 use tls_rpt::ReceivedReport;
 
@@ -94,7 +95,7 @@ async fn a_bad_certificate_keeps_a_report_only_where_proof_is_always_asked_for()
 #[tokio::test]
 async fn a_server_at_a_private_address_is_not_connected_to_unless_it_is_allowed() {
     let station = Station::with(|settings| {
-        settings.private_destinations = PrivateDestinations::Refused;
+        settings.private_destinations = PrivateHosts::Refused;
     })
     .await;
     let host = station.world.report_host("reports.test", PolicyBehaviour::status(200)).await;

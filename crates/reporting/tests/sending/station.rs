@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 use clock::{Clock, SetClock};
 use dkim::{Algorithm, FieldName, MessageHasher, Selector, SignedFields, Signer, SigningKey};
 use dns::{DnsSettings, Resolver};
+use mta_sts::PrivateHosts;
 use queue::{Queue, QueueSettings};
 use reporting::{
-    PrivateDestinations, ReportObserver, ReportResult, ReportSettings, ReportTuning, Reporting,
-    ReportingParts, Signatures, Tallies, Transport,
+    ReportObserver, ReportResult, ReportSettings, ReportTuning, Reporting, ReportingParts,
+    Signatures, Tallies, Transport,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::UnixTime;
@@ -128,7 +129,7 @@ impl Station {
         let directory = TempDir::new_in(place).unwrap();
         let mut settings = ReportSettings {
             contact: Some(MailAddress::parse("tls@sender.test").unwrap()),
-            private_destinations: PrivateDestinations::Allowed,
+            private_destinations: PrivateHosts::Allowed,
             ..ReportSettings::default()
         };
         change(&mut settings);
