@@ -58,10 +58,15 @@ impl RetrySchedule {
     /// The wait before the next attempt.
     #[must_use]
     pub fn wait(&self, attempts: u32, jitter: Jitter) -> Duration {
+        self.step(attempts).mul_f64(jitter.factor())
+    }
+
+    /// The same without a jitter.
+    #[must_use]
+    pub fn step(&self, attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(31);
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-        let wait = self.first.checked_mul(factor).unwrap_or(self.most).min(self.most);
-        wait.mul_f64(jitter.factor())
+        self.first.checked_mul(factor).unwrap_or(self.most).min(self.most)
     }
 }
 

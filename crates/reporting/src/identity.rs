@@ -26,16 +26,14 @@ impl Identity {
     /// The store's instance: relays that share a store are one.
     pub(crate) async fn instance(&self) -> Result<Instance, ReportError> {
         loop {
-            if let Some(kept) = self.0.get(INSTANCE).await?
-                && let Ok(instance) = Instance::parse(&String::from_utf8_lossy(&kept))
-            {
-                return Ok(instance);
-            }
-            let drawn = format!("{:08x}", rand::random::<u32>());
             let expected = match self.0.get(INSTANCE).await? {
                 None => Expected::Absent,
-                Some(_) => Expected::Anything,
+                Some(kept) => match Instance::parse(&String::from_utf8_lossy(&kept)) {
+                    Ok(instance) => return Ok(instance),
+                    Err(_unreadable) => Expected::Anything,
+                },
             };
+            let drawn = format!("{:08x}", rand::random::<u32>());
             if self.0.put_expecting(INSTANCE, drawn.into_bytes(), expected).await? == Put::Written {
                 tracing::debug!("instance of TLS reports named");
             }

@@ -14,6 +14,7 @@ mod agenda;
 mod counted_domains;
 mod counting;
 mod counting_observer;
+mod digest;
 mod error;
 mod hand_over;
 mod https;

@@ -1,6 +1,6 @@
-//! Asking a domain afresh where its report goes (RFC 8460 §3).
+//! Asking a domain where its report goes (RFC 8460 §3).
 
-use dns::{Dns, LookupError};
+use dns::{Dns, Lookup, LookupError, Txt};
 use tls_rpt::{DomainName, NoRecord, Parsed, Record, record_name, select};
 
 /// Why there is no record to go by.
@@ -23,7 +23,19 @@ pub async fn fresh_record(
     dns: &dyn Dns,
     domain: &DomainName,
 ) -> Result<Parsed<Record>, RecordLookupError> {
-    let found = dns.txt_fresh(&record_name(domain)).await?.into_records();
-    let texts = found.map(|found| found.records).unwrap_or_default();
+    selected(dns.txt_fresh(&record_name(domain)).await?)
+}
+
+/// The record of `domain`, which may be remembered.
+pub(crate) async fn record(
+    dns: &dyn Dns,
+    domain: &DomainName,
+) -> Result<Parsed<Record>, RecordLookupError> {
+    selected(dns.txt(&record_name(domain)).await?)
+}
+
+/// The record among what was found.
+fn selected(found: Lookup<Txt>) -> Result<Parsed<Record>, RecordLookupError> {
+    let texts = found.into_records().map(|found| found.records).unwrap_or_default();
     Ok(select(&texts)?)
 }

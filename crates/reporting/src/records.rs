@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use dns::{Dns, Lookup};
-use tls_rpt::{DomainName, record_name, select};
+use dns::Dns;
+use tls_rpt::DomainName;
 use tokio::task::JoinSet;
+
+use crate::record_lookup::{RecordLookupError, record};
 
 /// How many domains are asked at once.
 const LOOKUPS_MAX: usize = 16;
@@ -63,13 +65,9 @@ impl Records {
 
 /// Whether `domain` wants reports.
 async fn wish(dns: &dyn Dns, domain: &DomainName) -> Wish {
-    let texts = match dns.txt(&record_name(domain)).await {
-        Ok(Lookup::Found(found)) => found.records,
-        Ok(_absent) => return Wish::Unwanted,
-        Err(_open) => return Wish::Unknown,
-    };
-    match select(&texts) {
+    match record(dns, domain).await {
         Ok(_record) => Wish::Wanted,
-        Err(_none) => Wish::Unwanted,
+        Err(RecordLookupError::None(_)) => Wish::Unwanted,
+        Err(RecordLookupError::Failed(_)) => Wish::Unknown,
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::{Namespace, Store};
 use tls_rpt::{Day, Destination};
 
+use crate::digest::digest;
 use crate::error::ReportError;
 
 /// Where refusals are kept, by a digest of the destination: a URI may be longer than a key.
@@ -113,9 +114,7 @@ fn parse(value: &[u8]) -> Option<Refused> {
     serde_json::from_slice(value).ok()
 }
 
-/// The key of a destination (FNV-1a).
+/// The key of a destination.
 fn key(destination: &Destination) -> String {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let digest = destination.to_string().bytes().fold(0xcbf2_9ce4_8422_2325, step);
-    format!("{digest:016x}")
+    format!("{:016x}", digest(destination.to_string().bytes()))
 }

@@ -5,7 +5,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use queue::RetrySchedule;
 use tls_rpt::{Day, DomainName, Instance};
+
+use crate::digest::digest;
 
 /// How long after the end of a day its first report leaves: what was counted late has been written.
 pub(crate) const BEGIN: Duration = Duration::from_secs(10 * 60);
@@ -16,11 +19,9 @@ const SHARE: Duration = Duration::from_secs(2);
 /// The longest that the spread is stretched to.
 const STRETCHED_MAX: Duration = Duration::from_secs(20 * 60 * 60);
 
-/// How long after the first try a report is tried again.
-const RETRY_FIRST: Duration = Duration::from_secs(5 * 60);
-
-/// The longest that there is between two tries.
-const RETRY_LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
+/// How long there is between two tries (RFC 8460 §5.5: with exponential backoff).
+const RETRY: RetrySchedule =
+    RetrySchedule { first: Duration::from_secs(5 * 60), most: Duration::from_secs(4 * 60 * 60) };
 
 /// The longest that a server may ask us to wait.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(6 * 60 * 60);
@@ -35,28 +36,30 @@ pub(crate) fn due(
 ) -> SystemTime {
     let share = SHARE.saturating_mul(u32::try_from(reports).unwrap_or(u32::MAX));
     let spread = spread.max(share.min(STRETCHED_MAX));
-    let millis = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+    let millis = millis_of(spread);
     // 32 bits of fraction, so that the product fits whatever the spread.
-    let part = digest(domain, instance) >> 32;
+    let part = spread_out(domain, instance) >> 32;
     let wait = u128::from(millis).saturating_mul(u128::from(part)) >> 32;
     let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(u64::MAX));
     let begins = day.after().begins();
     begins.checked_add(BEGIN.saturating_add(wait)).unwrap_or(begins)
 }
 
-/// How long to wait after as many tries have failed (RFC 8460 §5.5: with exponential backoff).
+/// How long to wait after as many tries have failed.
 pub(crate) fn retry_after(attempts: u32) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(16);
-    let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-    RETRY_FIRST.saturating_mul(factor).min(RETRY_LONGEST)
+    RETRY.step(attempts)
 }
 
-/// A number that is the same for the same names and spread over all numbers otherwise (FNV-1a, with
-/// the finish of `SplitMix64`, because the high bits of FNV are poor).
-fn digest(domain: &DomainName, instance: &Instance) -> u64 {
+/// A span in milliseconds.
+pub(crate) fn millis_of(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A number that is the same for the same names and spread over all numbers otherwise (with the finish
+/// of `SplitMix64`, because the high bits of FNV are poor).
+fn spread_out(domain: &DomainName, instance: &Instance) -> u64 {
     let bytes = domain.as_str().bytes().chain([b'!']).chain(instance.as_str().bytes());
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325, step);
+    let mut hash = digest(bytes);
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ (hash >> 31)
@@ -101,7 +104,7 @@ mod tests {
         let minutes: Vec<_> =
             (1..=8).map(|attempts| retry_after(attempts).as_secs() / 60).collect();
         assert_eq!(minutes, [5, 10, 20, 40, 80, 160, 240, 240]);
-        assert_eq!(retry_after(u32::MAX), RETRY_LONGEST);
-        assert_eq!(retry_after(0), RETRY_FIRST);
+        assert_eq!(retry_after(u32::MAX), 4 * HOUR);
+        assert_eq!(retry_after(0), Duration::from_secs(300));
     }
 }

@@ -171,9 +171,7 @@ pub(crate) async fn preview(
     }
     match Box::pin(fresh_record(context.parts.dns.as_ref(), domain)).await {
         Ok(record) => {
-            let redirect = context.tuned().settings.redirect.clone();
-            let own = || record.value.destinations().to_vec();
-            let destinations = redirect.map_or_else(own, |one| vec![one]);
+            let destinations = context.destinations_of(&record.value);
             let destinations = Ok(previewed(context, destinations).await?);
             Ok(ReportPreview { report, due, destinations, warnings: record.warnings, dated })
         }

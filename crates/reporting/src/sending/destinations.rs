@@ -13,7 +13,7 @@ use crate::hand_over::{HandOver, HandOverState, ReportResult};
 use crate::https::PostRules;
 use crate::kept::{KeptReport, ReportKey};
 use crate::mail::{draft, signed};
-use crate::schedule::{RETRY_AFTER_MAX, retry_after};
+use crate::schedule::{RETRY_AFTER_MAX, millis_of, retry_after};
 use crate::sending::context::Context;
 use crate::sending::outcomes::{Met, Tried};
 
@@ -183,9 +183,4 @@ impl Context {
         let wait = retry_after(attempts).max(asked.unwrap_or_default().min(RETRY_AFTER_MAX));
         (now < last).then(|| now.saturating_add(millis_of(wait)).min(last))
     }
-}
-
-/// A span in milliseconds.
-fn millis_of(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use clock::millis;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tls_rpt::{Day, Destination, DomainName, DomainTally, Submitter};
+use mail::QueueId;
+use tls_rpt::{Day, Destination, DomainName, DomainTally, Record, Submitter};
 
 use crate::agenda::Again;
 use crate::error::ReportError;
@@ -14,7 +15,6 @@ use crate::record_lookup::{RecordLookupError, fresh_record};
 use crate::sending::context::Context;
 use crate::sending_address::SendingAddresses;
 use crate::unsent::Unsent;
-use mail::QueueId;
 
 /// How many domains are asked at a time.
 const AT_ONCE: usize = 32;
@@ -90,14 +90,17 @@ impl Context {
     /// Where the report to `domain` goes.
     async fn destinations(&self, domain: &DomainName) -> Destinations {
         match Box::pin(fresh_record(self.parts.dns.as_ref(), domain)).await {
-            Ok(record) => {
-                let redirect = self.tuned().settings.redirect.clone();
-                let own = || record.value.destinations().to_vec();
-                Destinations::Known(redirect.map_or_else(own, |one| vec![one]))
-            }
+            Ok(record) => Destinations::Known(self.destinations_of(&record.value)),
             Err(RecordLookupError::None(none)) => Destinations::None(Unsent::NoRecord(none)),
             Err(error @ RecordLookupError::Failed(_)) => Destinations::Unknown(error),
         }
+    }
+
+    /// Where reports of a domain with this record go: to its own destinations, or where the operator
+    /// has all of them sent.
+    pub(crate) fn destinations_of(&self, record: &Record) -> Vec<Destination> {
+        let redirect = self.tuned().settings.redirect.clone();
+        redirect.map_or_else(|| record.destinations().to_vec(), |one| vec![one])
     }
 
     /// Keeps a report, and drops what it was made of.
