@@ -6,7 +6,7 @@
 //! SMTPUTF8, whose internationalised forms are used then (RFC 6533), or is returned whole and is
 //! not ASCII. Whatever it answers, it has an end.
 
-use smtp::Smtputf8;
+use smtp::{Smtputf8, split_field};
 
 mod fields;
 mod news;
@@ -105,12 +105,7 @@ fn returned_header(head: &[u8], text: &mut Text) {
 
 /// Whether a line begins a header field or continues one (RFC 5322 §2.2, §4.5).
 fn is_of_field(line: &[u8]) -> bool {
-    if let Some(b' ' | b'\t') = line.first() {
-        return true;
-    }
-    let mut parts = line.splitn(2, |byte| *byte == b':');
-    let name = parts.next().unwrap_or_default().trim_ascii_end();
-    parts.next().is_some() && !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
+    matches!(line.first(), Some(b' ' | b'\t')) || split_field(line).is_some()
 }
 
 #[cfg(test)]

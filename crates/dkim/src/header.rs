@@ -1,5 +1,7 @@
 //! The header section of a message while it passes, split into fields (RFC 5322 §2.2).
 
+use smtp::split_field;
+
 /// Cuts a header section into fields.
 ///
 /// The section ends with an empty line, or before the first line that neither is a field nor
@@ -98,16 +100,9 @@ fn kind(line: &[u8], before: &[u8]) -> LineKind {
     match line {
         b"\r\n" => LineKind::Empty,
         [b' ' | b'\t', ..] if !before.is_empty() => LineKind::Continuation,
-        line if names_a_field(line) => LineKind::Field,
+        line if split_field(line).is_some() => LineKind::Field,
         _ => LineKind::Other,
     }
-}
-
-/// Whether a line begins with a name and a colon; blanks may stand between them (RFC 5322 §4.5).
-fn names_a_field(line: &[u8]) -> bool {
-    let Some(colon) = memchr::memchr(b':', line) else { return false };
-    let name = line.get(..colon).unwrap_or_default().trim_ascii_end();
-    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A header section, field by field (RFC 5322 §2.2).
 
+use smtp::split_field;
+
 /// A header section that has been received whole.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HeaderSection<'a> {
@@ -55,16 +57,10 @@ impl<'a> HeaderSection<'a> {
 impl<'a> Field<'a> {
     /// The field at the front of `bytes`.
     fn first_of(bytes: &'a [u8]) -> Option<Self> {
-        let colon = bytes.iter().position(|byte| *byte == b':')?;
-        let (name, after) = bytes.split_at_checked(colon)?;
-        // RFC 5322 §4.5: old mail has blanks before the colon.
-        let name = name.trim_ascii_end();
-        if name.is_empty() || !name.iter().all(|byte| matches!(byte, 33..=126)) {
-            return None;
-        }
-        let length = field_end(after);
-        let value = after.get(1..length)?;
-        Some(Self { bytes: bytes.get(..colon.checked_add(length)?)?, name, value })
+        let (name, after) = split_field(bytes)?;
+        let value = after.get(..field_end(after))?;
+        let length = bytes.len().checked_sub(after.len())?.checked_add(value.len())?;
+        Some(Self { bytes: bytes.get(..length)?, name, value })
     }
 
     /// All of the field.
