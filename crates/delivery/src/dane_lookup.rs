@@ -1,9 +1,7 @@
 //! Looks up which TLSA records apply to a host: puts the questions of [`DaneLookup`] to the DNS.
 
-use std::net::IpAddr;
-
-use dns::{Dns, Lookup, LookupError};
-use tls_policy::{DaneInputs, DaneLookup, HostDane};
+use dns::Dns;
+use tls_policy::{DaneLookup, HostDane};
 
 /// How old TLSA records may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,17 +13,15 @@ pub enum TlsaAge {
     Fresh,
 }
 
-/// The TLSA records that apply to a host whose addresses have been looked up (RFC 7672 §2.2).
-pub async fn host_dane(
-    dns: &dyn Dns,
-    inputs: &DaneInputs<'_>,
-    addresses: &Result<Lookup<IpAddr>, LookupError>,
-    age: TlsaAge,
-) -> HostDane {
-    let mut step = DaneLookup::begin(inputs);
+/// The TLSA records that apply to a host, from a step of the lookup on (RFC 7672 §2.2).
+pub async fn host_dane(dns: &dyn Dns, begun: DaneLookup, age: TlsaAge) -> HostDane {
+    let mut step = begun;
     loop {
         step = match step {
-            DaneLookup::Addresses(question) => question.answer(addresses),
+            DaneLookup::Addresses(question) => {
+                let addresses = dns.addresses(question.host()).await;
+                question.answer(&addresses)
+            }
             DaneLookup::Alias(question) => {
                 let answer = dns.cname(question.host()).await;
                 question.answer(&answer)

@@ -97,9 +97,7 @@ impl DaneLookup {
         };
         Self::Addresses(AddressQuestion(host))
     }
-}
 
-impl DaneLookup {
     /// Begins the lookup for one who only wants to know: whatever the settings say, and whoever
     /// validates, for a host whose name is known by secure DNS.
     pub fn for_publisher(mx: MxHost, name: Domain, port: u16) -> Self {

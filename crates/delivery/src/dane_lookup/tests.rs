@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use dns::{DnsSettings, Resolver};
-use mta_sts::{Decision, OpenHost};
+use mta_sts::Decision;
 use smtp::{Domain, MailboxDomain};
 use testbed::{Fault, Names, RecordType, World};
-use tls_policy::{DaneSettings, HostDane, HostNaming, InsecureMx};
+use tls_policy::{DaneInputs, DaneSettings, HostDane, HostNaming, InsecureMx};
 
 use super::*;
 use crate::mx_hosts::hosts;
@@ -77,12 +77,10 @@ async fn outcome_with(world: &World, settings: DaneSettings) -> String {
 
 async fn dane_of(resolver: &Resolver, target: &Target, settings: DaneSettings) -> HostDane {
     let decision = Decision::Permit(fallback(None).await);
-    let OpenHost::Name(mx) = &target.host else { panic!("{target:?}") };
-    let addresses = resolver.addresses(&Domain::parse(mx.as_str()).unwrap()).await;
     let Target { host, naming, .. } = target;
     let validation = resolver.validation();
     let inputs = DaneInputs { decision: &decision, host, port: PORT, naming, settings, validation };
-    host_dane(resolver, &inputs, &addresses, TlsaAge::Any).await
+    host_dane(resolver, DaneLookup::begin(&inputs), TlsaAge::Any).await
 }
 
 fn words(answer: &HostDane) -> String {
@@ -320,7 +318,6 @@ async fn records_are_asked_for_past_the_cache_once_a_certificate_does_not_match(
     let resolver = resolver(&world);
     let target = targets(&resolver).await.remove(0);
     let decision = Decision::Permit(fallback(None).await);
-    let addresses = resolver.addresses(&Domain::parse(MX).unwrap()).await;
     let inputs = DaneInputs {
         decision: &decision,
         host: &target.host,
@@ -330,7 +327,7 @@ async fn records_are_asked_for_past_the_cache_once_a_certificate_does_not_match(
         validation: resolver.validation(),
     };
     let first_octet = async |age| {
-        let found = host_dane(&resolver, &inputs, &addresses, age).await;
+        let found = host_dane(&resolver, DaneLookup::begin(&inputs), age).await;
         let HostDane::Dane(host) = found else { panic!("{found:?}") };
         host.association().records()[0].data[0]
     };

@@ -2,7 +2,6 @@
 
 use dns::LookupError;
 use mta_sts::{Decision, NextHop};
-use smtp::Domain;
 use tls_policy::{DaneInputs, DaneLookup, DaneMode, HostDane, HostNaming, InsecureMx, WhySkipped};
 
 use super::pass::Pass;
@@ -27,15 +26,11 @@ impl Pass<'_> {
             settings,
             validation: dns.validation(),
         };
-        let found = match (DaneLookup::begin(&inputs), Domain::parse(&target.name())) {
-            (DaneLookup::Answered(answer), _) => answer,
-            (_, Err(_)) => HostDane::Skipped(WhySkipped::NotAHost(target.name())),
-            (_, Ok(name)) => {
-                let lookup = async {
-                    let addresses = dns.addresses(&name).await;
-                    host_dane(dns, &inputs, &addresses, age).await
-                };
+        let found = match DaneLookup::begin(&inputs) {
+            DaneLookup::Answered(answer) => answer,
+            begun @ (DaneLookup::Addresses(_) | DaneLookup::Alias(_) | DaneLookup::Tlsa(_)) => {
                 let too_late = |_| HostDane::Skipped(WhySkipped::Addresses(LookupError::TimedOut));
+                let lookup = host_dane(dns, begun, age);
                 self.patience.wait_for(lookup).await.unwrap_or_else(too_late)
             }
         };

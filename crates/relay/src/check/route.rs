@@ -15,8 +15,8 @@ use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpo
 use settings::Settings;
 use smtp::Domain;
 use tls_policy::{
-    DaneInputs, Demanded, HostDane, HostNaming, HostRequirement, Inputs, Matched, MessageDemand,
-    Refusal, Verified,
+    DaneInputs, DaneLookup, Demanded, HostDane, HostNaming, HostRequirement, Inputs, Matched,
+    MessageDemand, Refusal, Verified,
 };
 use tokio::time::timeout;
 
@@ -156,7 +156,11 @@ impl Looking<'_> {
         let (settings, dns) = (self.settings.delivery.dane, self.dns.as_ref());
         let validation = dns.validation();
         let inputs = DaneInputs { decision, host, port, naming, settings, validation };
-        host_dane(dns, &inputs, addresses, TlsaAge::Any).await
+        let begun = match DaneLookup::begin(&inputs) {
+            DaneLookup::Addresses(question) => question.answer(addresses),
+            begun @ (DaneLookup::Alias(_) | DaneLookup::Answered(_) | DaneLookup::Tlsa(_)) => begun,
+        };
+        host_dane(dns, begun, TlsaAge::Any).await
     }
 
     /// Opens a session at each address, until one comes about.
