@@ -1,136 +1,18 @@
 //! What deliveries are counted as for TLS reports (RFC 8460 §4.3), from the host to the store.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock as _, SystemClock};
-use reporting::Tallies;
-use store::Store;
-use store_embedded::{Embedded, StoreSettings};
 use testbed::{Certificate, Fault, MxBehaviour, PolicyBehaviour, PolicyText, Rule, Step, World};
-use tls_rpt::{Day, DomainName, DomainTally, PolicyType};
+use tls_rpt::{Day, DomainName, PolicyType};
 
+use crate::counted::{Counted, Kept, Mail, RECORD, REPORTS};
 use crate::process::Process;
 use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER, submit, write_settings};
 
-/// The settings with which reports are made.
-const REPORTS: &str = "tls_rpt.contact = \"tls@relay.test\"";
-
-/// A record that asks for reports.
-const RECORD: &str = "v=TLSRPTv1; rua=mailto:tls@reports.test";
-
 /// Longer than `mta_sts.undecided_grace`.
 const UNDECIDED: Duration = Duration::from_secs(3600);
-
-/// What becomes of the mail of a case.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Mail {
-    Delivered,
-    Waits,
-}
-
-/// A relay that counts, and what it is expected to have counted.
-struct Counted {
-    relay: RelayInWorld,
-    /// By domain: policy type, result type and reason, and how often.
-    expected: Vec<(String, Vec<String>)>,
-}
-
-impl Counted {
-    async fn start(settings: &str) -> Self {
-        let relay = RelayInWorld::start_with(&format!("{REPORTS}\n{settings}")).await;
-        Self { relay, expected: Vec::new() }
-    }
-
-    /// Publishes a record for a domain whose host behaves like this.
-    async fn domain(&self, domain: &str, behaviour: MxBehaviour) {
-        self.relay.domain(domain, behaviour).await;
-        self.relay.world.domain(domain).tls_rpt_record(RECORD);
-    }
-
-    /// The same, with a policy.
-    async fn policy(
-        &self,
-        domain: &str,
-        behaviour: MxBehaviour,
-        policy: impl Into<PolicyBehaviour>,
-    ) {
-        self.domain(domain, behaviour).await;
-        self.relay.world.domain(domain).sts("1").policy(policy).await;
-    }
-
-    /// The same, with an enforced policy that names the host.
-    async fn enforced(&self, domain: &str, behaviour: MxBehaviour) {
-        let policy = PolicyText::enforce([format!("mx.{domain}")]);
-        self.policy(domain, behaviour, policy).await;
-    }
-
-    /// Sends mail to a domain and waits for what comes of it.
-    async fn send(&mut self, domain: &str, mail: Mail, rows: &[&str]) {
-        let id = self.relay.submit(&[&format!("<bob@{domain}>")]).await;
-        match mail {
-            Mail::Delivered => self.relay.gone(id).await,
-            Mail::Waits => drop(self.relay.deferred(id, 1).await),
-        }
-        let rows = rows.iter().map(|row| (*row).to_owned()).collect();
-        self.expected.push((domain.to_owned(), rows));
-    }
-
-    /// Stops the relay; what it has left in the store.
-    async fn stop(&mut self) -> Kept {
-        self.relay.stop().await;
-        Kept::open(&self.relay)
-    }
-
-    /// Stops the relay, and compares what it has counted.
-    async fn check(mut self) {
-        let kept = self.stop().await;
-        for (domain, expected) in &self.expected {
-            assert_eq!(&kept.rows(domain).await, expected, "{domain}\n{}", self.relay.world.tap());
-        }
-    }
-}
-
-/// What is kept of a relay that was stopped.
-struct Kept {
-    tallies: Tallies,
-    day: Day,
-}
-
-impl Kept {
-    fn open(relay: &RelayInWorld) -> Self {
-        Self::open_in(&relay.world, Day::parse("2030-01-01").unwrap())
-    }
-
-    fn open_in(world: &World, day: Day) -> Self {
-        let settings = StoreSettings::new(world.directory().join("data/queue"));
-        let store: Arc<dyn Store> =
-            Arc::new(Embedded::open(settings, Arc::new(SystemClock)).unwrap());
-        Self { tallies: Tallies::new(&store), day }
-    }
-
-    async fn tally(&self, domain: &str) -> Option<DomainTally> {
-        self.tallies.read(self.day, &DomainName::parse(domain).unwrap()).await.unwrap()
-    }
-
-    /// What was counted for a domain, in words.
-    async fn rows(&self, domain: &str) -> Vec<String> {
-        let tally = self.tally(domain).await;
-        let words = tally.iter().flat_map(DomainTally::rows).map(|(row, sessions)| {
-            let mut words = vec![row.policy.policy_type().to_string()];
-            match &row.failure {
-                None => words.push("success".to_owned()),
-                Some(failure) => {
-                    words.push(failure.result_type.to_string());
-                    words.extend(failure.failure_reason_code.map(|reason| reason.to_string()));
-                }
-            }
-            format!("{} {sessions}", words.join(" "))
-        });
-        words.collect()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_connection_is_counted_by_the_policy_that_applied_to_it() {
@@ -321,85 +203,6 @@ async fn mail_that_goes_while_it_is_undecided_whether_there_is_a_policy_is_not_c
     assert_eq!(mx.messages().len(), 1);
     let kept = counted.stop().await;
     assert_eq!(kept.tallies.list(None, 9).await.unwrap(), []);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_host_whose_tlsa_records_cannot_be_had_or_are_missed_is_counted_without_a_connection() {
-    let mut counted = Counted::start("dane.require = [\"required.signed.test\"]").await;
-    counted.relay.world.names().authenticate("signed.test");
-    let cases = [
-        ("servfail", Some(Fault::ServFail), "tlsa dnssec-invalid servfail 1"),
-        ("bogus", Some(Fault::Bogus), "tlsa dnssec-invalid bogus 1"),
-        ("required", None, "tlsa dane-required 1"),
-    ];
-    for (name, fault, row) in cases {
-        let domain = format!("{name}.signed.test");
-        let mx = counted.relay.enforcing_domain(&domain, MxBehaviour::valid()).await;
-        counted.relay.world.domain(&domain).tls_rpt_record(RECORD);
-        let records = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
-        if let Some(fault) = fault {
-            counted.relay.world.names().fail(&records, fault);
-        }
-        counted.send(&domain, Mail::Waits, &[row]).await;
-        assert_eq!(mx.connections().len(), 0, "{domain}");
-    }
-    let kept = counted.stop().await;
-    for (domain, expected) in &counted.expected {
-        assert_eq!(&kept.rows(domain).await, expected, "{domain}");
-        let tally = kept.tally(domain).await.unwrap();
-        let (row, _sessions) = tally.rows().next().unwrap();
-        assert!(row.policy.strings().is_empty(), "no policy was seen");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with_its_own_verdict() {
-    let mut counted = Counted::start("").await;
-    counted.relay.world.names().authenticate("signed.test");
-    let stranger = counted.relay.world.mx("stranger.test", MxBehaviour::valid()).await;
-    let other = stranger.certificate_chain().remove(0);
-    let cases = [
-        ("both.signed.test", None, Mail::Delivered, vec!["sts success 1", "tlsa success 1"]),
-        (
-            "other.signed.test",
-            Some(&other),
-            Mail::Waits,
-            vec!["sts success 1", "tlsa validation-failure dane-no-match 1"],
-        ),
-    ];
-    for (domain, data, mail, rows) in cases {
-        let mx = counted.relay.enforcing_domain(domain, MxBehaviour::valid()).await;
-        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
-        let own = mx.certificate_chain().remove(0);
-        let name = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
-        counted.relay.world.names().add_tlsa(&name, (3, 0, 0), data.unwrap_or(&own));
-        counted.send(domain, mail, &rows).await;
-    }
-    // Records of no use excuse nothing that a policy asks for, and the domain learns of both.
-    for (domain, certificate, mail, sts) in [
-        ("named.signed.test", Certificate::Valid, Mail::Delivered, "sts success 1"),
-        ("late.signed.test", Certificate::Expired, Mail::Waits, "sts certificate-expired 1"),
-    ] {
-        let mx = counted.relay.enforcing_domain(domain, MxBehaviour::presenting(certificate)).await;
-        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
-        let name = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
-        let own = mx.certificate_chain().remove(0);
-        counted.relay.world.names().add_tlsa(&name, (1, 0, 0), &own);
-        counted.send(domain, mail, &[sts, "tlsa tlsa-invalid all-records-unusable 1"]).await;
-    }
-    let unusable = "tlsa tlsa-invalid all-records-unusable 1";
-    for (domain, parameters, row) in [
-        ("alone.signed.test", (3, 0, 0), "tlsa success 1"),
-        ("unusable.signed.test", (1, 0, 0), unusable),
-    ] {
-        let mx = counted.relay.domain(domain, MxBehaviour::valid()).await;
-        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
-        let name = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
-        let own = mx.certificate_chain().remove(0);
-        counted.relay.world.names().add_tlsa(&name, parameters, &own);
-        counted.send(domain, Mail::Delivered, &[row]).await;
-    }
-    counted.check().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
