@@ -5,32 +5,51 @@ use testbed::{Certificate, Fault, MxBehaviour};
 use crate::counted::{Counted, Mail, RECORD};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_whose_tlsa_records_cannot_be_had_or_are_missed_is_counted_without_a_connection() {
-    let mut counted = Counted::start("dane.require = [\"required.signed.test\"]").await;
+async fn a_host_without_the_tlsa_records_that_are_required_is_counted_without_a_connection() {
+    let mut counted = Counted::start("dane.require = [\"signed.test\"]").await;
     counted.relay.world.names().authenticate("signed.test");
-    let cases = [
-        ("servfail", Some(Fault::ServFail), "tlsa dnssec-invalid servfail 1"),
-        ("bogus", Some(Fault::Bogus), "tlsa dnssec-invalid bogus 1"),
-        ("required", None, "tlsa dane-required 1"),
-    ];
-    for (name, fault, row) in cases {
-        let domain = format!("{name}.signed.test");
-        let mx = counted.relay.enforcing_domain(&domain, MxBehaviour::valid()).await;
-        counted.relay.world.domain(&domain).tls_rpt_record(RECORD);
-        let records = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
-        if let Some(fault) = fault {
-            counted.relay.world.names().fail(&records, fault);
+    let mx = counted.relay.enforcing_domain("signed.test", MxBehaviour::valid()).await;
+    counted.relay.world.domain("signed.test").tls_rpt_record(RECORD);
+    counted.send("signed.test", Mail::Waits, &["tlsa dane-required 1"]).await;
+    assert_eq!(mx.connections().len(), 0);
+    counted.check_without_a_policy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_addresses_or_tlsa_records_cannot_be_told_is_counted_without_a_connection() {
+    let mut counted = Counted::start("dns.timeout = \"1s\"").await;
+    counted.relay.world.names().authenticate("signed.test");
+    for (word, fault) in
+        [("bogus", Fault::Bogus), ("servfail", Fault::ServFail), ("timeout", Fault::Silence)]
+    {
+        for what in ["addresses", "records"] {
+            let domain = format!("{word}-{what}.signed.test");
+            let mx = counted.relay.enforcing_domain(&domain, MxBehaviour::valid()).await;
+            let world = &counted.relay.world;
+            world.domain(&domain).tls_rpt_record(RECORD);
+            let failing = match what {
+                "addresses" => mx.name().to_owned(),
+                _ => format!("_{}._tcp.{}", world.smtp_port(), mx.name()),
+            };
+            world.names().fail(&failing, fault);
+            let row = format!("tlsa dnssec-invalid {word} 1");
+            counted.send(&domain, Mail::Waits, &[&row]).await;
+            assert_eq!(mx.connections().len(), 0, "{domain}");
         }
-        counted.send(&domain, Mail::Waits, &[row]).await;
-        assert_eq!(mx.connections().len(), 0, "{domain}");
     }
-    let kept = counted.stop().await;
-    for (domain, expected) in &counted.expected {
-        assert_eq!(&kept.rows(domain).await, expected, "{domain}");
-        let tally = kept.tally(domain).await.unwrap();
-        let (row, _sessions) = tally.rows().next().unwrap();
-        assert!(row.policy.strings().is_empty(), "no policy was seen");
-    }
+    counted.check_without_a_policy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_cannot_be_told_are_no_fault_of_dnssec_where_mx_records_are_insecure() {
+    let mut counted = Counted::start("dane.insecure_mx = \"apply\"").await;
+    let names = counted.relay.world.names();
+    names.fail("mx.unsigned.test", Fault::ServFail);
+    let mx = counted.relay.enforcing_domain("unsigned.test", MxBehaviour::valid()).await;
+    counted.relay.world.domain("unsigned.test").tls_rpt_record(RECORD);
+    counted.send("unsigned.test", Mail::Waits, &[]).await;
+    assert_eq!(mx.connections().len(), 0);
+    counted.check().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

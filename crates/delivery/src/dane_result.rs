@@ -54,7 +54,7 @@ impl DaneResult {
             },
             HostDane::Skipped(why) => match why {
                 // It would be unreachable without DANE as well.
-                WhySkipped::NoAddress | WhySkipped::Addresses(_) => None,
+                WhySkipped::NoAddress | WhySkipped::Addresses(_) | WhySkipped::OutOfTime => None,
                 WhySkipped::Alias(_)
                 | WhySkipped::NoValidator
                 | WhySkipped::NotAHost(_)

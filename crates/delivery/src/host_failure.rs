@@ -99,7 +99,7 @@ impl HostFailure {
         let text = why.to_string();
         match why {
             WhySkipped::NoAddress => Self::no_address(host, text),
-            WhySkipped::Addresses(_) => Self::address_unknown(host, text),
+            WhySkipped::Addresses(_) | WhySkipped::OutOfTime => Self::address_unknown(host, text),
             WhySkipped::Alias(_) | WhySkipped::NotAHost(_) | WhySkipped::Tlsa { .. } => {
                 Self::of((host, Kind::Dane), ReasonClass::Dane, Status::NoDirectory, text)
             }

@@ -17,7 +17,7 @@ use mta_sts::{
     CachedPolicy, CertificateFault, Decision, FetchError, FetchResultType, NextHop, OpenHost,
     Policy, WhyFallback,
 };
-use tls_policy::{Refusal, TlsStart, WhySkipped};
+use tls_policy::{HostNaming, Refusal, TlsStart, WhySkipped};
 use tls_rpt::{
     DomainName, FailureDetail, FailureReason, Observation, ObservedPolicy, PolicyText, ResultType,
 };
@@ -134,6 +134,12 @@ pub(crate) fn of_refusal(
         Refusal::Skipped(WhySkipped::Tlsa { base, source }) => {
             (base.to_string(), ResultType::DnssecInvalid, of_lookup(source))
         }
+        // Without secure MX records the host may as well be one that has never heard of DNSSEC.
+        Refusal::Skipped(WhySkipped::Addresses(source) | WhySkipped::Alias(source))
+            if target.naming != HostNaming::Insecure =>
+        {
+            (host(), ResultType::DnssecInvalid, of_lookup(source))
+        }
         Refusal::Skipped(WhySkipped::Unread { base, .. }) => {
             (base.to_string(), ResultType::TlsaInvalid, Some(FailureReason::TooLarge))
         }
@@ -142,7 +148,8 @@ pub(crate) fn of_refusal(
             | WhySkipped::Alias(_)
             | WhySkipped::NoAddress
             | WhySkipped::NoValidator
-            | WhySkipped::NotAHost(_),
+            | WhySkipped::NotAHost(_)
+            | WhySkipped::OutOfTime,
         )
         | Refusal::NoName(_)
         | Refusal::NotNamed(_)
@@ -159,7 +166,7 @@ pub(crate) fn of_refusal(
     Some(Observation { domain, policy, failure: Some(failure) })
 }
 
-/// Why TLSA records could not be looked up.
+/// Why addresses or TLSA records could not be looked up.
 const fn of_lookup(error: &LookupError) -> Option<FailureReason> {
     match error {
         LookupError::Bogus => Some(FailureReason::Bogus),

@@ -286,6 +286,9 @@ pub enum WhySkipped {
     /// `dane.mode` is `required`, and no resolver validates.
     #[error("no resolver validates DNSSEC, and dane.mode is \"required\"")]
     NoValidator,
+    /// The attempt ended before the lookup did: that says nothing of the host.
+    #[error("the attempt timed out before the DNS had answered")]
+    OutOfTime,
     /// Its TLSA records cannot be looked up.
     #[error("TLSA lookup for {base} failed: {source}")]
     Tlsa {

@@ -1,6 +1,5 @@
 //! Which TLSA records apply to a host, looked up before it is asked for a session.
 
-use dns::LookupError;
 use mta_sts::{Decision, NextHop};
 use tls_policy::{DaneInputs, DaneLookup, DaneMode, HostDane, HostNaming, InsecureMx, WhySkipped};
 
@@ -29,9 +28,9 @@ impl Pass<'_> {
         let found = match DaneLookup::begin(&inputs) {
             DaneLookup::Answered(answer) => answer,
             begun @ (DaneLookup::Addresses(_) | DaneLookup::Alias(_) | DaneLookup::Tlsa(_)) => {
-                let too_late = |_| HostDane::Skipped(WhySkipped::Addresses(LookupError::TimedOut));
+                let out_of_time = |_| HostDane::Skipped(WhySkipped::OutOfTime);
                 let lookup = host_dane(dns, begun, age);
-                self.patience.wait_for(lookup).await.unwrap_or_else(too_late)
+                self.patience.wait_for(lookup).await.unwrap_or_else(out_of_time)
             }
         };
         if let (TlsaAge::Any, Some(result)) = (age, DaneResult::of_lookup(&found)) {
