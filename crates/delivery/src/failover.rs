@@ -19,10 +19,9 @@ mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{DeliveryResult, Failure};
+use mail::{DeliveryResult, Failure, TlsRequired};
 use mta_sts::{Decision, NextHop, PolicyDomain};
 use queue::Lease;
-use smtp::RequireTls;
 
 use self::pass::{Host, Keyword, Pass};
 use self::walk::Walk;
@@ -62,7 +61,7 @@ pub(crate) async fn fail_over(
     let Client { windows, settings, .. } = client;
     windows.record(&lease.destination().to_string(), result, settings.per_domain);
     let results = pass.close(walk);
-    if lease.message().tls == RequireTls::Requested {
+    if lease.message().tls == TlsRequired::Yes {
         results.iter().for_each(|one| client.observer.requiretls(&one.result));
     }
     results

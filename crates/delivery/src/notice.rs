@@ -4,10 +4,13 @@
 use std::time::SystemTime;
 
 use dkim::{MessageHash, SigningTable};
-use mail::{DelayNotice, DeliveryResult, Message, Purpose, QueueId, Recipient, Reports, in_full};
+use mail::{
+    DelayNotice, DeliveryResult, Message, Purpose, QueueId, Recipient, Reports, TlsRequired,
+    in_full,
+};
 use queue::{BeginError, BodyError, BodyReader, CommitError, Draft, Lease, OwnMessage, Queue};
 use rand::Rng as _;
-use smtp::{BodyType, Domain, Notify, RequireTls, Ret, ReversePath, Smtputf8};
+use smtp::{BodyType, Domain, Notify, Ret, ReversePath, Smtputf8};
 use tokio::io::AsyncReadExt as _;
 
 use crate::client::Client;
@@ -155,8 +158,8 @@ impl Subject<'_> {
             }
         };
         let bytes = match message.tls {
-            RequireTls::NotRequested => bytes,
-            RequireTls::Requested => redacted(&bytes),
+            TlsRequired::No | TlsRequired::Unspecified => bytes,
+            TlsRequired::Yes => redacted(&bytes),
         };
         let returned = match whole {
             Whole::No => Returned::Header(&bytes),
@@ -171,7 +174,11 @@ impl Subject<'_> {
             body: if ascii { BodyType::SevenBit } else { BodyType::EightBitMime },
             smtputf8: message.smtputf8,
             purpose: Purpose::Mail,
-            tls: message.tls,
+            // That a message is to arrive come what may says nothing of the way back.
+            tls: match message.tls {
+                TlsRequired::No | TlsRequired::Unspecified => TlsRequired::Unspecified,
+                TlsRequired::Yes => TlsRequired::Yes,
+            },
         })?;
         let notification = Notification {
             hostname: self.hostname,
@@ -211,7 +218,7 @@ impl Subject<'_> {
         let most = u64::try_from(RETURNED_MESSAGE_MAX).unwrap_or(u64::MAX);
         // One without lines could only be returned as it came, to hosts that may not take it.
         let fits = self.message.size <= most && self.message.body != BodyType::BinaryMime;
-        let may_leave = self.message.tls == RequireTls::NotRequested;
+        let may_leave = self.message.tls != TlsRequired::Yes;
         if failed && fits && may_leave && self.message.dsn.ret == Some(Ret::Full) {
             Whole::Yes
         } else {

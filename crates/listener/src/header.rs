@@ -1,5 +1,5 @@
 //! A message's header section while it passes: its size, how many hosts have handled it
-//! (RFC 5321 §6.3), who it says wrote it, and where it ends.
+//! (RFC 5321 §6.3), who it says wrote it, what it says of TLS (RFC 8689 §3), and where it ends.
 //!
 //! A line that is neither a field nor the continuation of one ends the section. The empty line that
 //! should stand before it is put there, as Postfix does: without it the line would join the
@@ -9,7 +9,7 @@
 //! it. Nothing else is changed and nothing is dropped.
 
 /// The longest name that is distinguished from others.
-const LONGEST: usize = 10;
+const LONGEST: usize = 12;
 
 /// How long a header section usually is at most: so much room is made for one at once.
 const USUAL: usize = 1024;
@@ -30,8 +30,10 @@ pub(crate) struct HeaderScan {
     mailbox_line: MailboxLine,
     /// What the From fields say, where it is asked for.
     from: Option<Vec<Vec<u8>>>,
-    /// Whether the field at hand is From.
-    in_from: InFrom,
+    /// What the TLS-Required fields say.
+    tls_required: Vec<Vec<u8>>,
+    /// The field at hand, where what it says is kept.
+    at: Option<Kept>,
 }
 
 /// Whether a message begins with a line of a mailbox file.
@@ -41,11 +43,11 @@ enum MailboxLine {
     Held,
 }
 
-/// Whether what is read belongs to a From field.
+/// A field of which is kept what it says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum InFrom {
-    No,
-    Yes,
+enum Kept {
+    From,
+    TlsRequired,
 }
 
 /// Where the next byte stands.
@@ -92,7 +94,8 @@ impl HeaderScan {
             held: Vec::new(),
             mailbox_line: MailboxLine::Absent,
             from: None,
-            in_from: InFrom::No,
+            tls_required: Vec::new(),
+            at: None,
         }
     }
 
@@ -115,7 +118,7 @@ impl HeaderScan {
             self.size = self.size.saturating_add(1);
             self.held.push(byte);
             let position = self.step(byte);
-            self.note_from(position, &[byte]);
+            self.note(position, &[byte]);
             self.position = position;
             self.release(out);
         }
@@ -131,7 +134,7 @@ impl HeaderScan {
         let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
         let (line, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         self.size = self.size.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
-        self.note_from(Position::Value, line);
+        self.note(Position::Value, line);
         out.extend_from_slice(line);
         rest
     }
@@ -162,6 +165,11 @@ impl HeaderScan {
     /// What each From field says, folds included, where it was asked for.
     pub(crate) fn said_by_from(&self) -> impl Iterator<Item = &[u8]> {
         self.from.iter().flatten().map(Vec::as_slice)
+    }
+
+    /// Takes what each TLS-Required field has said so far, folds included.
+    pub(crate) fn take_tls_required(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.tls_required)
     }
 
     /// A line that is no header field ends the section, as the empty line does: mail without a
@@ -209,9 +217,13 @@ impl HeaderScan {
     /// The colon of a field was read.
     fn field(&mut self, name: Name) -> Position {
         self.fields = self.fields.saturating_add(1);
-        self.in_from = if name.letters() == b"from" { InFrom::Yes } else { InFrom::No };
-        if let (InFrom::Yes, Some(from)) = (self.in_from, &mut self.from) {
-            from.push(Vec::new());
+        self.at = match name.letters() {
+            b"from" => Some(Kept::From),
+            b"tls-required" => Some(Kept::TlsRequired),
+            _ => None,
+        };
+        if let Some(said) = self.said() {
+            said.push(Vec::new());
         }
         if name.letters() == b"received" {
             self.received = self.received.saturating_add(1);
@@ -219,13 +231,20 @@ impl HeaderScan {
         Position::Value
     }
 
-    /// Keeps bytes that lead to `position`, if they belong to what a From field says.
-    fn note_from(&mut self, position: Position, bytes: &[u8]) {
-        let said = matches!(self.position, Position::Value | Position::LineStart)
+    /// What fields like the one at hand say, where it is kept.
+    const fn said(&mut self) -> Option<&mut Vec<Vec<u8>>> {
+        match self.at {
+            Some(Kept::From) => self.from.as_mut(),
+            Some(Kept::TlsRequired) => Some(&mut self.tls_required),
+            None => None,
+        }
+    }
+
+    /// Keeps bytes that lead to `position`, if they belong to what such a field says.
+    fn note(&mut self, position: Position, bytes: &[u8]) {
+        let is_value = matches!(self.position, Position::Value | Position::LineStart)
             && matches!(position, Position::Value | Position::LineStart);
-        if let (true, InFrom::Yes, Some(from)) = (said, self.in_from, &mut self.from)
-            && let Some(last) = from.last_mut()
-        {
+        if is_value && let Some(last) = self.said().and_then(|said| said.last_mut()) {
             last.extend_from_slice(bytes);
         }
     }
@@ -371,6 +390,15 @@ mod tests {
         let said: Vec<_> = scan.said_by_from().collect();
         assert_eq!(said, [&b" a@b.example,\r\n\tc@d.example\r\n"[..], b"e@f.example\r\n"]);
         assert_eq!(scanned(message).said_by_from().count(), 0);
+    }
+
+    #[test]
+    fn what_tls_required_fields_say_is_kept_in_the_header_alone() {
+        let message = b"TLS-Required:\r\n No\r\nX-TLS-Required: No\r\ntls-REQUIRED : Yes\r\n\r\n\
+            TLS-Required: No\r\n";
+        let said = scanned(message).take_tls_required();
+        assert_eq!(said, [&b"\r\n No\r\n"[..], b" Yes\r\n"]);
+        assert!(scanned(b"no field\r\nTLS-Required: No\r\n").take_tls_required().is_empty());
     }
 
     #[test]

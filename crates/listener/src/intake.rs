@@ -131,6 +131,7 @@ impl Intake {
         }
         self.header.finish(&mut self.head);
         self.edit_head(HeaderEnd::Reached);
+        self.tag().await;
         let mut draft = self.draft?;
         if let Some(fault) = self.framing.finish().gravest() {
             return Err(fault.into());
@@ -155,6 +156,9 @@ impl Intake {
         }
         let end = if self.header.has_ended() { HeaderEnd::Reached } else { HeaderEnd::Ahead };
         self.edit_head(end);
+        if end == HeaderEnd::Reached {
+            self.tag().await;
+        }
         let Ok(draft) = &mut self.draft else { return };
         let body = self.piece.get(taken..).unwrap_or_default();
         let mut written = Ok(());
@@ -166,6 +170,16 @@ impl Intake {
         self.head.clear();
         if let Err(error) = written {
             self.draft = Err(error);
+        }
+    }
+
+    /// Tags the message with what its header, which is whole, says about TLS (RFC 8689 §4.1).
+    async fn tag(&mut self) {
+        let fields = self.header.take_tls_required();
+        if let Ok(draft) = &mut self.draft
+            && let Err(refusal) = draft.tag(&fields).await
+        {
+            self.draft = Err(refusal);
         }
     }
 

@@ -13,6 +13,7 @@
 //! | bytes to lines, replies to bytes | `wire`, `connection` |
 //! | lines to steps, without I/O | `session` |
 //! | the message's bytes to a draft | `intake`, `header`, `received_field` |
+//! | what a message's header says of TLS | `tls_required` |
 //! | how often | `meters`, `guesses` |
 //! | the reply to a client that is refused, and the name of the reason | `refusal` |
 //! | what is reported to metrics | `observer` |
@@ -43,6 +44,7 @@ mod service;
 mod session;
 mod settings;
 mod tls;
+mod tls_required;
 mod turns;
 mod wire;
 

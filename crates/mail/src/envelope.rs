@@ -3,9 +3,11 @@
 use std::time::SystemTime;
 
 use smtp::{
-    BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, RcptParameters, RequireTls, Ret,
-    ReversePath, Smtputf8,
+    BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, RcptParameters, Ret, ReversePath,
+    Smtputf8,
 };
+
+use crate::tls_required::TlsRequired;
 
 /// Who a message is from and for, and what its transport needs (RFC 5321 §2.3.1).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,7 +18,7 @@ pub struct Envelope {
     smtputf8: Smtputf8,
     dsn: DsnParameters,
     purpose: Purpose,
-    tls: RequireTls,
+    tls: TlsRequired,
     begins: Begins,
 }
 
@@ -40,7 +42,7 @@ impl Envelope {
         smtputf8: Smtputf8,
     ) -> Self {
         let dsn = DsnParameters { ret: None, envid: None };
-        let (purpose, tls, begins) = (Purpose::Mail, RequireTls::NotRequested, Begins::Due);
+        let (purpose, tls, begins) = (Purpose::Mail, TlsRequired::Unspecified, Begins::Due);
         Self { reverse_path, recipients, body, smtputf8, dsn, purpose, tls, begins }
     }
 
@@ -59,9 +61,9 @@ impl Envelope {
         self
     }
 
-    /// The same envelope, of a message that may ask for proven TLS all its way (RFC 8689).
+    /// The same envelope, of a message that may say something about TLS on its way (RFC 8689).
     #[must_use]
-    pub const fn with_tls(mut self, tls: RequireTls) -> Self {
+    pub const fn with_tls(mut self, tls: TlsRequired) -> Self {
         self.tls = tls;
         self
     }
@@ -109,9 +111,9 @@ impl Envelope {
         &self.dsn
     }
 
-    /// Whether the message asks for proven TLS all its way (RFC 8689).
+    /// What the message says about TLS on its way (RFC 8689).
     #[must_use]
-    pub const fn tls(&self) -> RequireTls {
+    pub const fn tls(&self) -> TlsRequired {
         self.tls
     }
 
@@ -193,6 +195,6 @@ pub struct Message {
     pub dsn: DsnParameters,
     /// What the message is.
     pub purpose: Purpose,
-    /// Whether it asks for proven TLS all its way (RFC 8689).
-    pub tls: RequireTls,
+    /// What it says about TLS on its way (RFC 8689).
+    pub tls: TlsRequired,
 }

@@ -11,6 +11,7 @@ mod outcome;
 mod policy_record;
 mod session_record;
 mod state;
+mod tls_required;
 
 pub use crate::delivery_record::{AttemptRecord, DeliveryRecord, NextHopRecord, RouteTaken};
 pub use crate::delivery_result::{DeliveryResult, Failure, FailureCause, Reports};
@@ -28,3 +29,4 @@ pub use crate::session_record::{
     SessionRecord, TlsRecord, TlsVersion, WhyClear,
 };
 pub use crate::state::State;
+pub use crate::tls_required::TlsRequired;

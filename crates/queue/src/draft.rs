@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use mail::{Envelope, QueueId};
+use mail::{Envelope, QueueId, TlsRequired};
 use store::{BodyWriter, CommitError, Committed, Owner};
 
 use crate::context::Context;
@@ -77,6 +77,16 @@ impl Draft {
     /// As for [`Self::write`]; and where the room is not of this size.
     pub async fn fill(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
         self.body.fill(bytes).await
+    }
+
+    /// Tags the message with what it says about TLS, once its header is known (RFC 8689 §4.1).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::write`].
+    pub async fn tag(&mut self, tls: TlsRequired) -> Result<(), CommitError> {
+        self.envelope = self.envelope.clone().with_tls(tls);
+        self.body.tag(tls).await
     }
 
     /// Puts the message into the queue and waits until it is durable.

@@ -31,7 +31,7 @@ pub use crate::schedule::{Jitter, RetrySchedule};
 pub use crate::settings::{QueueSettings, QueueTuning};
 pub use mail::{
     Begins, DsnParameters, Envelope, Message, Outcome, Purpose, QueueId, QueueIdError, Reason,
-    ReasonClass, Recipient, State,
+    ReasonClass, Recipient, State, TlsRequired,
 };
 pub use store::{
     BeginError, BodyError, BodyReader, CommitError, CommitGroup, Committed, Counted, Counts, Depth,

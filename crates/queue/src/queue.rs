@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use access::Submitter;
 use clock::{Clock, time};
-use mail::{Envelope, Outcome, Purpose, QueueId, Recipient};
-use smtp::{BodyType, RequireTls, ReversePath, Smtputf8};
+use mail::{Envelope, Outcome, Purpose, QueueId, Recipient, TlsRequired};
+use smtp::{BodyType, ReversePath, Smtputf8};
 use store::{
     Act, BeginError, ClaimEnd, Claimed, Demand, EntrySettlement, Filter, Health, Namespace, Next,
     Selection, Settled, Settlement, SpaceGuard, Store, StoreError, Totals, Waiting, Which,
@@ -43,8 +43,8 @@ pub struct OwnMessage {
     pub smtputf8: Smtputf8,
     /// What it is.
     pub purpose: Purpose,
-    /// Whether it asks for proven TLS all its way (RFC 8689).
-    pub tls: RequireTls,
+    /// What it says about TLS on its way (RFC 8689).
+    pub tls: TlsRequired,
 }
 
 impl Queue {

@@ -5,9 +5,9 @@
 
 use std::fmt::Debug;
 
-use mail::{Purpose, Recipient};
+use mail::{Purpose, Recipient, TlsRequired};
 use queue::{Draft, OwnMessage, Queue};
-use smtp::{BodyType, Mailbox, Notify, RequireTls, ReversePath, Smtputf8};
+use smtp::{BodyType, Mailbox, Notify, ReversePath, Smtputf8};
 use tls_rpt::{DomainName, MailAddress, Report, message};
 
 use crate::error::ReportError;
@@ -52,7 +52,7 @@ pub(crate) async fn draft(
         body: BodyType::SevenBit,
         smtputf8: Smtputf8::NotRequested,
         purpose: Purpose::TlsReport,
-        tls: RequireTls::NotRequested,
+        tls: TlsRequired::Unspecified,
     })?;
     draft.write(message).await?;
     Ok(Some(draft))

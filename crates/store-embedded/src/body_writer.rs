@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use clock::millis;
-use mail::{Envelope, QueueId};
+use mail::{Envelope, QueueId, TlsRequired};
 use store::{BodyWriter, CommitError};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
@@ -152,6 +152,21 @@ impl NewMessage {
         Ok(())
     }
 
+    /// Puts another tag into the envelope. The envelope stands before the body, so a file, which only a
+    /// very long header has by then, is written again.
+    async fn retag(&mut self, tls: TlsRequired) -> Result<(), CommitError> {
+        let before = HEADER_SIZE.saturating_add(self.encoded.len());
+        self.envelope = self.envelope.clone().with_tls(tls);
+        self.encoded = encode_envelope(&self.envelope);
+        let Body::File { file, path } = &mut self.body else { return Ok(()) };
+        file.flush().await?;
+        let mut body = tokio::fs::read(&path.0).await?;
+        body.drain(..before.min(body.len()));
+        // The old file goes before there is another of its name.
+        self.body = Body::Memory(body);
+        self.move_to_file().await
+    }
+
     /// Goes on in a file, for the body has become big.
     async fn move_to_file(&mut self) -> Result<(), CommitError> {
         let path = TemporaryFile(self.handle.shared.paths.tmp(self.id));
@@ -204,6 +219,11 @@ impl BodyWriter for NewMessage {
 
     fn size(&self) -> u64 {
         self.size
+    }
+
+    async fn tag(&mut self, tls: TlsRequired) -> Result<(), CommitError> {
+        let tagged = self.retag(tls).await;
+        self.or_failed(tagged)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), CommitError> {

@@ -7,11 +7,10 @@
 use std::time::SystemTime;
 
 use clock::{millis, time};
-use mail::{Begins, DelayNotice, DsnParameters, Envelope, Purpose, QueueId, Recipient};
-use smtp::{
-    BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, RequireTls, Ret, ReversePath,
-    Smtputf8,
+use mail::{
+    Begins, DelayNotice, DsnParameters, Envelope, Purpose, QueueId, Recipient, TlsRequired,
 };
+use smtp::{BodyType, EnvelopeId, Mailbox, Notify, OriginalRecipient, Ret, ReversePath, Smtputf8};
 
 use crate::codec::{Decoder, Encoder, Malformed};
 
@@ -195,6 +194,10 @@ const REQUIRETLS: u8 = 3;
 /// The tag of an envelope of a message that begins on hold. Its text is empty.
 const ON_HOLD: u8 = 4;
 
+/// The tag of an envelope of a message whose header says `TLS-Required: No` (RFC 8689 §3). Its text is
+/// empty; a record without it is of a message that does not say so, or of a version that did not look.
+const TLS_REQUIRED_NO: u8 = 5;
+
 /// The tag of a recipient's NOTIFY (RFC 3461 §4.1).
 const NOTIFY: u8 = 1;
 
@@ -216,39 +219,41 @@ fn encode_mail_options(out: &mut Encoder, envelope: &Envelope) {
 }
 
 /// Writes the parameters of MAIL that are options.
-pub(crate) fn encode_parameters(out: &mut Encoder, dsn: &DsnParameters, tls: RequireTls) {
+pub(crate) fn encode_parameters(out: &mut Encoder, dsn: &DsnParameters, tls: TlsRequired) {
     encode_options(out, &parameters(dsn, tls));
 }
 
 /// The parameters of MAIL that are options.
-fn parameters(dsn: &DsnParameters, tls: RequireTls) -> [(u8, Option<String>); 3] {
+fn parameters(dsn: &DsnParameters, tls: TlsRequired) -> [(u8, Option<String>); 3] {
     let DsnParameters { ret, envid } = dsn;
     let ret = ret.map(|ret| ret.to_string());
-    let requires = match tls {
-        RequireTls::NotRequested => None,
-        RequireTls::Requested => Some(String::new()),
+    let tls = match tls {
+        TlsRequired::No => (TLS_REQUIRED_NO, Some(String::new())),
+        TlsRequired::Unspecified => (REQUIRETLS, None),
+        TlsRequired::Yes => (REQUIRETLS, Some(String::new())),
     };
     let envid = envid.as_ref().map(EnvelopeId::to_string);
-    [(RET, ret), (ENVID, envid), (REQUIRETLS, requires)]
+    [(RET, ret), (ENVID, envid), tls]
 }
 
 /// Reads the parameters of MAIL that are options.
 pub(crate) fn decode_parameters(
     input: &mut Decoder<'_>,
-) -> Result<(DsnParameters, RequireTls), Malformed> {
+) -> Result<(DsnParameters, TlsRequired), Malformed> {
     decode_mail_options(input).map(|(dsn, tls, _begins)| (dsn, tls))
 }
 
 /// Reads what an envelope says beside its addresses.
 fn decode_mail_options(
     input: &mut Decoder<'_>,
-) -> Result<(DsnParameters, RequireTls, Begins), Malformed> {
+) -> Result<(DsnParameters, TlsRequired, Begins), Malformed> {
     let mut dsn = DsnParameters::default();
-    let (mut tls, mut begins) = (RequireTls::NotRequested, Begins::Due);
+    let (mut tls, mut begins) = (TlsRequired::Unspecified, Begins::Due);
     decode_options(input, |tag, text| match tag {
         RET => dsn.ret = Ret::parse(text),
         ENVID => dsn.envid = EnvelopeId::parse(text),
-        REQUIRETLS => tls = RequireTls::Requested,
+        REQUIRETLS => tls = TlsRequired::Yes,
+        TLS_REQUIRED_NO => tls = TlsRequired::No,
         ON_HOLD => begins = Begins::OnHold,
         _ => {}
     })?;
@@ -432,7 +437,11 @@ mod tests {
                 ret: b.then_some(Ret::Hdrs),
                 envid: s.then(|| EnvelopeId::parse("QQ+20314159").unwrap()),
             };
-            let tls = if t { RequireTls::Requested } else { RequireTls::NotRequested };
+            let tls = match (t, b) {
+                (true, true) => TlsRequired::No,
+                (true, false) => TlsRequired::Yes,
+                (false, _) => TlsRequired::Unspecified,
+            };
             let begins = if b { Begins::OnHold } else { Begins::Due };
             let envelope = Envelope::new(path, recipients, body, smtputf8).beginning(begins);
             envelope.with_purpose(purpose).with_dsn(dsn).with_tls(tls)
@@ -445,12 +454,14 @@ mod tests {
             let (body, smtputf8) = (BodyType::SevenBit, Smtputf8::NotRequested);
             Envelope::new(ReversePath::Null, Vec::new(), body, smtputf8).with_tls(tls)
         };
-        let plain = encode_envelope(&envelope(RequireTls::NotRequested));
-        let tagged = encode_envelope(&envelope(RequireTls::Requested));
-        // The record of a message that does not ask is what it was before any could.
-        assert_eq!(tagged.len(), plain.len() + 3);
-        assert_eq!(decode_envelope(&plain).unwrap().tls(), RequireTls::NotRequested);
-        assert_eq!(decode_envelope(&tagged).unwrap().tls(), RequireTls::Requested);
+        let plain = encode_envelope(&envelope(TlsRequired::Unspecified));
+        assert_eq!(decode_envelope(&plain).unwrap().tls(), TlsRequired::Unspecified);
+        for tls in [TlsRequired::No, TlsRequired::Yes] {
+            let tagged = encode_envelope(&envelope(tls));
+            // The record of a message that does not ask is what it was before any could.
+            assert_eq!(tagged.len(), plain.len() + 3);
+            assert_eq!(decode_envelope(&tagged).unwrap().tls(), tls);
+        }
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use mail::QueueId;
+use mail::{QueueId, TlsRequired};
 
 use crate::error::CommitError;
 
@@ -16,6 +16,14 @@ pub trait BodyWriter: Any + Debug + Send + Sync {
 
     /// How many bytes have been written.
     fn size(&self) -> u64;
+
+    /// Keeps with the message what it says about TLS: its header is known later than its envelope
+    /// (RFC 8689 §4.1). What has been written so far may be written again.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::write`].
+    async fn tag(&mut self, tls: TlsRequired) -> Result<(), CommitError>;
 
     /// Appends to the body.
     ///

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use clock::SystemClock;
-use mail::{Envelope, Outcome, QueueId, Reason, ReasonClass, Recipient, State};
+use mail::{Envelope, Outcome, QueueId, Reason, ReasonClass, Recipient, State, TlsRequired};
 use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
@@ -46,6 +46,7 @@ macro_rules! conformance_tests {
         $crate::conformance_tests! { $home, over_a_store:
             a_message_is_claimed_as_it_was_committed,
             a_message_that_is_dropped_leaves_nothing,
+            a_message_is_kept_with_what_its_header_says_of_tls,
             bytes_that_are_known_late_stand_where_room_was_left,
             a_message_whose_room_is_not_filled_is_not_kept,
             nobody_else_claims_what_is_claimed,
@@ -186,6 +187,24 @@ pub async fn a_message_that_is_dropped_leaves_nothing(store: Arc<dyn Store>) {
     assert_eq!(ids(&*store).await, []);
     assert!(matches!(store.body(id).await, Err(BodyError::Gone)));
     assert!(claim_one(&*store).await.is_none());
+}
+
+/// What a message says about TLS is known when its header is, however much of it was written by then.
+pub async fn a_message_is_kept_with_what_its_header_says_of_tls(store: Arc<dyn Store>) {
+    for octets in [0, 10, 1 << 20] {
+        let size = u64::try_from(octets).unwrap().saturating_add(13);
+        let mut message = begun(&*store, &["a@one.example"], &pattern(octets)).await;
+        message.reserve(4).await.unwrap();
+        message.tag(TlsRequired::No).await.unwrap();
+        message.write(b" and more").await.unwrap();
+        message.fill(b"late").await.unwrap();
+        let id = store.commit(message, Owner::Anybody).await.unwrap().id();
+        let entry = claim_one(&*store).await.unwrap();
+        assert_eq!((entry.message.tls, entry.message.size), (TlsRequired::No, size));
+        let expected = [&pattern(octets)[..], b"late and more"].concat();
+        assert!(read(&*store, id).await == expected, "{octets} octets");
+        store.settle(settlement(&entry, &delivered(), 0)).await.unwrap();
+    }
 }
 
 /// Bytes that are known late stand where room was left for them, in a short body and in a long one.

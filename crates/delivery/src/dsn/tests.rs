@@ -68,7 +68,7 @@ impl Case {
                 size: 100,
                 dsn: queue::DsnParameters::default(),
                 purpose: queue::Purpose::Mail,
-                tls: smtp::RequireTls::NotRequested,
+                tls: mail::TlsRequired::Unspecified,
             },
             tales: vec![(recipient("b@example.org"), Tale::Failed(refused))],
             head: b"From: a@example.com\r\nSubject: news\r\n\r\nthe secret body\r\n".to_vec(),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use mail::Message;
+use mail::{Message, TlsRequired};
 use mta_sts::Decision;
 use queue::Lease;
-use smtp::{RequireTls, ReversePath};
+use smtp::ReversePath;
 use tls_policy::DaneDemand;
 
 use super::walk::Walk;
@@ -62,10 +62,10 @@ impl Keyword {
     /// §5).
     pub(super) fn of(message: &Message, delivery: RequireTlsDelivery) -> Self {
         match (message.tls, &message.reverse_path, delivery) {
-            (RequireTls::NotRequested, _, _) => Self::None,
-            (RequireTls::Requested, ReversePath::Null, _)
-            | (RequireTls::Requested, _, RequireTlsDelivery::Opportunistic) => Self::WhereOffered,
-            (RequireTls::Requested, ReversePath::Mailbox(_), RequireTlsDelivery::Enforce) => {
+            (TlsRequired::No | TlsRequired::Unspecified, _, _) => Self::None,
+            (TlsRequired::Yes, ReversePath::Null, _)
+            | (TlsRequired::Yes, _, RequireTlsDelivery::Opportunistic) => Self::WhereOffered,
+            (TlsRequired::Yes, ReversePath::Mailbox(_), RequireTlsDelivery::Enforce) => {
                 Self::Always
             }
         }

@@ -12,6 +12,7 @@ use smtp::{BodyType, Domain, MailboxDomain};
 use tokio::task::spawn_blocking;
 
 use crate::refusal::Refusal;
+use crate::tls_required::tag;
 
 /// The most authors of a message whose keys are looked for.
 const AUTHORS_MOST: usize = 100;
@@ -51,6 +52,19 @@ impl SignedDraft {
     /// What the body may hold.
     pub(crate) const fn body_type(&self) -> BodyType {
         self.draft.envelope().body()
+    }
+
+    /// Tags the message with what MAIL and these TLS-Required fields say (RFC 8689 §4.1).
+    pub(crate) async fn tag(&mut self, fields: &[Vec<u8>]) -> Result<(), Refusal> {
+        let mail = self.draft.envelope().tls();
+        match tag(mail, fields) {
+            Ok(tls) if tls == mail => {}
+            Ok(tls) => self.draft.tag(tls).await?,
+            Err(why) => {
+                tracing::info!(queue_id = %self.draft.id(), why = why.label(), "TLS-Required ignored");
+            }
+        }
+        Ok(())
     }
 
     /// Appends to the message.

@@ -109,7 +109,7 @@ impl Transaction {
             submitter: self.submitter,
             envelope: envelope
                 .with_dsn(DsnParameters { ret, envid })
-                .with_tls(requiretls)
+                .with_tls(requiretls.into())
                 .beginning(begins),
             original_recipients,
             staged,

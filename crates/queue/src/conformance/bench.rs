@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use access::{Networks, Submitter};
 use clock::{Clock, SetClock};
-use mail::{Envelope, Outcome, Purpose, QueueId, Reason, ReasonClass, Recipient};
-use smtp::{BodyType, Class, EnhancedCode, Mailbox, RequireTls, ReversePath, Smtputf8};
+use mail::{Envelope, Outcome, Purpose, QueueId, Reason, ReasonClass, Recipient, TlsRequired};
+use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
 use store::conformance::Home;
 use store::{BodyError, Filter, StoreTuning};
 use tokio::io::AsyncReadExt;
@@ -178,7 +178,7 @@ pub fn own_message(recipient: &str) -> OwnMessage {
         body: BodyType::SevenBit,
         smtputf8: Smtputf8::NotRequested,
         purpose: Purpose::Mail,
-        tls: RequireTls::NotRequested,
+        tls: TlsRequired::Unspecified,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Settling several entries of one message at once, and some recipients of an entry before the others.
 
-use mail::{Outcome, Purpose, Recipient};
-use smtp::{BodyType, Mailbox, RequireTls, ReversePath, Smtputf8};
+use mail::{Outcome, Purpose, Recipient, TlsRequired};
+use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use store::conformance::Home;
 
 use crate::conformance::bench::{Bench, deferred, delivered_outcome, reason};
@@ -17,7 +17,7 @@ async fn bounce(bench: &Bench) -> Draft {
         body: BodyType::SevenBit,
         smtputf8: Smtputf8::NotRequested,
         purpose: Purpose::Mail,
-        tls: RequireTls::NotRequested,
+        tls: TlsRequired::Unspecified,
     };
     let mut draft = bench.queue.begin_own(own).unwrap();
     draft.write(b"Subject: failed\r\n\r\n").await.unwrap();
