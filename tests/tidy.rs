@@ -254,7 +254,7 @@ fn what_can_weaken_a_promise_is_named_in_one_place() {
     let reports_to_any = "crates/reporting/src/https/danger.rs";
     assert_eq!(
         holders(".with_purpose("),
-        ["crates/queue/src/queue.rs", "crates/store-embedded/src/record.rs"]
+        ["crates/queue/src/queue.rs", "crates/store/src/rows/envelope.rs"]
     );
     assert_eq!(
         holders("mod danger"),

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mail::QueueId;
+use store::rows::EntryRow;
 use store::{Due, EntryId, Waiting};
 
 use crate::index::{Change, Engine, EngineError, Lookup};
 use crate::key::{Key, VALUE_MOST};
-use crate::rows::{EntryRow, MessageRow, RecordLocation, SegmentRow, StoreRow};
+use crate::rows::{MessageRow, RecordLocation, SegmentRow, StoreRow};
 use crate::spool::Mark;
 use crate::waiting;
 

@@ -7,12 +7,13 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use clock::millis;
 use mail::{Envelope, QueueId, TlsRequired};
+use store::rows::{encode_envelope, split_entries};
 use store::{BodyWriter, CommitError};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, encode_envelope};
-use crate::rows::{message_of, split_entries};
+use crate::record::{HEADER_BYTES, HEADER_SIZE, Header};
+use crate::rows::message_of;
 use crate::shared::Handle;
 use crate::work::{Prepared, PreparedBody, TemporaryFile};
 

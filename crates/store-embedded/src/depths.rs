@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use clock::millis;
 use mail::ReasonClass;
+use store::rows::{EntryRow, ReasonNumber};
 use store::{Depth, EntryId};
 
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
 use crate::message_rows::reason;
-use crate::rows::{EntryRow, ReasonNumber};
 
 /// For so many destinations, those with most entries, a reason is read: each is a row of its own.
 const REASONS: usize = 1000;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mail::QueueId;
 use smtp::MailboxDomain;
+use store::rows::EntryRow;
 use store::{Act, EntryId, Filter, StoreError, Which};
 
 use crate::filter::admits_entry;
@@ -11,7 +12,6 @@ use crate::index::{EngineError, for_each};
 use crate::key::Key;
 use crate::message_rows::entries_of;
 use crate::reads;
-use crate::rows::EntryRow;
 use crate::shared::Handle;
 use crate::work::Edit;
 

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use clock::Clock;
 use mail::{Envelope, QueueId};
+use store::rows::ENVELOPE_MOST;
 use store::{
     Act, BeginError, BodyError, BodyReader, BodyWriter, ClaimEnd, Claimed, CommitError, Committed,
     Counts, Demand, Details, EntryId, EntrySettlement, Expected, Filter, Findings, Health, Inspect,
@@ -27,7 +28,6 @@ use crate::lookup::claim;
 use crate::message_rows::message_row;
 use crate::namespace::{self, NamespaceRows};
 use crate::reads::{self, IndexReader};
-use crate::record::ENVELOPE_MOST;
 use crate::settings::StoreSettings;
 use crate::shared::Handle;
 use crate::spool::Paths;

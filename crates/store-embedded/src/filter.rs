@@ -2,12 +2,13 @@
 
 use std::time::SystemTime;
 
+use store::rows::{EntryRow, RowRecipient};
 use store::{EntryId, Filter, Matching};
 
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
 use crate::message_rows::entries_of;
-use crate::rows::{EntryRow, MessageRow, RowRecipient};
+use crate::rows::MessageRow;
 
 /// Whether a message's own row meets a filter.
 pub(crate) fn admits(filter: &Filter, row: &MessageRow, now: SystemTime) -> bool {

@@ -4,13 +4,14 @@ use std::time::SystemTime;
 
 use clock::time;
 use mail::QueueId;
+use store::rows::EntryRow;
 use store::{Details, EntryDetails, EntryId, Filter, RecipientDetails, Summary};
 
 use crate::filter::{admits, admits_entries, admits_entry, admits_recipient};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::message_rows::{entries_of, message_row, reason};
-use crate::rows::{EntryRow, MessageRow, RecordLocation};
+use crate::rows::{MessageRow, RecordLocation};
 use crate::spool::Paths;
 
 /// How many messages are read at a time.

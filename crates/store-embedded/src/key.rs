@@ -4,8 +4,7 @@
 
 use mail::QueueId;
 use store::EntryId;
-
-use crate::codec::{Decoder, Encoder, Malformed};
+use store::rows::{Decoder, Encoder, Malformed};
 
 /// No value in the index is longer: a longer one may become a file of its own in sled, which sled
 /// never syncs.

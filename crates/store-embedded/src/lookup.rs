@@ -1,11 +1,12 @@
 //! Finding entries that may be claimed, and what the index holds about them.
 
+use store::rows::{EntryRow, ReasonNumber, decode_reason};
 use store::{Claimed, Demand, EntryId, EntryRecipient, Next, QueueEntry, StoreError};
 
 use crate::claims::Sought;
 use crate::index::{EngineError, Lookup};
 use crate::key::{DuePosition, Key};
-use crate::rows::{EntryRow, MessageRow, ReasonNumber, decode_reason};
+use crate::rows::MessageRow;
 use crate::shared::{Handle, Shared};
 
 /// Claims entries of one destination that are due, at most `limit`.

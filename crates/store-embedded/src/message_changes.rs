@@ -4,15 +4,13 @@ use std::collections::HashSet;
 
 use clock::time;
 use mail::{DelayNotice, Message, Outcome, QueueId, Reason, State};
+use store::rows::{EntryRow, Malformed, ReasonNumber, RowRecipient, encode_reason};
 use store::{ByHand, Due, EntryId, EntrySettlement, Settled};
 
 use crate::batch::Batch;
-use crate::codec::Malformed;
 use crate::index::EngineError;
 use crate::key::Key;
-use crate::rows::{
-    EntryRow, MessageRow, ReasonNumber, RecordLocation, RowRecipient, encode_reason,
-};
+use crate::rows::{MessageRow, RecordLocation};
 use crate::spool::settled_log::ALL_RECIPIENTS;
 use crate::waiting::{count_in, count_out};
 

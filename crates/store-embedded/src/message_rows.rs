@@ -2,10 +2,11 @@
 
 use mail::{QueueId, Reason};
 use store::EntryId;
+use store::rows::{EntryRow, ReasonNumber, decode_reason};
 
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::rows::{EntryRow, MessageRow, ReasonNumber, decode_reason};
+use crate::rows::MessageRow;
 
 /// The row of a message.
 pub(crate) fn message_row(

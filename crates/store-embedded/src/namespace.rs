@@ -3,10 +3,10 @@
 //! A value longer than the index takes is split over several rows. Values are not in the spool: if
 //! the index is lost, so are they, and what they held is learned again.
 
+use store::rows::{Decoder, Encoder, Malformed};
 use store::{Expected, StoreError};
 
 use crate::batch::Batch;
-use crate::codec::{Decoder, Encoder, Malformed};
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clock::{Clock, millis};
 use mail::QueueId;
+use store::IdSource;
+use store::RecentBodies;
 use store::{
     BeginError, Due, EntryId, Health, Observer, Ownership, SpaceGuard, StoreError, StoreTuning,
     Totals, Turns, Waiting,
@@ -14,11 +16,9 @@ use store::{
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::claims::{Claims, SLICE};
-use crate::ids::IdSource;
 use crate::index::{EngineError, Lookup};
 use crate::key::{DuePosition, Key};
 use crate::namespace::Versions;
-use crate::recent::RecentBodies;
 use crate::settings::StoreSettings;
 use crate::spool::Paths;
 use crate::work::{Edit, Job, Work};

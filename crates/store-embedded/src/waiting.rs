@@ -6,11 +6,10 @@
 
 use mail::ReasonClass;
 use store::Waiting;
+use store::rows::{Decoder, Encoder, EntryRow, Malformed};
 
-use crate::codec::{Decoder, Encoder, Malformed};
 use crate::index::{EngineError, Lookup, for_each};
 use crate::key::Key;
-use crate::rows::EntryRow;
 
 /// Counts the recipients of an entry.
 pub(crate) fn count_in(waiting: &mut Waiting, entry: &EntryRow) {

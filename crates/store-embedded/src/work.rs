@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use mail::{Message, QueueId};
+use store::rows::EntryRow;
 use store::{
     CommitError, Committed, EntryId, EntrySettlement, Expected, Health, Settled, StoreError,
 };
@@ -12,7 +13,6 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::key::Key;
 use crate::record::Header;
-use crate::rows::EntryRow;
 
 /// Where an answer goes; the asker may have gone meanwhile.
 pub(crate) type Answer<T, E> = oneshot::Sender<Result<T, E>>;

@@ -30,9 +30,12 @@ mod entry_id;
 mod error;
 mod findings;
 mod health;
+mod ids;
 mod namespace;
 mod observer;
 mod query;
+mod recent;
+pub mod rows;
 mod settled;
 mod settlement;
 mod turns;
@@ -50,12 +53,14 @@ pub use crate::entry_id::{EntryId, EntryNumber};
 pub use crate::error::{BeginError, BodyError, CommitError, IndexError, StoreError, is_full};
 pub use crate::findings::{Findings, Problem};
 pub use crate::health::{Health, Totals};
+pub use crate::ids::IdSource;
 pub use crate::namespace::Namespace;
 pub use crate::observer::{CommitGroup, Flushed, Observer};
 pub use crate::query::{
     Act, Counted, Counts, Depth, Details, EntryDetails, Filter, Matching, RecipientDetails,
     Selection, StateKind, Stats, Summary, Which,
 };
+pub use crate::recent::RecentBodies;
 pub use crate::settled::Settled;
 pub use crate::settlement::{ClaimEnd, EntrySettlement, Retry, Settlement};
 pub use crate::turns::Turns;

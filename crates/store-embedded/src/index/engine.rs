@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use crate::codec::Malformed;
+use store::rows::Malformed;
+
 use crate::key::Key;
 
 /// A row that an engine is to write, or to remove where there is no value.

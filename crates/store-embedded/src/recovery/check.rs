@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use mail::{QueueId, State};
+use store::rows::EntryRow;
 use store::{EntryId, Waiting};
 
 use crate::index::{EngineError, Lookup, Row, for_each};
 use crate::key::Key;
-use crate::rows::{EntryRow, MessageRow, RecordLocation, SegmentRow, StoreRow};
+use crate::rows::{MessageRow, RecordLocation, SegmentRow, StoreRow};
 use crate::waiting::count_in;
 
 /// How many rows are read at a time.

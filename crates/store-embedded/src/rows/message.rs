@@ -4,14 +4,13 @@ use std::time::SystemTime;
 
 use clock::{millis, time};
 use mail::{Envelope, Message, State};
-
-use crate::codec::{Decoder, Encoder, Malformed, shortened};
-use crate::record::{
-    body_byte, decode_body, decode_parameters, decode_purpose, decode_reverse_path,
-    decode_smtputf8, encode_parameters, purpose_byte, reverse_path_text, smtputf8_byte,
+use store::rows::{
+    Decoder, Encoder, Malformed, REASON_TEXT, body_byte, decode_body, decode_parameters,
+    decode_purpose, decode_reverse_path, decode_smtputf8, encode_parameters, purpose_byte,
+    reverse_path_text, shortened, smtputf8_byte,
 };
+
 use crate::rows::location::RecordLocation;
-use crate::rows::reason::REASON_TEXT;
 
 /// A message's row.
 #[derive(Clone, Debug, Eq, PartialEq)]

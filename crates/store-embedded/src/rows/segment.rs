@@ -1,6 +1,6 @@
 //! The row of a segment.
 
-use crate::codec::{Decoder, Encoder, Malformed};
+use store::rows::{Decoder, Encoder, Malformed};
 
 /// What is alive in one segment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -1,8 +1,8 @@
 //! The store's own row.
 
-use mail::QueueId;
+use store::rows::{Decoder, Encoder, Malformed};
 
-use crate::codec::{Decoder, Encoder, Malformed};
+use mail::QueueId;
 
 /// The store's own row: rewritten in every batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -5,7 +5,8 @@
 //!
 //! The reasons: `docs/decisions/0012-journal.md`.
 
-use crate::codec::{Decoder, Encoder, Malformed};
+use store::rows::{Decoder, Encoder, Malformed};
+
 use crate::index::{Change, Write};
 use crate::key::Key;
 use crate::rows::StoreRow;

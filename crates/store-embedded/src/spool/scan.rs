@@ -5,8 +5,9 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use mail::Envelope;
+use store::rows::decode_envelope;
 
-use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, Kind, MAGIC, decode_envelope};
+use crate::record::{HEADER_BYTES, HEADER_SIZE, Header, Kind, MAGIC};
 use crate::spool::journal::{self, Changes};
 
 /// How much is read at a time while searching.
@@ -324,14 +325,14 @@ impl Input {
 mod tests {
     use std::time::SystemTime;
 
+    use mail::QueueId;
     use smtp::{BodyType, ReversePath, Smtputf8};
+    use store::rows::encode_envelope;
 
     use super::*;
     use crate::index::Change;
     use crate::key::Key;
-    use crate::record::encode_envelope;
     use crate::rows::StoreRow;
-    use mail::QueueId;
 
     const STORE: u64 = 77;
 

@@ -4,14 +4,14 @@
 //! again at most what was settled in the second before a power cut. They are never needed while
 //! the index is whole.
 
+use store::rows::{Decoder, Encoder};
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use mail::QueueId;
-
-use crate::codec::{Decoder, Encoder};
 
 /// The length of an entry: id, recipient, checksum.
 pub(super) const ENTRY_SIZE: usize = 16;

@@ -19,7 +19,7 @@ const KEPT_FROM_CLOCK: Duration = Duration::from_secs(60);
 /// Gives ids: one above the last, or the clock's if that is later and reserved, and never above
 /// what is reserved.
 #[derive(Debug)]
-pub(crate) struct IdSource {
+pub struct IdSource {
     state: Mutex<Ids>,
 }
 
@@ -34,12 +34,12 @@ struct Ids {
 
 impl IdSource {
     /// A source that starts above `last`, with nothing reserved yet.
-    pub(crate) const fn after(last: QueueId) -> Self {
+    pub const fn after(last: QueueId) -> Self {
         Self { state: Mutex::new(Ids { last: last.number(), reserved: last.number() }) }
     }
 
     /// The next id, or none where the reservation is used up.
-    pub(crate) fn next(&self, now: SystemTime) -> Option<QueueId> {
+    pub fn next(&self, now: SystemTime) -> Option<QueueId> {
         let mut ids = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let above = ids.last.checked_add(1)?;
         let clock = QueueId::first_at(millis(now)).number();
@@ -55,7 +55,7 @@ impl IdSource {
     }
 
     /// What should be reserved at `now`, if less than half of it is left.
-    pub(crate) fn wants(&self, now: SystemTime) -> Option<QueueId> {
+    pub fn wants(&self, now: SystemTime) -> Option<QueueId> {
         let ids = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let from = ids.last.max(QueueId::first_at(millis(now)).number());
         let half = span(RESERVED_AHEAD / 2);
@@ -64,20 +64,20 @@ impl IdSource {
     }
 
     /// Lets ids up to `reserved` be given, now that the index holds that number durably.
-    pub(crate) fn reserve(&self, reserved: QueueId) {
+    pub fn reserve(&self, reserved: QueueId) {
         let mut ids = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         ids.reserved = ids.reserved.max(reserved.number());
     }
 
     /// Starts above `last` if the source is behind it: the spool knows ids that the index forgot.
-    pub(crate) fn start_after(&self, last: QueueId) {
+    pub fn start_after(&self, last: QueueId) {
         let mut ids = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         ids.last = ids.last.max(last.number());
         ids.reserved = ids.reserved.max(ids.last);
     }
 
     /// The last id given: all that has to be remembered at a clean end.
-    pub(crate) fn last(&self) -> QueueId {
+    pub fn last(&self) -> QueueId {
         QueueId::from_number(self.state.lock().unwrap_or_else(PoisonError::into_inner).last)
     }
 }

@@ -3,11 +3,11 @@
 /// Bytes that do not hold what they should.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("malformed {0}")]
-pub(crate) struct Malformed(pub(crate) &'static str);
+pub struct Malformed(pub &'static str);
 
 /// Writes fields one after the other.
 #[derive(Debug)]
-pub(crate) struct Encoder(Vec<u8>);
+pub struct Encoder(Vec<u8>);
 
 /// How many bytes there is room for at first: most keys and rows have fewer.
 const ROOM: usize = 64;
@@ -20,40 +20,40 @@ impl Default for Encoder {
 
 impl Encoder {
     /// One byte.
-    pub(crate) fn u8(&mut self, value: u8) -> &mut Self {
+    pub fn u8(&mut self, value: u8) -> &mut Self {
         self.0.push(value);
         self
     }
 
     /// Two bytes.
-    pub(crate) fn u16(&mut self, value: u16) -> &mut Self {
+    pub fn u16(&mut self, value: u16) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
     /// Four bytes.
-    pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
+    pub fn u32(&mut self, value: u32) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
     /// Eight bytes.
-    pub(crate) fn u64(&mut self, value: u64) -> &mut Self {
+    pub fn u64(&mut self, value: u64) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
     /// The bytes as they are.
-    pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+    pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
     /// Bytes behind their length in two bytes; what does not fit is cut off at a character.
-    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
+    pub fn text(&mut self, text: &str) -> &mut Self {
         let text = shortened(text, usize::from(u16::MAX));
         self.u16(u16::try_from(text.len()).unwrap_or(u16::MAX)).raw(text.as_bytes())
     }
 
     /// A text that may be absent.
-    pub(crate) fn maybe_text(&mut self, text: Option<&str>) -> &mut Self {
+    pub fn maybe_text(&mut self, text: Option<&str>) -> &mut Self {
         match text {
             Some(text) => self.u8(1).text(text),
             None => self.u8(0),
@@ -66,64 +66,64 @@ impl Encoder {
     }
 
     /// The bytes.
-    pub(crate) fn finish(&mut self) -> Vec<u8> {
+    pub fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.0)
     }
 }
 
 /// Reads the fields back.
 #[derive(Debug)]
-pub(crate) struct Decoder<'a> {
+pub struct Decoder<'a> {
     rest: &'a [u8],
     what: &'static str,
 }
 
 impl<'a> Decoder<'a> {
     /// Reads `bytes`, which should be a `what`.
-    pub(crate) const fn new(bytes: &'a [u8], what: &'static str) -> Self {
+    pub const fn new(bytes: &'a [u8], what: &'static str) -> Self {
         Self { rest: bytes, what }
     }
 
     /// The fault of these bytes.
-    pub(crate) const fn fault(&self) -> Malformed {
+    pub const fn fault(&self) -> Malformed {
         Malformed(self.what)
     }
 
     /// One byte.
-    pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
         self.array().map(u8::from_be_bytes)
     }
 
     /// Two bytes.
-    pub(crate) fn u16(&mut self) -> Result<u16, Malformed> {
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
         self.array().map(u16::from_be_bytes)
     }
 
     /// Four bytes.
-    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// Eight bytes.
-    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
+    pub fn u64(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_be_bytes)
     }
 
     /// The next `length` bytes.
-    pub(crate) fn raw(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+    pub fn raw(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(Malformed(self.what))?;
         self.rest = rest;
         Ok(taken)
     }
 
     /// A text behind its length.
-    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
+    pub fn text(&mut self) -> Result<&'a str, Malformed> {
         let length = usize::from(self.u16()?);
         std::str::from_utf8(self.raw(length)?).map_err(|_cause| Malformed(self.what))
     }
 
     /// A text that may be absent.
-    pub(crate) fn maybe_text(&mut self) -> Result<Option<&'a str>, Malformed> {
+    pub fn maybe_text(&mut self) -> Result<Option<&'a str>, Malformed> {
         match self.u8()? {
             0 => Ok(None),
             1 => self.text().map(Some),
@@ -132,12 +132,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// Whether nothing is left.
-    pub(crate) const fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// Nothing may be left.
-    pub(crate) const fn end(self) -> Result<(), Malformed> {
+    pub const fn end(self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed(self.what)) }
     }
 
@@ -150,7 +150,7 @@ impl<'a> Decoder<'a> {
 }
 
 /// The longest beginning of `text` of at most `most` bytes that ends at a character.
-pub(crate) fn shortened(text: &str, most: usize) -> &str {
+pub fn shortened(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     end.and_then(|end| text.get(..end)).unwrap_or_default()
 }

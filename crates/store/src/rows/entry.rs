@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use mail::{Begins, DelayNotice, Envelope, Recipient};
 use smtp::MailboxDomain;
-use store::ByHand;
 
-use crate::codec::{Decoder, Encoder, Malformed};
-use crate::record::{decode_recipient, encode_recipient};
+use crate::claim::ByHand;
+
+use crate::rows::codec::{Decoder, Encoder, Malformed};
+use crate::rows::envelope::{decode_recipient, encode_recipient};
 use crate::rows::reason::{ReasonNumber, class_byte, class_of};
 
 /// An entry's recipients take at most this many bytes at first; three more for each whose sender was
@@ -20,41 +21,41 @@ const ENTRY_RECIPIENTS: usize = 100;
 
 /// A recipient within an entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct RowRecipient {
+pub struct RowRecipient {
     /// Its place among all recipients of the message.
-    pub(crate) index: u32,
+    pub index: u32,
     /// Which of the entry's reasons it was last deferred for.
-    pub(crate) reason: Option<ReasonNumber>,
+    pub reason: Option<ReasonNumber>,
     /// Whether the sender knows that the mail is late.
-    pub(crate) delay: DelayNotice,
+    pub delay: DelayNotice,
     /// The recipient.
-    pub(crate) recipient: Recipient,
+    pub recipient: Recipient,
 }
 
 /// An entry's row: recipients of one message at one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct EntryRow {
+pub struct EntryRow {
     /// When it is due, in milliseconds since 1970; none while the message is held.
-    pub(crate) due: Option<u64>,
+    pub due: Option<u64>,
     /// How many attempts have failed.
-    pub(crate) attempts: u32,
+    pub attempts: u32,
     /// What operators have done to its schedule.
-    pub(crate) by_hand: ByHand,
+    pub by_hand: ByHand,
     /// How many reasons are kept for it.
-    pub(crate) reasons: u16,
+    pub reasons: u16,
     /// The recipients that are left; never empty.
-    pub(crate) recipients: Vec<RowRecipient>,
+    pub recipients: Vec<RowRecipient>,
 }
 
 impl EntryRow {
     /// Where the entry goes.
-    pub(crate) fn destination(&self) -> Result<&MailboxDomain, Malformed> {
+    pub fn destination(&self) -> Result<&MailboxDomain, Malformed> {
         let first = self.recipients.first().ok_or(Malformed("entry"))?;
         Ok(first.recipient.mailbox.domain())
     }
 
     /// The row as bytes.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::default();
         let is_by_hand = self.by_hand != ByHand::default();
         out.u8(if is_by_hand { 2 } else { 1 });
@@ -72,7 +73,7 @@ impl EntryRow {
     }
 
     /// Reads the row back.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut input = Decoder::new(bytes, "entry row");
         let version = input.u8()?;
         if !(1..=2).contains(&version) {
@@ -133,7 +134,7 @@ fn encode_row_recipient(out: &mut Encoder, one: &RowRecipient) {
 /// Splits recipients into entries: one destination each, few enough and short enough for one row.
 ///
 /// The same recipients always make the same entries: a lease outlives an index that is rebuilt.
-pub(crate) fn split_entries(envelope: &Envelope, due: u64) -> Vec<EntryRow> {
+pub fn split_entries(envelope: &Envelope, due: u64) -> Vec<EntryRow> {
     let due = match envelope.begins() {
         Begins::Due => Some(due),
         Begins::OnHold => None,

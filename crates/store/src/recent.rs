@@ -17,7 +17,7 @@ const LONGEST: usize = 64 << 10;
 
 /// The bodies of the messages that came last and were not sent yet.
 #[derive(Debug, Default)]
-pub(crate) struct RecentBodies {
+pub struct RecentBodies {
     bodies: Mutex<Bodies>,
 }
 
@@ -37,7 +37,7 @@ struct Recent {
 
 impl RecentBodies {
     /// Keeps a short body to be taken `wanted` times; the oldest ones make room for it.
-    pub(crate) fn keep(&self, id: QueueId, body: &Arc<Vec<u8>>, wanted: usize) {
+    pub fn keep(&self, id: QueueId, body: &Arc<Vec<u8>>, wanted: usize) {
         if body.len() > LONGEST {
             return;
         }
@@ -51,7 +51,7 @@ impl RecentBodies {
     }
 
     /// The body of a message, which is forgotten when it was taken as often as it was wanted.
-    pub(crate) fn take(&self, id: QueueId) -> Option<Arc<Vec<u8>>> {
+    pub fn take(&self, id: QueueId) -> Option<Arc<Vec<u8>>> {
         let mut bodies = self.bodies();
         let recent = bodies.by_id.get_mut(&id)?;
         recent.wanted = recent.wanted.saturating_sub(1);
@@ -62,7 +62,7 @@ impl RecentBodies {
     }
 
     /// Forgets the body of a message.
-    pub(crate) fn forget(&self, id: QueueId) {
+    pub fn forget(&self, id: QueueId) {
         drop(self.bodies().forget(id));
     }
 

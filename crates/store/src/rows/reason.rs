@@ -3,10 +3,10 @@
 use mail::{Reason, ReasonClass};
 use smtp::EnhancedCode;
 
-use crate::codec::{Decoder, Encoder, Malformed, shortened};
+use crate::rows::codec::{Decoder, Encoder, Malformed, shortened};
 
 /// The longest text of a reason that is kept.
-pub(super) const REASON_TEXT: usize = 900;
+pub const REASON_TEXT: usize = 900;
 
 /// The longest cause that is kept: with it a reason still fits one row.
 const REASON_CAUSE: usize = 200;
@@ -14,15 +14,15 @@ const REASON_CAUSE: usize = 200;
 /// Which of an entry's reasons, and its class, which is beside the number so that it can be counted
 /// without the reason's own row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct ReasonNumber {
+pub struct ReasonNumber {
     /// Its number: below [`ENTRY_RECIPIENTS`].
-    pub(crate) number: u8,
+    pub number: u8,
     /// Its class.
-    pub(crate) class: ReasonClass,
+    pub class: ReasonClass,
 }
 
 /// A class as a byte. Nought stood where it is now before there were classes.
-pub(super) const fn class_byte(class: ReasonClass) -> u8 {
+pub(crate) const fn class_byte(class: ReasonClass) -> u8 {
     match class {
         ReasonClass::Unknown => 0,
         ReasonClass::Policy => 1,
@@ -36,13 +36,13 @@ pub(super) const fn class_byte(class: ReasonClass) -> u8 {
 }
 
 /// The class that a byte stands for; of a version to come, none that is known.
-pub(super) fn class_of(byte: u8) -> ReasonClass {
+pub(crate) fn class_of(byte: u8) -> ReasonClass {
     let found = ReasonClass::ALL.into_iter().find(|class| class_byte(*class) == byte);
     found.unwrap_or(ReasonClass::Unknown)
 }
 
 /// A reason as bytes; long texts are cut.
-pub(crate) fn encode_reason(reason: &Reason) -> Vec<u8> {
+pub fn encode_reason(reason: &Reason) -> Vec<u8> {
     let cut = |text: &'_ Option<String>| {
         text.as_deref().map(|text| shortened(text, REASON_TEXT).to_owned())
     };
@@ -56,7 +56,7 @@ pub(crate) fn encode_reason(reason: &Reason) -> Vec<u8> {
 }
 
 /// Reads a reason back.
-pub(crate) fn decode_reason(bytes: &[u8]) -> Result<Reason, Malformed> {
+pub fn decode_reason(bytes: &[u8]) -> Result<Reason, Malformed> {
     let mut input = Decoder::new(bytes, "reason row");
     let version = input.u8()?;
     if !(1..=3).contains(&version) {
