@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use store::{Expected, Namespace, Put, Store};
-use tls_rpt::{Day, DomainName, Instance};
+use tls_rpt::Instance;
 
 use crate::error::ReportError;
+use crate::next_report::Part;
 
-/// Where the name of the instance is kept, and how many reports of a day were sent by hand.
+/// Where the name of the instance is kept.
 const NAMES: &str = "tls-rpt-names";
 
 /// The key of the instance.
@@ -40,46 +41,12 @@ impl Identity {
         }
     }
 
-    /// The instance of the next report about `day` to `domain`: each after the first, which are those
-    /// that an operator asks for, has a name of its own.
-    pub(crate) async fn next(
-        &self,
-        day: Day,
-        domain: &DomainName,
-    ) -> Result<Instance, ReportError> {
+    /// The instance of the report about a part of a day: each after the first has a name of its own.
+    pub(crate) async fn of_part(&self, part: Part) -> Result<Instance, ReportError> {
         let instance = self.instance().await?;
-        Ok(match self.sent(day, domain).await? {
-            0 => instance,
-            sent => {
-                let named = format!("{instance}p{}", sent.saturating_add(1));
-                Instance::parse(&named).unwrap_or(instance)
-            }
-        })
-    }
-
-    /// Notes that a report about `day` to `domain` is kept although the day is not over.
-    pub(crate) async fn count(&self, day: Day, domain: &DomainName) -> Result<(), ReportError> {
-        let sent = self.sent(day, domain).await?.saturating_add(1);
-        Ok(self.0.put(&format!("{day}/{domain}"), sent.to_string().into_bytes()).await?)
-    }
-
-    /// Forgets the reports by hand about days before `day`.
-    pub(crate) async fn forget_before(&self, day: Day) -> Result<(), ReportError> {
-        for (key, _) in self.0.scan(None, PAGE).await? {
-            let of = key.split_once('/').and_then(|(of, _)| Day::parse(of).ok());
-            if of.is_some_and(|of| of < day) {
-                self.0.remove(&key).await?;
-            }
+        if part == Part::FIRST {
+            return Ok(instance);
         }
-        Ok(())
-    }
-
-    /// How many reports about `day` to `domain` were sent by hand.
-    async fn sent(&self, day: Day, domain: &DomainName) -> Result<u32, ReportError> {
-        let kept = self.0.get(&format!("{day}/{domain}")).await?.unwrap_or_default();
-        Ok(String::from_utf8_lossy(&kept).parse().unwrap_or_default())
+        Ok(Instance::parse(&format!("{instance}p{}", part.number())).unwrap_or(instance))
     }
 }
-
-/// How many names are looked at each time that old ones are forgotten.
-const PAGE: usize = 1000;

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::error::ReportError;
 use crate::hand_over::HandOver;
+use crate::next_report::Part;
 
 /// Where reports are kept, by [`ReportKey`].
 const REPORTS: &str = "tls-rpt-reports";
@@ -39,7 +40,7 @@ impl fmt::Display for ReportKey {
 pub(crate) enum Origin {
     /// The tally of a day that is over, which is dropped when the report is kept.
     Finished,
-    /// What had been counted when an operator asked for it.
+    /// A part of one, which was taken out for it.
     SoFar,
 }
 
@@ -50,6 +51,9 @@ pub(crate) struct KeptReport {
     pub(crate) day: Day,
     pub(crate) tally: DomainTally,
     pub(crate) origin: Origin,
+    /// Which part of what was counted it is of.
+    #[serde(default, skip_serializing_if = "Part::is_first")]
+    pub(crate) part: Part,
     /// When it was kept, in milliseconds since 1970.
     pub(crate) begun_at: u64,
     /// The same by the wall clock, which is the date of its messages.

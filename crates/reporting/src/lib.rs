@@ -22,6 +22,7 @@ mod identity;
 mod kept;
 mod mail;
 mod mail_watch;
+mod next_report;
 mod observer;
 mod record_lookup;
 mod records;

@@ -41,9 +41,6 @@ const CHUNK: usize = 256;
 /// How many values of the store are read in one go.
 const PAGE: usize = 1000;
 
-/// For how many days it is remembered what reports were sent by hand.
-const REMEMBERED: u32 = 7;
-
 /// Sends reports. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Reporting {
@@ -146,9 +143,10 @@ impl Reporting {
         let mut known = self.turn.lock().await;
         self.context.look(&mut known).await?;
         self.context.note_mail().await?;
-        let Some(report) = self.context.make(day, domain).await? else { return Ok(false) };
-        self.context.hand_over_all(vec![report]).await?;
-        Ok(true)
+        let reports = self.context.make(day, domain).await?;
+        let is_any = !reports.is_empty();
+        self.context.hand_over_all(reports).await?;
+        Ok(is_any)
     }
 
     /// The address from which reports come; none where none are sent.
@@ -231,7 +229,7 @@ impl Context {
         if self.parts.clock.doubt().is_none() {
             self.look_at_days(today).await?;
             if known.today != Some(today) {
-                self.forget_old(today).await?;
+                self.refusals.forget_old(today).await?;
             }
             known.today = Some(today);
         }
@@ -274,13 +272,6 @@ impl Context {
         let spread = self.tuned().settings.spread;
         self.agenda().finished(found, &instance, spread);
         Ok(())
-    }
-
-    /// Forgets what has had its time.
-    async fn forget_old(&self, today: Day) -> Result<(), ReportError> {
-        let remembered = (0..REMEMBERED).fold(today, |day, _| day.before());
-        self.identity.forget_before(remembered).await?;
-        self.refusals.forget_old(today).await
     }
 
     /// Notes what became of messages in the queue.

@@ -9,6 +9,7 @@ use tls_rpt::{Day, Destination, DomainName, Report, ReportId, Warning, message};
 use crate::error::ReportError;
 use crate::hand_over::{HandOver, HandOverState, ReportResult, Transport};
 use crate::kept::{KeptReport, ReportKey};
+use crate::next_report::NextReport;
 use crate::record_lookup::{RecordLookupError, fresh_record};
 use crate::sending::context::Context;
 use crate::unsent::Unsent;
@@ -155,13 +156,13 @@ pub(crate) async fn preview(
         warnings: Vec::new(),
         dated,
     };
-    let Some(tally) = context.tallies.read(day, domain).await? else {
+    let Some(NextReport { part, tally, .. }) = context.tallies.next(day, domain).await? else {
         let instance = context.identity.instance().await?;
         let key = ReportKey { day, domain: domain.clone(), instance };
         let kept = context.kept.find(&key).await?;
         return Ok(kept.as_ref().map_or_else(|| nothing(Unsent::NothingCounted), on_its_way));
     };
-    let Some(submitter) = context.submitter(day, domain).await? else {
+    let Some(submitter) = context.submitter(part).await? else {
         return Ok(nothing(Unsent::NoContact));
     };
     let tally = context.sending_addresses().await.apply(&tally);

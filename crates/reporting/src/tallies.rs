@@ -11,6 +11,8 @@ use std::time::Duration;
 use store::{Expected, Namespace, Put, Store, StoreError};
 use tls_rpt::{Day, DomainName, DomainTally};
 
+use crate::next_report::{Change, KeptTally, NextReport, Part, PartState};
+
 /// Where tallies are kept, by `DAY/DOMAIN`.
 const TALLIES: &str = "tls-rpt-tallies";
 
@@ -46,24 +48,12 @@ impl Tallies {
     ///
     /// [`TallyError`]: nothing was added.
     pub async fn add(&self, day: Day, counted: DomainTally) -> Result<(), TallyError> {
-        let key = key(day, counted.domain());
-        for number in 0..TRIES {
-            tokio::time::sleep(WAIT * number).await;
-            let version = self.tallies.version(&key);
-            let (sum, expected) = match self.tallies.get(&key).await? {
-                Some(value) => (plus(&value, counted.clone())?, Expected::Version(version)),
-                None => (counted.clone(), Expected::Absent),
-            };
-            let value = serde_json::to_vec(&sum).map_err(TallyError::Unwritable)?;
-            match self.tallies.put_expecting(&key, value, expected).await? {
-                Put::Written => return Ok(()),
-                Put::Changed => {}
-            }
-        }
-        Err(TallyError::Contended)
+        let plus = |kept| Change::To(KeptTally::plus(kept, counted.clone()));
+        self.change(&key(day, counted.domain()), plus).await.map(drop)
     }
 
-    /// What was counted for `domain` on `day`; none where nothing was, or it was dropped.
+    /// What the next report to `domain` about `day` is made of; none where nothing was counted, or it
+    /// was dropped.
     ///
     /// # Errors
     ///
@@ -73,32 +63,92 @@ impl Tallies {
         day: Day,
         domain: &DomainName,
     ) -> Result<Option<DomainTally>, TallyError> {
-        let value = self.tallies.get(&key(day, domain)).await?;
-        value.as_deref().map(parse).transpose()
+        Ok(self.next(day, domain).await?.map(|next| next.tally))
     }
 
-    /// Takes out what was counted for `domain` on `day` so far; what is counted later is another
-    /// tally of the same day.
+    /// The same, and which report it is.
+    pub(crate) async fn next(
+        &self,
+        day: Day,
+        domain: &DomainName,
+    ) -> Result<Option<NextReport>, TallyError> {
+        let value = self.tallies.get(&key(day, domain)).await?;
+        Ok(value.as_deref().map(parse).transpose()?.map(KeptTally::next))
+    }
+
+    /// Takes out what was counted for `domain` on `day` so far, unless that was done and no report of
+    /// it is kept yet; what is counted later is for another report about the same day.
     ///
     /// # Errors
     ///
     /// [`TallyError`]: nothing was taken out.
-    pub async fn take(
+    pub(crate) async fn take(
         &self,
         day: Day,
         domain: &DomainName,
-    ) -> Result<Option<DomainTally>, TallyError> {
-        let key = key(day, domain);
+    ) -> Result<Option<NextReport>, TallyError> {
+        let take = |kept| Change::of(kept, KeptTally::take);
+        let kept = self.change(&key(day, domain), take).await?;
+        Ok(kept.map(KeptTally::next).filter(|next| next.state == PartState::Taken))
+    }
+
+    /// Notes that the report of a part that was taken out is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`TallyError`]: that is not noted.
+    pub(crate) async fn reported(
+        &self,
+        day: Day,
+        domain: &DomainName,
+        part: Part,
+    ) -> Result<(), TallyError> {
+        let reported = |kept| Change::of(kept, |kept: KeptTally| kept.report(part));
+        self.change(&key(day, domain), reported).await.map(drop)
+    }
+
+    /// Drops what was counted for `domain` on `day` so far. Where reports about the day were sent, the
+    /// next has a name of its own all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`TallyError`]: it is still there.
+    pub(crate) async fn clear(&self, day: Day, domain: &DomainName) -> Result<(), TallyError> {
+        let clear = |kept| Change::of(kept, KeptTally::clear);
+        let is_first = match self.change(&key(day, domain), clear).await {
+            Ok(kept) => kept.is_none_or(|kept| kept.next().part == Part::FIRST),
+            Err(TallyError::Unreadable(_)) => true,
+            Err(error) => return Err(error),
+        };
+        if is_first {
+            self.drop(day, domain).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes what is kept at `key`, again where others have changed it meanwhile. Returns what is
+    /// there now.
+    async fn change(
+        &self,
+        key: &str,
+        change: impl Fn(Option<KeptTally>) -> Change,
+    ) -> Result<Option<KeptTally>, TallyError> {
         for number in 0..TRIES {
             tokio::time::sleep(WAIT * number).await;
-            let version = self.tallies.version(&key);
-            let Some(value) = self.tallies.get(&key).await? else { return Ok(None) };
-            // An empty tally in its place: a removal could not insist on what was read.
-            let empty = serde_json::to_vec(&DomainTally::new(domain.clone()));
-            let empty = empty.map_err(TallyError::Unwritable)?;
-            let expected = Expected::Version(version);
-            if self.tallies.put_expecting(&key, empty, expected).await? == Put::Written {
-                return Ok(Some(parse(&value)?).filter(|tally| tally.rows().next().is_some()));
+            let version = self.tallies.version(key);
+            let value = self.tallies.get(key).await?;
+            let expected = match value {
+                Some(_) => Expected::Version(version),
+                None => Expected::Absent,
+            };
+            let changed = match change(value.as_deref().map(parse).transpose()?) {
+                Change::None(kept) => return Ok(kept),
+                Change::To(changed) => changed,
+            };
+            let value = serde_json::to_vec(&changed).map_err(TallyError::Unwritable)?;
+            match self.tallies.put_expecting(key, value, expected).await? {
+                Put::Written => return Ok(Some(changed)),
+                Put::Changed => {}
             }
         }
         Err(TallyError::Contended)
@@ -178,16 +228,9 @@ fn parse_key(key: &str) -> Option<(Day, DomainName)> {
     Some((Day::parse(day).ok()?, DomainName::parse(domain).ok()?))
 }
 
-/// A tally as it was kept.
-fn parse(value: &[u8]) -> Result<DomainTally, TallyError> {
+/// What is kept, of the octets.
+fn parse(value: &[u8]) -> Result<KeptTally, TallyError> {
     serde_json::from_slice(value).map_err(TallyError::Unreadable)
-}
-
-/// What is kept and what was counted since.
-fn plus(value: &[u8], counted: DomainTally) -> Result<DomainTally, TallyError> {
-    let mut sum = parse(value)?;
-    sum.merge(counted);
-    Ok(sum)
 }
 
 /// What was counted could not be kept or read.

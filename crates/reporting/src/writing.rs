@@ -34,7 +34,7 @@ pub(crate) struct Left {
 pub(crate) async fn write(tallies: Tallies, work: Work) -> Left {
     let mut left = Left::default();
     for (day, domain) in work.unwanted {
-        if let Err(error) = tallies.drop(day, &domain).await {
+        if let Err(error) = tallies.clear(day, &domain).await {
             left.error = Some(error);
             left.unwanted.push((day, domain));
         }

@@ -11,6 +11,7 @@ use crate::agenda::Again;
 use crate::error::ReportError;
 use crate::hand_over::{HandOver, HandOverState};
 use crate::kept::{KeptReport, Origin, ReportKey};
+use crate::next_report::{NextReport, Part, PartState};
 use crate::record_lookup::{RecordLookupError, fresh_record};
 use crate::sending::context::Context;
 use crate::sending_address::SendingAddresses;
@@ -37,22 +38,37 @@ impl Context {
         made.try_collect::<()>().await
     }
 
-    /// Makes the report about `day` to `domain`, if there is one to make now.
+    /// Makes the report about `day` to `domain`, if there is one to make now; two where a relay that
+    /// was killed had taken out a part of what was counted.
     pub(super) async fn make(
         &self,
         day: Day,
         domain: &DomainName,
+    ) -> Result<Vec<ReportKey>, ReportError> {
+        let first = self.make_next(day, domain).await?;
+        let rest = match &first {
+            Some(_) => self.make_next(day, domain).await?,
+            None => None,
+        };
+        Ok(first.into_iter().chain(rest).collect())
+    }
+
+    /// Makes the next report about `day` to `domain`, if there is one to make now.
+    async fn make_next(
+        &self,
+        day: Day,
+        domain: &DomainName,
     ) -> Result<Option<ReportKey>, ReportError> {
-        let Some(tally) = self.tallies.read(day, domain).await? else {
+        let Some(next) = self.tallies.next(day, domain).await? else {
             self.agenda().made(day, domain);
             return Ok(None);
         };
-        let destinations = match self.unsent(domain, &tally) {
+        let destinations = match self.unsent(domain, &next.tally) {
             Some(unsent) => Destinations::None(unsent),
             None => self.destinations(domain).await,
         };
         match destinations {
-            Destinations::Known(destinations) => self.keep(day, tally, destinations).await,
+            Destinations::Known(destinations) => self.keep(day, next, destinations).await,
             Destinations::None(unsent) => {
                 tracing::debug!(%domain, %day, why = %unsent, "report not made");
                 self.drop_tally(day, domain).await?;
@@ -104,54 +120,60 @@ impl Context {
     }
 
     /// Keeps a report, and drops what it was made of.
+    ///
+    /// Of a day that is not over that is a part, taken out before and gone after: what is counted
+    /// meanwhile is for the next report. Such a part may have been left by a relay that was killed.
     async fn keep(
         &self,
         day: Day,
-        tally: DomainTally,
+        next: NextReport,
         destinations: Vec<Destination>,
     ) -> Result<Option<ReportKey>, ReportError> {
-        let domain = tally.domain().clone();
-        let is_over = day < self.today();
-        // What is counted while this is done must be in the next report.
-        let tally = if is_over { Some(tally) } else { self.tallies.take(day, &domain).await? };
-        let Some((tally, submitter)) = tally.zip(self.submitter(day, &domain).await?) else {
-            return Ok(None);
+        let domain = next.tally.domain().clone();
+        let is_finished = day < self.today() && next.state == PartState::Counting;
+        let (origin, next) = if is_finished {
+            (Origin::Finished, Some(next))
+        } else {
+            (Origin::SoFar, self.tallies.take(day, &domain).await?)
         };
+        let Some(NextReport { part, tally, .. }) = next else { return Ok(None) };
+        let Some(submitter) = self.submitter(part).await? else { return Ok(None) };
         let now = self.now();
         let report = KeptReport {
             submitter,
             day,
             tally: self.sending_addresses().await.apply(&tally),
-            origin: if is_over { Origin::Finished } else { Origin::SoFar },
+            origin,
+            part,
             begun_at: now,
             dated: millis(self.parts.clock.wall()),
             hand_overs: destinations.into_iter().map(|one| HandOver::due(one, now)).collect(),
         };
-        if let Err(error) = self.kept.keep(&report).await {
-            if !is_over {
-                self.tallies.add(day, tally).await?;
-            }
-            return Err(error);
-        }
-        if is_over {
-            self.drop_tally(day, &domain).await?;
-        } else {
-            self.identity.count(day, &domain).await?;
-        }
+        self.kept.keep(&report).await?;
+        self.drop_origin(&report).await?;
         let key = report.key();
         self.agenda().on_its_way(key.clone(), report.next_due());
         Ok(Some(key))
     }
 
-    /// Who sends the next report about `day` to `domain`; nobody without a contact address.
-    pub(crate) async fn submitter(
-        &self,
-        day: Day,
-        domain: &DomainName,
-    ) -> Result<Option<Submitter>, ReportError> {
+    /// Drops what a report was made of, now that it is kept.
+    async fn drop_origin(&self, report: &KeptReport) -> Result<(), ReportError> {
+        let (day, domain) = (report.day, report.tally.domain());
+        match report.origin {
+            Origin::Finished => {
+                self.tallies.drop(day, domain).await?;
+                self.agenda().made(day, domain);
+            }
+            Origin::SoFar => self.tallies.reported(day, domain, report.part).await?,
+        }
+        Ok(())
+    }
+
+    /// Who sends the report about a part of a day; nobody without a contact address.
+    pub(crate) async fn submitter(&self, part: Part) -> Result<Option<Submitter>, ReportError> {
         let settings = &self.tuned().settings;
         let Some(contact) = settings.contact.clone() else { return Ok(None) };
-        let instance = self.identity.next(day, domain).await?;
+        let instance = self.identity.of_part(part).await?;
         Ok(Some(Submitter::new(contact, &settings.organization, instance)))
     }
 
@@ -171,11 +193,8 @@ impl Context {
     /// Takes up a report that another process has left: what it was made of is dropped, and what may
     /// not have got into the queue is looked for there.
     pub(super) async fn take_up(&self, mut report: KeptReport) -> Result<(), ReportError> {
-        let (key, day) = (report.key(), report.day);
-        match report.origin {
-            Origin::Finished => drop(self.tallies.drop(day, report.tally.domain()).await?),
-            Origin::SoFar => {}
-        }
+        let key = report.key();
+        self.drop_origin(&report).await?;
         for hand_over in report.hand_overs.clone() {
             let Some(id) = hand_over.message().map(QueueId::from_number) else { continue };
             if self.is_queued(id).await? {

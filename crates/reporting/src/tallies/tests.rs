@@ -78,16 +78,44 @@ async fn days_and_domains_are_listed_in_their_order_until_they_are_dropped() {
 }
 
 #[tokio::test]
-async fn what_was_taken_out_is_not_counted_again() {
+async fn a_part_that_was_taken_out_stays_as_it_is_until_its_report_is_kept() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    let tallies = Tallies::new(&store);
+    let (monday, name) = (day("2026-11-30"), domain("example.org"));
+    let taken = |next: Option<NextReport>| {
+        next.map(|next| (next.part.number(), totals(&next.tally).0, next.state))
+    };
+    let add = async |sessions| {
+        tallies.add(monday, counted("example.org", None, sessions)).await.unwrap();
+    };
+    assert_eq!(taken(tallies.take(monday, &name).await.unwrap()), None);
+    add(3).await;
+    assert_eq!(taken(tallies.take(monday, &name).await.unwrap()), Some((1, 3, PartState::Taken)));
+    add(4).await;
+    assert_eq!(taken(tallies.take(monday, &name).await.unwrap()), Some((1, 3, PartState::Taken)));
+    tallies.reported(monday, &name, Part::FIRST).await.unwrap();
+    // Whoever was killed before it was noted says it again.
+    tallies.reported(monday, &name, Part::FIRST).await.unwrap();
+    let rest = tallies.next(monday, &name).await.unwrap();
+    assert_eq!(taken(rest), Some((2, 4, PartState::Counting)));
+    tallies.clear(monday, &name).await.unwrap();
+    add(5).await;
+    store.close().await;
+    let tallies = Tallies::new(&open(&directory));
+    let kept = tallies.take(monday, &name).await.unwrap();
+    assert_eq!(taken(kept), Some((2, 5, PartState::Taken)), "the name of the first is used");
+}
+
+#[tokio::test]
+async fn of_what_was_never_reported_nothing_is_left_when_it_is_cleared() {
     let directory = TempDir::new().unwrap();
     let tallies = Tallies::new(&open(&directory));
     let (monday, name) = (day("2026-11-30"), domain("example.org"));
-    assert!(tallies.take(monday, &name).await.unwrap().is_none());
-    tallies.add(monday, counted("example.org", None, 3)).await.unwrap();
-    assert_eq!(totals(&tallies.take(monday, &name).await.unwrap().unwrap()), (3, 0));
-    assert!(tallies.take(monday, &name).await.unwrap().is_none());
-    tallies.add(monday, counted("example.org", None, 4)).await.unwrap();
-    assert_eq!(totals(&tallies.take(monday, &name).await.unwrap().unwrap()), (4, 0));
+    tallies.clear(monday, &name).await.unwrap();
+    tallies.add(monday, counted("example.org", None, 1)).await.unwrap();
+    tallies.clear(monday, &name).await.unwrap();
+    assert_eq!(tallies.list(None, 9).await.unwrap(), []);
 }
 
 #[tokio::test]

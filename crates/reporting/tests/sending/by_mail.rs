@@ -1,5 +1,6 @@
 //! Reports by mail (RFC 8460 §5.3): into the queue, and what becomes of them there.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -183,6 +184,52 @@ async fn a_report_that_is_broken_off_at_any_step_is_in_the_queue_once() {
         assert!(queued(&station).await.is_none(), "twice, broken off after {polls} polls");
         settle(&station, lease, delivered()).await;
         station.send_all().await;
+        assert!(station.is_idle().await, "broken off after {polls} polls");
+    }
+    assert!(polls > 5, "there are steps to break off at");
+}
+
+/// The number of sessions that succeeded in each of these messages, and the names of the reports.
+async fn all_queued(station: &Station) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    while let Some((lease, text)) = queued(station).await {
+        let after = |words: &str| {
+            let rest = text.split_once(words).unwrap().1;
+            rest.split_whitespace().next().unwrap().to_owned()
+        };
+        found.push((after("sessions that succeeded: "), after("Report-ID: ")));
+        settle(station, lease, delivered()).await;
+        station.reporting.round().await.unwrap();
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn a_part_of_a_day_that_is_broken_off_at_any_step_is_in_one_report_and_the_rest_in_another() {
+    let mut polls = 0;
+    let mut is_done = false;
+    while !is_done {
+        polls += 1;
+        let mut station = Station::new().await;
+        station.publish("example.test", "mailto:tls-reports@example.test");
+        station.count("example.test", 17, 3).await;
+        station.clock.set(day(MONDAY).ends());
+        let reporting = station.reporting.clone();
+        let name = domain("example.test");
+        let work = Box::pin(reporting.send_one(day(MONDAY), &name));
+        is_done = BrokenOff { work, polls }.await.is_some();
+        station.restart().await;
+        station.count("example.test", 4, 0).await;
+        station.pass(1).await;
+        station.send_all().await;
+        let reports = all_queued(&station).await;
+        let sessions: Vec<&str> = reports.iter().map(|(sessions, _)| sessions.as_str()).collect();
+        let names: BTreeSet<&str> = reports.iter().map(|(_, name)| name.as_str()).collect();
+        let is_once = sessions == ["17", "4"] || sessions == ["21"];
+        assert!(is_once, "{sessions:?}, broken off after {polls} polls");
+        assert_eq!(names.len(), reports.len(), "each has a name of its own: {reports:?}");
+        station.reporting.round().await.unwrap();
         assert!(station.is_idle().await, "broken off after {polls} polls");
     }
     assert!(polls > 5, "there are steps to break off at");
