@@ -33,6 +33,7 @@ mod rows;
 mod settings;
 mod shared;
 mod spool;
+mod store_lock;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -3,7 +3,6 @@
 //! sled writes when it opens, and a killed process leaves an index that lags behind the journal. So
 //! a copy of the index is opened, outside of the queue, and brought up to date there.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,9 +23,10 @@ use crate::key::Key;
 use crate::namespace::{self, NamespaceRows};
 use crate::offline::copy::IndexCopy;
 use crate::reads::{self, IndexReader};
-use crate::recovery::{check, io_error, read_number, replay};
+use crate::recovery::{check, read_number, replay};
 use crate::rows::StoreRow;
 use crate::spool::Paths;
+use crate::store_lock::StoreLock;
 use crate::{body, message_rows};
 
 mod copy;
@@ -61,7 +61,7 @@ pub(crate) struct AtRest {
     pub(crate) store: u64,
     copy: IndexCopy,
     /// None where no process has ever locked it: a copy that was made without that file.
-    _lock: Option<File>,
+    _lock: Option<StoreLock>,
 }
 
 impl Offline {
@@ -199,7 +199,7 @@ impl AtRest {
     pub(crate) fn take(dir: &Path, scratch: &Path, kept_free: u64) -> Result<Self, OpenError> {
         let paths = Paths::new(dir.to_path_buf());
         let store = read_number(&paths)?;
-        let lock = lock(&paths)?;
+        let lock = StoreLock::shared(&paths)?;
         let copy = IndexCopy::new(&paths.index(), scratch, kept_free)?;
         Ok(Self { paths, store, copy, _lock: lock })
     }
@@ -218,22 +218,6 @@ impl AtRest {
             check(&engine, &row)?;
         }
         Ok((engine, row))
-    }
-}
-
-/// Locks a store against those who open it, not against others who look; none where it has no file
-/// for that.
-fn lock(paths: &Paths) -> Result<Option<File>, OpenError> {
-    let path = paths.lock();
-    let lock = match File::open(&path) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(io_error(&path, source)),
-    };
-    match lock.try_lock_shared() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: paths.root().to_path_buf() }),
-        Err(TryLockError::Error(source)) => Err(io_error(&path, source)),
     }
 }
 

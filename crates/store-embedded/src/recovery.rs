@@ -6,7 +6,7 @@
 //! no message is dropped that any file still holds.
 
 use std::fmt::{self, Debug, Formatter};
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use crate::recovery::replay::Replayed;
 use crate::rows::{SegmentRow, StoreRow};
 use crate::spool::segments::Maker;
 use crate::spool::{Mark, Paths, create_dir, replace, sync_dir, unlink};
+use crate::store_lock::StoreLock;
 use crate::waiting;
 
 mod check;
@@ -77,7 +78,7 @@ impl Default for Opener {
 pub(crate) struct Store {
     paths: Paths,
     opener: Opener,
-    lock: Option<File>,
+    lock: Option<StoreLock>,
     number: u64,
     /// Whether the index is known to be damaged.
     damaged: bool,
@@ -108,16 +109,7 @@ impl Store {
     pub(crate) fn lock(dir: &Path, opener: Opener) -> Result<Self, OpenError> {
         let paths = Paths::new(dir.to_path_buf());
         create_dir(dir).map_err(|source| io_error(dir, source))?;
-        let path = paths.lock();
-        let lock = File::options().write(true).create(true).truncate(false).open(&path);
-        let lock = lock.map_err(|source| io_error(&path, source))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::Locked { dir: dir.to_path_buf() });
-            }
-            Err(TryLockError::Error(source)) => return Err(io_error(&path, source)),
-        }
+        let lock = StoreLock::alone(&paths)?;
         paths.create().map_err(|source| io_error(dir, source))?;
         clear_temporary(&paths).map_err(|source| io_error(dir, source))?;
         let number = format::store_number(&paths)?;
