@@ -91,7 +91,7 @@ impl Settling<'_> {
         let notification = notice.as_ref().map(Draft::id);
         let (mut settlements, mut told) = (Vec::new(), Vec::new());
         for Part { lease, results } in parts {
-            settlements.push((with_delays(lease, &results), outcomes(&results)));
+            settlements.push((with_delays(lease, &results), outcomes(&results).into()));
             told.push(results);
         }
         let settled = self.queue.settle_together(id, settlements, notice).await;

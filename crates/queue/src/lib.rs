@@ -18,6 +18,7 @@ mod destination_health;
 mod destinations;
 mod draft;
 mod lease;
+mod lease_result;
 mod queue;
 mod schedule;
 mod settings;
@@ -26,6 +27,7 @@ mod turns;
 pub use crate::destination_health::DestinationHealth;
 pub use crate::draft::Draft;
 pub use crate::lease::Lease;
+pub use crate::lease_result::LeaseResult;
 pub use crate::queue::{OwnMessage, Queue};
 pub use crate::schedule::{Jitter, RetrySchedule};
 pub use crate::settings::{QueueSettings, QueueTuning};
@@ -36,6 +38,6 @@ pub use mail::{
 pub use store::{
     BeginError, BodyError, BodyReader, CommitError, CommitGroup, Committed, Counted, Counts, Depth,
     Details, EntryDetails, Filter, Findings, Flushed, Health, Inspect, Namespace, Observer,
-    Problem, ReadValues, Selection, Settled, StateKind, Stats, Store, StoreError, Summary, Totals,
-    Waiting,
+    Problem, ReadValues, RecordBytes, Records, Selection, Settled, StateKind, Stats, Store,
+    StoreError, Summary, Totals, Waiting,
 };

@@ -17,6 +17,7 @@ use crate::destination_health::DestinationHealth;
 use crate::destinations::Destinations;
 use crate::draft::Draft;
 use crate::lease::Lease;
+use crate::lease_result::LeaseResult;
 use crate::settings::{QueueSettings, QueueTuning};
 use crate::turns::{OpenTurn, TurnTable};
 
@@ -177,7 +178,8 @@ impl Queue {
     }
 
     /// Ends a lease: what is delivered or bounced leaves the queue, what is deferred stays for
-    /// later, and the bounce is in the queue, all at once or not at all.
+    /// later, the records of the attempt are kept, and the bounce is in the queue, all at once or not
+    /// at all.
     ///
     /// # Errors
     ///
@@ -186,11 +188,11 @@ impl Queue {
     pub async fn settle(
         &self,
         lease: Lease,
-        outcomes: Vec<Outcome>,
+        result: impl Into<LeaseResult>,
         bounce: Option<Draft>,
     ) -> Result<Settled, StoreError> {
         let id = lease.id();
-        let settled = self.settle_together(id, vec![(lease, outcomes)], bounce).await?;
+        let settled = self.settle_together(id, vec![(lease, result.into())], bounce).await?;
         settled.into_iter().next().ok_or(StoreError::Failed)
     }
 
@@ -202,13 +204,13 @@ impl Queue {
     pub async fn settle_together(
         &self,
         id: QueueId,
-        parts: Vec<(Lease, Vec<Outcome>)>,
+        parts: Vec<(Lease, LeaseResult)>,
         bounce: Option<Draft>,
     ) -> Result<Vec<Settled>, StoreError> {
         let at = self.context.clock.now();
         let (mut leases, mut entries) = (Vec::new(), Vec::new());
-        for (lease, outcomes) in parts.into_iter().filter(|(lease, _)| lease.id() == id) {
-            entries.push(self.settlement_of(&lease, outcomes, at, ClaimEnd::Ends)?);
+        for (lease, result) in parts.into_iter().filter(|(lease, _)| lease.id() == id) {
+            entries.push(self.settlement_of(&lease, result, at, ClaimEnd::Ends)?);
             leases.push(lease);
         }
         // Not before all of them are well: what is handed over and not settled would stay claimed.
@@ -217,8 +219,8 @@ impl Queue {
         self.context.store.settle(Settlement { id, at, entries, notice }).await
     }
 
-    /// Settles those recipients of a lease who have the message, so that they do not get it again
-    /// while the lease goes on for the others.
+    /// Settles those recipients of a lease who have the message, of whom the records are, so that they
+    /// do not get it again while the lease goes on for the others.
     ///
     /// # Errors
     ///
@@ -226,16 +228,17 @@ impl Queue {
     pub async fn settle_delivered(
         &self,
         lease: &mut Lease,
-        outcomes: Vec<Outcome>,
+        result: impl Into<LeaseResult>,
         notice: Option<Draft>,
     ) -> Result<(), StoreError> {
+        let result = result.into();
         let is_done = |outcome: &Outcome| match outcome {
             Outcome::Delivered { .. } => true,
             Outcome::Bounced(_) | Outcome::Deferred(_) => false,
         };
-        let done: Vec<bool> = outcomes.iter().map(is_done).collect();
+        let done: Vec<bool> = result.outcomes.iter().map(is_done).collect();
         let at = self.context.clock.now();
-        let mut entry = self.settlement_of(lease, outcomes, at, ClaimEnd::GoesOn)?;
+        let mut entry = self.settlement_of(lease, result, at, ClaimEnd::GoesOn)?;
         let is_done = |place: usize| done.get(place).copied().unwrap_or(false);
         entry.recipients = kept(entry.recipients, is_done);
         entry.outcomes = kept(entry.outcomes, is_done);
@@ -249,10 +252,11 @@ impl Queue {
     fn settlement_of(
         &self,
         lease: &Lease,
-        outcomes: Vec<Outcome>,
+        result: LeaseResult,
         at: SystemTime,
         claim: ClaimEnd,
     ) -> Result<EntrySettlement, StoreError> {
+        let LeaseResult { outcomes, records } = result;
         let recipients = lease.recipients().len();
         if outcomes.len() != recipients {
             return Err(StoreError::OutcomeCount { given: outcomes.len(), recipients });
@@ -264,6 +268,7 @@ impl Queue {
             destination,
             recipients: lease.places().to_vec(),
             outcomes,
+            records,
             notices_sent: lease.notices_sent(),
             retry: lease.retry(at),
             claim,

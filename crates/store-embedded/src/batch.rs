@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mail::QueueId;
 use store::rows::EntryRow;
-use store::{Due, EntryId, Waiting};
+use store::{Due, EntryId, RecordNumber, Waiting};
 
-use crate::index::{Change, Engine, EngineError, Lookup};
+use crate::index::{Change, Engine, EngineError, Lookup, Row};
 use crate::key::{Key, VALUE_MOST};
 use crate::rows::{MessageRow, RecordLocation, SegmentRow, StoreRow};
 use crate::spool::Mark;
@@ -44,6 +44,8 @@ pub(crate) struct Effects {
     pub(crate) settled: Vec<(RecordLocation, QueueId, u32)>,
     /// Messages whose own file may be unlinked.
     pub(crate) finished_bodies: Vec<QueueId>,
+    /// The number of the last delivery record, where there are new ones.
+    pub(crate) last_record: Option<RecordNumber>,
 }
 
 /// A batch that is complete.
@@ -139,6 +141,16 @@ impl<'a> Batch<'a> {
             Some(change) => Ok(change.value().cloned()),
             None => self.index.find(key),
         }
+    }
+
+    /// Rows as they are without this batch's changes, at most `limit`.
+    pub(crate) fn scan_before(
+        &self,
+        from: &Key,
+        until: &Key,
+        limit: usize,
+    ) -> Result<Vec<Row>, EngineError> {
+        self.index.scan(from, until, limit)
     }
 
     /// Writes a value.

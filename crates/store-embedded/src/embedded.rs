@@ -13,8 +13,9 @@ use store::rows::ENVELOPE_MOST;
 use store::{
     Act, BeginError, BodyError, BodyReader, BodyWriter, ClaimEnd, Claimed, CommitError, Committed,
     Counts, Demand, Details, EntryId, EntrySettlement, Expected, Filter, Findings, Health, Inspect,
-    Matching, Observer, Owner, Ownership, Put, ReadValues, Settled, Settlement, SpaceGuard, Stats,
-    Store, StoreError, StoreTuning, Summary, Totals, Turns, Values, Waiting, Which,
+    KeptRecord, Matching, Observer, Owner, Ownership, Put, ReadValues, RecordNumber, Records,
+    Settled, Settlement, SpaceGuard, Stats, Store, StoreError, StoreTuning, Summary, Totals, Turns,
+    Values, Waiting, Which,
 };
 use tokio::sync::watch;
 
@@ -28,6 +29,7 @@ use crate::lookup::claim;
 use crate::message_rows::message_row;
 use crate::namespace::{self, NamespaceRows};
 use crate::reads::{self, IndexReader};
+use crate::records;
 use crate::settings::StoreSettings;
 use crate::shared::Handle;
 use crate::spool::Paths;
@@ -222,6 +224,30 @@ impl Store for Embedded {
         if closed.is_none() {
             tracing::debug!("the store was closed before");
         }
+    }
+}
+
+#[async_trait]
+impl Records for Embedded {
+    async fn records(
+        &self,
+        after: RecordNumber,
+        limit: usize,
+    ) -> Result<Vec<KeptRecord>, StoreError> {
+        // What a power cut may take away has no number yet that counts.
+        let last = *self.handle.shared.last_record.borrow();
+        reads::read(&self.handle, move |engine| records::read(engine, after, last, limit)).await
+    }
+
+    async fn forget_records(&self, through: RecordNumber) -> Result<(), StoreError> {
+        let last = *self.handle.shared.last_record.borrow();
+        let through = through.min(last);
+        while self.handle.edit(Edit::ForgetRecords(through)).await? > 0 {}
+        Ok(())
+    }
+
+    fn last_record(&self) -> watch::Receiver<RecordNumber> {
+        self.handle.shared.last_record.subscribe()
     }
 }
 

@@ -3,8 +3,8 @@
 //! All rows live in one tree, so that one batch changes any of them at once or none.
 
 use mail::QueueId;
-use store::EntryId;
 use store::rows::{Decoder, Encoder, Malformed};
+use store::{EntryId, RecordNumber};
 
 /// No value in the index is longer: a longer one may become a file of its own in sled, which sled
 /// never syncs.
@@ -84,6 +84,16 @@ impl Key {
         Self(Encoder::default().u8(b'B').u64(id.number()).finish())
     }
 
+    /// The number of the last delivery record.
+    pub(crate) fn last_record() -> Self {
+        Self(b"E".to_vec())
+    }
+
+    /// A piece of a delivery record.
+    pub(crate) fn record(number: RecordNumber, piece: u16) -> Self {
+        Self(Encoder::default().u8(b'E').u64(number).u16(piece).finish())
+    }
+
     /// The key that follows this one.
     pub(crate) fn next(&self) -> Self {
         let mut bytes = self.0.clone();
@@ -99,6 +109,21 @@ impl Key {
     /// Whether it is a value's.
     pub(crate) fn is_value(&self) -> bool {
         self.0.first() == Some(&b'F')
+    }
+
+    /// Whether it is of delivery records.
+    pub(crate) fn is_of_records(&self) -> bool {
+        self.0.first() == Some(&b'E')
+    }
+
+    /// The delivery record that the key of one of its pieces names.
+    pub(crate) fn record_number(&self) -> Result<RecordNumber, Malformed> {
+        let mut input = Decoder::new(&self.0, "record key");
+        input.u8()?;
+        let number = input.u64()?;
+        input.u16()?;
+        input.end()?;
+        Ok(number)
     }
 
     /// The message that a message's key names.

@@ -28,6 +28,7 @@ mod namespace;
 mod offline;
 mod reads;
 mod record;
+mod records;
 mod recovery;
 mod rows;
 mod settings;

@@ -10,6 +10,7 @@ use store::{ByHand, Due, EntryId, EntrySettlement, Settled};
 use crate::batch::Batch;
 use crate::index::EngineError;
 use crate::key::Key;
+use crate::records;
 use crate::rows::{MessageRow, RecordLocation};
 use crate::spool::settled_log::ALL_RECIPIENTS;
 use crate::waiting::{count_in, count_out};
@@ -53,12 +54,16 @@ pub(crate) fn settle(
     batch: &mut Batch<'_>,
     settlement: &EntrySettlement,
 ) -> Result<Settled, EngineError> {
-    let EntrySettlement { entry: entry_id, recipients, outcomes, retry, .. } = settlement;
+    let EntrySettlement { entry: entry_id, recipients, outcomes, records, retry, .. } = settlement;
     let entry_id = *entry_id;
     let Some(mut message) = batch.message(entry_id.id)? else { return Ok(Settled::GONE) };
     let Some(mut entry) = batch.entry(entry_id)? else { return Ok(Settled::GONE) };
     if !entry.recipients.iter().map(|one| one.index).eq(recipients.iter().copied()) {
-        return settle_others(batch, entry_id.id, message.place, recipients, outcomes);
+        return settle_others(batch, settlement, message.place);
+    }
+    // What waited for the store may have been settled before it failed.
+    if entry.attempts < retry.attempts {
+        records::add(batch, records)?;
     }
     remove_due(batch, entry_id, &entry)?;
     let (deferred, done) = divide(&entry.recipients, outcomes);
@@ -112,18 +117,21 @@ pub(crate) fn delay_notices_sent(
 /// meanwhile: those that are done leave the queue, the others stay as they are.
 fn settle_others(
     batch: &mut Batch<'_>,
-    id: QueueId,
+    settlement: &EntrySettlement,
     place: RecordLocation,
-    recipients: &[u32],
-    outcomes: &[Outcome],
 ) -> Result<Settled, EngineError> {
+    let EntrySettlement { entry: EntryId { id, .. }, recipients, outcomes, records, .. } =
+        settlement;
+    let id = *id;
     let done: HashSet<u32> = recipients
         .iter()
         .zip(outcomes)
         .filter(|(_, outcome)| !matches!(outcome, Outcome::Deferred(_)))
         .map(|(index, _)| *index)
         .collect();
-    forget_settled(batch, id, |index| done.contains(&index))?;
+    if forget_settled(batch, id, |index| done.contains(&index))? > 0 || done.is_empty() {
+        records::add(batch, records)?;
+    }
     batch.effects.settled.extend(done.iter().map(|index| (place, id, *index)));
     let message_gone = batch.message(id)?.is_none();
     let deferred = recipients.len().saturating_sub(done.len());

@@ -20,6 +20,7 @@ use crate::batch::{Batch, Ledger};
 use crate::error::OpenError;
 use crate::index::{Engine, EngineError, SledEngine, for_each};
 use crate::key::Key;
+use crate::records;
 use crate::recovery::error::RecoveryError;
 use crate::recovery::reindex::{End, Reindex, Span};
 use crate::recovery::replay::Replayed;
@@ -276,6 +277,7 @@ impl Store {
         let replayed =
             Replayed { from: known.unwrap_or_default(), ..Replayed::nothing(ledger.row) };
         let recovered = self.reindex(engine, ledger, replayed, now, Span::Everything)?;
+        records::go_on(recovered.engine.as_ref(), now)?;
         unlink(&mark)?;
         sync_dir(self.paths.root())?;
         tracing::error!(
@@ -292,6 +294,7 @@ impl Store {
         }
         let saved = (self.opener.index)(aside).and_then(|damaged| {
             let values = salvage::copy_values(damaged.as_ref(), engine)?;
+            salvage::copy_records(damaged.as_ref(), engine)?;
             Ok((values, salvage::mark_of(damaged.as_ref())))
         });
         match saved {

@@ -10,8 +10,8 @@ use mail::QueueId;
 use store::IdSource;
 use store::RecentBodies;
 use store::{
-    BeginError, Due, EntryId, Health, Observer, Ownership, SpaceGuard, StoreError, StoreTuning,
-    Totals, Turns, Waiting,
+    BeginError, Due, EntryId, Health, Observer, Ownership, RecordNumber, SpaceGuard, StoreError,
+    StoreTuning, Totals, Turns, Waiting,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     engine: RwLock<Current>,
     /// Always certain: nobody else opens the store while this process has it.
     pub(crate) ownership: watch::Sender<Ownership>,
+    /// The number of the last delivery record that a power cut does not take away.
+    pub(crate) last_record: watch::Sender<RecordNumber>,
     claims: Mutex<Claims>,
     /// What decides the turns; until it is attached, what is due.
     turns: Mutex<Subscription>,
@@ -81,6 +83,7 @@ impl Shared {
             recent: RecentBodies::default(),
             engine: RwLock::new(Current::default()),
             ownership: watch::Sender::new(Ownership::Certain),
+            last_record: watch::Sender::new(0),
             claims: Mutex::default(),
             turns: Mutex::default(),
             health: AtomicU8::new(health_number(Health::Failed)),

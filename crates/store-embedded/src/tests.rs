@@ -31,6 +31,7 @@ mod journaling;
 mod keeping;
 mod looking;
 mod ordering;
+mod recording;
 mod recovering;
 mod taking;
 mod unlinking;

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use mail::{Message, QueueId};
 use store::rows::EntryRow;
 use store::{
-    CommitError, Committed, EntryId, EntrySettlement, Expected, Health, Settled, StoreError,
+    CommitError, Committed, EntryId, EntrySettlement, Expected, Health, RecordNumber, Settled,
+    StoreError,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -69,6 +70,8 @@ pub(crate) enum Edit {
     Retry(Vec<EntryId>, u64),
     /// Write a value, or remove it, if what is there is what is expected.
     PutValue(Key, Option<Vec<u8>>, Expected),
+    /// Remove delivery records up to this one.
+    ForgetRecords(RecordNumber),
     /// Remove messages that were never acknowledged.
     Void(Vec<QueueId>),
 }
@@ -94,6 +97,7 @@ impl Work {
                 | Edit::Release(_)
                 | Edit::Retry(..)
                 | Edit::PutValue(..)
+                | Edit::ForgetRecords(_)
                 | Edit::Void(_),
                 _,
             )

@@ -8,28 +8,36 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, SystemTime};
 
-use clock::SystemClock;
-use mail::{Envelope, Outcome, QueueId, Reason, ReasonClass, Recipient, State, TlsRequired};
-use smtp::{BodyType, Class, EnhancedCode, Mailbox, ReversePath, Smtputf8};
+use mail::{ReasonClass, State, TlsRequired};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 
-use crate::body_writer::BodyWriter;
-use crate::claim::{Demand, Due, Next, QueueEntry};
+use crate::claim::{Demand, Due, Next};
 use crate::contract::{Owner, SpaceGuard, Store};
 use crate::entry_id::EntryId;
 use crate::error::{BodyError, CommitError, StoreError};
-use crate::query::{Act, Filter, Which};
-use crate::settlement::{ClaimEnd, EntrySettlement, Retry, Settlement};
+use crate::query::{Act, Which};
+use crate::settlement::Settlement;
 use crate::turns::Turns;
 use crate::value::{Expected, Put};
 
+mod bench;
 mod home;
+mod records;
 mod values;
 
+pub use self::bench::opened;
+use self::bench::{
+    DESTINATION, NEVER, accept, begun, claim, claim_one, deferred, delivered, envelope, ids, read,
+    settlement, taken,
+};
 pub use self::home::Home;
+pub use self::records::{
+    a_record_is_kept_with_its_settlement, numbers_of_records_rise_after_a_kill_too,
+    records_of_every_length_are_given_as_they_were, there_is_no_record_of_what_is_not_settled,
+    what_is_forgotten_is_not_given_again,
+};
 pub use self::values::{
     a_scan_gives_one_namespace_in_order_and_goes_on_where_it_was,
     a_shorter_value_leaves_nothing_of_the_longer_one, a_value_is_read_whole_while_it_is_written,
@@ -42,6 +50,7 @@ macro_rules! conformance_tests {
     ($home:path) => {
         $crate::conformance_tests! { $home, at_home:
             values_of_every_length_survive_a_kill,
+            numbers_of_records_rise_after_a_kill_too,
         }
         $crate::conformance_tests! { $home, over_a_store:
             a_message_is_claimed_as_it_was_committed,
@@ -55,6 +64,10 @@ macro_rules! conformance_tests {
             what_is_settled_and_the_notice_of_it_are_one_stroke,
             settled_twice_is_settled_once,
             what_is_deleted_meanwhile_is_no_error,
+            a_record_is_kept_with_its_settlement,
+            there_is_no_record_of_what_is_not_settled,
+            records_of_every_length_are_given_as_they_were,
+            what_is_forgotten_is_not_given_again,
             held_mail_is_claimed_when_it_is_released,
             mail_that_waits_is_due_when_an_operator_asks_for_it,
             who_decides_the_turns_is_told_of_what_is_due,
@@ -85,84 +98,6 @@ macro_rules! conformance_tests {
             }
         )+
     };
-}
-
-/// The store at `home`, by the system's clock.
-pub async fn opened(home: &dyn Home) -> Arc<dyn Store> {
-    home.open(Arc::new(SystemClock)).await
-}
-
-/// When all messages were taken: long ago, so that they are due.
-const TAKEN: Duration = Duration::from_secs(1_700_000_000);
-
-/// A time that never comes, in milliseconds since 1970.
-const NEVER: u64 = 15_000_000_000_000;
-
-const DESTINATION: &str = "one.example";
-
-fn taken() -> SystemTime {
-    SystemTime::UNIX_EPOCH.checked_add(TAKEN).unwrap()
-}
-
-fn envelope(recipients: &[&str]) -> Envelope {
-    let mailbox = |text: &&str| Recipient::new(Mailbox::parse(text).unwrap());
-    let recipients = recipients.iter().map(mailbox).collect();
-    let sender = ReversePath::Mailbox(Mailbox::parse("sender@example.org").unwrap());
-    Envelope::new(sender, recipients, BodyType::EightBitMime, Smtputf8::NotRequested)
-}
-
-async fn begun(store: &dyn Store, recipients: &[&str], body: &[u8]) -> Box<dyn BodyWriter> {
-    let mut message = store.begin(&envelope(recipients), taken(), SpaceGuard::Applies).unwrap();
-    message.write(body).await.unwrap();
-    message
-}
-
-async fn accept(store: &dyn Store, recipients: &[&str], body: &[u8]) -> QueueId {
-    let message = begun(store, recipients, body).await;
-    store.commit(message, Owner::ThisProcess).await.unwrap().id()
-}
-
-async fn claim(store: &dyn Store, most: usize) -> (Vec<QueueEntry>, Next) {
-    let demand = [Demand { destination: Arc::from(DESTINATION), most }];
-    let claimed = store.claim(&demand, most).await.unwrap().pop().unwrap();
-    (claimed.entries, claimed.next)
-}
-
-async fn claim_one(store: &dyn Store) -> Option<QueueEntry> {
-    claim(store, 1).await.0.pop()
-}
-
-fn deferred() -> Outcome {
-    let code = EnhancedCode::new(Class::PersistentTransient, 4, 1);
-    Outcome::Deferred(Reason::new(ReasonClass::Connect, code, "no host answered"))
-}
-
-fn delivered() -> Outcome {
-    Outcome::Delivered { mx: "mx.example".to_owned(), addr: None, reply: "250 ok".to_owned() }
-}
-
-fn settlement(entry: &QueueEntry, outcome: &Outcome, due: u64) -> Settlement {
-    let settled = EntrySettlement {
-        entry: entry.id,
-        destination: Arc::from(entry.destination.to_string()),
-        recipients: entry.recipients.iter().map(|one| one.place).collect(),
-        outcomes: entry.recipients.iter().map(|_| outcome.clone()).collect(),
-        notices_sent: Vec::new(),
-        retry: Retry { due, attempts: entry.attempts.saturating_add(1), by_hand: 0 },
-        claim: ClaimEnd::Ends,
-    };
-    Settlement { id: entry.id.id, at: taken(), entries: vec![settled], notice: None }
-}
-
-async fn read(store: &dyn Store, id: QueueId) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    store.body(id).await.unwrap().read_to_end(&mut bytes).await.unwrap();
-    bytes
-}
-
-async fn ids(store: &dyn Store) -> Vec<QueueId> {
-    let listed = store.list(&Filter::default(), None, usize::MAX).await.unwrap();
-    listed.into_iter().map(|summary| summary.id).collect()
 }
 
 /// What is committed is claimed with its recipients, and its body is what was written.

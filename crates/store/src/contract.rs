@@ -21,6 +21,7 @@ use crate::error::{BeginError, BodyError, CommitError, StoreError};
 use crate::findings::Findings;
 use crate::health::{Health, Totals};
 use crate::query::{Act, Counts, Details, Filter, Matching, Stats, Summary, Which};
+use crate::record::{KeptRecord, RecordNumber};
 use crate::settled::Settled;
 use crate::settlement::Settlement;
 use crate::turns::Turns;
@@ -29,7 +30,7 @@ use crate::waiting::Waiting;
 
 /// Mail that is kept until it is settled.
 #[async_trait]
-pub trait Store: Inspect + Values {
+pub trait Store: Inspect + Values + Records {
     /// Begins a message, which has its id from now on.
     ///
     /// # Errors
@@ -69,9 +70,9 @@ pub trait Store: Inspect + Values {
     /// Lets the entries of `destination`, or of all, be claimed at once that were given back.
     fn end_rests(&self, destination: Option<&str>);
 
-    /// Settles entries of one message: outcomes, the times of the next attempts and the notice are
-    /// kept together, or none of it. What is settled twice is settled once, and what was deleted
-    /// meanwhile is no error.
+    /// Settles entries of one message: outcomes, the records of the attempts, the times of the next
+    /// ones and the notice are kept together, or none of it. What is settled twice is settled once,
+    /// and what was deleted meanwhile is no error: of both there is no record.
     ///
     /// # Errors
     ///
@@ -250,6 +251,34 @@ pub trait Values: ReadValues {
     ///
     /// [`StoreError`]: the value is as it was before.
     async fn remove(&self, namespace: &str, key: &str) -> Result<bool, StoreError>;
+}
+
+/// The records of what was settled, until somebody has them elsewhere.
+#[async_trait]
+pub trait Records: Debug + Send + Sync {
+    /// Up to `limit` durable records, oldest first, with numbers above `after`. A number that is not
+    /// there never comes later if a greater one was seen.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store could not be read.
+    async fn records(
+        &self,
+        after: RecordNumber,
+        limit: usize,
+    ) -> Result<Vec<KeptRecord>, StoreError>;
+
+    /// Removes all records up to `through`, which are kept elsewhere by now. Those whose removal is
+    /// lost in a power cut are there again.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; some may have been removed.
+    async fn forget_records(&self, through: RecordNumber) -> Result<(), StoreError>;
+
+    /// The number of the last durable record; 0 before the first. A settlement may have returned a
+    /// moment before its record is durable.
+    fn last_record(&self) -> watch::Receiver<RecordNumber>;
 }
 
 /// Whether the guard against a full disk applies.

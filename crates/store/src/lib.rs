@@ -8,16 +8,17 @@
 //!
 //! * commit: durable when it returns; only then is there a [`Committed`], and a 250;
 //! * claim: nobody else has the entry until it is settled, given back, or its owner is gone;
-//! * settle: outcomes, the time of the next attempt and the notice together, or none of it; settled
-//!   twice is settled once, and what is deleted meanwhile is no error;
+//! * settle: outcomes, the records of the attempt, the time of the next one and the notice together, or
+//!   none of it; settled twice is settled once, and what is deleted meanwhile is no error;
+//! * records: each has a number above all before it, and stays until it is forgotten;
 //! * values: "not there" is `Ok(None)`, "cannot tell" is `Err`; a value can be written only if it is
 //!   absent, or still of a version;
 //! * a store that fails acknowledges nobody, says so in its health, and comes back by itself.
 //!
 //! `docs/decisions/0017-store-contract.md` says why it is cut like this.
 //!
-//! Not here yet: the history of delivery records, which comes with the evidence that is made of it,
-//! and counters that several relays add to, which come with the reports that are made of them.
+//! Not here yet: counters that several relays add to, which come with the reports that are made of
+//! them.
 
 mod body_reader;
 mod body_writer;
@@ -35,6 +36,7 @@ mod namespace;
 mod observer;
 mod query;
 mod recent;
+mod record;
 pub mod rows;
 mod settled;
 mod settlement;
@@ -47,7 +49,7 @@ pub use crate::body_writer::BodyWriter;
 pub use crate::claim::{ByHand, Claimed, Demand, Due, EntryRecipient, Next, QueueEntry};
 pub use crate::committed::Committed;
 pub use crate::contract::{
-    Inspect, Owner, Ownership, ReadValues, SpaceGuard, Store, StoreTuning, Values,
+    Inspect, Owner, Ownership, ReadValues, Records, SpaceGuard, Store, StoreTuning, Values,
 };
 pub use crate::entry_id::{EntryId, EntryNumber};
 pub use crate::error::{BeginError, BodyError, CommitError, IndexError, StoreError, is_full};
@@ -61,6 +63,7 @@ pub use crate::query::{
     Selection, StateKind, Stats, Summary, Which,
 };
 pub use crate::recent::RecentBodies;
+pub use crate::record::{KeptRecord, RecordBytes, RecordNumber};
 pub use crate::settled::Settled;
 pub use crate::settlement::{ClaimEnd, EntrySettlement, Retry, Settlement};
 pub use crate::turns::Turns;

@@ -7,6 +7,7 @@ use mail::{Outcome, QueueId};
 
 use crate::body_writer::BodyWriter;
 use crate::entry_id::EntryId;
+use crate::record::RecordBytes;
 
 /// The outcomes of entries of one message.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct EntrySettlement {
     pub recipients: Vec<u32>,
     /// What became of each recipient, in order.
     pub outcomes: Vec<Outcome>,
+    /// What is kept of the attempt: they have their numbers in this order.
+    pub records: Vec<RecordBytes>,
     /// The places of those whose delay notice was sent.
     pub notices_sent: Vec<u32>,
     /// What holds for those who are deferred.

@@ -45,7 +45,7 @@ impl Desk {
         while let Some(lease) = self.lease().await {
             let id = lease.id();
             delivered.extend(lease.recipients().iter().map(|r| (id, r.mailbox.to_string())));
-            let outcomes = lease.recipients().iter().map(|_| delivered_outcome()).collect();
+            let outcomes: Vec<_> = lease.recipients().iter().map(|_| delivered_outcome()).collect();
             self.queue.settle(lease, outcomes, None).await.unwrap();
         }
         delivered

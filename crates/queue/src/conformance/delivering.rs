@@ -222,8 +222,8 @@ pub async fn a_settlement_that_is_refused_gives_back_every_lease_of_it(home: Box
     let bench = Bench::new(home).await;
     let id = bench.accept(&["a@one.example", "b@two.example"], b"x").await;
     let parts = vec![
-        (bench.lease().await.unwrap(), vec![delivered_outcome()]),
-        (bench.lease().await.unwrap(), Vec::new()),
+        (bench.lease().await.unwrap(), vec![delivered_outcome()].into()),
+        (bench.lease().await.unwrap(), Vec::new().into()),
     ];
     let refused = bench.queue.settle_together(id, parts, None).await;
     assert!(matches!(refused, Err(StoreError::OutcomeCount { given: 0, recipients: 1 })));

@@ -40,7 +40,7 @@ pub async fn entries_of_a_message_are_settled_together_with_one_bounce_or_not_at
     assert_eq!(leases.len(), 3);
     let before = bench.copy().await;
     assert_eq!(before.ids().await, [id], "nothing is settled while the bounce is being written");
-    let parts = leases.into_iter().map(|lease| (lease, vec![bounced()])).collect();
+    let parts = leases.into_iter().map(|lease| (lease, vec![bounced()].into())).collect();
     let draft = bounce(&bench).await;
     let report = draft.id();
     let settled = bench.queue.settle_together(id, parts, Some(draft)).await.unwrap();

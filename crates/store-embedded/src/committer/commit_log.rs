@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{fs, io, thread};
 
 use mail::QueueId;
-use store::{Due, Totals};
+use store::{Due, RecordNumber, Totals};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Effects, Ledger, Sealed};
@@ -15,6 +15,7 @@ use crate::committer::writer::{ENOUGH, Flush, MOST, Patience, Writer};
 use crate::index::{Change, Engine, EngineError, Overlay};
 use crate::key::Key;
 use crate::record::{Header, Kind};
+use crate::records;
 use crate::rows::RecordLocation;
 use crate::shared::Shared;
 use crate::spool::segments::Segments;
@@ -38,6 +39,8 @@ pub(super) struct CommitLog {
     pub(super) settled_logs: SettledLogs,
     /// Messages that are gone, whose own files are still to be unlinked.
     pub(super) finished_bodies: Vec<QueueId>,
+    /// The number of the last delivery record that is journaled.
+    last_record: RecordNumber,
     /// Since when something in the spool is not synced.
     pub(super) unsynced_since: Option<Instant>,
 }
@@ -53,6 +56,7 @@ impl CommitLog {
             segments,
             settled_logs: SettledLogs::default(),
             finished_bodies: Vec::new(),
+            last_record: 0,
             unsynced_since: None,
         }
     }
@@ -75,10 +79,12 @@ impl CommitLog {
             self.shared.ids.reserve(reserved);
         }
         self.publish_totals();
+        self.last_record = records::last(engine.as_ref())?;
         let index = Arc::new(Overlay::of(engine));
         self.writer = Some(Writer::start(Arc::clone(&index), self.ledger.mark())?);
         self.index = Some(Arc::clone(&index));
         self.shared.set_engine(Some(index));
+        self.publish_records();
         Ok(due)
     }
 
@@ -118,6 +124,10 @@ impl CommitLog {
         self.ledger.segments.entry(row.mark_segment).or_default();
         changes.push((Key::store(), Change::Put(row.encode())));
         self.index()?.apply(changes);
+        self.last_record = effects.last_record.unwrap_or(self.last_record);
+        if durable == Durable::First {
+            self.publish_records();
+        }
         Ok(effects)
     }
 
@@ -158,8 +168,20 @@ impl CommitLog {
     /// Makes durable what has been written to the spool.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.segments.sync()?;
-        self.unsynced_since = None;
+        self.synced();
         Ok(())
+    }
+
+    /// All that was journaled is durable.
+    fn synced(&mut self) {
+        self.unsynced_since = None;
+        self.publish_records();
+    }
+
+    /// Says which delivery records are durable and can be read.
+    fn publish_records(&self) {
+        let last = self.last_record;
+        self.shared.last_record.send_if_modified(|known| std::mem::replace(known, last) != last);
     }
 
     /// Has the index flushed, and learns how that went.
@@ -177,8 +199,8 @@ impl CommitLog {
         if writer.is_idle() && waiting >= enough {
             // The engine must not know what the journal may yet lose.
             self.segments.sync()?;
-            self.unsynced_since = None;
             writer.ask(self.segments.end())?;
+            self.synced();
         }
         if let (Some(flushed), Some(observer)) = (flushed, self.shared.observer.get()) {
             observer.flushed(flushed);

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::mpsc::Receiver;
 
 use crate::index::EngineError;
-use crate::work::{Job, Work};
+use crate::work::{Edit, Job, Work};
 
 /// A commit group takes no more jobs than this.
 const GROUP_JOBS: usize = 1024;
@@ -52,12 +52,13 @@ pub(super) enum Durable {
 
 impl Durable {
     /// What these jobs ask for: who hands in mail, or changes something, waits for the disk. What
-    /// became of an attempt is found out again if it is lost, unless a bounce tells of it.
+    /// became of an attempt is found out again if it is lost, unless a bounce tells of it; records that
+    /// are there again are forgotten again.
     pub(super) fn of(jobs: &[Job]) -> Self {
         let is_first = |job: &Job| match &job.work {
+            Work::Edit(Edit::ForgetRecords(_), _) | Work::Close(_) | Work::Damaged(..) => false,
             Work::Accept(..) | Work::Edit(..) => true,
             Work::Settle(settlement, _) => settlement.notice.is_some(),
-            Work::Close(_) | Work::Damaged(..) => false,
         };
         if jobs.iter().any(is_first) { Self::First } else { Self::Soon }
     }

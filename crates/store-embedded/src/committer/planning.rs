@@ -7,6 +7,7 @@ use crate::batch::Batch;
 use crate::index::EngineError;
 use crate::message_changes;
 use crate::namespace::{Versions, is_expected, put_value};
+use crate::records;
 use crate::rows::RecordLocation;
 use crate::work::{Edit, Prepared, Work};
 
@@ -88,6 +89,7 @@ fn plan_edit(
                 Ok(0)
             }
         }
+        Edit::ForgetRecords(through) => records::forget(batch, *through),
         Edit::Void(ids) => {
             let mut removed = 0_usize;
             for id in ids {

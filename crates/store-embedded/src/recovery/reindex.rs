@@ -51,7 +51,7 @@ pub(super) struct Reindex<'a> {
     from: Mark,
     /// Messages that left the queue, by the journal.
     gone: HashSet<QueueId>,
-    /// Rows of values, by the journal, and where in it they are: the last one counts.
+    /// Rows of values and delivery records, by the journal, and where in it they are: the last one counts.
     values: BTreeMap<Key, (Mark, Option<Vec<u8>>)>,
     /// The highest id that the spool names.
     highest: Option<QueueId>,
@@ -294,7 +294,7 @@ impl<'a> Reindex<'a> {
         for (key, value) in changes.writes {
             if value.is_none() && key.is_message() {
                 self.gone.insert(key.message_id()?);
-            } else if key.is_value() && place >= self.from {
+            } else if (key.is_value() || key.is_of_records()) && place >= self.from {
                 let known = self.values.entry(key).or_insert_with(|| (place, None));
                 if known.0 <= place {
                     *known = (place, value);

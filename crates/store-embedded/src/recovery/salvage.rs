@@ -35,6 +35,19 @@ pub(super) fn copy_values(from: &dyn Lookup, to: &dyn Engine) -> Result<usize, E
     Ok(values.saturating_add(copy_value(to, group)?))
 }
 
+/// Copies the delivery records, until the damaged index gives no more; how many rows there were.
+pub(super) fn copy_records(from: &dyn Lookup, to: &dyn Engine) -> Result<usize, EngineError> {
+    let mut next = Key::first(b'E');
+    let mut copied = 0_usize;
+    while let Ok(rows) = from.scan(&next, &Key::end(b'E'), SLICE) {
+        let Some((last, _)) = rows.last() else { break };
+        next = last.next();
+        copied = copied.saturating_add(rows.len());
+        to.commit(rows.into_iter().map(|(key, piece)| (key, Some(piece))).collect())?;
+    }
+    Ok(copied)
+}
+
 /// Copies the pieces of one value, if they are all there; 1 if they were.
 fn copy_value(to: &dyn Engine, pieces: Vec<(Key, Vec<u8>)>) -> Result<usize, EngineError> {
     if whole_value(&pieces.iter().map(|(_, piece)| piece.as_slice()).collect::<Vec<_>>()).is_none()

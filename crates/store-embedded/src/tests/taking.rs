@@ -89,7 +89,8 @@ async fn ten_thousand_recipients_are_split_into_entries_that_fit_a_row_and_a_tra
             assert_eq!(recipient.mailbox.domain(), lease.destination());
             assert!(seen.insert(recipient.mailbox.to_string()), "leased twice");
         }
-        let outcomes = (0..lease.recipients().len()).map(|n| deferred(&format!("{n}"))).collect();
+        let outcomes: Vec<_> =
+            (0..lease.recipients().len()).map(|n| deferred(&format!("{n}"))).collect();
         bench.queue.settle(lease, outcomes, None).await.unwrap();
     }
     assert_eq!(seen.len(), 10_000);
@@ -115,7 +116,7 @@ async fn reasons_of_any_length_are_kept_short_enough() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     bench.accept(&names, b"hello").await;
     let lease = bench.lease().await.unwrap();
-    let outcomes = (0..100)
+    let outcomes: Vec<_> = (0..100)
         .map(|n| {
             let long = format!("{n}{}", "ä".repeat(3_000));
             let all = Some(long.clone());
