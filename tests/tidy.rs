@@ -283,7 +283,11 @@ fn what_can_weaken_a_promise_is_named_in_one_place() {
     assert_eq!(holders("Decision::of_"), ["crates/mta-sts/src/policies.rs"]);
     assert_eq!(
         holders("Submitter::admitted("),
-        ["crates/access/src/networks.rs", "crates/access/src/users.rs"]
+        [
+            "crates/access/src/local_user.rs",
+            "crates/access/src/networks.rs",
+            "crates/access/src/users.rs"
+        ]
     );
     assert_eq!(holders("fallback.via("), ["crates/tls-policy/src/host_route.rs"]);
     for route in ["required.admit(", "fallback.demand(", "edRoute::new("] {

@@ -143,7 +143,7 @@ impl Networks {
     pub fn admit(&self, peer: IpAddr) -> Option<Submitter> {
         match self.judge(peer) {
             Admission::Admitted(host) if host.senders.are_all() => {
-                Some(Submitter::admitted(host.peer, None))
+                Some(Submitter::admitted(host.peer.into(), None))
             }
             Admission::Admitted(_) | Admission::Gateway | Admission::Unlisted => None,
         }
@@ -190,7 +190,7 @@ impl Host {
     /// Licence to submit a message from `path`, if the host may send from there.
     #[must_use]
     pub fn submit(&self, path: &ReversePath) -> Option<Submitter> {
-        self.senders.allow(path).then(|| Submitter::admitted(self.peer, None))
+        self.senders.allow(path).then(|| Submitter::admitted(self.peer.into(), None))
     }
 }
 

@@ -27,6 +27,15 @@ impl AllowedSenders {
         Self(Arc::new([AddressPattern::Mailbox(mailbox)]))
     }
 
+    /// These and one address more.
+    #[must_use]
+    pub fn with(&self, mailbox: Mailbox) -> Self {
+        if self.are_all() {
+            return self.clone();
+        }
+        Self(self.0.iter().cloned().chain([AddressPattern::Mailbox(mailbox)]).collect())
+    }
+
     /// Whether every address is allowed.
     #[must_use]
     pub fn are_all(&self) -> bool {

@@ -1,14 +1,15 @@
 //! The proof that a client was admitted.
 
-use std::net::IpAddr;
 use std::sync::Arc;
+
+use crate::peer::Peer;
 
 /// Licence to put mail into the queue.
 ///
 /// Only admission makes one; nothing else can:
 ///
 /// ```compile_fail,E0451
-/// fn open_relay(peer: std::net::IpAddr) -> access::Submitter {
+/// fn open_relay(peer: access::Peer) -> access::Submitter {
 ///     access::Submitter { peer, user: None }
 /// }
 /// ```
@@ -16,7 +17,7 @@ use std::sync::Arc;
 /// and who was admitted stays readable:
 ///
 /// ```
-/// fn who(submitter: &access::Submitter) -> std::net::IpAddr {
+/// fn who(submitter: &access::Submitter) -> access::Peer {
 ///     submitter.peer()
 /// }
 /// ```
@@ -30,25 +31,26 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug)]
 pub struct Submitter {
-    peer: IpAddr,
+    peer: Peer,
     user: Option<Arc<str>>,
 }
 
 impl Submitter {
-    /// The address that was admitted.
+    /// Who was admitted.
     #[must_use]
-    pub const fn peer(&self) -> IpAddr {
+    pub const fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// The user who proved to be one; none for a host that was admitted by its network.
+    /// The user who proved to be one, by a password or to the kernel; none for a host that was admitted by
+    /// its network.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
     /// The client at `peer`; a list of networks holds it, or it proved to be `user`.
-    pub(crate) const fn admitted(peer: IpAddr, user: Option<Arc<str>>) -> Self {
+    pub(crate) const fn admitted(peer: Peer, user: Option<Arc<str>>) -> Self {
         Self { peer, user }
     }
 }

@@ -198,7 +198,8 @@ impl Authenticated {
     #[must_use]
     pub fn submit(&self, peer: IpAddr, path: &ReversePath) -> Option<Submitter> {
         let allowed = self.senders.allow(path);
-        allowed.then(|| Submitter::admitted(peer.to_canonical(), Some(Arc::clone(&self.name))))
+        let peer = peer.to_canonical().into();
+        allowed.then(|| Submitter::admitted(peer, Some(Arc::clone(&self.name))))
     }
 }
 
@@ -260,7 +261,7 @@ mod tests {
             assert_eq!(ann.submit(peer, &path(from)).is_some(), allowed, "{from}");
         }
         let submitter = ann.submit(peer, &path("<>")).unwrap();
-        assert_eq!((submitter.peer(), submitter.user()), (peer, Some("ann")));
+        assert_eq!((submitter.peer(), submitter.user()), (peer.into(), Some("ann")));
         // ann / Secret, bob / secret
         assert!(users.authenticate(&credentials("AGFubgBTZWNyZXQ=")).is_none());
         assert!(users.authenticate(&credentials("AGJvYgBzZWNyZXQ=")).is_none());

@@ -1,15 +1,17 @@
-//! What comes before the dialogue: the proxy's word, a permit, and the TLS handshake.
+//! What comes before the dialogue: who the client is, a permit, and the TLS handshake.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::LocalUser;
 use smtp::ProxyHeader;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{Span, debug, info, warn};
 
 use crate::connection::{Connection, Opening};
 use crate::connections::{ClientClass, ConnectionPermit, Connections};
@@ -42,10 +44,8 @@ pub(crate) struct Rooms {
 
 /// A client that has just been accepted.
 #[derive(Debug)]
-pub(crate) struct Arrival {
-    pub(crate) stream: TcpStream,
-    /// Its address, or its proxy's.
-    pub(crate) peer: IpAddr,
+pub(crate) struct Arrival<S> {
+    pub(crate) stream: S,
     pub(crate) service: Service,
     pub(crate) host: Arc<Host>,
     pub(crate) stop: CancellationToken,
@@ -53,53 +53,78 @@ pub(crate) struct Arrival {
     pub(crate) open: Open,
 }
 
-impl Arrival {
-    /// Serves the client to its end, if there is a permit left.
-    pub(crate) async fn serve(mut self, rooms: Rooms) {
-        let origin = match self.origin(&rooms.proxies).await {
-            Ok(origin) => origin,
+impl Arrival<TcpStream> {
+    /// Serves the client to its end, if there is a permit left; `peer` is its address, or its proxy's.
+    pub(crate) async fn serve_network(mut self, peer: IpAddr, rooms: Rooms) {
+        if let Err(error) = self.stream.set_nodelay(true) {
+            debug!(%error, "connection lost before its greeting");
+            return;
+        }
+        match self.origin(peer, &rooms.proxies).await {
+            Ok(origin) => self.serve(origin, rooms).await,
             Err(refusal) => {
-                let proxy = self.peer;
-                return self.turn_away(refusal, proxy, &rooms.turned_away).await;
+                let session = self.session(Origin::Client(peer));
+                self.turn_away(refusal, session, &rooms.turned_away).await;
             }
-        };
+        }
+    }
+
+    /// Where the client is: at the other end, or where a listed proxy says.
+    async fn origin(&mut self, peer: IpAddr, proxies: &Connections) -> Result<Origin, Refusal> {
+        match self.service.proxy {
+            ProxyMode::Direct => return Ok(Origin::Client(peer)),
+            ProxyMode::Required => {}
+        }
+        if !self.host.rules.proxies.hold(peer) {
+            return Err(Refusal::NotAProxy);
+        }
+        let _permit =
+            proxies.take(peer.into(), ClientClass::Admitted).map_err(Refusal::NoPermit)?;
+        let patience = self.host.rules.settings.timeouts.handshake.min(PROXY_PATIENCE);
+        match timeout(patience, read_header(&mut self.stream)).await {
+            Ok(Some(ProxyHeader::Client(address))) => Ok(Origin::Client(address.to_canonical())),
+            Ok(Some(ProxyHeader::Unknown)) => Ok(Origin::Proxy(peer)),
+            Ok(None) | Err(_) => Err(Refusal::NoProxyHeader),
+        }
+    }
+}
+
+impl Arrival<UnixStream> {
+    /// Serves a program of this machine to its end, if there is a permit left.
+    pub(crate) async fn serve_local(self, rooms: Rooms) {
+        let Self { stream, service, host, stop, open } = self;
+        match user_of(stream).await {
+            Ok((stream, user)) => {
+                Span::current().record("peer", tracing::field::display(user.peer()));
+                let arrival = Self { stream, service, host, stop, open };
+                arrival.serve(Origin::Local(user), rooms).await;
+            }
+            Err(error) => debug!(%error, "connection lost before its greeting"),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Arrival<S> {
+    /// Serves the client, if there is a permit left.
+    async fn serve(self, origin: Origin, rooms: Rooms) {
         let session = self.session(origin);
         match self.permit(&session, &rooms.connections) {
             Ok(permit) => self.converse(session, permit).await,
-            Err(refusal) => self.turn_away(refusal, session.peer(), &rooms.turned_away).await,
+            Err(refusal) => self.turn_away(refusal, session, &rooms.turned_away).await,
         }
     }
 
     /// Refuses the client before it has said a word. Who expects TLS could not read why.
-    async fn turn_away(self, refusal: Refusal, peer: IpAddr, turned_away: &Connections) {
-        let implicit = self.service.tls == TlsMode::Implicit;
+    async fn turn_away(self, refusal: Refusal, session: Session, turned_away: &Connections) {
+        let (peer, implicit) = (session.peer(), self.service.tls == TlsMode::Implicit);
         let permit = turned_away.take(peer, ClientClass::Admitted);
         let (Ok(permit), false) = (permit, implicit) else {
             info!(%peer, reason = refusal.label(), "connection closed by the relay");
             self.host.observer.refused(Refused::Connection, refusal.label());
             return;
         };
-        let session = self.session(Origin::Client(peer));
         let connection = Connection::new(self.stream, session, self.host, self.stop, permit);
         connection.turn_away(refusal).await;
-    }
-
-    /// Where the client is: at the other end, or where a listed proxy says.
-    async fn origin(&mut self, proxies: &Connections) -> Result<Origin, Refusal> {
-        match self.service.proxy {
-            ProxyMode::Direct => return Ok(Origin::Client(self.peer)),
-            ProxyMode::Required => {}
-        }
-        if !self.host.rules.proxies.hold(self.peer) {
-            return Err(Refusal::NotAProxy);
-        }
-        let _permit = proxies.take(self.peer, ClientClass::Admitted).map_err(Refusal::NoPermit)?;
-        let patience = self.host.rules.settings.timeouts.handshake.min(PROXY_PATIENCE);
-        match timeout(patience, read_header(&mut self.stream)).await {
-            Ok(Some(ProxyHeader::Client(address))) => Ok(Origin::Client(address.to_canonical())),
-            Ok(Some(ProxyHeader::Unknown)) => Ok(Origin::Proxy(self.peer)),
-            Ok(None) | Err(_) => Err(Refusal::NoProxyHeader),
-        }
     }
 
     /// A permit among the connections.
@@ -118,7 +143,7 @@ impl Arrival {
 
     /// Speaks SMTP, from the start under TLS or until TLS is asked for.
     async fn converse(self, session: Session, permit: ConnectionPermit) {
-        let Self { stream, service, host, stop, open: _open, .. } = self;
+        let Self { stream, service, host, stop, open: _open } = self;
         match service.tls {
             TlsMode::Implicit => {
                 under_tls(stream, session, permit, host, stop, Opening::Greeting).await;
@@ -141,10 +166,19 @@ impl Arrival {
     }
 }
 
+/// Asks the kernel whose program is at the other end, and a file for the user's name.
+async fn user_of(stream: UnixStream) -> io::Result<(UnixStream, LocalUser)> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let user = LocalUser::of_peer(&stream)?;
+        Ok((stream, user))
+    });
+    asked.await.map_err(io::Error::other)?
+}
+
 /// Shakes hands and speaks SMTP under TLS. Whatever was read in clear is gone: the connection
 /// begins with empty buffers and a session that knows nothing.
-async fn under_tls(
-    stream: TcpStream,
+async fn under_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     session: Session,
     permit: ConnectionPermit,
     host: Arc<Host>,

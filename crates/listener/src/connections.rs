@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use access::Peer;
 use tokio::time::Instant;
 
 /// Of so many connections one is for clients that are not admitted.
@@ -52,6 +53,8 @@ struct Taken {
 /// Who a connection is counted for. A host on IPv6 commonly has a network of 64 bits to itself.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Client {
+    /// A user of this machine, by number.
+    Local(u32),
     V4(Ipv4Addr),
     V6Network(u128),
 }
@@ -91,7 +94,7 @@ impl Connections {
     /// A permit for one more connection from `peer`.
     pub(crate) fn take(
         &self,
-        peer: IpAddr,
+        peer: Peer,
         class: ClientClass,
     ) -> Result<ConnectionPermit, NoPermit> {
         let client = Client::of(peer);
@@ -190,11 +193,14 @@ fn share(most: usize, of: usize) -> usize {
 }
 
 impl Client {
-    /// The client that has the address `peer`.
-    pub(crate) const fn of(peer: IpAddr) -> Self {
-        match peer.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => Self::V6Network(address.to_bits() >> 64),
+    /// The client at `peer`.
+    pub(crate) const fn of(peer: Peer) -> Self {
+        match peer {
+            Peer::Local(uid) => Self::Local(uid),
+            Peer::Network(address) => match address.to_canonical() {
+                IpAddr::V4(address) => Self::V4(address),
+                IpAddr::V6(address) => Self::V6Network(address.to_bits() >> 64),
+            },
         }
     }
 }
@@ -208,8 +214,8 @@ fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
 mod tests {
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn ip(text: &str) -> Peer {
+        Peer::Network(text.parse().unwrap())
     }
 
     #[test]
@@ -255,7 +261,7 @@ mod tests {
         let connections = Connections::new(100, 50);
         let mut permits = Vec::new();
         for address in 0..200_u32 {
-            let peer = IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + address));
+            let peer = Peer::Network(Ipv4Addr::from_bits(0xc000_0200 + address).into());
             while let Ok(permit) = connections.take(peer, ClientClass::Unadmitted) {
                 permits.push(permit);
             }

@@ -5,9 +5,9 @@
 //! the user has logged in before, and one of a listed network, is not counted.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
+use access::Peer;
 use tokio::time::Instant;
 
 use crate::connections::{Client, ClientClass};
@@ -38,7 +38,7 @@ impl Guesses {
     pub(crate) fn take(
         &self,
         user: &str,
-        peer: IpAddr,
+        peer: Peer,
         class: ClientClass,
         of_one_client: Pace,
     ) -> Result<(), TooOften> {
@@ -55,7 +55,7 @@ impl Guesses {
     pub(crate) fn give_back(
         &self,
         user: &str,
-        peer: IpAddr,
+        peer: Peer,
         class: ClientClass,
         of_one_client: Pace,
     ) {
@@ -78,14 +78,15 @@ impl Guesses {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::time::Duration;
 
     use super::*;
     use crate::meters::Meters;
     use crate::settings::Rates;
 
-    fn stranger(number: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, number])
+    fn stranger(number: u8) -> Peer {
+        IpAddr::from([192, 0, 2, number]).into()
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,8 +4,8 @@
 //! client stands in line, and has a turn for each step that computes ([`Turns`](crate::turns)).
 
 use std::io;
-use std::net::IpAddr;
 
+use access::Peer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
@@ -21,7 +21,7 @@ use crate::tls::{ServerTls, TlsFacts};
 /// Shakes hands until `end`; none when that fails or the relay stops.
 pub(crate) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    peer: IpAddr,
+    peer: Peer,
     class: ClientClass,
     host: &Host,
     stop: &CancellationToken,
@@ -57,7 +57,7 @@ async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     tls: &ServerTls,
     host: &Host,
-    peer: IpAddr,
+    peer: Peer,
     class: ClientClass,
 ) -> io::Result<TlsStream<S>> {
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;

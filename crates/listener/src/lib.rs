@@ -8,7 +8,7 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | a permit for the connection, the proxy's word, TLS | `arrival`, `connections`, `handshake`, `tls` |
+//! | who the client is, a permit for the connection, TLS | `caller`, `arrival`, `connections`, `handshake`, `tls` |
 //! | who computes next | `turns` |
 //! | bytes to lines, replies to bytes | `wire`, `connection` |
 //! | lines to steps, without I/O | `session` |
@@ -19,12 +19,13 @@
 //! | what is reported to metrics | `observer` |
 //!
 //! Two promises are not kept here but cannot be broken here either: a draft takes a
-//! [`access::Submitter`], which only the list of networks and a proved password yield, and the 250
+//! [`access::Submitter`], which only the list of networks, a proved password and the kernel's word yield, and the 250
 //! that ends DATA is [`queue::Committed::reply`].
 //!
 //! The reasons: `docs/decisions/0007-what-listeners-take.md`.
 
 mod arrival;
+mod caller;
 mod connection;
 mod connections;
 mod guesses;

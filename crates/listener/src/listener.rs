@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use access::{AllowedRecipients, Networks, Users};
+use access::{AllowedRecipients, AllowedSenders, Networks, Users};
 use clock::Clock;
 use queue::Queue;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, debug, error, info, info_span, warn};
+use tracing::{Instrument, debug, error, info, warn};
 
 use crate::arrival::{Arrival, Rooms};
+use crate::caller::{Caller, Socket};
 use crate::connections::Connections;
 use crate::host::Host;
 use crate::observer::{Observer, Open, Unobserved};
@@ -38,10 +39,13 @@ const SILENT_PROXIES: usize = 4;
 const LEAST_SILENT_PROXIES: usize = 16;
 
 /// Who may hand in mail, and how it is known who they are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Access {
     /// Whose hosts may submit.
     pub networks: Networks,
+    /// What the users of this machine may send from, each besides the own address: those of
+    /// [`Listener::serve_local`].
+    pub local_senders: AllowedSenders,
     /// Whose hosts may say for whom they connect, on sockets with [`ProxyMode::Required`].
     ///
     /// [`ProxyMode::Required`]: crate::ProxyMode::Required
@@ -52,6 +56,20 @@ pub struct Access {
     pub users: Users,
     /// What clients are shown under TLS; without it no socket offers TLS.
     pub tls: Option<ServerTls>,
+}
+
+/// Nobody may, but for users of this machine where there is a socket for them.
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            networks: Networks::default(),
+            local_senders: AllowedSenders::all(),
+            proxies: Networks::default(),
+            recipients: AllowedRecipients::default(),
+            users: Users::default(),
+            tls: None,
+        }
+    }
 }
 
 /// Takes in mail by SMTP and puts it into the queue.
@@ -141,10 +159,21 @@ impl Listener {
     /// Then nobody is accepted any more, messages under way are taken to their end, and everybody
     /// else gets 421. Dropping the future breaks off what is left.
     pub async fn serve(&self, socket: TcpListener, service: Service, stop: CancellationToken) {
-        let local = socket.local_addr();
-        let address = local.as_ref().map_or_else(ToString::to_string, ToString::to_string);
-        let local = local.ok();
-        info!(listener = %address, "listening");
+        self.take_in(Socket::Network(socket), service, stop).await;
+    }
+
+    /// Serves programs of this machine until `stop`, as [`Listener::serve`] does clients.
+    ///
+    /// They speak SMTP too, and every limit holds for each user as for an address. Nobody logs in: the
+    /// kernel names the user.
+    pub async fn serve_local(&self, socket: UnixListener, stop: CancellationToken) {
+        self.take_in(Socket::Local(socket), Service::default(), stop).await;
+    }
+
+    /// Serves those who come to `socket` until `stop`.
+    async fn take_in(&self, socket: Socket, service: Service, stop: CancellationToken) {
+        let (address, listener) = (socket.address(), socket.in_words());
+        info!(%listener, "listening");
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {
@@ -152,40 +181,43 @@ impl Listener {
                 () = stop.cancelled() => break,
                 Some(ended) = sessions.join_next() => log_panic(ended),
                 accepted = socket.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        let span = connection_span(peer, &address);
-                        let peer = peer.ip().to_canonical();
-                        let service = self.service(local, service);
-                        if let Some(arrival) = self.arrival(stream, peer, service, &stop) {
-                            sessions.spawn(arrival.serve(self.rooms.clone()).instrument(span));
-                        }
+                    Ok(caller) => {
+                        let span = caller.span(&listener);
+                        let session = self.session(caller, self.service(address, service), &stop);
+                        sessions.spawn(session.instrument(span));
                     }
                     Err(error) => rest(&error).await,
                 },
             }
         }
         drop(socket);
-        debug!(listener = %address, open = sessions.len(), "stopped listening");
+        debug!(%listener, open = sessions.len(), "stopped listening");
         while let Some(ended) = sessions.join_next().await {
             log_panic(ended);
         }
     }
 
-    /// A client that was accepted; more than can even be refused are not kept.
-    fn arrival(
+    /// Serves one client to its end. It is counted from here on, not from when it is first served.
+    fn session(
         &self,
-        stream: TcpStream,
-        peer: IpAddr,
+        caller: Caller,
         service: Service,
         stop: &CancellationToken,
-    ) -> Option<Arrival> {
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, "connection lost before its greeting");
-            return None;
-        }
-        let (host, stop) = (self.host(), stop.clone());
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (host, stop, rooms) = (self.host(), stop.clone(), self.rooms.clone());
         let open = Open::report(&host.observer);
-        Some(Arrival { stream, peer, service, host, stop, open })
+        async move {
+            match caller {
+                Caller::Network(stream, peer) => {
+                    let arrival = Arrival { stream, service, host, stop, open };
+                    arrival.serve_network(peer.ip().to_canonical(), rooms).await;
+                }
+                Caller::Local(stream) => {
+                    let arrival = Arrival { stream, service, host, stop, open };
+                    arrival.serve_local(rooms).await;
+                }
+            }
+        }
     }
 }
 
@@ -199,18 +231,14 @@ fn make_room(rooms: &Rooms, limits: Limits) {
 
 /// What sessions are judged by.
 fn rules(settings: ListenerSettings, access: Access) -> Rules {
-    let Access { networks, proxies, recipients, users, tls } = access;
+    let Access { networks, local_senders, proxies, recipients, users, tls } = access;
     let mut rules = Rules::new(settings, networks);
+    rules.local_senders = local_senders;
     rules.proxies = proxies;
     rules.recipients = recipients;
     rules.users = RwLock::new(Arc::new(users));
     rules.tls = tls;
     rules
-}
-
-/// The span of everything that is logged of one connection.
-fn connection_span(peer: SocketAddr, listener: &str) -> Span {
-    info_span!("connection", peer = %peer.ip().to_canonical(), listener)
 }
 
 /// Waits until the system may have recovered. A connection that its client broke off before it was

@@ -4,10 +4,10 @@
 //! pace (the generic cell rate algorithm: one moment is kept for each client and each thing).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use access::Peer;
 use tokio::time::Instant;
 
 use crate::connections::Client;
@@ -79,7 +79,7 @@ impl Meters {
     }
 
     /// One thing that was counted was none.
-    pub(crate) fn give_back(&self, peer: IpAddr, what: Metered) {
+    pub(crate) fn give_back(&self, peer: Peer, what: Metered) {
         let mut table = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let pace = what.pace(&table.rates);
         let moments = table.clients.get_mut(&Client::of(peer));
@@ -95,16 +95,16 @@ impl Meters {
     }
 
     /// Counts one thing that `peer` does, unless it does so too often.
-    pub(crate) fn take(&self, peer: IpAddr, what: Metered) -> Result<(), TooOften> {
+    pub(crate) fn take(&self, peer: Peer, what: Metered) -> Result<(), TooOften> {
         self.measure(peer, what, Keep::Counted)
     }
 
     /// Whether `peer` may do one thing more.
-    pub(crate) fn ask(&self, peer: IpAddr, what: Metered) -> Result<(), TooOften> {
+    pub(crate) fn ask(&self, peer: Peer, what: Metered) -> Result<(), TooOften> {
         self.measure(peer, what, Keep::Asked)
     }
 
-    fn measure(&self, peer: IpAddr, what: Metered, keep: Keep) -> Result<(), TooOften> {
+    fn measure(&self, peer: Peer, what: Metered, keep: Keep) -> Result<(), TooOften> {
         let mut table = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let (pace, now) = (what.pace(&table.rates), Instant::now());
         let client = Client::of(peer);
@@ -206,10 +206,12 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn ip(text: &str) -> Peer {
+        Peer::Network(text.parse().unwrap())
     }
 
     fn meters() -> Meters {
@@ -247,8 +249,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_table_that_was_full_measures_new_clients_again() {
         let meters = meters();
-        let client =
-            |number: usize| IpAddr::from((u128::try_from(number).unwrap() << 64).to_be_bytes());
+        let client = |number: usize| {
+            Peer::Network(IpAddr::from((u128::try_from(number).unwrap() << 64).to_be_bytes()))
+        };
         for number in 0..=MOST_CLIENTS {
             assert_eq!(meters.take(client(number), Metered::Message), Ok(()));
         }
@@ -269,7 +272,8 @@ mod tests {
     async fn clients_that_are_quiet_again_are_forgotten() {
         let meters = meters();
         for number in 0..4 * SWEEP_FROM {
-            let peer = IpAddr::from((u128::try_from(number).unwrap() << 64).to_be_bytes());
+            let peer =
+                Peer::Network(IpAddr::from((u128::try_from(number).unwrap() << 64).to_be_bytes()));
             assert_eq!(meters.take(peer, Metered::Message), Ok(()));
             tokio::time::advance(Duration::from_secs(1)).await;
         }

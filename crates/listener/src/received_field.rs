@@ -1,9 +1,9 @@
 //! The Received header field that is put before each message (RFC 5321 §4.4).
 
 use std::fmt::{self, Display, Formatter};
-use std::net::IpAddr;
 use std::time::SystemTime;
 
+use access::Peer;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
@@ -15,13 +15,15 @@ use crate::tls::TlsFacts;
 
 /// The field as it is written: short lines with their CRLF, one more for TLS.
 ///
+/// Of a program of this machine the number of its user is all that is known, and a comment has it.
+///
 /// There is no `for` clause: it would tell one recipient of another (RFC 5321 §7.6).
 #[derive(Debug)]
 pub(crate) struct ReceivedField<'a> {
     /// How the client called itself.
     pub(crate) client_name: &'a ClientName,
     /// Where it connected from.
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Peer,
     /// Our name.
     pub(crate) hostname: &'a Domain,
     /// How the message came.
@@ -35,13 +37,21 @@ pub(crate) struct ReceivedField<'a> {
 impl Display for ReceivedField<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { client_name, hostname, id, .. } = self;
-        let peer = MailboxDomain::Literal(self.peer);
         let protocol = self.protocol.as_str();
-        write!(f, "Received: from {client_name} ({peer})\r\n")?;
-        if let Some(TlsFacts { version, cipher }) = &self.protocol.tls {
-            write!(f, "\t(using {version} with cipher {cipher})\r\n")?;
+        match self.peer {
+            Peer::Network(address) => {
+                let peer = MailboxDomain::Literal(address);
+                write!(f, "Received: from {client_name} ({peer})\r\n")?;
+                if let Some(TlsFacts { version, cipher }) = &self.protocol.tls {
+                    write!(f, "\t(using {version} with cipher {cipher})\r\n")?;
+                }
+                write!(f, "\tby {hostname} with {protocol} id {id};\r\n")?;
+            }
+            Peer::Local(uid) => {
+                write!(f, "Received: by {hostname} (from userid {uid})\r\n")?;
+                write!(f, "\twith {protocol} id {id};\r\n")?;
+            }
         }
-        write!(f, "\tby {hostname} with {protocol} id {id};\r\n")?;
         write!(f, "\t{}\r\n", date_time(self.at))
     }
 }
@@ -66,9 +76,13 @@ mod tests {
         Protocol { hello: Hello::Ehlo, smtputf8: Smtputf8::NotRequested, tls: None, user: false };
 
     fn field(name: &str, peer: &str, protocol: &Protocol) -> String {
+        field_of(name, Peer::Network(peer.parse().unwrap()), protocol)
+    }
+
+    fn field_of(name: &str, peer: Peer, protocol: &Protocol) -> String {
         ReceivedField {
             client_name: &ClientName::parse(name).unwrap(),
-            peer: peer.parse().unwrap(),
+            peer,
             hostname: &Domain::parse("relay.example").unwrap(),
             protocol,
             id: QueueId::from_number(1),
@@ -83,6 +97,16 @@ mod tests {
             field("client.example", "192.0.2.7", &ESMTP),
             "Received: from client.example ([192.0.2.7])\r\n\
              \tby relay.example with ESMTP id 0000000000001;\r\n\
+             \tMon, 23 Nov 2026 00:00:00 +0000\r\n"
+        );
+    }
+
+    #[test]
+    fn of_a_local_program_the_field_tells_the_users_number_alone() {
+        assert_eq!(
+            field_of("localhost", Peer::Local(1000), &ESMTP),
+            "Received: by relay.example (from userid 1000)\r\n\
+             \twith ESMTP id 0000000000001;\r\n\
              \tMon, 23 Nov 2026 00:00:00 +0000\r\n"
         );
     }

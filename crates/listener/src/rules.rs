@@ -1,9 +1,8 @@
 //! What every session of a listener is judged by.
 
-use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use access::{AllowedRecipients, Networks, Users};
+use access::{AllowedRecipients, AllowedSenders, Networks, Peer, Users};
 
 use crate::connections::ClientClass;
 use crate::guesses::Guesses;
@@ -19,6 +18,8 @@ pub(crate) struct Rules {
     pub(crate) settings: ListenerSettings,
     /// Whose hosts may submit.
     pub(crate) networks: Networks,
+    /// What the users of this machine may send from, each besides the own address.
+    pub(crate) local_senders: AllowedSenders,
     /// Whose hosts may say for whom they connect.
     pub(crate) proxies: Networks,
     /// Whom mail may be sent to.
@@ -40,6 +41,7 @@ impl Rules {
         Self {
             settings,
             networks,
+            local_senders: AllowedSenders::all(),
             proxies: Networks::default(),
             recipients: AllowedRecipients::default(),
             users: RwLock::default(),
@@ -55,7 +57,7 @@ impl Rules {
     }
 
     /// Counts one thing that `peer` does, unless it does so too often.
-    pub(crate) fn count(&self, peer: IpAddr, what: Metered) -> Result<(), Refusal> {
+    pub(crate) fn count(&self, peer: Peer, what: Metered) -> Result<(), Refusal> {
         self.meters.take(peer, what).map_err(|_often| Refusal::TooOften(what))
     }
 
@@ -64,7 +66,7 @@ impl Rules {
     /// user.
     pub(crate) fn count_guess(
         &self,
-        peer: IpAddr,
+        peer: Peer,
         class: ClientClass,
         user: Option<&str>,
     ) -> Result<(), Refusal> {
@@ -75,7 +77,7 @@ impl Rules {
     }
 
     /// The password that was counted was no guess.
-    pub(crate) fn uncount_guess(&self, peer: IpAddr, class: ClientClass, user: &str) {
+    pub(crate) fn uncount_guess(&self, peer: Peer, class: ClientClass, user: &str) {
         self.meters.give_back(peer, Metered::AuthFailure);
         self.guesses.give_back(user, peer, class, self.meters.auth_failures());
     }

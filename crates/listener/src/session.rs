@@ -9,10 +9,9 @@ mod replies;
 mod step;
 mod transaction;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use access::{AllowedSenders, Authenticated};
+use access::{AllowedSenders, Authenticated, Peer};
 use queue::{Health, Recipient};
 use smtp::{
     Chunk, ClientName, Command, CommandError, ForwardPath, InitialResponse, Line, LineFault,
@@ -75,8 +74,8 @@ impl Session {
         Self { rules: self.rules, client, login, transaction, chunks, commands, errors, messages }
     }
 
-    /// The client's address, or its proxy's.
-    pub(crate) const fn peer(&self) -> IpAddr {
+    /// Where the client is, or its proxy.
+    pub(crate) const fn peer(&self) -> Peer {
         self.client.peer()
     }
 
@@ -90,9 +89,9 @@ impl Session {
         self.client.class(&self.rules)
     }
 
-    /// Who logged in.
+    /// Who logged in, or the user of this machine.
     pub(crate) fn user(&self) -> Option<&str> {
-        self.client.user.as_ref().map(Authenticated::name)
+        self.client.user()
     }
 
     /// The addresses that the client may send from, where these are listed.
@@ -100,9 +99,9 @@ impl Session {
         self.client.senders(&self.rules)
     }
 
-    /// The address of the user who logged in, where there is one.
+    /// The user's own address, where there is one.
     pub(crate) fn user_address(&self) -> Option<Mailbox> {
-        self.client.user.as_ref().and_then(Authenticated::address)
+        self.client.user_address(&self.rules.settings)
     }
 
     /// Whether a message is being sent in chunks.
@@ -327,7 +326,7 @@ impl Session {
         if transaction.recipients() >= self.rules.settings.limits.recipients {
             return Ok(transaction.too_many(&self.rules.settings));
         }
-        let mailbox = mailbox(path, &self.rules)?;
+        let mailbox = mailbox(path, &self.client, &self.rules)?;
         self.rules.count(peer, Metered::Recipient)?;
         transaction.add(Recipient::with(mailbox, parameters));
         Ok(Step::Reply(reply(ReplyCode::OK, (1, 5), "recipient ok")))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dkim::SigningTable;
-use smtp::Domain;
+use smtp::{Domain, Mailbox};
 use submission::{Bcc, Staging};
 
 /// How a listener calls itself and what it bears; every limit has a default.
@@ -32,6 +32,9 @@ pub struct ListenerSettings {
     pub signing: Arc<SigningTable>,
     /// What becomes of mail that must not reach those it is for.
     pub staging: Staging,
+    /// Who gets mail that programs of this machine send to an address at `hostname`, such as cron's to
+    /// root; none: the address itself.
+    pub local_mail_to: Option<Mailbox>,
 }
 
 /// What is put right in submitted messages (RFC 6409 §8).
@@ -135,6 +138,7 @@ impl ListenerSettings {
             submission: Submission::default(),
             signing: Arc::default(),
             staging: Staging::default(),
+            local_mail_to: None,
         }
     }
 }

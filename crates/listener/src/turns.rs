@@ -6,11 +6,11 @@
 //! how many a stranger asks for delays that stranger.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 
+use access::Peer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
@@ -68,7 +68,7 @@ impl Turns {
     }
 
     /// A place in line for the client at `peer`.
-    pub(crate) fn line(&self, peer: IpAddr, class: ClientClass) -> InLine {
+    pub(crate) fn line(&self, peer: Peer, class: ClientClass) -> InLine {
         match class {
             ClientClass::Admitted => InLine { stages: vec![Stage::new(&self.0.all)], _own: None },
             ClientClass::Unadmitted => {
@@ -144,10 +144,12 @@ fn lock(lines: &Lines) -> MutexGuard<'_, HashMap<Client, Weak<Semaphore>>> {
 mod tests {
     use std::task::Waker;
 
+    use std::net::IpAddr;
+
     use super::*;
 
-    fn stranger(number: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, number])
+    fn stranger(number: u8) -> Peer {
+        IpAddr::from([192, 0, 2, number]).into()
     }
 
     /// The turn, if it can be had at once.

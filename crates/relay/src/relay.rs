@@ -69,7 +69,8 @@ const GIVE_UP: Duration = Duration::from_secs(5);
 pub struct Relay {
     addresses: Vec<SocketAddr>,
     admin_address: Option<SocketAddr>,
-    settings: Settings,
+    /// Boxed, for it is large and futures hold relays.
+    settings: Box<Settings>,
     queue: Queue,
     policies: Arc<Policies>,
     /// How often the policies that are due were refreshed.
@@ -213,7 +214,7 @@ impl Relay {
             stop_admin: CancellationToken::new(),
             parts: JoinSet::new(),
             admin: JoinSet::new(),
-            settings,
+            settings: Box::new(settings),
         };
         relay.answer(admin, monitors.map(|(_address, socket)| socket));
         relay.start_parts(sockets, counting);
@@ -346,7 +347,7 @@ impl Relay {
 
     /// The settings that it runs by.
     #[must_use]
-    pub const fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
@@ -420,7 +421,7 @@ impl Relay {
         self.dkim_keys.send_replace(Arc::clone(&settings.dkim.table));
         self.actions.tell_staging(settings.listener.staging.in_words());
         self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
-        self.settings = settings;
+        *self.settings = settings;
     }
 
     /// Stops the relay: nobody is let in any more, what is in flight comes to its end within the

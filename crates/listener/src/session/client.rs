@@ -2,21 +2,24 @@
 
 use std::net::IpAddr;
 
-use access::{Admission, AllowedSenders, Authenticated, Submitter};
-use smtp::{ClientName, ReversePath, Smtputf8};
+use access::{Admission, AllowedSenders, Authenticated, LocalUser, Peer, Submitter};
+use smtp::{ClientName, Mailbox, MailboxDomain, ReversePath, Smtputf8};
 
 use crate::connections::ClientClass;
 use crate::protocol::{Hello, Protocol};
 use crate::refusal::Refusal;
 use crate::rules::Rules;
 use crate::service::{AuthMode, Service};
+use crate::settings::ListenerSettings;
 use crate::tls::TlsFacts;
 
 /// Where a client is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Origin {
     /// At this address.
     Client(IpAddr),
+    /// On this machine.
+    Local(LocalUser),
     /// Somewhere behind the proxy at this address, which does not say: nobody's network.
     Proxy(IpAddr),
 }
@@ -50,22 +53,58 @@ impl Client {
         Self { origin, service, tls: None, user: None, introduction: None }
     }
 
-    /// Its address, or its proxy's.
-    pub(super) const fn peer(&self) -> IpAddr {
-        match self.origin {
-            Origin::Client(address) | Origin::Proxy(address) => address,
+    /// Where it is, or its proxy.
+    pub(super) const fn peer(&self) -> Peer {
+        match &self.origin {
+            Origin::Client(address) | Origin::Proxy(address) => Peer::Network(*address),
+            Origin::Local(user) => user.peer(),
+        }
+    }
+
+    /// Who logged in, or the user of this machine.
+    pub(super) fn user(&self) -> Option<&str> {
+        match (&self.user, &self.origin) {
+            (Some(user), _) => Some(user.name()),
+            (None, Origin::Local(user)) => Some(user.name()),
+            (None, Origin::Client(_) | Origin::Proxy(_)) => None,
+        }
+    }
+
+    /// The user's own address, where there is one.
+    pub(super) fn user_address(&self, settings: &ListenerSettings) -> Option<Mailbox> {
+        match (&self.user, &self.origin) {
+            (Some(user), _) => user.address(),
+            (None, Origin::Local(user)) => user.address(&settings.hostname),
+            (None, Origin::Client(_) | Origin::Proxy(_)) => None,
+        }
+    }
+
+    /// Who gets what is sent to `mailbox`. Nobody has a mailbox here: what a program of this machine
+    /// sends to one, such as cron to root, goes to whom the settings name.
+    pub(super) fn addressee(&self, mailbox: Mailbox, settings: &ListenerSettings) -> Mailbox {
+        let is_ours = |domain: &MailboxDomain| match domain {
+            MailboxDomain::Domain(domain) => *domain == settings.hostname,
+            MailboxDomain::Literal(_) => false,
+        };
+        match (&self.origin, &settings.local_mail_to) {
+            (Origin::Local(_), Some(other)) if is_ours(mailbox.domain()) => other.clone(),
+            (Origin::Local(_) | Origin::Client(_) | Origin::Proxy(_), _) => mailbox,
         }
     }
 
     /// The addresses that it may send from, as a user or as a host of a network, where these are listed.
     pub(super) fn senders(&self, rules: &Rules) -> Option<AllowedSenders> {
-        let of_network = || match (self.origin, rules.networks.judge(self.peer())) {
-            (Origin::Client(_), Admission::Admitted(host)) => Some(host.senders().clone()),
-            (Origin::Proxy(_), _) | (_, Admission::Gateway | Admission::Unlisted) => None,
+        let of_origin = || match &self.origin {
+            Origin::Client(address) => match rules.networks.judge(*address) {
+                Admission::Admitted(host) => Some(host.senders().clone()),
+                Admission::Gateway | Admission::Unlisted => None,
+            },
+            Origin::Local(user) => Some(local_senders(user, rules)),
+            Origin::Proxy(_) => None,
         };
         match &self.user {
             Some(user) => Some(user.senders()),
-            None => of_network().filter(|senders| !senders.are_all()),
+            None => of_origin().filter(|senders| !senders.are_all()),
         }
     }
 
@@ -76,9 +115,10 @@ impl Client {
 
     /// Whether it is waited for: a listed network is enough, even if its hosts must log in besides.
     pub(super) fn class(&self, rules: &Rules) -> ClientClass {
-        match self.origin {
+        match &self.origin {
             Origin::Proxy(_) => ClientClass::Unadmitted,
-            Origin::Client(peer) => match rules.networks.judge(peer) {
+            Origin::Local(_) => ClientClass::Admitted,
+            Origin::Client(peer) => match rules.networks.judge(*peer) {
                 Admission::Admitted(_) => ClientClass::Admitted,
                 Admission::Gateway | Admission::Unlisted => ClientClass::Unadmitted,
             },
@@ -92,11 +132,15 @@ impl Client {
 
     /// Admits a message from `path`.
     pub(super) fn admit(&self, rules: &Rules, path: &ReversePath) -> Result<Submitter, Refusal> {
-        let peer = self.peer();
+        let peer = match &self.origin {
+            Origin::Local(user) => {
+                let licence = user.submit(&local_senders(user, rules), path);
+                return licence.ok_or_else(|| not_allowed(user.name()));
+            }
+            Origin::Client(peer) | Origin::Proxy(peer) => *peer,
+        };
         if let Some(user) = &self.user {
-            return user
-                .submit(peer, path)
-                .ok_or_else(|| Refusal::SenderNotAllowed { user: user.name().to_owned() });
+            return user.submit(peer, path).ok_or_else(|| not_allowed(user.name()));
         }
         match self.service.auth {
             AuthMode::Required => {
@@ -104,8 +148,8 @@ impl Client {
             }
             AuthMode::Off | AuthMode::Optional => {}
         }
-        match self.origin {
-            Origin::Proxy(_) => Err(Refusal::NotAdmitted { peer }),
+        match &self.origin {
+            Origin::Proxy(_) | Origin::Local(_) => Err(Refusal::NotAdmitted { peer }),
             Origin::Client(_) => match rules.networks.judge(peer) {
                 Admission::Admitted(host) => {
                     host.submit(path).ok_or(Refusal::SenderNotOfNetwork { peer })
@@ -123,4 +167,14 @@ impl Client {
     pub(super) fn protocol(&self, hello: Hello, smtputf8: Smtputf8) -> Protocol {
         Protocol { hello, smtputf8, tls: self.tls.clone(), user: self.user.is_some() }
     }
+}
+
+/// The addresses that a user of this machine may send from.
+fn local_senders(user: &LocalUser, rules: &Rules) -> AllowedSenders {
+    user.senders(&rules.local_senders, &rules.settings.hostname)
+}
+
+/// The refusal of an address that is none of the user's.
+fn not_allowed(user: &str) -> Refusal {
+    Refusal::SenderNotAllowed { user: user.to_owned() }
 }

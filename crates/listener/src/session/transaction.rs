@@ -8,6 +8,7 @@ use smtp::{
 };
 use submission::{HoldAll, Staged, Staging};
 
+use super::client::Client;
 use super::step::{Incoming, Step};
 use crate::protocol::Protocol;
 use crate::refusal::Refusal;
@@ -121,15 +122,22 @@ impl Transaction {
 
 /// The mailbox that RCPT names, if mail may be sent there; the bare `<postmaster>`, which stands for
 /// one of ours, may always be written to (RFC 5321 §4.5.1).
-pub(super) fn mailbox(path: ForwardPath, rules: &Rules) -> Result<Mailbox, Refusal> {
-    match path {
-        ForwardPath::Mailbox(mailbox) if !rules.settings.staging.takes(&mailbox) => {
-            Err(Refusal::RefusedByStaging { mailbox })
-        }
-        ForwardPath::Mailbox(mailbox) if rules.recipients.hold(&mailbox) => Ok(mailbox),
-        ForwardPath::Mailbox(mailbox) => Err(Refusal::RecipientNotAllowed { mailbox }),
-        ForwardPath::Postmaster => postmaster(&rules.settings),
+pub(super) fn mailbox(
+    path: ForwardPath,
+    client: &Client,
+    rules: &Rules,
+) -> Result<Mailbox, Refusal> {
+    let mailbox = match path {
+        ForwardPath::Mailbox(mailbox) => client.addressee(mailbox, &rules.settings),
+        ForwardPath::Postmaster => return postmaster(&rules.settings),
+    };
+    if !rules.settings.staging.takes(&mailbox) {
+        return Err(Refusal::RefusedByStaging { mailbox });
     }
+    if !rules.recipients.hold(&mailbox) {
+        return Err(Refusal::RecipientNotAllowed { mailbox });
+    }
+    Ok(mailbox)
 }
 
 /// Whom the bare `<postmaster>` stands for (RFC 5321 §4.5.1).

@@ -14,6 +14,7 @@ mod early;
 mod hostile;
 mod limits;
 mod lines;
+mod local;
 mod logs;
 mod networks;
 mod proxy;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use store_embedded::{Embedded, StoreSettings};
 use tempfile::TempDir;
 use testbed::Sender;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) dir: TempDir,
     pub(crate) queue: Queue,
     pub(crate) address: SocketAddr,
+    /// What the log calls it.
+    listener: String,
     stop: CancellationToken,
     served: JoinSet<()>,
 }
@@ -122,6 +124,28 @@ impl World {
         Self::serving(dir, queue, listener, service).await
     }
 
+    /// A listener for programs of this machine alone, at [`World::path`].
+    pub(crate) async fn local(access: Access, change: impl FnOnce(&mut ListenerSettings)) -> Self {
+        LOG.get_or_init(Log::collect);
+        let dir = tempfile::tempdir().unwrap();
+        let queue = open(dir.path()).await;
+        let (clock, observer) = (Arc::new(SystemClock), Arc::new(Unobserved));
+        let settings = Self::settings(change);
+        let listener = Listener::with(settings, access, queue.clone(), clock, observer);
+        let socket = UnixListener::bind(dir.path().join("submit.sock")).unwrap();
+        let (stop, mut served) = (CancellationToken::new(), JoinSet::new());
+        let token = stop.clone();
+        served.spawn(async move { listener.serve_local(socket, token).await });
+        let listener = dir.path().join("submit.sock").display().to_string();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { dir, queue, address, listener, stop, served }
+    }
+
+    /// Where a local listener is.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("submit.sock")
+    }
+
     fn settings(change: impl FnOnce(&mut ListenerSettings)) -> ListenerSettings {
         let mut settings = ListenerSettings::new(Domain::parse("relay.example").unwrap());
         settings.timeouts.farewell = Duration::from_millis(200);
@@ -140,7 +164,7 @@ impl World {
         let mut served = JoinSet::new();
         let token = stop.clone();
         served.spawn(async move { listener.serve(socket, service, token).await });
-        Self { dir, queue, address, stop, served }
+        Self { dir, queue, address, listener: address.to_string(), stop, served }
     }
 
     /// A client that has connected and not yet read the greeting.
@@ -197,7 +221,7 @@ impl World {
     pub(crate) fn logged(&self, message: &str) -> Vec<String> {
         let text = LOG.get().unwrap().0.lock().unwrap().clone();
         let text = String::from_utf8(text).unwrap();
-        let ours = format!("listener=\"{}\"", self.address);
+        let ours = format!("listener=\"{}\"", self.listener);
         let lines = text.lines().filter(|line| line.contains(&ours) && line.contains(message));
         lines.map(str::to_owned).collect()
     }

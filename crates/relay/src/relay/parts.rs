@@ -29,6 +29,7 @@ pub(super) fn access(settings: &Settings, tls: Option<ServerTls>) -> Access {
         recipients: settings.recipients.clone(),
         users: settings.users.clone(),
         tls,
+        ..Access::default()
     }
 }
 
