@@ -7,13 +7,13 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use clock::millis;
 use mail::{Envelope, QueueId, TlsRequired};
-use store::rows::{encode_envelope, split_entries};
-use store::{BodyWriter, CommitError};
+use store::rows::{encode_envelope, message_of, split_entries};
+use store::{BodySum, BodyWriter, CommitError};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use crate::record::{HEADER_BYTES, HEADER_SIZE, Header};
-use crate::rows::message_of;
+
 use crate::shared::Handle;
 use crate::work::{Prepared, PreparedBody, TemporaryFile};
 
@@ -26,20 +26,7 @@ pub(crate) struct NewMessage {
     envelope: Envelope,
     encoded: Vec<u8>,
     body: Body,
-    size: u64,
-    /// The checksum of what was written, behind the room if there is some.
-    sum: u32,
-    room: Option<Room>,
-}
-
-/// Room in a body for bytes that are known later.
-#[derive(Clone, Copy, Debug)]
-struct Room {
-    /// Where in the body.
-    offset: u64,
-    octets: usize,
-    /// The checksum of what stands before it.
-    sum_before: u32,
+    sum: BodySum,
 }
 
 /// Where the body is collected.
@@ -68,9 +55,7 @@ impl NewMessage {
             encoded: encode_envelope(envelope),
             envelope: envelope.clone(),
             body: Body::Memory(Vec::new()),
-            size: 0,
-            sum: 0,
-            room: None,
+            sum: BodySum::default(),
         }
     }
 
@@ -83,7 +68,7 @@ impl NewMessage {
     pub(crate) async fn prepare(self) -> Result<Prepared, CommitError> {
         let header = self.header()?;
         let entries = split_entries(&self.envelope, millis(self.received_at));
-        let message = message_of(&self.envelope, self.received_at, self.size);
+        let message = message_of(&self.envelope, self.received_at, self.sum.size());
         let body = match self.body {
             Body::Failed => return Err(CommitError::Failed),
             Body::Memory(bytes) => PreparedBody::Memory(Arc::new(bytes)),
@@ -100,9 +85,12 @@ impl NewMessage {
 
     /// Appends to the body, in memory or in its file.
     async fn append(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
-        let added = u64::try_from(bytes.len()).map_err(std::io::Error::other)?;
-        self.sum = crc32c::crc32c_append(self.sum, bytes);
-        self.size = self.size.saturating_add(added);
+        self.sum.append(bytes);
+        self.keep(bytes).await
+    }
+
+    /// Puts bytes that are counted behind the body.
+    async fn keep(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
         match &mut self.body {
             Body::Failed => Err(CommitError::Failed),
             Body::Memory(memory) => {
@@ -118,21 +106,14 @@ impl NewMessage {
 
     /// Writes zeros where the bytes of the room will be.
     async fn leave_room(&mut self, octets: usize) -> Result<(), CommitError> {
-        if self.room.is_some() {
-            return Err(std::io::Error::other("there is room already").into());
-        }
-        let room = Room { offset: self.size, octets, sum_before: self.sum };
-        self.append(&vec![0; octets]).await?;
-        (self.sum, self.room) = (0, Some(room));
-        Ok(())
+        self.sum.reserve(octets)?;
+        self.keep(&vec![0; octets]).await
     }
 
-    /// Writes the bytes of the room, and joins the checksums.
+    /// Writes the bytes of the room.
     async fn fill_room(&mut self, bytes: &[u8]) -> Result<(), CommitError> {
-        let room = self.room.take().filter(|room| room.octets == bytes.len());
-        let room = room.ok_or_else(|| std::io::Error::other("there is no such room"))?;
-        let from = usize::try_from(room.offset).map_err(std::io::Error::other)?;
-        let size = usize::try_from(self.size).map_err(std::io::Error::other)?;
+        let offset = self.sum.fill(bytes)?;
+        let from = usize::try_from(offset).map_err(std::io::Error::other)?;
         let to = from.saturating_add(bytes.len());
         match &mut self.body {
             Body::Failed => return Err(CommitError::Failed),
@@ -142,14 +123,12 @@ impl NewMessage {
                 .copy_from_slice(bytes),
             Body::File { file, .. } => {
                 let envelope = u64::try_from(self.encoded.len()).map_err(std::io::Error::other)?;
-                let begin = HEADER_BYTES.saturating_add(envelope).saturating_add(room.offset);
+                let begin = HEADER_BYTES.saturating_add(envelope).saturating_add(offset);
                 file.seek(SeekFrom::Start(begin)).await?;
                 file.write_all(bytes).await?;
                 file.seek(SeekFrom::End(0)).await?;
             }
         }
-        let up_to_room = crc32c::crc32c_append(room.sum_before, bytes);
-        self.sum = crc32c::crc32c_combine(up_to_room, self.sum, size.saturating_sub(to));
         Ok(())
     }
 
@@ -192,22 +171,19 @@ impl NewMessage {
     /// The length of the record as it is now.
     fn record_size(&self) -> u64 {
         let envelope = u64::try_from(self.encoded.len()).unwrap_or(u64::MAX);
-        self.size.saturating_add(envelope).saturating_add(HEADER_BYTES)
+        self.sum.size().saturating_add(envelope).saturating_add(HEADER_BYTES)
     }
 
     /// The record's header.
     fn header(&self) -> Result<Header, CommitError> {
-        if self.room.is_some() {
-            return Err(std::io::Error::other("room in the message was not filled").into());
-        }
         Ok(Header {
             store: self.handle.shared.store,
             id: self.id,
             received_at: self.received_at,
-            body_size: self.size,
+            body_size: self.sum.size(),
             envelope_size: u32::try_from(self.encoded.len()).map_err(std::io::Error::other)?,
             envelope_sum: crc32c::crc32c(&self.encoded),
-            body_sum: self.sum,
+            body_sum: self.sum.whole()?,
         })
     }
 }
@@ -219,7 +195,7 @@ impl BodyWriter for NewMessage {
     }
 
     fn size(&self) -> u64 {
-        self.size
+        self.sum.size()
     }
 
     async fn tag(&mut self, tls: TlsRequired) -> Result<(), CommitError> {

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use mail::QueueId;
 use smtp::MailboxDomain;
-use store::rows::EntryRow;
+use store::rows::{EntryRow, admits_entry};
 use store::{Act, EntryId, Filter, StoreError, Which};
 
-use crate::filter::admits_entry;
 use crate::index::{EngineError, for_each};
 use crate::key::Key;
 use crate::message_rows::entries_of;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use store::rows::{EntryRow, RowRecipient};
+use store::rows::{EntryRow, admits_entry};
 use store::{EntryId, Filter, Matching};
 
 use crate::index::{EngineError, Lookup, for_each};
@@ -18,19 +18,6 @@ pub(crate) fn admits(filter: &Filter, row: &MessageRow, now: SystemTime) -> bool
 /// Whether its entries do: one of them is enough.
 pub(crate) fn admits_entries(filter: &Filter, entries: &[(EntryId, EntryRow)]) -> bool {
     filter.needs_no_recipient() || entries.iter().any(|(_, entry)| admits_entry(filter, entry))
-}
-
-/// Whether one of its entries does.
-pub(crate) fn admits_entry(filter: &Filter, entry: &EntryRow) -> bool {
-    let is_there = |destination| entry.destination() == Ok(destination);
-    filter.destination.as_ref().is_none_or(is_there)
-        && (filter.reason.is_none()
-            || entry.recipients.iter().any(|one| admits_recipient(filter, one)))
-}
-
-/// Whether a recipient waits for what is wished.
-pub(crate) fn admits_recipient(filter: &Filter, recipient: &RowRecipient) -> bool {
-    filter.admits_reason(recipient.reason.map(|reason| reason.class))
 }
 
 /// How many messages of an index meet `filter`.

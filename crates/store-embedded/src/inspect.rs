@@ -2,12 +2,11 @@
 
 use std::time::SystemTime;
 
-use clock::time;
 use mail::QueueId;
-use store::rows::EntryRow;
-use store::{Details, EntryDetails, EntryId, Filter, RecipientDetails, Summary};
+use store::rows::{entry_details, summary};
+use store::{Details, Filter, Summary};
 
-use crate::filter::{admits, admits_entries, admits_entry, admits_recipient};
+use crate::filter::admits;
 use crate::index::{EngineError, Lookup};
 use crate::key::Key;
 use crate::message_rows::{entries_of, message_row, reason};
@@ -34,7 +33,11 @@ pub(crate) fn list(
         for (key, value) in rows {
             let row = MessageRow::decode(&value)?;
             if found.len() < limit && admits(filter, &row, now) {
-                found.extend(summary(engine, key.message_id()?, row, filter)?);
+                let id = key.message_id()?;
+                let entries = entries_of(engine, id)?;
+                let named = (id, row.message, row.state);
+                let look_up = |entry, which| reason(engine, entry, Some(which));
+                found.extend(summary(named, row.open_recipients, &entries, filter, look_up)?);
             }
         }
     }
@@ -50,7 +53,7 @@ pub(crate) fn show(
     let Some(row) = message_row(engine, id)? else { return Ok(None) };
     let mut entries = Vec::new();
     for (entry_id, entry) in entries_of(engine, id)? {
-        entries.push(entry_details(engine, entry_id, &entry)?);
+        entries.push(entry_details(&entry, |which| reason(engine, entry_id, Some(which)))?);
     }
     let path = paths.record(id, row.place);
     let file = path.strip_prefix(paths.root()).unwrap_or(&path);
@@ -59,56 +62,4 @@ pub(crate) fn show(
         RecordLocation::Segment { offset, .. } => format!("{} at {offset}", file.display()),
     };
     Ok(Some(Details { id, message: row.message, state: row.state, file, entries }))
-}
-
-/// A message in short, if its recipients meet the filter.
-fn summary(
-    engine: &dyn Lookup,
-    id: QueueId,
-    row: MessageRow,
-    filter: &Filter,
-) -> Result<Option<Summary>, EngineError> {
-    let entries = entries_of(engine, id)?;
-    if !admits_entries(filter, &entries) {
-        return Ok(None);
-    }
-    let first = entries.first().and_then(|(_, entry)| entry.recipients.first());
-    let meant = entries.iter().filter(|(_, entry)| admits_entry(filter, entry));
-    let mut recipients =
-        meant.flat_map(|(id, entry)| entry.recipients.iter().map(|one| (*id, one)));
-    let with_reason =
-        recipients.find(|(_, one)| one.reason.is_some() && admits_recipient(filter, one));
-    let reason = match with_reason {
-        Some((entry_id, one)) => reason(engine, entry_id, one.reason)?,
-        None => None,
-    };
-    Ok(Some(Summary {
-        id,
-        message: row.message,
-        state: row.state,
-        recipients: row.open_recipients,
-        first_recipient: first.map(|one| one.recipient.clone()),
-        attempts: entries.iter().map(|(_, entry)| entry.attempts).max().unwrap_or(0),
-        next_attempt: entries.iter().filter_map(|(_, entry)| entry.due).min().map(time),
-        reason,
-    }))
-}
-
-/// An entry in full.
-fn entry_details(
-    engine: &dyn Lookup,
-    entry_id: EntryId,
-    entry: &EntryRow,
-) -> Result<EntryDetails, EngineError> {
-    let mut recipients = Vec::new();
-    for one in &entry.recipients {
-        let reason = reason(engine, entry_id, one.reason)?;
-        recipients.push(RecipientDetails { recipient: one.recipient.clone(), reason });
-    }
-    Ok(EntryDetails {
-        destination: entry.destination()?.clone(),
-        attempts: entry.attempts,
-        next_attempt: entry.due.map(time),
-        recipients,
-    })
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use clock::time;
 use mail::{DelayNotice, Message, Outcome, QueueId, Reason, State};
-use store::rows::{EntryRow, Malformed, ReasonNumber, RowRecipient, encode_reason};
+use store::rows::{EntryRow, Malformed, RowRecipient, divide, encode_reason, leave_deferred};
 use store::{ByHand, Due, EntryId, EntrySettlement, Settled};
 
 use crate::batch::Batch;
@@ -341,19 +341,9 @@ fn put_reasons(
     entry: &mut EntryRow,
     deferred: Vec<(RowRecipient, &Reason)>,
 ) -> Result<(), EngineError> {
-    let mut known: Vec<&Reason> = Vec::new();
-    entry.recipients.clear();
-    for (mut recipient, reason) in deferred {
-        let number = known.iter().position(|other| *other == reason).unwrap_or(known.len());
-        let row_number = u8::try_from(number).map_err(|_cause| Malformed("number of reasons"))?;
-        if number == known.len() {
-            known.push(reason);
-            batch.put(Key::reason(entry_id, row_number.into()), encode_reason(reason))?;
-        }
-        recipient.reason = Some(ReasonNumber { number: row_number, class: reason.class });
-        entry.recipients.push(recipient);
+    for (number, reason) in (0_u16..).zip(leave_deferred(entry, deferred)?) {
+        batch.put(Key::reason(entry_id, number), encode_reason(reason))?;
     }
-    entry.reasons = u16::try_from(known.len()).map_err(|_cause| Malformed("number of reasons"))?;
     Ok(())
 }
 
@@ -362,19 +352,4 @@ fn remove_reasons(batch: &mut Batch<'_>, entry_id: EntryId, entry: &EntryRow) {
     for number in 0..entry.reasons {
         batch.remove(Key::reason(entry_id, number));
     }
-}
-
-/// Who is deferred, with the reason, and whose place is free now.
-fn divide<'o>(
-    recipients: &[RowRecipient],
-    outcomes: &'o [Outcome],
-) -> (Vec<(RowRecipient, &'o Reason)>, Vec<u32>) {
-    let (mut deferred, mut done) = (Vec::new(), Vec::new());
-    for (recipient, outcome) in recipients.iter().zip(outcomes) {
-        match outcome {
-            Outcome::Deferred(reason) => deferred.push((recipient.clone(), reason)),
-            Outcome::Delivered { .. } | Outcome::Bounced(_) => done.push(recipient.index),
-        }
-    }
-    (deferred, done)
 }

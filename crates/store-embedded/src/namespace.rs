@@ -4,7 +4,7 @@
 //! the index is lost, so are they, and what they held is learned again.
 
 use store::rows::{Decoder, Encoder, Malformed};
-use store::{Expected, StoreError};
+use store::{Expected, StoreError, check_key};
 
 use crate::batch::Batch;
 use crate::index::{EngineError, Lookup};
@@ -13,9 +13,6 @@ use crate::key::Key;
 mod versions;
 
 pub(crate) use self::versions::Versions;
-
-/// The longest key.
-const KEY_MOST: usize = 512;
 
 /// The bytes of a value in one row.
 const PIECE_BYTES: usize = 4000;
@@ -71,9 +68,7 @@ impl NamespaceRows {
 
     /// The beginning of the keys of a value's rows.
     pub(crate) fn key(&self, key: &str) -> Result<Key, StoreError> {
-        if key.is_empty() || key.len() > KEY_MOST || key.contains('\0') {
-            return Err(StoreError::Key);
-        }
+        check_key(key)?;
         let mut bytes = self.prefix(0);
         bytes.extend_from_slice(key.as_bytes());
         bytes.push(0);

@@ -6,6 +6,6 @@ mod segment;
 mod store;
 
 pub(crate) use self::location::RecordLocation;
-pub(crate) use self::message::{MessageRow, message_of};
+pub(crate) use self::message::MessageRow;
 pub(crate) use self::segment::SegmentRow;
 pub(crate) use self::store::StoreRow;

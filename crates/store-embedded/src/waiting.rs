@@ -4,7 +4,6 @@
 //! numbers are kept in a row of their own; a start that does not find those of the last group counts
 //! the entries.
 
-use mail::ReasonClass;
 use store::Waiting;
 use store::rows::{Decoder, Encoder, EntryRow, Malformed};
 
@@ -13,18 +12,12 @@ use crate::key::Key;
 
 /// Counts the recipients of an entry.
 pub(crate) fn count_in(waiting: &mut Waiting, entry: &EntryRow) {
-    classes(entry).for_each(|class| waiting.add(class));
+    entry.waits_for().for_each(|class| waiting.add(class));
 }
 
 /// No longer counts the recipients of an entry, as it was when they were counted.
 pub(crate) fn count_out(waiting: &mut Waiting, entry: &EntryRow) {
-    classes(entry).for_each(|class| waiting.remove(class));
-}
-
-/// What each recipient of an entry waits for.
-fn classes(entry: &EntryRow) -> impl Iterator<Item = ReasonClass> {
-    let waiting = entry.recipients.iter().filter(|_| entry.due.is_some());
-    waiting.filter_map(|one| one.reason).map(|reason| reason.class)
+    entry.waits_for().for_each(|class| waiting.remove(class));
 }
 
 /// What the index says: by the row that was kept with its last group, or else by its entries.

@@ -21,6 +21,7 @@
 //! them.
 
 mod body_reader;
+mod body_sum;
 mod body_writer;
 mod claim;
 mod committed;
@@ -45,6 +46,7 @@ mod value;
 mod waiting;
 
 pub use crate::body_reader::{BodyReader, ReadBody};
+pub use crate::body_sum::BodySum;
 pub use crate::body_writer::BodyWriter;
 pub use crate::claim::{ByHand, Claimed, Demand, Due, EntryRecipient, Next, QueueEntry};
 pub use crate::committed::Committed;
@@ -55,7 +57,7 @@ pub use crate::entry_id::{EntryId, EntryNumber};
 pub use crate::error::{BeginError, BodyError, CommitError, IndexError, StoreError, is_full};
 pub use crate::findings::{Findings, Problem};
 pub use crate::health::{Health, Totals};
-pub use crate::ids::IdSource;
+pub use crate::ids::{ID_SLOTS, IdSource};
 pub use crate::namespace::Namespace;
 pub use crate::observer::{CommitGroup, Flushed, Observer};
 pub use crate::query::{
@@ -67,5 +69,5 @@ pub use crate::record::{KeptRecord, RecordBytes, RecordNumber};
 pub use crate::settled::Settled;
 pub use crate::settlement::{ClaimEnd, EntrySettlement, Retry, Settlement};
 pub use crate::turns::Turns;
-pub use crate::value::{Expected, Put};
+pub use crate::value::{Expected, Put, check_key};
 pub use crate::waiting::Waiting;

@@ -6,13 +6,25 @@
 mod codec;
 mod entry;
 mod envelope;
+mod filter;
+mod message;
 mod reason;
+mod settling;
+mod summary;
 
 pub use self::codec::{Decoder, Encoder, Malformed, shortened};
-pub use self::entry::{EntryRow, RowRecipient, split_entries};
+pub use self::entry::{
+    EntryRow, RowRecipient, decode_recipients, encode_recipients, split_entries,
+};
 pub use self::envelope::{
     ENVELOPE_MOST, body_byte, decode_body, decode_envelope, decode_parameters, decode_purpose,
     decode_reverse_path, decode_smtputf8, encode_envelope, encode_parameters, purpose_byte,
     reverse_path_text, smtputf8_byte,
 };
-pub use self::reason::{REASON_TEXT, ReasonNumber, decode_reason, encode_reason};
+pub use self::filter::{admits_entry, admits_recipient};
+pub use self::message::{decode_message, encode_message, message_of};
+pub use self::reason::{
+    REASON_TEXT, ReasonNumber, decode_reason, decode_reasons, encode_reason, encode_reasons,
+};
+pub use self::settling::{divide, leave_deferred};
+pub use self::summary::{entry_details, summary};

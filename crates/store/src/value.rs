@@ -1,5 +1,7 @@
 //! What a value is expected to be, and what became of it.
 
+use crate::error::StoreError;
+
 /// What a value is expected to be when it is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expected {
@@ -18,4 +20,17 @@ pub enum Put {
     Changed,
     /// It is written.
     Written,
+}
+
+/// The longest key of a value.
+const KEY_MOST: usize = 512;
+
+/// Refuses what is no key of a value: what is empty, longer than 512 bytes, or holds a NUL.
+///
+/// # Errors
+///
+/// [`StoreError::Key`].
+pub fn check_key(key: &str) -> Result<(), StoreError> {
+    let is_key = !key.is_empty() && key.len() <= KEY_MOST && !key.contains('\0');
+    if is_key { Ok(()) } else { Err(StoreError::Key) }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use clock::millis;
 use mail::{QueueId, State};
-use store::rows::split_entries;
+use store::rows::{message_of, split_entries};
 
 use crate::batch::{Batch, Ledger};
 use crate::index::{Engine, EngineError, for_each, write_in_parts};
@@ -17,7 +17,7 @@ use crate::key::Key;
 use crate::message_changes;
 use crate::recovery::error::RecoveryError;
 use crate::recovery::replay::Replayed;
-use crate::rows::{MessageRow, RecordLocation, message_of};
+use crate::rows::{MessageRow, RecordLocation};
 use crate::spool::journal::Changes;
 use crate::spool::scan::{Bodies, Body, Found, Record, Whole, scan};
 use crate::spool::settled_log::{SettledLog, SettledLogs};

@@ -1,9 +1,7 @@
 //! The row of a message.
 
-use std::time::SystemTime;
-
 use clock::{millis, time};
-use mail::{Envelope, Message, State};
+use mail::{Message, State};
 use store::rows::{
     Decoder, Encoder, Malformed, REASON_TEXT, body_byte, decode_body, decode_parameters,
     decode_purpose, decode_reverse_path, decode_smtputf8, encode_parameters, purpose_byte,
@@ -91,19 +89,5 @@ impl MessageRow {
         let message =
             Message { reverse_path, body, smtputf8, received_at, size, dsn, purpose, tls };
         Ok(Self { place, envelope_size, message, state, entries, open_entries, open_recipients })
-    }
-}
-
-/// What is the same for all recipients of `envelope`, taken at `received_at`.
-pub(crate) fn message_of(envelope: &Envelope, received_at: SystemTime, size: u64) -> Message {
-    Message {
-        reverse_path: envelope.reverse_path().clone(),
-        body: envelope.body(),
-        smtputf8: envelope.smtputf8(),
-        received_at,
-        size,
-        dsn: envelope.dsn().clone(),
-        purpose: envelope.purpose(),
-        tls: envelope.tls(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mail::{Begins, DelayNotice, Envelope, Recipient};
+use mail::{Begins, DelayNotice, Envelope, ReasonClass, Recipient};
 use smtp::MailboxDomain;
 
 use crate::claim::ByHand;
@@ -54,6 +54,12 @@ impl EntryRow {
         Ok(first.recipient.mailbox.domain())
     }
 
+    /// What each recipient waits for who was deferred, unless the entry is held.
+    pub fn waits_for(&self) -> impl Iterator<Item = ReasonClass> {
+        let waiting = self.recipients.iter().filter(|_| self.due.is_some());
+        waiting.filter_map(|one| one.reason).map(|reason| reason.class)
+    }
+
     /// The row as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::default();
@@ -65,10 +71,7 @@ impl EntryRow {
             encode_time(&mut out, self.by_hand.planned);
             out.u32(self.by_hand.attempts);
         }
-        out.u16(u16::try_from(self.recipients.len()).unwrap_or(u16::MAX));
-        for one in &self.recipients {
-            encode_row_recipient(&mut out, one);
-        }
+        write_recipients(&mut out, &self.recipients);
         out.finish()
     }
 
@@ -85,23 +88,61 @@ impl EntryRow {
             1 => ByHand::default(),
             _ => ByHand { planned: decode_time(&mut input)?, attempts: input.u32()? },
         };
-        let count = input.u16()?;
-        let mut recipients = Vec::new();
-        for _ in 0..count {
-            let index = input.u32()?;
-            let reason = match [input.u8()?, input.u8()?] {
-                NO_REASON => None,
-                [class, number] => Some(ReasonNumber { number, class: class_of(class) }),
-            };
-            let (recipient, delay) = decode_recipient(&mut input)?;
-            recipients.push(RowRecipient { index, reason, delay, recipient });
-        }
-        if recipients.is_empty() {
-            return Err(input.fault());
-        }
+        let recipients = read_recipients(&mut input)?;
         input.end()?;
         Ok(Self { due, attempts, by_hand, reasons, recipients })
     }
+}
+
+/// The recipients of an entry as bytes, for a row that has the rest in columns.
+#[must_use]
+pub fn encode_recipients(recipients: &[RowRecipient]) -> Vec<u8> {
+    let mut out = Encoder::default();
+    out.u8(1);
+    write_recipients(&mut out, recipients);
+    out.finish()
+}
+
+/// Reads them back.
+///
+/// # Errors
+///
+/// [`Malformed`] where they are none, or there is none.
+pub fn decode_recipients(bytes: &[u8]) -> Result<Vec<RowRecipient>, Malformed> {
+    let mut input = Decoder::new(bytes, "recipients of an entry");
+    if input.u8()? != 1 {
+        return Err(input.fault());
+    }
+    let recipients = read_recipients(&mut input)?;
+    input.end()?;
+    Ok(recipients)
+}
+
+/// Writes recipients behind their number.
+fn write_recipients(out: &mut Encoder, recipients: &[RowRecipient]) {
+    out.u16(u16::try_from(recipients.len()).unwrap_or(u16::MAX));
+    for one in recipients {
+        encode_row_recipient(out, one);
+    }
+}
+
+/// Reads them back.
+fn read_recipients(input: &mut Decoder<'_>) -> Result<Vec<RowRecipient>, Malformed> {
+    let count = input.u16()?;
+    let mut recipients = Vec::new();
+    for _ in 0..count {
+        let index = input.u32()?;
+        let reason = match [input.u8()?, input.u8()?] {
+            NO_REASON => None,
+            [class, number] => Some(ReasonNumber { number, class: class_of(class) }),
+        };
+        let (recipient, delay) = decode_recipient(input)?;
+        recipients.push(RowRecipient { index, reason, delay, recipient });
+    }
+    if recipients.is_empty() {
+        return Err(input.fault());
+    }
+    Ok(recipients)
 }
 
 /// Writes a time, or that there is none.
@@ -170,8 +211,6 @@ pub fn split_entries(envelope: &Envelope, due: u64) -> Vec<EntryRow> {
 
 #[cfg(test)]
 mod tests {
-    use mail::ReasonClass;
-
     use super::*;
 
     /// An entry of one recipient with this reason.

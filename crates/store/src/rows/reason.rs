@@ -78,6 +78,36 @@ pub fn decode_reason(bytes: &[u8]) -> Result<Reason, Malformed> {
     Ok(Reason { enhanced, class, text, cause, mx, addr, reply, policy })
 }
 
+/// Reasons as bytes, in their order.
+#[must_use]
+pub fn encode_reasons(reasons: &[Reason]) -> Vec<u8> {
+    let mut out = Encoder::default();
+    out.u8(1);
+    for reason in reasons {
+        let row = encode_reason(reason);
+        out.u16(u16::try_from(row.len()).unwrap_or(u16::MAX)).raw(&row);
+    }
+    out.finish()
+}
+
+/// Reads them back.
+///
+/// # Errors
+///
+/// [`Malformed`] where they are none.
+pub fn decode_reasons(bytes: &[u8]) -> Result<Vec<Reason>, Malformed> {
+    let mut input = Decoder::new(bytes, "reasons of an entry");
+    if input.u8()? != 1 {
+        return Err(input.fault());
+    }
+    let mut reasons = Vec::new();
+    while !input.is_empty() {
+        let length = usize::from(input.u16()?);
+        reasons.push(decode_reason(input.raw(length)?)?);
+    }
+    Ok(reasons)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +160,14 @@ mod tests {
         assert!(decode_reason(&row[..row.len() - 3]).is_err(), "less");
         let row = begun(2, None, None).maybe_text(Some("mx.example.net")).finish();
         assert!(decode_reason(&row).is_err(), "a name where an address should be");
+    }
+
+    #[test]
+    fn reasons_are_read_back_in_their_order() {
+        let reasons = ReasonClass::ALL.map(|class| reason(class, None));
+        let bytes = encode_reasons(&reasons);
+        assert_eq!(decode_reasons(&bytes), Ok(reasons.to_vec()));
+        assert_eq!(decode_reasons(&encode_reasons(&[])), Ok(Vec::new()));
+        assert!(decode_reasons(&bytes[..bytes.len() - 1]).is_err());
     }
 }
