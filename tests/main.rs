@@ -50,4 +50,5 @@ mod tidy;
 mod tls_counting;
 mod tls_counting_dane;
 mod tls_reports;
+mod tls_reports_killed;
 mod world;

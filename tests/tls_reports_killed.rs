@@ -1,0 +1,135 @@
+//! Relays that are killed while they send a TLS report: whoever gets it twice gets the same one.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use dkim::Algorithm;
+use testbed::{Act, Connection, MxBehaviour, MxHost, Step, World};
+use tokio::time::timeout;
+
+use crate::cli::asked_json;
+use crate::process::{self, Process};
+use crate::signing::Key;
+use crate::world::{MESSAGE, PATIENCE, SENDER, submit, write_settings};
+
+/// When a relay that has kept a report is killed.
+#[derive(Clone, Copy, Debug)]
+enum Killed {
+    /// The host has heard of the message, and has not answered.
+    Announced,
+    /// The host waits for the message.
+    Begun,
+    /// The host has the message, and the relay has no answer.
+    Taken,
+    /// The host has the message, and the relay knows.
+    Accepted,
+}
+
+impl Killed {
+    /// What the host does until then.
+    fn behaviour(self) -> MxBehaviour {
+        match self {
+            Self::Announced => MxBehaviour::valid().at(Step::MailFrom, Act::Silence),
+            Self::Begun => MxBehaviour::valid().at(Step::Data, Act::Silence),
+            Self::Taken => MxBehaviour::valid().at(Step::Taken, Act::Silence),
+            Self::Accepted => MxBehaviour::valid(),
+        }
+    }
+
+    /// Waits until then.
+    async fn reached(self, config: &Path, world: &World, host: &MxHost, relay: &Process) {
+        match self {
+            Self::Announced => said(world, host, "MAIL FROM").await,
+            Self::Begun => said(world, host, "DATA").await,
+            Self::Taken => drop(host.wait_for_messages(1, PATIENCE).await.unwrap()),
+            Self::Accepted => {
+                host.wait_for_messages(1, PATIENCE).await.unwrap();
+                over(config).await;
+                relay.logged(" reported ", 1).await;
+            }
+        }
+    }
+}
+
+/// Waits until a host was told this.
+async fn said(world: &World, host: &MxHost, command: &str) {
+    let is_said = |connections: &[Connection]| {
+        let mut own = connections.iter().filter(|one| one.host == host.name());
+        own.any(|one| one.to_string().contains(command))
+    };
+    world.tap().wait_until(PATIENCE, is_said).await.unwrap();
+}
+
+/// Waits until no report is on its way and no mail in the queue; whoever asks for reports has what became
+/// of mail noted as well.
+async fn over(config: &Path) {
+    let over = async {
+        loop {
+            drop(process::run(config, &["tlsrpt", "send", "good.test", "--today"]));
+            let status = asked_json(config, &["tlsrpt", "status"]);
+            let queue = asked_json(config, &["queue", "list"]);
+            if [&status["on_their_way"], &queue]
+                .iter()
+                .all(|all| all.as_array().unwrap().is_empty())
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(2 * PATIENCE, over).await.expect("reports that come to their end");
+}
+
+/// A relay that is killed on the way of its report, and started again; what the host has got.
+async fn killed(when: Killed) -> Vec<String> {
+    let key = Key::new("sender.test", "tls", Algorithm::Ed25519Sha256);
+    let world = World::new().await;
+    key.publish(&world);
+    let listener = SocketAddr::new(world.address(), world.smtp_port());
+    let settings = format!(
+        "tls_rpt.contact = \"tls@sender.test\"\ndelivery.retry.first = \"200ms\"\n\
+         delivery.retry.longest = \"200ms\"\n{}",
+        key.settings()
+    );
+    let config = write_settings(&world, listener, &settings);
+    let good = world.mx("mx.good.test", MxBehaviour::valid()).await;
+    let record = "v=TLSRPTv1; rua=mailto:tls@reports.test";
+    world.domain("good.test").mx(10, &good).tls_rpt_record(record);
+    let host = world.mx("mx.reports.test", when.behaviour()).await;
+    world.domain("reports.test").mx(10, &host);
+    let mut relay = Process::start(&config, world.directory().join("log"));
+    let mut client = relay.connected(listener).await;
+    client.ehlo("client.test").await.unwrap();
+    submit(&mut client, SENDER, &["<bob@good.test>"], MESSAGE).await;
+    good.wait_for_messages(1, PATIENCE).await.unwrap();
+    let send = ["tlsrpt", "send", "good.test", "--today"];
+    let kept = async {
+        while !process::run(&config, &send).status.success() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, kept).await.expect("a report to send");
+    when.reached(&config, &world, &host, &relay).await;
+    drop(relay.kill());
+    host.behave(MxBehaviour::valid());
+    let mut relay = Process::start(&config, world.directory().join("log-of-the-second"));
+    drop(relay.connected(listener).await);
+    over(&config).await;
+    drop(relay.kill());
+    host.messages().iter().map(|message| message.text()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_whose_sender_is_killed_is_accepted_once_unless_the_answer_was_lost() {
+    for (when, times) in
+        [(Killed::Announced, 1), (Killed::Begun, 1), (Killed::Taken, 2), (Killed::Accepted, 1)]
+    {
+        let reports = killed(when).await;
+        assert_eq!(reports.len(), times, "{when:?}");
+        let body =
+            |report: &String| report.split_once("From: tls@sender.test").unwrap().1.to_owned();
+        let bodies: Vec<_> = reports.iter().map(body).collect();
+        assert!(bodies.iter().all(|one| *one == bodies[0]), "{when:?}: never changed");
+    }
+}
