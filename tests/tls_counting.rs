@@ -92,7 +92,7 @@ async fn each_failure_has_the_word_of_the_standard_and_a_reason_from_a_closed_li
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_is_not_to_be_had_is_a_failure_of_each_connection_made_without_it() {
-    let mut counted = Counted::start("").await;
+    let mut counted = Counted::start("mta_sts.fetch_timeout = \"1s\"").await;
     let cases = [
         ("gone", PolicyBehaviour::status(404), "sts sts-policy-fetch-error http-404 1"),
         (
@@ -106,6 +106,7 @@ async fn a_policy_that_is_not_to_be_had_is_a_failure_of_each_connection_made_wit
             "sts sts-policy-fetch-error media-type 1",
         ),
         ("cut", PolicyBehaviour::closing(), "sts sts-policy-fetch-error tls-protocol 1"),
+        ("silent", PolicyBehaviour::silent(), "sts sts-policy-fetch-error timeout 1"),
         (
             "invalid",
             PolicyBehaviour::serve("version: STSv1\nmode: on\n"),
@@ -123,6 +124,10 @@ async fn a_policy_that_is_not_to_be_had_is_a_failure_of_each_connection_made_wit
         counted.policy(&domain, MxBehaviour::valid(), policy).await;
         counted.send(&domain, Mail::Delivered, &[row]).await;
     }
+    counted.enforced("unknown.test", MxBehaviour::valid()).await;
+    counted.relay.world.names().fail("mta-sts.unknown.test", Fault::ServFail);
+    let row = "sts sts-policy-fetch-error dns 1";
+    counted.send("unknown.test", Mail::Delivered, &[row]).await;
     let kept = counted.stop().await;
     for (domain, expected) in &counted.expected {
         assert_eq!(&kept.rows(domain).await, expected, "{domain}");

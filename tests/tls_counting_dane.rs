@@ -1,5 +1,7 @@
 //! What hosts with TLSA records are counted as for TLS reports (RFC 8460 §4.3.2.1).
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use testbed::{Certificate, Fault, MxBehaviour};
 
 use crate::counted::{Counted, Mail, RECORD};
@@ -98,6 +100,26 @@ async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with
         let own = mx.certificate_chain().remove(0);
         counted.relay.world.names().add_tlsa(&name, parameters, &own);
         counted.send(domain, Mail::Delivered, &[row]).await;
+    }
+    counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_a_trust_anchor_of_tlsa_records_has_to_vouch_for_fails_like_any_other() {
+    let mut counted = Counted::start("").await;
+    counted.relay.world.names().authenticate("signed.test");
+    let anchor = counted.relay.world.authority().pem();
+    let anchor = CertificateDer::from_pem_slice(anchor.as_bytes()).unwrap();
+    for (name, certificate, mail, row) in [
+        ("good", Certificate::Valid, Mail::Delivered, "tlsa success 1"),
+        ("late", Certificate::Expired, Mail::Waits, "tlsa certificate-expired 1"),
+        ("other", Certificate::WrongName, Mail::Waits, "tlsa certificate-host-mismatch 1"),
+    ] {
+        let domain = format!("{name}.signed.test");
+        counted.domain(&domain, MxBehaviour::presenting(certificate)).await;
+        let records = format!("_{}._tcp.mx.{domain}", counted.relay.world.smtp_port());
+        counted.relay.world.names().add_tlsa(&records, (2, 0, 0), &anchor);
+        counted.send(&domain, mail, &[row]).await;
     }
     counted.check().await;
 }

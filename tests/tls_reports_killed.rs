@@ -1,11 +1,14 @@
 //! Relays that are killed while they send a TLS report: whoever gets it twice gets the same one.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::time::Duration;
 
 use dkim::Algorithm;
-use testbed::{Act, Connection, MxBehaviour, MxHost, Step, World};
+use testbed::{Act, Connection, MxBehaviour, MxHost, PolicyBehaviour, PolicyHost, Step, World};
+use tls_rpt::ReceivedReport;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::cli::asked_json;
@@ -81,42 +84,73 @@ async fn over(config: &Path) {
     timeout(2 * PATIENCE, over).await.expect("reports that come to their end");
 }
 
+/// A relay that has counted a session with the host of `good.test`.
+struct Reporter {
+    world: World,
+    config: PathBuf,
+    listener: SocketAddr,
+    relay: Process,
+    /// Signs its reports; the file of it is there as long as this is.
+    _key: Key,
+}
+
+impl Reporter {
+    /// Starts one in a world; its report goes to `rua`.
+    async fn start(world: World, rua: &str) -> Self {
+        let key = Key::new("sender.test", "tls", Algorithm::Ed25519Sha256);
+        key.publish(&world);
+        let listener = SocketAddr::new(world.address(), world.smtp_port());
+        let settings = format!(
+            "tls_rpt.contact = \"tls@sender.test\"\ntls_rpt.allow_private_destinations = true\n\
+             delivery.retry.first = \"200ms\"\ndelivery.retry.longest = \"200ms\"\n{}",
+            key.settings()
+        );
+        let config = write_settings(&world, listener, &settings);
+        let good = world.mx("mx.good.test", MxBehaviour::valid()).await;
+        let record = format!("v=TLSRPTv1; rua={rua}");
+        world.domain("good.test").mx(10, &good).tls_rpt_record(&record);
+        let mut relay = Process::start(&config, world.directory().join("log"));
+        let mut client = relay.connected(listener).await;
+        client.ehlo("client.test").await.unwrap();
+        submit(&mut client, SENDER, &["<bob@good.test>"], MESSAGE).await;
+        good.wait_for_messages(1, PATIENCE).await.unwrap();
+        let counted = async {
+            while !process::run(&config, &["tlsrpt", "preview", "good.test"]).status.success() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, counted).await.expect("a report to send");
+        Self { world, config, listener, relay, _key: key }
+    }
+
+    /// Has it send its report; that ends when the report was tried once.
+    fn send(&self) -> JoinHandle<Output> {
+        let config = self.config.clone();
+        spawn_blocking(move || process::run(&config, &["tlsrpt", "send", "good.test", "--today"]))
+    }
+
+    /// Kills it, starts it again, and waits until no report is on its way.
+    async fn kill_and_finish(self) {
+        drop(self.relay.kill());
+        let log = self.world.directory().join("log-of-the-second");
+        let mut relay = Process::start(&self.config, log);
+        drop(relay.connected(self.listener).await);
+        over(&self.config).await;
+        drop(relay.kill());
+    }
+}
+
 /// A relay that is killed on the way of its report, and started again; what the host has got.
 async fn killed(when: Killed) -> Vec<String> {
-    let key = Key::new("sender.test", "tls", Algorithm::Ed25519Sha256);
     let world = World::new().await;
-    key.publish(&world);
-    let listener = SocketAddr::new(world.address(), world.smtp_port());
-    let settings = format!(
-        "tls_rpt.contact = \"tls@sender.test\"\ndelivery.retry.first = \"200ms\"\n\
-         delivery.retry.longest = \"200ms\"\n{}",
-        key.settings()
-    );
-    let config = write_settings(&world, listener, &settings);
-    let good = world.mx("mx.good.test", MxBehaviour::valid()).await;
-    let record = "v=TLSRPTv1; rua=mailto:tls@reports.test";
-    world.domain("good.test").mx(10, &good).tls_rpt_record(record);
     let host = world.mx("mx.reports.test", when.behaviour()).await;
     world.domain("reports.test").mx(10, &host);
-    let mut relay = Process::start(&config, world.directory().join("log"));
-    let mut client = relay.connected(listener).await;
-    client.ehlo("client.test").await.unwrap();
-    submit(&mut client, SENDER, &["<bob@good.test>"], MESSAGE).await;
-    good.wait_for_messages(1, PATIENCE).await.unwrap();
-    let send = ["tlsrpt", "send", "good.test", "--today"];
-    let kept = async {
-        while !process::run(&config, &send).status.success() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, kept).await.expect("a report to send");
-    when.reached(&config, &world, &host, &relay).await;
-    drop(relay.kill());
+    let reporter = Reporter::start(world, "mailto:tls@reports.test").await;
+    assert!(reporter.send().await.unwrap().status.success());
+    let Reporter { world, config, relay, .. } = &reporter;
+    when.reached(config, world, &host, relay).await;
     host.behave(MxBehaviour::valid());
-    let mut relay = Process::start(&config, world.directory().join("log-of-the-second"));
-    drop(relay.connected(listener).await);
-    over(&config).await;
-    drop(relay.kill());
+    reporter.kill_and_finish().await;
     host.messages().iter().map(|message| message.text()).collect()
 }
 
@@ -131,5 +165,63 @@ async fn a_report_whose_sender_is_killed_is_accepted_once_unless_the_answer_was_
             |report: &String| report.split_once("From: tls@sender.test").unwrap().1.to_owned();
         let bodies: Vec<_> = reports.iter().map(body).collect();
         assert!(bodies.iter().all(|one| *one == bodies[0]), "{when:?}: never changed");
+    }
+}
+
+/// When a relay that posts a report is killed.
+#[derive(Clone, Copy, Debug)]
+enum KilledPosting {
+    /// The server has taken the connection, and says nothing.
+    Connected,
+    /// The server has the report, and has not answered.
+    Posted,
+    /// The server has the report, and the relay knows.
+    Accepted,
+}
+
+impl KilledPosting {
+    /// What the server does until then.
+    fn behaviour(self) -> PolicyBehaviour {
+        match self {
+            Self::Connected => PolicyBehaviour::silent(),
+            Self::Posted => PolicyBehaviour::silent_after_request(),
+            Self::Accepted => PolicyBehaviour::status(200),
+        }
+    }
+
+    /// Waits until then.
+    async fn reached(self, server: &PolicyHost, relay: &Process) {
+        match self {
+            Self::Connected => server.wait_for_visits(1, PATIENCE).await.unwrap(),
+            Self::Posted => server.wait_for_fetches(1, PATIENCE).await.unwrap(),
+            Self::Accepted => drop(relay.logged(" reported ", 1).await),
+        }
+    }
+}
+
+/// A relay that is killed while it posts its report, and started again; what the server has got.
+async fn killed_posting(when: KilledPosting) -> Vec<Vec<u8>> {
+    let world = World::new().await;
+    let server = world.report_host("reports.test", when.behaviour()).await;
+    let rua = format!("https://reports.test:{}/v1", world.https_port());
+    let reporter = Reporter::start(world, &rua).await;
+    let sending = reporter.send();
+    when.reached(&server, &reporter.relay).await;
+    server.behave(PolicyBehaviour::status(200));
+    reporter.kill_and_finish().await;
+    drop(sending.await.unwrap());
+    server.fetches().into_iter().map(|request| request.body).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_whose_poster_is_killed_is_posted_once_unless_the_answer_was_lost() {
+    for (when, times) in
+        [(KilledPosting::Connected, 1), (KilledPosting::Posted, 2), (KilledPosting::Accepted, 1)]
+    {
+        let reports = killed_posting(when).await;
+        assert_eq!(reports.len(), times, "{when:?}");
+        assert!(reports.iter().all(|one| *one == reports[0]), "{when:?}: never changed");
+        let report = ReceivedReport::read(&reports[0]).unwrap().value;
+        assert_eq!(report.policies[0].successes, 1, "{when:?}");
     }
 }
