@@ -4,7 +4,19 @@
 //! way is passed by what a reader shows in another. So this reads what is well-formed, and of the
 //! rest says that it cannot be read.
 
+use std::ops::Range;
+
 use crate::mailbox::Mailbox;
+
+/// An address in a header field (RFC 5322 §3.4.1, `addr-spec`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AddrSpec {
+    /// The address.
+    pub mailbox: Mailbox,
+    /// Where in the field it stands: without the angle brackets that may be around it, and with the
+    /// comments, folds and obsolete route (§4.4) that may be in it.
+    pub octets: Range<usize>,
+}
 
 /// The mailboxes of an address list, groups and all, in their order; none if it is malformed.
 ///
@@ -16,16 +28,27 @@ use crate::mailbox::Mailbox;
 /// ```
 #[must_use]
 pub fn mailboxes(field: &[u8]) -> Option<Vec<Mailbox>> {
-    let text = String::from_utf8_lossy(field);
-    let mut reader = Reader { rest: &text, words: String::new(), found: Vec::new() };
+    Some(addr_specs(field)?.into_iter().map(|address| address.mailbox).collect())
+}
+
+/// The same, and where each of them stands.
+///
+/// ```
+/// let field = b" Ann (of A) <ann@a.example>\r\n";
+/// let [ann] = &smtp::addr_specs(field).unwrap()[..] else { panic!() };
+/// assert_eq!(&field[ann.octets.clone()], b"ann@a.example");
+/// ```
+#[must_use]
+pub fn addr_specs(field: &[u8]) -> Option<Vec<AddrSpec>> {
+    let mut reader = Reader { field, position: 0, words: Words::default(), found: Vec::new() };
     let mut group = Group::Outside;
     loop {
         match reader.next()? {
-            Token::Word { word, gap } => join(&mut reader.words, &word, gap),
+            Token::Word(at) => reader.words.join(field, at),
             Token::Angle(inside) => reader.angle(&inside)?,
             Token::Comma => reader.end_of_address()?,
-            Token::Colon if group == Group::Outside && !reader.words.contains('@') => {
-                reader.words.clear();
+            Token::Colon if group == Group::Outside && !reader.words.text.contains(&b'@') => {
+                reader.words = Words::default();
                 group = Group::Inside;
             }
             Token::Semicolon if group == Group::Inside => {
@@ -52,148 +75,183 @@ enum Group {
 #[derive(Debug)]
 enum Token {
     /// What stands in angle brackets.
-    Angle(String),
+    Angle(Words),
     Colon,
     Comma,
     End,
     Semicolon,
-    /// A letter, a mark, a quoted string or a literal, as it stands there.
-    Word {
-        word: String,
-        /// How much was passed over before it.
-        gap: usize,
-    },
+    /// An octet, a quoted string or a literal, and where it stands.
+    Word(Range<usize>),
+}
+
+/// Words that follow each other: a name, or an address.
+#[derive(Debug, Default)]
+struct Words {
+    /// What they say, without folds and comments.
+    text: Vec<u8>,
+    /// Where they stand, from the first to the last.
+    octets: Range<usize>,
 }
 
 /// Reads a list from its front.
 #[derive(Debug)]
 struct Reader<'a> {
-    rest: &'a str,
+    field: &'a [u8],
+    position: usize,
     /// The words of the address at hand: a name, or the address itself.
-    words: String,
-    found: Vec<Mailbox>,
+    words: Words,
+    found: Vec<AddrSpec>,
 }
 
 impl Reader<'_> {
     /// The next token.
     fn next(&mut self) -> Option<Token> {
-        let gap = self.skip_blanks_and_comments()?;
-        let mut chars = self.rest.chars();
-        let Some(first) = chars.next() else { return Some(Token::End) };
-        let after = chars.as_str();
+        self.skip_blanks_and_comments()?;
+        let Some(first) = self.peek() else { return Some(Token::End) };
         let token = match first {
-            ',' => Token::Comma,
-            ':' => Token::Colon,
-            ';' => Token::Semicolon,
-            '<' => {
-                self.rest = after;
+            b',' => Token::Comma,
+            b':' => Token::Colon,
+            b';' => Token::Semicolon,
+            b'<' => {
+                self.advance();
                 return self.bracketed().map(Token::Angle);
             }
-            '"' => return self.enclosed('"').map(|word| Token::Word { word, gap }),
-            '[' => return self.enclosed(']').map(|word| Token::Word { word, gap }),
-            '>' | ')' | ']' | '\\' => return None,
-            c if c.is_control() => return None,
-            c => Token::Word { word: c.to_string(), gap },
+            b'>' | b')' => return None,
+            _ => return self.word().map(Token::Word),
         };
-        self.rest = after;
+        self.advance();
         Some(token)
     }
 
-    /// What stands up to the closing angle bracket, without comments.
-    fn bracketed(&mut self) -> Option<String> {
-        let mut inside = String::new();
+    /// What stands up to the closing angle bracket.
+    fn bracketed(&mut self) -> Option<Words> {
+        let mut inside = Words::default();
         loop {
-            let gap = self.skip_blanks_and_comments()?;
-            if let Some(after) = self.rest.strip_prefix('>') {
-                self.rest = after;
-                return Some(inside);
-            }
-            let word = match self.rest.chars().next()? {
-                '<' | ';' => return None,
-                '"' => self.enclosed('"')?,
-                '[' => self.enclosed(']')?,
-                c if c.is_control() => return None,
-                c => {
-                    self.rest = self.rest.get(c.len_utf8()..)?;
-                    c.to_string()
+            self.skip_blanks_and_comments()?;
+            match self.peek()? {
+                b'>' => {
+                    self.advance();
+                    return Some(inside);
                 }
-            };
-            join(&mut inside, &word, gap);
+                b'<' | b';' => return None,
+                // The marks of an obsolete route, and what the address's own reader judges.
+                b',' | b':' | b')' | b']' | b'\\' => inside.join(self.field, self.one_octet()),
+                _ => {
+                    let word = self.word()?;
+                    inside.join(self.field, word);
+                }
+            }
         }
+    }
+
+    /// A word: an octet, a quoted string or a literal.
+    fn word(&mut self) -> Option<Range<usize>> {
+        match self.peek()? {
+            b'"' => self.enclosed(b'"'),
+            b'[' => self.enclosed(b']'),
+            b']' | b'\\' => None,
+            octet if octet.is_ascii_control() => None,
+            // A control character of two octets, U+0080 to U+009F.
+            0xC2 if matches!(self.after(), Some(0x80..=0x9F)) => None,
+            _ => Some(self.one_octet()),
+        }
+    }
+
+    /// The octet at hand, which is passed over.
+    fn one_octet(&mut self) -> Range<usize> {
+        let start = self.position;
+        self.advance();
+        start..self.position
     }
 
     /// What stands from here to `end`, both ends included, with its escapes.
-    fn enclosed(&mut self, end: char) -> Option<String> {
-        let mut chars = self.rest.chars();
-        let mut text = String::from(chars.next()?);
+    fn enclosed(&mut self, end: u8) -> Option<Range<usize>> {
+        let start = self.position;
         loop {
-            let c = chars.next()?;
-            match c {
-                '\r' | '\n' => continue,
-                _ => text.push(c),
-            }
-            if c == '\\' {
-                text.push(chars.next()?);
-            } else if c == end {
-                self.rest = chars.as_str();
-                return Some(text);
+            self.advance();
+            match self.peek()? {
+                b'\\' => self.advance(),
+                octet if octet == end => {
+                    self.advance();
+                    return Some(start..self.position);
+                }
+                _ => {}
             }
         }
     }
 
-    /// Passes over blanks, folds and comments, which may hold comments (RFC 5322 §3.2.2), and says
-    /// how much that was.
-    fn skip_blanks_and_comments(&mut self) -> Option<usize> {
-        let (mut depth, before) = (0_usize, self.rest.len());
+    /// Passes over blanks, folds and comments, which may hold comments (RFC 5322 §3.2.2).
+    fn skip_blanks_and_comments(&mut self) -> Option<()> {
+        let mut depth = 0_usize;
         loop {
-            let passed = before.saturating_sub(self.rest.len());
-            let Some(c) = self.rest.chars().next() else {
-                return (depth == 0).then_some(passed);
-            };
-            match c {
-                '(' => depth = depth.saturating_add(1),
-                ')' if depth > 0 => depth = depth.saturating_sub(1),
-                '\\' if depth > 0 => self.rest = self.rest.get(1..)?,
-                ' ' | '\t' | '\r' | '\n' => {}
-                _ if depth > 0 => {}
-                _ => return Some(passed),
+            match self.peek() {
+                None => return (depth == 0).then_some(()),
+                Some(b'(') => depth = depth.saturating_add(1),
+                Some(b')') if depth > 0 => depth = depth.saturating_sub(1),
+                Some(b'\\') if depth > 0 => self.advance(),
+                Some(b' ' | b'\t' | b'\r' | b'\n') => {}
+                Some(_) if depth > 0 => {}
+                Some(_) => return Some(()),
             }
-            let skipped = self.rest.chars().next()?;
-            self.rest = self.rest.get(skipped.len_utf8()..)?;
+            self.advance();
         }
     }
 
     /// An address in brackets, behind a name. A name that is an address itself counts as one: it is
     /// what many readers show.
-    fn angle(&mut self, inside: &str) -> Option<()> {
-        if self.words.contains('@') && !self.words.starts_with('"') {
+    fn angle(&mut self, inside: &Words) -> Option<()> {
+        if self.words.text.contains(&b'@') && !self.words.text.starts_with(b"\"") {
             self.end_of_address()?;
         }
-        self.words.clear();
-        let path = crate::path::ForwardPath::parse(&format!("<{inside}>")).ok()?;
-        self.found.push(path.mailbox()?.clone());
+        self.words = Words::default();
+        let text = String::from_utf8_lossy(&inside.text);
+        let path = crate::path::ForwardPath::parse(&format!("<{text}>")).ok()?;
+        self.found
+            .push(AddrSpec { mailbox: path.mailbox()?.clone(), octets: inside.octets.clone() });
         self.skip_blanks_and_comments()?;
-        let ends = self.rest.is_empty() || self.rest.starts_with([',', ';']);
-        ends.then_some(())
+        matches!(self.peek(), None | Some(b',' | b';')).then_some(())
     }
 
     /// The end of an address that may have been in brackets.
     fn end_of_address(&mut self) -> Option<()> {
-        let words = std::mem::take(&mut self.words);
-        if !words.is_empty() {
-            self.found.push(Mailbox::parse(&words).ok()?);
+        let Words { text, octets } = std::mem::take(&mut self.words);
+        if !text.is_empty() {
+            let mailbox = Mailbox::parse(&String::from_utf8_lossy(&text)).ok()?;
+            self.found.push(AddrSpec { mailbox, octets });
         }
         Some(())
     }
+
+    /// The octet at hand.
+    fn peek(&self) -> Option<u8> {
+        self.field.get(self.position).copied()
+    }
+
+    /// The octet after it.
+    fn after(&self) -> Option<u8> {
+        self.field.get(self.position.saturating_add(1)).copied()
+    }
+
+    /// Passes over the octet at hand.
+    const fn advance(&mut self) {
+        self.position = self.position.saturating_add(1);
+    }
 }
 
-/// Puts a word behind those that stand there. A gap in an address counts for nothing around the at
-/// sign alone (RFC 5322 §4.4); elsewhere readers may take what stands on one side of it for all.
-fn join(words: &mut String, word: &str, gap: usize) {
-    if gap > 0 && !words.is_empty() && !words.ends_with('@') && word != "@" {
-        words.push(' ');
+impl Words {
+    /// Puts the word that stands at `at` of `field` behind those that are there. A gap in an address
+    /// counts for nothing around the at sign alone (RFC 5322 §4.4); elsewhere readers may take what
+    /// stands on one side of it for all.
+    fn join(&mut self, field: &[u8], at: Range<usize>) {
+        let word = field.get(at.clone()).unwrap_or_default();
+        if self.text.is_empty() {
+            self.octets.start = at.start;
+        } else if at.start > self.octets.end && !self.text.ends_with(b"@") && word != b"@" {
+            self.text.push(b' ');
+        }
+        self.text.extend(word.iter().filter(|octet| !matches!(octet, b'\r' | b'\n')));
+        self.octets.end = at.end;
     }
-    words.push_str(word);
 }
 
 #[cfg(test)]
@@ -269,6 +327,25 @@ mod tests {
         assert!(mailboxes(b"<ann\xff@a.example>").is_none_or(|found| !found[0].is_ascii()));
     }
 
+    #[test]
+    fn where_an_address_stands_is_known_to_the_octet() {
+        for (field, places) in [
+            (&b" ann@a.example\r\n"[..], &[&b"ann@a.example"[..]][..]),
+            (b"J\xf6rg <ann@a.example> (x)", &[b"ann@a.example"]),
+            (b"\"<x@y.example>\" < (c) ann@a.example (d) >", &[b"ann@a.example"]),
+            (b"< ann (c)\r\n @ a.example>", &[b"ann (c)\r\n @ a.example"]),
+            (b"<@r.example:ann@a.example>", &[b"@r.example:ann@a.example"]),
+            (b"<\"a b\"@a.example>", &[b"\"a b\"@a.example"]),
+            (b"ann@[192.0.2.1]", &[b"ann@[192.0.2.1]"]),
+            (b"g: ann@a.example ,\r\n b@b.example;", &[b"ann@a.example", b"b@b.example"]),
+            (b"ann@a.example <b@b.example>", &[b"ann@a.example", b"b@b.example"]),
+        ] {
+            let found = addr_specs(field).unwrap();
+            let found: Vec<_> = found.iter().map(|one| &field[one.octets.clone()]).collect();
+            assert_eq!(found, places, "{}", String::from_utf8_lossy(field));
+        }
+    }
+
     proptest! {
         #[test]
         fn a_written_address_is_found_alone_and_in_brackets(mailbox in any_mailbox()) {
@@ -282,7 +359,10 @@ mod tests {
             proptest::collection::vec(any::<u8>(), 0..60),
             "[ a@.<>\"(),:;\\\\\\[\\]\r\n]{0,40}".prop_map(String::into_bytes),
         ]) {
-            drop(mailboxes(&field));
+            for AddrSpec { octets, .. } in addr_specs(&field).unwrap_or_default() {
+                let written = field[octets].trim_ascii();
+                prop_assert!(written.contains(&b'@') && !written.is_empty());
+            }
         }
     }
 }
