@@ -61,6 +61,23 @@ impl AddressPattern {
             }
         }
     }
+
+    /// Whether every address of `other` is one of its addresses.
+    ///
+    /// ```
+    /// use smtp::AddressPattern;
+    ///
+    /// let pattern = |text| AddressPattern::parse(text).unwrap();
+    /// assert!(pattern("@example.org").includes(&pattern("ann@example.org")));
+    /// assert!(!pattern("ann@example.org").includes(&pattern("@example.org")));
+    /// ```
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        match other {
+            Self::Any | Self::Domain(_) => self == other || *self == Self::Any,
+            Self::Mailbox(mailbox) => self.covers(mailbox),
+        }
+    }
 }
 
 impl fmt::Display for AddressPattern {

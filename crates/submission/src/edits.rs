@@ -1,10 +1,12 @@
 //! What is added to a header section and removed from it (RFC 6409 §8).
 //!
 //! A message that carries a DKIM-Signature has been finished by somebody else: a field more or less
-//! could break the signature, so nothing of it is changed for want of something.
+//! could break the signature, so nothing of it is changed for want of something. Whom it is from is
+//! rewritten all the same, for whoever asks for that means all mail.
 
 use smtp::Mailbox;
 
+use crate::rewriting::Rewriting;
 use crate::section::{Field, HeaderSection};
 
 /// What is to be done to a header section once it has been received whole.
@@ -17,6 +19,8 @@ pub struct Edits {
     /// For whom the message was, where staging has put others in their place: each has an
     /// X-Original-To field of its own.
     pub original_recipients: Vec<Mailbox>,
+    /// Which addresses become others, once all this is done.
+    pub rewriting: Rewriting,
 }
 
 /// The fields that a message gets where it lacks them, each if it is set.
@@ -68,6 +72,12 @@ impl Edits {
     /// ```
     #[must_use]
     pub fn apply(&self, received: &[u8]) -> Edited {
+        let Edited { bytes, given_id } = self.complete(received);
+        Edited { bytes: self.rewriting.header(&bytes), given_id }
+    }
+
+    /// Adds what the header section lacks, and removes what it should not have.
+    fn complete(&self, received: &[u8]) -> Edited {
         let section = HeaderSection::read(received);
         let mut bytes = self.original_to().into_bytes();
         if received.is_empty() || section.has("DKIM-Signature") {
@@ -127,7 +137,7 @@ mod tests {
                 message_id: Some("<1@relay.example>".to_owned()),
             },
             bcc: Bcc::Removed,
-            original_recipients: Vec::new(),
+            ..Edits::default()
         }
     }
 

@@ -4,9 +4,13 @@
 //! Every byte outside the fields that are added, removed or rewritten stays as it was.
 
 mod edits;
+mod rewriting;
 mod section;
 mod staging;
 
 pub use crate::edits::{Additions, Bcc, Edited, Edits};
+pub use crate::rewriting::{
+    OriginatorField, Replacement, ReplacementError, RewriteRule, Rewriting,
+};
 pub use crate::section::{Field, HeaderSection};
 pub use crate::staging::{HoldAll, Others, Staged, Staging};

@@ -50,7 +50,13 @@ impl<'a> HeaderSection<'a> {
     /// Whether there is a field of this name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.fields.iter().any(|field| field.is(name))
+        self.first(name).is_some()
+    }
+
+    /// The first field of this name.
+    #[must_use]
+    pub fn first(&self, name: &str) -> Option<&Field<'a>> {
+        self.fields.iter().find(|field| field.is(name))
     }
 }
 
@@ -67,6 +73,12 @@ impl<'a> Field<'a> {
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// What is before its value: the name and the colon, with the blanks between them.
+    #[must_use]
+    pub fn before_value(&self) -> &'a [u8] {
+        self.bytes.strip_suffix(self.value).unwrap_or_default()
     }
 
     /// Its name as it was written.
@@ -130,6 +142,7 @@ mod tests {
         let section = HeaderSection::read(b"Subject : a\r\n b\r\n");
         assert!(section.has("SUBJECT") && !section.has("Subject "));
         assert_eq!(section.fields[0].value(), b" a\r\n b\r\n");
+        assert_eq!(section.fields[0].before_value(), b"Subject :");
     }
 
     proptest! {
