@@ -81,25 +81,36 @@ impl Reading {
         if let Some(list) = List::at(path) {
             return self.list(list, written);
         }
-        let value = written.value();
-        let Err(misfit) = fits(keys::nest(path, value.clone())) else {
+        let alone = |value| fits(keys::nest(path, value));
+        if self.fits_alone(path, &path.join("."), written, sample, alone) {
             self.note_locations(path, written);
-            keys::set(&mut self.table, path, value);
-            return;
-        };
-        // In a list each entry has its location.
+            keys::set(&mut self.table, path, written.value());
+        }
+    }
+
+    /// Whether a value fits its key, as `alone` says; why it does not is named, in a list for each entry.
+    fn fits_alone(
+        &mut self,
+        path: &[String],
+        key: &str,
+        written: &Written,
+        sample: &Value,
+        alone: impl Fn(Value) -> Result<(), Misfit>,
+    ) -> bool {
+        let Err(misfit) = alone(written.value()) else { return true };
         if let (Value::Array(_), Tree::List(entries)) = (sample, &written.tree) {
             let one = |entry: &Written| {
-                let alone = keys::nest(path, Value::Array(vec![entry.value()]));
-                Some((entry.location.clone(), wording::of_entry(path, &fits(alone).err()?, entry)))
+                let misfit = alone(Value::Array(vec![entry.value()])).err()?;
+                Some((entry.location.clone(), wording::of_entry(key, &misfit, entry)))
             };
             for (location, problem) in entries.iter().filter_map(one) {
                 self.misfit(path, location, problem);
             }
-            return;
+        } else {
+            let problem = wording::of_value(key, &misfit, written, sample);
+            self.misfit(path, written.location.clone(), problem);
         }
-        let problem = wording::of_value(&path.join("."), &misfit, written, sample);
-        self.misfit(path, written.location.clone(), problem);
+        false
     }
 
     /// Remembers where a value and each of its entries was written.
@@ -183,18 +194,14 @@ impl Reading {
                 continue;
             };
             let path = [path, std::slice::from_ref(&key)].concat();
-            let mut alone = sample.clone();
-            drop(alone.insert(key.clone(), value.value()));
-            self.note_locations(&path, &value);
-            let alone = keys::nest(&list.path(), Value::Array(vec![alone.into()]));
-            let fitting = match fits(alone) {
-                Ok(()) => value.value(),
-                Err(misfit) => {
-                    let problem = wording::of_value(&key, &misfit, &value, usual);
-                    self.misfit(&path, value.location, problem);
-                    usual.clone()
-                }
+            let alone = |value| {
+                let mut table = sample.clone();
+                drop(table.insert(key.clone(), value));
+                fits(keys::nest(&list.path(), Value::Array(vec![table.into()])))
             };
+            self.note_locations(&path, &value);
+            let does = self.fits_alone(&path, &key, &value, usual, alone);
+            let fitting = if does { value.value() } else { usual.clone() };
             drop(table.insert(key, fitting));
         }
         for key in list.required() {

@@ -97,12 +97,11 @@ pub(crate) fn missing(list: List, key: &str) -> String {
     format!("this [[{name}]] needs `{key}`, as in {key} = {example}")
 }
 
-/// An entry of the list at `path` that does not fit.
-pub(crate) fn of_entry(path: &[String], misfit: &Misfit, entry: &Written) -> String {
-    let key = path.join(".");
+/// An entry of the list of `key` that does not fit.
+pub(crate) fn of_entry(key: &str, misfit: &Misfit, entry: &Written) -> String {
     match misfit {
         Misfit::Said(problem) => problem.clone(),
-        Misfit::NoneOf { words } => none_of(&key, words, entry),
+        Misfit::NoneOf { words } => none_of(key, words, entry),
         Misfit::Kind | Misfit::Range { .. } => {
             format!("`{key}` is a list of texts in quotes; this is {}", entry.in_words())
         }
