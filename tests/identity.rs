@@ -2,23 +2,16 @@
 //! the hosts of the recipients' domains.
 
 use mail::State;
-use testbed::{MxBehaviour, Sender};
+use testbed::MxBehaviour;
 
 use crate::metrics::{ask, counted};
 use crate::world::{PATIENCE, RelayInWorld, SENDER, submit};
-
-/// A client of the relay that has said EHLO.
-async fn client(relay: &RelayInWorld) -> Sender {
-    let mut client = Sender::connect(relay.listener()).await.unwrap();
-    assert!(client.ehlo("client.test").await.unwrap().is_positive());
-    client
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_message_lacks_is_added_and_its_bcc_does_not_arrive() {
     let relay = RelayInWorld::start_with("submission.bare_newlines = \"repair\"\n").await;
     let mx = relay.domain("far.test", MxBehaviour::valid()).await;
-    let mut client = client(&relay).await;
+    let mut client = relay.client().await;
     let message = b"Subject: x\nBcc: hidden@far.test\n\n.\nQUIT\r\n";
     let id = submit(&mut client, SENDER, &["b@far.test"], message).await;
     let arrived = mx.wait_for_messages(1, PATIENCE).await.unwrap();
@@ -38,7 +31,7 @@ async fn a_network_sends_from_its_senders_to_listed_recipients_alone() {
     )
     .await;
     let mx = relay.domain("far.test", MxBehaviour::valid()).await;
-    let mut client = client(&relay).await;
+    let mut client = relay.client().await;
     for (from, to, header, code) in [
         (SENDER, "b@far.test", "From: ann@sender.test", 250),
         ("<boss@far.test>", "b@far.test", "From: ann@sender.test", 550),
@@ -105,7 +98,7 @@ async fn staging_refuses_others_where_that_is_chosen_or_holds_their_mail() {
         let relay = RelayInWorld::start_with(&settings).await;
         let own = relay.domain("own.test", MxBehaviour::valid()).await;
         let far = relay.domain("far.test", MxBehaviour::valid()).await;
-        let mut client = client(&relay).await;
+        let mut client = relay.client().await;
         let message = b"Subject: x\r\n\r\n";
         let reply = client.send(SENDER, &["b@far.test"], message).await.unwrap();
         assert_eq!(reply.code, code, "{reply}");

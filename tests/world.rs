@@ -146,9 +146,14 @@ impl RelayInWorld {
 
     /// Hands in a message; its name in the queue.
     pub(crate) async fn submit_from(&self, sender: &str, recipients: &[&str]) -> QueueId {
+        submit(&mut self.client().await, sender, recipients, MESSAGE).await
+    }
+
+    /// A client that has said EHLO.
+    pub(crate) async fn client(&self) -> Sender {
         let mut client = Sender::connect(self.listener).await.unwrap();
         assert!(client.ehlo("client.test").await.unwrap().is_positive());
-        submit(&mut client, sender, recipients, MESSAGE).await
+        client
     }
 
     /// Lets time pass, and has everything that is due by then tried.
