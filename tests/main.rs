@@ -39,6 +39,7 @@ mod reload;
 mod requiretls;
 mod returned;
 mod reuse;
+mod rewriting;
 mod routes;
 mod running;
 mod service;

@@ -63,6 +63,25 @@ async fn each_trouble_with_the_network_is_told_in_words_until_it_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rewriting_into_a_domain_without_mx_is_told() {
+    let world = World::new().await;
+    let listener = SocketAddr::new(world.address(), world.smtp_port());
+    let rewrite = "rewrite = [{ from = \"a@internal\", to = \"@own.test\" }, \
+                   { from = \"b@internal\", to = \"b@own.test\" }]\n";
+    let config = write_settings(&world, listener, rewrite);
+    let told = || {
+        let told = warnings(&config);
+        let lines = told.lines().filter_map(|line| line.strip_prefix("[[rewrite]] sends bounces "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(told(), ["and replies to own.test: there is no such domain"]);
+    world.names().add_address("own.test", listener.ip());
+    assert_eq!(told(), ["and replies to own.test: it has no MX record"]);
+    world.names().add_mx("own.test", 10, "mx.own.test");
+    assert_eq!(told(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_resolver_that_is_silent_is_told() {
     let world = World::new().await;
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

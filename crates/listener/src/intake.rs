@@ -185,7 +185,7 @@ impl Intake {
 
     /// Holds the piece of the header at hand back until the header is whole, and then edits it.
     fn edit_head(&mut self, end: HeaderEnd) {
-        let Some(mut held) = self.held.take() else { return };
+        let Some(mut held) = self.held.take().filter(|_| self.draft.is_ok()) else { return };
         held.hold(&self.head);
         self.head.clear();
         match end {
@@ -193,8 +193,18 @@ impl Intake {
             HeaderEnd::Reached => {
                 let Edited { bytes, given_id } = held.edited();
                 (self.head, self.given_id) = (bytes, given_id);
+                if let Err(refusal) = self.judge_head() {
+                    self.draft = Err(refusal);
+                }
             }
         }
+    }
+
+    /// Says whether the header section has become too large: short addresses may have become long.
+    fn judge_head(&self) -> Result<(), Refusal> {
+        let limit = self.limits.header_size;
+        let size = u64::try_from(self.head.len()).unwrap_or(u64::MAX);
+        if size > limit { Err(Refusal::HeaderTooLarge { limit }) } else { Ok(()) }
     }
 
     /// Says why the message so far is refused, if it is.

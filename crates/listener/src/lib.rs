@@ -57,4 +57,7 @@ pub use crate::settings::{
     Submission, Timeouts,
 };
 pub use crate::tls::{CertificateError, ServerTls};
-pub use submission::{Bcc, HoldAll, Others, Staging};
+pub use submission::{
+    Bcc, HoldAll, OriginatorField, Others, Replacement, ReplacementError, RewriteRule, Rewriting,
+    Staging,
+};

@@ -357,7 +357,7 @@ impl Session {
         }
         match self.hand_over() {
             Ok(incoming) => {
-                self.chunks = Some(incoming.envelope.reverse_path().clone());
+                self.chunks = Some(incoming.sender.clone());
                 Step::Chunk { size, chunk, incoming: Some(Box::new(incoming)) }
             }
             // Octets of a client that cannot hand in mail are not worth the wait.
@@ -375,7 +375,7 @@ impl Session {
             return Err(if begun { Refusal::NoRecipients } else { Refusal::MailFirst });
         };
         let protocol = self.client.protocol(hello, transaction.smtputf8());
-        Ok(transaction.into_incoming(name, protocol, &self.rules.settings.staging))
+        Ok(transaction.into_incoming(name, protocol, &self.rules.settings))
     }
 
     /// The reply to QUIT.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dkim::SigningTable;
 use smtp::{Domain, Mailbox};
-use submission::{Bcc, Staging};
+use submission::{Bcc, Rewriting, Staging};
 
 /// How a listener calls itself and what it bears; every limit has a default.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct ListenerSettings {
     pub check_from: CheckFrom,
     /// What is put right in submitted messages.
     pub submission: Submission,
+    /// Which addresses that messages are from become others before they are signed.
+    pub rewriting: Rewriting,
     /// Who signs messages.
     pub signing: Arc<SigningTable>,
     /// What becomes of mail that must not reach those it is for.
@@ -136,6 +138,7 @@ impl ListenerSettings {
             requiretls: RequireTlsOffer::default(),
             check_from: CheckFrom::No,
             submission: Submission::default(),
+            rewriting: Rewriting::default(),
             signing: Arc::default(),
             staging: Staging::default(),
             local_mail_to: None,
@@ -148,7 +151,7 @@ impl ListenerSettings {
 pub struct Limits {
     /// The size of a message in bytes, as it is received and as SIZE tells it (RFC 1870 §3).
     pub message_size: u64,
-    /// The size of a message's header section in bytes.
+    /// The size of a message's header section in bytes, as it is received and as it leaves.
     pub header_size: u64,
     /// The length of a message's line in bytes, CRLF included. RFC 5321 §4.5.3.1.6 has 1000;
     /// applications write longer ones, and to refuse those helps nobody: they are passed on as

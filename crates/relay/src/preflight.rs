@@ -8,4 +8,4 @@ mod machine;
 mod network;
 
 pub(crate) use self::machine::{of_machine, queues_elsewhere};
-pub(crate) use self::network::{of_dkim_keys, of_network, of_validation};
+pub(crate) use self::network::{of_dkim_keys, of_network, of_rewriting, of_validation};

@@ -55,6 +55,7 @@ impl Default for RawSettings {
             delivery: RawDelivery::default(),
             route: Vec::new(),
             exception: Vec::new(),
+            rewrite: Vec::new(),
             dkim: Vec::new(),
             dkim_signing: RawDkimSigning::default(),
             requiretls: RawRequireTls::default(),

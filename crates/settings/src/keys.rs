@@ -5,6 +5,7 @@ use toml::{Table, Value};
 use crate::raw::{RawListener, RawSettings};
 use crate::raw_access::RawNetwork;
 use crate::raw_dkim::RawDkim;
+use crate::raw_rewrite::RawRewrite;
 use crate::raw_route::RawRoute;
 
 /// The keys that hold a list of tables.
@@ -18,13 +19,21 @@ pub(crate) enum List {
     Exception,
     /// `[[listener]]`
     Listener,
+    /// `[[rewrite]]`
+    Rewrite,
     /// `[[route]]`
     Route,
 }
 
 impl List {
-    const ALL: [Self; 5] =
-        [Self::AccessNetwork, Self::Dkim, Self::Exception, Self::Listener, Self::Route];
+    const ALL: [Self; 6] = [
+        Self::AccessNetwork,
+        Self::Dkim,
+        Self::Exception,
+        Self::Listener,
+        Self::Rewrite,
+        Self::Route,
+    ];
 
     /// The list at `path`.
     pub(crate) fn at(path: &[String]) -> Option<Self> {
@@ -48,6 +57,7 @@ impl List {
             Self::Dkim => "dkim",
             Self::Exception => "exception",
             Self::Listener => "listener",
+            Self::Rewrite => "rewrite",
             Self::Route => "route",
         }
     }
@@ -68,6 +78,7 @@ impl List {
                 ])
             }
             Self::Listener => Table::try_from(RawListener::default()).unwrap_or_default(),
+            Self::Rewrite => Table::try_from(RawRewrite::default()).unwrap_or_default(),
             Self::Route => Table::try_from(RawRoute::default()).unwrap_or_default(),
         }
     }
@@ -79,6 +90,7 @@ impl List {
             Self::Dkim => &["domain", "selector", "key_file"],
             Self::Exception => &["domain", "until", "reason"],
             Self::Listener => &["address"],
+            Self::Rewrite => &["to"],
             // Which of a route's keys are needed depends on the others.
             Self::Route => &[],
         }
@@ -93,6 +105,7 @@ impl List {
                 "[{ domain = \"example.org\", until = \"2026-12-24\", reason = \"...\" }]"
             }
             Self::Listener => "[{ address = \"0.0.0.0:25\" }]",
+            Self::Rewrite => "[{ from = \"@internal\", to = \"ops@example.org\" }]",
             Self::Route => "[{ recipient = \"*\", next_hop = \"smtp.example.net:587\" }]",
         }
     }

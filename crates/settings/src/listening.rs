@@ -193,6 +193,7 @@ impl Check<'_> {
             settings.check_from = CheckFrom::Yes;
         }
         settings.submission = (&self.raw.submission).into();
+        settings.rewriting = self.rewriting();
         settings.requiretls = self.raw.requiretls.offer();
         settings.staging = self.staging();
         if let Some(domain) = &self.raw.postmaster_domain {

@@ -18,6 +18,7 @@ use crate::raw_dane::RawDane;
 use crate::raw_dkim::{RawDkim, RawDkimSigning};
 use crate::raw_dns::RawDns;
 use crate::raw_requiretls::RawRequireTls;
+use crate::raw_rewrite::RawRewrite;
 use crate::raw_route::RawRoute;
 use crate::raw_staging::RawStaging;
 use crate::raw_submission::RawSubmission;
@@ -67,6 +68,8 @@ pub struct RawSettings {
     pub route: Vec<RawRoute>,
     /// Domains whose policy is set aside for a while.
     pub exception: Vec<RawException>,
+    /// Which addresses that mail is from become which others.
+    pub rewrite: Vec<RawRewrite>,
     /// The keys that sign mail (RFC 6376).
     pub dkim: Vec<RawDkim>,
     /// What becomes of mail that no key can sign.

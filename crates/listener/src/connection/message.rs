@@ -29,7 +29,10 @@ const MAX_DATA_ROOM: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Begun {
     intake: Intake,
+    /// Who it is from.
     from: ReversePath,
+    /// Who it is from as the client said.
+    sender: ReversePath,
     recipients: usize,
     /// The first of the recipients.
     to: String,
@@ -112,13 +115,13 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
     begun: Begun,
     read: Result<Result<(), Refusal>, WireFault>,
 ) -> Result<Onward, WireFault> {
-    let Begun { intake, from, recipients, to, staged, protocol } = begun;
+    let Begun { intake, from, sender, recipients, to, staged, protocol } = begun;
     let (size, peer) = (intake.size(), dialogue.session.peer());
     match read {
         Ok(Ok(())) => {}
-        Ok(Err(refusal)) => return Ok(refuse_message(dialogue, &refusal, &from)),
+        Ok(Err(refusal)) => return Ok(refuse_message(dialogue, &refusal, &sender)),
         Err(error) => {
-            info!(%peer, %from, size, %error, "connection lost during message");
+            info!(%peer, from = %sender, size, %error, "connection lost during message");
             dialogue.host.observer.refused(Refused::Message, "cut-off");
             return Err(error);
         }
@@ -126,10 +129,12 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
     match intake.commit().await {
         Ok(Kept { committed, message_id }) => {
             let (queue_id, user) = (committed.id(), dialogue.session.user());
+            let rewritten_from = (sender != from).then_some(&sender);
             let tls = protocol.tls.as_ref().map(|tls| tls.version);
             info!(
                 %queue_id, %peer, user, %from, to, recipients, size, tls, message_id,
-                staged = staged_word(staged), "message accepted"
+                staged = staged_word(staged), rewritten_from = rewritten_from.map(tracing::field::display),
+                "message accepted"
             );
             info!(target: "maillog", %queue_id, %peer, %from, recipients, size, "taken");
             let channel = tls.map_or(Channel::Plaintext, |_version| Channel::Tls);
@@ -140,7 +145,7 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(refusal) => {
             dialogue.session.count(&refusal);
-            Ok(refuse_message(dialogue, &refusal, &from))
+            Ok(refuse_message(dialogue, &refusal, &sender))
         }
     }
 }
@@ -151,8 +156,7 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     incoming: Incoming,
     intake: fn(SignedDraft, Limits, MessageRules) -> Intake,
 ) -> Result<Begun, Refusal> {
-    let Incoming { submitter, envelope, original_recipients, staged, client_name, protocol } =
-        incoming;
+    let Incoming { submitter, envelope, sender, client_name, protocol, staged, .. } = incoming;
     let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
     let named = envelope.recipients().iter().take(NAMED);
     let to = named.map(|one| one.mailbox.to_string()).collect::<Vec<_>>().join(", ");
@@ -173,13 +177,14 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
         bare_newlines: settings.submission.bare_newlines,
         allowed: session.senders().filter(|_| settings.check_from == CheckFrom::Yes),
         edits: Edits {
-            original_recipients,
+            original_recipients: incoming.original_recipients,
+            rewriting: incoming.rewriting,
             ..edits(&settings.submission, at, draft.id(), &settings.hostname, user)
         },
     };
     let draft = SignedDraft::new(draft, &settings.signing, at);
     let intake = intake(draft, settings.limits, rules);
-    Ok(Begun { intake, from, recipients, to, staged, protocol })
+    Ok(Begun { intake, from, sender, recipients, to, staged, protocol })
 }
 
 /// Reads a message to its end.

@@ -54,6 +54,6 @@ pub(crate) fn edits(
             message_id: adds(AddedField::MessageId).map(|()| format!("<{id}@{hostname}>")),
         },
         bcc: submission.bcc,
-        original_recipients: Vec::new(),
+        ..Edits::default()
     }
 }

@@ -2,8 +2,8 @@
 
 use access::Submitter;
 use queue::Envelope;
-use smtp::{Chunk, ClientName, Credentials, Mailbox, Reply};
-use submission::Staged;
+use smtp::{Chunk, ClientName, Credentials, Mailbox, Reply, ReversePath};
+use submission::{Rewriting, Staged};
 
 use crate::protocol::Protocol;
 use crate::refusal::Refusal;
@@ -50,8 +50,12 @@ pub(crate) enum Step {
 pub(crate) struct Incoming {
     /// Licence to put the message into the queue.
     pub(crate) submitter: Submitter,
-    /// Who the message is from and for.
+    /// Who the message is from, with its sender rewritten, and for.
     pub(crate) envelope: Envelope,
+    /// Who it is from as the client said.
+    pub(crate) sender: ReversePath,
+    /// Which addresses in its header become others.
+    pub(crate) rewriting: Rewriting,
     /// For whom the message was, where staging has put others in their place.
     pub(crate) original_recipients: Vec<Mailbox>,
     /// What staging has made of the message.

@@ -87,13 +87,14 @@ impl Transaction {
         original.into_iter().map(|recipient| recipient.mailbox).collect()
     }
 
-    /// All that is known before the message comes, as staging has it.
+    /// All that is known before the message comes, as rewriting and staging have it.
     pub(super) fn into_incoming(
         mut self,
         client_name: ClientName,
         protocol: Protocol,
-        staging: &Staging,
+        settings: &ListenerSettings,
     ) -> Incoming {
+        let staging = &settings.staging;
         let staged =
             staging.of(&self.recipients.iter().map(|one| &one.mailbox).collect::<Vec<_>>());
         let original_recipients = match staged {
@@ -105,13 +106,17 @@ impl Transaction {
             (Staged::Redirected, HoldAll::No) | (Staged::Sent, _) => Begins::Due,
         };
         let MailParameters { body, smtputf8, requiretls, ret, envid, .. } = self.parameters;
-        let envelope = Envelope::new(self.reverse_path, self.recipients, body, smtputf8);
+        let rewriting = settings.rewriting.for_sender(&self.reverse_path);
+        let from = rewriting.reverse_path(&self.reverse_path);
+        let envelope = Envelope::new(from, self.recipients, body, smtputf8);
         Incoming {
             submitter: self.submitter,
             envelope: envelope
                 .with_dsn(DsnParameters { ret, envid })
                 .with_tls(requiretls.into())
                 .beginning(begins),
+            sender: self.reverse_path,
+            rewriting,
             original_recipients,
             staged,
             client_name,

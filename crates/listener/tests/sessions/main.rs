@@ -18,6 +18,7 @@ mod local;
 mod logs;
 mod networks;
 mod proxy;
+mod rewriting;
 mod shutdown;
 mod sloppy;
 mod smuggling;

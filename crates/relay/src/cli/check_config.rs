@@ -15,7 +15,8 @@ use crate::preflight;
 /// What is checked besides the settings.
 #[derive(Args, Debug)]
 pub(super) struct CheckConfigCommand {
-    /// Check the network too: resolver, own host name, port 25, DKIM records; no mail is sent.
+    /// Check the network too: resolver, own host name, port 25, DKIM records, domains of [[rewrite]]; no
+    /// mail is sent.
     #[arg(long)]
     network: bool,
     /// Check as this user (root only): finds files that the service's user cannot read.
@@ -70,6 +71,7 @@ pub(super) fn run(
         let runtime = crate::cli::runtime::runtime()?;
         warnings.extend(runtime.block_on(Box::pin(preflight::of_network(&settings))));
         warnings.extend(runtime.block_on(Box::pin(preflight::of_dkim_keys(&settings))));
+        warnings.extend(runtime.block_on(Box::pin(preflight::of_rewriting(&settings))));
         warnings.extend(runtime.block_on(Box::pin(preflight::of_validation(&settings))));
     }
     for warning in &warnings {

@@ -1,13 +1,15 @@
 //! The network: resolvers, the relay's name, and the way out.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use dns::{Dns as _, Resolver};
+use dns::{Dns as _, MailHosts, Resolver};
+use listener::Replacement;
 use mail::in_full;
 use settings::Settings;
-use smtp::Domain;
+use smtp::{Domain, MailboxDomain};
 use tls_policy::DaneMode;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -69,6 +71,31 @@ pub(crate) async fn of_dkim_keys(settings: &Settings) -> Vec<String> {
             }
         };
         found.extend(fault.map(|fault| format!("the record of a DKIM key, {record}: {fault}")));
+    }
+    found
+}
+
+/// Which domains of addresses that `[[rewrite]]` makes have no MX record.
+pub(crate) async fn of_rewriting(settings: &Settings) -> Vec<String> {
+    let mut found = Vec::new();
+    let Ok(resolver) = Resolver::new(settings.dns.clone()) else { return found };
+    let made = settings.listener.rewriting.rules().filter_map(|rule| match &rule.to {
+        Replacement::Domain(domain) => Some(domain),
+        Replacement::Mailbox(mailbox) => match mailbox.domain() {
+            MailboxDomain::Domain(domain) => Some(domain),
+            MailboxDomain::Literal(_) => None,
+        },
+    });
+    for domain in made.collect::<BTreeSet<_>>() {
+        let problem = match dns::mail_hosts(&resolver, domain).await {
+            Ok(MailHosts::Hosts { .. }) => continue,
+            Ok(MailHosts::Implicit { .. }) => "it has no MX record".to_owned(),
+            Ok(MailHosts::NoMailHost) => "it has neither MX nor address records".to_owned(),
+            Ok(MailHosts::NoSuchDomain) => "there is no such domain".to_owned(),
+            Ok(MailHosts::NullMx) => "it says that it takes no mail (null MX)".to_owned(),
+            Err(error) => format!("MX lookup failed: {error}"),
+        };
+        found.push(format!("[[rewrite]] sends bounces and replies to {domain}: {problem}"));
     }
     found
 }
