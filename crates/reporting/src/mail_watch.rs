@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mail::{DeliveryRecord, DeliveryResult, FailureCause, QueueId};
 use tls_rpt::Destination;
+use tokio::time::Instant;
 
 use crate::hand_over::ReportResult;
 use crate::kept::ReportKey;
+
+/// How long a message may have left the queue before delivery has told what became of it.
+const TELLING_TIME: Duration = Duration::from_secs(5);
 
 /// The messages of reports that are in the queue; there are no more than there are kept reports.
 #[derive(Debug, Default)]
@@ -20,8 +25,8 @@ pub(crate) struct Watched {
     pub(crate) destination: Destination,
     /// What became of it.
     pub(crate) result: Option<MailResult>,
-    /// Whether it was missing when the queue was looked at last.
-    is_missing: bool,
+    /// Since when it is known to have left the queue.
+    missing_since: Option<Instant>,
 }
 
 /// What became of a message.
@@ -35,7 +40,7 @@ pub(crate) struct MailResult {
 impl MailWatch {
     /// Watches a message.
     pub(crate) fn watch(&self, id: QueueId, report: ReportKey, destination: Destination) {
-        let watched = Watched { report, destination, result: None, is_missing: false };
+        let watched = Watched { report, destination, result: None, missing_since: None };
         drop(self.lock().insert(id, watched));
     }
 
@@ -65,12 +70,13 @@ impl MailWatch {
         watched.iter().filter(|(_, one)| one.result.is_none()).map(|(id, _)| *id).collect()
     }
 
-    /// Notes that a message is not in the queue; taken out where that was noted before, for delivery
-    /// tells of a message after it has left.
+    /// Notes that a message is not in the queue; taken out where that was noted a while before, for
+    /// delivery tells of a message after it has left.
     pub(crate) fn missing(&self, id: QueueId) -> Option<Watched> {
         let mut watched = self.lock();
         let one = watched.get_mut(&id).filter(|one| one.result.is_none())?;
-        if std::mem::replace(&mut one.is_missing, true) { watched.remove(&id) } else { None }
+        let since = *one.missing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= TELLING_TIME { watched.remove(&id) } else { None }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<QueueId, Watched>> {
