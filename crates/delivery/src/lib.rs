@@ -105,7 +105,7 @@ pub use crate::tls::no_match::NoMatch;
 pub use crate::tls::peer_seen::PeerSeen;
 pub use crate::tls::wall_clock::WallClock;
 pub use crate::tls::webpki::WebPki;
-pub use crate::tls_seen::{HostRecords, TlsFault, TlsOutcome, TlsSeen, TlsaSeen};
+pub use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen, TlsaSeen};
 pub use crate::transaction::Transaction;
 pub use crate::workers::{Delivery, Reloaded};
 pub use tls_policy::{Demanded, Encrypted, Matched, TlsStart, Trust, Unverified, Verified};

@@ -1,9 +1,7 @@
 //! What a connection showed of TLS, in the words of a report (RFC 8460 §4.3).
 
-use std::sync::Arc;
-
 use dane::{Association, Mismatch};
-use tls_policy::EncryptOnly;
+use tls_policy::{EncryptOnly, HostRecords};
 use tls_rpt::{FailureReason, ReceivingMxHelo, ResultType, TlsaRecord};
 
 use crate::dialogue::DialogueError;
@@ -37,15 +35,6 @@ pub struct TlsaSeen {
     pub records: Vec<TlsaRecord>,
     /// What became of TLS.
     pub outcome: TlsOutcome,
-}
-
-/// The secure TLSA records of a host.
-#[derive(Clone, Debug)]
-pub enum HostRecords {
-    /// Some are of use.
-    Usable(Arc<Association>),
-    /// None is.
-    Unusable(Arc<EncryptOnly>),
 }
 
 impl TlsSeen {

@@ -162,6 +162,15 @@ impl EncryptOnly {
     }
 }
 
+/// The secure TLSA records of a host.
+#[derive(Clone, Debug)]
+pub enum HostRecords {
+    /// Some are of use.
+    Usable(Arc<Association>),
+    /// None is.
+    Unusable(Arc<EncryptOnly>),
+}
+
 /// Leave to go on to a host without its TLSA records: it has none that DNSSEC proves, or they have no
 /// say.
 ///

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use dane::Association;
 use mta_sts::{DemandedRoute, VerifiedRoute};
-use tls_policy::{Demanded, Matched, MatchedRoute, NamedRoute, Trust, Verified};
-
-use crate::tls_seen::HostRecords;
+use tls_policy::{Demanded, HostRecords, Matched, MatchedRoute, NamedRoute, Trust, Verified};
 
 /// A route whose host has to prove who it is. There are three, and nothing outside can add one.
 pub trait Strict: sealed::Sealed {
