@@ -52,4 +52,5 @@ mod tls_counting;
 mod tls_counting_dane;
 mod tls_reports;
 mod tls_reports_killed;
+mod tls_required;
 mod world;

@@ -17,7 +17,7 @@ use testbed::{Certificate, MxBehaviour, MxHost, PolicyText, Sender, World};
 use crate::world::{PATIENCE, RelayInWorld, SENDER, submit};
 
 /// A sender whose message asks for it.
-const REQUIRES: &str = "<ann@sender.test> REQUIRETLS";
+pub(crate) const REQUIRES: &str = "<ann@sender.test> REQUIRETLS";
 
 /// The zone that is signed.
 const SIGNED: &str = "signed.test";
@@ -26,7 +26,7 @@ const MESSAGE: &[u8] =
     b"Message-ID: <1@sender.test>\r\nSubject: for nobody else\r\n\r\nHow are you?\r\n";
 
 /// A relay with a listener under TLS, in a world with a signed zone.
-async fn start(settings: &str) -> RelayInWorld {
+pub(crate) async fn start(settings: &str) -> RelayInWorld {
     let world = World::new().await;
     world.names().authenticate(SIGNED);
     let listener = SocketAddr::new(world.address(), world.smtp_port());
@@ -48,7 +48,7 @@ fn own_certificate(relay: &RelayInWorld) -> CertificateDer<'static> {
 }
 
 /// A client of the relay, under TLS.
-async fn client(relay: &RelayInWorld) -> Sender {
+pub(crate) async fn client(relay: &RelayInWorld) -> Sender {
     let mut roots = RootCertStore::empty();
     roots.add(own_certificate(relay)).unwrap();
     let mut client = Sender::connect(relay.listener()).await.unwrap();

@@ -17,8 +17,9 @@ use std::time::SystemTime;
 
 use mail::{
     AttemptRecord, DeliveryRecord, DeliveryResult, Failure, FailureCause, NextHopRecord,
-    PolicyDecision, Reason, ReasonClass, RouteTaken,
+    PolicyDecision, Reason, ReasonClass, RouteTaken, TlsRequired,
 };
+use mta_sts::danger::TlsRequiredNo;
 use mta_sts::{Decision, NextHop, PolicyDomain, Purpose, Recheck, Undecided};
 use queue::Lease;
 use smtp::{Class, MailboxDomain};
@@ -33,6 +34,7 @@ use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, RecipientResult};
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::status::Status;
 use crate::target::{Target, TlsRequirement, in_words};
+use crate::tls_required_no::honoured;
 
 /// How often a policy that changed in the last attempt of a message is followed anew.
 const LAST_PASSES: usize = 2;
@@ -61,7 +63,14 @@ pub(crate) async fn attempt(
         let one = |recipient| RecipientResult { recipient, record: record.clone() };
         return everyone.into_iter().map(one).collect();
     };
-    let attempt = Attempt { client, lease, patience, routing, now, record };
+    let licence = honoured(lease.message(), &client.settings);
+    if lease.message().tls == TlsRequired::No && licence.is_none() {
+        tracing::info!(
+            queue_id = %lease.id(), from = %lease.message().reverse_path,
+            "TLS-Required: No not honoured"
+        );
+    }
+    let attempt = Attempt { client, lease, patience, routing, licence, now, record };
     let (results, decisions) = attempt.pass(everyone).await;
     let mut results =
         if lease.expired(now) { attempt.last(results, decisions).await } else { results };
@@ -101,6 +110,8 @@ struct Attempt<'a> {
     lease: &'a Lease,
     patience: &'a Arc<Patience>,
     routing: Routing<'a>,
+    /// To pass over what policies and TLSA records ask for.
+    licence: Option<TlsRequiredNo>,
     now: SystemTime,
     record: Arc<AttemptRecord>,
 }
@@ -190,7 +201,8 @@ impl Attempt<'_> {
         let results = match hosts {
             Ok(hosts) => {
                 let with = (self.client, self.patience);
-                Box::pin(fail_over(with, self.lease, &decision, &hosts, recipients)).await
+                let message = (self.lease, self.licence.as_ref());
+                Box::pin(fail_over(with, message, &decision, &hosts, recipients)).await
             }
             Err(result) => {
                 let result = match &decision {
@@ -234,11 +246,11 @@ impl Attempt<'_> {
 
     /// Has the policy of a next hop decided.
     async fn decide(&self, next_hop: &NextHop) -> Result<Decision, Undecided> {
-        let purpose = match self.lease.message().purpose {
-            queue::Purpose::Mail => {
-                Purpose::Delivery { queued_for: self.lease.queued_for(self.now) }
-            }
-            queue::Purpose::TlsReport => Purpose::TlsReport,
+        let queued_for = self.lease.queued_for(self.now);
+        let purpose = match (self.lease.message().purpose, &self.licence) {
+            (queue::Purpose::Mail, Some(licence)) => Purpose::TlsRequiredNo { queued_for, licence },
+            (queue::Purpose::Mail, None) => Purpose::Delivery { queued_for },
+            (queue::Purpose::TlsReport, _) => Purpose::TlsReport,
         };
         self.client.policies.decide(next_hop, purpose, now_of(&*self.client.clock)).await
     }

@@ -1,5 +1,6 @@
 //! What DANE has made of a host, as it is counted.
 
+use mail::{Channel, DaneVerdict};
 use tls_policy::{HostDane, WhyNoDane, WhySkipped};
 
 /// What DANE has made of a host (RFC 7672 §2.2).
@@ -37,6 +38,19 @@ impl DaneResult {
         }
     }
 
+    /// What a session says of records of use; none where there were none, or no TLS.
+    pub(crate) fn of_session(channel: &Channel) -> Option<Self> {
+        let tls = match channel {
+            Channel::Clear(_) => return None,
+            Channel::Tls(tls) => tls,
+        };
+        match tls.dane {
+            DaneVerdict::Matched { .. } => Some(Self::Matched),
+            DaneVerdict::NotMatched { .. } => Some(Self::Mismatch),
+            DaneVerdict::NotApplied | DaneVerdict::Unusable { .. } => None,
+        }
+    }
+
     /// What the lookup says by itself: a host with records of use is yet to be asked, and where DANE
     /// is not looked at there is nothing to count.
     pub(crate) const fn of_lookup(dane: &HostDane) -> Option<Self> {
@@ -50,7 +64,8 @@ impl DaneResult {
                 | WhyNoDane::Exception
                 | WhyNoDane::Inactive
                 | WhyNoDane::Off
-                | WhyNoDane::TlsReport => None,
+                | WhyNoDane::TlsReport
+                | WhyNoDane::TlsRequiredNo => None,
             },
             HostDane::Skipped(why) => match why {
                 // It would be unreachable without DANE as well.

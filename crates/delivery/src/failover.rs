@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{DeliveryResult, Failure, TlsRequired};
+use mta_sts::danger::TlsRequiredNo;
 use mta_sts::{Decision, NextHop, PolicyDomain};
 use queue::Lease;
 
@@ -43,10 +44,10 @@ use crate::trials::Tried;
 const OTHERS_WAIT: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// Tries the hosts of a next hop, and tells what has come of it for each recipient of `lease` that is
-/// given.
+/// given. There may be licence to pass over what their TLSA records ask for.
 pub(crate) async fn fail_over(
     (client, patience): (&Client, &Arc<Patience>),
-    lease: &Lease,
+    (lease, licence): (&Lease, Option<&TlsRequiredNo>),
     decision: &Decision,
     targets: &[Target],
     recipients: Vec<LeasedRecipient>,
@@ -54,7 +55,7 @@ pub(crate) async fn fail_over(
     let (patience, downgrade) = (Arc::clone(patience), Downgrade::default());
     let demand = client.settings.demand_of(domain_of(decision));
     let keyword = Keyword::of(lease.message(), client.settings.requiretls);
-    let pass = Pass { client, lease, decision, demand, keyword, patience, downgrade };
+    let pass = Pass { client, lease, licence, decision, demand, keyword, patience, downgrade };
     let walk = pass.go_on_with_any(Walk::new(recipients), targets).await;
     let walk = pass.go_through(walk, targets).await;
     let result = if walk.is_answered() { HostResult::Answered } else { HostResult::Failed };

@@ -74,6 +74,7 @@ mod settling;
 mod slots;
 mod status;
 mod tls;
+mod tls_required_no;
 mod tls_seen;
 mod transaction;
 mod trials;

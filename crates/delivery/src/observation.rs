@@ -2,8 +2,8 @@
 //!
 //! A connection counts once for each policy that applied to it, when EHLO has been answered under TLS
 //! or nothing more can come; a session that is used again does not count again. Under a policy in
-//! testing, and under one that an exception lifts, it is judged as if the policy were enforced
-//! (RFC 8461 §5), and nobody acts on the judgement.
+//! testing, and under one that an exception or the sender of the message sets aside, it is judged as
+//! if the policy were enforced (RFC 8461 §5), and nobody acts on the judgement.
 //!
 //! No report counts what is sent to an address literal, by a route with a login or to a port for
 //! submission, as a report itself (RFC 8460 §3), or while it cannot be told whether there is a policy.
@@ -48,7 +48,9 @@ impl<'a> Applied<'a> {
             Decision::Permit(fallback) => fallback.why(),
         };
         match why {
-            WhyFallback::Exception { .. } | WhyFallback::ModeTesting(_) => {
+            WhyFallback::Exception { .. }
+            | WhyFallback::ModeTesting(_)
+            | WhyFallback::TlsRequiredNo(_) => {
                 evidence.policy.as_ref().map_or(Self::None, Self::Sts)
             }
             WhyFallback::NoPolicy => {
@@ -208,7 +210,8 @@ fn reported(decision: &Decision) -> Option<DomainName> {
             WhyFallback::Exception { .. }
             | WhyFallback::ModeNone
             | WhyFallback::ModeTesting(_)
-            | WhyFallback::NoPolicy => fallback.next_hop(),
+            | WhyFallback::NoPolicy
+            | WhyFallback::TlsRequiredNo(_) => fallback.next_hop(),
             WhyFallback::AddressLiteral
             | WhyFallback::TlsReport
             | WhyFallback::UndecidedTooLong => return None,

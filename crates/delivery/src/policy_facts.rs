@@ -39,7 +39,9 @@ pub(crate) fn of_session(decision: &Decision, host: &OpenHost, channel: &Channel
         Decision::Permit(fallback) => fallback.why(),
     };
     match why {
-        WhyFallback::ModeTesting(policy) => tested(policy, host, channel),
+        WhyFallback::ModeTesting(policy) | WhyFallback::TlsRequiredNo(policy) => {
+            judged(policy, host, channel)
+        }
         WhyFallback::AddressLiteral
         | WhyFallback::Exception { .. }
         | WhyFallback::ModeNone
@@ -49,8 +51,8 @@ pub(crate) fn of_session(decision: &Decision, host: &OpenHost, channel: &Channel
     }
 }
 
-/// What a policy in testing makes of a session.
-fn tested(policy: &Policy, host: &OpenHost, channel: &Channel) -> MtaStsVerdict {
+/// What a policy makes of a session that did not have to meet it.
+fn judged(policy: &Policy, host: &OpenHost, channel: &Channel) -> MtaStsVerdict {
     let not_met = |result_type, reason| MtaStsVerdict::NotMet { result_type, reason };
     if !names(policy, host) {
         return not_met(ResultType::ValidationFailure, None);
@@ -100,6 +102,7 @@ const fn why(why: &WhyFallback) -> WhyPermitted {
         WhyFallback::ModeTesting(_) => WhyPermitted::ModeTesting,
         WhyFallback::NoPolicy => WhyPermitted::NoPolicy,
         WhyFallback::TlsReport => WhyPermitted::TlsReport,
+        WhyFallback::TlsRequiredNo(_) => WhyPermitted::TlsRequiredNo,
         WhyFallback::UndecidedTooLong => WhyPermitted::UndecidedTooLong,
     }
 }

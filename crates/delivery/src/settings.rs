@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dkim::SigningTable;
 use mta_sts::PolicyDomain;
-use smtp::Domain;
+use smtp::{AddressPattern, Domain};
 use tls_policy::{DaneDemand, DaneSettings};
 
 use crate::route::{DomainPattern, Routes};
@@ -70,6 +70,8 @@ pub struct DeliverySettings {
     pub signing: Arc<SigningTable>,
     /// What becomes of mail that asks for proven TLS where no host can give that (RFC 8689).
     pub requiretls: RequireTlsDelivery,
+    /// The senders of whom `TLS-Required: No` is honoured (RFC 8689 §3).
+    pub honour_no_from: Vec<AddressPattern>,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How long deliveries in progress may go on once the relay is told to stop.
@@ -161,6 +163,7 @@ impl DeliverySettings {
             dane: DaneSettings::default(),
             dane_required: Vec::new(),
             requiretls: RequireTlsDelivery::default(),
+            honour_no_from: Vec::new(),
             signing: Arc::default(),
             timeouts: Timeouts::default(),
             shutdown_grace: Self::SHUTDOWN_GRACE,

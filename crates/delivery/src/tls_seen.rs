@@ -1,7 +1,7 @@
 //! What a connection showed of TLS, in the words of a report (RFC 8460 §4.3).
 
-use dane::{Association, Mismatch};
-use tls_policy::{EncryptOnly, HostRecords};
+use dane::Mismatch;
+use tls_policy::HostRecords;
 use tls_rpt::{FailureReason, ReceivingMxHelo, ResultType, TlsaRecord};
 
 use crate::dialogue::DialogueError;
@@ -37,6 +37,12 @@ pub struct TlsaSeen {
     pub outcome: TlsOutcome,
 }
 
+/// Of records that are all of no use (RFC 8460 §4.3.2.1).
+const ALL_UNUSABLE: TlsFault = TlsFault {
+    result_type: ResultType::TlsaInvalid,
+    reason: Some(FailureReason::AllRecordsUnusable),
+};
+
 impl TlsSeen {
     /// Of a peer that had to prove itself: by its name, by those of its records that are of use, or by
     /// both.
@@ -47,64 +53,49 @@ impl TlsSeen {
         records: Option<&HostRecords>,
     ) -> Self {
         let by_name = || TlsOutcome::of_session(session, Ok(()));
-        let (outcome, tlsa) = match records {
+        let (outcome, by_records) = match records {
             None => (by_name(), None),
-            Some(HostRecords::Unusable(records)) => {
-                (by_name(), Some(TlsaSeen::of_unusable(records, session)))
-            }
-            Some(HostRecords::Usable(records)) => (
+            Some(HostRecords::Unusable(_)) => (by_name(), Some(TlsOutcome::of_unusable(session))),
+            Some(HostRecords::Usable(_)) => (
                 TlsOutcome::of_authorities(session, peer),
-                Some(TlsaSeen::of_records(records, session, peer)),
+                Some(TlsOutcome::of_records(session, peer)),
             ),
         };
+        let tlsa = records.zip(by_records).map(|(records, tls)| TlsaSeen::new(records, tls));
         Self { ends, helo, outcome, tlsa }
     }
 }
 
 impl TlsaSeen {
-    /// Of a peer that had to match these records.
-    fn of_records<T>(
-        records: &Association,
-        session: &Result<T, SessionFailure>,
-        peer: &PeerSeen,
-    ) -> Self {
-        let outcome = match (session, &peer.dane) {
-            (Err(SessionFailure::Tls(_)), Some(Err(mismatch))) => {
-                TlsOutcome::Tls(Err(TlsFault::of_mismatch(mismatch)))
+    /// What became of TLS with a host that has these records.
+    fn new(records: &HostRecords, outcome: TlsOutcome) -> Self {
+        let (base, records) = match records {
+            HostRecords::Usable(usable) => {
+                (usable.names().base().as_ref(), usable.records().iter().map(reported).collect())
             }
-            // The authorities alone have failed.
-            (
-                Err(SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::Tls(error)))),
-                Some(Ok(_)),
-            ) if error.is_about_certificate() => TlsOutcome::Tls(Ok(())),
-            _ => TlsOutcome::of_session(session, Ok(())),
+            HostRecords::Unusable(unusable) => {
+                let all = unusable.records().records().iter();
+                (unusable.base().as_str(), all.map(|(record, _)| reported(record)).collect())
+            }
         };
-        let base_domain = records.names().base().as_ref().to_owned();
-        Self { base_domain, records: records.records().iter().map(reported).collect(), outcome }
+        Self { base_domain: base.to_owned(), records, outcome }
     }
 
-    /// Of a peer whose host has records, none of use (RFC 8460 §4.3.2.1).
-    pub(crate) fn of_unusable<T>(
-        records: &EncryptOnly,
-        session: &Result<T, SessionFailure>,
-    ) -> Self {
-        let reason = Some(FailureReason::AllRecordsUnusable);
-        let unusable = TlsFault { result_type: ResultType::TlsaInvalid, reason };
-        let outcome = match session {
-            // The authorities have failed, and the records have nothing against whoever answers.
-            Err(SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::Tls(error))))
-                if error.is_about_certificate() =>
-            {
-                TlsOutcome::Tls(Err(unusable))
+    /// Of a peer that did not have to match these records, by what became of TLS.
+    pub(crate) fn beside(records: &HostRecords, tls: TlsOutcome, peer: &PeerSeen) -> Self {
+        let judged = match (records, &peer.dane) {
+            (HostRecords::Unusable(_), _) => Err(ALL_UNUSABLE),
+            (HostRecords::Usable(_), Some(Ok(_))) => Ok(()),
+            (HostRecords::Usable(_), Some(Err(mismatch))) => Err(TlsFault::of_mismatch(mismatch)),
+            (HostRecords::Usable(_), None) => {
+                Err(TlsFault::validation(FailureReason::NoCertificate))
             }
-            _ => TlsOutcome::of_session(session, Err(unusable)),
         };
-        let all = records.records().records().iter();
-        Self {
-            base_domain: records.base().as_str().to_owned(),
-            records: all.map(|(record, _)| reported(record)).collect(),
-            outcome,
-        }
+        let outcome = match tls {
+            TlsOutcome::Abandoned | TlsOutcome::NoTls(_) => tls,
+            TlsOutcome::Tls(_) => TlsOutcome::Tls(judged),
+        };
+        Self::new(records, outcome)
     }
 }
 
@@ -129,6 +120,34 @@ pub struct TlsFault {
 }
 
 impl TlsOutcome {
+    /// Of a session whose peer had to match records, by those.
+    fn of_records<T>(session: &Result<T, SessionFailure>, peer: &PeerSeen) -> Self {
+        match (session, &peer.dane) {
+            (Err(SessionFailure::Tls(_)), Some(Err(mismatch))) => {
+                Self::Tls(Err(TlsFault::of_mismatch(mismatch)))
+            }
+            // The authorities alone have failed.
+            (
+                Err(SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::Tls(error)))),
+                Some(Ok(_)),
+            ) if error.is_about_certificate() => Self::Tls(Ok(())),
+            _ => Self::of_session(session, Ok(())),
+        }
+    }
+
+    /// Of a peer whose host has records, none of use (RFC 8460 §4.3.2.1).
+    fn of_unusable<T>(session: &Result<T, SessionFailure>) -> Self {
+        match session {
+            // The authorities have failed, and the records have nothing against whoever answers.
+            Err(SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::Tls(error))))
+                if error.is_about_certificate() =>
+            {
+                Self::Tls(Err(ALL_UNUSABLE))
+            }
+            _ => Self::of_session(session, Err(ALL_UNUSABLE)),
+        }
+    }
+
     /// Of a session whose peer had to match records, by what the authorities say.
     fn of_authorities<T>(session: &Result<T, SessionFailure>, peer: &PeerSeen) -> Self {
         match (session, &peer.webpki) {

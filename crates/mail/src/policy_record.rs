@@ -56,6 +56,9 @@ pub enum WhyPermitted {
     NoPolicy,
     /// The message is a report on TLS failures.
     TlsReport,
+    /// The sender wants the message to arrive in spite of an enforced policy, and the operator honours
+    /// that (RFC 8689 §3).
+    TlsRequiredNo,
     /// Whether there is a policy could not be told for longer than the grace.
     UndecidedTooLong,
 }
@@ -118,6 +121,7 @@ impl WhyPermitted {
             Self::ModeTesting => "mode-testing",
             Self::NoPolicy => "no-policy",
             Self::TlsReport => "tls-report",
+            Self::TlsRequiredNo => "tls-required-no",
             Self::UndecidedTooLong => "undecided-too-long",
         }
     }

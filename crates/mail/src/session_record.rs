@@ -48,7 +48,7 @@ pub enum Proof {
 pub enum MtaStsVerdict {
     /// It meets the policy.
     Met,
-    /// It does not meet the policy, which is in testing.
+    /// It does not meet the policy, which is in testing or was passed over for the message.
     NotMet {
         /// What a report calls it (RFC 8460 §4.3).
         result_type: ResultType,
@@ -167,6 +167,13 @@ pub enum DaneVerdict {
     },
     /// None apply.
     NotApplied,
+    /// It has matched none of them, and did not have to.
+    NotMatched {
+        /// The TLSA base domain.
+        base: String,
+        /// Why not, in words.
+        reason: String,
+    },
     /// There are some, and none of use.
     Unusable {
         /// The TLSA base domain.

@@ -28,6 +28,7 @@ use crate::exception::Exception;
 use crate::name::{MxHost, PolicyDomain};
 use crate::policy::{Mode, Policy};
 use crate::record::PolicyId;
+use crate::tls_required_no::TlsRequiredNo;
 
 /// Where mail is to go next.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -71,22 +72,34 @@ pub enum Decision {
     Require(RequiredTls),
 }
 
+/// Who sets an enforced policy aside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SetAside<'a> {
+    /// The operator, for a domain.
+    ByOperator(&'a Exception),
+    /// The sender, for one message.
+    BySender(&'a TlsRequiredNo),
+}
+
 impl Decision {
-    /// What the policy that was found asks for; an exception can only lift what is enforced.
+    /// What the policy that was found asks for; only what is enforced can be set aside.
     pub(crate) fn of_policy(
         domain: PolicyDomain,
         evidence: Evidence,
-        exception: Option<&Exception>,
+        aside: Option<SetAside<'_>>,
     ) -> Self {
         let policy = evidence.policy.as_ref();
         let why = match policy.map(|cached| (cached, cached.policy().mode())) {
             None => WhyFallback::NoPolicy,
             Some((_, Mode::None)) => WhyFallback::ModeNone,
             Some((cached, Mode::Testing)) => WhyFallback::ModeTesting(Arc::clone(cached.policy())),
-            Some((cached, Mode::Enforce)) => match exception {
-                Some(exception) => {
+            Some((cached, Mode::Enforce)) => match aside {
+                Some(SetAside::ByOperator(exception)) => {
                     let (until, reason) = (exception.until(), exception.reason().to_owned());
                     WhyFallback::Exception { until, reason }
+                }
+                Some(SetAside::BySender(TlsRequiredNo { .. })) => {
+                    WhyFallback::TlsRequiredNo(Arc::clone(cached.policy()))
                 }
                 None => {
                     let cached = cached.clone();
@@ -266,6 +279,9 @@ pub enum WhyFallback {
     NoPolicy,
     /// A TLS-RPT report has to arrive in spite of failures (RFC 8460 §5.3.1).
     TlsReport,
+    /// The sender of the message wants it to arrive in spite of this enforced policy, and the operator
+    /// honours that (RFC 8689 §3); the policy is here so that failures can be found.
+    TlsRequiredNo(Arc<Policy>),
     /// The DNS has not said for longer than the grace whether there is a policy.
     UndecidedTooLong,
 }
@@ -281,6 +297,7 @@ impl WhyFallback {
             Self::ModeTesting(_) => "mode-testing",
             Self::NoPolicy => "no-policy",
             Self::TlsReport => "tls-report",
+            Self::TlsRequiredNo(_) => "tls-required-no",
             Self::UndecidedTooLong => "undecided-too-long",
         }
     }

@@ -200,6 +200,7 @@ mod record;
 mod refresh;
 mod settings;
 mod store;
+mod tls_required_no;
 mod undecided;
 
 pub use crate::backoff::BACK_OFF;
@@ -236,10 +237,11 @@ pub mod addresses {
     pub use crate::fetch::address::{NoneToTry, is_global, to_try};
 }
 
-/// What decides whether a policy host has proved its name: whoever brings a [`danger::HostProof`]
-/// can have policies of anybody believed.
+/// What can weaken a promise. Whoever brings a [`danger::HostProof`] can have policies of anybody
+/// believed; a [`danger::TlsRequiredNo`] is licence to pass over a policy for one message.
 pub mod danger {
     pub use crate::fetch::proof::{Connection, HostProof, ProofError};
+    pub use crate::tls_required_no::TlsRequiredNo;
 }
 
 /// The example in the README.

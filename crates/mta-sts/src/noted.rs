@@ -60,7 +60,8 @@ impl Noted {
                     | WhyFallback::ModeNone
                     | WhyFallback::ModeTesting(_)
                     | WhyFallback::NoPolicy
-                    | WhyFallback::TlsReport => {
+                    | WhyFallback::TlsReport
+                    | WhyFallback::TlsRequiredNo(_) => {
                         &[Warning::Exception, Warning::Undecided, Warning::UndecidedTooLong]
                     }
                 };

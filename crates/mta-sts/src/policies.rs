@@ -5,7 +5,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::decision::{Decision, NextHop, WhyFallback};
+use crate::decision::{Decision, NextHop, SetAside, WhyFallback};
 use crate::discovery::Names;
 use crate::evidence::Evidence;
 use crate::exception::Exceptions;
@@ -16,6 +16,7 @@ use crate::now::Now;
 use crate::observer::Observer;
 use crate::settings::PolicySettings;
 use crate::store::PolicyStore;
+use crate::tls_required_no::TlsRequiredNo;
 use crate::undecided::Undecided;
 
 /// The policies of everyone we send to.
@@ -89,7 +90,7 @@ impl Policies {
     pub async fn decide(
         &self,
         next_hop: &NextHop,
-        purpose: Purpose,
+        purpose: Purpose<'_>,
         now: impl Into<Now> + Send,
     ) -> Result<Decision, Undecided> {
         let decided = self.decide_unobserved(next_hop, purpose, now.into()).await;
@@ -101,18 +102,20 @@ impl Policies {
     async fn decide_unobserved(
         &self,
         next_hop: &NextHop,
-        purpose: Purpose,
+        purpose: Purpose<'_>,
         now: Now,
     ) -> Result<Decision, Undecided> {
-        let (domain, queued_for) = match (purpose, next_hop) {
-            (Purpose::TlsReport, _) => return Ok(Decision::of_report(next_hop.clone())),
-            (Purpose::Delivery { .. }, NextHop::Literal(address)) => {
-                return Ok(Decision::of_literal(*address));
-            }
-            (Purpose::Delivery { queued_for }, NextHop::Domain(domain)) => (domain, queued_for),
+        let (queued_for, by_sender) = match purpose {
+            Purpose::TlsReport => return Ok(Decision::of_report(next_hop.clone())),
+            Purpose::Delivery { queued_for } => (queued_for, None),
+            Purpose::TlsRequiredNo { queued_for, licence } => (queued_for, Some(licence)),
+        };
+        let domain = match next_hop {
+            NextHop::Literal(address) => return Ok(Decision::of_literal(*address)),
+            NextHop::Domain(domain) => domain,
         };
         match Box::pin(self.lookup.find(domain, now)).await {
-            Ok(evidence) => Ok(self.judge(domain, evidence, now)),
+            Ok(evidence) => Ok(self.judge(domain, evidence, by_sender, now)),
             Err(Undecided::NamesFailed { domain, source })
                 if queued_for > self.settings().undecided_grace && !now.is_doubted() =>
             {
@@ -123,12 +126,21 @@ impl Policies {
         }
     }
 
-    /// Decides by the policy that was found and the exceptions that are set.
-    fn judge(&self, domain: &PolicyDomain, evidence: Evidence, now: Now) -> Decision {
+    /// Decides by the policy that was found, the exceptions that are set, and what the sender has
+    /// licence to pass over.
+    fn judge(
+        &self,
+        domain: &PolicyDomain,
+        evidence: Evidence,
+        by_sender: Option<&TlsRequiredNo>,
+        now: Now,
+    ) -> Decision {
         let settings = self.settings();
         let exception = settings.exceptions.find(domain, now.latest());
         let exception = exception.filter(|exception| exception.lifts().lifts_policy());
-        let decision = Decision::of_policy(domain.clone(), evidence, exception);
+        let by_operator = exception.map(SetAside::ByOperator);
+        let aside = by_operator.or_else(|| by_sender.map(SetAside::BySender));
+        let decision = Decision::of_policy(domain.clone(), evidence, aside);
         if let Decision::Permit(fallback) = &decision
             && let WhyFallback::Exception { reason, .. } = fallback.why()
         {
@@ -140,7 +152,7 @@ impl Policies {
 
 /// What is to be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Purpose {
+pub enum Purpose<'a> {
     /// Mail.
     Delivery {
         /// How long ago it was accepted.
@@ -148,4 +160,13 @@ pub enum Purpose {
     },
     /// A TLS-RPT report, which has to arrive in spite of the failures it reports (RFC 8460 §5.3.1).
     TlsReport,
+    /// Mail whose sender wants it to arrive in spite of what a policy asks of TLS (RFC 8689 §3). The
+    /// policy is looked up all the same: what it would have said is worth a report, and where it cannot
+    /// be told whether there is one the mail waits as any other.
+    TlsRequiredNo {
+        /// How long ago it was accepted.
+        queued_for: Duration,
+        /// That this is honoured.
+        licence: &'a TlsRequiredNo,
+    },
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mta_sts::danger::TlsRequiredNo;
 use mta_sts::{
     CachedPolicy, Decision, Exception, FetchReport, FetchResultType, Mode, MxHost, NamesError,
     NextHop, OpenHost, Policy, PolicyId, PolicySettings, Purpose, TxtAnswer, Undecided,
@@ -307,6 +308,23 @@ async fn a_tls_report_is_held_up_by_no_policy() {
     let Decision::Permit(fallback) = decision else { panic!() };
     assert_eq!(fallback.why(), &WhyFallback::TlsReport);
     assert_eq!(fallback.domain(), Some(&domain(DOMAIN)));
+}
+
+/// RFC 8689 §3: a policy in testing or none is what it is; one that is enforced comes along, for what it
+/// would have said.
+#[tokio::test]
+async fn a_message_with_licence_is_held_up_by_no_policy_and_the_policy_is_looked_up() {
+    let scene = Scene::enforce().await;
+    let next_hop = NextHop::Domain(domain(DOMAIN));
+    let licence = &TlsRequiredNo::assertion();
+    let purpose = Purpose::TlsRequiredNo { queued_for: Duration::ZERO, licence };
+    let decision = scene.decide_for(&next_hop, purpose).await.unwrap();
+    let Decision::Permit(fallback) = decision else { panic!() };
+    let WhyFallback::TlsRequiredNo(policy) = fallback.why() else { panic!() };
+    assert_eq!(policy.mode(), Mode::Enforce);
+    assert!(fallback.evidence().policy.is_some());
+    // Other mail to the domain is held to it as before.
+    scene.required().await;
 }
 
 /// RFC 8461 §3.4.

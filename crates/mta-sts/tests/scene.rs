@@ -119,7 +119,7 @@ impl Scene {
     pub(crate) async fn decide_for(
         &self,
         next_hop: &NextHop,
-        purpose: Purpose,
+        purpose: Purpose<'_>,
     ) -> Result<Decision, Undecided> {
         self.policies.decide(next_hop, purpose, self.judged_at()).await
     }

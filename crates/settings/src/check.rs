@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
+use smtp::AddressPattern;
+
 use crate::fault::Fault;
 use crate::file::unreadable;
 use crate::raw::RawSettings;
@@ -79,6 +81,14 @@ impl<'a> Check<'a> {
             }
         }
         parsed
+    }
+
+    /// Addresses, domains such as `@example.org`, or `*`; each that is none of them is named.
+    pub(crate) fn addresses(&mut self, key: &str, texts: &[String]) -> Vec<AddressPattern> {
+        self.each(key, texts, |text| {
+            AddressPattern::parse(text)
+                .map_err(|_cause| "it is neither an address nor a domain such as @example.org")
+        })
     }
 
     /// Refuses a number that would bring the relay to a halt.

@@ -12,6 +12,8 @@ pub struct RawRequireTls {
     pub accept: bool,
     /// What becomes of such a message where no host can give that.
     pub deliver: RawRequireTlsDelivery,
+    /// The senders of whom `TLS-Required: No` is honoured.
+    pub honour_no_from: Vec<String>,
 }
 
 /// What becomes of a message that asks for proven TLS where no host can give that.
@@ -30,7 +32,8 @@ impl Default for RawRequireTls {
             RequireTlsDelivery::Enforce => RawRequireTlsDelivery::Enforce,
             RequireTlsDelivery::Opportunistic => RawRequireTlsDelivery::Opportunistic,
         };
-        Self { accept: RequireTlsOffer::default() == RequireTlsOffer::Offered, deliver }
+        let accept = RequireTlsOffer::default() == RequireTlsOffer::Offered;
+        Self { accept, deliver, honour_no_from: Vec::new() }
     }
 }
 

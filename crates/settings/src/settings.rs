@@ -293,6 +293,8 @@ impl Check<'_> {
         settings.source_address6 = raw.source_address6;
         settings.ip_preference = raw.ip_preference;
         settings.requiretls = self.raw.requiretls.delivery();
+        settings.honour_no_from =
+            self.addresses("requiretls.honour_no_from", &self.raw.requiretls.honour_no_from);
         settings.delay_notice = Some(raw.delay_notice).filter(|after| !after.is_zero());
         settings.timeouts = raw.timeouts;
         settings.shutdown_grace = self.raw.shutdown_grace;

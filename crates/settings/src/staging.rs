@@ -1,7 +1,7 @@
 //! `[staging]`: mail that must not reach those it is for.
 
 use listener::{HoldAll, Others, Staging};
-use smtp::{AddressPattern, Mailbox};
+use smtp::Mailbox;
 
 use crate::check::Check;
 use crate::raw_staging::{RawOthers, RawStaging};
@@ -12,13 +12,9 @@ impl Check<'_> {
     pub(crate) fn staging(&mut self) -> Staging {
         let RawStaging { redirect_to, allow, others, hold_all } = &self.raw.staging;
         let mailbox = |text: &str| Mailbox::parse(text).map_err(|_cause| "it is not an address");
-        let pattern = |text: &str| {
-            AddressPattern::parse(text)
-                .map_err(|_cause| "it is neither an address nor a domain such as @example.org")
-        };
         let staging = Staging {
             redirect_to: self.each("staging.redirect_to", redirect_to, mailbox),
-            allow: self.each("staging.allow", allow, pattern),
+            allow: self.addresses("staging.allow", allow),
             others: match others {
                 RawOthers::Hold => Others::Held,
                 RawOthers::Refuse => Others::Refused,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dane::{Association, NoneUsable, RecordsError};
 use dns::LookupError;
 use mta_sts::OpenHost;
+use mta_sts::danger::TlsRequiredNo;
 use smtp::Domain;
 
 /// The TLSA records that apply to one host (RFC 7672 §2.2): the end of a
@@ -38,6 +39,31 @@ impl HostDane {
             Self::EncryptOnly(found) => Some(found),
             Self::Dane(_) | Self::NoDane(_) | Self::Skipped(_) => None,
         }
+    }
+
+    /// The same records without a say, because the sender of a message has licence to pass over them
+    /// (RFC 8689 §3). What a session makes of them is noted all the same. A host without an address is
+    /// unreachable for such a message too.
+    #[must_use]
+    pub fn set_aside(self, host: &OpenHost, _licence: &TlsRequiredNo) -> Self {
+        let noted = match self {
+            Self::Dane(found) => Some(HostRecords::Usable(found.association)),
+            Self::EncryptOnly(found) => Some(HostRecords::Unusable(found)),
+            Self::Skipped(
+                WhySkipped::Alias(_)
+                | WhySkipped::NoValidator
+                | WhySkipped::Tlsa { .. }
+                | WhySkipped::Unread { .. },
+            ) => None,
+            same @ (Self::NoDane(_)
+            | Self::Skipped(
+                WhySkipped::Addresses(_)
+                | WhySkipped::NoAddress
+                | WhySkipped::NotAHost(_)
+                | WhySkipped::OutOfTime,
+            )) => return same,
+        };
+        Self::NoDane(NoDane { host: host.clone(), why: WhyNoDane::TlsRequiredNo, noted })
     }
 
     /// Whether it asks for the same as `other`.
@@ -171,6 +197,17 @@ pub enum HostRecords {
     Unusable(Arc<EncryptOnly>),
 }
 
+impl HostRecords {
+    /// Those that a session can be held to.
+    #[must_use]
+    pub const fn usable(&self) -> Option<&Arc<Association>> {
+        match self {
+            Self::Usable(association) => Some(association),
+            Self::Unusable(_) => None,
+        }
+    }
+}
+
 /// Leave to go on to a host without its TLSA records: it has none that DNSSEC proves, or they have no
 /// say.
 ///
@@ -179,7 +216,7 @@ pub enum HostRecords {
 /// ```compile_fail,E0451
 /// # use tls_policy::{NoDane, WhyNoDane};
 /// fn forge(host: mta_sts::OpenHost) -> NoDane {
-///     NoDane { host, why: WhyNoDane::NoRecords }
+///     NoDane { host, why: WhyNoDane::NoRecords, noted: None }
 /// }
 /// ```
 ///
@@ -193,11 +230,12 @@ pub enum HostRecords {
 pub struct NoDane {
     host: OpenHost,
     why: WhyNoDane,
+    noted: Option<HostRecords>,
 }
 
 impl NoDane {
     pub(crate) const fn new(host: OpenHost, why: WhyNoDane) -> Self {
-        Self { host, why }
+        Self { host, why, noted: None }
     }
 
     /// The host that it is for.
@@ -210,6 +248,12 @@ impl NoDane {
     #[must_use]
     pub const fn why(&self) -> WhyNoDane {
         self.why
+    }
+
+    /// The records that the host has and that do not count: what a session makes of them is noted.
+    #[must_use]
+    pub const fn noted(&self) -> Option<&HostRecords> {
+        self.noted.as_ref()
     }
 }
 
@@ -232,13 +276,16 @@ pub enum WhyNoDane {
     Off,
     /// The mail is a TLS report, which has to arrive in spite of failures (RFC 8460 §5.3.1).
     TlsReport,
+    /// The sender of the message wants it to arrive in spite of the records, and the operator honours
+    /// that (RFC 8689 §3).
+    TlsRequiredNo,
 }
 
 impl WhyNoDane {
     /// Whether the mail is of a kind that DANE is not for, whatever the operator demands.
     pub(crate) const fn is_exempt(self) -> bool {
         match self {
-            Self::AddressLiteral | Self::Exception | Self::TlsReport => true,
+            Self::AddressLiteral | Self::Exception | Self::TlsReport | Self::TlsRequiredNo => true,
             Self::Inactive
             | Self::InsecureAddresses
             | Self::InsecureMx
@@ -258,6 +305,7 @@ impl WhyNoDane {
             Self::NoRecords => "it has no secure TLSA record",
             Self::Off => "dane.mode is \"off\"",
             Self::TlsReport => "the mail is a TLS report",
+            Self::TlsRequiredNo => "the message says TLS-Required: No",
         }
     }
 
@@ -273,6 +321,7 @@ impl WhyNoDane {
             Self::NoRecords => "no-records",
             Self::Off => "off",
             Self::TlsReport => "tls-report",
+            Self::TlsRequiredNo => "tls-required-no",
         }
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use dane::Association;
 use mta_sts::{Fallback, OpenHost, OpenRoute};
 
-use crate::host_dane::{DaneHost, EncryptOnly, HostDane, NoDane, ProofOfDestination, WhyNoDane};
+use crate::host_dane::{
+    DaneHost, EncryptOnly, HostDane, HostRecords, NoDane, ProofOfDestination, WhyNoDane,
+};
 
 /// A route whose host proves its name by public authorities, and matches its TLSA records as well if
 /// it has any of use (RFC 8461 §2: neither excuses the other).
@@ -146,7 +148,7 @@ impl EncryptedRoute {
 /// # use mta_sts::OpenRoute;
 /// # use tls_policy::{SettledRoute, WhyNoDane};
 /// fn forge(route: OpenRoute) -> SettledRoute {
-///     SettledRoute { route, why: WhyNoDane::NoRecords }
+///     SettledRoute { route, why: WhyNoDane::NoRecords, noted: None }
 /// }
 /// ```
 ///
@@ -161,13 +163,15 @@ impl EncryptedRoute {
 pub struct SettledRoute {
     route: OpenRoute,
     why: WhyNoDane,
+    noted: Option<HostRecords>,
 }
 
 impl SettledRoute {
     /// The route to the host of `no_dane`.
     #[must_use]
     pub fn new(fallback: &Fallback, no_dane: &NoDane) -> Self {
-        Self { route: fallback.via(no_dane.host().clone()), why: no_dane.why() }
+        let noted = no_dane.noted().cloned();
+        Self { route: fallback.via(no_dane.host().clone()), why: no_dane.why(), noted }
     }
 
     /// What the policy gives licence for.
@@ -180,5 +184,11 @@ impl SettledRoute {
     #[must_use]
     pub const fn why(&self) -> WhyNoDane {
         self.why
+    }
+
+    /// The records that the host has all the same.
+    #[must_use]
+    pub const fn noted(&self) -> Option<&HostRecords> {
+        self.noted.as_ref()
     }
 }

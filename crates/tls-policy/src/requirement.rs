@@ -15,6 +15,10 @@
 //! | not enforced | as the policy | none of use | a name | TLS ([`HostRequirement::Encrypted`]) |
 //! | not enforced | as the policy | no DANE | anything | whatever works ([`HostRequirement::Open`]) |
 //!
+//! A message that says `TLS-Required: No`, which the operator honours, asks for less than the policy and
+//! the records: [`mta_sts::WhyFallback::TlsRequiredNo`] says so of the one and
+//! [`HostDane::set_aside`] of the other. What the route asks for stays.
+//!
 //! A policy is not enforced where there is none, where its mode is `none` or `testing`, and wherever
 //! else [`mta_sts::WhyFallback`] has a reason: an exception is one. Those reasons are the policy's part
 //! of the table, and are decided in `mta_sts` alone. Which TLSA records there are is the part of

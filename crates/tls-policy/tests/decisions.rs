@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use mta_sts::danger::TlsRequiredNo;
 use mta_sts::{
     CachedPolicy, Decision, Exception, Fallback, FetchSettings, Fetcher, NamesError, NextHop,
     Policies, Policy, PolicyDomain, PolicyId, PolicySettings, Purpose,
@@ -39,6 +40,7 @@ pub(crate) enum Case {
     NoPolicy,
     Report,
     Testing,
+    TlsRequiredNo,
     UndecidedTooLong,
 }
 
@@ -46,7 +48,9 @@ impl Case {
     /// The mode of the policy that is cached.
     const fn mode(self) -> Option<&'static str> {
         match self {
-            Self::Enforced | Self::Exception | Self::Report => Some("enforce"),
+            Self::Enforced | Self::Exception | Self::Report | Self::TlsRequiredNo => {
+                Some("enforce")
+            }
             Self::ModeNone => Some("none"),
             Self::Testing => Some("testing"),
             Self::AddressLiteral | Self::NoPolicy | Self::UndecidedTooLong => None,
@@ -60,10 +64,17 @@ impl Case {
         } else {
             next_hop()
         };
-        let purpose = if self == Self::Report {
-            Purpose::TlsReport
-        } else {
-            Purpose::Delivery { queued_for: Duration::from_secs(3600) }
+        let (queued_for, licence) = (Duration::from_secs(3600), &TlsRequiredNo::assertion());
+        let purpose = match self {
+            Self::Report => Purpose::TlsReport,
+            Self::TlsRequiredNo => Purpose::TlsRequiredNo { queued_for, licence },
+            Self::AddressLiteral
+            | Self::Enforced
+            | Self::Exception
+            | Self::ModeNone
+            | Self::NoPolicy
+            | Self::Testing
+            | Self::UndecidedTooLong => Purpose::Delivery { queued_for },
         };
         let mut settings = PolicySettings::default();
         if self == Self::Exception {
@@ -86,7 +97,7 @@ async fn decide(
     names: Names,
     mode: Option<&str>,
     next_hop: &NextHop,
-    purpose: Purpose,
+    purpose: Purpose<'_>,
 ) -> Decision {
     let fetcher = Fetcher::new(FetchSettings::new(Arc::new(RootCertStore::empty()))).unwrap();
     let store = Arc::new(OnePolicy(mode.map(cached)));

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use dns::{Lookup, LookupError, Records, Security, TlsaData, Validation};
+use mta_sts::danger::TlsRequiredNo;
 use mta_sts::{Decision, MxHost, OpenHost};
 use tls_policy::{
     DaneDemand, DaneInputs, DaneLookup, DaneSettings, HostDane, HostNaming, HostRequirement,
@@ -78,7 +79,7 @@ fn found<T>(records: Vec<T>) -> Result<Lookup<T>, LookupError> {
 }
 
 /// Whether a policy is enforced, by the way in which a decision came about.
-const CASES: [(&str, Case, bool); 8] = [
+const CASES: [(&str, Case, bool); 9] = [
     ("an enforced policy", Case::Enforced, true),
     ("no policy, for an address has none", Case::AddressLiteral, false),
     ("an exception from an enforced policy", Case::Exception, false),
@@ -86,6 +87,7 @@ const CASES: [(&str, Case, bool); 8] = [
     ("no policy", Case::NoPolicy, false),
     ("a report to a domain with an enforced policy", Case::Report, false),
     ("a policy in testing", Case::Testing, false),
+    ("a message that says TLS-Required: No", Case::TlsRequiredNo, false),
     ("a DNS that has been silent for too long", Case::UndecidedTooLong, false),
 ];
 
@@ -312,6 +314,38 @@ async fn no_dane_of_one_host_is_no_licence_for_another() {
         message: MessageDemand::None,
     };
     assert_eq!(words(&inputs.requirement()), "other records");
+}
+
+/// `TLS-Required: No` (RFC 8689 §3), where it is honoured: records have no say, are noted, and what a
+/// route asks for stays.
+#[tokio::test]
+async fn records_that_a_message_sets_aside_are_noted_and_hold_nothing_back() {
+    let decision = Case::TlsRequiredNo.decide().await;
+    let [named, ..] = hosts();
+    for (tlsa, noted) in [
+        (Tlsa::Absent, None),
+        (Tlsa::Fails, None),
+        (Tlsa::Unusable, Some(false)),
+        (Tlsa::Usable, Some(true)),
+    ] {
+        let dane = tlsa.of(&decision, &named).set_aside(&named, &TlsRequiredNo::assertion());
+        let HostDane::NoDane(no_dane) = &dane else { panic!("{dane:?}") };
+        assert_eq!(no_dane.noted().map(|records| records.usable().is_some()), noted, "{tlsa:?}");
+        for ((_, route), expected) in
+            ROUTES.iter().zip(["open", "demanded, Starttls", "demanded, Implicit"])
+        {
+            let inputs = Inputs {
+                decision: &decision,
+                route,
+                host: &named,
+                dane: &dane,
+                // Where the operator demands records, a message with licence needs none.
+                demand: if tlsa == Tlsa::Absent { DaneDemand::None } else { DaneDemand::Required },
+                message: MessageDemand::None,
+            };
+            assert_eq!(words(&inputs.requirement()), expected, "{tlsa:?}; {route:?}");
+        }
+    }
 }
 
 /// REQUIRETLS (RFC 8689 §4.2.1): a message that asks for proof gets it, or no session.

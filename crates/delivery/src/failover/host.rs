@@ -42,12 +42,19 @@ impl Pass<'_> {
             return walk;
         }
         walk.effort.begin_host();
-        let records = self.records(host.target, TlsaAge::Any).await;
+        let found = self.records(host.target, TlsaAge::Any).await;
+        if self.licence.is_some()
+            && let HostDane::Skipped(why) = &found
+        {
+            self.observe_refusal(host.target, &Refusal::Skipped(why.clone()));
+        }
+        let records = self.in_force(host.target, found);
         walk = self.try_under(walk, host, &records, Sessions::All).await;
         if !walk.has_mismatched(host.target) || self.is_over(&walk) {
             return walk;
         }
         let newer = self.records(host.target, TlsaAge::Fresh).await;
+        let newer = self.in_force(host.target, newer);
         if newer.binds_like(&records) {
             return walk;
         }
@@ -58,7 +65,8 @@ impl Pass<'_> {
 
     /// Sends over sessions that are there already with a host that would be asked first.
     pub(super) async fn go_on_with(&self, walk: Walk, target: &Target) -> Walk {
-        let records = self.records(target, TlsaAge::Any).await;
+        let found = self.records(target, TlsaAge::Any).await;
+        let records = self.in_force(target, found);
         let host = Host { target, rank: Rank::First };
         match records {
             // Why not is told when the host is tried.
@@ -142,8 +150,8 @@ impl Pass<'_> {
                 }
                 Ok(session) => {
                     self.client.observer.opened(session.protection());
-                    if session.has_matched_records() {
-                        self.client.observer.dane_host(DaneResult::Matched);
+                    if let Some(result) = DaneResult::of_session(session.channel()) {
+                        self.client.observer.dane_host(result);
                     }
                     return self.converse(walk, host, session, admission.licence()).await;
                 }
@@ -198,10 +206,15 @@ impl Pass<'_> {
 
     /// Notes why a host is not tried.
     fn refused(&self, walk: Walk, target: &Target, refusal: &Refusal) -> Walk {
+        self.observe_refusal(target, refusal);
+        walk.failed(HostFailure::refused(&target.name(), refusal))
+    }
+
+    /// Tells what the TLSA records of a host are counted as that cannot be used.
+    fn observe_refusal(&self, target: &Target, refusal: &Refusal) {
         if let Some(observation) = of_refusal(self.decision, target, refusal) {
             self.client.observer.observed(&observation);
         }
-        walk.failed(HostFailure::refused(&target.name(), refusal))
     }
 }
 

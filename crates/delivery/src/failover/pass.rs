@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mail::{Message, TlsRequired};
 use mta_sts::Decision;
+use mta_sts::danger::TlsRequiredNo;
 use queue::Lease;
 use smtp::ReversePath;
 use tls_policy::DaneDemand;
@@ -25,6 +26,8 @@ const SESSIONS: usize = 2;
 pub(super) struct Pass<'a> {
     pub(super) client: &'a Client,
     pub(super) lease: &'a Lease,
+    /// To pass over what TLSA records ask for, where the message has such licence.
+    pub(super) licence: Option<&'a TlsRequiredNo>,
     /// What the policy of the next hop asks for.
     pub(super) decision: &'a Decision,
     /// Whether the operator demands TLSA records of the next hop.

@@ -39,6 +39,15 @@ impl Pass<'_> {
         found
     }
 
+    /// The records that have a say about the message: those that were found, unless there is licence to
+    /// pass over them.
+    pub(super) fn in_force(&self, target: &Target, found: HostDane) -> HostDane {
+        match self.licence {
+            Some(licence) => found.set_aside(&target.host, licence),
+            None => found,
+        }
+    }
+
     /// Whether the operator has set the records of the hosts aside; nobody is asked where there are
     /// none.
     fn dane_is_excepted(&self, target: &Target) -> bool {

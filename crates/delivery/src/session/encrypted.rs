@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use mail::{CertificateVerdict, DaneVerdict};
-use tls_policy::{Encrypted, EncryptedRoute};
+use tls_policy::{Encrypted, EncryptedRoute, HostRecords};
 
 use super::established::Session;
 use super::open::shake;
@@ -13,7 +12,7 @@ use super::plain::Plain;
 use crate::failure::SessionFailure;
 use crate::line_io::Stream;
 use crate::tls::danger::Observing;
-use crate::tls::record::PeerRecord;
+use crate::tls::peer_seen::PeerSeen;
 use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen, TlsaSeen};
 
 impl<S: Stream> Plain<EncryptedRoute, S> {
@@ -24,29 +23,26 @@ impl<S: Stream> Plain<EncryptedRoute, S> {
     ) -> (Result<Session<Encrypted, S>, SessionFailure>, TlsSeen) {
         let Self { route, mut dialogue, capabilities, ends, settings } = self;
         let patience = Arc::clone(dialogue.patience());
+        let records = HostRecords::Unusable(Arc::clone(route.records()));
         let shaken = match starttls(&mut dialogue, &capabilities, &settings).await {
-            Ok(()) => shake(dialogue, route.route().host(), &settings, tls).await,
+            Ok(()) => {
+                let host = (route.route().host(), Some(&records));
+                shake(dialogue, host, &settings, tls).await
+            }
             Err(failure) => {
                 dialogue.quit(settings.timeouts.quit).await;
                 Err(failure)
             }
         };
-        let certificate = match &shaken {
-            Ok((_, verdict)) => TlsFault::of_verdict(verdict),
-            Err(_) => Ok(()),
-        };
-        let records = Arc::clone(route.records());
-        let session = match shaken {
-            Ok((stream, verdict)) => {
-                let base = route.records().base().as_str().to_owned();
-                let certificate = CertificateVerdict::from(&verdict);
-                let peer = PeerRecord { certificate, dane: DaneVerdict::Unusable { base } };
-                Session::under_tls(route, (stream, patience), peer, ends, settings).await
+        let (session, peer) = match shaken {
+            Ok((stream, peer)) => {
+                let (stream, record) = ((stream, patience), peer.record());
+                (Session::under_tls(route, stream, record, ends, settings).await, peer)
             }
-            Err(failure) => Err(SessionFailure::Tls(failure)),
+            Err(failure) => (Err(SessionFailure::Tls(failure)), PeerSeen::nothing()),
         };
-        let outcome = TlsOutcome::of_session(&session, certificate);
-        let tlsa = Some(TlsaSeen::of_unusable(&records, &session));
+        let outcome = TlsOutcome::of_session(&session, TlsFault::of_verdict(&peer.webpki));
+        let tlsa = Some(TlsaSeen::beside(&records, outcome, &peer));
         let helo = capabilities.name().cloned();
         (session, TlsSeen { ends, helo, outcome, tlsa })
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mail::{Channel, DaneVerdict, Proof, Protection};
+use mail::{Channel, Proof, Protection};
 use tls_policy::{Proven, Trust};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -141,14 +141,6 @@ impl<T: Trust, S: Stream> Session<T, S> {
     /// What mail on it is protected by.
     pub(crate) fn protection(&self) -> Protection {
         Protection::of(self.proof(), &self.channel)
-    }
-
-    /// Whether the peer has matched a TLSA record of its host.
-    pub(crate) fn has_matched_records(&self) -> bool {
-        match &self.channel {
-            Channel::Clear(_) => false,
-            Channel::Tls(tls) => matches!(tls.dane, DaneVerdict::Matched { .. }),
-        }
     }
 
     /// The way the session was made along.

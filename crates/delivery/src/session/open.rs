@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use mail::{CertificateVerdict, Channel, DaneVerdict, WhyClear};
+use mail::{Channel, WhyClear};
 use mta_sts::OpenHost;
-use tls_policy::{SettledRoute, Unverified};
+use tls_policy::{HostRecords, SettledRoute, Unverified};
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
@@ -21,9 +21,9 @@ use crate::failure::{SessionFailure, TlsFailure};
 use crate::line_io::Stream;
 use crate::settings::DeliverySettings;
 use crate::target::host_name;
-use crate::tls::danger::{Observing, Verdict};
-use crate::tls::record::PeerRecord;
-use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen};
+use crate::tls::danger::{Observed, Observing};
+use crate::tls::peer_seen::PeerSeen;
+use crate::tls_seen::{TlsFault, TlsOutcome, TlsSeen, TlsaSeen};
 
 impl<S: Stream> Plain<SettledRoute, S> {
     /// Upgrades where the host offers it, whoever it is, and carries on in clear where it does not.
@@ -35,13 +35,16 @@ impl<S: Stream> Plain<SettledRoute, S> {
         let helo = capabilities.name().cloned();
         let refusal = match starttls(&mut dialogue, &capabilities, &settings).await {
             Ok(()) => {
-                let (session, outcome) = encrypt(route, dialogue, ends, settings, tls).await;
-                return (session, TlsSeen { ends, helo, outcome, tlsa: None });
+                let noted = route.noted().cloned();
+                let (session, outcome, peer) = encrypt(route, dialogue, ends, settings, tls).await;
+                let tlsa = noted.map(|records| TlsaSeen::beside(&records, outcome, &peer));
+                return (session, TlsSeen { ends, helo, outcome, tlsa });
             }
             Err(failure) => failure,
         };
-        let outcome = TlsOutcome::of_failure(&refusal);
-        let seen = TlsSeen { ends, helo, outcome, tlsa: None };
+        let (outcome, peer) = (TlsOutcome::of_failure(&refusal), PeerSeen::nothing());
+        let tlsa = route.noted().map(|records| TlsaSeen::beside(records, outcome, &peer));
+        let seen = TlsSeen { ends, helo, outcome, tlsa };
         let session = match refusal {
             // The host has not begun TLS, so the dialogue goes on where it was.
             TlsFailure::NotOffered | TlsFailure::Refused(_) => {
@@ -76,10 +79,10 @@ async fn encrypt<S: Stream>(
     ends: Endpoints,
     settings: Arc<DeliverySettings>,
     tls: &Observing,
-) -> (Result<Session<Unverified, S>, Unsettled>, TlsOutcome) {
+) -> (Result<Session<Unverified, S>, Unsettled>, TlsOutcome, PeerSeen) {
     let patience = Arc::clone(dialogue.patience());
-    let shaken = shake(dialogue, route.route().host(), &settings, tls).await;
-    let (stream, verdict) = match shaken {
+    let host = (route.route().host(), route.noted());
+    let (stream, peer) = match shake(dialogue, host, &settings, tls).await {
         Ok(shaken) => shaken,
         Err(failure) => {
             let outcome = TlsOutcome::of_failure(&failure);
@@ -89,33 +92,33 @@ async fn encrypt<S: Stream>(
             } else {
                 Unsettled::Broken(BrokenHandshake { failure: failure.into() })
             };
-            return (Err(unsettled), outcome);
+            return (Err(unsettled), outcome, PeerSeen::nothing());
         }
     };
-    let certificate = TlsFault::of_verdict(&verdict);
-    let peer = PeerRecord {
-        certificate: CertificateVerdict::from(&verdict),
-        dane: DaneVerdict::NotApplied,
-    };
-    let session = Session::under_tls(route, (stream, patience), peer, ends, settings).await;
-    let outcome = TlsOutcome::of_session(&session, certificate);
+    let record = peer.record();
+    let session = Session::under_tls(route, (stream, patience), record, ends, settings).await;
+    let outcome = TlsOutcome::of_session(&session, TlsFault::of_verdict(&peer.webpki));
     // A host that has shaken hands and then does not answer under TLS has as little of it as one
     // with which the handshake fails.
     let broken = |failure| Unsettled::Broken(BrokenHandshake { failure });
-    (session.map_err(broken), outcome)
+    (session.map_err(broken), outcome, peer)
 }
 
-/// Shakes hands with whoever is there, and says what its certificate is worth.
+/// Shakes hands with whoever is there, and says what its certificate is worth: by the authorities, and
+/// by the records that the host may have.
 pub(super) async fn shake<S: Stream>(
     dialogue: Dialogue<S>,
-    host: &OpenHost,
+    (host, records): (&OpenHost, Option<&HostRecords>),
     settings: &DeliverySettings,
     tls: &Observing,
-) -> Result<(TlsStream<S>, Verdict), TlsFailure> {
+) -> Result<(TlsStream<S>, PeerSeen), TlsFailure> {
     let limit = dialogue.patience().at_most(settings.timeouts.tls);
     let stream = dialogue.into_stream().map_err(TlsFailure::Injected)?;
     let name = server_name(host)?;
-    tls.handshake(stream, name, limit).await.map_err(TlsFailure::Handshake)
+    let usable = records.and_then(HostRecords::usable);
+    let observed = tls.handshake_beside(stream, name, usable, limit).await;
+    let Observed { stream, webpki, dane } = observed.map_err(TlsFailure::Handshake)?;
+    Ok((stream, PeerSeen { webpki, dane, records: records.cloned() }))
 }
 
 /// Why an open route has no session yet.

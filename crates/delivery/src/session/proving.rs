@@ -1,8 +1,9 @@
 //! The handshake in which a peer proves what its route asks for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tls_policy::Trust as _;
+use tls_policy::{HostRecords, Trust as _};
 use tokio_rustls::client::TlsStream;
 
 use super::opening::server_name;
@@ -36,8 +37,8 @@ pub(super) async fn prove<S: Stream, R: Strict>(
         PeerDemand::NameAndRecords(association) => (association, Authorities::Required),
         PeerDemand::Records(association) => (association, Authorities::Noted),
     };
-    let base = Some(association.names().base().as_ref().to_owned());
+    let records = Some(HostRecords::Usable(Arc::clone(association)));
     let shaken = tls.handshake_under(stream, association, (name, authorities), limit).await;
     let Shaken { stream, dane, webpki } = shaken;
-    (stream.map_err(TlsFailure::Handshake), PeerSeen { webpki, dane, base })
+    (stream.map_err(TlsFailure::Handshake), PeerSeen { webpki, dane, records })
 }

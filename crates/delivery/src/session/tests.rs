@@ -19,6 +19,7 @@ use super::established::Session;
 use super::open::Unsettled;
 use super::plain::Plain;
 use crate::authority::{Authority, Flaw};
+use crate::dane_result::DaneResult;
 use crate::dialogue::DialogueError;
 use crate::endpoints::Endpoints;
 use crate::envelope::Mail;
@@ -635,7 +636,10 @@ async fn without_an_enforced_policy_tlsa_records_alone_have_to_hold() {
             match session {
                 Ok(session) => {
                     assert_eq!(session.protection(), Protection::Dane);
-                    assert!(session.has_matched_records());
+                    assert_eq!(
+                        DaneResult::of_session(session.channel()),
+                        Some(DaneResult::Matched)
+                    );
                 }
                 Err(failure) => {
                     assert_eq!(failure.enhanced_code().to_string(), "4.7.5");
@@ -681,7 +685,7 @@ async fn records_of_no_use_ask_for_tls_with_whoever_answers() {
     let (session, seen) = plain.unwrap().encrypt(&observing(&authority)).await;
     let session = session.unwrap();
     assert_eq!(session.protection(), Protection::Tls);
-    assert!(!session.has_matched_records());
+    assert_eq!(DaneResult::of_session(session.channel()), None);
     let expected = (Some(ResultType::CertificateExpired), Some(ResultType::TlsaInvalid));
     assert_eq!(results(&seen), expected);
     let tlsa = seen.tlsa.unwrap();

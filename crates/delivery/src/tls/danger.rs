@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clock::Clock;
+use dane::{Association, Matched, Mismatch, Verifier};
 use pkix::{
     HandshakeError, Roots, SetupError, Signature, TlsError, Verification, check_signature,
     config_without_resumption,
@@ -56,22 +57,40 @@ impl Observing {
         Ok(Self { verification: Verification::new(roots.into(), provider)?, clock })
     }
 
-    /// Shakes hands with whoever is there, and says what `name` would have been worth.
+    /// Shakes hands with whoever is there, and says what `host` would have been worth.
     pub(crate) async fn handshake<S: Stream>(
         &self,
         stream: S,
-        name: ServerName<'static>,
+        host: ServerName<'static>,
         limit: Duration,
     ) -> Result<(TlsStream<S>, Verdict), HandshakeFailure> {
+        let observed = self.handshake_beside(stream, host, None, limit).await?;
+        Ok((observed.stream, observed.webpki))
+    }
+
+    /// The same, and says what the host's TLSA records would have made of it. They are asked for by
+    /// their base domain, as they want it (RFC 7672 §8.1).
+    pub(crate) async fn handshake_beside<S: Stream>(
+        &self,
+        stream: S,
+        host: ServerName<'static>,
+        records: Option<&Arc<Association>>,
+        limit: Duration,
+    ) -> Result<Observed<S>, HandshakeFailure> {
+        let records = records.map(|association| Verifier::new(Arc::clone(association)));
+        let name = records.as_ref().map_or_else(|| host.clone(), |records| records.server_name());
         let recorder = Arc::new(Recorder {
             verification: self.verification.clone(),
+            host,
+            records,
             verdict: OnceLock::new(),
             unproved: OnceLock::new(),
         });
         let config = self.config(Arc::clone(&recorder));
         let config = config.map_err(|error| HandshakeFailure::Tls(error.into()))?;
         let stream = shake(Arc::new(config), name, stream, limit, HandshakeError::from).await?;
-        Ok((stream, recorder.verdict()))
+        let dane = recorder.records.as_ref().and_then(|records| records.verdict().cloned());
+        Ok(Observed { stream, webpki: recorder.verdict(), dane })
     }
 
     /// A configuration for one connection: the recorder must not hear of another's certificate.
@@ -92,10 +111,23 @@ pub(crate) enum Verdict {
     Unknown,
 }
 
+/// A handshake with whoever was there.
+#[derive(Debug)]
+pub(crate) struct Observed<S> {
+    /// The stream.
+    pub(crate) stream: TlsStream<S>,
+    /// What the authorities would have said.
+    pub(crate) webpki: Verdict,
+    /// What the TLSA records would have said; none where there are none, or nothing was shown.
+    pub(crate) dane: Option<Result<Matched, Mismatch>>,
+}
+
 /// Runs the verification, writes down what it says and lets everyone pass.
 #[derive(Debug)]
 struct Recorder {
     verification: Verification,
+    host: ServerName<'static>,
+    records: Option<Arc<Verifier>>,
     verdict: OnceLock<Verdict>,
     /// Why a signature on the handshake could not be checked.
     unproved: OnceLock<TlsError>,
@@ -140,12 +172,16 @@ impl ServerCertVerifier for Recorder {
     ) -> Result<ServerCertVerified, rustls::Error> {
         self.verdict.get_or_init(|| {
             let judged =
-                self.verification.judge(end_entity, intermediates, server_name, ocsp_response, now);
+                self.verification.judge(end_entity, intermediates, &self.host, ocsp_response, now);
             match judged {
                 Ok(()) => Verdict::Valid,
                 Err(error) => Verdict::Invalid(error),
             }
         });
+        // What the records say is noted by their verifier, and nobody acts on it.
+        drop(self.records.as_ref().map(|records| {
+            records.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        }));
         Ok(ServerCertVerified::assertion())
     }
 

@@ -2,6 +2,7 @@
 
 use dane::{Matched, Mismatch};
 use mail::{CertificateVerdict, DaneVerdict};
+use tls_policy::HostRecords;
 use tls_rpt::TlsaRecord;
 
 use super::danger::Verdict;
@@ -14,23 +15,32 @@ pub struct PeerSeen {
     pub(crate) webpki: Verdict,
     /// What the TLSA records of its host say; none where there are none, or nothing was shown.
     pub(crate) dane: Option<Result<Matched, Mismatch>>,
-    /// The TLSA base domain, where there are records.
-    pub(crate) base: Option<String>,
+    /// The TLSA records of its host, where it has any.
+    pub(crate) records: Option<HostRecords>,
 }
 
 impl PeerSeen {
     /// Nothing was shown.
     pub(crate) const fn nothing() -> Self {
-        Self { webpki: Verdict::Unknown, dane: None, base: None }
+        Self { webpki: Verdict::Unknown, dane: None, records: None }
     }
 
     /// What is recorded of the peer of a session.
     pub(crate) fn record(&self) -> PeerRecord {
-        let dane = match (&self.dane, &self.base) {
-            (Some(Ok(matched)), Some(base)) => {
-                DaneVerdict::Matched { base: base.clone(), record: reported(matched.record()) }
+        let dane = match (&self.records, &self.dane) {
+            (Some(HostRecords::Usable(usable)), Some(judged)) => {
+                let base = usable.names().base().as_ref().to_owned();
+                match judged {
+                    Ok(matched) => {
+                        DaneVerdict::Matched { base, record: reported(matched.record()) }
+                    }
+                    Err(mismatch) => DaneVerdict::NotMatched { base, reason: mismatch.to_string() },
+                }
             }
-            (Some(_) | None, _) => DaneVerdict::NotApplied,
+            (Some(HostRecords::Unusable(unusable)), _) => {
+                DaneVerdict::Unusable { base: unusable.base().as_str().to_owned() }
+            }
+            (Some(HostRecords::Usable(_)) | None, _) => DaneVerdict::NotApplied,
         };
         PeerRecord { certificate: CertificateVerdict::from(&self.webpki), dane }
     }
