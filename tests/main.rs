@@ -30,6 +30,7 @@ mod log_lines;
 mod metrics;
 mod model;
 mod notifications;
+mod outages;
 mod over_time;
 mod policy_commands;
 mod process;

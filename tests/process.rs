@@ -142,7 +142,17 @@ impl Process {
 
     /// Waits until it has logged `count` lines that hold `text`; the last of them.
     pub(crate) async fn logged(&self, text: &str, count: usize) -> String {
-        let found = timeout(PATIENCE, async {
+        self.logged_within(PATIENCE, text, count).await
+    }
+
+    /// The same, with patience for what takes its time.
+    pub(crate) async fn logged_within(
+        &self,
+        patience: Duration,
+        text: &str,
+        count: usize,
+    ) -> String {
+        let found = timeout(patience, async {
             loop {
                 let lines = self.log_lines();
                 let mut found: Vec<_> = lines.iter().filter(|line| line.contains(text)).collect();

@@ -32,9 +32,23 @@ impl ProcessInWorld {
     /// Starts it with these settings besides the usual ones, and waits until it takes connections.
     pub(crate) async fn start(settings: &str) -> Self {
         let world = World::new().await;
+        let dns = world.dns_address();
+        Self::start_with_resolvers(world, &[dns], settings).await
+    }
+
+    /// The same in this world, with these resolvers in place of the world's own.
+    pub(crate) async fn start_with_resolvers(
+        world: World,
+        resolvers: &[SocketAddr],
+        settings: &str,
+    ) -> Self {
         let listener = SocketAddr::new(world.address(), world.smtp_port());
         let config = write_settings(&world, listener, settings);
-        let mut relay = Process::start(&config, world.directory().join("log"));
+        let resolvers: Vec<_> = resolvers.iter().map(ToString::to_string).collect();
+        let resolvers = resolvers.join(",");
+        let variables = [("STS_RELAY__DNS__SERVERS", resolvers.as_str())];
+        let log = world.directory().join("log");
+        let mut relay = Process::start_with(&config, log, variables.into_iter());
         drop(relay.connected(listener).await);
         Self { world, listener, config, relay, reloads: 0 }
     }

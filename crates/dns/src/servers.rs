@@ -5,7 +5,7 @@
 //! decide that nothing is secure. Only once it fails its own test are the others asked.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use smtp::Domain;
@@ -19,7 +19,7 @@ use crate::question::Question;
 use crate::self_test;
 use crate::server::{Edns, Server};
 use crate::settings::DnsSettings;
-use crate::standing::{Change, FAILURES, ServerState, Suspect, Suspicion};
+use crate::standing::{Change, FAILURES, ServerState};
 
 /// The most questions under way at once; each holds a socket.
 const MOST_QUESTIONS: usize = 4096;
@@ -66,7 +66,9 @@ struct Tests {
     kept: AtomicBool,
     /// Asks for one before its time.
     wanted: Notify,
-    /// How many there were.
+    /// The number of the one that began last.
+    begun: AtomicU64,
+    /// The number of the one that ended last.
     ended: watch::Sender<u64>,
 }
 
@@ -129,6 +131,9 @@ impl Servers {
     }
 
     /// Asks the servers whose word counts, and all of them where that of none does.
+    ///
+    /// What keeps those from an answer may be their own fault: they are tested then, and if none counts
+    /// any longer the question is put to all.
     async fn ask_all(
         &self,
         question: &Question,
@@ -138,14 +143,21 @@ impl Servers {
         if validating.is_empty() {
             return self.ask_each(others, question, deadline).await;
         }
-        let tested = self.tests.ended.subscribe();
+        let before = self.tests.begun.load(Ordering::Acquire);
         let answer = self.ask_each(validating, question, deadline).await;
-        match &answer {
-            Err(error) if error.is_silence() && !others.is_empty() => {}
-            Ok(_) | Err(_) => return answer,
+        let is_in_doubt = answer.as_ref().is_err_and(|error| {
+            error.may_be_validation() || error.is_silence() && !others.is_empty()
+        });
+        if !is_in_doubt {
+            return answer;
         }
-        self.tests.wait(tested, deadline).await;
-        if self.validate() { answer } else { self.ask_each(others, question, deadline).await }
+        self.tests.wait(before, deadline).await;
+        match self.in_order() {
+            (validating, all) if validating.is_empty() => {
+                self.ask_each(all, question, deadline).await
+            }
+            _ => answer,
+        }
     }
 
     /// Asks one server after the other, and the silent ones again.
@@ -200,9 +212,8 @@ impl Servers {
         };
         let answer = server.ask(question, ad_bit, edns, patience).await;
         let may_be_bogus = answer.as_ref().is_err_and(LookupError::may_be_validation);
-        let suspect = if may_be_bogus { Suspect::Yes } else { Suspect::No };
         let is_silent = answer.as_ref().is_err_and(LookupError::is_silence);
-        if standing.heard(suspect) == Suspicion::Arises || is_silent && standing.validates() {
+        if standing.validates() && (may_be_bogus || is_silent) {
             self.tests.wanted.notify_one();
         }
         if may_be_bogus && standing.finds_everything_bogus() {
@@ -237,6 +248,7 @@ impl Servers {
     /// Tests all servers once more: one that has passed before until it passes or has failed as often
     /// as it takes.
     pub(crate) async fn test_again(&self) -> Change {
+        let number = self.tests.begun.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
         let mut change = Change::Unchanged;
         for round in 1..=FAILURES {
             change = change.or(self.test(part(self.share(), OF_A_TRY)).await);
@@ -246,7 +258,7 @@ impl Servers {
             }
             sleep(part(self.share(), PAUSE_OF_A_TRY)).await;
         }
-        self.tests.ended.send_modify(|ended| *ended = ended.wrapping_add(1));
+        self.tests.ended.send_replace(number);
         change
     }
 
@@ -272,10 +284,11 @@ impl Servers {
 }
 
 impl Tests {
-    /// Waits for a test that ends after `ended` was made, if there are any.
-    async fn wait(&self, mut ended: watch::Receiver<u64>, deadline: Instant) {
+    /// Waits for the end of a test that began after the one of this number, if there are any.
+    async fn wait(&self, before: u64, deadline: Instant) {
         if self.kept.load(Ordering::Acquire) {
-            drop(timeout_at(deadline, ended.changed()).await);
+            let mut ended = self.ended.subscribe();
+            drop(timeout_at(deadline, ended.wait_for(|number| *number > before)).await);
         }
     }
 }

@@ -11,10 +11,6 @@ use crate::self_test_failure::SelfTestFailure;
 /// datagram changes nothing.
 pub(crate) const FAILURES: u32 = 3;
 
-/// After so many answers in a row that validation failed, a resolver is tested: the fault may be its
-/// own.
-const SUSPICIOUS: u32 = 5;
-
 /// Whether a resolver's word on DNSSEC counts.
 #[derive(Clone, Debug)]
 pub enum ServerState {
@@ -57,8 +53,6 @@ struct Known {
     state: ServerState,
     /// Tests in a row that failed.
     failures: u32,
-    /// Answers in a row that may say that validation failed.
-    bogus: u32,
 }
 
 /// Whether anything has changed.
@@ -78,17 +72,10 @@ impl Change {
     }
 }
 
-/// Whether a resolver is to be tested before its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Suspicion {
-    Arises,
-    None,
-}
-
 impl Standing {
     /// Nothing is known of it.
     pub(crate) const fn new(state: ServerState) -> Self {
-        Self(Mutex::new(Known { state, failures: 0, bogus: 0 }))
+        Self(Mutex::new(Known { state, failures: 0 }))
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
@@ -121,23 +108,10 @@ impl Standing {
         })
     }
 
-    /// Notes an answer that may or may not say that validation failed.
-    pub(crate) fn heard(&self, may_be_bogus: Suspect) -> Suspicion {
-        self.with(|known| {
-            known.bogus = match may_be_bogus {
-                Suspect::Yes => known.bogus.saturating_add(1),
-                Suspect::No => 0,
-            };
-            let arises = known.state.validates() && known.bogus >= SUSPICIOUS;
-            if arises { Suspicion::Arises } else { Suspicion::None }
-        })
-    }
-
     /// Notes a test, and says so where that changes something.
     pub(crate) fn tested(&self, server: SocketAddr, result: Result<(), SelfTestFailure>) -> Change {
         let (before, now) = self.with(|known| {
             let before = known.state.clone();
-            known.bogus = 0;
             match result {
                 Ok(()) => {
                     known.failures = 0;
@@ -155,13 +129,6 @@ impl Standing {
         announce(server, &before, &now);
         if before.validates() == now.validates() { Change::Unchanged } else { Change::Changed }
     }
-}
-
-/// Whether an answer may say that validation failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Suspect {
-    No,
-    Yes,
 }
 
 /// One line for each change.
@@ -212,23 +179,5 @@ mod tests {
         }
         assert!(!standing.validates());
         assert_eq!(standing.tested(server(), Ok(())), Change::Changed);
-    }
-
-    #[test]
-    fn five_bogus_answers_in_a_row_are_suspicious_in_a_resolver_that_counts() {
-        let standing = Standing::new(ServerState::Untested);
-        let five = |standing: &Standing| {
-            (0..5).map(|_| standing.heard(Suspect::Yes)).collect::<Vec<_>>().pop()
-        };
-        assert_eq!(five(&standing), Some(Suspicion::None));
-        standing.tested(server(), Ok(()));
-        for _ in 0..4 {
-            assert_eq!(standing.heard(Suspect::Yes), Suspicion::None);
-        }
-        assert_eq!(standing.heard(Suspect::No), Suspicion::None);
-        assert_eq!(five(&standing), Some(Suspicion::Arises));
-        // The test has told what is to be told.
-        standing.tested(server(), Ok(()));
-        assert_eq!(standing.heard(Suspect::Yes), Suspicion::None);
     }
 }

@@ -67,7 +67,7 @@ pub use certificate::{Certificate, Odd, Validity};
 pub use domain::DomainSetup;
 pub use message::{Answer, Mailbox, Message, NotYet};
 pub use mx::{Act, MxBehaviour, MxHost, Rule, Step, Strip};
-pub use names::{Fault, Names, RecordType};
+pub use names::{Fault, Names, RecordType, Resolver, ResolverBehaviour};
 pub use policy_host::{PolicyBehaviour, PolicyHost, Request, Visit};
 pub use policy_text::PolicyText;
 pub use sender::{Reply, Sender};

@@ -6,6 +6,8 @@
 //! signatures are not made; [`Names::authenticate`] sets the AD bit as a validating resolver does, and
 //! [`Fault::Bogus`] says what one says of a forgery.
 
+mod resolver;
+mod resolver_behaviour;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -22,9 +24,12 @@ use hickory_proto::rr::{Name, RData};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use self::server::Answerer;
 use self::zone::{Zone, absolute};
 use crate::tasks::Tasks;
 
+pub use self::resolver::Resolver;
+pub use self::resolver_behaviour::ResolverBehaviour;
 pub use self::zone::Fault;
 
 /// The most bytes in one character-string (RFC 1035 §3.3).
@@ -58,8 +63,25 @@ impl Names {
     /// Starts the DNS server at `ip`, on a port of its own, over UDP and TCP.
     pub(crate) async fn serve(ip: IpAddr, tasks: &Tasks) -> io::Result<Self> {
         let zone = Arc::new(watch::Sender::new(Zone::default()));
-        let address = server::start(ip, Arc::clone(&zone), tasks).await?;
+        let sockets = server::sockets(ip).await?;
+        let address = sockets.0.local_addr()?;
+        let answerer = Answerer {
+            zone: Arc::clone(&zone),
+            behaviour: watch::Sender::new(ResolverBehaviour::Validates).subscribe(),
+            questions: Arc::default(),
+        };
+        server::start(answerer, sockets, tasks);
         Ok(Self { zone, address })
+    }
+
+    /// Starts a second server at `ip`, on a port of its own.
+    pub(crate) async fn resolver(
+        &self,
+        ip: IpAddr,
+        behaviour: ResolverBehaviour,
+        tasks: &Tasks,
+    ) -> io::Result<Resolver> {
+        Resolver::start(Arc::clone(&self.zone), ip, behaviour, tasks).await
     }
 
     /// Where the DNS server listens, over UDP and TCP.

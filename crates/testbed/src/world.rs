@@ -11,7 +11,7 @@ use crate::domain::DomainSetup;
 use crate::loopback::Loopback;
 use crate::message::{Mailbox, Message, NotYet};
 use crate::mx::{MxBehaviour, MxHost};
-use crate::names::Names;
+use crate::names::{Names, Resolver, ResolverBehaviour};
 use crate::policy_host::{PolicyBehaviour, PolicyHost};
 use crate::policy_hosts::PolicyHosts;
 use crate::sink::{Offer, Sink};
@@ -161,6 +161,15 @@ impl World {
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.authority.directory()
+    }
+
+    /// Starts a second resolver for the world's names, at `ip`, on a port of its own.
+    ///
+    /// # Panics
+    /// `ip` is no address of this machine.
+    pub async fn resolver(&self, ip: IpAddr, behaviour: ResolverBehaviour) -> Resolver {
+        let started = self.names.resolver(ip, behaviour, &self.tasks).await;
+        started.expect("a port is free for UDP and TCP")
     }
 
     /// Where the DNS server listens, over UDP and TCP.

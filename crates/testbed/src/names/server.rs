@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,11 +17,14 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::resolver_behaviour::ResolverBehaviour;
 use super::zone::{Answer, Authenticity, Zone};
 use crate::tasks::Tasks;
 
 /// How often a port is drawn that is to be free for UDP and for TCP.
 const DRAWS: usize = 32;
+/// How long a closing socket is waited for before its port is tried again.
+const CLOSING: Duration = Duration::from_millis(20);
 /// How long a TCP connection may be idle.
 const IDLE: Duration = Duration::from_secs(30);
 /// Responses waiting on one TCP connection.
@@ -31,30 +35,27 @@ const DNSSEC_BOGUS: [u8; 2] = 6_u16.to_be_bytes();
 /// The greatest UDP response (RFC 9715 §3).
 const PAYLOAD: u16 = 1400;
 
-/// Answers from a zone that others may change.
-struct Answerer {
-    zone: Arc<watch::Sender<Zone>>,
+/// Answers from a zone that others may change, as its behaviour has it.
+pub(super) struct Answerer {
+    pub(super) zone: Arc<watch::Sender<Zone>>,
+    pub(super) behaviour: watch::Receiver<ResolverBehaviour>,
+    /// Grows with each question.
+    pub(super) questions: Arc<AtomicUsize>,
 }
 
-/// Starts a server at `ip` and says at which port.
-pub(super) async fn start(
-    ip: IpAddr,
-    zone: Arc<watch::Sender<Zone>>,
-    tasks: &Tasks,
-) -> io::Result<SocketAddr> {
-    let (udp, tcp) = sockets(ip).await?;
-    let address = udp.local_addr()?;
-    let mut server = Server::new(Answerer { zone });
+/// Starts a server on these sockets.
+pub(super) fn start(answerer: Answerer, (udp, tcp): (UdpSocket, TcpListener), tasks: &Tasks) {
+    let mut server = Server::new(answerer);
     server.register_socket(udp);
     server.register_listener(tcp, IDLE, RESPONSES);
     tasks.spawn(async move {
         // It ends with the world, or when its sockets break; either way nobody asks any more.
         drop(server.block_until_done().await);
     });
-    Ok(address)
 }
 
-async fn sockets(ip: IpAddr) -> io::Result<(UdpSocket, TcpListener)> {
+/// A UDP and a TCP socket at `ip` with the same port.
+pub(super) async fn sockets(ip: IpAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..DRAWS {
         let udp = UdpSocket::bind((ip, 0)).await?;
@@ -62,6 +63,19 @@ async fn sockets(ip: IpAddr) -> io::Result<(UdpSocket, TcpListener)> {
             Ok(tcp) => return Ok((udp, tcp)),
             Err(error) => refused = error,
         }
+    }
+    Err(refused)
+}
+
+/// The sockets of a server that has listened here before and may just be closing them.
+pub(super) async fn sockets_again(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..DRAWS {
+        match (UdpSocket::bind(address).await, TcpListener::bind(address).await) {
+            (Ok(udp), Ok(tcp)) => return Ok((udp, tcp)),
+            (Err(error), _) | (_, Err(error)) => refused = error,
+        }
+        sleep(CLOSING).await;
     }
     Err(refused)
 }
@@ -81,8 +95,12 @@ impl RequestHandler for Answerer {
         let Ok(info) = request.request_info() else { return unsent };
         let (name, record_type) = (info.query.original().name().clone(), info.query.query_type());
         self.zone.send_modify(|zone| zone.count(&name, record_type));
-        let answer = self.zone.borrow().answer(&name, record_type);
-        let Some(answer) = answer else { return unsent };
+        self.questions.fetch_add(1, Ordering::Relaxed);
+        let behaviour = *self.behaviour.borrow();
+        let checking = behaviour.checking(request);
+        let answer = self.zone.borrow().answer(&name, record_type, checking);
+        let Some(mut answer) = answer else { return unsent };
+        behaviour.change(&mut answer, &name, record_type, request);
         sleep(answer.delay).await;
         metadata.recursion_available = true;
         metadata.response_code = answer.code;

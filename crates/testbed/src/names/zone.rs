@@ -73,6 +73,13 @@ pub(super) enum Authenticity {
     Unknown,
 }
 
+/// Whether forgeries are found (RFC 4035 §3.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checking {
+    Disabled,
+    Enabled,
+}
+
 impl Zone {
     pub(super) fn add(&mut self, name: &str, data: RData) {
         let stored = Stored { data, time_to_live: self.time_to_live };
@@ -125,7 +132,12 @@ impl Zone {
     }
 
     /// The answer to a question; none where there is to be silence.
-    pub(super) fn answer(&self, question: &Name, record_type: RecordType) -> Option<Answer> {
+    pub(super) fn answer(
+        &self,
+        question: &Name,
+        record_type: RecordType,
+        checking: Checking,
+    ) -> Option<Answer> {
         let mut answer = Answer {
             records: Vec::new(),
             soa: None,
@@ -145,7 +157,7 @@ impl Zone {
             match self.fault(&name, record_type) {
                 Some(Fault::Silence) => return None,
                 Some(Fault::Delay(delay)) => answer.delay += delay,
-                Some(Fault::Bogus) => {
+                Some(Fault::Bogus) if checking == Checking::Enabled => {
                     answer.security = Authenticity::Refuted;
                     return Some(answer.refusing(ResponseCode::ServFail));
                 }
@@ -153,6 +165,7 @@ impl Zone {
                 Some(Fault::Refused) => return Some(answer.refusing(ResponseCode::Refused)),
                 Some(Fault::NxDomain) => return Some(self.nothing(answer, ResponseCode::NXDomain)),
                 Some(Fault::NoData) => return Some(self.nothing(answer, ResponseCode::NoError)),
+                Some(Fault::Bogus) => answer.security = Authenticity::Unknown,
                 Some(Fault::AliasAlone) | None => {}
             }
             let Some(stored) = self.at(&name) else {
@@ -259,9 +272,15 @@ impl Zone {
 
 impl Answer {
     fn refusing(mut self, code: ResponseCode) -> Self {
-        self.records.clear();
-        self.code = code;
+        self.refuse(code);
         self
+    }
+
+    /// Leaves nothing of it but this code.
+    pub(super) fn refuse(&mut self, code: ResponseCode) {
+        self.records.clear();
+        self.soa = None;
+        self.code = code;
     }
 
     fn add(&mut self, owner: &Name, stored: &[Stored], record_type: RecordType) {
