@@ -1,15 +1,10 @@
-//! The budget: the table of `docs/performance.md` under the heading "Cost of one message".
+//! The budget: two tables of `docs/performance.md`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::internet::Kind;
-
-/// The page with the table.
+/// The page with the tables.
 const PAGE: &str = include_str!("../../docs/performance.md");
-
-/// The heading above the table.
-const HEADING: &str = "## Cost of one message";
 
 /// By how much a figure may grow.
 const TOLERANCE: f64 = 1.1;
@@ -32,41 +27,62 @@ impl fmt::Display for Figure {
     }
 }
 
-/// What one message may cost.
+/// A table of the page, of rows with two figures each.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// What of each row may be used in clear, and with enforced TLS.
+    heading: &'static str,
     rows: BTreeMap<&'static str, [f64; 2]>,
 }
 
+/// Which of the two figures of a row.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Column {
+    First,
+    Second,
+}
+
 impl Budget {
-    /// Reads the table.
-    pub(crate) fn read() -> Self {
-        let (_, section) = PAGE.split_once(HEADING).expect("the page has the heading");
+    /// Reads the table under this heading.
+    pub(crate) fn read(heading: &'static str) -> Self {
+        let (_, section) = PAGE.split_once(&format!("## {heading}\n")).expect("the page has it");
         let rows = section.lines().map(str::trim).skip_while(|line| !line.starts_with("|---"));
         let rows = rows.skip(1).take_while(|line| line.starts_with('|')).map(row).collect();
-        Self { rows }
+        Self { heading, rows }
     }
 
-    /// What is wrong with a figure: it is not in the table, or more than the table says.
-    pub(crate) fn fault(&self, kind: Kind, figure: &Figure) -> Option<String> {
+    /// Prints these figures; what is wrong with them: they are not in the table, or more than it says.
+    pub(crate) fn faults(&self, column: Column, figures: &[Figure]) -> Vec<String> {
+        let faults = figures.iter().filter_map(|figure| {
+            println!("{}, {column:?}: {figure}", self.heading);
+            self.fault(column, figure)
+        });
+        faults.collect()
+    }
+
+    fn fault(&self, column: Column, figure: &Figure) -> Option<String> {
         let Figure { what, amount } = *figure;
-        let Some([clear, tls]) = self.rows.get(what) else {
-            return Some(format!("{what}: no row has it"));
+        let Some([first, second]) = self.rows.get(what) else {
+            return Some(format!("{}: {what}: no row has it", self.heading));
         };
-        let budget = match kind {
-            Kind::Clear => clear,
-            Kind::Tls => tls,
+        let budget = match column {
+            Column::First => first,
+            Column::Second => second,
         };
-        let is_over = amount > budget * TOLERANCE && amount > budget + SLACK;
-        is_over.then(|| format!("{kind:?}: {what}: {amount:.2}, and the page says {budget}"))
+        is_over(amount, *budget).then(|| {
+            format!("{}, {column:?}: {what}: {amount:.2}, and the page says {budget}", self.heading)
+        })
     }
 }
 
-/// One row: what, in clear, with TLS.
+/// Whether `amount` is more than `budget` by more than may be.
+fn is_over(amount: f64, budget: f64) -> bool {
+    amount > budget * TOLERANCE && amount > budget + SLACK
+}
+
+/// One row: what, and its two figures.
 fn row(line: &'static str) -> (&'static str, [f64; 2]) {
     let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-    let [what, clear, tls] = cells[..] else { panic!("a row of three cells: {line}") };
+    let [what, first, second] = cells[..] else { panic!("a row of three cells: {line}") };
     let number = |cell: &str| cell.replace(',', "").parse().unwrap();
-    (what, [number(clear), number(tls)])
+    (what, [number(first), number(second)])
 }

@@ -14,7 +14,8 @@ use tokio::runtime::Builder;
 use crate::ALLOCATOR;
 use crate::budget::Figure;
 use crate::client::Client;
-use crate::internet::{Internet, Kind};
+use crate::internet::Internet;
+use crate::workload::Workload;
 
 /// How many messages go ahead, so that policies, names and connections are there.
 const BEFORE: usize = 200;
@@ -26,10 +27,11 @@ const COUNTED: usize = 1000;
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Allocations and bytes of one message.
-pub(crate) fn figures(kind: Kind) -> Vec<Figure> {
+pub(crate) fn figures(workload: Workload) -> Vec<Figure> {
+    let kind = workload.kind;
     let (directory, mut internet) = (tempfile::tempdir().unwrap(), Internet::start());
     let config = directory.path().join("sts-relay.toml");
-    fs::write(&config, internet.settings(directory.path())).unwrap();
+    fs::write(&config, internet.settings(directory.path(), workload)).unwrap();
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let relay = runtime.block_on(start(&config));
     let mut client = Client::connect(internet.relay, kind);
@@ -45,8 +47,9 @@ pub(crate) fn figures(kind: Kind) -> Vec<Figure> {
     send(0..BEFORE);
     let (region, written) = (Region::new(ALLOCATOR), written());
     send(BEFORE..BEFORE + COUNTED);
-    let (change, written) = (region.change(), self::written() - written);
+    // What was counted for TLS reports is written at the stop.
     runtime.block_on(relay.stop());
+    let (change, written) = (region.change(), self::written() - written);
     let allocations = change.allocations + change.reallocations;
     vec![
         of_one("allocations", u64::try_from(allocations).unwrap()),

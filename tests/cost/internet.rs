@@ -12,6 +12,8 @@ use std::time::Duration;
 use testbed::{Offer, PolicyText, Sink, World};
 use tokio::runtime::Runtime;
 
+use crate::workload::Workload;
+
 /// The argument with which this program is the internet.
 pub(crate) const ROLE: &str = "internet";
 
@@ -76,6 +78,7 @@ async fn host(world: &World, kind: Kind) -> Sink {
     let sink = world.sink(&format!("mx.{}.test", kind.stem()), kind.offer()).await;
     for number in 0..DOMAINS {
         let setup = world.domain(&kind.domain(number)).mx_named(10, sink.name());
+        let setup = setup.tls_rpt_record("v=TLSRPTv1; rua=mailto:tls@reports.test");
         if kind == Kind::Tls {
             setup.sts("1").policy(PolicyText::enforce([sink.name()])).await;
         }
@@ -124,7 +127,7 @@ impl Internet {
     }
 
     /// The settings of a relay in it, with its queue in `directory`.
-    pub(crate) fn settings(&self, directory: &Path) -> String {
+    pub(crate) fn settings(&self, directory: &Path, workload: Workload) -> String {
         let Self { relay, dns, https_port, ca_file, .. } = self;
         let (data_dir, smtp_port) = (directory.join("data"), relay.port());
         format!(
@@ -137,7 +140,9 @@ impl Internet {
              mta_sts.https_port = {https_port}\n\
              mta_sts.allow_private_policy_hosts = true\n\
              delivery.smtp_port = {smtp_port}\n\
-             limits.messages_per_connection = 1000000\n"
+             limits.messages_per_connection = 1000000\n\
+             {}",
+            workload.settings()
         )
     }
 

@@ -10,8 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::budget::Figure;
 use crate::client::Client;
-use crate::internet::{Internet, Kind};
+use crate::internet::Internet;
 use crate::trace;
+use crate::workload::Workload;
 
 /// How many messages go ahead, so that policies, names and connections are there.
 const BEFORE: usize = 60;
@@ -20,7 +21,8 @@ const BEFORE: usize = 60;
 const COUNTED: usize = 300;
 
 /// The system calls of one message, by kind; none where there is no strace.
-pub(crate) fn figures(kind: Kind) -> Option<Vec<Figure>> {
+pub(crate) fn figures(workload: Workload) -> Option<Vec<Figure>> {
+    let kind = workload.kind;
     if Command::new("strace").arg("--version").output().is_err() {
         println!("{kind:?}: strace is not installed: no system calls are counted");
         return None;
@@ -28,7 +30,7 @@ pub(crate) fn figures(kind: Kind) -> Option<Vec<Figure>> {
     let (directory, mut internet) = (tempfile::tempdir().unwrap(), Internet::start());
     let trace = directory.path().join("trace");
     let config = directory.path().join("sts-relay.toml");
-    fs::write(&config, internet.settings(directory.path())).unwrap();
+    fs::write(&config, internet.settings(directory.path(), workload)).unwrap();
     let traced = Traced::start(&config, &trace);
     let mut client = Client::connect(internet.relay, kind);
     let mut send = |messages: std::ops::Range<usize>| {
