@@ -130,7 +130,7 @@
 //!
 //! Three more duties of a sender are one call each:
 //!
-//! * *refresh*: now and then, call [`Policies::refresh_due`] page by page and
+//! * *refresh*: each minute or so, call [`Policies::refresh_due`] until there is no more, and
 //!   [`Policies::refresh`] for each domain on it. What fails is logged as a warning and kept with the
 //!   policy as its [`trouble`](CachedPolicy::trouble).
 //! * *the last look*: before mail that an enforced policy held back is returned to its sender, call
@@ -182,6 +182,7 @@ mod cache;
 mod decision;
 mod demand;
 mod discovery;
+mod due_index;
 mod evidence;
 mod exception;
 mod fetch;

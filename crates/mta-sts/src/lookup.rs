@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 use crate::backoff::BackOff;
 use crate::cache::{CachedPolicy, later};
 use crate::discovery::{Freshness, Names, TxtAnswer, discover};
+use crate::due_index::DueIndex;
 use crate::evidence::{Evidence, FetchReport};
 use crate::fetch::Fetcher;
 use crate::fetch::error::{FetchError, in_full};
@@ -46,6 +47,7 @@ pub(crate) struct Lookup {
     flights: Flights<Obtained>,
     back_off: BackOff,
     ration: Ration,
+    pub(crate) due: DueIndex,
     pub(crate) noted: Noted,
 }
 
@@ -91,6 +93,7 @@ impl Lookup {
             flights: Flights::default(),
             back_off: BackOff::default(),
             ration: Ration::default(),
+            due: DueIndex::default(),
             noted: Noted::default(),
         }
     }
@@ -272,7 +275,7 @@ impl Lookup {
                     None => policy,
                 };
                 debug!(%domain, policy = %policy.policy().mode(), %id, "policy fetched");
-                let kept = self.store.keep(&policy).await;
+                let kept = self.keep(&policy).await;
                 (Some(policy), FetchReport::Fetched(warnings), kept)
             }
             Err(error) => {
@@ -280,7 +283,7 @@ impl Lookup {
                 self.back_off.failed(domain, id, now, &error);
                 self.noted.not_fetched(domain, cached, &error);
                 let kept = match cached {
-                    Some(cached) => self.store.keep(&cached.troubled(now, error.in_full())).await,
+                    Some(cached) => self.keep(&cached.troubled(now, error.in_full())).await,
                     None => Ok(()),
                 };
                 (None, FetchReport::Failed(error), kept)
@@ -290,6 +293,13 @@ impl Lookup {
             warn!(%domain, error = in_full(error), "policy not saved to cache");
         }
         Obtained { id: id.clone(), policy, report, store: kept.err() }
+    }
+
+    /// Keeps a policy, and has it looked at: another moment may be the one when it is due.
+    async fn keep(&self, policy: &CachedPolicy) -> Result<(), StoreError> {
+        let kept = self.store.keep(policy).await;
+        self.due.changed(policy.domain());
+        kept
     }
 
     /// Tells the observer of a fetch.
@@ -314,7 +324,7 @@ impl Lookup {
         let place = self.flights.join(domain);
         let _turn = place.turn().await;
         match self.store.find(domain).await?.as_ref().and_then(change) {
-            Some(changed) => self.store.keep(&changed).await,
+            Some(changed) => self.keep(&changed).await,
             None => Ok(()),
         }
     }

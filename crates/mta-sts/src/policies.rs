@@ -52,6 +52,7 @@ impl Policies {
     pub fn reload(&self, settings: PolicySettings, fetcher: Fetcher) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         self.lookup.fetch_with(fetcher);
+        self.lookup.due.want_walk();
     }
 
     /// The settings as they are now.

@@ -1,8 +1,9 @@
 //! Keeping policies fresh, and the last look before mail is returned (RFC 8461 §3.3, §5.1, §10.2).
 //!
-//! There is no loop here: a program asks now and then what is due with
+//! There is no loop here: a program asks each minute or so what is due with
 //! [`refresh_due`](Policies::refresh_due) and calls [`refresh`](Policies::refresh) for each.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -27,33 +28,57 @@ use crate::undecided::Undecided;
 /// How long after a refresh that failed the next one comes, at most.
 const RETRY_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// How long after a look the next one comes, at least.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 impl Policies {
-    /// Of at most `limit` domains after `after` those whose policy is due to be refreshed.
+    /// The domains whose policy is due to be refreshed now, after a look at `limit` at most.
     ///
     /// A policy is due about once per refresh interval, and by half of its `max_age` at the
-    /// latest; up to a quarter less, so that not all are due at once.
+    /// latest; up to a quarter less, so that not all are due at once. All policies are read at the
+    /// start, once a day, and after a [`reload`](Self::reload); else those alone that may be due.
     ///
     /// # Errors
     ///
     /// [`StoreError`] where the domains cannot be listed.
     pub async fn refresh_due(
         &self,
-        after: Option<&PolicyDomain>,
         limit: usize,
         now: impl Into<Now> + Send,
     ) -> Result<RefreshPage, StoreError> {
         let now = now.into();
-        let domains = self.lookup.store.list(after, limit).await?;
-        let settings = self.settings();
-        let mut page = RefreshPage { next: domains.last().cloned(), ..RefreshPage::default() };
-        for domain in domains {
+        let is_walking = self.walk(limit, now.time()).await?;
+        let (settings, index) = (self.settings(), &self.lookup.due);
+        let looks = index.take(now.time(), limit);
+        let mut page =
+            RefreshPage { more: is_walking || looks.len() == limit, ..RefreshPage::default() };
+        for domain in looks.into_iter().collect::<BTreeSet<_>>() {
+            let soon = later(now.time(), LOOK_AGAIN);
             match self.lookup.cached(&domain).await {
-                Ok(Some(cached)) if is_due(&settings, &cached, now) => page.due.push(domain),
-                Ok(_) => {}
-                Err(undecided) => page.unreadable.push(undecided),
+                Ok(Some(cached)) if is_due(&settings, &cached, now) => {
+                    index.look_from(soon, domain.clone());
+                    page.due.push(domain);
+                }
+                Ok(Some(cached)) => {
+                    index.look_from(next_look(&settings, &cached, now).max(soon), domain);
+                }
+                Ok(None) => {}
+                Err(undecided) => {
+                    index.look_from(soon, domain);
+                    page.unreadable.push(undecided);
+                }
             }
         }
         Ok(page)
+    }
+
+    /// Goes on with the walk over all policies, if one is due or under way.
+    async fn walk(&self, limit: usize, now: SystemTime) -> Result<bool, StoreError> {
+        let Some(page) = self.lookup.due.next_page(now) else { return Ok(false) };
+        let domains = self.lookup.store.list(page.after.as_ref(), limit).await?;
+        let is_walking = !domains.is_empty();
+        self.lookup.due.saw(domains, now);
+        Ok(is_walking)
     }
 
     /// Refreshes the cached policy of `domain`, whether it is due or not.
@@ -146,8 +171,8 @@ impl Policies {
 pub struct RefreshPage {
     /// Those that are due.
     pub due: Vec<PolicyDomain>,
-    /// Where the next page begins; `None` after the last.
-    pub next: Option<PolicyDomain>,
+    /// Whether there are more to look at now.
+    pub more: bool,
     /// Those whose policy cannot be read: mail to them waits until somebody acts.
     pub unreadable: Vec<Undecided>,
 }
@@ -225,33 +250,56 @@ fn asks_alike(policy: &Policy, required: &RequiredTls) -> bool {
 /// Whether an expired policy is worth no further fetch: the domain withdrew it, or nobody has sent
 /// there for long.
 fn is_useless(settings: &PolicySettings, cached: &CachedPolicy, now: Now) -> bool {
-    let withdrawn = cached.policy().mode() == Mode::None;
     let (now, is_doubted) = (now.time(), now.is_doubted());
-    !is_doubted && !cached.applies_at(now) && (withdrawn || is_unused(settings, cached, now))
+    let is_unused = || unused_from(settings, cached) < now;
+    !is_doubted && !cached.applies_at(now) && (is_withdrawn(cached) || is_unused())
 }
 
-fn is_unused(settings: &PolicySettings, cached: &CachedPolicy, now: SystemTime) -> bool {
-    later(cached.used_at(), settings.unused_after) < now
+fn is_withdrawn(cached: &CachedPolicy) -> bool {
+    cached.policy().mode() == Mode::None
+}
+
+/// From when on a policy is worth no further fetch, as things are.
+fn useless_from(settings: &PolicySettings, cached: &CachedPolicy) -> SystemTime {
+    let end = cached.valid_until();
+    if is_withdrawn(cached) { end } else { end.max(unused_from(settings, cached)) }
+}
+
+/// From when on a policy counts as unused, as things are.
+fn unused_from(settings: &PolicySettings, cached: &CachedPolicy) -> SystemTime {
+    later(cached.used_at(), settings.unused_after)
 }
 
 fn is_due(settings: &PolicySettings, cached: &CachedPolicy, now: Now) -> bool {
-    if is_useless(settings, cached, now) {
-        return true;
-    }
-    let now = now.time();
-    if is_unused(settings, cached, now) {
-        return false;
-    }
+    let fetch_from = fetch_from(settings, cached, now.time());
+    is_useless(settings, cached, now)
+        || (now.time() <= unused_from(settings, cached)
+            && fetch_from.is_some_and(|from| from <= now.time()))
+}
+
+/// The earliest moment at which a policy that is not due now may be.
+fn next_look(settings: &PolicySettings, cached: &CachedPolicy, now: Now) -> SystemTime {
+    let useless_from = useless_from(settings, cached);
+    fetch_from(settings, cached, now.time())
+        .filter(|from| *from <= unused_from(settings, cached))
+        .map_or(useless_from, |from| from.min(useless_from))
+}
+
+/// From when on a policy is fetched anew, if nothing else keeps it from being.
+fn fetch_from(
+    settings: &PolicySettings,
+    cached: &CachedPolicy,
+    now: SystemTime,
+) -> Option<SystemTime> {
     if cached.policy().max_age() / 2 < BACK_OFF {
         // Nothing is gained by fetching what will have expired before it is used.
-        return false;
+        return None;
     }
     let period = period(settings, cached.policy());
+    let due = if cached.is_ahead_of(now) { now } else { due_at(cached, period) };
     let retry = if cached.applies_at(now) { RETRY_MAX.min(period / 4) } else { period };
-    let retry = retry.max(BACK_OFF);
-    let failed_just_now =
-        cached.last_failure().is_some_and(|last| last <= now && now < later(last, retry));
-    !failed_just_now && (cached.is_ahead_of(now) || now >= due_at(cached, period))
+    let failed = cached.last_failure().filter(|last| *last <= now);
+    Some(failed.map_or(due, |last| due.max(later(last, retry.max(BACK_OFF)))))
 }
 
 /// How often a policy is refreshed, jitter apart.

@@ -11,6 +11,7 @@ use mta_sts::{CachedPolicy, PolicyDomain, PolicyStore, StoreError};
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     kept: Mutex<BTreeMap<PolicyDomain, Vec<u8>>>,
+    reads: AtomicUsize,
     writes: AtomicUsize,
     read_only: AtomicBool,
 }
@@ -25,6 +26,11 @@ impl Memory {
     /// Lets every write fail from now on.
     pub(crate) fn fail_writes(&self) {
         self.read_only.store(true, Ordering::SeqCst);
+    }
+
+    /// How often a policy was asked for, or a page of domains.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
     }
 
     /// How often something was kept.
@@ -43,6 +49,7 @@ impl Memory {
 #[async_trait]
 impl PolicyStore for Memory {
     async fn find(&self, domain: &PolicyDomain) -> Result<Option<CachedPolicy>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         let bytes = self.kept.lock().unwrap().get(domain).cloned();
         Ok(bytes.as_deref().map(CachedPolicy::from_bytes).transpose()?)
     }
@@ -65,6 +72,7 @@ impl PolicyStore for Memory {
         after: Option<&PolicyDomain>,
         limit: usize,
     ) -> Result<Vec<PolicyDomain>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let kept = self.kept.lock().unwrap();
         let range = kept.range::<PolicyDomain, _>((from, Bound::Unbounded));

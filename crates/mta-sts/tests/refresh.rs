@@ -1,9 +1,12 @@
 //! Refreshing, and the last look before mail is returned (RFC 8461 §3.3, §5.1 and §10.2).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use mta_sts::{NamesError, PolicySettings, Recheck, Refreshed};
+use mta_sts::{
+    CachedPolicy, FetchSettings, Fetcher, NamesError, Policies, Policy, PolicyDomain, PolicyId,
+    PolicySettings, PolicyStore as _, Recheck, Refreshed,
+};
 
 use crate::log::Log;
 use crate::policy_host::Behaviour;
@@ -18,13 +21,26 @@ impl Scene {
     }
 
     async fn is_due(&self) -> bool {
-        let page = self.policies.refresh_due(None, 10, self.now()).await.unwrap();
-        assert!(page.unreadable.is_empty());
-        page.due == [domain(DOMAIN)]
+        let (due, unreadable) = all_due(&self.policies, self.now(), 10).await;
+        assert_eq!(unreadable, 0);
+        due == [DOMAIN]
     }
 
     async fn recheck(&self, required: &mta_sts::RequiredTls) -> Recheck {
         self.policies.recheck(required, self.now()).await.unwrap()
+    }
+}
+
+/// The domains that are due, asked for in pages, and how many cannot be read.
+async fn all_due(policies: &Policies, now: SystemTime, limit: usize) -> (Vec<String>, usize) {
+    let (mut due, mut unreadable) = (Vec::new(), 0);
+    loop {
+        let page = policies.refresh_due(limit, now).await.unwrap();
+        due.extend(page.due.iter().map(ToString::to_string));
+        unreadable += page.unreadable.len();
+        if !page.more {
+            return (due, unreadable);
+        }
     }
 }
 
@@ -207,17 +223,115 @@ async fn due_policies_come_in_pages_and_an_unreadable_one_hides_no_other() {
     }
     scene.store.put("b.test", b"garbage");
     scene.advance(DAY);
-    let (mut due, mut unreadable, mut after) = (Vec::new(), 0, None);
-    loop {
-        let page = scene.policies.refresh_due(after.as_ref(), 2, scene.now()).await.unwrap();
-        due.extend(page.due.iter().map(ToString::to_string));
-        unreadable += page.unreadable.len();
-        let Some(next) = page.next else { break };
-        after = Some(next);
-    }
+    let (due, unreadable) = all_due(&scene.policies, scene.now(), 2).await;
     assert_eq!(due, ["a.test", "c.test", "d.test", DOMAIN]);
     assert_eq!(unreadable, 1);
+    scene.advance(MINUTE);
+    let again = all_due(&scene.policies, scene.now(), 2).await;
+    assert_eq!(again, (due, unreadable), "until they are mended");
     assert!(scene.policies.refresh(&domain("b.test"), scene.now()).await.is_err());
+}
+
+/// A policy of `domain` that was fetched at `now`.
+fn fetched(domain: PolicyDomain, mode: &str, max_age: u64, now: SystemTime) -> CachedPolicy {
+    let text = format!("version: STSv1\nmode: {mode}\nmx: mx.example.test\nmax_age: {max_age}\n");
+    let policy = Policy::parse(text.as_bytes()).unwrap().value;
+    CachedPolicy::new(domain, PolicyId::parse("1").unwrap(), policy, now)
+}
+
+#[tokio::test]
+async fn those_alone_are_read_that_may_be_due() {
+    let scene = Scene::enforce().await;
+    for number in 0..1000 {
+        let name = domain(&format!("d{number}.test"));
+        scene.store.keep(&fetched(name, "enforce", 604_800, scene.now())).await.unwrap();
+    }
+    let due = async || all_due(&scene.policies, scene.now(), 100).await.0.len();
+    assert_eq!(due().await, 0);
+    let reads = scene.store.reads();
+    for _ in 0..17 * 60 {
+        scene.advance(MINUTE);
+        assert_eq!(due().await, 0);
+    }
+    assert_eq!(scene.store.reads(), reads, "nothing is due for three quarters of a day");
+    let mut seen = 0;
+    while seen < 100 {
+        scene.advance(MINUTE);
+        seen += due().await;
+    }
+    let read = scene.store.reads() - reads;
+    assert!(read < 4 * seen, "{read} reads for {seen} that were due");
+}
+
+#[tokio::test]
+async fn all_are_read_once_a_day_and_after_a_reload_and_when_the_clock_went_back() {
+    let scene = Scene::enforce().await;
+    all_due(&scene.policies, scene.now(), 10).await;
+    // Another program writes to the store.
+    let other = || async {
+        scene.store.put(DOMAIN, b"garbage");
+        scene.advance(MINUTE);
+        let unseen = all_due(&scene.policies, scene.now(), 10).await;
+        assert_eq!(unseen, (Vec::new(), 0));
+    };
+    let forgotten = || async {
+        scene.store.remove(&domain(DOMAIN)).await.unwrap();
+        scene.advance(MINUTE);
+        all_due(&scene.policies, scene.now(), 10).await;
+    };
+    other().await;
+    scene.advance(DAY);
+    assert_eq!(all_due(&scene.policies, scene.now(), 10).await.1, 1);
+    forgotten().await;
+    other().await;
+    scene.turn_back(HOUR);
+    assert_eq!(all_due(&scene.policies, scene.now(), 10).await.1, 1);
+    forgotten().await;
+    other().await;
+    let fetcher = Fetcher::new(FetchSettings::new(scene.authority.roots())).unwrap();
+    scene.policies.reload(PolicySettings::default(), fetcher);
+    assert_eq!(all_due(&scene.policies, scene.now(), 10).await.1, 1);
+}
+
+/// The index of what is due is a shortcut: at every moment it finds what a look at all policies finds.
+#[tokio::test]
+async fn what_may_be_due_is_looked_at_in_time() {
+    let settings = PolicySettings { unused_after: 9 * DAY, ..PolicySettings::default() };
+    let mut scene = Scene::enforce().await;
+    scene.restart(settings.clone());
+    scene.required().await;
+    let lives = [60, 3000, 7200, 86_400, 250_000, 604_800, 31_557_600];
+    for (number, max_age) in lives.into_iter().enumerate() {
+        for mode in ["enforce", "none"] {
+            let name = domain(&format!("{mode}{number}.test"));
+            scene.store.keep(&fetched(name, mode, max_age, scene.now())).await.unwrap();
+        }
+    }
+    let (mut refreshed, mut forgotten) = (0, 0);
+    for step in 0..3000_u32 {
+        scene.advance(MINUTE * (1 + step * step % 41));
+        match step % 500 {
+            100 => drop(scene.decide().await),
+            200 => scene.fetch_fails(),
+            300 => scene.turn_back(HOUR),
+            400 => scene.publish("1", &file("enforce")),
+            _ => {}
+        }
+        let due: BTreeSet<_> =
+            all_due(&scene.policies, scene.now(), 3).await.0.into_iter().collect();
+        let newcomer = scene.another_sender(settings.clone());
+        let all = all_due(&newcomer, scene.now(), 100).await.0;
+        assert_eq!(due, all.into_iter().collect(), "step {step}");
+        for name in due {
+            match scene.policies.refresh(&domain(&name), scene.now()).await.unwrap() {
+                Refreshed::Forgotten => forgotten += 1,
+                Refreshed::Failed { .. } | Refreshed::NotCached | Refreshed::Renewed(_) => {
+                    refreshed += 1;
+                }
+            }
+        }
+    }
+    assert!(refreshed > 100 && forgotten > 10, "{refreshed} {forgotten}");
 }
 
 /// RFC 8461 §5.1: not before the presence of a new policy has been checked for.

@@ -66,7 +66,12 @@ impl Scene {
 
     /// Starts the sender anew with these settings; what is stored stays.
     pub(crate) fn restart(&mut self, settings: PolicySettings) {
-        self.policies = policies(&self.authority, &self.host, &self.zone, &self.store, settings);
+        self.policies = self.another_sender(settings);
+    }
+
+    /// Another sender with these settings, and the same store.
+    pub(crate) fn another_sender(&self, settings: PolicySettings) -> Policies {
+        policies(&self.authority, &self.host, &self.zone, &self.store, settings)
     }
 
     pub(crate) fn now(&self) -> SystemTime {

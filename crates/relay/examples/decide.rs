@@ -6,8 +6,10 @@
 //!
 //! Fills the relay's own policy store in DIR with so many policies (1,000,000), opens it anew, and
 //! decides so many times (200,000) about domains drawn at random, of all and of the 10,000 that mail
-//! goes to all the time, the answer of the DNS being at hand. In the same run the same domains are read from the index and nothing made of them: what is
-//! above that is what a decision adds. DIR is made, must not exist, and is removed in the end.
+//! goes to all the time, the answer of the DNS being at hand. In the same run the same domains are
+//! read from the index and nothing made of them: what is above that is what a decision adds. Then it
+//! looks for policies that are due to be refreshed. DIR is made, must not exist, and is removed in
+//! the end.
 
 use std::error::Error;
 use std::fs;
@@ -114,8 +116,21 @@ async fn measure(dir: &std::path::Path, policies: usize, decisions: usize) -> Re
         }
         row(&format!("one decision, {round}"), spans)?;
     }
+    row("all policies read by the refresh", vec![refresh_round(&relay).await?])?;
+    let mut rounds = Vec::with_capacity(100);
+    for _ in 0..100 {
+        rounds.push(refresh_round(&relay).await?);
+    }
+    row("one round of the refresh, nothing due", rounds)?;
     queue.close().await;
     Ok(())
+}
+
+/// How long a round of the refresh takes without its fetches.
+async fn refresh_round(relay: &Policies) -> Result<Duration, Failure> {
+    let begun = Instant::now();
+    while relay.refresh_due(1000, SystemClock.now()).await?.more {}
+    Ok(begun.elapsed())
 }
 
 async fn open(dir: &std::path::Path) -> Result<Queue, Failure> {

@@ -22,6 +22,9 @@ const NAMESPACE: &str = "policies";
 /// How many policies are looked at, at most, to find one that makes room for another.
 const LOOKS: usize = 16;
 
+/// How many policies are read in one go where those that are unused are searched for.
+const PAGE: usize = 1000;
+
 /// Keeps policies beside the mail, as durably.
 #[derive(Clone, Debug)]
 pub struct StoredPolicies {
@@ -61,7 +64,9 @@ impl StoredPolicies {
             if room.has_room(before, after) {
                 return Ok(());
             }
-            let Some(key) = room.longest_unused(before, after) else { break };
+            let Some(key) = self.longest_unused(room, policy, (before, after)).await? else {
+                break;
+            };
             let domain = PolicyDomain::parse(&key).map_err(StoreError::new)?;
             let Some((unused, size)) = self.read(&domain).await? else { continue };
             if is_unused(&unused, policy.fetched_at()) && self.remove_key(&key).await? {
@@ -70,6 +75,27 @@ impl StoredPolicies {
             }
         }
         if room.has_room(before, after) { Ok(()) } else { Err(StoreError::new(NoRoom)) }
+    }
+
+    /// The key of a policy that may have to make room for `policy`.
+    async fn longest_unused(
+        &self,
+        room: &Room,
+        policy: &CachedPolicy,
+        (before, after): (Option<Size>, Size),
+    ) -> Result<Option<String>, StoreError> {
+        let found = room.longest_unused(before, after);
+        if found.is_some() || !room.may_search(policy.fetched_at()) {
+            return Ok(found);
+        }
+        let mut last = None;
+        loop {
+            let page = self.list(last.as_ref(), PAGE).await?;
+            last = page.last().cloned();
+            if last.is_none() {
+                return Ok(room.longest_unused(before, after));
+            }
+        }
     }
 
     async fn remove_key(&self, key: &str) -> Result<bool, StoreError> {
@@ -421,6 +447,24 @@ mod tests {
         assert_eq!(kept(&stored).await, ["b.example", "c.example", "new.example"]);
         walk(&stored).await;
         assert!(stored.keep(&on_day("another.example", 1, 9)).await.is_err());
+        queue.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_full_cache_is_searched_for_unused_policies_once_an_hour() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path()).await;
+        let stored = StoredPolicies::of(&queue).within(Limits { policies: 3, large: 1 });
+        for (domain, day) in [("a.example", 0), ("b.example", 1), ("c.example", 8)] {
+            stored.keep(&on_day(domain, 1, day)).await.unwrap();
+        }
+        stored.keep(&on_day("new.example", 1, 9)).await.unwrap();
+        assert_eq!(kept(&stored).await, ["b.example", "c.example", "new.example"]);
+        // What the search found is used up; the next one is not due yet.
+        stored.keep(&on_day("newer.example", 1, 9)).await.unwrap();
+        assert!(stored.keep(&on_day("newest.example", 1, 9)).await.is_err());
+        stored.keep(&on_day("newest.example", 1, 16)).await.unwrap();
+        assert_eq!(kept(&stored).await, ["new.example", "newer.example", "newest.example"]);
         queue.close().await;
     }
 

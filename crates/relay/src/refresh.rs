@@ -45,20 +45,18 @@ pub(crate) async fn keep_fresh(
     }
 }
 
-/// Looks at every policy once.
+/// Refreshes every policy that is due.
 async fn round(policies: &Arc<Policies>, clock: &Arc<dyn Clock>) {
-    let mut after = None;
     loop {
-        match policies.refresh_due(after.as_ref(), PAGE, now_of(&**clock)).await {
+        match policies.refresh_due(PAGE, now_of(&**clock)).await {
             Ok(page) => {
                 page.unreadable.iter().for_each(log_unreadable);
                 refresh(policies, clock, page.due.into()).await;
-                after = page.next;
+                if !page.more {
+                    return;
+                }
             }
             Err(error) => return error!(error = in_full(&error), "policy cache read failed"),
-        }
-        if after.is_none() {
-            return;
         }
     }
 }

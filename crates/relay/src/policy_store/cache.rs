@@ -6,7 +6,7 @@
 //! through which handle.
 //!
 //! A domain has its place in one of many small sets. A full set lets a domain in when it asks
-//! twice in a row, so that a walk over all policies, as each refresh is one, drives nobody out.
+//! twice in a row, so that a walk over all policies drives nobody out.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -22,6 +22,9 @@ const LARGE: usize = 4096;
 /// How many of those are remembered that are unused for longest.
 const CANDIDATES: usize = 1000;
 
+/// How often, at most, a full cache is searched for policies that are unused.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// How many policies are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -67,6 +70,8 @@ struct State {
     taken: Tally,
     unused: Unused,
     walk: Walk,
+    /// When a full cache was last searched.
+    searched: Option<SystemTime>,
 }
 
 /// How many policies there are.
@@ -76,7 +81,7 @@ struct Tally {
     large: usize,
 }
 
-/// A walk over all policies, page by page, as each refresh makes one.
+/// A walk over all policies, page by page.
 #[derive(Debug, Default)]
 struct Walk {
     /// The key after which the next page begins.
@@ -100,7 +105,7 @@ impl Room {
     /// Takes note of a page of policies; one of less than `limit` is the last.
     pub(super) fn saw(&self, after: Option<&str>, rows: &[(String, Vec<u8>)], limit: usize) {
         let mut state = self.lock();
-        let State { taken, unused, walk } = &mut *state;
+        let State { taken, unused, walk, searched: _ } = &mut *state;
         if after.is_none() {
             *walk = Walk::default();
         } else if walk.next.as_deref() != after {
@@ -138,6 +143,18 @@ impl Room {
         let unused = &mut state.unused;
         let list = if large { &mut unused.large } else { &mut unused.all };
         list.pop().map(|(_, key)| key)
+    }
+
+    /// Whether all policies may be walked over at `now` to find more of those that are unused. A yes
+    /// counts as done, so that no flood of new domains has them all read again and again.
+    pub(super) fn may_search(&self, now: SystemTime) -> bool {
+        let mut state = self.lock();
+        let since = state.searched.and_then(|searched| now.duration_since(searched).ok());
+        if since.is_some_and(|since| since < SEARCH_INTERVAL) {
+            return false;
+        }
+        state.searched = Some(now);
+        true
     }
 
     /// Counts that a value has taken the place of another.
