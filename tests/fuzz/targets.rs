@@ -17,8 +17,13 @@ use dkim::{
 use mta_sts::{MxHost, MxPattern, Policy, Record, Warning};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use smtp::{
-    ChunkScan, Command, DotStuffer, EndOfData, Exchange, Faults, ForwardPath, LineFault,
-    LineFramer, Mailbox, Mechanism, Progress, ProxyHeader, ReplyReader, ReversePath, Turn,
+    AddressPattern, ChunkScan, Command, DotStuffer, EndOfData, Exchange, Faults, ForwardPath,
+    LineFault, LineFramer, Mailbox, Mechanism, Progress, ProxyHeader, ReplyReader, ReversePath,
+    Turn,
+};
+use submission::{
+    Additions, Bcc, Edits, Field, HeaderSection, OriginatorField, Replacement, RewriteRule,
+    Rewriting,
 };
 use tls_rpt::{
     AppliedPolicy, Day, DomainName, DomainTally, FailureDetail, Instance, MailAddress,
@@ -45,6 +50,8 @@ pub const TARGETS: &[Target] = &[
     ("sts_match", sts_match),
     ("sts_policy", sts_policy),
     ("sts_record", sts_record),
+    ("submission_header", submission_header),
+    ("submission_rewrite", submission_rewrite),
     ("tlsrpt_message", tlsrpt_message),
     ("tlsrpt_received", tlsrpt_received),
     ("tlsrpt_record", tlsrpt_record),
@@ -416,5 +423,75 @@ pub fn dkim_record(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     if let Ok(record) = KeyRecord::parse(&text) {
         assert_eq!(KeyRecord::parse(&record.to_string()), Ok(record));
+    }
+}
+
+/// A message gets what it lacks, loses its Bcc, and keeps every other octet; one without an octet stays
+/// without, and a signed one stays as it is.
+pub fn submission_header(input: &[u8]) {
+    let ann = Mailbox::parse("ann@client.example").unwrap();
+    let edits = Edits {
+        additions: Additions {
+            date: Some("Tue, 1 Dec 2026 00:00:00 +0000".to_owned()),
+            from: Some(ann.clone()),
+            message_id: Some("<1@relay.example>".to_owned()),
+        },
+        bcc: Bcc::Removed,
+        original_recipients: vec![ann],
+        ..Edits::default()
+    };
+    let edited = edits.apply(input);
+    let added = b"X-Original-To: ann@client.example\r\n";
+    let rest = edited.bytes.strip_prefix(added).unwrap();
+    let (before, after) = (HeaderSection::read(input), HeaderSection::read(rest));
+    if input.is_empty() || before.has("DKIM-Signature") {
+        return assert_eq!((rest, edited.given_id), (input, None));
+    }
+    assert_eq!(edited.given_id.is_some(), !before.has("Message-ID"));
+    let is_bcc = |field: &Field<'_>| field.is("Bcc") || field.is("Resent-Bcc");
+    let kept: Vec<_> = before.fields().iter().filter(|field| !is_bcc(field)).collect();
+    let kept: Vec<u8> = kept.iter().flat_map(|field| field.bytes()).copied().collect();
+    assert!(rest.ends_with(&[&kept, before.rest()].concat()));
+    assert!(["Date", "From", "Message-ID"].iter().all(|name| after.has(name)));
+    assert!(!after.fields().iter().any(is_bcc));
+}
+
+/// Addresses that are to be rewritten are in no field that can be read, every other address is where it
+/// was, nothing but the addresses is changed, and what has been rewritten stays as it is.
+pub fn submission_rewrite(input: &[u8]) {
+    let pattern = AddressPattern::parse("@internal").unwrap();
+    let fields = [OriginatorField::From, OriginatorField::Sender, OriginatorField::ReplyTo];
+    for to in ["ops@example.org", "@example.org"] {
+        let to = Replacement::parse(to).unwrap();
+        let rule = RewriteRule {
+            sender: Vec::new(),
+            from: vec![pattern.clone()],
+            to: to.clone(),
+            fields: fields.to_vec(),
+        };
+        let rewriting = Rewriting::new(vec![rule]);
+        let rewritten = rewriting.header(input);
+        assert_eq!(rewriting.header(&rewritten), rewritten);
+        let (before, after) = (HeaderSection::read(input), HeaderSection::read(&rewritten));
+        assert_eq!(before.rest(), after.rest());
+        assert_eq!(before.fields().len(), after.fields().len());
+        for (before, after) in before.fields().iter().zip(after.fields()) {
+            let is_originator = ["From", "Sender", "Reply-To"].iter().any(|name| before.is(name));
+            let read = smtp::mailboxes(before.value()).filter(|_| is_originator);
+            let Some(read) = read else {
+                assert_eq!(before.bytes(), after.bytes());
+                continue;
+            };
+            // An address with octets that are not UTF-8 has not been read whole, and a long one has no
+            // room for a longer domain.
+            let becomes = |mailbox: &Mailbox| {
+                let is_whole = !mailbox.to_string().contains(char::REPLACEMENT_CHARACTER);
+                let covered = is_whole && pattern.covers(mailbox);
+                covered.then(|| to.of(mailbox)).flatten().unwrap_or_else(|| mailbox.clone())
+            };
+            let expected: Vec<_> = read.iter().map(becomes).collect();
+            assert_eq!(smtp::mailboxes(after.value()), Some(expected));
+            assert_eq!(before.before_value(), after.before_value());
+        }
     }
 }
