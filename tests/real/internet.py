@@ -8,7 +8,7 @@ import pathlib
 import smtplib
 import tempfile
 
-from programs import Knot, Nginx, Postfix, Program, Relay
+from programs import Knot, Nginx, Postfix, Program, Relay, Resolver
 from receivers import Cutter
 from suite import BINARY, Failure, run, until
 from world import World
@@ -164,7 +164,7 @@ class Signing(Submitting):
         self.key_records = self.file("key-records", "\n".join(known) + "\n")
         self.unpublished = self.folder / "unpublished.key"
         run(BINARY, "dkim", "keygen", "relay.test", "--selector", "new", "--output", self.unpublished)
-        self.keep(SystemResolver(self.folder))
+        self.keep(Resolver(self.folder, DNS))
         return lines
 
     def settings(self):
@@ -207,25 +207,6 @@ class Reporting(Signing):
 def inline(table):
     """A table of texts as TOML has it on one line."""
     return "{ " + ", ".join(f'{key} = "{value}"' for key, value in table.items()) + " }"
-
-
-class SystemResolver:
-    """Lets programs that ask the system's resolver ask knot, in this mount namespace alone."""
-
-    name = "resolv.conf"
-
-    def __init__(self, folder):
-        file = folder / "resolv.conf"
-        file.write_text(f"nameserver {DNS}\n")
-        run("mount", "--bind", file, "/etc/resolv.conf")
-
-    def tail(self):
-        """It has no log."""
-        return ""
-
-    def stop(self):
-        """Gives the system's own back."""
-        run("umount", "/etc/resolv.conf")
 
 
 STRICT, OPEN = "strict.test", "open.test"

@@ -3,11 +3,11 @@
 import importlib
 import sys
 
-from suite import play
+from suite import Theme, play
 
 # The themes of each suite: modules of scenarios.
 SUITES = {
-    "interop": ("delivery", "submission", "signing", "reporting", "receivers"),
+    "interop": ("delivery", "submission", "signing", "reporting", "receivers", "dane"),
     "power": ("power",),
     "docker": ("image", "service"),
     "pages": ("pages",),
@@ -15,5 +15,6 @@ SUITES = {
 
 if __name__ == "__main__":
     name, *words = sys.argv[1:]
-    themes = [importlib.import_module(f"scenarios.{theme}").scenario for theme in SUITES[name]]
+    modules = [importlib.import_module(f"scenarios.{theme}") for theme in SUITES[name]]
+    themes = [theme for module in modules for theme in vars(module).values() if isinstance(theme, Theme)]
     sys.exit(play(name, themes, words))

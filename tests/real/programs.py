@@ -101,23 +101,79 @@ class Authority:
 
 
 class Knot(Program):
-    """An authoritative name server for one zone that holds everything."""
+    """An authoritative name server for one zone that holds everything, but what is in zones `below` it; signed, or not."""
 
-    def __init__(self, folder, address, zone, records):
+    def __init__(self, folder, address, zone, records, signed=False, below=None):
         super().__init__("knot", folder)
-        (self.folder / "zone").write_text(
-            f"$ORIGIN {zone}.\n$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A {address}\n"
-            + "\n".join(records) + "\n"
-        )
+        self.zone, below = f"{zone}.", below or {}
+        records = records + [f"{name}. NS ns.{self.zone.lstrip('.')}" for name in below]
+        zones = self.zone_text(self.zone, [f"ns A {address}", *records], ["dnssec-signing: on", "dnssec-policy: signing"] if signed else [])
+        zones += "".join(self.zone_text(f"{name}.", lines) for name, lines in below.items())
         (self.folder / "knot.conf").write_text(
             f"server:\n  listen: {address}@53\n  rundir: {self.folder}\n"
             f"database:\n  storage: {self.folder}\n"
             f"log:\n  - target: stderr\n    any: info\n"
-            f"zone:\n  - domain: {zone}\n    file: {self.folder}/zone\n    semantic-checks: off\n"
-            f"    zonefile-sync: -1\n    zonefile-load: whole\n    journal-content: none\n"
+            f"policy:\n  - id: signing\n    algorithm: ecdsap256sha256\n    single-type-signing: on\n"
+            f"zone:\n{zones}"
         )
         self.spawn("knotd", "-c", self.folder / "knot.conf")
         self.up(address, 53)
+
+    def zone_text(self, zone, records, options=()):
+        """Writes the file of a zone, whose name server is the first one's; its part of the configuration."""
+        file = self.folder / f"{zone}zone"
+        head = f"$ORIGIN {zone}\n$TTL 1\n@ SOA ns.{self.zone.lstrip('.')} hostmaster 1 3600 600 86400 1\n@ NS ns.{self.zone.lstrip('.')}\n"
+        file.write_text(head + "\n".join(records) + "\n")
+        lines = [f"- domain: {zone}", f"file: {file}", "semantic-checks: off", "zonefile-sync: -1", "zonefile-load: whole",
+                 "journal-content: none", *options]
+        return "  " + "\n    ".join(lines) + "\n"
+
+    def trust_anchor(self):
+        """The DS records of its signed zone's key."""
+        return run("keymgr", "-c", self.folder / "knot.conf", self.zone, "ds").stdout
+
+
+class Unbound(Program):
+    """A resolver beside those that ask it, which knows one root server and one key; it validates if its modules have it so."""
+
+    def __init__(self, folder, address, root, trust_anchor, modules):
+        super().__init__("unbound", folder)
+        (self.folder / "hints").write_text(f". 3600 NS ns.\nns. 3600 A {root}\n")
+        (self.folder / "anchor").write_text(trust_anchor)
+        options = [
+            f"interface: {address}", "access-control: 127.0.0.0/8 allow", "do-daemonize: no", 'username: ""', 'chroot: ""',
+            f'directory: "{self.folder}"', f'pidfile: "{self.folder}/pid"', "use-syslog: no", 'logfile: ""', "ede: yes", "do-ip6: no",
+            f'root-hints: "{self.folder}/hints"', f'trust-anchor-file: "{self.folder}/anchor"', f'module-config: "{modules}"',
+            'local-zone: "test." nodefault',
+        ]
+        lines = ["server:", *(f"  {option}" for option in options), "remote-control:", "  control-enable: no"]
+        (self.folder / "unbound.conf").write_text("\n".join(lines) + "\n")
+        self.address = address
+        self.start()
+
+    def start(self):
+        """Starts it and waits for its socket."""
+        self.spawn("unbound", "-d", "-c", self.folder / "unbound.conf")
+        self.up(self.address, 53)
+
+
+class Resolver:
+    """Lets programs that ask the system's resolver ask another one, in this mount namespace alone, and believe its AD bit."""
+
+    name = "resolv.conf"
+
+    def __init__(self, folder, address):
+        file = folder / "resolv.conf"
+        file.write_text(f"nameserver {address}\noptions trust-ad edns0\n")
+        run("mount", "--bind", file, "/etc/resolv.conf")
+
+    def tail(self):
+        """It has no log."""
+        return ""
+
+    def stop(self):
+        """Gives the system's own back."""
+        run("umount", "/etc/resolv.conf")
 
 
 class Nginx(Program):
