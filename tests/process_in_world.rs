@@ -31,9 +31,7 @@ pub(crate) struct ProcessInWorld {
 impl ProcessInWorld {
     /// Starts it with these settings besides the usual ones, and waits until it takes connections.
     pub(crate) async fn start(settings: &str) -> Self {
-        let world = World::new().await;
-        let dns = world.dns_address();
-        Self::start_with_resolvers(world, &[dns], settings).await
+        Self::start_in(World::new().await, [].into_iter(), settings).await
     }
 
     /// The same in this world, with these resolvers in place of the world's own.
@@ -42,13 +40,21 @@ impl ProcessInWorld {
         resolvers: &[SocketAddr],
         settings: &str,
     ) -> Self {
-        let listener = SocketAddr::new(world.address(), world.smtp_port());
-        let config = write_settings(&world, listener, settings);
         let resolvers: Vec<_> = resolvers.iter().map(ToString::to_string).collect();
         let resolvers = resolvers.join(",");
         let variables = [("STS_RELAY__DNS__SERVERS", resolvers.as_str())];
+        Self::start_in(world, variables.into_iter(), settings).await
+    }
+
+    async fn start_in<'a>(
+        world: World,
+        variables: impl Iterator<Item = (&'a str, &'a str)>,
+        settings: &str,
+    ) -> Self {
+        let listener = SocketAddr::new(world.address(), world.smtp_port());
+        let config = write_settings(&world, listener, settings);
         let log = world.directory().join("log");
-        let mut relay = Process::start_with(&config, log, variables.into_iter());
+        let mut relay = Process::start_with(&config, log, variables);
         drop(relay.connected(listener).await);
         Self { world, listener, config, relay, reloads: 0 }
     }
