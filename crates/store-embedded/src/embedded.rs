@@ -187,7 +187,7 @@ impl Store for Embedded {
     }
 
     fn tell(&self, turns: Arc<dyn Turns>) {
-        self.handle.shared.tell(turns);
+        self.handle.shared.turns.attach(turns);
     }
 
     fn health(&self) -> Health {

@@ -13,7 +13,6 @@ mod body_writer;
 mod claims;
 mod committer;
 mod counts;
-mod depths;
 mod edits;
 mod embedded;
 mod error;

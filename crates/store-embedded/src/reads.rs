@@ -7,14 +7,16 @@ use std::time::SystemTime;
 
 use clock::millis;
 use mail::QueueId;
-use store::{Counts, Details, Filter, Matching, Stats, StoreError, Summary, Totals};
+use store::rows::{Depths, EntryRow};
+use store::{Counts, Depth, Details, Filter, Matching, Stats, StoreError, Summary, Totals};
 
 use crate::blocking::blocking;
 use crate::counts;
-use crate::depths::depths;
 use crate::filter;
-use crate::index::{EngineError, Lookup};
+use crate::index::{EngineError, Lookup, for_each};
 use crate::inspect;
+use crate::key::Key;
+use crate::message_rows::reason;
 use crate::namespace::NamespaceRows;
 use crate::spool::Paths;
 
@@ -85,6 +87,16 @@ pub(crate) async fn stats(reader: &impl IndexReader) -> Result<Stats, StoreError
     let now = reader.now();
     let destinations = read(reader, move |engine| depths(engine, now)).await?;
     Ok(Stats { totals: reader.totals(), destinations })
+}
+
+/// How much is queued for each destination, the one with most entries first.
+fn depths(engine: &dyn Lookup, now: SystemTime) -> Result<Vec<Depth>, EngineError> {
+    let mut depths = Depths::at(now);
+    for_each(engine, Key::first(b'L'), &Key::end(b'L'), |key, value| {
+        depths.add(key.entry_id()?, &EntryRow::decode(&value)?)?;
+        Ok(())
+    })?;
+    depths.sorted().finish(|entry, which| reason(engine, entry, Some(which)))
 }
 
 /// The files of quarantined bytes.

@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use clock::{Clock, millis};
 use mail::QueueId;
-use store::IdSource;
-use store::RecentBodies;
 use store::{
-    BeginError, Due, EntryId, Health, Observer, Ownership, RecordNumber, SpaceGuard, StoreError,
-    StoreTuning, Totals, Turns, Waiting,
+    BeginError, Due, EntryId, Health, IdSource, Observer, Ownership, RecentBodies, RecordNumber,
+    SpaceGuard, StoreError, StoreTuning, Subscription, Totals, Waiting,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -61,8 +59,8 @@ pub(crate) struct Shared {
     /// The number of the last delivery record that a power cut does not take away.
     pub(crate) last_record: watch::Sender<RecordNumber>,
     claims: Mutex<Claims>,
-    /// What decides the turns; until it is attached, what is due.
-    turns: Mutex<Subscription>,
+    /// Where what becomes due goes.
+    pub(crate) turns: Subscription,
     health: AtomicU8,
     totals: Mutex<Totals>,
     waiting: Mutex<Waiting>,
@@ -85,7 +83,7 @@ impl Shared {
             ownership: watch::Sender::new(Ownership::Certain),
             last_record: watch::Sender::new(0),
             claims: Mutex::default(),
-            turns: Mutex::default(),
+            turns: Subscription::default(),
             health: AtomicU8::new(health_number(Health::Failed)),
             totals: Mutex::new(Totals::default()),
             waiting: Mutex::new(Waiting::NOBODY),
@@ -143,35 +141,10 @@ impl Shared {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Attaches `turns`: it hears of what is due and becomes due.
-    pub(crate) fn tell(&self, turns: Arc<dyn Turns>) {
-        let mut subscription = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let Subscription::Pending(due) = &mut *subscription else {
-            tracing::debug!("turns are attached already");
-            return;
-        };
-        turns.reopened(std::mem::take(due));
-        *subscription = Subscription::Attached(turns);
-    }
-
-    /// What decides the turns, once it is attached.
-    fn turns(&self) -> Option<Arc<dyn Turns>> {
-        match &*self.turns.lock().unwrap_or_else(PoisonError::into_inner) {
-            Subscription::Attached(turns) => Some(Arc::clone(turns)),
-            Subscription::Pending(_) => None,
-        }
-    }
-
     /// The store is open again: these destinations have entries.
     pub(crate) fn reopened(&self, due: Vec<Due>) {
         self.claims().start_again();
-        match self.turns() {
-            Some(turns) => turns.reopened(due),
-            None => {
-                *self.turns.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Subscription::Pending(due);
-            }
-        }
+        self.turns.reopened(due);
     }
 
     /// Entries are due that may be new.
@@ -181,20 +154,15 @@ impl Shared {
             claims.note(destination, *at);
         }
         drop(claims);
-        if due.is_empty() {
-            return;
+        if !due.is_empty() {
+            self.turns.due(due);
         }
-        let turns = match &mut *self.turns.lock().unwrap_or_else(PoisonError::into_inner) {
-            Subscription::Attached(turns) => Arc::clone(turns),
-            Subscription::Pending(pending) => return pending.extend_from_slice(due),
-        };
-        turns.due(due);
     }
 
     /// A claim has ended with a settlement. Whoever decides the turns hears of that before the entry
     /// can be claimed again: it would take the end of this claim for the end of the next one.
     pub(crate) fn settled(&self, destination: &str, entry: EntryId) {
-        if let Some(turns) = self.turns() {
+        if let Some(turns) = self.turns.attached() {
             turns.settled(destination, entry);
         }
         self.release(destination, entry, None);
@@ -203,7 +171,7 @@ impl Shared {
     /// A claim has ended of which nothing has come; the entry rests.
     pub(crate) fn abandon(&self, destination: &str, entry: EntryId) {
         let at = self.clock.now().checked_add(REST).map_or(u64::MAX, millis);
-        if let Some(turns) = self.turns() {
+        if let Some(turns) = self.turns.attached() {
             turns.settled(destination, entry);
             turns.due(&[Due { destination: destination.to_owned(), at }]);
         }
@@ -213,7 +181,7 @@ impl Shared {
     /// A claim has ended; the entry rests until `rest` if it was not settled.
     pub(crate) fn release(&self, destination: &str, entry: EntryId, rest: Option<u64>) {
         let again = self.claims().release(destination, entry, rest);
-        if let (Some(turns), Some(at)) = (self.turns(), again) {
+        if let (Some(turns), Some(at)) = (self.turns.attached(), again) {
             turns.due(&[Due { destination: destination.to_owned(), at }]);
         }
     }
@@ -243,7 +211,7 @@ impl Shared {
     /// Says how the queue is.
     pub(crate) fn set_health(&self, health: Health) {
         let before = self.health.swap(health_number(health), Ordering::AcqRel);
-        if let Some(turns) = self.turns().filter(|_| before != health_number(health)) {
+        if let Some(turns) = self.turns.attached().filter(|_| before != health_number(health)) {
             turns.health_changed();
         }
     }
@@ -289,21 +257,6 @@ impl Shared {
         let from = Key::due(destination, from.due, from.entry);
         let rows = engine.scan(&from, &Key::after_destination(destination), SLICE)?;
         Ok(rows.iter().map(|(key, _)| key.due_position()).collect::<Result<_, _>>()?)
-    }
-}
-
-/// Where what becomes due goes.
-#[derive(Debug)]
-enum Subscription {
-    /// To what decides the turns.
-    Attached(Arc<dyn Turns>),
-    /// Nowhere yet: this is due.
-    Pending(Vec<Due>),
-}
-
-impl Default for Subscription {
-    fn default() -> Self {
-        Self::Pending(Vec::new())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The size and the checksum of a body while it is written.
 
 use std::io;
+use std::ops::Range;
 
 /// The size and the CRC-32C of a body that is being written, with room for bytes that are known later.
 #[derive(Debug, Default)]
@@ -28,10 +29,12 @@ impl BodySum {
         self.size
     }
 
-    /// Where the room begins that is not filled yet.
+    /// Where the room is that is not filled yet.
     #[must_use]
-    pub fn room(&self) -> Option<u64> {
-        self.room.map(|room| room.offset)
+    pub fn room(&self) -> Option<Range<u64>> {
+        let room = self.room?;
+        let octets = u64::try_from(room.octets).unwrap_or(u64::MAX);
+        Some(room.offset..room.offset.saturating_add(octets))
     }
 
     /// More bytes are there.
@@ -94,9 +97,11 @@ mod tests {
             sum.append(before.as_bytes());
             sum.reserve(3).unwrap();
             sum.append(behind.as_bytes());
+            let offset = u64::try_from(before.len()).unwrap();
+            assert_eq!(sum.room(), Some(offset..offset + 3));
             assert!(sum.whole().is_err() && sum.reserve(1).is_err());
-            let offset = sum.fill(b"mno").unwrap();
-            assert_eq!(offset, u64::try_from(before.len()).unwrap());
+            assert_eq!(sum.fill(b"mno").unwrap(), offset);
+            assert_eq!(sum.room(), None);
             let whole = format!("{before}mno{behind}");
             assert_eq!(sum.whole().unwrap(), crc32c::crc32c(whole.as_bytes()));
             assert_eq!(sum.size(), u64::try_from(whole.len()).unwrap());

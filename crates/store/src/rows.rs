@@ -4,6 +4,7 @@
 //! each other without reading it.
 
 mod codec;
+mod depths;
 mod entry;
 mod envelope;
 mod filter;
@@ -13,6 +14,7 @@ mod settling;
 mod summary;
 
 pub use self::codec::{Decoder, Encoder, Malformed, shortened};
+pub use self::depths::{Depths, SortedDepths};
 pub use self::entry::{
     EntryRow, RowRecipient, decode_recipients, encode_recipients, split_entries,
 };
