@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 12] = [
     &["access", "dane", "dkim", "dns", "mta-sts", "submission", "tls-rpt"],
     &["mail"],
     &["store", "tls-policy"],
-    &["store-embedded"],
+    &["store-embedded", "store-postgres"],
     &["queue"],
     &["delivery", "listener", "reporting"],
     &["admin"],

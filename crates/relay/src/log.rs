@@ -27,7 +27,7 @@ use self::writer::{Lines, Reader, Time};
 
 /// Our own crates that log, whose lines docs/logs.md explains; of all others only warnings are
 /// written.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "admin",
     "delivery",
     "dns",
@@ -36,6 +36,7 @@ const OURS: [&str; 9] = [
     "pkix",
     "reporting",
     "store_embedded",
+    "store_postgres",
     "sts_relay",
 ];
 

@@ -44,6 +44,7 @@
 
 mod authority;
 mod certificate;
+mod database_server;
 mod domain;
 mod listening;
 mod loopback;
@@ -64,6 +65,7 @@ mod world;
 
 pub use authority::Authority;
 pub use certificate::{Certificate, Odd, Validity};
+pub use database_server::DatabaseServer;
 pub use domain::DomainSetup;
 pub use message::{Answer, Mailbox, Message, NotYet};
 pub use mx::{Act, MxBehaviour, MxHost, Rule, Step, Strip};

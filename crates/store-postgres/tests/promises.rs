@@ -1,0 +1,6 @@
+//! The store in a database, against a real server.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod conformance;
+mod home;
