@@ -89,7 +89,8 @@ impl Settling<'_> {
             }
         };
         let notification = notice.as_ref().map(Draft::id);
-        let (mut settlements, mut told) = (Vec::new(), Vec::new());
+        let mut settlements = Vec::with_capacity(parts.len());
+        let mut told = Vec::with_capacity(parts.len());
         for Part { lease, results } in parts {
             settlements.push((with_delays(lease, &results), outcomes(&results).into()));
             told.push(results);

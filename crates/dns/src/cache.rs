@@ -70,7 +70,8 @@ impl Cache {
         let epoch = self.epoch.load(Ordering::Acquire);
         let outcome = match remembered.filter(|outcome| outcome.counts_in(epoch)) {
             Some(outcome) => outcome,
-            None => self.outcome(question, epoch, ask()).await,
+            // In a box: whoever waits for an answer that is remembered needs no room for a question.
+            None => Box::pin(self.outcome(question, epoch, ask())).await,
         };
         let valid_for = outcome.expires_at.saturating_duration_since(Instant::now());
         outcome.result.map(|answer| Known { answer, valid_for })

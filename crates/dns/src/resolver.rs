@@ -104,7 +104,7 @@ impl Resolver {
         if age == Age::Fresh {
             self.cache.forget(&question).await;
         }
-        let ask = || Box::pin(self.servers.ask(&question));
+        let ask = || self.servers.ask(&question);
         self.cache.answer(&question, ask).await.map(|known| typed(&known))
     }
 }

@@ -149,27 +149,39 @@ impl Command {
         if let (false, Err(source)) = (named, std::str::from_utf8(line)) {
             return Err(CommandError::NotUtf8(source));
         }
-        match verb.to_ascii_uppercase().as_str() {
-            "AUTH" => auth(rest),
-            "BDAT" => bdat(rest),
-            "DATA" => alone(rest, Self::Data),
-            "EHLO" => Ok(Self::Ehlo(client(rest, "syntax: EHLO hostname")?)),
-            "EXPN" => Ok(Self::Expn(text_of(rest, "syntax: EXPN list")?)),
-            "HELO" => Ok(Self::Helo(client(rest, "syntax: HELO hostname")?)),
-            "HELP" => Ok(Self::Help(text_of(rest, "").ok())),
-            "MAIL" => mail(rest),
-            "NOOP" => Ok(Self::Noop),
-            "QUIT" => alone(rest, Self::Quit),
-            "RCPT" => rcpt(rest),
-            "RSET" => alone(rest, Self::Rset),
-            "STARTTLS" => alone(rest, Self::StartTls),
-            "VRFY" => Ok(Self::Vrfy(text_of(rest, "syntax: VRFY address")?)),
-            "ATRN" | "BURL" | "ETRN" | "LHLO" | "SAML" | "SEND" | "SOML" | "TURN" => {
+        let mut letters = [0; VERB_MAX];
+        match upper_case(verb, &mut letters) {
+            b"AUTH" => auth(rest),
+            b"BDAT" => bdat(rest),
+            b"DATA" => alone(rest, Self::Data),
+            b"EHLO" => Ok(Self::Ehlo(client(rest, "syntax: EHLO hostname")?)),
+            b"EXPN" => Ok(Self::Expn(text_of(rest, "syntax: EXPN list")?)),
+            b"HELO" => Ok(Self::Helo(client(rest, "syntax: HELO hostname")?)),
+            b"HELP" => Ok(Self::Help(text_of(rest, "").ok())),
+            b"MAIL" => mail(rest),
+            b"NOOP" => Ok(Self::Noop),
+            b"QUIT" => alone(rest, Self::Quit),
+            b"RCPT" => rcpt(rest),
+            b"RSET" => alone(rest, Self::Rset),
+            b"STARTTLS" => alone(rest, Self::StartTls),
+            b"VRFY" => Ok(Self::Vrfy(text_of(rest, "syntax: VRFY address")?)),
+            b"ATRN" | b"BURL" | b"ETRN" | b"LHLO" | b"SAML" | b"SEND" | b"SOML" | b"TURN" => {
                 Err(CommandError::NotImplemented)
             }
             _ => Err(CommandError::Unrecognized),
         }
     }
+}
+
+/// The longest verb, in octets: STARTTLS.
+const VERB_MAX: usize = 8;
+
+/// A verb in upper case; nothing where it is longer than any.
+fn upper_case<'l>(verb: &str, letters: &'l mut [u8; VERB_MAX]) -> &'l [u8] {
+    let Some(letters) = letters.get_mut(..verb.len()) else { return b"" };
+    letters.copy_from_slice(verb.as_bytes());
+    letters.make_ascii_uppercase();
+    letters
 }
 
 /// The verb of a line and what follows it, without the blanks around.

@@ -174,19 +174,20 @@ impl Reply {
     where
         I: IntoIterator<Item: AsRef<str>>,
     {
-        Self::of_lines(code, enhanced, lines.into_iter().take(Self::MAX_LINES))
+        let lines = lines.into_iter().take(Self::MAX_LINES);
+        Self::of_lines(code, enhanced, lines.map(|line| line.as_ref().to_owned()).collect())
     }
 
     /// The same of any number of lines, which somebody else has bounded.
-    pub(crate) fn of_lines<I>(code: ReplyCode, enhanced: Option<EnhancedCode>, lines: I) -> Self
-    where
-        I: IntoIterator<Item: AsRef<str>>,
-    {
+    pub(crate) fn of_lines(
+        code: ReplyCode,
+        enhanced: Option<EnhancedCode>,
+        lines: Vec<String>,
+    ) -> Self {
         let enhanced = enhanced.filter(|e| code.severity().class() == Some(e.class()));
         let room =
             Self::MAX_LINE_OCTETS - "250 \r\n".len() - enhanced.map_or(0, |e| e.octets() + 1);
-        let mut lines: Vec<String> =
-            lines.into_iter().map(|line| fit(line.as_ref(), room)).collect();
+        let mut lines: Vec<String> = lines.into_iter().map(|line| fit(line, room)).collect();
         if lines.is_empty() {
             lines.push(String::new());
         }
@@ -256,9 +257,9 @@ fn prefix(enhanced: EnhancedCode) -> String {
 }
 
 /// At most `room` characters of `text`, each one that may stand in a reply line.
-fn fit(text: &str, room: usize) -> String {
+fn fit(text: String, room: usize) -> String {
     if text.len() <= room && text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
-        return text.to_owned();
+        return text;
     }
     text.chars()
         .take(room)

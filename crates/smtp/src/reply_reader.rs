@@ -86,7 +86,7 @@ impl ReplyReader {
     /// that was said is believed, because asking again would deliver the message twice.
     pub fn begun(&mut self) -> Option<Reply> {
         let code = self.code?;
-        let reply = whole(code, &self.lines);
+        let reply = whole(code, std::mem::take(&mut self.lines));
         self.forget();
         Some(reply)
     }
@@ -141,7 +141,7 @@ fn split(line: &[u8]) -> Option<(ReplyCode, Last, &[u8])> {
     }
 }
 
-fn whole(code: ReplyCode, lines: &[String]) -> Reply {
+fn whole(code: ReplyCode, lines: Vec<String>) -> Reply {
     let enhanced = lines
         .first()
         .and_then(|line| line.split(' ').next())
@@ -150,13 +150,22 @@ fn whole(code: ReplyCode, lines: &[String]) -> Reply {
     let Some(enhanced) = enhanced else {
         return Reply::of_lines(code, None, lines);
     };
-    let prefix = enhanced.to_string();
-    let texts = lines.iter().map(|line| match line.strip_prefix(&prefix) {
-        Some("") => "",
-        Some(rest) => rest.strip_prefix(' ').unwrap_or(line),
-        None => line,
-    });
-    Reply::of_lines(code, Some(enhanced), texts)
+    let texts = lines.into_iter().map(|line| without(line, enhanced));
+    Reply::of_lines(code, Some(enhanced), texts.collect())
+}
+
+/// A line without the enhanced code that it begins with, if it does.
+fn without(mut line: String, enhanced: EnhancedCode) -> String {
+    let octets = enhanced.octets();
+    let begins = line.bytes().take(octets).eq(enhanced.written());
+    match line.as_bytes().get(octets) {
+        None if begins => String::new(),
+        Some(b' ') if begins => {
+            drop(line.drain(..=octets));
+            line
+        }
+        Some(_) | None => line,
+    }
 }
 
 /// Why a line belongs to no reply.

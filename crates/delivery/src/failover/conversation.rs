@@ -218,6 +218,8 @@ impl Pass<'_> {
                 After::Usable
             }
         });
+        // Most replies settle somebody.
+        done.settled.reserve_exact(sent.replies.len());
         for (recipient, reply) in sent.replies {
             if before == Before::Idle && done.after != After::Usable && reply.is_cut_off() {
                 done.after = After::Dead;

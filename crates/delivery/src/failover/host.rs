@@ -142,7 +142,9 @@ impl Pass<'_> {
                 Ok(route) => route,
                 Err(refusal) => return self.refused(walk, target, &refusal),
             };
-            match T::open(self, &mut walk.effort, (route, admission), target, address).await {
+            let opening = T::open(self, &mut walk.effort, (route, admission), target, address);
+            // In a box: most messages leave over sessions that are there.
+            match Box::pin(opening).await {
                 Ok(session) if self.keyword == Keyword::Always && !session.offers_requiretls() => {
                     self.client.idle.close(session);
                     let failed = HostFailure::lacks_requiretls(&target.name(), address);
