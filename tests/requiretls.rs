@@ -132,6 +132,51 @@ async fn mail_that_no_host_can_take_is_returned_at_once_and_says_why_without_wha
     }
 }
 
+/// As if RET=HDRS had been asked for, whatever was (RFC 8689 §5).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_returns_the_header_to_hosts_that_keep_to_it_and_its_sender_alone() {
+    let relay = start("").await;
+    let domain = |name: &str| format!("{name}.{SIGNED}");
+    let back = relay.domain(&domain("back"), keeping(MxBehaviour::valid())).await;
+    let host = relay.domain(&domain("silent"), MxBehaviour::valid()).await;
+    let mut client = client(&relay).await;
+    let sender = format!("<ann@{}> REQUIRETLS RET=FULL", domain("back"));
+    let to = format!("<b@{}>", domain("silent"));
+    let id = submit(&mut client, &sender, &[&to], MESSAGE).await;
+    relay.gone(id).await;
+    back.wait_for_messages(1, PATIENCE).await.unwrap();
+    assert!(was_asked(&back), "{}", relay.story());
+    let text = back.messages()[0].text();
+    assert!(text.contains("Subject: for nobody else\r\n"), "{text}");
+    assert!(!text.contains("How are you?"), "{text}");
+    assert_eq!(host.messages(), []);
+    relay.empty().await;
+    relay.is_well_behaved();
+}
+
+/// While the way back cannot be reached, nothing is taken out of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_waits_for_hosts_that_cannot_be_reached_and_goes_redacted_at_its_end() {
+    let relay = start("").await;
+    let back = relay.domain(&format!("back.{SIGNED}"), MxBehaviour::valid()).await;
+    back.close().await;
+    let host = relay.domain("unsecured.test", keeping(MxBehaviour::valid())).await;
+    let mut client = client(&relay).await;
+    let sender = format!("<ann@back.{SIGNED}> REQUIRETLS");
+    let id = submit(&mut client, &sender, &["<b@unsecured.test>"], MESSAGE).await;
+    relay.gone(id).await;
+    let notice = relay.only().await;
+    drop(relay.deferred(notice, 1).await);
+    relay.pass(Duration::from_secs(6 * 86_400)).await;
+    relay.gone(notice).await;
+    back.open().await.unwrap();
+    relay.pass(Duration::from_secs(3600)).await;
+    back.wait_for_messages(1, PATIENCE).await.unwrap();
+    let text = back.messages()[0].text();
+    assert!(text.contains("<1@sender.test>") && !text.contains("for nobody else"), "{text}");
+    assert_eq!(host.messages(), []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_waits_for_hosts_that_cannot_be_reached() {
     let relay = start("").await;
@@ -169,6 +214,17 @@ async fn what_is_only_wished_for_is_sent_as_all_mail_where_no_host_keeps_to_it()
     let host = relay.domain(&domain, MxBehaviour::valid()).await;
     let mut client = client(&relay).await;
     let id = submit(&mut client, REQUIRES, &[&format!("<b@{domain}>")], MESSAGE).await;
+    relay.gone(id).await;
+    assert!(!was_asked(&host));
+}
+
+/// A notification of somebody else's: nobody could be told of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_with_a_null_return_path_is_not_held_for_hosts_that_keep_to_it() {
+    let relay = start("").await;
+    let host = relay.domain("to.test", MxBehaviour::valid()).await;
+    let mut client = client(&relay).await;
+    let id = submit(&mut client, "<> REQUIRETLS", &["<b@to.test>"], MESSAGE).await;
     relay.gone(id).await;
     assert!(!was_asked(&host));
 }

@@ -11,6 +11,7 @@ use smtp::{Smtputf8, split_field};
 mod fields;
 mod news;
 mod notification;
+mod redaction;
 mod text;
 mod words;
 
@@ -18,6 +19,7 @@ pub(crate) use self::news::{About, News};
 pub(crate) use self::notification::{
     Notification, RETURNED_HEADER_MAX, RETURNED_MESSAGE_MAX, Returned,
 };
+pub(crate) use self::redaction::redacted;
 use self::text::{Text, date};
 
 impl Notification<'_> {

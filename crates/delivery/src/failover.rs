@@ -19,7 +19,7 @@ mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{DeliveryResult, Failure, TlsRequired};
+use mail::{DeliveryResult, Failure};
 use mta_sts::danger::TlsRequiredNo;
 use mta_sts::{Decision, NextHop, PolicyDomain};
 use queue::Lease;
@@ -62,7 +62,7 @@ pub(crate) async fn fail_over(
     let Client { windows, settings, .. } = client;
     windows.record(&lease.destination().to_string(), result, settings.per_domain);
     let results = pass.close(walk);
-    if lease.message().tls == TlsRequired::Yes {
+    if lease.message().tls.is_yes() {
         results.iter().for_each(|one| client.observer.requiretls(&one.result));
     }
     results

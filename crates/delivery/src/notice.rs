@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use dkim::{MessageHash, SigningTable};
 use mail::{
-    DelayNotice, DeliveryResult, Message, Purpose, QueueId, Recipient, Reports, TlsRequired,
-    in_full,
+    DelayNotice, DeliveryResult, FailureCause, Message, Purpose, QueueId, Recipient, Reports,
+    TlsRequired, in_full,
 };
 use queue::{BeginError, BodyError, BodyReader, CommitError, Draft, Lease, OwnMessage, Queue};
 use rand::Rng as _;
@@ -14,7 +14,9 @@ use smtp::{BodyType, Domain, Notify, Ret, ReversePath, Smtputf8};
 use tokio::io::AsyncReadExt as _;
 
 use crate::client::Client;
-use crate::dsn::{About, News, Notification, RETURNED_HEADER_MAX, RETURNED_MESSAGE_MAX, Returned};
+use crate::dsn::{
+    About, News, Notification, RETURNED_HEADER_MAX, RETURNED_MESSAGE_MAX, Returned, redacted,
+};
 use crate::gathering::Part;
 use crate::recipient::{LeasedRecipient, RecipientResult};
 
@@ -45,7 +47,9 @@ pub(crate) async fn notice<'a>(
         let recipient = &result.recipient.recipient;
         wanted(late, result).map(|news| About { recipient, news })
     };
-    let about: Vec<About<'_>> = results.filter_map(about).collect();
+    let results: Vec<&RecipientResult> = results.collect();
+    let is_redacted = results.iter().any(|one| is_to_be_redacted(lease, &one.record.result));
+    let about: Vec<About<'_>> = results.into_iter().filter_map(about).collect();
     // What people read is the wall clock's.
     let on_wall = |time| client.clock.on_wall(time);
     let received_at = on_wall(lease.message().received_at);
@@ -57,7 +61,22 @@ pub(crate) async fn notice<'a>(
         message: &Message { received_at, ..lease.message().clone() },
         retry_until: lease.expires_at().map(on_wall),
     };
+    if is_redacted {
+        return subject.redacted(queue, lease).await;
+    }
     subject.draft(queue, &about, lease.body()).await
+}
+
+/// Whether a notification has found no host that keeps to proven TLS on its further way: it is sent
+/// once more, without what asks for that (RFC 8689 §5).
+fn is_to_be_redacted(lease: &Lease, result: &DeliveryResult) -> bool {
+    let found_no_way = match result {
+        DeliveryResult::Bounced(failure) => {
+            matches!(failure.cause, FailureCause::Expired | FailureCause::RequireTls)
+        }
+        DeliveryResult::Deferred(_) | DeliveryResult::Delivered { .. } => false,
+    };
+    found_no_way && lease.message().tls == TlsRequired::YesOrRedacted
 }
 
 /// Whether the sender of a message is to have a report of a failure or of a delay in this attempt.
@@ -157,10 +176,6 @@ impl Subject<'_> {
                 (Whole::No, Vec::new())
             }
         };
-        let bytes = match message.tls {
-            TlsRequired::No | TlsRequired::Unspecified => bytes,
-            TlsRequired::Yes => redacted(&bytes),
-        };
         let returned = match whole {
             Whole::No => Returned::Header(&bytes),
             Whole::Yes => Returned::Whole(&bytes),
@@ -177,7 +192,7 @@ impl Subject<'_> {
             // That a message is to arrive come what may says nothing of the way back.
             tls: match message.tls {
                 TlsRequired::No | TlsRequired::Unspecified => TlsRequired::Unspecified,
-                TlsRequired::Yes => TlsRequired::Yes,
+                TlsRequired::Yes | TlsRequired::YesOrRedacted => TlsRequired::YesOrRedacted,
             },
         })?;
         let notification = Notification {
@@ -193,6 +208,33 @@ impl Subject<'_> {
             returned,
         };
         let notification = notification.to_bytes();
+        draft.write(self.signatures(&notification).as_bytes()).await?;
+        draft.write(&notification).await?;
+        Ok(Some(draft))
+    }
+
+    /// The notification that `lease` is, redacted, in its place; none where it is none.
+    async fn redacted(self, queue: &Queue, lease: &Lease) -> Result<Option<Draft>, NoticeError> {
+        let message = self.message;
+        let mut notification = Vec::new();
+        let read = async {
+            lease.body().await?.take(message.size).read_to_end(&mut notification).await?;
+            Ok::<(), BodyError>(())
+        };
+        if let Err(error) = read.await {
+            tracing::error!(error = error.in_full(), "message unreadable");
+            return Ok(None);
+        }
+        let Some(notification) = redacted(&notification) else { return Ok(None) };
+        let mut draft = queue.begin_own(OwnMessage {
+            reverse_path: ReversePath::Null,
+            recipients: lease.recipients().to_vec(),
+            body: message.body,
+            smtputf8: message.smtputf8,
+            purpose: Purpose::Mail,
+            tls: TlsRequired::Unspecified,
+        })?;
+        tracing::info!(queue_id = %self.id, notification = %draft.id(), "notification redacted");
         draft.write(self.signatures(&notification).as_bytes()).await?;
         draft.write(&notification).await?;
         Ok(Some(draft))
@@ -218,7 +260,7 @@ impl Subject<'_> {
         let most = u64::try_from(RETURNED_MESSAGE_MAX).unwrap_or(u64::MAX);
         // One without lines could only be returned as it came, to hosts that may not take it.
         let fits = self.message.size <= most && self.message.body != BodyType::BinaryMime;
-        let may_leave = self.message.tls != TlsRequired::Yes;
+        let may_leave = !self.message.tls.is_yes();
         if failed && fits && may_leave && self.message.dsn.ret == Some(Ret::Full) {
             Whole::Yes
         } else {
@@ -236,27 +278,6 @@ enum Whole {
     Yes,
 }
 
-/// What is returned of a message that must not leave without proven TLS: the notification is not held
-/// for hosts that would keep to that (RFC 8689 §5), so it says no more than which message it was.
-fn redacted(header: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let mut keeps = false;
-    for line in header.split_inclusive(|byte| *byte == b'\n') {
-        if line.trim_ascii().is_empty() {
-            break;
-        }
-        let goes_on = line.starts_with(b" ") || line.starts_with(b"\t");
-        if !goes_on {
-            let name = line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii();
-            keeps = [&b"message-id"[..], b"date"].iter().any(|one| name.eq_ignore_ascii_case(one));
-        }
-        if keeps {
-            kept.extend_from_slice(line);
-        }
-    }
-    kept
-}
-
 /// As much of a message as is returned, and perhaps some more.
 async fn beginning(
     body: impl Future<Output = Result<BodyReader, BodyError>>,
@@ -271,16 +292,4 @@ async fn beginning(
     let mut bytes = Vec::new();
     body.await?.take(limit).read_to_end(&mut bytes).await?;
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_message_that_asks_for_tls_only_its_id_and_date_are_returned() {
-        let header = b"Received: from a\r\n\tby b\r\nSubject: secret\r\nMessage-ID:\r\n <1@a>\r\n\
-            DATE: today\r\nTo: somebody\r\n\r\nMessage-ID: in the body\r\n";
-        assert_eq!(redacted(header), b"Message-ID:\r\n <1@a>\r\nDATE: today\r\n");
-    }
 }

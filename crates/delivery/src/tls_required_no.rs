@@ -13,6 +13,9 @@ pub(crate) fn honoured(message: &Message, settings: &DeliverySettings) -> Option
     let is_honoured = settings.honour_no_from.iter().any(|pattern| pattern.covers(sender));
     match message.tls {
         TlsRequired::No if is_honoured => Some(TlsRequiredNo::assertion()),
-        TlsRequired::No | TlsRequired::Unspecified | TlsRequired::Yes => None,
+        TlsRequired::No
+        | TlsRequired::Unspecified
+        | TlsRequired::Yes
+        | TlsRequired::YesOrRedacted => None,
     }
 }

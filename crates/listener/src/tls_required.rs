@@ -34,7 +34,7 @@ impl WhyIgnored {
 pub(crate) fn tag(mail: TlsRequired, fields: &[Vec<u8>]) -> Result<TlsRequired, WhyIgnored> {
     match (mail, fields) {
         (_, []) => Ok(mail),
-        (TlsRequired::Yes, _) => Err(WhyIgnored::RequireTls),
+        (TlsRequired::Yes | TlsRequired::YesOrRedacted, _) => Err(WhyIgnored::RequireTls),
         (TlsRequired::No | TlsRequired::Unspecified, [value]) => {
             let says_no = value.trim_ascii().eq_ignore_ascii_case(b"no");
             says_no.then_some(TlsRequired::No).ok_or(WhyIgnored::Value)

@@ -62,15 +62,18 @@ pub(super) enum Keyword {
 
 impl Keyword {
     /// For a message. One that nobody can be told of is not held for hosts that offer it (RFC 8689
-    /// §5).
+    /// §5); a notification of our own is, since it can do without what it returns.
     pub(super) fn of(message: &Message, delivery: RequireTlsDelivery) -> Self {
         match (message.tls, &message.reverse_path, delivery) {
             (TlsRequired::No | TlsRequired::Unspecified, _, _) => Self::None,
             (TlsRequired::Yes, ReversePath::Null, _)
-            | (TlsRequired::Yes, _, RequireTlsDelivery::Opportunistic) => Self::WhereOffered,
-            (TlsRequired::Yes, ReversePath::Mailbox(_), RequireTlsDelivery::Enforce) => {
-                Self::Always
-            }
+            | (
+                TlsRequired::Yes | TlsRequired::YesOrRedacted,
+                _,
+                RequireTlsDelivery::Opportunistic,
+            ) => Self::WhereOffered,
+            (TlsRequired::Yes, ReversePath::Mailbox(_), RequireTlsDelivery::Enforce)
+            | (TlsRequired::YesOrRedacted, _, RequireTlsDelivery::Enforce) => Self::Always,
         }
     }
 }

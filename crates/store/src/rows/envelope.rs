@@ -47,9 +47,12 @@ const RET: u8 = 1;
 /// The tag of an envelope's ENVID (RFC 3461 §4.4).
 const ENVID: u8 = 2;
 
-/// The tag of an envelope's REQUIRETLS (RFC 8689 §2). Its text is empty; a record without it is of a
+/// The tag of an envelope's REQUIRETLS (RFC 8689 §2). Its text is mostly empty; a record without it is of a
 /// message that does not ask for TLS, or of a version that could not.
 const REQUIRETLS: u8 = 3;
+
+/// The text of [`REQUIRETLS`] where it is of a notification that goes redacted if no host keeps to it.
+const OR_REDACTED: &str = "or-redacted";
 
 /// The tag of an envelope of a message that begins on hold. Its text is empty.
 const ON_HOLD: u8 = 4;
@@ -91,6 +94,7 @@ fn parameters(dsn: &DsnParameters, tls: TlsRequired) -> [(u8, Option<String>); 3
         TlsRequired::No => (TLS_REQUIRED_NO, Some(String::new())),
         TlsRequired::Unspecified => (REQUIRETLS, None),
         TlsRequired::Yes => (REQUIRETLS, Some(String::new())),
+        TlsRequired::YesOrRedacted => (REQUIRETLS, Some(OR_REDACTED.to_owned())),
     };
     let envid = envid.as_ref().map(EnvelopeId::to_string);
     [(RET, ret), (ENVID, envid), tls]
@@ -112,6 +116,7 @@ fn decode_mail_options(
     decode_options(input, |tag, text| match tag {
         RET => dsn.ret = Ret::parse(text),
         ENVID => dsn.envid = EnvelopeId::parse(text),
+        REQUIRETLS if text == OR_REDACTED => tls = TlsRequired::YesOrRedacted,
         REQUIRETLS => tls = TlsRequired::Yes,
         TLS_REQUIRED_NO => tls = TlsRequired::No,
         ON_HOLD => begins = Begins::OnHold,
@@ -301,10 +306,14 @@ mod tests {
         };
         let plain = encode_envelope(&envelope(TlsRequired::Unspecified));
         assert_eq!(decode_envelope(&plain).unwrap().tls(), TlsRequired::Unspecified);
-        for tls in [TlsRequired::No, TlsRequired::Yes] {
+        for (tls, text) in [
+            (TlsRequired::No, ""),
+            (TlsRequired::Yes, ""),
+            (TlsRequired::YesOrRedacted, OR_REDACTED),
+        ] {
             let tagged = encode_envelope(&envelope(tls));
             // The record of a message that does not ask is what it was before any could.
-            assert_eq!(tagged.len(), plain.len() + 3);
+            assert_eq!(tagged.len(), plain.len() + 3 + text.len());
             assert_eq!(decode_envelope(&tagged).unwrap().tls(), tls);
         }
     }
