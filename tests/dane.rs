@@ -13,6 +13,7 @@ use testbed::{
     RecordType, Sender, World,
 };
 
+use crate::metrics::ask;
 use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER, submit};
 
 /// The zone that is signed; what is not in it is not.
@@ -392,5 +393,31 @@ async fn an_exception_sets_aside_what_it_says_and_nothing_else() {
         }
         let taken = |host: &MxHost| host.messages().len() == 1;
         assert_eq!((taken(&unmatched), taken(&unproved)), (lifts_records, lifts_policy), "{what}");
+    }
+}
+
+/// Without a resolver that validates: by default mail flows as without DANE, and where DANE is required
+/// the relay is not ready, and mail waits (RFC 7672 §2.1).
+#[tokio::test(flavor = "multi_thread")]
+async fn where_dane_is_required_nothing_leaves_and_nothing_is_ready_without_a_resolver_that_validates()
+ {
+    for (mode, is_ready) in [("auto", true), ("required", false)] {
+        let world = World::new().await;
+        world.names().leave_unsigned(".");
+        let listener = SocketAddr::new(world.address(), world.smtp_port());
+        let settings = format!("dane.mode = {mode:?}\nadmin.address = \"127.0.0.1:0\"");
+        let relay = Box::pin(RelayInWorld::start_in(world, listener, &settings)).await;
+        let host = relay.domain("to.test", MxBehaviour::valid()).await;
+        let id = relay.submit(&["<a@to.test>"]).await;
+        let answer = ask(relay.monitors(), "GET", "/readyz").await;
+        let why = "none validates DNSSEC, and dane.mode is \\\"required\\\"";
+        assert_eq!((answer.status == 200, answer.body.contains(why)), (is_ready, !is_ready));
+        if is_ready {
+            relay.gone(id).await;
+        } else {
+            let reasons = relay.deferred(id, 1).await;
+            assert!(reasons[0].text.contains("no resolver validates"), "{}", reasons[0].text);
+            assert_eq!(host.messages(), []);
+        }
     }
 }

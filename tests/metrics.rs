@@ -312,7 +312,8 @@ async fn an_exception_is_shown_with_what_waits() {
     let until = SystemClock.now() + Duration::from_secs(10 * 86_400);
     let until = jiff::Timestamp::try_from(until).unwrap().strftime("%Y-%m-%d");
     let exception = format!(
-        "exception = [{{ domain = \"bad.test\", until = {until}, reason = \"ticket 4711\" }}]"
+        "exception = [{{ domain = \"bad.test\", until = {until}, reason = \"ticket 4711\" }}, \
+         {{ domain = \"tlsa.test\", until = {until}, reason = \"ticket 12\", what = [\"dane\"] }}]"
     );
     let listener = SocketAddr::new(world.address(), world.smtp_port());
     let config = write_settings(&world, listener, &exception);
@@ -321,8 +322,10 @@ async fn an_exception_is_shown_with_what_waits() {
     for arguments in [&["queue", "stats"][..], &["queue", "stats", "--json"]] {
         let output = process::run(&config, arguments);
         let said = String::from_utf8(output.stdout).unwrap();
-        let shown = said.contains("bad.test") && said.contains("ticket 4711");
-        assert!(shown, "{said}{}", String::from_utf8_lossy(&output.stderr));
+        for part in ["bad.test", "ticket 4711", "mta-sts", "tlsa.test", "ticket 12", "dane"] {
+            let shown = said.contains(part);
+            assert!(shown, "{part}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        }
     }
 }
 

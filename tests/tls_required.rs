@@ -1,12 +1,14 @@
 //! Mail whose sender wants it to arrive whatever its recipients' policy asks of TLS: the header field
 //! `TLS-Required: No` (RFC 8689 §3), with a tap on the wire.
 
-use testbed::{Certificate, Fault, MxBehaviour, MxHost, PolicyText, RecordType, Sender};
+use std::time::Duration;
+
+use testbed::{Certificate, Fault, MxBehaviour, MxHost, PolicyText, RecordType, Sender, Step};
 
 use crate::counted::{Counted, Kept, RECORD};
 use crate::process_in_world::ProcessInWorld;
 use crate::requiretls::{REQUIRES, client, start};
-use crate::world::{RelayInWorld, SENDER, submit};
+use crate::world::{PATIENCE, RelayInWorld, SENDER, submit};
 
 /// The zone that is signed.
 const SIGNED: &str = "signed.test";
@@ -140,6 +142,23 @@ async fn honoured_mail_arrives_in_spite_of_tlsa_records_and_is_counted_as_it_was
     assert!(rows.contains(&"tlsa dnssec-invalid servfail 1".to_owned()), "{rows:?}");
 }
 
+/// RFC 8689 §4.2.2: the host itself wants TLS, and none comes about, which may be so for a while only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_wants_tls_and_has_none_returns_the_mail() {
+    let relay = RelayInWorld::start_with(HONOURED).await;
+    let back = relay.domain("sender.test", MxBehaviour::valid()).await;
+    let wants = MxBehaviour::starttls_not_offered().at(Step::MailFrom, "530 5.7.0 TLS needed");
+    let host = relay.enforcing_domain("to.test", wants).await;
+    let id = hand_in(&relay, "TLS-Required: No\r\n", "to.test").await;
+    drop(relay.deferred(id, 1).await);
+    relay.pass(Duration::from_secs(6 * 86_400)).await;
+    relay.gone(id).await;
+    back.wait_for_messages(1, PATIENCE).await.unwrap();
+    let notice = back.messages()[0].text();
+    assert!(notice.contains("TLS needed"), "{notice}");
+    assert_eq!(host.messages(), []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_honoured_stays_in_the_queue() {
     for settings in ["", "requiretls.honour_no_from = [\"bob@sender.test\", \"@other.test\"]"] {
@@ -190,7 +209,7 @@ async fn requiretls_wins_over_the_field() {
     let to = format!("<bob@{domain}>");
     let id = submit(&mut client, REQUIRES, &[&to], &message("TLS-Required: No\r\n")).await;
     relay.gone(id).await;
-    back.wait_for_messages(1, crate::world::PATIENCE).await.unwrap();
+    back.wait_for_messages(1, PATIENCE).await.unwrap();
     assert_eq!(host.messages(), [], "it was sent in clear");
 }
 

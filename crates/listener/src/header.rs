@@ -410,11 +410,17 @@ mod tests {
     proptest! {
         #[test]
         fn how_a_message_is_cut_makes_no_difference(
-            message in "(>?From a 1:00|From|Received|A| |:|\u{fc}|\r\n|x){0,12}", cut in 0..80_usize,
+            message in "(>?From a 1:00|From|Received|TLS-Required|A| |:|\u{fc}|\r\n|x){0,12}",
+            cut in 0..80_usize,
         ) {
             let message = message.as_bytes();
             let (one, other) = message.split_at(cut.min(message.len()));
             let whole = passed_on(&[message]);
+            let mut in_pieces = scanned(one);
+            if !in_pieces.has_ended() {
+                in_pieces.take(other, &mut Vec::new());
+            }
+            prop_assert_eq!(in_pieces.take_tls_required(), scanned(message).take_tls_required());
             prop_assert_eq!(&passed_on(&[one, other]), &whole);
             // What is passed on is the message, with at most one thing put into it.
             prop_assert!(whole.len() <= message.len() + MAILBOX_LINE.len() + 2);

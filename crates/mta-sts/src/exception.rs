@@ -40,6 +40,16 @@ pub enum Lifts {
 }
 
 impl Lifts {
+    /// The words for it, as settings have them.
+    #[must_use]
+    pub const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Dane => &["dane"],
+            Self::MtaSts => &["mta-sts"],
+            Self::MtaStsAndDane => &["mta-sts", "dane"],
+        }
+    }
+
     /// Whether an enforced policy is set aside.
     #[must_use]
     pub const fn lifts_policy(self) -> bool {
