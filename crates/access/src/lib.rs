@@ -10,6 +10,8 @@ mod peer;
 mod recipients;
 mod senders;
 mod submitter;
+mod system_file;
+mod system_group;
 mod system_user;
 mod users;
 
@@ -20,5 +22,6 @@ pub use self::peer::Peer;
 pub use self::recipients::AllowedRecipients;
 pub use self::senders::{AllowedSenders, SenderError};
 pub use self::submitter::Submitter;
+pub use self::system_group::SystemGroup;
 pub use self::system_user::SystemUser;
 pub use self::users::{Authenticated, UserProblem, Users, UsersError};

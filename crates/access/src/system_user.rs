@@ -1,14 +1,8 @@
 //! The users of this machine, by the numbers that the kernel knows them by.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
 
-/// Where the names of users are.
-const USERS: &str = "/etc/passwd";
-
-/// As much of that file is read, in bytes.
-const USERS_MOST: u64 = 1 << 20;
+use crate::system_file::{USERS, lines};
 
 /// A user of this machine.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,11 +19,8 @@ impl SystemUser {
     /// It reads a small file.
     #[must_use]
     pub fn of(uid: u32) -> Self {
-        let find = || {
-            let users = BufReader::new(File::open(USERS).ok()?.take(USERS_MOST));
-            users.lines().map_while(Result::ok).find_map(|line| Self::in_line(&line, uid))
-        };
-        find().unwrap_or(Self { uid, name: None, full_name: None })
+        let found = lines(USERS).find_map(|line| Self::in_line(&line, uid));
+        found.unwrap_or(Self { uid, name: None, full_name: None })
     }
 
     /// The number.

@@ -40,9 +40,6 @@ pub mod reads;
 mod refresh;
 pub mod reports;
 mod respond;
-mod socket;
-
-use std::path::{Path, PathBuf};
 
 use axum::Router;
 use tokio::net::UnixListener;
@@ -53,37 +50,19 @@ use crate::server::health::HealthChecks;
 use crate::server::operator::Operator;
 use crate::server::reports::ReportDesk;
 
-pub use socket::SocketError;
-
-/// The admin interface, listening.
-#[derive(Debug)]
-pub struct Admin {
+/// Answers those who connect to `socket`, who may do everything, until `stop`.
+pub async fn serve(
     socket: UnixListener,
-    path: PathBuf,
-}
-
-impl Admin {
-    /// Listens at `path`.
-    pub async fn listen(path: &Path) -> Result<Self, SocketError> {
-        Ok(Self { socket: socket::listen(path).await?, path: path.to_owned() })
-    }
-
-    /// Answers until `stop`.
-    pub async fn serve(
-        self,
-        actions: Actions,
-        health: HealthChecks,
-        desk: ReportDesk,
-        stop: CancellationToken,
-    ) {
-        let Self { socket, path } = self;
-        let routes = routes(actions).merge(health::routes(health)).merge(reports::routes(desk));
-        let service = routes.into_make_service_with_connect_info::<Operator>();
-        let served = axum::serve(socket, service);
-        if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {
-            tracing::error!(%error, "admin interface failed");
-        }
-        socket::remove(&path);
+    actions: Actions,
+    health: HealthChecks,
+    desk: ReportDesk,
+    stop: CancellationToken,
+) {
+    let routes = routes(actions).merge(health::routes(health)).merge(reports::routes(desk));
+    let service = routes.into_make_service_with_connect_info::<Operator>();
+    let served = axum::serve(socket, service);
+    if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {
+        tracing::error!(%error, "admin interface failed");
     }
 }
 

@@ -23,9 +23,10 @@ mod refresh;
 mod relay;
 mod timekeeping;
 mod tlsa_lookup;
+mod unix_socket;
 mod validation;
 
-pub use admin::server::SocketError;
 pub use certificates::SelfSignedError;
 pub use policy_store::StoredPolicies;
 pub use relay::{EndedUnasked, Relay, ReloadError, StartError};
+pub use unix_socket::SocketError;

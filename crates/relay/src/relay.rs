@@ -17,7 +17,7 @@ use admin::readiness::Checks;
 use admin::server::actions::Actions;
 use admin::server::health::HealthChecks;
 use admin::server::reports::ReportDesk;
-use admin::server::{Admin, monitoring_port};
+use admin::server::{self, monitoring_port};
 use clock::{Clock, SteadyClock};
 use delivery::Delivery;
 use dkim::SigningTable;
@@ -30,7 +30,7 @@ use rustls::crypto::aws_lc_rs;
 use settings::{Listening, Settings};
 use store_embedded::Embedded;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -43,6 +43,7 @@ use crate::certificates::{self, Watched};
 use crate::key_records;
 use crate::refresh;
 use crate::timekeeping::{self, Witness};
+use crate::unix_socket::SocketFile;
 use crate::validation::ValidationNews;
 
 use self::parts::{
@@ -52,7 +53,7 @@ use self::parts::{
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
 use self::reports::Reports;
-use self::sockets::{bind, bind_monitors};
+use self::sockets::{UnixSockets, bind, bind_monitors};
 pub use self::start_error::StartError;
 
 /// Nobody but the relay's own user has business in the data directory.
@@ -111,6 +112,7 @@ enum Part {
     Delivery,
     DkimKeys,
     Listener(SocketAddr),
+    LocalListener,
     Refresh,
     Reports,
     Resolvers,
@@ -175,7 +177,7 @@ impl Relay {
             Arc::clone(&clock),
             reports.told_with(Arc::new(CountedDelivery::new(counter.clone(), metrics.outbound()))),
         )?;
-        let admin = Admin::listen(&settings.admin_socket).await?;
+        let unix = UnixSockets::listen(&settings).await?;
         let monitors = bind_monitors(settings.admin_address).await?;
 
         let listener = listener_of(&settings, tls.clone(), &queue, &clock, &metrics);
@@ -216,14 +218,20 @@ impl Relay {
             admin: JoinSet::new(),
             settings: Box::new(settings),
         };
-        relay.answer(admin, monitors.map(|(_address, socket)| socket));
-        relay.start_parts(sockets, counting);
+        relay.answer(unix.admin, monitors.map(|(_address, socket)| socket));
+        relay.start_parts(sockets, unix.submit, counting);
         Ok(relay)
     }
 
     /// Starts everything else.
-    fn start_parts(&mut self, sockets: Vec<(Listening, TcpListener)>, counting: Counting) {
+    fn start_parts(
+        &mut self,
+        sockets: Vec<(Listening, TcpListener)>,
+        submit: Option<(UnixListener, SocketFile)>,
+        counting: Counting,
+    ) {
         self.take_in(sockets);
+        self.take_in_locally(submit);
         self.send_out(counting);
         self.keep_fresh();
         self.look_up_keys();
@@ -233,12 +241,16 @@ impl Relay {
     }
 
     /// Starts the admin interface.
-    fn answer(&mut self, admin: Admin, monitors: Option<TcpListener>) {
+    fn answer(&mut self, admin: (UnixListener, SocketFile), monitors: Option<TcpListener>) {
         let (actions, health, stop) =
             (self.actions.clone(), self.health.clone(), self.stop_admin.clone());
         let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&self.clock);
         let desk = ReportDesk { reporting: self.reports.reporting.clone(), clock };
-        let _admin = self.admin.spawn(admin.serve(actions, health, desk, stop));
+        let (socket, file) = admin;
+        let _admin = self.admin.spawn(async move {
+            server::serve(socket, actions, health, desk, stop).await;
+            drop(file);
+        });
         if let Some(socket) = monitors {
             let (health, stop) = (self.health.clone(), self.stop_admin.clone());
             let _port = self.admin.spawn(monitoring_port::serve(socket, health, stop));
@@ -265,6 +277,21 @@ impl Relay {
                 Part::Listener(address)
             });
         }
+    }
+
+    /// Starts the listener on the socket for programs of this machine, where there is one.
+    fn take_in_locally(&mut self, submit: Option<(UnixListener, SocketFile)>) {
+        let Some((socket, file)) = submit else { return };
+        let (listener, stop) = (self.listener.clone(), self.stop.clone());
+        let give_up = self.give_up.clone();
+        let _handle = self.parts.spawn(async move {
+            let _file = file;
+            let serve = listener.serve_local(socket, stop);
+            if give_up.run_until_cancelled(serve).await.is_none() {
+                debug!("connections of local programs aborted");
+            }
+            Part::LocalListener
+        });
     }
 
     /// Starts delivery, and what counts its connections until it has ended.

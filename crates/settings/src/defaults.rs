@@ -27,6 +27,7 @@ use crate::raw_requiretls::RawRequireTls;
 use crate::raw_staging::RawStaging;
 use crate::raw_submission::RawSubmission;
 use crate::raw_tls_rpt::RawTlsRpt;
+use crate::socket_mode::SocketMode;
 
 /// Where an installed relay keeps its mail; the unit's `StateDirectory=` makes it.
 pub(crate) const DATA_DIR: &str = "/var/lib/sts-relay";
@@ -88,6 +89,7 @@ impl Default for RawAccess {
             users_file: PathBuf::new(),
             proxies: Vec::new(),
             check_from: false,
+            local_senders: vec!["*".to_owned()],
         }
     }
 }
@@ -102,7 +104,15 @@ impl Default for RawNetwork {
 impl Default for RawSubmission {
     fn default() -> Self {
         let Submission { add, bcc, bare_newlines } = Submission::default();
-        Self { add, remove_bcc: bcc == Bcc::Removed, bare_newlines }
+        Self {
+            add,
+            remove_bcc: bcc == Bcc::Removed,
+            bare_newlines,
+            socket: PathBuf::new(),
+            socket_group: String::new(),
+            socket_mode: SocketMode::GROUP,
+            local_mail_to: String::new(),
+        }
     }
 }
 

@@ -63,7 +63,8 @@ impl Check<'_> {
     pub(crate) fn networks(&mut self) -> Networks {
         let access = &self.raw.access;
         let none = access.networks.is_empty() && access.network.is_empty();
-        if none && self.raw.users_file().is_none() {
+        let others = self.raw.users_file().is_some() || self.raw.submit_socket().is_some();
+        if none && !others {
             self.warnings.push("access.networks is empty, so no client may submit mail".to_owned());
         }
         let before = self.faults.len();
@@ -196,6 +197,7 @@ impl Check<'_> {
         settings.rewriting = self.rewriting();
         settings.requiretls = self.raw.requiretls.offer();
         settings.staging = self.staging();
+        settings.local_mail_to = self.local_mail_to();
         if let Some(domain) = &self.raw.postmaster_domain {
             settings.postmaster_domain = domain.clone();
         }

@@ -17,6 +17,8 @@ use crate::source::Source;
 pub struct RelayPaths {
     /// The unix socket of the admin interface.
     pub admin_socket: PathBuf,
+    /// The unix socket through which programs of this machine send, where one is set.
+    pub submit_socket: Option<PathBuf>,
     /// The queue's directory.
     pub queue: PathBuf,
     /// The domains whose policy is set aside for a while, as far as they can be understood.
@@ -31,6 +33,7 @@ impl RelayPaths {
     pub fn of(source: &Source, now: SystemTime) -> Self {
         Self {
             admin_socket: source.raw().admin_socket(),
+            submit_socket: source.raw().submit_socket(),
             queue: source.raw().queue_dir(),
             exceptions: exceptions::understood(source, now),
             faults: source.faults().to_vec(),

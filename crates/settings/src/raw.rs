@@ -99,6 +99,12 @@ impl RawSettings {
         }
     }
 
+    /// Where the socket for programs of this machine is, if there is to be one.
+    pub(crate) fn submit_socket(&self) -> Option<PathBuf> {
+        let socket = &self.submission.socket;
+        (!socket.as_os_str().is_empty()).then(|| socket.clone())
+    }
+
     /// Where in the data directory the queue lives.
     pub(crate) fn queue_dir(&self) -> PathBuf {
         self.data_dir.join("queue")

@@ -20,6 +20,8 @@ pub struct RawAccess {
     pub proxies: Vec<String>,
     /// Whether the From field of a message has to name senders of the user or network.
     pub check_from: bool,
+    /// What users of this machine may send from besides their own addresses, or `*` alone.
+    pub local_senders: Vec<String>,
 }
 
 /// `[[access.network]]`

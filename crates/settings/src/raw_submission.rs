@@ -1,9 +1,13 @@
 //! `[submission]` as it is typed.
 
+use std::path::PathBuf;
+
 use listener::{AddedField, BareNewlines, Bcc, Submission};
 use serde::de::Deserializer;
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
+
+use crate::socket_mode::SocketMode;
 
 /// `[submission]`
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -17,6 +21,14 @@ pub struct RawSubmission {
     /// What becomes of line ends that lack their CR.
     #[serde(with = "BareNewlinesText")]
     pub bare_newlines: BareNewlines,
+    /// The unix socket through which programs of this machine send; empty: there is none.
+    pub socket: PathBuf,
+    /// The group whose members may open the socket; empty: the one that the relay runs with.
+    pub socket_group: String,
+    /// Who may open the socket.
+    pub socket_mode: SocketMode,
+    /// Who gets mail that programs of this machine send to this host; empty: nobody in its place.
+    pub local_mail_to: String,
 }
 
 impl From<&RawSubmission> for Submission {

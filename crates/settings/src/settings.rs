@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use access::{AllowedRecipients, Networks, Users};
+use access::{AllowedRecipients, AllowedSenders, Networks, Users};
 use delivery::DeliverySettings;
 use dns::DnsSettings;
 use listener::{ListenerSettings, ServerTls};
@@ -23,6 +23,7 @@ use crate::dkim_keys::DkimSettings;
 use crate::fault::SettingsError;
 use crate::hostname;
 use crate::listening::Listening;
+use crate::local_mail::SubmitSocket;
 use crate::paths::RelayPaths;
 use crate::policy_host_proof::ByRelaysRoots;
 use crate::raw::{RawLog, RawTrust};
@@ -73,6 +74,10 @@ pub struct Settings {
     pub admin_address: Option<SocketAddr>,
     /// The unix socket of the admin interface.
     pub admin_socket: PathBuf,
+    /// The unix socket through which programs of this machine send, where there is one.
+    pub submit_socket: Option<SubmitSocket>,
+    /// What users of this machine may send from, besides their own addresses.
+    pub local_senders: AllowedSenders,
     /// What is logged.
     pub log: RawLog,
     /// What is allowed, and yet hardly meant.
@@ -98,6 +103,7 @@ impl Settings {
     pub fn paths(&self) -> RelayPaths {
         RelayPaths {
             admin_socket: self.admin_socket.clone(),
+            submit_socket: self.submit_socket.as_ref().map(|socket| socket.path.clone()),
             queue: self.store.dir.clone(),
             exceptions: self.policies.exceptions.clone(),
             faults: Vec::new(),
@@ -128,6 +134,8 @@ impl Check<'_> {
         let recipients = self.recipients();
         let users = self.users();
         let tls = self.tls();
+        let submit_socket = self.submit_socket();
+        let local_senders = self.local_senders();
         let mut listener = self.listener(hostname.clone());
         let queue = self.queue();
         let store = self.store(&queue);
@@ -166,6 +174,8 @@ impl Check<'_> {
             dkim,
             admin_address: raw.admin.address,
             admin_socket: raw.admin_socket(),
+            submit_socket,
+            local_senders,
             log: raw.log.clone(),
             warnings: self.warnings,
         })

@@ -28,8 +28,8 @@ pub(super) fn access(settings: &Settings, tls: Option<ServerTls>) -> Access {
         proxies: settings.proxies.clone(),
         recipients: settings.recipients.clone(),
         users: settings.users.clone(),
+        local_senders: settings.local_senders.clone(),
         tls,
-        ..Access::default()
     }
 }
 

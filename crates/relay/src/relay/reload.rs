@@ -24,6 +24,7 @@ use crate::certificates::{self, SelfSignedError};
 const DATA_DIR: &str = "data_dir";
 const ADMIN_ADDRESS: &str = "admin.address";
 const ADMIN_SOCKET: &str = "admin.socket";
+const SUBMIT_SOCKET: &str = "submission.socket";
 const ADDRESSES: &str = "the addresses of [[listener]]";
 
 /// The new settings are not used, and nothing has changed.
@@ -90,6 +91,9 @@ pub(super) fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> V
     if old.admin_address != new.admin_address {
         kept.push(ADMIN_ADDRESS);
     }
+    if old.submit_socket != new.submit_socket {
+        kept.push(SUBMIT_SOCKET);
+    }
     if old.data_dir != new.data_dir {
         kept.push(DATA_DIR);
     }
@@ -101,6 +105,7 @@ pub(super) fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> V
     }
     new.admin_address = old.admin_address;
     new.admin_socket.clone_from(&old.admin_socket);
+    new.submit_socket.clone_from(&old.submit_socket);
     new.data_dir.clone_from(&old.data_dir);
     new.store.dir.clone_from(&old.store.dir);
     kept

@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use admin::server::SocketError;
 use dns::ResolverError;
 use pkix::SetupError;
 use store_embedded::OpenError;
@@ -12,6 +11,7 @@ use thiserror::Error;
 use tokio::task::JoinError;
 
 use crate::certificates::SelfSignedError;
+use crate::unix_socket::SocketError;
 
 /// The relay could not be started.
 #[derive(Debug, Error)]
@@ -36,7 +36,10 @@ pub enum StartError {
     },
     /// The admin socket cannot be had.
     #[error("the admin interface cannot be started")]
-    Admin(#[from] SocketError),
+    Admin(#[source] SocketError),
+    /// The socket for programs of this machine cannot be had.
+    #[error("local programs cannot be let in (submission.socket)")]
+    SubmitSocket(#[source] SocketError),
     /// The data directory cannot be made.
     #[error("{}: the data directory cannot be created", path.display())]
     DataDir {
