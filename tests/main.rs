@@ -43,6 +43,7 @@ mod reuse;
 mod rewriting;
 mod routes;
 mod running;
+mod sendmail;
 mod service;
 mod settings;
 mod signing;

@@ -112,15 +112,24 @@ impl Process {
 
     /// Kills it, so that it can do nothing more, and waits until it is gone.
     pub(crate) fn kill(mut self) -> Vec<String> {
+        self.die();
+        self.log_lines()
+    }
+
+    /// Kills it where it is held, and waits until it is gone.
+    pub(crate) fn die(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.log_lines()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Asks it to stop, and waits until it has.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         let ended = timeout(2 * PATIENCE, async {
             loop {
                 if let Some(status) = self.child.try_wait().unwrap() {
@@ -137,7 +146,7 @@ impl Process {
 
     /// Asks it to read its settings again.
     pub(crate) fn hang_up(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+        self.signal(Signal::HUP);
     }
 
     /// Waits until it has logged `count` lines that hold `text`; the last of them.

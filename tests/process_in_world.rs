@@ -59,6 +59,13 @@ impl ProcessInWorld {
         Self { world, listener, config, relay, reloads: 0 }
     }
 
+    /// Kills it, and starts it again.
+    pub(crate) async fn restart_after_kill(&mut self) {
+        self.relay.die();
+        self.relay = Process::start(&self.config, self.world.directory().join("log"));
+        drop(self.relay.connected(self.listener).await);
+    }
+
     /// A domain with one host.
     pub(crate) async fn domain(&self, domain: &str, behaviour: MxBehaviour) -> MxHost {
         let mx = self.world.mx(&format!("mx.{domain}"), behaviour).await;

@@ -19,9 +19,11 @@ mod policy;
 mod queue;
 mod relay_or_disk;
 mod runtime;
+mod sendmail;
 mod serve;
 mod service_manager;
 mod signals;
+mod sysexit;
 mod table;
 mod tlsrpt;
 mod user;
@@ -36,9 +38,11 @@ use clock::{Clock as _, SystemClock};
 use settings::{FILE_VARIABLE, RelayPaths, Settings, Source};
 
 use self::runtime::runtime;
+use self::sendmail::SendmailCommand;
 
 pub use ending::{Ending, in_words, status_of};
 pub use output::Output;
+pub use sysexit::Sysexit;
 
 /// Where the settings are looked for unless the command line names a file.
 const USUAL_FILE: &str = "/etc/sts-relay/sts-relay.toml";
@@ -85,6 +89,30 @@ enum Command {
     /// Read TLS reports (RFC 8460), and manage those that are sent.
     #[command(subcommand, name = "tlsrpt")]
     TlsRpt(tlsrpt::TlsRptCommand),
+    /// Send mail as programs of this machine do; also called as sendmail, mailq or newaliases.
+    ///
+    /// The message at standard input goes to the relay by the socket that submission.socket names, or
+    /// else /run/sts-relay/submit.sock. It is durable when this ends with status 0. With any other
+    /// nobody gets it, unless the connection was lost after all of it was sent.
+    ///
+    ///   -t           recipients are those of To, Cc and Bcc as well; Bcc is removed
+    ///   -i, -oi      a line with a dot alone does not end the message
+    ///   -f ADDRESS   who it is from [default: NAME@hostname of the user]; also -r, and <> for nobody
+    ///   -F NAME      what the sender is called in a From field that is added
+    ///   -N WHEN      reports: never, or a list of success, failure and delay
+    ///   -R full      how much a report returns: full or hdrs
+    ///   -V ENVID     the sender's own id of the message, for reports
+    ///   -B 8BITMIME  what the body holds: 7BIT or 8BITMIME (the default)
+    ///   -bs          speak SMTP at standard input and output
+    ///   -bp          print the queue, as mailq does; for those who may open the admin socket
+    ///   -bi, -I      make the database of aliases, of which there is none, as newaliases does
+    ///   -bm          send a message (the default)
+    ///   --           what follows are recipients
+    ///
+    /// Other options of Postfix's sendmail (-A -C -G -L -O -U -X -c -d -e -h -m -n -o -p -v -x) are
+    /// passed over. Names without domain are at the relay's hostname.
+    #[command(verbatim_doc_comment)]
+    Sendmail(SendmailCommand),
     /// List and check users, and print lines for the users file.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -101,7 +129,12 @@ impl CommandLine {
     ///
     /// What clap prints: usage, help or the version.
     pub fn typed() -> Result<Self, clap::Error> {
-        Self::from_arg_matches(&Self::described().try_get_matches()?)
+        let words: Vec<_> = std::env::args_os().collect();
+        if let Some(command) = SendmailCommand::called(&words) {
+            return Ok(Self { command: Some(Command::Sendmail(command)), config: None });
+        }
+        let words = sendmail::with_its_own_options(words);
+        Self::from_arg_matches(&Self::described().try_get_matches_from(words)?)
     }
 
     /// The command line's definition, with examples and exit statuses.
@@ -146,6 +179,9 @@ impl CommandLine {
             Some(Command::TlsRpt(command)) => {
                 let paths = || self.paths();
                 runtime()?.block_on(Box::pin(tlsrpt::run(command, paths, now(), output)))
+            }
+            Some(Command::Sendmail(command)) => {
+                Ok(Ending::Sendmail(sendmail::run(command, &self.paths(), output)))
             }
             Some(Command::User(command)) => user::run(command, || Ok(self.settings()?.0), output),
             Some(Command::Completions(command)) => {

@@ -1,15 +1,13 @@
 //! The running relay: every part, made of the settings and wired to the others.
 
+mod data_dir;
 mod parts;
 mod reload;
 mod reports;
 mod sockets;
 mod start_error;
 
-use std::fs::DirBuilder;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +44,7 @@ use crate::timekeeping::{self, Witness};
 use crate::unix_socket::SocketFile;
 use crate::validation::ValidationNews;
 
+use self::data_dir::{make_data_dir, open_queue};
 use self::parts::{
     access, actions, bearings, counted, counting_of, listener_of, metrics_of, policies,
     reporting_mta, reports_of,
@@ -55,9 +54,6 @@ use self::reload::{Ready, keep_what_needs_a_restart, services};
 use self::reports::Reports;
 use self::sockets::{UnixSockets, bind, bind_monitors};
 pub use self::start_error::StartError;
-
-/// Nobody but the relay's own user has business in the data directory.
-const DATA_DIR_MODE: u32 = 0o700;
 
 /// How much longer than the grace the parts may take to give up what is left.
 const GIVE_UP: Duration = Duration::from_secs(5);
@@ -492,21 +488,4 @@ fn install_crypto_provider() {
     if aws_lc_rs::default_provider().install_default().is_err() {
         debug!("crypto provider was installed before");
     }
-}
-
-/// Makes the data directory, closed to others.
-fn make_data_dir(path: &Path) -> Result<(), StartError> {
-    let made = DirBuilder::new().recursive(true).mode(DATA_DIR_MODE).create(path);
-    made.map_err(|source| StartError::DataDir { path: path.to_owned(), source })
-}
-
-/// Opens the queue, which reads the disk for a while.
-async fn open_queue(
-    settings: &Settings,
-    clock: &Arc<SteadyClock>,
-) -> Result<(Embedded, Queue), StartError> {
-    let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(clock);
-    let (own, stores) = (settings.store.clone(), Arc::clone(&clock));
-    let store = tokio::task::spawn_blocking(move || Embedded::open(own, stores)).await??;
-    Ok((store.clone(), Queue::over(Arc::new(store), settings.queue, clock)))
 }

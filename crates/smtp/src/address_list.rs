@@ -4,8 +4,10 @@
 //! way is passed by what a reader shows in another. So this reads what is well-formed, and of the
 //! rest says that it cannot be read.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::domain::Domain;
 use crate::mailbox::Mailbox;
 
 /// An address in a header field (RFC 5322 §3.4.1, `addr-spec`).
@@ -40,7 +42,27 @@ pub fn mailboxes(field: &[u8]) -> Option<Vec<Mailbox>> {
 /// ```
 #[must_use]
 pub fn addr_specs(field: &[u8]) -> Option<Vec<AddrSpec>> {
-    let mut reader = Reader { field, position: 0, words: Words::default(), found: Vec::new() };
+    read(field, None)
+}
+
+/// The same, where an address may lack its domain, as programs write those of their own machine: it is
+/// at `home` then.
+///
+/// ```
+/// let home = smtp::Domain::parse("a.example").unwrap();
+/// let [root] = &smtp::local_addr_specs(b" root (Cron Daemon)", &home).unwrap()[..] else { panic!() };
+/// assert_eq!(root.mailbox.to_string(), "root@a.example");
+/// assert_eq!(root.octets, 1..5);
+/// ```
+#[must_use]
+pub fn local_addr_specs(field: &[u8], home: &Domain) -> Option<Vec<AddrSpec>> {
+    read(field, Some(home))
+}
+
+/// Reads a list, with `home` behind addresses that lack their domain.
+fn read(field: &[u8], home: Option<&Domain>) -> Option<Vec<AddrSpec>> {
+    let words = Words::default();
+    let mut reader = Reader { field, home, position: 0, words, found: Vec::new() };
     let mut group = Group::Outside;
     loop {
         match reader.next()? {
@@ -97,6 +119,8 @@ struct Words {
 #[derive(Debug)]
 struct Reader<'a> {
     field: &'a [u8],
+    /// What stands behind an address that lacks its domain.
+    home: Option<&'a Domain>,
     position: usize,
     /// The words of the address at hand: a name, or the address itself.
     words: Words,
@@ -204,7 +228,7 @@ impl Reader<'_> {
             self.end_of_address()?;
         }
         self.words = Words::default();
-        let text = String::from_utf8_lossy(&inside.text);
+        let text = self.at_home(&inside.text);
         let path = crate::path::ForwardPath::parse(&format!("<{text}>")).ok()?;
         self.found
             .push(AddrSpec { mailbox: path.mailbox()?.clone(), octets: inside.octets.clone() });
@@ -216,10 +240,19 @@ impl Reader<'_> {
     fn end_of_address(&mut self) -> Option<()> {
         let Words { text, octets } = std::mem::take(&mut self.words);
         if !text.is_empty() {
-            let mailbox = Mailbox::parse(&String::from_utf8_lossy(&text)).ok()?;
+            let mailbox = Mailbox::parse(&self.at_home(&text)).ok()?;
             self.found.push(AddrSpec { mailbox, octets });
         }
         Some(())
+    }
+
+    /// What an address says, with its domain.
+    fn at_home<'t>(&self, text: &'t [u8]) -> Cow<'t, str> {
+        let text = String::from_utf8_lossy(text);
+        match self.home {
+            Some(home) if !text.contains('@') => Cow::Owned(format!("{text}@{home}")),
+            Some(_) | None => text,
+        }
     }
 
     /// The octet at hand.
@@ -289,6 +322,29 @@ mod tests {
             let found = mailboxes(field.as_bytes()).unwrap_or_else(|| panic!("{field:?}"));
             let found: Vec<_> = found.iter().map(ToString::to_string).collect();
             assert_eq!(found, addresses, "{field:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_domain_is_at_home_where_there_is_one() {
+        let home = Domain::parse("h.example").unwrap();
+        for (field, addresses) in [
+            ("root", &["root@h.example"][..]),
+            ("\"(Cron Daemon)\" <root>", &["root@h.example"]),
+            (
+                "ann, bob@b.example, Carl <carl>",
+                &["ann@h.example", "bob@b.example", "carl@h.example"],
+            ),
+            ("team: ann, < bob >;", &["ann@h.example", "bob@h.example"]),
+            ("<postmaster>", &["postmaster@h.example"]),
+            ("nobody:;", &[]),
+        ] {
+            let found = local_addr_specs(field.as_bytes(), &home).unwrap();
+            let found: Vec<_> = found.iter().map(|one| one.mailbox.to_string()).collect();
+            assert_eq!(found, addresses, "{field}");
+        }
+        for field in ["Ann Example", "<>", "ann bob@b.example", "an(x)n", "ann@", "a:b"] {
+            assert!(local_addr_specs(field.as_bytes(), &home).is_none(), "{field}");
         }
     }
 

@@ -71,7 +71,7 @@ mod reply_reader;
 mod sasl;
 mod xtext;
 
-pub use self::address_list::{AddrSpec, addr_specs, mailboxes};
+pub use self::address_list::{AddrSpec, addr_specs, local_addr_specs, mailboxes};
 pub use self::address_pattern::AddressPattern;
 pub use self::base64::to_base64;
 pub use self::body::{BodyType, RequireTls, Smtputf8};

@@ -2,6 +2,8 @@
 
 use settings::SettingsError;
 
+use super::sysexit::Sysexit;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ending {
@@ -15,6 +17,8 @@ pub enum Ending {
     Unverified,
     /// `check`: whether mail leaves cannot be told from here.
     CannotTell,
+    /// `sendmail`: in the statuses of sysexits.h.
+    Sendmail(Sysexit),
     /// `tlsrpt parse`: a file could not be read.
     Unreadable,
 }
@@ -36,6 +40,7 @@ impl Ending {
             Self::Unreadable | Self::Waiting => 2,
             Self::Unverified => 3,
             Self::CannotTell => 4,
+            Self::Sendmail(status) => status.number(),
         }
     }
 }

@@ -426,6 +426,25 @@ const HELP: &[Help] = &[
     },
 ];
 
+/// sendmail, whose statuses are all its own.
+const SENDMAIL: Help = Help {
+    command: "sendmail",
+    examples: &[
+        ("sts-relay sendmail -i ann@example.org", "the message at standard input, to its end"),
+        ("sts-relay sendmail -t -i", "the same, to those whom To, Cc and Bcc name"),
+        ("sts-relay sendmail -bp", "the queue, as mailq prints it"),
+    ],
+    statuses: &[
+        ("0", "the message is durable, or what was asked for is done"),
+        ("64", "EX_USAGE: an option is wrong, or nobody is named to send to"),
+        ("67", "EX_NOUSER: a recipient is no address"),
+        ("69", "EX_UNAVAILABLE: refused, and would be refused again"),
+        ("74", "EX_IOERR: the message cannot be read, or the answer not written"),
+        ("75", "EX_TEMPFAIL: not now, such as when no relay runs; may be tried again"),
+        ("77", "EX_NOPERM: the user may not open the socket, or not see the queue"),
+    ],
+};
+
 /// A command called `name` with all of its help, and its subcommands with theirs.
 pub(super) fn with_help(mut command: Command, name: &str) -> Command {
     let names: Vec<_> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
@@ -433,21 +452,24 @@ pub(super) fn with_help(mut command: Command, name: &str) -> Command {
         let full = format!("{name} {sub}");
         command = command.mut_subcommand(sub, |command| with_help(command, full.trim()));
     }
-    match HELP.iter().find(|help| help.command == name) {
-        Some(help) => command.after_help(help.text()),
+    let shared = HELP.iter().map(|help| (help, SHARED.as_slice()));
+    let mut all = shared.chain([(&SENDMAIL, [].as_slice())]);
+    match all.find(|(help, _)| help.command == name) {
+        Some((help, shared)) => command.after_help(help.text(shared)),
         None => command,
     }
 }
 
 impl Help {
-    fn text(&self) -> String {
+    /// The examples and statuses, and those that it shares with other commands.
+    fn text(&self, shared: &[(&str, &str)]) -> String {
         let mut text = "Examples:\n".to_owned();
         for (line, does) in self.examples {
             text.push_str(&format!("  {line}\n      {does}\n"));
         }
         text.push_str("\nExit status:\n");
         let shared =
-            SHARED.iter().filter(|(status, _)| !self.statuses.iter().any(|(own, _)| own == status));
+            shared.iter().filter(|(status, _)| !self.statuses.iter().any(|(own, _)| own == status));
         for (status, means) in self.statuses.iter().chain(shared) {
             text.push_str(&format!("  {status:<2}  {means}\n"));
         }
