@@ -179,7 +179,25 @@ async fn awkward_messages_are_signed_as_they_leave() {
     for message in received(&mx, messages.len()).await {
         let (signatures, signed) = taken_apart(&message.data);
         assert!(is_by(&key.signer, &signatures[0], &signed), "{:.2000}", message.text());
+        // Receivers agree on where the header ends.
+        assert!(message.text().contains("\r\n\r\n"), "{:.2000}", message.text());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repaired_message_is_signed_as_it_leaves() {
+    let key = Key::new("sender.test", "s", Algorithm::Ed25519Sha256);
+    let repair = "[submission]\nbare_newlines = \"repair\"\n";
+    let relay = relay_with(&[&key], &[], repair).await;
+    let mx = relay.enforcing_domain("example.test", MxBehaviour::valid()).await;
+    submit(&relay, b"Subject: x\nFrom: ann@sender.test\n\n.\nlines  of\nold \n\n\r\n").await;
+    let message = Arc::clone(&received(&mx, 1).await[0]);
+    assert!(
+        message.text().ends_with("\r\n\r\n.\r\nlines  of\r\nold \r\n\r\n\r\n"),
+        "{}",
+        message.text()
+    );
+    assert!(key.alone_has_signed(&message), "{}", message.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

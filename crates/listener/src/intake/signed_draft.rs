@@ -87,9 +87,14 @@ impl SignedDraft {
 
     /// Signs the message and makes it durable.
     pub(crate) async fn commit(mut self) -> Result<Committed, Refusal> {
-        if let Signing::Header(hasher, ..) = &mut self.signing {
+        if let Signing::Header(hasher, _, held) = &mut self.signing {
+            let lacks_line = held.ends_with(b"\n");
             hasher.end_header();
             self.begin_body().await?;
+            // Without the empty line Exim takes the end of data for a body, and the signature for a bad one.
+            if let (true, Signing::Body(..)) = (lacks_line, &self.signing) {
+                self.draft.write(b"\r\n").await?;
+            }
         }
         if let Signing::Body(hasher, choice) = std::mem::replace(&mut self.signing, Signing::None) {
             let at = self.at;
