@@ -9,7 +9,7 @@ import smtplib
 import tempfile
 
 from programs import Knot, Nginx, Postfix, Program, Relay, Resolver
-from receivers import Cutter
+from receivers import Cutter, Exim
 from suite import BINARY, Failure, run, until
 from world import World
 from zone import nginx, policies, records
@@ -147,7 +147,8 @@ class Submitting(Delivering):
 
 
 class Signing(Submitting):
-    """The same, with keys that sign: RSA and Ed25519 for sender.test, RSA for the relay's own notifications."""
+    """The same, with keys that sign: RSA and Ed25519 for sender.test, RSA for the relay's own notifications. Mail from internal.test
+    leaves from sender.test."""
 
     def names(self):
         """Makes the keys; their records."""
@@ -169,7 +170,27 @@ class Signing(Submitting):
 
     def settings(self):
         """With the keys."""
-        return [*super().settings(), f"dkim = [{', '.join(map(inline, self.keys))}]"]
+        rewrite = inline({"from": "@internal.test", "to": "@sender.test"})
+        return [*super().settings(), f"dkim = [{', '.join(map(inline, self.keys))}]", f"rewrite = [{rewrite}]"]
+
+    @property
+    def new_mail(self):
+        """The folder where the mail of good.test arrives."""
+        return self.mx["good.test"].mail / "inbox" / "new"
+
+
+class SigningForExim(Signing):
+    """The same, with an Exim as the MX, which verifies signatures by itself."""
+
+    def receiver(self, domain):
+        """An Exim that is the MX of `domain`."""
+        host, address = self.HOSTS[domain]
+        return Exim(self.folder / domain, host, [domain], address, True, self.authority)
+
+    @property
+    def new_mail(self):
+        """The folder where the mail of good.test arrives."""
+        return self.mx["good.test"].inbox.folder / "new"
 
 
 class Reporting(Signing):

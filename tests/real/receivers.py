@@ -45,7 +45,7 @@ class Exim(Program):
         key, certificate = authority.issue(name, mode=0o644)
         config = self.folder / "exim.conf"
         config.write_text(EXIM_CONFIG.format(
-            exim=shutil.which(EXIM), spool=spool, address=address, domains=" : ".join(domains), inbox=self.inbox.folder,
+            name=name, exim=shutil.which(EXIM), spool=spool, address=address, domains=" : ".join(domains), inbox=self.inbox.folder,
             key=key, certificate=certificate, advertise="*" if tls else "",
         ))
         os.chmod(config, 0o644)
@@ -54,11 +54,12 @@ class Exim(Program):
         self.log = spool / "log" / "mainlog"
 
 
-EXIM_CONFIG = """primary_hostname = mx.strict.test
+EXIM_CONFIG = """primary_hostname = {name}
 exim_path = {exim}
 spool_directory = {spool}
 log_file_path = {spool}/log/%slog
-log_selector = +tls_cipher +tls_peerdn +smtp_connection
+log_selector = +tls_cipher +tls_peerdn +smtp_connection +dkim_verbose
+smtp_accept_queue_per_connection = 0
 never_users =
 deliver_drop_privilege = true
 local_interfaces = {address}

@@ -61,7 +61,7 @@ impl Edits {
     }
 
     /// Edits a header section, and what was received behind it stays. A message without a byte stays
-    /// without.
+    /// without. Where the section is not followed by an empty line, what follows would join what is added.
     ///
     /// ```
     /// use submission::{Bcc, Edits};

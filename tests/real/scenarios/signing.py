@@ -1,5 +1,6 @@
 """What other programs say of the relay's DKIM signatures, once a Postfix has taken the mail. A scenario's name is the sentence."""
 
+import email
 import json
 import pathlib
 import smtplib
@@ -89,6 +90,15 @@ def verdicts(world, domain, files):
     return [json.loads(line) for line in lines]
 
 
+def by_dkimpy(world, files):
+    """Each of these messages, by its word, has two signatures of sender.test, and dkimpy verifies both."""
+    names = {path.name: word for word, path in files.items()}
+    found = verdicts(world, "sender.test", files.values())
+    wrong = [f"{names[one['file']]}: {one}" for one in found if one["signatures"] != 2 or one["wrong"]]
+    expect(not wrong, "dkimpy:\n" + "\n".join(wrong))
+    expect(len(found) == len(files), f"{len(found)} verdicts")
+
+
 def by_opendkim(files):
     """The files whose signatures opendkim-testmsg does not verify, with what it says. It looks records up itself."""
     found = []
@@ -101,10 +111,8 @@ def by_opendkim(files):
 
 def arrived(world, words):
     """The files of the messages with these words in the inbox of good.test."""
-    inbox = world.mx["good.test"].mail / "inbox" / "new"
-
     def found():
-        texts = {path: path.read_bytes() for path in inbox.glob("*")} if inbox.exists() else {}
+        texts = {path: path.read_bytes() for path in world.new_mail.glob("*")}
         here = {word: path for path, text in texts.items() for word in words if b"X-Word: (" + word.encode() + b")" in text}
         return here if len(here) == len(words) else None
 
@@ -119,16 +127,35 @@ def every_signature_of_200_awkward_messages_verifies_after_transport(world):
     hand_in(messages)
     files = arrived(world, [word for word, _ in messages])
     names = {path.name: word for word, path in files.items()}
-    found = verdicts(world, "sender.test", files.values())
-    wrong = [f"{names[one['file']]}: {one}" for one in found if one["signatures"] != 2 or one["wrong"]]
-    expect(not wrong, "dkimpy:\n" + "\n".join(wrong))
-    expect(len(found) == 200, f"{len(found)} verdicts")
+    by_dkimpy(world, files)
     judged = [path for word, path in files.items() if word.split("-")[0] not in BEYOND_OPENDKIM]
     wrong = [f"{names[one.split(':')[0]]}: {one}" for one in by_opendkim(judged)]
     expect(not wrong, "opendkim-testmsg:\n" + "\n".join(wrong))
     hidden = [word for word, path in files.items() if b"hidden@" in path.read_bytes()]
     expect(not hidden, f"Bcc is there: {hidden}")
     return f"400 signatures by dkimpy, {len(judged)} messages by opendkim"
+
+
+@scenario
+def a_rewritten_message_verifies_after_transport(world):
+    """What is signed has the rewritten addresses; the judges read them as they were meant, and nothing of the rest has changed."""
+    fields = {
+        "plain": b"From: root@internal.test\r\n",
+        "named": b"From: =?utf-8?q?R=C3=B6ot?= (cron)\r\n <root@internal.test>\r\nSender: cron@internal.test\r\n",
+        "replies": b"From: \"a, b\" <a@internal.test>, c@internal.test\r\nReply-To: d@internal.test\r\n",
+        "long": b"From: " + b",\r\n ".join(b"p%d@internal.test" % number for number in range(1000)) + b"\r\n",
+    }
+    hand_in([(word, b"X-Word: (" + word.encode() + b")\r\n" + said + SUBJECT + REST + b"\r\nroot@internal.test\r\n")
+             for word, said in fields.items()], sender="root@internal.test")
+    files = arrived(world, list(fields))
+    by_dkimpy(world, files)
+    wrong = by_opendkim(files.values())
+    expect(not wrong, "opendkim-testmsg:\n" + "\n".join(wrong))
+    for word, path in files.items():
+        message = email.message_from_bytes(path.read_bytes())
+        expect(message["Return-Path"] == "<root@sender.test>", f"{word}: {message['Return-Path']}")
+        expect("@internal.test" not in message["From"] + message.get("Sender", ""), f"{word}: {message['From']}")
+        expect("@internal.test" in message["Reply-To"] and message.get_payload() == "root@internal.test\n", f"{word}: {message}")
 
 
 @scenario
@@ -153,8 +180,7 @@ def a_changed_message_does_not_verify(world):
 def a_notification_verifies_after_transport(world):
     """A report to a sender is signed by the key of the relay's own name."""
     hand_in([("x", FROM + SUBJECT + b"\r\nx\r\n")], sender="carol@good.test", recipient="nobody@nowhere.test")
-    inbox = world.mx["good.test"].mail / "inbox" / "new"
-    [path] = until("the notification", lambda: list(inbox.glob("*")) if inbox.exists() else None)
+    [path] = until("the notification", lambda: list(world.new_mail.glob("*")))
     [verdict] = verdicts(world, "relay.test", [path])
     expect(verdict["signatures"] == 1 and not verdict["wrong"], str(verdict))
     expect(not by_opendkim([path]), str(by_opendkim([path])))

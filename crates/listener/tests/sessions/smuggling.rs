@@ -84,13 +84,25 @@ async fn no_false_end_splits_a_message_however_it_is_cut() {
 
 #[tokio::test]
 async fn a_false_end_as_the_first_line_splits_nothing_either() {
-    for first in [&b".\n"[..], b".\r\r\n", b".\r.\r\n", b"\n.\r\n"] {
-        let world = World::new().await;
-        let mut client = world.sender().await;
-        client.send([first, b"QUIT\r\n.\r\n"].concat()).await;
-        client.hears("554 5.6.0 ").await;
-        client.expect("NOOP", "250 2.0.0 nothing done").await;
-        assert_eq!(world.queue.totals().messages, 0, "{first:?}");
+    for (first, repaired) in [
+        // The dot of a line that is more than a dot is there for transparency (RFC 5321 §4.5.2).
+        (&b".\n"[..], Some("\r\nQUIT\r\n")),
+        (b".\r\r\n", None),
+        (b".\r.\r\n", None),
+        (b"\n.\r\n", Some("\r\n\r\nQUIT\r\n")),
+    ] {
+        for bare in [BareNewlines::Refused, BareNewlines::Repaired] {
+            let kept = repaired.filter(|_| bare == BareNewlines::Repaired);
+            let world = World::with(|s| s.submission.bare_newlines = bare).await;
+            let mut client = world.sender().await;
+            client.send([first, b"QUIT\r\n.\r\n"].concat()).await;
+            client.hears(if kept.is_some() { "250 2.0.0 " } else { "554 5.6.0 " }).await;
+            client.expect("NOOP", "250 2.0.0 nothing done").await;
+            let stored = world.stored().await;
+            let text = stored.first().map(|stored| String::from_utf8_lossy(stored.as_sent()));
+            assert_eq!(stored.len(), usize::from(kept.is_some()), "{first:?}");
+            assert_eq!(text.as_deref(), kept);
+        }
     }
 }
 
