@@ -10,7 +10,7 @@ use testbed::{Certificate, Fault, MxBehaviour, PolicyBehaviour, PolicyText, Worl
 use crate::world::{RelayInWorld, write_settings};
 
 /// Runs the check of a domain, with these settings besides the usual ones.
-async fn check_with(world: &World, domain: &str, more: &str, json: &[&str]) -> Output {
+pub(crate) async fn check_with(world: &World, domain: &str, more: &str, json: &[&str]) -> Output {
     let listener = (world.address(), world.smtp_port()).into();
     let config = write_settings(world, listener, more);
     let mut command = Command::new(env!("CARGO_BIN_EXE_sts-relay"));
@@ -19,7 +19,7 @@ async fn check_with(world: &World, domain: &str, more: &str, json: &[&str]) -> O
 }
 
 /// What the check says of a domain, and whether it says yes.
-async fn check(world: &World, domain: &str) -> (Value, bool) {
+pub(crate) async fn check(world: &World, domain: &str) -> (Value, bool) {
     let output = check_with(world, domain, "", &["--json"]).await;
     let errors = String::from_utf8_lossy(&output.stderr);
     let said = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{errors}"));
@@ -28,7 +28,7 @@ async fn check(world: &World, domain: &str) -> (Value, bool) {
 }
 
 /// The stages of the domain and of its hosts that are in a state.
-fn stages<'a>(said: &'a Value, state: &str) -> Vec<&'a Value> {
+pub(crate) fn stages<'a>(said: &'a Value, state: &str) -> Vec<&'a Value> {
     let hosts = said["hosts"].as_array().unwrap();
     let lists = std::iter::once(&said["stages"]).chain(hosts.iter().map(|host| &host["stages"]));
     let all = lists.flat_map(|list| list.as_array().unwrap());

@@ -12,6 +12,7 @@
 mod aliases;
 mod architecture;
 mod check;
+mod check_dane;
 mod cli;
 mod counted;
 mod dane;

@@ -3,6 +3,7 @@
 //! Everything is looked up now, and with the parts that delivery uses: the same resolver, the same
 //! fetch, the same dialogue and the same verifier. No mail is begun, and nothing is kept.
 
+mod dane;
 mod hosts;
 mod policy;
 mod report;
@@ -22,8 +23,9 @@ use smtp::{Domain, MailboxDomain};
 use tls_rpt::DomainName;
 
 pub(crate) use self::report::{
-    CheckError, Exception, Host, HostVerdict, Kept, Report, Stage, State, Verdict,
+    CheckError, DaneVerdict, Exception, Host, HostVerdict, Kept, Report, Stage, State, Verdict,
 };
+use crate::validation::why_inactive;
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,12 +46,16 @@ pub(crate) async fn check(
 ) -> Result<Report, CheckError> {
     let resolver = Resolver::new(settings.dns.clone())?;
     let servers: Vec<_> = resolver.servers().collect();
+    let states = resolver.states().await;
+    let validates = states.iter().any(|(_, state)| state.validates());
+    let inactive = (!validates).then(|| why_inactive(&states));
+    let relay = dane::Relay { settings, inactive: inactive.as_deref() };
     let dns: Arc<dyn Dns> = Arc::new(resolver);
     let name = Domain::parse(domain.as_str())?;
     let routes = routes_of(&name, settings);
     let mut report = match extent {
         Extent::All => {
-            Box::pin(directly(domain, &name, kept, settings, &dns, Arc::clone(&clock))).await?
+            Box::pin(directly(domain, &name, kept, relay, &dns, Arc::clone(&clock))).await?
         }
         Extent::Route if routes.is_empty() => return Err(CheckError::NoRoute),
         Extent::Route => Report::of_route_alone(domain),
@@ -73,16 +79,16 @@ async fn directly(
     domain: &PolicyDomain,
     name: &Domain,
     kept: Kept,
-    settings: &Settings,
+    relay: dane::Relay<'_>,
     dns: &Arc<dyn Dns>,
     clock: Arc<dyn Clock>,
 ) -> Result<Report, CheckError> {
-    let now = clock.now();
+    let (now, settings) = (clock.now(), relay.settings);
     let policy::Found { mut stages, policy, looked_up } =
         Box::pin(policy::look(domain, kept, settings, dns, now)).await?;
-    let hosts::Found { routing, stage, hosts } =
-        Box::pin(hosts::look(name, policy.as_ref(), settings, dns, clock)).await?;
-    stages.push(stage);
+    let hosts::Found { routing, stages: of_hosts, hosts } =
+        Box::pin(hosts::look(name, policy.as_ref(), relay, dns, clock)).await?;
+    stages.extend(of_hosts);
     let exception = settings.policies.exceptions.find(domain, now).map(|exception| Exception {
         until: Timestamp::of(exception.until()),
         reason: exception.reason().to_owned(),
@@ -101,8 +107,10 @@ async fn directly(
         exception,
         route: Vec::new(),
         stages,
+        names_failed: !looked_up
+            || routing == hosts::Routing::NotLookedUp
+            || hosts.iter().any(|host| host.dane == Some(DaneVerdict::Failed)),
         hosts,
-        names_failed: !looked_up || routing == hosts::Routing::NotLookedUp,
     })
 }
 
@@ -169,11 +177,11 @@ fn judge_route(hosts: &[Host]) -> Verdict {
         Some(HostVerdict::Verified) => Verdict::Verified,
         // The operator wants it so: tls = "opportunistic".
         Some(HostVerdict::Unproved | HostVerdict::NotNamed) => Verdict::NoPolicy,
-        Some(HostVerdict::Unreachable) | None => Verdict::Waiting,
+        Some(HostVerdict::Unmatched | HostVerdict::Unreachable) | None => Verdict::Waiting,
     }
 }
 
-/// What happens to mail (RFC 8461 §5).
+/// What happens to mail (RFC 8461 §5, RFC 7672 §2.2).
 fn judge(
     stages: &[Stage],
     mode: Option<Mode>,
@@ -182,14 +190,16 @@ fn judge(
 ) -> Verdict {
     let best = hosts.iter().map(|host| host.verdict).max();
     let all_prove = hosts.iter().all(|host| host.verdict == HostVerdict::Verified);
+    let all_match = hosts.iter().all(|host| host.dane == Some(DaneVerdict::Matched));
     match (mode, best) {
-        (_, None | Some(HostVerdict::Unreachable)) => Verdict::Waiting,
+        (_, None | Some(HostVerdict::Unmatched | HostVerdict::Unreachable)) => Verdict::Waiting,
         (Some(Mode::Enforce), Some(HostVerdict::Verified)) => Verdict::Verified,
         (Some(Mode::Enforce), Some(HostVerdict::NotNamed | HostVerdict::Unproved)) => {
             if exception.is_some() { Verdict::Unverified } else { Verdict::Waiting }
         }
         (Some(Mode::Testing), Some(_)) if all_prove => Verdict::Verified,
         (Some(Mode::Testing), Some(_)) => Verdict::Unverified,
+        (Some(Mode::None) | None, Some(_)) if all_match => Verdict::Verified,
         (Some(Mode::None) | None, Some(_)) => {
             let wrong = stages.iter().any(|stage| stage.state == State::Wrong);
             if wrong { Verdict::Unverified } else { Verdict::NoPolicy }

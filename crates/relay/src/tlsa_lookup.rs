@@ -24,18 +24,20 @@ pub(crate) struct Step {
     pub(crate) question: String,
     /// What DNSSEC proves of the answer, and the answer.
     pub(crate) answer: String,
+    /// What DNSSEC proves of it; none where there is no answer.
+    #[serde(skip)]
+    pub(crate) security: Option<Security>,
 }
 
 /// Looks up the records of a host step by step (RFC 7672 §2.2).
 pub(crate) async fn look_up(dns: &dyn Dns, begin: DaneLookup) -> TracedLookup {
     let (mut steps, mut addresses) = (Vec::new(), Vec::new());
-    let mut note = |question: String, answer: String| steps.push(Step { question, answer });
     let mut step = begin;
     let dane = loop {
         step = match step {
             DaneLookup::Addresses(question) => {
                 let answer = dns.addresses(question.host()).await;
-                note(format!("A, AAAA {}", question.host()), in_words(&answer, "address"));
+                steps.push(Step::new(format!("A, AAAA {}", question.host()), &answer, "address"));
                 if let Ok(Lookup::Found(found)) = &answer {
                     addresses.clone_from(&found.records);
                 }
@@ -43,19 +45,27 @@ pub(crate) async fn look_up(dns: &dyn Dns, begin: DaneLookup) -> TracedLookup {
             }
             DaneLookup::Alias(question) => {
                 let answer = dns.cname(question.host()).await;
-                note(format!("CNAME {}", question.host()), in_words(&answer, "record"));
+                steps.push(Step::new(format!("CNAME {}", question.host()), &answer, "record"));
                 question.answer(&answer)
             }
             DaneLookup::Tlsa(question) => {
                 let (base, port) = (question.base(), question.port());
                 let answer = dns.tlsa(base, port).await;
-                note(format!("TLSA _{port}._tcp.{base}"), in_words(&answer, "record"));
+                let asked = format!("TLSA _{port}._tcp.{base}");
+                steps.push(Step::new(asked, &answer, "record"));
                 question.answer(answer)
             }
             DaneLookup::Answered(answer) => break answer,
         };
     };
     TracedLookup { steps, addresses, dane }
+}
+
+impl Step {
+    fn new<T>(question: String, answer: &Result<Lookup<T>, LookupError>, noun: &str) -> Self {
+        let security = answer.as_ref().ok().map(Lookup::security);
+        Self { question, answer: in_words(answer, noun), security }
+    }
 }
 
 /// An answer in words: what DNSSEC proves first.

@@ -9,7 +9,7 @@ use tls_policy::DaneMode;
 use tracing::{info, warn};
 
 /// What to do about it.
-const REMEDY: &str = "run a validating resolver on this machine: `apt-get install unbound`, and \
+pub(crate) const REMEDY: &str = "run a validating resolver on this machine: `apt-get install unbound`, and \
                       servers = [\"127.0.0.1\"] under [dns]; or, where the network to a validating \
                       resolver cannot be tampered with, dnssec = \"trust-ad\" under [dns]";
 

@@ -99,9 +99,8 @@ impl DaneLookup {
     }
 
     /// Begins the lookup for one who only wants to know: whatever the settings say, and whoever
-    /// validates, for a host whose name is known by secure DNS.
-    pub fn for_publisher(mx: MxHost, name: Domain, port: u16) -> Self {
-        let naming = HostNaming::Secure(NextHopNames { domain: name.clone(), canonical: None });
+    /// validates.
+    pub const fn to_know(mx: MxHost, name: Domain, port: u16, naming: HostNaming) -> Self {
         Self::Addresses(AddressQuestion(Host { host: OpenHost::Name(mx), name, port, naming }))
     }
 }

@@ -295,7 +295,8 @@ impl WhyNoDane {
     }
 
     /// The same for a reason.
-    pub(crate) const fn in_words(self) -> &'static str {
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
         match self {
             Self::AddressLiteral => "it is an address",
             Self::Exception => "an exception sets them aside",

@@ -95,6 +95,9 @@ pub(crate) struct Host {
     pub(crate) preference: Option<u16>,
     /// What it is good for.
     pub(crate) verdict: HostVerdict,
+    /// What DANE makes of it; none where no TLSA records count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dane: Option<DaneVerdict>,
     /// What was looked at.
     pub(crate) stages: Vec<Stage>,
 }
@@ -105,12 +108,31 @@ pub(crate) struct Host {
 pub(crate) enum HostVerdict {
     /// It has no address, or no connection or dialogue came about.
     Unreachable,
+    /// It has to match its TLSA records, and does not, or they cannot be told: it gets no mail
+    /// (RFC 7672 §2.2).
+    Unmatched,
     /// It can be talked to, without proof of its name.
     Unproved,
     /// It proves its name; the policy does not name it.
     NotNamed,
     /// It proves its name, and no policy forbids to send there.
     Verified,
+}
+
+/// What DANE makes of a host (RFC 7672 §2.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DaneVerdict {
+    /// Its records cannot be looked up, or it has to have some and has none of use.
+    Failed,
+    /// It matches one of them, at each of its addresses that answers.
+    Matched,
+    /// It matches none of them.
+    Mismatch,
+    /// It has no secure records.
+    None,
+    /// None of its records is of use: TLS is mandatory, with whoever answers.
+    Unusable,
 }
 
 impl Report {

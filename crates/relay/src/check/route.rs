@@ -63,7 +63,7 @@ struct Looking<'a> {
 
 impl Looking<'_> {
     fn host(&self, verdict: HostVerdict, stages: Vec<Stage>) -> Host {
-        Host { name: self.hop.to.to_string(), preference: None, verdict, stages }
+        Host { name: self.hop.to.to_string(), preference: None, verdict, dane: None, stages }
     }
 
     /// The hosts of the next hop: itself, or the MX hosts of a domain.
@@ -247,7 +247,7 @@ impl Looking<'_> {
             HostVerdict::Verified | HostVerdict::NotNamed => {
                 Stage::new("tls", State::Good, format!("{tls}, certificate verified"))
             }
-            HostVerdict::Unproved | HostVerdict::Unreachable => {
+            HostVerdict::Unproved | HostVerdict::Unmatched | HostVerdict::Unreachable => {
                 let text = format!(
                     "{tls}, certificate not verified: the route's tls is \"opportunistic\""
                 );

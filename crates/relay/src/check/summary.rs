@@ -24,7 +24,10 @@ pub(super) fn direct(
             "mail for {domain} leaves{}; the policy is in testing, and all hosts meet it",
             taker(HostVerdict::Verified)
         ),
-        (Verdict::Verified, _, _) => {
+        (Verdict::Verified, Some(Mode::None) | None, _) => {
+            format!("mail for {domain} leaves verified by DANE{}", taker(HostVerdict::Verified))
+        }
+        (Verdict::Verified, Some(Mode::Enforce), _) => {
             format!("mail for {domain} leaves verified{}", taker(HostVerdict::Verified))
         }
         (Verdict::NoPolicy, _, _) => format!(
@@ -43,6 +46,14 @@ pub(super) fn direct(
         }
         (Verdict::Waiting | Verdict::CannotTell, _, _) if routing != Routing::Hosts => {
             format!("mail for {domain} does not leave: {}", nowhere(routing))
+        }
+        (Verdict::Waiting | Verdict::CannotTell, _, _)
+            if hosts.iter().any(|host| host.verdict == HostVerdict::Unmatched) =>
+        {
+            format!(
+                "mail for {domain} does not leave: DANE lets it go to none of its hosts; it waits and \
+                 is returned if that does not change"
+            )
         }
         (Verdict::Waiting | Verdict::CannotTell, Some(Mode::Enforce), _) => format!(
             "mail for {domain} does not leave: no host meets its policy; it waits and is returned \

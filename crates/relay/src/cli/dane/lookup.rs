@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use serde::Serialize;
 use settings::Settings;
 use smtp::Domain;
-use tls_policy::{DaneLookup, HostDane};
+use tls_policy::{DaneLookup, HostDane, HostNaming};
 use tokio::time::timeout;
 
 use crate::cli::ending::Ending;
@@ -108,7 +108,7 @@ pub(super) async fn run(
     let port = command.port.unwrap_or(settings.delivery.smtp_port);
     let resolver = Resolver::new(settings.dns.clone())?;
     let reason = inactive(&resolver.states().await);
-    let begin = DaneLookup::for_publisher(host.clone(), name, port);
+    let begin = DaneLookup::to_know(host.clone(), name, port, HostNaming::a_priori(&host));
     let traced = look_up(&resolver, begin).await;
     let answer = match reason {
         Some(reason) => cannot_tell(&host, port, traced, &reason),
@@ -339,7 +339,7 @@ impl Answer {
 
 fn print(answer: &Answer, output: &mut Output) -> std::io::Result<()> {
     output.line(format_args!("{}, port {}", printable(&answer.host), answer.port))?;
-    for Step { question, answer } in &answer.steps {
+    for Step { question, answer, .. } in &answer.steps {
         output.line(printable(&format!("  {question}  {answer}")))?;
     }
     for ExaminedRecord { record, unusable, matched_at } in &answer.records {

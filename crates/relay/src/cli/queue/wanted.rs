@@ -21,7 +21,7 @@ pub(crate) struct Wanted {
     /// Only messages in this state: queued, on-hold or quarantined.
     #[arg(long, value_name = "STATE", value_parser = read_state)]
     state: Option<StateKind>,
-    /// Only messages that wait for this reason: policy, tls, dns, connect, reply or other.
+    /// Only messages that wait for this reason: policy, dane, tls, dns, connect, reply or other.
     #[arg(long, value_name = "REASON", value_parser = read_reason)]
     reason: Option<ReasonClass>,
     /// Only messages whose copy on disk is damaged; the same as --state quarantined.
