@@ -338,6 +338,22 @@ async fn an_unsigned_domain_is_asked_for_no_tlsa_record() {
     assert_eq!(relay.world.names().queries(&tlsa_name(&relay, host.name())), 0);
 }
 
+/// What an unsigned domain costs is the same with DANE and without: no question more is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unsigned_domain_costs_no_question_more_than_without_dane() {
+    let mut asked = Vec::new();
+    for settings in ["", "dane.mode = \"off\""] {
+        let relay = start(settings).await;
+        let host = relay.domain("unsigned.test", MxBehaviour::valid()).await;
+        let id = relay.submit(&["<a@unsigned.test>"]).await;
+        relay.gone(id).await;
+        assert_eq!(host.messages().len(), 1, "{}", relay.story());
+        asked.push(relay.world.names().questions_below("unsigned.test"));
+    }
+    assert_eq!(asked[0], asked[1]);
+    assert!(asked[0] >= 3, "MX, A and AAAA records were not asked for: {asked:?}");
+}
+
 /// A connection that matched goes on for further mail, and not once the records are others.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_goes_on_under_the_same_records_alone() {

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use testbed::{MxBehaviour, World};
 
 use crate::process;
@@ -64,4 +66,10 @@ async fn dane_match_compares_certificates_with_records() {
     );
     let (status, told) = compare("1 1 1 00");
     assert!(status == Some(1) && told.starts_with("unusable"), "{told}");
+    // RFC 7671 §5.1: of the host's own certificate, whatever names it has.
+    let certificate = CertificateDer::from_pem_file(world.ca_file()).unwrap();
+    let hex: String = certificate.iter().map(|octet| format!("{octet:02x}")).collect();
+    let (status, told) = compare(&format!("3 0 0 {hex}"));
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.starts_with("match: 3 0 0 ") && told.contains("own certificate"), "{told}");
 }

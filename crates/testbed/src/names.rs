@@ -194,6 +194,12 @@ impl Names {
         self.zone.borrow().queries(name, Some(record_type.wire()))
     }
 
+    /// How often a name, and all names below it, were asked for, whatever the type.
+    #[must_use]
+    pub fn questions_below(&self, name: &str) -> usize {
+        self.zone.borrow().questions_below(name)
+    }
+
     /// Waits until a name was asked for at least `count` times; the number seen if it was not.
     ///
     /// # Errors

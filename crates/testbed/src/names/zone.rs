@@ -127,6 +127,12 @@ impl Zone {
             .sum()
     }
 
+    pub(super) fn questions_below(&self, name: &str) -> usize {
+        let (name, below) = (key(name), format!(".{}", key(name)));
+        let asked = self.queries.iter();
+        asked.filter(|((one, _), _)| *one == name || one.ends_with(&below)).map(|(_, n)| n).sum()
+    }
+
     pub(super) fn count(&mut self, name: &Name, record_type: RecordType) {
         *self.queries.entry((key(&name.to_ascii()), record_type)).or_default() += 1;
     }
