@@ -42,10 +42,10 @@ fn log(record: &DeliveryRecord, recipients: &[String], notification: Option<Queu
     let (to, recipients) = (recipients.join(", "), recipients.len());
     match &record.result {
         DeliveryResult::Delivered { mx, addr, reply, .. } => {
-            let addr = addr.map(display);
+            let (addr, protection) = (addr.map(display), record.protection().label());
             tracing::info!(
-                %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, reply, delay,
-                attempts, notification, "delivered"
+                %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, protection, reply,
+                delay, attempts, notification, "delivered"
             );
         }
         DeliveryResult::Deferred(Failure { reason, .. }) => {
