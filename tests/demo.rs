@@ -23,7 +23,7 @@ fn demo(arguments: &[&str]) -> Output {
 }
 
 /// A domain, its policy, what became of its mail, and a part of the reason.
-const PROMISED: [(&str, &str, &str, &str); 10] = [
+const PROMISED: [(&str, &str, &str, &str); 12] = [
     ("good.test", "enforce", "verified", "proved its name"),
     ("failover.test", "enforce", "verified", "mx2.failover.test proved its name"),
     ("stripped.test", "enforce", "waiting", "4.7.10 the MTA-STS policy of stripped.test"),
@@ -37,6 +37,8 @@ const PROMISED: [(&str, &str, &str, &str); 10] = [
         "thief.unnamed.test: the policy does not name this host",
     ),
     ("cached.test", "enforce", "waiting", "STARTTLS was not offered"),
+    ("dane.test", "dane", "verified", "mx.dane.test matched its TLSA record"),
+    ("dane-other.test", "dane", "waiting", "4.7.5 DANE lets mail to dane-other.test"),
     ("testing.test", "testing", "encrypted", "mode-testing"),
     ("plain.test", "none", "clear", "no-policy"),
 ];
@@ -45,7 +47,7 @@ const PROMISED: [(&str, &str, &str, &str); 10] = [
 fn the_demo_keeps_every_promise_and_leaves_nothing_behind() {
     let output = demo(&["--json"]);
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&answer["as_promised"], &answer["otherwise"]), (&10.into(), &0.into()), "{answer}");
+    assert_eq!((&answer["as_promised"], &answer["otherwise"]), (&12.into(), &0.into()), "{answer}");
     let rows = answer["domains"].as_array().unwrap();
     assert_eq!(rows.len(), PROMISED.len());
     for (row, (domain, policy, fate, why)) in rows.iter().zip(PROMISED) {

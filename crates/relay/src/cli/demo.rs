@@ -173,10 +173,13 @@ fn because(row: &Row) -> String {
 /// The relay's reason in few words; JSON has all of them.
 fn reason(row: &Row) -> &str {
     let own_host = format!("mx.{}: ", row.domain);
-    let hosts = row.why.split_once("not met by any of its hosts: ").map(|(_policy, hosts)| hosts);
+    let hosts = ["not met by any of its hosts: ", "go to none of its hosts (RFC 7672): "]
+        .iter()
+        .find_map(|lead| row.why.split_once(lead).map(|(_policy, hosts)| hosts));
     let reason = hosts.unwrap_or(&row.why);
     let reason = reason.strip_prefix(own_host.as_str()).unwrap_or(reason);
     let reason = reason.strip_prefix("certificate verification failed: ").unwrap_or(reason);
-    let end = reason.find(';');
+    let reason = reason.strip_prefix("TLSA records not matched: ").unwrap_or(reason);
+    let end = [";", " (TLSA base domain"].iter().filter_map(|end| reason.find(end)).min();
     end.and_then(|end| reason.get(..end)).unwrap_or(reason)
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Fate {
-    /// It was delivered to a host that proved its name, under an enforced policy.
+    /// It was delivered to a host that proved its name, under an enforced policy, or that matched its
+    /// TLSA record.
     Verified,
     /// It was delivered by TLS; nobody asked for proof.
     Encrypted,

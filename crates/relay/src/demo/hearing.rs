@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mail::PolicyMode;
+use mail::{PolicyMode, Protection};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -47,11 +47,13 @@ pub(super) enum Word {
     Deferred,
 }
 
-/// What the policy of the next hop asked for.
+/// What was asked of the host.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Policy {
-    /// A verified session.
+    /// A verified session, by the policy of the next hop.
     Enforced,
+    /// To match one of its TLSA records; and it has.
+    Matched,
     /// Nothing.
     #[default]
     NotEnforced,
@@ -127,6 +129,7 @@ impl Reading {
             "domain" => handover.domain = value,
             "mx" => handover.mx = value,
             "policy" => handover.policy = Policy::read(&value),
+            "protection" if value == Protection::Dane.label() => handover.policy = Policy::Matched,
             "why" => handover.why = value,
             "status" => handover.status = value,
             "error" => handover.error = value,

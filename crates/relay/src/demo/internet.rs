@@ -12,6 +12,9 @@ use testbed::{
 
 use super::kind::Kind;
 
+/// The digest of a key that no host has.
+const OTHER_KEY: [u8; 32] = [7; 32];
+
 /// The internet, as far as mail goes.
 pub(super) struct Internet<'a> {
     world: &'a World,
@@ -47,6 +50,17 @@ impl<'a> Internet<'a> {
             Kind::WrongName => self.enforcing(kind, presenting(Certificate::WrongName)).await,
             Kind::Expired => self.enforcing(kind, presenting(Certificate::Expired)).await,
             Kind::Unnamed => self.led_astray(kind).await,
+            Kind::Matched => {
+                let mx = self.host(kind, "mx", presenting(Certificate::SelfSigned)).await;
+                let own = self.hosts.last().map(|(_, host)| host.certificate_chain());
+                for leaf in own.iter().flatten().take(1) {
+                    self.publish_tlsa(kind, &mx, (3, 0, 0), leaf);
+                }
+            }
+            Kind::Mismatched => {
+                let mx = self.host(kind, "mx", MxBehaviour::valid()).await;
+                self.publish_tlsa(kind, &mx, (3, 1, 1), &OTHER_KEY);
+            }
             Kind::Testing => {
                 let mx = self.host(kind, "mx", presenting(Certificate::SelfSigned)).await;
                 self.publish(kind, PolicyText::testing([mx])).await;
@@ -90,6 +104,13 @@ impl<'a> Internet<'a> {
     /// Publishes a policy.
     async fn publish(&self, kind: Kind, policy: PolicyText) {
         let _host = self.world.domain(kind.domain()).sts("1").policy(policy).await;
+    }
+
+    /// Publishes a TLSA record of a host, in a zone that is signed.
+    fn publish_tlsa(&self, kind: Kind, mx: &str, fields: (u8, u8, u8), data: &[u8]) {
+        let names = self.world.names();
+        names.authenticate(kind.domain());
+        names.add_tlsa(&format!("_{}._tcp.{mx}", self.world.smtp_port()), fields, data);
     }
 
     /// Lets the attack on the domain begin whose policy is known already.

@@ -12,7 +12,9 @@ pub(super) fn of(kind: Kind, handover: &Handover, seen: &Seen) -> Row {
     let tls = message.and_then(|message| message.tls.as_ref());
     let fate = match (handover.word, seen.messages.len(), tls) {
         (Word::Deferred, 0, _) => waiting(seen),
-        (Word::Delivered, 1, _) if handover.policy == Policy::Enforced => verified(handover, seen),
+        (Word::Delivered, 1, _) if handover.policy != Policy::NotEnforced => {
+            verified(handover, seen)
+        }
         (Word::Delivered, 1, Some(_)) => Fate::Encrypted,
         (Word::Delivered, 1, None) => Fate::Clear,
         (Word::Deferred | Word::Delivered | Word::Bounced, _, _) => Fate::Astray,
@@ -50,6 +52,9 @@ fn verified(handover: &Handover, seen: &Seen) -> Fate {
 /// Why, in the relay's words.
 fn why(handover: &Handover) -> String {
     match handover.word {
+        Word::Delivered if handover.policy == Policy::Matched => {
+            format!("{} matched its TLSA record", handover.mx)
+        }
         Word::Delivered => match handover.why.as_str() {
             "" => format!("{} proved its name", handover.mx),
             reason => reason.to_owned(),

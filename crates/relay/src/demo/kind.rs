@@ -19,6 +19,10 @@ pub(crate) enum Kind {
     Expired,
     /// The MX record leads to a host that the policy does not name, as forged DNS would.
     Unnamed,
+    /// Its zone is signed, and its host matches the TLSA record there.
+    Matched,
+    /// Its zone is signed, and another host answers in the place of its own.
+    Mismatched,
     /// Known from before; then the record, the policy host and STARTTLS all go.
     Cached,
     /// The policy only asks for reports.
@@ -29,7 +33,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them, in the order they are shown.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Good,
         Self::Failover,
         Self::Stripped,
@@ -38,6 +42,8 @@ impl Kind {
         Self::Expired,
         Self::Unnamed,
         Self::Cached,
+        Self::Matched,
+        Self::Mismatched,
         Self::Testing,
         Self::Plain,
     ];
@@ -53,12 +59,14 @@ impl Kind {
             Self::Expired => "expired.test",
             Self::Unnamed => "unnamed.test",
             Self::Cached => "cached.test",
+            Self::Matched => "dane.test",
+            Self::Mismatched => "dane-other.test",
             Self::Testing => "testing.test",
             Self::Plain => "plain.test",
         }
     }
 
-    /// The mode of its policy.
+    /// The mode of its policy, or that it has TLSA records instead.
     pub(crate) const fn policy(self) -> &'static str {
         match self {
             Self::Good
@@ -69,6 +77,7 @@ impl Kind {
             | Self::Expired
             | Self::Unnamed
             | Self::Cached => "enforce",
+            Self::Matched | Self::Mismatched => "dane",
             Self::Testing => "testing",
             Self::Plain => "none",
         }
@@ -85,6 +94,8 @@ impl Kind {
             Self::Expired => "certificate expired in 2001",
             Self::Unnamed => "MX record forged, good certificate",
             Self::Cached => "stripped, and policy taken down",
+            Self::Matched => "self-signed, as its TLSA record",
+            Self::Mismatched => "good certificate, another key",
             Self::Plain => "no TLS at all",
         }
     }
@@ -92,13 +103,14 @@ impl Kind {
     /// What the relay promises.
     pub(crate) const fn promised(self) -> Fate {
         match self {
-            Self::Good | Self::Failover => Fate::Verified,
+            Self::Good | Self::Failover | Self::Matched => Fate::Verified,
             Self::Stripped
             | Self::SelfSigned
             | Self::WrongName
             | Self::Expired
             | Self::Unnamed
-            | Self::Cached => Fate::Waiting,
+            | Self::Cached
+            | Self::Mismatched => Fate::Waiting,
             Self::Testing => Fate::Encrypted,
             Self::Plain => Fate::Clear,
         }

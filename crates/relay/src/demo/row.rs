@@ -9,7 +9,7 @@ use super::fate::Fate;
 pub(crate) struct Row {
     /// The domain.
     pub(crate) domain: &'static str,
-    /// The mode of its policy; "none" where it has no policy.
+    /// The mode of its policy; "dane" where it has TLSA records, and "none" where it has neither.
     pub(crate) policy: &'static str,
     /// What its MX hosts do.
     pub(crate) mx: &'static str,
