@@ -1,5 +1,6 @@
 //! Reading a message back, and never a damaged one to its end: from memory where its body still is as it
-//! came, or else piece by piece from the database.
+//! came, or else piece by piece from the database. Nor is the end given of one that may be another node's by now:
+//! who sends it cannot send the end of the data then.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use mail::QueueId;
-use store::{BodyError, BodyReader, StoreError};
+use store::{BodyError, BodyReader, Ownership, StoreError};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -35,23 +36,23 @@ struct Opened {
 pub(crate) async fn open(shared: &Arc<Shared>, id: QueueId) -> Result<BodyReader, BodyError> {
     if let Some(body) = shared.recent.take(id) {
         let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        return Ok(BodyReader::new(size, Reader::whole(body)));
+        return Ok(BodyReader::new(size, Reader::whole(shared, body)));
     }
     let opened = find(shared, id).await.map_err(StoreError::from)?.ok_or(BodyError::Gone)?;
     if opened.pieces <= 1 {
         if crc32c::crc32c(&opened.first) != opened.sum {
             return Err(damaged(shared, id));
         }
-        return Ok(BodyReader::new(opened.size, Reader::whole(Arc::new(opened.first))));
+        return Ok(BodyReader::new(opened.size, Reader::whole(shared, Arc::new(opened.first))));
     }
-    let size = opened.size;
+    let (size, trust) = (opened.size, Trust::now(shared));
     let (pieces, read) = mpsc::channel(1);
     let mut task = JoinSet::new();
     task.spawn(send_pieces(Arc::clone(shared), id, opened, pieces));
     let chunk = Arc::default();
     Ok(BodyReader::new(
         size,
-        Reader { chunk, given: 0, rest: Some(Rest { pieces: read, _task: task }) },
+        Reader { trust, chunk, given: 0, rest: Some(Rest { pieces: read, _task: task }) },
     ))
 }
 
@@ -122,6 +123,7 @@ fn damaged(shared: &Shared, id: QueueId) -> BodyError {
 /// A message's header and body, as they were received.
 #[derive(Debug)]
 struct Reader {
+    trust: Trust,
     /// Bytes that may be given.
     chunk: Arc<Vec<u8>>,
     /// How many of them have been given.
@@ -138,10 +140,36 @@ struct Rest {
     _task: JoinSet<()>,
 }
 
+/// What says, before the end of a body is given and with it the end of the data can be sent, whether mail is
+/// still this node's own.
+#[derive(Debug)]
+struct Trust {
+    shared: Arc<Shared>,
+    /// The node's token when the body was opened.
+    token: i64,
+}
+
+impl Trust {
+    fn now(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), token: shared.identity().token() }
+    }
+
+    /// Refuses where others may have taken the message over.
+    fn check(&self) -> io::Result<()> {
+        let is_certain = self.shared.ownership_now() == Ownership::Certain;
+        if is_certain && self.shared.identity().token() == self.token {
+            return Ok(());
+        }
+        Err(io::Error::other(
+            "the lease on the store has ended: another relay may have the message",
+        ))
+    }
+}
+
 impl Reader {
     /// Of a body that is in memory.
-    const fn whole(body: Arc<Vec<u8>>) -> Self {
-        Self { chunk: body, given: 0, rest: None }
+    fn whole(shared: &Arc<Shared>, body: Arc<Vec<u8>>) -> Self {
+        Self { trust: Trust::now(shared), chunk: body, given: 0, rest: None }
     }
 }
 
@@ -152,7 +180,7 @@ impl AsyncRead for Reader {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         while self.given >= self.chunk.len() {
-            let Some(rest) = self.rest.as_mut() else { return Poll::Ready(Ok(())) };
+            let Some(rest) = self.rest.as_mut() else { return Poll::Ready(self.trust.check()) };
             match ready!(rest.pieces.poll_recv(cx)) {
                 Some(piece) => {
                     self.chunk = Arc::new(piece?);

@@ -1,5 +1,7 @@
 //! Claiming entries that are due.
 
+use std::sync::atomic::Ordering;
+
 use store::rows::decode_message;
 use store::{Claimed, Demand, EntryId, EntryRecipient, Next, Ownership, QueueEntry, StoreError};
 
@@ -34,7 +36,7 @@ pub(crate) async fn claim(
     demand: &[Demand],
     limit: usize,
 ) -> Result<Vec<Claimed>, StoreError> {
-    if *shared.ownership.borrow() == Ownership::Lost {
+    if shared.ownership_now() == Ownership::Lost {
         return Err(StoreError::Failed);
     }
     let _alone = shared.claiming.lock().await;
@@ -69,11 +71,13 @@ async fn claim_at(shared: &Shared, destination: &str, most: usize) -> Result<Cla
     let behind: [Parameter<'_>; 3] = [&destination, &at, &free];
     let (rows, next) = tokio::join!(session.query(CLAIM, &wanted), session.query(NEXT, &behind));
     let (rows, next) = (rows?, next?);
-    let mut entries = Vec::with_capacity(rows.len());
+    let (mut entries, mut taken) = (Vec::with_capacity(rows.len()), 0_i64);
     for row in &rows {
         let (id, entry) = rows::entry(row)?;
+        taken = taken.saturating_add(i64::from(entry.owner != me));
         entries.push(queue_entry(id, &entry, row.try_get("record")?)?);
     }
+    shared.owned.fetch_add(taken, Ordering::AcqRel);
     let mut held = shared.held();
     entries.iter().for_each(|entry| held.claim(destination, entry.id));
     let later = next.first().map(|row| row.try_get(0)).transpose()?.map(whole);

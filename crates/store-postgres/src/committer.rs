@@ -29,6 +29,10 @@ const MOST_JOBS: usize = 1024;
 /// And about so many bytes.
 const MOST_BYTES: usize = 8 << 20;
 
+/// So many entries a node owns before it leaves new ones to anybody: a few for each attempt that it may make,
+/// so that a node that is slow or stops does not keep a backlog from the others.
+const STOCK: i64 = 4096;
+
 /// How long after a failure the database is tried again at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -100,7 +104,7 @@ fn collect(
 /// What became of an attempt to commit a group.
 enum Attempt {
     /// It is durable.
-    Durable(Effects),
+    Durable(Box<Effects>),
     /// Nothing of it is done: the server refuses it.
     Refused(QueryError),
     /// Nothing of it is done: the database was not reached, or was in somebody's way.
@@ -131,7 +135,7 @@ impl Lane {
             }
             match self.attempt(shared, &group).await {
                 Attempt::Durable(effects) => {
-                    conclude(shared, group, effects, began.elapsed());
+                    conclude(shared, group, *effects, began.elapsed());
                     return Vec::new();
                 }
                 Attempt::Refused(error) => return refuse(shared, group, &error),
@@ -169,14 +173,18 @@ impl Lane {
             number: crate::rows::big(number),
             first_record: crate::rows::big(first_record),
         };
-        let context =
-            Context { owner: identity.token(), tokens: &identity.tokens, now: shared.now() };
+        let context = Context {
+            owner: identity.token(),
+            tokens: &identity.tokens,
+            stock: STOCK.saturating_sub(shared.owned.load(Ordering::Acquire)),
+            now: shared.now(),
+        };
         shared.under_way.fetch_add(1, Ordering::AcqRel);
-        let ran = group::run(&session, key, group, context).await;
+        let ran = group::run(&session, key, group, context, |own| shared.reserve(own)).await;
         let attempt = match ran {
             Ok(effects) => {
                 self.session = Some(session);
-                Attempt::Durable(effects)
+                Attempt::Durable(Box::new(effects))
             }
             Err(GroupError::Before(error)) => {
                 if error.verdict() != Verdict::Unknown {
@@ -187,7 +195,7 @@ impl Lane {
             Err(GroupError::InDoubt(error, effects)) => {
                 drop(session);
                 tracing::warn!(error = %error.in_full(), "group in doubt");
-                self.settle_doubt(shared, key, group, *effects).await
+                self.settle_doubt(shared, key, group, effects).await
             }
         };
         let last_record = match &attempt {
@@ -195,7 +203,10 @@ impl Lane {
                 shared.count(&effects.tally);
                 effects.last_record
             }
-            Attempt::Refused(_) | Attempt::Undone(_) => None,
+            Attempt::Refused(_) | Attempt::Undone(_) => {
+                group.iter().for_each(|work| shared.release(&work.own()));
+                None
+            }
         };
         identity.records.end(first_record, last_record);
         shared.under_way.fetch_sub(1, Ordering::AcqRel);
@@ -208,7 +219,7 @@ impl Lane {
         shared: &Arc<Shared>,
         key: GroupKey,
         group: &[Work],
-        mut effects: Effects,
+        mut effects: Box<Effects>,
     ) -> Attempt {
         shared.set_health(Health::Failed);
         let mut pause = PAUSE.0;
@@ -231,6 +242,9 @@ impl Lane {
                 }
                 Err(error) => {
                     tracing::debug!(error = %error.in_full(), "group still in doubt");
+                    if shared.is_closing.load(Ordering::Acquire) {
+                        return Attempt::Undone(error);
+                    }
                 }
             }
             sleep(pause).await;
@@ -288,7 +302,7 @@ fn refuse(shared: &Shared, group: Vec<Work>, error: &QueryError) -> Vec<Work> {
 
 /// A group is durable: whoever waits is told, first of all who decides the turns.
 fn conclude(shared: &Shared, group: Vec<Work>, effects: Effects, took: Duration) {
-    let Effects { done, due, ended, lost, .. } = effects;
+    let Effects { done, due, ended, own, owned, lost, .. } = effects;
     if shared.health() != Health::Ready {
         shared.set_health(Health::Ready);
     }
@@ -299,6 +313,8 @@ fn conclude(shared: &Shared, group: Vec<Work>, effects: Effects, took: Duration)
     for EntryId { id, number } in lost {
         tracing::warn!(queue_id = %id, entry = number, "settlement came too late");
     }
+    shared.owned.fetch_add(owned, Ordering::AcqRel);
+    shared.release(&own);
     if !due.is_empty() {
         shared.turns.due(&due);
     }

@@ -1,6 +1,7 @@
 //! Connections to the database: each with a deadline for every answer, and made again when it breaks.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -91,7 +92,12 @@ impl Connector {
                 tracing::debug!(error = %mail::in_full(&error), "connection to the database ended");
             }
         });
-        Ok(Session { client, statements: Mutex::default(), _driver: driver })
+        Ok(Session {
+            client,
+            statements: Mutex::default(),
+            is_late: AtomicBool::new(false),
+            _driver: driver,
+        })
     }
 }
 
@@ -101,6 +107,8 @@ pub(crate) struct Session {
     client: Client,
     /// What was prepared on it, by text.
     statements: Mutex<HashMap<&'static str, Statement>>,
+    /// Whether an answer has not come in time.
+    is_late: AtomicBool,
     _driver: JoinSet<()>,
 }
 
@@ -108,9 +116,20 @@ pub(crate) struct Session {
 pub(crate) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 impl Session {
-    /// Whether it has ended.
+    /// Whether it has ended, or is not to be used again.
     pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.is_late.load(Ordering::Acquire)
+    }
+
+    /// Waits for an answer, and not for ever: a connection on which none came is not used again.
+    async fn within<T>(
+        &self,
+        asked: impl Future<Output = Result<T, QueryError>>,
+    ) -> Result<T, QueryError> {
+        timeout(STATEMENT, asked).await.unwrap_or_else(|_elapsed| {
+            self.is_late.store(true, Ordering::Release);
+            Err(QueryError::Late)
+        })
     }
 
     /// Prepares a statement, once for each connection.
@@ -127,7 +146,7 @@ impl Session {
 
     /// Prepares statements, so that later each is sent at once when it is asked for.
     pub(crate) async fn prepare_all(&self, all: &[&'static str]) -> Result<(), QueryError> {
-        within(async {
+        self.within(async {
             for sql in all {
                 self.prepared(sql).await?;
             }
@@ -142,7 +161,7 @@ impl Session {
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, QueryError> {
-        within(async {
+        self.within(async {
             let statement = self.prepared(sql).await?;
             Ok(self.client.query(&statement, parameters).await?)
         })
@@ -155,7 +174,7 @@ impl Session {
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<u64, QueryError> {
-        within(async {
+        self.within(async {
             let statement = self.prepared(sql).await?;
             Ok(self.client.execute(&statement, parameters).await?)
         })
@@ -164,13 +183,8 @@ impl Session {
 
     /// Does statements that have no parameters.
     pub(crate) async fn batch(&self, sql: &str) -> Result<(), QueryError> {
-        within(async { Ok(self.client.batch_execute(sql).await?) }).await
+        self.within(async { Ok(self.client.batch_execute(sql).await?) }).await
     }
-}
-
-/// Waits for an answer, and not for ever.
-async fn within<T>(asked: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
-    timeout(STATEMENT, asked).await.unwrap_or(Err(QueryError::Late))
 }
 
 /// What a commit on a connection waits for.

@@ -129,6 +129,11 @@ pub enum OpenError {
     /// The server refused a statement.
     #[error("the database refused: {0}")]
     Refused(String),
+    /// A standby is required to confirm each commit, and there is none.
+    #[error(
+        "the server has no synchronous standby: set synchronous_standby_names there, or store.postgres.standby = \"any\""
+    )]
+    Standby,
     /// 1,024 nodes are there already.
     #[error("1024 nodes share the store already: end one first")]
     Slots,

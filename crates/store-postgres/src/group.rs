@@ -10,10 +10,10 @@ use store::{Due, EntryId};
 use crate::columns::{self, Added, Changed};
 use crate::connect::{Parameter, Session};
 use crate::error::{QueryError, Verdict};
-use crate::plan::{Context, Done, Ended, Locked, Plan};
+use crate::plan::{Context, Done, Locked, Plan};
 use crate::rows::{self, entry_columns, keys, signed};
 use crate::tally::Tally;
-use crate::work::Work;
+use crate::work::{EntryAt, Work};
 
 const BEGIN_GROUP: &str = "INSERT INTO commit_group (node, number) VALUES ($1, $2)";
 
@@ -129,7 +129,11 @@ pub(crate) struct Effects {
     /// What becomes due.
     pub(crate) due: Vec<Due>,
     /// The claims that end.
-    pub(crate) ended: Vec<Ended>,
+    pub(crate) ended: Vec<EntryAt>,
+    /// The new entries that are this node's own.
+    pub(crate) own: Vec<EntryAt>,
+    /// How many entries more this node owns.
+    pub(crate) owned: i64,
     /// The number of the last record that is kept.
     pub(crate) last_record: Option<u64>,
     /// The entries that another node had taken over.
@@ -145,22 +149,28 @@ pub(crate) enum GroupError {
     InDoubt(QueryError, Box<Effects>),
 }
 
-/// Does a group of work, in one transaction.
+/// Does a group of work, in one transaction. `reserve` is told of the new entries that are this node's own
+/// before anybody can see them.
 pub(crate) async fn run(
     session: &Session,
     key: GroupKey,
     group: &[Work],
     context: Context<'_>,
+    reserve: impl Fn(&[EntryAt]),
 ) -> Result<Effects, GroupError> {
     let needs = Needs::of(group);
     if needs.is_empty() {
         let (plan, done) = enter(Plan::default(), group, context).map_err(GroupError::Before)?;
+        reserve(&plan.own);
         return Box::pin(write(session, key, Begin::Now, plan, done)).await;
     }
     let locked = lock(session, &needs).await;
     let planned = locked.and_then(|plan| enter(plan, group, context));
     match planned {
-        Ok((plan, done)) => Box::pin(write(session, key, Begin::Begun, plan, done)).await,
+        Ok((plan, done)) => {
+            reserve(&plan.own);
+            Box::pin(write(session, key, Begin::Begun, plan, done)).await
+        }
         Err(error) => {
             // What the transaction has locked is let go with it.
             if let Err(other) = session.batch("ROLLBACK").await {
@@ -300,6 +310,8 @@ async fn write(
         tally,
         due: plan.due,
         ended: plan.ended,
+        own: plan.own,
+        owned: plan.owned,
         last_record: last_record.map(rows::whole),
         lost: plan.lost,
     };

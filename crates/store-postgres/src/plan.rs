@@ -9,7 +9,7 @@ use store::{ByHand, ClaimEnd, Due, EntryId, EntrySettlement, Owner, RecordBytes,
 
 use crate::error::QueryError;
 use crate::tally::Tally;
-use crate::work::{Change, Prepared, Settling, Work};
+use crate::work::{Change, EntryAt, Prepared, Settling, Work};
 
 /// An owner that is none: the entry is anybody's.
 pub(crate) const NOBODY: i64 = 0;
@@ -81,15 +81,6 @@ pub(crate) struct New<'w> {
     pub(crate) owner: i64,
 }
 
-/// A claim that a settlement ends.
-#[derive(Clone, Debug)]
-pub(crate) struct Ended {
-    /// The entry's destination.
-    pub(crate) destination: String,
-    /// The entry.
-    pub(crate) entry: EntryId,
-}
-
 /// The changes of a group.
 #[derive(Debug, Default)]
 pub(crate) struct Plan<'w> {
@@ -104,7 +95,11 @@ pub(crate) struct Plan<'w> {
     /// What becomes due.
     pub(crate) due: Vec<Due>,
     /// The claims that end.
-    pub(crate) ended: Vec<Ended>,
+    pub(crate) ended: Vec<EntryAt>,
+    /// The new entries that are this node's own: nobody claims them before the commit is known.
+    pub(crate) own: Vec<EntryAt>,
+    /// How many entries more this node owns then.
+    pub(crate) owned: i64,
     /// The records of the attempts that are settled, in their order.
     pub(crate) records: Vec<&'w RecordBytes>,
     /// The entries that another node had taken over before they were settled.
@@ -118,6 +113,8 @@ pub(crate) struct Context<'c> {
     pub(crate) owner: i64,
     /// All tokens that this process has had: what it claimed under one of them is still its own.
     pub(crate) tokens: &'c [i64],
+    /// How many entries more this node may own before it leaves new ones to anybody.
+    pub(crate) stock: i64,
     /// The time, in milliseconds since 1970.
     pub(crate) now: u64,
 }
@@ -132,10 +129,13 @@ impl<'w> Plan<'w> {
         match work {
             Work::Accept(message, owner, _) => {
                 let owner = match owner {
-                    Owner::Anybody => NOBODY,
-                    Owner::ThisProcess => context.owner,
+                    Owner::ThisProcess if self.owned < context.stock => context.owner,
+                    Owner::Anybody | Owner::ThisProcess => NOBODY,
                 };
                 self.add(message, owner);
+                if owner != NOBODY {
+                    self.own(message);
+                }
                 Ok(Done::Committed(message.id))
             }
             Work::Change(change, _) => self.change(change, context).map(Done::Changed),
@@ -156,6 +156,14 @@ impl<'w> Plan<'w> {
         self.tally.add_messages(1, message.bytes());
         self.tally.add_recipients(i64::try_from(recipients).unwrap_or(i64::MAX));
         self.new.push(New { message, owner });
+    }
+
+    /// The entries of a new message are this node's own.
+    fn own(&mut self, message: &Prepared) {
+        for entry in message.entries_at() {
+            self.own.push(entry);
+            self.owned = self.owned.saturating_add(1);
+        }
     }
 
     /// Adds what tells the sender what becomes of message `of`. If that has left the queue meanwhile, its
@@ -179,6 +187,11 @@ impl<'w> Plan<'w> {
     }
 
     fn put_entry(&mut self, id: EntryId, row: Option<Entry>) {
+        let is_owned = |entry: Option<&Entry>| entry.is_some_and(|one| one.owner != NOBODY);
+        let before = is_owned(self.entries.get(&id).and_then(|locked| locked.row.as_ref()));
+        if before && !is_owned(row.as_ref()) {
+            self.owned = self.owned.saturating_sub(1);
+        }
         self.entries.entry(id).or_insert(Locked { row: None, is_changed: true }).set(row);
     }
 
@@ -201,7 +214,7 @@ impl<'w> Plan<'w> {
             settled.push(self.settle(one, context)?);
             if one.claim == ClaimEnd::Ends {
                 let destination = one.destination.to_string();
-                self.ended.push(Ended { destination, entry: one.entry });
+                self.ended.push(EntryAt { destination, entry: one.entry });
             }
         }
         Ok(settled)
@@ -217,7 +230,8 @@ impl<'w> Plan<'w> {
         let Some(mut message) = self.message(id.id) else { return Ok(Settled::GONE) };
         let Some(mut entry) = self.entry(*id) else { return Ok(Settled::GONE) };
         if !context.tokens.contains(&entry.owner) {
-            self.lost.push(*id);
+            // What nobody owns was settled before.
+            self.lost.extend((entry.owner != NOBODY).then_some(*id));
             return Ok(Settled::GONE);
         }
         self.count_entry(&entry.row, -1);

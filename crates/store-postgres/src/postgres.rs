@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use clock::Clock;
+use clock::{Clock, SystemClock};
 use mail::{Envelope, QueueId};
 use store::rows::ENVELOPE_MOST;
 use store::{
@@ -37,7 +37,7 @@ use crate::settings::StoreSettings;
 use crate::shared::Shared;
 use crate::values;
 use crate::verify::verify;
-use crate::watch::{all_due, watch};
+use crate::watch::{all_due, check_standby, watch};
 use crate::work::{Change, Prepared, Settling, Work};
 
 /// A store in a database, which other nodes may have open at the same time. Dropped without being closed, it
@@ -58,10 +58,13 @@ impl Postgres {
     pub async fn open(settings: StoreSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let connector = Arc::new(Connector::new(&settings));
         let session = connector.connect().await?;
+        check_standby(&session, settings.standby).await?;
         let store = schema::open(&session, &settings.schema, settings.migrate).await?;
+        let at = SystemClock.since_boot();
         let entered = node::register(&session, &settings, store, clock.as_ref(), &[]).await?;
         let (jobs, waiting) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(settings, clock, connector, jobs, entered));
+        shared.renewed(at);
         let tallies = node::tallies(&session, shared.identity().slot).await?;
         shared.set_tallies(tallies.others, Some(tallies.own));
         shared.set_dead(&node::dead(&session).await?);
@@ -69,7 +72,7 @@ impl Postgres {
         shared.turns.reopened(all_due(&session, &shared).await?);
         let mut tasks = JoinSet::new();
         tasks.spawn(commit_all(Arc::clone(&shared), waiting));
-        tasks.spawn(watch(Arc::downgrade(&shared), session, store));
+        tasks.spawn(watch(Arc::downgrade(&shared), session, (store, at)));
         Ok(Self { shared, tasks: Mutex::new(tasks) })
     }
 

@@ -133,7 +133,7 @@ impl Default for Schema {
 /// Whether a standby has to confirm each commit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Standby {
-    /// One may; that there is none is said once.
+    /// One may; that there is none is said in the log.
     Any,
     /// One must: without `synchronous_standby_names` no mail is taken.
     Required,

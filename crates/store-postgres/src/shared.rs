@@ -1,10 +1,10 @@
 //! What the parts of an open store share.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use clock::{Clock, millis};
+use clock::{Clock, SystemClock, millis};
 use mail::QueueId;
 use store::{
     BeginError, CommitError, Due, EntryId, Health, Observer, Ownership, RecentBodies, SpaceGuard,
@@ -18,10 +18,13 @@ use crate::node::Identity;
 use crate::settings::StoreSettings;
 use crate::tally::Tally;
 use crate::value_numbers::ValueNumbers;
-use crate::work::Work;
+use crate::work::{EntryAt, Work};
 
 /// How long a claim rests that was given up without a word.
 const REST: Duration = Duration::from_secs(30);
+
+/// How much earlier than the others a node stops to trust its own lease, at most.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// So many messages are noted whose pieces are to be deleted; those of others are found by the sweep.
 const LEFTOVERS: usize = 4096;
@@ -50,10 +53,14 @@ pub(crate) struct Shared {
     pub(crate) observer: OnceLock<Arc<dyn Observer>>,
     /// Whether the store is being closed: what cannot be done now is not waited for.
     pub(crate) is_closing: AtomicBool,
+    /// About how many entries this node owns.
+    pub(crate) owned: AtomicI64,
     /// How many groups are on their way to the database.
     pub(crate) under_way: AtomicUsize,
     /// How many there have been.
     pub(crate) groups: AtomicU64,
+    /// Until when the lease is trusted, since the machine started.
+    trusted_until: Mutex<Duration>,
     identity: Mutex<Arc<Identity>>,
     /// The owners whose entries are free: nobody, and the dead.
     free: Mutex<Vec<i64>>,
@@ -98,8 +105,10 @@ impl Shared {
             ownership: watch::Sender::new(Ownership::Certain),
             observer: OnceLock::new(),
             is_closing: AtomicBool::new(false),
+            owned: AtomicI64::new(0),
             under_way: AtomicUsize::new(0),
             groups: AtomicU64::new(0),
+            trusted_until: Mutex::default(),
             identity: Mutex::new(Arc::new(identity)),
             free: Mutex::new(vec![crate::plan::NOBODY]),
             held: Mutex::default(),
@@ -123,6 +132,7 @@ impl Shared {
     /// This node is another one from now on.
     pub(crate) fn become_another(&self, identity: Identity, own: Tally) {
         *lock(&self.identity) = Arc::new(identity);
+        self.owned.store(0, Ordering::Release);
         *lock(&self.own) = own;
     }
 
@@ -143,6 +153,23 @@ impl Shared {
         let mut free = vec![crate::plan::NOBODY];
         free.extend_from_slice(tokens);
         *lock(&self.free) = free;
+    }
+
+    /// Whether this node may still trust its lease: less long than the others do. Asked at the moment, not
+    /// each second, for a process that was stopped goes on where it was.
+    pub(crate) fn ownership_now(&self) -> Ownership {
+        if SystemClock.since_boot() < *lock(&self.trusted_until) {
+            Ownership::Certain
+        } else {
+            Ownership::Lost
+        }
+    }
+
+    /// The lease was renewed by a statement that was sent at this time since the machine started.
+    pub(crate) fn renewed(&self, sent: Duration) {
+        let lease = self.settings.lease;
+        let trusted = lease.saturating_sub(MARGIN.min(lease / 6));
+        *lock(&self.trusted_until) = sent.saturating_add(trusted);
     }
 
     /// What is claimed and what rests.
@@ -220,6 +247,19 @@ impl Shared {
     /// The messages whose pieces are to go.
     pub(crate) fn take_leftovers(&self) -> Vec<QueueId> {
         std::mem::take(&mut *lock(&self.leftovers))
+    }
+
+    /// New entries of this node's own are on their way to the database: nobody claims them before it is known
+    /// what became of them.
+    pub(crate) fn reserve(&self, own: &[EntryAt]) {
+        let mut held = self.held();
+        own.iter().for_each(|one| held.claim(&one.destination, one.entry));
+    }
+
+    /// What became of them is known.
+    pub(crate) fn release(&self, own: &[EntryAt]) {
+        let mut held = self.held();
+        own.iter().for_each(|one| held.release(&one.destination, one.entry));
     }
 
     /// A claim has ended with a settlement. Whoever decides the turns hears of that before the entry can be

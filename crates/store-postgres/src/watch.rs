@@ -3,8 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use clock::millis;
-use store::{Due, Health, Ownership, StoreError};
+use clock::{Clock as _, SystemClock, millis};
+use store::{Due, Health, StoreError};
 use tokio::time::{Instant, sleep};
 
 use crate::connect::Session;
@@ -12,6 +12,7 @@ use crate::edits::{self, ask, keys_of};
 use crate::error::{OpenError, QueryError};
 use crate::node;
 use crate::rows::{big, signed, whole};
+use crate::settings::Standby;
 use crate::shared::Shared;
 use crate::values;
 use crate::work::Change;
@@ -24,9 +25,6 @@ const SHARE: u32 = 50;
 
 /// How often rows are cleared away that nobody needs any more.
 const SWEEP: Duration = Duration::from_secs(60);
-
-/// How much earlier than the others a node stops to trust its own lease, at most.
-const MARGIN: Duration = Duration::from_secs(5);
 
 /// The destinations that have entries, by one look into the index for each, with the first that is due and
 /// free and the last of all.
@@ -45,11 +43,15 @@ const TOO_LATE: &str = "SELECT id, number FROM entry WHERE destination = $1 AND 
     ORDER BY id, number LIMIT $3";
 
 /// Goes on until the store is gone.
-pub(crate) async fn watch(shared: Weak<Shared>, session: Session, store: i64) {
+pub(crate) async fn watch(
+    shared: Weak<Shared>,
+    session: Session,
+    (store, entered): (i64, Duration),
+) {
     let mut watch = Watch {
         store,
         session: Some(session),
-        renewed: Instant::now(),
+        renewed: entered,
         // Nobody is declared dead within one lease after a connection was made: all must be able to renew
         // first.
         since: Instant::now(),
@@ -71,7 +73,7 @@ pub(crate) async fn watch(shared: Weak<Shared>, session: Session, store: i64) {
                 shared.set_health(Health::Failed);
             }
         }
-        watch.fence(&shared);
+        tell_ownership(&shared);
     }
 }
 
@@ -79,8 +81,9 @@ pub(crate) async fn watch(shared: Weak<Shared>, session: Session, store: i64) {
 struct Watch {
     store: i64,
     session: Option<Session>,
-    /// When the last renewal that succeeded was sent.
-    renewed: Instant,
+    /// When the last renewal that succeeded was sent, since the machine started: a time that no clock that is
+    /// set changes, and that goes on while the machine sleeps.
+    renewed: Duration,
     /// Since when the connection is there.
     since: Instant,
     swept: Instant,
@@ -99,6 +102,9 @@ impl Watch {
         };
         if !was_there {
             self.since = Instant::now();
+        }
+        if !was_there {
+            check_standby(&session, shared.settings.standby).await?;
         }
         self.renew(shared, &session).await?;
         self.look_after_others(shared, &session).await?;
@@ -133,12 +139,13 @@ impl Watch {
             identity.ids.reserve(wanted);
         }
         let lease = shared.settings.lease;
-        if self.renewed.elapsed() < lease / 6 {
+        let sent = SystemClock.since_boot();
+        if sent.saturating_sub(self.renewed) < lease / 6 {
             return Ok(());
         }
-        let sent = Instant::now();
         if node::renew(session, identity.token(), lease).await? {
             self.renewed = sent;
+            shared.renewed(sent);
             return Ok(());
         }
         tracing::warn!(node = shared.settings.node, "node was declared dead");
@@ -147,6 +154,7 @@ impl Watch {
             node::register(session, settings, self.store, clock, &identity.tokens).await?;
         shared.become_another(registered.0, registered.1);
         self.renewed = sent;
+        shared.renewed(sent);
         Ok(())
     }
 
@@ -164,21 +172,33 @@ impl Watch {
         shared.set_dead(&node::dead(session).await?);
         Ok(())
     }
+}
 
-    /// Says whether this node may still trust its lease: less long than the others do.
-    fn fence(&self, shared: &Shared) {
-        let lease = shared.settings.lease;
-        let trusted = lease.saturating_sub(MARGIN.min(lease / 6));
-        let is_certain = self.renewed.elapsed() < trusted;
-        let now = if is_certain { Ownership::Certain } else { Ownership::Lost };
-        shared.ownership.send_if_modified(|before| {
-            let is_other = *before != now;
-            if is_other {
-                tracing::warn!(ownership = ?now, "ownership changed");
-            }
-            *before = now;
-            is_other
-        });
+/// Says when the lease is not to be trusted any more, and when it is again.
+fn tell_ownership(shared: &Shared) {
+    let now = shared.ownership_now();
+    shared.ownership.send_if_modified(|before| {
+        let is_other = *before != now;
+        if is_other {
+            tracing::warn!(ownership = ?now, "ownership changed");
+        }
+        *before = now;
+        is_other
+    });
+}
+
+/// Finds out whether a standby confirms each commit, and refuses to go on where one has to.
+pub(crate) async fn check_standby(session: &Session, standby: Standby) -> Result<(), OpenError> {
+    let sql = "SELECT current_setting('synchronous_standby_names') <> ''";
+    let rows = session.query(sql, &[]).await?;
+    let is_confirmed = node::column::<bool>(&rows)?.contains(&true);
+    match (is_confirmed, standby) {
+        (true, Standby::Any | Standby::Required) => Ok(()),
+        (false, Standby::Any) => {
+            tracing::info!("no standby confirms commits");
+            Ok(())
+        }
+        (false, Standby::Required) => Err(OpenError::Standby),
     }
 }
 

@@ -81,7 +81,24 @@ pub(crate) struct PreparedBody {
     pub(crate) rest: Vec<(i32, Arc<Vec<u8>>)>,
 }
 
+/// An entry at its destination.
+#[derive(Clone, Debug)]
+pub(crate) struct EntryAt {
+    /// The entry's destination.
+    pub(crate) destination: String,
+    /// The entry.
+    pub(crate) entry: EntryId,
+}
+
 impl Prepared {
+    /// Its entries.
+    pub(crate) fn entries_at(&self) -> impl Iterator<Item = EntryAt> {
+        (0_u32..).zip(&self.entries).filter_map(|(number, entry)| {
+            let destination = entry.destination().ok()?.to_string();
+            Some(EntryAt { destination, entry: EntryId { id: self.id, number } })
+        })
+    }
+
     /// How many bytes it counts as, with its envelope.
     pub(crate) const fn bytes(&self) -> u64 {
         self.message.size.saturating_add(self.envelope)
@@ -111,6 +128,14 @@ impl Work {
                 _,
             )
             | Self::Close(_) => None,
+        }
+    }
+
+    /// The entries that are this node's own once it is done.
+    pub(crate) fn own(&self) -> Vec<EntryAt> {
+        match self {
+            Self::Accept(prepared, Owner::ThisProcess, _) => prepared.entries_at().collect(),
+            Self::Accept(..) | Self::Change(..) | Self::Close(_) | Self::Settle(..) => Vec::new(),
         }
     }
 

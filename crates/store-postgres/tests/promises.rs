@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod bodies;
 mod conformance;
+mod doubt;
 mod home;
+mod ownership;

@@ -27,11 +27,10 @@ mod home;
 mod records;
 mod values;
 
-pub use self::bench::opened;
 use self::bench::{
-    DESTINATION, NEVER, accept, begun, claim, claim_one, deferred, delivered, envelope, ids, read,
-    settlement, taken,
+    DESTINATION, NEVER, accept, claim, claim_one, deferred, envelope, ids, read, taken,
 };
+pub use self::bench::{begun, delivered, opened, settlement};
 pub use self::home::Home;
 pub use self::records::{
     a_record_is_kept_with_its_settlement, numbers_of_records_rise_after_a_kill_too,

@@ -44,6 +44,7 @@
 
 mod authority;
 mod certificate;
+mod database_proxy;
 mod database_server;
 mod domain;
 mod listening;
@@ -65,6 +66,7 @@ mod world;
 
 pub use authority::Authority;
 pub use certificate::{Certificate, Odd, Validity};
+pub use database_proxy::{Cut, DatabaseProxy, Flow};
 pub use database_server::DatabaseServer;
 pub use domain::DomainSetup;
 pub use message::{Answer, Mailbox, Message, NotYet};

@@ -39,11 +39,8 @@ pub(super) fn envelope(recipients: &[&str]) -> Envelope {
     Envelope::new(sender, recipients, BodyType::EightBitMime, Smtputf8::NotRequested)
 }
 
-pub(super) async fn begun(
-    store: &dyn Store,
-    recipients: &[&str],
-    body: &[u8],
-) -> Box<dyn BodyWriter> {
+/// A message to these recipients with this body, which is not committed.
+pub async fn begun(store: &dyn Store, recipients: &[&str], body: &[u8]) -> Box<dyn BodyWriter> {
     let mut message = store.begin(&envelope(recipients), taken(), SpaceGuard::Applies).unwrap();
     message.write(body).await.unwrap();
     message
@@ -69,11 +66,15 @@ pub(super) fn deferred() -> Outcome {
     Outcome::Deferred(Reason::new(ReasonClass::Connect, code, "no host answered"))
 }
 
-pub(super) fn delivered() -> Outcome {
+/// A host took the message.
+#[must_use]
+pub fn delivered() -> Outcome {
     Outcome::Delivered { mx: "mx.example".to_owned(), addr: None, reply: "250 ok".to_owned() }
 }
 
-pub(super) fn settlement(entry: &QueueEntry, outcome: &Outcome, due: u64) -> Settlement {
+/// All recipients of an entry had this outcome; who is deferred is due then.
+#[must_use]
+pub fn settlement(entry: &QueueEntry, outcome: &Outcome, due: u64) -> Settlement {
     let settled = EntrySettlement {
         entry: entry.id,
         destination: Arc::from(entry.destination.to_string()),
