@@ -73,7 +73,7 @@ pub(crate) async fn attempt(
     let attempt = Attempt { client, lease, patience, routing, licence, now, record };
     let (results, decisions) = attempt.pass(everyone).await;
     let mut results =
-        if lease.expired(now) { attempt.last(results, decisions).await } else { results };
+        if lease.expired(now) { Box::pin(attempt.last(results, decisions)).await } else { results };
     results.sort_by_key(|result| result.recipient.number);
     results
 }

@@ -33,7 +33,7 @@ impl Settling<'_> {
         if open <= tried {
             return self.conclude(vec![part]).await;
         }
-        let Some(part) = self.settle_delivered(part).await else { return };
+        let Some(part) = Box::pin(self.settle_delivered(part)).await else { return };
         part.lease.park();
         let open = open.saturating_sub(tried.saturating_sub(part.results.len()));
         if let Some(parts) = self.gathering.add(part, open, Instant::now()) {

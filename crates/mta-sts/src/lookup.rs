@@ -192,7 +192,7 @@ impl Lookup {
     /// Applies a cached policy, and notes now and then that it was of use.
     async fn apply(&self, live: CachedPolicy, now: SystemTime, evidence: &mut Evidence) {
         if live.used(now).is_some() {
-            let noted = self.amend(live.domain(), |cached| cached.used(now)).await;
+            let noted = Box::pin(self.amend(live.domain(), |cached| cached.used(now))).await;
             evidence.store = noted.err().or_else(|| evidence.store.take());
         }
         evidence.policy = Some(live);
@@ -205,7 +205,8 @@ impl Lookup {
         now: SystemTime,
         evidence: &mut Evidence,
     ) -> Result<(), Undecided> {
-        let obtained = self.obtain(domain, id, now, Want::Missing).await?;
+        // In a box: most policies are cached, and nobody needs room for fetching one.
+        let obtained = Box::pin(self.obtain(domain, id, now, Want::Missing)).await?;
         evidence.policy = obtained.policy;
         evidence.fetch = Some(obtained.report);
         evidence.store = obtained.store;
