@@ -51,7 +51,10 @@ const HELP: &[Help] = &[
     Help {
         command: "check",
         examples: &[
-            ("sts-relay check example.org", "record, policy, MX hosts and certificates"),
+            (
+                "sts-relay check example.org",
+                "record, policy, MX hosts, DNSSEC, TLSA records and certificates",
+            ),
             ("sts-relay check ann@example.org", "the same, for an address"),
             (
                 "sts-relay check example.org --json",
