@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::cli::{asked, asked_json};
 use crate::process::{self, Process};
 use crate::world::{PATIENCE, write_settings};
 
@@ -302,7 +303,27 @@ async fn what_was_acknowledged_is_delivered_though_the_process_is_killed_again_a
 
     load.nothing_is_changed();
     twice_only_in_flight(&load, &rounds);
+    each_has_one_record(&load);
     assert!(load.journal.count() > 10 * kills, "there was hardly any load");
+}
+
+/// Every message that left the queue has one record of its delivery for each domain, whose recipients
+/// share it, and the history is what was written.
+fn each_has_one_record(load: &Load) {
+    let exported = asked(&load.config, &["history", "export", "--outcome", "delivered"]);
+    let mut recorded = BTreeSet::new();
+    for line in exported.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| record[name].as_str().unwrap().to_owned();
+        let delivery = (text("queue_id"), text("domain"));
+        assert!(recorded.insert(delivery.clone()), "{delivery:?} has two records");
+    }
+    let delivered: BTreeSet<String> =
+        load.world.messages().iter().map(|message| queue_id(message)).collect();
+    let with_record: BTreeSet<String> = recorded.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(with_record, delivered);
+    let verified = asked_json(&load.config, &["history", "verify"]);
+    assert_eq!(verified["faults"], serde_json::json!([]));
 }
 
 /// A message came twice only if it was in flight at a kill: no more of them than may be in flight,

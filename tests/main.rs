@@ -23,6 +23,7 @@ mod durability;
 mod enforce;
 mod failover;
 mod fuzz_corpus;
+mod history_commands;
 mod hostile;
 mod identity;
 mod internationalised;

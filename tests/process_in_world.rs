@@ -100,6 +100,13 @@ impl ProcessInWorld {
         tried.await.expect("a message is not tried");
     }
 
+    /// Starts it again, by these settings besides the usual ones, after it has ended.
+    pub(crate) async fn restart(&mut self, settings: &str) {
+        write_settings(&self.world, self.listener, settings);
+        self.relay = Process::start(&self.config, self.world.directory().join("log"));
+        drop(self.relay.connected(self.listener).await);
+    }
+
     /// Has it go by these settings besides the usual ones; what it logs about that.
     pub(crate) async fn reload(&mut self, settings: &str) -> String {
         write_settings(&self.world, self.listener, settings);

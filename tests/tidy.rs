@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 12] = [
     &["store", "tls-policy"],
     &["store-embedded", "store-postgres"],
     &["queue"],
-    &["delivery", "listener", "reporting"],
+    &["delivery", "history", "listener", "reporting"],
     &["admin"],
     &["settings"],
     &["sts-relay"],

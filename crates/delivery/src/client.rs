@@ -11,6 +11,7 @@ use crate::concurrency::ConcurrencyWindows;
 use crate::connection_cache::ConnectionCaches;
 use crate::dead_addresses::DeadAddresses;
 use crate::observer::Observer;
+use crate::recorder::Recorder;
 use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
 use crate::tls::webpki::WebPki;
@@ -26,6 +27,7 @@ pub(crate) struct Client {
     pub(crate) observing: Observing,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) recorder: Arc<dyn Recorder>,
     /// Shared, like what follows, with the client of other settings that takes this one's place.
     pub(crate) idle: Arc<ConnectionCaches>,
     pub(crate) dead: Arc<DeadAddresses>,

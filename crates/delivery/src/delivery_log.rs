@@ -10,6 +10,7 @@ use tracing::field::display;
 pub(crate) use self::postfix::tell_as_postfix;
 use crate::observer::Observer;
 use crate::recipient::RecipientResult;
+use crate::recorder::alike;
 
 /// Tells the log and the observer, once for all recipients who share their fate.
 pub(crate) fn tell(
@@ -17,15 +18,9 @@ pub(crate) fn tell(
     notification: Option<QueueId>,
     observer: &dyn Observer,
 ) {
-    let mut alike: Vec<(&DeliveryRecord, Vec<String>)> = Vec::new();
-    for RecipientResult { recipient, record } in results {
-        let to = recipient.recipient.mailbox.to_string();
-        match alike.iter_mut().find(|(other, _)| *other == record) {
-            Some((_, recipients)) => recipients.push(to),
-            None => alike.push((record, vec![to])),
-        }
-    }
-    for (record, recipients) in alike {
+    for (record, recipients) in alike(results.iter()) {
+        let to = |one: &&RecipientResult| one.recipient.recipient.mailbox.to_string();
+        let recipients: Vec<String> = recipients.iter().map(to).collect();
         log(record, &recipients, notification);
         observer.finished(record, recipients.len());
     }

@@ -63,6 +63,7 @@ mod probe;
 mod recipient;
 mod recipient_batches;
 mod recipient_reply;
+mod recorder;
 mod removal;
 mod route;
 #[path = "../tests/scripted.rs"]
@@ -92,6 +93,7 @@ pub use crate::line_io::{BytesLeft, Stream};
 pub use crate::observation::of_failed_refresh;
 pub use crate::observer::{Observer, Unobserved};
 pub use crate::probe::{CertificateSeen, Look, Prober};
+pub use crate::recorder::{Recorder, Unrecorded};
 pub use crate::removal::{RemovalError, ReportingMta, removal_notice};
 pub use crate::route::{ConfiguredHop, DomainPattern, Route, Routes, SmartHost};
 pub use crate::session::established::{Session, WrongSession};

@@ -1,7 +1,7 @@
 //! From the end of an attempt to its settlement: at once, or with the other failures of its message.
 
 use mail::{DelayNotice, DeliveryResult, Failure, FailureCause, Outcome, Reason};
-use queue::{Draft, Lease, Queue, StoreError};
+use queue::{Draft, Lease, LeaseResult, Queue, StoreError};
 use tokio::time::Instant;
 
 use crate::client::Client;
@@ -9,6 +9,7 @@ use crate::delivery_log::{tell, tell_as_postfix};
 use crate::gathering::{Gathering, Part};
 use crate::notice::{is_bad_news, notice, noticed};
 use crate::recipient::RecipientResult;
+use crate::recorder::records;
 use crate::status::Status;
 
 /// What settlements need.
@@ -46,6 +47,9 @@ impl Settling<'_> {
         if !results.iter().any(is_delivered) {
             return Some(Part { lease, results });
         }
+        let message = lease.message();
+        let kept: Vec<_> = results.iter().filter(|one| is_delivered(one)).collect();
+        let records = records(self.client.recorder.as_ref(), message, &kept);
         let outcomes = outcomes(&results);
         let (delivered, left): (Vec<_>, Vec<_>) = results.into_iter().partition(is_delivered);
         let notice = match notice(self.client, self.queue, &lease, delivered.iter()).await {
@@ -56,7 +60,10 @@ impl Settling<'_> {
             }
         };
         let notification = notice.as_ref().map(Draft::id);
-        let settled = self.queue.settle_delivered(&mut lease, outcomes, notice).await;
+        let settled = self
+            .queue
+            .settle_delivered(&mut lease, LeaseResult { outcomes, records }, notice)
+            .await;
         tell(&delivered, notification, self.client.observer.as_ref());
         tell_as_postfix(&delivered, None);
         match settled {
@@ -92,7 +99,11 @@ impl Settling<'_> {
         let mut settlements = Vec::with_capacity(parts.len());
         let mut told = Vec::with_capacity(parts.len());
         for Part { lease, results } in parts {
-            settlements.push((with_delays(lease, &results), outcomes(&results).into()));
+            let recorder = self.client.recorder.as_ref();
+            let all: Vec<_> = results.iter().collect();
+            let records = records(recorder, lease.message(), &all);
+            let result = LeaseResult { outcomes: outcomes(&results), records };
+            settlements.push((with_delays(lease, &results), result));
             told.push(results);
         }
         let settled = self.queue.settle_together(id, settlements, notice).await;

@@ -18,6 +18,7 @@ use crate::departures::Departures;
 use crate::gathering::{Gathering, Part};
 use crate::observer::Observer;
 use crate::patience::Patience;
+use crate::recorder::Recorder;
 use crate::settings::DeliverySettings;
 use crate::settling::Settling;
 use crate::slots::{DeliverySlot, DeliverySlots, Room};
@@ -60,6 +61,7 @@ impl Delivery {
         roots: impl Into<Roots>,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
+        recorder: Arc<dyn Recorder>,
     ) -> Result<Self, SetupError> {
         let roots = roots.into();
         let client = Client {
@@ -70,6 +72,7 @@ impl Delivery {
             observing: Observing::new(roots, Arc::clone(&clock))?,
             clock,
             observer,
+            recorder,
             idle: Arc::default(),
             dead: Arc::default(),
             windows: Arc::default(),
@@ -101,6 +104,7 @@ impl Delivery {
             observing: Observing::new(roots, Arc::clone(&clock))?,
             clock,
             observer: Arc::clone(&now.observer),
+            recorder: Arc::clone(&now.recorder),
             idle: Arc::clone(&now.idle),
             dead: Arc::clone(&now.dead),
             windows: Arc::clone(&now.windows),

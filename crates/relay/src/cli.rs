@@ -14,6 +14,7 @@ mod exceptions;
 mod generated;
 mod healthy;
 mod help;
+mod history;
 mod output;
 mod policy;
 mod queue;
@@ -26,6 +27,7 @@ mod signals;
 mod sysexit;
 mod table;
 mod tlsrpt;
+mod trace;
 mod user;
 mod words;
 
@@ -113,6 +115,11 @@ enum Command {
     /// passed over. Names without domain are at the relay's hostname.
     #[command(verbatim_doc_comment)]
     Sendmail(SendmailCommand),
+    /// Find what became of mail: each attempt, what was proved, and what came of it.
+    Trace(trace::TraceCommand),
+    /// Read, export and verify the history of attempts.
+    #[command(subcommand)]
+    History(history::HistoryCommand),
     /// List and check users, and print lines for the users file.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -183,6 +190,8 @@ impl CommandLine {
             Some(Command::Sendmail(command)) => {
                 Ok(Ending::Sendmail(sendmail::run(command, &self.paths(), output)))
             }
+            Some(Command::Trace(command)) => trace::run(command, &self.paths().history, output),
+            Some(Command::History(command)) => history::run(command, &self.paths().history, output),
             Some(Command::User(command)) => user::run(command, || Ok(self.settings()?.0), output),
             Some(Command::Completions(command)) => {
                 generated::completions(command, Self::described(), output)

@@ -27,10 +27,11 @@ use self::writer::{Lines, Reader, Time};
 
 /// Our own crates that log, whose lines docs/logs.md explains; of all others only warnings are
 /// written.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "admin",
     "delivery",
     "dns",
+    "history",
     "listener",
     "mta_sts",
     "pkix",

@@ -24,7 +24,6 @@ use listener::Listener;
 use mta_sts::Policies;
 use queue::Queue;
 use reporting::{Counter, Counting, Reporting};
-use rustls::crypto::aws_lc_rs;
 use settings::{Listening, Settings};
 use store_embedded::Embedded;
 use thiserror::Error;
@@ -46,8 +45,8 @@ use crate::validation::ValidationNews;
 
 use self::data_dir::{make_data_dir, open_queue};
 use self::parts::{
-    access, actions, bearings, counted, counting_of, listener_of, metrics_of, policies,
-    reporting_mta, reports_of,
+    access, actions, bearings, counted, counting_of, install_crypto_provider, keeper_of,
+    listener_of, metrics_of, policies, recorder_of, reporting_mta, reports_of,
 };
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
@@ -107,6 +106,7 @@ enum Part {
     Counting,
     Delivery,
     DkimKeys,
+    History,
     Listener(SocketAddr),
     LocalListener,
     Refresh,
@@ -132,7 +132,7 @@ impl Relay {
         let clock = Arc::new(SteadyClock::new(clock));
         let (store, queue) = open_queue(&settings, &clock).await?;
         timekeeping::resume(&clock, &queue).await;
-        match Self::start_around(&store, queue.clone(), settings, clock).await {
+        match Box::pin(Self::start_around(&store, queue.clone(), settings, clock)).await {
             Ok(relay) => Ok(relay),
             Err(error) => {
                 queue.close().await;
@@ -172,6 +172,7 @@ impl Relay {
             settings.roots.clone(),
             Arc::clone(&clock),
             reports.told_with(Arc::new(CountedDelivery::new(counter.clone(), metrics.outbound()))),
+            recorder_of(&settings.history, &queue, &clock).await,
         )?;
         let unix = UnixSockets::listen(&settings).await?;
         let monitors = bind_monitors(settings.admin_address).await?;
@@ -189,7 +190,6 @@ impl Relay {
         );
         let health =
             HealthChecks::of(&queue, &policies, &clock, checks, metrics, reports.reporting.clone());
-        let watched = Watched { tls, users_file: settings.users_file.clone() };
         let mut relay = Self {
             addresses,
             admin_address: monitors.as_ref().map(|(address, _socket)| *address),
@@ -205,7 +205,7 @@ impl Relay {
             clock: steady,
             actions,
             health,
-            watched: watch::Sender::new(watched),
+            watched: watch::Sender::new(Watched { tls, users_file: settings.users_file.clone() }),
             dkim_keys: watch::Sender::new(Arc::clone(&settings.dkim.table)),
             stop,
             give_up: CancellationToken::new(),
@@ -295,6 +295,7 @@ impl Relay {
         let (delivery, stop) = (self.delivery.clone(), self.stop.clone());
         let sent = CancellationToken::new();
         let ended = sent.clone().drop_guard();
+        self.keep_history(sent.clone());
         let _handle = self.parts.spawn(async move {
             let _ended = ended;
             delivery.run(stop).await;
@@ -303,6 +304,17 @@ impl Relay {
         let _handle = self.parts.spawn(async move {
             counting.run(sent).await;
             Part::Counting
+        });
+    }
+
+    /// Starts keeping the history of what delivery settles, until that has `ended`.
+    fn keep_history(&mut self, ended: CancellationToken) {
+        let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&self.clock);
+        let keeper = keeper_of(&self.settings.history, &self.queue, clock);
+        let Some(keeper) = keeper else { return };
+        let _handle = self.parts.spawn(async move {
+            keeper.run(ended).await;
+            Part::History
         });
     }
 
@@ -479,13 +491,5 @@ async fn drain(parts: &mut JoinSet<Part>) {
             Ok(part) => debug!(?part, "part stopped"),
             Err(error) => error!(%error, "relay task failed"),
         }
-    }
-}
-
-/// Names aws-lc-rs as what TLS computes with, for libraries that do not ask.
-fn install_crypto_provider() {
-    // In a process that has one already (a test with two relays) it is the same one.
-    if aws_lc_rs::default_provider().install_default().is_err() {
-        debug!("crypto provider was installed before");
     }
 }

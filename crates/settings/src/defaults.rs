@@ -23,6 +23,7 @@ use crate::raw_access::{RawAccess, RawNetwork};
 use crate::raw_dane::RawDane;
 use crate::raw_dkim::RawDkimSigning;
 use crate::raw_dns::RawDns;
+use crate::raw_history::RawHistory;
 use crate::raw_requiretls::RawRequireTls;
 use crate::raw_staging::RawStaging;
 use crate::raw_submission::RawSubmission;
@@ -60,6 +61,7 @@ impl Default for RawSettings {
             dkim: Vec::new(),
             dkim_signing: RawDkimSigning::default(),
             requiretls: RawRequireTls::default(),
+            history: RawHistory::default(),
             admin: RawAdmin::default(),
             log: RawLog::default(),
         }

@@ -21,6 +21,8 @@ pub struct RelayPaths {
     pub submit_socket: Option<PathBuf>,
     /// The queue's directory.
     pub queue: PathBuf,
+    /// The history's directory.
+    pub history: PathBuf,
     /// The domains whose policy is set aside for a while, as far as they can be understood.
     pub exceptions: Exceptions,
     /// What cannot be understood.
@@ -35,6 +37,7 @@ impl RelayPaths {
             admin_socket: source.raw().admin_socket(),
             submit_socket: source.raw().submit_socket(),
             queue: source.raw().queue_dir(),
+            history: source.raw().history_dir(),
             exceptions: exceptions::understood(source, now),
             faults: source.faults().to_vec(),
         }

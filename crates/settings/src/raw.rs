@@ -17,6 +17,7 @@ use crate::raw_access::RawAccess;
 use crate::raw_dane::RawDane;
 use crate::raw_dkim::{RawDkim, RawDkimSigning};
 use crate::raw_dns::RawDns;
+use crate::raw_history::RawHistory;
 use crate::raw_requiretls::RawRequireTls;
 use crate::raw_rewrite::RawRewrite;
 use crate::raw_route::RawRoute;
@@ -76,6 +77,8 @@ pub struct RawSettings {
     pub dkim_signing: RawDkimSigning,
     /// Mail that asks for proven TLS all its way (RFC 8689).
     pub requiretls: RawRequireTls,
+    /// What is kept of attempts.
+    pub history: RawHistory,
     /// How the running relay is asked and told things.
     pub admin: RawAdmin,
     /// What is logged, and how.
@@ -103,6 +106,11 @@ impl RawSettings {
     pub(crate) fn submit_socket(&self) -> Option<PathBuf> {
         let socket = &self.submission.socket;
         (!socket.as_os_str().is_empty()).then(|| socket.clone())
+    }
+
+    /// Where in the data directory the history lives.
+    pub(crate) fn history_dir(&self) -> PathBuf {
+        self.data_dir.join("history")
     }
 
     /// Where in the data directory the queue lives.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use access::{AllowedRecipients, AllowedSenders, Networks, Users};
 use delivery::DeliverySettings;
 use dns::DnsSettings;
+use history::HistorySettings;
 use listener::{ListenerSettings, ServerTls};
 use mail::in_full;
 use mta_sts::{FetchSettings, PolicySettings, PrivateHosts};
@@ -68,6 +69,8 @@ pub struct Settings {
     pub reports: ReportSettings,
     /// How mail goes out.
     pub delivery: DeliverySettings,
+    /// What is kept of attempts.
+    pub history: HistorySettings,
     /// The keys that sign mail.
     pub dkim: DkimSettings,
     /// Where monitors may ask over TCP.
@@ -105,6 +108,7 @@ impl Settings {
             admin_socket: self.admin_socket.clone(),
             submit_socket: self.submit_socket.as_ref().map(|socket| socket.path.clone()),
             queue: self.store.dir.clone(),
+            history: self.history.dir.clone(),
             exceptions: self.policies.exceptions.clone(),
             faults: Vec::new(),
         }
@@ -144,6 +148,7 @@ impl Check<'_> {
         let roots = self.roots();
         let fetch = self.fetch(roots.as_ref());
         let reports = self.tls_reports();
+        let history = self.history(&hostname);
         let mut delivery = self.delivery(hostname);
         let dkim = self.dkim();
         self.warn_of_unsigned(&reports, &dkim);
@@ -171,6 +176,7 @@ impl Check<'_> {
             roots,
             reports,
             delivery,
+            history,
             dkim,
             admin_address: raw.admin.address,
             admin_socket: raw.admin_socket(),
@@ -220,6 +226,18 @@ impl Check<'_> {
         settings.min_free = self.raw.limits.free_space.bytes();
         settings.longest_wait = queue.retry.longest();
         settings
+    }
+
+    /// What is kept of attempts by the relay with this name.
+    fn history(&mut self, hostname: &Domain) -> HistorySettings {
+        let raw = &self.raw.history;
+        HistorySettings {
+            enabled: raw.enabled,
+            keep: self.at_least_one("history.keep", raw.keep),
+            max_size: self.at_least_one("history.max_size", raw.max_size.bytes()),
+            addresses: raw.addresses.into(),
+            ..HistorySettings::new(self.raw.history_dir(), hostname.to_string())
+        }
     }
 
     /// Whom to ask for names.

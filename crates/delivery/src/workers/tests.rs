@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::*;
+use crate::recorder::Unrecorded;
 use crate::scripted::{now, policies};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -121,6 +122,7 @@ impl Rig {
             Arc::new(world.authority().roots()),
             shared,
             Arc::new(Recorder { told: sender, panics, observed: Arc::clone(&observed) }),
+            Arc::new(Unrecorded),
         )
         .unwrap();
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());

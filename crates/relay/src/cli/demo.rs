@@ -58,7 +58,7 @@ async fn show(command: &DemoCommand, output: &mut Output) -> anyhow::Result<Endi
     }
     let rows =
         demo::run(ears, |row| if command.json { Ok(()) } else { output.line(page.row(row)) });
-    let rows = rows.await?;
+    let rows = Box::pin(rows).await?;
     let as_promised = rows.iter().filter(|row| row.is_as_promised()).count();
     let otherwise = rows.len().saturating_sub(as_promised);
     if command.json {

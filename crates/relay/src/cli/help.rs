@@ -3,29 +3,13 @@
 //!
 //! A test holds that every command has both, and that every example is a command line.
 
+mod entry;
+mod history;
+
 use clap::Command;
 
-/// A command, how it is used, and what it ends with.
-struct Help {
-    /// The command's words, without the program's name.
-    command: &'static str,
-    /// Command lines, each with what it does.
-    examples: &'static [(&'static str, &'static str)],
-    /// Statuses besides those that all commands share.
-    statuses: &'static [(&'static str, &'static str)],
-}
-
-/// What every command may end with.
-const SHARED: [(&str, &str); 2] = [
-    ("2", "the command line is invalid"),
-    ("78", "the settings cannot be used; each error is printed"),
-];
-
-/// The plain yes or no of most commands.
-const DONE: [(&str, &str); 2] = [("0", "done"), ("1", "not done, for the reason that is printed")];
-
-/// The commands with subcommands: what is true of each of these.
-const GROUP: [(&str, &str); 2] = [("0", "done"), ("1", "not done; see the command's own help")];
+use self::entry::{DONE, GROUP, Help, SHARED};
+use self::history::HISTORY;
 
 const HELP: &[Help] = &[
     Help {
@@ -455,7 +439,7 @@ pub(super) fn with_help(mut command: Command, name: &str) -> Command {
         let full = format!("{name} {sub}");
         command = command.mut_subcommand(sub, |command| with_help(command, full.trim()));
     }
-    let shared = HELP.iter().map(|help| (help, SHARED.as_slice()));
+    let shared = HELP.iter().chain(HISTORY).map(|help| (help, SHARED.as_slice()));
     let mut all = shared.chain([(&SENDMAIL, [].as_slice())]);
     match all.find(|(help, _)| help.command == name) {
         Some((help, shared)) => command.after_help(help.text(shared)),
@@ -516,7 +500,7 @@ mod tests {
             assert!(text.contains("Examples:\n  sts-relay"), "{name}: {text}");
             assert!(text.contains("Exit status:\n  0"), "{name}: {text}");
         }
-        for help in HELP {
+        for help in HELP.iter().chain(HISTORY) {
             let demo = help.command == "demo" && !cfg!(feature = "demo");
             let is_there = all().iter().any(|(name, _)| name == help.command);
             assert!(is_there || demo, "{} is no command", help.command);
@@ -525,7 +509,11 @@ mod tests {
 
     #[test]
     fn every_example_is_a_command_line_of_its_command() {
-        for help in HELP.iter().filter(|help| cfg!(feature = "demo") || help.command != "demo") {
+        for help in HELP
+            .iter()
+            .chain(HISTORY)
+            .filter(|help| cfg!(feature = "demo") || help.command != "demo")
+        {
             for (line, _) in help.examples {
                 let words = line.split(' ').map(|word| word.trim_matches('\''));
                 // A quoted record holds a blank; its parts are texts all the same.

@@ -6,17 +6,20 @@ use admin::metrics::{CountedDns, Metrics};
 use admin::readiness::{Bearings, Validators};
 use admin::server::actions::Actions;
 use clock::Clock;
-use delivery::{ReportingMta, WallClock};
+use delivery::{Recorder, ReportingMta, Unrecorded, WallClock};
 use dns::Dns;
+use history::{HistorySettings, Keeper};
 use listener::{Access, Listener, ServerTls};
 use mta_sts::{FetchSettings, Fetcher, Policies};
 use queue::Queue;
 use reporting::{Counter, Counting, Reports, counting};
+use rustls::crypto::aws_lc_rs;
 use settings::Settings;
 use store_embedded::Embedded;
 use tls_policy::DaneMode;
 
 use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
+use crate::adapters::history_recorder::HistoryRecorder;
 use crate::adapters::reloadable_dns::ReloadableDns;
 use crate::default_gateways;
 use crate::policy_store::StoredPolicies;
@@ -49,6 +52,32 @@ pub(super) fn bearings(settings: &Settings) -> Bearings {
 pub(super) fn reporting_mta(settings: &Settings) -> ReportingMta {
     let delivery = &settings.delivery;
     ReportingMta { hostname: delivery.hostname.clone(), signing: Arc::clone(&delivery.signing) }
+}
+
+/// Who makes records of attempts by these settings; where none are made, the queue's store knows since
+/// when.
+pub(super) async fn recorder_of(
+    settings: &HistorySettings,
+    queue: &Queue,
+    clock: &Arc<dyn Clock>,
+) -> Arc<dyn Recorder> {
+    if settings.enabled {
+        return Arc::new(HistoryRecorder);
+    }
+    if let Err(error) = Keeper::note_disabled(queue.store().as_ref(), clock.as_ref()).await {
+        tracing::warn!(%error, "history switched off: not noted");
+    }
+    Arc::new(Unrecorded)
+}
+
+/// What keeps the records of `queue`, if any are kept.
+pub(super) fn keeper_of(
+    settings: &HistorySettings,
+    queue: &Queue,
+    clock: Arc<dyn Clock>,
+) -> Option<Keeper> {
+    let store = Arc::clone(queue.store());
+    settings.enabled.then(|| Keeper::new(settings.clone(), store, clock))
 }
 
 /// Fetches policies by these settings, and judges certificates by the wall clock.
@@ -131,4 +160,12 @@ pub(super) fn actions(
     let actions = Actions::of(queue.clone(), kept, in_use, mta, Arc::clone(clock));
     actions.tell_staging(settings.listener.staging.in_words());
     actions
+}
+
+/// Names aws-lc-rs as what TLS computes with, for libraries that do not ask.
+pub(super) fn install_crypto_provider() {
+    // In a process that has one already (a test with two relays) it is the same one.
+    if aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::debug!("crypto provider was installed before");
+    }
 }

@@ -25,6 +25,7 @@ const DATA_DIR: &str = "data_dir";
 const ADMIN_ADDRESS: &str = "admin.address";
 const ADMIN_SOCKET: &str = "admin.socket";
 const SUBMIT_SOCKET: &str = "submission.socket";
+const HISTORY: &str = "[history]";
 const ADDRESSES: &str = "the addresses of [[listener]]";
 
 /// The new settings are not used, and nothing has changed.
@@ -102,6 +103,11 @@ pub(super) fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> V
     if addresses(&old.listeners) != addresses(&new.listeners) {
         kept.push(ADDRESSES);
         new.listeners.clone_from(&old.listeners);
+    }
+    new.history.dir.clone_from(&old.history.dir);
+    if old.history != new.history {
+        kept.push(HISTORY);
+        new.history.clone_from(&old.history);
     }
     new.admin_address = old.admin_address;
     new.admin_socket.clone_from(&old.admin_socket);

@@ -1,0 +1,41 @@
+//! What became of mail, kept as evidence: a record of each attempt, in files that anyone can read and
+//! check.
+//!
+//! ```text
+//! DeliveryRecord --records_of--> RecordBytes --settled with the mail--> store
+//!                       ... later ...
+//! store --Keeper--> segments on disk, each record chained to the one before
+//! segments --History--> what was asked for; verify
+//! ```
+//!
+//! The record is part of the settlement's commit (`docs/decisions/0017-store-contract.md`); the files
+//! here are made of it afterwards, and mail never waits for them. A segment is an SQLite database of 64 MiB
+//! or a day. [`Keeper`] is the only one that writes; [`History`] reads, also while no relay runs.
+//!
+//! `docs/history-format.md` has the tables and the chain; it suffices to write a verifier.
+
+mod address;
+mod chain;
+mod error;
+mod facts;
+mod files;
+mod gap;
+mod history;
+mod keeper;
+mod query;
+mod recorder;
+mod row;
+mod segment;
+mod settings;
+mod verify;
+mod writer;
+
+pub use crate::error::HistoryError;
+pub use crate::facts::{Attempt, Certificate, Dane, Decision, MtaSts, Session, Tls, Verdict};
+pub use crate::gap::{Gap, WhyGap};
+pub use crate::history::{Found, FoundRecord, History, Stats};
+pub use crate::keeper::Keeper;
+pub use crate::query::{Order, OutcomeKind, Query, Wanted};
+pub use crate::recorder::records_of;
+pub use crate::settings::{Addresses, HistorySettings};
+pub use crate::verify::{Fault, Verified};

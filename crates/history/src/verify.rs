@@ -1,0 +1,163 @@
+//! Whether a history is what was written: each link is made again, and compared.
+
+use rusqlite::OptionalExtension as _;
+use serde::{Deserialize, Serialize};
+
+use crate::chain::{Link, sha256};
+use crate::error::HistoryError;
+use crate::files::SegmentFile;
+use crate::row::Row;
+use crate::segment::{about, before, connect_to_read, damaged, integer};
+
+/// No more faults are told one by one.
+const FAULTS_MOST: usize = 100;
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Verified {
+    /// How many segments were read.
+    pub segments: u64,
+    /// How many records.
+    pub records: u64,
+    /// The number of the last record that is right, and its link: to be compared with a seal in a log
+    /// that is kept elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<(u64, String)>,
+    /// What is not as it was written: the first hundred.
+    pub faults: Vec<Fault>,
+}
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Fault {
+    /// The file.
+    pub file: String,
+    /// The record; absent: the file as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Verified {
+    /// Notes a fault.
+    fn fault(&mut self, file: &SegmentFile, number: Option<u64>, what: impl Into<String>) {
+        if self.faults.len() < FAULTS_MOST {
+            let file = file.path.display().to_string();
+            self.faults.push(Fault { file, number, what: what.into() });
+        }
+    }
+}
+
+/// Verifies segments, the oldest first.
+pub(crate) fn verify(segments: &[SegmentFile]) -> Verified {
+    let mut verified = Verified::default();
+    let mut expected: Option<Link> = None;
+    for file in segments {
+        verified.segments = verified.segments.saturating_add(1);
+        match verify_segment(file, expected, &mut verified) {
+            Ok(link) => expected = Some(link),
+            Err(error) => {
+                verified.fault(file, None, error.to_string());
+                expected = None;
+            }
+        }
+    }
+    verified
+}
+
+/// Verifies one segment; the link that the next one goes on from.
+fn verify_segment(
+    file: &SegmentFile,
+    expected: Option<Link>,
+    verified: &mut Verified,
+) -> Result<Link, HistoryError> {
+    let connection = connect_to_read(file)?;
+    let mut link = before(&connection, file)?;
+    // What stood before the first segment there is was old enough to go.
+    if expected.is_some_and(|expected| link != expected) {
+        verified.fault(file, None, "it does not go on where the segment before it ends");
+    }
+    let mut number = file.first;
+    let failed = || HistoryError::segment(&file.path);
+    let mut statement = connection
+        .prepare(
+            "SELECT record.number, record.text, record.link, decision.text, session.text FROM record \
+             LEFT JOIN fact AS decision ON decision.id = record.decision \
+             LEFT JOIN fact AS session ON session.id = record.session ORDER BY record.number",
+        )
+        .map_err(failed())?;
+    let mut rows = statement.query([]).map_err(failed())?;
+    while let Some(row) = rows.next().map_err(failed())? {
+        let read = (|| {
+            let record: (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let facts: (Option<String>, Option<String>) = (row.get(3)?, row.get(4)?);
+            Ok((record, facts))
+        })();
+        let ((there, text, kept), facts) = read.map_err(failed())?;
+        verified.records = verified.records.saturating_add(1);
+        if there != integer(number) {
+            verified.fault(file, Some(number), "it is missing");
+            number = u64::try_from(there).unwrap_or(number);
+        }
+        link = link.next(&text);
+        if Link::read(&kept) != Some(link) {
+            verified.fault(file, Some(number), "its text is not what the chain was made of");
+            // What follows is judged by itself.
+            link = Link::read(&kept).unwrap_or(link);
+        } else if let Some(what) = wrong_in(&text, number, facts) {
+            verified.fault(file, Some(number), what);
+        } else {
+            verified.head = Some((number, link.to_string()));
+        }
+        number = number.saturating_add(1);
+    }
+    compare_head(&connection, file, link, verified)?;
+    Ok(link)
+}
+
+/// Whether a closed segment ends with the link that it says.
+fn compare_head(
+    connection: &rusqlite::Connection,
+    file: &SegmentFile,
+    link: Link,
+    verified: &mut Verified,
+) -> Result<(), HistoryError> {
+    let head = about(connection, file, "head")?;
+    if head.is_some_and(|head| head != link.to_string()) {
+        verified.fault(file, None, "records at its end are missing");
+    }
+    let whole: Option<String> = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .optional()
+        .map_err(HistoryError::segment(&file.path))?;
+    if whole.as_deref() == Some("ok") {
+        Ok(())
+    } else {
+        Err(damaged(file, "SQLite finds it damaged"))
+    }
+}
+
+/// What is wrong in a record whose link is right: what it names is not what it was, or it does not
+/// stand where it says.
+fn wrong_in(
+    text: &str,
+    number: u64,
+    facts: (Option<String>, Option<String>),
+) -> Option<&'static str> {
+    let Ok(row) = serde_json::from_str::<Row>(text) else { return Some("it cannot be read") };
+    if row.number() != number {
+        return Some("it has another number");
+    }
+    let Row::Attempt(attempt) = row else { return None };
+    let (decision, session) = facts;
+    let is_of = |digest: Option<&String>, text: Option<String>| match (digest, text) {
+        (Some(digest), Some(text)) => *digest == sha256(&text),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    if !is_of(Some(&attempt.decision), decision) {
+        return Some("the policy's decision is not what it was");
+    }
+    (!is_of(attempt.session.as_ref(), session)).then_some("the session is not what it was")
+}

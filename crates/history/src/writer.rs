@@ -1,0 +1,255 @@
+//! What writes the history: one segment after the other, and away with the oldest.
+
+use std::time::Duration;
+
+use store::KeptRecord;
+
+use crate::error::HistoryError;
+use crate::files::{Files, SegmentFile};
+use crate::gap::{Gap, WhyGap};
+use crate::recorder::Recorded;
+use crate::segment::{End, Entry, Opened, Segment, connect_to_read, number};
+use crate::settings::HistorySettings;
+
+/// A segment is closed when it is this long.
+const SEGMENT_MOST: u64 = 64 << 20;
+
+/// A segment is closed when it is this old.
+const SEGMENT_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A number so far above the one before was given by an index that was built anew.
+const LEAP: u64 = 1 << 32;
+
+/// How often the chain's head goes to the log.
+const SEAL_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Writes a history.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    settings: HistorySettings,
+    files: Files,
+    current: Option<Segment>,
+    /// Where the history goes on while no segment is open.
+    end: End,
+    /// Gaps that are to be written with what comes next.
+    gaps: Vec<Gap>,
+    /// When the head went to the log last, and its number.
+    sealed: (u64, u64),
+}
+
+impl Writer {
+    /// Opens the history, or makes it: what is damaged is set aside.
+    pub(crate) fn open(settings: HistorySettings, now: u64) -> Result<Self, HistoryError> {
+        let files = Files::new(settings.dir.clone());
+        files.create()?;
+        let (current, end) = (None, End::EMPTY);
+        let mut writer = Self { settings, files, current, end, gaps: Vec::new(), sealed: (now, 0) };
+        let mut segments = writer.files.segments()?;
+        // The newest that is whole is gone on with; those before it are only read.
+        while let Some(file) = segments.pop() {
+            match Segment::open(file.clone()) {
+                Ok(Opened::Open(segment)) => writer.current = Some(*segment),
+                Ok(Opened::Closed(end)) => writer.end = writer.end.max(end),
+                Err(error) if error.is_damage() => {
+                    writer.set_aside(&file, &error, now)?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            break;
+        }
+        writer.set_damaged_aside(&segments, now)?;
+        let number = writer.end().next;
+        writer.sealed = (now, number);
+        writer.retain(now)?;
+        Ok(writer)
+    }
+
+    /// Where the history goes on.
+    pub(crate) fn end(&self) -> End {
+        self.current.as_ref().map_or(self.end, Segment::end)
+    }
+
+    /// Notes a gap, to be written with what comes next.
+    pub(crate) fn note(&mut self, gap: Gap) {
+        self.gaps.push(gap);
+    }
+
+    /// Whether there is something to write although no record has come.
+    pub(crate) const fn has_gaps(&self) -> bool {
+        !self.gaps.is_empty()
+    }
+
+    /// Appends records; what is here already is passed over. When this returns they survive a power
+    /// cut.
+    pub(crate) fn append(&mut self, records: &[KeptRecord], now: u64) -> Result<(), HistoryError> {
+        let mut mark = self.end().mark;
+        let mut entries: Vec<Entry> = self.gaps.iter().cloned().map(Entry::Gap).collect();
+        for record in records.iter().filter(|record| record.number > self.end().mark) {
+            // What was in a file that is set aside is a gap already.
+            let missing = missing(mark, record.number, now).filter(|_| !self.has_gaps());
+            entries.extend(missing.map(Entry::Gap));
+            entries.push(entry_of(record, now));
+            mark = record.number;
+        }
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let addresses = self.settings.addresses;
+        let written = self.segment(now)?.append(entries, mark, addresses);
+        match written {
+            Ok(()) => self.gaps.clear(),
+            Err(error) if error.is_damage() => {
+                let file = self.current.take().map(|segment| segment.file().clone());
+                if let Some(file) = file {
+                    self.set_aside(&file, &error, now)?;
+                }
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        }
+        self.close_if_full(now)
+    }
+
+    /// Does what is due once in a while: closes an old segment, tells the log the head of the chain,
+    /// unlinks what is too old or too much.
+    pub(crate) fn tend(&mut self, now: u64) -> Result<(), HistoryError> {
+        self.close_if_full(now)?;
+        let (sealed_at, number) = self.sealed;
+        if now.saturating_sub(sealed_at) >= whole_millis(SEAL_EVERY) && self.end().next > number {
+            self.seal(now);
+        }
+        self.retain(now)
+    }
+
+    /// Tells the log the head of the chain.
+    fn seal(&mut self, now: u64) {
+        let End { next, link, .. } = self.end();
+        tracing::info!(number = next.saturating_sub(1), link = %link, "history sealed");
+        self.sealed = (now, next);
+    }
+
+    /// The segment that is written; a new one where there is none.
+    fn segment(&mut self, now: u64) -> Result<&mut Segment, HistoryError> {
+        if self.current.is_none() {
+            let (file, name) = (self.files.segment(self.end.next), &self.settings.hostname);
+            let segment = Segment::create(file, self.end, name, now)?;
+            self.files.sync()?;
+            self.current = Some(segment);
+        }
+        self.current.as_mut().ok_or(HistoryError::Ended)
+    }
+
+    /// Closes the segment if it is long or old.
+    fn close_if_full(&mut self, now: u64) -> Result<(), HistoryError> {
+        let is_full = |segment: &Segment| {
+            segment.file().size() >= SEGMENT_MOST
+                || now.saturating_sub(segment.opened_at()) >= whole_millis(SEGMENT_AGE)
+        };
+        let Some(segment) = self.current.as_mut().filter(|segment| is_full(segment)) else {
+            return Ok(());
+        };
+        segment.close(now)?;
+        self.end = segment.end();
+        self.current = None;
+        self.seal(now);
+        self.retain(now)
+    }
+
+    /// Unlinks the oldest segments that are closed: those that are too old, and as many as are too much.
+    fn retain(&self, now: u64) -> Result<(), HistoryError> {
+        let open = self.current.as_ref().map(|segment| segment.file().first);
+        let mut closed = self.files.segments()?;
+        closed.retain(|file| Some(file.first) != open);
+        let mut size = closed.iter().map(SegmentFile::size).fold(0, u64::saturating_add);
+        for file in &closed {
+            let age = closed_at(file).map_or(0, |at| now.saturating_sub(at));
+            if size <= self.settings.max_size && age < whole_millis(self.settings.keep) {
+                break;
+            }
+            size = size.saturating_sub(file.size());
+            file.unlink()?;
+            tracing::info!(path = %file.path.display(), "history segment removed");
+        }
+        Ok(())
+    }
+
+    /// Sets aside what is damaged among segments that are only read.
+    fn set_damaged_aside(
+        &mut self,
+        segments: &[SegmentFile],
+        now: u64,
+    ) -> Result<(), HistoryError> {
+        for file in segments {
+            match connect_to_read(file) {
+                Err(error) if error.is_damage() => self.set_aside(file, &error, now)?,
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a damaged segment aside; numbers go on above all that it can have had.
+    fn set_aside(
+        &mut self,
+        file: &SegmentFile,
+        error: &HistoryError,
+        now: u64,
+    ) -> Result<(), HistoryError> {
+        let aside = file.set_aside()?;
+        let path = aside.display();
+        tracing::error!(%path, %error, "history segment damaged: set aside");
+        let name = aside.file_name().map(|name| name.to_string_lossy().into_owned());
+        self.gaps.push(Gap {
+            found_at: now,
+            why: WhyGap::Damaged,
+            count: None,
+            since: None,
+            file: name,
+        });
+        // A record takes more than an octet.
+        let next = file.first.saturating_add(SEGMENT_MOST);
+        self.end = End { next: self.end.next.max(next), ..self.end };
+        Ok(())
+    }
+}
+
+impl End {
+    /// The later of two ends; numbers never go back.
+    fn max(self, other: Self) -> Self {
+        Self { next: self.next.max(other.next), ..other }
+    }
+}
+
+/// The gap between the last record that was taken from the store and the next, if there is one.
+fn missing(mark: u64, number: u64, now: u64) -> Option<Gap> {
+    let count = number.checked_sub(mark)?.checked_sub(1).filter(|count| *count > 0)?;
+    // Before the first record there may have been others that were not to be kept.
+    (mark > 0).then_some(())?;
+    let (why, count) =
+        if count >= LEAP { (WhyGap::IndexLost, None) } else { (WhyGap::NotWritten, Some(count)) };
+    Some(Gap { found_at: now, why, count, since: None, file: None })
+}
+
+/// What is appended of a record; a gap where it cannot be read.
+fn entry_of(record: &KeptRecord, now: u64) -> Entry {
+    match serde_json::from_slice::<Recorded>(&record.bytes) {
+        Ok(recorded) => Entry::Attempt(Box::new(recorded)),
+        Err(error) => {
+            tracing::error!(number = record.number, %error, "delivery record unreadable");
+            let (why, count) = (WhyGap::Unreadable, Some(1));
+            Entry::Gap(Gap { found_at: now, why, count, since: None, file: None })
+        }
+    }
+}
+
+/// When a segment was closed; none where that cannot be read, or it is not.
+fn closed_at(file: &SegmentFile) -> Option<u64> {
+    let connection = connect_to_read(file).ok()?;
+    number(&connection, file, "closed_at").ok()
+}
+
+/// A span of time in milliseconds.
+fn whole_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,8 @@
+//! History over a real store, on real files.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod bench;
+mod damage;
+mod keeping;
+mod privacy;

@@ -1,0 +1,70 @@
+//! What of addresses is in the files.
+
+use std::fs;
+
+use history::{Addresses, FoundRecord, Query, Wanted};
+
+use crate::bench::Bench;
+
+/// Whether any file of the history holds these octets.
+fn holds(bench: &Bench, octets: &str) -> bool {
+    fs::read_dir(&bench.settings.dir).unwrap().any(|entry| {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        bytes.windows(octets.len()).any(|part| part.eq_ignore_ascii_case(octets.as_bytes()))
+    })
+}
+
+/// A message to one recipient, kept with so much of addresses.
+async fn kept(addresses: Addresses) -> Bench {
+    let bench = Bench::with(|settings| settings.addresses = addresses).await;
+    bench.deliver(&["ann@one.example"]).await;
+    bench.keep().await;
+    for secret in ["subject", "a secret", "hello"] {
+        assert!(!holds(&bench, secret), "{secret}");
+    }
+    bench
+}
+
+/// How many attempts are found for the recipient.
+fn found(bench: &Bench) -> usize {
+    let wanted = vec![Wanted::Recipient("ann@one.example".to_owned())];
+    let query = Query { wanted, ..Query::default() };
+    bench.history().find(&query, 10).unwrap().records.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hashed_address_is_found_and_is_in_no_file() {
+    let bench = kept(Addresses::Hashed).await;
+    assert_eq!(found(&bench), 1);
+    for part in ["ann@", "sender@example.org"] {
+        assert!(!holds(&bench, part), "{part}");
+    }
+    assert!(holds(&bench, "one.example"), "the domain is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_key_no_address_is_found() {
+    let bench = kept(Addresses::Hashed).await;
+    fs::remove_file(bench.segments()[0].with_extension("key")).unwrap();
+    assert_eq!(found(&bench), 0);
+    assert_eq!(bench.all().records.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clear_address_is_shown() {
+    let bench = kept(Addresses::Clear).await;
+    assert_eq!(found(&bench), 1);
+    let FoundRecord::Attempt { attempt, .. } = &bench.all().records[0] else { panic!("a gap") };
+    assert_eq!(attempt.sender.as_deref(), Some("sender@example.org"));
+    assert_eq!(attempt.recipients, ["ann@one.example"]);
+    assert_eq!(bench.history().verify().unwrap().faults, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_not_kept_is_not_found() {
+    let bench = kept(Addresses::None).await;
+    assert_eq!(found(&bench), 0);
+    assert!(!holds(&bench, "ann@"));
+    let FoundRecord::Attempt { attempt, .. } = &bench.all().records[0] else { panic!("a gap") };
+    assert_eq!((attempt.sender.as_ref(), attempt.recipient_count), (None, 1));
+}

@@ -1,0 +1,48 @@
+//! What is said of the commands that find what became of mail.
+
+use super::entry::{DONE, GROUP, Help};
+
+/// `trace` and `history`.
+pub(super) const HISTORY: &[Help] = &[
+    Help {
+        command: "trace",
+        examples: &[
+            ("sts-relay trace 1mcc5rm000003", "all that is known of a message's attempts"),
+            ("sts-relay trace --domain example.org --since 7d", "a week of mail to a domain"),
+            ("sts-relay trace --protection plaintext --json", "mail without TLS, for scripts"),
+        ],
+        statuses: &[
+            ("0", "something was found"),
+            ("1", "nothing was found, or a file could not be read"),
+        ],
+    },
+    Help {
+        command: "history",
+        examples: &[
+            ("sts-relay history stats", "how much history there is"),
+            ("sts-relay history verify", "whether it is what was written"),
+        ],
+        statuses: &GROUP,
+    },
+    Help {
+        command: "history stats",
+        examples: &[("sts-relay history stats", "how many records, in how much space, since when")],
+        statuses: &DONE,
+    },
+    Help {
+        command: "history export",
+        examples: &[
+            ("sts-relay history export --since 30d", "a month as JSON"),
+            ("sts-relay history export --csv --domain example.org", "a domain's, as a table"),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "history verify",
+        examples: &[("sts-relay history verify", "whether a record was changed or is missing")],
+        statuses: &[
+            ("0", "all is as it was written"),
+            ("1", "something is not; each fault is printed"),
+        ],
+    },
+];
