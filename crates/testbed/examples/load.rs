@@ -8,6 +8,7 @@
 //! send ADDRESS strict|open SESSIONS MESSAGES SIZE    many messages; how long until all were accepted, and delivered
 //! one ADDRESS strict|open MESSAGES SIZE              one after the other; how long from accepted to delivered
 //! idle ADDRESS COUNT                                 connections that stay; with 0 they go
+//! txt NAME TEXT                                      a TXT record from then on
 //! ```
 
 #![allow(clippy::unwrap_used, reason = "a measurement stops at the first surprise")]
@@ -90,6 +91,10 @@ async fn main() {
                     idle.push(Client::connect_from(from, relay.parse().unwrap()).await.unwrap());
                 }
                 say(&format!("{{\"idle\":{}}}", idle.len()));
+            }
+            ["txt", name, ref text @ ..] => {
+                world.names().add_txt(name, &text.join(" "));
+                say(&format!("{{\"txt\":{name:?}}}"));
             }
             _ => say("{\"error\":\"what?\"}"),
         }
