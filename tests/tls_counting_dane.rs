@@ -55,6 +55,18 @@ async fn addresses_that_cannot_be_told_are_no_fault_of_dnssec_where_mx_records_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_ends_in_a_lookup_says_nothing_of_the_host_and_is_not_counted() {
+    let settings = "dns.timeout = \"20s\"\ndelivery.timeouts.attempt = \"1s\"";
+    let mut counted = Counted::start(settings).await;
+    counted.relay.world.names().authenticate("signed.test");
+    let mx = counted.relay.enforcing_domain("signed.test", MxBehaviour::valid()).await;
+    counted.relay.world.domain("signed.test").tls_rpt_record(RECORD);
+    counted.relay.world.names().fail(mx.name(), Fault::Silence);
+    counted.send("signed.test", Mail::Waits, &[]).await;
+    counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with_its_own_verdict() {
     let mut counted = Counted::start("").await;
     counted.relay.world.names().authenticate("signed.test");
