@@ -50,6 +50,7 @@ mod service;
 mod settings;
 mod signing;
 mod soak;
+mod staging;
 mod surroundings;
 mod tidy;
 mod tls_counting;
