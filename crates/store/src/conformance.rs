@@ -27,10 +27,8 @@ mod home;
 mod records;
 mod values;
 
-use self::bench::{
-    DESTINATION, NEVER, accept, claim, claim_one, deferred, envelope, ids, read, taken,
-};
-pub use self::bench::{begun, delivered, opened, settlement};
+use self::bench::{DESTINATION, NEVER, accept, claim, claim_one, deferred, ids, read};
+pub use self::bench::{begun, delivered, envelope, opened, settlement, taken};
 pub use self::home::Home;
 pub use self::records::{
     a_record_is_kept_with_its_settlement, numbers_of_records_rise_after_a_kill_too,

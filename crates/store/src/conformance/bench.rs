@@ -28,11 +28,15 @@ pub(super) const NEVER: u64 = 15_000_000_000_000;
 
 pub(super) const DESTINATION: &str = "one.example";
 
-pub(super) fn taken() -> SystemTime {
+/// When all messages were taken.
+#[must_use]
+pub fn taken() -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(TAKEN).unwrap()
 }
 
-pub(super) fn envelope(recipients: &[&str]) -> Envelope {
+/// An envelope from `sender@example.org` to these recipients.
+#[must_use]
+pub fn envelope(recipients: &[&str]) -> Envelope {
     let mailbox = |text: &&str| Recipient::new(Mailbox::parse(text).unwrap());
     let recipients = recipients.iter().map(mailbox).collect();
     let sender = ReversePath::Mailbox(Mailbox::parse("sender@example.org").unwrap());
