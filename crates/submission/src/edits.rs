@@ -72,8 +72,11 @@ impl Edits {
     /// ```
     #[must_use]
     pub fn apply(&self, received: &[u8]) -> Edited {
-        let Edited { bytes, given_id } = self.complete(received);
-        Edited { bytes: self.rewriting.header(&bytes), given_id }
+        let edited = self.complete(received);
+        if self.rewriting.is_empty() {
+            return edited;
+        }
+        Edited { bytes: self.rewriting.header(&edited.bytes), ..edited }
     }
 
     /// Adds what the header section lacks, and removes what it should not have.

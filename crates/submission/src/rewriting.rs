@@ -91,6 +91,12 @@ impl Rewriting {
         self.rules.iter().map(Arc::as_ref)
     }
 
+    /// Whether there is no rule.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// The rules for mail from `sender`.
     #[must_use]
     pub fn for_sender(&self, sender: &ReversePath) -> Self {
