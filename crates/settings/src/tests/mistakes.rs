@@ -12,7 +12,7 @@ const RUST_WORDS: [&str; 14] = [
     "struct",
     "enum",
     "variant",
-    "field",
+    "field `",
     "sequence",
     "syntax",
     "parse",
