@@ -21,6 +21,7 @@ mod demo;
 mod dkim_commands;
 mod durability;
 mod enforce;
+mod exceptions;
 mod failover;
 mod fuzz_corpus;
 mod history_commands;

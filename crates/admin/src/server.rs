@@ -21,6 +21,9 @@
 //! | `GET /policies/DOMAIN` | one of them |
 //! | `POST /policies/DOMAIN/refresh` | the policy, fetched anew |
 //! | `POST /policies/DOMAIN/purge` | that it was forgotten |
+//! | `GET /exceptions` | the exceptions that last |
+//! | `POST /exceptions/DOMAIN?until=SECONDS&reason=TEXT&what=WHAT` | the exception, which counts from now on |
+//! | `DELETE /exceptions/DOMAIN` | the exception, which does not count any more |
 //! | `GET /tls-reports` | the TLS reports that are due and on their way |
 //! | `GET /tls-reports/counted?day=DAY&domain=DOMAIN` | days and domains that are not reported yet, after these |
 //! | `GET /tls-reports/preview?day=DAY&domain=DOMAIN` | what would be sent, where and when |
@@ -29,6 +32,8 @@
 
 pub mod actions;
 pub mod error;
+mod exceptions;
+pub mod grants;
 pub mod health;
 mod many;
 pub mod monitoring_port;
@@ -68,5 +73,6 @@ pub async fn serve(
 
 /// Who answers what.
 fn routes(actions: Actions) -> Router {
-    Router::new().merge(queue::routes()).merge(policies::routes()).with_state(actions)
+    let routes = queue::routes().merge(policies::routes()).merge(exceptions::routes());
+    routes.with_state(actions)
 }

@@ -40,6 +40,16 @@ pub enum Lifts {
 }
 
 impl Lifts {
+    /// Reads such words, with commas between them.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Dane, Self::MtaSts, Self::MtaStsAndDane];
+        let mut words: Vec<&str> = text.split(',').map(str::trim).collect();
+        words.sort_unstable_by(|one, other| other.cmp(one));
+        words.dedup();
+        all.into_iter().find(|lifts| lifts.words() == words)
+    }
+
     /// The words for it, as settings have them.
     #[must_use]
     pub const fn words(self) -> &'static [&'static str] {
@@ -188,6 +198,17 @@ mod tests {
         let exceptions: Exceptions = [long].into_iter().collect();
         assert!(exceptions.find(&domain, ahead).is_some());
         assert!(exceptions.find(&domain, NOW).is_none());
+    }
+
+    #[test]
+    fn what_an_exception_sets_aside_is_read_from_its_words_in_any_order() {
+        for lifts in [Lifts::Dane, Lifts::MtaSts, Lifts::MtaStsAndDane] {
+            assert_eq!(Lifts::parse(&lifts.words().join(", ")), Some(lifts));
+        }
+        assert_eq!(Lifts::parse("dane,mta-sts,dane"), Some(Lifts::MtaStsAndDane));
+        for other in ["", "all", "mta-sts,", "mta_sts", "dane mta-sts"] {
+            assert_eq!(Lifts::parse(other), None, "{other}");
+        }
     }
 
     #[test]

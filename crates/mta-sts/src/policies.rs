@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::decision::{Decision, NextHop, SetAside, WhyFallback};
 use crate::discovery::Names;
 use crate::evidence::Evidence;
-use crate::exception::Exceptions;
+use crate::exception::{Exception, Exceptions, Lifts};
 use crate::fetch::Fetcher;
 use crate::lookup::Lookup;
 use crate::name::PolicyDomain;
@@ -23,6 +23,7 @@ use crate::undecided::Undecided;
 #[derive(Debug)]
 pub struct Policies {
     settings: RwLock<Arc<PolicySettings>>,
+    granted: RwLock<Arc<Exceptions>>,
     pub(crate) lookup: Lookup,
 }
 
@@ -36,7 +37,7 @@ impl Policies {
         fetcher: Fetcher,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        Self { settings, lookup: Lookup::new(names, store, fetcher) }
+        Self { settings, granted: RwLock::default(), lookup: Lookup::new(names, store, fetcher) }
     }
 
     /// The same, that tell `observer` of what they decide and fetch.
@@ -60,10 +61,43 @@ impl Policies {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The exceptions that count at the moment.
+    /// Lets these exceptions count besides those of the settings, from the next decision on, and none
+    /// that were granted before.
+    pub fn grant(&self, granted: Exceptions) {
+        *self.granted.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(granted);
+    }
+
+    /// The exceptions that are granted.
+    fn granted(&self) -> Arc<Exceptions> {
+        Arc::clone(&self.granted.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The exceptions that count at the moment: those of the settings, and for other domains those that
+    /// are granted.
     #[must_use]
     pub fn exceptions(&self) -> Exceptions {
+        let (settings, granted) = (self.settings(), self.granted());
+        granted.iter().chain(settings.exceptions.iter()).cloned().collect()
+    }
+
+    /// Those of the settings.
+    #[must_use]
+    pub fn exceptions_in_settings(&self) -> Exceptions {
         self.settings().exceptions.clone()
+    }
+
+    /// The exception for `domain` that has not ended at `now`, if it sets this aside.
+    fn exception(
+        &self,
+        domain: &PolicyDomain,
+        now: Now,
+        sets_aside: impl Fn(Lifts) -> bool,
+    ) -> Option<Exception> {
+        let (settings, granted, now) = (self.settings(), self.granted(), now.latest());
+        let find = |all: &Exceptions| {
+            all.find(domain, now).filter(|exception| sets_aside(exception.lifts())).cloned()
+        };
+        find(&settings.exceptions).or_else(|| find(&granted))
     }
 
     /// Whether an exception sets the TLSA records of the hosts of `next_hop` aside at `now`. Its use is
@@ -71,9 +105,7 @@ impl Policies {
     #[must_use]
     pub fn lifts_dane(&self, next_hop: &NextHop, now: impl Into<Now>) -> bool {
         let Some(domain) = next_hop.domain() else { return false };
-        let settings = self.settings();
-        let found = settings.exceptions.find(domain, now.into().latest());
-        let Some(exception) = found.filter(|exception| exception.lifts().lifts_dane()) else {
+        let Some(exception) = self.exception(domain, now.into(), Lifts::lifts_dane) else {
             return false;
         };
         self.lookup.noted.dane_exception_used(domain, exception.reason());
@@ -136,10 +168,8 @@ impl Policies {
         by_sender: Option<&TlsRequiredNo>,
         now: Now,
     ) -> Decision {
-        let settings = self.settings();
-        let exception = settings.exceptions.find(domain, now.latest());
-        let exception = exception.filter(|exception| exception.lifts().lifts_policy());
-        let by_operator = exception.map(SetAside::ByOperator);
+        let exception = self.exception(domain, now, Lifts::lifts_policy);
+        let by_operator = exception.as_ref().map(SetAside::ByOperator);
         let aside = by_operator.or_else(|| by_sender.map(SetAside::BySender));
         let decision = Decision::of_policy(domain.clone(), evidence, aside);
         if let Decision::Permit(fallback) = &decision

@@ -10,6 +10,7 @@ mod dane;
 mod demo;
 mod dkim;
 mod ending;
+mod exception;
 mod exceptions;
 mod generated;
 mod healthy;
@@ -79,6 +80,9 @@ enum Command {
     /// Inspect cached policies, and check those that are to be published.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Set a domain's policy or TLSA records aside for a while, without a restart.
+    #[command(subcommand)]
+    Exception(exception::ExceptionCommand),
     /// Make keys that sign mail, and check their DNS records (DKIM).
     #[command(subcommand)]
     Dkim(dkim::DkimCommand),
@@ -172,6 +176,9 @@ impl CommandLine {
             Some(Command::Dkim(command)) => {
                 let settings = || Ok(self.settings()?.0);
                 runtime()?.block_on(Box::pin(dkim::run(command, settings, now(), output)))
+            }
+            Some(Command::Exception(command)) => {
+                runtime()?.block_on(Box::pin(exception::run(command, &self.paths(), output)))
             }
             Some(Command::Healthy) => runtime()?.block_on(healthy::run(&self.paths(), output)),
             Some(Command::Queue(command)) => {

@@ -45,8 +45,8 @@ use crate::validation::ValidationNews;
 
 use self::data_dir::{make_data_dir, open_queue};
 use self::parts::{
-    access, actions, bearings, counted, counting_of, install_crypto_provider, keeper_of,
-    listener_of, metrics_of, policies, recorder_of, reporting_mta, reports_of,
+    access, actions, bearings, counted, counting_of, grant_rule, install_crypto_provider,
+    keeper_of, listener_of, metrics_of, policies, recorder_of, reporting_mta, reports_of,
 };
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
@@ -178,7 +178,7 @@ impl Relay {
         let monitors = bind_monitors(settings.admin_address).await?;
 
         let listener = listener_of(&settings, tls.clone(), &queue, &clock, &metrics);
-        let actions = actions(&settings, &queue, &policies, &clock);
+        let actions = actions(&settings, &queue, &policies, &clock).await;
         let stop = CancellationToken::new();
         let checks = Checks::of(
             &queue,
@@ -455,6 +455,7 @@ impl Relay {
         settings.dkim.table.inherit(&self.settings.dkim.table);
         self.dkim_keys.send_replace(Arc::clone(&settings.dkim.table));
         self.actions.tell_staging(settings.listener.staging.in_words());
+        self.actions.grants.reload(grant_rule(&settings));
         self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });
         *self.settings = settings;
     }

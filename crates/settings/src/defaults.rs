@@ -16,10 +16,11 @@ use store_embedded::StoreSettings;
 
 use crate::byte_size::ByteSize;
 use crate::raw::{
-    LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery,
-    RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTls, RawTlsMode, RawTrust,
+    LogAddresses, LogFormat, LogLevel, RawAuthMode, RawBinaryMime, RawDelivery, RawLimits,
+    RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTls, RawTlsMode, RawTrust,
 };
 use crate::raw_access::{RawAccess, RawNetwork};
+use crate::raw_admin::RawAdmin;
 use crate::raw_dane::RawDane;
 use crate::raw_dkim::RawDkimSigning;
 use crate::raw_dns::RawDns;

@@ -26,6 +26,7 @@ mod paths;
 mod policy_host_proof;
 mod raw;
 mod raw_access;
+mod raw_admin;
 mod raw_dane;
 mod raw_dkim;
 mod raw_dns;
@@ -64,11 +65,12 @@ pub use crate::local_mail::SubmitSocket;
 pub use crate::nearest::nearest;
 pub use crate::paths::RelayPaths;
 pub use crate::raw::{
-    LogAddresses, LogFormat, LogLevel, RawAdmin, RawAuthMode, RawBinaryMime, RawDelivery,
-    RawException, RawLifted, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings,
-    RawTls, RawTlsMode, RawTrust,
+    LogAddresses, LogFormat, LogLevel, RawAuthMode, RawBinaryMime, RawDelivery, RawException,
+    RawLifted, RawLimits, RawListener, RawLog, RawMtaSts, RawRetry, RawSettings, RawTls,
+    RawTlsMode, RawTrust,
 };
 pub use crate::raw_access::{RawAccess, RawNetwork};
+pub use crate::raw_admin::{RawAdmin, RawExceptionRule};
 pub use crate::raw_dane::{RawDane, RawDaneMode, RawInsecureMx};
 pub use crate::raw_dkim::{RawAlgorithm, RawDkim, RawDkimSigning, RawKeyService};
 pub use crate::raw_dns::RawDns;

@@ -14,6 +14,7 @@ use smtp::Domain;
 
 use crate::byte_size::ByteSize;
 use crate::raw_access::RawAccess;
+use crate::raw_admin::RawAdmin;
 use crate::raw_dane::RawDane;
 use crate::raw_dkim::{RawDkim, RawDkimSigning};
 use crate::raw_dns::RawDns;
@@ -430,17 +431,6 @@ impl RawException {
     fn policy_alone() -> Vec<RawLifted> {
         vec![RawLifted::MtaSts]
     }
-}
-
-/// `[admin]`
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawAdmin {
-    /// Where monitors may ask over TCP: IP address and port; empty: nowhere.
-    #[serde(with = "optional_text")]
-    pub address: Option<SocketAddr>,
-    /// The unix socket; empty: `admin.sock` in `data_dir`.
-    pub socket: PathBuf,
 }
 
 /// `[log]`

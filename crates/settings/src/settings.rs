@@ -28,6 +28,7 @@ use crate::local_mail::SubmitSocket;
 use crate::paths::RelayPaths;
 use crate::policy_host_proof::ByRelaysRoots;
 use crate::raw::{RawLog, RawTrust};
+use crate::raw_admin::RawExceptionRule;
 use crate::source::Source;
 
 /// The settings of a relay, checked.
@@ -81,6 +82,8 @@ pub struct Settings {
     pub submit_socket: Option<SubmitSocket>,
     /// What users of this machine may send from, besides their own addresses.
     pub local_senders: AllowedSenders,
+    /// Who may make exceptions.
+    pub exception_rule: RawExceptionRule,
     /// What is logged.
     pub log: RawLog,
     /// What is allowed, and yet hardly meant.
@@ -182,6 +185,7 @@ impl Check<'_> {
             admin_socket: raw.admin_socket(),
             submit_socket,
             local_senders,
+            exception_rule: raw.admin.exceptions,
             log: raw.log.clone(),
             warnings: self.warnings,
         })

@@ -146,7 +146,7 @@ pub fn reverse_path(text: &str) -> Result<ReversePath, Refusal> {
 }
 
 /// A query of those parameters that have a value.
-fn query(parameters: &[(&str, Option<String>)]) -> String {
+pub(crate) fn query(parameters: &[(&str, Option<String>)]) -> String {
     let mut text = String::new();
     for (name, value) in parameters {
         if let Some(value) = value {

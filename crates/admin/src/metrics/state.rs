@@ -68,7 +68,11 @@ impl State {
         registry.register("ready_check", "Each check of /readyz", new.checks.clone());
         let staging = "Whether [staging] keeps mail from those it is for";
         registry.register("staging", staging, new.staging.clone());
-        registry.register("exceptions", "Exceptions in the settings", new.exceptions.clone());
+        registry.register(
+            "exceptions",
+            "Exceptions, of the settings and granted",
+            new.exceptions.clone(),
+        );
         registry.register("build_info", "The version that runs; always 1", new.build.clone());
         let started = "When the relay was started, since 1970";
         registry.register_with_unit("start_time", started, Unit::Seconds, new.started.clone());

@@ -13,6 +13,7 @@ use crate::api::answers::{Changed, FullMessage, Headline, QueueStats, Removed, R
 use crate::api::change::Bounce;
 use crate::api::policy_answers::{Purged, Refreshed};
 use crate::server::error::AdminError;
+use crate::server::grants::Grants;
 use crate::server::operator::Operator;
 use crate::server::reads::Reads;
 use crate::server::refresh::look_anew;
@@ -29,7 +30,9 @@ pub struct Actions {
     mta: Arc<RwLock<ReportingMta>>,
     /// What staging does, where it is on.
     staging: Arc<RwLock<Option<String>>>,
-    clock: Arc<dyn Clock>,
+    /// What is set aside for a while.
+    pub grants: Arc<Grants>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Actions {
@@ -43,7 +46,9 @@ impl Actions {
     ) -> Self {
         let mta = Arc::new(RwLock::new(mta));
         let reads = Reads::in_use(&queue, kept, Arc::clone(&clock));
-        Self { reads, queue, in_use, mta, staging: Arc::default(), clock }
+        let grants = Grants::of(&queue, Arc::clone(&in_use), Arc::clone(&clock));
+        let (staging, grants) = (Arc::default(), Arc::new(grants));
+        Self { reads, queue, in_use, mta, staging, grants, clock }
     }
 
     /// Says from now on what staging does, or nothing where it is off.

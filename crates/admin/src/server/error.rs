@@ -15,6 +15,9 @@ pub enum AdminError {
     /// The message cannot be read.
     #[error("the message cannot be read")]
     Body(#[from] BodyError),
+    /// What is to be kept cannot be written down.
+    #[error("the exception cannot be written down")]
+    Encoding(#[source] serde_json::Error),
     /// The spool's quarantine cannot be read.
     #[error("the quarantine cannot be read")]
     Quarantine(#[source] io::Error),

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use clock::Clock;
 use mail::in_full;
 use mta_sts::{PolicyDomain, PolicyStore};
-use queue::{BodyError, BodyReader, Details, Filter, Inspect, Queue, QueueId, Store};
+use queue::{BodyError, BodyReader, Details, Filter, Inspect, Queue, QueueId, ReadValues, Store};
 
 use crate::api::answers::{FullMessage, ListedPolicy, Message, Policy, QueueStats};
+use crate::api::exceptions::ListedException;
 use crate::server::error::AdminError;
+use crate::server::grants::granted_in;
 use crate::server::on_wall;
 
 /// A look at the queue and the policies: in the running relay, or at what no process has open.
@@ -18,6 +20,8 @@ pub struct Reads {
     mail: Arc<dyn Inspect>,
     /// The policies as they are kept, past all memory.
     pub(crate) policies: Arc<dyn PolicyStore>,
+    /// What the rest of the program keeps.
+    values: Arc<dyn ReadValues>,
     clock: Arc<dyn Clock>,
 }
 
@@ -26,14 +30,21 @@ impl Reads {
     pub fn at_rest(
         mail: Arc<dyn Inspect>,
         policies: Arc<dyn PolicyStore>,
+        values: Arc<dyn ReadValues>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { mail, policies, clock }
+        Self { mail, policies, values, clock }
     }
 
     /// A look at what this process has open.
     pub fn in_use(queue: &Queue, policies: Arc<dyn PolicyStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { mail: Arc::<dyn Store>::clone(queue.store()), policies, clock }
+        let values = Arc::<dyn Store>::clone(queue.store());
+        Self { mail: Arc::<dyn Store>::clone(queue.store()), policies, values, clock }
+    }
+
+    /// The exceptions that are granted and last.
+    pub async fn granted_exceptions(&self) -> Result<Vec<ListedException>, AdminError> {
+        granted_in(self.values.as_ref(), self.clock.wall()).await
     }
 
     /// At most `limit` messages after `after` that meet `filter`, oldest first.

@@ -1,53 +1,25 @@
-//! The exceptions that are in force, as commands show them.
+//! The exceptions that are in force, as commands show them beside other things.
 
 use std::io;
 
-use clock::Timestamp;
-use clock::{Clock as _, SystemClock};
-use mta_sts::{Lifts, PolicyDomain};
-use serde::Serialize;
-use settings::RelayPaths;
+use admin::api::exceptions::ListedException;
+use mta_sts::Lifts;
 
 use super::table::printable;
 use crate::check::Exception;
 use crate::cli::output::Output;
 
-/// An exception with its domain.
-#[derive(Debug, Serialize)]
-pub(super) struct Excepted {
-    domain: String,
-    /// What is set aside.
-    what: &'static [&'static str],
-    #[serde(flatten)]
-    exception: Exception,
-}
-
-/// The exception from the policy of a domain, while it lasts.
-pub(super) fn of(paths: &RelayPaths, domain: &PolicyDomain) -> Option<Exception> {
-    lasting(paths, domain).filter(|(lifts, _)| lifts.lifts_policy()).map(|(_, exception)| exception)
-}
-
-/// The exception for a domain, while it lasts, and what it sets aside.
-fn lasting(paths: &RelayPaths, domain: &PolicyDomain) -> Option<(Lifts, Exception)> {
-    let exception = paths.exceptions.find(domain, SystemClock.now())?;
-    let (until, reason) = (Timestamp::of(exception.until()), exception.reason().to_owned());
-    Some((exception.lifts(), Exception { until, reason }))
-}
-
-/// All exceptions that last, those from TLSA records alone as well, whether a policy of their domain is
-/// cached or not.
-pub(super) fn in_force(paths: &RelayPaths) -> Vec<Excepted> {
-    let set = paths.exceptions.iter().map(mta_sts::Exception::domain);
-    let excepted = set.filter_map(|domain| {
-        let (lifts, exception) = lasting(paths, domain)?;
-        Some(Excepted { domain: domain.as_str().to_owned(), what: lifts.words(), exception })
-    });
-    excepted.collect()
+/// The exception from the policy of a domain, if one of these is.
+pub(super) fn of(listed: &[ListedException], domain: &str) -> Option<Exception> {
+    let lifts_policy =
+        |one: &&ListedException| Lifts::parse(&one.what.join(",")).is_some_and(Lifts::lifts_policy);
+    let found = listed.iter().filter(lifts_policy).find(|one| one.domain == domain)?;
+    Some(Exception { until: found.until, reason: found.reason.clone() })
 }
 
 /// A line for each.
-pub(super) fn print(exceptions: &[Excepted], output: &mut Output) -> io::Result<()> {
-    for Excepted { domain, what, exception: Exception { until, reason } } in exceptions {
+pub(super) fn print(listed: &[ListedException], output: &mut Output) -> io::Result<()> {
+    for ListedException { domain, what, until, reason, .. } in listed {
         let (what, reason) = (what.join(", "), printable(reason));
         output.line(format_args!(
             "exception: {domain} is not enforced ({what}) until {until}: {reason}"

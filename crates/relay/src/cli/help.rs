@@ -263,6 +263,38 @@ const HELP: &[Help] = &[
         statuses: &DONE,
     },
     Help {
+        command: "exception",
+        examples: &[
+            ("sts-relay exception list", "what is set aside, until when, and why"),
+            (
+                "sts-relay exception add example.org --reason 'ticket 4711'",
+                "send to a domain in spite of its policy, for 24 hours",
+            ),
+        ],
+        statuses: &GROUP,
+    },
+    Help {
+        command: "exception add",
+        examples: &[(
+            "sts-relay exception add example.org --reason 'ticket 4711' --for 4h",
+            "in spite of the policy, for four hours",
+        )],
+        statuses: &[
+            ("0", "it counts from the next decision on, and is on disk"),
+            ("1", "not done: no relay runs, or the settings have a say; the reason is printed"),
+        ],
+    },
+    Help {
+        command: "exception list",
+        examples: &[("sts-relay exception list --json", "for a script")],
+        statuses: &DONE,
+    },
+    Help {
+        command: "exception remove",
+        examples: &[("sts-relay exception remove example.org", "it does not count any more")],
+        statuses: &DONE,
+    },
+    Help {
         command: "policy new",
         examples: &[
             (

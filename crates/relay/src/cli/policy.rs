@@ -126,6 +126,7 @@ async fn list(
     format: Format,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
+    let set_aside = answers.exceptions(paths).await?;
     let mut policies = Vec::new();
     let mut after = None;
     loop {
@@ -134,14 +135,13 @@ async fn list(
         let last = PolicyDomain::parse(last.domain());
         after = Some(last.context("the relay's answer has an invalid domain")?);
         for policy in page {
-            let domain = PolicyDomain::parse(policy.domain());
-            let exception = domain.ok().and_then(|domain| exceptions::of(paths, &domain));
+            let exception = exceptions::of(&set_aside, policy.domain());
             policies.push(Excepted { policy, exception });
         }
     }
     format.write(&policies, output, |policies, output| {
         print_list(policies, output)?;
-        exceptions::print(&exceptions::in_force(paths), output)
+        exceptions::print(&set_aside, output)
     })?;
     Ok(Ending::Done)
 }
@@ -155,7 +155,7 @@ async fn show(
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     let name = domain.as_str().to_owned();
-    let exception = exceptions::of(paths, &domain);
+    let exception = exceptions::of(&answers.exceptions(paths).await?, domain.as_str());
     let Some(policy) = answers.policy(domain).await? else {
         anyhow::bail!("no policy of {name} is cached; one is looked up when mail goes there");
     };

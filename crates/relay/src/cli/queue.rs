@@ -6,6 +6,7 @@ mod wanted;
 
 use admin::api::answers::QueueStats;
 use admin::api::change::{Bounce, Change};
+use admin::api::exceptions::ListedException;
 use anyhow::Context as _;
 use clap::Subcommand;
 use queue::{Filter, QueueId};
@@ -14,7 +15,6 @@ use settings::RelayPaths;
 
 use self::many::Agreed;
 use self::wanted::{Meant, Wanted, Which};
-use super::exceptions::Excepted;
 use super::output::Format;
 use crate::cli::ending::Ending;
 use crate::cli::exceptions;
@@ -100,7 +100,7 @@ pub(super) enum QueueCommand {
 struct Standing {
     #[serde(flatten)]
     stats: QueueStats,
-    exceptions: Vec<Excepted>,
+    exceptions: Vec<ListedException>,
 }
 
 /// Answers a command.
@@ -181,7 +181,7 @@ async fn answered(
         QueueCommand::Stats { format } => {
             let stats =
                 answers.stats().await?.context("the running relay does not support this")?;
-            let shown = Standing { stats, exceptions: exceptions::in_force(paths) };
+            let shown = Standing { stats, exceptions: answers.exceptions(paths).await? };
             format.write(&shown, output, |Standing { stats, exceptions }, output| {
                 exceptions::print(exceptions, output)?;
                 let width = output.width();

@@ -9,13 +9,14 @@ use admin::api::answers::{
     Retried, Verified,
 };
 use admin::api::change::{Bounce, Change};
+use admin::api::exceptions::{ListedException, exception_query};
 use admin::api::policy_answers::{Purged, Refreshed};
 use admin::api::query::{PAGE, Part, list_query, retry_query};
 use admin::client::{Client, ClientError};
 use admin::server::error::AdminError;
 use admin::server::reads::Reads;
-use clock::{SteadyClock, SystemClock};
-use mta_sts::PolicyDomain;
+use clock::{Clock as _, SteadyClock, SystemClock};
+use mta_sts::{Exception, PolicyDomain};
 use queue::{BodyError, Filter, QueueId, Selection};
 use settings::{RelayPaths, SettingsError};
 use store_embedded::{Offline, OpenError};
@@ -117,7 +118,9 @@ impl RelayOrDisk {
         let offline = on_disk(paths, move || Offline::open(&dir, steady)).await?;
         timekeeping::resume_at_rest(&clock, &offline).await;
         let policies = Arc::new(PoliciesAtRest(offline.clone()));
-        Ok(Self::AtRest(Reads::at_rest(Arc::new(offline), policies, clock)))
+        let offline = Arc::new(offline);
+        let values = Arc::<Offline>::clone(&offline);
+        Ok(Self::AtRest(Reads::at_rest(offline, policies, values, clock)))
     }
 
     /// Reaches the running relay, for what it alone may do.
@@ -278,6 +281,43 @@ impl RelayOrDisk {
                 Ok(client.get(&format!("/policies/{}", domain.as_str())).await?)
             }
         }
+    }
+
+    /// The exceptions that last: those that the running relay goes by, or those of the settings and on
+    /// disk.
+    pub(crate) async fn exceptions(
+        &mut self,
+        paths: &RelayPaths,
+    ) -> Result<Vec<ListedException>, AnswerError> {
+        let now = SystemClock.now();
+        let lasting = paths.exceptions.iter().filter(|one| now < one.until());
+        let of_settings = lasting.map(ListedException::of_settings);
+        match self {
+            Self::AtRest(look) => Ok(of_settings.chain(look.granted_exceptions().await?).collect()),
+            // One of a version that grants none goes by its settings alone.
+            Self::Running(client) => {
+                let listed = client.get("/exceptions").await?;
+                Ok(listed.unwrap_or_else(|| of_settings.collect()))
+            }
+        }
+    }
+
+    /// Has an exception granted.
+    pub(crate) async fn add_exception(
+        &mut self,
+        exception: &Exception,
+    ) -> Result<ListedException, AnswerError> {
+        let (domain, query) = (exception.domain().as_str(), exception_query(exception));
+        let path = format!("/exceptions/{domain}{query}");
+        self.client()?.post(&path).await?.ok_or(AnswerError::TooOld)
+    }
+
+    /// Has an exception withdrawn; `None` where none is granted.
+    pub(crate) async fn remove_exception(
+        &mut self,
+        domain: &PolicyDomain,
+    ) -> Result<Option<ListedException>, AnswerError> {
+        Ok(self.client()?.delete(&format!("/exceptions/{}", domain.as_str())).await?)
     }
 
     /// Fetches the policy of `domain` anew.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use admin::metrics::{CountedDns, Metrics};
 use admin::readiness::{Bearings, Validators};
 use admin::server::actions::Actions;
+use admin::server::grants::GrantRule;
 use clock::Clock;
 use delivery::{Recorder, ReportingMta, Unrecorded, WallClock};
 use dns::Dns;
@@ -14,7 +15,7 @@ use mta_sts::{FetchSettings, Fetcher, Policies};
 use queue::Queue;
 use reporting::{Counter, Counting, Reports, counting};
 use rustls::crypto::aws_lc_rs;
-use settings::Settings;
+use settings::{RawExceptionRule, Settings};
 use store_embedded::Embedded;
 use tls_policy::DaneMode;
 
@@ -148,8 +149,8 @@ pub(super) fn policies(
     Ok(Policies::new(settings.policies.clone(), names, store, fetcher))
 }
 
-/// What the admin interface shows of the queue and the policies.
-pub(super) fn actions(
+/// What the admin interface shows of the queue and the policies; what it has granted before counts.
+pub(super) async fn actions(
     settings: &Settings,
     queue: &Queue,
     policies: &Arc<Policies>,
@@ -159,6 +160,8 @@ pub(super) fn actions(
     let mta = reporting_mta(settings);
     let actions = Actions::of(queue.clone(), kept, in_use, mta, Arc::clone(clock));
     actions.tell_staging(settings.listener.staging.in_words());
+    actions.grants.reload(grant_rule(settings));
+    actions.grants.load().await;
     actions
 }
 
@@ -167,5 +170,13 @@ pub(super) fn install_crypto_provider() {
     // In a process that has one already (a test with two relays) it is the same one.
     if aws_lc_rs::default_provider().install_default().is_err() {
         tracing::debug!("crypto provider was installed before");
+    }
+}
+
+/// Who may make exceptions.
+pub(super) const fn grant_rule(settings: &Settings) -> GrantRule {
+    match settings.exception_rule {
+        RawExceptionRule::All => GrantRule::All,
+        RawExceptionRule::Settings => GrantRule::Settings,
     }
 }
