@@ -35,6 +35,7 @@ mod model;
 mod notifications;
 mod outages;
 mod over_time;
+mod pace;
 mod policy_commands;
 mod process;
 mod process_in_world;

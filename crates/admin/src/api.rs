@@ -4,6 +4,7 @@ pub mod answers;
 pub mod change;
 pub mod check_name;
 pub mod exceptions;
+pub mod limit_stats;
 pub mod policy_answers;
 pub mod query;
 pub mod refusal;

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use clock::{Clock, Doubt};
-use delivery::Departures;
+use delivery::{Delivery, PaceStatus};
 use dkim::SigningTable;
 use dns::{Dns, LookupError, Validation};
 use pkix::Roots;
@@ -42,7 +42,7 @@ pub struct Checks {
     queue: Queue,
     dns: Arc<dyn Dns>,
     clock: Arc<dyn Clock>,
-    departures: Arc<Departures>,
+    delivery: Delivery,
     /// Cancelled when the relay stops.
     stop: CancellationToken,
     bearings: RwLock<Bearings>,
@@ -131,14 +131,14 @@ impl Checks {
         queue: &Queue,
         dns: Arc<dyn Dns>,
         clock: &Arc<dyn Clock>,
-        departures: Arc<Departures>,
+        delivery: &Delivery,
         stop: &CancellationToken,
         bearings: Bearings,
     ) -> Self {
         let (bearings, last) = (RwLock::new(bearings), Mutex::default());
         let clock = Arc::clone(clock);
-        let (queue, stop) = (queue.clone(), stop.clone());
-        Self { queue, dns, clock, departures, stop, bearings, last }
+        let (queue, delivery, stop) = (queue.clone(), delivery.clone(), stop.clone());
+        Self { queue, dns, clock, delivery, stop, bearings, last }
     }
 
     /// Goes by other settings from now on.
@@ -185,7 +185,12 @@ impl Checks {
 
     /// For how long mail has been due and none has left; none where that is not so.
     pub fn none_left_for(&self) -> Option<Duration> {
-        self.departures.none_for(self.clock.now())
+        self.delivery.departures().none_for(self.clock.now())
+    }
+
+    /// How limits stand, and what hosts have slowed.
+    pub(crate) fn paces(&self) -> Vec<PaceStatus> {
+        self.delivery.paces()
     }
 
     /// Whether mail leaves.

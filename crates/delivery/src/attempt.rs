@@ -24,6 +24,7 @@ use mta_sts::{Decision, NextHop, PolicyDomain, Purpose, Recheck, Undecided};
 use queue::Lease;
 use smtp::{Class, MailboxDomain};
 
+use crate::attempt_pace::AttemptPace;
 use crate::client::{Client, now_of};
 use crate::failover::fail_over;
 use crate::mx_hosts::hosts;
@@ -44,6 +45,7 @@ pub(crate) async fn attempt(
     client: &Client,
     lease: &Lease,
     patience: &Arc<Patience>,
+    pace: &AttemptPace,
 ) -> Vec<RecipientResult> {
     let everyone = LeasedRecipient::all(lease);
     let now = client.clock.now();
@@ -70,10 +72,11 @@ pub(crate) async fn attempt(
             "TLS-Required: No not honoured"
         );
     }
-    let attempt = Attempt { client, lease, patience, routing, licence, now, record };
+    let attempt = Attempt { client, lease, patience, pace, routing, licence, now, record };
     let (results, decisions) = attempt.pass(everyone).await;
+    let is_last = lease.expired(now) && !pace.is_turned_away();
     let mut results =
-        if lease.expired(now) { Box::pin(attempt.last(results, decisions)).await } else { results };
+        if is_last { Box::pin(attempt.last(results, decisions)).await } else { results };
     results.sort_by_key(|result| result.recipient.number);
     results
 }
@@ -109,6 +112,7 @@ struct Attempt<'a> {
     client: &'a Client,
     lease: &'a Lease,
     patience: &'a Arc<Patience>,
+    pace: &'a AttemptPace,
     routing: Routing<'a>,
     /// To pass over what policies and TLSA records ask for.
     licence: Option<TlsRequiredNo>,
@@ -153,7 +157,7 @@ impl Attempt<'_> {
         let mut last: BTreeMap<usize, RecipientResult> = BTreeMap::new();
         let (mut open, mut decisions) = (recipients, Vec::new());
         for hop in next_hops {
-            if open.is_empty() {
+            if open.is_empty() || self.pace.is_turned_away() {
                 break;
             }
             let (next_hop, route) = (hop.to.next_hop(), RouteTaken::Configured(hop.to.to_string()));
@@ -200,7 +204,7 @@ impl Attempt<'_> {
         };
         let results = match hosts {
             Ok(hosts) => {
-                let with = (self.client, self.patience);
+                let with = (self.client, self.patience, self.pace);
                 let message = (self.lease, self.licence.as_ref());
                 Box::pin(fail_over(with, message, &decision, &hosts, recipients)).await
             }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use clock::Clock;
 use dns::Dns;
 use mta_sts::{Now, Policies, Trust};
+use queue::{Paced, Pacing};
 
 use crate::addresses::Addresses;
 use crate::concurrency::ConcurrencyWindows;
 use crate::connection_cache::ConnectionCaches;
 use crate::dead_addresses::DeadAddresses;
 use crate::observer::Observer;
+use crate::paces::{PaceTurn, Paces, Under};
 use crate::recorder::Recorder;
 use crate::settings::DeliverySettings;
 use crate::tls::danger::Observing;
@@ -34,6 +36,20 @@ pub(crate) struct Client {
     pub(crate) windows: Arc<ConcurrencyWindows>,
     pub(crate) trials: Arc<Trials>,
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) paces: Arc<Paces>,
+}
+
+impl Pacing for Client {
+    type Held = Option<PaceTurn>;
+
+    fn window(&self, destination: &str) -> usize {
+        self.windows.window(destination, self.settings.per_domain)
+    }
+
+    fn admit(&self, destination: &str) -> Result<Option<PaceTurn>, Paced> {
+        let (limits, now) = (&self.settings.limits, self.clock.now());
+        self.paces.admit(Under { limits, destination, now })
+    }
 }
 
 /// The time at which policies are judged.

@@ -8,6 +8,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::pace::{Recent, micros};
 
 /// How many messages are sent at once to a destination of which nothing is known.
 const INITIAL: usize = 2;
@@ -29,6 +32,8 @@ struct ConcurrencyWindow {
     /// How many were dealt with since the window grew last.
     successes: usize,
     growth: Growth,
+    /// How many were sent of late: what a host halves that says it was too many.
+    recent: Recent,
 }
 
 /// How a window grows.
@@ -51,7 +56,8 @@ pub(crate) enum HostResult {
 
 impl Default for ConcurrencyWindow {
     fn default() -> Self {
-        Self { size: INITIAL, successes: 0, growth: Growth::Fast }
+        let recent = Recent::default();
+        Self { size: INITIAL, successes: 0, growth: Growth::Fast, recent }
     }
 }
 
@@ -69,18 +75,32 @@ impl ConcurrencyWindows {
     /// An attempt for `destination` has stalled: no other is begun beside it, and it takes some
     /// successes until there are many again.
     pub(crate) fn stalled(&self, destination: &str) {
-        self.learn(destination, |_| ConcurrencyWindow {
-            size: 1,
-            successes: 0,
-            growth: Growth::Slow,
-        });
+        let stalled = |window| {
+            let growth = Growth::Slow;
+            ConcurrencyWindow { size: 1, successes: 0, growth, ..window }
+        };
+        self.learn(destination, stalled);
+    }
+
+    /// How many messages were sent to `destination` of late.
+    pub(crate) fn recent(&self, destination: &str) -> Recent {
+        self.known().get(destination).map_or_else(Recent::default, |window| window.recent)
     }
 
     /// Learns what came of asking the hosts of a destination.
-    pub(crate) fn record(&self, destination: &str, result: HostResult, most: usize) {
-        self.learn(destination, |window| match result {
-            HostResult::Failed => window.shrunk(),
-            HostResult::Answered => window.grown(most),
+    pub(crate) fn record(
+        &self,
+        destination: &str,
+        result: HostResult,
+        most: usize,
+        now: SystemTime,
+    ) {
+        self.learn(destination, |mut window| {
+            window.recent.begin(micros(now));
+            match result {
+                HostResult::Failed => window.shrunk(),
+                HostResult::Answered => window.grown(most),
+            }
         });
     }
 
@@ -97,7 +117,7 @@ impl ConcurrencyWindows {
 impl ConcurrencyWindow {
     fn shrunk(self) -> Self {
         let size = self.size.midpoint(0).max(1);
-        Self { size, successes: 0, growth: Growth::Slow }
+        Self { size, successes: 0, growth: Growth::Slow, ..self }
     }
 
     fn grown(self, most: usize) -> Self {
@@ -117,11 +137,13 @@ impl ConcurrencyWindow {
 mod tests {
     use super::*;
 
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
     fn after(events: &[(HostResult, usize)]) -> usize {
         let windows = ConcurrencyWindows::default();
         for (result, times) in events {
             for _ in 0..*times {
-                windows.record("example.org", *result, 10);
+                windows.record("example.org", *result, 10, NOW);
             }
         }
         windows.window("example.org", 10)
@@ -148,11 +170,11 @@ mod tests {
     fn a_stall_leaves_a_window_of_one_at_once() {
         let windows = ConcurrencyWindows::default();
         for _ in 0..8 {
-            windows.record("example.org", HostResult::Answered, 10);
+            windows.record("example.org", HostResult::Answered, 10, NOW);
         }
         windows.stalled("example.org");
         assert_eq!(windows.window("example.org", 10), 1);
-        windows.record("example.org", HostResult::Answered, 10);
+        windows.record("example.org", HostResult::Answered, 10, NOW);
         assert_eq!(windows.window("example.org", 10), 2);
     }
 
@@ -160,7 +182,7 @@ mod tests {
     fn what_is_known_has_an_end() {
         let windows = ConcurrencyWindows::default();
         for n in 0..3 * MOST {
-            windows.record(&format!("{n}.example"), HostResult::Failed, 10);
+            windows.record(&format!("{n}.example"), HostResult::Failed, 10, NOW);
         }
         assert!(windows.known().len() <= MOST);
     }

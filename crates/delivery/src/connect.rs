@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::endpoints::Endpoints;
 use crate::failure::SessionFailure;
+use crate::limit::SourceAddresses;
 use crate::ourselves::is_ours;
 use crate::settings::{DeliverySettings, IpPreference};
 
@@ -42,16 +43,17 @@ fn by_turns(first: Vec<IpAddr>, second: Vec<IpAddr>) -> Vec<IpAddr> {
     }
 }
 
-/// Connects to an address of a host, unless it is our own: then nothing is dialled.
+/// Connects to an address of a host from one of these, unless it is our own: then nothing is dialled.
 pub(crate) async fn connect(
     address: SocketAddr,
     settings: &DeliverySettings,
+    source: SourceAddresses,
 ) -> Result<(TcpStream, Endpoints), SessionFailure> {
     let address = canonical(address);
     if is_ours(address, &settings.own_addresses) {
         return Err(SessionFailure::Ourselves);
     }
-    let stream = match timeout(settings.timeouts.connect, dial(address, settings)).await {
+    let stream = match timeout(settings.timeouts.connect, dial(address, source)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(SessionFailure::Connect(error)),
         Err(_elapsed) => return Err(SessionFailure::ConnectTimedOut),
@@ -65,12 +67,12 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-async fn dial(address: SocketAddr, settings: &DeliverySettings) -> io::Result<TcpStream> {
-    let (socket, source) = match address {
-        SocketAddr::V4(_) => (TcpSocket::new_v4()?, settings.source_address4.map(IpAddr::V4)),
-        SocketAddr::V6(_) => (TcpSocket::new_v6()?, settings.source_address6.map(IpAddr::V6)),
+async fn dial(address: SocketAddr, source: SourceAddresses) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    if let Some(source) = source {
+    if let Some(source) = source.towards(address) {
         socket.bind(SocketAddr::new(source, 0))?;
     }
     let stream = socket.connect(address).await?;
@@ -92,6 +94,17 @@ mod tests {
 
     fn settings() -> DeliverySettings {
         DeliverySettings::new(Domain::parse("relay.example.com").unwrap())
+    }
+
+    async fn connect(
+        address: SocketAddr,
+        settings: &DeliverySettings,
+    ) -> Result<(TcpStream, Endpoints), SessionFailure> {
+        super::connect(address, settings, settings.source).await
+    }
+
+    fn from(v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) -> DeliverySettings {
+        DeliverySettings { source: SourceAddresses { v4, v6 }, ..settings() }
     }
 
     #[test]
@@ -136,7 +149,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let mapped = SocketAddr::new("::ffff:127.0.0.1".parse().unwrap(), address.port());
         let source = Ipv4Addr::new(127, 0, 0, 9);
-        let mut settings = DeliverySettings { source_address4: Some(source), ..settings() };
+        let mut settings = from(Some(source), None);
         let (_stream, ends) = connect(mapped, &settings).await.unwrap();
         assert_eq!(ends, Endpoints { receiving: Some(address), sending: Some(source.into()) });
         settings.own_addresses = vec![address];
@@ -157,8 +170,7 @@ mod tests {
     async fn a_connection_comes_from_the_source_address_that_is_set() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let settings =
-            DeliverySettings { source_address4: Some([127, 0, 0, 9].into()), ..settings() };
+        let settings = from(Some([127, 0, 0, 9].into()), None);
         let (_stream, ends) = connect(address, &settings).await.unwrap();
         assert_eq!(ends.sending, Some(IpAddr::from([127, 0, 0, 9])));
         assert_eq!(listener.accept().await.unwrap().1.ip(), IpAddr::from([127, 0, 0, 9]));
@@ -170,17 +182,13 @@ mod tests {
         let listener = listener.expect("this test needs the IPv6 loopback address");
         let address = listener.local_addr().unwrap();
         let own = Ipv6Addr::LOCALHOST;
-        let settings = DeliverySettings {
-            source_address4: Some([127, 0, 0, 9].into()),
-            source_address6: Some(own),
-            ..settings()
-        };
+        let settings = from(Some([127, 0, 0, 9].into()), Some(own));
         let (_stream, ends) = connect(address, &settings).await.unwrap();
         assert_eq!(ends.receiving, Some(address));
         assert_eq!(ends.sending, Some(own.into()));
         assert_eq!(listener.accept().await.unwrap().1.ip(), IpAddr::from(own));
         // Loopback connections come from that address anyway; one that is not ours shows the bind.
-        let settings = DeliverySettings { source_address6: "2001:db8::9".parse().ok(), ..settings };
+        let settings = from(settings.source.v4, "2001:db8::9".parse().ok());
         let found = connect(address, &settings).await;
         let Err(SessionFailure::Connect(error)) = found else { panic!("{found:?}") };
         assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);

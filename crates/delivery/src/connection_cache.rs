@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::limit::Limit;
 use crate::session::established::{ClosingSession, Session};
 use crate::settings::{CLOSING_SESSIONS, DeliverySettings};
 use crate::target::Target;
@@ -110,14 +111,20 @@ impl<T: Trust> Default for ConnectionCache<T> {
 }
 
 impl<T: Trust> Cached<T> {
-    /// Makes room for another session. Each next hop's sessions stand in the order in which they
-    /// became idle.
-    fn remove_the_longest_idle(&mut self) -> Option<Session<T>> {
-        let first = |idle: &Vec<CachedConnection<T>>| idle.first().map(|idle| idle.since);
-        let (next_hop, _) = self.by_next_hop.iter().min_by_key(|(_, idle)| first(idle))?;
-        let next_hop = next_hop.clone();
+    /// Makes room for another session, by one of which that `is_it`. Each next hop's sessions stand in
+    /// the order in which they became idle.
+    fn remove_the_longest_idle(
+        &mut self,
+        is_it: impl Fn(&Session<T>) -> bool,
+    ) -> Option<Session<T>> {
+        let first = |(next_hop, idle): (&NextHop, &Vec<CachedConnection<T>>)| {
+            let place = idle.iter().position(|idle| is_it(&idle.session))?;
+            Some((idle.get(place)?.since, next_hop.clone(), place))
+        };
+        let all = self.by_next_hop.iter().filter_map(first);
+        let (_, next_hop, place) = all.min_by_key(|(since, ..)| *since)?;
         let idle = self.by_next_hop.get_mut(&next_hop)?;
-        let removed = idle.remove(0);
+        let removed = idle.remove(place);
         if idle.is_empty() {
             self.by_next_hop.remove(&next_hop);
         }
@@ -179,8 +186,11 @@ impl<T: Trust> ConnectionCache<T> {
         if idle.is_some_and(|idle| idle.len() >= settings.per_domain) {
             return Some(session);
         }
-        let removed =
-            if places.count < settings.workers { None } else { places.remove_the_longest_idle() };
+        let removed = if places.count < settings.workers {
+            None
+        } else {
+            places.remove_the_longest_idle(|_any| true)
+        };
         let CachePosition { next_hop, target, rank, now: since_time } = place;
         let idle = CachedConnection {
             session,
@@ -217,6 +227,13 @@ impl<T: Trust> ConnectionCache<T> {
         });
         places.count = places.count.saturating_sub(removed.len());
         removed.into_iter().map(|idle| idle.session).collect()
+    }
+
+    /// Takes the session that has been idle for the longest of those under a limit, to be closed.
+    fn give_up_one(&self, limit: &Limit) -> Option<ClosingSession<TcpStream>> {
+        let is_under =
+            |session: &Session<T>| session.kept_under().is_some_and(|one| **one == *limit);
+        self.places().remove_the_longest_idle(is_under).map(Session::close)
     }
 
     /// When the first session was left idle.
@@ -290,6 +307,15 @@ impl ConnectionCaches {
         }
         drop(closing_sessions);
         self.news.notify_one();
+    }
+
+    /// Takes a session under a limit out, whose connection is needed for other mail.
+    pub(crate) fn give_up_one(&self, limit: &Limit) -> Option<ClosingSession<TcpStream>> {
+        let of_proven =
+            || self.verified.give_up_one(limit).or_else(|| self.demanded.give_up_one(limit));
+        let of_records =
+            || self.matched.give_up_one(limit).or_else(|| self.encrypted.give_up_one(limit));
+        self.open.give_up_one(limit).or_else(of_proven).or_else(of_records)
     }
 
     fn closing_sessions(&self) -> MutexGuard<'_, Vec<ClosingSession<TcpStream>>> {

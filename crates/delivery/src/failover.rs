@@ -26,6 +26,7 @@ use queue::Lease;
 
 use self::pass::{Host, Keyword, Pass};
 use self::walk::Walk;
+use crate::attempt_pace::AttemptPace;
 use crate::client::Client;
 use crate::concurrency::HostResult;
 use crate::connection_cache::Rank;
@@ -46,7 +47,7 @@ const OTHERS_WAIT: Duration = Duration::from_secs(4 * 60 * 60);
 /// Tries the hosts of a next hop, and tells what has come of it for each recipient of `lease` that is
 /// given. There may be licence to pass over what their TLSA records ask for.
 pub(crate) async fn fail_over(
-    (client, patience): (&Client, &Arc<Patience>),
+    (client, patience, pace): (&Client, &Arc<Patience>, &AttemptPace),
     (lease, licence): (&Lease, Option<&TlsRequiredNo>),
     decision: &Decision,
     targets: &[Target],
@@ -55,12 +56,17 @@ pub(crate) async fn fail_over(
     let (patience, downgrade) = (Arc::clone(patience), Downgrade::default());
     let demand = client.settings.demand_of(domain_of(decision));
     let keyword = Keyword::of(lease.message(), client.settings.requiretls);
-    let pass = Pass { client, lease, licence, decision, demand, keyword, patience, downgrade };
+    let pass =
+        Pass { client, lease, licence, decision, demand, keyword, patience, downgrade, pace };
     let walk = pass.go_on_with_any(Walk::new(recipients), targets).await;
     let walk = pass.go_through(walk, targets).await;
+    if pace.is_turned_away() {
+        return pass.close(walk);
+    }
     let result = if walk.is_answered() { HostResult::Answered } else { HostResult::Failed };
     let Client { windows, settings, .. } = client;
-    windows.record(&lease.destination().to_string(), result, settings.per_domain);
+    let destination = lease.destination().to_string();
+    windows.record(&destination, result, settings.per_domain, client.clock.now());
     let results = pass.close(walk);
     if lease.message().tls.is_yes() {
         results.iter().for_each(|one| client.observer.requiretls(&one.result));

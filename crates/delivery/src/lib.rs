@@ -20,6 +20,7 @@
 mod account;
 mod addresses;
 mod attempt;
+mod attempt_pace;
 #[path = "../tests/authority.rs"]
 #[cfg(test)]
 mod authority;
@@ -45,12 +46,15 @@ mod failure;
 mod gathering;
 mod header;
 mod host_failure;
+mod limit;
 mod line_io;
 mod notice;
 mod observation;
 mod observer;
 mod ourselves;
 mod outcome;
+mod pace;
+mod paces;
 mod patience;
 mod policy_facts;
 mod target;
@@ -60,6 +64,7 @@ mod mx_hosts;
 #[path = "../../tls-policy/tests/world.rs"]
 mod policy_world;
 mod probe;
+mod rate_reply;
 mod recipient;
 mod recipient_batches;
 mod recipient_reply;
@@ -89,9 +94,11 @@ pub use crate::departures::Departures;
 pub use crate::dialogue::DialogueError;
 pub use crate::endpoints::Endpoints;
 pub use crate::failure::{LoginFailure, SessionFailure, Stage, TlsFailure};
+pub use crate::limit::{Limit, Limits, Rate, SourceAddresses};
 pub use crate::line_io::{BytesLeft, Stream};
 pub use crate::observation::of_failed_refresh;
 pub use crate::observer::{Observer, Unobserved};
+pub use crate::paces::{PaceKey, PaceStatus, SlowedBy};
 pub use crate::probe::{CertificateSeen, Look, Prober};
 pub use crate::recorder::{Recorder, Unrecorded};
 pub use crate::removal::{RemovalError, ReportingMta, removal_notice};

@@ -85,7 +85,7 @@ impl Prober {
     /// an enforced policy could still go there in clear.
     pub async fn look(&self, mx: &MxHost, address: IpAddr) -> Result<Look, SessionFailure> {
         let address = SocketAddr::new(address, self.settings.smtp_port);
-        let (stream, ends) = connect(address, &self.settings).await?;
+        let (stream, ends) = connect(address, &self.settings, self.settings.source).await?;
         let plain = Plain::greet(mx.clone(), stream, ends, Arc::clone(&self.settings)).await?;
         let (tls, verdict, chain) = plain.look(&self.tls).await?;
         let certificate = match verdict {
@@ -109,7 +109,7 @@ impl Prober {
         start: TlsStart,
         login: Option<&Login>,
     ) -> Result<Channel, SessionFailure> {
-        let (stream, ends) = connect(address, &self.settings).await?;
+        let (stream, ends) = connect(address, &self.settings, self.settings.source).await?;
         let settings = Arc::clone(&self.settings);
         let (session, _unreported) = match start {
             TlsStart::Implicit => {
@@ -141,7 +141,7 @@ impl Prober {
         route: SettledRoute,
         address: SocketAddr,
     ) -> Result<Channel, SessionFailure> {
-        let (stream, ends) = connect(address, &self.settings).await?;
+        let (stream, ends) = connect(address, &self.settings, self.settings.source).await?;
         let plain = Plain::greet(route, stream, ends, Arc::clone(&self.settings)).await?;
         match plain.settle(&self.tls).await.0 {
             Ok(session) => {
@@ -165,7 +165,7 @@ impl Prober {
         route: EncryptedRoute,
         address: SocketAddr,
     ) -> Result<Channel, SessionFailure> {
-        let (stream, ends) = connect(address, &self.settings).await?;
+        let (stream, ends) = connect(address, &self.settings, self.settings.source).await?;
         let plain = Plain::greet(route, stream, ends, Arc::clone(&self.settings)).await?;
         let session = plain.encrypt(&self.tls).await.0?;
         let channel = session.channel().clone();

@@ -95,14 +95,51 @@ fn matches(patterns: &[DomainPattern], domain: Option<&MailboxDomain>) -> bool {
 impl DomainPattern {
     /// Whether it matches a domain, or what has no domain.
     pub(crate) fn matches(&self, name: Option<&PolicyDomain>) -> bool {
-        let is_below = |name: &PolicyDomain, parent: &PolicyDomain| {
-            let rest = name.as_str().strip_suffix(parent.as_str());
-            rest.is_some_and(|rest| rest.ends_with('.'))
-        };
+        match name {
+            Some(name) => self.matches_name(name.as_str()),
+            None => *self == Self::All,
+        }
+    }
+
+    /// Whether it matches the name of a domain or a host, in A-labels and lower case.
+    pub(crate) fn matches_name(&self, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Below(parent) => name.is_some_and(|name| is_below(name, parent)),
-            Self::Exactly(domain) => name == Some(domain),
+            Self::Below(parent) => {
+                let rest = name.strip_suffix(parent.as_str());
+                rest.is_some_and(|rest| rest.ends_with('.'))
+            }
+            Self::Exactly(domain) => name == domain.as_str(),
+        }
+    }
+}
+
+impl DomainPattern {
+    /// Whether it matches all that `other` matches.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match other {
+            Self::All => *self == Self::All,
+            Self::Below(parent) => self == other || self.is_of_many(parent.as_str()),
+            Self::Exactly(domain) => self.matches_name(domain.as_str()),
+        }
+    }
+
+    /// Whether it matches a name and all that is below it.
+    fn is_of_many(&self, name: &str) -> bool {
+        match self {
+            Self::All | Self::Below(_) => self.matches_name(name),
+            Self::Exactly(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for DomainPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::Below(parent) => write!(f, ".{}", parent.as_str()),
+            Self::Exactly(domain) => f.write_str(domain.as_str()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What can be set about delivery.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use mta_sts::PolicyDomain;
 use smtp::{AddressPattern, Domain};
 use tls_policy::{DaneDemand, DaneSettings};
 
+use crate::limit::{Limits, SourceAddresses};
 use crate::route::{DomainPattern, Routes};
 
 /// How many caches of idle sessions there are, each with as many as are at work at most.
@@ -51,10 +52,8 @@ pub struct DeliverySettings {
     pub dead_host_memory: Duration,
     /// How many recipients share a transaction (RFC 5321 §4.5.3.1.8 asks for 100 at least).
     pub recipients_per_transaction: usize,
-    /// The address that IPv4 connections come from.
-    pub source_address4: Option<Ipv4Addr>,
-    /// The address that IPv6 connections come from.
-    pub source_address6: Option<Ipv6Addr>,
+    /// Where connections come from.
+    pub source: SourceAddresses,
     /// Which addresses of a host are tried first.
     pub ip_preference: IpPreference,
     /// After how long a sender is told that mail is late, with the next attempt that fails; none:
@@ -62,6 +61,8 @@ pub struct DeliverySettings {
     pub delay_notice: Option<Duration>,
     /// Mail that goes to a configured next hop.
     pub routes: Routes,
+    /// How much some destinations get at a time.
+    pub limits: Limits,
     /// When TLSA records are looked up, and which count.
     pub dane: DaneSettings,
     /// Next hops whose hosts have to have TLSA records of use (RFC 7672 §6).
@@ -155,11 +156,11 @@ impl DeliverySettings {
             connection_age: Duration::from_secs(5 * 60),
             dead_host_memory: Self::DEAD_HOST_MEMORY,
             recipients_per_transaction: 100,
-            source_address4: None,
-            source_address6: None,
+            source: SourceAddresses::default(),
             ip_preference: IpPreference::Ipv6,
             delay_notice: Some(Self::DELAY_NOTICE),
             routes: Routes::default(),
+            limits: Limits::default(),
             dane: DaneSettings::default(),
             dane_required: Vec::new(),
             requiretls: RequireTlsDelivery::default(),

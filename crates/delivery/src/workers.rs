@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::attempt::attempt;
+use crate::attempt_pace::AttemptPace;
 use crate::client::Client;
 use crate::departures::Departures;
 use crate::gathering::{Gathering, Part};
 use crate::observer::Observer;
+use crate::paces::{PaceStatus, PaceTurn, Paces};
 use crate::patience::Patience;
 use crate::recorder::Recorder;
 use crate::settings::DeliverySettings;
@@ -78,6 +80,7 @@ impl Delivery {
             windows: Arc::default(),
             trials: Arc::default(),
             addresses: Arc::default(),
+            paces: Arc::new(Paces::new(queue.clone())),
         };
         let client = Arc::new(RwLock::new(Arc::new(client)));
         let (slots, departures) = (Arc::default(), Arc::default());
@@ -110,12 +113,22 @@ impl Delivery {
             windows: Arc::clone(&now.windows),
             trials: Arc::clone(&now.trials),
             addresses: Arc::clone(&now.addresses),
+            paces: Arc::clone(&now.paces),
         }))
     }
 
     /// Has every attempt from now on begin with other settings.
     pub fn reload(&self, Reloaded(client): Reloaded) {
-        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
+        let client = Arc::new(client);
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&client);
+        client.paces.changed(&client.settings.limits);
+    }
+
+    /// What there is to be told of the limits, and of destinations that their hosts have slowed.
+    #[must_use]
+    pub fn paces(&self) -> Vec<PaceStatus> {
+        let client = self.client();
+        client.paces.status(&client.settings.limits, client.clock.now())
     }
 
     /// Whether mail leaves.
@@ -153,16 +166,15 @@ impl Delivery {
     /// Begins as many attempts as there is work and room for.
     async fn fill(&self, attempts: &mut JoinSet<()>) -> Pause {
         let client = self.client();
-        let window = |domain: &str| client.windows.window(domain, client.settings.per_domain);
         let room = Room { quick: client.settings.workers, all: client.settings.attempts() };
         while let Some(worst) = self.slots.free(room) {
-            match self.queue.lease_within(worst, window).await {
-                Ok(Some(lease)) => {
+            match self.queue.lease_within(worst, &*client).await {
+                Ok(Some((lease, turn))) => {
                     let (queue_id, domain) = (lease.id(), lease.destination());
                     let n = lease.attempts().saturating_add(1);
                     let span = tracing::info_span!("attempt", %queue_id, %domain, n);
                     let slot = DeliverySlot::take(&self.slots, lease.health(), room);
-                    attempts.spawn(self.clone().deliver(lease, slot).instrument(span));
+                    attempts.spawn(self.clone().deliver(lease, slot, turn).instrument(span));
                 }
                 Ok(None) => return Pause::UntilWork(worst),
                 Err(error) => {
@@ -210,17 +222,23 @@ impl Delivery {
     }
 
     /// One attempt, from a lease to its settlement.
-    async fn deliver(self, lease: Lease, mut slot: DeliverySlot) {
+    async fn deliver(self, lease: Lease, mut slot: DeliverySlot, turn: Option<PaceTurn>) {
         let client = self.client();
+        let pace = AttemptPace::new(turn);
         let departing = self.departures.begin(client.clock.now());
         let results = {
             let patience = Arc::new(Patience::new(client.settings.timeouts.attempt));
             let stalled = || client.windows.stalled(&lease.destination().to_string());
             tokio::select! {
-                results = attempt(&client, &lease, &patience) => results,
+                results = attempt(&client, &lease, &patience, &pace) => results,
                 never = slot.follow(&patience, &lease, stalled) => match never {},
             }
         };
+        if pace.is_turned_away() {
+            tracing::debug!("limit reached: no attempt made");
+            return lease.put_back();
+        }
+        drop(pace);
         let each: Vec<_> = results.iter().map(|one| &one.record.result).collect();
         departing.ended(&lease.destination().to_string(), &each, client.clock.now());
         self.settling(&client).settle(Part { lease, results }).await;

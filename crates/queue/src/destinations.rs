@@ -12,6 +12,7 @@ use mail::Outcome;
 use store::{EntryId, Next};
 
 use crate::destination_health::{Attempts, DestinationHealth};
+use crate::paced_lines::{LinePlace, PacedLine, PacedLines, Side};
 
 /// How many destinations are remembered that have answered and have no entries left.
 const REMEMBERED: usize = 10_000;
@@ -28,6 +29,8 @@ pub(crate) struct Destinations {
     turn: DestinationHealth,
     /// Those whose next entry is due later.
     waiting: BTreeSet<(u64, Arc<str>)>,
+    /// Those that wait for a limit they share with others.
+    paced: PacedLines,
     leased: HashSet<EntryId>,
     /// Those of them whose attempt has ended: they keep no other entry of their destination waiting.
     parked: HashSet<EntryId>,
@@ -67,6 +70,8 @@ enum QueuePosition {
     Idle,
     /// In the line of its health, at this place.
     InLine(u64),
+    /// In the line of a limit, at this place.
+    Paced(PacedLine, LinePlace),
     /// Waiting for a time.
     Waiting(u64),
 }
@@ -91,6 +96,10 @@ pub(crate) struct Turn {
     pub(crate) leased: usize,
     /// Its place in line.
     place: u64,
+    /// The line of a limit from which it was called.
+    called_from: Option<PacedLine>,
+    /// How often such a line was moved on before.
+    moves: u64,
 }
 
 impl Destinations {
@@ -107,7 +116,10 @@ impl Destinations {
                 self.waiting.remove(&(until, Arc::clone(&name)));
                 self.wait(&name, due);
             }
-            QueuePosition::Full | QueuePosition::InLine(_) | QueuePosition::Waiting(_) => {}
+            QueuePosition::Full
+            | QueuePosition::InLine(_)
+            | QueuePosition::Paced(..)
+            | QueuePosition::Waiting(_) => {}
         }
     }
 
@@ -120,7 +132,25 @@ impl Destinations {
 
     /// When the next waiting destination's time comes.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.waiting.first().map(|(due, _)| *due)
+        let waiting = self.waiting.first().map(|(due, _)| *due);
+        waiting.into_iter().chain(self.paced.next_due()).min()
+    }
+
+    /// How many destinations wait in the line of a limit.
+    pub(crate) fn paced_in(&self, line: PacedLine) -> usize {
+        self.paced.waiting(line)
+    }
+
+    /// The limit with this line may have room: whoever is first there has a turn.
+    pub(crate) fn move_on(&mut self, line: PacedLine) {
+        let called = self.paced.move_on(line);
+        called.iter().for_each(|name| self.line_up(name));
+    }
+
+    /// All limits may have room.
+    pub(crate) fn move_all(&mut self) {
+        let called = self.paced.move_all();
+        called.iter().for_each(|name| self.line_up(name));
     }
 
     /// How many entries are leased.
@@ -145,7 +175,8 @@ impl Destinations {
         let row = self.rows.get_mut(&destination)?;
         row.place = QueuePosition::Asked(Learned::default());
         let leased = usize::try_from(row.leased).unwrap_or(usize::MAX);
-        Some(Turn { destination, health, leased, place })
+        let (called_from, moves) = (self.paced.answer_call(&destination), self.paced.moves());
+        Some(Turn { destination, health, leased, place, called_from, moves })
     }
 
     /// The turn has ended with a lease of this entry, and this is what comes behind it.
@@ -159,6 +190,7 @@ impl Destinations {
             Next::Maybe => table.line_up(name),
             Next::Nothing => table.set_aside(name),
         });
+        self.call_next(turn);
     }
 
     /// The turn has ended without one: nothing is due.
@@ -168,6 +200,7 @@ impl Destinations {
             Next::Maybe => table.line_up(name),
             Next::Nothing => table.set_aside(name),
         });
+        self.call_next(turn);
     }
 
     /// The turn has ended without one: as many are leased as may be.
@@ -177,11 +210,45 @@ impl Destinations {
                 row.place = QueuePosition::Full;
             }
         });
+        self.call_next(turn);
+    }
+
+    /// The turn has ended without one: a limit has no room, and its line moves on at `due`.
+    pub(crate) fn turn_paced(&mut self, turn: &Turn, line: PacedLine, due: Option<u64>) {
+        // There may be room since.
+        if turn.moves != self.paced.moves() {
+            return self.turn_failed(turn);
+        }
+        self.last_place = self.last_place.saturating_add(1);
+        let side = if turn.called_from == Some(line) {
+            Side::Front(self.last_place)
+        } else {
+            Side::End(self.last_place)
+        };
+        self.end_turn(&turn.destination, |table, name| {
+            let Some(row) = table.rows.get_mut(name) else { return };
+            let place = table.paced.join((line, due), row.attempts.health, side, name);
+            row.place = QueuePosition::Paced(line, place);
+        });
+        if turn.called_from != Some(line) {
+            self.call_next(turn);
+        }
+    }
+
+    /// Lets the next one follow that waits for the limit for which this destination has waited.
+    fn call_next(&mut self, turn: &Turn) {
+        let Some(line) = turn.called_from else { return };
+        if let Some(name) = self.paced.call(line, turn.health) {
+            self.line_up(&name);
+        }
     }
 
     /// The turn has come to nothing: the store did not say.
     pub(crate) fn turn_failed(&mut self, turn: &Turn) {
         let place = turn.place;
+        if let Some(line) = turn.called_from {
+            self.paced.call_again(&turn.destination, line);
+        }
         self.end_turn(&turn.destination, |table, name| {
             let Some(row) = table.rows.get_mut(name) else { return };
             row.place = QueuePosition::InLine(place);
@@ -211,7 +278,7 @@ impl Destinations {
         match &mut row.place {
             QueuePosition::Asked(learned) => learned.is_freed = true,
             QueuePosition::Full | QueuePosition::Idle => self.line_up(name),
-            QueuePosition::InLine(_) | QueuePosition::Waiting(_) => {}
+            QueuePosition::InLine(_) | QueuePosition::Paced(..) | QueuePosition::Waiting(_) => {}
         }
     }
 
@@ -232,11 +299,25 @@ impl Destinations {
         let Some(row) = self.rows.get_mut(destination) else { return };
         let before = row.attempts.health;
         row.attempts = learn(row.attempts);
-        if let QueuePosition::InLine(place) = row.place
-            && before != row.attempts.health
-        {
-            self.lines.remove(&(before, place));
-            self.line_up(&name);
+        let after = row.attempts.health;
+        if before == after {
+            return;
+        }
+        match &mut row.place {
+            QueuePosition::InLine(place) => {
+                self.lines.remove(&(before, *place));
+                self.line_up(&name);
+            }
+            QueuePosition::Paced(line, place) => {
+                self.paced.leave(*line, before, *place);
+                self.last_place = self.last_place.saturating_add(1);
+                let end = Side::End(self.last_place);
+                *place = self.paced.join((*line, None), after, end, &name);
+            }
+            QueuePosition::Asked(_)
+            | QueuePosition::Full
+            | QueuePosition::Idle
+            | QueuePosition::Waiting(_) => {}
         }
     }
 
@@ -288,7 +369,11 @@ impl Destinations {
                     self.waiting.remove(&(until, Arc::clone(&name)));
                     self.line_up(&name);
                 }
-                QueuePosition::Full | QueuePosition::Idle | QueuePosition::InLine(_) => {}
+                // An operator's wish lifts no limit.
+                QueuePosition::Full
+                | QueuePosition::Idle
+                | QueuePosition::InLine(_)
+                | QueuePosition::Paced(..) => {}
             }
         }
     }
@@ -297,6 +382,7 @@ impl Destinations {
     pub(crate) fn start_again(&mut self) {
         self.lines.clear();
         self.waiting.clear();
+        self.paced.clear();
         self.rows.retain(|_, row| {
             row.place = QueuePosition::Idle;
             row.leased > 0
@@ -305,10 +391,12 @@ impl Destinations {
 
     /// Puts every destination in line whose time has come.
     fn wake(&mut self, now: u64) {
-        while self.next_due().is_some_and(|due| due <= now) {
+        while self.waiting.first().is_some_and(|(due, _)| *due <= now) {
             let Some((_, name)) = self.waiting.pop_first() else { return };
             self.line_up(&name);
         }
+        let called = self.paced.move_due(now);
+        called.iter().for_each(|name| self.line_up(name));
     }
 
     /// Puts a destination at the end of the line of its health.
@@ -365,5 +453,7 @@ impl Destinations {
     }
 }
 
+#[cfg(test)]
+mod paced_tests;
 #[cfg(test)]
 mod tests;

@@ -197,6 +197,21 @@ impl Lease {
         self.context.store.body(self.entry.id).await
     }
 
+    /// Gives the entry back as if it had never been leased: it is due at once, and no attempt counts.
+    pub fn put_back(mut self) {
+        self.hand_over();
+        self.return_to_queue(None);
+    }
+
+    /// Returns the entry to the queue, where it rests until then.
+    fn return_to_queue(&self, rest: Option<u64>) {
+        let Context { store, turns, .. } = self.context.as_ref();
+        // In this order: once the store has it back, somebody else may lease it.
+        turns.destinations().give_back(&self.destination_name, self.entry, rest);
+        store.give_back(&self.destination_name, self.entry, rest.unwrap_or_default());
+        turns.wake.notify_waiters();
+    }
+
     /// The entry.
     pub(crate) const fn entry_id(&self) -> EntryId {
         self.entry
@@ -235,11 +250,6 @@ impl Drop for Lease {
         if self.state == LeaseState::HandedOver {
             return;
         }
-        let Context { store, turns, .. } = self.context.as_ref();
-        let rest = self.context.rest_after_drop();
-        // In this order: once the store has it back, somebody else may lease it.
-        turns.destinations().give_back(&self.destination_name, self.entry, Some(rest));
-        store.give_back(&self.destination_name, self.entry, rest);
-        turns.wake.notify_waiters();
+        self.return_to_queue(Some(self.context.rest_after_drop()));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use access::Submitter;
-use clock::{Clock, time};
+use clock::{Clock, millis, time};
 use mail::{Envelope, Outcome, Purpose, QueueId, Recipient, TlsRequired};
 use smtp::{BodyType, ReversePath, Smtputf8};
 use store::{
@@ -18,6 +18,7 @@ use crate::destinations::Destinations;
 use crate::draft::Draft;
 use crate::lease::Lease;
 use crate::lease_result::LeaseResult;
+use crate::paced_lines::{AtMost, Paced, PacedLine, Pacing};
 use crate::settings::{QueueSettings, QueueTuning};
 use crate::turns::{OpenTurn, TurnTable};
 
@@ -109,19 +110,22 @@ impl Queue {
     ///
     /// [`StoreError`] where the store could not be read.
     pub async fn lease(&self, per_destination: usize) -> Result<Option<Lease>, StoreError> {
-        self.lease_within(DestinationHealth::Failing, |_| per_destination).await
+        let leased =
+            self.lease_within(DestinationHealth::Failing, &AtMost(per_destination)).await?;
+        Ok(leased.map(|(lease, ())| lease))
     }
 
-    /// The same, from destinations that stand no worse than `worst`, and with a limit for each.
+    /// The same, from destinations that stand no worse than `worst`, as `pacing` lets them; with what
+    /// the lease holds of its limits.
     ///
     /// # Errors
     ///
     /// [`StoreError`] where the store could not be read.
-    pub async fn lease_within(
+    pub async fn lease_within<P: Pacing>(
         &self,
         worst: DestinationHealth,
-        per_destination: impl Fn(&str) -> usize,
-    ) -> Result<Option<Lease>, StoreError> {
+        pacing: &P,
+    ) -> Result<Option<(Lease, P::Held)>, StoreError> {
         let Context { store, turns, .. } = self.context.as_ref();
         if !store.is_open() {
             return Err(match store.health() {
@@ -133,12 +137,20 @@ impl Queue {
             let begun = turns.destinations().begin_turn(self.context.now(), worst);
             let Some(turn) = begun else { return Ok(None) };
             let (destination, health) = (Arc::clone(&turn.destination), turn.health);
-            let is_full = turn.leased >= per_destination(&destination).max(1);
+            let is_full = turn.leased >= pacing.window(&destination).max(1);
             let open = OpenTurn::new(turns, turn);
             if is_full {
                 open.end(Destinations::turn_full);
                 continue;
             }
+            let held = match pacing.admit(&destination) {
+                Ok(held) => held,
+                Err(Paced { line, until }) => {
+                    let due = until.map(millis);
+                    open.end(|table, turn| table.turn_paced(turn, line, due));
+                    continue;
+                }
+            };
             let demand = [Demand { destination: Arc::clone(&destination), most: 1 }];
             let claimed = store.claim(&demand, 1).await?;
             let Some(Claimed { entries, next }) = claimed.into_iter().next() else {
@@ -151,8 +163,26 @@ impl Queue {
             };
             open.end(|table, turn| table.turn_leased(turn, entry.id, next));
             let context = Arc::clone(&self.context);
-            return Ok(Some(Lease::new(context, destination, health, entry)));
+            return Ok(Some((Lease::new(context, destination, health, entry), held)));
         }
+    }
+
+    /// The limit with this line may have room: the destinations that wait there have their turns.
+    pub fn move_on(&self, line: PacedLine) {
+        self.context.turns.destinations().move_on(line);
+        self.context.turns.wake.notify_waiters();
+    }
+
+    /// The same for all limits: they have changed.
+    pub fn move_all(&self) {
+        self.context.turns.destinations().move_all();
+        self.context.turns.wake.notify_waiters();
+    }
+
+    /// How many destinations wait in the line of a limit.
+    #[must_use]
+    pub fn paced_in(&self, line: PacedLine) -> usize {
+        self.context.turns.destinations().paced_in(line)
     }
 
     /// Waits until something may be leasable from destinations that stand no worse than `worst`.

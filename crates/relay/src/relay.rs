@@ -178,13 +178,13 @@ impl Relay {
         let monitors = bind_monitors(settings.admin_address).await?;
 
         let listener = listener_of(&settings, tls.clone(), &queue, &clock, &metrics);
-        let actions = actions(&settings, &queue, &policies, &clock).await;
+        let actions = actions(&settings, &queue, &policies, &delivery, &clock).await;
         let stop = CancellationToken::new();
         let checks = Checks::of(
             &queue,
             Arc::<ReloadableDns>::clone(&reloadable),
             &clock,
-            delivery.departures(),
+            &delivery,
             &stop,
             bearings(&settings),
         );

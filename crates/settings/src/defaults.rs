@@ -57,6 +57,7 @@ impl Default for RawSettings {
             tls_rpt: RawTlsRpt::default(),
             delivery: RawDelivery::default(),
             route: Vec::new(),
+            limit: Vec::new(),
             exception: Vec::new(),
             rewrite: Vec::new(),
             dkim: Vec::new(),

@@ -5,6 +5,7 @@ use toml::{Table, Value};
 use crate::raw::{RawListener, RawSettings};
 use crate::raw_access::RawNetwork;
 use crate::raw_dkim::RawDkim;
+use crate::raw_limit::RawLimit;
 use crate::raw_rewrite::RawRewrite;
 use crate::raw_route::RawRoute;
 
@@ -17,6 +18,8 @@ pub(crate) enum List {
     Dkim,
     /// `[[exception]]`
     Exception,
+    /// `[[limit]]`
+    Limit,
     /// `[[listener]]`
     Listener,
     /// `[[rewrite]]`
@@ -26,10 +29,11 @@ pub(crate) enum List {
 }
 
 impl List {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::AccessNetwork,
         Self::Dkim,
         Self::Exception,
+        Self::Limit,
         Self::Listener,
         Self::Rewrite,
         Self::Route,
@@ -56,6 +60,7 @@ impl List {
             Self::AccessNetwork => "access.network",
             Self::Dkim => "dkim",
             Self::Exception => "exception",
+            Self::Limit => "limit",
             Self::Listener => "listener",
             Self::Rewrite => "rewrite",
             Self::Route => "route",
@@ -77,6 +82,7 @@ impl List {
                     ("what".to_owned(), Value::Array(vec![text("mta-sts")])),
                 ])
             }
+            Self::Limit => Table::try_from(RawLimit::sample()).unwrap_or_default(),
             Self::Listener => Table::try_from(RawListener::default()).unwrap_or_default(),
             Self::Rewrite => Table::try_from(RawRewrite::default()).unwrap_or_default(),
             Self::Route => Table::try_from(RawRoute::default()).unwrap_or_default(),
@@ -91,8 +97,8 @@ impl List {
             Self::Exception => &["domain", "until", "reason"],
             Self::Listener => &["address"],
             Self::Rewrite => &["to"],
-            // Which of a route's keys are needed depends on the others.
-            Self::Route => &[],
+            // Which of their keys are needed depends on the others.
+            Self::Limit | Self::Route => &[],
         }
     }
 
@@ -104,6 +110,7 @@ impl List {
             Self::Exception => {
                 "[{ domain = \"example.org\", until = \"2026-12-24\", reason = \"...\" }]"
             }
+            Self::Limit => "[{ mx = \".example.net\", rate = \"60/m\" }]",
             Self::Listener => "[{ address = \"0.0.0.0:25\" }]",
             Self::Rewrite => "[{ from = \"@internal\", to = \"ops@example.org\" }]",
             Self::Route => "[{ recipient = \"*\", next_hop = \"smtp.example.net:587\" }]",

@@ -19,6 +19,7 @@ use crate::raw_dane::RawDane;
 use crate::raw_dkim::{RawDkim, RawDkimSigning};
 use crate::raw_dns::RawDns;
 use crate::raw_history::RawHistory;
+use crate::raw_limit::RawLimit;
 use crate::raw_requiretls::RawRequireTls;
 use crate::raw_rewrite::RawRewrite;
 use crate::raw_route::RawRoute;
@@ -68,6 +69,8 @@ pub struct RawSettings {
     pub delivery: RawDelivery,
     /// Mail that goes to a configured next hop.
     pub route: Vec<RawRoute>,
+    /// How much some destinations get at a time.
+    pub limit: Vec<RawLimit>,
     /// Domains whose policy is set aside for a while.
     pub exception: Vec<RawException>,
     /// Which addresses that mail is from become which others.

@@ -59,6 +59,8 @@ pub struct Connection {
     pub violations: Vec<String>,
     /// Whether the connection has ended.
     pub state: ConnectionState,
+    /// How many others there were at its address when it began, on which QUIT had not been said.
+    pub beside: usize,
     /// What the client sent before the server was ready for TLS.
     before: Vec<u8>,
     /// What the client sent from then on until the handshake was complete.
@@ -122,6 +124,12 @@ impl Connection {
     #[must_use]
     pub fn envelope_in_clear(&self) -> Vec<String> {
         lines(&self.clear_text()).into_iter().filter(|line| is_envelope(line)).collect()
+    }
+
+    /// Whether it is one to this address that nobody has said QUIT on.
+    fn is_used_at(&self, address: SocketAddr) -> bool {
+        let has_quit = self.commands.last().is_some_and(|last| last.line == "QUIT");
+        self.address == address && self.state == ConnectionState::Open && !has_quit
     }
 
     /// The commands of MAIL, RCPT and DATA, however they were sent.
@@ -225,6 +233,7 @@ impl Tap {
         self.log.send_modify(|log| {
             number = log.next_number;
             log.next_number += 1;
+            let beside = log.connections.iter().filter(|other| other.is_used_at(address)).count();
             log.connections.push(Connection {
                 number,
                 host: host.to_owned(),
@@ -234,6 +243,7 @@ impl Tap {
                 commands: Vec::new(),
                 violations: Vec::new(),
                 state: ConnectionState::Open,
+                beside,
                 before: Vec::new(),
                 during: Vec::new(),
             });

@@ -12,6 +12,7 @@ use queue::{
 use serde::{Deserialize, Serialize};
 use smtp::ReversePath;
 
+use crate::api::limit_stats::LimitStats;
 use crate::api::state_word::state_word;
 
 /// How the relay is, for `healthy`.
@@ -129,6 +130,9 @@ pub struct QueueStats {
     pub bytes: u64,
     /// By destination, the one with most first.
     pub destinations: Vec<DestinationStats>,
+    /// The limits, and the destinations under none whose rate hosts have halved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitStats>,
     /// Files with bytes of the spool that should have been messages and are not.
     pub quarantine: Vec<QuarantinedBytes>,
 }
@@ -380,6 +384,7 @@ impl QueueStats {
             messages: stats.totals.messages,
             recipients: stats.totals.recipients,
             bytes: stats.totals.bytes,
+            limits: Vec::new(),
             destinations: stats.destinations.into_iter().map(DestinationStats::from).collect(),
             quarantine: quarantine.collect(),
         }

@@ -2,6 +2,7 @@
 
 use delivery::{DaneResult, Observer};
 use mail::{DeliveryRecord, DeliveryResult, FailureCause, PolicyMode, Protection};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tls_rpt::{Observation, PolicyType, ResultType};
@@ -22,6 +23,7 @@ pub struct Outbound {
     tls_failures: Counters<1>,
     dane_hosts: Counters<1>,
     requiretls: Counters<1>,
+    halvings: Counter,
     delivered: Tally<3>,
     deferred: Tally<2>,
     bounced: Tally<2>,
@@ -52,6 +54,7 @@ impl Outbound {
             tls_failures: Counters::default(),
             dane_hosts: Counters::default(),
             requiretls: Counters::default(),
+            halvings: Counter::default(),
             delivered: Tally::default(),
             deferred: Tally::default(),
             bounced: Tally::default(),
@@ -67,6 +70,8 @@ impl Outbound {
         registry.register("dane_hosts", dane, new.dane_hosts.clone());
         let requiretls = "Recipients of messages that ask for REQUIRETLS, by what attempts came to";
         registry.register("requiretls", requiretls, new.requiretls.clone());
+        let halvings = "Times that a host's reply has halved a sending rate";
+        registry.register("rate_halvings", halvings, new.halvings.clone());
         let (messages, recipients) = (&new.delivered.messages, &new.delivered.recipients);
         registry.register("delivered_messages", "Messages delivered", messages.clone());
         registry.register("delivered_recipients", "Their recipients", recipients.clone());
@@ -147,6 +152,10 @@ impl Observer for Outbound {
             DeliveryResult::Delivered { .. } => "delivered",
         };
         self.requiretls.get_or_create(&[("result", result)]).inc();
+    }
+
+    fn slowed(&self) {
+        self.halvings.inc();
     }
 
     fn opened(&self, protection: Protection) {

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use clock::Doubt;
+use delivery::PaceStatus;
 use dkim::{KeyState, SigningTable};
 use mta_sts::Exceptions;
 use prometheus_client::metrics::gauge::Gauge;
@@ -23,6 +24,8 @@ pub struct State {
     waiting: Gauges<1>,
     bytes: Gauge,
     attempts: Gauge,
+    paced: Gauge,
+    slowed: Gauge,
     none_left: Gauge,
     ready: Gauge,
     checks: Gauges<1>,
@@ -58,6 +61,10 @@ impl State {
         let size = "What the messages in the queue take up in the spool";
         registry.register_with_unit("queue_size", size, Unit::Bytes, new.bytes.clone());
         registry.register("attempts_open", "Deliveries being tried now", new.attempts.clone());
+        let paced = "Destinations whose mail waits for its turn under a limit";
+        registry.register("paced_destinations", paced, new.paced.clone());
+        let slowed = "Limits, and destinations under none, whose rate hosts have halved";
+        registry.register("slowed_rates", slowed, new.slowed.clone());
         registry.register_with_unit(
             "none_left",
             "How long mail has been due and none has left, 0 while some does or none is due",
@@ -148,6 +155,14 @@ impl State {
     /// How long mail has been due and none has left.
     pub fn set_none_left(&self, since: Option<Duration>) {
         self.none_left.set(level(since.unwrap_or_default().as_secs()));
+    }
+
+    /// How many destinations wait for limits, and how many rates hosts have halved.
+    pub fn set_paces(&self, paces: &[PaceStatus]) {
+        let waiting = paces.iter().map(|pace| pace.waiting).sum::<usize>();
+        let slowed = paces.iter().filter(|pace| pace.slowed.is_some()).count();
+        self.paced.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.slowed.set(i64::try_from(slowed).unwrap_or(i64::MAX));
     }
 
     /// Whether the wall clock is in doubt.

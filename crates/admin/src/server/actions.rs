@@ -4,13 +4,14 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use clock::Clock;
-use delivery::{ReportingMta, now_of, removal_notice};
+use delivery::{Delivery, ReportingMta, now_of, removal_notice};
 use mta_sts::{Policies, PolicyDomain, PolicyStore};
 use queue::{Queue, QueueId, Selection};
 use tracing::field::display;
 
 use crate::api::answers::{Changed, FullMessage, Headline, QueueStats, Removed, Retried, Verified};
 use crate::api::change::Bounce;
+use crate::api::limit_stats::LimitStats;
 use crate::api::policy_answers::{Purged, Refreshed};
 use crate::server::error::AdminError;
 use crate::server::grants::Grants;
@@ -26,6 +27,8 @@ pub struct Actions {
     pub(crate) queue: Queue,
     /// The policies as delivery finds them.
     in_use: Arc<Policies>,
+    /// How fast mail leaves.
+    delivery: Delivery,
     /// Who writes to senders.
     mta: Arc<RwLock<ReportingMta>>,
     /// What staging does, where it is on.
@@ -36,11 +39,12 @@ pub struct Actions {
 }
 
 impl Actions {
-    /// Actions on a queue, on the policies as they are `kept`, and on those `in_use` by delivery.
+    /// Actions on a queue, on the policies as they are `kept`, and on those `in_use` by `delivery`.
     pub fn of(
         queue: Queue,
         kept: Arc<dyn PolicyStore>,
         in_use: Arc<Policies>,
+        delivery: Delivery,
         mta: ReportingMta,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -48,7 +52,7 @@ impl Actions {
         let reads = Reads::in_use(&queue, kept, Arc::clone(&clock));
         let grants = Grants::of(&queue, Arc::clone(&in_use), Arc::clone(&clock));
         let (staging, grants) = (Arc::default(), Arc::new(grants));
-        Self { reads, queue, in_use, mta, staging, grants, clock }
+        Self { reads, queue, in_use, delivery, mta, staging, grants, clock }
     }
 
     /// Says from now on what staging does, or nothing where it is off.
@@ -56,10 +60,12 @@ impl Actions {
         *self.staging.write().unwrap_or_else(PoisonError::into_inner) = staging;
     }
 
-    /// How much waits for whom, and whether staging is why.
+    /// How much waits for whom, and whether staging or a limit is why.
     pub async fn stats(&self) -> Result<QueueStats, AdminError> {
         let staging = self.staging.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(QueueStats { staging, ..self.reads.stats().await? })
+        let limits = self.delivery.paces();
+        let limits = limits.into_iter().map(|pace| LimitStats::of(pace, &*self.clock)).collect();
+        Ok(QueueStats { staging, limits, ..self.reads.stats().await? })
     }
 
     /// Writes to senders as `mta` from now on.

@@ -74,6 +74,7 @@ impl HealthChecks {
         state.set_waiting(&self.queue.waiting());
         state.set_readiness(&readiness);
         state.set_none_left(self.checks.none_left_for());
+        state.set_paces(&self.checks.paces());
         let latest = self.clock.now().max(self.clock.wall());
         state.set_exceptions(&self.policies.exceptions(), latest);
         state.set_clock(self.clock.doubt());

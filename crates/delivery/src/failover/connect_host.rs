@@ -18,6 +18,7 @@ use crate::dialogue::DialogueError;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage};
 use crate::host_failure::HostFailure;
+use crate::limit::SourceAddresses;
 use crate::observation::{is_named, of_connection, of_mismatch, of_records};
 use crate::ourselves::is_ours;
 use crate::patience::Overdue;
@@ -159,10 +160,28 @@ impl Pass<'_> {
         self.patience.arrive(visit);
         effort.begin_dial();
         trials.began(Tried::Address(address));
-        let connected = self.patience.wait_for(connect(address, settings)).await;
+        let source = self.make_room().await.or(settings.source);
+        let connected = self.patience.wait_for(connect(address, settings, source)).await;
         let connected = connected.map_err(unconnected).flatten();
         self.tried(address, connected.as_ref().err());
         connected
+    }
+
+    /// Makes room for a connection under the limit of the present host, where connections that wait for
+    /// a message take it; where it comes from.
+    async fn make_room(&self) -> SourceAddresses {
+        let Some(limit) = self.pace.limit() else { return SourceAddresses::default() };
+        let Client { idle, paces, settings, .. } = self.client;
+        while paces.is_crowded(&limit) {
+            match idle.give_up_one(&limit) {
+                Some(connection) => connection.quit().await,
+                None => {
+                    paces.until_room(&limit, settings.timeouts.quit).await;
+                    break;
+                }
+            }
+        }
+        limit.source
     }
 
     /// Remembers what came of trying an address.

@@ -14,6 +14,7 @@ use crate::disposition::{Disposition, Encryption, NotTaken, Remote, judge};
 use crate::policy_facts::of_session;
 use crate::recipient::{HopResult, OpenRecipient};
 use crate::recipient_batches::RecipientBatches;
+use crate::recipient_reply::RecipientReply;
 use crate::session::established::Session;
 use crate::status::Status;
 use crate::target::{Target, TlsRequirement};
@@ -78,6 +79,8 @@ impl Pass<'_> {
         licence: &T::Licence,
     ) -> Walk {
         session.wait_with(&self.patience);
+        session.keep_as(None);
+        self.pace.sends();
         if session.is_used()
             && let Some(address) = session.address()
         {
@@ -137,11 +140,12 @@ impl Pass<'_> {
         &self,
         walk: &Walk,
         host: Host<'_>,
-        session: Session<T>,
+        mut session: Session<T>,
         licence: &T::Licence,
     ) {
         let rank = if walk.asked.is_empty() { host.rank } else { Rank::Later };
         let Self { client, .. } = self;
+        session.keep_as(self.pace.give_up());
         let (next_hop, now) = (T::next_hop(licence), client.clock.now());
         let place = CachePosition { next_hop, target: host.target, rank, now };
         client.idle.keep(T::cache(&client.idle), session, place, &client.settings);
@@ -221,6 +225,9 @@ impl Pass<'_> {
         // Most replies settle somebody.
         done.settled.reserve_exact(sent.replies.len());
         for (recipient, reply) in sent.replies {
+            if let RecipientReply::Refused { reply, .. } = &reply {
+                self.hear(remote.host, reply);
+            }
             if before == Before::Idle && done.after != After::Usable && reply.is_cut_off() {
                 done.after = After::Dead;
                 done.open.push(recipient);

@@ -77,15 +77,29 @@ impl Pass<'_> {
         }
     }
 
+    /// Whether the limit that mail to a host is under has room for it.
+    fn may_ask(&self, walk: &mut Walk, target: &Target) -> bool {
+        let destination = self.lease.destination().to_string();
+        let under = self.under(&destination);
+        let has_room = self.pace.enter(&self.client.paces, &target.host, under).is_ok();
+        if !has_room {
+            walk.effort.leave_out();
+        }
+        has_room
+    }
+
     /// Tries a host that has these records.
     async fn try_under(
         &self,
-        walk: Walk,
+        mut walk: Walk,
         host: Host<'_>,
         dane: &HostDane,
         sessions: Sessions,
     ) -> Walk {
         let target = host.target;
+        if !self.may_ask(&mut walk, target) {
+            return walk;
+        }
         let inputs = Inputs {
             decision: self.decision,
             route: &target.requirement,
@@ -158,6 +172,9 @@ impl Pass<'_> {
                     return self.converse(walk, host, session, admission.licence()).await;
                 }
                 Err(failure) => {
+                    if let SessionFailure::Refused { reply, .. } = &failure {
+                        self.hear(&target.name(), reply);
+                    }
                     log(target, address, &failure);
                     walk.effort.failed(&failure);
                     let failed = HostFailure::no_session(&target.name(), address, &failure);
@@ -186,8 +203,10 @@ impl Pass<'_> {
         admission: &Admission<'_, T>,
         host: Host<'_>,
     ) -> Walk {
+        let limit = self.pace.limit();
         let may_go_on = |session: &Session<T>| {
             admission.covers(session.route())
+                && session.kept_under() == limit.as_ref()
                 && (self.keyword != Keyword::Always || session.offers_requiretls())
         };
         let fits = |idle: &Target, session: &Session<T>| idle == host.target && may_go_on(session);

@@ -6,14 +6,18 @@ use mail::{Message, TlsRequired};
 use mta_sts::Decision;
 use mta_sts::danger::TlsRequiredNo;
 use queue::Lease;
-use smtp::ReversePath;
+use smtp::{Reply, ReversePath};
 use tls_policy::DaneDemand;
 
 use super::walk::Walk;
+use crate::attempt_pace::AttemptPace;
 use crate::client::Client;
 use crate::connection_cache::Rank;
 use crate::downgrade::Downgrade;
+use crate::pace::Halved;
+use crate::paces::Under;
 use crate::patience::Patience;
+use crate::rate_reply::names_rate;
 use crate::settings::RequireTlsDelivery;
 use crate::target::Target;
 
@@ -38,6 +42,8 @@ pub(super) struct Pass<'a> {
     pub(super) patience: Arc<Patience>,
     /// What hosts are told of the message.
     pub(super) downgrade: Downgrade,
+    /// What the attempt has of the limits that its mail is under.
+    pub(super) pace: &'a AttemptPace,
 }
 
 /// A host, and how it stands among those of the next hop.
@@ -81,6 +87,35 @@ impl Keyword {
 impl Pass<'_> {
     /// Whether no other host is to be asked.
     pub(super) fn is_over(&self, walk: &Walk) -> bool {
-        self.patience.overdue().is_some() || walk.engaged() >= SESSIONS || walk.open.is_empty()
+        self.patience.overdue().is_some()
+            || walk.engaged() >= SESSIONS
+            || walk.open.is_empty()
+            || self.pace.is_turned_away()
+    }
+
+    /// The destination, and the limits that its mail may be under.
+    pub(super) fn under<'u>(&'u self, destination: &'u str) -> Under<'u> {
+        let Client { settings, clock, .. } = self.client;
+        Under { limits: &settings.limits, destination, now: clock.now() }
+    }
+
+    /// Has the pace halved, of mail as this, if a host's reply says that we send too fast.
+    pub(super) fn hear(&self, host: &str, reply: &Reply) {
+        if !names_rate(reply) {
+            return;
+        }
+        // The host has counted it, whether it got a message or not.
+        self.pace.sends();
+        let (destination, reply) = (self.lease.destination().to_string(), reply.one_line());
+        let (limit, under) = (self.pace.limit(), self.under(&destination));
+        let recent = self.client.windows.recent(&destination);
+        match self.client.paces.slow(limit.as_ref(), under, recent, &reply) {
+            Halved::Before => {}
+            Halved::Now => {
+                self.client.observer.slowed();
+                let limit = limit.as_ref().map_or(&*destination, |limit| &*limit.name);
+                tracing::warn!(limit, mx = host, reply, "sending rate halved");
+            }
+        }
     }
 }

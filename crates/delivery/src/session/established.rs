@@ -16,7 +16,9 @@ use crate::capabilities::{Capabilities, Extension};
 use crate::dialogue::Dialogue;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, Stage};
+use crate::limit::Limit;
 use crate::line_io::Stream;
+use crate::paces::KeptConnection;
 use crate::patience::Patience;
 use crate::settings::DeliverySettings;
 use crate::target::host_name;
@@ -38,6 +40,8 @@ pub struct Session<T: Trust, S: Stream = TcpStream> {
     /// How many transactions were begun.
     pub(super) transactions: usize,
     began: Instant,
+    /// What it takes of a limit while no attempt has it.
+    kept: Option<KeptConnection>,
 }
 
 impl<T: Trust, S: Stream> Session<T, S> {
@@ -65,8 +69,19 @@ impl<T: Trust, S: Stream> Session<T, S> {
         settings: Arc<DeliverySettings>,
     ) -> Self {
         let (host, began) = (host_name(&T::host(&route)), Instant::now());
-        let transactions = 0;
-        Self { route, host, dialogue, capabilities, channel, ends, settings, transactions, began }
+        let (transactions, kept) = (0, None);
+        Self {
+            route,
+            host,
+            dialogue,
+            capabilities,
+            channel,
+            ends,
+            settings,
+            transactions,
+            began,
+            kept,
+        }
     }
 
     /// Begins a transaction, the first or one more, for recipients that the session was made for.
@@ -116,7 +131,8 @@ impl<T: Trust, S: Stream> Session<T, S> {
 
     /// Whether one more message may be sent some time later.
     pub(crate) fn may_go_on(&self) -> bool {
-        self.transactions < self.settings.messages_per_connection
+        let limit = self.kept_under().and_then(|limit| limit.messages_per_connection);
+        self.transactions < limit.unwrap_or(self.settings.messages_per_connection)
             && self.takes_more()
             && self.began.elapsed() < self.settings.connection_age
     }
@@ -164,6 +180,16 @@ impl<T: Trust, S: Stream> Session<T, S> {
         self.dialogue.wait_with(Arc::clone(patience));
     }
 
+    /// Takes this of a limit while no attempt has it.
+    pub(crate) fn keep_as(&mut self, kept: Option<KeptConnection>) {
+        self.kept = kept;
+    }
+
+    /// The limit under which it is kept.
+    pub(crate) fn kept_under(&self) -> Option<&Arc<Limit>> {
+        self.kept.as_ref().map(KeptConnection::limit)
+    }
+
     /// Belongs to no attempt any more.
     pub(crate) fn rest(&mut self) {
         self.dialogue.wait_with(Arc::default());
@@ -172,7 +198,7 @@ impl<T: Trust, S: Stream> Session<T, S> {
     /// Leaves only the end of the session to be done; whatever was taken is taken.
     pub(crate) fn close(mut self) -> ClosingSession<S> {
         self.rest();
-        ClosingSession { dialogue: self.dialogue, settings: self.settings }
+        ClosingSession { dialogue: self.dialogue, settings: self.settings, _kept: self.kept }
     }
 
     /// Ends the session; whatever was taken is taken.
@@ -228,6 +254,7 @@ impl<T: Trust, S: Stream> fmt::Debug for Session<T, S> {
 pub(crate) struct ClosingSession<S: Stream> {
     dialogue: Dialogue<Wire<S>>,
     settings: Arc<DeliverySettings>,
+    _kept: Option<KeptConnection>,
 }
 
 impl<S: Stream> ClosingSession<S> {

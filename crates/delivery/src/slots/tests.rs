@@ -1,6 +1,8 @@
 use access::Networks;
 use clock::{Clock, SetClock};
-use queue::{Envelope, Lease, Outcome, Queue, QueueSettings, Reason, ReasonClass, Recipient};
+use queue::{
+    AtMost, Envelope, Lease, Outcome, Queue, QueueSettings, Reason, ReasonClass, Recipient,
+};
 use smtp::{BodyType, Mailbox, ReversePath, Smtputf8};
 use store_embedded::{Embedded, StoreSettings};
 use tempfile::TempDir;
@@ -135,8 +137,12 @@ async fn an_attempt_that_hears_nothing_counts_as_failing_until_it_does() {
         () = looking => {}
     }
     // The other message is one of a destination that fails.
-    assert!(bench.queue.lease_within(DestinationHealth::Untried, |_| 10).await.unwrap().is_none());
-    assert!(bench.queue.lease_within(DestinationHealth::Failing, |_| 10).await.unwrap().is_some());
+    assert!(
+        bench.queue.lease_within(DestinationHealth::Untried, &AtMost(10)).await.unwrap().is_none()
+    );
+    assert!(
+        bench.queue.lease_within(DestinationHealth::Failing, &AtMost(10)).await.unwrap().is_some()
+    );
 }
 
 /// A queue, and attempts that all take equally long.
@@ -180,7 +186,8 @@ impl Bench {
     /// Begins as many attempts as there are slots for.
     async fn begin(&mut self) {
         while let Some(worst) = self.slots.free(ROOM) {
-            let Some(lease) = self.queue.lease_within(worst, |_| PER_DOMAIN).await.unwrap() else {
+            let leased = self.queue.lease_within(worst, &AtMost(PER_DOMAIN)).await.unwrap();
+            let Some((lease, ())) = leased else {
                 return;
             };
             let slot = DeliverySlot::take(&self.slots, lease.health(), ROOM);

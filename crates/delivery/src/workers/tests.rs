@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use access::Networks;
 use clock::SetClock;
 use dns::{DnsSettings, Resolver};
-use mail::{DeliveryRecord, Envelope, Outcome, Protection, Reason, Recipient};
+use mail::{DeliveryRecord, DeliveryResult, Envelope, Outcome, Protection, Reason, Recipient};
 use queue::QueueSettings;
 use smtp::{BodyType, Domain, Mailbox, ReversePath, Smtputf8};
 use store_embedded::{Embedded, StoreSettings};
@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::*;
+use crate::dane_result::DaneResult;
 use crate::recorder::Unrecorded;
 use crate::scripted::{now, policies};
 
@@ -50,6 +51,14 @@ impl Observer for Recorder {
             panic!("as the test wants");
         }
     }
+
+    fn tls_failed(&self, _reason: &'static str) {}
+
+    fn dane_host(&self, _result: DaneResult) {}
+
+    fn requiretls(&self, _result: &DeliveryResult) {}
+
+    fn slowed(&self) {}
 
     fn opened(&self, _protection: Protection) {}
 

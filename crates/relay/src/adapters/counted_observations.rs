@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use delivery::of_failed_refresh;
-use mail::{DeliveryRecord, Protection};
+use delivery::{DaneResult, of_failed_refresh};
+use mail::{DeliveryRecord, DeliveryResult, Protection};
 use mta_sts::{Decision, FetchEnded, Undecided};
 use reporting::Counter;
 use tls_rpt::Observation;
@@ -30,6 +30,18 @@ impl delivery::Observer for CountedDelivery {
 
     fn tls_failed(&self, reason: &'static str) {
         self.next.tls_failed(reason);
+    }
+
+    fn dane_host(&self, result: DaneResult) {
+        self.next.dane_host(result);
+    }
+
+    fn requiretls(&self, result: &DeliveryResult) {
+        self.next.requiretls(result);
+    }
+
+    fn slowed(&self) {
+        self.next.slowed();
     }
 
     fn opened(&self, protection: Protection) {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use delivery::Observer;
-use mail::{DeliveryRecord, Protection};
+use delivery::{DaneResult, Observer};
+use mail::{DeliveryRecord, DeliveryResult, Protection};
 use reporting::Reporting;
 use tls_rpt::Observation;
 
@@ -21,6 +21,18 @@ impl Observer for DeliveryObservers {
 
     fn tls_failed(&self, reason: &'static str) {
         self.other.tls_failed(reason);
+    }
+
+    fn dane_host(&self, result: DaneResult) {
+        self.other.dane_host(result);
+    }
+
+    fn requiretls(&self, result: &DeliveryResult) {
+        self.other.requiretls(result);
+    }
+
+    fn slowed(&self) {
+        self.other.slowed();
     }
 
     fn opened(&self, protection: Protection) {

@@ -122,7 +122,7 @@ fn name(hostname: &Domain, addresses: &[IpAddr], own: Option<IpAddr>) -> Option<
 
 /// The address that mail leaves from; none where it is translated on the way, or not known.
 fn own_address(settings: &Settings) -> Option<IpAddr> {
-    let chosen = settings.delivery.source_address4.map(IpAddr::V4);
+    let chosen = settings.delivery.source.v4.map(IpAddr::V4);
     let address = chosen.or_else(|| towards_elsewhere().ok())?;
     let is_public = match address {
         IpAddr::V4(v4) => !(v4.is_private() || v4.is_link_local()),

@@ -7,7 +7,7 @@ use admin::readiness::{Bearings, Validators};
 use admin::server::actions::Actions;
 use admin::server::grants::GrantRule;
 use clock::Clock;
-use delivery::{Recorder, ReportingMta, Unrecorded, WallClock};
+use delivery::{Delivery, Recorder, ReportingMta, Unrecorded, WallClock};
 use dns::Dns;
 use history::{HistorySettings, Keeper};
 use listener::{Access, Listener, ServerTls};
@@ -154,11 +154,13 @@ pub(super) async fn actions(
     settings: &Settings,
     queue: &Queue,
     policies: &Arc<Policies>,
+    delivery: &Delivery,
     clock: &Arc<dyn Clock>,
 ) -> Actions {
     let (kept, in_use) = (Arc::new(StoredPolicies::of(queue)), Arc::clone(policies));
     let mta = reporting_mta(settings);
-    let actions = Actions::of(queue.clone(), kept, in_use, mta, Arc::clone(clock));
+    let actions =
+        Actions::of(queue.clone(), kept, in_use, delivery.clone(), mta, Arc::clone(clock));
     actions.tell_staging(settings.listener.staging.in_words());
     actions.grants.reload(grant_rule(settings));
     actions.grants.load().await;

@@ -8,6 +8,7 @@ use admin::api::answers::{
     Changed, Destination, DestinationStats, FullMessage, Message, QueueStats, Removed, Verified,
     Why,
 };
+use admin::api::limit_stats::LimitStats;
 use admin::api::state_word::state_word;
 use clock::{Clock as _, SystemClock};
 use queue::{Filter, StateKind};
@@ -179,6 +180,7 @@ pub(super) fn stats(
         output.line(printable(staging))?;
     }
     if stats.messages == 0 && stats.quarantine.is_empty() {
+        limits(&stats.limits, width, output)?;
         return output.line("the queue is empty");
     }
     output.line(format_args!("messages    {}", stats.messages))?;
@@ -187,6 +189,7 @@ pub(super) fn stats(
     for one in &stats.quarantine {
         output.line(format_args!("damaged     {} in {}", size(one.size), printable(&one.file)))?;
     }
+    limits(&stats.limits, width, output)?;
     if stats.destinations.is_empty() {
         return Ok(());
     }
@@ -210,6 +213,48 @@ pub(super) fn stats(
         ]);
     }
     table.print(width, output)
+}
+
+/// How limits stand, as a table of this width at most.
+fn limits(limits: &[LimitStats], width: Option<usize>, output: &mut Output) -> io::Result<()> {
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new([
+        ("LIMIT", Room::AtLeast(16)),
+        ("CONNECTIONS", Room::Whole),
+        ("RATE", Room::Whole),
+        ("WAITING", Room::Whole),
+        ("SLOWED BY", Room::AtLeast(24)),
+    ]);
+    for one in limits {
+        let most = one.most_connections.map(|most| format!(" of {most}")).unwrap_or_default();
+        let slowed = one.slowed_by.as_ref().zip(one.slowed_since);
+        table.row([
+            printable(&one.limit),
+            format!("{}{most}", one.connections),
+            one.interval_ms.map_or_else(|| "-".to_owned(), rate),
+            one.waiting_destinations.to_string(),
+            slowed
+                .map(|(reply, since)| format!("{since} {}", printable(reply)))
+                .unwrap_or_default(),
+        ]);
+    }
+    table.print(width, output)?;
+    output.line("")
+}
+
+/// How many messages follow each other in a time, where they are so many milliseconds apart.
+fn rate(interval_ms: f64) -> String {
+    let times = [("s", 1e3), ("m", 60e3), ("h", 3_600e3), ("d", 86_400e3)];
+    let per = |(name, millis): (&'static str, f64)| (name, millis / interval_ms);
+    let (name, number) = times
+        .map(per)
+        .into_iter()
+        .find(|(_, number)| *number >= 1.0 && (number - number.round()).abs() < 0.01)
+        .unwrap_or(("m", 60e3 / interval_ms));
+    let text = format!("{number:.2}");
+    format!("{}/{name}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// What the mail for a destination waits for, and a reason of the class that most of it waits for.
