@@ -96,6 +96,8 @@ fn a_thousand_destinations_of_one_limit_go_on_one_by_one_in_their_order_and_each
     }
     assert_eq!(bench.paced(), named('p', 1000).collect::<Vec<_>>());
     assert!(bench.turns <= 3_000, "{} turns for a thousand", bench.turns);
+    // Each is still in the line, to be found to have nothing left, which takes no room.
+    bench.serve_all(10_010, &mut Limit { room: 1, until: None });
     assert!(bench.table.rows.is_empty());
 }
 
