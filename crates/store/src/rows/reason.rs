@@ -15,7 +15,7 @@ const REASON_CAUSE: usize = 200;
 /// without the reason's own row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ReasonNumber {
-    /// Its number: below [`ENTRY_RECIPIENTS`].
+    /// Its number: less than an entry has recipients at most.
     pub number: u8,
     /// Its class.
     pub class: ReasonClass,
