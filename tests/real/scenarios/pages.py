@@ -58,8 +58,8 @@ def smarthost(world):
 
 
 def log_in(world, server, left):
-    """The rest of that section: users, the certificate, the whole file."""
-    users, hook, first_run, settings, restart = left
+    """The rest of that section but for local programs: users, the certificate, the whole file; with the blocks that are left."""
+    users, hook, first_run, settings, restart, *left = left
     lineage = "/etc/letsencrypt/live/relay.example.org"
     key, certificate = world.certificate("relay.example.org")
     server.run("bash", "-euc", f"mkdir -p -m 0700 /etc/letsencrypt/live && mkdir -p {lineage} && "
@@ -73,6 +73,7 @@ def log_in(world, server, left):
     server.copy(settings, **{PAGES_NETWORK: f"{world.subnet}.26/32"})
     said = server.copy(restart)
     expect("warning" not in said, f"check-config warns:\n{said}")
+    return left
 
 
 def protected(message):
@@ -99,12 +100,15 @@ def a_smarthost_set_up_by_the_page_delivers_under_an_enforced_policy(world):
     log = world.down.log()
     expect("from=<root@example.org>" not in log, f"the host without TLS was sent mail:\n{log}")
 
-    log_in(world, server, left)
+    socket, programs = log_in(world, server, left)
     submit = ("swaks", "--server", "relay.example.org", "--from", "ann@example.org", "--to", "you@example.net",
               "--auth", "PLAIN", "--auth-user", "ann", "--auth-password", PASSWORD)
     for subject, words in (("saffron", ("--port", "587", "--tls")), ("teasel", ("--port", "465", "--tls-on-connect"))):
         server.run(*submit, "--h-Subject", subject, *words)
         protected(inbox(world.mx, subject))
+    server.copy(socket)
+    server.copy(programs, **{"echo test": r"printf 'Subject: tansy\n\ntest\n'"})
+    protected(inbox(world.mx, "tansy"))
 
 
 @scenario
