@@ -1,6 +1,5 @@
 //! What the committer and all handles share.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,8 +7,8 @@ use std::time::Duration;
 use clock::{Clock, millis};
 use mail::QueueId;
 use store::{
-    BeginError, Due, EntryId, Health, IdSource, Observer, Ownership, RecentBodies, RecordNumber,
-    SpaceGuard, StoreError, StoreTuning, Subscription, Totals, Waiting,
+    BeginError, Due, EntryId, Health, HealthCell, IdSource, Observer, Ownership, RecentBodies,
+    RecordNumber, SpaceGuard, StoreError, StoreTuning, Subscription, Totals, Waiting,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -61,7 +60,7 @@ pub(crate) struct Shared {
     claims: Mutex<Claims>,
     /// Where what becomes due goes.
     pub(crate) turns: Subscription,
-    health: AtomicU8,
+    health: HealthCell,
     totals: Mutex<Totals>,
     waiting: Mutex<Waiting>,
 }
@@ -84,7 +83,7 @@ impl Shared {
             last_record: watch::Sender::new(0),
             claims: Mutex::default(),
             turns: Subscription::default(),
-            health: AtomicU8::new(health_number(Health::Failed)),
+            health: HealthCell::new(Health::Failed),
             totals: Mutex::new(Totals::default()),
             waiting: Mutex::new(Waiting::NOBODY),
         }
@@ -200,18 +199,14 @@ impl Shared {
 
     /// Whether the queue takes and gives mail.
     pub(crate) fn health(&self) -> Health {
-        match self.health.load(Ordering::Acquire) {
-            0 => Health::Closed,
-            1 => Health::Failed,
-            2 => Health::LowOnSpace,
-            _ => Health::Ready,
-        }
+        self.health.get()
     }
 
     /// Says how the queue is.
     pub(crate) fn set_health(&self, health: Health) {
-        let before = self.health.swap(health_number(health), Ordering::AcqRel);
-        if let Some(turns) = self.turns.attached().filter(|_| before != health_number(health)) {
+        if self.health.set(health)
+            && let Some(turns) = self.turns.attached()
+        {
             turns.health_changed();
         }
     }
@@ -238,14 +233,8 @@ impl Shared {
 
     /// A new id, if the queue takes mail.
     pub(crate) fn next_id(&self, guard: SpaceGuard) -> Result<QueueId, BeginError> {
-        match (self.health(), guard) {
-            (Health::Closed, _) => Err(BeginError::Closed),
-            (Health::Failed, _) => Err(BeginError::Failed),
-            (Health::LowOnSpace, SpaceGuard::Applies) => Err(BeginError::LowOnSpace),
-            (Health::LowOnSpace, SpaceGuard::Waived) | (Health::Ready, _) => {
-                self.ids.next(self.clock.now()).ok_or(BeginError::Failed)
-            }
-        }
+        self.health().admits(guard)?;
+        self.ids.next(self.clock.now()).ok_or(BeginError::Failed)
     }
 
     /// Reads the due index of a destination from a place on: a slice, or all there is.
@@ -257,16 +246,6 @@ impl Shared {
         let from = Key::due(destination, from.due, from.entry);
         let rows = engine.scan(&from, &Key::after_destination(destination), SLICE)?;
         Ok(rows.iter().map(|(key, _)| key.due_position()).collect::<Result<_, _>>()?)
-    }
-}
-
-/// A health as a number.
-const fn health_number(health: Health) -> u8 {
-    match health {
-        Health::Closed => 0,
-        Health::Failed => 1,
-        Health::LowOnSpace => 2,
-        Health::Ready => 3,
     }
 }
 

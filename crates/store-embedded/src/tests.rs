@@ -14,7 +14,7 @@ use queue::conformance::{
 };
 use queue::{Lease, Queue, QueueSettings, RetrySchedule};
 use smtp::*;
-use store::conformance::pattern;
+use store::conformance::{copy_dir, pattern};
 use store::*;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -165,20 +165,6 @@ fn damage_body(path: &Path, body: &[u8]) {
     let at = bytes.windows(body.len()).rposition(|part| part == body).unwrap();
     bytes[at + body.len() - 1] ^= 1;
     fs::write(path, bytes).unwrap();
-}
-
-/// Copies a directory as it is now; files that go meanwhile are left out.
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).ok();
-        }
-    }
 }
 
 /// Waits until a condition holds that the committer brings about.

@@ -2,14 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use clock::Clock;
 use store::Store;
-use store::conformance::Home;
+use store::conformance::{Home, copy_dir};
 use store_embedded::{Embedded, StoreSettings};
 use tempfile::TempDir;
 
@@ -39,20 +37,6 @@ impl Home for Directory {
 
     async fn another(&self) -> Box<dyn Home> {
         empty().await
-    }
-}
-
-/// Copies a directory as it is now; files that go meanwhile are left out.
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).ok();
-        }
     }
 }
 

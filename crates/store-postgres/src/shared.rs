@@ -1,14 +1,14 @@
 //! What the parts of an open store share.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use clock::{Clock, SystemClock, millis};
 use mail::QueueId;
 use store::{
-    BeginError, CommitError, Due, EntryId, Health, Observer, Ownership, RecentBodies, SpaceGuard,
-    Subscription,
+    BeginError, CommitError, Due, EntryId, Health, HealthCell, Observer, Ownership, RecentBodies,
+    SpaceGuard, Subscription,
 };
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 
@@ -70,7 +70,7 @@ pub(crate) struct Shared {
     others: Mutex<Tally>,
     longest_wait: Mutex<Duration>,
     leftovers: Mutex<Vec<QueueId>>,
-    health: AtomicU8,
+    health: HealthCell,
 }
 
 /// The lock, whatever became of who had it.
@@ -115,7 +115,7 @@ impl Shared {
             own: Mutex::new(own),
             others: Mutex::default(),
             leftovers: Mutex::default(),
-            health: AtomicU8::new(health_number(Health::Ready)),
+            health: HealthCell::new(Health::Ready),
         }
     }
 
@@ -214,13 +214,9 @@ impl Shared {
     }
 
     /// A new id, if the store takes mail.
-    pub(crate) fn next_id(&self, _guard: SpaceGuard) -> Result<QueueId, BeginError> {
-        match self.health() {
-            Health::Closed => Err(BeginError::Closed),
-            Health::Failed => Err(BeginError::Failed),
-            Health::LowOnSpace => Err(BeginError::LowOnSpace),
-            Health::Ready => self.identity().ids.next(self.clock.now()).ok_or(BeginError::Failed),
-        }
+    pub(crate) fn next_id(&self, guard: SpaceGuard) -> Result<QueueId, BeginError> {
+        self.health().admits(guard)?;
+        self.identity().ids.next(self.clock.now()).ok_or(BeginError::Failed)
     }
 
     /// Puts a piece of a body into the database; it is durable once its message is.
@@ -290,31 +286,15 @@ impl Shared {
 
     /// Whether the store takes and gives mail.
     pub(crate) fn health(&self) -> Health {
-        match self.health.load(Ordering::Acquire) {
-            0 => Health::Closed,
-            1 => Health::Failed,
-            2 => Health::LowOnSpace,
-            _ => Health::Ready,
-        }
+        self.health.get()
     }
 
     /// Says how the store is; once closed it stays so.
     pub(crate) fn set_health(&self, health: Health) {
-        let number = health_number(health);
-        let change = |before| (before != 0 && before != number).then_some(number);
-        let changed = self.health.fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
-        if let (Ok(_), Some(turns)) = (changed, self.turns.attached()) {
+        if self.health.set(health)
+            && let Some(turns) = self.turns.attached()
+        {
             turns.health_changed();
         }
-    }
-}
-
-/// A health as a number.
-const fn health_number(health: Health) -> u8 {
-    match health {
-        Health::Closed => 0,
-        Health::Failed => 1,
-        Health::LowOnSpace => 2,
-        Health::Ready => 3,
     }
 }

@@ -1,7 +1,7 @@
 //! The tests that every store passes: its promises, seen from outside.
 //!
 //! `conformance_tests!` makes one test of each of these functions. Files,
-//! damage and crashes are for the tests of the store that has them.
+//! damage and crashes are for the tests of the store that has them, with [`copy_dir`].
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 #![expect(clippy::missing_panics_doc, reason = "a test that fails panics")]
@@ -14,21 +14,24 @@ use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 
 use crate::claim::{Demand, Due, Next};
-use crate::contract::{Owner, SpaceGuard, Store};
+use crate::contract::{Owner, Store};
 use crate::entry_id::EntryId;
 use crate::error::{BodyError, CommitError, StoreError};
+use crate::health::SpaceGuard;
 use crate::query::{Act, Which};
 use crate::settlement::Settlement;
 use crate::turns::Turns;
 use crate::value::{Expected, Put};
 
 mod bench;
+mod files;
 mod home;
 mod records;
 mod values;
 
 use self::bench::{DESTINATION, NEVER, accept, claim, claim_one, deferred, ids, read};
 pub use self::bench::{begun, delivered, envelope, opened, settlement, taken};
+pub use self::files::copy_dir;
 pub use self::home::Home;
 pub use self::records::{
     a_record_is_kept_with_its_settlement, numbers_of_records_rise_after_a_kill_too,

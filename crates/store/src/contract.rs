@@ -19,7 +19,7 @@ use crate::committed::Committed;
 use crate::entry_id::EntryId;
 use crate::error::{BeginError, BodyError, CommitError, StoreError};
 use crate::findings::Findings;
-use crate::health::{Health, Totals};
+use crate::health::{Health, SpaceGuard, Totals};
 use crate::query::{Act, Counts, Details, Filter, Matching, Stats, Summary, Which};
 use crate::record::{KeptRecord, RecordNumber};
 use crate::settled::Settled;
@@ -279,15 +279,6 @@ pub trait Records: Debug + Send + Sync {
     /// The number of the last durable record; 0 before the first. A settlement may have returned a
     /// moment before its record is durable.
     fn last_record(&self) -> watch::Receiver<RecordNumber>;
-}
-
-/// Whether the guard against a full disk applies.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum SpaceGuard {
-    /// To mail from outside.
-    Applies,
-    /// Not to bounces: a settlement that waits for room would keep its message in the queue.
-    Waived,
 }
 
 /// Who may have the entries of a new message first.

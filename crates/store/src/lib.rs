@@ -52,12 +52,12 @@ pub use crate::body_writer::BodyWriter;
 pub use crate::claim::{ByHand, Claimed, Demand, Due, EntryRecipient, Next, QueueEntry};
 pub use crate::committed::Committed;
 pub use crate::contract::{
-    Inspect, Owner, Ownership, ReadValues, Records, SpaceGuard, Store, StoreTuning, Values,
+    Inspect, Owner, Ownership, ReadValues, Records, Store, StoreTuning, Values,
 };
 pub use crate::entry_id::{EntryId, EntryNumber};
 pub use crate::error::{BeginError, BodyError, CommitError, IndexError, StoreError, is_full};
 pub use crate::findings::{Findings, Problem};
-pub use crate::health::{Health, Totals};
+pub use crate::health::{Health, HealthCell, SpaceGuard, Totals};
 pub use crate::ids::{ID_SLOTS, IdSource};
 pub use crate::namespace::Namespace;
 pub use crate::observer::{CommitGroup, Flushed, Observer};

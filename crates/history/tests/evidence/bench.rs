@@ -1,7 +1,7 @@
 //! A store whose settlements are recorded, and the history that is kept of them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +15,7 @@ use mail::{
 use queue::conformance::{envelope, submitter};
 use queue::{LeaseResult, Queue, QueueSettings};
 use store::Store;
+use store::conformance::copy_dir;
 use store_embedded::{Embedded, StoreSettings};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -180,19 +181,5 @@ fn record(lease: &queue::Lease, now: SystemTime) -> DeliveryRecord {
             reports: Reports::Ours,
         },
         ended_at: now,
-    }
-}
-
-/// Copies a directory as it is now; files that go meanwhile are left out.
-pub(crate) fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).ok();
-        }
     }
 }

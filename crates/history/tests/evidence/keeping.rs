@@ -84,7 +84,7 @@ async fn what_a_killed_process_had_kept_and_not_forgotten_is_there_once() {
     // The store that is left has the record still, and the history has it already.
     let before = bench.killed().await;
     bench.keep().await;
-    crate::bench::copy_dir(&bench.settings.dir, &before.settings.dir);
+    store::conformance::copy_dir(&bench.settings.dir, &before.settings.dir);
     let second = before.deliver(&["a@one.example"]).await;
     before.keep().await;
     assert_eq!(before.told(), [first.to_string(), second.to_string()]);

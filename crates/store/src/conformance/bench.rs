@@ -11,7 +11,8 @@ use tokio::io::AsyncReadExt;
 use crate::body_writer::BodyWriter;
 use crate::claim::{Demand, Next, QueueEntry};
 use crate::conformance::home::Home;
-use crate::contract::{Owner, SpaceGuard, Store};
+use crate::contract::{Owner, Store};
+use crate::health::SpaceGuard;
 use crate::query::Filter;
 use crate::settlement::{ClaimEnd, EntrySettlement, Retry, Settlement};
 
