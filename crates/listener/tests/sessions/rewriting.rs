@@ -28,11 +28,8 @@ async fn a_message_is_rewritten_however_it_is_cut_and_the_log_names_both_senders
     for cut in 1..message.len() {
         client.expect("MAIL FROM:<a@client.example>", "250 ").await;
         client.expect("RCPT TO:<b@far.example>", "250 ").await;
-        let (one, other) = message.split_at(cut);
-        client.send(format!("BDAT {cut}\r\n{one}")).await;
-        client.hears("250 ").await;
-        client.send(format!("BDAT {} LAST\r\n{other}", other.len())).await;
-        client.hears("250 ").await;
+        let answer = client.message_in_chunks(message, cut).await;
+        assert!(answer.starts_with("250 "), "{answer}");
     }
     let stored = world.stored().await;
     assert_eq!(stored.len(), message.len() - 1);

@@ -118,11 +118,7 @@ async fn a_first_line_that_is_no_field_does_not_join_the_received_field() {
             client.expect("MAIL FROM:<a@client.example>", "250 ").await;
             client.expect("RCPT TO:<b@far.example>", "250 ").await;
             let answer = if by_chunks {
-                let (one, other) = message.split_at(3);
-                client.send(format!("BDAT 3\r\n{one}")).await;
-                client.hears("250 ").await;
-                client.send(format!("BDAT {} LAST\r\n{other}", other.len())).await;
-                client.reply().await
+                client.message_in_chunks(&message, 3).await
             } else {
                 client.expect("DATA", "354 ").await;
                 client.message(message.as_bytes()).await

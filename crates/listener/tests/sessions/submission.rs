@@ -80,11 +80,7 @@ async fn bcc_is_removed_and_a_signed_message_stays_as_it_is() {
             let mut client = world.client().await;
             client.expect("MAIL FROM:<a@client.example>", "250 ").await;
             client.expect("RCPT TO:<b@far.example>", "250 ").await;
-            let (one, other) = message.split_at(cut);
-            client.send(format!("BDAT {cut}\r\n{one}")).await;
-            client.hears("250 ").await;
-            client.send(format!("BDAT {} LAST\r\n{other}", other.len())).await;
-            let answer = client.reply().await;
+            let answer = client.message_in_chunks(&message, cut).await;
             let id = answer.trim_end().rsplit(' ').next().unwrap().to_owned();
             let stored = world.stored().await.into_iter().find(|stored| stored.id == id).unwrap();
             assert_eq!(String::from_utf8_lossy(stored.as_sent()), kept, "{message}");

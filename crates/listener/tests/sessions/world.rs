@@ -372,6 +372,15 @@ impl Client {
         assert!(answer.starts_with(reply), "expected {reply:?}, was {answer:?}");
     }
 
+    /// A message in two chunks, the first of which ends at `cut`; the reply to the last.
+    pub(crate) async fn message_in_chunks(&mut self, message: &str, cut: usize) -> String {
+        let (one, other) = message.split_at(cut);
+        self.send(format!("BDAT {cut}\r\n{one}")).await;
+        self.hears("250 ").await;
+        self.send(format!("BDAT {} LAST\r\n{other}", other.len())).await;
+        self.reply().await
+    }
+
     /// A transaction up to the 354.
     pub(crate) async fn begin_message(&mut self) {
         self.expect("MAIL FROM:<a@client.example>", "250 2.1.0 ").await;
