@@ -9,6 +9,7 @@ use mail::{
     SessionRecord, TlsRecord, TlsRequired, WhyClear,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use smtp::{Mailbox, ReversePath};
 use store::RecordBytes;
 
@@ -20,12 +21,25 @@ const TEXT_MOST: usize = 512;
 /// No more names of a certificate are kept.
 const NAMES_MOST: usize = 10;
 
+/// What most records fit into, in octets.
+const USUAL_SIZE: usize = 1_280;
+
 /// What is settled with the mail: everything about the attempt, in one piece.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Recorded {
+#[derive(Debug, Serialize)]
+struct Recorded {
+    attempt: Attempt,
+    decision: Decision,
+    session: Option<Session>,
+}
+
+/// The same as it is read back: what many attempts share stays the text that it was written as.
+#[derive(Debug, Deserialize)]
+pub(crate) struct KeptAttempt<'a> {
     pub(crate) attempt: Attempt,
-    pub(crate) decision: Decision,
-    pub(crate) session: Option<Session>,
+    #[serde(borrow)]
+    pub(crate) decision: &'a RawValue,
+    #[serde(borrow)]
+    pub(crate) session: Option<&'a RawValue>,
 }
 
 /// What is kept of an attempt that has ended like this for these recipients of `message`: one record, or
@@ -41,7 +55,9 @@ pub fn records_of(
         decision: decision(&record.next_hop.decision),
         session: record.session.as_deref().map(session),
     };
-    let bytes = serde_json::to_vec(&recorded).ok().and_then(RecordBytes::new);
+    let mut bytes = Vec::with_capacity(USUAL_SIZE);
+    let written = serde_json::to_writer(&mut bytes, &recorded).ok();
+    let bytes = written.and_then(|()| RecordBytes::new(bytes));
     match (bytes, recipients.split_at(recipients.len() / 2)) {
         (Some(bytes), _) => vec![bytes],
         (None, ([], _)) => Vec::new(),

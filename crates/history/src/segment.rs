@@ -9,7 +9,7 @@ use crate::chain::{Link, sha256};
 use crate::error::HistoryError;
 use crate::files::SegmentFile;
 use crate::gap::Gap;
-use crate::recorder::Recorded;
+use crate::recorder::KeptAttempt;
 use crate::row::{AttemptRow, GapRow, Row};
 use crate::settings::Addresses;
 
@@ -63,10 +63,10 @@ impl End {
 }
 
 /// What is appended.
-#[derive(Clone, Debug)]
-pub(crate) enum Entry {
+#[derive(Debug)]
+pub(crate) enum Entry<'a> {
     /// An attempt.
-    Attempt(Box<Recorded>),
+    Attempt(Box<KeptAttempt<'a>>),
     /// Attempts that have no record.
     Gap(Gap),
 }
@@ -166,7 +166,7 @@ impl Segment {
     /// nothing. It survives a power cut when this returns.
     pub(crate) fn append(
         &mut self,
-        entries: Vec<Entry>,
+        entries: &mut dyn Iterator<Item = Entry<'_>>,
         mark: u64,
         addresses: Addresses,
     ) -> Result<(), HistoryError> {
@@ -218,16 +218,16 @@ struct Appending<'a> {
 
 impl Appending<'_> {
     /// Appends one entry, with which the history ends then.
-    fn append(&mut self, entry: Entry, end: &mut End) -> rusqlite::Result<()> {
+    fn append(&mut self, entry: Entry<'_>, end: &mut End) -> rusqlite::Result<()> {
         let number = end.next;
         let (row, decision, session) = match entry {
             Entry::Gap(gap) => (Row::Gap(GapRow { number, gap }), None, None),
-            Entry::Attempt(recorded) => {
-                let Recorded { mut attempt, decision, session } = *recorded;
+            Entry::Attempt(kept) => {
+                let KeptAttempt { mut attempt, decision, session } = *kept;
                 attempt.sender = self.sender(attempt.sender)?;
                 attempt.recipients = self.recipients(&attempt.recipients)?;
-                let (decision_id, decision) = self.fact(&text_of(&decision)?)?;
-                let session = session.map(|session| self.fact(&text_of(&session)?)).transpose()?;
+                let (decision_id, decision) = self.fact(decision.get())?;
+                let session = session.map(|session| self.fact(session.get())).transpose()?;
                 let (session_id, session) = session.unzip();
                 let row = AttemptRow { number, decision, session, attempt };
                 (Row::Attempt(Box::new(row)), Some(decision_id), session_id)

@@ -7,7 +7,7 @@ use store::KeptRecord;
 use crate::error::HistoryError;
 use crate::files::{Files, SegmentFile};
 use crate::gap::{Gap, WhyGap};
-use crate::recorder::Recorded;
+use crate::recorder::KeptAttempt;
 use crate::segment::{End, Entry, Opened, Segment, connect_to_read, number};
 use crate::settings::HistorySettings;
 
@@ -23,6 +23,9 @@ const LEAP: u64 = 1 << 32;
 /// How often the chain's head goes to the log.
 const SEAL_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How often at most the segments are looked after: less than an idle history waits for that.
+const TEND_EVERY: Duration = Duration::from_secs(30);
+
 /// Writes a history.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -35,6 +38,8 @@ pub(crate) struct Writer {
     gaps: Vec<Gap>,
     /// When the head went to the log last, and its number.
     sealed: (u64, u64),
+    /// When the segments were looked after last.
+    tended: u64,
 }
 
 impl Writer {
@@ -43,7 +48,8 @@ impl Writer {
         let files = Files::new(settings.dir.clone());
         files.create()?;
         let (current, end) = (None, End::EMPTY);
-        let mut writer = Self { settings, files, current, end, gaps: Vec::new(), sealed: (now, 0) };
+        let mut writer =
+            Self { settings, files, current, end, gaps: Vec::new(), sealed: (now, 0), tended: 0 };
         let mut segments = writer.files.segments()?;
         // The newest that is whole is gone on with; those before it are only read.
         while let Some(file) = segments.pop() {
@@ -83,20 +89,24 @@ impl Writer {
     /// Appends records; what is here already is passed over. When this returns they survive a power
     /// cut.
     pub(crate) fn append(&mut self, records: &[KeptRecord], now: u64) -> Result<(), HistoryError> {
-        let mut mark = self.end().mark;
-        let mut entries: Vec<Entry> = self.gaps.iter().cloned().map(Entry::Gap).collect();
-        for record in records.iter().filter(|record| record.number > self.end().mark) {
-            // What was in a file that is set aside is a gap already.
-            let missing = missing(mark, record.number, now).filter(|_| !self.has_gaps());
-            entries.extend(missing.map(Entry::Gap));
-            entries.push(entry_of(record, now));
-            mark = record.number;
-        }
-        if entries.is_empty() {
+        let before = self.end().mark;
+        let known = records.partition_point(|record| record.number <= before);
+        let new = records.get(known..).unwrap_or_default();
+        if new.is_empty() && !self.has_gaps() {
             return Ok(());
         }
+        let mark = new.last().map_or(before, |record| record.number);
+        let (gaps, mut last) = (self.gaps.clone(), before);
+        // What was in a file that is set aside is a gap already.
+        let tells_gaps = gaps.is_empty();
+        let of_records = new.iter().flat_map(|record| {
+            let missing = missing(std::mem::replace(&mut last, record.number), record.number, now);
+            let missing = missing.filter(|_| tells_gaps).map(Entry::Gap);
+            missing.into_iter().chain([entry_of(record, now)])
+        });
+        let mut entries = gaps.into_iter().map(Entry::Gap).chain(of_records);
         let addresses = self.settings.addresses;
-        let written = self.segment(now)?.append(entries, mark, addresses);
+        let written = self.segment(now)?.append(&mut entries, mark, addresses);
         match written {
             Ok(()) => self.gaps.clear(),
             Err(error) if error.is_damage() => {
@@ -114,12 +124,17 @@ impl Writer {
     /// Does what is due once in a while: closes an old segment, tells the log the head of the chain,
     /// unlinks what is too old or too much.
     pub(crate) fn tend(&mut self, now: u64) -> Result<(), HistoryError> {
+        if now.saturating_sub(self.tended) < whole_millis(TEND_EVERY) {
+            return Ok(());
+        }
         self.close_if_full(now)?;
         let (sealed_at, number) = self.sealed;
         if now.saturating_sub(sealed_at) >= whole_millis(SEAL_EVERY) && self.end().next > number {
             self.seal(now);
         }
-        self.retain(now)
+        self.retain(now)?;
+        self.tended = now;
+        Ok(())
     }
 
     /// Tells the log the head of the chain.
@@ -232,9 +247,9 @@ fn missing(mark: u64, number: u64, now: u64) -> Option<Gap> {
 }
 
 /// What is appended of a record; a gap where it cannot be read.
-fn entry_of(record: &KeptRecord, now: u64) -> Entry {
-    match serde_json::from_slice::<Recorded>(&record.bytes) {
-        Ok(recorded) => Entry::Attempt(Box::new(recorded)),
+fn entry_of(record: &KeptRecord, now: u64) -> Entry<'_> {
+    match serde_json::from_slice::<KeptAttempt<'_>>(&record.bytes) {
+        Ok(kept) => Entry::Attempt(Box::new(kept)),
         Err(error) => {
             tracing::error!(number = record.number, %error, "delivery record unreadable");
             let (why, count) = (WhyGap::Unreadable, Some(1));
