@@ -45,20 +45,22 @@ impl Context {
         day: Day,
         domain: &DomainName,
     ) -> Result<Vec<ReportKey>, ReportError> {
-        let first = self.make_next(day, domain).await?;
-        let rest = match &first {
-            Some(_) => self.make_next(day, domain).await?,
-            None => None,
+        let Some((first, state)) = self.make_next(day, domain).await? else {
+            return Ok(Vec::new());
         };
-        Ok(first.into_iter().chain(rest).collect())
+        let rest = match state {
+            PartState::Taken => self.make_next(day, domain).await?,
+            PartState::Counting => None,
+        };
+        Ok(std::iter::once(first).chain(rest.map(|(key, _)| key)).collect())
     }
 
-    /// Makes the next report about `day` to `domain`, if there is one to make now.
+    /// Makes the next report about `day` to `domain`, if there is one to make now; and what it was made of.
     async fn make_next(
         &self,
         day: Day,
         domain: &DomainName,
-    ) -> Result<Option<ReportKey>, ReportError> {
+    ) -> Result<Option<(ReportKey, PartState)>, ReportError> {
         let Some(next) = self.tallies.next(day, domain).await? else {
             self.agenda().made(day, domain);
             return Ok(None);
@@ -68,7 +70,11 @@ impl Context {
             None => self.destinations(domain).await,
         };
         match destinations {
-            Destinations::Known(destinations) => self.keep(day, next, destinations).await,
+            Destinations::Known(destinations) => {
+                let state = next.state;
+                let kept = self.keep(day, next, destinations).await?;
+                Ok(kept.map(|key| (key, state)))
+            }
             Destinations::None(unsent) => {
                 tracing::debug!(%domain, %day, why = %unsent, "report not made");
                 self.drop_tally(day, domain).await?;
