@@ -117,12 +117,12 @@ impl<T: Trust> Cached<T> {
         &mut self,
         is_it: impl Fn(&Session<T>) -> bool,
     ) -> Option<Session<T>> {
-        let first = |(next_hop, idle): (&NextHop, &Vec<CachedConnection<T>>)| {
+        let all = self.by_next_hop.iter().filter_map(|(next_hop, idle)| {
             let place = idle.iter().position(|idle| is_it(&idle.session))?;
-            Some((idle.get(place)?.since, next_hop.clone(), place))
-        };
-        let all = self.by_next_hop.iter().filter_map(first);
+            Some((idle.get(place)?.since, next_hop, place))
+        });
         let (_, next_hop, place) = all.min_by_key(|(since, ..)| *since)?;
+        let next_hop = next_hop.clone();
         let idle = self.by_next_hop.get_mut(&next_hop)?;
         let removed = idle.remove(place);
         if idle.is_empty() {
@@ -232,7 +232,7 @@ impl<T: Trust> ConnectionCache<T> {
     /// Takes the session that has been idle for the longest of those under a limit, to be closed.
     fn give_up_one(&self, limit: &Limit) -> Option<ClosingSession<TcpStream>> {
         let is_under =
-            |session: &Session<T>| session.kept_under().is_some_and(|one| **one == *limit);
+            |session: &Session<T>| session.kept_under().is_some_and(|one| one.name == limit.name);
         self.places().remove_the_longest_idle(is_under).map(Session::close)
     }
 
@@ -311,11 +311,12 @@ impl ConnectionCaches {
 
     /// Takes a session under a limit out, whose connection is needed for other mail.
     pub(crate) fn give_up_one(&self, limit: &Limit) -> Option<ClosingSession<TcpStream>> {
-        let of_proven =
-            || self.verified.give_up_one(limit).or_else(|| self.demanded.give_up_one(limit));
-        let of_records =
-            || self.matched.give_up_one(limit).or_else(|| self.encrypted.give_up_one(limit));
-        self.open.give_up_one(limit).or_else(of_proven).or_else(of_records)
+        self.open
+            .give_up_one(limit)
+            .or_else(|| self.verified.give_up_one(limit))
+            .or_else(|| self.demanded.give_up_one(limit))
+            .or_else(|| self.matched.give_up_one(limit))
+            .or_else(|| self.encrypted.give_up_one(limit))
     }
 
     fn closing_sessions(&self) -> MutexGuard<'_, Vec<ClosingSession<TcpStream>>> {

@@ -65,8 +65,7 @@ pub(crate) async fn fail_over(
     }
     let result = if walk.is_answered() { HostResult::Answered } else { HostResult::Failed };
     let Client { windows, settings, .. } = client;
-    let destination = lease.destination().to_string();
-    windows.record(&destination, result, settings.per_domain, client.clock.now());
+    windows.record(lease.destination_name(), result, settings.per_domain, client.clock.now());
     let results = pass.close(walk);
     if lease.message().tls.is_yes() {
         results.iter().for_each(|one| client.observer.requiretls(&one.result));

@@ -311,10 +311,14 @@ impl Table {
 
     /// Learns which limit the hosts of a destination are under.
     fn learn(&mut self, destination: &str, limit: Option<&Arc<Limit>>) {
-        if self.of_hosts.len() >= MOST && !self.of_hosts.contains_key(destination) {
+        let name = limit.map(|limit| Arc::clone(&limit.name));
+        if let Some(known) = self.of_hosts.get_mut(destination) {
+            *known = name;
+            return;
+        }
+        if self.of_hosts.len() >= MOST {
             self.of_hosts.clear();
         }
-        let name = limit.map(|limit| Arc::clone(&limit.name));
         self.of_hosts.insert(destination.into(), name);
     }
 }

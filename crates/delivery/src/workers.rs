@@ -228,7 +228,7 @@ impl Delivery {
         let departing = self.departures.begin(client.clock.now());
         let results = {
             let patience = Arc::new(Patience::new(client.settings.timeouts.attempt));
-            let stalled = || client.windows.stalled(&lease.destination().to_string());
+            let stalled = || client.windows.stalled(lease.destination_name());
             tokio::select! {
                 results = attempt(&client, &lease, &patience, &pace) => results,
                 never = slot.follow(&patience, &lease, stalled) => match never {},
@@ -240,7 +240,7 @@ impl Delivery {
         }
         drop(pace);
         let each: Vec<_> = results.iter().map(|one| &one.record.result).collect();
-        departing.ended(&lease.destination().to_string(), &each, client.clock.now());
+        departing.ended(lease.destination_name(), &each, client.clock.now());
         self.settling(&client).settle(Part { lease, results }).await;
     }
 

@@ -218,8 +218,9 @@ impl Lease {
     }
 
     /// The destination as the table of destinations has it.
-    pub(crate) fn destination_name(&self) -> Arc<str> {
-        Arc::clone(&self.destination_name)
+    #[must_use]
+    pub const fn destination_name(&self) -> &Arc<str> {
+        &self.destination_name
     }
 
     /// The places of the recipients among all those of the message.

@@ -291,7 +291,7 @@ impl Queue {
         if outcomes.len() != recipients {
             return Err(StoreError::OutcomeCount { given: outcomes.len(), recipients });
         }
-        let destination = lease.destination_name();
+        let destination = Arc::clone(lease.destination_name());
         self.context.turns.destinations().attempted(&destination, &outcomes);
         Ok(EntrySettlement {
             entry: lease.entry_id(),

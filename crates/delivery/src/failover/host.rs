@@ -79,9 +79,7 @@ impl Pass<'_> {
 
     /// Whether the limit that mail to a host is under has room for it.
     fn may_ask(&self, walk: &mut Walk, target: &Target) -> bool {
-        let destination = self.lease.destination().to_string();
-        let under = self.under(&destination);
-        let has_room = self.pace.enter(&self.client.paces, &target.host, under).is_ok();
+        let has_room = self.pace.enter(&self.client.paces, &target.host, self.under()).is_ok();
         if !has_room {
             walk.effort.leave_out();
         }

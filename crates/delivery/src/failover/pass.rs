@@ -94,8 +94,9 @@ impl Pass<'_> {
     }
 
     /// The destination, and the limits that its mail may be under.
-    pub(super) fn under<'u>(&'u self, destination: &'u str) -> Under<'u> {
+    pub(super) fn under(&self) -> Under<'_> {
         let Client { settings, clock, .. } = self.client;
+        let destination = self.lease.destination_name();
         Under { limits: &settings.limits, destination, now: clock.now() }
     }
 
@@ -106,14 +107,14 @@ impl Pass<'_> {
         }
         // The host has counted it, whether it got a message or not.
         self.pace.sends();
-        let (destination, reply) = (self.lease.destination().to_string(), reply.one_line());
-        let (limit, under) = (self.pace.limit(), self.under(&destination));
-        let recent = self.client.windows.recent(&destination);
-        match self.client.paces.slow(limit.as_ref(), under, recent, &reply) {
+        let (destination, reply) = (self.lease.destination_name(), reply.one_line());
+        let limit = self.pace.limit();
+        let recent = self.client.windows.recent(destination);
+        match self.client.paces.slow(limit.as_ref(), self.under(), recent, &reply) {
             Halved::Before => {}
             Halved::Now => {
                 self.client.observer.slowed();
-                let limit = limit.as_ref().map_or(&*destination, |limit| &*limit.name);
+                let limit = limit.as_ref().map_or(&**destination, |limit| &*limit.name);
                 tracing::warn!(limit, mx = host, reply, "sending rate halved");
             }
         }
