@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use clock::time;
 use mail::{DelayNotice, Message, Outcome, QueueId, Reason, State};
-use store::rows::{EntryRow, Malformed, RowRecipient, divide, encode_reason, leave_deferred};
+use store::rows::{
+    EntryRow, Malformed, RowRecipient, count_recipients, divide, encode_reason, first_state,
+    leave_deferred,
+};
 use store::{ByHand, Due, EntryId, EntrySettlement, Settled};
 
 use crate::batch::Batch;
@@ -28,13 +31,12 @@ pub(crate) fn add(
     let numbered = (0_u32..).zip(entries).filter(|(_, entry)| !entry.recipients.is_empty());
     let count = u32::try_from(entries.len()).map_err(|_cause| Malformed("number of entries"))?;
     let open = u32::try_from(numbered.clone().count()).unwrap_or(u32::MAX);
-    let recipients: usize = entries.iter().map(|entry| entry.recipients.len()).sum();
-    let is_due = entries.iter().any(|entry| entry.due.is_some());
+    let recipients = count_recipients(entries);
     let row = MessageRow {
         place,
         envelope_size,
         message,
-        state: if is_due { State::Queued } else { State::OnHold },
+        state: first_state(entries),
         entries: count,
         open_entries: open,
         open_recipients: u32::try_from(recipients).unwrap_or(u32::MAX),

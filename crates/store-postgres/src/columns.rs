@@ -1,7 +1,9 @@
 //! What a group writes, as columns: each parameter of a statement is one.
 
-use mail::{QueueId, State};
-use store::rows::{EntryRow, encode_message, encode_reasons, encode_recipients};
+use mail::QueueId;
+use store::rows::{
+    EntryRow, count_recipients, encode_message, encode_reasons, encode_recipients, first_state,
+};
 use store::{EntryId, RecordBytes};
 
 use crate::connect::Parameter;
@@ -79,15 +81,12 @@ impl PieceColumns<'_> {
 
 impl MessageColumns {
     fn push(&mut self, new: &Prepared) {
-        let is_due = new.entries.iter().any(|entry| entry.due.is_some());
-        let state = if is_due { State::Queued } else { State::OnHold };
-        let recipients: usize = new.entries.iter().map(|entry| entry.recipients.len()).sum();
         self.ids.push(signed(new.id));
         self.received_at.push(big(clock::millis(new.message.received_at)));
         self.records.push(encode_message(&new.message));
-        self.states.push(state_number(&state));
+        self.states.push(state_number(&first_state(&new.entries)));
         self.entries.push(small(new.entries.len()));
-        self.recipients.push(small(recipients));
+        self.recipients.push(small(count_recipients(&new.entries)));
         self.bytes.push(big(new.bytes()));
         self.sums.push(i64::from(new.body.sum));
         self.pieces.push(new.body.pieces);

@@ -53,7 +53,7 @@ async fn each(
     change: impl Fn(QueueId) -> Change,
 ) -> Result<usize, StoreError> {
     let mut changed = 0_usize;
-    match which {
+    let destination = match which {
         Which::Message(id) => return ask(shared, change(*id)).await,
         Which::Messages(ids, filter) => {
             let mut meant = entries_meant(shared, ids, filter).await?;
@@ -61,32 +61,32 @@ async fn each(
             for entry in meant {
                 changed = changed.saturating_add(ask(shared, change(entry.id)).await?);
             }
+            return Ok(changed);
         }
-        Which::All | Which::Destination(_) => {
-            let mut from = -1;
-            loop {
-                let page = messages(shared, which, from).await?;
-                let Some(last) = page.last() else { break };
-                from = signed(*last);
-                for id in page {
-                    changed = changed.saturating_add(ask(shared, change(id)).await?);
-                }
-            }
+        Which::All => None,
+        Which::Destination(domain) => Some(domain.to_string()),
+    };
+    let mut from = -1;
+    loop {
+        let page = messages(shared, destination.as_deref(), from).await?;
+        let Some(last) = page.last() else { return Ok(changed) };
+        from = signed(*last);
+        for id in page {
+            changed = changed.saturating_add(ask(shared, change(id)).await?);
         }
     }
-    Ok(changed)
 }
 
 /// The next messages, of all or of those with recipients at a destination.
-async fn messages(shared: &Shared, which: &Which, from: i64) -> Result<Vec<QueueId>, QueryError> {
+async fn messages(
+    shared: &Shared,
+    destination: Option<&str>,
+    from: i64,
+) -> Result<Vec<QueueId>, QueryError> {
     let session = shared.reader.session().await?;
-    let rows = match which {
-        Which::Destination(domain) => {
-            session.query(MESSAGES_AT, &[&domain.to_string(), &from, &SLICE]).await?
-        }
-        Which::All | Which::Message(_) | Which::Messages(..) => {
-            session.query(MESSAGES, &[&from, &SLICE]).await?
-        }
+    let rows = match destination {
+        Some(name) => session.query(MESSAGES_AT, &[&name, &from, &SLICE]).await?,
+        None => session.query(MESSAGES, &[&from, &SLICE]).await?,
     };
     Ok(crate::node::column(&rows)?.into_iter().map(id).collect())
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use mail::QueueId;
 use store::rows::encode_reasons;
 use store::{Due, EntryId};
+use tokio_postgres::Row;
 
 use crate::columns::{self, Added, Changed};
 use crate::connect::{Parameter, Session};
@@ -231,10 +232,10 @@ async fn lock<'w>(session: &Session, needs: &Needs) -> Result<Plan<'w>, QueryErr
     let (whole, streamed): ([Parameter<'_>; 1], [Parameter<'_>; 1]) = ([&needs.whole], [&streamed]);
     let (begun, messages, whole, entries, pieces) = tokio::join!(
         session.batch("BEGIN"),
-        session.query(LOCK_MESSAGES, &messages),
-        session.query(LOCK_ALL_ENTRIES, &whole),
-        session.query(LOCK_ENTRIES, &wanted),
-        session.query(COUNT_PIECES, &streamed),
+        query(session, LOCK_MESSAGES, &needs.messages, &messages),
+        query(session, LOCK_ALL_ENTRIES, &needs.whole, &whole),
+        query(session, LOCK_ENTRIES, &needs.entries, &wanted),
+        query(session, COUNT_PIECES, &needs.streamed, &streamed),
     );
     begun?;
     let mut plan = Plan::default();
@@ -256,6 +257,16 @@ async fn lock<'w>(session: &Session, needs: &Needs) -> Result<Plan<'w>, QueryErr
         }
     }
     Ok(plan)
+}
+
+/// Asks for the rows of these keys, if there are any.
+async fn query<K: Sync>(
+    session: &Session,
+    sql: &'static str,
+    keys: &[K],
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<Row>, QueryError> {
+    if keys.is_empty() { Ok(Vec::new()) } else { session.query(sql, parameters).await }
 }
 
 /// Enters all work into the plan.

@@ -152,9 +152,7 @@ impl<'w> Plan<'w> {
                 self.due.push(Due { destination: destination.to_string(), at });
             }
         }
-        let recipients: usize = message.entries.iter().map(|entry| entry.recipients.len()).sum();
-        self.tally.add_messages(1, message.bytes());
-        self.tally.add_recipients(i64::try_from(recipients).unwrap_or(i64::MAX));
+        self.tally.add_whole(message, 1);
         self.new.push(New { message, owner });
     }
 

@@ -1,7 +1,10 @@
 //! How much there is, counted with each change.
 
 use mail::ReasonClass;
+use store::rows::count_recipients;
 use store::{Totals, Waiting};
+
+use crate::work::Prepared;
 
 /// How many classes of reasons there are.
 const CLASSES: usize = ReasonClass::ALL.len();
@@ -26,6 +29,13 @@ impl Tally {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(messages);
         self.messages = self.messages.saturating_add(messages);
         self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// A message more with all its recipients, or one fewer.
+    pub(crate) fn add_whole(&mut self, message: &Prepared, by: i64) {
+        let recipients = i64::try_from(count_recipients(&message.entries)).unwrap_or(i64::MAX);
+        self.add_messages(by, message.bytes());
+        self.add_recipients(recipients.saturating_mul(by));
     }
 
     /// So many more recipients, or fewer.

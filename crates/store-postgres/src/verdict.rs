@@ -30,11 +30,8 @@ impl Void {
         let mut void = Self::default();
         let abandoned = group.iter().filter(|work| work.is_abandoned());
         for message in abandoned.filter_map(Work::prepared) {
-            let recipients: usize =
-                message.entries.iter().map(|entry| entry.recipients.len()).sum();
             void.ids.push(signed(message.id));
-            void.tally.add_messages(-1, message.bytes());
-            void.tally.add_recipients(-i64::try_from(recipients).unwrap_or(i64::MAX));
+            void.tally.add_whole(message, -1);
         }
         void
     }

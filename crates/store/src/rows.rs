@@ -16,7 +16,8 @@ mod summary;
 pub use self::codec::{Decoder, Encoder, Malformed, shortened};
 pub use self::depths::{Depths, SortedDepths};
 pub use self::entry::{
-    EntryRow, RowRecipient, decode_recipients, encode_recipients, split_entries,
+    EntryRow, RowRecipient, count_recipients, decode_recipients, encode_recipients, first_state,
+    split_entries,
 };
 pub use self::envelope::{
     ENVELOPE_MOST, body_byte, decode_body, decode_envelope, decode_parameters, decode_purpose,

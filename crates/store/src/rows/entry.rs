@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mail::{Begins, DelayNotice, Envelope, ReasonClass, Recipient};
+use mail::{Begins, DelayNotice, Envelope, ReasonClass, Recipient, State};
 use smtp::MailboxDomain;
 
 use crate::claim::ByHand;
@@ -18,6 +18,19 @@ const ENTRY_BYTES: usize = 3584;
 /// An entry has at most this many recipients, so that it fits one transaction with any server
 /// (RFC 5321 §4.5.3.1.8).
 const ENTRY_RECIPIENTS: usize = 100;
+
+/// How many recipients entries have together.
+#[must_use]
+pub fn count_recipients(entries: &[EntryRow]) -> usize {
+    entries.iter().map(|entry| entry.recipients.len()).sum()
+}
+
+/// The state of a new message that has these entries.
+#[must_use]
+pub fn first_state(entries: &[EntryRow]) -> State {
+    let is_due = entries.iter().any(|entry| entry.due.is_some());
+    if is_due { State::Queued } else { State::OnHold }
+}
 
 /// A recipient within an entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
