@@ -5,12 +5,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::net::sockopt::socket_peercred;
-use smtp::{Domain, LocalPart, Mailbox, MailboxDomain, ReversePath};
+use smtp::{Domain, Mailbox, ReversePath};
 
 use crate::peer::Peer;
 use crate::senders::AllowedSenders;
 use crate::submitter::Submitter;
-use crate::system_user::SystemUser;
+use crate::system_user::{SystemUser, address_of};
 
 /// Proof that the kernel named the user of a process that has connected to a unix socket.
 ///
@@ -46,8 +46,7 @@ impl LocalUser {
     /// Where the kernel does not say: `socket` is no unix socket, or not connected.
     pub fn of_peer(socket: impl AsFd) -> io::Result<Self> {
         let user = SystemUser::of(socket_peercred(socket)?.uid.as_raw());
-        let name = user.name().map_or_else(|| user.uid().to_string(), ToOwned::to_owned);
-        Ok(Self { uid: user.uid(), name: name.into() })
+        Ok(Self { uid: user.uid(), name: user.name_or_number().into() })
     }
 
     /// Where the user is.
@@ -65,8 +64,7 @@ impl LocalUser {
     /// The user's own address on a host of this name.
     #[must_use]
     pub fn address(&self, hostname: &Domain) -> Option<Mailbox> {
-        let local = LocalPart::new(&self.name).ok()?;
-        Mailbox::new(local, MailboxDomain::Domain(hostname.clone())).ok()
+        address_of(&self.name, hostname)
     }
 
     /// The addresses that the user may send from, where all local users may from `allowed`: these, and

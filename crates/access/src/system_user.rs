@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use smtp::{Domain, LocalPart, Mailbox};
+
 use crate::system_file::{USERS, lines};
 
 /// A user of this machine.
@@ -29,6 +31,18 @@ impl SystemUser {
         self.uid
     }
 
+    /// The name to log in with; of a user without one the number.
+    #[must_use]
+    pub fn name_or_number(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.uid.to_string())
+    }
+
+    /// The user's own address on a host of this name.
+    #[must_use]
+    pub fn address(&self, hostname: &Domain) -> Option<Mailbox> {
+        address_of(&self.name_or_number(), hostname)
+    }
+
     /// The name to log in with.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
@@ -54,6 +68,11 @@ impl SystemUser {
         let full_name = full_name.filter(|words| !words.trim().is_empty());
         Some(Self { uid, name: Some(name.to_owned()), full_name })
     }
+}
+
+/// The address that a user's name stands for on a host of this name.
+pub(crate) fn address_of(name: &str, hostname: &Domain) -> Option<Mailbox> {
+    Mailbox::new(LocalPart::new(name).ok()?, hostname.clone().into()).ok()
 }
 
 impl fmt::Display for SystemUser {

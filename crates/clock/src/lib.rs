@@ -19,4 +19,4 @@ pub use self::reading::{Boot, Clock, Doubt};
 pub use self::set::SetClock;
 pub use self::steady::{Seen, SteadyClock};
 pub use self::system::SystemClock;
-pub use self::timestamp::Timestamp;
+pub use self::timestamp::{Timestamp, TimestampError};

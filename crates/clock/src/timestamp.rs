@@ -4,6 +4,7 @@
 //! written as RFC 3339, to the second.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use jiff::{civil::Date, tz::TimeZone};
@@ -30,12 +31,35 @@ impl Timestamp {
         self.0.into()
     }
 
-    /// The moment that `text` says.
     fn parse(text: &str) -> Option<Self> {
         let zoned = || Some(text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
         // A time without a zone would also be read as its date, and the time be dropped.
         let moment = if text.contains(':') { text.parse().ok() } else { zoned() };
         moment.map(Self)
+    }
+}
+
+/// A text that is no timestamp.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TimestampError(String);
+
+impl fmt::Display for TimestampError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.0;
+        write!(
+            f,
+            "`{text}` is not a day such as 2026-12-24, nor a time such as 2026-12-24T18:00:00Z"
+        )
+    }
+}
+
+impl std::error::Error for TimestampError {}
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text).ok_or_else(|| TimestampError(text.to_owned()))
     }
 }
 
@@ -49,11 +73,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = String::deserialize(input)
             .map_err(|_other| D::Error::custom("write a day such as 2026-12-24"))?;
-        Self::parse(&text).ok_or_else(|| {
-            D::Error::custom(format!(
-                "`{text}` is not a day such as 2026-12-24, nor a time such as 2026-12-24T18:00:00Z"
-            ))
-        })
+        text.parse().map_err(D::Error::custom)
     }
 }
 

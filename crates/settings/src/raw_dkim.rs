@@ -93,7 +93,7 @@ pub struct RawDkimSigning {
 /// A time that may be left out by writing an empty text.
 mod optional_time {
     use clock::Timestamp;
-    use serde::de::{Deserialize, Deserializer, IntoDeserializer as _};
+    use serde::de::{Deserialize, Deserializer, Error as _};
     use serde::ser::{Serialize as _, Serializer};
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
@@ -103,7 +103,7 @@ mod optional_time {
         if text.is_empty() {
             return Ok(None);
         }
-        Timestamp::deserialize(text.into_deserializer()).map(Some)
+        text.parse().map(Some).map_err(D::Error::custom)
     }
 
     pub(super) fn serialize<S: Serializer>(

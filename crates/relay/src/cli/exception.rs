@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use clock::{Clock as _, SystemClock, Timestamp};
+use clock::{Clock as _, SystemClock, Timestamp, TimestampError};
 use mta_sts::{EXCEPTION_MAX, Exception, Lifts, PolicyDomain};
-use serde::Deserialize as _;
-use serde::de::IntoDeserializer as _;
-use serde::de::value::Error as ValueError;
 use settings::{RelayPaths, parse_duration};
 
 use admin::api::exceptions::{ExceptionSource, ListedException};
@@ -168,8 +165,7 @@ fn lasts(text: &str) -> Result<Duration, String> {
 
 /// When an exception ends.
 fn until(text: &str) -> Result<Timestamp, String> {
-    let read = Timestamp::deserialize(text.into_deserializer());
-    let until = read.map_err(|error: ValueError| error.to_string())?;
+    let until: Timestamp = text.parse().map_err(|error: TimestampError| error.to_string())?;
     let left = until.time().duration_since(SystemClock.now());
     match left {
         Ok(left) if !left.is_zero() && left <= EXCEPTION_MAX => Ok(until),

@@ -23,7 +23,7 @@ use access::SystemUser;
 use admin::client::ClientError;
 use clap::Args;
 use settings::RelayPaths;
-use smtp::{BodyType, Domain, LocalPart, Mailbox, ReversePath};
+use smtp::{BodyType, Domain, Mailbox, ReversePath};
 
 use self::client::{Envelope, Relay};
 use self::failure::Failure;
@@ -155,7 +155,7 @@ fn send(options: &Options, socket: &Path) -> Result<(), Failure> {
     let home = relay.hostname().clone();
     let recipients = recipients(options, &header, &home)?;
     let user = SystemUser::of(rustix::process::getuid().as_raw());
-    let own = own_address(&user, &home);
+    let own = user.address(&home);
     let sender = match &options.sender {
         Some(text) => sender(text, &home)?,
         None => own.clone().map_or(ReversePath::Null, ReversePath::Mailbox),
@@ -202,12 +202,6 @@ fn sender(text: &str, home: &Domain) -> Result<ReversePath, Failure> {
         Ok([address]) => Ok(ReversePath::Mailbox(address.mailbox)),
         Err(_none_or_many) => Err(Failure::NotASender(text.to_owned())),
     }
-}
-
-/// The address of whoever calls, at the relay's name.
-fn own_address(user: &SystemUser, home: &Domain) -> Option<Mailbox> {
-    let name = user.name().map_or_else(|| user.uid().to_string(), str::to_owned);
-    Mailbox::new(LocalPart::new(&name).ok()?, home.clone().into()).ok()
 }
 
 /// What whoever calls is called by people: as the command line says, or the environment, or the system.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::Args;
-use clock::{Clock as _, SystemClock, Timestamp};
+use clock::{Clock as _, SystemClock, Timestamp, TimestampError};
 use history::{Found, History, OutcomeKind, Query, Wanted};
 use mail::{Protection, QueueId};
 use serde::Deserialize as _;
@@ -157,6 +157,5 @@ fn moment(text: &str) -> Result<SystemTime, String> {
     if let Some(ago) = parse_duration(text) {
         return SystemClock.now().checked_sub(ago).ok_or_else(|| "that is too long ago".to_owned());
     }
-    let input: StrDeserializer<'_, ValueError> = text.into_deserializer();
-    Timestamp::deserialize(input).map(Timestamp::time).map_err(|error| error.to_string())
+    text.parse().map(Timestamp::time).map_err(|error: TimestampError| error.to_string())
 }
