@@ -7,23 +7,21 @@ use crate::check::{check, check_with, stages};
 
 const DOMAIN: &str = "signed.test";
 
+/// Its only host.
+const MX: &str = "mx.signed.test";
+
 /// A world whose one domain is signed, and the domain's host.
 async fn signed(behaviour: MxBehaviour) -> (World, MxHost) {
     let world = World::new().await;
     world.names().authenticate(DOMAIN);
-    let mx = world.mx("mx.signed.test", behaviour).await;
+    let mx = world.mx(MX, behaviour).await;
     world.domain(DOMAIN).mx(10, &mx);
     (world, mx)
 }
 
-/// The name at which the TLSA records of the host are.
-fn tlsa_name(world: &World) -> String {
-    format!("_{}._tcp.mx.signed.test", world.smtp_port())
-}
-
 /// Publishes a record of the host's own certificate.
 fn publish(world: &World, mx: &MxHost) {
-    world.names().add_tlsa(&tlsa_name(world), (3, 0, 0), &mx.certificate_chain()[0]);
+    world.names().add_tlsa(&world.tlsa_name(MX), (3, 0, 0), &mx.certificate_chain()[0]);
 }
 
 /// The stages of a name, of the domain and then of its hosts.
@@ -57,7 +55,7 @@ async fn a_host_that_matches_its_records_is_verified_without_a_policy() {
 #[tokio::test]
 async fn a_host_that_matches_no_record_gets_no_mail_and_the_check_says_what_mends_it() {
     let (world, _mx) = signed(MxBehaviour::valid()).await;
-    world.names().add_tlsa(&tlsa_name(&world), (3, 1, 1), &[7; 32]);
+    world.names().add_tlsa(&world.tlsa_name(MX), (3, 1, 1), &[7; 32]);
     let (said, yes) = check(&world, DOMAIN).await;
     assert!(!yes, "{said}");
     assert_eq!(
@@ -86,7 +84,7 @@ async fn an_enforced_policy_and_records_are_both_checked() {
         if is_published {
             publish(&world, &mx);
         } else {
-            world.names().add_tlsa(&tlsa_name(&world), (3, 1, 1), &[7; 32]);
+            world.names().add_tlsa(&world.tlsa_name(MX), (3, 1, 1), &[7; 32]);
         }
         let (said, _) = check(&world, DOMAIN).await;
         assert_eq!(said["verdict"], verdict, "{said}");
@@ -106,10 +104,10 @@ async fn records_that_are_of_no_use_are_absent_or_cannot_be_told_are_told_apart(
     ] {
         let (world, _mx) = signed(MxBehaviour::valid()).await;
         if let Some(usage) = usage {
-            world.names().add_tlsa(&tlsa_name(&world), (usage, 1, 1), &[7; 32]);
+            world.names().add_tlsa(&world.tlsa_name(MX), (usage, 1, 1), &[7; 32]);
         }
         if let Some(fault) = fault {
-            world.names().fail(&tlsa_name(&world), fault);
+            world.names().fail(&world.tlsa_name(MX), fault);
         }
         let (said, _) = check(&world, DOMAIN).await;
         assert_eq!((&said["hosts"][0]["dane"], &said["verdict"]), (&dane.into(), &verdict.into()));
@@ -120,7 +118,7 @@ async fn records_that_are_of_no_use_are_absent_or_cannot_be_told_are_told_apart(
 #[tokio::test]
 async fn a_relay_whose_resolver_does_not_validate_says_that_it_is_the_one() {
     let (world, _mx) = signed(MxBehaviour::valid()).await;
-    world.names().add_tlsa(&tlsa_name(&world), (3, 1, 1), &[7; 32]);
+    world.names().add_tlsa(&world.tlsa_name(MX), (3, 1, 1), &[7; 32]);
     world.names().leave_unsigned(".");
     let (said, yes) = check(&world, DOMAIN).await;
     assert!(yes, "nothing waits for it: {said}");
@@ -128,7 +126,7 @@ async fn a_relay_whose_resolver_does_not_validate_says_that_it_is_the_one() {
     assert!(why.starts_with("it is the relay that cannot tell"), "{said}");
     let warning = stages(&said, "warning")[0];
     assert!(warning["fix"].as_str().unwrap().contains("apt-get install unbound"), "{said}");
-    assert_eq!(world.names().queries(&tlsa_name(&world)), 0, "{said}");
+    assert_eq!(world.names().queries(&world.tlsa_name(MX)), 0, "{said}");
     let output = check_with(&world, DOMAIN, "dane.mode = \"required\"", &["--json"]).await;
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&said["verdict"], output.status.code()), (&"waiting".into(), Some(2)), "{said}");
@@ -144,7 +142,7 @@ async fn an_unsigned_domain_is_asked_for_no_record_unless_they_are_required() {
     assert!(yes && said["hosts"][0].get("dane").is_none(), "{said}");
     let [none] = &named(&said, "none", "dnssec")[..] else { panic!("{said}") };
     assert!(none.starts_with("MX lookup insecure"), "{said}");
-    let tlsa = format!("_{}._tcp.mx.plain.test", world.smtp_port());
+    let tlsa = world.tlsa_name("mx.plain.test");
     assert_eq!(world.names().queries(&tlsa), 0);
     let required = "dane.require = [\"plain.test\"]";
     let output = check_with(&world, "plain.test", required, &["--json"]).await;

@@ -118,14 +118,9 @@ async fn start(settings: &str) -> RelayInWorld {
     Box::pin(RelayInWorld::start_in(world, listener, settings)).await
 }
 
-/// The name at which the TLSA records of a host are.
-fn tlsa_name(relay: &RelayInWorld, host: &str) -> String {
-    format!("_{}._tcp.{host}", relay.world.smtp_port())
-}
-
 /// Publishes that the host has this certificate.
 fn publish(relay: &RelayInWorld, host: &str, certificate: &[u8]) {
-    relay.world.names().add_tlsa(&tlsa_name(relay, host), (3, 0, 0), certificate);
+    relay.world.names().add_tlsa(&relay.world.tlsa_name(host), (3, 0, 0), certificate);
 }
 
 /// The first certificate of a host.
@@ -158,9 +153,9 @@ impl Cell {
                 publish(relay, name, &own);
             }
             Tlsa::Unusable => {
-                relay.world.names().add_tlsa(&tlsa_name(relay, name), (1, 0, 0), &own);
+                relay.world.names().add_tlsa(&relay.world.tlsa_name(name), (1, 0, 0), &own);
             }
-            Tlsa::Fails => relay.world.names().fail(&tlsa_name(relay, name), Fault::ServFail),
+            Tlsa::Fails => relay.world.names().fail(&relay.world.tlsa_name(name), Fault::ServFail),
         }
         let setup = || relay.world.domain(&domain).sts("1");
         match policy {
@@ -273,7 +268,7 @@ async fn a_rollover_holds_no_mail() {
     relay.gone(first).await;
     // Another certificate, and its record in the place of the first.
     host.behave(MxBehaviour::presenting(Certificate::SelfSigned));
-    let name = tlsa_name(&relay, host.name());
+    let name = relay.world.tlsa_name(host.name());
     relay.world.names().remove(&name, RecordType::Tlsa);
     publish(&relay, host.name(), &leaf(&host));
     let asked = relay.world.names().queries(&name);
@@ -335,7 +330,7 @@ async fn an_unsigned_domain_is_asked_for_no_tlsa_record() {
     let id = relay.submit(&["<a@unsigned.test>"]).await;
     relay.gone(id).await;
     assert_eq!(host.messages().len(), 1, "{}", relay.story());
-    assert_eq!(relay.world.names().queries(&tlsa_name(&relay, host.name())), 0);
+    assert_eq!(relay.world.names().queries(&relay.world.tlsa_name(host.name())), 0);
 }
 
 /// What an unsigned domain costs is the same with DANE and without: no question more is asked.

@@ -27,7 +27,7 @@ async fn dane_lookup_tells_a_publisher_what_senders_do_and_what_to_mend() {
     let names = world.names();
     let config = write_settings(&world, SocketAddr::new(world.address(), world.smtp_port()), "");
     let mx = world.mx(MX, MxBehaviour::valid()).await;
-    let tlsa = format!("_{}._tcp.{MX}", world.smtp_port());
+    let tlsa = world.tlsa_name(MX);
 
     let (status, told) = look_up(&config);
     assert!(status == Some(1) && told.contains("insecure-addresses"), "{told}");

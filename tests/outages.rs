@@ -59,7 +59,7 @@ impl Domains {
         };
         let leaf = domains.matching.certificate_chain().remove(0);
         for host in [&domains.matching, &domains.unmatched, &domains.unsigned] {
-            world.names().add_tlsa(&tlsa_name(world, host), (3, 0, 0), &leaf);
+            world.names().add_tlsa(&world.tlsa_name(host.name()), (3, 0, 0), &leaf);
         }
         domains
     }
@@ -77,10 +77,6 @@ impl Domains {
             assert_eq!(host.messages().len(), messages, "{}", host.name());
         }
     }
-}
-
-fn tlsa_name(world: &World, host: &MxHost) -> String {
-    format!("_{}._tcp.{}", world.smtp_port(), host.name())
 }
 
 /// A world with a signed zone, and a name that is forged.
@@ -133,7 +129,7 @@ async fn judge(world: World, resolvers: &[&Resolver], unmatched: Unmatched) {
     let domains = Domains::new(&relay.world).await;
     load(relay.listener).await;
     domains.have_taken(ALL, &relay).await;
-    let asked = |host: &MxHost| relay.world.names().queries(&tlsa_name(&relay.world, host));
+    let asked = |host: &MxHost| relay.world.names().queries(&relay.world.tlsa_name(host.name()));
     match unmatched {
         Unmatched::Held => {
             relay.relay.logged(" deferred ", ALL).await;

@@ -64,7 +64,7 @@ fn keeping(behaviour: MxBehaviour) -> MxBehaviour {
 }
 
 fn publish(relay: &RelayInWorld, host: &str, certificate: &[u8]) {
-    let name = format!("_{}._tcp.{host}", relay.world.smtp_port());
+    let name = relay.world.tlsa_name(host);
     relay.world.names().add_tlsa(&name, (3, 0, 0), certificate);
 }
 

@@ -31,7 +31,7 @@ async fn a_host_whose_addresses_or_tlsa_records_cannot_be_told_is_counted_withou
             world.domain(&domain).tls_rpt_record(RECORD);
             let failing = match what {
                 "addresses" => mx.name().to_owned(),
-                _ => format!("_{}._tcp.{}", world.smtp_port(), mx.name()),
+                _ => world.tlsa_name(mx.name()),
             };
             world.names().fail(&failing, fault);
             let row = format!("tlsa dnssec-invalid {word} 1");
@@ -85,7 +85,7 @@ async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with
         let mx = counted.relay.enforcing_domain(domain, MxBehaviour::valid()).await;
         counted.relay.world.domain(domain).tls_rpt_record(RECORD);
         let own = mx.certificate_chain().remove(0);
-        let name = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
+        let name = counted.relay.world.tlsa_name(mx.name());
         counted.relay.world.names().add_tlsa(&name, (3, 0, 0), data.unwrap_or(&own));
         counted.send(domain, mail, &rows).await;
     }
@@ -96,7 +96,7 @@ async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with
     ] {
         let mx = counted.relay.enforcing_domain(domain, MxBehaviour::presenting(certificate)).await;
         counted.relay.world.domain(domain).tls_rpt_record(RECORD);
-        let name = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
+        let name = counted.relay.world.tlsa_name(mx.name());
         let own = mx.certificate_chain().remove(0);
         counted.relay.world.names().add_tlsa(&name, (1, 0, 0), &own);
         counted.send(domain, mail, &[sts, "tlsa tlsa-invalid all-records-unusable 1"]).await;
@@ -108,7 +108,7 @@ async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with
     ] {
         let mx = counted.relay.domain(domain, MxBehaviour::valid()).await;
         counted.relay.world.domain(domain).tls_rpt_record(RECORD);
-        let name = format!("_{}._tcp.{}", counted.relay.world.smtp_port(), mx.name());
+        let name = counted.relay.world.tlsa_name(mx.name());
         let own = mx.certificate_chain().remove(0);
         counted.relay.world.names().add_tlsa(&name, parameters, &own);
         counted.send(domain, Mail::Delivered, &[row]).await;
@@ -129,7 +129,7 @@ async fn a_certificate_that_a_trust_anchor_of_tlsa_records_has_to_vouch_for_fail
     ] {
         let domain = format!("{name}.signed.test");
         counted.domain(&domain, MxBehaviour::presenting(certificate)).await;
-        let records = format!("_{}._tcp.mx.{domain}", counted.relay.world.smtp_port());
+        let records = counted.relay.world.tlsa_name(&format!("mx.{domain}"));
         counted.relay.world.names().add_tlsa(&records, (2, 0, 0), &anchor);
         counted.send(&domain, mail, &[row]).await;
     }

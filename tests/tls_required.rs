@@ -116,7 +116,7 @@ async fn honoured_mail_arrives_in_spite_of_tlsa_records_and_is_counted_as_it_was
         let domain = format!("{name}.{SIGNED}");
         let host = relay.domain(&domain, behaviour).await;
         relay.world.domain(&domain).tls_rpt_record(RECORD);
-        let tlsa = format!("_{}._tcp.{}", relay.world.smtp_port(), host.name());
+        let tlsa = relay.world.tlsa_name(host.name());
         let data = if name == "match" { host.certificate_chain()[0].to_vec() } else { vec![7; 32] };
         relay.world.names().add_tlsa(&tlsa, record, &data);
         let id = hand_in(&relay, "TLS-Required: No\r\n", &domain).await;
@@ -128,7 +128,7 @@ async fn honoured_mail_arrives_in_spite_of_tlsa_records_and_is_counted_as_it_was
     let domain = format!("fails.{SIGNED}");
     let host = relay.domain(&domain, MxBehaviour::valid()).await;
     relay.world.domain(&domain).tls_rpt_record(RECORD);
-    let tlsa = format!("_{}._tcp.{}", relay.world.smtp_port(), host.name());
+    let tlsa = relay.world.tlsa_name(host.name());
     relay.world.names().fail_type(&tlsa, RecordType::Tlsa, Fault::ServFail);
     let id = hand_in(&relay, "TLS-Required: No\r\n", &domain).await;
     relay.gone(id).await;

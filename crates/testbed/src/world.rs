@@ -184,6 +184,12 @@ impl World {
         self.loopback.smtp_port()
     }
 
+    /// The name at which the TLSA records of a host of this world are.
+    #[must_use]
+    pub fn tlsa_name(&self, host: &str) -> String {
+        format!("_{}._tcp.{host}", self.smtp_port())
+    }
+
     /// The port at which every policy host listens.
     #[must_use]
     pub fn https_port(&self) -> u16 {

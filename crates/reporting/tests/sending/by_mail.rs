@@ -164,20 +164,31 @@ impl<F: Future> Future for BrokenOff<F> {
     }
 }
 
+/// A relay that has counted a domain's sessions, begins this and ends after so many polls of it, and is
+/// started again; and whether all was done before.
+async fn broken_off<F: Future>(polls: u32, begin: impl FnOnce(&Station) -> F) -> (Station, bool) {
+    let mut station = Station::new().await;
+    station.publish("example.test", "mailto:tls-reports@example.test");
+    station.count("example.test", 17, 3).await;
+    let work = Box::pin(begin(&station));
+    let is_done = BrokenOff { work, polls }.await.is_some();
+    station.restart().await;
+    (station, is_done)
+}
+
 #[tokio::test]
 async fn a_report_that_is_broken_off_at_any_step_is_in_the_queue_once() {
     let mut polls = 0;
     let mut is_done = false;
     while !is_done {
         polls += 1;
-        let mut station = Station::new().await;
-        station.publish("example.test", "mailto:tls-reports@example.test");
-        station.count("example.test", 17, 3).await;
-        station.clock.advance(Duration::from_secs(3600));
-        let reporting = station.reporting.clone();
-        let work = Box::pin(reporting.send_finished());
-        is_done = BrokenOff { work, polls }.await.is_some();
-        station.restart().await;
+        let station;
+        (station, is_done) = broken_off(polls, |station| {
+            station.clock.advance(Duration::from_secs(3600));
+            let reporting = station.reporting.clone();
+            async move { reporting.send_finished().await }
+        })
+        .await;
         station.send_all().await;
         let (lease, text) = queued(&station).await.unwrap();
         assert!(text.contains("sessions that succeeded: 17\r\n"), "{text}");
@@ -211,15 +222,13 @@ async fn a_part_of_a_day_that_is_broken_off_at_any_step_is_in_one_report_and_the
     let mut is_done = false;
     while !is_done {
         polls += 1;
-        let mut station = Station::new().await;
-        station.publish("example.test", "mailto:tls-reports@example.test");
-        station.count("example.test", 17, 3).await;
-        station.clock.set(day(MONDAY).ends());
-        let reporting = station.reporting.clone();
-        let name = domain("example.test");
-        let work = Box::pin(reporting.send_one(day(MONDAY), &name));
-        is_done = BrokenOff { work, polls }.await.is_some();
-        station.restart().await;
+        let station;
+        (station, is_done) = broken_off(polls, |station| {
+            station.clock.set(day(MONDAY).ends());
+            let reporting = station.reporting.clone();
+            async move { reporting.send_one(day(MONDAY), &domain("example.test")).await }
+        })
+        .await;
         station.count("example.test", 4, 0).await;
         station.pass(1).await;
         station.send_all().await;
