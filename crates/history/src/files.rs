@@ -152,7 +152,7 @@ fn first_of(path: &Path) -> Option<u64> {
 }
 
 /// A path with something added to its name.
-fn with_end(path: &Path, end: &str) -> PathBuf {
+pub(crate) fn with_end(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)

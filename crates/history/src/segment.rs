@@ -152,6 +152,12 @@ impl Segment {
         self.end
     }
 
+    /// Where the history went on when it was begun.
+    pub(crate) fn began(&self) -> Result<End, HistoryError> {
+        let link = before(&self.connection, &self.file)?;
+        Ok(End { next: self.file.first, link, mark: 0 })
+    }
+
     /// When it was begun, in milliseconds since 1970.
     pub(crate) const fn opened_at(&self) -> u64 {
         self.opened_at

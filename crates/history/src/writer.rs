@@ -32,7 +32,8 @@ pub(crate) struct Writer {
     settings: HistorySettings,
     files: Files,
     current: Option<Segment>,
-    /// Where the history goes on while no segment is open.
+    /// Where the history goes on while no segment is open, or without the one that is: that may be
+    /// found damaged.
     end: End,
     /// Gaps that are to be written with what comes next.
     gaps: Vec<Gap>,
@@ -54,7 +55,10 @@ impl Writer {
         // The newest that is whole is gone on with; those before it are only read.
         while let Some(file) = segments.pop() {
             match Segment::open(file.clone()) {
-                Ok(Opened::Open(segment)) => writer.current = Some(*segment),
+                Ok(Opened::Open(segment)) => {
+                    writer.end = writer.end.max(segment.began()?);
+                    writer.current = Some(*segment);
+                }
                 Ok(Opened::Closed(end)) => writer.end = writer.end.max(end),
                 Err(error) if error.is_damage() => {
                     writer.set_aside(&file, &error, now)?;
@@ -267,4 +271,53 @@ fn closed_at(file: &SegmentFile) -> Option<u64> {
 /// A span of time in milliseconds.
 fn whole_millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
+    use std::path::Path;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::files::with_end;
+    use crate::history::History;
+
+    /// A record of the store that has this number, and says nothing that can be read.
+    fn kept(number: u64) -> KeptRecord {
+        KeptRecord { number, bytes: b"{}".to_vec() }
+    }
+
+    /// Overwrites all that SQLite has of a segment, and has it look again.
+    fn damage(path: &Path) {
+        let other = Connection::open(path).unwrap();
+        other.execute("INSERT INTO about VALUES ('damage', 'soon')", []).unwrap();
+        for end in ["", "-wal"] {
+            let path = with_end(path, end);
+            let length = usize::try_from(path.metadata().unwrap().len()).unwrap();
+            let mut file = OpenOptions::new().write(true).open(&path).unwrap();
+            file.write_all(&vec![b'x'; length]).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_segment_found_damaged_while_it_is_written_leaves_the_chain_of_those_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = HistorySettings::new(dir.path(), "relay.example");
+        let mut writer = Writer::open(settings.clone(), 1).unwrap();
+        writer.append(&[kept(1)], 1).unwrap();
+        // The first segment is closed, the second is open when the relay starts again.
+        let day = whole_millis(SEGMENT_AGE) + 1;
+        writer.close_if_full(day).unwrap();
+        writer.append(&[kept(2)], day).unwrap();
+        drop(writer);
+        let mut writer = Writer::open(settings, day).unwrap();
+        damage(&writer.current.as_ref().unwrap().file().path);
+        assert!(writer.append(&[kept(3)], day).unwrap_err().is_damage());
+        writer.append(&[kept(3)], day).unwrap();
+        let verified = History::in_dir(dir.path()).verify().unwrap();
+        assert_eq!((verified.segments, verified.faults), (2, vec![]));
+    }
 }
