@@ -165,6 +165,7 @@ async fn mail_is_counted_by_what_protected_it_and_by_what_held_it() {
         ("policy_fetches_total{occasion=\"first\",result=\"success\"}", 2.0),
         ("queue_messages{state=\"queued\"}", 1.0),
         ("queue_messages{state=\"on hold\"}", 0.0),
+        ("queue_messages{state=\"held by staging\"}", 0.0),
         ("queue_waiting_recipients{reason=\"policy\"}", 1.0),
         ("queue_waiting_recipients{reason=\"connect\"}", 0.0),
         ("queue_recipients", 1.0),

@@ -28,8 +28,8 @@ pub enum Begins {
     /// It waits for nothing but its turn.
     #[default]
     Due,
-    /// It is on hold until an operator releases it.
-    OnHold,
+    /// Staging holds it until an operator releases it.
+    HeldByStaging,
 }
 
 impl Envelope {

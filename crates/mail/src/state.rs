@@ -3,6 +3,8 @@
 /// Whether a message is on its way.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum State {
+    /// Staging keeps it from being sent.
+    HeldByStaging,
     /// An operator keeps it from being sent.
     OnHold,
     /// Its copy in the spool is damaged; it is kept for a person to look at.

@@ -64,6 +64,8 @@ macro_rules! conformance_tests {
             who_has_the_message_does_not_get_it_again_while_the_lease_goes_on_for_others,
             a_lease_whose_attempt_has_ended_keeps_no_other_of_its_destination_waiting,
             a_held_message_is_not_leased_until_it_is_released,
+            what_staging_holds_is_told_from_what_an_operator_holds,
+            what_staging_holds_is_on_hold_once_an_operator_says_so,
             a_deleted_message_is_gone_and_its_bounce_is_there,
             messages_are_retried_by_id_by_destination_or_all,
             each_message_that_waits_for_a_destination_is_tried_once_more_and_counted_once,

@@ -16,6 +16,7 @@ pub(crate) fn counts(engine: &dyn Lookup, now: u64) -> Result<Counts, EngineErro
     for_each(engine, Key::first(b'M'), &Key::end(b'M'), |_, value| {
         let row = MessageRow::decode(&value)?;
         let counted = match row.state {
+            State::HeldByStaging => &mut counts.held_by_staging,
             State::OnHold => &mut counts.on_hold,
             State::Quarantined { .. } => &mut counts.quarantined,
             State::Queued => &mut counts.queued,

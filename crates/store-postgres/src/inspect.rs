@@ -149,6 +149,7 @@ impl<'a> Pages<'a> {
 /// The number of a kind of state.
 fn kind_number(kind: StateKind) -> i16 {
     match kind {
+        StateKind::HeldByStaging => state_number(&State::HeldByStaging),
         StateKind::OnHold => state_number(&State::OnHold),
         StateKind::Quarantined => state_number(&State::Quarantined { why: String::new() }),
         StateKind::Queued => state_number(&State::Queued),
@@ -206,6 +207,7 @@ pub(crate) async fn counts(shared: &Shared) -> Result<Counts, StoreError> {
         let mut counts = Counts::default();
         for row in &session.query(COUNTS, &[]).await? {
             let counted = match state(row.try_get(0)?, None) {
+                State::HeldByStaging => &mut counts.held_by_staging,
                 State::OnHold => &mut counts.on_hold,
                 State::Quarantined { .. } => &mut counts.quarantined,
                 State::Queued => &mut counts.queued,

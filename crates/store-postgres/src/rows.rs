@@ -57,6 +57,7 @@ pub(crate) const fn state_number(state: &State) -> i16 {
         State::Queued => 0,
         State::OnHold => 1,
         State::Quarantined { .. } => 2,
+        State::HeldByStaging => 3,
     }
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn state(number: i16, why: Option<String>) -> State {
     match number {
         0 => State::Queued,
         1 => State::OnHold,
+        3 => State::HeldByStaging,
         _ => State::Quarantined { why: why.unwrap_or_default() },
     }
 }
@@ -73,7 +75,7 @@ pub(crate) fn state(number: i16, why: Option<String>) -> State {
 pub(crate) fn why(state: &State) -> Option<&str> {
     match state {
         State::Quarantined { why } => Some(why),
-        State::OnHold | State::Queued => None,
+        State::HeldByStaging | State::OnHold | State::Queued => None,
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Matching {
 /// A state without what belongs to it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StateKind {
+    /// Staging keeps it from being sent.
+    HeldByStaging,
     /// An operator keeps it from being sent.
     OnHold,
     /// Its record is damaged.
@@ -46,6 +48,7 @@ pub enum StateKind {
 impl From<&State> for StateKind {
     fn from(state: &State) -> Self {
         match state {
+            State::HeldByStaging => Self::HeldByStaging,
             State::OnHold => Self::OnHold,
             State::Quarantined { .. } => Self::Quarantined,
             State::Queued => Self::Queued,
@@ -186,7 +189,7 @@ impl From<&Selection> for Which {
 /// What is done to them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Act {
-    /// Their messages are kept from being sent until they are released.
+    /// Their messages are kept from being sent until they are released, by an operator from now on.
     Hold,
     /// Messages that are held or quarantined are let go.
     Release,
@@ -198,6 +201,8 @@ pub enum Act {
 /// What is in the queue, by state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
+    /// Kept from being sent by staging.
+    pub held_by_staging: Counted,
     /// Kept from being sent by an operator.
     pub on_hold: Counted,
     /// With a damaged record.
@@ -224,7 +229,7 @@ pub struct Depth {
     pub entries: u64,
     /// How many of them are due.
     pub due: u64,
-    /// How many more wait for no attempt, because their message is on hold or quarantined.
+    /// How many more wait for no attempt, because their message is held or quarantined.
     pub on_hold: u64,
     /// How long the oldest message has been queued.
     pub oldest: Duration,

@@ -20,9 +20,9 @@ pub use self::entry::{
     split_entries,
 };
 pub use self::envelope::{
-    ENVELOPE_MOST, body_byte, decode_body, decode_envelope, decode_parameters, decode_purpose,
-    decode_reverse_path, decode_smtputf8, encode_envelope, encode_parameters, purpose_byte,
-    reverse_path_text, smtputf8_byte,
+    ENVELOPE_MOST, body_byte, decode_body, decode_envelope, decode_options_of_message,
+    decode_purpose, decode_reverse_path, decode_smtputf8, encode_envelope,
+    encode_options_of_message, purpose_byte, reverse_path_text, smtputf8_byte,
 };
 pub use self::filter::{admits_entry, admits_recipient};
 pub use self::message::{decode_message, encode_message, message_of};

@@ -3,7 +3,7 @@
 use mail::ReasonClass;
 
 /// How many recipients wait for another attempt, by the class of what the last one met. Those of
-/// messages that are on hold or quarantined wait for no attempt, and those never tried have met
+/// messages that are held or quarantined wait for no attempt, and those never tried have met
 /// nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Waiting([u64; ReasonClass::ALL.len()]);

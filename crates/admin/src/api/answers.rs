@@ -197,7 +197,7 @@ pub struct DestinationStats {
     pub messages: u64,
     /// How many of them are due.
     pub due: u64,
-    /// How many more are on hold or quarantined.
+    /// How many more are held or quarantined.
     #[serde(default)]
     pub on_hold: u64,
     /// How long the oldest has waited.
@@ -472,6 +472,6 @@ fn sender(path: &ReversePath) -> Option<String> {
 fn damage(state: State) -> Option<String> {
     match state {
         State::Quarantined { why } => Some(why),
-        State::OnHold | State::Queued => None,
+        State::HeldByStaging | State::OnHold | State::Queued => None,
     }
 }

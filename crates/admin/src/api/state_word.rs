@@ -5,18 +5,19 @@ use queue::StateKind;
 use crate::api::refusal::Refusal;
 
 /// The words for states.
-const STATES: [(&str, StateKind); 3] = [
+const STATES: [(&str, StateKind); 4] = [
+    ("held by staging", StateKind::HeldByStaging),
     ("on hold", StateKind::OnHold),
     ("quarantined", StateKind::Quarantined),
     ("queued", StateKind::Queued),
 ];
 
-/// The state that a word names; `on-hold` needs no quotes in a shell.
+/// The state that a word names; `on-hold` and `held-by-staging` need no quotes in a shell.
 pub fn state_kind(word: &str) -> Result<StateKind, Refusal> {
     let plain = word.replace('-', " ");
     let found = STATES.iter().find(|(known, _)| *known == plain);
     found.map(|(_, state)| *state).ok_or_else(|| Refusal {
-        error: format!("`{word}` is no state: on-hold, quarantined or queued"),
+        error: format!("`{word}` is no state: held-by-staging, on-hold, quarantined or queued"),
     })
 }
 

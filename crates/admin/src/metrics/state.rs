@@ -109,12 +109,13 @@ impl State {
         self.recipients.set(level(totals.recipients));
         self.bytes.set(level(totals.bytes));
         self.attempts.set(i64::try_from(attempts).unwrap_or(i64::MAX));
-        let Some(Counts { on_hold, quarantined, queued }) = counts else {
+        let Some(Counts { held_by_staging, on_hold, quarantined, queued }) = counts else {
             self.messages.clear();
             self.oldest.clear();
             return;
         };
         for (state, Counted { messages, oldest }) in [
+            (StateKind::HeldByStaging, held_by_staging),
             (StateKind::OnHold, on_hold),
             (StateKind::Quarantined, quarantined),
             (StateKind::Queued, queued),

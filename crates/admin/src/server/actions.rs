@@ -91,7 +91,7 @@ impl Actions {
         Ok(changed)
     }
 
-    /// Lets a message go that is on hold or quarantined; whether it was one.
+    /// Lets a message go that is held or quarantined; whether it was one.
     pub(crate) async fn release_one(&self, id: QueueId, by: &Operator) -> Result<bool, AdminError> {
         let changed = self.queue.release(id).await?;
         if changed {
@@ -111,7 +111,7 @@ impl Actions {
         }))
     }
 
-    /// Lets a message go that is on hold or quarantined; `None` where there is none.
+    /// Lets a message go that is held or quarantined; `None` where there is none.
     pub async fn release(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, AdminError> {
         let changed = self.release_one(id, by).await?;
         let found = self.reads.message(id).await?;

@@ -102,7 +102,7 @@ impl Transaction {
             Staged::Redirected => self.redirect(staging),
         };
         let begins = match (staged, staging.hold) {
-            (Staged::Held, _) | (Staged::Redirected, HoldAll::Yes) => Begins::OnHold,
+            (Staged::Held, _) | (Staged::Redirected, HoldAll::Yes) => Begins::HeldByStaging,
             (Staged::Redirected, HoldAll::No) | (Staged::Sent, _) => Begins::Due,
         };
         let MailParameters { body, smtputf8, requiretls, ret, envid, .. } = self.parameters;

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use clock::Clock as _;
-use mail::{Outcome, QueueId, Reason, ReasonClass, State};
+use mail::{Begins, Outcome, QueueId, Reason, ReasonClass, State};
 use smtp::ReversePath;
 use store::conformance::Home;
 use store::{BodyError, Filter, Matching, Selection, StateKind};
 use tokio::io::AsyncReadExt as _;
 
-use crate::conformance::bench::{Bench, deferred, own_message, read, reason, start};
+use crate::conformance::bench::{
+    Bench, deferred, envelope, own_message, read, reason, start, submitter,
+};
 use crate::lease::Lease;
 use crate::schedule::{Jitter, RetrySchedule};
 
@@ -32,6 +34,40 @@ pub async fn a_held_message_is_not_leased_until_it_is_released(home: Box<dyn Hom
     assert_eq!(bench.queue.store().show(id).await.unwrap().unwrap().state, State::OnHold);
     assert!(bench.queue.release(id).await.unwrap());
     assert_eq!(bench.deliver_all().await.len(), 2);
+}
+
+pub async fn what_staging_holds_is_told_from_what_an_operator_holds(home: Box<dyn Home>) {
+    let bench = Bench::new(home).await;
+    let held = envelope(&["a@one.example", "b@two.example"]).beginning(Begins::HeldByStaging);
+    let staged = bench.queue.begin(submitter(), held).unwrap().commit().await.unwrap().id();
+    let on_hold = bench.accept(&["a@one.example"], b"x").await;
+    bench.queue.hold(on_hold).await.unwrap();
+    for bench in [bench.copy().await, bench.restart().await.killed().await] {
+        assert!(bench.lease().await.is_none());
+        for (state, id) in [(StateKind::HeldByStaging, staged), (StateKind::OnHold, on_hold)] {
+            let filter = Filter { state: Some(state), ..Filter::default() };
+            let found = bench.queue.store().list(&filter, None, 99).await.unwrap();
+            let found: Vec<_> =
+                found.iter().map(|one| (one.id, StateKind::from(&one.state))).collect();
+            assert_eq!(found, [(id, state)]);
+        }
+        let counts = bench.queue.store().counts().await.unwrap();
+        assert_eq!((counts.held_by_staging.messages, counts.on_hold.messages), (1, 1));
+        assert!(bench.queue.release(staged).await.unwrap());
+        assert_eq!(bench.deliver_all().await.len(), 2);
+        assert_eq!(bench.ids().await, [on_hold]);
+    }
+}
+
+pub async fn what_staging_holds_is_on_hold_once_an_operator_says_so(home: Box<dyn Home>) {
+    let bench = Bench::new(home).await;
+    let held = envelope(&["a@one.example"]).beginning(Begins::HeldByStaging);
+    let id = bench.queue.begin(submitter(), held).unwrap().commit().await.unwrap().id();
+    assert!(bench.queue.hold(id).await.unwrap());
+    let bench = bench.restart().await;
+    assert_eq!(bench.queue.store().show(id).await.unwrap().unwrap().state, State::OnHold);
+    assert!(bench.queue.release(id).await.unwrap());
+    assert_eq!(bench.deliver_all().await.len(), 1);
 }
 
 pub async fn a_deleted_message_is_gone_and_its_bounce_is_there(home: Box<dyn Home>) {

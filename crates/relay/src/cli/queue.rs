@@ -62,7 +62,7 @@ pub(super) enum QueueCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Release messages that are on hold or quarantined.
+    /// Release messages that are held or quarantined.
     Release {
         #[command(flatten)]
         which: Which,

@@ -232,7 +232,7 @@ impl RelayOrDisk {
         Ok(self.client()?.post(&format!("/queue/{id}/hold")).await?)
     }
 
-    /// Lets a message go that is on hold or quarantined.
+    /// Lets a message go that is held or quarantined.
     pub(crate) async fn release(&mut self, id: QueueId) -> Result<Option<Changed>, AnswerError> {
         Ok(self.client()?.post(&format!("/queue/{id}/release")).await?)
     }

@@ -1,10 +1,10 @@
 //! The row of a message.
 
 use clock::{millis, time};
-use mail::{Message, State};
+use mail::{Begins, Message, State};
 use store::rows::{
-    Decoder, Encoder, Malformed, REASON_TEXT, body_byte, decode_body, decode_parameters,
-    decode_purpose, decode_reverse_path, decode_smtputf8, encode_parameters, purpose_byte,
+    Decoder, Encoder, Malformed, REASON_TEXT, body_byte, decode_body, decode_options_of_message,
+    decode_purpose, decode_reverse_path, decode_smtputf8, encode_options_of_message, purpose_byte,
     reverse_path_text, shortened, smtputf8_byte,
 };
 
@@ -52,11 +52,15 @@ impl MessageRow {
         out.maybe_text(reverse_path_text(&self.message.reverse_path).as_deref());
         match &self.state {
             State::Queued => out.u8(0),
-            State::OnHold => out.u8(1),
+            State::HeldByStaging | State::OnHold => out.u8(1),
             State::Quarantined { why } => out.u8(2).text(shortened(why, REASON_TEXT)),
         };
         out.u32(self.entries).u32(self.open_entries).u32(self.open_recipients);
-        encode_parameters(&mut out, &self.message.dsn, self.message.tls);
+        let begins = match self.state {
+            State::HeldByStaging => Begins::HeldByStaging,
+            State::OnHold | State::Quarantined { .. } | State::Queued => Begins::Due,
+        };
+        encode_options_of_message(&mut out, &self.message.dsn, self.message.tls, begins);
         out.finish()
     }
 
@@ -84,10 +88,59 @@ impl MessageRow {
             _ => return Err(input.fault()),
         };
         let (entries, open_entries, open_recipients) = (input.u32()?, input.u32()?, input.u32()?);
-        let (dsn, tls) = decode_parameters(&mut input)?;
+        let (dsn, tls, begins) = decode_options_of_message(&mut input)?;
         input.end()?;
+        let state = match (state, begins) {
+            (State::OnHold, Begins::HeldByStaging) => State::HeldByStaging,
+            (state, Begins::Due | Begins::HeldByStaging) => state,
+        };
         let message =
             Message { reverse_path, body, smtputf8, received_at, size, dsn, purpose, tls };
         Ok(Self { place, envelope_size, message, state, entries, open_entries, open_recipients })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use mail::{DsnParameters, Purpose, TlsRequired};
+    use smtp::{BodyType, ReversePath, Smtputf8};
+
+    use super::*;
+
+    fn row(state: State) -> MessageRow {
+        let message = Message {
+            reverse_path: ReversePath::Null,
+            body: BodyType::SevenBit,
+            smtputf8: Smtputf8::NotRequested,
+            received_at: SystemTime::UNIX_EPOCH,
+            size: 7,
+            dsn: DsnParameters::default(),
+            purpose: Purpose::Mail,
+            tls: TlsRequired::Yes,
+        };
+        let (place, envelope_size) = (RecordLocation::Big, 5);
+        let (entries, open_entries, open_recipients) = (3, 2, 1);
+        MessageRow { place, envelope_size, message, state, entries, open_entries, open_recipients }
+    }
+
+    #[test]
+    fn a_row_is_read_back_in_each_state() {
+        let quarantined = State::Quarantined { why: "no end".to_owned() };
+        for state in [State::HeldByStaging, State::OnHold, quarantined, State::Queued] {
+            let row = row(state);
+            assert_eq!(MessageRow::decode(&row.encode()), Ok(row));
+        }
+    }
+
+    #[test]
+    fn what_staging_holds_is_on_hold_for_a_version_that_cannot_tell_and_has_a_tag_more() {
+        let (held, on_hold) = (row(State::HeldByStaging).encode(), row(State::OnHold).encode());
+        // The options stand last: their number, and then each with its tag and its text.
+        let options = on_hold.len() - 4;
+        assert_eq!(on_hold[options..], [1, 3, 0, 0], "REQUIRETLS");
+        assert_eq!(held[..options], on_hold[..options]);
+        assert_eq!(held[options..], [2, 3, 0, 0, 4, 0, 0]);
     }
 }

@@ -29,7 +29,7 @@ pub fn count_recipients(entries: &[EntryRow]) -> usize {
 #[must_use]
 pub fn first_state(entries: &[EntryRow]) -> State {
     let is_due = entries.iter().any(|entry| entry.due.is_some());
-    if is_due { State::Queued } else { State::OnHold }
+    if is_due { State::Queued } else { State::HeldByStaging }
 }
 
 /// A recipient within an entry.
@@ -48,7 +48,7 @@ pub struct RowRecipient {
 /// An entry's row: recipients of one message at one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EntryRow {
-    /// When it is due, in milliseconds since 1970; none while the message is held.
+    /// When it is due, in milliseconds since 1970; none while the message is on hold, held by staging or quarantined.
     pub due: Option<u64>,
     /// How many attempts have failed.
     pub attempts: u32,
@@ -191,7 +191,7 @@ fn encode_row_recipient(out: &mut Encoder, one: &RowRecipient) {
 pub fn split_entries(envelope: &Envelope, due: u64) -> Vec<EntryRow> {
     let due = match envelope.begins() {
         Begins::Due => Some(due),
-        Begins::OnHold => None,
+        Begins::HeldByStaging => None,
     };
     let mut groups: Vec<(usize, EntryRow)> = Vec::new();
     let mut open: HashMap<&MailboxDomain, usize> = HashMap::new();

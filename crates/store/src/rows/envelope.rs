@@ -29,7 +29,7 @@ pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope, Malformed> {
     let body = decode_body(&mut input)?;
     let smtputf8 = decode_smtputf8(&mut input)?;
     let purpose = decode_purpose(&mut input)?;
-    let (dsn, tls, begins) = decode_mail_options(&mut input)?;
+    let (dsn, tls, begins) = decode_options_of_message(&mut input)?;
     let count = input.u32()?;
     let mut recipients = Vec::new();
     for _ in 0..count {
@@ -54,8 +54,9 @@ const REQUIRETLS: u8 = 3;
 /// The text of [`REQUIRETLS`] where it is of a notification that goes redacted if no host keeps to it.
 const OR_REDACTED: &str = "or-redacted";
 
-/// The tag of an envelope of a message that begins on hold. Its text is empty.
-const ON_HOLD: u8 = 4;
+/// The tag of a message that staging holds, in its envelope and its row. Its text is empty; a row on
+/// hold without it is of a message that an operator holds, or of a version that did not tell.
+const HELD_BY_STAGING: u8 = 4;
 
 /// The tag of an envelope of a message whose header says `TLS-Required: No` (RFC 8689 §3). Its text is
 /// empty; a record without it is of a message that does not say so, or of a version that did not look.
@@ -73,16 +74,26 @@ const DELAY_NOTICE_SENT: u8 = 3;
 
 /// Writes what an envelope says beside its addresses.
 fn encode_mail_options(out: &mut Encoder, envelope: &Envelope) {
-    let on_hold = match envelope.begins() {
+    encode_options_of_message(out, envelope.dsn(), envelope.tls(), envelope.begins());
+}
+
+/// Writes the options of a message, and whether staging holds it.
+pub fn encode_options_of_message(
+    out: &mut Encoder,
+    dsn: &DsnParameters,
+    tls: TlsRequired,
+    begins: Begins,
+) {
+    let held = match begins {
         Begins::Due => None,
-        Begins::OnHold => Some(String::new()),
+        Begins::HeldByStaging => Some(String::new()),
     };
-    let [ret, envid, tls] = parameters(envelope.dsn(), envelope.tls());
-    encode_options(out, &[ret, envid, tls, (ON_HOLD, on_hold)]);
+    let [ret, envid, tls] = parameters(dsn, tls);
+    encode_options(out, &[ret, envid, tls, (HELD_BY_STAGING, held)]);
 }
 
 /// Writes the parameters of MAIL that are options.
-pub fn encode_parameters(out: &mut Encoder, dsn: &DsnParameters, tls: TlsRequired) {
+pub(crate) fn encode_parameters(out: &mut Encoder, dsn: &DsnParameters, tls: TlsRequired) {
     encode_options(out, &parameters(dsn, tls));
 }
 
@@ -101,14 +112,14 @@ fn parameters(dsn: &DsnParameters, tls: TlsRequired) -> [(u8, Option<String>); 3
 }
 
 /// Reads the parameters of MAIL that are options.
-pub fn decode_parameters(
+pub(crate) fn decode_parameters(
     input: &mut Decoder<'_>,
 ) -> Result<(DsnParameters, TlsRequired), Malformed> {
-    decode_mail_options(input).map(|(dsn, tls, _begins)| (dsn, tls))
+    decode_options_of_message(input).map(|(dsn, tls, _begins)| (dsn, tls))
 }
 
-/// Reads what an envelope says beside its addresses.
-fn decode_mail_options(
+/// Reads the options of a message, and whether staging holds it.
+pub fn decode_options_of_message(
     input: &mut Decoder<'_>,
 ) -> Result<(DsnParameters, TlsRequired, Begins), Malformed> {
     let mut dsn = DsnParameters::default();
@@ -119,7 +130,7 @@ fn decode_mail_options(
         REQUIRETLS if text == OR_REDACTED => tls = TlsRequired::YesOrRedacted,
         REQUIRETLS => tls = TlsRequired::Yes,
         TLS_REQUIRED_NO => tls = TlsRequired::No,
-        ON_HOLD => begins = Begins::OnHold,
+        HELD_BY_STAGING => begins = Begins::HeldByStaging,
         _ => {}
     })?;
     Ok((dsn, tls, begins))
@@ -292,7 +303,7 @@ mod tests {
                 (true, false) => TlsRequired::Yes,
                 (false, _) => TlsRequired::Unspecified,
             };
-            let begins = if b { Begins::OnHold } else { Begins::Due };
+            let begins = if b { Begins::HeldByStaging } else { Begins::Due };
             let envelope = Envelope::new(path, recipients, body, smtputf8).beginning(begins);
             envelope.with_purpose(purpose).with_dsn(dsn).with_tls(tls)
         })

@@ -18,7 +18,7 @@ pub(crate) struct Wanted {
     /// Only messages with a pending recipient at this domain.
     #[arg(long, value_name = "DOMAIN", value_parser = MailboxDomain::parse)]
     domain: Option<MailboxDomain>,
-    /// Only messages in this state: queued, on-hold or quarantined.
+    /// Only messages in this state: queued, on-hold, held-by-staging or quarantined.
     #[arg(long, value_name = "STATE", value_parser = read_state)]
     state: Option<StateKind>,
     /// Only messages that wait for this reason: policy, dane, tls, dns, connect, reply or other.

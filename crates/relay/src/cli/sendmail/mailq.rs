@@ -86,7 +86,7 @@ impl fmt::Display for Entry<'_> {
 /// What stands behind the id: an exclamation mark says that the message is held.
 fn mark(state: &str) -> &'static str {
     match state_kind(state) {
-        Ok(StateKind::OnHold | StateKind::Quarantined) => "!",
+        Ok(StateKind::HeldByStaging | StateKind::OnHold | StateKind::Quarantined) => "!",
         Ok(StateKind::Queued) | Err(_) => "",
     }
 }
