@@ -60,4 +60,5 @@ mod tls_counting_dane;
 mod tls_reports;
 mod tls_reports_killed;
 mod tls_required;
+mod tls_uncounted;
 mod world;

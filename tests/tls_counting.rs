@@ -74,6 +74,7 @@ async fn each_failure_has_the_word_of_the_standard_and_a_reason_from_a_closed_li
             MxBehaviour::presenting(Certificate::OtherAuthority),
             not_trusted("unknown-issuer"),
         ),
+        ("purpose", MxBehaviour::presenting(Certificate::ForClients), not_trusted("wrong-purpose")),
         ("alert", MxBehaviour::handshake_alert(40), not_tls("tls-alert-40")),
         ("garbage", MxBehaviour::handshake_garbage(), not_tls("tls-protocol")),
         ("cut", MxBehaviour::handshake_closed(), not_tls("connection-cut")),

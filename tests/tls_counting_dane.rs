@@ -1,8 +1,9 @@
 //! What hosts with TLSA records are counted as for TLS reports (RFC 8460 §4.3.2.1).
 
+use dane::SecureRecords;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use testbed::{Certificate, Fault, MxBehaviour};
+use testbed::{Certificate, Fault, MxBehaviour, RecordType};
 
 use crate::counted::{Counted, Mail, RECORD};
 
@@ -133,5 +134,87 @@ async fn a_certificate_that_a_trust_anchor_of_tlsa_records_has_to_vouch_for_fail
         counted.relay.world.names().add_tlsa(&records, (2, 0, 0), &anchor);
         counted.send(&domain, mail, &[row]).await;
     }
+    counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_alias_cannot_be_told_is_counted_without_a_connection() {
+    let mut counted = Counted::start("dns.timeout = \"1s\"").await;
+    counted.relay.world.names().authenticate("signed.test");
+    for (word, fault) in
+        [("bogus", Fault::Bogus), ("servfail", Fault::ServFail), ("timeout", Fault::Silence)]
+    {
+        let domain = format!("{word}.signed.test");
+        // The addresses are those of an unsigned zone: whether the alias is secure has to be asked.
+        let hosted = format!("{word}.hoster.test");
+        let host = counted.relay.world.mx(&hosted, MxBehaviour::valid()).await;
+        let world = &counted.relay.world;
+        world.names().leave_unsigned("hoster.test");
+        let alias = format!("mx.{domain}");
+        world.names().add_cname(&alias, &hosted);
+        world.names().fail_type(&alias, RecordType::Cname, fault);
+        world.domain(&domain).mx_named(10, &alias).tls_rpt_record(RECORD);
+        counted.send(&domain, Mail::Waits, &[&format!("tlsa dnssec-invalid {word} 1")]).await;
+        assert_eq!(host.connections().len(), 0, "{domain}");
+    }
+    counted.check_without_a_policy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tlsa_records_that_are_too_many_or_too_large_are_counted_without_a_connection() {
+    let mut counted = Counted::start("").await;
+    counted.relay.world.names().authenticate("signed.test");
+    for (domain, records, octets) in
+        [("many.signed.test", SecureRecords::MAX_RECORDS + 1, 32), ("large.signed.test", 1, 4097)]
+    {
+        let mx = counted.relay.enforcing_domain(domain, MxBehaviour::valid()).await;
+        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
+        let name = counted.relay.world.tlsa_name(mx.name());
+        for number in 0..records {
+            let data = vec![u8::try_from(number).unwrap(); octets];
+            counted.relay.world.names().add_tlsa(&name, (3, 1, 1), &data);
+        }
+        counted.send(domain, Mail::Waits, &["tlsa tlsa-invalid too-large 1"]).await;
+        assert_eq!(mx.connections().len(), 0, "{domain}");
+    }
+    counted.check_without_a_policy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exception_sets_tlsa_records_aside_and_the_domain_learns_what_was_wrong() {
+    let names = ["other", "unusable", "none", "clear", "servfail"];
+    let exception = |name: &&str| {
+        format!(
+            "[[exception]]\ndomain = \"{name}.signed.test\"\nuntil = 2030-01-10\n\
+             reason = \"ticket 4711\"\nwhat = [\"dane\"]\n"
+        )
+    };
+    let mut counted = Counted::start(&names.iter().map(exception).collect::<String>()).await;
+    counted.relay.world.names().authenticate("signed.test");
+    let stranger = counted.relay.world.mx("stranger.test", MxBehaviour::valid()).await;
+    let other = stranger.certificate_chain().remove(0);
+    for (name, behaviour, parameters, row) in [
+        ("other", MxBehaviour::valid(), (3, 0, 0), "tlsa validation-failure dane-no-match 1"),
+        ("unusable", MxBehaviour::valid(), (1, 0, 0), "tlsa tlsa-invalid all-records-unusable 1"),
+        (
+            "clear",
+            MxBehaviour::starttls_not_offered(),
+            (3, 0, 0),
+            "tlsa starttls-not-supported starttls-not-offered 1",
+        ),
+    ] {
+        let domain = format!("{name}.signed.test");
+        counted.domain(&domain, behaviour).await;
+        let records = counted.relay.world.tlsa_name(&format!("mx.{domain}"));
+        counted.relay.world.names().add_tlsa(&records, parameters, &other);
+        counted.send(&domain, Mail::Delivered, &[row]).await;
+    }
+    counted.domain("none.signed.test", MxBehaviour::valid()).await;
+    counted.send("none.signed.test", Mail::Delivered, &["no-policy-found success 1"]).await;
+    counted.domain("servfail.signed.test", MxBehaviour::valid()).await;
+    let records = counted.relay.world.tlsa_name("mx.servfail.signed.test");
+    counted.relay.world.names().fail(&records, Fault::ServFail);
+    let rows = ["no-policy-found success 1", "tlsa dnssec-invalid servfail 1"];
+    counted.send("servfail.signed.test", Mail::Delivered, &rows).await;
     counted.check().await;
 }

@@ -33,7 +33,6 @@ use crate::connection_cache::Rank;
 use crate::disposition::NotTaken;
 use crate::downgrade::Downgrade;
 use crate::host_failure::{HostFailure, Kind};
-use crate::observation::of_mismatch;
 use crate::outcome::{unfit_so_far, unmatched, unmet, unreached, without_requiretls};
 use crate::patience::Patience;
 use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, OpenRecipient};
@@ -167,12 +166,7 @@ impl Pass<'_> {
     /// What has come of the pass for those who are not settled, and for those who are.
     fn close(&self, mut walk: Walk) -> Vec<HopResult> {
         let untold = match self.decision {
-            Decision::Require(required) => {
-                for host in walk.not_named() {
-                    self.client.observer.observed(&of_mismatch(self.decision, host));
-                }
-                unmet(required, &walk.failures)
-            }
+            Decision::Require(required) => unmet(required, &walk.failures),
             Decision::Permit(fallback) => {
                 let next_hop = in_words(fallback.next_hop());
                 unmatched(&next_hop, &walk.failures)

@@ -123,8 +123,8 @@ pub(crate) fn of_records(
     Some(Observation { domain, policy, failure })
 }
 
-/// A host that is not connected to because of its TLSA records, or for lack of them; none where
-/// another rule refuses it (RFC 8460 §4.3.2.1).
+/// A host that is not connected to because the policy does not name it, because of its TLSA records, or
+/// for lack of them; none where another rule refuses it (RFC 8460 §4.3.2).
 pub(crate) fn of_refusal(
     decision: &Decision,
     target: &Target,
@@ -132,6 +132,7 @@ pub(crate) fn of_refusal(
 ) -> Option<Observation> {
     let host = || target.name();
     let (base, result_type, reason) = match refusal {
+        Refusal::NotNamed(_) => return Some(of_mismatch(decision, target)),
         Refusal::DaneRequired(_) => (host(), ResultType::DaneRequired, None),
         Refusal::Skipped(WhySkipped::Tlsa { base, source }) => {
             (base.to_string(), ResultType::DnssecInvalid, of_lookup(source))
@@ -154,7 +155,6 @@ pub(crate) fn of_refusal(
             | WhySkipped::OutOfTime,
         )
         | Refusal::NoName(_)
-        | Refusal::NotNamed(_)
         | Refusal::NotSecured
         | Refusal::OtherRecords => return None,
     };
@@ -181,13 +181,14 @@ const fn of_lookup(error: &LookupError) -> Option<FailureReason> {
 }
 
 /// A host that the policy does not name (RFC 8461 §4.1).
-pub(crate) fn of_mismatch(decision: &Decision, host: &str) -> Observation {
+pub(crate) fn of_mismatch(decision: &Decision, target: &Target) -> Observation {
     let failure = FailureDetail {
-        receiving_mx_hostname: DomainName::parse(host).ok(),
+        receiving_mx_hostname: DomainName::parse(&target.name()).ok(),
         ..detail(TlsFault::validation(FailureReason::MxNotInPolicy))
     };
     let policy = Applied::of(decision).observed();
-    Observation { domain: reported(decision), policy, failure: Some(failure) }
+    let domain = reported(decision).filter(|_| is_reported(target));
+    Observation { domain, policy, failure: Some(failure) }
 }
 
 /// A policy that could not be refreshed and applies all the same; none where it asks for nothing and
@@ -332,5 +333,27 @@ impl PolicyText for Quoted {
 
     fn mx_patterns(&self) -> Vec<String> {
         self.policy.mx().iter().map(|pattern| pattern.as_str().to_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mta_sts::OpenHost;
+    use tls_policy::HostNaming;
+
+    use super::*;
+    use crate::target::TlsRequirement;
+
+    #[test]
+    fn hosts_at_ports_of_submission_are_in_no_report() {
+        for (port, expected) in [(25, true), (2525, true), (465, false), (587, false)] {
+            let target = Target {
+                host: OpenHost::Literal([192, 0, 2, 1].into()),
+                port,
+                naming: HostNaming::Insecure,
+                requirement: TlsRequirement::AsPolicy,
+            };
+            assert_eq!(is_reported(&target), expected, "{port}");
+        }
     }
 }

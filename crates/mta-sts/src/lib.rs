@@ -179,6 +179,7 @@
 
 mod backoff;
 mod cache;
+mod dane_exception;
 mod decision;
 mod demand;
 mod discovery;
@@ -239,8 +240,10 @@ pub mod addresses {
 }
 
 /// What can weaken a promise. Whoever brings a [`danger::HostProof`] can have policies of anybody
-/// believed; a [`danger::TlsRequiredNo`] is licence to pass over a policy for one message.
+/// believed; a [`danger::TlsRequiredNo`] is licence to pass over a policy for one message, a
+/// [`danger::DaneException`] to pass over TLSA records.
 pub mod danger {
+    pub use crate::dane_exception::DaneException;
     pub use crate::fetch::proof::{Connection, HostProof, ProofError};
     pub use crate::tls_required_no::TlsRequiredNo;
 }

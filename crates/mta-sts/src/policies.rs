@@ -5,6 +5,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::dane_exception::DaneException;
 use crate::decision::{Decision, NextHop, SetAside, WhyFallback};
 use crate::discovery::Names;
 use crate::evidence::Evidence;
@@ -100,17 +101,15 @@ impl Policies {
         find(&settings.exceptions).or_else(|| find(&granted))
     }
 
-    /// Whether an exception sets the TLSA records of the hosts of `next_hop` aside at `now`. Its use is
-    /// logged once, and counted each time.
+    /// Licence to pass over the TLSA records of the hosts of `next_hop` at `now`, where an exception
+    /// sets them aside. Its use is logged once, and counted each time.
     #[must_use]
-    pub fn lifts_dane(&self, next_hop: &NextHop, now: impl Into<Now>) -> bool {
-        let Some(domain) = next_hop.domain() else { return false };
-        let Some(exception) = self.exception(domain, now.into(), Lifts::lifts_dane) else {
-            return false;
-        };
+    pub fn lifts_dane(&self, next_hop: &NextHop, now: impl Into<Now>) -> Option<DaneException> {
+        let domain = next_hop.domain()?;
+        let exception = self.exception(domain, now.into(), Lifts::lifts_dane)?;
         self.lookup.noted.dane_exception_used(domain, exception.reason());
         self.lookup.observer.dane_excepted(domain);
-        true
+        Some(DaneException::in_force())
     }
 
     /// What the policy of `next_hop` makes of a delivery at `now` (RFC 8461 §5).

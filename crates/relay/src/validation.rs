@@ -48,7 +48,7 @@ impl ValidationNews {
         drop(told);
         match (mode, now) {
             _ if before == Some(now) => {}
-            (DaneMode::Excepted | DaneMode::Off, _) => {}
+            (DaneMode::Off, _) => {}
             (DaneMode::Auto | DaneMode::Required, DaneActivity::Active) => info!("DANE active"),
             (DaneMode::Auto, DaneActivity::Inactive) => {
                 warn!(why = why_inactive(states), remedy = REMEDY, "DANE inactive");
@@ -65,7 +65,7 @@ impl ValidationNews {
 const fn looks(mode: DaneMode) -> bool {
     match mode {
         DaneMode::Auto | DaneMode::Required => true,
-        DaneMode::Excepted | DaneMode::Off => false,
+        DaneMode::Off => false,
     }
 }
 

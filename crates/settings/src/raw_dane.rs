@@ -42,8 +42,7 @@ impl Default for RawDane {
         let DaneSettings { mode, insecure_mx } = DaneSettings::default();
         let mode = match mode {
             DaneMode::Auto => RawDaneMode::Auto,
-            // What is excepted is a matter of [[exception]].
-            DaneMode::Excepted | DaneMode::Off => RawDaneMode::Off,
+            DaneMode::Off => RawDaneMode::Off,
             DaneMode::Required => RawDaneMode::Required,
         };
         let insecure_mx = match insecure_mx {

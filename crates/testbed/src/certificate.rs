@@ -25,6 +25,8 @@ pub enum Certificate {
     DirectoryConstrained,
     /// Ended in 2001.
     Expired,
+    /// Says that it is for clients alone, otherwise valid.
+    ForClients,
     /// Names these DNS names instead of the server's, which may be wildcards.
     Names(Vec<String>),
     /// Begins in 2200.
@@ -109,6 +111,7 @@ impl Certificate {
             Self::Valid
             | Self::CommonNameOnly
             | Self::Expired
+            | Self::ForClients
             | Self::Names(_)
             | Self::NotYetValid
             | Self::Within(_)
@@ -128,7 +131,12 @@ impl Certificate {
         if *self == Self::SelfSignedAuthority {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let is_for_clients = *self == Self::ForClients;
+        params.extended_key_usages = vec![if is_for_clients {
+            ExtendedKeyUsagePurpose::ClientAuth
+        } else {
+            ExtendedKeyUsagePurpose::ServerAuth
+        }];
         (params.not_before, params.not_after) = match self {
             Self::Expired => (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1)),
             Self::NotYetValid => (date_time_ymd(2200, 1, 1), date_time_ymd(2300, 1, 1)),
@@ -140,6 +148,7 @@ impl Certificate {
             | Self::Crowd
             | Self::CommonNameOnly
             | Self::DirectoryConstrained
+            | Self::ForClients
             | Self::Names(_)
             | Self::Odd(_)
             | Self::OtherAuthority
@@ -159,6 +168,7 @@ impl Certificate {
             | Self::Crowd
             | Self::DirectoryConstrained
             | Self::Expired
+            | Self::ForClients
             | Self::NotYetValid
             | Self::Odd(_)
             | Self::OtherAuthority

@@ -114,7 +114,6 @@ fn begun(inputs: &DaneInputs<'_>) -> Result<Domain, HostDane> {
         return none(WhyNoDane::TlsReport);
     }
     match (settings.mode, validation) {
-        (DaneMode::Excepted, _) => return none(WhyNoDane::Exception),
         (DaneMode::Off, _) => return none(WhyNoDane::Off),
         (DaneMode::Auto, Validation::Inactive) => return none(WhyNoDane::Inactive),
         (DaneMode::Required, Validation::Inactive) => {

@@ -15,8 +15,6 @@ pub enum DaneMode {
     /// While a resolver validates; without one mail goes as without DANE.
     #[default]
     Auto,
-    /// Not for this next hop: the operator has made an exception. Nothing sets this for all.
-    Excepted,
     /// Never.
     Off,
     /// Always: without a resolver that validates, mail waits.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dane::{Association, NoneUsable, RecordsError};
 use dns::LookupError;
 use mta_sts::OpenHost;
-use mta_sts::danger::TlsRequiredNo;
+use mta_sts::danger::{DaneException, TlsRequiredNo};
 use smtp::Domain;
 
 /// The TLSA records that apply to one host (RFC 7672 §2.2): the end of a
@@ -41,12 +41,12 @@ impl HostDane {
         }
     }
 
-    /// The same records without a say, because the sender of a message has licence to pass over them
-    /// (RFC 8689 §3). What a session makes of them is noted all the same. A host without an address is
-    /// unreachable for such a message too.
+    /// The same records without a say, because there is licence to pass over them. What a session makes
+    /// of them is noted all the same. A host without an address is unreachable with licence too.
     #[must_use]
-    pub fn set_aside(self, host: &OpenHost, _licence: &TlsRequiredNo) -> Self {
+    pub fn set_aside(self, host: &OpenHost, licence: RecordsLicence<'_>) -> Self {
         let noted = match self {
+            Self::NoDane(found) if licence.covers_absence(found.why) => None,
             Self::Dane(found) => Some(HostRecords::Usable(found.association)),
             Self::EncryptOnly(found) => Some(HostRecords::Unusable(found)),
             Self::Skipped(
@@ -63,7 +63,7 @@ impl HostDane {
                 | WhySkipped::OutOfTime,
             )) => return same,
         };
-        Self::NoDane(NoDane { host: host.clone(), why: WhyNoDane::TlsRequiredNo, noted })
+        Self::NoDane(NoDane { host: host.clone(), why: licence.why(), noted })
     }
 
     /// Whether it asks for the same as `other`.
@@ -185,6 +185,34 @@ impl EncryptOnly {
     #[must_use]
     pub const fn records(&self) -> &NoneUsable {
         &self.records
+    }
+}
+
+/// By whose licence the TLSA records of a host have no say.
+#[derive(Clone, Copy, Debug)]
+pub enum RecordsLicence<'a> {
+    /// An operator's, for a next hop.
+    Exception(&'a DaneException),
+    /// The sender's, for a message (RFC 8689 §3).
+    Sender(&'a TlsRequiredNo),
+}
+
+impl RecordsLicence<'_> {
+    /// Why no records count.
+    const fn why(self) -> WhyNoDane {
+        match self {
+            Self::Exception(_) => WhyNoDane::Exception,
+            Self::Sender(_) => WhyNoDane::TlsRequiredNo,
+        }
+    }
+
+    /// Whether it says as well that a host may have no records for this reason: an exception does,
+    /// whatever else the operator demands of the next hop.
+    const fn covers_absence(self, why: WhyNoDane) -> bool {
+        match self {
+            Self::Exception(_) => !why.is_exempt(),
+            Self::Sender(_) => false,
+        }
     }
 }
 

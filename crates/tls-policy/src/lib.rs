@@ -18,7 +18,8 @@ pub use crate::dane_lookup::{
 };
 pub use crate::dane_settings::{DaneDemand, DaneMode, DaneSettings, InsecureMx};
 pub use crate::host_dane::{
-    DaneHost, EncryptOnly, HostDane, HostRecords, NoDane, ProofOfDestination, WhyNoDane, WhySkipped,
+    DaneHost, EncryptOnly, HostDane, HostRecords, NoDane, ProofOfDestination, RecordsLicence,
+    WhyNoDane, WhySkipped,
 };
 pub use crate::host_route::{EncryptedRoute, MatchedRoute, NamedRoute, SettledRoute};
 pub use crate::refusal::Refusal;

@@ -8,7 +8,7 @@ use mta_sts::danger::TlsRequiredNo;
 use mta_sts::{Decision, MxHost, OpenHost};
 use tls_policy::{
     DaneDemand, DaneInputs, DaneLookup, DaneSettings, HostDane, HostNaming, HostRequirement,
-    Inputs, MessageDemand, Refusal, TlsRequirement, TlsStart,
+    Inputs, MessageDemand, RecordsLicence, Refusal, TlsRequirement, TlsStart,
 };
 
 use crate::decisions::Case;
@@ -328,7 +328,9 @@ async fn records_that_a_message_sets_aside_are_noted_and_hold_nothing_back() {
         (Tlsa::Unusable, Some(false)),
         (Tlsa::Usable, Some(true)),
     ] {
-        let dane = tlsa.of(&decision, &named).set_aside(&named, &TlsRequiredNo::assertion());
+        let dane = tlsa
+            .of(&decision, &named)
+            .set_aside(&named, RecordsLicence::Sender(&TlsRequiredNo::assertion()));
         let HostDane::NoDane(no_dane) = &dane else { panic!("{dane:?}") };
         assert_eq!(no_dane.noted().map(|records| records.usable().is_some()), noted, "{tlsa:?}");
         for ((_, route), expected) in

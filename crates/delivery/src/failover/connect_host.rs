@@ -111,7 +111,7 @@ impl Pass<'_> {
             of_connection(self.decision, target, seen)
         } else {
             let is_news = effort.report_mismatch() == Mismatch::Unreported;
-            is_news.then(|| of_mismatch(self.decision, &target.name()))
+            is_news.then(|| of_mismatch(self.decision, target))
         };
         for observation in by_policy.iter().chain(&of_records(self.decision, target, seen)) {
             self.client.observer.observed(observation);

@@ -43,12 +43,15 @@ impl Pass<'_> {
         }
         walk.effort.begin_host();
         let found = self.records(host.target, TlsaAge::Any).await;
-        if self.licence.is_some()
-            && let HostDane::Skipped(why) = &found
-        {
-            self.observe_refusal(host.target, &Refusal::Skipped(why.clone()));
-        }
+        let skipped = match &found {
+            HostDane::Skipped(why) => Some(Refusal::Skipped(why.clone())),
+            HostDane::Dane(_) | HostDane::EncryptOnly(_) | HostDane::NoDane(_) => None,
+        };
         let records = self.in_force(host.target, found);
+        // With licence the host is tried all the same, and its domain learns why it would not be.
+        if let (Some(skipped), HostDane::NoDane(_)) = (&skipped, &records) {
+            self.observe_refusal(host.target, skipped);
+        }
         walk = self.try_under(walk, host, &records, Sessions::All).await;
         if !walk.has_mismatched(host.target) || self.is_over(&walk) {
             return walk;
@@ -229,7 +232,8 @@ impl Pass<'_> {
         walk.failed(HostFailure::refused(&target.name(), refusal))
     }
 
-    /// Tells what the TLSA records of a host are counted as that cannot be used.
+    /// Tells what a host is counted as that the policy does not name, or whose TLSA records cannot be
+    /// used.
     fn observe_refusal(&self, target: &Target, refusal: &Refusal) {
         if let Some(observation) = of_refusal(self.decision, target, refusal) {
             self.client.observer.observed(&observation);

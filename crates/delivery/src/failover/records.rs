@@ -1,7 +1,10 @@
 //! Which TLSA records apply to a host, looked up before it is asked for a session.
 
+use mta_sts::danger::DaneException;
 use mta_sts::{Decision, NextHop};
-use tls_policy::{DaneInputs, DaneLookup, DaneMode, HostDane, HostNaming, InsecureMx, WhySkipped};
+use tls_policy::{
+    DaneInputs, DaneLookup, HostDane, HostNaming, InsecureMx, RecordsLicence, WhySkipped,
+};
 
 use super::pass::Pass;
 use crate::client::now_of;
@@ -13,16 +16,12 @@ impl Pass<'_> {
     /// The TLSA records that apply to a host. Where nothing can be secure, nothing is asked.
     pub(super) async fn records(&self, target: &Target, age: TlsaAge) -> HostDane {
         let dns = self.client.dns.as_ref();
-        let mut settings = self.client.settings.dane;
-        if self.dane_is_excepted(target) {
-            settings.mode = DaneMode::Excepted;
-        }
         let inputs = DaneInputs {
             decision: self.decision,
             host: &target.host,
             port: target.port,
             naming: &target.naming,
-            settings,
+            settings: self.client.settings.dane,
             validation: dns.validation(),
         };
         let found = match DaneLookup::begin(&inputs) {
@@ -42,15 +41,17 @@ impl Pass<'_> {
     /// The records that have a say about the message: those that were found, unless there is licence to
     /// pass over them.
     pub(super) fn in_force(&self, target: &Target, found: HostDane) -> HostDane {
-        match self.licence {
+        let exception = self.dane_exception(target);
+        let by_exception = exception.as_ref().map(RecordsLicence::Exception);
+        match by_exception.or_else(|| self.licence.map(RecordsLicence::Sender)) {
             Some(licence) => found.set_aside(&target.host, licence),
             None => found,
         }
     }
 
-    /// Whether the operator has set the records of the hosts aside; nobody is asked where there are
-    /// none.
-    fn dane_is_excepted(&self, target: &Target) -> bool {
+    /// The operator's licence to set the records of the hosts aside, if there is one; nobody is asked
+    /// where there are no records.
+    fn dane_exception(&self, target: &Target) -> Option<DaneException> {
         let client = self.client;
         let is_secure = match target.naming {
             HostNaming::Insecure => client.settings.dane.insecure_mx == InsecureMx::Apply,
@@ -60,6 +61,7 @@ impl Pass<'_> {
             Decision::Permit(fallback) => fallback.next_hop().clone(),
             Decision::Require(required) => NextHop::Domain(required.domain().clone()),
         };
-        is_secure && client.policies.lifts_dane(&next_hop, now_of(&*client.clock))
+        let now = now_of(&*client.clock);
+        if is_secure { client.policies.lifts_dane(&next_hop, now) } else { None }
     }
 }

@@ -105,12 +105,6 @@ impl Walk {
         self
     }
 
-    /// The hosts that the policy does not name.
-    pub(super) fn not_named(&self) -> impl Iterator<Item = &str> {
-        let failures = self.failures.iter();
-        failures.filter(|failure| failure.kind == Kind::NotNamed).map(|failure| &*failure.host)
-    }
-
     /// Whether no connection was lost, and somebody could be asked unless there was nobody to ask.
     pub(super) fn is_answered(&self) -> bool {
         let lost = |asked: &Asked| asked.answered.connection == Lasted::Lost;

@@ -65,7 +65,7 @@ pub(super) fn scope(
         DaneDemand::Required => (State::Wrong, Scope::Withheld),
     };
     match (delivery.dane.mode, relay.inactive, &naming, delivery.dane.insecure_mx) {
-        (DaneMode::Off | DaneMode::Excepted, ..) => {
+        (DaneMode::Off, ..) => {
             (stage(without, "TLSA records do not count: dane.mode is \"off\""), scope)
         }
         (DaneMode::Auto, Some(why), ..) => {

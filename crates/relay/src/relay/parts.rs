@@ -42,7 +42,7 @@ pub(super) fn bearings(settings: &Settings) -> Bearings {
     let signing = Arc::clone(&settings.dkim.table);
     let validators = match settings.delivery.dane.mode {
         DaneMode::Required => Validators::Needed,
-        DaneMode::Auto | DaneMode::Excepted | DaneMode::Off => Validators::NotNeeded,
+        DaneMode::Auto | DaneMode::Off => Validators::NotNeeded,
     };
     Bearings::new(settings.delivery.hostname.clone(), settings.roots.clone(), signing)
         .with_validators(validators)

@@ -1,0 +1,27 @@
+//! An operator's exception from the TLSA records of the hosts of a next hop.
+
+/// Licence to pass over what the TLSA records of the hosts of a next hop ask for: an exception that the
+/// operator has made says so, and has not ended.
+///
+/// ```compile_fail,E0423
+/// fn forge() -> mta_sts::danger::DaneException {
+///     mta_sts::danger::DaneException(())
+/// }
+/// ```
+///
+/// ```
+/// # use std::time::SystemTime;
+/// # use mta_sts::{NextHop, Policies, danger::DaneException};
+/// fn ask(policies: &Policies, next_hop: &NextHop, now: SystemTime) -> Option<DaneException> {
+///     policies.lifts_dane(next_hop, now)
+/// }
+/// ```
+#[derive(Debug)]
+pub struct DaneException(());
+
+impl DaneException {
+    /// An exception is in force.
+    pub(crate) const fn in_force() -> Self {
+        Self(())
+    }
+}
