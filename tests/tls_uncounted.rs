@@ -72,13 +72,14 @@ async fn a_host_that_the_policy_does_not_name_is_counted_once_however_many_addre
 async fn a_route_whose_tls_begins_with_the_connection_is_not_counted() {
     let routes = "[[route]]\nrecipient = \"bare.test\"\nnext_hop = \"[smtp.test]\"\n\
                   tls = \"implicit\"\n\
-                  [[route]]\nrecipient = \"named.test\"\nnext_hop = \"hub.test\"\n\
+                  [[route]]\nrecipient = \"named.test\"\nnext_hop = \"[hub.test]\"\n\
                   tls = \"implicit\"\n";
     let mut counted = Counted::start(routes).await;
     counted.relay.world.mx("smtp.test", MxBehaviour::implicit_tls()).await;
     // The policy of the smart host's domain does not name it.
     let policy = PolicyText::testing(["mx.elsewhere.test"]);
-    counted.policy("hub.test", MxBehaviour::implicit_tls(), policy).await;
+    counted.relay.world.mx("hub.test", MxBehaviour::implicit_tls()).await;
+    counted.relay.world.domain("hub.test").tls_rpt_record(RECORD).sts("1").policy(policy).await;
     for name in ["smtp.test", "bare.test", "named.test"] {
         counted.relay.world.domain(name).tls_rpt_record(RECORD);
     }
