@@ -29,6 +29,7 @@ mod hostile;
 mod identity;
 mod internationalised;
 mod large;
+mod ledger_commands;
 mod log_lines;
 mod metrics;
 mod model;

@@ -44,6 +44,8 @@ pub struct Keeper {
     /// None while it is lent to the thread that writes.
     writer: Option<Writer>,
     settings: HistorySettings,
+    /// The number of the last record that is in the files.
+    written: watch::Sender<u64>,
     /// Whether the last writing failed, so that it is told once.
     is_failing: bool,
 }
@@ -63,7 +65,20 @@ impl Keeper {
     /// Keeps the history of what `store` settles.
     #[must_use]
     pub fn new(settings: HistorySettings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, writer: None, settings, is_failing: false }
+        Self {
+            store,
+            clock,
+            writer: None,
+            settings,
+            written: watch::Sender::new(0),
+            is_failing: false,
+        }
+    }
+
+    /// The number of the last record that is in the files, whenever there are more.
+    #[must_use]
+    pub fn written(&self) -> watch::Receiver<u64> {
+        self.written.subscribe()
     }
 
     /// Notes in the store that no history is kept from now on, so that there is a gap later.
@@ -163,6 +178,8 @@ impl Keeper {
             (writer, done)
         });
         let (writer, done) = worked.await.map_err(|_panicked| HistoryError::Ended)?;
+        let last = writer.end().next.saturating_sub(1);
+        self.written.send_if_modified(|known| std::mem::replace(known, last) != last);
         self.writer = Some(writer);
         done
     }

@@ -22,6 +22,7 @@ mod files;
 mod gap;
 mod history;
 mod keeper;
+mod ledger;
 mod query;
 mod recorder;
 mod row;
@@ -35,6 +36,11 @@ pub use crate::facts::{Attempt, Certificate, Dane, Decision, MtaSts, Session, Tl
 pub use crate::gap::{Gap, WhyGap};
 pub use crate::history::{Found, FoundRecord, History, Stats};
 pub use crate::keeper::Keeper;
+pub use crate::ledger::{
+    AcceptedCount, Between, Certificates, Counts, Day, DayBar, Domain, DomainQuery, DomainState,
+    Event, EventKind, Figures, FullDomain, Held, HostCertificates, LastProof, Ledger, LedgerKeeper,
+    PolicyStanding, Refreshes, Runs, ShownCertificate, Span, Weight,
+};
 pub use crate::query::{Order, OutcomeKind, Query, Wanted};
 pub use crate::recorder::records_of;
 pub use crate::settings::{Addresses, HistorySettings};

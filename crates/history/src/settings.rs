@@ -12,6 +12,8 @@ pub struct HistorySettings {
     pub dir: PathBuf,
     /// How long: a file goes when its last record is older.
     pub keep: Duration,
+    /// How long the ledger knows of a domain, its days, its events and the figures of each hour.
+    pub keep_domains: Duration,
     /// How many bytes at most, and one segment more.
     pub max_size: u64,
     /// What is kept of addresses.
@@ -36,6 +38,9 @@ impl HistorySettings {
     /// How long records are kept unless something else is set.
     pub const KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+    /// How long the ledger knows of domains unless something else is set.
+    pub const KEEP_DOMAINS: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
     /// How many bytes there may be unless something else is set.
     pub const MAX_SIZE: u64 = 1 << 30;
 
@@ -46,6 +51,7 @@ impl HistorySettings {
             enabled: true,
             dir: dir.into(),
             keep: Self::KEEP,
+            keep_domains: Self::KEEP_DOMAINS,
             max_size: Self::MAX_SIZE,
             addresses: Addresses::default(),
             hostname: hostname.into(),

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
 use smtp::{Class, EnhancedCode};
 
 use crate::outcome::{Outcome, Reason, ReasonClass};
@@ -80,7 +81,8 @@ impl Failure {
 }
 
 /// The kinds of failure, by who has to act. A policy comes first, and then a host's own word.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FailureCause {
     /// The host lacks what the message needs.
     Conversion,
@@ -109,6 +111,7 @@ pub enum FailureCause {
     /// What a host replied.
     Refused,
     /// The message asks for proven TLS all its way, and no host can give that (RFC 8689).
+    #[serde(rename = "requiretls")]
     RequireTls,
     /// TLS, where no policy asks for it.
     Tls,

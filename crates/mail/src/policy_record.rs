@@ -1,6 +1,8 @@
 //! What a policy asked for in an attempt, as it is recorded: without the policy's text, so that it can
 //! be kept.
 
+use serde::{Deserialize, Serialize};
+
 /// What the MTA-STS policy of a next hop asked for (RFC 8461 §5).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PolicyDecision {
@@ -31,7 +33,8 @@ pub struct PolicyVersion {
 }
 
 /// The mode of a policy (RFC 8461 §3.2).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PolicyMode {
     /// It is enforced.
     Enforce,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use tls_rpt::{ResultType, TlsaRecord};
 
 /// The session over which a message went, or with which it ended.
@@ -60,7 +61,8 @@ pub enum MtaStsVerdict {
 }
 
 /// What protects mail on its way to the next host.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Protection {
     /// Nothing.
     Plaintext,
@@ -73,6 +75,9 @@ pub enum Protection {
 }
 
 impl Protection {
+    /// All of them, the weakest first.
+    pub const ALL: [Self; 4] = [Self::Plaintext, Self::Tls, Self::Dane, Self::Verified];
+
     /// Of a session with this proof.
     #[must_use]
     pub const fn of(proof: Proof, channel: &Channel) -> Self {
@@ -236,6 +241,14 @@ pub enum CertificateVerdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_protection_is_kept_as_the_word_for_it() {
+        for protection in Protection::ALL {
+            let kept = serde_json::to_value(protection).unwrap();
+            assert_eq!(kept, protection.label());
+        }
+    }
 
     #[test]
     fn only_an_enforced_policy_that_nothing_lifts_counts_as_verified() {

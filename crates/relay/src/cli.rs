@@ -5,10 +5,12 @@
 
 mod check;
 mod check_config;
+mod csv;
 mod dane;
 #[cfg(feature = "demo")]
 mod demo;
 mod dkim;
+mod domains;
 mod ending;
 mod exception;
 mod exceptions;
@@ -29,6 +31,7 @@ mod sysexit;
 mod table;
 mod tlsrpt;
 mod trace;
+mod typed;
 mod user;
 mod words;
 
@@ -121,6 +124,10 @@ enum Command {
     Sendmail(SendmailCommand),
     /// Find what became of mail: each attempt, what was proved, and what came of it.
     Trace(trace::TraceCommand),
+    /// List domains: what protects mail to them and since when.
+    Domains(domains::DomainsCommand),
+    /// Show what is known of one domain: protection, policy, certificates, days and events.
+    Domain(domains::DomainCommand),
     /// Read, export and verify the history of attempts.
     #[command(subcommand)]
     History(history::HistoryCommand),
@@ -198,6 +205,12 @@ impl CommandLine {
                 Ok(Ending::Sendmail(sendmail::run(command, &self.paths(), output)))
             }
             Some(Command::Trace(command)) => trace::run(command, &self.paths().history, output),
+            Some(Command::Domains(command)) => {
+                runtime()?.block_on(domains::list(command, &self.paths(), now(), output))
+            }
+            Some(Command::Domain(command)) => {
+                runtime()?.block_on(domains::show(command, &self.paths(), now(), output))
+            }
             Some(Command::History(command)) => history::run(command, &self.paths().history, output),
             Some(Command::User(command)) => user::run(command, || Ok(self.settings()?.0), output),
             Some(Command::Completions(command)) => {

@@ -1,6 +1,7 @@
 //! The running relay: every part, made of the settings and wired to the others.
 
 mod data_dir;
+mod history;
 mod parts;
 mod reload;
 mod reports;
@@ -44,9 +45,10 @@ use crate::unix_socket::SocketFile;
 use crate::validation::ValidationNews;
 
 use self::data_dir::{make_data_dir, open_queue};
+use self::history::HistorySources;
 use self::parts::{
     access, actions, bearings, counted, counting_of, grant_rule, install_crypto_provider,
-    keeper_of, listener_of, metrics_of, policies, recorder_of, reporting_mta, reports_of,
+    listener_of, metrics_of, policies, recorder_of, reporting_mta, reports_of,
 };
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
@@ -77,6 +79,7 @@ pub struct Relay {
     /// Tells whether its resolvers validate.
     validation: Arc<ValidationNews>,
     delivery: Delivery,
+    history: HistorySources,
     reports: Reports,
     listener: Listener,
     clock: Arc<SteadyClock>,
@@ -160,8 +163,9 @@ impl Relay {
         let policies =
             policies(&settings, &queue, &dns, &clock).map_err(StartError::TlsToPolicyHosts)?;
         let (counter, counting) = counting_of(&settings, &queue, &dns, &clock, &metrics);
+        let history = HistorySources::new(&settings.history, metrics.inbound());
         let counted = Arc::new(CountedPolicies::new(counter.clone(), metrics.policies()));
-        let witness = Witness::new(&steady, counted);
+        let witness = Witness::new(&steady, history.policies(counted));
         let policies = Arc::new(policies.observed_by(Arc::new(witness)));
         let reports = Reports::new(&settings, &queue, &dns, &clock, &metrics)?;
         let delivery = Delivery::new(
@@ -180,14 +184,8 @@ impl Relay {
         let listener = listener_of(&settings, tls.clone(), &queue, &clock, &metrics);
         let actions = actions(&settings, &queue, &policies, &delivery, &clock).await;
         let stop = CancellationToken::new();
-        let checks = Checks::of(
-            &queue,
-            Arc::<ReloadableDns>::clone(&reloadable),
-            &clock,
-            &delivery,
-            &stop,
-            bearings(&settings),
-        );
+        let resolvers = Arc::<ReloadableDns>::clone(&reloadable);
+        let checks = Checks::of(&queue, resolvers, &clock, &delivery, &stop, bearings(&settings));
         let health =
             HealthChecks::of(&queue, &policies, &clock, checks, metrics, reports.reporting.clone());
         let mut relay = Self {
@@ -200,6 +198,7 @@ impl Relay {
             counter,
             validation: Arc::new(validation),
             delivery,
+            history,
             reports,
             listener,
             clock: steady,
@@ -310,10 +309,9 @@ impl Relay {
     /// Starts keeping the history of what delivery settles, until that has `ended`.
     fn keep_history(&mut self, ended: CancellationToken) {
         let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&self.clock);
-        let keeper = keeper_of(&self.settings.history, &self.queue, clock);
-        let Some(keeper) = keeper else { return };
+        let Some(histories) = self.history.histories(&self.queue, &clock) else { return };
         let _handle = self.parts.spawn(async move {
-            keeper.run(ended).await;
+            histories.run(ended).await;
             Part::History
         });
     }

@@ -17,6 +17,9 @@ pub struct RawHistory {
     /// How long.
     #[serde(with = "duration_text")]
     pub keep: Duration,
+    /// How long the ledger knows of domains.
+    #[serde(with = "duration_text")]
+    pub keep_domains: Duration,
     /// How many bytes at most, and one segment more.
     pub max_size: ByteSize,
     /// What is kept of senders and recipients.
@@ -45,6 +48,7 @@ impl Default for RawHistory {
         Self {
             enabled: true,
             keep: HistorySettings::KEEP,
+            keep_domains: HistorySettings::KEEP_DOMAINS,
             max_size: ByteSize::new(HistorySettings::MAX_SIZE),
             addresses,
         }

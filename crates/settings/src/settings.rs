@@ -238,6 +238,7 @@ impl Check<'_> {
         HistorySettings {
             enabled: raw.enabled,
             keep: self.at_least_one("history.keep", raw.keep),
+            keep_domains: self.at_least_one("history.keep_domains", raw.keep_domains),
             max_size: self.at_least_one("history.max_size", raw.max_size.bytes()),
             addresses: raw.addresses.into(),
             ..HistorySettings::new(self.raw.history_dir(), hostname.to_string())

@@ -20,6 +20,13 @@ pub struct Inbound {
 }
 
 impl Inbound {
+    /// How many messages were taken from clients.
+    pub fn accepted(&self) -> u64 {
+        let of =
+            |channel| self.messages.get_or_create(&[("channel", channel_label(channel))]).get();
+        of(Channel::Plaintext).saturating_add(of(Channel::Tls))
+    }
+
     /// All at nought, in `registry`.
     pub(crate) fn registered(registry: &mut Registry) -> Self {
         let new = Self::default();

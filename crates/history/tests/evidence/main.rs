@@ -5,4 +5,5 @@
 mod bench;
 mod damage;
 mod keeping;
+mod ledger;
 mod privacy;

@@ -40,6 +40,33 @@ impl Format {
     }
 }
 
+/// How a list is written: `--json` or `--csv`.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct ListFormat {
+    #[command(flatten)]
+    format: Format,
+    /// Print CSV (RFC 4180), for spreadsheets.
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+impl ListFormat {
+    /// Writes `value`: as JSON, as `csv` writes its rows, or as `text` shows it to a person.
+    pub(super) fn write<T: Serialize>(
+        self,
+        value: &T,
+        output: &mut Output,
+        csv: impl FnOnce(&T) -> Vec<String>,
+        text: impl FnOnce(&T, &mut Output) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.csv {
+            csv(value).iter().try_for_each(|line| output.line(line))
+        } else {
+            self.format.write(value, output, text)
+        }
+    }
+}
+
 impl Output {
     /// Standard output.
     #[must_use]

@@ -8,18 +8,17 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::Args;
-use clock::{Clock as _, SystemClock, Timestamp, TimestampError};
 use history::{Found, History, OutcomeKind, Query, Wanted};
 use mail::{Protection, QueueId};
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error as ValueError, StrDeserializer};
-use settings::parse_duration;
 use tls_rpt::ResultType;
 
 use self::print::{attempts, table};
 use super::ending::Ending;
 use super::output::{Format, Output};
+use super::typed::{moment, protection};
 
 /// What is looked for, and how it is told.
 #[derive(Args, Debug)]
@@ -139,23 +138,8 @@ fn result_type(text: &str) -> Result<ResultType, String> {
     ResultType::deserialize(input).map_err(|error| error.to_string())
 }
 
-/// What protected mail.
-fn protection(text: &str) -> Result<Protection, &'static str> {
-    let known = [Protection::Plaintext, Protection::Tls, Protection::Dane, Protection::Verified];
-    let found = known.into_iter().find(|one| one.label() == text);
-    found.ok_or("it is one of plaintext, tls, dane, verified")
-}
-
 /// How an attempt ended.
 fn outcome(text: &str) -> Result<OutcomeKind, &'static str> {
     let found = OutcomeKind::ALL.into_iter().find(|one| one.word() == text);
     found.ok_or("it is one of delivered, deferred, bounced")
-}
-
-/// A point in time, or how long ago it was.
-fn moment(text: &str) -> Result<SystemTime, String> {
-    if let Some(ago) = parse_duration(text) {
-        return SystemClock.now().checked_sub(ago).ok_or_else(|| "that is too long ago".to_owned());
-    }
-    text.parse().map(Timestamp::time).map_err(|error: TimestampError| error.to_string())
 }

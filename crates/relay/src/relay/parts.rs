@@ -71,16 +71,6 @@ pub(super) async fn recorder_of(
     Arc::new(Unrecorded)
 }
 
-/// What keeps the records of `queue`, if any are kept.
-pub(super) fn keeper_of(
-    settings: &HistorySettings,
-    queue: &Queue,
-    clock: Arc<dyn Clock>,
-) -> Option<Keeper> {
-    let store = Arc::clone(queue.store());
-    settings.enabled.then(|| Keeper::new(settings.clone(), store, clock))
-}
-
 /// Fetches policies by these settings, and judges certificates by the wall clock.
 pub(super) fn fetcher(
     settings: &Settings,

@@ -17,6 +17,26 @@ pub(super) const HISTORY: &[Help] = &[
         ],
     },
     Help {
+        command: "domains",
+        examples: &[
+            ("sts-relay domains", "all domains that mail went to"),
+            ("sts-relay domains --protection plaintext --csv", "those without TLS, as a table"),
+            ("sts-relay domains --changed 7d", "whose protection or policy has changed this week"),
+        ],
+        statuses: &DONE,
+    },
+    Help {
+        command: "domain",
+        examples: &[
+            ("sts-relay domain example.org", "all that is known of a domain"),
+            ("sts-relay domain example.org --since 365d --json", "a year of it, for scripts"),
+        ],
+        statuses: &[
+            ("0", "it is known"),
+            ("1", "it is not known, or the ledger could not be read"),
+        ],
+    },
+    Help {
         command: "history",
         examples: &[
             ("sts-relay history stats", "how much history there is"),

@@ -1,10 +1,9 @@
-//! Records as CSV (RFC 4180), fit for a spreadsheet: no cell is taken for a formula.
+//! Records as CSV.
 
 use clock::{Timestamp, time};
 use history::{Attempt, FoundRecord, Session};
 
-/// What begins a formula in spreadsheets, or hides one.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+use crate::cli::csv::csv_line;
 
 /// The columns.
 const COLUMNS: [&str; 20] = [
@@ -82,7 +81,7 @@ impl Csv {
                 ]
             }
         };
-        cells.map(|cell| quoted(&cell)).join(",")
+        csv_line(&cells)
     }
 }
 
@@ -90,35 +89,4 @@ impl Csv {
 fn certificate(session: Option<&Session>) -> String {
     let certificate = session.and_then(|session| session.tls.as_ref()?.certificate.as_ref());
     certificate.and_then(|certificate| certificate.sha256.clone()).unwrap_or_default()
-}
-
-/// A cell that is no formula, in quotes where it needs them.
-fn quoted(cell: &str) -> String {
-    let defused = if cell.starts_with(FORMULA) { format!("'{cell}") } else { cell.to_owned() };
-    if defused.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", defused.replace('"', "\"\""))
-    } else {
-        defused
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_is_taken_for_a_formula_or_for_two() {
-        for (cell, written) in [
-            ("plain", "plain"),
-            ("=HYPERLINK(\"http://x\")", "\"'=HYPERLINK(\"\"http://x\"\")\""),
-            ("+1", "'+1"),
-            ("-1", "'-1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("\t=1", "'\t=1"),
-            ("a,b", "\"a,b\""),
-            ("two\nlines", "\"two\nlines\""),
-        ] {
-            assert_eq!(quoted(cell), written);
-        }
-    }
 }

@@ -1,0 +1,219 @@
+//! The records that the ledger is made of, from the segments, one after the other.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use mail::{FailureCause, Protection};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::HistoryError;
+use crate::facts::Session;
+use crate::files::{Files, SegmentFile};
+use crate::ledger::observed::{DecisionSeen, MailKind, Observed, SessionSeen, typed};
+use crate::query::OutcomeKind;
+use crate::segment::{connect_to_read, damaged, integer};
+
+/// So many facts of a segment are kept in memory; beyond that they are read again.
+const FACTS_KNOWN: usize = 4_096;
+
+/// Reads the segments in the order in which they were written.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    files: Files,
+    /// The segment that was read last.
+    current: Option<Open>,
+}
+
+/// A segment that is read.
+#[derive(Debug)]
+struct Open {
+    file: SegmentFile,
+    connection: Connection,
+    decisions: HashMap<i64, DecisionSeen>,
+    sessions: HashMap<i64, SessionSeen>,
+}
+
+/// What the ledger reads of a record's text.
+#[derive(Debug, Deserialize)]
+struct Text<'a> {
+    #[serde(default)]
+    ended_at: u64,
+    #[serde(borrow, default)]
+    domain: Cow<'a, str>,
+    #[serde(borrow, default)]
+    queue_id: Cow<'a, str>,
+    #[serde(default)]
+    recipient_count: u64,
+    #[serde(borrow, default)]
+    outcome: Cow<'a, str>,
+    #[serde(borrow, default)]
+    protection: Cow<'a, str>,
+    #[serde(borrow, default)]
+    purpose: Cow<'a, str>,
+    #[serde(borrow, default)]
+    host: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    cause: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    error: Option<Cow<'a, str>>,
+}
+
+impl Feed {
+    /// What is in these files.
+    pub(crate) const fn new(files: Files) -> Self {
+        Self { files, current: None }
+    }
+
+    /// Hands up to `limit` records with numbers above `after` to `visitor`; the number of the last one,
+    /// none where there are no more. What is no attempt is passed over. Blocks: reads the disk.
+    pub(crate) fn visit(
+        &mut self,
+        after: u64,
+        limit: usize,
+        visitor: &mut dyn FnMut(&Observed<'_>) -> Result<(), HistoryError>,
+    ) -> Result<Option<u64>, HistoryError> {
+        let segments = self.files.segments()?;
+        let begun = segments.partition_point(|file| file.first <= after.saturating_add(1));
+        for file in segments.iter().skip(begun.saturating_sub(1)) {
+            // What a later segment follows has all its records by now.
+            let visited = self.open(file).and_then(|open| open.visit(after, limit, visitor));
+            match visited {
+                Ok(None) => {}
+                Ok(Some(last)) => return Ok(Some(last)),
+                Err(error) if error.is_damage() => {
+                    self.current = None;
+                    // It is set aside, and a gap, when the writer meets it.
+                    let path = file.path.display();
+                    tracing::warn!(%path, %error, "history segment passed over by the ledger");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The segment, opened.
+    fn open(&mut self, file: &SegmentFile) -> Result<&mut Open, HistoryError> {
+        let current = self.current.take().filter(|open| open.file == *file);
+        let open = match current {
+            Some(open) => open,
+            None => Open {
+                connection: connect_to_read(file)?,
+                file: file.clone(),
+                decisions: HashMap::new(),
+                sessions: HashMap::new(),
+            },
+        };
+        Ok(self.current.insert(open))
+    }
+}
+
+impl Open {
+    /// Hands records to `visitor`; the number of the last.
+    fn visit(
+        &mut self,
+        after: u64,
+        limit: usize,
+        visitor: &mut dyn FnMut(&Observed<'_>) -> Result<(), HistoryError>,
+    ) -> Result<Option<u64>, HistoryError> {
+        let Self { file, connection, decisions, sessions } = self;
+        let failed = || HistoryError::segment(&file.path);
+        let mut select = connection
+            .prepare_cached(
+                "SELECT number, text, decision, session FROM record \
+                 WHERE number > ?1 ORDER BY number LIMIT ?2",
+            )
+            .map_err(failed())?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = select.query(params![integer(after), limit]).map_err(failed())?;
+        let mut last = None;
+        while let Some(row) = rows.next().map_err(failed())? {
+            let number: i64 = row.get(0).map_err(failed())?;
+            last = u64::try_from(number).ok();
+            let decision: Option<i64> = row.get(2).map_err(failed())?;
+            let session: Option<i64> = row.get(3).map_err(failed())?;
+            let Some(decision) = decision else { continue };
+            let text = row.get_ref(1).map_err(failed())?;
+            let text = text.as_str().map_err(|_other| damaged(file, "a record is no text"))?;
+            let text: Text<'_> = serde_json::from_str(text)
+                .map_err(|_malformed| damaged(file, "a record cannot be read"))?;
+            let facts = Facts { file, connection };
+            let decision = facts.known(decisions, decision, DecisionSeen::of)?;
+            let session = session
+                .map(|session| {
+                    facts.known(sessions, session, |text: &Session| SessionSeen::of(text))
+                })
+                .transpose()?;
+            if let Some(seen) = text.observed(decision, session) {
+                visitor(&seen)?;
+            }
+        }
+        Ok(last)
+    }
+}
+
+/// Where facts are read.
+struct Facts<'a> {
+    file: &'a SegmentFile,
+    connection: &'a Connection,
+}
+
+impl Facts<'_> {
+    /// What a fact says, from memory where it is there.
+    fn known<'a, T: DeserializeOwned, S>(
+        &self,
+        known: &'a mut HashMap<i64, S>,
+        id: i64,
+        seen: impl FnOnce(&T) -> S,
+    ) -> Result<&'a S, HistoryError> {
+        if known.len() > FACTS_KNOWN {
+            known.clear();
+        }
+        match known.entry(id) {
+            std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                Ok(entry.insert(seen(&self.read(id)?)))
+            }
+        }
+    }
+
+    /// A fact.
+    fn read<T: DeserializeOwned>(&self, id: i64) -> Result<T, HistoryError> {
+        let text: Option<String> = self
+            .connection
+            .query_row("SELECT text FROM fact WHERE id = ?1", [id], |row| row.get(0))
+            .optional()
+            .map_err(HistoryError::segment(&self.file.path))?;
+        let text = text.ok_or_else(|| damaged(self.file, "a fact is missing"))?;
+        serde_json::from_str(&text)
+            .map_err(|_malformed| damaged(self.file, "a fact cannot be read"))
+    }
+}
+
+impl Text<'_> {
+    /// What the ledger goes by; none where a word of it is of a later version.
+    fn observed<'a>(
+        &'a self,
+        decision: &'a DecisionSeen,
+        session: Option<&'a SessionSeen>,
+    ) -> Option<Observed<'a>> {
+        let outcome = OutcomeKind::ALL.into_iter().find(|kind| kind.word() == self.outcome)?;
+        let is_report = self.purpose == "tls-report";
+        Some(Observed {
+            at: self.ended_at,
+            domain: &self.domain,
+            queue_id: &self.queue_id,
+            recipients: self.recipient_count,
+            outcome,
+            protection: typed::<Protection>(&self.protection)?,
+            mail: if is_report { MailKind::TlsReport } else { MailKind::Mail },
+            host: self.host.as_deref(),
+            cause: self.cause.as_deref().and_then(typed::<FailureCause>),
+            error: self.error.as_deref(),
+            decision,
+            session,
+        })
+    }
+}

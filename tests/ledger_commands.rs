@@ -1,0 +1,91 @@
+//! `sts-relay domains`, `domain`, as they are typed: what protects mail, and since when.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use testbed::{MxBehaviour, PolicyText};
+use tokio::time::{sleep, timeout};
+
+use crate::cli::{asked, asked_json, refused};
+use crate::process_in_world::ProcessInWorld;
+use crate::world::PATIENCE;
+
+/// Waits until the ledger knows so many domains that meet these filters.
+async fn known(there: &ProcessInWorld, filters: &[&str], count: usize) -> Vec<Value> {
+    let arguments = [&["domains"], filters, &["--json"]].concat();
+    let found = timeout(PATIENCE, async {
+        loop {
+            let output = crate::process::run(&there.config, &arguments);
+            let found: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            if found.len() >= count {
+                return found;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    found.await.expect("the ledger does not know them")
+}
+
+/// A relay that has delivered a message to an enforcing domain and to one whose host has no TLS.
+async fn delivered() -> ProcessInWorld {
+    let mut there = ProcessInWorld::start("").await;
+    let mx = there.world.mx("mx.strict.test", MxBehaviour::valid()).await;
+    let policy = PolicyText::enforce([mx.name()]);
+    there.world.domain("strict.test").mx(10, &mx).sts("a1").policy(policy).await;
+    there.domain("open.test", MxBehaviour::starttls_not_offered()).await;
+    there.submit(&["<bob@strict.test>", "<eve@open.test>"]).await;
+    there
+}
+
+#[tokio::test]
+async fn domains_are_listed_with_what_protects_them_while_the_relay_runs_and_afterwards() {
+    let mut there = delivered().await;
+    known(&there, &[], 2).await;
+    let running = known(&there, &["--protection", "verified"], 1).await;
+    assert_eq!(running[0]["domain"], "strict.test");
+    assert_eq!(running[0]["policy"]["mode"], "enforce");
+    assert_eq!(running[0]["policy"]["id"], "a1");
+    assert_eq!(running[0]["waiting"], 0);
+    assert!(running[0]["since"].as_u64().is_some());
+    assert!(there.relay.terminate().await.success());
+    let at_rest = known(&there, &["--protection", "verified"], 1).await;
+    assert_eq!(at_rest, running);
+    let text = asked(&there.config, &["domains"]);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.contains("plaintext") && text.contains("enforce"), "{text}");
+    let csv = asked(&there.config, &["domains", "--csv"]);
+    assert!(csv.lines().nth(1).unwrap().starts_with("open.test,plaintext,"), "{csv}");
+    assert_eq!(
+        asked_json(&there.config, &["domains", "--changed", "2100-01-01"]),
+        Value::Array(vec![])
+    );
+}
+
+#[tokio::test]
+async fn a_domain_is_found_as_people_write_it_and_one_that_is_not_known_is_said_so() {
+    let there = delivered().await;
+    known(&there, &[], 2).await;
+    let shown = asked_json(&there.config, &["domain", "Strict.TEST."]);
+    assert_eq!(shown["last_proof"]["host"], "mx.strict.test");
+    assert_eq!(shown["days"][0]["worst"], "verified");
+    assert_eq!(shown["events"][0]["event"], "policy-appeared");
+    let text = asked(&there.config, &["domain", "strict.test"]);
+    assert!(text.contains("enforce since ") && text.contains("policy a1 appeared"), "{text}");
+    for (arguments, status) in [
+        (&["domain", "nobody.test"][..], 1),
+        (&["domain", "b\u{fc}cher.test"], 1),
+        (&["domain", "not a domain"], 2),
+        (&["domains", "--protection", "much"], 2),
+        (&["domains", "--changed", "yesterday"], 2),
+        (&["domains", "--csv", "--json"], 2),
+    ] {
+        let output = crate::process::run(&there.config, arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_history_no_ledger_is_kept_and_that_is_said() {
+    let there = ProcessInWorld::start("history.enabled = false\n").await;
+    assert!(refused(&there.config, &["domains"]).contains("history.enabled"));
+}
