@@ -53,13 +53,6 @@ impl Embedded {
         let handle = Committer::start(settings, clock)?;
         Ok(Self { handle: Arc::new(handle) })
     }
-
-    /// Lets `observer` see every group from now on; only the first observer counts.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        if self.handle.shared.observer.set(observer).is_err() {
-            tracing::debug!("the store is observed already");
-        }
-    }
 }
 
 impl IndexReader for Arc<Handle> {
@@ -188,6 +181,12 @@ impl Store for Embedded {
 
     fn tell(&self, turns: Arc<dyn Turns>) {
         self.handle.shared.turns.attach(turns);
+    }
+
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        if self.handle.shared.observer.set(observer).is_err() {
+            tracing::debug!("the store is observed already");
+        }
     }
 
     fn health(&self) -> Health {

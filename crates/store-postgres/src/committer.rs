@@ -165,9 +165,10 @@ impl Lane {
         };
         let identity = shared.identity();
         let number = shared.groups.fetch_add(1, Ordering::AcqRel);
-        let first_record = identity.records.begin(group.iter().map(Work::records).sum());
+        let first_record = shared.records.begin(group.iter().map(Work::records).sum());
         let key = GroupKey {
             node: identity.token(),
+            home: identity.home,
             slot: identity.slot,
             lane: self.number,
             number: crate::rows::big(number),
@@ -208,7 +209,7 @@ impl Lane {
                 None
             }
         };
-        identity.records.end(first_record, last_record);
+        shared.records.end(first_record, last_record);
         shared.under_way.fetch_sub(1, Ordering::AcqRel);
         attempt
     }

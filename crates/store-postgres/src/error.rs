@@ -118,6 +118,12 @@ pub enum OpenError {
     /// There are no tables, and none are to be made.
     #[error("schema {0} holds no store: make one with `sts-relay store init`")]
     Missing(String),
+    /// Another process is this node.
+    #[error("{}: another process is running with this data directory", dir.display())]
+    Locked {
+        /// The node's directory.
+        dir: std::path::PathBuf,
+    },
     /// The note of this node's token could not be read or written.
     #[error("{path}: {error}")]
     Note {

@@ -74,7 +74,7 @@ const REMOVE_MESSAGES: &str = "DELETE FROM message WHERE id = ANY($1::bigint[])"
 
 const REMOVE_PIECES: &str = "DELETE FROM body WHERE id = ANY($1::bigint[])";
 
-const ADD_RECORDS: &str = "INSERT INTO record (slot, number, bytes) \
+const ADD_RECORDS: &str = "INSERT INTO record (home, number, bytes) \
     SELECT $1, number, bytes FROM unnest($2::bigint[], $3::bytea[]) AS new (number, bytes)";
 
 const COUNT: &str = "INSERT INTO total (slot, lane, messages, recipients, bytes, waiting, \
@@ -110,6 +110,8 @@ pub(crate) const STATEMENTS: [&str; 15] = [
 pub(crate) struct GroupKey {
     /// The node's token.
     pub(crate) node: i64,
+    /// Whose the records are.
+    pub(crate) home: i64,
     /// The node's slot.
     pub(crate) slot: i16,
     /// Which of the node's connections commits it.
@@ -299,7 +301,7 @@ async fn write(
     let (first, records) = (key.first_record, columns::records(&plan.records));
     let numbers: Vec<i64> = (first..).take(records.len()).collect();
     let last_record = numbers.last().copied();
-    let kept_records: [Parameter<'_>; 3] = [&key.slot, &numbers, &records];
+    let kept_records: [Parameter<'_>; 3] = [&key.home, &numbers, &records];
     let gone: [Parameter<'_>; 1] = [gone];
     let written = tokio::join!(
         begin_if(session, begin),

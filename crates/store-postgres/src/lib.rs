@@ -20,6 +20,7 @@ mod group;
 mod held;
 mod inspect;
 mod node;
+mod node_lock;
 mod plan;
 mod postgres;
 mod record_numbers;

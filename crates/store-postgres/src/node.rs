@@ -10,7 +10,6 @@ use tokio_postgres::Row;
 
 use crate::connect::Session;
 use crate::error::{OpenError, QueryError};
-use crate::record_numbers::RecordNumbers;
 use crate::rows::{big, id, signed, whole};
 use crate::settings::StoreSettings;
 use crate::tally::Tally;
@@ -22,10 +21,21 @@ pub(crate) struct Identity {
     pub(crate) tokens: Vec<i64>,
     /// Which slot of ids and totals is its own.
     pub(crate) slot: i16,
+    /// Whose the records are of what this node settles: the first token that was ever noted in its directory,
+    /// where its history is too. It outlives slots and tokens.
+    pub(crate) home: i64,
     /// Gives ids of the slot.
     pub(crate) ids: IdSource,
-    /// Gives numbers to the slot's records.
-    pub(crate) records: RecordNumbers,
+}
+
+/// What a node has when it has entered.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    pub(crate) identity: Identity,
+    /// What its slot counts.
+    pub(crate) tally: Tally,
+    /// No record has had a greater number so far that this node or one before it in its directory has kept.
+    pub(crate) last_record: u64,
 }
 
 impl Identity {
@@ -34,6 +44,9 @@ impl Identity {
         self.tokens.last().copied().unwrap_or(crate::plan::NOBODY)
     }
 }
+
+/// So many tokens are noted, of starts that were all broken off.
+const NOTED_MOST: usize = 64;
 
 /// A lease as the database counts it.
 fn seconds(lease: Duration) -> f64 {
@@ -49,22 +62,37 @@ pub(crate) async fn register(
     store: i64,
     clock: &dyn Clock,
     before: &[i64],
-) -> Result<(Identity, Tally), OpenError> {
-    let note = Note::of(settings, store);
-    let noted = note.read()?;
+) -> Result<Entered, OpenError> {
+    let file = NoteFile::of(settings, store);
+    let token = new_token(session).await?;
+    let mut note = file.read()?.unwrap_or(Note { home: token, tokens: Vec::new() });
+    note.tokens.extend(before);
+    note.tokens.drain(..note.tokens.len().saturating_sub(NOTED_MOST));
+    let dead = note.tokens.clone();
+    // Before it is in the database: should this process end in between, the next one knows that it is dead.
+    note.tokens.push(token);
+    file.write(&note)?;
     session.batch("BEGIN").await?;
-    let registered = enter(session, settings, clock, noted, before).await;
-    let (identity, tally, reserved) = match registered {
-        Ok(registered) => registered,
+    let mut tokens = before.to_vec();
+    tokens.push(token);
+    let entered = enter(session, settings, clock, (note.home, tokens), &dead).await;
+    let (entered, reserved) = match entered {
+        Ok(entered) => entered,
         Err(error) => {
             session.batch("ROLLBACK").await?;
             return Err(error);
         }
     };
     session.batch("COMMIT").await?;
-    identity.ids.reserve(id(reserved));
-    note.write(identity.token())?;
-    Ok((identity, tally))
+    entered.identity.ids.reserve(id(reserved));
+    file.write(&Note { home: note.home, tokens: vec![token] })?;
+    Ok(entered)
+}
+
+/// A token that nobody has had.
+async fn new_token(session: &Session) -> Result<i64, OpenError> {
+    let tokens: Vec<i64> = column(&session.query("SELECT nextval('token')", &[]).await?)?;
+    tokens.first().copied().ok_or_else(|| OpenError::Refused("no token was given".to_owned()))
 }
 
 /// The rows of a node that enters, within a transaction.
@@ -72,12 +100,11 @@ async fn enter(
     session: &Session,
     settings: &StoreSettings,
     clock: &dyn Clock,
-    noted: Option<i64>,
-    before: &[i64],
-) -> Result<(Identity, Tally, i64), OpenError> {
+    (home, tokens): (i64, Vec<i64>),
+    dead: &[i64],
+) -> Result<(Entered, i64), OpenError> {
     // One node enters at a time.
     session.query("SELECT number FROM store FOR UPDATE", &[]).await?;
-    let dead: Vec<i64> = noted.into_iter().chain(before.iter().copied()).collect();
     let sql = "UPDATE node SET dead = true WHERE token = ANY($1::bigint[])";
     session.execute(sql, &[&dead]).await?;
     let taken = session.query("SELECT slot FROM node WHERE NOT dead", &[]).await?;
@@ -91,19 +118,19 @@ async fn enter(
     let ids = IdSource::in_slot(u16::try_from(slot).unwrap_or(0), id(ceiling));
     let reserved = ids.wants(clock.now()).map_or(ceiling, signed);
     reserve(session, slot, reserved).await?;
-    let sql = "INSERT INTO node (token, name, slot, program, started_at, expires_at) \
-               VALUES (nextval('token'), $1, $2, $3, clock_timestamp(), \
-               clock_timestamp() + make_interval(secs => $4)) RETURNING token";
-    let program = env!("CARGO_PKG_VERSION");
-    let lease = seconds(settings.lease);
-    let rows = session.query(sql, &[&settings.node, &slot, &program, &lease]).await?;
-    let mut tokens = before.to_vec();
-    tokens.extend(column::<i64>(&rows)?);
+    let sql = "INSERT INTO node (token, name, slot, home, program, started_at, expires_at) \
+               VALUES ($1, $2, $3, $4, $5, clock_timestamp(), \
+               clock_timestamp() + make_interval(secs => $6))";
+    let (program, lease) = (env!("CARGO_PKG_VERSION"), seconds(settings.lease));
+    let token = tokens.last();
+    session.execute(sql, &[&token, &settings.node, &slot, &home, &program, &lease]).await?;
     let tally = tallies(session, slot).await?.own;
-    let sql = "SELECT coalesce(max(last_record), 0) FROM total WHERE slot = $1";
-    let last: Vec<i64> = column(&session.query(sql, &[&slot]).await?)?;
-    let records = RecordNumbers::after(whole(last.first().copied().unwrap_or(0)));
-    Ok((Identity { tokens, slot, ids, records }, tally, reserved))
+    // Of all slots: those before this one in its directory may have had others.
+    let sql = "SELECT coalesce(max(last_record), 0) FROM total";
+    let last: Vec<i64> = column(&session.query(sql, &[]).await?)?;
+    let last_record = whole(last.first().copied().unwrap_or(0));
+    let identity = Identity { tokens, slot, home, ids };
+    Ok((Entered { identity, tally, last_record }, reserved))
 }
 
 /// The first column of rows.
@@ -196,22 +223,31 @@ pub(crate) async fn tallies(session: &Session, slot: i16) -> Result<Tallies, Que
     Ok(tallies)
 }
 
-/// The note of a node's token in its own directory.
+/// What is noted in a node's own directory.
 #[derive(Debug)]
 struct Note {
+    /// Whose the records are.
+    home: i64,
+    /// The tokens under which a node may have been here.
+    tokens: Vec<i64>,
+}
+
+/// The file of the note.
+#[derive(Debug)]
+struct NoteFile {
     path: PathBuf,
     /// Tokens of another store mean nothing.
     store: i64,
 }
 
-impl Note {
+impl NoteFile {
     fn of(settings: &StoreSettings, store: i64) -> Self {
         Self { path: settings.dir.join("node-token"), store }
     }
 
-    /// The token under which this node was here last; none where it was not, or what was noted is no
-    /// token: its entries are free when its lease has ended.
-    fn read(&self) -> Result<Option<i64>, OpenError> {
+    /// What was noted last; none where nothing was, or what is there is no note: the entries of whoever was
+    /// here are free when its lease has ended.
+    fn read(&self) -> Result<Option<Note>, OpenError> {
         match std::fs::read_to_string(&self.path) {
             Ok(text) => Ok(self.parse(&text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -219,14 +255,21 @@ impl Note {
         }
     }
 
-    fn parse(&self, text: &str) -> Option<i64> {
-        let (store, token) = text.trim_end().split_once(' ')?;
-        (store.parse() == Ok(self.store)).then(|| token.parse().ok()).flatten()
+    fn parse(&self, text: &str) -> Option<Note> {
+        let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().ok());
+        let is_ours = numbers.next().flatten() == Some(self.store);
+        let home = numbers.next().flatten();
+        let tokens = numbers.collect::<Option<_>>()?;
+        is_ours.then_some(Note { home: home?, tokens })
     }
 
-    fn write(&self, token: i64) -> Result<(), OpenError> {
-        let written = write_whole(&self.path, &format!("{} {token}\n", self.store));
-        written.map_err(|error| self.failed(error))
+    fn write(&self, note: &Note) -> Result<(), OpenError> {
+        let mut text = format!("{} {}", self.store, note.home);
+        for token in &note.tokens {
+            text.push_str(&format!(" {token}"));
+        }
+        text.push('\n');
+        write_whole(&self.path, &text).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: io::Error) -> OpenError {

@@ -31,6 +31,7 @@ use crate::edits::{self, ask};
 use crate::error::OpenError;
 use crate::inspect;
 use crate::node;
+use crate::node_lock::NodeLock;
 use crate::records;
 use crate::schema;
 use crate::settings::StoreSettings;
@@ -46,6 +47,8 @@ use crate::work::{Change, Prepared, Settling, Work};
 pub struct Postgres {
     shared: Arc<Shared>,
     tasks: Mutex<JoinSet<()>>,
+    /// Until it is closed.
+    lock: Mutex<Option<NodeLock>>,
 }
 
 impl Postgres {
@@ -56,6 +59,7 @@ impl Postgres {
     ///
     /// [`OpenError`].
     pub async fn open(settings: StoreSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let lock = NodeLock::take(&settings.dir)?;
         let connector = Arc::new(Connector::new(&settings));
         let session = connector.connect().await?;
         check_standby(&session, settings.standby).await?;
@@ -73,14 +77,7 @@ impl Postgres {
         let mut tasks = JoinSet::new();
         tasks.spawn(commit_all(Arc::clone(&shared), waiting));
         tasks.spawn(watch(Arc::downgrade(&shared), session, (store, at)));
-        Ok(Self { shared, tasks: Mutex::new(tasks) })
-    }
-
-    /// Lets `observer` see every group from now on; only the first observer counts.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        if self.shared.observer.set(observer).is_err() {
-            tracing::debug!("the store is observed already");
-        }
+        Ok(Self { shared, tasks: Mutex::new(tasks), lock: Mutex::new(Some(lock)) })
     }
 
     /// Gives the committer work.
@@ -198,6 +195,12 @@ impl Store for Postgres {
         self.shared.turns.attach(turns);
     }
 
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        if self.shared.observer.set(observer).is_err() {
+            tracing::debug!("the store is observed already");
+        }
+    }
+
     fn health(&self) -> Health {
         self.shared.health()
     }
@@ -247,6 +250,7 @@ impl Store for Postgres {
         {
             link.close().await;
         }
+        drop(self.lock.lock().await.take());
     }
 }
 
@@ -267,7 +271,7 @@ impl Records for Postgres {
     }
 
     fn last_record(&self) -> watch::Receiver<RecordNumber> {
-        self.shared.identity().records.watch()
+        self.shared.records.watch()
     }
 }
 

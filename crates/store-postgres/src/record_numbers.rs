@@ -1,4 +1,4 @@
-//! Numbers for the records of this node's slot: they rise in the order in which records can be seen.
+//! Numbers for the records of this node: they rise in the order in which records can be seen.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};

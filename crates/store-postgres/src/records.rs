@@ -7,9 +7,9 @@ use crate::rows::{big, whole};
 use crate::shared::Shared;
 
 const RECORDS: &str = "SELECT number, bytes FROM record \
-    WHERE slot = $1 AND number > $2 AND number <= $3 ORDER BY number LIMIT $4";
+    WHERE home = $1 AND number > $2 AND number <= $3 ORDER BY number LIMIT $4";
 
-const FORGET: &str = "DELETE FROM record WHERE slot = $1 AND number <= $2";
+const FORGET: &str = "DELETE FROM record WHERE home = $1 AND number <= $2";
 
 /// Up to `limit` records with numbers above `after`, oldest first.
 pub(crate) async fn records(
@@ -18,11 +18,11 @@ pub(crate) async fn records(
     limit: usize,
 ) -> Result<Vec<KeptRecord>, StoreError> {
     let identity = shared.identity();
-    let (after, seen) = (big(after), big(identity.records.seen()));
+    let (after, seen) = (big(after), big(shared.records.seen()));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = async {
         let session = shared.reader.session().await?;
-        let rows = session.query(RECORDS, &[&identity.slot, &after, &seen, &limit]).await?;
+        let rows = session.query(RECORDS, &[&identity.home, &after, &seen, &limit]).await?;
         let record = |row: &tokio_postgres::Row| {
             Ok(KeptRecord { number: whole(row.try_get(0)?), bytes: row.try_get(1)? })
         };
@@ -36,7 +36,7 @@ pub(crate) async fn forget(shared: &Shared, through: RecordNumber) -> Result<(),
     let identity = shared.identity();
     let forgotten = async {
         let session = shared.reader.session().await?;
-        session.execute(FORGET, &[&identity.slot, &big(through)]).await
+        session.execute(FORGET, &[&identity.home, &big(through)]).await
     };
     Ok(forgotten.await.map(drop)?)
 }

@@ -25,6 +25,7 @@ CREATE TABLE node (
     token bigint PRIMARY KEY,
     name text NOT NULL,
     slot smallint NOT NULL,
+    home bigint NOT NULL,
     program text NOT NULL,
     started_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
@@ -78,10 +79,10 @@ CREATE TABLE body (
     PRIMARY KEY (id, piece));
 ALTER TABLE body ALTER bytes SET STORAGE EXTERNAL;
 CREATE TABLE record (
-    slot smallint NOT NULL,
+    home bigint NOT NULL,
     number bigint NOT NULL,
     bytes bytea NOT NULL,
-    PRIMARY KEY (slot, number));
+    PRIMARY KEY (home, number));
 CREATE TABLE value (
     namespace text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use store::StoreTuning;
 
 /// Where the database is and how this node uses it; every limit has a default.
 #[derive(Clone, Debug)]
@@ -39,6 +40,12 @@ pub struct StoreSettings {
 }
 
 impl StoreSettings {
+    /// What of them may change while the store is open.
+    #[must_use]
+    pub const fn tuning(&self) -> StoreTuning {
+        StoreTuning { min_free: 0, longest_wait: self.longest_wait }
+    }
+
     /// The defaults, for a role in a database at one server; this node keeps its token in `dir`.
     #[must_use]
     pub fn new(server: Server, database: &str, user: &str, dir: impl Into<PathBuf>) -> Self {

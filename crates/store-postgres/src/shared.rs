@@ -14,7 +14,8 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 
 use crate::connect::{Connector, Durability, Link};
 use crate::held::Held;
-use crate::node::Identity;
+use crate::node::{Entered, Identity};
+use crate::record_numbers::RecordNumbers;
 use crate::settings::StoreSettings;
 use crate::tally::Tally;
 use crate::value_numbers::ValueNumbers;
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) groups: AtomicU64,
     /// Until when the lease is trusted, since the machine started.
     trusted_until: Mutex<Duration>,
+    /// Gives numbers to the records of what this process settles, whichever node it is by then.
+    pub(crate) records: RecordNumbers,
     identity: Mutex<Arc<Identity>>,
     /// The owners whose entries are free: nobody, and the dead.
     free: Mutex<Vec<i64>>,
@@ -79,13 +82,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// Of a store that has just been opened by the node `identity`, which counts `own`.
+    /// Of a store that has just been opened by the node that `entered` it.
     pub(crate) fn new(
         settings: StoreSettings,
         clock: Arc<dyn Clock>,
         connector: Arc<Connector>,
         jobs: mpsc::UnboundedSender<Work>,
-        (identity, own): (Identity, Tally),
+        Entered { identity, tally, last_record }: Entered,
     ) -> Self {
         let link = |durability| Link::new(&connector, durability);
         Self {
@@ -109,10 +112,11 @@ impl Shared {
             under_way: AtomicUsize::new(0),
             groups: AtomicU64::new(0),
             trusted_until: Mutex::default(),
+            records: RecordNumbers::after(last_record),
             identity: Mutex::new(Arc::new(identity)),
             free: Mutex::new(vec![crate::plan::NOBODY]),
             held: Mutex::default(),
-            own: Mutex::new(own),
+            own: Mutex::new(tally),
             others: Mutex::default(),
             leftovers: Mutex::default(),
             health: HealthCell::new(Health::Ready),

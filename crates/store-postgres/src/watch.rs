@@ -150,9 +150,9 @@ impl Watch {
         }
         tracing::warn!(node = shared.settings.node, "node was declared dead");
         let (settings, clock) = (&shared.settings, shared.clock.as_ref());
-        let registered =
+        let entered =
             node::register(session, settings, self.store, clock, &identity.tokens).await?;
-        shared.become_another(registered.0, registered.1);
+        shared.become_another(entered.identity, entered.tally);
         self.renewed = sent;
         shared.renewed(sent);
         Ok(())

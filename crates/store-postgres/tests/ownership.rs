@@ -7,8 +7,8 @@ use std::time::Duration;
 use clock::SystemClock;
 use store::conformance::{begun, delivered, settlement};
 use store::{
-    Demand, EntryId, Expected, Inspect as _, Owner, Ownership, Put, ReadValues as _, Store,
-    Values as _,
+    Demand, EntryId, Expected, Inspect as _, Owner, Ownership, Put, ReadValues as _, RecordBytes,
+    Records as _, Store, Values as _,
 };
 use store_postgres::{OpenError, Postgres, Standby, StoreSettings};
 use testbed::{DatabaseProxy, Flow};
@@ -101,6 +101,47 @@ async fn a_node_that_is_cut_off_stops_to_trust_its_lease_before_others_take_its_
     soon(|| cut_off.is_open()).await;
     accept(&cut_off, Owner::ThisProcess).await;
     assert_eq!(claim(&cut_off, 1).await.len(), 1);
+}
+
+/// Settles a message with a record of these bytes.
+async fn record(store: &dyn Store, bytes: &[u8]) {
+    accept(store, Owner::ThisProcess).await;
+    let entry = claim(store, 1).await.remove(0);
+    let mut settled = settlement(&entry, &delivered(), 0);
+    settled.entries[0].records = vec![RecordBytes::new(bytes.to_vec()).unwrap()];
+    store.settle(settled).await.unwrap();
+}
+
+/// The records after `after`: number and bytes.
+async fn records(store: &dyn Store, after: u64) -> Vec<(u64, Vec<u8>)> {
+    let records = store.records(after, 100).await.unwrap();
+    records.into_iter().map(|one| (one.number, one.bytes)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_wait_for_the_node_that_made_them_whichever_slot_it_gets() {
+    let home = InSchema::empty();
+    let first = open(home.node(LEASE)).await;
+    record(&first, b"one").await;
+    record(&first, b"two").await;
+    let mark = records(&first, 0).await[0].0;
+    let other = open(home.other_node(LEASE)).await;
+    for _ in 0..5 {
+        record(&other, b"other's").await;
+    }
+    first.close().await;
+    // The slot of ids that was free is another's now.
+    let third = open(home.other_node(LEASE)).await;
+    assert_eq!(records(&third, 0).await, []);
+    let back = open(home.node(LEASE)).await;
+    // What is kept of the first is known by its number alone.
+    back.forget_records(mark).await.unwrap();
+    record(&back, b"three").await;
+    let left = records(&back, mark).await;
+    let bytes: Vec<_> = left.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+    assert_eq!(bytes, [&b"two"[..], b"three"]);
+    assert!(left[0].0 < left[1].0 && *back.last_record().borrow() == left[1].0);
+    assert_eq!(records(&other, 0).await.len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,6 +20,7 @@ use crate::entry_id::EntryId;
 use crate::error::{BeginError, BodyError, CommitError, StoreError};
 use crate::findings::Findings;
 use crate::health::{Health, SpaceGuard, Totals};
+use crate::observer::Observer;
 use crate::query::{Act, Counts, Details, Filter, Matching, Stats, Summary, Which};
 use crate::record::{KeptRecord, RecordNumber};
 use crate::settled::Settled;
@@ -112,6 +113,9 @@ pub trait Store: Inspect + Values + Records {
     /// Has `turns` told of all that is due, and from now on of what becomes due; the first one who asks
     /// is told, no other.
     fn tell(&self, turns: Arc<dyn Turns>);
+
+    /// Lets `observer` see every group from now on; only the first observer counts.
+    fn observe(&self, observer: Arc<dyn Observer>);
 
     /// Whether the store takes and gives mail.
     fn health(&self) -> Health;
