@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::cli::{asked, asked_json};
+use crate::database::Over;
 use crate::process::{self, Process};
 use crate::world::{PATIENCE, write_settings};
 
@@ -96,7 +97,9 @@ impl Journal {
 }
 
 impl Load {
-    async fn new(seed: u64) -> Self {
+    /// None where the store cannot be had.
+    async fn new(seed: u64, over: Over) -> Option<Self> {
+        let store = over.settings()?;
         let world = World::new().await;
         let mut mx = Vec::new();
         for domain in DOMAINS {
@@ -109,11 +112,11 @@ impl Load {
         let listener = SocketAddr::new(world.address(), world.smtp_port());
         let settings = format!(
             "log.format = \"json\"\ndelivery.concurrency = {CONCURRENCY}\n\
-             delivery.per_domain = {CONCURRENCY}"
+             delivery.per_domain = {CONCURRENCY}\n{store}"
         );
         let config = write_settings(&world, listener, &settings);
         let rng = StdRng::seed_from_u64(seed);
-        Self { world, mx, listener, config, journal: Journal::new(), rng }
+        Some(Self { world, mx, listener, config, journal: Journal::new(), rng })
     }
 
     fn start(&self, round: usize) -> Process {
@@ -271,7 +274,17 @@ pub(crate) fn seed() -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_delivered_though_the_process_is_killed_again_and_again() {
-    let mut load = Load::new(seed()).await;
+    killed_again_and_again(Over::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_delivered_though_the_process_is_killed_again_and_again_over_postgres()
+ {
+    killed_again_and_again(Over::Postgres).await;
+}
+
+async fn killed_again_and_again(over: Over) {
+    let Some(mut load) = Load::new(seed(), over).await else { return };
     let kills = given("STS_RELAY_KILL_ROUNDS").unwrap_or(ROUNDS);
     // How many messages had arrived at the end of each round, and what was logged as delivered.
     let mut rounds = Vec::new();
@@ -351,7 +364,16 @@ fn twice_only_in_flight(load: &Load, rounds: &[(usize, BTreeSet<String>)]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_is_told_to_stop_ends_well_and_loses_and_repeats_nothing() {
-    let mut load = Load::new(seed()).await;
+    told_to_stop(Over::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_is_told_to_stop_ends_well_and_loses_and_repeats_nothing_over_postgres() {
+    told_to_stop(Over::Postgres).await;
+}
+
+async fn told_to_stop(over: Over) {
+    let Some(mut load) = Load::new(seed(), over).await else { return };
     for round in 0..3 {
         let mut process = load.start(round);
         drop(process.connected(load.listener).await);
@@ -375,7 +397,16 @@ async fn a_relay_that_is_told_to_stop_ends_well_and_loses_and_repeats_nothing() 
 
 #[tokio::test]
 async fn a_second_relay_on_the_same_data_is_refused_and_the_first_goes_on() {
-    let load = Load::new(0).await;
+    second_on_the_same_data(Over::Embedded).await;
+}
+
+#[tokio::test]
+async fn a_second_relay_on_the_same_data_is_refused_and_the_first_goes_on_over_postgres() {
+    second_on_the_same_data(Over::Postgres).await;
+}
+
+async fn second_on_the_same_data(over: Over) {
+    let Some(load) = Load::new(0, over).await else { return };
     let mut first = load.start(0);
     let mut client = first.connected(load.listener).await;
 

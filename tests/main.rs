@@ -17,6 +17,7 @@ mod cli;
 mod counted;
 mod dane;
 mod dane_commands;
+mod database;
 mod demo;
 mod dkim_commands;
 mod durability;

@@ -26,7 +26,6 @@ use mta_sts::Policies;
 use queue::Queue;
 use reporting::{Counter, Counting, Reporting};
 use settings::{Listening, Settings};
-use store_embedded::Embedded;
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -133,9 +132,9 @@ impl Relay {
         make_data_dir(&settings.data_dir)?;
         // The queue's lock comes first: it tells two relays on one data directory apart.
         let clock = Arc::new(SteadyClock::new(clock));
-        let (store, queue) = open_queue(&settings, &clock).await?;
+        let queue = open_queue(&settings, &clock).await?;
         timekeeping::resume(&clock, &queue).await;
-        match Box::pin(Self::start_around(&store, queue.clone(), settings, clock)).await {
+        match Box::pin(Self::start_around(queue.clone(), settings, clock)).await {
             Ok(relay) => Ok(relay),
             Err(error) => {
                 queue.close().await;
@@ -146,7 +145,6 @@ impl Relay {
 
     /// Starts everything around the queue.
     async fn start_around(
-        store: &Embedded,
         queue: Queue,
         mut settings: Settings,
         steady: Arc<SteadyClock>,
@@ -157,7 +155,7 @@ impl Relay {
         let addresses: Vec<_> = sockets.iter().map(|(listening, _)| listening.address).collect();
         settings.delivery.own_addresses.clone_from(&addresses);
         let reloadable = Arc::new(ReloadableDns::new(Resolver::new(settings.dns.clone())?));
-        let metrics = metrics_of(store, &clock);
+        let metrics = metrics_of(&queue, &clock);
         let dns = counted(&reloadable, &metrics);
         let validation = ValidationNews::new(metrics.validation(), settings.delivery.dane.mode);
         let policies =

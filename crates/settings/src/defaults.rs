@@ -27,6 +27,7 @@ use crate::raw_dns::RawDns;
 use crate::raw_history::RawHistory;
 use crate::raw_requiretls::RawRequireTls;
 use crate::raw_staging::RawStaging;
+use crate::raw_store::RawStore;
 use crate::raw_submission::RawSubmission;
 use crate::raw_tls_rpt::RawTlsRpt;
 use crate::socket_mode::SocketMode;
@@ -64,6 +65,7 @@ impl Default for RawSettings {
             dkim_signing: RawDkimSigning::default(),
             requiretls: RawRequireTls::default(),
             history: RawHistory::default(),
+            store: RawStore::default(),
             admin: RawAdmin::default(),
             log: RawLog::default(),
         }

@@ -8,6 +8,7 @@
 mod address_text;
 mod byte_size;
 mod check;
+mod chosen_store;
 mod defaults;
 mod dkim_keys;
 mod duration_text;
@@ -38,6 +39,7 @@ mod raw_requiretls;
 mod raw_rewrite;
 mod raw_route;
 mod raw_staging;
+mod raw_store;
 mod raw_submission;
 mod raw_tls_rpt;
 mod reading;
@@ -58,6 +60,7 @@ mod wording;
 mod written;
 
 pub use crate::byte_size::{ByteSize, ByteSizeError};
+pub use crate::chosen_store::{ChosenStore, SharedStore};
 pub use crate::defaults::TRIAL_DATA_DIR;
 pub use crate::dkim_keys::DkimSettings;
 pub use crate::duration_text::parse as parse_duration;
@@ -83,6 +86,9 @@ pub use crate::raw_requiretls::{RawRequireTls, RawRequireTlsDelivery};
 pub use crate::raw_rewrite::RawRewrite;
 pub use crate::raw_route::{RawRoute, RawRouteAuth, RawRouteTls};
 pub use crate::raw_staging::{RawOthers, RawStaging};
+pub use crate::raw_store::{
+    RawMigrate, RawPostgres, RawPostgresTls, RawStandby, RawStore, RawStoreKind,
+};
 pub use crate::raw_submission::RawSubmission;
 pub use crate::raw_tls_rpt::{RawSend, RawTlsRpt, RawVerifyHttps};
 pub use crate::secret_text::SecretText;

@@ -7,6 +7,7 @@ use mta_sts::Exceptions;
 
 use crate::exceptions;
 use crate::fault::{Fault, SettingsError};
+use crate::raw_store::RawStoreKind;
 use crate::source::Source;
 
 /// Where the relay of these settings is, whatever else is wrong with them.
@@ -19,7 +20,9 @@ pub struct RelayPaths {
     pub admin_socket: PathBuf,
     /// The unix socket through which programs of this machine send, where one is set.
     pub submit_socket: Option<PathBuf>,
-    /// The queue's directory.
+    /// Where mail is kept.
+    pub store: RawStoreKind,
+    /// The queue's directory, where mail is kept in one.
     pub queue: PathBuf,
     /// The history's directory.
     pub history: PathBuf,
@@ -36,6 +39,7 @@ impl RelayPaths {
         Self {
             admin_socket: source.raw().admin_socket(),
             submit_socket: source.raw().submit_socket(),
+            store: source.raw().store.kind,
             queue: source.raw().queue_dir(),
             history: source.raw().history_dir(),
             exceptions: exceptions::understood(source, now),

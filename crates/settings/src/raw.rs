@@ -24,6 +24,7 @@ use crate::raw_requiretls::RawRequireTls;
 use crate::raw_rewrite::RawRewrite;
 use crate::raw_route::RawRoute;
 use crate::raw_staging::RawStaging;
+use crate::raw_store::RawStore;
 use crate::raw_submission::RawSubmission;
 use crate::raw_tls_rpt::RawTlsRpt;
 use crate::{address_text, byte_size, duration_text, optional_text};
@@ -83,6 +84,8 @@ pub struct RawSettings {
     pub requiretls: RawRequireTls,
     /// What is kept of attempts.
     pub history: RawHistory,
+    /// Where mail is kept.
+    pub store: RawStore,
     /// How the running relay is asked and told things.
     pub admin: RawAdmin,
     /// What is logged, and how.

@@ -17,9 +17,9 @@ use queue::QueueSettings;
 use reporting::ReportSettings;
 use rustls::RootCertStore;
 use smtp::{Domain, DomainError};
-use store_embedded::StoreSettings;
 
 use crate::check::Check;
+use crate::chosen_store::ChosenStore;
 use crate::dkim_keys::DkimSettings;
 use crate::fault::SettingsError;
 use crate::hostname;
@@ -55,7 +55,7 @@ pub struct Settings {
     /// How mail is taken in.
     pub listener: ListenerSettings,
     /// Where mail is kept.
-    pub store: StoreSettings,
+    pub store: ChosenStore,
     /// When mail is tried.
     pub queue: QueueSettings,
     /// Whom to ask for names.
@@ -110,7 +110,8 @@ impl Settings {
         RelayPaths {
             admin_socket: self.admin_socket.clone(),
             submit_socket: self.submit_socket.as_ref().map(|socket| socket.path.clone()),
-            queue: self.store.dir.clone(),
+            store: self.store.kind(),
+            queue: self.data_dir.join("queue"),
             history: self.history.dir.clone(),
             exceptions: self.policies.exceptions.clone(),
             faults: Vec::new(),
@@ -145,10 +146,10 @@ impl Check<'_> {
         let local_senders = self.local_senders();
         let mut listener = self.listener(hostname.clone());
         let queue = self.queue();
-        let store = self.store(&queue);
         let dns = self.dns();
         let policies = self.policies();
         let roots = self.roots();
+        let store = self.store(&queue, &hostname, roots.as_ref());
         let fetch = self.fetch(roots.as_ref());
         let reports = self.tls_reports();
         let history = self.history(&hostname);
@@ -221,14 +222,6 @@ impl Check<'_> {
         settings.retry.most = raw.retry.longest;
         settings.lifetime = self.at_least_one("delivery.lifetime", raw.lifetime);
         settings.report_lifetime = self.raw.tls_rpt.give_up_after;
-        settings
-    }
-
-    /// Where mail is kept, which is tried like this.
-    fn store(&self, queue: &QueueSettings) -> StoreSettings {
-        let mut settings = StoreSettings::new(self.raw.queue_dir());
-        settings.min_free = self.raw.limits.free_space.bytes();
-        settings.longest_wait = queue.retry.longest();
         settings
     }
 

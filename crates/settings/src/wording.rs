@@ -27,7 +27,8 @@ pub(crate) fn unknown_key(path: &[String], key: &str, value: &Written) -> String
 /// The key that was likely meant: one beside it, one of this name elsewhere, or one nearly so.
 fn meant(section: &str, key: &str) -> Option<String> {
     let all = keys::names();
-    let same = all.iter().find(|(_, name)| name == key);
+    let depth = |(section, _): &&(String, String)| section.matches('.').count();
+    let same = all.iter().filter(|(_, name)| name == key).min_by_key(depth);
     if same.is_none()
         && let Some(name) = beside(section, key)
     {

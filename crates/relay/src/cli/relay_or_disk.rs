@@ -18,7 +18,7 @@ use admin::server::reads::Reads;
 use clock::{Clock as _, SteadyClock, SystemClock};
 use mta_sts::{Exception, PolicyDomain};
 use queue::{BodyError, Filter, QueueId, Selection};
-use settings::{RelayPaths, SettingsError};
+use settings::{RawStoreKind, RelayPaths, SettingsError};
 use store_embedded::{Offline, OpenError};
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
@@ -112,6 +112,7 @@ impl RelayOrDisk {
         if let Some(client) = Client::connect(&paths.admin_socket).await? {
             return Ok(Self::Running(client));
         }
+        ensure_on_disk(paths)?;
         let dir = paths.queue.clone();
         let clock = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
         let steady = Arc::clone(&clock);
@@ -137,6 +138,7 @@ impl RelayOrDisk {
         if let Some(mut client) = Client::connect(&paths.admin_socket).await? {
             return client.get_slowly("/verify").await?.ok_or(AnswerError::TooOld);
         }
+        ensure_on_disk(paths)?;
         let dir = paths.queue.clone();
         let findings = on_disk(paths, move || store_embedded::verify(&dir)).await?;
         Ok(Verified::from(&findings))
@@ -339,6 +341,14 @@ impl RelayOrDisk {
 fn ensure_certain(paths: &RelayPaths) -> Result<(), AnswerError> {
     let socket = paths.admin_socket.clone();
     paths.ensure_certain().map_err(|source| AnswerError::Settings { socket, source })
+}
+
+/// Refuses to look at the disk for mail that is in a database.
+fn ensure_on_disk(paths: &RelayPaths) -> Result<(), AnswerError> {
+    match paths.store {
+        RawStoreKind::Embedded => Ok(()),
+        RawStoreKind::Postgres => Err(AnswerError::NotRunning),
+    }
 }
 
 /// Reads the queue on disk, where it can be waited for.

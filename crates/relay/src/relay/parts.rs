@@ -16,7 +16,6 @@ use queue::Queue;
 use reporting::{Counter, Counting, Reports, counting};
 use rustls::crypto::aws_lc_rs;
 use settings::{RawExceptionRule, Settings};
-use store_embedded::Embedded;
 use tls_policy::DaneMode;
 
 use crate::adapters::dns_for_mta_sts::DnsForMtaSts;
@@ -115,9 +114,9 @@ pub(super) fn listener_of(
 }
 
 /// Metrics that count what the queue does, from now on.
-pub(super) fn metrics_of(store: &Embedded, clock: &Arc<dyn Clock>) -> Arc<Metrics> {
+pub(super) fn metrics_of(queue: &Queue, clock: &Arc<dyn Clock>) -> Arc<Metrics> {
     let metrics = Arc::new(Metrics::new(clock.wall()));
-    store.observe(metrics.storage());
+    queue.store().observe(metrics.storage());
     metrics
 }
 

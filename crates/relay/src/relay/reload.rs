@@ -26,6 +26,7 @@ const ADMIN_ADDRESS: &str = "admin.address";
 const ADMIN_SOCKET: &str = "admin.socket";
 const SUBMIT_SOCKET: &str = "submission.socket";
 const HISTORY: &str = "[history]";
+const STORE: &str = "[store]";
 const ADDRESSES: &str = "the addresses of [[listener]]";
 
 /// The new settings are not used, and nothing has changed.
@@ -113,6 +114,8 @@ pub(super) fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> V
     new.admin_socket.clone_from(&old.admin_socket);
     new.submit_socket.clone_from(&old.submit_socket);
     new.data_dir.clone_from(&old.data_dir);
-    new.store.dir.clone_from(&old.store.dir);
+    if new.store.keep(&old.store) {
+        kept.push(STORE);
+    }
     kept
 }

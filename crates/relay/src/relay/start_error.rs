@@ -58,6 +58,9 @@ pub enum StartError {
     /// The queue cannot be opened.
     #[error("the queue cannot be opened")]
     Queue(#[from] OpenError),
+    /// The store in a database cannot be opened.
+    #[error("the queue in the database cannot be opened")]
+    SharedQueue(#[from] store_postgres::OpenError),
     /// Our own mistake.
     #[error("a relay task could not be started")]
     Task(#[from] JoinError),

@@ -1,0 +1,67 @@
+//! A store in a database, for tests that run over either store.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use testbed::DatabaseServer;
+
+/// How many schemas this process has asked for.
+static SCHEMAS: AtomicU32 = AtomicU32::new(0);
+
+/// Which store a test runs over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Over {
+    /// The one in the data directory.
+    Embedded,
+    /// One in a database.
+    Postgres,
+}
+
+/// A schema of its own in the server of this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    pub(crate) server: &'static DatabaseServer,
+    pub(crate) schema: String,
+}
+
+impl Database {
+    /// An empty one; none where PostgreSQL is not installed, which is said.
+    #[expect(clippy::print_stderr, reason = "a line says what did not run")]
+    pub(crate) fn empty() -> Option<Self> {
+        let Some(server) = DatabaseServer::shared() else {
+            let why = "PostgreSQL is not installed: this test did not run";
+            assert!(std::env::var_os("STS_RELAY_POSTGRES").is_none(), "{why}");
+            eprintln!("{why}");
+            return None;
+        };
+        let schema = format!("e{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
+        Some(Self { server, schema })
+    }
+
+    /// The lines that make it a relay's store; leases are short.
+    pub(crate) fn settings(&self) -> String {
+        self.settings_at(&format!("{}:{}", self.server.directory().display(), self.server.port()))
+    }
+
+    /// The same through this host.
+    pub(crate) fn settings_at(&self, host: &str) -> String {
+        let (name, schema) = (self.server.name(), &self.schema);
+        format!(
+            "store.kind = \"postgres\"\n\
+             store.postgres.hosts = [\"{host}\"]\n\
+             store.postgres.database = \"{name}\"\n\
+             store.postgres.user = \"{name}\"\n\
+             store.postgres.schema = \"{schema}\"\n\
+             store.postgres.lease = \"6s\"\n"
+        )
+    }
+}
+
+impl Over {
+    /// The settings of a new store; none where it cannot be had, which is said.
+    pub(crate) fn settings(self) -> Option<String> {
+        match self {
+            Self::Embedded => Some(String::new()),
+            Self::Postgres => Database::empty().map(|database| database.settings()),
+        }
+    }
+}
