@@ -289,12 +289,28 @@ async fn mail_under_a_limit_leaves_from_the_address_that_it_names() {
 }
 
 #[test]
-fn a_limit_that_cannot_be_kept_is_refused_with_its_place() {
-    let text = "hostname = \"relay.test\"\n[[limit]]\nmx = \".provider.test\"\n\
-                source_address4 = \"192.0.2.7\"\n";
-    let (_folder, config) = settings(text);
-    let output = run(&config, &["check-config"]);
-    let said = stdout(&output).to_owned() + stderr(&output);
-    let place = ":4:19: limit.0.source_address4: 192.0.2.7 is not an address of this machine";
-    assert!(!output.status.success() && said.contains(place), "{said}");
+fn a_source_that_this_machine_does_not_have_is_warned_of_and_one_that_none_has_is_refused() {
+    let checked = |address: &str| {
+        let text = format!(
+            "hostname = \"relay.test\"\n[delivery]\nsource_address4 = \"{address}\"\n\
+             [[limit]]\nmx = \".provider.test\"\nsource_address4 = \"{address}\"\n"
+        );
+        let (_folder, config) = settings(&text);
+        let output = run(&config, &["check-config"]);
+        (output.status.success(), stdout(&output).to_owned() + stderr(&output))
+    };
+    let (is_right, said) = checked("192.0.2.7");
+    for key in ["delivery", "limit.0"] {
+        let warning = format!(
+            "# warning: {key}.source_address4: 192.0.2.7 is not an address of this machine"
+        );
+        assert!(is_right && said.contains(&warning), "{said}");
+    }
+    let (is_right, said) = checked("224.0.0.1");
+    for place in [":3:19: delivery", ":6:19: limit.0"] {
+        let refused = format!("{place}.source_address4: 224.0.0.1 is the address of no host");
+        assert!(!is_right && said.contains(&refused), "{said}");
+    }
+    let (is_right, said) = checked("127.0.0.9");
+    assert!(is_right && !said.contains("is not an address"), "{said}");
 }

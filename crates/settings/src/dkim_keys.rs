@@ -98,6 +98,12 @@ impl KeyNumber {
 
 /// The key in a file.
 fn read(file: &Path) -> Result<SigningKey, String> {
+    if file.as_os_str().is_empty() {
+        return Err(
+            "names no file: write the path of the private key, which `sts-relay dkim keygen` makes"
+                .to_owned(),
+        );
+    }
     let of_file = |problem: String| format!("{}: {problem}", file.display());
     let pem = fs::read(file).map_err(|error| of_file(unreadable(&error)))?;
     SigningKey::from_pem(&pem).map_err(|error| of_file(in_full(&error)))

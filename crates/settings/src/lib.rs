@@ -51,6 +51,7 @@ mod setting_location;
 mod settings;
 mod socket_mode;
 mod source;
+mod source_addresses;
 mod staging;
 mod syntax;
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! `[[limit]]`: how much some destinations get at a time.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-
 use delivery::{DomainPattern, Limit, Limits, SourceAddresses};
 
 use crate::check::Check;
@@ -43,9 +41,8 @@ impl Check<'_> {
                 let _checked = self.at_least_one(&at.key(name), number);
             }
         }
-        let source = SourceAddresses { v4: raw.source_address4, v6: raw.source_address6 };
-        self.own_address(&at.key("source_address4"), source.v4.map(IpAddr::V4));
-        self.own_address(&at.key("source_address6"), source.v6.map(IpAddr::V6));
+        let section = format!("limit.{}", at.number);
+        let source = self.source(&section, raw.source_address4, raw.source_address6);
         let first = recipients.first().map(ToString::to_string);
         let name = first.or_else(|| Some(format!("mx {}", hosts.first()?)))?;
         let limit = Limit {
@@ -99,21 +96,6 @@ impl Check<'_> {
                     format!("`{pattern}` is never looked at: limit {number} has it already");
                 self.wrong(key, &problem);
             }
-        }
-    }
-
-    /// Refuses an address that no connection can come from.
-    fn own_address(&mut self, key: &str, address: Option<IpAddr>) {
-        let Some(address) = address else { return };
-        if address.is_unspecified() || address.is_multicast() {
-            return self.wrong(key, &format!("{address} is the address of no host"));
-        }
-        if UdpSocket::bind(SocketAddr::new(address, 0)).is_err() {
-            let problem = format!(
-                "{address} is not an address of this machine: add it to an interface, or name another; \
-                 `ip address` lists them"
-            );
-            self.wrong(key, &problem);
         }
     }
 }

@@ -9,6 +9,11 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     (edits <= tolerated(&plain)).then_some(name)
 }
 
+/// Whether one letter more, less or other makes one name of the other.
+pub(crate) fn is_one_slip(written: &str, known: &str) -> bool {
+    distance(&squashed(written), &squashed(known)) <= 1
+}
+
 /// How many edits a name may be away: a third of its length.
 fn tolerated(plain: &[char]) -> usize {
     plain.len().div_ceil(3).min(4)

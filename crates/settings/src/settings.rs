@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use access::{AllowedRecipients, AllowedSenders, Networks, Users};
-use delivery::{DeliverySettings, SourceAddresses};
+use delivery::DeliverySettings;
 use dns::DnsSettings;
 use history::HistorySettings;
 use listener::{ListenerSettings, ServerTls};
@@ -316,7 +316,7 @@ impl Check<'_> {
         settings.limits = self.destination_limits();
         settings.dane = (&self.raw.dane).into();
         settings.dane_required = self.patterns("dane.require", &self.raw.dane.require);
-        settings.source = SourceAddresses { v4: raw.source_address4, v6: raw.source_address6 };
+        settings.source = self.source("delivery", raw.source_address4, raw.source_address6);
         settings.ip_preference = raw.ip_preference;
         settings.requiretls = self.raw.requiretls.delivery();
         settings.honour_no_from =

@@ -4,7 +4,7 @@ use toml::Value;
 
 use crate::keys::{self, List};
 use crate::misfit::Misfit;
-use crate::nearest::nearest;
+use crate::nearest::{is_one_slip, nearest};
 use crate::written::{Tree, Written};
 
 /// A key that is not there, in the section (or list of tables) at `path`.
@@ -24,13 +24,14 @@ pub(crate) fn unknown_key(path: &[String], key: &str, value: &Written) -> String
     format!("unknown key `{key}`{within}{}", meant.unwrap_or_default())
 }
 
-/// The key that was likely meant: one beside it, one of this name elsewhere, or one nearly so.
+/// The key that was likely meant: one beside it, if it is one letter away or none of this name is
+/// elsewhere; else that one, or one nearly so.
 fn meant(section: &str, key: &str) -> Option<String> {
     let all = keys::names();
     let depth = |(section, _): &&(String, String)| section.matches('.').count();
     let same = all.iter().filter(|(_, name)| name == key).min_by_key(depth);
-    if same.is_none()
-        && let Some(name) = beside(section, key)
+    if let Some(name) = beside(section, key)
+        && (same.is_none() || is_one_slip(key, &name))
     {
         return Some(format!("`{name}`"));
     }
@@ -94,8 +95,11 @@ pub(crate) fn not_a_table(list: List, written: &Written) -> String {
 /// A key that a table of a list cannot do without.
 pub(crate) fn missing(list: List, key: &str) -> String {
     let name = list.name();
-    let example = list.sample().get(key).map_or_else(String::new, Value::to_string);
-    format!("this [[{name}]] needs `{key}`, as in {key} = {example}")
+    match list.sample().get(key) {
+        Some(Value::String(text)) if text.is_empty() => format!("this [[{name}]] needs `{key}`"),
+        Some(example) => format!("this [[{name}]] needs `{key}`, as in {key} = {example}"),
+        None => format!("this [[{name}]] needs `{key}`"),
+    }
 }
 
 /// An entry of the list of `key` that does not fit.
