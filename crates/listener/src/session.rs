@@ -357,7 +357,7 @@ impl Session {
         }
         match self.hand_over() {
             Ok(incoming) => {
-                self.chunks = Some(incoming.sender.clone());
+                self.chunks = Some(incoming.sender().clone());
                 Step::Chunk { size, chunk, incoming: Some(Box::new(incoming)) }
             }
             // Octets of a client that cannot hand in mail are not worth the wait.

@@ -4,6 +4,7 @@
 //! Every byte outside the fields that are added, removed or rewritten stays as it was.
 
 mod edits;
+mod folding;
 mod rewriting;
 mod section;
 mod staging;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use smtp::{AddressError, AddressPattern, Domain, Mailbox, ReversePath};
 
+use crate::folding::folded;
 use crate::section::{Field, HeaderSection};
 
 /// Which addresses become which others.
@@ -104,12 +105,12 @@ impl Rewriting {
         Self { rules: rules.collect() }
     }
 
-    /// What becomes of a message's sender. The null one stays null (RFC 5321 §4.5.5).
+    /// What becomes of a message's sender; none where it stays, as the null one does
+    /// (RFC 5321 §4.5.5).
     #[must_use]
-    pub fn reverse_path(&self, sender: &ReversePath) -> ReversePath {
-        let rewritten =
-            sender.mailbox().and_then(|mailbox| self.address(OriginatorField::Envelope, mailbox));
-        rewritten.map_or_else(|| sender.clone(), ReversePath::Mailbox)
+    pub fn reverse_path(&self, sender: &ReversePath) -> Option<ReversePath> {
+        let rewritten = self.address(OriginatorField::Envelope, sender.mailbox()?);
+        rewritten.map(ReversePath::Mailbox)
     }
 
     /// What becomes of a header section, and what was received behind it stays.
@@ -128,8 +129,8 @@ impl Rewriting {
             }
             match originator.and_then(|originator| self.value(originator, field.value())) {
                 Some(value) => {
-                    bytes.extend_from_slice(field.before_value());
-                    bytes.extend_from_slice(&value);
+                    let rewritten = [field.before_value(), &value].concat();
+                    bytes.extend_from_slice(&folded(&rewritten, field.bytes()));
                 }
                 None => bytes.extend_from_slice(field.bytes()),
             }
@@ -140,15 +141,16 @@ impl Rewriting {
 
     /// The Reply-To field that keeps what the first From field said; empty where there is none.
     fn kept_author(&self, section: &HeaderSection<'_>) -> Vec<u8> {
-        let from = section.first("From").filter(|_| !section.has("Reply-To")).map(Field::value);
-        let rewritten = from.and_then(|said| self.value(OriginatorField::From, said));
-        let (Some(said), Some(rewritten)) = (from, rewritten) else { return Vec::new() };
+        let from = section.first("From").filter(|_| !section.has("Reply-To"));
+        let rewritten = from.and_then(|from| self.value(OriginatorField::From, from.value()));
+        let (Some(from), Some(rewritten)) = (from, rewritten) else { return Vec::new() };
+        let said = from.value();
         let kept = self.value(OriginatorField::ReplyTo, said).unwrap_or_else(|| said.to_vec());
         if kept == rewritten {
             return Vec::new();
         }
         let line_end: &[u8] = if kept.ends_with(b"\n") { b"" } else { b"\r\n" };
-        [b"Reply-To:", kept.as_slice(), line_end].concat()
+        folded(&[b"Reply-To:", kept.as_slice(), line_end].concat(), from.bytes())
     }
 
     /// What becomes of a field that says this; none where it stays.

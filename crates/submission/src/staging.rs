@@ -66,9 +66,10 @@ impl Staging {
     }
 
     /// What becomes of a message for these recipients.
-    pub fn of(&self, recipients: &[&Mailbox]) -> Staged {
+    #[expect(single_use_lifetimes, reason = "one without a name is not stable here")]
+    pub fn of<'a>(&self, recipients: impl IntoIterator<Item = &'a Mailbox>) -> Staged {
         let limits = !self.allow.is_empty() || !self.redirect_to.is_empty();
-        let foreign = limits && recipients.iter().any(|one| !self.allows(one));
+        let foreign = limits && recipients.into_iter().any(|one| !self.allows(one));
         match (foreign, self.redirect_to.is_empty(), self.hold) {
             (true, false, _) => Staged::Redirected,
             (true, true, _) | (false, _, HoldAll::Yes) => Staged::Held,
@@ -137,8 +138,7 @@ mod tests {
             let staging = staging(redirect_to, allow, Others::Held, hold);
             let recipients: Vec<_> =
                 recipients.iter().map(|text| Mailbox::parse(text).unwrap()).collect();
-            let each: Vec<_> = recipients.iter().collect();
-            assert_eq!(staging.of(&each), staged, "{staging:?} {recipients:?}");
+            assert_eq!(staging.of(&recipients), staged, "{staging:?} {recipients:?}");
             let is_on = !(redirect_to.is_empty() && allow.is_empty() && hold == HoldAll::No);
             assert_eq!((staging.is_on(), staging.in_words().is_some()), (is_on, is_on));
         }

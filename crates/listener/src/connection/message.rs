@@ -31,8 +31,8 @@ pub(super) struct Begun {
     intake: Intake,
     /// Who it is from.
     from: ReversePath,
-    /// Who it is from as the client said.
-    sender: ReversePath,
+    /// Who it is from as the client said, where that was rewritten.
+    rewritten_from: Option<ReversePath>,
     recipients: usize,
     /// The first of the recipients.
     to: String,
@@ -115,11 +115,12 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
     begun: Begun,
     read: Result<Result<(), Refusal>, WireFault>,
 ) -> Result<Onward, WireFault> {
-    let Begun { intake, from, sender, recipients, to, staged, protocol } = begun;
+    let Begun { intake, from, rewritten_from, recipients, to, staged, protocol } = begun;
     let (size, peer) = (intake.size(), dialogue.session.peer());
+    let sender = rewritten_from.as_ref().unwrap_or(&from);
     match read {
         Ok(Ok(())) => {}
-        Ok(Err(refusal)) => return Ok(refuse_message(dialogue, &refusal, &sender)),
+        Ok(Err(refusal)) => return Ok(refuse_message(dialogue, &refusal, sender)),
         Err(error) => {
             info!(%peer, from = %sender, size, %error, "connection lost during message");
             dialogue.host.observer.refused(Refused::Message, "cut-off");
@@ -129,11 +130,10 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
     match intake.commit().await {
         Ok(Kept { committed, message_id }) => {
             let (queue_id, user) = (committed.id(), dialogue.session.user());
-            let rewritten_from = (sender != from).then_some(&sender);
             let tls = protocol.tls.as_ref().map(|tls| tls.version);
             info!(
                 %queue_id, %peer, user, %from, to, recipients, size, tls, message_id,
-                staged = staged_word(staged), rewritten_from = rewritten_from.map(tracing::field::display),
+                staged = staged_word(staged), rewritten_from = rewritten_from.as_ref().map(tracing::field::display),
                 "message accepted"
             );
             info!(target: "maillog", %queue_id, %peer, %from, recipients, size, "taken");
@@ -145,7 +145,7 @@ async fn end_message<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(refusal) => {
             dialogue.session.count(&refusal);
-            Ok(refuse_message(dialogue, &refusal, &sender))
+            Ok(refuse_message(dialogue, &refusal, sender))
         }
     }
 }
@@ -156,7 +156,8 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     incoming: Incoming,
     intake: fn(SignedDraft, Limits, MessageRules) -> Intake,
 ) -> Result<Begun, Refusal> {
-    let Incoming { submitter, envelope, sender, client_name, protocol, staged, .. } = incoming;
+    let Incoming { submitter, envelope, rewritten_from, client_name, protocol, staged, .. } =
+        incoming;
     let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
     let named = envelope.recipients().iter().take(NAMED);
     let to = named.map(|one| one.mailbox.to_string()).collect::<Vec<_>>().join(", ");
@@ -184,7 +185,7 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let draft = SignedDraft::new(draft, &settings.signing, at);
     let intake = intake(draft, settings.limits, rules);
-    Ok(Begun { intake, from, sender, recipients, to, staged, protocol })
+    Ok(Begun { intake, from, rewritten_from, recipients, to, staged, protocol })
 }
 
 /// Reads a message to its end.

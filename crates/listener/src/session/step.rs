@@ -52,8 +52,8 @@ pub(crate) struct Incoming {
     pub(crate) submitter: Submitter,
     /// Who the message is from, with its sender rewritten, and for.
     pub(crate) envelope: Envelope,
-    /// Who it is from as the client said.
-    pub(crate) sender: ReversePath,
+    /// Who it is from as the client said, where that was rewritten.
+    pub(crate) rewritten_from: Option<ReversePath>,
     /// Which addresses in its header become others.
     pub(crate) rewriting: Rewriting,
     /// For whom the message was, where staging has put others in their place.
@@ -64,4 +64,11 @@ pub(crate) struct Incoming {
     pub(crate) client_name: ClientName,
     /// How the message comes, for its Received header field.
     pub(crate) protocol: Protocol,
+}
+
+impl Incoming {
+    /// Who the message is from as the client said.
+    pub(crate) fn sender(&self) -> &ReversePath {
+        self.rewritten_from.as_ref().unwrap_or_else(|| self.envelope.reverse_path())
+    }
 }

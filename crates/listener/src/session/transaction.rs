@@ -95,8 +95,7 @@ impl Transaction {
         settings: &ListenerSettings,
     ) -> Incoming {
         let staging = &settings.staging;
-        let staged =
-            staging.of(&self.recipients.iter().map(|one| &one.mailbox).collect::<Vec<_>>());
+        let staged = staging.of(self.recipients.iter().map(|one| &one.mailbox));
         let original_recipients = match staged {
             Staged::Held | Staged::Sent => Vec::new(),
             Staged::Redirected => self.redirect(staging),
@@ -107,7 +106,10 @@ impl Transaction {
         };
         let MailParameters { body, smtputf8, requiretls, ret, envid, .. } = self.parameters;
         let rewriting = settings.rewriting.for_sender(&self.reverse_path);
-        let from = rewriting.reverse_path(&self.reverse_path);
+        let (from, rewritten_from) = match rewriting.reverse_path(&self.reverse_path) {
+            Some(from) => (from, Some(self.reverse_path)),
+            None => (self.reverse_path, None),
+        };
         let envelope = Envelope::new(from, self.recipients, body, smtputf8);
         Incoming {
             submitter: self.submitter,
@@ -115,7 +117,7 @@ impl Transaction {
                 .with_dsn(DsnParameters { ret, envid })
                 .with_tls(requiretls.into())
                 .beginning(begins),
-            sender: self.reverse_path,
+            rewritten_from,
             rewriting,
             original_recipients,
             staged,

@@ -126,7 +126,8 @@ fn the_first_rule_that_covers_an_address_in_a_field_applies_and_no_other() {
         [("<a@b.example>", "<a@d.example>"), ("<>", "<>"), ("<a@d.example>", "<a@d.example>")]
     {
         let sender = ReversePath::parse(sender).unwrap();
-        assert_eq!(rewriting.reverse_path(&sender).to_string(), becomes);
+        let rewritten = rewriting.reverse_path(&sender).unwrap_or(sender);
+        assert_eq!(rewritten.to_string(), becomes);
     }
 }
 
@@ -154,7 +155,8 @@ fn a_from_field_of_100_kib_is_rewritten_like_any_other() {
     assert!(found == expected + rest);
     let name = format!("From: {} <a@internal>\r\n", "long ".repeat(30_000));
     let found = header(&rewriting("@internal", "@example.org"), &name);
-    assert!(found == name.replace("@internal", "@example.org"));
+    assert!(found.split("\r\n").all(|line| line.len() <= 78));
+    assert!(found.replace("\r\n ", " ") == name.replace("@internal", "@example.org"));
 }
 
 #[test]
