@@ -84,38 +84,54 @@ impl Piece {
     }
 }
 
-/// Whether an octet stands in quotes, in a comment, or behind a backslash (RFC 5322 §3.2).
+/// Where an octet stands (RFC 5322 §3.2).
 #[derive(Debug, Default)]
 struct Nesting {
+    within: Within,
+    /// Whether it stands behind a backslash, which makes it a plain octet.
     is_escaped: bool,
-    is_quoted: bool,
-    comments: usize,
+}
+
+/// In what an octet stands.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Within {
+    /// In so many comments.
+    Comments(usize),
+    /// In none of both: commas are those of a list.
+    #[default]
+    List,
+    /// In a quoted string.
+    Quotes,
 }
 
 impl Nesting {
     /// Whether a line may be broken between these two octets, of which the second comes next.
     fn place(&self, last: u8, next: u8) -> Option<Space> {
-        let is_in_list = !self.is_quoted && self.comments == 0;
         if self.is_escaped || is_blank(last) {
             None
         } else if is_blank(next) {
             Some(Space::Present)
         } else {
-            (last == b',' && is_in_list).then_some(Space::Added)
+            (last == b',' && self.within == Within::List).then_some(Space::Added)
         }
     }
 
     /// Goes past an octet.
     fn pass(&mut self, octet: u8) {
-        let was_escaped = std::mem::take(&mut self.is_escaped);
-        match octet {
-            _ if was_escaped => {}
-            b'\\' => self.is_escaped = self.is_quoted || self.comments > 0,
-            b'"' if self.comments == 0 => self.is_quoted = !self.is_quoted,
-            b'(' if !self.is_quoted => self.comments = self.comments.saturating_add(1),
-            b')' if !self.is_quoted => self.comments = self.comments.saturating_sub(1),
-            _ => {}
+        if std::mem::take(&mut self.is_escaped) {
+            return;
         }
+        self.within = match (self.within, octet) {
+            (Within::List, b'"') => Within::Quotes,
+            (Within::List, b'(') => Within::Comments(1),
+            (Within::Comments(1), b')') | (Within::Quotes, b'"') => Within::List,
+            (Within::Comments(depth), b'(') => Within::Comments(depth.saturating_add(1)),
+            (Within::Comments(depth), b')') => Within::Comments(depth.saturating_sub(1)),
+            (within, octet) => {
+                self.is_escaped = octet == b'\\' && within != Within::List;
+                within
+            }
+        };
     }
 }
 
