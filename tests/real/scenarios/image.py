@@ -84,6 +84,23 @@ def a_setting_comes_from_a_file(world):
     expect("secret.test" in said, f"the file was not read:\n{said}")
 
 
+@scenario
+def a_program_of_another_container_sends_through_a_socket_on_a_shared_volume(world):
+    """As docker/README.md has it: without a network, as a user of its own, with the volume read-only."""
+    shared = world.named("volume", "submit")
+    socket = "STS_RELAY__SUBMISSION__SOCKET=/run/sts-relay/submit.sock"
+    relay = world.relay(world.network(), socket, "STS_RELAY__SUBMISSION__SOCKET_MODE=0666", more=("--volume", f"{shared}:/run/sts-relay"))
+    words = ["docker", "run", "--rm", "--interactive", "--network", "none", "--user", "4712:4712", "--read-only", "--cap-drop", "ALL",
+             "--env", socket, IMAGE, "sendmail", "-f", "job@near.test", "bob@down.test"]
+    lost = subprocess.run(words, input="The word is lavender.\n", capture_output=True, text=True, check=False, timeout=60)
+    expect(lost.returncode == 75, f"without the volume there is no relay to send through: {lost}")
+    at = words.index(IMAGE)
+    words[at:at] = ["--volume", f"{shared}:/run/sts-relay:ro"]
+    subprocess.run(words, input="The word is lavender.\n", capture_output=True, text=True, check=True, timeout=60)
+    waiting(relay)
+    relay.said("peer=uid:4712")
+
+
 LISTENERS = """[{ address = "0.0.0.0:2525" },
  { address = "0.0.0.0:2587", tls = "starttls", auth = "required" },
  { address = "0.0.0.0:2465", tls = "implicit", auth = "required" }]"""
@@ -249,6 +266,8 @@ def the_compose_file_sends_an_applications_mail(world):
         compose.run("up", "--detach", "sts-relay")
         until("the relay up", lambda: " listening " in compose.run("logs", "sts-relay").stdout)
         compose.run("run", "--rm", "application", "--from", "app@near.test", "--to", "bob@down.test")
+        compose.run("run", "--rm", "-T", "job", "sendmail", "-f", "job@near.test", "bob@down.test")
+        until("mail of a program without a network", lambda: "peer=uid:" in compose.run("logs", "sts-relay").stdout)
         listing = ("exec", "-T", "sts-relay", "sts-relay", "queue", "list", "--json")
         until("a message that waits for an open port",
               lambda: "4.4.1" in compose.run(*listing).stdout)
