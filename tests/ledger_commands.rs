@@ -89,3 +89,55 @@ async fn without_history_no_ledger_is_kept_and_that_is_said() {
     let there = ProcessInWorld::start("history.enabled = false\n").await;
     assert!(refused(&there.config, &["domains"]).contains("history.enabled"));
 }
+
+#[tokio::test]
+async fn every_act_of_an_operator_is_listed_with_who_did_it() {
+    let mut there = ProcessInWorld::start("").await;
+    there.domain("slow.test", MxBehaviour::starttls_not_offered()).await;
+    let id = there.submit(&["<bob@nobody.invalid>"]).await;
+    let acts: [&[&str]; 8] = [
+        &["queue", "hold", &id],
+        &["queue", "show", &id, "--body"],
+        &["queue", "release", &id],
+        &["queue", "retry", "--all"],
+        &["exception", "add", "strict.test", "--reason", "they mend it", "--for", "1h"],
+        &["exception", "remove", "strict.test"],
+        &["queue", "hold", &id],
+        &["queue", "delete", &id],
+    ];
+    for act in acts {
+        asked(&there.config, act);
+    }
+    there.relay.hang_up();
+    let listed = timeout(PATIENCE, async {
+        loop {
+            let listed = asked_json(&there.config, &["activity"]);
+            if listed[0]["act"] == "reload" {
+                return listed;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let listed = listed.await.expect("the reload is not listed");
+    let words: Vec<_> = listed.as_array().unwrap().iter().rev().map(|one| &one["act"]).collect();
+    let expected = [
+        "hold",
+        "body-read",
+        "release",
+        "retry",
+        "exception-add",
+        "exception-remove",
+        "hold",
+        "delete",
+        "reload",
+    ];
+    assert_eq!(words, expected);
+    let who = format!("uid {}", rustix::process::getuid().as_raw());
+    assert!(
+        listed.as_array().unwrap().iter().all(|one| one["by"].as_str().unwrap().contains(&who))
+    );
+    assert_eq!(listed[8]["queue_id"], id.as_str());
+    assert_eq!(listed[4]["reason"], "they mend it");
+    assert!(asked(&there.config, &["activity", "--csv"]).lines().count() == 10);
+    asked(&there.config, &["history", "verify"]);
+}

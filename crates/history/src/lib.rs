@@ -14,6 +14,8 @@
 //!
 //! `docs/history-format.md` has the tables and the chain; it suffices to write a verifier.
 
+mod activity;
+mod activity_log;
 mod address;
 mod chain;
 mod error;
@@ -31,6 +33,8 @@ mod settings;
 mod verify;
 mod writer;
 
+pub use crate::activity::{Act, Activity, Messages};
+pub use crate::activity_log::{ActivityLog, activities, verify_activities};
 pub use crate::error::HistoryError;
 pub use crate::facts::{Attempt, Certificate, Dane, Decision, MtaSts, Session, Tls, Verdict};
 pub use crate::gap::{Gap, WhyGap};

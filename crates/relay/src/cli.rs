@@ -3,6 +3,7 @@
 //! Names, JSON and exit statuses are others' scripts' business too: they change only with the
 //! CHANGELOG. Tables are for people, and change as people like.
 
+mod activity;
 mod check;
 mod check_config;
 mod csv;
@@ -128,6 +129,8 @@ enum Command {
     Domains(domains::DomainsCommand),
     /// Show what is known of one domain: protection, policy, certificates, days and events.
     Domain(domains::DomainCommand),
+    /// List what operators have done: to mail, policies, exceptions and settings.
+    Activity(activity::ActivityCommand),
     /// Read, export and verify the history of attempts.
     #[command(subcommand)]
     History(history::HistoryCommand),
@@ -210,6 +213,9 @@ impl CommandLine {
             }
             Some(Command::Domain(command)) => {
                 runtime()?.block_on(domains::show(command, &self.paths(), now(), output))
+            }
+            Some(Command::Activity(command)) => {
+                activity::run(command, &self.paths().history, output)
             }
             Some(Command::History(command)) => history::run(command, &self.paths().history, output),
             Some(Command::User(command)) => user::run(command, || Ok(self.settings()?.0), output),

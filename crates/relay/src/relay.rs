@@ -388,6 +388,12 @@ impl Relay {
         &self.queue
     }
 
+    /// What the admin interface does.
+    #[must_use]
+    pub const fn actions(&self) -> &Actions {
+        &self.actions
+    }
+
     /// Its TLS reports.
     #[must_use]
     pub const fn reporting(&self) -> &Reporting {

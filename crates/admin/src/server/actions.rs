@@ -3,16 +3,19 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use clock::Clock;
+use clock::{Clock, millis};
 use delivery::{Delivery, ReportingMta, now_of, removal_notice};
-use mta_sts::{Policies, PolicyDomain, PolicyStore};
-use queue::{Queue, QueueId, Selection};
+use history::{Act, Activity, ActivityLog, Messages};
+use mta_sts::{Exception, Policies, PolicyDomain, PolicyStore};
+use queue::{BodyReader, Queue, QueueId, Selection};
 use tracing::field::display;
 
 use crate::api::answers::{Changed, FullMessage, Headline, QueueStats, Removed, Retried, Verified};
 use crate::api::change::Bounce;
+use crate::api::exceptions::ListedException;
 use crate::api::limit_stats::LimitStats;
 use crate::api::policy_answers::{Purged, Refreshed};
+use crate::api::refusal::Refusal;
 use crate::server::error::AdminError;
 use crate::server::grants::Grants;
 use crate::server::operator::Operator;
@@ -36,6 +39,8 @@ pub struct Actions {
     /// What is set aside for a while.
     pub grants: Arc<Grants>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Where it is kept what operators do.
+    activity: ActivityLog,
 }
 
 impl Actions {
@@ -52,7 +57,29 @@ impl Actions {
         let reads = Reads::in_use(&queue, kept, Arc::clone(&clock));
         let grants = Grants::of(&queue, Arc::clone(&in_use), Arc::clone(&clock));
         let (staging, grants) = (Arc::default(), Arc::new(grants));
-        Self { reads, queue, in_use, delivery, mta, staging, grants, clock }
+        let activity = ActivityLog::disabled();
+        Self { reads, queue, in_use, delivery, mta, staging, grants, clock, activity }
+    }
+
+    /// The same, with what operators do kept in `activity`.
+    #[must_use]
+    pub fn recorded_in(self, activity: ActivityLog) -> Self {
+        Self { activity, ..self }
+    }
+
+    /// Keeps what an operator has done.
+    pub async fn record(&self, by: &Operator, act: Act) {
+        let at = millis(self.clock.now());
+        self.activity.record(Activity { at, by: by.to_string(), act }).await;
+    }
+
+    /// The header and body of a message, which `by` reads; `None` where there is none.
+    pub async fn body(&self, id: QueueId, by: &Operator) -> Result<Option<BodyReader>, AdminError> {
+        let body = self.reads.body(id).await?;
+        if body.is_some() {
+            self.record(by, Act::BodyRead { queue_id: id.to_string() }).await;
+        }
+        Ok(body)
     }
 
     /// Says from now on what staging does, or nothing where it is off.
@@ -103,6 +130,9 @@ impl Actions {
     /// Keeps a message from being sent; `None` where there is none.
     pub async fn hold(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, AdminError> {
         let changed = self.hold_one(id, by).await?;
+        if changed {
+            self.record(by, Act::Hold { messages: Messages::one(id) }).await;
+        }
         let found = self.reads.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
             id,
@@ -114,6 +144,9 @@ impl Actions {
     /// Lets a message go that is held or quarantined; `None` where there is none.
     pub async fn release(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, AdminError> {
         let changed = self.release_one(id, by).await?;
+        if changed {
+            self.record(by, Act::Release { messages: Messages::one(id) }).await;
+        }
         let found = self.reads.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
             id,
@@ -124,6 +157,21 @@ impl Actions {
 
     /// Removes a message; `None` where there is none.
     pub async fn delete(
+        &self,
+        id: QueueId,
+        bounce: Bounce,
+        by: &Operator,
+    ) -> Result<Option<Removed>, AdminError> {
+        let removed = self.delete_one(id, bounce, by).await?;
+        if removed.is_some() {
+            let bounce = bounce == Bounce::Sent;
+            self.record(by, Act::Delete { messages: Messages::one(id), bounce }).await;
+        }
+        Ok(removed)
+    }
+
+    /// Removes a message; `None` where there is none.
+    pub(crate) async fn delete_one(
         &self,
         id: QueueId,
         bounce: Bounce,
@@ -166,9 +214,17 @@ impl Actions {
             None => None,
         };
         let retried = self.queue.retry(selection).await?;
+        let count = u64::try_from(retried).unwrap_or(u64::MAX);
+        let text = |id: &QueueId| id.to_string();
+        let messages = Messages {
+            queue_id: queue_id.as_ref().map(text),
+            domain: domain.as_ref().map(ToString::to_string),
+            count,
+        };
+        self.record(by, Act::Retry { messages }).await;
         let (queue_id, domain) = (queue_id.map(display), domain.map(display));
         tracing::info!(queue_id, domain, retried, %by, "retry requested");
-        Ok(Some(Retried { retried: u64::try_from(retried).unwrap_or(u64::MAX), state }))
+        Ok(Some(Retried { retried: count, state }))
     }
 
     /// Fetches the policy of one domain anew.
@@ -178,6 +234,8 @@ impl Actions {
         by: &Operator,
     ) -> Result<Refreshed, AdminError> {
         let error = look_anew(&self.in_use, &domain, now_of(&*self.clock)).await?;
+        let act = Act::PolicyRefresh { domain: domain.as_str().to_owned(), error: error.clone() };
+        self.record(by, act).await;
         tracing::info!(%domain, error, %by, "policy refresh requested");
         Ok(Refreshed { policy: self.reads.policy(domain).await?, error })
     }
@@ -192,7 +250,41 @@ impl Actions {
             return Ok(None);
         }
         self.reads.policies.remove(&domain).await?;
+        self.record(by, Act::PolicyPurge { domain: domain.as_str().to_owned() }).await;
         tracing::warn!(%domain, %by, "policy purged");
         Ok(Some(Purged { domain: domain.as_str().to_owned() }))
+    }
+
+    /// Grants an exception, or says why not.
+    pub(crate) async fn grant(
+        &self,
+        exception: &Exception,
+        by: &Operator,
+    ) -> Result<Result<ListedException, Refusal>, AdminError> {
+        let granted = self.grants.add(exception, by).await?;
+        if let Ok(listed) = &granted {
+            let act = Act::ExceptionAdd {
+                domain: listed.domain.clone(),
+                what: listed.what.join(", "),
+                until: listed.until.to_string(),
+                reason: listed.reason.clone(),
+            };
+            self.record(by, act).await;
+        }
+        Ok(granted)
+    }
+
+    /// Withdraws the exception for a domain; `None` where there is none, and a refusal where the
+    /// settings have it.
+    pub(crate) async fn withdraw(
+        &self,
+        domain: &PolicyDomain,
+        by: &Operator,
+    ) -> Result<Option<Result<ListedException, Refusal>>, AdminError> {
+        let withdrawn = self.grants.remove(domain, by).await?;
+        if let Some(Ok(listed)) = &withdrawn {
+            self.record(by, Act::ExceptionRemove { domain: listed.domain.clone() }).await;
+        }
+        Ok(withdrawn)
     }
 }

@@ -36,7 +36,7 @@ async fn add(
     Query(query): Query<ExceptionQuery>,
 ) -> Response {
     match wanted(&domain, &query, &*actions.clock) {
-        Ok(exception) => changed(actions.grants.add(&exception, &by).await.map(Some)),
+        Ok(exception) => changed(actions.grant(&exception, &by).await.map(Some)),
         Err(refusal) => refuse(refusal),
     }
 }
@@ -48,7 +48,7 @@ async fn remove(
     Segment(domain): Segment<String>,
 ) -> Response {
     match PolicyDomain::parse(&domain) {
-        Ok(domain) => changed(actions.grants.remove(&domain, &by).await),
+        Ok(domain) => changed(actions.withdraw(&domain, &by).await),
         Err(error) => unclear(&error),
     }
 }

@@ -1,11 +1,12 @@
 //! Changes of many messages at once: part by part, so that mail on its way never waits behind them
 //! for longer than one part takes.
 
+use history::{Act, Messages};
 use queue::{QueueId, Summary};
 use tokio::task::JoinSet;
 
 use crate::api::answers::{Matched, PartChanged};
-use crate::api::change::Change;
+use crate::api::change::{Bounce, Change};
 use crate::api::query::Part;
 use crate::server::actions::Actions;
 use crate::server::error::AdminError;
@@ -44,6 +45,9 @@ impl Actions {
                 self.change_each(change, found, by).await?
             }
         };
+        if changed > 0 {
+            self.record(by, act(change, &part, changed)).await;
+        }
         Ok(PartChanged { matched, changed, after: next.map(|id| id.to_string()) })
     }
 
@@ -88,10 +92,22 @@ impl Actions {
         by: &Operator,
     ) -> Result<bool, AdminError> {
         match change {
-            Change::Delete(bounce) => Ok(self.delete(id, bounce, by).await?.is_some()),
+            Change::Delete(bounce) => Ok(self.delete_one(id, bounce, by).await?.is_some()),
             Change::Hold => self.hold_one(id, by).await,
             Change::Release => self.release_one(id, by).await,
             Change::Retry => Ok(false),
         }
+    }
+}
+
+/// What was done to so many messages of a part.
+fn act(change: Change, part: &Part, count: u64) -> Act {
+    let domain = part.filter.destination.as_ref().map(ToString::to_string);
+    let messages = Messages { queue_id: None, domain, count };
+    match change {
+        Change::Delete(bounce) => Act::Delete { messages, bounce: bounce == Bounce::Sent },
+        Change::Hold => Act::Hold { messages },
+        Change::Release => Act::Release { messages },
+        Change::Retry => Act::Retry { messages },
     }
 }

@@ -111,12 +111,16 @@ async fn message(State(actions): State<Actions>, Segment(id): Segment<String>) -
 }
 
 /// `GET /queue/ID/body`
-async fn body(State(actions): State<Actions>, Segment(id): Segment<String>) -> Response {
+async fn body(
+    State(actions): State<Actions>,
+    ConnectInfo(by): ConnectInfo<Operator>,
+    Segment(id): Segment<String>,
+) -> Response {
     let id = match id.parse::<QueueId>() {
         Ok(id) => id,
         Err(error) => return unclear(&error),
     };
-    match actions.reads.body(id).await {
+    match actions.body(id, &by).await {
         Ok(Some(reader)) => {
             let kind = [(CONTENT_TYPE, "application/octet-stream")];
             (kind, Body::new(MessageBody(reader))).into_response()

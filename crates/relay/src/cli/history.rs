@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use clock::{Timestamp, time};
-use history::{Fault, History, Order, Stats, Verified};
+use history::{Fault, History, Order, Stats, Verified, verify_activities};
 
 use self::csv::Csv;
 use super::ending::Ending;
@@ -61,7 +61,8 @@ pub(super) fn run(
         }
         HistoryCommand::Export(export) => export.run(&history, output).with_context(unreadable),
         HistoryCommand::Verify { format } => {
-            let verified = history.verify().with_context(unreadable)?;
+            let mut verified = history.verify().with_context(unreadable)?;
+            verified.faults.extend(verify_activities(dir).with_context(unreadable)?);
             format.write(&verified, output, print_verified)?;
             Ok(if verified.faults.is_empty() { Ending::Done } else { Ending::Refused })
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use admin::server::operator::Operator;
 use anyhow::Context as _;
 use clock::{Clock as _, SystemClock, Timestamp};
+use history::Act;
 use mta_sts::{Exception, Exceptions};
 use settings::{Settings, Source};
 use tokio::runtime::Runtime;
@@ -67,10 +68,11 @@ async fn serve<R: Fn() -> anyhow::Result<(Settings, Source)>>(
             () = manager.keep_alive() => {}
             () = &mut around, if !looked => looked = true,
             told = signals.next() => match told {
-                Signalled::Reload => {
+                Signalled::Reload(by) => {
                     manager.reloading();
-                    again.reload(&mut relay, &mut source);
+                    let act = again.reload(&mut relay, &mut source);
                     manager.reloaded();
+                    relay.actions().record(&by, act).await;
                 }
                 Signalled::Stop => break None,
             },
@@ -105,20 +107,23 @@ impl<R: Fn() -> anyhow::Result<(Settings, Source)>> Again<R> {
     /// Reads everything again and goes by it; or by nothing of it, and says what is wrong with it.
     ///
     /// The files are small and local, so nothing is lost by waiting for them here.
-    fn reload(&self, relay: &mut Relay, source: &mut Source) {
+    fn reload(&self, relay: &mut Relay, source: &mut Source) -> Act {
         match self.read_and_use(relay) {
             Ok((new, kept)) => {
-                let changed = new.changes_from(source).join(", ");
+                let changes = new.changes_from(source);
                 *source = new;
+                let changed = changes.join(", ");
                 info!(changed, "settings reloaded");
                 if !kept.is_empty() {
                     warn!(settings = kept.join(", "), "restart required for changed settings");
                 }
+                Act::Reload { changed: changes, error: None }
             }
             Err(error) => {
                 // One line, however many faults there are.
                 let error = format!("{error:#}").replace('\n', "; ");
                 error!(error, "settings reload failed: previous settings kept");
+                Act::Reload { changed: Vec::new(), error: Some(error) }
             }
         }
     }

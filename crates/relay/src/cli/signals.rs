@@ -15,10 +15,10 @@ use tracing::info;
 const WAITING_MOST: usize = 8;
 
 /// What a signal asks for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Signalled {
-    /// Read settings, certificates and users again.
-    Reload,
+    /// Read settings, certificates and users again, because this user says so.
+    Reload(Operator),
     /// Stop.
     Stop,
 }
@@ -51,7 +51,7 @@ impl Signals {
         match origin.signal {
             SIGHUP => {
                 info!(signal = "SIGHUP", %by, pid, "signal received: reloading");
-                Signalled::Reload
+                Signalled::Reload(Operator::of(origin.process.map(|process| process.uid)))
             }
             signal => {
                 let signal = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
@@ -63,7 +63,7 @@ impl Signals {
 
     /// Waits for a signal to stop.
     pub(super) async fn stop(&mut self) {
-        while self.next().await == Signalled::Reload {}
+        while matches!(self.next().await, Signalled::Reload(_)) {}
     }
 }
 

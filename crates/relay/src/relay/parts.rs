@@ -9,7 +9,7 @@ use admin::server::grants::GrantRule;
 use clock::Clock;
 use delivery::{Delivery, Recorder, ReportingMta, Unrecorded, WallClock};
 use dns::Dns;
-use history::{HistorySettings, Keeper};
+use history::{ActivityLog, HistorySettings, Keeper};
 use listener::{Access, Listener, ServerTls};
 use mta_sts::{FetchSettings, Fetcher, Policies};
 use queue::Queue;
@@ -150,6 +150,13 @@ pub(super) async fn actions(
     let mta = reporting_mta(settings);
     let actions =
         Actions::of(queue.clone(), kept, in_use, delivery.clone(), mta, Arc::clone(clock));
+    let history = &settings.history;
+    let activity = if history.enabled {
+        ActivityLog::in_dir(&history.dir, history.keep_domains)
+    } else {
+        ActivityLog::disabled()
+    };
+    let actions = actions.recorded_in(activity);
     actions.tell_staging(settings.listener.staging.in_words());
     actions.grants.reload(grant_rule(settings));
     actions.grants.load().await;

@@ -37,6 +37,14 @@ pub(super) const HISTORY: &[Help] = &[
         ],
     },
     Help {
+        command: "activity",
+        examples: &[
+            ("sts-relay activity --since 7d", "who did what this week"),
+            ("sts-relay activity --csv", "the last thousand acts, as a table"),
+        ],
+        statuses: &DONE,
+    },
+    Help {
         command: "history",
         examples: &[
             ("sts-relay history stats", "how much history there is"),
