@@ -124,7 +124,7 @@ impl Act {
 impl Messages {
     /// The one message with this id.
     #[must_use]
-    pub fn one(queue_id: impl ToString) -> Self {
+    pub fn one(queue_id: &impl ToString) -> Self {
         Self { queue_id: Some(queue_id.to_string()), domain: None, count: 1 }
     }
 }

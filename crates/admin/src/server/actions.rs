@@ -131,7 +131,7 @@ impl Actions {
     pub async fn hold(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, AdminError> {
         let changed = self.hold_one(id, by).await?;
         if changed {
-            self.record(by, Act::Hold { messages: Messages::one(id) }).await;
+            self.record(by, Act::Hold { messages: Messages::one(&id) }).await;
         }
         let found = self.reads.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
@@ -145,7 +145,7 @@ impl Actions {
     pub async fn release(&self, id: QueueId, by: &Operator) -> Result<Option<Changed>, AdminError> {
         let changed = self.release_one(id, by).await?;
         if changed {
-            self.record(by, Act::Release { messages: Messages::one(id) }).await;
+            self.record(by, Act::Release { messages: Messages::one(&id) }).await;
         }
         let found = self.reads.message(id).await?;
         Ok(found.map(|FullMessage { headline: Headline { id, state, .. }, .. }| Changed {
@@ -165,7 +165,7 @@ impl Actions {
         let removed = self.delete_one(id, bounce, by).await?;
         if removed.is_some() {
             let bounce = bounce == Bounce::Sent;
-            self.record(by, Act::Delete { messages: Messages::one(id), bounce }).await;
+            self.record(by, Act::Delete { messages: Messages::one(&id), bounce }).await;
         }
         Ok(removed)
     }
