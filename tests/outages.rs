@@ -135,6 +135,10 @@ async fn judge(world: World, resolvers: &[&Resolver], unmatched: Unmatched) {
             relay.relay.logged(" deferred ", ALL).await;
             assert_eq!(domains.unmatched.messages(), []);
             assert_eq!(logged(&relay, INACTIVE), 0, "{}", relay.relay.said());
+            // Which record was matched, of whose data a line has a part.
+            let matched = logged(&relay, &format!(" tlsa=\"{} 3 0 0 ", domains.matching.name()));
+            let cut = logged(&relay, " octets)\" protection=\"dane\"");
+            assert_eq!((matched, cut), (ALL, ALL), "{}", relay.relay.said());
         }
         Unmatched::Leaves => {
             domains.unmatched.wait_for_messages(ALL, PATIENCE).await.unwrap();
@@ -253,5 +257,25 @@ async fn a_validator_that_finds_everything_forged_under_load_holds_no_mail() {
     tokio::join!(load(relay.listener), strip);
     domains.have_taken(ALL, &relay).await;
     relay.relay.logged(INACTIVE, 1).await;
+    nothing_else_is_put_off(&relay);
+}
+
+/// A validator that clears AD from some moment on is found out by the first answer that was secure before:
+/// beside another one nothing leaves unmatched meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_begins_to_clear_ad_is_found_out_at_once() {
+    let (relay, domains, resolvers) = start(Some(ResolverBehaviour::Validates)).await;
+    // The lookups of one wave are not remembered for the next.
+    relay.world.names().keep_for(std::time::Duration::ZERO);
+    load(relay.listener).await;
+    domains.have_taken(ALL, &relay).await;
+    relay.relay.logged(" deferred ", ALL).await;
+    resolvers[0].behave(ResolverBehaviour::ClearsAd);
+    load(relay.listener).await;
+    domains.have_taken(2 * ALL, &relay).await;
+    relay.relay.logged("resolver no longer validates DNSSEC", 1).await;
+    relay.relay.logged(" deferred ", 2 * ALL).await;
+    assert_eq!(domains.unmatched.messages(), []);
+    assert_eq!(logged(&relay, INACTIVE), 0);
     nothing_else_is_put_off(&relay);
 }

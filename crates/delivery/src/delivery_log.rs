@@ -4,7 +4,8 @@ mod postfix;
 
 use std::time::Duration;
 
-use mail::{DeliveryRecord, DeliveryResult, Failure, QueueId, Reason};
+use mail::{Channel, DaneVerdict, DeliveryRecord, DeliveryResult, Failure, QueueId, Reason};
+use tls_rpt::TlsaRecord;
 use tracing::field::display;
 
 pub(crate) use self::postfix::tell_as_postfix;
@@ -38,9 +39,10 @@ fn log(record: &DeliveryRecord, recipients: &[String], notification: Option<Queu
     match &record.result {
         DeliveryResult::Delivered { mx, addr, reply, .. } => {
             let (addr, protection) = (addr.map(display), record.protection().label());
+            let tlsa = tlsa_word(record);
             tracing::info!(
-                %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, protection, reply,
-                delay, attempts, notification, "delivered"
+                %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, tlsa, protection,
+                reply, delay, attempts, notification, "delivered"
             );
         }
         DeliveryResult::Deferred(Failure { reason, .. }) => {
@@ -60,6 +62,35 @@ fn log(record: &DeliveryRecord, recipients: &[String], notification: Option<Queu
                 status = %enhanced, error = text, delay, attempts, notification, "bounced"
             );
         }
+    }
+}
+
+/// How many octets of a TLSA record's data a line has: as many as the longest digest.
+const DATA_MAX: usize = 64;
+
+/// What the TLSA records of the host made of the session, with the base domain that has them; none where
+/// none applied.
+fn tlsa_word(record: &DeliveryRecord) -> Option<String> {
+    let tls = match &record.session.as_ref()?.channel {
+        Channel::Clear(_) => return None,
+        Channel::Tls(tls) => tls,
+    };
+    match &tls.dane {
+        DaneVerdict::Matched { base, record } => Some(format!("{base} {}", shortened(record))),
+        DaneVerdict::NotApplied => None,
+        DaneVerdict::NotMatched { base, .. } => Some(format!("{base} not matched")),
+        DaneVerdict::Unusable { base } => Some(format!("{base} unusable")),
+    }
+}
+
+/// A record, of whose data no more is told than tells it from others.
+fn shortened(record: &TlsaRecord) -> String {
+    match record.data.get(..DATA_MAX) {
+        Some(data) if data.len() < record.data.len() => {
+            let cut = TlsaRecord { data: data.to_vec(), ..record.clone() };
+            format!("{cut}.. ({} octets)", record.data.len())
+        }
+        Some(_) | None => record.to_string(),
     }
 }
 

@@ -92,6 +92,14 @@ pub(crate) struct Alias {
 }
 
 impl Reading {
+    /// Whether a validator vouches for it.
+    pub(crate) const fn security(&self) -> Security {
+        match self {
+            Self::Answered(answer) => answer.finding.security(),
+            Self::Alias(alias) => alias.security,
+        }
+    }
+
     /// Reads `response`, which came from `server`, as the answer to `question`.
     pub(crate) fn of(
         question: &Question,
@@ -148,6 +156,14 @@ impl Alias {
 }
 
 impl Finding {
+    /// Whether a validator vouches for it.
+    pub(crate) const fn security(&self) -> Security {
+        match self {
+            Self::Found(found) => found.security,
+            Self::NoData(security) | Self::NxDomain(security) => *security,
+        }
+    }
+
     /// What was found by way of an alias is no better proved than the alias.
     fn through(self, alias: &Alias) -> Self {
         match self {

@@ -33,6 +33,7 @@ mod answer;
 mod cache;
 mod dns;
 mod error;
+mod known_secure;
 mod lookup;
 mod mail_hosts;
 #[cfg(test)]

@@ -15,6 +15,8 @@ use tracing::debug;
 
 use crate::answer::{AdBit, Answer, Reading};
 use crate::error::{LookupError, Malformation};
+use crate::known_secure::KnownSecure;
+use crate::lookup::Security;
 use crate::question::Question;
 use crate::self_test;
 use crate::server::{Edns, Server};
@@ -55,6 +57,7 @@ pub(crate) struct Servers {
     attempts: u32,
     places: Semaphore,
     tests: Tests,
+    known_secure: KnownSecure,
 }
 
 /// When the servers are tested.
@@ -89,6 +92,7 @@ impl Servers {
             attempts: (*attempts).max(1),
             places: Semaphore::new(MOST_QUESTIONS),
             tests: Tests::default(),
+            known_secure: KnownSecure::new(),
         }
     }
 
@@ -132,8 +136,9 @@ impl Servers {
 
     /// Asks the servers whose word counts, and all of them where that of none does.
     ///
-    /// What keeps those from an answer may be their own fault: they are tested then, and if none counts
-    /// any longer the question is put to all.
+    /// What keeps those from an answer, or the answer from being secure as it was before, may be their own
+    /// fault: they are tested then. If one that was asked counts no longer, the question is put to the
+    /// others that do, or to all if there are none.
     async fn ask_all(
         &self,
         question: &Question,
@@ -145,10 +150,12 @@ impl Servers {
         }
         let before = self.tests.begun.load(Ordering::Acquire);
         let answer = self.ask_each(validating, question, deadline).await;
+        let has_lost_proof =
+            answer.as_ref().is_ok_and(|reading| self.loses_proof(question, reading));
         let is_in_doubt = answer.as_ref().is_err_and(|error| {
             error.may_be_validation() || error.is_silence() && !others.is_empty()
         });
-        if !is_in_doubt {
+        if !is_in_doubt && !has_lost_proof {
             return answer;
         }
         self.tests.wait(before, deadline).await;
@@ -156,7 +163,29 @@ impl Servers {
             (validating, all) if validating.is_empty() => {
                 self.ask_each(all, question, deadline).await
             }
+            // Whoever clears the AD bit counts no longer by now; if all count, the zone is unsigned.
+            (validating, _) if has_lost_proof => {
+                self.ask_each(validating, question, deadline).await
+            }
             _ => answer,
+        }
+    }
+
+    /// Whether this answer of a server that validates is insecure and an earlier one was not; a test is
+    /// wanted then.
+    fn loses_proof(&self, question: &Question, reading: &Reading) -> bool {
+        match reading.security() {
+            Security::Secure => {
+                self.known_secure.note(question);
+                false
+            }
+            Security::Insecure => {
+                let is_lost = self.known_secure.was_secure(question);
+                if is_lost {
+                    self.tests.wanted.notify_one();
+                }
+                is_lost
+            }
         }
     }
 
