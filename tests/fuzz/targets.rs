@@ -5,9 +5,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each fuzz binary uses one of these")]
 
 use std::sync::{Arc, LazyLock};
-use std::time::SystemTime;
-
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use dane::{ReferenceNames, SecureRecords, TlsaRecord};
@@ -21,14 +19,19 @@ use smtp::{
     LineFault, LineFramer, Mailbox, Mechanism, Progress, ProxyHeader, ReplyReader, ReversePath,
     Turn,
 };
-use submission::{
-    Additions, Bcc, Edits, Field, HeaderSection, OriginatorField, Replacement, RewriteRule,
-    Rewriting,
-};
+use submission::{Field, HeaderSection, OriginatorField, Replacement, RewriteRule, Rewriting};
 use tls_rpt::{
     AppliedPolicy, Day, DomainName, DomainTally, FailureDetail, Instance, MailAddress,
     ReceivedReport, ReceivingMxHelo, Report, ResultType, Row, Submitter,
 };
+
+#[path = "cut.rs"]
+mod cut;
+#[path = "header_targets.rs"]
+mod header_targets;
+
+use self::cut::cut;
+pub use self::header_targets::{listener_tls_required, submission_header};
 
 /// A target by its name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -39,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     ("dane_record", dane_record),
     ("dkim_message", dkim_message),
     ("dkim_record", dkim_record),
+    ("listener_tls_required", listener_tls_required),
     ("smtp_address", smtp_address),
     ("smtp_auth", smtp_auth),
     ("smtp_bdat", smtp_bdat),
@@ -351,14 +355,6 @@ fn lengthy(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The first octet says where the rest is cut.
-fn cut(input: &[u8]) -> (usize, &[u8]) {
-    match input.split_first() {
-        Some((&at, stream)) => (usize::from(at).min(stream.len()), stream),
-        None => (0, input),
-    }
-}
-
 fn lines(parts: &[&[u8]]) -> Vec<Result<Vec<u8>, LineFault>> {
     let mut framer = LineFramer::new(64);
     let mut buffer = BytesMut::new();
@@ -424,39 +420,6 @@ pub fn dkim_record(input: &[u8]) {
     if let Ok(record) = KeyRecord::parse(&text) {
         assert_eq!(KeyRecord::parse(&record.to_string()), Ok(record));
     }
-}
-
-/// A header section gets what it lacks, loses its Bcc, and keeps every other octet; one without an octet
-/// stays without, and a signed one stays as it is.
-pub fn submission_header(input: &[u8]) {
-    let ann = Mailbox::parse("ann@client.example").unwrap();
-    let edits = Edits {
-        additions: Additions {
-            date: Some("Tue, 1 Dec 2026 00:00:00 +0000".to_owned()),
-            from: Some(ann.clone()),
-            message_id: Some("<1@relay.example>".to_owned()),
-        },
-        bcc: Bcc::Removed,
-        original_recipients: vec![ann],
-        ..Edits::default()
-    };
-    let edited = edits.apply(input);
-    let added = b"X-Original-To: ann@client.example\r\n";
-    let rest = edited.bytes.strip_prefix(added).unwrap();
-    let (before, after) = (HeaderSection::read(input), HeaderSection::read(rest));
-    if !before.rest().is_empty() && !before.rest().starts_with(b"\r") {
-        return;
-    }
-    if input.is_empty() || before.has("DKIM-Signature") {
-        return assert_eq!((rest, edited.given_id), (input, None));
-    }
-    assert_eq!(edited.given_id.is_some(), !before.has("Message-ID"));
-    let is_bcc = |field: &Field<'_>| field.is("Bcc") || field.is("Resent-Bcc");
-    let kept: Vec<_> = before.fields().iter().filter(|field| !is_bcc(field)).collect();
-    let kept: Vec<u8> = kept.iter().flat_map(|field| field.bytes()).copied().collect();
-    assert!(rest.ends_with(&[&kept, before.rest()].concat()));
-    assert!(["Date", "From", "Message-ID"].iter().all(|name| after.has(name)));
-    assert!(!after.fields().iter().any(is_bcc));
 }
 
 /// Addresses that are to be rewritten are in no field that can be read, every other address is where it

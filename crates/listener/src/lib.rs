@@ -57,6 +57,7 @@ pub use crate::settings::{
     Submission, Timeouts,
 };
 pub use crate::tls::{CertificateError, ServerTls};
+pub use crate::tls_required::{WhyIgnored, tls_required_of};
 pub use submission::{
     Bcc, HoldAll, OriginatorField, Others, Replacement, ReplacementError, RewriteRule, Rewriting,
     Staging,

@@ -3,9 +3,11 @@
 
 use queue::TlsRequired;
 
-/// Why TLS-Required fields have no effect.
+use crate::header::HeaderScan;
+
+/// Why the TLS-Required fields of a message have no effect.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum WhyIgnored {
+pub enum WhyIgnored {
     /// There is more than one, and there must not be (RFC 8689 §3).
     Repeated,
     /// MAIL had REQUIRETLS, which wins (RFC 8689 §4.1).
@@ -23,6 +25,20 @@ impl WhyIgnored {
             Self::Value => "value",
         }
     }
+}
+
+/// What a message says about TLS that comes in these pieces, by what MAIL had and what its header says
+/// (RFC 8689 §4.1): the same as a listener finds while the message passes.
+///
+/// # Errors
+///
+/// [`WhyIgnored`] where its header has TLS-Required fields and they do not count.
+pub fn tls_required_of(mail: TlsRequired, pieces: &[&[u8]]) -> Result<TlsRequired, WhyIgnored> {
+    let (mut header, mut passed_on) = (HeaderScan::new(), Vec::new());
+    for piece in pieces {
+        header.take(piece, &mut passed_on);
+    }
+    tag(mail, &header.take_tls_required())
 }
 
 /// What a message says about TLS, by what MAIL had and what the TLS-Required fields of its header say
