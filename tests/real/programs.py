@@ -157,6 +157,16 @@ class Unbound(Program):
         self.up(self.address, 53)
 
 
+class Dnsmasq(Program):
+    """A forwarder beside those that ask it, as routers and desktops have it."""
+
+    def __init__(self, folder, address, server, *options):
+        super().__init__("dnsmasq", folder)
+        self.spawn("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--bind-interfaces",
+                   "--pid-file=", "--log-facility=-", f"--listen-address={address}", f"--server={server}", *options)
+        self.up(address, 53)
+
+
 class Resolver:
     """Lets programs that ask the system's resolver ask another one, in this mount namespace alone, and believe its AD bit."""
 

@@ -5,11 +5,12 @@ import hashlib
 import smtplib
 
 from internet import DNS, RELAY, RELAY_PORT, Internet, lend_names
-from programs import Knot, Postfix, Relay, Resolver, Unbound
+from programs import Dnsmasq, Knot, Postfix, Relay, Resolver, Unbound
 from suite import expect, run, until
 
 MX = "10.77.3.1"
 UNBOUND = "127.0.0.1"
+DNSMASQ = "127.0.0.2"
 
 MATCH, MISMATCH, UNUSABLE, NO_RECORDS = "match", "mismatch", "unusable", "no records"
 
@@ -139,6 +140,9 @@ class Signed(Internet):
     # What unbound does with answers.
     MODULES = "validator iterator"
 
+    # Whom the relay asks.
+    ASKED = UNBOUND
+
     def begin(self):
         """Starts the servers of names, the Postfix, and the relay."""
         run("ip", "link", "set", "lo", "up")
@@ -150,8 +154,9 @@ class Signed(Internet):
         records = [f"relay.test. A {RELAY}", f"{FORGED}. DS 1 13 2 {'00' * 32}"]
         for case in CASES:
             below.get(case.top, records).extend(case.zone(self.credentials))
-        knot = self.keep(Knot(self.folder / "knot", DNS, "", records, signed=True, below=below))
-        self.unbound = self.keep(Unbound(self.folder / "unbound", UNBOUND, DNS, knot.trust_anchor(), self.MODULES))
+        self.knot = self.keep(Knot(self.folder / "knot", DNS, "", records, signed=True, below=below))
+        self.unbound = self.keep(Unbound(self.folder / "unbound", UNBOUND, DNS, self.knot.trust_anchor(), self.MODULES))
+        self.forward()
         self.keep(Resolver(self.folder, UNBOUND))
         self.mx = self.keep(Postfix(
             "mx.test", self.folder / "mx", MX, virtual_mailbox_domains=",".join(case.domain for case in CASES),
@@ -159,10 +164,13 @@ class Signed(Internet):
         ))
         self.relay = self.keep(Relay(self.folder / "relay", RELAY, RELAY_PORT, self.settings()))
 
+    def forward(self):
+        """Starts what stands between the relay and unbound: nothing."""
+
     def settings(self):
-        """By unbound, which is on this machine; a name that is forged is known to it."""
+        """By unbound, or what stands before it, which is on this machine; a name that is forged is known to it."""
         return [
-            *(line for line in super().settings() if not line.startswith("dns.")), f'dns.servers = ["{UNBOUND}:53"]',
+            *(line for line in super().settings() if not line.startswith("dns.")), f'dns.servers = ["{self.ASKED}:53"]',
             f'dns.bogus_probe = "{FORGED}"', f'listener = [{{ address = "{RELAY}:{RELAY_PORT}" }}]',
         ]
 
@@ -195,3 +203,34 @@ class Unvalidated(Signed):
     """The same by an unbound that validates nothing."""
 
     MODULES = "iterator"
+
+
+class Forwarded(Signed):
+    """The same by a dnsmasq as it comes, which asks an unbound that validates and passes none of its word on."""
+
+    ASKED = DNSMASQ
+
+    def forward(self):
+        """Starts the dnsmasq."""
+        self.keep(Dnsmasq(self.folder / "dnsmasq", DNSMASQ, UNBOUND, *self.options()))
+
+    def options(self):
+        """What it is told beside whom to ask."""
+        return []
+
+
+class PassedOn(Forwarded):
+    """The same by a dnsmasq that passes on the word of unbound."""
+
+    def options(self):
+        """Documented for a trusted server on a trusted way."""
+        return ["--proxy-dnssec"]
+
+
+class Revalidated(Forwarded):
+    """The same by a dnsmasq that validates by itself."""
+
+    def options(self):
+        """The root's key, as DS records."""
+        fields = [line.split()[2:] for line in self.knot.trust_anchor().splitlines() if " DS " in line]
+        return ["--dnssec", *(f"--trust-anchor=.,{','.join(ds[:3])},{''.join(ds[3:])}" for ds in fields)]
