@@ -218,6 +218,19 @@ fn an_anchor_in_full_need_not_be_shown() {
 }
 
 #[test]
+fn what_the_key_of_a_record_has_signed_is_held_to_dates_and_names_all_the_same() {
+    let by_key = |middle, names: &[&str]| {
+        let root = Entity::root("root", PLAIN);
+        let middle = root.authority("middle", middle);
+        let server = middle.server(names, PLAIN);
+        judged(&[root.record([2, 1, 0])], &[&server.certificate, &middle.certificate])
+    };
+    assert_eq!(by_key(PLAIN, &[HOST]), Ok(MatchedCertificate::OfTheRecord));
+    assert!(matches!(by_key(EXPIRED, &[HOST]), Err(Mismatch::Expired { .. })));
+    assert!(matches!(by_key(PLAIN, &["mx.example.net"]), Err(Mismatch::WrongName { .. })));
+}
+
+#[test]
 fn a_key_in_full_does_not_excuse_the_certificate_of_its_owner() {
     let root = Entity::root("root", EXPIRED);
     let server = root.server(&[HOST], PLAIN);

@@ -165,3 +165,12 @@ fn a_verifier_is_for_one_handshake_with_one_host() {
     let judged = judge(other.as_ref(), &host.certificate, &[], &name, &[], now());
     assert!(matches!(judged, Err(Error::General(_))));
 }
+
+#[test]
+fn no_bare_key_is_asked_for_in_the_place_of_a_certificate() {
+    for numbers in [[3, 1, 1], [3, 0, 1], [2, 0, 1]] {
+        let verifier =
+            Verifier::new(Arc::new(associate(vec![Entity::root("root", PLAIN).record(numbers)])));
+        assert!(!rustls::client::danger::ServerCertVerifier::requires_raw_public_keys(&*verifier));
+    }
+}
