@@ -19,7 +19,7 @@ use smtp::{
     LineFault, LineFramer, Mailbox, Mechanism, Progress, ProxyHeader, ReplyReader, ReversePath,
     Turn,
 };
-use submission::{Field, HeaderSection, OriginatorField, Replacement, RewriteRule, Rewriting};
+use submission::{HeaderSection, OriginatorField, Replacement, RewriteRule, Rewriting};
 use tls_rpt::{
     AppliedPolicy, Day, DomainName, DomainTally, FailureDetail, Instance, MailAddress,
     ReceivedReport, ReceivingMxHelo, Report, ResultType, Row, Submitter,
