@@ -30,7 +30,7 @@ use crate::failover::fail_over;
 use crate::mx_hosts::hosts;
 use crate::outcome::{expire, no_domain, no_hosts};
 use crate::patience::{Overdue, Patience};
-use crate::policy_facts::{of_decision, of_undecided};
+use crate::policy_facts::{of_decision, of_txt, of_undecided};
 use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, RecipientResult};
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::status::Status;
@@ -59,7 +59,7 @@ pub(crate) async fn attempt(
     let Some(routing) = Routing::find(&client.settings.routes, lease) else {
         let result = no_domain(lease.destination());
         let (route, decision) = (RouteTaken::Direct, PolicyDecision::NotLookedUp);
-        let next_hop = Arc::new(NextHopRecord { route, decision });
+        let next_hop = Arc::new(nowhere(route, decision));
         let (session, ended_at) = (None, now);
         let record = DeliveryRecord { attempt: record, next_hop, session, result, ended_at };
         let one = |recipient| RecipientResult { recipient, record: record.clone() };
@@ -189,20 +189,19 @@ impl Attempt<'_> {
             Ok(Ok(decision)) => decision,
             Ok(Err(error)) => {
                 let decision = PolicyDecision::Undecided(of_undecided(&error));
-                let hop = NextHopRecord { route, decision };
+                let hop = nowhere(route, decision);
                 return self.undecided(hop, recipients, undecided_because(&error));
             }
             Err(overdue) => {
-                let hop = NextHopRecord { route, decision: PolicyDecision::NotLookedUp };
+                let hop = nowhere(route, PolicyDecision::NotLookedUp);
                 return self.undecided(hop, recipients, no_policy_yet(next_hop, overdue));
             }
         };
-        let hop = NextHopRecord { route, decision: of_decision(&decision) };
         let hosts = match self.patience.wait_for(hosts).await {
             Ok(hosts) => hosts,
             Err(overdue) => Err(no_hosts_yet(next_hop, overdue)),
         };
-        let results = match hosts {
+        let (results, tried) = match hosts {
             Ok(hosts) => {
                 let with = (self.client, self.patience, self.pace);
                 let message = (self.lease, self.licence.as_ref());
@@ -214,9 +213,11 @@ impl Attempt<'_> {
                     Decision::Permit(_) => result,
                 };
                 let nowhere = |recipient| HopResult::nowhere(recipient, result.clone());
-                recipients.into_iter().map(nowhere).collect()
+                (recipients.into_iter().map(nowhere).collect(), Vec::new())
             }
         };
+        let txt = of_txt(&decision);
+        let hop = NextHopRecord { route, decision: of_decision(&decision), txt, tried };
         Asked { results: self.records(hop, results), decision: Some(decision) }
     }
 
@@ -313,6 +314,11 @@ impl Attempt<'_> {
         }
         confirmed
     }
+}
+
+/// What is recorded of a next hop of which no host was tried.
+const fn nowhere(route: RouteTaken, decision: PolicyDecision) -> NextHopRecord {
+    NextHopRecord { route, decision, txt: None, tried: Vec::new() }
 }
 
 /// The time of the attempt has ended in the lookup of the policy.

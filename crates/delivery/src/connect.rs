@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::endpoints::Endpoints;
 use crate::failure::SessionFailure;
@@ -59,7 +59,8 @@ pub(crate) async fn connect(
         Err(_elapsed) => return Err(SessionFailure::ConnectTimedOut),
     };
     let own = stream.local_addr().map_err(SessionFailure::Connect)?;
-    Ok((stream, Endpoints { receiving: Some(address), sending: Some(own.ip()) }))
+    let since = Some(Instant::now());
+    Ok((stream, Endpoints { receiving: Some(address), sending: Some(own.ip()), since }))
 }
 
 /// The address that is meant: an IPv4 one may come as an IPv6 one (RFC 4291 §2.5.5.2).
@@ -151,7 +152,7 @@ mod tests {
         let source = Ipv4Addr::new(127, 0, 0, 9);
         let mut settings = from(Some(source), None);
         let (_stream, ends) = connect(mapped, &settings).await.unwrap();
-        assert_eq!(ends, Endpoints { receiving: Some(address), sending: Some(source.into()) });
+        assert_eq!((ends.receiving, ends.sending), (Some(address), Some(source.into())));
         settings.own_addresses = vec![address];
         let found = connect(mapped, &settings).await;
         assert!(matches!(found, Err(SessionFailure::Ourselves)), "{found:?}");

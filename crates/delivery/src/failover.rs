@@ -19,7 +19,7 @@ mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{DeliveryResult, Failure};
+use mail::{DeliveryResult, Failure, TriedHost};
 use mta_sts::danger::TlsRequiredNo;
 use mta_sts::{Decision, NextHop, PolicyDomain};
 use queue::Lease;
@@ -44,14 +44,14 @@ use crate::trials::Tried;
 const OTHERS_WAIT: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// Tries the hosts of a next hop, and tells what has come of it for each recipient of `lease` that is
-/// given. There may be licence to pass over what their TLSA records ask for.
+/// given, and which hosts were tried. There may be licence to pass over what their TLSA records ask for.
 pub(crate) async fn fail_over(
     (client, patience, pace): (&Client, &Arc<Patience>, &AttemptPace),
     (lease, licence): (&Lease, Option<&TlsRequiredNo>),
     decision: &Decision,
     targets: &[Target],
     recipients: Vec<LeasedRecipient>,
-) -> Vec<HopResult> {
+) -> (Vec<HopResult>, Vec<TriedHost>) {
     let (patience, downgrade) = (Arc::clone(patience), Downgrade::default());
     let demand = client.settings.demand_of(domain_of(decision));
     let keyword = Keyword::of(lease.message(), client.settings.requiretls);
@@ -59,8 +59,9 @@ pub(crate) async fn fail_over(
         Pass { client, lease, licence, decision, demand, keyword, patience, downgrade, pace };
     let walk = pass.go_on_with_any(Walk::new(recipients), targets).await;
     let walk = pass.go_through(walk, targets).await;
+    let tried = walk.tried();
     if pace.is_turned_away() {
-        return pass.close(walk);
+        return (pass.close(walk), tried);
     }
     let result = if walk.is_answered() { HostResult::Answered } else { HostResult::Failed };
     let Client { windows, settings, .. } = client;
@@ -69,7 +70,7 @@ pub(crate) async fn fail_over(
     if lease.message().tls.is_yes() {
         results.iter().for_each(|one| client.observer.requiretls(&one.result));
     }
-    results
+    (results, tried)
 }
 
 /// The policy domain of a decision, where there is one.

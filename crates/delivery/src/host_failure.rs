@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::net::SocketAddr;
 
-use mail::{Failure, FailureCause, Reason, ReasonClass};
+use mail::{Failure, FailureCause, Met, Reason, ReasonClass, TriedHost};
 use mta_sts::MxMismatch;
 use smtp::{EnhancedCode, Reply};
 use tls_policy::{Refusal, WhySkipped};
@@ -158,6 +158,12 @@ impl HostFailure {
             self.status = Status::Cryptography.code();
         }
         self
+    }
+
+    /// What is recorded of it.
+    pub(crate) fn tried(&self) -> TriedHost {
+        let met = Met::Failure { cause: self.cause, text: self.text.clone() };
+        TriedHost { host: self.host.clone(), address: self.addr, met }
     }
 
     /// Whether the host was reached and has not met its TLSA records.

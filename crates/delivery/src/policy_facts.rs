@@ -1,10 +1,14 @@
 //! From a decision to what is recorded of it.
 
+use std::sync::Arc;
+
 use mail::{
-    CertificateVerdict, Channel, MtaStsVerdict, PolicyDecision, PolicyMode, PolicyVersion,
-    WhyClear, WhyPermitted, WhyUndecided,
+    CertificateVerdict, Channel, MtaStsVerdict, PolicyDecision, PolicyMode, PolicySource,
+    PolicyVersion, TxtSeen, WhyClear, WhyPermitted, WhyUndecided,
 };
-use mta_sts::{Decision, Mode, OpenHost, Policy, RequiredTls, Undecided, WhyFallback};
+use mta_sts::{
+    CachedPolicy, Decision, Mode, OpenHost, Policy, RequiredTls, TxtAnswer, Undecided, WhyFallback,
+};
 use tls_rpt::ResultType;
 
 /// What a policy asked for.
@@ -17,10 +21,20 @@ pub(crate) fn of_decision(decision: &Decision) -> PolicyDecision {
                 domain: cached.domain().as_str().to_owned(),
                 id: cached.id().to_string(),
                 mode: mode(cached.policy()),
+                source: source(cached),
             });
             PolicyDecision::Permitted { policy, why: why(fallback.why()) }
         }
     }
+}
+
+/// What the DNS said of the policy.
+pub(crate) fn of_txt(decision: &Decision) -> Option<TxtSeen> {
+    decision.evidence().txt.as_ref().map(|txt| match txt {
+        TxtAnswer::Failed(_) => TxtSeen::Failed,
+        TxtAnswer::Found(record) => TxtSeen::Found(record.value.id.to_string()),
+        TxtAnswer::NotPublished(_) => TxtSeen::NotPublished,
+    })
 }
 
 /// Why nothing could be decided.
@@ -83,6 +97,16 @@ fn enforced(required: &RequiredTls) -> PolicyVersion {
         domain: required.domain().as_str().to_owned(),
         id: required.id().to_string(),
         mode: mode(required.policy()),
+        source: required.evidence().policy.as_ref().map(source).unwrap_or_default(),
+    }
+}
+
+/// Where a policy is from.
+fn source(cached: &CachedPolicy) -> PolicySource {
+    PolicySource {
+        text: cached.text().map(Arc::clone),
+        fetched_at: Some(cached.fetched_at()),
+        valid_until: Some(cached.valid_until()),
     }
 }
 

@@ -11,10 +11,10 @@ use mail::in_full;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use crate::activity::Activity;
-use crate::chain::Link;
+use crate::chain::{Link, Rule};
 use crate::error::HistoryError;
 use crate::ledger::Between;
-use crate::segment::integer;
+use crate::sql::integer;
 use crate::verify::Fault;
 
 /// Its name.
@@ -117,7 +117,7 @@ impl File {
     fn append(&mut self, activity: &Activity, oldest: u64) -> rusqlite::Result<()> {
         let text = serde_json::to_string(activity)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-        let link = self.link.next(&text);
+        let link = self.link.next(Rule::OfTexts, &text);
         let transaction = self.connection.transaction()?;
         let _row = transaction.execute(
             "INSERT INTO activity (at, text, link) VALUES (?1, ?2, ?3)",
@@ -186,10 +186,10 @@ pub fn verify_activities(dir: &Path) -> Result<Option<Fault>, HistoryError> {
             let is_right = match (before, link) {
                 (_, None) => false,
                 (Some((last, before)), Some(link)) => {
-                    last.saturating_add(1) == number && before.next(&text) == link
+                    last.saturating_add(1) == number && before.next(Rule::OfTexts, &text) == link
                 }
                 // Of the first that is kept only the very first of all can be told.
-                (None, Some(link)) => number > 1 || Link::START.next(&text) == link,
+                (None, Some(link)) => number > 1 || Link::START.next(Rule::OfTexts, &text) == link,
             };
             if !is_right {
                 return Ok(u64::try_from(number).ok());

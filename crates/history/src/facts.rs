@@ -26,6 +26,9 @@ pub struct Attempt {
     /// What the message asks of TLS: `requiretls`, `tls-required-no` (RFC 8689); absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_required: Option<String>,
+    /// The month under whose key addresses are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The reverse-path; empty: the null reverse-path. Absent where addresses are not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
@@ -36,6 +39,19 @@ pub struct Attempt {
     pub recipient_count: u32,
     /// The recipients' domain.
     pub domain: String,
+    /// The hosts that were tried, in that order, unless the first one settled the mail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Tried>,
+    /// The milliseconds from the attempt's beginning to its connection; absent where it used a
+    /// connection that was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_ms: Option<u64>,
+    /// The same to the session that was ready for mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved_ms: Option<u64>,
+    /// The same to its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_ms: Option<u64>,
     /// The configured next hop; absent: the hosts of the domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
@@ -63,10 +79,26 @@ pub struct Attempt {
     pub reply: Option<String>,
 }
 
-/// What the MTA-STS policy of the next hop asked for (RFC 8461 §5).
+/// A host that was tried.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Tried {
+    /// Its name.
+    pub host: String,
+    /// Its address and port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// `session`, or the kind of failure that there was instead of one.
+    pub met: String,
+    /// The same in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What the MTA-STS policy of the next hop asked for (RFC 8461 §5).
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Decision {
-    /// `enforced`, `permitted`, `undecided` or `not-looked-up`.
+    /// `enforced`, `permitted`, `undecided` or `not-looked-up`; `lost` where it was in a segment that was
+    /// damaged.
     pub decision: String,
     /// The mode of the policy; absent: there is none, or it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,9 +109,32 @@ pub struct Decision {
     /// The id of the policy's TXT record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_id: Option<String>,
+    /// The SHA-256 of the policy's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_sha256: Option<String>,
+    /// When the policy was fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<u64>,
+    /// The last moment at which it applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<u64>,
+    /// What the DNS said of the policy, where it was asked: `found`, `not-published` or `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub txt: Option<String>,
+    /// The id in the TXT record that was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub txt_id: Option<String>,
     /// Why nothing was enforced, or why it could not be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+impl Decision {
+    /// What is told where a segment with it was lost before the record was kept.
+    pub(crate) fn lost() -> Self {
+        let decision = "lost".to_owned();
+        Self { decision, ..Self::default() }
+    }
 }
 
 /// The session in which the result was reached.
@@ -90,6 +145,15 @@ pub struct Session {
     /// Its address and port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The address that it was connected to from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// When there was a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_at: Option<u64>,
+    /// When the session was ready for mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved_at: Option<u64>,
     /// What the host had to prove, and has: `policy`, `dane`, `demanded` or `none`.
     pub proof: String,
     /// TLS; absent: the session was in clear.
@@ -123,6 +187,12 @@ pub struct Tls {
     /// The cipher suite, by its name in IANA's registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cipher_suite: Option<String>,
+    /// The group in which keys were exchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_exchange: Option<String>,
+    /// The SHA-256 of each certificate that the host showed, its own first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
     /// The host's certificate; absent: it showed none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,
@@ -143,6 +213,12 @@ pub struct Certificate {
     pub issuer: Option<String>,
     /// The first of the names that it is for.
     pub names: Vec<String>,
+    /// The one of them that is the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<String>,
+    /// The first moment at which it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<u64>,
     /// The last moment at which it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<u64>,
@@ -169,6 +245,9 @@ pub struct Dane {
     /// The TLSA base domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// The records that were of use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<String>,
     /// The record that it matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,

@@ -1,13 +1,13 @@
 //! The files of a history: segments and their keys.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rand::RngCore as _;
 
-use crate::address::KEY_LENGTH;
+use crate::address::{AddressKey, KEY_LENGTH, MonthKey};
 use crate::error::HistoryError;
 
 /// What the name of a segment begins and ends with; between them stands the number of its first record.
@@ -16,6 +16,13 @@ const SUFFIX: &str = ".sqlite";
 
 /// What SQLite keeps beside a database that is written.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+
+/// What the name of a month's key begins and ends with.
+const MONTH_KEY: &str = "addresses-";
+const KEY: &str = ".key";
+
+/// What is added to the name of a segment for the file with its digest.
+const DIGEST: &str = ".sha256";
 
 /// What is added to the name of a file that is set aside.
 const DAMAGED: &str = ".damaged";
@@ -49,23 +56,67 @@ impl Files {
 
     /// All segments, the oldest first; none where there is no history.
     pub(crate) fn segments(&self) -> Result<Vec<SegmentFile>, HistoryError> {
-        let entries = match fs::read_dir(&self.dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(HistoryError::io(&self.dir)(error)),
-        };
         let mut segments = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(HistoryError::io(&self.dir))?.path();
-            segments.extend(first_of(&path).map(|first| SegmentFile { first, path }));
+        for path in self.paths()? {
+            segments.extend(SegmentFile::at(path));
         }
         segments.sort_unstable();
         Ok(segments)
     }
 
+    /// All files; none where there is no history.
+    fn paths(&self) -> Result<Vec<PathBuf>, HistoryError> {
+        let entries = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(HistoryError::io(&self.dir)(error)),
+        };
+        let path = |entry: io::Result<DirEntry>| entry.map(|entry| entry.path());
+        let paths: io::Result<Vec<PathBuf>> = entries.map(path).collect();
+        paths.map_err(HistoryError::io(&self.dir))
+    }
+
     /// The segment that begins with this record.
     pub(crate) fn segment(&self, first: u64) -> SegmentFile {
         SegmentFile { first, path: self.dir.join(format!("{PREFIX}{first:020}{SUFFIX}")) }
+    }
+
+    /// The key of a month; a new one where there is none, or half of one.
+    pub(crate) fn month_key(&self, month: &str) -> Result<MonthKey, HistoryError> {
+        let path = self.month_key_path(month);
+        let octets = match read_key(&path)? {
+            Some(octets) => octets,
+            None => {
+                let octets = make_key(&path)?;
+                self.sync()?;
+                octets
+            }
+        };
+        Ok(MonthKey { month: month.to_owned(), key: AddressKey::new(&octets) })
+    }
+
+    /// All months that have a key.
+    pub(crate) fn months(&self) -> Result<Vec<String>, HistoryError> {
+        let paths = self.paths()?;
+        Ok(paths.iter().filter_map(|path| month_in(path)).collect())
+    }
+
+    /// Unlinks the key of a month: no address is found any more that was kept under it.
+    pub(crate) fn forget_month(&self, month: &str) -> Result<(), HistoryError> {
+        unlink(&self.month_key_path(month))
+    }
+
+    /// The keys of all months.
+    pub(crate) fn keys(&self) -> Result<Vec<AddressKey>, HistoryError> {
+        let mut keys = Vec::new();
+        for month in self.months()? {
+            keys.extend(read_key(&self.month_key_path(&month))?.map(|key| AddressKey::new(&key)));
+        }
+        Ok(keys)
+    }
+
+    fn month_key_path(&self, month: &str) -> PathBuf {
+        self.dir.join(format!("{MONTH_KEY}{month}{KEY}"))
     }
 
     /// Makes the names in the directory durable.
@@ -76,35 +127,26 @@ impl Files {
 }
 
 impl SegmentFile {
-    /// The key of its addresses.
+    /// The segment at this path; none where that is another file.
+    pub(crate) fn at(path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        let first = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()?;
+        Some(Self { first, path })
+    }
+
+    /// The key that a segment of format 1 has to itself.
     fn key_path(&self) -> PathBuf {
         self.path.with_extension("key")
     }
 
-    /// Makes a key for its addresses.
-    pub(crate) fn make_key(&self) -> Result<[u8; KEY_LENGTH], HistoryError> {
-        let mut key = [0; KEY_LENGTH];
-        rand::rng().fill_bytes(&mut key);
-        let path = self.key_path();
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()));
-        written.map_err(HistoryError::io(&path))?;
-        Ok(key)
+    /// The key that a segment of format 1 has to itself; none where it is gone.
+    pub(crate) fn key(&self) -> Result<Option<AddressKey>, HistoryError> {
+        Ok(read_key(&self.key_path())?.map(|key| AddressKey::new(&key)))
     }
 
-    /// The key of its addresses; none where it is gone, so that no address can be looked for.
-    pub(crate) fn key(&self) -> Result<Option<[u8; KEY_LENGTH]>, HistoryError> {
-        let path = self.key_path();
-        match fs::read(&path) {
-            Ok(bytes) => Ok(bytes.as_slice().try_into().ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(HistoryError::io(&path)(error)),
-        }
+    /// The file with its digest.
+    pub(crate) fn digest_path(&self) -> PathBuf {
+        with_end(&self.path, DIGEST)
     }
 
     /// How many bytes it takes, with what SQLite keeps beside it.
@@ -118,16 +160,8 @@ impl SegmentFile {
     pub(crate) fn unlink(&self) -> Result<(), HistoryError> {
         let beside = COMPANIONS.iter().map(|end| with_end(&self.path, end));
         // The key first: without it no address is found in what may be left.
-        let all = [self.key_path(), self.path.clone()].into_iter().chain(beside);
-        for path in all {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(HistoryError::io(&path)(error));
-                }
-                Ok(()) | Err(_) => {}
-            }
-        }
-        Ok(())
+        let all = [self.key_path(), self.path.clone(), self.digest_path()].into_iter();
+        all.chain(beside).try_for_each(|path| unlink(&path))
     }
 
     /// Sets it aside, for it is damaged; the name that it has then.
@@ -145,10 +179,42 @@ impl SegmentFile {
     }
 }
 
-/// The number in the name of a segment; none of another file.
-fn first_of(path: &Path) -> Option<u64> {
+/// The month in the name of a key; none of another file.
+fn month_in(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
-    name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
+    Some(name.strip_prefix(MONTH_KEY)?.strip_suffix(KEY)?.to_owned())
+}
+
+/// Makes a key.
+fn make_key(path: &Path) -> Result<[u8; KEY_LENGTH], HistoryError> {
+    let mut key = [0; KEY_LENGTH];
+    rand::rng().fill_bytes(&mut key);
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()));
+    written.map_err(HistoryError::io(path))?;
+    Ok(key)
+}
+
+/// Reads a key; none where there is none, or half of one.
+fn read_key(path: &Path) -> Result<Option<[u8; KEY_LENGTH]>, HistoryError> {
+    match fs::read(path) {
+        Ok(octets) => Ok(octets.as_slice().try_into().ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(HistoryError::io(path)(error)),
+    }
+}
+
+/// Unlinks a file, if it is there.
+fn unlink(path: &Path) -> Result<(), HistoryError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(HistoryError::io(path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// A path with something added to its name.

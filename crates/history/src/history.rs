@@ -14,7 +14,7 @@ use crate::files::{Files, SegmentFile};
 use crate::gap::Gap;
 use crate::query::{Conditions, Indexed, Order, Query};
 use crate::row::{AttemptRow, GapRow, Row};
-use crate::segment::{about, connect_to_read, damaged, number};
+use crate::sql::{about, connect_to_read, damaged, number};
 use crate::verify::{Verified, verify};
 
 /// A history that is read.
@@ -127,7 +127,7 @@ impl History {
             segments.reverse();
         }
         for file in &segments {
-            match visit_segment(file, query, order, &mut visitor) {
+            match self.visit_segment(file, query, order, &mut visitor) {
                 Ok(ControlFlow::Break(())) => break,
                 Ok(ControlFlow::Continue(())) => {}
                 Err(error) => unreadable.push(error.to_string()),
@@ -168,35 +168,43 @@ impl History {
     pub fn verify(&self) -> Result<Verified, HistoryError> {
         Ok(verify(&self.files.segments()?))
     }
-}
 
-/// Hands the records of one segment that meet a query to `visitor`.
-fn visit_segment(
-    file: &SegmentFile,
-    query: &Query,
-    order: Order,
-    visitor: &mut impl FnMut(FoundRecord) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, HistoryError> {
-    let connection = connect_to_read(file)?;
-    let indexed = match about(&connection, file, "closed_at")? {
-        Some(_) => Indexed::Yes,
-        None => Indexed::NotYet,
-    };
-    let key = file.key()?.map(|key| AddressKey::new(&key));
-    let conditions = Conditions::of(query, key.as_ref(), indexed);
-    let sql = conditions.select(order);
-    let failed = || HistoryError::segment(&file.path);
-    let mut statement = connection.prepare(&sql).map_err(failed())?;
-    let mut rows = statement.query(params_from_iter(conditions.values)).map_err(failed())?;
-    let mut facts = Facts { connection: &connection, file, known: HashMap::new() };
-    while let Some(row) = rows.next().map_err(failed())? {
-        let text: String = row.get(0).map_err(failed())?;
-        let (decision, session) = (row.get(1).map_err(failed())?, row.get(2).map_err(failed())?);
-        if visitor(facts.whole(&text, decision, session)?).is_break() {
-            return Ok(ControlFlow::Break(()));
+    /// Hands the records of one segment that meet a query to `visitor`.
+    fn visit_segment(
+        &self,
+        file: &SegmentFile,
+        query: &Query,
+        order: Order,
+        visitor: &mut impl FnMut(FoundRecord) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, HistoryError> {
+        let connection = connect_to_read(file)?;
+        let indexed = match about(&connection, file, "closed_at")? {
+            Some(_) => Indexed::Yes,
+            None => Indexed::NotYet,
+        };
+        let conditions = Conditions::of(query, &self.keys(file)?, indexed);
+        let sql = conditions.select(order);
+        let failed = || HistoryError::segment(&file.path);
+        let mut statement = connection.prepare(&sql).map_err(failed())?;
+        let mut rows = statement.query(params_from_iter(conditions.values)).map_err(failed())?;
+        let mut facts = Facts { connection: &connection, file, known: HashMap::new() };
+        while let Some(row) = rows.next().map_err(failed())? {
+            let text: String = row.get(0).map_err(failed())?;
+            let (decision, session) =
+                (row.get(1).map_err(failed())?, row.get(2).map_err(failed())?);
+            if visitor(facts.whole(&text, decision, session)?).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
+        Ok(ControlFlow::Continue(()))
     }
-    Ok(ControlFlow::Continue(()))
+
+    /// The keys under which addresses in a segment may be hashed.
+    fn keys(&self, file: &SegmentFile) -> Result<Vec<AddressKey>, HistoryError> {
+        let mut keys = self.files.keys()?;
+        keys.extend(file.key()?);
+        Ok(keys)
+    }
 }
 
 /// When a segment was begun, and the first number, the last, and how many records there are.
@@ -237,8 +245,7 @@ impl Facts<'_> {
                 let AttemptRow { number, attempt, .. } = *row;
                 let attempt = Box::new(self.with_addresses(attempt)?);
                 let policy = self.fact(decision)?.map(|text| self.read(&text)).transpose()?;
-                let policy =
-                    policy.ok_or_else(|| damaged(self.file, "a record lacks its decision"))?;
+                let policy = policy.unwrap_or_else(Decision::lost);
                 let session = self.fact(session)?.map(|text| self.read(&text)).transpose()?;
                 Ok(FoundRecord::Attempt { number, attempt, policy, session })
             }

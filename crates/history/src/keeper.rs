@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::HistoryError;
 use crate::gap::{Gap, WhyGap};
+use crate::recorder::Recorder;
 use crate::settings::HistorySettings;
+use crate::shared::Shared;
 use crate::writer::Writer;
 
 /// How long records are collected before they are written.
@@ -46,6 +48,7 @@ pub struct Keeper {
     settings: HistorySettings,
     /// The number of the last record that is in the files.
     written: watch::Sender<u64>,
+    shared: Arc<Shared>,
     /// Whether the last writing failed, so that it is told once.
     is_failing: bool,
 }
@@ -62,17 +65,16 @@ enum Trouble {
 }
 
 impl Keeper {
-    /// Keeps the history of what `store` settles.
+    /// Keeps the history of what `store` settles, of which `recorder` makes the records.
     #[must_use]
-    pub fn new(settings: HistorySettings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            store,
-            clock,
-            writer: None,
-            settings,
-            written: watch::Sender::new(0),
-            is_failing: false,
-        }
+    pub fn new(
+        settings: HistorySettings,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        recorder: &Recorder,
+    ) -> Self {
+        let (shared, written) = (Arc::clone(&recorder.shared), watch::Sender::new(0));
+        Self { store, clock, writer: None, settings, written, shared, is_failing: false }
     }
 
     /// The number of the last record that is in the files, whenever there are more.
@@ -149,7 +151,8 @@ impl Keeper {
             return Ok(());
         }
         let (settings, now) = (self.settings.clone(), millis(self.clock.now()));
-        let opened = tokio::task::spawn_blocking(move || Writer::open(settings, now)).await;
+        let shared = Arc::clone(&self.shared);
+        let opened = tokio::task::spawn_blocking(move || Writer::open(settings, shared, now)).await;
         let mut writer = opened.map_err(|_panicked| HistoryError::Ended)??;
         // What was kept before a crash and not forgotten.
         self.store.forget_records(writer.end().mark).await?;

@@ -2,7 +2,7 @@
 //! check.
 //!
 //! ```text
-//! DeliveryRecord --records_of--> RecordBytes --settled with the mail--> store
+//! DeliveryRecord --Recorder--> RecordBytes --settled with the mail--> store
 //!                       ... later ...
 //! store --Keeper--> segments on disk, each record chained to the one before
 //! segments --History--> what was asked for; verify
@@ -17,26 +17,37 @@
 mod activity;
 mod activity_log;
 mod address;
+mod appending;
 mod chain;
+mod digest;
 mod error;
 mod facts;
+mod file_digest;
 mod files;
 mod gap;
 mod history;
 mod keeper;
+mod kept;
+mod known;
 mod ledger;
 mod query;
 mod recorder;
 mod row;
 mod segment;
 mod settings;
+mod shared;
+mod sql;
+mod tables;
 mod verify;
+mod words;
 mod writer;
 
 pub use crate::activity::{Act, Activity, Messages};
 pub use crate::activity_log::{ActivityLog, activities, verify_activities};
 pub use crate::error::HistoryError;
-pub use crate::facts::{Attempt, Certificate, Dane, Decision, MtaSts, Session, Tls, Verdict};
+pub use crate::facts::{
+    Attempt, Certificate, Dane, Decision, MtaSts, Session, Tls, Tried, Verdict,
+};
 pub use crate::gap::{Gap, WhyGap};
 pub use crate::history::{Found, FoundRecord, History, Stats};
 pub use crate::keeper::Keeper;
@@ -46,6 +57,6 @@ pub use crate::ledger::{
     PolicyStanding, Refreshes, Runs, ShownCertificate, Span, Weight,
 };
 pub use crate::query::{Order, OutcomeKind, Query, Wanted};
-pub use crate::recorder::records_of;
+pub use crate::recorder::Recorder;
 pub use crate::settings::{Addresses, HistorySettings};
 pub use crate::verify::{Fault, Verified};

@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use tls_rpt::ResultType;
 
 use crate::address::AddressKey;
-use crate::segment::integer;
+use crate::sql::integer;
 
 /// Records that are looked for: those that meet all that is wanted.
 #[derive(Clone, Debug, Default)]
@@ -96,10 +96,14 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// What a query asks of a segment with this key; without its key no address is found.
-    pub(crate) fn of(query: &Query, key: Option<&AddressKey>, indexed: Indexed) -> Self {
+    /// What a query asks of a segment in which addresses were hashed under some of these keys; without
+    /// a key no address is found.
+    pub(crate) fn of(query: &Query, keys: &[AddressKey], indexed: Indexed) -> Self {
         let mut conditions = Self::default();
-        let hashed = |address: &str| key.map_or_else(String::new, |key| key.hashed(address));
+        let hashed = |address: &str| {
+            let hashed: Vec<String> = keys.iter().map(|key| key.hashed(address)).collect();
+            serde_json::to_string(&hashed).unwrap_or_default()
+        };
         for wanted in &query.wanted {
             let (sql, value) = match wanted {
                 Wanted::Certificate(sha256) => (
@@ -117,15 +121,21 @@ impl Conditions {
                 Wanted::Protection(protection) => ("protection = ?", protection.label().to_owned()),
                 Wanted::QueueId(id) => ("queue_id = ?", id.to_string()),
                 Wanted::Recipient(address) => match indexed {
-                    Indexed::Yes => {
-                        ("number IN (SELECT number FROM recipient WHERE hash = ?)", hashed(address))
-                    }
+                    Indexed::Yes => (
+                        "number IN (SELECT number FROM recipient WHERE hash IN \
+                         (SELECT value FROM json_each(?)))",
+                        hashed(address),
+                    ),
                     Indexed::NotYet => (
-                        "? IN (SELECT value FROM json_each(record.text, '$.recipients'))",
+                        "EXISTS (SELECT 1 FROM json_each(record.text, '$.recipients') AS one \
+                         WHERE one.value IN (SELECT value FROM json_each(?)))",
                         hashed(address),
                     ),
                 },
-                Wanted::Sender(address) => ("sender = ?", hashed(address)),
+                Wanted::Sender(address) if address.is_empty() => ("sender = ?", String::new()),
+                Wanted::Sender(address) => {
+                    ("sender IN (SELECT value FROM json_each(?))", hashed(address))
+                }
             };
             conditions.add(sql, Value::Text(value));
         }

@@ -1,265 +1,211 @@
 //! From what delivery knows of an attempt to the bytes that are settled with it.
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use clock::millis;
-use mail::{
-    CertificateRecord, CertificateVerdict, Channel, DaneVerdict, DeliveryRecord, DeliveryResult,
-    Failure, Message, MtaStsVerdict, PolicyDecision, PolicyVersion, Proof, Purpose, RouteTaken,
-    SessionRecord, TlsRecord, TlsRequired, WhyClear,
-};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use mail::{Channel, DeliveryRecord, Message, NextHopRecord, SessionRecord};
+use serde_json::value::{RawValue, to_raw_value};
 use smtp::{Mailbox, ReversePath};
 use store::RecordBytes;
 
-use crate::facts::{Attempt, Certificate, Dane, Decision, MtaSts, Session, Tls, Verdict};
+use crate::address::{AddressKey, month_of};
+use crate::digest::Digest;
+use crate::error::HistoryError;
+use crate::facts::Attempt;
+use crate::files::Files;
+use crate::kept::{BlobKind, Recorded, SharedFact, blob_bytes};
+use crate::known::Noted;
+use crate::settings::{Addresses, HistorySettings};
+use crate::shared::Shared;
+use crate::words::{attempt, decision, policy_of, session};
 
-/// No text that comes from others is kept longer than this, in octets.
-const TEXT_MOST: usize = 512;
-
-/// No more names of a certificate are kept.
-const NAMES_MOST: usize = 10;
-
-/// What most records fit into, in octets.
-const USUAL_SIZE: usize = 1_280;
-
-/// What is settled with the mail: everything about the attempt, in one piece.
-#[derive(Debug, Serialize)]
-struct Recorded {
-    attempt: Attempt,
-    decision: Decision,
-    session: Option<Session>,
+/// Makes records of attempts, for the commit that settles them. It never waits.
+///
+/// What many attempts share is given with them: the policy's decision and the session until the history's
+/// files have them, certificates and the policy's text with the first of them. From then on a record
+/// only names it.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    pub(crate) shared: Arc<Shared>,
+    noted: Arc<NotedFacts>,
+    addresses: Addresses,
+    dir: PathBuf,
 }
 
-/// The same as it is read back: what many attempts share stays the text that it was written as.
-#[derive(Debug, Deserialize)]
-pub(crate) struct KeptAttempt<'a> {
-    pub(crate) attempt: Attempt,
-    #[serde(borrow)]
-    pub(crate) decision: &'a RawValue,
-    #[serde(borrow)]
-    pub(crate) session: Option<&'a RawValue>,
+/// The digests of what many attempts share.
+#[derive(Debug)]
+struct NotedFacts {
+    sessions: Noted<SessionRecord>,
+    policies: Noted<str>,
 }
 
-/// What is kept of an attempt that has ended like this for these recipients of `message`: one record, or
-/// several where one would be too long for a store.
-#[must_use]
-pub fn records_of(
-    record: &DeliveryRecord,
-    message: &Message,
-    recipients: &[&Mailbox],
-) -> Vec<RecordBytes> {
-    let recorded = Recorded {
-        attempt: attempt(record, message, recipients),
-        decision: decision(&record.next_hop.decision),
-        session: record.session.as_deref().map(session),
-    };
-    let mut bytes = Vec::with_capacity(USUAL_SIZE);
-    let written = serde_json::to_writer(&mut bytes, &recorded).ok();
-    let bytes = written.and_then(|()| RecordBytes::new(bytes));
-    match (bytes, recipients.split_at(recipients.len() / 2)) {
-        (Some(bytes), _) => vec![bytes],
-        (None, ([], _)) => Vec::new(),
-        (None, (some, others)) => {
-            let mut records = records_of(record, message, some);
-            records.extend(records_of(record, message, others));
-            records
+impl Recorder {
+    /// Makes records as these settings say. Addresses are kept from when the
+    /// [`Keeper`](crate::Keeper) has their key.
+    #[must_use]
+    pub fn new(settings: &HistorySettings) -> Self {
+        let noted = NotedFacts { sessions: Noted::new(), policies: Noted::new() };
+        let HistorySettings { addresses, dir, .. } = settings;
+        let (shared, noted) = (Arc::default(), Arc::new(noted));
+        Self { shared, noted, addresses: *addresses, dir: dir.clone() }
+    }
+
+    /// Reads the key of the month that `now` is in (milliseconds since 1970), or makes it, so that
+    /// addresses are kept from the first record on.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`]: they are kept once the [`Keeper`](crate::Keeper) has the key.
+    pub async fn load_key(&self, now: u64) -> Result<(), HistoryError> {
+        let (shared, files) = (Arc::clone(&self.shared), Files::new(self.dir.clone()));
+        let loaded = tokio::task::spawn_blocking(move || {
+            files.create()?;
+            shared.set_key(files.month_key(&month_of(now))?);
+            Ok(())
+        });
+        loaded.await.unwrap_or(Err(HistoryError::Ended))
+    }
+
+    /// What is kept of an attempt that has ended like this for these recipients of `message`: one record,
+    /// or several where one would be too long for a store, and before it what it names and the
+    /// history may not have.
+    #[must_use]
+    pub fn records(
+        &self,
+        record: &DeliveryRecord,
+        message: &Message,
+        recipients: &[&Mailbox],
+    ) -> Vec<RecordBytes> {
+        if self.shared.take_missed() {
+            self.noted.sessions.clear();
+            self.noted.policies.clear();
+        }
+        let mut records = Vec::with_capacity(1);
+        let Some(decision) = self.decision(&record.next_hop, &mut records) else { return records };
+        let session = record.session.as_ref();
+        let session = session.and_then(|session| self.session(session, &mut records));
+        let with = (&decision, session.as_ref());
+        self.attempts(record, message, recipients, with, &mut records);
+        records
+    }
+
+    /// Adds the records of recipients.
+    fn attempts(
+        &self,
+        record: &DeliveryRecord,
+        message: &Message,
+        recipients: &[&Mailbox],
+        (decision, session): (&SharedFact, Option<&SharedFact>),
+        records: &mut Vec<RecordBytes>,
+    ) {
+        let key = self.shared.key().filter(|_| self.addresses != Addresses::None);
+        let mut text = attempt(record, message, recipients.len());
+        let mut clear = Vec::new();
+        if let Some(key) = &key {
+            text.key = Some(key.month.clone());
+            let mut keeping =
+                Keeping { key: &key.key, addresses: self.addresses, clear: &mut clear };
+            keeping.keep(&mut text, &message.reverse_path, recipients);
+        }
+        let key = key.as_ref().map(|key| key.month.as_str());
+        let bytes = Recorded { key, decision, session, clear, text: &text }.bytes();
+        match (bytes, recipients.split_at(recipients.len() / 2)) {
+            (Some(bytes), _) => records.push(bytes),
+            (None, ([], _)) => {}
+            (None, (some, others)) => {
+                self.attempts(record, message, some, (decision, session), records);
+                self.attempts(record, message, others, (decision, session), records);
+            }
+        }
+    }
+
+    /// What the policy asked for; its text goes before, if the history may not have it.
+    fn decision(
+        &self,
+        next_hop: &NextHopRecord,
+        records: &mut Vec<RecordBytes>,
+    ) -> Option<SharedFact> {
+        let text = policy_of(&next_hop.decision).and_then(|policy| policy.source.text.as_ref());
+        let digest = text.map(|text| {
+            self.noted.policies.get(text).unwrap_or_else(|| {
+                let digest = Digest::of(&[text.as_bytes()]);
+                self.noted.policies.note(text, digest);
+                self.blob(BlobKind::Policy, &digest, text.as_bytes(), records);
+                digest
+            })
+        });
+        Some(self.fact(to_raw_value(&decision(next_hop, digest)).ok()?))
+    }
+
+    /// The session; what its host showed goes before, if the history may not have it.
+    fn session(
+        &self,
+        record: &Arc<SessionRecord>,
+        records: &mut Vec<RecordBytes>,
+    ) -> Option<SharedFact> {
+        let noted = self.noted.sessions.get(record);
+        if let Some(digest) = noted.filter(|digest| self.shared.known.has(digest)) {
+            return Some(SharedFact::Known(digest));
+        }
+        let text = to_raw_value(&session(record)).ok()?;
+        if noted.is_none() {
+            self.noted.sessions.note(record, Digest::of(&[text.get().as_bytes()]));
+            self.certificates(record, records);
+        }
+        Some(SharedFact::Whole(text))
+    }
+
+    /// What the host of a session showed.
+    fn certificates(&self, record: &SessionRecord, records: &mut Vec<RecordBytes>) {
+        let Channel::Tls(tls) = &record.channel else { return };
+        for shown in &tls.chain {
+            let digest = Digest::new(shown.digest);
+            self.blob(BlobKind::Certificate, &digest, &shown.der, records);
+        }
+    }
+
+    /// A fact: its digest, if the history has it.
+    fn fact(&self, text: Box<RawValue>) -> SharedFact {
+        let digest = Digest::of(&[text.get().as_bytes()]);
+        if self.shared.known.has(&digest) {
+            SharedFact::Known(digest)
+        } else {
+            SharedFact::Whole(text)
+        }
+    }
+
+    /// Adds octets, unless the history has them.
+    fn blob(&self, kind: BlobKind, digest: &Digest, octets: &[u8], records: &mut Vec<RecordBytes>) {
+        if !self.shared.known.has(digest) {
+            records.extend(blob_bytes(kind, octets));
         }
     }
 }
 
-/// What is told of the attempt by itself.
-fn attempt(record: &DeliveryRecord, message: &Message, recipients: &[&Mailbox]) -> Attempt {
-    let about = &record.attempt;
-    let attempt = Attempt {
-        queue_id: about.queue_id.to_string(),
-        attempt: about.number,
-        accepted_at: millis(about.received_at),
-        began_at: millis(about.began_at),
-        ended_at: millis(record.ended_at),
-        size: message.size,
-        purpose: purpose_word(message.purpose).to_owned(),
-        tls_required: tls_required_word(message.tls).map(str::to_owned),
-        sender: Some(match &message.reverse_path {
-            ReversePath::Mailbox(mailbox) => mailbox.to_string(),
+/// Addresses on their way into a record.
+pub(crate) struct Keeping<'a> {
+    pub(crate) key: &'a AddressKey,
+    pub(crate) addresses: Addresses,
+    /// Those that are to be read, by what stands for them.
+    pub(crate) clear: &'a mut Vec<(String, String)>,
+}
+
+impl Keeping<'_> {
+    /// Keeps the addresses of an attempt.
+    fn keep(&mut self, text: &mut Attempt, sender: &ReversePath, recipients: &[&Mailbox]) {
+        text.sender = Some(match sender {
+            ReversePath::Mailbox(mailbox) => self.hashed(mailbox.to_string()),
             ReversePath::Null => String::new(),
-        }),
-        recipients: recipients.iter().map(ToString::to_string).collect(),
-        recipient_count: u32::try_from(recipients.len()).unwrap_or(u32::MAX),
-        domain: about.destination.to_string(),
-        route: match &record.next_hop.route {
-            RouteTaken::Configured(next_hop) => Some(next_hop.clone()),
-            RouteTaken::Direct => None,
-        },
-        outcome: String::new(),
-        protection: record.protection().label().to_owned(),
-        host: record.session.as_ref().map(|session| session.host.clone()),
-        address: record.session.as_ref().and_then(|session| address(session.address)),
-        status: None,
-        cause: None,
-        error: None,
-        reply: None,
-    };
-    with_result(attempt, &record.result)
-}
-
-/// The same with what came of it.
-fn with_result(attempt: Attempt, result: &DeliveryResult) -> Attempt {
-    match result {
-        DeliveryResult::Delivered { mx, addr, reply, reports: _ } => Attempt {
-            outcome: "delivered".to_owned(),
-            host: Some(mx.clone()),
-            address: address(*addr).or(attempt.address),
-            reply: Some(shortened(reply)),
-            ..attempt
-        },
-        DeliveryResult::Deferred(failure) => with_failure(attempt, "deferred", failure),
-        DeliveryResult::Bounced(failure) => with_failure(attempt, "bounced", failure),
+        });
+        text.recipients = recipients.iter().map(|one| self.hashed(one.to_string())).collect();
     }
-}
 
-/// The same with why it failed.
-fn with_failure(attempt: Attempt, outcome: &str, failure: &Failure) -> Attempt {
-    let Failure { cause, reason } = failure;
-    Attempt {
-        outcome: outcome.to_owned(),
-        host: reason.mx.clone().or(attempt.host),
-        address: address(reason.addr).or(attempt.address),
-        status: Some(reason.enhanced.to_string()),
-        cause: Some(cause.word().to_owned()),
-        error: Some(shortened(&reason.text)),
-        reply: reason.reply.as_deref().map(shortened),
-        ..attempt
-    }
-}
-
-/// What the policy asked for.
-fn decision(decision: &PolicyDecision) -> Decision {
-    let (word, policy, why) = match decision {
-        PolicyDecision::Enforced(policy) => ("enforced", Some(policy), None),
-        PolicyDecision::NotLookedUp => ("not-looked-up", None, None),
-        PolicyDecision::Permitted { policy, why } => {
-            ("permitted", policy.as_ref(), Some(why.word()))
+    /// What stands for an address.
+    pub(crate) fn hashed(&mut self, address: String) -> String {
+        let hash = self.key.hashed(&address);
+        if self.addresses == Addresses::Clear && !address.is_empty() {
+            self.clear.push((hash.clone(), address));
         }
-        PolicyDecision::Undecided(why) => ("undecided", None, Some(why.word())),
-    };
-    let of_policy = |field: fn(&PolicyVersion) -> String| policy.map(field);
-    Decision {
-        decision: word.to_owned(),
-        mode: of_policy(|policy| policy.mode.word().to_owned()),
-        policy_domain: of_policy(|policy| policy.domain.clone()),
-        policy_id: of_policy(|policy| policy.id.clone()),
-        why: why.map(str::to_owned),
+        hash
     }
-}
-
-/// The session.
-fn session(session: &SessionRecord) -> Session {
-    let (tls, why_clear) = match &session.channel {
-        Channel::Tls(record) => (Some(tls(record)), None),
-        Channel::Clear(WhyClear::AfterFailure) => (None, Some("after-failure".to_owned())),
-        Channel::Clear(WhyClear::NotOffered) => (None, Some("not-offered".to_owned())),
-    };
-    let proof = match session.proof {
-        Proof::Dane => "dane",
-        Proof::Demanded => "demanded",
-        Proof::None => "none",
-        Proof::Policy => "policy",
-    };
-    Session {
-        host: session.host.clone(),
-        address: address(session.address),
-        proof: proof.to_owned(),
-        tls,
-        why_clear,
-        mta_sts: mta_sts(&session.mta_sts),
-    }
-}
-
-/// What MTA-STS makes of the session.
-fn mta_sts(verdict: &MtaStsVerdict) -> MtaSts {
-    let (verdict, result_type, reason) = match verdict {
-        MtaStsVerdict::Met => ("met", None, None),
-        MtaStsVerdict::NotApplied => ("not-applied", None, None),
-        MtaStsVerdict::NotMet { result_type, reason } => {
-            ("not-met", Some(result_type.to_string()), reason.as_deref().map(shortened))
-        }
-    };
-    MtaSts { verdict: verdict.to_owned(), result_type, reason }
-}
-
-/// What the handshake showed.
-fn tls(record: &TlsRecord) -> Tls {
-    let (verdict, result_type, reason) = match &record.verdict {
-        CertificateVerdict::Invalid { result_type, reason } => {
-            ("invalid", Some(result_type.to_string()), Some(shortened(reason)))
-        }
-        CertificateVerdict::NotShown => ("not-shown", None, None),
-        CertificateVerdict::Valid => ("valid", None, None),
-    };
-    Tls {
-        version: record.version.word().to_owned(),
-        cipher_suite: record.cipher_suite.clone(),
-        certificate: record.certificate.as_ref().map(certificate),
-        pkix: Verdict { verdict: verdict.to_owned(), result_type, reason },
-        dane: dane(&record.dane),
-    }
-}
-
-/// The certificate.
-fn certificate(record: &CertificateRecord) -> Certificate {
-    Certificate {
-        sha256: record.digest.as_ref().map(|digest| crate::chain::hex(digest)),
-        issuer: record.issuer.as_deref().map(shortened),
-        names: record.names.iter().take(NAMES_MOST).map(|name| shortened(name)).collect(),
-        not_after: record.not_after.map(millis),
-    }
-}
-
-/// What the TLSA records make of it.
-fn dane(verdict: &DaneVerdict) -> Dane {
-    let of = |verdict: &str, base: Option<&String>| Dane {
-        verdict: verdict.to_owned(),
-        base: base.cloned(),
-        record: None,
-        reason: None,
-    };
-    match verdict {
-        DaneVerdict::Matched { base, record } => {
-            Dane { record: Some(shortened(&record.to_string())), ..of("matched", Some(base)) }
-        }
-        DaneVerdict::NotApplied => of("not-applied", None),
-        DaneVerdict::NotMatched { base, reason } => {
-            Dane { reason: Some(shortened(reason)), ..of("not-matched", Some(base)) }
-        }
-        DaneVerdict::Unusable { base } => of("unusable", Some(base)),
-    }
-}
-
-/// An address and port as text.
-fn address(address: Option<SocketAddr>) -> Option<String> {
-    address.map(|address| address.to_string())
-}
-
-/// The word for what a message is.
-const fn purpose_word(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::Mail => "mail",
-        Purpose::TlsReport => "tls-report",
-    }
-}
-
-/// The word for what a message asks of TLS.
-const fn tls_required_word(tls: TlsRequired) -> Option<&'static str> {
-    match tls {
-        TlsRequired::No => Some("tls-required-no"),
-        TlsRequired::Unspecified => None,
-        TlsRequired::Yes | TlsRequired::YesOrRedacted => Some("requiretls"),
-    }
-}
-
-/// A text that is no longer than may be kept.
-fn shortened(text: &str) -> String {
-    text.get(..text.floor_char_boundary(TEXT_MOST)).unwrap_or_default().to_owned()
 }

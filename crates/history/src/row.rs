@@ -26,9 +26,24 @@ pub(crate) struct AttemptRow {
     /// The session, if there was one: the SHA-256 of its text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<String>,
+    /// Whether what it names was in a segment that was damaged before it was kept.
+    #[serde(default, skip_serializing_if = "Lost::is_not")]
+    pub(crate) lost: Lost,
     /// The attempt by itself.
     #[serde(flatten)]
     pub(crate) attempt: Attempt,
+}
+
+/// Whether what a record names was lost before it was kept.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Lost(pub(crate) bool);
+
+impl Lost {
+    /// Whether all of it was there.
+    const fn is_not(&self) -> bool {
+        !self.0
+    }
 }
 
 /// A gap.

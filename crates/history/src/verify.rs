@@ -1,13 +1,15 @@
 //! Whether a history is what was written: each link is made again, and compared.
 
-use rusqlite::OptionalExtension as _;
+use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
-use crate::chain::{Link, sha256};
+use crate::chain::{Link, Rule};
+use crate::digest::Digest;
 use crate::error::HistoryError;
+use crate::file_digest::has_its_digest;
 use crate::files::SegmentFile;
 use crate::row::Row;
-use crate::segment::{about, before, connect_to_read, damaged, integer};
+use crate::sql::{about, before, check_format, connect_to_read, damaged, integer};
 
 /// No more faults are told one by one.
 const FAULTS_MOST: usize = 100;
@@ -73,6 +75,7 @@ fn verify_segment(
     verified: &mut Verified,
 ) -> Result<Link, HistoryError> {
     let connection = connect_to_read(file)?;
+    let rule = Rule::of_format(check_format(&connection, file)?);
     let mut link = before(&connection, file)?;
     // What stood before the first segment there is was old enough to go.
     if expected.is_some_and(|expected| link != expected) {
@@ -100,7 +103,7 @@ fn verify_segment(
             verified.fault(file, Some(number), "it is missing");
             number = u64::try_from(there).unwrap_or(number);
         }
-        link = link.next(&text);
+        link = link.next(rule, &text);
         if Link::read(&kept) != Some(link) {
             verified.fault(file, Some(number), "its text is not what the chain was made of");
             // What follows is judged by itself.
@@ -113,12 +116,56 @@ fn verify_segment(
         number = number.saturating_add(1);
     }
     compare_head(&connection, file, link, verified)?;
+    compare_octets(&connection, file, verified)?;
+    compare_file(&connection, file, verified)?;
     Ok(link)
+}
+
+/// Whether what records name by its digest has it.
+fn compare_octets(
+    connection: &Connection,
+    file: &SegmentFile,
+    verified: &mut Verified,
+) -> Result<(), HistoryError> {
+    if check_format(connection, file)? < 2 {
+        return Ok(());
+    }
+    for (table, column) in [("blob", "octets"), ("fact", "text")] {
+        let sql = format!("SELECT sha256, CAST({column} AS BLOB) FROM {table}");
+        let mut statement = connection.prepare(&sql).map_err(HistoryError::segment(&file.path))?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        for row in rows.map_err(HistoryError::segment(&file.path))? {
+            let (kept, octets): (Vec<u8>, Vec<u8>) =
+                row.map_err(HistoryError::segment(&file.path))?;
+            if Digest::read(&kept) != Some(Digest::of(&[&octets])) {
+                verified.fault(file, None, format!("a {table} has another digest than it says"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a closed segment is, octet by octet, what it was when it closed.
+fn compare_file(
+    connection: &Connection,
+    file: &SegmentFile,
+    verified: &mut Verified,
+) -> Result<(), HistoryError> {
+    let is_closed = about(connection, file, "closed_at")?.is_some();
+    if !is_closed || check_format(connection, file)? < 2 {
+        return Ok(());
+    }
+    match has_its_digest(file)? {
+        Some(true) => {}
+        Some(false) => verified.fault(file, None, "the file is not what it was when it closed"),
+        None => verified.fault(file, None, "the file with its digest is missing"),
+    }
+    Ok(())
 }
 
 /// Whether a closed segment ends with the link that it says.
 fn compare_head(
-    connection: &rusqlite::Connection,
+    connection: &Connection,
     file: &SegmentFile,
     link: Link,
     verified: &mut Verified,
@@ -152,9 +199,11 @@ fn wrong_in(
     let Row::Attempt(attempt) = row else { return None };
     let (decision, session) = facts;
     let is_of = |digest: Option<&String>, text: Option<String>| match (digest, text) {
-        (Some(digest), Some(text)) => *digest == sha256(&text),
+        (Some(digest), Some(text)) => *digest == Digest::of(&[text.as_bytes()]).to_string(),
         (None, None) => true,
-        (Some(_), None) | (None, Some(_)) => false,
+        // The record itself says that it was lost.
+        (Some(_), None) => attempt.lost.0,
+        (None, Some(_)) => false,
     };
     if !is_of(Some(&attempt.decision), decision) {
         return Some("the policy's decision is not what it was");

@@ -1,15 +1,23 @@
 //! What writes the history: one segment after the other, and away with the oldest.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use store::KeptRecord;
 
+use crate::address::month_of;
+use crate::appending::{End, Entry, With};
 use crate::error::HistoryError;
+use crate::file_digest::{has_its_digest, write_digest};
 use crate::files::{Files, SegmentFile};
 use crate::gap::{Gap, WhyGap};
-use crate::recorder::KeptAttempt;
-use crate::segment::{End, Entry, Opened, Segment, connect_to_read, number};
+use crate::kept::Kept;
+use crate::segment::{Opened, Segment};
 use crate::settings::HistorySettings;
+use crate::shared::Shared;
+use crate::sql::{about, check_format, connect_to_read, number};
+use crate::tables::FORMAT;
 
 /// A segment is closed when it is this long.
 const SEGMENT_MOST: u64 = 64 << 20;
@@ -19,6 +27,9 @@ const SEGMENT_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A number so far above the one before was given by an index that was built anew.
 const LEAP: u64 = 1 << 32;
+
+/// In so many segments before is looked for what a record names.
+const EARLIER_MOST: usize = 3;
 
 /// How often the chain's head goes to the log.
 const SEAL_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -31,7 +42,12 @@ const TEND_EVERY: Duration = Duration::from_secs(30);
 pub(crate) struct Writer {
     settings: HistorySettings,
     files: Files,
+    /// What the makers of records share.
+    shared: Arc<Shared>,
     current: Option<Segment>,
+    /// The segments before the one that is written, the newest first: no more than what may be looked for
+    /// in them.
+    earlier: Vec<SegmentFile>,
     /// Where the history goes on while no segment is open, or without the one that is: that may be
     /// found damaged.
     end: End,
@@ -45,12 +61,25 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Opens the history, or makes it: what is damaged is set aside.
-    pub(crate) fn open(settings: HistorySettings, now: u64) -> Result<Self, HistoryError> {
+    pub(crate) fn open(
+        settings: HistorySettings,
+        shared: Arc<Shared>,
+        now: u64,
+    ) -> Result<Self, HistoryError> {
         let files = Files::new(settings.dir.clone());
         files.create()?;
-        let (current, end) = (None, End::EMPTY);
-        let mut writer =
-            Self { settings, files, current, end, gaps: Vec::new(), sealed: (now, 0), tended: 0 };
+        let mut writer = Self {
+            settings,
+            files,
+            shared,
+            current: None,
+            earlier: Vec::new(),
+            end: End::EMPTY,
+            gaps: Vec::new(),
+            sealed: (now, 0),
+            tended: 0,
+        };
+        writer.follow_month(now)?;
         let mut segments = writer.files.segments()?;
         // The newest that is whole is gone on with; those before it are only read.
         while let Some(file) = segments.pop() {
@@ -59,7 +88,10 @@ impl Writer {
                     writer.end = writer.end.max(segment.began()?);
                     writer.current = Some(*segment);
                 }
-                Ok(Opened::Closed(end)) => writer.end = writer.end.max(end),
+                Ok(Opened::Closed(end)) => {
+                    complete(&file)?;
+                    writer.end = writer.end.max(end);
+                }
                 Err(error) if error.is_damage() => {
                     writer.set_aside(&file, &error, now)?;
                     continue;
@@ -69,6 +101,8 @@ impl Writer {
             break;
         }
         writer.set_damaged_aside(&segments, now)?;
+        writer.note_earlier()?;
+        writer.close_if_full(now)?;
         let number = writer.end().next;
         writer.sealed = (now, number);
         writer.retain(now)?;
@@ -109,8 +143,10 @@ impl Writer {
             missing.into_iter().chain([entry_of(record, now)])
         });
         let mut entries = gaps.into_iter().map(Entry::Gap).chain(of_records);
+        let (shared, earlier) = (Arc::clone(&self.shared), self.earlier.clone());
         let addresses = self.settings.addresses;
-        let written = self.segment(now)?.append(&mut entries, mark, addresses);
+        let with = With { shared: &shared, earlier: &earlier, addresses };
+        let written = self.segment(now)?.append(&mut entries, mark, with);
         match written {
             Ok(()) => self.gaps.clear(),
             Err(error) if error.is_damage() => {
@@ -131,13 +167,33 @@ impl Writer {
         if now.saturating_sub(self.tended) < whole_millis(TEND_EVERY) {
             return Ok(());
         }
+        self.follow_month(now)?;
         self.close_if_full(now)?;
         let (sealed_at, number) = self.sealed;
         if now.saturating_sub(sealed_at) >= whole_millis(SEAL_EVERY) && self.end().next > number {
+            self.current.as_ref().map_or(Ok(()), |segment| segment.seal(now))?;
             self.seal(now);
         }
         self.retain(now)?;
         self.tended = now;
+        Ok(())
+    }
+
+    /// Has addresses kept under the key of the present month.
+    fn follow_month(&self, now: u64) -> Result<(), HistoryError> {
+        let month = month_of(now);
+        if self.shared.key().is_none_or(|key| key.month != month) {
+            self.shared.set_key(self.files.month_key(&month)?);
+        }
+        Ok(())
+    }
+
+    /// Notes the segments before the one that is written.
+    fn note_earlier(&mut self) -> Result<(), HistoryError> {
+        let current = self.current.as_ref().map(|segment| segment.file().first);
+        let mut earlier = self.files.segments()?;
+        earlier.retain(|file| Some(file.first) != current);
+        self.earlier = earlier.into_iter().rev().take(EARLIER_MOST).collect();
         Ok(())
     }
 
@@ -155,6 +211,10 @@ impl Writer {
             let segment = Segment::create(file, self.end, name, now)?;
             self.files.sync()?;
             self.current = Some(segment);
+            // What records name is given once more, for this segment.
+            self.shared.known.clear();
+            self.shared.miss();
+            self.note_earlier()?;
         }
         self.current.as_mut().ok_or(HistoryError::Ended)
     }
@@ -162,7 +222,8 @@ impl Writer {
     /// Closes the segment if it is long or old.
     fn close_if_full(&mut self, now: u64) -> Result<(), HistoryError> {
         let is_full = |segment: &Segment| {
-            segment.file().size() >= SEGMENT_MOST
+            segment.format() < FORMAT
+                || segment.file().size() >= SEGMENT_MOST
                 || now.saturating_sub(segment.opened_at()) >= whole_millis(SEGMENT_AGE)
         };
         let Some(segment) = self.current.as_mut().filter(|segment| is_full(segment)) else {
@@ -180,7 +241,9 @@ impl Writer {
         let open = self.current.as_ref().map(|segment| segment.file().first);
         let mut closed = self.files.segments()?;
         closed.retain(|file| Some(file.first) != open);
+        let before = closed.len();
         let mut size = closed.iter().map(SegmentFile::size).fold(0, u64::saturating_add);
+        let mut kept = before;
         for file in &closed {
             let age = closed_at(file).map_or(0, |at| now.saturating_sub(at));
             if size <= self.settings.max_size && age < whole_millis(self.settings.keep) {
@@ -188,9 +251,35 @@ impl Writer {
             }
             size = size.saturating_sub(file.size());
             file.unlink()?;
+            kept = kept.saturating_sub(1);
             tracing::info!(path = %file.path.display(), "history segment removed");
         }
+        if kept < before { self.forget_months(now) } else { Ok(()) }
+    }
+
+    /// Unlinks the keys of past months that no segment was written under.
+    fn forget_months(&self, now: u64) -> Result<(), HistoryError> {
+        let present = month_of(now);
+        let in_use = self.months_in_use()?;
+        for month in self.files.months()? {
+            if month < present && !in_use.contains(&month) {
+                self.files.forget_month(&month)?;
+                tracing::info!(month, "history address key removed");
+            }
+        }
         Ok(())
+    }
+
+    /// The months under whose keys closed segments were written.
+    fn months_in_use(&self) -> Result<BTreeSet<String>, HistoryError> {
+        let mut months = BTreeSet::new();
+        for file in self.files.segments()? {
+            let keys = connect_to_read(&file)
+                .and_then(|connection| about(&connection, &file, "keys"))
+                .unwrap_or_default();
+            months.extend(keys.unwrap_or_default().split_whitespace().map(str::to_owned));
+        }
+        Ok(months)
     }
 
     /// Sets aside what is damaged among segments that are only read.
@@ -216,6 +305,9 @@ impl Writer {
         now: u64,
     ) -> Result<(), HistoryError> {
         let aside = file.set_aside()?;
+        // What it had, records may name no longer.
+        self.shared.known.clear();
+        self.shared.miss();
         let path = aside.display();
         tracing::error!(%path, %error, "history segment damaged: set aside");
         let name = aside.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -252,14 +344,23 @@ fn missing(mark: u64, number: u64, now: u64) -> Option<Gap> {
 
 /// What is appended of a record; a gap where it cannot be read.
 fn entry_of(record: &KeptRecord, now: u64) -> Entry<'_> {
-    match serde_json::from_slice::<KeptAttempt<'_>>(&record.bytes) {
-        Ok(kept) => Entry::Attempt(Box::new(kept)),
+    match Kept::read(&record.bytes) {
+        Ok(kept) => Entry::Kept(kept),
         Err(error) => {
             tracing::error!(number = record.number, %error, "delivery record unreadable");
             let (why, count) = (WhyGap::Unreadable, Some(1));
             Entry::Gap(Gap { found_at: now, why, count, since: None, file: None })
         }
     }
+}
+
+/// Writes the digest of a closed segment, unless a crash came after it.
+fn complete(file: &SegmentFile) -> Result<(), HistoryError> {
+    let lacks = has_its_digest(file)?.is_none();
+    let closed_in_this_format = connect_to_read(file)
+        .and_then(|connection| check_format(&connection, file))
+        .is_ok_and(|format| format == FORMAT);
+    if lacks && closed_in_this_format { write_digest(file) } else { Ok(()) }
 }
 
 /// When a segment was closed; none where that cannot be read, or it is not.
@@ -306,14 +407,14 @@ mod tests {
     fn a_segment_found_damaged_while_it_is_written_leaves_the_chain_of_those_before_it() {
         let dir = tempfile::tempdir().unwrap();
         let settings = HistorySettings::new(dir.path(), "relay.example");
-        let mut writer = Writer::open(settings.clone(), 1).unwrap();
+        let mut writer = Writer::open(settings.clone(), Arc::default(), 1).unwrap();
         writer.append(&[kept(1)], 1).unwrap();
         // The first segment is closed, the second is open when the relay starts again.
         let day = whole_millis(SEGMENT_AGE) + 1;
         writer.close_if_full(day).unwrap();
         writer.append(&[kept(2)], day).unwrap();
         drop(writer);
-        let mut writer = Writer::open(settings, day).unwrap();
+        let mut writer = Writer::open(settings, Arc::default(), day).unwrap();
         damage(&writer.current.as_ref().unwrap().file().path);
         assert!(writer.append(&[kept(3)], day).unwrap_err().is_damage());
         writer.append(&[kept(3)], day).unwrap();

@@ -4,14 +4,15 @@
 //! reports to senders each make their words of it at their end, by exhaustive matches. What many
 //! recipients share is shared: a message for a hundred has one [`AttemptRecord`].
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use smtp::MailboxDomain;
 
-use crate::delivery_result::DeliveryResult;
+use crate::delivery_result::{DeliveryResult, FailureCause};
 use crate::id::QueueId;
-use crate::policy_record::PolicyDecision;
+use crate::policy_record::{PolicyDecision, TxtSeen};
 use crate::session_record::{NO_TLS, Protection, SessionRecord};
 
 /// What an attempt made of a recipient, and all that led to it.
@@ -72,6 +73,36 @@ pub struct NextHopRecord {
     pub route: RouteTaken,
     /// What the policy asked for.
     pub decision: PolicyDecision,
+    /// What the DNS said of that policy; none where it was not asked.
+    pub txt: Option<TxtSeen>,
+    /// The hosts that were tried, in that order, as far as one took no message or there was no session
+    /// with it. A host that took the message at once is no part of it.
+    pub tried: Vec<TriedHost>,
+}
+
+/// A host that was tried.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TriedHost {
+    /// Its name.
+    pub host: String,
+    /// Its address; none where there was no connection.
+    pub address: Option<SocketAddr>,
+    /// What it met.
+    pub met: Met,
+}
+
+/// What an attempt met at a host.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Met {
+    /// A session, over which the host was asked to take the message.
+    Session,
+    /// No session.
+    Failure {
+        /// What kind of failure it was.
+        cause: FailureCause,
+        /// The same in words.
+        text: String,
+    },
 }
 
 /// The route of a message.

@@ -13,7 +13,9 @@ mod session_record;
 mod state;
 mod tls_required;
 
-pub use crate::delivery_record::{AttemptRecord, DeliveryRecord, NextHopRecord, RouteTaken};
+pub use crate::delivery_record::{
+    AttemptRecord, DeliveryRecord, Met, NextHopRecord, RouteTaken, TriedHost,
+};
 pub use crate::delivery_result::{DeliveryResult, Failure, FailureCause, Reports};
 pub use crate::envelope::{
     Begins, DelayNotice, DsnParameters, Envelope, Message, Purpose, Recipient,
@@ -22,11 +24,11 @@ pub use crate::error_text::in_full;
 pub use crate::id::{QueueId, QueueIdError};
 pub use crate::outcome::{Outcome, Reason, ReasonClass};
 pub use crate::policy_record::{
-    PolicyDecision, PolicyMode, PolicyVersion, WhyPermitted, WhyUndecided,
+    PolicyDecision, PolicyMode, PolicySource, PolicyVersion, TxtSeen, WhyPermitted, WhyUndecided,
 };
 pub use crate::session_record::{
     CertificateRecord, CertificateVerdict, Channel, DaneVerdict, MtaStsVerdict, Proof, Protection,
-    SessionRecord, TlsRecord, TlsVersion, WhyClear,
+    SessionRecord, ShownCertificate, TlsRecord, TlsVersion, WhyClear,
 };
 pub use crate::state::State;
 pub use crate::tls_required::TlsRequired;

@@ -1,5 +1,7 @@
-//! What a policy asked for in an attempt, as it is recorded: without the policy's text, so that it can
-//! be kept.
+//! What a policy asked for in an attempt, as it is recorded.
+
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,30 @@ pub struct PolicyVersion {
     pub id: String,
     /// Its mode.
     pub mode: PolicyMode,
+    /// Where it is from.
+    pub source: PolicySource,
+}
+
+/// What the DNS said of a domain's policy (RFC 8461 §3.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TxtSeen {
+    /// It could not say.
+    Failed,
+    /// There is a policy of this id.
+    Found(String),
+    /// None is published.
+    NotPublished,
+}
+
+/// Where a policy is from; all of it is unknown of one that an earlier version of the relay has kept.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PolicySource {
+    /// The policy as it was fetched (RFC 8461 §3.2).
+    pub text: Option<Arc<str>>,
+    /// When it was fetched.
+    pub fetched_at: Option<SystemTime>,
+    /// The last moment at which it applies.
+    pub valid_until: Option<SystemTime>,
 }
 
 /// The mode of a policy (RFC 8461 §3.2).

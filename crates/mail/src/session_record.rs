@@ -1,6 +1,7 @@
 //! What a session ran over and what its host had proved, as it is recorded.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,6 +15,13 @@ pub struct SessionRecord {
     pub host: String,
     /// Its address.
     pub address: Option<SocketAddr>,
+    /// The address that it was connected to from.
+    pub source: Option<IpAddr>,
+    /// When there was a connection.
+    pub connected_at: SystemTime,
+    /// When the session was ready for mail: its host had proved what it had to. A later attempt may
+    /// have used it.
+    pub proved_at: SystemTime,
     /// What it had proved.
     pub proof: Proof,
     /// What was under it.
@@ -152,12 +160,18 @@ pub struct TlsRecord {
     pub version: TlsVersion,
     /// The cipher suite, by its name in IANA's registry.
     pub cipher_suite: Option<String>,
+    /// The group in which keys were exchanged, by its name in IANA's registry.
+    pub key_exchange: Option<String>,
     /// The host's certificate; none where it showed none.
     pub certificate: Option<CertificateRecord>,
+    /// What the host showed: its certificate, and those that it named as the way to an authority.
+    pub chain: Vec<ShownCertificate>,
     /// What the certificate is worth (RFC 8461 §4.2).
     pub verdict: CertificateVerdict,
     /// What the TLSA records of the host make of it.
     pub dane: DaneVerdict,
+    /// The TLSA records that were of use to verify the host with.
+    pub tlsa: Vec<TlsaRecord>,
 }
 
 /// What the TLSA records of a host make of a session with it (RFC 7672 §2.2).
@@ -218,8 +232,25 @@ pub struct CertificateRecord {
     pub issuer: Option<String>,
     /// The first of the names that it is for.
     pub names: Vec<String>,
+    /// The first moment at which it holds.
+    pub not_before: Option<SystemTime>,
     /// The last moment at which it holds.
     pub not_after: Option<SystemTime>,
+}
+
+/// A certificate as a host showed it.
+#[derive(Clone, Eq, PartialEq)]
+pub struct ShownCertificate {
+    /// Its SHA-256.
+    pub digest: [u8; 32],
+    /// Its DER.
+    pub der: Arc<[u8]>,
+}
+
+impl fmt::Debug for ShownCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShownCertificate({} octets)", self.der.len())
+    }
 }
 
 /// What a certificate is worth to a sender that verifies.
@@ -257,9 +288,12 @@ mod tests {
             Channel::Tls(Arc::new(TlsRecord {
                 version,
                 cipher_suite: None,
+                key_exchange: None,
                 certificate,
+                chain: Vec::new(),
                 verdict,
                 dane: DaneVerdict::NotApplied,
+                tlsa: Vec::new(),
             }))
         };
         let of = |proof, channel: Channel| Protection::of(proof, &channel);

@@ -158,6 +158,8 @@ pub struct CertificateSummary {
     pub issuer: String,
     /// The first DNS names and addresses that it is for.
     pub names: Vec<String>,
+    /// The first moment at which it holds.
+    pub not_before: Option<UnixTime>,
     /// The last moment at which it holds.
     pub not_after: Option<UnixTime>,
 }
@@ -169,6 +171,7 @@ pub fn summary(certificate: &CertificateDer<'_>, names: usize) -> Option<Certifi
     Some(CertificateSummary {
         issuer: directory_name(read.issuer),
         names: read.names().take(names).collect(),
+        not_before: read.validity().map(|validity| validity.not_before),
         not_after: read.validity().map(|validity| validity.not_after),
     })
 }

@@ -166,6 +166,7 @@ impl Relay {
         let witness = Witness::new(&steady, history.policies(counted));
         let policies = Arc::new(policies.observed_by(Arc::new(witness)));
         let reports = Reports::new(&settings, &queue, &dns, &clock, &metrics)?;
+        let recorder = recorder_of(history.recorder(), &queue, &clock).await;
         let delivery = Delivery::new(
             settings.delivery.clone(),
             queue.clone(),
@@ -174,7 +175,7 @@ impl Relay {
             settings.roots.clone(),
             Arc::clone(&clock),
             reports.told_with(Arc::new(CountedDelivery::new(counter.clone(), metrics.outbound()))),
-            recorder_of(&settings.history, &queue, &clock).await,
+            recorder,
         )?;
         let unix = UnixSockets::listen(&settings).await?;
         let monitors = bind_monitors(settings.admin_address).await?;
@@ -287,7 +288,7 @@ impl Relay {
         });
     }
 
-    /// Starts delivery, and what counts its connections until it has ended.
+    /// Starts delivery, and what counts its connections and keeps its history until it has ended.
     fn send_out(&mut self, counting: Counting) {
         let (delivery, stop) = (self.delivery.clone(), self.stop.clone());
         let sent = CancellationToken::new();

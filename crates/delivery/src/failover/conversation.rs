@@ -86,7 +86,8 @@ impl Pass<'_> {
         {
             self.patience.arrive(self.client.addresses.go_on_at(address));
         }
-        let record = self.record_of(host.target, &session);
+        let mta_sts = of_session(self.decision, &host.target.host, session.channel());
+        let record = session.record(mta_sts, self.client.clock.now());
         let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
         let (mut judged, mut after) = (Judged::Form, After::Usable);
         let most = session.recipients_at_once(self.client.settings.recipients_per_transaction);
@@ -121,18 +122,8 @@ impl Pass<'_> {
                 Lasted::Yes
             }
         };
-        walk.asked(host.target.clone(), Answered { judged, connection })
-    }
-
-    /// What is recorded of a session.
-    fn record_of<T: Trusted>(&self, target: &Target, session: &Session<T>) -> Arc<SessionRecord> {
-        Arc::new(SessionRecord {
-            host: session.host().to_owned(),
-            address: session.address(),
-            proof: session.proof(),
-            channel: session.channel().clone(),
-            mta_sts: of_session(self.decision, &target.host, session.channel()),
-        })
+        let answered = Answered { judged, connection, address: record.address };
+        walk.asked(host.target.clone(), answered)
     }
 
     /// Keeps a session for the next message, or has it closed.

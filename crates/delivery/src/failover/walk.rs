@@ -1,5 +1,9 @@
 //! How far a pass over the hosts of a next hop has come.
 
+use std::net::SocketAddr;
+
+use mail::{Met, TriedHost};
+
 use crate::disposition::{Disposition, NotTaken};
 use crate::host_failure::{HostFailure, Kind};
 use crate::recipient::{HopResult, LeasedRecipient, OpenRecipient};
@@ -29,6 +33,8 @@ pub(super) struct Asked {
     pub(super) target: Target,
     /// What has come of it.
     pub(super) answered: Answered,
+    /// How many failures there were by then.
+    failures: usize,
 }
 
 /// What has come of asking a host.
@@ -38,6 +44,8 @@ pub(super) struct Answered {
     pub(super) judged: Judged,
     /// Whether its connection lasted.
     pub(super) connection: Lasted,
+    /// At which address.
+    pub(super) address: Option<SocketAddr>,
 }
 
 /// How much a host has judged of a message.
@@ -112,6 +120,24 @@ impl Walk {
         !nobody && !self.asked.iter().any(lost)
     }
 
+    /// The hosts that were tried, in their order; none where the first one has settled everyone.
+    pub(super) fn tried(&self) -> Vec<TriedHost> {
+        if self.failures.is_empty() && self.asked.len() <= 1 && self.open.is_empty() {
+            return Vec::new();
+        }
+        let mut tried = Vec::with_capacity(self.failures.len().saturating_add(self.asked.len()));
+        let mut failures = self.failures.iter();
+        let mut before = 0;
+        for asked in &self.asked {
+            let new = asked.failures.saturating_sub(std::mem::replace(&mut before, asked.failures));
+            tried.extend(failures.by_ref().take(new).map(HostFailure::tried));
+            let (host, address) = (asked.target.name().to_string(), asked.answered.address);
+            tried.push(TriedHost { host, address, met: Met::Session });
+        }
+        tried.extend(failures.map(HostFailure::tried));
+        tried
+    }
+
     /// The walk after there was no session with a host.
     pub(super) fn failed(mut self, failure: HostFailure) -> Self {
         self.failures.push(failure);
@@ -120,7 +146,8 @@ impl Walk {
 
     /// The walk after a host was asked.
     pub(super) fn asked(mut self, target: Target, answered: Answered) -> Self {
-        self.asked.push(Asked { target, answered });
+        let failures = self.failures.len();
+        self.asked.push(Asked { target, answered, failures });
         self
     }
 }

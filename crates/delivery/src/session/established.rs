@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use mail::{Channel, Proof, Protection};
+use mail::{Channel, MtaStsVerdict, Proof, Protection, SessionRecord};
 use tls_policy::{Proven, Trust};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -40,6 +41,8 @@ pub struct Session<T: Trust, S: Stream = TcpStream> {
     /// How many transactions were begun.
     pub(super) transactions: usize,
     began: Instant,
+    /// What was recorded of it last.
+    recorded: Option<Arc<SessionRecord>>,
     /// What it takes of a limit while no attempt has it.
     kept: Option<KeptConnection>,
 }
@@ -80,6 +83,7 @@ impl<T: Trust, S: Stream> Session<T, S> {
             settings,
             transactions,
             began,
+            recorded: None,
             kept,
         }
     }
@@ -157,6 +161,30 @@ impl<T: Trust, S: Stream> Session<T, S> {
     /// What mail on it is protected by.
     pub(crate) fn protection(&self) -> Protection {
         Protection::of(self.proof(), &self.channel)
+    }
+
+    /// What is recorded of the session, of which MTA-STS makes this: the same for all attempts that
+    /// it has the same of.
+    pub(crate) fn record(&mut self, mta_sts: MtaStsVerdict, now: SystemTime) -> Arc<SessionRecord> {
+        if let Some(recorded) = &self.recorded
+            && recorded.mta_sts == mta_sts
+        {
+            return Arc::clone(recorded);
+        }
+        let at = |instant: Instant| now.checked_sub(instant.elapsed()).unwrap_or(now);
+        let proved_at = at(self.began);
+        let record = Arc::new(SessionRecord {
+            host: self.host.clone(),
+            address: self.ends.receiving,
+            source: self.ends.sending,
+            connected_at: self.ends.since.map_or(proved_at, at),
+            proved_at,
+            proof: self.proof(),
+            channel: self.channel.clone(),
+            mta_sts,
+        });
+        self.recorded = Some(Arc::clone(&record));
+        record
     }
 
     /// The way the session was made along.

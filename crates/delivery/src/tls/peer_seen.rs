@@ -42,7 +42,11 @@ impl PeerSeen {
             }
             (Some(HostRecords::Usable(_)) | None, _) => DaneVerdict::NotApplied,
         };
-        PeerRecord { certificate: CertificateVerdict::from(&self.webpki), dane }
+        let tlsa = match &self.records {
+            Some(HostRecords::Usable(usable)) => usable.records().iter().map(reported).collect(),
+            Some(HostRecords::Unusable(_)) | None => Vec::new(),
+        };
+        PeerRecord { certificate: CertificateVerdict::from(&self.webpki), dane, tlsa }
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a handshake showed, as it is recorded.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mail::{CertificateRecord, CertificateVerdict, DaneVerdict, TlsRecord, TlsVersion};
+use mail::{
+    CertificateRecord, CertificateVerdict, DaneVerdict, ShownCertificate, TlsRecord, TlsVersion,
+};
 use pkix::summary;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{ClientConnection, ProtocolVersion};
+use tls_rpt::TlsaRecord;
 
 use super::danger::Verdict;
 use super::digest::sha256;
@@ -14,6 +17,9 @@ use super::handshake_failure::result_type;
 /// How many names of a certificate are recorded.
 const NAMES_MAX: usize = 16;
 
+/// How many certificates of a chain are recorded: more than authorities have above each other.
+const CHAIN_MAX: usize = 8;
+
 /// What the peer of a connection is worth.
 #[derive(Debug)]
 pub(crate) struct PeerRecord {
@@ -21,18 +27,25 @@ pub(crate) struct PeerRecord {
     pub(crate) certificate: CertificateVerdict,
     /// Under the TLSA records of its host.
     pub(crate) dane: DaneVerdict,
+    /// The records that it was verified with.
+    pub(crate) tlsa: Vec<TlsaRecord>,
 }
 
 /// The facts of a connection that has just begun, whose peer is worth this.
 pub(crate) fn tls_record(tls: &ClientConnection, peer: PeerRecord) -> TlsRecord {
     let suite = tls.negotiated_cipher_suite();
-    let certificate = tls.peer_certificates().and_then(|shown| shown.first());
+    let chain = tls.peer_certificates().unwrap_or_default();
     TlsRecord {
         version: version(tls),
         cipher_suite: suite.and_then(|suite| suite.suite().as_str()).map(str::to_owned),
-        certificate: certificate.map(certificate_record),
+        key_exchange: tls
+            .negotiated_key_exchange_group()
+            .map(|group| format!("{:?}", group.name())),
+        certificate: chain.first().map(certificate_record),
+        chain: chain.iter().take(CHAIN_MAX).filter_map(shown).collect(),
         verdict: peer.certificate,
         dane: peer.dane,
+        tlsa: peer.tlsa,
     }
 }
 
@@ -47,15 +60,20 @@ pub(crate) fn version(tls: &ClientConnection) -> TlsVersion {
 
 fn certificate_record(certificate: &CertificateDer<'_>) -> CertificateRecord {
     let read = summary(certificate, NAMES_MAX);
-    let not_after = read.as_ref().and_then(|read| read.not_after);
-    let since_1970 = not_after.map(|end| Duration::from_secs(end.as_secs()));
+    let not_before = read.as_ref().and_then(|read| read.not_before).and_then(system_time);
+    let not_after = read.as_ref().and_then(|read| read.not_after).and_then(system_time);
     let (issuer, names) = read.map_or((None, Vec::new()), |read| (Some(read.issuer), read.names));
-    CertificateRecord {
-        digest: sha256(certificate),
-        issuer,
-        names,
-        not_after: since_1970.and_then(|span| UNIX_EPOCH.checked_add(span)),
-    }
+    CertificateRecord { digest: sha256(certificate), issuer, names, not_before, not_after }
+}
+
+/// A certificate as it was shown.
+fn shown(certificate: &CertificateDer<'_>) -> Option<ShownCertificate> {
+    let digest = sha256(certificate)?;
+    Some(ShownCertificate { digest, der: certificate.as_ref().into() })
+}
+
+fn system_time(time: UnixTime) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()))
 }
 
 impl From<&Verdict> for CertificateVerdict {

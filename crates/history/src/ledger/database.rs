@@ -15,7 +15,7 @@ use crate::ledger::day::{Day, DayBar};
 use crate::ledger::domain_state::DomainState;
 use crate::ledger::event::Event;
 use crate::ledger::figures::{Figures, Span};
-use crate::segment::integer;
+use crate::sql::integer;
 
 /// The format of the file.
 const FORMAT: u32 = 1;

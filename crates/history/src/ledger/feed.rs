@@ -13,7 +13,7 @@ use crate::facts::Session;
 use crate::files::{Files, SegmentFile};
 use crate::ledger::observed::{DecisionSeen, MailKind, Observed, SessionSeen, typed};
 use crate::query::OutcomeKind;
-use crate::segment::{connect_to_read, damaged, integer};
+use crate::sql::{connect_to_read, damaged, integer};
 
 /// So many facts of a segment are kept in memory; beyond that they are read again.
 const FACTS_KNOWN: usize = 4_096;

@@ -13,7 +13,7 @@ use crate::ledger::day::{Counts, Day, DayBar};
 use crate::ledger::domain_state::DomainState;
 use crate::ledger::event::Event;
 use crate::ledger::figures::{Figures, Span};
-use crate::segment::integer;
+use crate::sql::integer;
 
 /// A ledger that is read: what is known of domains, and how much mail flowed.
 #[derive(Clone, Debug)]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clock::{Clock, SetClock};
-use history::{Found, FoundRecord, History, HistorySettings, Keeper, Query, records_of};
+use history::{Found, FoundRecord, History, HistorySettings, Keeper, Query, Recorder};
 use mail::{
     AttemptRecord, CertificateRecord, CertificateVerdict, Channel, DaneVerdict, DeliveryRecord,
-    DeliveryResult, MtaStsVerdict, NextHopRecord, PolicyDecision, PolicyMode, PolicyVersion, Proof,
-    QueueId, Reports, RouteTaken, SessionRecord, TlsRecord, TlsVersion,
+    DeliveryResult, MtaStsVerdict, NextHopRecord, PolicyDecision, PolicyMode, PolicySource,
+    PolicyVersion, Proof, QueueId, Reports, RouteTaken, SessionRecord, ShownCertificate, TlsRecord,
+    TlsVersion, TxtSeen,
 };
 use queue::conformance::{envelope, submitter};
 use queue::{LeaseResult, Queue, QueueSettings};
@@ -21,8 +22,22 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The digest of the certificate that all hosts show.
-pub(crate) const CERTIFICATE: [u8; 32] = [0xab; 32];
+/// The certificate that all hosts show.
+pub(crate) const DER: [u8; 500] = [0xab; 500];
+
+/// The policy of all domains.
+pub(crate) const POLICY: &str = "version: STSv1\nmode: enforce\nmx: *.example\nmax_age: 86400\n";
+
+/// The SHA-256 of octets.
+pub(crate) fn digest(octets: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets);
+    digest.as_ref().try_into().unwrap()
+}
+
+/// A certificate as a host shows it.
+fn shown(der: &[u8]) -> ShownCertificate {
+    ShownCertificate { digest: digest(der), der: der.into() }
+}
 
 /// A store and its history in a directory.
 pub(crate) struct Bench {
@@ -31,6 +46,7 @@ pub(crate) struct Bench {
     pub(crate) store: Embedded,
     pub(crate) queue: Queue,
     pub(crate) settings: HistorySettings,
+    pub(crate) recorder: Recorder,
 }
 
 impl Bench {
@@ -57,7 +73,9 @@ impl Bench {
         let store = tokio::task::spawn_blocking(move || Embedded::open(own, opening));
         let store = store.await.unwrap().unwrap();
         let queue = Queue::over(Arc::new(store.clone()), QueueSettings::default(), shared);
-        Self { dir, clock, store, queue, settings }
+        let recorder = Recorder::new(&settings);
+        recorder.load_key(clock::millis(clock.now())).await.unwrap();
+        Self { dir, clock, store, queue, settings, recorder }
     }
 
     /// What a process that is killed now leaves, opened.
@@ -77,7 +95,7 @@ impl Bench {
         while let Some(lease) = self.queue.lease(usize::MAX).await.unwrap() {
             let record = record(&lease, self.clock.now());
             let mailboxes: Vec<_> = lease.recipients().iter().map(|one| &one.mailbox).collect();
-            let records = records_of(&record, lease.message(), &mailboxes);
+            let records = self.recorder.records(&record, lease.message(), &mailboxes);
             let outcomes = mailboxes.iter().map(|_| record.result.outcome()).collect();
             self.queue.settle(lease, LeaseResult { outcomes, records }, None).await.unwrap();
         }
@@ -89,7 +107,9 @@ impl Bench {
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let store: Arc<dyn Store> = Arc::new(self.store.clone());
         let clock: Arc<dyn Clock> = Arc::<SetClock>::clone(&self.clock);
-        tasks.spawn(Keeper::new(self.settings.clone(), store, clock).run(stop.clone()));
+        tasks.spawn(
+            Keeper::new(self.settings.clone(), store, clock, &self.recorder).run(stop.clone()),
+        );
         self.queue.values("barrier").put("synced", Vec::new()).await.unwrap();
         let kept = async {
             while !self.store_records().await.is_empty() {
@@ -123,6 +143,15 @@ impl Bench {
         self.all().records.iter().rev().map(told).collect()
     }
 
+    /// The names of all keys.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.settings.dir).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut keys: Vec<String> = names.filter(|name| name.ends_with(".key")).collect();
+        keys.sort();
+        keys
+    }
+
     /// All segments, the oldest first.
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
         let mut found: Vec<PathBuf> =
@@ -147,22 +176,34 @@ fn record(lease: &queue::Lease, now: SystemTime) -> DeliveryRecord {
         domain: lease.destination().to_string(),
         id: "20261201".to_owned(),
         mode: PolicyMode::Enforce,
+        source: PolicySource {
+            text: Some(POLICY.into()),
+            fetched_at: Some(now),
+            valid_until: Some(now + Duration::from_secs(86_400)),
+        },
     };
     let tls = TlsRecord {
         version: TlsVersion::Tls13,
         cipher_suite: Some("TLS_AES_256_GCM_SHA384".to_owned()),
         certificate: Some(CertificateRecord {
-            digest: Some(CERTIFICATE),
+            digest: Some(digest(&DER)),
             issuer: Some("CN=Test CA".to_owned()),
             names: vec![host.clone()],
+            not_before: Some(now),
             not_after: Some(now),
         }),
+        key_exchange: Some("X25519".to_owned()),
+        chain: [&DER[..], b"an authority's"].map(shown).to_vec(),
         verdict: CertificateVerdict::Valid,
         dane: DaneVerdict::NotApplied,
+        tlsa: Vec::new(),
     };
     let session = SessionRecord {
         host: host.clone(),
         address: Some(([192, 0, 2, 1], 25).into()),
+        source: Some([192, 0, 2, 9].into()),
+        connected_at: now,
+        proved_at: now,
         proof: Proof::Policy,
         channel: Channel::Tls(Arc::new(tls)),
         mta_sts: MtaStsVerdict::Met,
@@ -172,6 +213,8 @@ fn record(lease: &queue::Lease, now: SystemTime) -> DeliveryRecord {
         next_hop: Arc::new(NextHopRecord {
             route: RouteTaken::Direct,
             decision: PolicyDecision::Enforced(version),
+            txt: Some(TxtSeen::Found("20261201".to_owned())),
+            tried: Vec::new(),
         }),
         session: Some(Arc::new(session)),
         result: DeliveryResult::Delivered {

@@ -11,6 +11,9 @@ use crate::bench::Bench;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// One octet in so many is changed, unless `STS_RELAY_EVERY_OCTET` is set: all of them take two minutes.
+const OCTET_STEP: usize = 13;
+
 /// Three records in one segment.
 async fn three() -> Bench {
     let bench = Bench::new().await;
@@ -51,6 +54,53 @@ async fn whatever_is_changed_removed_or_put_in_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn any_octet_of_a_closed_segment_that_is_changed_is_found() {
+    let bench = three().await;
+    bench.clock.advance(DAY);
+    bench.keep().await;
+    let segment = bench.segments().remove(0);
+    let whole = fs::read(&segment).unwrap();
+    let step = if std::env::var_os("STS_RELAY_EVERY_OCTET").is_some() { 1 } else { OCTET_STEP };
+    for place in (0..whole.len()).step_by(step) {
+        let mut changed = whole.clone();
+        changed[place] ^= 1 << (place % 8);
+        fs::write(&segment, &changed).unwrap();
+        assert_ne!(bench.history().verify().unwrap().faults, [], "octet {place}");
+    }
+    fs::write(&segment, &whole).unwrap();
+    assert_eq!(bench.history().verify().unwrap().faults, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_octet_of_a_text_that_is_changed_is_found_in_a_segment_that_is_written() {
+    let bench = three().await;
+    let connection = Connection::open(&bench.segments()[0]).unwrap();
+    let columns = [("record", "text"), ("record", "link"), ("fact", "text"), ("blob", "octets")];
+    for (table, column) in columns {
+        let read = format!("SELECT CAST({column} AS BLOB) FROM {table} ORDER BY rowid LIMIT 1");
+        let whole: Vec<u8> = connection.query_row(&read, [], |row| row.get(0)).unwrap();
+        let kind = if column == "text" { "TEXT" } else { "BLOB" };
+        let write = format!(
+            "UPDATE {table} SET {column} = CAST(?1 AS {kind}) WHERE rowid = (SELECT min(rowid) FROM {table})"
+        );
+        let mut taken = 0;
+        for place in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[place] ^= 1;
+            // SQLite takes no record that is no JSON.
+            if connection.execute(&write, [&changed]).is_ok() {
+                taken += 1;
+                let faults = bench.history().verify().unwrap().faults;
+                assert_ne!(faults, [], "{table}.{column} {place}");
+            }
+        }
+        assert!(taken > whole.len() / 2, "{table}.{column}");
+        connection.execute(&write, [&whole]).unwrap();
+        assert_eq!(bench.history().verify().unwrap().faults, [], "{table}.{column}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn records_that_are_cut_off_a_closed_segment_are_missed() {
     let bench = three().await;
     bench.clock.advance(DAY);
@@ -58,7 +108,12 @@ async fn records_that_are_cut_off_a_closed_segment_are_missed() {
     let connection = Connection::open(&bench.segments()[0]).unwrap();
     connection.execute("DELETE FROM record WHERE number = 3", []).unwrap();
     let faults = bench.history().verify().unwrap().faults;
-    assert!(matches!(&faults[..], [Fault { number: None, .. }]), "{faults:?}");
+    let [Fault { number: None, what, .. }, Fault { number: None, what: file, .. }] = &faults[..]
+    else {
+        panic!("{faults:?}")
+    };
+    assert_eq!(what, "records at its end are missing");
+    assert_eq!(file, "the file is not what it was when it closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +183,8 @@ async fn records_that_the_store_had_to_drop_are_counted_as_a_gap() {
     bench.deliver(&["a@one.example"]).await;
     bench.deliver(&["a@one.example"]).await;
     bench.queue.values("barrier").put("synced", Vec::new()).await.unwrap();
-    bench.store.forget_records(3).await.unwrap();
+    let dropped = bench.store_records().await.last().unwrap().number;
+    bench.store.forget_records(dropped).await.unwrap();
     let last = bench.deliver(&["a@one.example"]).await;
     bench.keep().await;
     let told = [first.to_string(), "NotWritten Some(2)".to_owned(), last.to_string()];

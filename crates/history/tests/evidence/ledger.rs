@@ -21,7 +21,8 @@ async fn keep(bench: &Bench) {
     bench.keep().await;
     let store: Arc<dyn Store> = Arc::new(bench.store.clone());
     let clock = || -> Arc<dyn Clock> { Arc::<clock::SetClock>::clone(&bench.clock) };
-    let written = Keeper::new(bench.settings.clone(), Arc::clone(&store), clock()).written();
+    let written =
+        Keeper::new(bench.settings.clone(), Arc::clone(&store), clock(), &bench.recorder).written();
     let stop = CancellationToken::new();
     stop.cancel();
     LedgerKeeper::new(bench.settings.clone(), store, clock(), written).run(stop).await;

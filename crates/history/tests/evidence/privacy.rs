@@ -1,10 +1,13 @@
 //! What of addresses is in the files.
 
 use std::fs;
+use std::time::Duration;
 
 use history::{Addresses, FoundRecord, Query, Wanted};
 
 use crate::bench::Bench;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether any file of the history holds these octets.
 fn holds(bench: &Bench, octets: &str) -> bool {
@@ -45,9 +48,37 @@ async fn a_hashed_address_is_found_and_is_in_no_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_key_no_address_is_found() {
     let bench = kept(Addresses::Hashed).await;
-    fs::remove_file(bench.segments()[0].with_extension("key")).unwrap();
+    for key in bench.keys() {
+        fs::remove_file(bench.settings.dir.join(key)).unwrap();
+    }
     assert_eq!(found(&bench), 0);
     assert_eq!(bench.all().records.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_is_replaced_monthly_and_goes_with_the_last_segment_that_it_was_used_for() {
+    let bench = Bench::with(|settings| settings.keep = DAY * 20).await;
+    let mut keys = Vec::new();
+    for _ in 0..4 {
+        bench.deliver(&["ann@one.example"]).await;
+        bench.keep().await;
+        keys.push(bench.keys());
+        // The segment closes, and a month begins.
+        bench.clock.advance(DAY * 16);
+        bench.keep().await;
+    }
+    let of =
+        |months: &[&str]| months.iter().map(|month| format!("addresses-{month}.key")).collect();
+    let begun: [Vec<String>; 4] = [
+        of(&["2027-01"]),
+        of(&["2027-01"]),
+        of(&["2027-01", "2027-02"]),
+        of(&["2027-01", "2027-02", "2027-03"]),
+    ];
+    assert_eq!(keys, begun);
+    assert_eq!(bench.keys(), begun[3][1..], "the last segment of January is gone");
+    assert_eq!(found(&bench), 2, "under two keys");
+    assert_eq!(bench.history().verify().unwrap().faults, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,8 @@ use queue::RecordBytes;
 use smtp::Mailbox;
 
 /// Makes records for the history.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HistoryRecorder;
+#[derive(Clone, Debug)]
+pub(crate) struct HistoryRecorder(pub(crate) history::Recorder);
 
 impl Recorder for HistoryRecorder {
     fn records(
@@ -16,6 +16,6 @@ impl Recorder for HistoryRecorder {
         message: &Message,
         recipients: &[&Mailbox],
     ) -> Vec<RecordBytes> {
-        history::records_of(record, message, recipients)
+        self.0.records(record, message, recipients)
     }
 }

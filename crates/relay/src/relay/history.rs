@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use admin::metrics::Inbound;
 use clock::Clock;
-use history::{HistorySettings, Keeper, LedgerKeeper, Refreshes};
+use history::{HistorySettings, Keeper, LedgerKeeper, Recorder, Refreshes};
 use mta_sts::Observer;
 use queue::Queue;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ pub(super) struct Histories {
 #[derive(Debug)]
 pub(super) struct HistorySources {
     settings: HistorySettings,
+    recorder: Recorder,
     intake: Arc<Intake>,
     refreshes: Arc<Refreshes>,
 }
@@ -30,7 +31,13 @@ impl HistorySources {
     /// Of a history that is kept by these settings, and of what clients hand in.
     pub(super) fn new(settings: &HistorySettings, inbound: Arc<Inbound>) -> Self {
         let (settings, intake) = (settings.clone(), Arc::new(Intake::new(inbound)));
-        Self { settings, intake, refreshes: Arc::default() }
+        let recorder = Recorder::new(&settings);
+        Self { settings, recorder, intake, refreshes: Arc::default() }
+    }
+
+    /// What makes records of attempts, if any are kept.
+    pub(super) fn recorder(&self) -> Option<Recorder> {
+        self.settings.enabled.then(|| self.recorder.clone())
     }
 
     /// Takes in what becomes of policies, and passes it on to `next`; only the latter where no history
@@ -47,7 +54,7 @@ impl HistorySources {
     pub(super) fn histories(&self, queue: &Queue, clock: &Arc<dyn Clock>) -> Option<Histories> {
         let settings = self.settings.enabled.then(|| self.settings.clone())?;
         let store = || Arc::clone(queue.store());
-        let keeper = Keeper::new(settings.clone(), store(), Arc::clone(clock));
+        let keeper = Keeper::new(settings.clone(), store(), Arc::clone(clock), &self.recorder);
         let ledger = LedgerKeeper::new(settings, store(), Arc::clone(clock), keeper.written());
         let intake = Arc::<Intake>::clone(&self.intake);
         Some(Histories { keeper, ledger: ledger.told_by(intake, Arc::clone(&self.refreshes)) })

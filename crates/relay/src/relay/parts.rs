@@ -6,10 +6,10 @@ use admin::metrics::{CountedDns, Metrics};
 use admin::readiness::{Bearings, Validators};
 use admin::server::actions::Actions;
 use admin::server::grants::GrantRule;
-use clock::Clock;
+use clock::{Clock, millis};
 use delivery::{Delivery, Recorder, ReportingMta, Unrecorded, WallClock};
 use dns::Dns;
-use history::{ActivityLog, HistorySettings, Keeper};
+use history::{ActivityLog, Keeper};
 use listener::{Access, Listener, ServerTls};
 use mta_sts::{FetchSettings, Fetcher, Policies};
 use queue::Queue;
@@ -54,15 +54,18 @@ pub(super) fn reporting_mta(settings: &Settings) -> ReportingMta {
     ReportingMta { hostname: delivery.hostname.clone(), signing: Arc::clone(&delivery.signing) }
 }
 
-/// Who makes records of attempts by these settings; where none are made, the queue's store knows since
-/// when.
+/// Who makes records of attempts: this, if any are made; where none are made, the queue's store knows
+/// since when.
 pub(super) async fn recorder_of(
-    settings: &HistorySettings,
+    recorder: Option<history::Recorder>,
     queue: &Queue,
     clock: &Arc<dyn Clock>,
 ) -> Arc<dyn Recorder> {
-    if settings.enabled {
-        return Arc::new(HistoryRecorder);
+    if let Some(recorder) = recorder {
+        if let Err(error) = recorder.load_key(millis(clock.now())).await {
+            tracing::warn!(%error, "history key not read: addresses not kept until it is");
+        }
+        return Arc::new(HistoryRecorder(recorder));
     }
     if let Err(error) = Keeper::note_disabled(queue.store().as_ref(), clock.as_ref()).await {
         tracing::warn!(%error, "history switched off: not noted");

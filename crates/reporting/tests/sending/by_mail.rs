@@ -37,8 +37,12 @@ fn record(id: QueueId, result: DeliveryResult) -> DeliveryRecord {
         received_at: SystemTime::UNIX_EPOCH,
         began_at: SystemTime::UNIX_EPOCH,
     };
-    let next_hop =
-        NextHopRecord { route: RouteTaken::Direct, decision: PolicyDecision::NotLookedUp };
+    let next_hop = NextHopRecord {
+        route: RouteTaken::Direct,
+        decision: PolicyDecision::NotLookedUp,
+        txt: None,
+        tried: Vec::new(),
+    };
     DeliveryRecord {
         attempt: Arc::new(attempt),
         next_hop: Arc::new(next_hop),

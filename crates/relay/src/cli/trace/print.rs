@@ -3,7 +3,7 @@
 use std::io;
 
 use clock::{Timestamp, time};
-use history::{Attempt, Decision, FoundRecord, Gap, Session, Tls, WhyGap};
+use history::{Attempt, Decision, FoundRecord, Gap, Session, Tls, Tried, WhyGap};
 
 use crate::cli::output::Output;
 use crate::cli::table::{Room, Table, printable};
@@ -91,6 +91,11 @@ fn print_attempt(number: u64, attempt: &Attempt, output: &mut Output) -> io::Res
     if !host.is_empty() {
         line(output, "host", &host.join(" "))?;
     }
+    for Tried { host, address, met, error } in &attempt.tried {
+        let address = address.as_deref().unwrap_or_default();
+        let met = error.as_deref().unwrap_or(met);
+        line(output, "tried", &format!("{} {met}", [host, address].join(" ").trim_end()))?;
+    }
     line(output, "outcome", outcome)?;
     line(output, "protection", protection)?;
     let status = attempt.status.iter().chain(&attempt.error).cloned().collect::<Vec<_>>();
@@ -103,6 +108,10 @@ fn print_attempt(number: u64, attempt: &Attempt, output: &mut Output) -> io::Res
 /// What is told of the session.
 fn print_session(session: &Session, output: &mut Output) -> io::Result<()> {
     let mta_sts = &session.mta_sts;
+    if let Some(proved) = session.proved_at {
+        let from = session.source.as_ref().map_or_else(String::new, |from| format!(" from {from}"));
+        line(output, "session", &format!("ready at {}{from}", at(proved)))?;
+    }
     match (&session.tls, &session.why_clear) {
         (Some(tls), _) => print_tls(tls, output)?,
         (None, Some(why)) => line(output, "tls", &format!("none: {why}"))?,
@@ -115,7 +124,8 @@ fn print_session(session: &Session, output: &mut Output) -> io::Result<()> {
 /// What is told of TLS.
 fn print_tls(tls: &Tls, output: &mut Output) -> io::Result<()> {
     let suite = tls.cipher_suite.as_deref().unwrap_or_default();
-    line(output, "tls", format!("{} {suite}", tls.version).trim_end())?;
+    let exchange = tls.key_exchange.as_deref().unwrap_or_default();
+    line(output, "tls", format!("{} {suite} {exchange}", tls.version).trim_end())?;
     if let Some(certificate) = &tls.certificate {
         let sha256 = certificate.sha256.as_deref().unwrap_or("of unknown digest");
         line(output, "certificate", sha256)?;
@@ -131,7 +141,8 @@ fn print_tls(tls: &Tls, output: &mut Output) -> io::Result<()> {
 fn policy_in_words(policy: &Decision) -> String {
     let mode = policy.mode.as_deref().map(|mode| format!("mode {mode}"));
     let id = policy.policy_id.as_deref().map(|id| format!("id {id}"));
-    let words = [Some(policy.decision.clone()), policy.why.clone(), mode, id];
+    let fetched = policy.fetched_at.map(|fetched| format!("fetched at {}", at(fetched)));
+    let words = [Some(policy.decision.clone()), policy.why.clone(), mode, id, fetched];
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
