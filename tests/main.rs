@@ -38,6 +38,8 @@ mod notifications;
 mod outages;
 mod over_time;
 mod pace;
+mod page_client;
+mod pages;
 mod policy_commands;
 mod process;
 mod process_in_world;

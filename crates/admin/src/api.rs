@@ -10,3 +10,4 @@ pub mod query;
 pub mod refusal;
 pub mod report_answers;
 pub mod state_word;
+pub mod ui;

@@ -114,9 +114,28 @@ impl Client {
     pub async fn get_bytes(
         &mut self,
         path: &str,
+        sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<bool, ClientError> {
+        self.bytes(Method::GET, path, sink).await
+    }
+
+    /// Has something done, and hands what is answered meanwhile to `sink`, piece by piece; whether
+    /// there is anything.
+    pub async fn post_for_bytes(
+        &mut self,
+        path: &str,
+        sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<bool, ClientError> {
+        self.bytes(Method::POST, path, sink).await
+    }
+
+    async fn bytes(
+        &mut self,
+        method: Method,
+        path: &str,
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<bool, ClientError> {
-        let mut response = self.send(Method::GET, path, PATIENCE).await?;
+        let mut response = self.send(method, path, PATIENCE).await?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(false),

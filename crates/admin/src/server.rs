@@ -28,6 +28,7 @@
 //! | `GET /tls-reports/counted?day=DAY&domain=DOMAIN` | days and domains that are not reported yet, after these |
 //! | `GET /tls-reports/preview?day=DAY&domain=DOMAIN` | what would be sent, where and when |
 //! | `POST /tls-reports/send?day=DAY&domain=DOMAIN` | how reports stand after this one was sent |
+//! | `POST /ui?role=ROLE&port=PORT` | a link to pages that are there until the connection ends |
 //! | `POST /tls-reports/send-finished` | the same after those of all days that are over |
 
 pub mod actions;
@@ -35,6 +36,7 @@ pub mod error;
 mod exceptions;
 pub mod grants;
 pub mod health;
+mod http;
 mod many;
 pub mod monitoring_port;
 mod on_wall;
@@ -45,25 +47,30 @@ pub mod reads;
 mod refresh;
 pub mod reports;
 mod respond;
+mod ui;
 
 use axum::Router;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::pages::site::Shown;
 use crate::server::actions::Actions;
 use crate::server::health::HealthChecks;
 use crate::server::operator::Operator;
 use crate::server::reports::ReportDesk;
+use crate::server::ui::Opening;
 
 /// Answers those who connect to `socket`, who may do everything, until `stop`.
 pub async fn serve(
     socket: UnixListener,
-    actions: Actions,
+    shown: Shown,
     health: HealthChecks,
     desk: ReportDesk,
     stop: CancellationToken,
 ) {
-    let routes = routes(actions).merge(health::routes(health)).merge(reports::routes(desk));
+    let routes = routes(shown.actions.clone()).merge(health::routes(health));
+    let opening = Opening::new(shown, stop.clone());
+    let routes = routes.merge(reports::routes(desk)).merge(ui::routes(opening));
     let service = routes.into_make_service_with_connect_info::<Operator>();
     let served = axum::serve(socket, service);
     if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {

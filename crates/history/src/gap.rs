@@ -35,3 +35,17 @@ pub enum WhyGap {
     /// A record in the store could not be read.
     Unreadable,
 }
+
+impl WhyGap {
+    /// The same in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Damaged => "a file was damaged and is set aside",
+            Self::Disabled => "history was switched off",
+            Self::IndexLost => "the queue's index was lost",
+            Self::NotWritten => "the history could not be written",
+            Self::Unreadable => "a record could not be read",
+        }
+    }
+}

@@ -59,6 +59,12 @@ impl OutcomeKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Bounced, Self::Deferred, Self::Delivered];
 
+    /// The one with this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.word() == word)
+    }
+
     /// The word in a record.
     #[must_use]
     pub const fn word(self) -> &'static str {

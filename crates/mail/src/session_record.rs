@@ -86,6 +86,12 @@ impl Protection {
     /// All of them, the weakest first.
     pub const ALL: [Self; 4] = [Self::Plaintext, Self::Tls, Self::Dane, Self::Verified];
 
+    /// The one with this label.
+    #[must_use]
+    pub fn of_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.label() == label)
+    }
+
     /// Of a session with this proof.
     #[must_use]
     pub const fn of(proof: Proof, channel: &Channel) -> Self {

@@ -33,6 +33,7 @@ mod table;
 mod tlsrpt;
 mod trace;
 mod typed;
+mod ui;
 mod user;
 mod words;
 
@@ -134,6 +135,8 @@ enum Command {
     /// Read, export and verify the history of attempts.
     #[command(subcommand)]
     History(history::HistoryCommand),
+    /// Open the operators' page for this machine: prints a link, and serves it until it is ended.
+    Ui(ui::UiCommand),
     /// List and check users, and print lines for the users file.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -218,6 +221,9 @@ impl CommandLine {
                 activity::run(command, &self.paths().history, output)
             }
             Some(Command::History(command)) => history::run(command, &self.paths().history, output),
+            Some(Command::Ui(command)) => {
+                runtime()?.block_on(Box::pin(ui::run(command, &self.paths(), output)))
+            }
             Some(Command::User(command)) => user::run(command, || Ok(self.settings()?.0), output),
             Some(Command::Completions(command)) => {
                 generated::completions(command, Self::described(), output)

@@ -14,6 +14,7 @@ mod kind;
 mod row;
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ pub(crate) enum DemoError {
     /// The relay does not take a message.
     #[error("the relay does not take mail in")]
     Mail(#[source] io::Error),
+    /// The operators' page cannot be opened.
+    #[error("the operators' page cannot be opened")]
+    Page(#[source] anyhow::Error),
     /// The relay refuses a message.
     #[error("the relay refused mail to {domain}: {reply}")]
     Refused {
@@ -75,19 +79,29 @@ pub(crate) enum DemoError {
     Tell(#[source] io::Error),
 }
 
+/// Who is told what happens.
+pub(crate) trait Audience {
+    /// What became of one message.
+    fn row(&mut self, row: &Row) -> io::Result<()>;
+
+    /// All of it has been told, and the relay, whose admin socket this is, runs until this returns.
+    async fn stay(&mut self, admin_socket: &Path, rows: &[Row]) -> anyhow::Result<()>;
+}
+
 /// Sends a message to a domain of each kind, and tells what became of it as soon as that is known.
 ///
 /// # Errors
 ///
 /// [`DemoError`]; that a promise was broken is none, but in the row.
-pub(crate) async fn run(
-    ears: Ears,
-    tell: impl FnMut(&Row) -> io::Result<()>,
-) -> Result<Vec<Row>, DemoError> {
+pub(crate) async fn run(ears: Ears, audience: &mut impl Audience) -> Result<Vec<Row>, DemoError> {
     let world = World::create().await.map_err(DemoError::Internet)?;
     let internet = Internet::new(&world).await;
     let relay = start(&internet).await?;
-    let rows = Show { internet, relay: &relay, ears, tell }.give().await;
+    let mut rows = Show { internet, relay: &relay, ears, audience }.give().await;
+    if let Ok(shown) = &rows {
+        let stayed = audience.stay(&relay.settings().admin_socket, shown).await;
+        rows = stayed.map_err(DemoError::Page).and(rows);
+    }
     relay.stop().await;
     world.close().await;
     rows
@@ -103,14 +117,14 @@ async fn start(internet: &Internet<'_>) -> Result<Relay, DemoError> {
 }
 
 /// Everything that is on stage.
-struct Show<'a, T> {
+struct Show<'a, A> {
     internet: Internet<'a>,
     relay: &'a Relay,
     ears: Ears,
-    tell: T,
+    audience: &'a mut A,
 }
 
-impl<T: FnMut(&Row) -> io::Result<()>> Show<'_, T> {
+impl<A: Audience> Show<'_, A> {
     /// Gives the show.
     async fn give(mut self) -> Result<Vec<Row>, DemoError> {
         // What is known from before the attack.
@@ -125,7 +139,7 @@ impl<T: FnMut(&Row) -> io::Result<()>> Show<'_, T> {
         for kind in Kind::ALL {
             let handover = self.heard(kind).await?;
             let row = judgement::of(kind, &handover, &self.internet.seen_of(kind));
-            (self.tell)(&row).map_err(DemoError::Tell)?;
+            self.audience.row(&row).map_err(DemoError::Tell)?;
             rows.push(row);
         }
         Ok(rows)

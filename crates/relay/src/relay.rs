@@ -47,7 +47,7 @@ use self::data_dir::{make_data_dir, open_queue};
 use self::history::HistorySources;
 use self::parts::{
     access, actions, bearings, counted, counting_of, grant_rule, install_crypto_provider,
-    listener_of, metrics_of, policies, recorder_of, reporting_mta, reports_of,
+    listener_of, metrics_of, policies, recorder_of, reporting_mta, reports_of, shown,
 };
 pub use self::reload::ReloadError;
 use self::reload::{Ready, keep_what_needs_a_restart, services};
@@ -236,13 +236,13 @@ impl Relay {
 
     /// Starts the admin interface.
     fn answer(&mut self, admin: (UnixListener, SocketFile), monitors: Option<TcpListener>) {
-        let (actions, health, stop) =
-            (self.actions.clone(), self.health.clone(), self.stop_admin.clone());
+        let (health, stop) = (self.health.clone(), self.stop_admin.clone());
         let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&self.clock);
+        let shown = shown(&self.settings, &self.actions, &clock);
         let desk = ReportDesk { reporting: self.reports.reporting.clone(), clock };
         let (socket, file) = admin;
         let _admin = self.admin.spawn(async move {
-            server::serve(socket, actions, health, desk, stop).await;
+            server::serve(socket, shown, health, desk, stop).await;
             drop(file);
         });
         if let Some(socket) = monitors {

@@ -339,6 +339,27 @@ impl From<Summary> for Message {
     }
 }
 
+impl From<Details> for Message {
+    fn from(details: Details) -> Self {
+        let headline = Headline::of(details.id, &details.message, details.state);
+        let recipients = details.entries.iter().flat_map(|entry| &entry.recipients);
+        let first = recipients.clone().next();
+        Self {
+            headline,
+            recipients: u32::try_from(recipients.count()).unwrap_or(u32::MAX),
+            first_recipient: first.map(|one| one.recipient.mailbox.to_string()),
+            attempts: details.entries.iter().map(|entry| entry.attempts).max().unwrap_or(0),
+            next_attempt: details
+                .entries
+                .iter()
+                .filter_map(|entry| entry.next_attempt)
+                .min()
+                .map(Timestamp::of),
+            reason: first.and_then(|one| one.reason.clone()).map(Why::from),
+        }
+    }
+}
+
 impl From<Details> for FullMessage {
     fn from(details: Details) -> Self {
         Self {

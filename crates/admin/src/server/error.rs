@@ -3,6 +3,7 @@
 use std::io;
 
 use delivery::RemovalError;
+use history::HistoryError;
 use mta_sts::Undecided;
 use queue::{BodyError, StoreError};
 use reporting::ReportError;
@@ -18,6 +19,9 @@ pub enum AdminError {
     /// What is to be kept cannot be written down.
     #[error("the exception cannot be written down")]
     Encoding(#[source] serde_json::Error),
+    /// The history cannot be read.
+    #[error("the history cannot be read")]
+    History(#[from] HistoryError),
     /// The spool's quarantine cannot be read.
     #[error("the quarantine cannot be read")]
     Quarantine(#[source] io::Error),

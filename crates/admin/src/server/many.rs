@@ -2,10 +2,10 @@
 //! for longer than one part takes.
 
 use history::{Act, Messages};
-use queue::{QueueId, Summary};
+use queue::{Filter, QueueId, Summary};
 use tokio::task::JoinSet;
 
-use crate::api::answers::{Matched, PartChanged};
+use crate::api::answers::{Matched, Message, PartChanged};
 use crate::api::change::{Bounce, Change};
 use crate::api::query::Part;
 use crate::server::actions::Actions;
@@ -42,13 +42,68 @@ impl Actions {
         let changed = match change {
             Change::Retry => self.retry_part(&found, &part, by).await?,
             Change::Delete(_) | Change::Hold | Change::Release => {
-                self.change_each(change, found, by).await?
+                self.change_each(change, found.into_iter().map(|one| one.id), by).await?
             }
         };
         if changed > 0 {
-            self.record(by, act(change, &part, changed)).await;
+            let domain = part.filter.destination.as_ref().map(ToString::to_string);
+            let messages = Messages { queue_id: None, domain, count: changed };
+            self.record(by, act(change, messages)).await;
         }
         Ok(PartChanged { matched, changed, after: next.map(|id| id.to_string()) })
+    }
+
+    /// Changes all messages of a part, one small part after the other: how many met it, and how many
+    /// of them were changed.
+    pub(crate) async fn change_all(
+        &self,
+        change: Change,
+        mut part: Part,
+        by: &Operator,
+    ) -> Result<(u64, u64), AdminError> {
+        let (mut matched, mut changed) = (0_u64, 0_u64);
+        loop {
+            let next = self.change_part(change, part.clone(), PART, by).await?;
+            matched = matched.saturating_add(next.matched);
+            changed = changed.saturating_add(next.changed);
+            part.after = next.after.and_then(|id| id.parse().ok());
+            if part.after.is_none() {
+                return Ok((matched, changed));
+            }
+        }
+    }
+
+    /// Changes these messages; how many were changed, or, of attempts, how many will be made.
+    pub(crate) async fn change_picked(
+        &self,
+        change: Change,
+        ids: &[QueueId],
+        by: &Operator,
+    ) -> Result<u64, AdminError> {
+        let count = match change {
+            Change::Retry => {
+                let retried = self.queue.retry_messages(ids, &Filter::default()).await?;
+                tracing::info!(messages = ids.len(), retried, %by, "retry requested");
+                u64::try_from(retried).unwrap_or(u64::MAX)
+            }
+            Change::Delete(_) | Change::Hold | Change::Release => {
+                self.change_each(change, ids.iter().copied(), by).await?
+            }
+        };
+        if count > 0 {
+            let queue_id = ids.first().filter(|_| ids.len() == 1).map(ToString::to_string);
+            self.record(by, act(change, Messages { queue_id, domain: None, count })).await;
+        }
+        Ok(count)
+    }
+
+    /// Those of these messages that are in the queue.
+    pub(crate) async fn there(&self, ids: &[QueueId]) -> Result<Vec<Message>, AdminError> {
+        let mut there = Vec::with_capacity(ids.len());
+        for id in ids {
+            there.extend(self.reads.details(*id).await?.map(Message::from));
+        }
+        Ok(there)
     }
 
     /// Has those entries of some messages tried now that are meant.
@@ -69,11 +124,11 @@ impl Actions {
     async fn change_each(
         &self,
         change: Change,
-        found: Vec<Summary>,
+        found: impl Iterator<Item = QueueId>,
         by: &Operator,
     ) -> Result<u64, AdminError> {
         let mut changes = JoinSet::new();
-        for Summary { id, .. } in found {
+        for id in found {
             let (actions, by) = (self.clone(), by.clone());
             let _handle = changes.spawn(async move { actions.change_one(change, id, &by).await });
         }
@@ -100,10 +155,8 @@ impl Actions {
     }
 }
 
-/// What was done to so many messages of a part.
-fn act(change: Change, part: &Part, count: u64) -> Act {
-    let domain = part.filter.destination.as_ref().map(ToString::to_string);
-    let messages = Messages { queue_id: None, domain, count };
+/// What was done to these messages.
+fn act(change: Change, messages: Messages) -> Act {
     match change {
         Change::Delete(bounce) => Act::Delete { messages, bounce: bounce == Bounce::Sent },
         Change::Hold => Act::Hold { messages },

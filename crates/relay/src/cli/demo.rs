@@ -1,8 +1,10 @@
 //! `sts-relay demo`: a private internet, a real relay in it, and what it does there.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
+use access::Role;
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
@@ -10,19 +12,48 @@ use tokio::runtime::Runtime;
 
 use super::output::Reader;
 use super::table::printable;
+use super::ui;
 use crate::cli::ending::Ending;
 use crate::cli::output::Output;
-use crate::demo::{self, Fate, Hearing, Kind, Row};
+use crate::demo::{self, Audience, Fate, Hearing, Kind, Row};
 
 /// How long the runtime may take to end what is left of the internet.
 const END: Duration = Duration::from_secs(2);
 
 /// `demo`
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags that are typed or not")]
 pub(super) struct DemoCommand {
     /// Print JSON, for scripts.
     #[arg(long)]
     json: bool,
+    /// Go on running, and print a link to the operators' page of the relay.
+    #[arg(long, conflicts_with = "json")]
+    page: bool,
+}
+
+/// Who sees the demonstration.
+struct Viewer<'a> {
+    command: &'a DemoCommand,
+    page: Page,
+    output: &'a mut Output,
+}
+
+impl Audience for Viewer<'_> {
+    fn row(&mut self, row: &Row) -> io::Result<()> {
+        if self.command.json { Ok(()) } else { self.output.line(self.page.row(row)) }
+    }
+
+    async fn stay(&mut self, admin_socket: &Path, rows: &[Row]) -> anyhow::Result<()> {
+        if !self.command.json {
+            summarise(rows, promises_kept(rows), self.page, self.output)?;
+        }
+        if self.command.page {
+            self.output.line("")?;
+            ui::serve(admin_socket, Role::Operator, None, self.output).await?;
+        }
+        Ok(())
+    }
 }
 
 /// What `--json` prints.
@@ -56,17 +87,19 @@ async fn show(command: &DemoCommand, output: &mut Output) -> anyhow::Result<Endi
     if !command.json {
         output.line(page.heading())?;
     }
-    let rows =
-        demo::run(ears, |row| if command.json { Ok(()) } else { output.line(page.row(row)) });
-    let rows = Box::pin(rows).await?;
-    let as_promised = rows.iter().filter(|row| row.is_as_promised()).count();
+    let mut viewer = Viewer { command, page, output };
+    let rows = Box::pin(demo::run(ears, &mut viewer)).await?;
+    let as_promised = promises_kept(&rows);
     let otherwise = rows.len().saturating_sub(as_promised);
     if command.json {
         output.json(&Answer { domains: &rows, as_promised, otherwise })?;
-    } else {
-        summarise(&rows, as_promised, page, output)?;
     }
     Ok(if otherwise == 0 { Ending::Done } else { Ending::Refused })
+}
+
+/// How many domains were treated as it was promised.
+fn promises_kept(rows: &[Row]) -> usize {
+    rows.iter().filter(|row| row.is_as_promised()).count()
 }
 
 /// The last lines.

@@ -5,11 +5,13 @@
 
 mod entry;
 mod history;
+mod operators;
 
 use clap::Command;
 
 use self::entry::{DONE, GROUP, Help, SHARED};
 use self::history::HISTORY;
+use self::operators::OPERATORS;
 
 const HELP: &[Help] = &[
     Help {
@@ -389,44 +391,6 @@ const HELP: &[Help] = &[
         ],
     },
     Help {
-        command: "user",
-        examples: &[("sts-relay user hash ann@example.org", "a line for the users file")],
-        statuses: &GROUP,
-    },
-    Help {
-        command: "user check",
-        examples: &[
-            ("sts-relay user check ann", "asks for the password"),
-            (
-                "sts-relay user check app --sender app@example.org",
-                "and whether app may send from there",
-            ),
-        ],
-        statuses: &[
-            ("0", "the password is right, and the user may send from the address"),
-            ("1", "it is not, or the user may not, or there are no users"),
-        ],
-    },
-    Help {
-        command: "user hash",
-        examples: &[
-            ("sts-relay user hash ann@example.org", "asks for the password twice"),
-            (
-                "sts-relay user hash app --sender @example.org",
-                "a name that is not an address; the password can come from a pipe",
-            ),
-        ],
-        statuses: &DONE,
-    },
-    Help {
-        command: "user list",
-        examples: &[
-            ("sts-relay user list", "who may log in, and what each may send from"),
-            ("sts-relay user list --json", "for a script"),
-        ],
-        statuses: &DONE,
-    },
-    Help {
         command: "completions",
         examples: &[
             ("sts-relay completions bash", "for /usr/share/bash-completion/completions/sts-relay"),
@@ -471,7 +435,7 @@ pub(super) fn with_help(mut command: Command, name: &str) -> Command {
         let full = format!("{name} {sub}");
         command = command.mut_subcommand(sub, |command| with_help(command, full.trim()));
     }
-    let shared = HELP.iter().chain(HISTORY).map(|help| (help, SHARED.as_slice()));
+    let shared = HELP.iter().chain(HISTORY).chain(OPERATORS).map(|help| (help, SHARED.as_slice()));
     let mut all = shared.chain([(&SENDMAIL, [].as_slice())]);
     match all.find(|(help, _)| help.command == name) {
         Some((help, shared)) => command.after_help(help.text(shared)),
@@ -532,7 +496,7 @@ mod tests {
             assert!(text.contains("Examples:\n  sts-relay"), "{name}: {text}");
             assert!(text.contains("Exit status:\n  0"), "{name}: {text}");
         }
-        for help in HELP.iter().chain(HISTORY) {
+        for help in HELP.iter().chain(HISTORY).chain(OPERATORS) {
             let demo = help.command == "demo" && !cfg!(feature = "demo");
             let is_there = all().iter().any(|(name, _)| name == help.command);
             assert!(is_there || demo, "{} is no command", help.command);
@@ -544,6 +508,7 @@ mod tests {
         for help in HELP
             .iter()
             .chain(HISTORY)
+            .chain(OPERATORS)
             .filter(|help| cfg!(feature = "demo") || help.command != "demo")
         {
             for (line, _) in help.examples {

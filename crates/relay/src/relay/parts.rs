@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use admin::metrics::{CountedDns, Metrics};
+use admin::pages::site::Shown;
 use admin::readiness::{Bearings, Validators};
 use admin::server::actions::Actions;
 use admin::server::grants::GrantRule;
@@ -179,5 +180,17 @@ pub(super) const fn grant_rule(settings: &Settings) -> GrantRule {
     match settings.exception_rule {
         RawExceptionRule::All => GrantRule::All,
         RawExceptionRule::Settings => GrantRule::Settings,
+    }
+}
+
+/// What pages show, wherever they are shown.
+pub(super) fn shown(settings: &Settings, actions: &Actions, clock: &Arc<dyn Clock>) -> Shown {
+    let history = &settings.history;
+    Shown {
+        actions: actions.clone(),
+        history: history.enabled.then(|| history.dir.clone()),
+        relay: settings.listener.hostname.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        clock: Arc::clone(clock),
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use clock::{Timestamp, time};
-use history::{Attempt, Decision, FoundRecord, Gap, Session, Tls, Tried, WhyGap};
+use history::{Attempt, Decision, FoundRecord, Gap, Session, Tls, Tried};
 
 use crate::cli::output::Output;
 use crate::cli::table::{Room, Table, printable};
@@ -149,13 +149,7 @@ fn policy_in_words(policy: &Decision) -> String {
 /// Why attempts have no record.
 fn in_words(gap: &Gap) -> String {
     let count = gap.count.map_or_else(String::new, |count| format!("{count} attempts: "));
-    let why = match gap.why {
-        WhyGap::Damaged => "a file was damaged and is set aside",
-        WhyGap::Disabled => "history was switched off",
-        WhyGap::IndexLost => "the queue's index was lost",
-        WhyGap::NotWritten => "the history could not be written",
-        WhyGap::Unreadable => "a record could not be read",
-    };
+    let why = gap.why.words();
     let file = gap.file.as_deref().map_or_else(String::new, |file| format!(" ({file})"));
     let since = gap.since.map_or_else(String::new, |since| format!(" since {}", at(since)));
     format!("{count}{why}{since}{file}")

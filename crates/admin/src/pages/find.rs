@@ -1,0 +1,40 @@
+//! Where one gets by a word: a queue id, a domain or an address.
+
+use axum::Extension;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use queue::QueueId;
+
+use crate::pages::answer::see_other;
+use crate::pages::form::Fields;
+use crate::pages::frame::unclear;
+use crate::pages::logins::Visit;
+use crate::pages::site::Site;
+
+/// `GET /`
+pub(crate) async fn first() -> Response {
+    see_other("/queue")
+}
+
+/// `GET /find`
+pub(crate) async fn find(
+    State(site): State<Site>,
+    Extension(visit): Extension<Visit>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    if let Some(unknown) = fields.unknown(&["q"]) {
+        return unclear(&site, &visit, &format!("`{unknown}` is nothing that can be asked for."));
+    }
+    let word = fields.get("q").unwrap_or_default().trim();
+    let target = |name| Fields::default().query_with(&[(name, word)]);
+    if word.is_empty() {
+        return see_other("/queue");
+    }
+    if let Ok(id) = word.parse::<QueueId>() {
+        let waits = matches!(site.actions().reads.message(id).await, Ok(Some(_)));
+        return see_other(&format!("/{}/{id}", if waits { "queue" } else { "records" }));
+    }
+    let is_address = word.contains('@');
+    see_other(&format!("/records{}", target(if is_address { "recipient" } else { "domain" })))
+}

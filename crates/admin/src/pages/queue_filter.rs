@@ -1,0 +1,101 @@
+//! Which waiting mail is meant, by the words of an address or a form.
+
+use access::Role;
+use queue::ReasonClass;
+
+use crate::api::query::{ListQuery, Part};
+use crate::pages::form::Fields;
+use crate::pages::logins::Visit;
+
+/// The fields that say which messages are meant.
+pub(crate) const FILTER: [&str; 5] = ["sender", "domain", "state", "reason", "older_than"];
+
+/// A filter as it was typed, and what it means.
+#[derive(Clone, Debug)]
+pub(crate) struct QueueFilter {
+    /// Its fields that have a value.
+    pub(crate) fields: Fields,
+    /// The messages that it means.
+    pub(crate) part: Part,
+}
+
+/// A choice of a form.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub(crate) value: &'static str,
+    pub(crate) text: &'static str,
+    pub(crate) is_chosen: bool,
+}
+
+impl QueueFilter {
+    /// What these fields mean.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, in words.
+    pub(crate) fn read(fields: &Fields, visit: &Visit) -> Result<Self, String> {
+        if fields.get("sender").is_some() && !visit.visitor.role.may(Role::Operator) {
+            return Err("A viewer sees no addresses, and cannot look for one.".to_owned());
+        }
+        if fields.get("older_than").is_some_and(|age| age.parse::<u64>().is_err()) {
+            return Err("`older_than` is no number of seconds.".to_owned());
+        }
+        let after = fields.only(&["after", "until"]);
+        let kept = fields.only(&FILTER);
+        let mut whole = kept.query_with(&after.iter().collect::<Vec<_>>());
+        whole = whole.trim_start_matches('?').to_owned();
+        let query: ListQuery = Fields::parse(whole.as_bytes()).read()?;
+        let (part, _limit) = query.read().map_err(|refusal| refusal.error)?;
+        Ok(Self { fields: kept, part })
+    }
+
+    /// The value of a field.
+    pub(crate) fn value(&self, name: &str) -> &str {
+        self.fields.get(name).unwrap_or_default()
+    }
+
+    /// Whether all messages are meant.
+    pub(crate) fn is_all(&self) -> bool {
+        self.fields.iter().next().is_none()
+    }
+
+    fn choices(&self, name: &str, all: &[(&'static str, &'static str)]) -> Vec<Choice> {
+        let chosen = self.value(name);
+        let one = |(value, text): &(&'static str, &'static str)| Choice {
+            value,
+            text,
+            is_chosen: *value == chosen,
+        };
+        all.iter().map(one).collect()
+    }
+
+    /// The states to choose from.
+    pub(crate) fn states(&self) -> Vec<Choice> {
+        let all = [
+            ("", "any"),
+            ("queued", "queued"),
+            ("on-hold", "on hold"),
+            ("quarantined", "quarantined"),
+        ];
+        self.choices("state", &all)
+    }
+
+    /// The reasons to choose from.
+    pub(crate) fn reasons(&self) -> Vec<Choice> {
+        let known = ReasonClass::ALL.into_iter().filter(|class| *class != ReasonClass::Unknown);
+        let words = known.map(|class| (class.word(), class.word()));
+        self.choices("reason", &[("", "any")].into_iter().chain(words).collect::<Vec<_>>())
+    }
+
+    /// The ages to choose from.
+    pub(crate) fn ages(&self) -> Vec<Choice> {
+        let all = [
+            ("", "any"),
+            ("3600", "over 1 h"),
+            ("21600", "over 6 h"),
+            ("86400", "over 1 day"),
+            ("259200", "over 3 days"),
+        ];
+        self.choices("older_than", &all)
+    }
+}
