@@ -24,7 +24,7 @@ use rustls::time_provider::TimeProvider;
 use smtp::Domain;
 use tls_rpt::{HttpsUri, UriHost};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -93,29 +93,30 @@ impl Poster {
         report: Vec<u8>,
         rules: PostRules,
     ) -> Result<Posted, PostError> {
-        let post = Box::pin(self.post_untimed(dns, uri, report, rules));
-        timeout(POST_MAX, post).await.unwrap_or(Err(PostError::TimedOut))
+        let deadline = Instant::now() + POST_MAX;
+        let connected = timeout_at(deadline, Box::pin(self.connected(dns, uri, rules))).await;
+        let (stream, unproved) = connected.map_err(|_elapsed| PostError::TimedOut)??;
+        Ok(Posted { answer: http::post(stream, uri, report, deadline).await?, unproved })
     }
 
-    async fn post_untimed(
+    /// A connection to the server, and why its name was not proved, where it was not.
+    async fn connected(
         &self,
         dns: &dyn Dns,
         uri: &HttpsUri,
-        report: Vec<u8>,
         rules: PostRules,
-    ) -> Result<Posted, PostError> {
+    ) -> Result<(TlsStream<TcpStream>, Option<PostError>), PostError> {
         let name = server_name(uri)?;
         let addresses = addresses(dns, uri, rules.private).await?;
         let proved = connect(&addresses, |address| self.connect_to(address, name.clone())).await;
-        let (stream, unproved) = match (proved, rules.verify) {
-            (Ok(stream), _) => (stream, None),
+        match (proved, rules.verify) {
+            (Ok(stream), _) => Ok((stream, None)),
             (Err(bad @ PostError::Certificate { .. }), VerifyHttps::Try) => {
                 let any = |address| self.connect_to_any(address, name.clone());
-                (connect(&addresses, any).await?, Some(bad))
+                Ok((connect(&addresses, any).await?, Some(bad)))
             }
-            (Err(error), _) => return Err(error),
-        };
-        Ok(Posted { answer: http::post(stream, uri, report).await?, unproved })
+            (Err(error), _) => Err(error),
+        }
     }
 
     /// Connects to a server that proves its name.

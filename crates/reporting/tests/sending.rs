@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+#[path = "sending/at_once.rs"]
+mod at_once;
 #[path = "sending/by_https.rs"]
 mod by_https;
 #[path = "sending/by_mail.rs"]

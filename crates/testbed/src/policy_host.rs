@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use self::behaviour::Paths;
 use self::host::Host;
 use crate::authority::Authority;
 use crate::scripted_host::ScriptedHost;
@@ -59,9 +60,14 @@ impl PolicyHost {
         self.host.scripted.address()
     }
 
-    /// Changes what the host does, from the next connection on.
+    /// Changes what the host does, from the next connection on; not for which paths it answers.
     pub fn behave(&self, behaviour: impl Into<PolicyBehaviour>) {
-        self.host.scripted.behave(behaviour.into());
+        let behaviour = behaviour.into();
+        let paths = self.host.scripted.with_script(|script| script.behaviour.paths());
+        self.host.scripted.behave(match paths {
+            Paths::Any => behaviour.at_any_path(),
+            Paths::Policy => behaviour,
+        });
     }
 
     /// Every connection so far, in order.

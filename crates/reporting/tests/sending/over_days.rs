@@ -119,6 +119,7 @@ async fn a_kept_report_is_sent_as_it_was_after_a_restart() {
     let [request] = &host.fetches()[..] else { panic!("{:?}", host.fetches()) };
     let report = ReceivedReport::read(&request.body).unwrap().value;
     assert_eq!((report.policies[0].successes, report.policies[0].failures), (17, 3));
+    assert_eq!(station.ended.take(), [ACCEPTED]);
     station.restart().await;
     station.pass(1).await;
     assert_eq!(host.fetches().len(), 1);
