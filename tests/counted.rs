@@ -7,7 +7,7 @@ use reporting::Tallies;
 use store::Store;
 use store_embedded::{Embedded, StoreSettings};
 use testbed::{MxBehaviour, PolicyBehaviour, PolicyText, World};
-use tls_rpt::{Day, DomainName, DomainTally};
+use tls_rpt::{AppliedPolicy, Day, DomainName, DomainTally, Row};
 
 use crate::world::RelayInWorld;
 
@@ -102,6 +102,21 @@ impl Counted {
     }
 }
 
+/// The store of a relay that does not run.
+pub(crate) fn open_store(world: &World) -> Arc<dyn Store> {
+    let settings = StoreSettings::new(world.directory().join("data/queue"));
+    Arc::new(Embedded::open(settings, Arc::new(SystemClock)).unwrap())
+}
+
+/// So many sessions with hosts of a domain without a policy, which succeeded.
+pub(crate) fn succeeded(domain: &str, sessions: u64) -> DomainTally {
+    let name = DomainName::parse(domain).unwrap();
+    let policy = Arc::new(AppliedPolicy::none(name.clone()));
+    let mut tally = DomainTally::new(name);
+    tally.count(Row { policy, failure: None }, sessions);
+    tally
+}
+
 /// What is kept of a relay that was stopped.
 pub(crate) struct Kept {
     pub(crate) tallies: Tallies,
@@ -114,10 +129,7 @@ impl Kept {
     }
 
     pub(crate) fn open_in(world: &World, day: Day) -> Self {
-        let settings = StoreSettings::new(world.directory().join("data/queue"));
-        let store: Arc<dyn Store> =
-            Arc::new(Embedded::open(settings, Arc::new(SystemClock)).unwrap());
-        Self { tallies: Tallies::new(&store), day }
+        Self { tallies: Tallies::new(&open_store(world)), day }
     }
 
     pub(crate) async fn tally(&self, domain: &str) -> Option<DomainTally> {

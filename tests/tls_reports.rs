@@ -14,22 +14,23 @@ use serde_json::Value;
 use settings::{Settings, Source};
 use sts_relay::Relay;
 use testbed::{MxBehaviour, MxHost, PolicyBehaviour, Sender, Step, World};
-use tls_rpt::{AppliedPolicy, Day, DomainName, DomainTally, ReceivedReport, Row};
+use tls_rpt::{Day, ReceivedReport};
 use tokio::time::timeout;
 
 use crate::cli::{asked, asked_json};
+use crate::counted::succeeded;
 use crate::metrics::counted;
 use crate::signing::{Key, relay_with};
 use crate::world::{MESSAGE, PATIENCE, RelayInWorld, SENDER, submit};
 
 /// When every relay is started.
-const FIRST_DAY: &str = "2030-01-01";
+pub(crate) const FIRST_DAY: &str = "2030-01-01";
 
-const SETTINGS: &str = "[admin]\naddress = \"127.0.0.1:0\"\n\
+pub(crate) const SETTINGS: &str = "[admin]\naddress = \"127.0.0.1:0\"\n\
     [tls_rpt]\ncontact = \"tls@sender.test\"\nallow_private_destinations = true\n";
 
 /// A relay that reports for `sender.test`, with a key that is published.
-async fn relay() -> (RelayInWorld, Key) {
+pub(crate) async fn relay() -> (RelayInWorld, Key) {
     let key = Key::new("sender.test", "tls", Algorithm::RsaSha256);
     // Tables of keys come last in a settings file.
     let relay = relay_with(&[&key], &[], SETTINGS).await;
@@ -37,13 +38,9 @@ async fn relay() -> (RelayInWorld, Key) {
 }
 
 /// Counts sessions of the first day, and publishes where the report about them goes.
-async fn count(relay: &RelayInWorld, domain: &str, rua: &str) {
-    let name = DomainName::parse(domain).unwrap();
-    let policy = Arc::new(AppliedPolicy::none(name.clone()));
-    let mut tally = DomainTally::new(name);
-    tally.count(Row { policy, failure: None }, 17);
+pub(crate) async fn count(relay: &RelayInWorld, domain: &str, rua: &str) {
     let tallies = Tallies::new(relay.queue().store());
-    tallies.add(Day::parse(FIRST_DAY).unwrap(), tally).await.unwrap();
+    tallies.add(Day::parse(FIRST_DAY).unwrap(), succeeded(domain, 17)).await.unwrap();
     let record = format!("v=TLSRPTv1; rua={rua}");
     relay.world.names().add_txt(&format!("_smtp._tls.{domain}"), &record);
 }
@@ -55,7 +52,7 @@ async fn end_day(relay: &RelayInWorld) {
 }
 
 /// Waits until no report is on its way: delivery tells of a message after it has left the queue.
-async fn all_over(reporting: &Reporting) {
+pub(crate) async fn all_over(reporting: &Reporting) {
     let over = async {
         loop {
             reporting.round().await.unwrap();

@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
+use clock::{Clock as _, SystemClock};
 use dkim::Algorithm;
-use testbed::{Act, Connection, MxBehaviour, MxHost, PolicyBehaviour, PolicyHost, Step, World};
-use tls_rpt::ReceivedReport;
+use reporting::Tallies;
+use testbed::{
+    Act, Connection, Fault, MxBehaviour, MxHost, PolicyBehaviour, PolicyHost, Step, World,
+};
+use tls_rpt::{Day, DomainName, ReceivedReport};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::cli::asked_json;
+use crate::counted::{open_store, succeeded};
 use crate::process::{self, Process};
 use crate::signing::Key;
 use crate::world::{MESSAGE, PATIENCE, SENDER, submit, write_settings};
@@ -69,7 +74,7 @@ async fn said(world: &World, host: &MxHost, command: &str) {
 async fn over(config: &Path) {
     let over = async {
         loop {
-            drop(process::run(config, &["tlsrpt", "send", "good.test", "--today"]));
+            drop(process::run(config, &["tlsrpt", "send", "--today"]));
             let status = asked_json(config, &["tlsrpt", "status"]);
             let queue = asked_json(config, &["queue", "list"]);
             if [&status["on_their_way"], &queue]
@@ -94,18 +99,23 @@ struct Reporter {
     _key: Key,
 }
 
+/// The settings of a relay that reports, where it listens, and the key that signs its reports.
+fn reporter(world: &World) -> (PathBuf, SocketAddr, Key) {
+    let key = Key::new("sender.test", "tls", Algorithm::Ed25519Sha256);
+    key.publish(world);
+    let listener = SocketAddr::new(world.address(), world.smtp_port());
+    let settings = format!(
+        "tls_rpt.contact = \"tls@sender.test\"\ntls_rpt.allow_private_destinations = true\n\
+         delivery.retry.first = \"200ms\"\ndelivery.retry.longest = \"200ms\"\n{}",
+        key.settings()
+    );
+    (write_settings(world, listener, &settings), listener, key)
+}
+
 impl Reporter {
     /// Starts one in a world; its report goes to `rua`.
     async fn start(world: World, rua: &str) -> Self {
-        let key = Key::new("sender.test", "tls", Algorithm::Ed25519Sha256);
-        key.publish(&world);
-        let listener = SocketAddr::new(world.address(), world.smtp_port());
-        let settings = format!(
-            "tls_rpt.contact = \"tls@sender.test\"\ntls_rpt.allow_private_destinations = true\n\
-             delivery.retry.first = \"200ms\"\ndelivery.retry.longest = \"200ms\"\n{}",
-            key.settings()
-        );
-        let config = write_settings(&world, listener, &settings);
+        let (config, listener, key) = reporter(&world);
         let good = world.mx("mx.good.test", MxBehaviour::valid()).await;
         let record = format!("v=TLSRPTv1; rua={rua}");
         world.domain("good.test").mx(10, &good).tls_rpt_record(&record);
@@ -224,4 +234,45 @@ async fn a_report_whose_poster_is_killed_is_posted_once_unless_the_answer_was_lo
         let report = ReceivedReport::read(&reports[0]).unwrap().value;
         assert_eq!(report.policies[0].successes, 1, "{when:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_killed_between_closing_a_day_and_keeping_its_report_makes_it_later() {
+    let world = World::new().await;
+    let host = world.mx("mx.reports.test", MxBehaviour::valid()).await;
+    world.domain("reports.test").mx(10, &host);
+    world.domain("good.test").tls_rpt_record("v=TLSRPTv1; rua=mailto:tls@reports.test");
+    let (config, listener, _key) = reporter(&world);
+    // A day is over ten minutes after midnight.
+    let yesterday = Day::of(SystemClock.now() - Duration::from_secs(600)).before();
+    let store = open_store(&world);
+    let tally = succeeded("good.test", 17);
+    Tallies::new(&store).add(yesterday, tally).await.unwrap();
+    store.close().await;
+    // What comes between the two is the lookup of the record, which waits.
+    let record = "_smtp._tls.good.test";
+    world.names().fail(record, Fault::Silence);
+    let mut relay = Process::start(&config, world.directory().join("log"));
+    drop(relay.connected(listener).await);
+    let asked = config.clone();
+    let sending = spawn_blocking(move || process::run(&asked, &["tlsrpt", "send"]));
+    world.names().wait_for_queries(record, 1, PATIENCE).await.unwrap();
+    drop(relay.kill());
+    drop(sending.await.unwrap());
+    let store = open_store(&world);
+    let tallies = Tallies::new(&store);
+    let good = DomainName::parse("good.test").unwrap();
+    assert!(tallies.is_closed(yesterday).await.unwrap());
+    assert!(tallies.read(yesterday, &good).await.unwrap().is_some());
+    assert_eq!(store.scan("tls-rpt-reports", None, 9).await.unwrap(), []);
+    store.close().await;
+    world.names().mend(record);
+    let mut relay = Process::start(&config, world.directory().join("log-of-the-second"));
+    drop(relay.connected(listener).await);
+    over(&config).await;
+    relay.logged(" reported ", 1).await;
+    drop(process::run(&config, &["tlsrpt", "send"]));
+    over(&config).await;
+    let [message] = &host.messages()[..] else { panic!("{:?}", host.messages()) };
+    assert!(message.text().contains("sessions that succeeded: 17\r\n"), "{}", message.text());
 }

@@ -205,7 +205,7 @@ impl CommandLine {
             Some(Command::Demo(command)) => demo::run(command, output),
             Some(Command::TlsRpt(command)) => {
                 let paths = || self.paths();
-                runtime()?.block_on(Box::pin(tlsrpt::run(command, paths, now(), output)))
+                runtime()?.block_on(Box::pin(tlsrpt::run(command, paths, output)))
             }
             Some(Command::Sendmail(command)) => {
                 Ok(Ending::Sendmail(sendmail::run(command, &self.paths(), output)))

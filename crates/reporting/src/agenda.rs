@@ -20,12 +20,21 @@ pub(crate) struct Agenda {
 /// A report that is not made yet.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    /// When it is to be made.
+    /// Since when it is due, however often it was tried.
     due: SystemTime,
+    /// When it is to be made, or tried again.
+    next: SystemTime,
     /// When the first lookup of its record failed.
     first_failure: Option<SystemTime>,
     /// How many lookups have failed.
     failures: u32,
+}
+
+impl Waiting {
+    /// One that nobody has tried to make.
+    const fn new(due: SystemTime) -> Self {
+        Self { due, next: due, first_failure: None, failures: 0 }
+    }
 }
 
 /// Whether there is another try.
@@ -52,11 +61,7 @@ impl Agenda {
         let mut known = std::mem::take(&mut self.days);
         for (day, domain) in found {
             let reports = of_day.get(&day).copied().unwrap_or_default();
-            let first = || Waiting {
-                due: due(day, &domain, instance, spread, reports),
-                first_failure: None,
-                failures: 0,
-            };
+            let first = || Waiting::new(due(day, &domain, instance, spread, reports));
             let waiting = known.remove(&(day, domain.clone())).unwrap_or_else(first);
             self.days.insert((day, domain), waiting);
         }
@@ -71,16 +76,16 @@ impl Agenda {
         after: Option<&(Day, DomainName)>,
         limit: usize,
     ) -> Vec<(Day, DomainName)> {
-        let is_due = |waiting: &Waiting| waiting.due <= now || early == Early::Yes;
+        let is_due = |waiting: &Waiting| waiting.next <= now || early == Early::Yes;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let days = self.days.range::<(Day, DomainName), _>((from, Bound::Unbounded));
         let due = days.filter(|(_, waiting)| is_due(waiting));
         due.take(limit).map(|(key, _)| key.clone()).collect()
     }
 
-    /// When a report is to be made, if it is not yet.
+    /// When a report is to be made, or tried again, if it is not made yet.
     pub(crate) fn due_of(&self, day: Day, domain: &DomainName) -> Option<SystemTime> {
-        self.days.get(&(day, domain.clone())).map(|waiting| waiting.due)
+        self.days.get(&(day, domain.clone())).map(|waiting| waiting.next)
     }
 
     /// Forgets a report that is made, or never will be.
@@ -102,7 +107,7 @@ impl Agenda {
             return Again::Never;
         }
         waiting.failures = waiting.failures.saturating_add(1);
-        waiting.due = now.checked_add(retry_after(waiting.failures)).unwrap_or(now);
+        waiting.next = now.checked_add(retry_after(waiting.failures)).unwrap_or(now);
         Again::Later
     }
 
@@ -130,7 +135,8 @@ impl Agenda {
         self.reports.len()
     }
 
-    /// Since when the oldest report that is to be made is due.
+    /// Since when the oldest report that is to be made is due: one that is tried again does not count
+    /// anew.
     pub(crate) fn oldest_due(&self) -> Option<SystemTime> {
         self.days.values().map(|waiting| waiting.due).min()
     }

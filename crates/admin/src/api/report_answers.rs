@@ -2,8 +2,8 @@
 
 use clock::{Clock, Timestamp};
 use reporting::{
-    DestinationState, DestinationStatus, Obstacle, PreviewedDestination, ReportCounts,
-    ReportOnItsWay, ReportPreview,
+    DestinationState, DestinationStatus, Obstacle, PreviewedDestination, ReportOnItsWay,
+    ReportPreview, Reporting,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +18,9 @@ pub struct ReportsStatus {
     /// The address from which they come; none where none are sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,
+    /// The day in UTC that is not over for reports: one ends ten minutes after midnight, by the clock
+    /// that the relay counts by.
+    pub today: Day,
     /// Reports of days that are over which are not made yet.
     pub due: usize,
     /// Reports with a destination that is to be tried.
@@ -31,15 +34,12 @@ pub struct ReportsStatus {
 
 impl ReportsStatus {
     /// How reports stand, for an answer.
-    pub fn of(
-        contact: Option<String>,
-        counts: ReportCounts,
-        on_their_way: &[ReportOnItsWay],
-        clock: &dyn Clock,
-    ) -> Self {
+    pub fn of(reporting: &Reporting, on_their_way: &[ReportOnItsWay], clock: &dyn Clock) -> Self {
+        let counts = reporting.counts();
         let on_wall = |due| Timestamp::of(clock.on_wall(due));
         Self {
-            contact,
+            contact: reporting.contact().map(|contact| contact.to_string()),
+            today: reporting.today(),
             due: counts.due,
             retrying: counts.retrying,
             oldest_due: counts.oldest_due.map(on_wall),

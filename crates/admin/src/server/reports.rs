@@ -107,7 +107,6 @@ impl ReportDesk {
     /// How reports stand.
     async fn status(&self) -> Result<ReportsStatus, AdminError> {
         let on_their_way = self.reporting.on_their_way(LISTED_MAX).await?;
-        let contact = self.reporting.contact().map(|contact| contact.to_string());
-        Ok(ReportsStatus::of(contact, self.reporting.counts(), &on_their_way, &*self.clock))
+        Ok(ReportsStatus::of(&self.reporting, &on_their_way, &*self.clock))
     }
 }

@@ -8,7 +8,6 @@ mod files;
 mod sent;
 
 use std::ffi::OsString;
-use std::time::SystemTime;
 
 use clap::Subcommand;
 use settings::RelayPaths;
@@ -46,7 +45,6 @@ pub(super) enum TlsRptCommand {
 pub(super) async fn run(
     command: &TlsRptCommand,
     paths: impl FnOnce() -> RelayPaths,
-    now: SystemTime,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     match command {
@@ -56,13 +54,11 @@ pub(super) async fn run(
             Ok(answer.ending())
         }
         TlsRptCommand::Preview(preview) => {
-            sent::Sender::reach(&paths(), now).await?.preview(preview, output).await
+            sent::Sender::reach(&paths()).await?.preview(preview, output).await
         }
-        TlsRptCommand::Send(send) => {
-            sent::Sender::reach(&paths(), now).await?.send(send, output).await
-        }
+        TlsRptCommand::Send(send) => sent::Sender::reach(&paths()).await?.send(send, output).await,
         TlsRptCommand::Status { format } => {
-            sent::Sender::reach(&paths(), now).await?.status(*format, output).await
+            sent::Sender::reach(&paths()).await?.status(*format, output).await
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `sts-relay tlsrpt preview`, `send` and `status`: the reports that the running relay sends.
 
 use std::io;
-use std::time::SystemTime;
 
 use admin::api::report_answers::{
     CountedDomain, PreviewedReport, PreviewedTo, ReportsStatus, SentTo,
@@ -54,14 +53,16 @@ pub(crate) struct Send {
 /// The running relay, for what it alone may do.
 pub(super) struct Sender {
     relay: RelayOrDisk,
+    /// The day that is not over, as the relay has it.
     today: Day,
 }
 
 impl Sender {
     /// Reaches the relay.
-    pub(super) async fn reach(paths: &RelayPaths, now: SystemTime) -> anyhow::Result<Self> {
-        let relay = RelayOrDisk::running(paths).await?;
-        Ok(Self { relay, today: Day::of(now) })
+    pub(super) async fn reach(paths: &RelayPaths) -> anyhow::Result<Self> {
+        let mut relay = RelayOrDisk::running(paths).await?;
+        let status = reports_status(relay.client()?).await?;
+        Ok(Self { relay, today: status.today })
     }
 
     /// `tlsrpt status`
@@ -70,8 +71,7 @@ impl Sender {
         format: Format,
         output: &mut Output,
     ) -> anyhow::Result<Ending> {
-        let status: ReportsStatus =
-            self.client()?.get("/tls-reports").await?.ok_or(AnswerError::TooOld)?;
+        let status = reports_status(self.client()?).await?;
         format.write(&status, output, print_status)?;
         Ok(Ending::Done)
     }
@@ -194,6 +194,11 @@ impl Sender {
     fn client(&mut self) -> Result<&mut Client, AnswerError> {
         self.relay.client()
     }
+}
+
+/// How reports stand.
+async fn reports_status(client: &mut Client) -> anyhow::Result<ReportsStatus> {
+    Ok(client.get("/tls-reports").await?.ok_or(AnswerError::TooOld)?)
 }
 
 /// A day as it is typed.
