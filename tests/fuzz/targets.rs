@@ -21,7 +21,7 @@ use smtp::{
 };
 use submission::{HeaderSection, OriginatorField, Replacement, RewriteRule, Rewriting};
 use tls_rpt::{
-    AppliedPolicy, Day, DomainName, DomainTally, FailureDetail, Instance, MailAddress,
+    AppliedPolicy, Day, Destination, DomainName, DomainTally, FailureDetail, Instance, MailAddress,
     ReceivedReport, ReceivingMxHelo, Report, ResultType, Row, Submitter,
 };
 
@@ -56,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     ("sts_record", sts_record),
     ("submission_header", submission_header),
     ("submission_rewrite", submission_rewrite),
+    ("tlsrpt_mailto", tlsrpt_mailto),
     ("tlsrpt_message", tlsrpt_message),
     ("tlsrpt_received", tlsrpt_received),
     ("tlsrpt_record", tlsrpt_record),
@@ -266,6 +267,25 @@ pub fn tlsrpt_record(input: &[u8]) {
         assert_eq!(again.value, parsed.value);
         assert!((1..=5).contains(&parsed.value.destinations().len()));
     }
+}
+
+/// A `mailto` URI gives one address that can stand in an envelope and in a header field as it is, without
+/// anything of the URI's header fields; it prints as a URI that gives the same address (RFC 6068 §2).
+pub fn tlsrpt_mailto(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(destination) = format!("mailto:{text}").parse::<Destination>() else { return };
+    let Destination::Mailto(address) = &destination else { panic!("{destination}") };
+    let printed = destination.to_string();
+    assert!(printed.is_ascii() && !printed.contains([' ', ',', ';', '!', '?', '"', '<', '>']));
+    assert_eq!(printed.parse::<Destination>().as_ref(), Ok(&destination));
+    let written = address.to_string();
+    assert!(written.is_ascii() && !written.contains(char::is_control));
+    assert_eq!(MailAddress::parse(&written).as_ref(), Ok(address));
+    let path = ForwardPath::parse(&format!("<{written}>")).unwrap();
+    assert_eq!(path.mailbox().unwrap().to_string(), written);
+    // What stands behind a question mark, or after a fragment's sign, is in no address.
+    let before = text.split(['?', '#']).next().unwrap_or_default();
+    assert_eq!(format!("mailto:{before}").parse::<Destination>().as_ref(), Ok(&destination));
 }
 
 /// A report that can be read has no control characters in its texts.

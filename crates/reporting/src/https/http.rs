@@ -105,23 +105,24 @@ mod tests {
 
     /// What becomes of a POST to a server that answers like this once it has the request, and how long
     /// that takes.
-    async fn answered<F: Future<Output = ()> + Send + 'static>(
-        answer: impl FnOnce(DuplexStream) -> F + Send + 'static,
+    async fn answered<F: Future<Output = ()>>(
+        answer: impl FnOnce(DuplexStream) -> F,
     ) -> (Result<Answer, PostError>, Duration) {
         let Ok(Destination::Https(uri)) = "https://reports.test/v1".parse() else { panic!() };
         let (ours, mut theirs) = duplex(ON_THE_WAY);
-        let server = tokio::spawn(async move {
+        let server = async {
             let mut request = Vec::new();
             while !request.ends_with(b"report") {
                 theirs.read_buf(&mut request).await.unwrap();
             }
             answer(theirs).await;
-        });
-        let began = Instant::now();
-        let answered = post(ours, &uri, b"report".to_vec(), began + TIME).await;
-        let took = began.elapsed();
-        server.await.unwrap();
-        (answered, took)
+        };
+        let client = async {
+            let began = Instant::now();
+            let answered = post(ours, &uri, b"report".to_vec(), began + TIME).await;
+            (answered, began.elapsed())
+        };
+        tokio::join!(client, server).0
     }
 
     /// What becomes of a POST to a server that answers after this long.
