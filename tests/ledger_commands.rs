@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use testbed::{MxBehaviour, PolicyText};
+use testbed::{Certificate, MxBehaviour, PolicyText};
 use tokio::time::{sleep, timeout};
 
 use crate::cli::{asked, asked_json, refused};
@@ -140,4 +140,83 @@ async fn every_act_of_an_operator_is_listed_with_who_did_it() {
     assert_eq!(listed[4]["reason"], "they mend it");
     assert!(asked(&there.config, &["activity", "--csv"]).lines().count() == 10);
     asked(&there.config, &["history", "verify"]);
+}
+
+/// What the status says, and its exit status.
+fn status(there: &ProcessInWorld) -> (Value, Option<i32>) {
+    let output = crate::process::run(&there.config, &["status", "--json"]);
+    (serde_json::from_slice(&output.stdout).unwrap(), output.status.code())
+}
+
+#[tokio::test]
+async fn the_status_says_what_flowed_and_who_needs_a_person() {
+    let mut there = delivered().await;
+    let mx = there.world.mx("mx.late.test", MxBehaviour::presenting(Certificate::Expired)).await;
+    let policy = PolicyText::enforce([mx.name()]);
+    there.world.domain("late.test").mx(10, &mx).sts("b1").policy(policy).await;
+    known(&there, &[], 2).await;
+    let (calm, code) = status(&there);
+    // The resolver of this world does not answer everything that readiness asks.
+    let ready = calm["not_ready"].as_array().unwrap().is_empty();
+    assert_eq!(code, Some(i32::from(!ready)), "{calm}");
+    assert_eq!((&calm["running"], &calm["needs"]), (&Value::Bool(true), &Value::Array(vec![])));
+    assert_eq!(calm["hour"]["delivered"]["verified"], 1);
+    assert_eq!(calm["hour"]["delivered"]["plaintext"], 1);
+    assert_eq!(calm["hour"]["accepted"], 1);
+    assert_eq!(
+        (&calm["domains"]["verified"], &calm["domains"]["plaintext"]),
+        (&1.into(), &1.into())
+    );
+    let id = there.submit(&["<bob@late.test>"]).await;
+    known(&there, &[], 3).await;
+    let (held, code) = status(&there);
+    assert_eq!((code, &held["queue"]["messages"]), (Some(1), &1.into()));
+    assert_eq!(held["needs"][0]["domain"], "late.test", "{held}");
+    assert_eq!(
+        (&held["needs"][0]["need"], &held["needs"][0]["cause"]),
+        (&"held".into(), &"policy".into())
+    );
+    let text = crate::process::run(&there.config, &["status"]).stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("late.test: mail is not delivered for "), "{text}");
+    // Mail that is gone is held no more.
+    asked(&there.config, &["queue", "delete", &id]);
+    assert_eq!(status(&there).0["needs"], Value::Array(vec![]));
+    assert!(there.relay.terminate().await.success());
+    let (stopped, code) = status(&there);
+    assert_eq!((code, &stopped["running"]), (Some(1), &Value::Bool(false)));
+    assert_eq!(stopped["day"]["delivered"]["verified"], 1);
+}
+
+#[tokio::test]
+async fn a_postmaster_is_told_what_is_published_what_was_shown_and_what_to_change() {
+    let mut there = delivered().await;
+    let mx = there.world.mx("mx.late.test", MxBehaviour::presenting(Certificate::Expired)).await;
+    let policy = PolicyText::enforce([mx.name()]);
+    there.world.domain("late.test").mx(10, &mx).sts("b1").policy(policy).await;
+    let id = there.submit(&["<bob@late.test>"]).await;
+    known(&there, &[], 3).await;
+    let by_domain = asked(&there.config, &["explain", "late.test"]);
+    assert_eq!(asked(&there.config, &["explain", &id]), by_domain);
+    for text in [
+        "To the postmaster of late.test\n",
+        "to late.test is not delivered since 20",
+        "MTA-STS policy b1, mode enforce",
+        "Host mx.late.test",
+        "expired",
+        "in date",
+        "publish mode testing",
+        "policy first seen in mode enforce",
+    ] {
+        assert!(by_domain.contains(text), "{text}: {by_domain}");
+    }
+    assert!(!by_domain.contains("bob@"), "{by_domain}");
+    let fine = asked(&there.config, &["explain", "strict.test"]);
+    assert!(fine.contains("Nothing has to be changed"), "{fine}");
+    let json = asked_json(&there.config, &["explain", "open.test"]);
+    assert_eq!(json[0]["domain"], "open.test");
+    for (subject, code) in [("nobody.test", 1), ("not a domain", 2)] {
+        let output = crate::process::run(&there.config, &["explain", subject]);
+        assert_eq!(output.status.code(), Some(code), "{subject}");
+    }
 }

@@ -54,7 +54,7 @@ pub use crate::keeper::Keeper;
 pub use crate::ledger::{
     AcceptedCount, Between, Certificates, Counts, Day, DayBar, Domain, DomainQuery, DomainState,
     Event, EventKind, Figures, FullDomain, Held, HostCertificates, LastProof, Ledger, LedgerKeeper,
-    PolicyStanding, Refreshes, Runs, ShownCertificate, Span, Weight,
+    Need, NeedKind, PolicyStanding, Refreshes, Runs, ShownCertificate, Span, Weight,
 };
 pub use crate::query::{Order, OutcomeKind, Query, Wanted};
 pub use crate::recorder::Recorder;

@@ -15,6 +15,7 @@ mod domains;
 mod ending;
 mod exception;
 mod exceptions;
+mod explain;
 mod generated;
 mod healthy;
 mod help;
@@ -28,6 +29,7 @@ mod sendmail;
 mod serve;
 mod service_manager;
 mod signals;
+mod status;
 mod sysexit;
 mod table;
 mod tlsrpt;
@@ -126,10 +128,17 @@ enum Command {
     Sendmail(SendmailCommand),
     /// Find what became of mail: each attempt, what was proved, and what came of it.
     Trace(trace::TraceCommand),
+    /// Show what flows, what protects it, and who needs a person; status 1 if somebody does.
+    Status(status::StatusCommand),
     /// List domains: what protects mail to them and since when.
     Domains(domains::DomainsCommand),
     /// Show what is known of one domain: protection, policy, certificates, days and events.
     Domain(domains::DomainCommand),
+    /// Explain a message or a domain to its postmaster: a text to forward.
+    ///
+    /// It says what the domain publishes, what its host showed, what to change, and since when. It is
+    /// about the last attempt that is kept.
+    Explain(explain::ExplainCommand),
     /// List what operators have done: to mail, policies, exceptions and settings.
     Activity(activity::ActivityCommand),
     /// Read, export and verify the history of attempts.
@@ -211,11 +220,16 @@ impl CommandLine {
                 Ok(Ending::Sendmail(sendmail::run(command, &self.paths(), output)))
             }
             Some(Command::Trace(command)) => trace::run(command, &self.paths().history, output),
+            Some(Command::Status(command)) => status::run(command, &self.paths(), output),
             Some(Command::Domains(command)) => {
                 runtime()?.block_on(domains::list(command, &self.paths(), now(), output))
             }
             Some(Command::Domain(command)) => {
                 runtime()?.block_on(domains::show(command, &self.paths(), now(), output))
+            }
+            Some(Command::Explain(command)) => {
+                let hostname = self.settings()?.0.delivery.hostname;
+                explain::run(command, &self.paths(), hostname.as_str(), output)
             }
             Some(Command::Activity(command)) => {
                 activity::run(command, &self.paths().history, output)

@@ -66,6 +66,14 @@ impl Figures {
         Self { at, ..Self::default() }
     }
 
+    /// All of these, in a span that began then.
+    #[must_use]
+    pub fn sum(at: u64, parts: &[Self]) -> Self {
+        let mut sum = Self::beginning(at);
+        parts.iter().for_each(|part| sum.merge(part));
+        sum
+    }
+
     /// Counts an attempt.
     pub(crate) fn count(&mut self, seen: &Observed<'_>) {
         let cause = seen.cause.unwrap_or(FailureCause::OwnSystem);

@@ -13,7 +13,11 @@ use crate::ledger::day::{Counts, Day, DayBar};
 use crate::ledger::domain_state::DomainState;
 use crate::ledger::event::Event;
 use crate::ledger::figures::{Figures, Span};
+use crate::ledger::need::{self, Need};
 use crate::sql::integer;
+
+/// So many of the last events are looked at for what somebody should see.
+const EVENTS_LOOKED_AT: usize = 10_000;
 
 /// A ledger that is read: what is known of domains, and how much mail flowed.
 #[derive(Clone, Debug)]
@@ -161,6 +165,23 @@ impl Ledger {
         };
         let values = params![integer(span.begins(within.since)), integer(within.until)];
         self.texts(&connection, sql, values)
+    }
+
+    /// The domains that somebody should look at, at this time in milliseconds since 1970, by name. Of
+    /// those whose mail is held the queue knows whether any waits still. Blocks: reads the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`] where the ledger could not be read.
+    pub fn needs(&self, now: u64) -> Result<Vec<Need>, HistoryError> {
+        let domains = self.domains(&DomainQuery::default())?;
+        let since = now.saturating_sub(need::TOLD_FOR);
+        let events = self.events(Between { since, until: u64::MAX }, EVENTS_LOOKED_AT)?;
+        let mut needs: Vec<_> =
+            domains.iter().flat_map(|one| need::of_state(&one.domain, &one.state, now)).collect();
+        needs.extend(events.iter().filter_map(need::of_event));
+        needs.sort_by(|a, b| a.domain.cmp(&b.domain).then(a.since.cmp(&b.since)));
+        Ok(needs)
     }
 
     /// Whether there is one.

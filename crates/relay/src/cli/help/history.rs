@@ -17,6 +17,17 @@ pub(super) const HISTORY: &[Help] = &[
         ],
     },
     Help {
+        command: "status",
+        examples: &[
+            ("sts-relay status", "what flows, what protects it, and who needs a person"),
+            ("sts-relay status --watch", "the same, every five seconds"),
+        ],
+        statuses: &[
+            ("0", "nobody is needed"),
+            ("1", "somebody is, or the ledger could not be read"),
+        ],
+    },
+    Help {
         command: "domains",
         examples: &[
             ("sts-relay domains", "all domains that mail went to"),
@@ -34,6 +45,17 @@ pub(super) const HISTORY: &[Help] = &[
         statuses: &[
             ("0", "it is known"),
             ("1", "it is not known, or the ledger could not be read"),
+        ],
+    },
+    Help {
+        command: "explain",
+        examples: &[
+            ("sts-relay explain example.org", "why mail to a domain waits, for its postmaster"),
+            ("sts-relay explain 1mcc5rm000003", "the same of one message, for each domain"),
+        ],
+        statuses: &[
+            ("0", "something is known of it"),
+            ("1", "nothing is, or it could not be read"),
         ],
     },
     Help {
