@@ -2,6 +2,7 @@
 
 mod addresses;
 mod fields;
+mod outlet;
 mod postfix;
 mod writer;
 
@@ -84,6 +85,13 @@ impl Log {
         if let Some(Err(error)) = changed {
             tracing::warn!(%error, "log level not changed");
         }
+    }
+}
+
+impl Drop for Log {
+    /// No line is left behind; what is logged after this, by what ends last, is written at once.
+    fn drop(&mut self) {
+        self.lines.close();
     }
 }
 

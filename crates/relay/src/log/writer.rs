@@ -1,5 +1,6 @@
 //! Where lines of the log go: standard output, which may be a terminal, a file, or the journal.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,6 +11,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use super::addresses::Addresses;
+use super::outlet::Outlet;
 
 /// The variable by which systemd says which stream goes to the journal: `DEVICE:INODE`.
 const JOURNAL_STREAM: &str = "JOURNAL_STREAM";
@@ -34,17 +36,27 @@ impl Reader {
     }
 }
 
-/// Makes the writers of lines; clones share what becomes of addresses.
+/// Makes the writers of lines; clones share what becomes of addresses, and where lines go.
 #[derive(Clone, Debug)]
 pub(super) struct Lines {
     reader: Reader,
     addresses: Arc<RwLock<Addresses>>,
+    outlet: Arc<Outlet<io::Stdout>>,
 }
 
 impl Lines {
     /// Lines for standard output.
     pub(super) fn new(reader: Reader, addresses: Addresses) -> Self {
-        Self { reader, addresses: Arc::new(RwLock::new(addresses)) }
+        Self {
+            reader,
+            addresses: Arc::new(RwLock::new(addresses)),
+            outlet: Outlet::open(io::stdout()),
+        }
+    }
+
+    /// Writes the lines that wait; each that comes later is written at once.
+    pub(super) fn close(&self) {
+        self.outlet.close();
     }
 
     /// Writes addresses in another way from now on.
@@ -53,13 +65,13 @@ impl Lines {
     }
 
     /// A line as it is written.
-    fn finished(&self, line: &str, level: Level) -> String {
+    fn finished<'a>(&self, line: &'a str, level: Level) -> Cow<'a, str> {
         let addresses = self.addresses.read().unwrap_or_else(PoisonError::into_inner);
         let line = addresses.in_line(line);
         match self.reader {
             // Without a time there is a blank where it would be.
-            Reader::Journal => format!("<{}>{}", priority(level), line.trim_start()),
-            Reader::Other => line.into_owned(),
+            Reader::Journal => format!("<{}>{}", priority(level), line.trim_start()).into(),
+            Reader::Other => line,
         }
     }
 }
@@ -85,14 +97,14 @@ pub(super) struct Line {
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = self.lines.finished(&String::from_utf8_lossy(line), self.level);
+        let text = String::from_utf8_lossy(line);
         // In one piece, so that no other line comes between.
-        io::stdout().lock().write_all(text.as_bytes())?;
+        self.lines.outlet.put(self.lines.finished(&text, self.level).as_bytes())?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
+        Ok(())
     }
 }
 
