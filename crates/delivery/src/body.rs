@@ -1,19 +1,26 @@
 //! Writing a message behind DATA (RFC 5321 §4.5.2) or in a chunk (RFC 3030 §2), never whole in
 //! memory.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use smtp::DotStuffer;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::Instant;
 
 use crate::dialogue::{Dialogue, DialogueError};
 use crate::line_io::Stream;
 use crate::settings::Timeouts;
 
-/// How much of a message is read at once.
-const READ: usize = 32 * 1024;
+/// How much of a message is read at once, by way of the stack.
+const READ: usize = 8 * 1024;
+
+/// How much of it is gathered before it is written.
+const GATHERED: usize = 32 * 1024;
 
 /// How much a block may grow by its dots and its end before it has to be moved.
 const DOTS: usize = 256;
@@ -35,24 +42,36 @@ where
     S: Stream,
     B: AsyncRead + Unpin,
 {
-    let room = usize::try_from(size).unwrap_or(READ).min(READ);
+    let room = usize::try_from(size).unwrap_or(GATHERED).min(GATHERED.saturating_add(READ));
     let mut stuffer = DotStuffer::new();
-    let mut input = Vec::with_capacity(room);
     let mut block = Vec::with_capacity(room.saturating_add(DOTS));
     loop {
-        input.clear();
-        let read = body.read_buf(&mut input).await;
-        if read.map_err(|error| unreadable(&error))? == 0 {
+        let read = poll_fn(|context| poll_stuffed(&mut body, &mut stuffer, &mut block, context));
+        if read.await.map_err(|error| unreadable(&error))? == 0 {
             break;
         }
-        if block.len() >= READ {
+        if block.len() >= GATHERED {
             pace.send(dialogue, &block).await.map_err(BodyError::Cut)?;
             block.clear();
         }
-        stuffer.feed(&input, &mut block);
     }
     stuffer.finish(&mut block);
     pace.send(dialogue, &block).await.map_err(BodyError::InDoubt)
+}
+
+/// Reads a piece of `body` by way of the stack, and puts it behind `block` with its dots doubled;
+/// how long it was, 0 at the end.
+fn poll_stuffed<B: AsyncRead + Unpin>(
+    body: &mut B,
+    stuffer: &mut DotStuffer,
+    block: &mut Vec<u8>,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut room = [const { MaybeUninit::uninit() }; READ];
+    let mut piece = ReadBuf::uninit(&mut room);
+    ready!(Pin::new(body).poll_read(context, &mut piece))?;
+    stuffer.feed(piece.filled(), block);
+    Poll::Ready(Ok(piece.filled().len()))
 }
 
 /// Writes `body` as the one chunk of a message, byte for byte: BDAT with its `size`, and all of it.
@@ -73,7 +92,7 @@ where
     block.reserve(BLOCK);
     let mut left = size;
     loop {
-        if block.len() >= READ {
+        if block.len() >= GATHERED {
             pace.send(dialogue, &block).await.map_err(BodyError::Cut)?;
             block.clear();
         }
@@ -160,10 +179,7 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use tokio::io::{DuplexStream, ReadBuf, duplex};
+    use tokio::io::{DuplexStream, duplex};
     use tokio::task::JoinSet;
 
     use super::*;

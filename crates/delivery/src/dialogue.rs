@@ -1,7 +1,7 @@
 //! Commands and replies on one connection, in clear or under TLS.
 //!
-//! mail-send writes the command and waits for the end of the reply, which [`LineIo`] reads below it
-//! and keeps for us. Only [`crate::session`] makes a dialogue, so what can be said in clear is
+//! mail-send writes a command that is sent alone and waits for the end of its reply, which [`LineIo`]
+//! reads below it and keeps for us; replies to what was sent in one piece come from there. Only [`crate::session`] makes a dialogue, so what can be said in clear is
 //! decided there.
 //!
 //! The reasons: `docs/decisions/0003-dialogue-by-mail-send.md`.
@@ -93,8 +93,10 @@ impl<S: Stream> Dialogue<S> {
 
     /// Reads the next reply.
     pub(crate) async fn reply(&mut self, limit: Duration) -> Result<Reply, DialogueError> {
-        let end = self.patience.wait(limit, self.client.read()).await;
-        self.heard(end)
+        let end = self.patience.wait(limit, self.client.stream.reply()).await?;
+        let reply = end.map_err(|error| broken(&error))?.ok_or(DialogueError::Closed)?;
+        self.patience.moved();
+        Ok(reply)
     }
 
     /// What the peer said before a reply broke off, if its code is known.

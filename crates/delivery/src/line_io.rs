@@ -7,6 +7,7 @@
 //! mail-send is shown its code alone. A read never reaches past the line that ends a reply: nothing
 //! is lost, and what is left over can be seen.
 
+use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::pin::Pin;
@@ -152,15 +153,21 @@ impl<S> LineIo<S> {
             let taken = line_feed.map_or(held.len(), |at| at.saturating_add(1));
             let part = held.get(..line_feed.unwrap_or(held.len())).unwrap_or_default();
             let room = LINE_KEPT.saturating_sub(self.line.len());
-            self.line.extend_from_slice(part.get(..room).unwrap_or(part));
+            let part = part.get(..room).unwrap_or(part);
             self.start = self.start.saturating_add(taken);
             self.octets = self.octets.saturating_add(taken);
             if self.octets > REPLY_MAX {
                 return Err(NoReply::Endless);
             }
+            // Most lines are held whole, and are read where they are.
+            let is_begun = line_feed.is_none() || !self.line.is_empty();
+            if is_begun {
+                self.line.extend_from_slice(part);
+            }
             if line_feed.is_some() {
-                let line = mem::take(&mut self.line);
-                let reply = self.reader.line(line.strip_suffix(b"\r").unwrap_or(&line))?;
+                let begun = mem::take(&mut self.line);
+                let line = if is_begun { &begun } else { part };
+                let reply = self.reader.line(line.strip_suffix(b"\r").unwrap_or(line))?;
                 if reply.is_some() {
                     self.octets = 0;
                     return Ok(reply);
@@ -183,6 +190,35 @@ impl<S: AsyncRead + Unpin> LineIo<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> LineIo<S> {
+    /// Reads the next reply; none where the peer has closed its side.
+    ///
+    /// Nothing is lost when the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream, and [`NoReply`].
+    pub(crate) async fn reply(&mut self) -> io::Result<Option<Reply>> {
+        poll_fn(|context| self.poll_reply(context)).await
+    }
+
+    fn poll_reply(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Reply>>> {
+        loop {
+            if let Some(reply) = self.next_reply()? {
+                return Poll::Ready(Ok(Some(reply)));
+            }
+            let mut filling = ReadBuf::new(self.buffer.as_mut_slice());
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut filling))?;
+            self.end = filling.filled().len();
+            self.start = 0;
+            if self.end == 0 {
+                self.closed = true;
+                return Poll::Ready(Ok(None));
+            }
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for LineIo<S> {
     /// Reads a whole reply, and shows its code on a line of its own.
     fn poll_read(
@@ -191,23 +227,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for LineIo<S> {
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        loop {
-            if let Some(reply) = this.next_reply()? {
-                let [first, second, third] = reply.code().digits();
-                let shown = [first, second, third, b' ', b'\r', b'\n'];
-                room.put_slice(shown.get(..room.remaining()).unwrap_or(&shown));
-                this.heard = Some(reply);
-                return Poll::Ready(Ok(()));
-            }
-            let mut filling = ReadBuf::new(this.buffer.as_mut_slice());
-            ready!(Pin::new(&mut this.stream).poll_read(context, &mut filling))?;
-            this.end = filling.filled().len();
-            this.start = 0;
-            if this.end == 0 {
-                this.closed = true;
-                return Poll::Ready(Ok(()));
-            }
+        if let Some(reply) = ready!(this.poll_reply(context))? {
+            let [first, second, third] = reply.code().digits();
+            let shown = [first, second, third, b' ', b'\r', b'\n'];
+            room.put_slice(shown.get(..room.remaining()).unwrap_or(&shown));
+            this.heard = Some(reply);
         }
+        Poll::Ready(Ok(()))
     }
 }
 
