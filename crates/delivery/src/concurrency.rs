@@ -106,11 +106,14 @@ impl ConcurrencyWindows {
 
     fn learn(&self, destination: &str, learn: impl FnOnce(ConcurrencyWindow) -> ConcurrencyWindow) {
         let mut known = self.known();
-        if known.len() >= MOST && !known.contains_key(destination) {
+        if let Some(window) = known.get_mut(destination) {
+            *window = learn(*window);
+            return;
+        }
+        if known.len() >= MOST {
             known.clear();
         }
-        let window = known.entry(destination.to_owned()).or_default();
-        *window = learn(*window);
+        known.insert(destination.to_owned(), learn(ConcurrencyWindow::default()));
     }
 }
 

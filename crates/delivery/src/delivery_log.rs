@@ -5,6 +5,7 @@ mod postfix;
 use std::time::Duration;
 
 use mail::{Channel, DaneVerdict, DeliveryRecord, DeliveryResult, Failure, QueueId, Reason};
+use smtp::in_a_row;
 use tls_rpt::TlsaRecord;
 use tracing::field::display;
 
@@ -20,8 +21,6 @@ pub(crate) fn tell(
     observer: &dyn Observer,
 ) {
     for (record, recipients) in alike(results.iter()) {
-        let to = |one: &&RecipientResult| one.recipient.recipient.mailbox.to_string();
-        let recipients: Vec<String> = recipients.iter().map(to).collect();
         log(record, &recipients, notification);
         observer.finished(record, recipients.len());
     }
@@ -29,13 +28,14 @@ pub(crate) fn tell(
 
 /// A line for recipients who share their fate, and the message that tells the sender of it, if one
 /// does.
-fn log(record: &DeliveryRecord, recipients: &[String], notification: Option<QueueId>) {
+fn log(record: &DeliveryRecord, recipients: &[&RecipientResult], notification: Option<QueueId>) {
     let (queue_id, domain) = (record.attempt.queue_id, &record.attempt.destination);
     let decision = &record.next_hop.decision;
     let (policy, why, tls) = (decision.policy_word(), decision.why_word(), record.tls_word());
     let (delay, attempts) = (seconds(record.queued_for()), record.attempt.number);
     let notification = notification.map(display);
-    let (to, recipients) = (recipients.join(", "), recipients.len());
+    let mailboxes = recipients.iter().map(|one| &one.recipient.recipient.mailbox);
+    let (to, recipients) = (in_a_row(mailboxes), recipients.len());
     match &record.result {
         DeliveryResult::Delivered { mx, addr, reply, .. } => {
             let (addr, protection) = (addr.map(display), record.protection().label());

@@ -164,19 +164,26 @@ impl Pass<'_> {
         }
     }
 
-    /// What has come of the pass for those who are not settled, and for those who are.
-    fn close(&self, mut walk: Walk) -> Vec<HopResult> {
-        let untold = match self.decision {
+    /// What has come of the pass for those of whom no host has said anything.
+    fn untold(&self, walk: &Walk) -> DeliveryResult {
+        match self.decision {
             Decision::Require(required) => unmet(required, &walk.failures),
             Decision::Permit(fallback) => {
                 let next_hop = in_words(fallback.next_hop());
                 unmatched(&next_hop, &walk.failures)
                     .unwrap_or_else(|| unreached(&next_hop, &walk.failures))
             }
-        };
+        }
+    }
+
+    /// What has come of the pass for those who are not settled, and for those who are.
+    fn close(&self, mut walk: Walk) -> Vec<HopResult> {
+        if walk.open.is_empty() {
+            return walk.settled;
+        }
         let (untold, untold_elsewhere) = match self.lacking_requiretls(&walk) {
             Some(bounced) => (bounced, Elsewhere::MayTake),
-            None => (untold, Elsewhere::MayHelp),
+            None => (self.untold(&walk), Elsewhere::MayHelp),
         };
         let open = std::mem::take(&mut walk.open);
         let others = self.others(&walk);

@@ -30,12 +30,13 @@ impl Recorder for Unrecorded {
 }
 
 /// What is kept of these results: once for all recipients who share their fate.
-pub(crate) fn records(
+#[expect(single_use_lifetimes, reason = "an anonymous one is not allowed here yet")]
+pub(crate) fn records<'a>(
     recorder: &dyn Recorder,
     message: &Message,
-    results: &[&RecipientResult],
+    results: impl Iterator<Item = &'a RecipientResult>,
 ) -> Vec<RecordBytes> {
-    alike(results.iter().copied())
+    alike(results)
         .into_iter()
         .flat_map(|(record, results)| {
             let recipients: Vec<&Mailbox> =

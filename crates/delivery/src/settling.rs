@@ -48,8 +48,8 @@ impl Settling<'_> {
             return Some(Part { lease, results });
         }
         let message = lease.message();
-        let kept: Vec<_> = results.iter().filter(|one| is_delivered(one)).collect();
-        let records = records(self.client.recorder.as_ref(), message, &kept);
+        let kept = results.iter().filter(|one| is_delivered(one));
+        let records = records(self.client.recorder.as_ref(), message, kept);
         let outcomes = outcomes(&results);
         let (delivered, left): (Vec<_>, Vec<_>) = results.into_iter().partition(is_delivered);
         let notice = match notice(self.client, self.queue, &lease, delivered.iter()).await {
@@ -100,8 +100,7 @@ impl Settling<'_> {
         let mut told = Vec::with_capacity(parts.len());
         for Part { lease, results } in parts {
             let recorder = self.client.recorder.as_ref();
-            let all: Vec<_> = results.iter().collect();
-            let records = records(recorder, lease.message(), &all);
+            let records = records(recorder, lease.message(), results.iter());
             let result = LeaseResult { outcomes: outcomes(&results), records };
             settlements.push((with_delays(lease, &results), result));
             told.push(results);

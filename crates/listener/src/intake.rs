@@ -136,7 +136,9 @@ impl Intake {
         if let Some(fault) = self.framing.finish().gravest() {
             return Err(fault.into());
         }
-        draft.write(&self.head).await?;
+        if !self.head.is_empty() {
+            draft.write(&self.head).await?;
+        }
         let committed = draft.commit().await?;
         Ok(Kept { committed, message_id: self.message_id.id().or(self.given_id) })
     }

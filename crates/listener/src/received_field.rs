@@ -1,6 +1,6 @@
 //! The Received header field that is put before each message (RFC 5321 §4.4).
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write as _};
 use std::time::SystemTime;
 
 use access::Peer;
@@ -12,6 +12,9 @@ use smtp::{ClientName, Domain, MailboxDomain};
 
 use crate::protocol::Protocol;
 use crate::tls::TlsFacts;
+
+/// How much room the field usually needs, in octets.
+const USUAL: usize = 256;
 
 /// The field as it is written: short lines with their CRLF, one more for TLS.
 ///
@@ -32,6 +35,16 @@ pub(crate) struct ReceivedField<'a> {
     pub(crate) id: QueueId,
     /// When the message came.
     pub(crate) at: SystemTime,
+}
+
+impl ReceivedField<'_> {
+    /// The field as text, made in one allocation unless a name is very long.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::with_capacity(USUAL);
+        // A string takes whatever is written.
+        let _written = write!(text, "{self}");
+        text
+    }
 }
 
 impl Display for ReceivedField<'_> {

@@ -3,12 +3,16 @@
 //! Both are small while the client is idle and bounded always: nothing is read before what was
 //! read is used up, and replies wait only while more commands are at hand (RFC 2920 §3.2).
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use smtp::Reply;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
 /// How many bytes of replies wait at most for more commands.
@@ -19,6 +23,9 @@ const MAX_AFTER_FAREWELL: usize = 64 << 10;
 
 /// How many of them are read at once.
 const FAREWELL_ROOM: usize = 1 << 10;
+
+/// How much is read by way of the stack.
+const PIECE: usize = 8 << 10;
 
 /// What stands for a time beyond the clock: decades.
 const FAR: Duration = Duration::from_secs(1 << 30);
@@ -100,13 +107,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     ///
     /// Nothing is lost when the future is dropped.
     pub(crate) async fn read(&mut self, room: usize, end: Instant) -> Result<(), WireFault> {
-        self.input.reserve(room);
-        let mut space = (&mut self.input).limit(room);
-        match timeout_at(end, self.stream.read_buf(&mut space)).await {
+        let read = poll_fn(|context| self.poll_piece(room, context));
+        match timeout_at(end, read).await {
             Ok(Ok(0)) => Err(WireFault::Closed),
             Ok(read) => Ok(read.map(|_| ())?),
             Err(_) => Err(WireFault::TimedOut),
         }
+    }
+
+    /// Reads what there is, at most `room` bytes; how many. A small piece comes by way of the stack, so
+    /// that the input takes as much memory as there is to keep, and none while nothing comes.
+    fn poll_piece(&mut self, room: usize, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if room > PIECE {
+            self.input.reserve(room);
+            let mut space = (&mut self.input).limit(room);
+            return pin!(self.stream.read_buf(&mut space)).poll(context);
+        }
+        let mut piece = [const { MaybeUninit::uninit() }; PIECE];
+        let mut piece = ReadBuf::uninit(piece.get_mut(..room).unwrap_or_default());
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
+        self.input.extend_from_slice(piece.filled());
+        Poll::Ready(Ok(piece.filled().len()))
     }
 
     /// Gives back what an idle client does not need.

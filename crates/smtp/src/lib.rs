@@ -86,7 +86,7 @@ pub use self::dsn::{Condition, EnvelopeId, Notify, OriginalRecipient, Ret};
 pub use self::enhanced::{Class, EnhancedCode};
 pub use self::header_field::split_field;
 pub use self::line::{Line, LineFault, LineFramer};
-pub use self::mailbox::{AddressError, LocalPart, Mailbox, MailboxDomain};
+pub use self::mailbox::{AddressError, LocalPart, Mailbox, MailboxDomain, in_a_row};
 pub use self::newlines::NewlineRepair;
 pub use self::path::{ForwardPath, PathError, ReversePath};
 pub use self::proxy::{ProxyError, ProxyHeader};

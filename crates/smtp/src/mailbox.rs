@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 use crate::domain::{Domain, DomainError};
 
+/// How many octets nearly all mailboxes have at most.
+const USUAL_OCTETS: usize = 64;
+
 /// An address that can be written to: a local part at a domain or at an address literal.
 ///
 /// ```
@@ -85,11 +88,29 @@ impl Mailbox {
         &self.domain
     }
 
+    /// The mailbox as it is written, in one allocation unless it is very long.
+    #[must_use]
+    pub fn text(&self) -> String {
+        in_a_row(std::iter::once(self))
+    }
+
     /// Whether the mailbox can be written without SMTPUTF8 (RFC 6531 §3.4); its domain always can.
     #[must_use]
     pub fn is_ascii(&self) -> bool {
         self.local.as_str().is_ascii()
     }
+}
+
+/// Mailboxes as they are written, with commas between them.
+#[expect(single_use_lifetimes, reason = "an anonymous one is not allowed here yet")]
+pub fn in_a_row<'a>(mailboxes: impl Iterator<Item = &'a Mailbox>) -> String {
+    let mut text = String::with_capacity(USUAL_OCTETS);
+    for mailbox in mailboxes {
+        let before = if text.is_empty() { "" } else { ", " };
+        // A string takes whatever is written.
+        let _written = write!(text, "{before}{mailbox}");
+    }
+    text
 }
 
 impl fmt::Debug for Mailbox {

@@ -5,7 +5,7 @@ mod message;
 mod segment;
 mod store;
 
-pub(crate) use self::location::RecordLocation;
+pub(crate) use self::location::{RecordFile, RecordLocation};
 pub(crate) use self::message::MessageRow;
 pub(crate) use self::segment::SegmentRow;
 pub(crate) use self::store::StoreRow;

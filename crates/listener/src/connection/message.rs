@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use smtp::{Chunk, Class, EnhancedCode, Reply, ReplyCode, ReversePath};
+use smtp::{Chunk, Class, EnhancedCode, Reply, ReplyCode, ReversePath, in_a_row};
 use submission::{Edits, Staged};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -160,7 +160,7 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
         incoming;
     let (from, recipients) = (envelope.reverse_path().clone(), envelope.recipients().len());
     let named = envelope.recipients().iter().take(NAMED);
-    let to = named.map(|one| one.mailbox.to_string()).collect::<Vec<_>>().join(", ");
+    let to = in_a_row(named.map(|one| &one.mailbox));
     let settings = &dialogue.host.rules.settings;
     let mut draft = dialogue.host.queue.begin(submitter, envelope)?;
     let received = ReceivedField {
@@ -171,7 +171,7 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
         id: draft.id(),
         at: dialogue.host.clock.wall(),
     };
-    draft.write(received.to_string().as_bytes()).await?;
+    draft.write(received.text().as_bytes()).await?;
     let session = &dialogue.session;
     let (at, user) = (received.at, session.user_address());
     let rules = MessageRules {

@@ -250,12 +250,13 @@ impl CommitLog {
             if *place == RecordLocation::Big && effects.finished_bodies.contains(id) {
                 continue;
             }
-            let path = self.shared.paths.settled_log(*id, *place);
-            by_file.entry(path).or_insert_with(Vec::new).push((*id, *recipient));
+            by_file.entry(place.file_of(*id)).or_insert_with(Vec::new).push((*id, *recipient));
         }
+        let log_of = |(file, entries)| (self.shared.paths.settled_log(file), entries);
+        let mut by_file: Vec<_> = by_file.into_iter().map(log_of).collect();
         let finished: Vec<_> = effects.finished_bodies.iter().map(|id| body_entry(*id)).collect();
         if !finished.is_empty() {
-            by_file.insert(self.shared.paths.unlinked(), finished);
+            by_file.push((self.shared.paths.unlinked(), finished));
         }
         for (path, entries) in by_file {
             if let Err(error) = self.settled_logs.append(path.clone(), &entries) {

@@ -184,7 +184,7 @@ fn write_moved_settled_logs(
             .map(|index| (*id, index))
             .collect();
         if !settled.is_empty() {
-            log.settled_logs.append(log.shared.paths.settled_log(*id, *place), &settled)?;
+            log.settled_logs.append(log.shared.paths.settled_log(place.file_of(*id)), &settled)?;
         }
     }
     Ok(log.settled_logs.sync()?)

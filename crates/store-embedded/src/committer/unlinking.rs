@@ -6,7 +6,7 @@ use crate::batch::Batch;
 use crate::committer::commit_log::CommitLog;
 use crate::committer::group::{Durable, GroupError};
 use crate::key::Key;
-use crate::rows::{RecordLocation, SegmentRow};
+use crate::rows::{RecordFile, SegmentRow};
 use crate::spool::unlinked::{rotate, segment_entry};
 use crate::spool::{settled_log_of, sync_dir, unlink};
 
@@ -106,7 +106,7 @@ fn register(log: &mut CommitLog, segments: &[u32]) {
 fn unlink_bodies(log: &mut CommitLog) -> Vec<QueueId> {
     let mut bodies = std::mem::take(&mut log.finished_bodies);
     bodies.retain(|id| {
-        let settled_log = log.shared.paths.settled_log(*id, RecordLocation::Big);
+        let settled_log = log.shared.paths.settled_log(RecordFile::Big(*id));
         log.settled_logs.forget(&settled_log);
         let unlinked = unlink(&log.shared.paths.big(*id)).and_then(|()| unlink(&settled_log));
         if let Err(error) = &unlinked {

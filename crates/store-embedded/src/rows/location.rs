@@ -1,5 +1,7 @@
 //! Where a record is.
 
+use mail::QueueId;
+
 /// Where a record is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum RecordLocation {
@@ -12,4 +14,23 @@ pub(crate) enum RecordLocation {
         /// Where in it the header begins.
         offset: u64,
     },
+}
+
+/// A file with records.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum RecordFile {
+    /// That of one message.
+    Big(QueueId),
+    /// A segment.
+    Segment(u32),
+}
+
+impl RecordLocation {
+    /// The file that holds the record of message `id`.
+    pub(crate) const fn file_of(self, id: QueueId) -> RecordFile {
+        match self {
+            Self::Big => RecordFile::Big(id),
+            Self::Segment { segment, .. } => RecordFile::Segment(segment),
+        }
+    }
 }

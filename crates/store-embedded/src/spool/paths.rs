@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mail::QueueId;
 
-use crate::rows::RecordLocation;
+use crate::rows::{RecordFile, RecordLocation};
 use crate::spool::files::{create_dir, sync_dir};
 
 /// The names of all files of a store.
@@ -132,15 +132,19 @@ impl Paths {
 
     /// The file that holds the record of message `id`.
     pub(crate) fn record(&self, id: QueueId, place: RecordLocation) -> PathBuf {
-        match place {
-            RecordLocation::Big => self.big(id),
-            RecordLocation::Segment { segment, .. } => self.segment(segment),
+        self.record_file(place.file_of(id))
+    }
+
+    fn record_file(&self, file: RecordFile) -> PathBuf {
+        match file {
+            RecordFile::Big(id) => self.big(id),
+            RecordFile::Segment(segment) => self.segment(segment),
         }
     }
 
-    /// The settled log of the file that holds the record of message `id`.
-    pub(crate) fn settled_log(&self, id: QueueId, place: RecordLocation) -> PathBuf {
-        settled_log_of(&self.record(id, place))
+    /// The settled log of a file with records.
+    pub(crate) fn settled_log(&self, file: RecordFile) -> PathBuf {
+        settled_log_of(&self.record_file(file))
     }
 
     /// The numbers of all segments there are, in order.

@@ -4,7 +4,7 @@
 //! again at most what was settled in the second before a power cut. They are never needed while
 //! the index is whole.
 
-use store::rows::{Decoder, Encoder};
+use store::rows::Decoder;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -32,9 +32,9 @@ pub(crate) struct SettledLogs {
 impl SettledLogs {
     /// Writes entries to the settled log at `path`.
     pub(crate) fn append(&mut self, path: PathBuf, entries: &[(QueueId, u32)]) -> io::Result<()> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(entries.len().saturating_mul(ENTRY_SIZE));
         for (id, recipient) in entries {
-            bytes.extend_from_slice(&entry(*id, *recipient));
+            put_entry(&mut bytes, *id, *recipient);
         }
         if self.open.len() >= OPEN_MOST && !self.open.contains_key(&path) {
             self.sync()?;
@@ -118,11 +118,13 @@ pub(super) fn read_entries(path: &Path) -> io::Result<Vec<(QueueId, u32)>> {
     Ok(bytes.chunks_exact(ENTRY_SIZE).filter_map(read_entry).collect())
 }
 
-/// One entry as bytes.
-fn entry(id: QueueId, recipient: u32) -> Vec<u8> {
-    let mut bytes = Encoder::default().u64(id.number()).u32(recipient).finish();
-    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_be_bytes());
-    bytes
+/// Adds one entry.
+fn put_entry(bytes: &mut Vec<u8>, id: QueueId, recipient: u32) {
+    let begin = bytes.len();
+    bytes.extend_from_slice(&id.number().to_be_bytes());
+    bytes.extend_from_slice(&recipient.to_be_bytes());
+    let sum = crc32c::crc32c(bytes.get(begin..).unwrap_or_default());
+    bytes.extend_from_slice(&sum.to_be_bytes());
 }
 
 /// Reads an entry whose checksum is right.

@@ -143,7 +143,7 @@ pub(crate) fn encode_recipient(out: &mut Encoder, recipient: &Recipient, delay: 
         DelayNotice::Due => None,
         DelayNotice::Sent => Some(String::new()),
     };
-    out.text(&mailbox.to_string());
+    out.text(&mailbox.text());
     encode_options(
         out,
         &[
@@ -194,7 +194,7 @@ fn decode_options(
 pub fn reverse_path_text(path: &ReversePath) -> Option<String> {
     match path {
         ReversePath::Null => None,
-        ReversePath::Mailbox(mailbox) => Some(mailbox.to_string()),
+        ReversePath::Mailbox(mailbox) => Some(mailbox.text()),
     }
 }
 
