@@ -1,16 +1,27 @@
-//! Lines on their way out: one that comes alone is written at once, many are written together.
+//! Lines on their way out: few are written one by one, many are written together.
 //!
 //! A busy relay logs thousands of lines a second, and each would be a system call of its own. So
-//! those that come within [`GATHERED_FOR`] after a line was written wait for its end, and a thread
-//! writes them in one piece. No line waits longer, and [`Outlet::close`] leaves none behind.
+//! while there are many, lines are gathered for [`GATHERED_FOR`], and a thread writes them in one
+//! piece. No line waits longer, and [`Outlet::close`] leaves none behind.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long lines are gathered after one has been written.
+use tokio::time::Instant;
+
+/// How long lines are gathered before they are written.
 const GATHERED_FOR: Duration = Duration::from_millis(2);
+
+/// How many lines are many, if they come within [`LOOKED_AT`]: 3,200 in a second.
+const MANY: u32 = 32;
+
+/// How long lines are counted.
+const LOOKED_AT: Duration = Duration::from_millis(10);
+
+/// Fewer lines than this in [`GATHERED_FOR`] are not worth a thread that wakes for them.
+const FEW: u32 = 4;
 
 /// How many octets wait; whoever logs more waits until they are written.
 const MAX_HELD: usize = 256 << 10;
@@ -30,6 +41,30 @@ struct State<W> {
     /// Whole lines that wait.
     held: Vec<u8>,
     phase: Phase,
+    rate: Rate,
+}
+
+/// How many lines come.
+#[derive(Debug)]
+struct Rate {
+    /// Since when they are counted.
+    since: Instant,
+    lines: u32,
+}
+
+impl Rate {
+    fn new() -> Self {
+        Self { since: Instant::now(), lines: 0 }
+    }
+
+    /// Counts a line that comes `now`; whether there are many.
+    fn is_high(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.since) > LOOKED_AT {
+            *self = Self { since: now, lines: 0 };
+        }
+        self.lines = self.lines.saturating_add(1);
+        self.lines >= MANY
+    }
 }
 
 /// What becomes of a line that comes now.
@@ -39,14 +74,15 @@ enum Phase {
     Closed,
     /// It waits for the thread.
     Gathering,
-    /// It is written at once, and those that follow it are gathered.
+    /// It is written at once, and counted.
     Quiet,
 }
 
 impl<W: Write + Send + 'static> Outlet<W> {
     /// Lines go to `out`. Where no thread can be had, each is written by itself.
     pub(super) fn open(out: W) -> Arc<Self> {
-        let state = State { out: Some(out), held: Vec::new(), phase: Phase::Quiet };
+        let state =
+            State { out: Some(out), held: Vec::new(), phase: Phase::Quiet, rate: Rate::new() };
         let outlet = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
         let gathering = Arc::clone(&outlet);
         let begun = thread::Builder::new().name("log".to_owned()).spawn(move || gathering.gather());
@@ -71,9 +107,14 @@ impl<W: Write + Send + 'static> Outlet<W> {
             Phase::Closed => {}
             Phase::Gathering => {
                 state.held.extend_from_slice(line);
+                state.rate.lines = state.rate.lines.saturating_add(1);
                 return Ok(());
             }
-            Phase::Quiet => state.phase = Phase::Gathering,
+            Phase::Quiet => {
+                if state.rate.is_high(Instant::now()) {
+                    state.phase = Phase::Gathering;
+                }
+            }
         }
         self.write(state, line).1
     }
@@ -92,22 +133,23 @@ impl<W: Write + Send + 'static> Outlet<W> {
             match state.phase {
                 Phase::Closed => return,
                 Phase::Gathering => {
+                    state.rate.lines = 0;
                     drop(state);
                     thread::sleep(GATHERED_FOR);
-                    state = self.write_held(self.state());
+                    state = self.until_nobody_writes(self.state());
+                    if state.phase == Phase::Gathering && state.rate.lines < FEW {
+                        (state.phase, state.rate) = (Phase::Quiet, Rate::new());
+                    }
+                    state = self.write_held(state);
                 }
                 Phase::Quiet => state = self.wait(state),
             }
         }
     }
 
-    /// Writes what waits; where nothing does, the next line is written at once.
+    /// Writes what waits.
     fn write_held<'a>(&'a self, state: MutexGuard<'a, State<W>>) -> MutexGuard<'a, State<W>> {
         let mut state = self.until_nobody_writes(state);
-        if state.held.is_empty() && state.phase == Phase::Gathering {
-            state.phase = Phase::Quiet;
-            return state;
-        }
         let mut held = std::mem::take(&mut state.held);
         let (mut state, _lost) = self.write(state, &held);
         // The same room again, unless lines have come meanwhile.
@@ -155,23 +197,21 @@ impl<W: Write + Send + 'static> Outlet<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, Sender, channel};
-
     use super::*;
 
-    /// Says that it writes, and writes once it is told to; keeps each piece.
-    struct Gated {
-        begun: Sender<()>,
-        go_on: Receiver<()>,
-        written: Arc<Mutex<Vec<String>>>,
+    /// Keeps each piece that is written.
+    #[derive(Clone, Debug, Default)]
+    struct Pieces(Arc<Mutex<Vec<String>>>);
+
+    impl Pieces {
+        fn written(&self) -> Vec<String> {
+            self.0.lock().unwrap().clone()
+        }
     }
 
-    impl Write for Gated {
+    impl Write for Pieces {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // The test has ended where it does not listen any more.
-            let _heard = self.begun.send(());
-            let _told = self.go_on.recv();
-            self.written.lock().unwrap().push(String::from_utf8(bytes.to_vec()).unwrap());
+            self.0.lock().unwrap().push(String::from_utf8(bytes.to_vec()).unwrap());
             Ok(bytes.len())
         }
 
@@ -181,24 +221,42 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_come_while_one_is_written_are_written_together_and_none_is_lost_at_the_end() {
-        let ((begun, has_begun), (go_on, told)) = (channel(), channel());
-        let written = Arc::default();
-        let outlet = Outlet::open(Gated { begun, go_on: told, written: Arc::clone(&written) });
-        thread::scope(|scope| {
-            scope.spawn(|| outlet.put(b"first\n").unwrap());
-            has_begun.recv().unwrap();
-            for number in 0..1000 {
-                outlet.put(format!("{number}\n").as_bytes()).unwrap();
-            }
-            go_on.send(()).unwrap();
-            go_on.send(()).unwrap();
-            outlet.close();
-            go_on.send(()).unwrap();
-            outlet.put(b"last\n").unwrap();
-        });
-        let written = written.lock().unwrap();
+    fn few_lines_are_written_at_once_and_one_by_one() {
+        let pieces = Pieces::default();
+        let outlet = Outlet::open(pieces.clone());
+        for line in ["first\n", "second\n"] {
+            outlet.put(line.as_bytes()).unwrap();
+        }
+        assert_eq!(pieces.written(), ["first\n", "second\n"]);
+        outlet.close();
+        outlet.put(b"last\n").unwrap();
+        assert_eq!(pieces.written(), ["first\n", "second\n", "last\n"]);
+    }
+
+    #[test]
+    fn many_lines_are_written_in_one_piece_and_a_stop_leaves_none_behind() {
+        let pieces = Pieces::default();
+        let outlet = Outlet::open(pieces.clone());
+        // Somebody writes while they come.
+        let out = outlet.state().out.take();
+        outlet.state().phase = Phase::Gathering;
+        for number in 0..1000 {
+            outlet.put(format!("{number}\n").as_bytes()).unwrap();
+        }
+        outlet.state().out = out;
+        outlet.close();
         let many: String = (0..1000).map(|number| format!("{number}\n")).collect();
-        assert_eq!(*written, ["first\n", &many, "last\n"]);
+        assert_eq!(pieces.written(), [many]);
+    }
+
+    #[test]
+    fn lines_are_many_if_they_come_close_together() {
+        let mut rate = Rate::new();
+        let (since, seldom) = (rate.since, LOOKED_AT * 2 / MANY);
+        assert!((1..10 * MANY).all(|number| !rate.is_high(since + seldom * number)));
+        let mut rate = Rate { since, lines: 0 };
+        let often = LOOKED_AT / MANY / 2;
+        let high = (1..10 * MANY).find(|number| rate.is_high(since + often * *number));
+        assert_eq!(high, Some(MANY));
     }
 }
