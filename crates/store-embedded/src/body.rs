@@ -67,8 +67,7 @@ pub(crate) async fn open(handle: Arc<Handle>, id: QueueId) -> Result<BodyReader,
         return Ok(BodyReader::new(size, reader));
     }
     let opener = Arc::clone(&handle);
-    let opened = tokio::task::spawn_blocking(move || open_again(&opener, id));
-    match opened.await.map_err(io::Error::other)? {
+    match handle.short_reads.read(move || open_again(&opener, id)).await? {
         Ok(opened) => Ok(reader(Some(handle), id, opened)),
         Err(error) => {
             if let BodyError::Damaged(why) = &error {

@@ -53,6 +53,15 @@ impl Embedded {
         let handle = Committer::start(settings, clock)?;
         Ok(Self { handle: Arc::new(handle) })
     }
+
+    /// Reads a row of the index on a thread that may wait for the disk.
+    async fn read_row<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Lookup) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let handle = Arc::clone(&self.handle);
+        self.handle.short_reads.read(move || handle.read(read)).await?
+    }
 }
 
 impl IndexReader for Arc<Handle> {
@@ -159,7 +168,7 @@ impl Store for Embedded {
     }
 
     async fn open_recipients(&self, id: QueueId) -> Result<usize, StoreError> {
-        let row = reads::read(&self.handle, move |engine| message_row(engine, id)).await?;
+        let row = self.read_row(move |engine| message_row(engine, id)).await?;
         let open = row.map_or(0, |row| row.open_recipients);
         Ok(usize::try_from(open).unwrap_or(usize::MAX))
     }
@@ -290,7 +299,7 @@ impl Inspect for Embedded {
 impl ReadValues for Embedded {
     async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let base = NamespaceRows::new(namespace).key(key)?;
-        reads::read(&self.handle, move |engine| namespace::read(engine, &base)).await
+        self.read_row(move |engine| namespace::read(engine, &base)).await
     }
 
     async fn scan(

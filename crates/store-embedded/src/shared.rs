@@ -12,6 +12,7 @@ use store::{
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::blocking::ShortReads;
 use crate::claims::{Claims, SLICE};
 use crate::index::{EngineError, Lookup};
 use crate::key::{DuePosition, Key};
@@ -255,12 +256,14 @@ pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     jobs: Sender<Job>,
     room: Arc<Semaphore>,
+    pub(crate) short_reads: ShortReads,
 }
 
 impl Handle {
     /// A handle to the committer that reads the other end of `jobs`.
     pub(crate) fn new(shared: Arc<Shared>, jobs: Sender<Job>) -> Self {
-        Self { shared, jobs, room: Arc::new(Semaphore::new(LINE_LENGTH)) }
+        let room = Arc::new(Semaphore::new(LINE_LENGTH));
+        Self { shared, jobs, room, short_reads: ShortReads::default() }
     }
 
     /// Asks the committer and waits for the answer; none where it has ended.
