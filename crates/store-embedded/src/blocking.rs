@@ -45,7 +45,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::channel;
 
     use tokio::task::JoinSet;
@@ -54,31 +53,28 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_few_short_reads_are_made_at_once_and_the_others_after_them() {
-        let (reads, running) = (Arc::new(ShortReads::default()), Arc::new(AtomicUsize::new(0)));
+        let reads = Arc::new(ShortReads::default());
         let (begun, has_begun) = channel();
-        let mut gates = Vec::new();
-        let mut all = JoinSet::new();
+        let (mut gates, mut all) = (Vec::new(), JoinSet::new());
         for _ in 0..5 * READERS {
             let (gate, opened) = channel::<()>();
             gates.push(gate);
-            let (reads, running, begun) = (Arc::clone(&reads), Arc::clone(&running), begun.clone());
+            let (reads, begun) = (Arc::clone(&reads), begun.clone());
             all.spawn(async move {
                 let read = reads.read(move || {
-                    let at_once = running.fetch_add(1, Ordering::SeqCst) + 1;
                     begun.send(()).unwrap();
                     // Until the gate is gone.
                     let _gone = opened.recv();
-                    running.fetch_sub(1, Ordering::SeqCst);
-                    at_once
                 });
-                read.await.unwrap()
+                read.await.unwrap();
             });
         }
         for _ in 0..READERS {
             has_begun.recv().unwrap();
         }
+        assert_eq!(reads.0.available_permits(), 0);
         drop(gates);
-        let most = all.join_all().await.into_iter().max();
-        assert_eq!(most, Some(READERS));
+        assert_eq!(all.join_all().await.len(), 5 * READERS);
+        assert_eq!(reads.0.available_permits(), READERS);
     }
 }

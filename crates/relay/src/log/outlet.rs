@@ -30,8 +30,10 @@ const MAX_HELD: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Outlet<W> {
     state: Mutex<State<W>>,
-    /// Told of every change of the state.
-    changed: Condvar,
+    /// Told when somebody has written.
+    written: Condvar,
+    /// Told when lines are to be gathered, or never again.
+    gathers: Condvar,
 }
 
 #[derive(Debug)]
@@ -83,7 +85,11 @@ impl<W: Write + Send + 'static> Outlet<W> {
     pub(super) fn open(out: W) -> Arc<Self> {
         let state =
             State { out: Some(out), held: Vec::new(), phase: Phase::Quiet, rate: Rate::new() };
-        let outlet = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
+        let outlet = Arc::new(Self {
+            state: Mutex::new(state),
+            written: Condvar::new(),
+            gathers: Condvar::new(),
+        });
         let gathering = Arc::clone(&outlet);
         let begun = thread::Builder::new().name("log".to_owned()).spawn(move || gathering.gather());
         if begun.is_err() {
@@ -101,7 +107,7 @@ impl<W: Write + Send + 'static> Outlet<W> {
     pub(super) fn put(&self, line: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         while state.phase == Phase::Gathering && state.held.len() >= MAX_HELD {
-            state = self.wait(state);
+            state = wait(&self.written, state);
         }
         match state.phase {
             Phase::Closed => {}
@@ -113,6 +119,7 @@ impl<W: Write + Send + 'static> Outlet<W> {
             Phase::Quiet => {
                 if state.rate.is_high(Instant::now()) {
                     state.phase = Phase::Gathering;
+                    self.gathers.notify_one();
                 }
             }
         }
@@ -123,6 +130,7 @@ impl<W: Write + Send + 'static> Outlet<W> {
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.phase = Phase::Closed;
+        self.gathers.notify_one();
         drop(self.write_held(state));
     }
 
@@ -142,7 +150,7 @@ impl<W: Write + Send + 'static> Outlet<W> {
                     }
                     state = self.write_held(state);
                 }
-                Phase::Quiet => state = self.wait(state),
+                Phase::Quiet => state = wait(&self.gathers, state),
             }
         }
     }
@@ -172,7 +180,7 @@ impl<W: Write + Send + 'static> Outlet<W> {
         let written = out.write_all(lines);
         let mut state = self.state();
         state.out = Some(out);
-        self.changed.notify_all();
+        self.written.notify_all();
         (state, written)
     }
 
@@ -181,18 +189,18 @@ impl<W: Write + Send + 'static> Outlet<W> {
         mut state: MutexGuard<'a, State<W>>,
     ) -> MutexGuard<'a, State<W>> {
         while state.out.is_none() {
-            state = self.wait(state);
+            state = wait(&self.written, state);
         }
         state
-    }
-
-    fn wait<'a>(&'a self, state: MutexGuard<'a, State<W>>) -> MutexGuard<'a, State<W>> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State<W>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn wait<'a, T>(told: &Condvar, state: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    told.wait(state).unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
