@@ -9,6 +9,7 @@ use store_embedded::{Embedded, StoreSettings};
 use testbed::{MxBehaviour, PolicyBehaviour, PolicyText, World};
 use tls_rpt::{AppliedPolicy, Day, DomainName, DomainTally, Row};
 
+use crate::left_reports::leave;
 use crate::world::RelayInWorld;
 
 /// The settings with which reports are made.
@@ -133,7 +134,10 @@ impl Kept {
     }
 
     pub(crate) async fn tally(&self, domain: &str) -> Option<DomainTally> {
-        self.tallies.read(self.day, &DomainName::parse(domain).unwrap()).await.unwrap()
+        let domain = DomainName::parse(domain).unwrap();
+        let tally = self.tallies.read(self.day, &domain).await.unwrap();
+        tally.iter().for_each(|tally| leave(self.day, tally));
+        tally
     }
 
     /// What was counted for a domain, in words.

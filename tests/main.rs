@@ -31,6 +31,7 @@ mod identity;
 mod internationalised;
 mod large;
 mod ledger_commands;
+mod left_reports;
 mod log_lines;
 mod metrics;
 mod model;

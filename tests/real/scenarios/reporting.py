@@ -1,5 +1,6 @@
 """What other programs read in the relay's TLS reports. A scenario's name is the sentence."""
 
+import gzip
 import json
 import os
 import pathlib
@@ -31,6 +32,14 @@ def read(files):
     return [reading["report"] for reading in readings]
 
 
+def verified(messages, key_records):
+    """Has dkimpy verify both signatures of each message."""
+    lines = run("/usr/bin/python3", VERDICTS, "--tlsrpt", key_records, "sender.test", *messages).stdout.splitlines()
+    verdicts = [json.loads(line) for line in lines]
+    expect(len(verdicts) == len(messages), f"dkimpy: {verdicts}")
+    expect(all(verdict["signatures"] == 2 and not verdict["wrong"] for verdict in verdicts), f"dkimpy: {verdicts}")
+
+
 @scenario
 def parsedmarc_reads_what_a_postfix_and_an_nginx_have_got(world):
     """A message to good.test is counted; the report about it comes by mail and by POST, the same; dkimpy and opendkim verify the mail."""
@@ -46,9 +55,7 @@ def parsedmarc_reads_what_a_postfix_and_an_nginx_have_got(world):
         expect(policy["policy_type"] == "sts" and policy["policy_domain"] == "good.test", f"{policy}")
         expect(policy["successful_session_count"] == 1 and policy["failed_session_count"] == 0, f"{policy}")
     expect(readings[0] == readings[1], f"they differ: {readings}")
-    lines = run("/usr/bin/python3", VERDICTS, "--tlsrpt", world.key_records, "sender.test", message).stdout.splitlines()
-    [verdict] = [json.loads(line) for line in lines]
-    expect(verdict["signatures"] == 2 and not verdict["wrong"], f"dkimpy: {verdict}")
+    verified([message], world.key_records)
     expect(not by_opendkim([message]), f"opendkim-testmsg: {by_opendkim([message])}")
     return "one report twice by parsedmarc, two signatures by dkimpy"
 
@@ -77,8 +84,12 @@ def parsedmarc_reads_what_has_failed_and_why(world):
     world.relay.start()
     for domain in ("down.test", "plain.test"):
         until("a report to send", lambda domain=domain: sent(world, domain))
+    files = until("all reports", lambda: reports(world, 2))
+    messages = [path for path in files if world.posted not in path.parents]
+    verified(messages, world.key_records)
+    expect(not by_opendkim(messages), f"opendkim-testmsg: {by_opendkim(messages)}")
     by_domain = {}
-    for report in read(until("all reports", lambda: reports(world, 2))):
+    for report in read(files):
         by_domain.setdefault(report["policies"][0]["policy_domain"], []).append(report)
     expect(sorted(map(len, by_domain.values())) == [2, 2], f"{by_domain}")
     for same in by_domain.values():
@@ -92,7 +103,58 @@ def parsedmarc_reads_what_has_failed_and_why(world):
     expect(len(sts) == 1 and "mx: mx.down.test" in sts[0]["policy_strings"], f"{sts}")
     expect(sts[0]["failed_session_count"] == sum(detail["failed_session_count"] for detail in sts[0]["failure_details"]), f"{sts}")
     expect(all(detail["receiving_mx_hostname"] == "mx.down.test" for detail in sts[0]["failure_details"]), f"{sts}")
-    return f"{len(failed)} failure details of 3 policies in 2 reports"
+    return f"{len(failed)} failure details of 3 policies in 2 reports, four signatures by dkimpy"
+
+
+@scenario
+def parsedmarc_and_dkimpy_read_every_report_that_the_tests_have_left(_world):
+    """What the ordinary tests have counted, row by row of what counts, is in reports that say the same to parsedmarc by mail and as a file."""
+    folder = pathlib.Path(os.environ.get("STS_RELAY_REPORTS", ""))
+    compressed = sorted(folder.glob("*.json.gz"))
+    expect(compressed, "no reports: STS_RELAY_REPORTS names the folder in which the tests tls_ have left them (.ci/run)")
+    messages = [file.with_name(file.name.removesuffix(".json.gz") + ".eml") for file in compressed]
+    verified(messages, folder / "key-records")
+    results = set()
+    for file, posted, mailed in zip(compressed, read(compressed), read(messages)):
+        expect(posted == mailed, f"{file.name} differs by mail: {posted} {mailed}")
+        with gzip.open(file) as text:
+            report = json.load(text)
+        expect(posted["report_id"] == report["report-id"], f"{file.name}: {posted}")
+        expect(sorted(map(as_read, posted["policies"])) == sorted(map(as_written, report["policies"])), f"{file.name}: {posted}")
+        results |= {detail["result-type"] for policy in report["policies"] for detail in policy.get("failure-details", [])}
+    missing = RESULTS - results
+    expect(not missing, f"no report has {missing}")
+    return f"{len(compressed)} reports with {len(results)} result types, {2 * len(messages)} signatures by dkimpy"
+
+
+# All result types of RFC 8460 4.3.
+RESULTS = {
+    "starttls-not-supported", "certificate-host-mismatch", "certificate-expired", "certificate-not-trusted", "validation-failure",
+    "tlsa-invalid", "dnssec-invalid", "dane-required", "sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid",
+}
+
+
+def as_read(policy):
+    """What parsedmarc makes of a policy of a report."""
+    details = [
+        (detail["result_type"], detail["failed_session_count"], *(detail.get(name) or "" for name in (
+            "receiving_mx_hostname", "receiving_ip", "sending_mta_ip", "failure_reason_code")))
+        for detail in policy.get("failure_details", [])
+    ]
+    return (policy["policy_type"], policy["policy_domain"], policy.get("policy_strings") or [],
+            policy["successful_session_count"], policy["failed_session_count"], sorted(details))
+
+
+def as_written(policy):
+    """The same of the report itself."""
+    details = [
+        (detail["result-type"], detail["failed-session-count"], *(detail.get(name, "") for name in (
+            "receiving-mx-hostname", "receiving-ip", "sending-mta-ip", "failure-reason-code")))
+        for detail in policy.get("failure-details", [])
+    ]
+    what, summary = policy["policy"], policy["summary"]
+    return (what["policy-type"], what["policy-domain"], what.get("policy-string", []),
+            summary["total-successful-session-count"], summary["total-failure-session-count"], sorted(details))
 
 
 def sent(world, domain):
