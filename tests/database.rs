@@ -24,9 +24,16 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// Runs a test over an empty one; it does not run where PostgreSQL is not installed, which is said.
+    pub(crate) async fn with(test: impl AsyncFnOnce(Self)) {
+        if let Some(database) = Self::empty() {
+            Box::pin(test(database)).await;
+        }
+    }
+
     /// An empty one; none where PostgreSQL is not installed, which is said.
     #[expect(clippy::print_stderr, reason = "a line says what did not run")]
-    pub(crate) fn empty() -> Option<Self> {
+    fn empty() -> Option<Self> {
         let Some(server) = DatabaseServer::shared() else {
             let why = "PostgreSQL is not installed: this test did not run";
             assert!(std::env::var_os("STS_RELAY_POSTGRES").is_none(), "{why}");

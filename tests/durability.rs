@@ -36,15 +36,15 @@ const DOMAINS: [&str; 2] = ["strict.test", "open.test"];
 
 /// A message that a client has begun to send.
 #[derive(Clone, Debug)]
-struct Sent {
+pub(crate) struct Sent {
     bytes: Arc<Vec<u8>>,
     /// Its name in the queue, once it was acknowledged.
-    acknowledged: Option<String>,
+    pub(crate) acknowledged: Option<String>,
 }
 
 /// Everything that was sent, by the token in its Subject.
 #[derive(Clone, Debug)]
-struct Journal {
+pub(crate) struct Journal {
     sent: Arc<Mutex<BTreeMap<String, Sent>>>,
     acknowledged: watch::Sender<usize>,
 }
@@ -60,7 +60,7 @@ struct Load {
 }
 
 impl Journal {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { sent: Arc::default(), acknowledged: watch::Sender::new(0) }
     }
 
@@ -74,18 +74,18 @@ impl Journal {
         self.acknowledged.send_modify(|count| *count += 1);
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         *self.acknowledged.borrow()
     }
 
     /// Waits until so many messages were acknowledged.
-    async fn wait_for(&self, count: usize) {
+    pub(crate) async fn wait_for(&self, count: usize) {
         let mut changes = self.acknowledged.subscribe();
         let enough = timeout(PATIENCE, changes.wait_for(|so_far| *so_far >= count)).await.is_ok();
         assert!(enough, "{} of {count} messages were acknowledged", self.count());
     }
 
-    fn acknowledged(&self) -> BTreeMap<String, Sent> {
+    pub(crate) fn acknowledged(&self) -> BTreeMap<String, Sent> {
         let mut sent = self.sent.lock().unwrap().clone();
         sent.retain(|_, sent| sent.acknowledged.is_some());
         sent
@@ -192,7 +192,7 @@ impl Load {
 }
 
 /// Sends one message after another.
-async fn client(
+pub(crate) async fn client(
     listener: SocketAddr,
     journal: Journal,
     mut rng: StdRng,
@@ -243,7 +243,7 @@ fn message(token: &str, rng: &mut StdRng) -> Vec<u8> {
 }
 
 /// The queue ids that a log tells of as delivered.
-fn delivered(log: &[String]) -> BTreeSet<String> {
+pub(crate) fn delivered(log: &[String]) -> BTreeSet<String> {
     // The last line may be cut off by the kill.
     let lines = log.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     lines

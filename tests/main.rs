@@ -55,6 +55,8 @@ mod running;
 mod sendmail;
 mod service;
 mod settings;
+mod shared_commands;
+mod shared_store;
 mod signing;
 mod soak;
 mod staging;

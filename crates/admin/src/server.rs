@@ -78,6 +78,16 @@ pub async fn serve(
     }
 }
 
+/// Serves what is asked about queue, policies and exceptions alone, until `stop` is cancelled: where no relay
+/// runs there is no health to tell.
+pub async fn serve_actions(socket: UnixListener, actions: Actions, stop: CancellationToken) {
+    let service = routes(actions).into_make_service_with_connect_info::<Operator>();
+    let served = axum::serve(socket, service);
+    if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {
+        tracing::error!(%error, "admin interface failed");
+    }
+}
+
 /// Who answers what.
 fn routes(actions: Actions) -> Router {
     let routes = queue::routes().merge(policies::routes()).merge(exceptions::routes());

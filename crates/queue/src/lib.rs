@@ -40,6 +40,6 @@ pub use mail::{
 pub use store::{
     BeginError, BodyError, BodyReader, CommitError, CommitGroup, Committed, Counted, Counts, Depth,
     Details, EntryDetails, Filter, Findings, Flushed, Health, Inspect, Namespace, Observer,
-    Problem, ReadValues, RecordBytes, Records, Selection, Settled, StateKind, Stats, Store,
-    StoreError, Summary, Totals, Waiting,
+    Problem, ReadValues, RecordBytes, Records, Selection, Settled, SharedEvent, StateKind, Stats,
+    Store, StoreError, Summary, Totals, Waiting,
 };

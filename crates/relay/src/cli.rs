@@ -28,6 +28,7 @@ mod runtime;
 mod sendmail;
 mod serve;
 mod service_manager;
+mod shared_store;
 mod signals;
 mod status;
 mod sysexit;
@@ -42,13 +43,16 @@ mod words;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use admin::client::Client;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clock::{Clock as _, SystemClock};
-use settings::{FILE_VARIABLE, RelayPaths, Settings, Source};
+use settings::{FILE_VARIABLE, RawStoreKind, RelayPaths, Settings, Source};
 
 use self::runtime::runtime;
 use self::sendmail::SendmailCommand;
+
+use crate::relay::Desk;
 
 pub use ending::{Ending, in_words, status_of};
 pub use output::Output;
@@ -84,6 +88,12 @@ enum Command {
     /// Inspect and manage the queue.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
+    /// Show which relays share the queue, where it is in a database.
+    #[command(subcommand)]
+    Node(shared_store::NodeCommand),
+    /// Check or make the tables, where the queue is in a database.
+    #[command(subcommand)]
+    Store(shared_store::StoreCommand),
     /// Inspect cached policies, and check those that are to be published.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -200,15 +210,30 @@ impl CommandLine {
                 runtime()?.block_on(Box::pin(dkim::run(command, settings, now(), output)))
             }
             Some(Command::Exception(command)) => {
-                runtime()?.block_on(Box::pin(exception::run(command, &self.paths(), output)))
+                let run = async |paths| exception::run(command, &paths, output).await;
+                runtime()?.block_on(Box::pin(self.answered(run)))
             }
             Some(Command::Healthy) => runtime()?.block_on(healthy::run(&self.paths(), output)),
             Some(Command::Queue(command)) => {
-                runtime()?.block_on(queue::run(command, &self.paths(), output))
+                let run = async |paths| queue::run(command, &paths, output).await;
+                runtime()?.block_on(Box::pin(self.answered(run)))
+            }
+            Some(Command::Node(command)) => {
+                let settings = self.settings()?.0;
+                runtime()?.block_on(Box::pin(shared_store::node(command, &settings, output)))
+            }
+            Some(Command::Store(command)) => {
+                let settings = self.settings()?.0;
+                runtime()?.block_on(Box::pin(shared_store::store(command, &settings, output)))
             }
             Some(Command::Policy(command)) => {
                 let settings = || Ok(self.settings()?.0);
-                runtime()?.block_on(policy::run(command, || self.paths(), settings, output))
+                if command.asks_nobody() {
+                    let paths = || self.paths();
+                    return runtime()?.block_on(policy::run(command, paths, settings, output));
+                }
+                let run = async |paths| policy::run(command, || paths, settings, output).await;
+                runtime()?.block_on(Box::pin(self.answered(run)))
             }
             #[cfg(feature = "demo")]
             Some(Command::Demo(command)) => demo::run(command, output),
@@ -244,6 +269,24 @@ impl CommandLine {
             }
             Some(Command::Man(command)) => generated::man(command, Self::described(), output),
         }
+    }
+
+    /// Runs a command that asks a relay. Where mail is in a database and no relay answers on this machine, this
+    /// process asks the database.
+    async fn answered(
+        &self,
+        run: impl AsyncFnOnce(RelayPaths) -> anyhow::Result<Ending>,
+    ) -> anyhow::Result<Ending> {
+        let mut paths = self.paths();
+        let is_shared = paths.store == RawStoreKind::Postgres;
+        if !is_shared || Client::connect(&paths.admin_socket).await?.is_some() {
+            return run(paths).await;
+        }
+        let desk = Desk::open(self.settings()?.0).await?;
+        paths.admin_socket = desk.socket().to_owned();
+        let ran = run(paths).await;
+        desk.close().await;
+        ran
     }
 
     /// What the settings file and the environment say, with all that is wrong with it.

@@ -1,7 +1,9 @@
 //! The running relay: every part, made of the settings and wired to the others.
 
 mod data_dir;
+mod desk;
 mod history;
+mod part;
 mod parts;
 mod reload;
 mod reports;
@@ -25,8 +27,7 @@ use listener::Listener;
 use mta_sts::Policies;
 use queue::Queue;
 use reporting::{Counter, Counting, Reporting};
-use settings::{Listening, Settings};
-use thiserror::Error;
+use settings::{ChosenStore, Listening, Settings};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -44,7 +45,10 @@ use crate::unix_socket::SocketFile;
 use crate::validation::ValidationNews;
 
 use self::data_dir::{make_data_dir, open_queue};
+pub(crate) use self::desk::Desk;
 use self::history::HistorySources;
+pub use self::part::EndedUnasked;
+use self::part::{Part, drain};
 use self::parts::{
     access, actions, bearings, counted, counting_of, grant_rule, install_crypto_provider,
     listener_of, metrics_of, policies, recorder_of, reporting_mta, reports_of, shown,
@@ -99,27 +103,6 @@ pub struct Relay {
     parts: JoinSet<Part>,
     admin: JoinSet<()>,
 }
-
-/// A part of the relay that has ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Part {
-    Certificates,
-    Clock,
-    Counting,
-    Delivery,
-    DkimKeys,
-    History,
-    Listener(SocketAddr),
-    LocalListener,
-    Refresh,
-    Reports,
-    Resolvers,
-}
-
-/// A part of the relay ended although nobody asked it to.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("a relay task ended unexpectedly; the log names it")]
-pub struct EndedUnasked;
 
 impl Relay {
     /// Starts a relay; when this returns, its addresses accept connections.
@@ -232,6 +215,7 @@ impl Relay {
         self.keep_time();
         self.report();
         self.keep_testing_resolvers();
+        self.follow_grants();
     }
 
     /// Starts the admin interface.
@@ -351,6 +335,16 @@ impl Relay {
         let _handle = self.parts.spawn(async move {
             stop.run_until_cancelled(dns.keep_testing(|states| news.tell(states))).await;
             Part::Resolvers
+        });
+    }
+
+    /// Starts to follow what other relays grant, where they share the store.
+    fn follow_grants(&mut self) {
+        let ChosenStore::Postgres(_) = self.settings.store else { return };
+        let (grants, stop) = (Arc::clone(&self.actions.grants), self.stop.clone());
+        let _handle = self.parts.spawn(async move {
+            stop.run_until_cancelled(grants.follow()).await;
+            Part::Grants
         });
     }
 
@@ -485,15 +479,5 @@ impl Relay {
         timekeeping::keep(&self.clock, &self.queue).await;
         self.queue.close().await;
         info!("stopped");
-    }
-}
-
-/// Waits for all parts to end.
-async fn drain(parts: &mut JoinSet<Part>) {
-    while let Some(ended) = parts.join_next().await {
-        match ended {
-            Ok(part) => debug!(?part, "part stopped"),
-            Err(error) => error!(%error, "relay task failed"),
-        }
     }
 }

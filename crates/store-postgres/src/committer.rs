@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mail::QueueId;
-use store::{CommitGroup, Committed, EntryId, Health};
+use store::{CommitGroup, Committed, EntryId, Health, SharedEvent};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -229,6 +229,10 @@ impl Lane {
             match fate(&shared.connector, key, &void).await {
                 Ok((session, fate)) => {
                     tracing::warn!(?fate, "group in doubt decided");
+                    shared.tell(match fate {
+                        Fate::Committed => SharedEvent::GroupFoundCommitted,
+                        Fate::Never => SharedEvent::GroupFoundUndone,
+                    });
                     self.session = prepared(session).await;
                     return match fate {
                         Fate::Committed => {
@@ -313,6 +317,7 @@ fn conclude(shared: &Shared, group: Vec<Work>, effects: Effects, took: Duration)
     }
     for EntryId { id, number } in lost {
         tracing::warn!(queue_id = %id, entry = number, "settlement came too late");
+        shared.tell(SharedEvent::SettlementLost);
     }
     shared.owned.fetch_add(owned, Ordering::AcqRel);
     shared.release(&own);

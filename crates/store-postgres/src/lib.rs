@@ -21,6 +21,7 @@ mod held;
 mod inspect;
 mod node;
 mod node_lock;
+mod operate;
 mod plan;
 mod postgres;
 mod record_numbers;
@@ -38,5 +39,6 @@ mod watch;
 mod work;
 
 pub use crate::error::OpenError;
+pub use crate::operate::{Made, NodeState, SharingNode, StoreProblem, examine, init, nodes};
 pub use crate::postgres::Postgres;
 pub use crate::settings::{Migrate, Password, Schema, SchemaError, Server, Standby, StoreSettings};

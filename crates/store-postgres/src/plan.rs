@@ -206,7 +206,13 @@ impl<'w> Plan<'w> {
         settling: &'w Settling,
         context: Context<'_>,
     ) -> Result<Vec<Settled>, QueryError> {
-        self.tell(settling.id, settling.notice.as_deref());
+        let is_own = |one: &EntrySettlement| {
+            self.entry(one.entry).is_some_and(|entry| context.tokens.contains(&entry.owner))
+        };
+        // Whoever has taken all of it over tells the sender as well.
+        if settling.entries.iter().any(is_own) {
+            self.tell(settling.id, settling.notice.as_deref());
+        }
         let mut settled = Vec::new();
         for one in &settling.entries {
             settled.push(self.settle(one, context)?);

@@ -97,6 +97,30 @@ INSERT INTO value_version SELECT place, 0 FROM generate_series(0, 4095) AS place
 /// Tables whose rows come and go: without this their dead rows outgrow the living ones.
 const CHURN: [&str; 6] = ["message", "entry", "body", "record", "commit_group", "total"];
 
+/// All tables.
+pub(crate) const TABLE_NAMES: [&str; 11] = [
+    "store",
+    "node",
+    "slot",
+    "total",
+    "commit_group",
+    "message",
+    "entry",
+    "body",
+    "record",
+    "value",
+    "value_version",
+];
+
+/// What there is in a schema.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Found {
+    /// No store.
+    Nothing,
+    /// A store of a format, with its number.
+    Store { format: i32, number: i64 },
+}
+
 /// How often the tables are looked for again while another node makes them.
 const TRIES: u32 = 10;
 
@@ -108,11 +132,12 @@ pub(crate) async fn open(
 ) -> Result<i64, OpenError> {
     let mut tries = 0_u32;
     loop {
-        if let Some((format, number)) = find(session, schema).await? {
-            return match format {
-                FORMAT => Ok(number),
-                found => Err(OpenError::Format { found, known: FORMAT }),
-            };
+        match found(session, schema).await? {
+            Found::Store { format: FORMAT, number } => return Ok(number),
+            Found::Store { format, .. } => {
+                return Err(OpenError::Format { found: format, known: FORMAT });
+            }
+            Found::Nothing => {}
         }
         if migrate == Migrate::Manual {
             return Err(OpenError::Missing(schema.as_str().to_owned()));
@@ -130,15 +155,15 @@ pub(crate) async fn open(
     }
 }
 
-/// The store's format and number; none where there is no store.
-async fn find(session: &Session, schema: &Schema) -> Result<Option<(i32, i64)>, QueryError> {
+/// Looks for the store.
+pub(crate) async fn found(session: &Session, schema: &Schema) -> Result<Found, QueryError> {
     let sql = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'store'";
     if session.query(sql, &[&schema.as_str()]).await?.is_empty() {
-        return Ok(None);
+        return Ok(Found::Nothing);
     }
     let rows = session.query("SELECT format, number FROM store", &[]).await?;
-    let row = rows.first();
-    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+    let Some(row) = rows.first() else { return Ok(Found::Nothing) };
+    Ok(Found::Store { format: row.try_get(0)?, number: row.try_get(1)? })
 }
 
 /// Makes the tables, all of them or none.

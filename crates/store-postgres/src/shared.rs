@@ -8,7 +8,7 @@ use clock::{Clock, SystemClock, millis};
 use mail::QueueId;
 use store::{
     BeginError, CommitError, Due, EntryId, Health, HealthCell, Observer, Ownership, RecentBodies,
-    SpaceGuard, Subscription,
+    SharedEvent, SpaceGuard, Subscription,
 };
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 
@@ -120,6 +120,13 @@ impl Shared {
             others: Mutex::default(),
             leftovers: Mutex::default(),
             health: HealthCell::new(Health::Ready),
+        }
+    }
+
+    /// Something has happened that a store of one process does not know.
+    pub(crate) fn tell(&self, event: SharedEvent) {
+        if let Some(observer) = self.observer.get() {
+            observer.shared(event);
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use clock::{Clock as _, SystemClock, millis};
-use store::{Due, Health, StoreError};
+use store::{Due, Health, SharedEvent, StoreError};
 use tokio::time::{Instant, sleep};
 
 use crate::connect::Session;
@@ -69,6 +69,7 @@ pub(crate) async fn watch(
             Ok(()) => shared.set_health(Health::Ready),
             Err(error) => {
                 tracing::warn!(%error, "database not reached");
+                shared.tell(SharedEvent::DatabaseNotReached);
                 watch.session = None;
                 shared.set_health(Health::Failed);
             }
@@ -149,6 +150,7 @@ impl Watch {
             return Ok(());
         }
         tracing::warn!(node = shared.settings.node, "node was declared dead");
+        shared.tell(SharedEvent::DeclaredDead);
         let (settings, clock) = (&shared.settings, shared.clock.as_ref());
         let entered =
             node::register(session, settings, self.store, clock, &identity.tokens).await?;
@@ -167,6 +169,7 @@ impl Watch {
         if self.since.elapsed() >= shared.settings.lease {
             for (token, name) in node::declare_dead(session).await? {
                 tracing::warn!(node = name, token, "node taken over");
+                shared.tell(SharedEvent::NodeTakenOver);
             }
         }
         shared.set_dead(&node::dead(session).await?);

@@ -93,7 +93,11 @@ async fn a_node_that_is_cut_off_stops_to_trust_its_lease_before_others_take_its_
     // It comes back as another node, and what it settles now is not its own any more.
     proxy.set_flow(Flow::Open);
     soon(|| *cut_off.ownership().borrow() == Ownership::Certain).await;
-    let settled = cut_off.settle(settlement(&lent, &delivered(), 0)).await.unwrap();
+    soon(|| cut_off.is_open()).await;
+    let mut late = settlement(&lent, &delivered(), 0);
+    late.notice = Some(begun(&cut_off, &["ann@one.example"], b"not delivered").await);
+    let settled = cut_off.settle(late).await.unwrap();
+    assert_eq!(home.count("message").await, 1, "the other node tells the sender");
     assert!(settled[0].message_gone, "{settled:?}");
     assert!(other.show(lent.id.id).await.unwrap().is_some(), "the other node has it still");
     other.settle(settlement(&lent, &delivered(), 0)).await.unwrap();

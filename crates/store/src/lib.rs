@@ -60,7 +60,7 @@ pub use crate::findings::{Findings, Problem};
 pub use crate::health::{Health, HealthCell, SpaceGuard, Totals};
 pub use crate::ids::{ID_SLOTS, IdSource};
 pub use crate::namespace::Namespace;
-pub use crate::observer::{CommitGroup, Flushed, Observer};
+pub use crate::observer::{CommitGroup, Flushed, Observer, SharedEvent};
 pub use crate::query::{
     Act, Counted, Counts, Depth, Details, EntryDetails, Filter, Matching, RecipientDetails,
     Selection, StateKind, Stats, Summary, Which,

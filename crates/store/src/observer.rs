@@ -11,8 +11,40 @@ pub trait Observer: Debug + Send + Sync {
     /// A commit group failed; nobody in it was acknowledged.
     fn failed(&self);
 
+    /// Something has happened in a store that several processes share.
+    fn shared(&self, event: SharedEvent);
+
     /// What was journaled has been flushed to the index's own files.
     fn flushed(&self, flushed: Flushed);
+}
+
+/// What happens in a store that several processes share, and in no other.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum SharedEvent {
+    /// The database was not reached, or did not answer in time.
+    DatabaseNotReached,
+    /// This process was declared dead: others may have its mail.
+    DeclaredDead,
+    /// A group whose COMMIT had no reply was found committed.
+    GroupFoundCommitted,
+    /// A group whose COMMIT had no reply was found not to be committed, and is done again.
+    GroupFoundUndone,
+    /// This process has declared another one dead, whose mail is free.
+    NodeTakenOver,
+    /// A settlement came after another process had taken the entry over: its mail may arrive twice.
+    SettlementLost,
+}
+
+impl SharedEvent {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::DatabaseNotReached,
+        Self::DeclaredDead,
+        Self::GroupFoundCommitted,
+        Self::GroupFoundUndone,
+        Self::NodeTakenOver,
+        Self::SettlementLost,
+    ];
 }
 
 /// What was flushed to the index's own files at a time.

@@ -4,7 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use queue::{CommitGroup, Flushed, Observer};
+use queue::{CommitGroup, Flushed, Observer, SharedEvent};
 
 use super::series::{Labels, count};
 
@@ -24,6 +24,8 @@ pub struct Storage {
     syncs: Family<Labels<1>, Histogram, fn() -> Histogram>,
     batch: Histogram,
     failures: Counter,
+    /// What happens in a store that several relays share.
+    shared: Family<Labels<1>, Counter>,
 }
 
 impl Storage {
@@ -34,6 +36,7 @@ impl Storage {
             // 1 to 1024, which is the most.
             batch: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             failures: Counter::default(),
+            shared: Family::default(),
         };
         registry.register_with_unit(
             "commit_sync",
@@ -48,6 +51,11 @@ impl Storage {
         registry.register("commit_batch_jobs", batch, new.batch.clone());
         let failures = "Batches that could not be written; no message in them was acknowledged";
         registry.register("commit_failures", failures, new.failures.clone());
+        let shared = "What has happened in the store that several relays share, by event";
+        registry.register("shared_store_events", shared, new.shared.clone());
+        for event in SharedEvent::ALL {
+            drop(new.shared.get_or_create(&[("event", word_of(event))]));
+        }
         new
     }
 }
@@ -66,7 +74,23 @@ impl Observer for Storage {
         self.failures.inc();
     }
 
+    fn shared(&self, event: SharedEvent) {
+        self.shared.get_or_create(&[("event", word_of(event))]).inc();
+    }
+
     fn flushed(&self, flushed: Flushed) {
         self.syncs.get_or_create(&[("file", INDEX)]).observe(flushed.took.as_secs_f64());
+    }
+}
+
+/// How an event of a shared store is called.
+const fn word_of(event: SharedEvent) -> &'static str {
+    match event {
+        SharedEvent::DatabaseNotReached => "database_not_reached",
+        SharedEvent::DeclaredDead => "declared_dead",
+        SharedEvent::GroupFoundCommitted => "group_found_committed",
+        SharedEvent::GroupFoundUndone => "group_found_undone",
+        SharedEvent::NodeTakenOver => "node_taken_over",
+        SharedEvent::SettlementLost => "settlement_lost",
     }
 }

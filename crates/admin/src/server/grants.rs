@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clock::Clock;
 use mail::in_full;
-use mta_sts::{Exception, Lifts, Policies, PolicyDomain};
+use mta_sts::{Exception, Exceptions, Lifts, Policies, PolicyDomain};
 use queue::{Namespace, Queue, ReadValues, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-use tracing::{error, info, warn};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, info, warn};
 
 use crate::api::exceptions::ListedException;
 use crate::api::refusal::Refusal;
@@ -22,6 +23,12 @@ const NAMESPACE: &str = "exceptions";
 
 /// So many are granted at most.
 const MOST: usize = 1000;
+
+/// How often it is looked after what other processes have granted and withdrawn.
+const FOLLOW: Duration = Duration::from_secs(1);
+
+/// How long what was read counts while it cannot be read again.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// So long a reason is kept, in octets.
 const REASON_MOST: usize = 500;
@@ -85,6 +92,24 @@ impl Grants {
         let _turn = self.turn.lock().await;
         if let Err(error) = self.take_over().await {
             error!(error = in_full(&error), "exceptions unreadable: none granted counts");
+        }
+    }
+
+    /// Has what other processes grant and withdraw count, within a second, until this is dropped. What has
+    /// not been read for five seconds counts no longer, for it may have been withdrawn.
+    pub async fn follow(&self) {
+        let mut read_at = self.clock.since_boot();
+        loop {
+            sleep(FOLLOW).await;
+            let _turn = self.turn.lock().await;
+            match timeout(FRESH, self.take_over()).await {
+                Ok(Ok(())) => read_at = self.clock.since_boot(),
+                Ok(Err(error)) => debug!(error = in_full(&error), "exceptions not read"),
+                Err(_elapsed) => debug!("exceptions not read in time"),
+            }
+            if self.clock.since_boot().saturating_sub(read_at) >= FRESH {
+                self.policies.grant(Exceptions::default());
+            }
         }
     }
 

@@ -6,12 +6,16 @@
 mod entry;
 mod history;
 mod operators;
+mod sendmail;
+mod shared_store;
 
 use clap::Command;
 
 use self::entry::{DONE, GROUP, Help, SHARED};
 use self::history::HISTORY;
 use self::operators::OPERATORS;
+use self::sendmail::SENDMAIL;
+use self::shared_store::SHARED_STORE;
 
 const HELP: &[Help] = &[
     Help {
@@ -409,25 +413,6 @@ const HELP: &[Help] = &[
     },
 ];
 
-/// sendmail, whose statuses are all its own.
-const SENDMAIL: Help = Help {
-    command: "sendmail",
-    examples: &[
-        ("sts-relay sendmail -i ann@example.org", "the message at standard input, to its end"),
-        ("sts-relay sendmail -t -i", "the same, to those whom To, Cc and Bcc name"),
-        ("sts-relay sendmail -bp", "the queue, as mailq prints it"),
-    ],
-    statuses: &[
-        ("0", "the message is durable, or what was asked for is done"),
-        ("64", "EX_USAGE: an option is wrong, or nobody is named to send to"),
-        ("67", "EX_NOUSER: a recipient is no address"),
-        ("69", "EX_UNAVAILABLE: refused, and would be refused again"),
-        ("74", "EX_IOERR: the message cannot be read, or the answer not written"),
-        ("75", "EX_TEMPFAIL: not now, such as when no relay runs; may be tried again"),
-        ("77", "EX_NOPERM: the user may not open the socket, or not see the queue"),
-    ],
-};
-
 /// A command called `name` with all of its help, and its subcommands with theirs.
 pub(super) fn with_help(mut command: Command, name: &str) -> Command {
     let names: Vec<_> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
@@ -435,7 +420,8 @@ pub(super) fn with_help(mut command: Command, name: &str) -> Command {
         let full = format!("{name} {sub}");
         command = command.mut_subcommand(sub, |command| with_help(command, full.trim()));
     }
-    let shared = HELP.iter().chain(HISTORY).chain(OPERATORS).map(|help| (help, SHARED.as_slice()));
+    let shared = HELP.iter().chain(HISTORY).chain(OPERATORS).chain(SHARED_STORE);
+    let shared = shared.map(|help| (help, SHARED.as_slice()));
     let mut all = shared.chain([(&SENDMAIL, [].as_slice())]);
     match all.find(|(help, _)| help.command == name) {
         Some((help, shared)) => command.after_help(help.text(shared)),
@@ -496,7 +482,7 @@ mod tests {
             assert!(text.contains("Examples:\n  sts-relay"), "{name}: {text}");
             assert!(text.contains("Exit status:\n  0"), "{name}: {text}");
         }
-        for help in HELP.iter().chain(HISTORY).chain(OPERATORS) {
+        for help in HELP.iter().chain(HISTORY).chain(OPERATORS).chain(SHARED_STORE) {
             let demo = help.command == "demo" && !cfg!(feature = "demo");
             let is_there = all().iter().any(|(name, _)| name == help.command);
             assert!(is_there || demo, "{} is no command", help.command);
@@ -509,6 +495,7 @@ mod tests {
             .iter()
             .chain(HISTORY)
             .chain(OPERATORS)
+            .chain(SHARED_STORE)
             .filter(|help| cfg!(feature = "demo") || help.command != "demo")
         {
             for (line, _) in help.examples {

@@ -82,6 +82,18 @@ pub(super) enum PolicyCommand {
     },
 }
 
+impl PolicyCommand {
+    /// Whether the answer needs neither a relay nor a queue.
+    pub(super) const fn asks_nobody(&self) -> bool {
+        match self {
+            Self::Lint { .. } | Self::LintRecord { .. } | Self::Match { .. } | Self::New(_) => true,
+            Self::List { .. } | Self::Purge { .. } | Self::Refresh { .. } | Self::Show { .. } => {
+                false
+            }
+        }
+    }
+}
+
 /// Answers a command; `paths` and `settings` are read only where they are needed.
 pub(super) async fn run(
     command: &PolicyCommand,

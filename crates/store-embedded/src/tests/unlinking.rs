@@ -138,6 +138,8 @@ impl Observer for Failures {
 
     fn flushed(&self, _written: Flushed) {}
 
+    fn shared(&self, _event: SharedEvent) {}
+
     fn failed(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
