@@ -219,22 +219,12 @@ impl CommandLine {
                 runtime()?.block_on(Box::pin(self.answered(run)))
             }
             Some(Command::Node(command)) => {
-                let settings = self.settings()?.0;
-                runtime()?.block_on(Box::pin(shared_store::node(command, &settings, output)))
+                shared_store::node(command, &self.settings()?.0, output)
             }
             Some(Command::Store(command)) => {
-                let settings = self.settings()?.0;
-                runtime()?.block_on(Box::pin(shared_store::store(command, &settings, output)))
+                shared_store::store(command, &self.settings()?.0, output)
             }
-            Some(Command::Policy(command)) => {
-                let settings = || Ok(self.settings()?.0);
-                if command.asks_nobody() {
-                    let paths = || self.paths();
-                    return runtime()?.block_on(policy::run(command, paths, settings, output));
-                }
-                let run = async |paths| policy::run(command, || paths, settings, output).await;
-                runtime()?.block_on(Box::pin(self.answered(run)))
-            }
+            Some(Command::Policy(command)) => self.policy(command, output),
             #[cfg(feature = "demo")]
             Some(Command::Demo(command)) => demo::run(command, output),
             Some(Command::TlsRpt(command)) => {
@@ -269,6 +259,21 @@ impl CommandLine {
             }
             Some(Command::Man(command)) => generated::man(command, Self::described(), output),
         }
+    }
+
+    /// Answers `policy`.
+    fn policy(
+        &self,
+        command: &policy::PolicyCommand,
+        output: &mut Output,
+    ) -> anyhow::Result<Ending> {
+        let settings = || Ok(self.settings()?.0);
+        if command.asks_nobody() {
+            let paths = || self.paths();
+            return runtime()?.block_on(policy::run(command, paths, settings, output));
+        }
+        let run = async |paths| policy::run(command, || paths, settings, output).await;
+        runtime()?.block_on(Box::pin(self.answered(run)))
     }
 
     /// Runs a command that asks a relay. Where mail is in a database and no relay answers on this machine, this

@@ -12,6 +12,7 @@ use store_postgres::{Made, NodeState, SharingNode, StoreProblem, StoreSettings};
 
 use super::ending::Ending;
 use super::output::{Format, Output};
+use super::runtime::runtime;
 use super::table::{Room, Table};
 use super::words::span;
 
@@ -41,20 +42,20 @@ pub(super) enum StoreCommand {
 }
 
 /// Answers `node`.
-pub(super) async fn node(
+pub(super) fn node(
     command: &NodeCommand,
     settings: &Settings,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
     let NodeCommand::List { format } = command;
-    let nodes = store_postgres::nodes(database(settings)?).await?;
+    let nodes = runtime()?.block_on(store_postgres::nodes(database(settings)?))?;
     let nodes: Vec<_> = nodes.iter().map(ListedNode::of).collect();
     format.write(&nodes, output, |nodes, output| print_nodes(nodes, output))?;
     Ok(Ending::Done)
 }
 
 /// Answers `store`.
-pub(super) async fn store(
+pub(super) fn store(
     command: &StoreCommand,
     settings: &Settings,
     output: &mut Output,
@@ -62,7 +63,8 @@ pub(super) async fn store(
     let database = database(settings)?;
     match command {
         StoreCommand::Check { format } => {
-            let problems = store_postgres::examine(database, &SystemClock).await?;
+            let examined = store_postgres::examine(database, &SystemClock);
+            let problems = runtime()?.block_on(examined)?;
             let examined = Examined { problems: problems.iter().map(in_words).collect() };
             format.write(&examined, output, |examined, output| {
                 for problem in &examined.problems {
@@ -73,7 +75,7 @@ pub(super) async fn store(
             Ok(if problems.is_empty() { Ending::Done } else { Ending::Refused })
         }
         StoreCommand::Init { format } => {
-            let made = store_postgres::init(database).await? == Made::Now;
+            let made = runtime()?.block_on(store_postgres::init(database))? == Made::Now;
             format.write(&Initialised { made }, output, |_, output| {
                 output.line(if made { "tables made" } else { "the tables are there already" })
             })?;
