@@ -70,7 +70,7 @@ async fn holding() -> (ProcessInWorld, String) {
 
 /// Asks for a page or an act of the table, with whatever its form needs.
 async fn ask(browser: &mut Browser, one: &Listed, id: &str) -> Answer {
-    let path = one.path.replace("{id}", id);
+    let path = one.path.replace("{id}", id).replace("{domain}", "held.test");
     if one.kind == Kind::Page {
         return browser.get(&path).await;
     }
@@ -84,6 +84,12 @@ async fn every_page_and_act_is_for_its_role_alone() {
     let (viewer, operator) =
         (Ui::open(&relay.config, &["--role", "viewer"]), Ui::open(&relay.config, &[]));
     let (mut viewing, mut operating) = (viewer.browser().await, operator.browser().await);
+    // Records, and the ledger made of them, are kept a moment after the attempt.
+    for page in [format!("/records/{id}"), "/domains/held.test".to_owned()] {
+        while viewing.get(&page).await.status == 404 {
+            viewing.rest().await;
+        }
+    }
     viewing.learn_token("/queue").await;
     operating.learn_token("/queue").await;
     for one in listed().iter().filter(|one| one.path != "/logout") {
@@ -188,6 +194,45 @@ async fn an_exception_is_granted_for_a_domain_typed_twice_and_ended() {
     let ended = browser.post("/exceptions/end", &[("domain", "held.test")]).await;
     assert_eq!(ended.status, 303);
     assert!(browser.get("/exceptions").await.body.contains("No exception is in force."));
+    let acts = browser.get("/activity").await.body;
+    assert!(acts.contains("exception-add") && acts.contains("held.test (mta-sts) until"), "{acts}");
+    assert!(acts.contains("exception-remove"), "{acts}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_page_tells_of_held_mail_and_where_to_look() {
+    let (relay, _id) = holding().await;
+    let (_ui, mut browser) = ui_browser(&relay).await;
+    let told = loop {
+        let page = browser.get("/").await.body;
+        if page.contains("held.test: its mail is held") {
+            break page;
+        }
+        assert!(page.contains("Nobody is needed."), "{page}");
+        browser.rest().await;
+    };
+    assert!(told.contains("One domain needs a person.") && told.contains("1 message waits since"));
+    let domain = browser.get("/domains/held.test").await.body;
+    assert!(domain.contains("STARTTLS was not offered") && domain.contains("mx.held.test"));
+    assert!(domain.contains("policy 1 appeared, mode enforce"), "{domain}");
+    assert_eq!(browser.get("/domains/nobody.test").await.status, 404);
+    assert_eq!(browser.get("/domains?standing=lost").await.status, 400);
+    assert!(browser.get("/domains?standing=held").await.body.contains("held.test"));
+    assert!(browser.get("/domains?name=nothing").await.body.contains("No domain meets this."));
+    browser.learn_token("/").await;
+    let refreshed = browser.post("/policies/refresh", &[("domain", "held.test")]).await;
+    assert_eq!(refreshed.field("location"), Some("/domains/held.test"));
+    let note = browser.get("/domains/held.test").await.body;
+    assert!(note.contains("The policy was fetched: id 1, mode enforce."), "{note}");
+}
+
+#[test]
+fn every_page_is_in_the_manual() {
+    let manual = crate::tidy::page("docs/page.md");
+    for one in listed().iter().filter(|one| one.kind == Kind::Page && one.role.is_some()) {
+        let is_there = manual.contains(&format!("| `{}` |", one.path));
+        assert!(is_there || one.path == "/find", "docs/page.md lacks {}", one.path);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

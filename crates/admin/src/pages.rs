@@ -10,20 +10,26 @@
 //! login and comes from a page of ours (`gate`). `docs/decisions/0041-page.md` says why it is made
 //! like this.
 
+mod activity;
 mod allowance;
 mod answer;
 mod assets;
 mod attempt;
+mod chart;
+mod domain;
+mod domains;
 mod exceptions;
 mod find;
 mod form;
 mod frame;
 mod gate;
+mod ledger;
 mod login;
 pub(crate) mod logins;
 mod markup;
 mod moment;
 pub mod names;
+mod needs;
 mod parts;
 mod queue;
 mod queue_changes;
@@ -32,4 +38,6 @@ mod queued;
 mod records;
 mod secret;
 pub mod site;
+mod standing;
+mod status;
 pub mod table;

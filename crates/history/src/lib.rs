@@ -38,6 +38,7 @@ mod settings;
 mod shared;
 mod sql;
 mod tables;
+mod telling;
 mod verify;
 mod words;
 mod writer;

@@ -11,11 +11,6 @@ use crate::pages::frame::unclear;
 use crate::pages::logins::Visit;
 use crate::pages::site::Site;
 
-/// `GET /`
-pub(crate) async fn first() -> Response {
-    see_other("/queue")
-}
-
 /// `GET /find`
 pub(crate) async fn find(
     State(site): State<Site>,
@@ -35,6 +30,8 @@ pub(crate) async fn find(
         let waits = matches!(site.actions().reads.message(id).await, Ok(Some(_)));
         return see_other(&format!("/{}/{id}", if waits { "queue" } else { "records" }));
     }
-    let is_address = word.contains('@');
-    see_other(&format!("/records{}", target(if is_address { "recipient" } else { "domain" })))
+    if word.contains('@') {
+        return see_other(&format!("/records{}", target("recipient")));
+    }
+    see_other(&format!("/domains{}", target("name")))
 }

@@ -14,9 +14,12 @@ use crate::server::error::AdminError;
 /// The pages that can be reached from every page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Section {
+    Status,
+    Domains,
     Queue,
     Records,
     Exceptions,
+    Activity,
     /// None of them.
     Other,
 }
@@ -94,12 +97,15 @@ impl Frame {
     }
 
     /// Where one can go from every page.
-    pub(crate) fn ways(&self) -> [Way; 3] {
+    pub(crate) fn ways(&self) -> [Way; 6] {
         let of = |section, path, name| Way { path, name, is_here: self.section == section };
         [
+            of(Section::Status, "/", "Status"),
+            of(Section::Domains, "/domains", "Domains"),
             of(Section::Queue, "/queue", "Queue"),
             of(Section::Records, "/records", "Records"),
             of(Section::Exceptions, "/exceptions", "Exceptions"),
+            of(Section::Activity, "/activity", "Activity"),
         ]
     }
 }

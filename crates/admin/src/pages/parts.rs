@@ -83,6 +83,15 @@ pub(crate) fn many(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// A part of a whole, in tenths of a percent; of nothing there is no part.
+pub(crate) fn share(part: u64, whole: u64) -> String {
+    let tenths = part.saturating_mul(1_000).checked_div(whole);
+    let Some(tenths) = tenths else { return "\u{2013}".to_owned() };
+    let (percent, tenth) =
+        (tenths.checked_div(10).unwrap_or(0), tenths.checked_rem(10).unwrap_or(0));
+    format!("{percent}.{tenth}\u{a0}%")
+}
+
 /// Bytes as people read them.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];

@@ -8,7 +8,10 @@ use axum::routing::{MethodRouter, get, post};
 use crate::pages::answer::guarded;
 use crate::pages::gate::{Gate, Need, pass};
 use crate::pages::site::Site;
-use crate::pages::{assets, exceptions, find, login, queue, queue_changes, queued, records};
+use crate::pages::{
+    activity, assets, domain, domains, exceptions, find, login, queue, queue_changes, queued,
+    records, status,
+};
 
 /// A page or an act.
 struct Entry {
@@ -32,7 +35,7 @@ pub enum Kind {
 pub struct Listed {
     /// Whether it changes something.
     pub kind: Kind,
-    /// Its path; `{id}` stands for a queue id.
+    /// Its path; `{id}` stands for a queue id, `{domain}` for a domain.
     pub path: &'static str,
     /// The role that it takes; none: anybody may.
     pub role: Option<Role>,
@@ -67,7 +70,10 @@ fn table() -> Vec<Entry> {
         page("/login", Need::Anybody, get(login::form)),
         act("/login/code", Need::Anybody, post(login::with_code)),
         act("/logout", VIEWER, post(login::out)),
-        page("/", VIEWER, get(find::first)),
+        page("/", VIEWER, get(status::show)),
+        page("/domains", VIEWER, get(domains::list)),
+        page("/domains/{domain}", VIEWER, get(domain::show)),
+        act("/policies/refresh", OPERATOR, post(domain::refresh)),
         page("/find", VIEWER, get(find::find)),
         page("/queue", VIEWER, get(queue::list)),
         act("/queue/confirm", OPERATOR, post(queue_changes::confirm)),
@@ -78,6 +84,7 @@ fn table() -> Vec<Entry> {
         act("/exceptions/end", OPERATOR, post(exceptions::end)),
         page("/records", VIEWER, get(records::list)),
         page("/records/{id}", VIEWER, get(records::message)),
+        page("/activity", VIEWER, get(activity::list)),
     ]
 }
 

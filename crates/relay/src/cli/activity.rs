@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use clap::Args;
 use clock::{Timestamp, millis, time};
-use history::{Act, Activity, Between, Messages, activities};
+use history::{Activity, Between, activities};
 
 use super::csv::csv_line;
 use super::ending::Ending;
@@ -76,40 +76,5 @@ fn print(acts: &[Activity], width: Option<usize>, output: &mut Output) -> io::Re
 /// The cells of an act.
 fn cells(Activity { at, by, act }: &Activity) -> [String; 4] {
     let at = Timestamp::of(time(*at)).to_string();
-    [at, by.clone(), act.word().to_owned(), what(act)]
-}
-
-/// What an act was done to, in words.
-fn what(act: &Act) -> String {
-    match act {
-        Act::BodyRead { queue_id } => queue_id.clone(),
-        Act::Delete { messages, bounce } => {
-            let told = if *bounce { ", senders told" } else { "" };
-            format!("{}{told}", which(messages))
-        }
-        Act::ExceptionAdd { domain, what, until, reason } => {
-            format!("{domain} ({what}) until {until}: {reason}")
-        }
-        Act::ExceptionRemove { domain } | Act::PolicyPurge { domain } => domain.clone(),
-        Act::PolicyRefresh { domain, error } => match error {
-            Some(error) => format!("{domain}: {error}"),
-            None => domain.clone(),
-        },
-        Act::Reload { changed, error } => match error {
-            Some(error) => format!("refused: {error}"),
-            None => changed.join(", "),
-        },
-        Act::Hold { messages } | Act::Release { messages } | Act::Retry { messages } => {
-            which(messages)
-        }
-    }
-}
-
-/// Which messages were meant, in words.
-fn which(Messages { queue_id, domain, count }: &Messages) -> String {
-    match (queue_id, domain) {
-        (Some(queue_id), _) => queue_id.clone(),
-        (None, Some(domain)) => format!("{count} for {domain}"),
-        (None, None) => count.to_string(),
-    }
+    [at, by.clone(), act.word().to_owned(), act.to_string()]
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io;
 
 use clock::{Timestamp, time};
-use history::{DayBar, Domain, DomainState, Event, EventKind, FullDomain, PolicyStanding};
+use history::{DayBar, Domain, DomainState, Event, FullDomain, PolicyStanding};
 use mail::Protection;
 
 use crate::cli::csv::csv_line;
@@ -166,9 +166,9 @@ fn print_events(events: &[Event], output: &mut Output) -> io::Result<()> {
     if !events.is_empty() {
         output.line("")?;
     }
-    events.iter().try_for_each(|event| {
-        output.line(printable(&format!("{}  {}", at(event.at), in_words(&event.what))))
-    })
+    events
+        .iter()
+        .try_for_each(|event| output.line(printable(&format!("{}  {}", at(event.at), event.what))))
 }
 
 /// What protects mail, in words.
@@ -215,53 +215,6 @@ fn remark(state: &DomainState, now: u64) -> String {
         Some(format!("certificate of {host} ends {}", at(shown.not_after?)))
     });
     held.or(excepted).or(failing).or_else(|| ending.next()).unwrap_or_default()
-}
-
-/// An event, in words.
-fn in_words(event: &EventKind) -> String {
-    match event {
-        EventKind::CertificateChanged { host, from: _, to, not_after } => {
-            let end = not_after.map_or_else(String::new, |end| format!(", which ends {}", at(end)));
-            format!("{host} shows another certificate, {to}{end}")
-        }
-        EventKind::CertificateEnding { host, sha256, not_after } => {
-            format!("the certificate of {host} ends {}: {sha256}", at(*not_after))
-        }
-        EventKind::ExceptionEnded => "mail goes without an exception again".to_owned(),
-        EventKind::ExceptionUsed => "mail went under an operator's exception".to_owned(),
-        EventKind::Held { cause, error } => {
-            let why = error.as_deref().unwrap_or_else(|| cause.word());
-            format!("mail is held: {why}")
-        }
-        EventKind::HeldNoMore { since } => {
-            format!("mail is delivered that was held since {}", at(*since))
-        }
-        EventKind::PolicyAppeared { id, mode } => {
-            format!("policy {id} appeared, mode {}", mode.word())
-        }
-        EventKind::PolicyChanged { id, from, to } if from == to => {
-            format!("policy changed to {id}, mode {}", to.word())
-        }
-        EventKind::PolicyChanged { id, from, to } => {
-            format!("policy changed to {id}, mode {} after {}", to.word(), from.word())
-        }
-        EventKind::PolicyWeakened { from, to } => match to {
-            Some(to) => format!("policy weakened: mode {} after {}", to.word(), from.word()),
-            None => format!("policy weakened: none after mode {}", from.word()),
-        },
-        EventKind::ProtectionFell { from, to } => {
-            format!("protection fell from {} to {}", from.label(), to.label())
-        }
-        EventKind::ProtectionRose { from, to } => {
-            format!("protection rose from {} to {}", from.label(), to.label())
-        }
-        EventKind::RefreshFailing { error } => {
-            format!("the policy cannot be fetched again: {error}")
-        }
-        EventKind::RefreshWorks => "the policy was fetched again".to_owned(),
-        EventKind::TlsaAppeared => "the hosts match TLSA records".to_owned(),
-        EventKind::TlsaGone => "the TLSA records are gone".to_owned(),
-    }
 }
 
 /// A value, or a dash.

@@ -1,0 +1,80 @@
+//! Who did what, and when.
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use clock::time;
+use history::{Activity, Between, activities};
+
+use crate::pages::answer::page;
+use crate::pages::form::Fields;
+use crate::pages::frame::{Frame, Section, failed, unclear};
+use crate::pages::logins::Visit;
+use crate::pages::moment::Moment;
+use crate::pages::site::Site;
+use crate::server::error::AdminError;
+
+/// Acts on a page.
+const PAGE: usize = 100;
+
+#[derive(Debug, Template)]
+#[template(path = "activity.html")]
+struct ActivityPage {
+    frame: Frame,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+/// An act.
+#[derive(Debug)]
+struct Row {
+    at: Moment,
+    by: String,
+    act: &'static str,
+    what: String,
+}
+
+/// `GET /activity`
+pub(crate) async fn list(
+    State(site): State<Site>,
+    Extension(visit): Extension<Visit>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    if let Some(unknown) = fields.unknown(&["before"]) {
+        return unclear(&site, &visit, &format!("`{unknown}` is nothing that can be asked for."));
+    }
+    let before = fields.get("before").map(str::parse::<u64>).transpose();
+    let Ok(before) = before else {
+        return unclear(&site, &visit, "`before` is no moment.");
+    };
+    match acts(&site, before.unwrap_or(u64::MAX)).await {
+        Ok(acts) => page(&ActivityPage::of(&acts, &site, &visit)),
+        Err(error) => failed(&site, &visit, &error),
+    }
+}
+
+async fn acts(site: &Site, before: u64) -> Result<Vec<Activity>, AdminError> {
+    let Some(dir) = site.shown().history.clone() else { return Ok(Vec::new()) };
+    let within = Between { since: 0, until: before };
+    Ok(tokio::task::spawn_blocking(move || activities(&dir, within, PAGE)).await??)
+}
+
+impl ActivityPage {
+    fn of(acts: &[Activity], site: &Site, visit: &Visit) -> Self {
+        let calendar = site.calendar();
+        let row = |one: &Activity| Row {
+            at: calendar.second(time(one.at)),
+            by: one.by.clone(),
+            act: one.act.word(),
+            what: one.act.to_string(),
+        };
+        let last = acts.last().map(|one| one.at).filter(|_| acts.len() == PAGE);
+        Self {
+            frame: Frame::new(site, visit, Section::Activity, "Activity"),
+            rows: acts.iter().map(row).collect(),
+            next: last.map(|at| format!("?before={at}")),
+        }
+    }
+}
