@@ -7,8 +7,12 @@ use testbed::{Certificate, MxBehaviour, PolicyText};
 use tokio::time::{sleep, timeout};
 
 use crate::cli::{asked, asked_json, refused};
+use crate::metrics::counted;
 use crate::process_in_world::ProcessInWorld;
-use crate::world::PATIENCE;
+use crate::world::{PATIENCE, RelayInWorld};
+
+/// How often a relay is killed.
+const ROUNDS: u64 = 12;
 
 /// Waits until the ledger knows so many domains that meet these filters.
 async fn known(there: &ProcessInWorld, filters: &[&str], count: usize) -> Vec<Value> {
@@ -219,4 +223,78 @@ async fn a_postmaster_is_told_what_is_published_what_was_shown_and_what_to_chang
         let output = crate::process::run(&there.config, &["explain", subject]);
         assert_eq!(output.status.code(), Some(code), "{subject}");
     }
+}
+
+/// What the ledger and the figures say was delivered to a domain, and what the records say.
+fn delivered_to(there: &ProcessInWorld, domain: &str) -> (u64, u64, u64) {
+    let listed = asked_json(&there.config, &["domain", domain]);
+    let of_days: u64 = listed["days"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|day| day["delivered"].as_u64().unwrap())
+        .sum();
+    assert_eq!(listed["delivered"].as_u64(), Some(of_days));
+    let day = status(there).0["day"]["delivered"].clone();
+    let of_figures: u64 =
+        day.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    let exported = asked(&there.config, &["history", "export", "--outcome", "delivered"]);
+    let count = |line: &str| -> u64 {
+        let record: Value = serde_json::from_str(line).unwrap();
+        record["recipient_count"].as_u64().unwrap()
+    };
+    (of_days, of_figures, exported.lines().map(count).sum())
+}
+
+#[tokio::test]
+async fn each_delivery_is_in_the_ledger_once_though_the_relay_is_killed_again_and_again() {
+    let mut there = ProcessInWorld::start("").await;
+    there.domain("open.test", MxBehaviour::valid()).await;
+    for round in 0..ROUNDS {
+        for _ in 0..4 {
+            there.submit(&["<bob@open.test>", "<eve@open.test>"]).await;
+        }
+        if round % 3 == 2 {
+            // Some of it is in the ledger by now, and some is not.
+            known(&there, &[], 1).await;
+        }
+        there.restart_after_kill().await;
+    }
+    let settled = timeout(PATIENCE, async {
+        loop {
+            let queue = asked_json(&there.config, &["queue", "stats"])["messages"].clone();
+            let (ledger, figures, records) = delivered_to(&there, "open.test");
+            if queue == 0 && ledger == records && ledger >= ROUNDS * 8 {
+                return (ledger, figures);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    });
+    known(&there, &[], 1).await;
+    let (ledger, figures) = settled.await.expect("the ledger does not have what was delivered");
+    assert_eq!(figures, ledger);
+    assert!(there.relay.terminate().await.success());
+    let (after, figures, records) = delivered_to(&there, "open.test");
+    assert_eq!((after, figures, records), (ledger, ledger, ledger));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitors_see_how_much_history_there_is_and_that_nothing_is_behind() {
+    let relay = RelayInWorld::start_with("admin.address = \"127.0.0.1:0\"").await;
+    relay.domain("open.test", MxBehaviour::valid()).await;
+    relay.submit(&["<bob@open.test>"]).await;
+    // A file is there before it says when it was begun.
+    let begun = timeout(PATIENCE, async {
+        loop {
+            let scrape = counted(&relay, "history_segments", 1.0).await;
+            if scrape.of("history_since_seconds") > 0.0 && scrape.of("history_size_bytes") > 0.0 {
+                break;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    begun.await.expect("the history has no beginning");
+    counted(&relay, "history_waiting_records", 0.0).await;
+    counted(&relay, "ledger_waiting_records", 0.0).await;
+    counted(&relay, "history_gaps_total", 0.0).await;
 }

@@ -89,7 +89,7 @@ pub(crate) async fn counted(relay: &RelayInWorld, series: &str, value: f64) -> S
 
 impl Scrape {
     /// The value of a series, 0 where there is none.
-    fn of(&self, series: &str) -> f64 {
+    pub(crate) fn of(&self, series: &str) -> f64 {
         self.series.get(&format!("sts_relay_{series}")).copied().unwrap_or_default()
     }
 

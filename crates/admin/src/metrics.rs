@@ -9,6 +9,7 @@
 
 mod counting;
 mod format;
+mod history;
 mod inbound;
 mod names;
 mod outbound;
@@ -28,6 +29,7 @@ use prometheus_client::registry::Registry;
 
 pub use self::counting::CountingMetrics;
 pub use self::format::Format;
+pub use self::history::HistoryMetrics;
 pub use self::inbound::Inbound;
 pub use self::names::{CountedDns, Lookups};
 pub use self::outbound::Outbound;
@@ -52,6 +54,8 @@ pub struct Metrics {
     storage: Arc<Storage>,
     lookups: Arc<Lookups>,
     validation: Arc<ValidationMetrics>,
+    /// How much history there is.
+    pub history: HistoryMetrics,
     /// What is there at the moment of a scrape.
     pub state: State,
 }
@@ -70,6 +74,7 @@ impl Metrics {
             reports: Arc::new(ReportMetrics::registered(&mut registry)),
             storage: Arc::new(Storage::registered(&mut registry)),
             lookups: Arc::new(Lookups::registered(&mut registry)),
+            history: HistoryMetrics::registered(&mut registry),
             state,
             validation: Arc::new(ValidationMetrics::registered(&mut registry)),
             registry,

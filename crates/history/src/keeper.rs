@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::HistoryError;
 use crate::gap::{Gap, WhyGap};
+use crate::progress::HistoryProgress;
 use crate::recorder::Recorder;
 use crate::settings::HistorySettings;
 use crate::shared::Shared;
@@ -48,6 +49,8 @@ pub struct Keeper {
     settings: HistorySettings,
     /// The number of the last record that is in the files.
     written: watch::Sender<u64>,
+    /// For monitors.
+    progress: HistoryProgress,
     shared: Arc<Shared>,
     /// Whether the last writing failed, so that it is told once.
     is_failing: bool,
@@ -74,7 +77,14 @@ impl Keeper {
         recorder: &Recorder,
     ) -> Self {
         let (shared, written) = (Arc::clone(&recorder.shared), watch::Sender::new(0));
-        Self { store, clock, writer: None, settings, written, shared, is_failing: false }
+        let progress = HistoryProgress::default();
+        Self { store, clock, writer: None, settings, written, progress, shared, is_failing: false }
+    }
+
+    /// The same, which tells `progress` how far it is.
+    #[must_use]
+    pub fn telling(self, progress: HistoryProgress) -> Self {
+        Self { progress, ..self }
     }
 
     /// The number of the last record that is in the files, whenever there are more.
@@ -182,6 +192,7 @@ impl Keeper {
         });
         let (writer, done) = worked.await.map_err(|_panicked| HistoryError::Ended)?;
         let last = writer.end().next.saturating_sub(1);
+        self.progress.history(writer.end().mark, last);
         self.written.send_if_modified(|known| std::mem::replace(known, last) != last);
         self.writer = Some(writer);
         done

@@ -30,6 +30,7 @@ mod keeper;
 mod kept;
 mod known;
 mod ledger;
+mod progress;
 mod query;
 mod recorder;
 mod row;
@@ -57,6 +58,7 @@ pub use crate::ledger::{
     Event, EventKind, Figures, FullDomain, Held, HostCertificates, LastProof, Ledger, LedgerKeeper,
     Need, NeedKind, PolicyStanding, Refreshes, Runs, ShownCertificate, Span, Weight,
 };
+pub use crate::progress::{HistoryLevels, HistoryProgress};
 pub use crate::query::{Order, OutcomeKind, Query, Wanted};
 pub use crate::recorder::Recorder;
 pub use crate::settings::{Addresses, HistorySettings};

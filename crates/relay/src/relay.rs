@@ -169,7 +169,8 @@ impl Relay {
         let resolvers = Arc::<ReloadableDns>::clone(&reloadable);
         let checks = Checks::of(&queue, resolvers, &clock, &delivery, &stop, bearings(&settings));
         let health =
-            HealthChecks::of(&queue, &policies, &clock, checks, metrics, reports.reporting.clone());
+            HealthChecks::of(&queue, &policies, &clock, checks, metrics, reports.reporting.clone())
+                .with_history(history.watched());
         let mut relay = Self {
             addresses,
             admin_address: monitors.as_ref().map(|(address, _socket)| *address),

@@ -1,6 +1,7 @@
 //! What monitors ask: `/healthz`, `/readyz` and `/metrics`. They change nothing and tell of no
 //! message, so they alone are answered on the network.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use clock::Clock;
+use history::HistoryProgress;
 use mta_sts::Policies;
 use queue::{Counts, Queue};
 use reporting::Reporting;
@@ -34,7 +36,18 @@ pub struct HealthChecks {
     checks: Arc<Checks>,
     metrics: Arc<Metrics>,
     reporting: Reporting,
+    /// None where none is kept.
+    history: Option<WatchedHistory>,
     counts: Arc<Mutex<Option<Counting>>>,
+}
+
+/// A history that is kept.
+#[derive(Clone, Debug)]
+pub struct WatchedHistory {
+    /// Where.
+    pub dir: PathBuf,
+    /// How far it is.
+    pub progress: HistoryProgress,
 }
 
 /// A count of the messages.
@@ -57,7 +70,14 @@ impl HealthChecks {
     ) -> Self {
         let (policies, clock) = (Arc::clone(policies), Arc::clone(clock));
         let (queue, checks) = (queue.clone(), Arc::new(checks));
-        Self { queue, policies, clock, checks, metrics, reporting, counts: Arc::default() }
+        let (history, counts) = (None, Arc::default());
+        Self { queue, policies, clock, checks, metrics, reporting, history, counts }
+    }
+
+    /// The same, which tells of this history.
+    #[must_use]
+    pub fn with_history(self, history: Option<WatchedHistory>) -> Self {
+        Self { history, ..self }
     }
 
     /// Goes by other settings from now on.
@@ -80,7 +100,17 @@ impl HealthChecks {
         state.set_clock(self.clock.doubt());
         state.set_dkim_keys(&self.checks.signing());
         state.set_reports(&self.reporting, self.clock.now());
+        self.look_at_history().await;
         self.metrics.text(format)
+    }
+
+    /// Brings up to date how much history there is; what cannot be told stays as it was.
+    async fn look_at_history(&self) {
+        let Some(WatchedHistory { dir, progress }) = &self.history else { return };
+        match progress.levels(dir.clone(), self.queue.store().as_ref()).await {
+            Ok(levels) => self.metrics.history.set(&levels),
+            Err(error) => tracing::debug!(%error, "history not looked at"),
+        }
     }
 
     /// How many messages are in each state; `None` while the queue cannot tell.

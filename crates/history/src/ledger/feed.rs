@@ -11,12 +11,18 @@ use serde::de::DeserializeOwned;
 use crate::error::HistoryError;
 use crate::facts::Session;
 use crate::files::{Files, SegmentFile};
-use crate::ledger::observed::{DecisionSeen, MailKind, Observed, SessionSeen, typed};
+use crate::ledger::observed::{
+    DecisionSeen, ExceptionSeen, MailKind, Observed, PolicySeen, SessionSeen, typed,
+};
 use crate::query::OutcomeKind;
 use crate::sql::{connect_to_read, damaged, integer};
 
 /// So many facts of a segment are kept in memory; beyond that they are read again.
 const FACTS_KNOWN: usize = 4_096;
+
+/// Of a record whose decision was lost.
+const LOST: DecisionSeen =
+    DecisionSeen { policy: PolicySeen::Unknown, exception: ExceptionSeen::None };
 
 /// Reads the segments in the order in which they were written.
 #[derive(Debug)]
@@ -24,6 +30,10 @@ pub(crate) struct Feed {
     files: Files,
     /// The segment that was read last.
     current: Option<Open>,
+    /// Gaps count that were found at this time or later, in milliseconds since 1970.
+    since: u64,
+    /// How many were met.
+    gaps: u64,
 }
 
 /// A segment that is read.
@@ -35,11 +45,30 @@ struct Open {
     sessions: HashMap<i64, SessionSeen>,
 }
 
+/// Gaps that count.
+struct Gaps {
+    /// They were found at this time or later.
+    since: u64,
+    count: u64,
+}
+
+impl Gaps {
+    /// A gap was found at this time.
+    const fn see(&mut self, found_at: u64) {
+        if found_at >= self.since {
+            self.count = self.count.saturating_add(1);
+        }
+    }
+}
+
 /// What the ledger reads of a record's text.
 #[derive(Debug, Deserialize)]
 struct Text<'a> {
     #[serde(default)]
     ended_at: u64,
+    /// When a gap was found.
+    #[serde(default)]
+    found_at: u64,
     #[serde(borrow, default)]
     domain: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -62,8 +91,13 @@ struct Text<'a> {
 
 impl Feed {
     /// What is in these files.
-    pub(crate) const fn new(files: Files) -> Self {
-        Self { files, current: None }
+    pub(crate) const fn new(files: Files, now: u64) -> Self {
+        Self { files, current: None, since: now, gaps: 0 }
+    }
+
+    /// How many gaps were met since that was asked last.
+    pub(crate) const fn take_gaps(&mut self) -> u64 {
+        std::mem::replace(&mut self.gaps, 0)
     }
 
     /// Hands up to `limit` records with numbers above `after` to `visitor`; the number of the last one,
@@ -78,7 +112,10 @@ impl Feed {
         let begun = segments.partition_point(|file| file.first <= after.saturating_add(1));
         for file in segments.iter().skip(begun.saturating_sub(1)) {
             // What a later segment follows has all its records by now.
-            let visited = self.open(file).and_then(|open| open.visit(after, limit, visitor));
+            let mut gaps = Gaps { since: self.since, count: 0 };
+            let visited =
+                self.open(file).and_then(|open| open.visit(after, limit, &mut gaps, visitor));
+            self.gaps = self.gaps.saturating_add(gaps.count);
             match visited {
                 Ok(None) => {}
                 Ok(Some(last)) => return Ok(Some(last)),
@@ -116,6 +153,7 @@ impl Open {
         &mut self,
         after: u64,
         limit: usize,
+        gaps: &mut Gaps,
         visitor: &mut dyn FnMut(&Observed<'_>) -> Result<(), HistoryError>,
     ) -> Result<Option<u64>, HistoryError> {
         let Self { file, connection, decisions, sessions } = self;
@@ -134,13 +172,20 @@ impl Open {
             last = u64::try_from(number).ok();
             let decision: Option<i64> = row.get(2).map_err(failed())?;
             let session: Option<i64> = row.get(3).map_err(failed())?;
-            let Some(decision) = decision else { continue };
             let text = row.get_ref(1).map_err(failed())?;
             let text = text.as_str().map_err(|_other| damaged(file, "a record is no text"))?;
             let text: Text<'_> = serde_json::from_str(text)
                 .map_err(|_malformed| damaged(file, "a record cannot be read"))?;
             let facts = Facts { file, connection };
-            let decision = facts.known(decisions, decision, DecisionSeen::of)?;
+            let decision = match decision {
+                Some(decision) => facts.known(decisions, decision, DecisionSeen::of)?,
+                // What it named was lost with another segment.
+                None if text.ended_at > 0 => &LOST,
+                None => {
+                    gaps.see(text.found_at);
+                    continue;
+                }
+            };
             let session = session
                 .map(|session| {
                     facts.known(sessions, session, |text: &Session| SessionSeen::of(text))

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::HistoryError;
 use crate::ledger::figures::{Figures, Span};
 use crate::ledger::projection::{Found, Projection, Taken};
+use crate::progress::HistoryProgress;
 use crate::settings::HistorySettings;
 
 /// How long records are collected before they are taken in.
@@ -57,6 +58,8 @@ pub struct LedgerKeeper {
     clock: Arc<dyn Clock>,
     intake: Arc<dyn AcceptedCount>,
     refreshes: Arc<Refreshes>,
+    /// For monitors.
+    progress: HistoryProgress,
     /// The number of the last record in the history.
     written: watch::Receiver<u64>,
     /// None while it is lent to the thread that writes, and before it is opened.
@@ -99,6 +102,7 @@ impl LedgerKeeper {
             clock,
             intake: Arc::new(NothingAccepted),
             refreshes: Arc::default(),
+            progress: HistoryProgress::default(),
             written,
             projection: None,
             accepted: 0,
@@ -111,6 +115,12 @@ impl LedgerKeeper {
     #[must_use]
     pub fn told_by(self, intake: Arc<dyn AcceptedCount>, refreshes: Arc<Refreshes>) -> Self {
         Self { intake, refreshes, ..self }
+    }
+
+    /// The same, which tells `progress` how far it is.
+    #[must_use]
+    pub fn telling(self, progress: HistoryProgress) -> Self {
+        Self { progress, ..self }
     }
 
     /// Keeps the ledger until `stop` is cancelled and all that is in the history then is in it.
@@ -140,7 +150,17 @@ impl LedgerKeeper {
     /// Takes in all that there is.
     async fn keep(&mut self) -> Result<(), HistoryError> {
         self.open().await?;
-        while self.work(|projection, _| projection.take()).await? == Taken::Some {}
+        loop {
+            let (taken, mark, gaps) = self
+                .work(|projection, _| {
+                    Ok((projection.take()?, projection.mark(), projection.gaps()))
+                })
+                .await?;
+            self.progress.ledger(mark, gaps);
+            if taken == Taken::Nothing {
+                break;
+            }
+        }
         let refreshes = self.refreshes.take();
         if !refreshes.is_empty() {
             self.work(move |projection, now| {
@@ -167,8 +187,8 @@ impl LedgerKeeper {
         if self.projection.is_some() {
             return Ok(());
         }
-        let dir = self.settings.dir.clone();
-        let opened = tokio::task::spawn_blocking(move || Projection::open(dir)).await;
+        let (dir, now) = (self.settings.dir.clone(), millis(self.clock.now()));
+        let opened = tokio::task::spawn_blocking(move || Projection::open(dir, now)).await;
         let (projection, found) = opened.map_err(|_panicked| HistoryError::Ended)??;
         if found != Found::Whole || projection.mark() == 0 {
             tracing::info!("ledger made of the history that is kept");

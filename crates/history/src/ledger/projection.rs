@@ -69,7 +69,7 @@ pub(crate) enum Found {
 
 impl Projection {
     /// Opens the ledger of the history in `dir`; one that is damaged is set aside and made again.
-    pub(crate) fn open(dir: PathBuf) -> Result<(Self, Found), HistoryError> {
+    pub(crate) fn open(dir: PathBuf, now: u64) -> Result<(Self, Found), HistoryError> {
         let (database, found) = match Database::open(&dir) {
             Ok(database) => (database, Found::Whole),
             Err(error) if error.is_damage() => {
@@ -80,13 +80,18 @@ impl Projection {
             }
             Err(error) => return Err(error),
         };
-        let (mark, feed) = (database.mark()?, Feed::new(Files::new(dir)));
+        let (mark, feed) = (database.mark()?, Feed::new(Files::new(dir), now));
         Ok((Self { database, feed, mark, known: HashMap::new() }, found))
     }
 
     /// The number of the last record that is in the ledger.
     pub(crate) const fn mark(&self) -> u64 {
         self.mark
+    }
+
+    /// Gaps that were met since that was asked last, and found since the ledger was opened.
+    pub(crate) fn gaps(&mut self) -> u64 {
+        self.feed.take_gaps()
     }
 
     /// Takes in the next records; whether there were any.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use admin::metrics::Inbound;
+use admin::server::health::WatchedHistory;
 use clock::Clock;
-use history::{HistorySettings, Keeper, LedgerKeeper, Recorder, Refreshes};
+use history::{HistoryProgress, HistorySettings, Keeper, LedgerKeeper, Recorder, Refreshes};
 use mta_sts::Observer;
 use queue::Queue;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ pub(super) struct HistorySources {
     recorder: Recorder,
     intake: Arc<Intake>,
     refreshes: Arc<Refreshes>,
+    progress: HistoryProgress,
 }
 
 impl HistorySources {
@@ -32,7 +34,8 @@ impl HistorySources {
     pub(super) fn new(settings: &HistorySettings, inbound: Arc<Inbound>) -> Self {
         let (settings, intake) = (settings.clone(), Arc::new(Intake::new(inbound)));
         let recorder = Recorder::new(&settings);
-        Self { settings, recorder, intake, refreshes: Arc::default() }
+        let progress = HistoryProgress::default();
+        Self { settings, recorder, intake, refreshes: Arc::default(), progress }
     }
 
     /// What makes records of attempts, if any are kept.
@@ -50,14 +53,23 @@ impl HistorySources {
         }
     }
 
+    /// How far the history is, for monitors; none where none is kept.
+    pub(super) fn watched(&self) -> Option<WatchedHistory> {
+        let Self { settings, progress, .. } = self;
+        let (dir, progress) = (settings.dir.clone(), progress.clone());
+        settings.enabled.then_some(WatchedHistory { dir, progress })
+    }
+
     /// What keeps the history of `queue`, if any is kept.
     pub(super) fn histories(&self, queue: &Queue, clock: &Arc<dyn Clock>) -> Option<Histories> {
         let settings = self.settings.enabled.then(|| self.settings.clone())?;
         let store = || Arc::clone(queue.store());
         let keeper = Keeper::new(settings.clone(), store(), Arc::clone(clock), &self.recorder);
+        let keeper = keeper.telling(self.progress.clone());
         let ledger = LedgerKeeper::new(settings, store(), Arc::clone(clock), keeper.written());
         let intake = Arc::<Intake>::clone(&self.intake);
-        Some(Histories { keeper, ledger: ledger.told_by(intake, Arc::clone(&self.refreshes)) })
+        let ledger = ledger.told_by(intake, Arc::clone(&self.refreshes));
+        Some(Histories { keeper, ledger: ledger.telling(self.progress.clone()) })
     }
 }
 
