@@ -9,13 +9,14 @@ use std::time::Duration;
 use clock::Clock as _;
 use reporting::Tallies;
 use serde_json::Value;
-use testbed::{Fault, PolicyBehaviour, RecordType};
+use testbed::{Fault, MxBehaviour, PolicyBehaviour, RecordType};
 use tls_rpt::{
     AppliedPolicy, Day, DomainName, DomainTally, FailureDetail, Instance, MailAddress, Report,
     ResultType, Row, Submitter,
 };
 
 use crate::cli::{asked, asked_json, stdout, typed};
+use crate::counted::RECORD;
 use crate::metrics::counted;
 use crate::tls_reports::{FIRST_DAY, all_over, count, relay};
 
@@ -118,6 +119,25 @@ async fn monitors_see_how_many_reports_are_due_and_tried_again_and_since_when() 
         counted(&relay, series, value).await;
     }
     counted(&relay, "tls_reports_total{transport=\"https\",result=\"accepted\"}", 3.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitors_see_which_connections_no_report_counts() {
+    let (relay, _key) = relay().await;
+    relay.domain("a.test", MxBehaviour::valid()).await;
+    relay.world.domain("a.test").tls_rpt_record(RECORD);
+    let dropped = |reason: &str| format!("tls_observations_dropped_total{{reason=\"{reason}\"}}");
+    for reason in ["day-closed", "domains", "overflow", "store"] {
+        counted(&relay, &dropped(reason), 0.0).await;
+    }
+    // As where the clock was set back to a day that is reported.
+    let tallies = Tallies::new(relay.queue().store());
+    tallies.close(Day::parse(FIRST_DAY).unwrap()).await.unwrap();
+    let id = relay.submit(&["<bob@a.test>"]).await;
+    relay.gone(id).await;
+    counted(&relay, &dropped("day-closed"), 1.0).await;
+    counted(&relay, "tls_report_domains{state=\"counting\"}", 1.0).await;
+    assert_eq!(tallies.list(None, 9).await.unwrap(), []);
 }
 
 /// A report of a sender to `example.org`, compressed; so many sessions failed, and 5 did not.

@@ -92,6 +92,48 @@ async fn each_failure_has_the_word_of_the_standard_and_a_reason_from_a_closed_li
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_tls_from_coming_about_is_counted_under_whatever_policy_applies() {
+    let mut counted = Counted::start("delivery.timeouts.tls = \"2s\"").await;
+    counted.relay.world.names().authenticate("signed.test");
+    let hangs_up = MxBehaviour::valid().rule(Rule::new(Step::Ehlo, testbed::Act::Drop).in_tls());
+    let not_offered = "starttls-not-supported starttls-not-offered";
+    for (name, behaviour, row) in [
+        ("missing", MxBehaviour::stripped(), not_offered),
+        (
+            "refused",
+            MxBehaviour::starttls_refused("454 4.7.0 not now"),
+            "starttls-not-supported starttls-reply-454",
+        ),
+        ("alert", MxBehaviour::handshake_alert(40), "validation-failure tls-alert-40"),
+        ("garbage", MxBehaviour::handshake_garbage(), "validation-failure tls-protocol"),
+        ("cut", MxBehaviour::handshake_closed(), "validation-failure connection-cut"),
+        (
+            "injected",
+            MxBehaviour::injected(b"250 injected\r\n"),
+            "validation-failure injected-plaintext",
+        ),
+        ("closed", hangs_up, "validation-failure closed-after-handshake"),
+        ("old", MxBehaviour::handshake_of_tls10(), "validation-failure no-common-version"),
+        ("silent", MxBehaviour::handshake_silent(), "validation-failure timeout"),
+    ] {
+        // Without a policy mail goes in clear, but to whoever puts words into a connection.
+        let open = format!("{name}.test");
+        counted.domain(&open, behaviour.clone()).await;
+        let mail = if name == "injected" { Mail::Waits } else { Mail::Delivered };
+        counted.send(&open, mail, &[&format!("no-policy-found {row} 1")]).await;
+        let signed = format!("{name}.signed.test");
+        let mx = counted.relay.enforcing_domain(&signed, behaviour).await;
+        let world = &counted.relay.world;
+        world.domain(&signed).tls_rpt_record(RECORD);
+        let records = world.tlsa_name(mx.name());
+        world.names().add_tlsa(&records, (3, 0, 0), &mx.certificate_chain()[0]);
+        let rows = [format!("sts {row} 1"), format!("tlsa {row} 1")];
+        counted.send(&signed, Mail::Waits, &rows.each_ref().map(String::as_str)).await;
+    }
+    counted.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_is_not_to_be_had_is_a_failure_of_each_connection_made_without_it() {
     let mut counted = Counted::start("mta_sts.fetch_timeout = \"1s\"").await;
     let cases = [

@@ -12,7 +12,7 @@ use tls_rpt::Day;
 
 use crate::counted::{Counted, Mail, REPORTS, open_store, succeeded};
 use crate::process::Process;
-use crate::world::write_settings;
+use crate::world::{PATIENCE, write_settings};
 
 const TOO_OLD: &str = "TLS report counts too old: dropped";
 
@@ -67,4 +67,31 @@ async fn with_the_index_counts_may_go_and_mail_never_and_counting_goes_on() {
     let rows = kept.rows("good.test").await;
     // What was written before may have been found in the journal, and need not be.
     assert!(rows == ["sts success 1"] || rows == ["sts success 2"], "{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_without_a_record_is_asked_again_when_its_answer_and_an_hour_are_over() {
+    const ABSENT: &str = "_smtp._tls.absent.test";
+    for (kept_for, asked_at_last) in [(0, 2), (2 * 3600, 1)] {
+        let mut counted = Counted::start("").await;
+        counted.relay.world.names().keep_for(Duration::from_secs(kept_for));
+        counted.relay.domain("absent.test", MxBehaviour::valid()).await;
+        let mut asked = Vec::new();
+        for (number, minutes) in [0, 59, 2].into_iter().enumerate() {
+            counted.relay.clock.advance(Duration::from_secs(minutes * 60));
+            counted.send("absent.test", Mail::Delivered, &[]).await;
+            // Domains are asked in the order in which they were counted.
+            let next = format!("d{number}.test");
+            counted.domain(&next, MxBehaviour::valid()).await;
+            counted.send(&next, Mail::Delivered, &[]).await;
+            let names = counted.relay.world.names();
+            names.wait_for_queries(&format!("_smtp._tls.{next}"), 1, PATIENCE).await.unwrap();
+            if number == 0 || kept_for == 0 && number == 2 {
+                names.wait_for_queries(ABSENT, asked.len().min(1) + 1, PATIENCE).await.unwrap();
+            }
+            asked.push(names.queries(ABSENT));
+        }
+        // The resolver remembers what is not asked again for longer than an hour.
+        assert_eq!(asked, [1, 1, asked_at_last], "kept for {kept_for} s");
+    }
 }

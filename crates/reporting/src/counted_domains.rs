@@ -5,8 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use tls_rpt::{DOMAINS_MAX, Day, DomainName};
 
-/// How long a domain without a record is not asked again. Where its absence holds for longer, the
-/// resolver remembers that.
+/// How long a domain without a record is not asked again. Where the answer that there is none holds for
+/// longer, the resolver remembers it, for three hours at most (RFC 2308 §5): asked again, it says the
+/// same without a question to a server, and the domain waits another hour. So the time to live of an
+/// absence needs no place in [`dns::Lookup`], where each of its readers would have to pass it over.
 const ABSENT_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The most domains without a record that are remembered; of those beyond, each is asked every time.
