@@ -4,7 +4,7 @@ use store::StoreError;
 use tokio::sync::Semaphore;
 
 /// How many short reads are made at once. A thread that waits for the disk takes memory for as long as
-/// it lives, and no disk gives more to a hundred of them.
+/// it lives, and no disk gives more to a hundred of them (docs/decisions/0034-allocator.md).
 const READERS: usize = 4;
 
 /// Short reads: a row, a body.

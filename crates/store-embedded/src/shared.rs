@@ -277,6 +277,12 @@ impl Handle {
         answered.await.ok()
     }
 
+    /// How many have asked and are not answered yet.
+    #[cfg(test)]
+    pub(crate) fn waiting_jobs(&self) -> usize {
+        LINE_LENGTH.saturating_sub(self.room.available_permits())
+    }
+
     /// Changes what is in the queue.
     pub(crate) async fn edit(&self, edit: Edit) -> Result<usize, StoreError> {
         self.ask(|answer| Work::Edit(edit, answer)).await.unwrap_or(Err(StoreError::Closed))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
 use crate::index::{Engine, EngineError, Lookup, Row, SledEngine, Write, WriteRef};
@@ -21,6 +22,10 @@ struct Disk {
     written: AtomicUsize,
     /// How often with a mark beyond what was synced.
     early: AtomicUsize,
+    /// How often segments were synced.
+    syncs: AtomicUsize,
+    /// What the next sync waits for.
+    gate: Mutex<Option<Receiver<()>>>,
 }
 
 #[derive(Debug)]
@@ -38,6 +43,12 @@ impl Append for WatchedSegment {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.disk.syncs.fetch_add(1, Ordering::SeqCst);
+        let gate = self.disk.gate.lock().unwrap().take();
+        if let Some(gate) = gate {
+            // Until the other end is gone.
+            let _opened = gate.recv();
+        }
         self.file.sync()?;
         self.disk.synced.lock().unwrap().insert(self.name.clone(), self.size);
         Ok(())
@@ -93,15 +104,43 @@ fn opener(disk: &Arc<Disk>) -> Opener {
     }
 }
 
-#[tokio::test]
-async fn attempts_reach_the_index_only_when_their_journal_is_synced() {
+/// A queue whose syncs and flushes are watched.
+async fn watched(disk: &Arc<Disk>) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(SetClock::new(start()));
-    let disk = Arc::new(Disk::default());
-    let (opener, settings) = (opener(&disk), settings(dir.path()));
+    let (opener, settings) = (opener(disk), settings(dir.path()));
     let store = open_with(settings, &clock, opener).await.unwrap();
     let queue = over(&store, &clock);
-    let bench = Bench { dir, store, desk: Desk { clock, queue } };
+    Bench { dir, store, desk: Desk { clock, queue } }
+}
+
+#[tokio::test]
+async fn clients_who_hand_in_mail_while_the_disk_is_busy_share_the_next_sync() {
+    let disk = Arc::new(Disk::default());
+    let bench = Arc::new(watched(&disk).await);
+    let accept = || {
+        let bench = Arc::clone(&bench);
+        async move { bench.accept(&["a@one.example"], b"x").await }
+    };
+    let mut clients = tokio::task::JoinSet::new();
+    let before = disk.syncs.load(Ordering::SeqCst);
+    let (gate, opens) = channel();
+    *disk.gate.lock().unwrap() = Some(opens);
+    clients.spawn(accept());
+    until(|| disk.syncs.load(Ordering::SeqCst) == before + 1).await;
+    for _ in 0..20 {
+        clients.spawn(accept());
+    }
+    until(|| bench.store.handle.waiting_jobs() == 21).await;
+    drop(gate);
+    assert_eq!(clients.join_all().await.len(), 21);
+    assert_eq!(disk.syncs.load(Ordering::SeqCst), before + 2);
+}
+
+#[tokio::test]
+async fn attempts_reach_the_index_only_when_their_journal_is_synced() {
+    let disk = Arc::new(Disk::default());
+    let bench = watched(&disk).await;
     bench.accept(&["a@one.example"], b"x").await;
     let attempts = async {
         while disk.written.load(Ordering::SeqCst) < 4 {
