@@ -1,8 +1,9 @@
 //! `sts-relay trace` and `history`, as they are typed: what became of mail.
 
+use std::fs;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use testbed::{MxBehaviour, PolicyText};
 use tokio::time::{sleep, timeout};
 
@@ -66,6 +67,57 @@ async fn a_message_is_traced_with_what_was_proved_while_the_relay_runs_and_after
     assert_eq!(csv.lines().count(), 3, "{csv}");
     assert_eq!(asked_json(&there.config, &["history", "stats"])["records"], 2);
     assert_eq!(asked_json(&there.config, &["history", "verify"])["records"], 2);
+}
+
+#[tokio::test]
+async fn what_became_of_a_message_is_proved_in_one_file_that_is_verified_without_the_relay() {
+    let (mut there, id) = delivered().await;
+    recorded(&there, &[&id], 2).await;
+    assert!(there.relay.terminate().await.success());
+    let proof = asked(&there.config, &["history", "proof", &id]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("proof.json");
+    let nowhere = dir.path().join("nowhere.toml");
+    for (text, status) in [
+        (proof.clone(), 0),
+        (proof.replace("verified", "verifies"), 1),
+        (proof.replace("\"proof\":1", "\"proof\":2"), 1),
+    ] {
+        fs::write(&path, text).unwrap();
+        let verify = ["history", "verify", path.to_str().unwrap(), "--json"];
+        let output = crate::process::run(&nowhere, &verify);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{found}");
+        assert_eq!((&found["records"], found["faults"] == json!([])), (&json!(2), status == 0));
+    }
+    let proof: Value = serde_json::from_str(&proof).unwrap();
+    let kinds: Vec<_> =
+        proof["blobs"].as_array().unwrap().iter().map(|blob| &blob["kind"]).collect();
+    assert!(
+        kinds.contains(&&json!("policy")) && kinds.contains(&&json!("certificate")),
+        "{kinds:?}"
+    );
+    let history = there.config.with_file_name("data").join("history");
+    let verify = ["history", "verify", history.to_str().unwrap()];
+    assert!(crate::process::run(&nowhere, &verify).status.success());
+    let unknown = crate::process::run(&there.config, &["history", "proof", "1mcc5rm000003"]);
+    assert_eq!(unknown.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn an_address_that_is_kept_in_clear_is_shown_and_forgotten_while_the_relay_runs() {
+    let mut there = ProcessInWorld::start("history = { addresses = \"clear\" }\n").await;
+    there.domain("open.test", MxBehaviour::valid()).await;
+    let id = there.submit(&["<bob@open.test>"]).await;
+    let record = recorded(&there, &[&id], 1).await.remove(0);
+    assert_eq!(record["recipients"], json!(["bob@open.test"]));
+    let forget = ["history", "forget", "bob@open.test"];
+    assert_eq!(asked(&there.config, &forget), "removed from 1 files\n");
+    let record = recorded(&there, &["--recipient", "bob@open.test"], 1).await.remove(0);
+    assert_ne!(record["recipients"], json!(["bob@open.test"]));
+    let next = there.submit(&["<bob@open.test>"]).await;
+    recorded(&there, &[&next], 1).await;
+    assert_eq!(asked_json(&there.config, &["history", "verify"])["faults"], json!([]));
 }
 
 #[tokio::test]

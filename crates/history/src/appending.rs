@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use serde::Deserialize;
 
 use crate::chain::{Link, Rule};
 use crate::digest::Digest;
 use crate::files::SegmentFile;
 use crate::gap::Gap;
 use crate::kept::{EarlierAttempt, Kept, KeptAttempt};
+use crate::names::names_in;
 use crate::recorder::Keeping;
 use crate::row::{GapRow, Row};
 use crate::settings::Addresses;
@@ -73,22 +73,6 @@ pub(crate) struct Appending<'a> {
     pub(crate) new: Vec<Digest>,
     /// The text of a record.
     text: String,
-}
-
-/// What a fact names.
-#[derive(Debug, Deserialize)]
-struct Names {
-    #[serde(default)]
-    policy_sha256: Option<Digest>,
-    #[serde(default)]
-    tls: Option<NamedChain>,
-}
-
-/// What the session of a fact names.
-#[derive(Debug, Deserialize)]
-struct NamedChain {
-    #[serde(default)]
-    chain: Vec<Digest>,
 }
 
 impl<'a> Appending<'a> {
@@ -213,9 +197,7 @@ impl<'a> Appending<'a> {
 
     /// Sees to it that what a fact names is in the segment, as far as it is anywhere.
     fn named_in(&mut self, text: &str) -> rusqlite::Result<()> {
-        let Ok(names) = serde_json::from_str::<Names>(text) else { return Ok(()) };
-        let chain = names.tls.map(|tls| tls.chain).unwrap_or_default();
-        for digest in names.policy_sha256.into_iter().chain(chain) {
+        for (_kind, digest) in names_in(text) {
             if self.contents.blobs.contains(&digest) {
                 continue;
             }

@@ -42,6 +42,12 @@ pub enum HistoryError {
         /// The highest that is known.
         known: u32,
     },
+    /// A segment of an earlier version, whose records cannot be shown without those of other mail.
+    #[error("{path}: an earlier version of this program wrote it: `history verify` checks it as a whole", path = .path.display())]
+    Unprovable {
+        /// Which one.
+        path: PathBuf,
+    },
     /// The thread that read or wrote has ended.
     #[error("the history's thread has ended; the log says why")]
     Ended,
@@ -72,7 +78,7 @@ impl HistoryError {
                             | rusqlite::Error::QueryReturnedNoRows
                     )
             }
-            Self::Ended | Self::Io { .. } | Self::TooNew { .. } => false,
+            Self::Ended | Self::Io { .. } | Self::TooNew { .. } | Self::Unprovable { .. } => false,
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use mail::QueueId;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,9 @@ use crate::address::AddressKey;
 use crate::error::HistoryError;
 use crate::facts::{Attempt, Decision, Session};
 use crate::files::{Files, SegmentFile};
+use crate::forget::forget;
 use crate::gap::Gap;
+use crate::proof::Proof;
 use crate::query::{Conditions, Indexed, Order, Query};
 use crate::row::{AttemptRow, GapRow, Row};
 use crate::sql::{about, connect_to_read, damaged, number};
@@ -167,6 +170,39 @@ impl History {
     /// [`HistoryError`] where the directory could not be read.
     pub fn verify(&self) -> Result<Verified, HistoryError> {
         Ok(verify(&self.files.segments()?))
+    }
+
+    /// The same of one segment by itself; none where the path is not that of a segment. Blocks.
+    #[must_use]
+    pub fn verify_segment(path: &Path) -> Option<Verified> {
+        SegmentFile::at(path.to_owned()).map(|file| verify(&[file]))
+    }
+
+    /// A proof of what became of a message; none where nothing is known of it. Blocks: reads the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`]: a segment could not be read, or its records cannot be proved.
+    pub fn proof(&self, message: QueueId) -> Result<Option<Proof>, HistoryError> {
+        let (mut proof, id) = (Proof::new(), message.to_string());
+        for file in self.files.segments()? {
+            proof.add(&file, &id)?;
+        }
+        Ok((!proof.records.is_empty()).then_some(proof))
+    }
+
+    /// Removes an address that is kept in clear; in how many segments it was. Blocks: writes to the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`]: what could not be written may have it still.
+    pub fn forget(&self, address: &str) -> Result<usize, HistoryError> {
+        let mut places = 0_usize;
+        for file in self.files.segments()? {
+            let removed = forget(&file, &self.keys(&file)?, address)?;
+            places = places.saturating_add(usize::from(removed > 0));
+        }
+        Ok(places)
     }
 
     /// Hands the records of one segment that meet a query to `visitor`.

@@ -24,13 +24,16 @@ mod error;
 mod facts;
 mod file_digest;
 mod files;
+mod forget;
 mod gap;
 mod history;
 mod keeper;
 mod kept;
 mod known;
 mod ledger;
+mod names;
 mod progress;
+mod proof;
 mod query;
 mod recorder;
 mod row;
@@ -59,7 +62,8 @@ pub use crate::ledger::{
     Need, NeedKind, PolicyStanding, Refreshes, Runs, ShownCertificate, Span, Weight,
 };
 pub use crate::progress::{HistoryLevels, HistoryProgress};
+pub use crate::proof::{Proof, ProvenBlob, ProvenRecord};
 pub use crate::query::{Order, OutcomeKind, Query, Wanted};
 pub use crate::recorder::Recorder;
 pub use crate::settings::{Addresses, HistorySettings};
-pub use crate::verify::{Fault, Verified};
+pub use crate::verify::{Fault, Seal, Verified};

@@ -1,5 +1,7 @@
 //! Whether a history is what was written: each link is made again, and compared.
 
+use std::path::Path;
+
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +10,7 @@ use crate::digest::Digest;
 use crate::error::HistoryError;
 use crate::file_digest::has_its_digest;
 use crate::files::SegmentFile;
+use crate::proof::{Proof, ProvenRecord};
 use crate::row::Row;
 use crate::sql::{about, before, check_format, connect_to_read, damaged, integer};
 
@@ -25,8 +28,22 @@ pub struct Verified {
     /// that is kept elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<(u64, String)>,
+    /// What must be in the log, where it is a proof that was verified.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seals: Vec<Seal>,
     /// What is not as it was written: the first hundred.
     pub faults: Vec<Fault>,
+}
+
+/// A link that went to the log.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Seal {
+    /// The number of the record that has it.
+    pub number: u64,
+    /// The link.
+    pub link: String,
+    /// When, in milliseconds since 1970.
+    pub at: u64,
 }
 
 /// Something that is not as it was written.
@@ -42,6 +59,22 @@ pub struct Fault {
 }
 
 impl Verified {
+    /// What a verification of a proof, which is at `path`, finds.
+    #[must_use]
+    pub fn of_proof(proof: &Proof, path: &Path) -> Self {
+        let mut verified = Self::default();
+        let file = path.display().to_string();
+        let fault = |what| Fault { file: file.clone(), number: None, what };
+        verified.faults = proof.faults().into_iter().take(FAULTS_MOST).map(fault).collect();
+        verified.records = u64::try_from(proof.records.len()).unwrap_or(u64::MAX);
+        for ProvenRecord { number, link, sealed_at, .. } in &proof.records {
+            verified.head = Some((*number, link.clone()));
+            let seal = sealed_at.map(|at| Seal { number: *number, link: link.clone(), at });
+            verified.seals.extend(seal.filter(|seal| !verified.seals.contains(seal)));
+        }
+        verified
+    }
+
     /// Notes a fault.
     fn fault(&mut self, file: &SegmentFile, number: Option<u64>, what: impl Into<String>) {
         if self.faults.len() < FAULTS_MOST {

@@ -249,7 +249,9 @@ impl CommandLine {
             Some(Command::Activity(command)) => {
                 activity::run(command, &self.paths().history, output)
             }
-            Some(Command::History(command)) => history::run(command, &self.paths().history, output),
+            Some(Command::History(command)) => {
+                history::run(command, || self.paths().history, output)
+            }
             Some(Command::Ui(command)) => {
                 runtime()?.block_on(Box::pin(ui::run(command, &self.paths(), output)))
             }

@@ -8,3 +8,4 @@ mod damage;
 mod keeping;
 mod ledger;
 mod privacy;
+mod proving;

@@ -92,6 +92,24 @@ async fn a_clear_address_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clear_address_is_forgotten_in_open_and_closed_segments_and_the_chain_holds() {
+    let bench = kept(Addresses::Clear).await;
+    bench.clock.advance(DAY);
+    bench.keep().await;
+    bench.deliver(&["Ann@one.example", "bob@one.example"]).await;
+    bench.keep().await;
+    assert_eq!((bench.segments().len(), holds(&bench, "ann@")), (2, true));
+    assert_eq!(bench.history().forget("ANN@one.example").unwrap(), 2);
+    assert!(!holds(&bench, "ann@") && holds(&bench, "bob@"));
+    assert_eq!(found(&bench), 2, "it is still found by who knows it");
+    assert_eq!(bench.history().verify().unwrap().faults, []);
+    assert_eq!(bench.history().forget("ann@one.example").unwrap(), 0);
+    bench.deliver(&["bob@one.example"]).await;
+    bench.keep().await;
+    assert_eq!(bench.history().verify().unwrap().faults, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_not_kept_is_not_found() {
     let bench = kept(Addresses::None).await;
     assert_eq!(found(&bench), 0);

@@ -1,21 +1,24 @@
 //! `sts-relay history`: the files that are kept of attempts.
 
 mod csv;
+mod verify;
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use clock::{Timestamp, time};
-use history::{Fault, History, Order, Stats, Verified, verify_activities};
+use history::{History, Order, Stats};
+use mail::QueueId;
+use serde::Serialize;
 
 use self::csv::Csv;
+use self::verify::verify;
 use super::ending::Ending;
 use super::output::{Format, Output};
-use super::table::printable;
-use super::trace::HistoryFilter;
+use super::trace::{HistoryFilter, queue_id};
 use super::words::size;
 
 /// What can be done with the history.
@@ -28,8 +31,24 @@ pub(super) enum HistoryCommand {
     },
     /// Print records, oldest first: one JSON object a line, or CSV.
     Export(Export),
+    /// Write a proof of what became of a message: its records, all that they name, and the way from each
+    /// to a link that went to the log.
+    Proof {
+        /// The message, by its queue id.
+        #[arg(value_parser = queue_id)]
+        id: QueueId,
+    },
+    /// Remove an address that is kept in clear; all else of its records stays, and the chain holds.
+    Forget {
+        /// The address.
+        address: String,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Check that no record was changed, removed or put in; reads all of them.
     Verify {
+        /// A proof, a segment or the directory of a history, of whichever relay; none: this relay's own.
+        path: Option<PathBuf>,
         #[command(flatten)]
         format: Format,
     },
@@ -48,10 +67,14 @@ pub(super) struct Export {
 /// `sts-relay history`
 pub(super) fn run(
     command: &HistoryCommand,
-    dir: &Path,
+    own_dir: impl FnOnce() -> PathBuf,
     output: &mut Output,
 ) -> anyhow::Result<Ending> {
-    let history = History::in_dir(dir);
+    if let HistoryCommand::Verify { path: Some(path), format } = command {
+        return verify(path, *format, output);
+    }
+    let dir = own_dir();
+    let history = History::in_dir(&dir);
     let unreadable = || format!("{}: the history cannot be read", dir.display());
     match command {
         HistoryCommand::Stats { format } => {
@@ -60,12 +83,18 @@ pub(super) fn run(
             Ok(if stats.unreadable.is_empty() { Ending::Done } else { Ending::Refused })
         }
         HistoryCommand::Export(export) => export.run(&history, output).with_context(unreadable),
-        HistoryCommand::Verify { format } => {
-            let mut verified = history.verify().with_context(unreadable)?;
-            verified.faults.extend(verify_activities(dir).with_context(unreadable)?);
-            format.write(&verified, output, print_verified)?;
-            Ok(if verified.faults.is_empty() { Ending::Done } else { Ending::Refused })
+        HistoryCommand::Proof { id } => {
+            let proof = history.proof(*id).with_context(unreadable)?;
+            let Some(proof) = proof else { anyhow::bail!("{id}: no record of it") };
+            output.json(&proof)?;
+            Ok(Ending::Done)
         }
+        HistoryCommand::Forget { address, format } => {
+            let forgotten = Forgotten { files: history.forget(address).with_context(unreadable)? };
+            format.write(&forgotten, output, print_forgotten)?;
+            Ok(if forgotten.files > 0 { Ending::Done } else { Ending::Refused })
+        }
+        HistoryCommand::Verify { format, .. } => verify(&dir, *format, output),
     }
 }
 
@@ -98,15 +127,17 @@ fn print_stats(stats: &Stats, output: &mut Output) -> io::Result<()> {
     stats.unreadable.iter().try_for_each(|one| output.line(format_args!("not read: {one}")))
 }
 
-/// What a verification found, for people.
-fn print_verified(verified: &Verified, output: &mut Output) -> io::Result<()> {
-    for Fault { file, number, what } in &verified.faults {
-        let number = number.map_or_else(String::new, |number| format!(" record {number}:"));
-        output.line(printable(&format!("{file}:{number} {what}")))?;
+/// What has become of an address.
+#[derive(Debug, Serialize)]
+struct Forgotten {
+    /// In how many files it was.
+    files: usize,
+}
+
+/// The same for people.
+fn print_forgotten(forgotten: &Forgotten, output: &mut Output) -> io::Result<()> {
+    match forgotten.files {
+        0 => output.line("no file has it in clear"),
+        files => output.line(format_args!("removed from {files} files")),
     }
-    let Verified { segments, records, head, faults } = verified;
-    if let Some((number, link)) = head {
-        output.line(format_args!("record {number}, link {link}"))?;
-    }
-    output.line(format_args!("{records} records in {segments} files, {} faults", faults.len()))
 }

@@ -121,7 +121,7 @@ fn print(found: &Found, message: Option<QueueId>, output: &mut Output) -> io::Re
 }
 
 /// A queue id.
-fn queue_id(text: &str) -> Result<QueueId, String> {
+pub(super) fn queue_id(text: &str) -> Result<QueueId, String> {
     text.parse().map_err(|_malformed| "it is not a queue id, which has 13 digits".to_owned())
 }
 

@@ -88,8 +88,30 @@ pub(super) const HISTORY: &[Help] = &[
         statuses: &DONE,
     },
     Help {
+        command: "history proof",
+        examples: &[(
+            "sts-relay history proof 1mcc5rm000003",
+            "all that shows what became of a message, to be kept in a file",
+        )],
+        statuses: &[
+            ("0", "it was written"),
+            ("1", "nothing is known of the message, or a file could not be read"),
+        ],
+    },
+    Help {
+        command: "history forget",
+        examples: &[(
+            "sts-relay history forget ann@example.org",
+            "an address that is kept in clear",
+        )],
+        statuses: &[("0", "it was removed"), ("1", "no file had it, or one could not be written")],
+    },
+    Help {
         command: "history verify",
-        examples: &[("sts-relay history verify", "whether a record was changed or is missing")],
+        examples: &[
+            ("sts-relay history verify", "whether a record was changed or is missing"),
+            ("sts-relay history verify proof.json", "whether a proof is one, anywhere"),
+        ],
         statuses: &[
             ("0", "all is as it was written"),
             ("1", "something is not; each fault is printed"),
