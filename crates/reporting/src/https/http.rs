@@ -1,6 +1,6 @@
 //! One POST and its answer on a connection that is ready (RFC 8460 §5.4).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::Request;
@@ -8,6 +8,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::Builder;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
 use hyper_util::rt::TokioIo;
+use jiff::fmt::rfc2822;
 use tls_rpt::HttpsUri;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
@@ -32,8 +33,27 @@ const AGENT: &str = concat!("sts-relay/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
-    /// How long it asks us to wait, if it does.
-    pub(crate) retry_after: Option<Duration>,
+    /// When it asks us to come again, if it does.
+    pub(crate) retry_after: Option<RetryAfter>,
+}
+
+/// When a server asks us to come again (RFC 9110 §10.2.3).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum RetryAfter {
+    /// After this long.
+    Delay(Duration),
+    /// At this time.
+    Time(SystemTime),
+}
+
+impl RetryAfter {
+    /// How long that is to wait at `now`, by the wall clock.
+    pub(crate) fn from(self, now: SystemTime) -> Duration {
+        match self {
+            Self::Delay(delay) => delay,
+            Self::Time(time) => time.duration_since(now).unwrap_or_default(),
+        }
+    }
 }
 
 /// Posts `report` at the other end of `stream`; the answer has to come before `deadline`.
@@ -84,10 +104,17 @@ fn authority(uri: &HttpsUri) -> String {
     }
 }
 
-/// The seconds of a Retry-After field (RFC 9110 §10.2.3); a date is not read.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// The Retry-After field, in seconds or as a date (RFC 9110 §5.6.7, which is one of RFC 5322); what is
+/// neither is not there.
+fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(RetryAfter::Delay(Duration::from_secs(seconds))),
+        Err(_no_number) => {
+            let date = rfc2822::parse(text).ok()?;
+            Some(RetryAfter::Time(SystemTime::from(date)))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -188,6 +215,28 @@ mod tests {
             };
             let (answer, _took) = answered(large).await;
             assert_eq!(answer.is_ok(), is_answer, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_says_when_to_come_again_in_seconds_or_by_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000);
+        for (text, expected) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Tue, 01 Jan 2030 00:02:00 GMT", Some(120)),
+            ("Mon, 31 Dec 2029 23:59:00 GMT", Some(0)),
+            ("-1", None),
+            ("1.5", None),
+            ("18446744073709551616", None),
+            ("soon", None),
+            ("Tue, 01 Jan 2030", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            let wait = retry_after(&headers).map(|asked| asked.from(now).as_secs());
+            assert_eq!(wait, expected, "{text}");
         }
     }
 }

@@ -132,7 +132,10 @@ impl Context {
         match posted.answer.status {
             200..300 => Tried::Over(ReportResult::Accepted, reply),
             // What the server may say otherwise later; a redirect is not followed.
-            408 | 429 | 500.. => Tried::PutOff(reply, posted.answer.retry_after),
+            408 | 429 | 500.. => {
+                let asked = posted.answer.retry_after;
+                Tried::PutOff(reply, asked.map(|asked| asked.from(self.parts.clock.wall())))
+            }
             _ => Tried::Over(ReportResult::Refused, reply),
         }
     }

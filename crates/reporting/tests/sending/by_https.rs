@@ -55,6 +55,12 @@ async fn what_a_server_answers_decides_whether_a_report_is_over() {
         (answer(500), 12, ReportResult::Expired),
         (answer(503).header("Retry-After", "18000"), 6, ReportResult::Expired),
         (answer(503).header("Retry-After", "999999999"), 5, ReportResult::Expired),
+        // At noon, at six and at eight in the evening, and from then on by itself.
+        (
+            answer(503).header("Retry-After", "Tue, 01 Jan 2030 20:00:00 GMT"),
+            9,
+            ReportResult::Expired,
+        ),
         (PolicyBehaviour::closing_after_request(), 12, ReportResult::Expired),
     ];
     for (behaviour, tries, result) in cases {
