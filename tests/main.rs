@@ -40,6 +40,7 @@ mod outages;
 mod over_time;
 mod pace;
 mod page_client;
+mod page_login;
 mod pages;
 mod policy_commands;
 mod process;

@@ -1,9 +1,11 @@
 """What operators see, in a real browser: all faults of all pages are told at the end."""
 
+import http.server
 import json
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +21,8 @@ SCHEMES = ("light", "dark")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PATIENCE = 30
 PICTURES = Path("docs")
+# A name of somebody else's that leads here.
+REBOUND = "--host-resolver-rules=MAP rebound.example 127.0.0.1"
 
 
 class Failed(Exception):
@@ -59,10 +63,36 @@ class Demo:
         self.child.wait()
 
 
+ATTACKS = {
+    "/read": """<script>fetch("BASE/queue", {credentials: "include"}).then(
+        () => document.title = "read", () => document.title = "refused")</script>""",
+    "/frame": """<iframe src="BASE/queue" width="900" height="700"></iframe>""",
+    "/act": """<form method="post" action="BASE/exceptions/grant"><input name="domain" value="good.test">
+        <input name="again" value="good.test"><input name="what" value="mta-sts"><input name="hours" value="24">
+        <input name="reason" value="none"></form><script>document.forms[0].submit()</script>""",
+}
+
+
+class AttackPages(http.server.BaseHTTPRequestHandler):
+    """Pages at another port of the same host: another origin, and the same site."""
+
+    base = ""
+
+    def do_GET(self):
+        page = ATTACKS.get(self.path, "").replace("BASE", self.base).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_):
+        pass
+
+
 def browser():
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
-    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
+    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", REBOUND):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     return webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
@@ -181,6 +211,31 @@ class Suite:
         acts = self.text()
         expect("exception-add" in acts and "exception-remove" in acts and domain in acts, "acts are not listed")
 
+    def attacked(self):
+        """Others' pages can neither read, frame nor act, with somebody logged in."""
+        AttackPages.base = self.demo.base
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), AttackPages)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        attacker = f"http://127.0.0.1:{server.server_port}"
+        self.at_work()
+        self.driver.get(attacker + "/read")
+        wait(lambda: self.driver.title in ("read", "refused"), "the attack page reads")
+        expect(self.driver.title == "refused", "another port of the host reads the page")
+        self.driver.get(attacker + "/frame")
+        self.driver.switch_to.frame(self.find("iframe"))
+        expect("Messages" not in self.text(), "another port of the host frames the page")
+        self.driver.switch_to.default_content()
+        self.driver.get(attacker + "/act")
+        self.says("That did not come from this page", "another port of the host acts")
+        self.driver.get(self.demo.base.replace("127.0.0.1", "rebound.example") + "/queue")
+        self.says("This relay does not answer to that name", "another name shows the page")
+        server.shutdown()
+        self.open("/exceptions")
+        self.says("No exception is in force.", "an attack granted an exception")
+        # What the browser says of the attacks is meant for the attacker.
+        self.driver.get_log("browser")
+        self.driver.get_log("performance")
+
     def gone(self, domain):
         self.open(f"/queue?domain={domain}")
         return "No message meets this." in self.text()
@@ -212,6 +267,7 @@ class Suite:
         self.find("input[name=scope][value=all]").click()
         self.find("button[value=delete]").click()
         self.look("the page that names what would be deleted")
+        self.attacked()
         self.job("expired.test", Mouse(self.driver))
         self.job("wrong-name.test", Keyboard(self.driver))
         self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})

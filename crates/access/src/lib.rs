@@ -5,6 +5,7 @@
 
 mod local_user;
 mod networks;
+mod operators;
 mod passwords;
 mod peer;
 mod recipients;
@@ -18,6 +19,7 @@ mod users;
 
 pub use self::local_user::LocalUser;
 pub use self::networks::{Admission, Host, Networks, NetworksError};
+pub use self::operators::{OperatorProblem, Operators, OperatorsError};
 pub use self::passwords::{HashError, PasswordScheme, hash_password};
 pub use self::peer::Peer;
 pub use self::recipients::AllowedRecipients;

@@ -36,7 +36,7 @@ pub mod error;
 mod exceptions;
 pub mod grants;
 pub mod health;
-mod http;
+pub(crate) mod http;
 mod many;
 pub mod monitoring_port;
 mod on_wall;

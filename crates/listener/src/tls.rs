@@ -117,7 +117,8 @@ impl ServerTls {
     }
 
     /// How hands are shaken with clients.
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+    #[must_use]
+    pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
     }
 }

@@ -3,6 +3,7 @@
 mod data_dir;
 mod desk;
 mod history;
+mod page;
 mod part;
 mod parts;
 mod reload;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use admin::readiness::Checks;
 use admin::server::actions::Actions;
 use admin::server::health::HealthChecks;
+use admin::server::monitoring_port::PagesAtPort;
 use admin::server::reports::ReportDesk;
 use admin::server::{self, monitoring_port};
 use clock::{Clock, SteadyClock};
@@ -47,6 +49,7 @@ use crate::validation::ValidationNews;
 use self::data_dir::{make_data_dir, open_queue};
 pub(crate) use self::desk::Desk;
 use self::history::HistorySources;
+use self::page::{page_of, site_settings};
 pub use self::part::EndedUnasked;
 use self::part::{Part, drain};
 use self::parts::{
@@ -70,6 +73,8 @@ const GIVE_UP: Duration = Duration::from_secs(5);
 pub struct Relay {
     addresses: Vec<SocketAddr>,
     admin_address: Option<SocketAddr>,
+    /// The operators' page at that address, where it is there.
+    page: Option<PagesAtPort>,
     /// Boxed, for it is large and futures hold relays.
     settings: Box<Settings>,
     queue: Queue,
@@ -174,6 +179,7 @@ impl Relay {
         let mut relay = Self {
             addresses,
             admin_address: monitors.as_ref().map(|(address, _socket)| *address),
+            page: None,
             queue,
             policies,
             refreshes: watch::Sender::default(),
@@ -224,6 +230,7 @@ impl Relay {
         let (health, stop) = (self.health.clone(), self.stop_admin.clone());
         let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&self.clock);
         let shown = shown(&self.settings, &self.actions, &clock);
+        self.page = self.admin_address.and_then(|at| page_of(&self.settings, shown.clone(), at));
         let desk = ReportDesk { reporting: self.reports.reporting.clone(), clock };
         let (socket, file) = admin;
         let _admin = self.admin.spawn(async move {
@@ -232,7 +239,8 @@ impl Relay {
         });
         if let Some(socket) = monitors {
             let (health, stop) = (self.health.clone(), self.stop_admin.clone());
-            let _port = self.admin.spawn(monitoring_port::serve(socket, health, stop));
+            let page = self.page.clone();
+            let _port = self.admin.spawn(monitoring_port::serve(socket, health, page, stop));
         }
     }
 
@@ -452,6 +460,9 @@ impl Relay {
         self.actions.reload(reporting_mta(&settings));
         settings.dkim.table.inherit(&self.settings.dkim.table);
         self.dkim_keys.send_replace(Arc::clone(&settings.dkim.table));
+        if let (Some(PagesAtPort { site, .. }), Some(page)) = (&self.page, &settings.page) {
+            site.reload(site_settings(page));
+        }
         self.actions.tell_staging(settings.listener.staging.in_words());
         self.actions.grants.reload(grant_rule(&settings));
         self.watched.send_replace(Watched { tls, users_file: settings.users_file.clone() });

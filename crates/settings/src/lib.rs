@@ -24,6 +24,8 @@ mod local_mail;
 mod misfit;
 mod nearest;
 mod optional_text;
+mod page;
+mod page_check;
 mod paths;
 mod policy_host_proof;
 mod rate_text;
@@ -70,6 +72,7 @@ pub use crate::fault::{Fault, SettingsError};
 pub use crate::listening::Listening;
 pub use crate::local_mail::SubmitSocket;
 pub use crate::nearest::nearest;
+pub use crate::page::PageSettings;
 pub use crate::paths::RelayPaths;
 pub use crate::raw::{
     LogAddresses, LogFormat, LogLevel, RawAuthMode, RawBinaryMime, RawDelivery, RawException,

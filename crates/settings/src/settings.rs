@@ -25,6 +25,7 @@ use crate::fault::SettingsError;
 use crate::hostname;
 use crate::listening::Listening;
 use crate::local_mail::SubmitSocket;
+use crate::page::PageSettings;
 use crate::paths::RelayPaths;
 use crate::policy_host_proof::ByRelaysRoots;
 use crate::raw::{RawLog, RawTrust};
@@ -82,6 +83,8 @@ pub struct Settings {
     pub submit_socket: Option<SubmitSocket>,
     /// What users of this machine may send from, besides their own addresses.
     pub local_senders: AllowedSenders,
+    /// The operators' page at the admin address, where it is there.
+    pub page: Option<PageSettings>,
     /// Who may make exceptions.
     pub exception_rule: RawExceptionRule,
     /// What is logged.
@@ -155,6 +158,7 @@ impl Check<'_> {
         let history = self.history(&hostname);
         let mut delivery = self.delivery(hostname);
         let dkim = self.dkim();
+        let page = self.page();
         self.warn_of_unsigned(&reports, &dkim);
         delivery.signing = Arc::clone(&dkim.table);
         listener.signing = Arc::clone(&dkim.table);
@@ -186,6 +190,7 @@ impl Check<'_> {
             admin_socket: raw.admin_socket(),
             submit_socket,
             local_senders,
+            page,
             exception_rule: raw.admin.exceptions,
             log: raw.log.clone(),
             warnings: self.warnings,

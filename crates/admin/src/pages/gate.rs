@@ -116,7 +116,7 @@ impl Gate {
     /// Whether it was meant for us, and, where it changes something, whether a page of ours sent it.
     fn origin(&self, headers: &HeaderMap, purpose: Purpose) -> Result<(), Stop> {
         let host = text(headers, HOST.as_str()).ok_or(Stop::Misdirected)?;
-        if !self.site.names().answer_to(host) {
+        if !self.site.answers_to(host) {
             return Err(Stop::Misdirected);
         }
         let is_ours = match (purpose, text(headers, "sec-fetch-site")) {

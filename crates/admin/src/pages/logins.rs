@@ -22,11 +22,11 @@ const ACTS: u32 = 5;
 
 /// How long logins last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct LoginTimes {
+pub struct LoginTimes {
     /// So long one may not be used.
-    pub(crate) idle: Duration,
+    pub idle: Duration,
     /// So long one lasts at most.
-    pub(crate) longest: Duration,
+    pub longest: Duration,
 }
 
 impl Default for LoginTimes {
@@ -153,6 +153,12 @@ impl Logins {
         };
         let visit = Visit { visitor: Arc::clone(&login.visitor), id: *id, token: login.token };
         is_allowed.then_some(visit).ok_or(NoVisit::TooFast)
+    }
+
+    /// Goes by other times from now on, and ends the logins of all but these.
+    pub(crate) fn reload(&mut self, times: LoginTimes, stays: impl Fn(&Visitor) -> bool) {
+        self.times = times;
+        self.open.retain(|_, login| stays(&login.visitor));
     }
 
     /// Ends a login.

@@ -69,6 +69,7 @@ fn table() -> Vec<Entry> {
         page("/favicon.ico", Need::Anybody, get(assets::no_icon)),
         page("/login", Need::Anybody, get(login::form)),
         act("/login/code", Need::Anybody, post(login::with_code)),
+        act("/login/password", Need::Anybody, post(login::with_password)),
         act("/logout", VIEWER, post(login::out)),
         page("/", VIEWER, get(status::show)),
         page("/domains", VIEWER, get(domains::list)),

@@ -1,15 +1,20 @@
 //! HTTP over TCP, within limits: so many connections at a time, and so long for each.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Extension;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -18,6 +23,10 @@ const REQUEST: usize = 16 << 10;
 
 /// How long to rest when the system gives no more connections.
 const REST: Duration = Duration::from_millis(100);
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// What becomes of a connection after an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,8 +55,10 @@ pub(crate) async fn serve(
     socket: TcpListener,
     routes: Router,
     bounds: Bounds,
+    tls: Option<Arc<ServerConfig>>,
     stop: CancellationToken,
 ) {
+    let tls = tls.map(TlsAcceptor::from);
     let mut asking = JoinSet::new();
     loop {
         let full = asking.len() >= bounds.connections;
@@ -59,8 +70,9 @@ pub(crate) async fn serve(
                 }
             }
             accepted = socket.accept(), if !full => match accepted {
-                Ok((stream, _peer)) => {
-                    let _handle = asking.spawn(connection(stream, routes.clone(), bounds));
+                Ok((stream, peer)) => {
+                    let routes = routes.clone().layer(Extension(Peer(peer)));
+                    let _handle = asking.spawn(connection(stream, tls.clone(), routes, bounds));
                 }
                 Err(error) => {
                     warn!(%error, "admin HTTP connection could not be accepted");
@@ -72,8 +84,19 @@ pub(crate) async fn serve(
 }
 
 /// Answers what is asked on one connection.
-async fn connection(stream: TcpStream, routes: Router, bounds: Bounds) {
-    match timeout(bounds.whole, Box::pin(answer(stream, routes, bounds))).await {
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, routes: Router, bounds: Bounds) {
+    let served = async {
+        let Some(tls) = tls else { return answer(stream, routes, bounds).await };
+        match timeout(bounds.head, tls.accept(stream)).await {
+            Ok(Ok(stream)) => answer(stream, routes, bounds).await,
+            Ok(Err(error)) => {
+                debug!(%error, "admin HTTP handshake failed");
+                Ok(())
+            }
+            Err(_elapsed) => Ok(()),
+        }
+    };
+    match timeout(bounds.whole, Box::pin(served)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%error, "admin HTTP connection failed"),
         Err(_elapsed) => debug!("admin HTTP request timed out"),

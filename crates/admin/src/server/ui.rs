@@ -29,8 +29,7 @@ use tracing::info;
 use crate::api::refusal::Refusal;
 use crate::api::ui::UiOpened;
 use crate::pages::logins::Visitor;
-use crate::pages::names::HostNames;
-use crate::pages::site::{Shown, Site, Transport};
+use crate::pages::site::{Shown, Site, SiteSettings, Transport};
 use crate::pages::table;
 use crate::server::http::{self, AfterAnswer, Bounds};
 use crate::server::operator::Operator;
@@ -102,14 +101,19 @@ async fn pages(opening: Opening, by: Operator, query: &UiQuery) -> Result<Pages,
     let failed = |error: std::io::Error| format!("cannot listen on {address}: {error}");
     let socket = TcpListener::bind(address).await.map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
-    let site = Site::new(opening.shown, HostNames::default(), Transport::Clear, address.port());
+    let site = Site::new(opening.shown, SiteSettings::default(), Transport::Clear, address.port());
     info!(%by, %role, %address, "operator page opened");
     let code = site.offer(Visitor { by, role }, LINK);
     let opened = UiOpened { url: format!("http://{address}/login?code={}", code.reveal()) };
     let first = serde_json::to_string(&opened).map_err(|error| error.to_string())?;
     let mut serving = JoinSet::new();
-    let _handle =
-        serving.spawn(http::serve(socket, table::routes(&site), BOUNDS, opening.stop.clone()));
+    let _handle = serving.spawn(http::serve(
+        socket,
+        table::routes(&site),
+        BOUNDS,
+        None,
+        opening.stop.clone(),
+    ));
     let stopped = Box::pin(opening.stop.cancelled_owned());
     let first = Some(Bytes::from(first + "\n"));
     Ok(Pages { first, beat: interval(BEAT), stopped, _serving: serving, _room: room })

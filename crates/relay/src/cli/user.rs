@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Write as _};
 
-use access::{Users, hash_password};
+use access::{Operators, Role, Users, hash_password};
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -37,8 +37,12 @@ pub(super) enum UserCommand {
         name: String,
         /// An address (ann@example.org) or a domain (@example.org) that the user may send from, or
         /// * for all; may be given several times [default: NAME, if it is an address].
-        #[arg(long = "sender", value_name = "SENDER")]
+        #[arg(long = "sender", value_name = "SENDER", conflicts_with = "admin")]
         senders: Vec<String>,
+        /// Print a line for `admin.users_file` instead, for an operator in this role: viewer or
+        /// operator.
+        #[arg(long, value_name = "ROLE")]
+        admin: Option<Role>,
     },
     /// List the users of `access.users_file`.
     List {
@@ -57,7 +61,8 @@ pub(super) fn run(
         UserCommand::Check { name, sender } => {
             check(&settings()?.users, name, sender.as_deref(), output)
         }
-        UserCommand::Hash { name, senders } => hash(name, senders, output),
+        UserCommand::Hash { name, admin: Some(role), .. } => operator(name, *role, output),
+        UserCommand::Hash { name, senders, admin: None } => hash(name, senders, output),
         UserCommand::List { format } => list(&settings()?, *format, output),
     }
 }
@@ -71,6 +76,17 @@ fn hash(name: &str, senders: &[String], output: &mut Output) -> anyhow::Result<E
     // What cannot be read back is better refused here than at the relay's start.
     let users = Users::parse(&line).map_err(|error| error.problem)?;
     ensure!(users.knows(name), "`{name}` cannot be a user's name");
+    output.line(line)?;
+    Ok(Ending::Done)
+}
+
+/// Prints a line for the file of operators.
+fn operator(name: &str, role: Role, output: &mut Output) -> anyhow::Result<Ending> {
+    let password = read_password(Typed::Twice).context("the password cannot be read")?;
+    ensure!(!password.is_empty(), "the password is empty");
+    let line = format!("{name}:{}:{role}", hash_password(&password)?);
+    let operators = Operators::parse(&line).map_err(|error| error.problem)?;
+    ensure!(operators.role(name).is_some(), "`{name}` cannot be an operator's name");
     output.line(line)?;
     Ok(Ending::Done)
 }

@@ -99,6 +99,13 @@ fn files(settings: &Settings, source: &Source) -> Vec<(PathBuf, &'static str)> {
     }
     files.extend(settings.dkim.key_files.iter().map(|key| (key.clone(), "a DKIM key")));
     files.extend(settings.users_file.clone().map(|users| (users, "access.users_file")));
+    if let Some(page) = &settings.page {
+        files.push((page.users_file.clone(), "admin.users_file"));
+        if let Some(tls) = &page.tls {
+            let [_, key] = tls.files();
+            files.push((key.to_owned(), "admin.key"));
+        }
+    }
     let passwords = source
         .file()
         .filter(|file| fs::read_to_string(file).is_ok_and(|text| text.lines().any(holds_password)));

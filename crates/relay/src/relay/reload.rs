@@ -4,6 +4,7 @@
 //! old cannot fail. Connections and attempts under way end under the settings they began with.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use clock::{Clock, SteadyClock};
@@ -23,6 +24,8 @@ use crate::certificates::{self, SelfSignedError};
 /// What needs a restart, by key; `config/sts-relay.toml` says so too.
 const DATA_DIR: &str = "data_dir";
 const ADMIN_ADDRESS: &str = "admin.address";
+const ADMIN_PAGE: &str = "admin.page";
+const ADMIN_CERTIFICATE: &str = "admin.certificate";
 const ADMIN_SOCKET: &str = "admin.socket";
 const SUBMIT_SOCKET: &str = "submission.socket";
 const HISTORY: &str = "[history]";
@@ -82,6 +85,11 @@ pub(super) fn services<'a>(
     addresses.iter().copied().zip(listeners.iter().map(|one| one.service))
 }
 
+/// The files of the certificate at the admin address.
+fn files_of(settings: &Settings) -> Option<[&Path; 2]> {
+    Some(settings.page.as_ref()?.tls.as_ref()?.files())
+}
+
 /// Takes over into `new` what cannot change while the relay runs, and names what differs.
 pub(super) fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     let mut kept = Vec::new();
@@ -89,6 +97,12 @@ pub(super) fn keep_what_needs_a_restart(old: &Settings, new: &mut Settings) -> V
     let both_usual = old.admin_socket == usual_socket(old) && new.admin_socket == usual_socket(new);
     if old.admin_socket != new.admin_socket && !both_usual {
         kept.push(ADMIN_SOCKET);
+    }
+    if old.page.is_some() != new.page.is_some() {
+        kept.push(ADMIN_PAGE);
+    }
+    if files_of(old) != files_of(new) {
+        kept.push(ADMIN_CERTIFICATE);
     }
     if old.admin_address != new.admin_address {
         kept.push(ADMIN_ADDRESS);
