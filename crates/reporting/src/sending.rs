@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use mail::DeliveryRecord;
 use pkix::SetupError;
+use store::Duties;
 use tls_rpt::{Day, DomainName, MailAddress};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -117,7 +118,11 @@ impl Reporting {
         let mut known = self.turn.lock().await;
         self.context.look(&mut known).await?;
         self.context.note_mail().await?;
-        self.context.work(Early::No).await
+        // Of relays that share the store one sends; what became of a report's message each notes itself.
+        match self.context.duties() {
+            Duties::Here => self.context.work(Early::No).await,
+            Duties::Elsewhere => Ok(()),
+        }
     }
 
     /// Sends all reports of days that are over, before their time.

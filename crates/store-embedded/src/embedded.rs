@@ -12,10 +12,10 @@ use mail::{Envelope, QueueId};
 use store::rows::ENVELOPE_MOST;
 use store::{
     Act, BeginError, BodyError, BodyReader, BodyWriter, ClaimEnd, Claimed, CommitError, Committed,
-    Counts, Demand, Details, EntryId, EntrySettlement, Expected, Filter, Findings, Health, Inspect,
-    KeptRecord, Matching, Observer, Owner, Ownership, Put, ReadValues, RecordNumber, Records,
-    Settled, Settlement, SpaceGuard, Stats, Store, StoreError, StoreTuning, Summary, Totals, Turns,
-    Values, Waiting, Which,
+    Counts, Demand, Details, Duties, EntryId, EntrySettlement, Expected, Filter, Findings, Health,
+    Inspect, KeptRecord, Matching, Observer, Owner, Ownership, Put, ReadValues, RecordNumber,
+    Records, Settled, Settlement, SpaceGuard, Stats, Store, StoreError, StoreTuning, Summary,
+    Totals, Turns, Values, Waiting, Which,
 };
 use tokio::sync::watch;
 
@@ -165,6 +165,10 @@ impl Store for Embedded {
 
     fn ownership(&self) -> watch::Receiver<Ownership> {
         self.handle.shared.ownership.subscribe()
+    }
+
+    fn duties(&self) -> Duties {
+        Duties::Here
     }
 
     async fn open_recipients(&self, id: QueueId) -> Result<usize, StoreError> {

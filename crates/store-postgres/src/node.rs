@@ -171,6 +171,12 @@ pub(crate) async fn dead(session: &Session) -> Result<Vec<i64>, QueryError> {
     column(&session.query("SELECT token FROM node WHERE dead", &[]).await?)
 }
 
+/// The token of the living node that entered first.
+pub(crate) async fn eldest(session: &Session) -> Result<Option<i64>, QueryError> {
+    let rows = session.query("SELECT min(token) FROM node WHERE NOT dead", &[]).await?;
+    Ok(column::<Option<i64>>(&rows)?.into_iter().flatten().next())
+}
+
 /// Forgets the dead who own nothing any more.
 pub(crate) async fn forget_dead(session: &Session) -> Result<(), QueryError> {
     let sql = "DELETE FROM node WHERE dead \

@@ -13,10 +13,10 @@ use mail::{Envelope, QueueId};
 use store::rows::ENVELOPE_MOST;
 use store::{
     Act, BeginError, BodyError, BodyReader, BodyWriter, Claimed, CommitError, Committed, Counts,
-    Demand, Details, EntryId, Expected, Filter, Findings, Health, Inspect, KeptRecord, Matching,
-    Observer, Owner, Ownership, Put, ReadValues, RecordNumber, Records, Settled, Settlement,
-    SpaceGuard, Stats, Store, StoreError, StoreTuning, Summary, Totals, Turns, Values, Waiting,
-    Which,
+    Demand, Details, Duties, EntryId, Expected, Filter, Findings, Health, Inspect, KeptRecord,
+    Matching, Observer, Owner, Ownership, Put, ReadValues, RecordNumber, Records, Settled,
+    Settlement, SpaceGuard, Stats, Store, StoreError, StoreTuning, Summary, Totals, Turns, Values,
+    Waiting, Which,
 };
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -170,6 +170,14 @@ impl Store for Postgres {
 
     fn ownership(&self) -> watch::Receiver<Ownership> {
         self.shared.ownership.subscribe()
+    }
+
+    fn duties(&self) -> Duties {
+        let is_eldest = self.shared.is_eldest.load(Ordering::Acquire);
+        match (is_eldest, self.shared.ownership_now()) {
+            (true, Ownership::Certain) => Duties::Here,
+            (true, Ownership::Lost) | (false, _) => Duties::Elsewhere,
+        }
     }
 
     async fn open_recipients(&self, id: QueueId) -> Result<usize, StoreError> {

@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) observer: OnceLock<Arc<dyn Observer>>,
     /// Whether the store is being closed: what cannot be done now is not waited for.
     pub(crate) is_closing: AtomicBool,
+    /// Whether no living node has been here longer.
+    pub(crate) is_eldest: AtomicBool,
     /// About how many entries this node owns.
     pub(crate) owned: AtomicI64,
     /// How many groups are on their way to the database.
@@ -108,6 +110,7 @@ impl Shared {
             ownership: watch::Sender::new(Ownership::Certain),
             observer: OnceLock::new(),
             is_closing: AtomicBool::new(false),
+            is_eldest: AtomicBool::new(false),
             owned: AtomicI64::new(0),
             under_way: AtomicUsize::new(0),
             groups: AtomicU64::new(0),

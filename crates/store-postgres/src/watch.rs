@@ -1,5 +1,6 @@
 //! What a node does by itself: it renews its lease, learns what the others do, and tidies up.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -173,6 +174,8 @@ impl Watch {
             }
         }
         shared.set_dead(&node::dead(session).await?);
+        let is_eldest = node::eldest(session).await? == Some(shared.identity().token());
+        shared.is_eldest.store(is_eldest, Ordering::Release);
         Ok(())
     }
 }

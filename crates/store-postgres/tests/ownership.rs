@@ -7,8 +7,8 @@ use std::time::Duration;
 use clock::SystemClock;
 use store::conformance::{begun, delivered, settlement};
 use store::{
-    Demand, EntryId, Expected, Inspect as _, Owner, Ownership, Put, ReadValues as _, RecordBytes,
-    Records as _, Store, Values as _,
+    Demand, Duties, EntryId, Expected, Inspect as _, Owner, Ownership, Put, ReadValues as _,
+    RecordBytes, Records as _, Store, Values as _,
 };
 use store_postgres::{OpenError, Postgres, Standby, StoreSettings};
 use testbed::{DatabaseProxy, Flow};
@@ -105,6 +105,23 @@ async fn a_node_that_is_cut_off_stops_to_trust_its_lease_before_others_take_its_
     soon(|| cut_off.is_open()).await;
     accept(&cut_off, Owner::ThisProcess).await;
     assert_eq!(claim(&cut_off, 1).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_does_what_one_is_enough_for_and_another_once_it_is_dead() {
+    let home = InSchema::empty();
+    let proxy = DatabaseProxy::new(home.port()).await;
+    let first = open(home.node_behind(&proxy, LEASE)).await;
+    let second = open(home.other_node(LEASE)).await;
+    soon(|| first.duties() == Duties::Here).await;
+    assert_eq!(second.duties(), Duties::Elsewhere);
+    proxy.set_flow(Flow::Broken);
+    soon(|| second.duties() == Duties::Here).await;
+    assert_eq!(first.duties(), Duties::Elsewhere, "its lease has ended");
+    proxy.set_flow(Flow::Open);
+    soon(|| *first.ownership().borrow() == Ownership::Certain).await;
+    second.close().await;
+    soon(|| first.duties() == Duties::Here).await;
 }
 
 /// Settles a message with a record of these bytes.

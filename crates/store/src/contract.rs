@@ -85,6 +85,10 @@ pub trait Store: Inspect + Values + Records {
     /// sent.
     fn ownership(&self) -> watch::Receiver<Ownership>;
 
+    /// Whether this process does what one is enough for of those that share the store, such as to send the
+    /// reports of a day. That saves work and spares others: for a moment two may be told so, or none.
+    fn duties(&self) -> Duties;
+
     /// How many recipients of a message are not settled; none of one that is not there.
     ///
     /// # Errors
@@ -301,6 +305,15 @@ pub enum Ownership {
     Certain,
     /// Others may have taken over what was claimed: nothing may be sent any more.
     Lost,
+}
+
+/// Who does what one process is enough for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Duties {
+    /// Another one.
+    Elsewhere,
+    /// This one.
+    Here,
 }
 
 /// What of a store's settings may change while it is open.

@@ -52,7 +52,7 @@ pub use crate::body_writer::BodyWriter;
 pub use crate::claim::{ByHand, Claimed, Demand, Due, EntryRecipient, Next, QueueEntry};
 pub use crate::committed::Committed;
 pub use crate::contract::{
-    Inspect, Owner, Ownership, ReadValues, Records, Store, StoreTuning, Values,
+    Duties, Inspect, Owner, Ownership, ReadValues, Records, Store, StoreTuning, Values,
 };
 pub use crate::entry_id::{EntryId, EntryNumber};
 pub use crate::error::{BeginError, BodyError, CommitError, IndexError, StoreError, is_full};

@@ -9,6 +9,7 @@ use pkix::{Roots, SetupError};
 use queue::Queue;
 use rustls::time_provider::TimeProvider;
 use smtp::Domain;
+use store::Duties;
 use tls_rpt::Day;
 
 use crate::agenda::Agenda;
@@ -86,6 +87,11 @@ impl Tuned {
 }
 
 impl Context {
+    /// Which of the relays that share the store sends what is due.
+    pub(crate) fn duties(&self) -> Duties {
+        self.parts.queue.store().duties()
+    }
+
     /// What the steps work with, made of `parts`.
     pub(crate) fn new(parts: ReportingParts, tuned: Tuned) -> Self {
         let store = parts.queue.store();
