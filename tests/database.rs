@@ -31,13 +31,22 @@ impl Database {
         }
     }
 
+    /// Runs a test over a primary and its synchronous standby, with the settings that name both.
+    pub(crate) async fn with_standby(
+        test: impl AsyncFnOnce(String, &DatabaseServer, &DatabaseServer),
+    ) {
+        let Some((primary, standby)) = DatabaseServer::pair() else { return not_installed() };
+        let place =
+            |server: &DatabaseServer| format!("{}:{}", server.directory().display(), server.port());
+        let hosts = format!("{}\", \"{}", place(&primary), place(&standby));
+        let store = settings((&hosts, primary.name(), "sts_relay"));
+        Box::pin(test(store, &primary, &standby)).await;
+    }
+
     /// An empty one; none where PostgreSQL is not installed, which is said.
-    #[expect(clippy::print_stderr, reason = "a line says what did not run")]
     fn empty() -> Option<Self> {
         let Some(server) = DatabaseServer::shared() else {
-            let why = "PostgreSQL is not installed: this test did not run";
-            assert!(std::env::var_os("STS_RELAY_POSTGRES").is_none(), "{why}");
-            eprintln!("{why}");
+            not_installed();
             return None;
         };
         let schema = format!("e{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
@@ -46,21 +55,34 @@ impl Database {
 
     /// The lines that make it a relay's store; leases are short.
     pub(crate) fn settings(&self) -> String {
-        self.settings_at(&format!("{}:{}", self.server.directory().display(), self.server.port()))
+        let host = format!("{}:{}", self.server.directory().display(), self.server.port());
+        self.settings_at(&host)
     }
 
     /// The same through this host.
     pub(crate) fn settings_at(&self, host: &str) -> String {
-        let (name, schema) = (self.server.name(), &self.schema);
-        format!(
-            "store.kind = \"postgres\"\n\
-             store.postgres.hosts = [\"{host}\"]\n\
-             store.postgres.database = \"{name}\"\n\
-             store.postgres.user = \"{name}\"\n\
-             store.postgres.schema = \"{schema}\"\n\
-             store.postgres.lease = \"6s\"\n"
-        )
+        settings((host, self.server.name(), &self.schema))
     }
+}
+
+/// The lines that make a schema at hosts a relay's store.
+fn settings((hosts, name, schema): (&str, &str, &str)) -> String {
+    format!(
+        "store.kind = \"postgres\"\n\
+         store.postgres.hosts = [\"{hosts}\"]\n\
+         store.postgres.database = \"{name}\"\n\
+         store.postgres.user = \"{name}\"\n\
+         store.postgres.schema = \"{schema}\"\n\
+         store.postgres.lease = \"6s\"\n"
+    )
+}
+
+/// Says that a test did not run; where it must, that is a failure.
+#[expect(clippy::print_stderr, reason = "a line says what did not run")]
+fn not_installed() {
+    let why = "PostgreSQL is not installed: this test did not run";
+    assert!(std::env::var_os("STS_RELAY_POSTGRES").is_none(), "{why}");
+    eprintln!("{why}");
 }
 
 impl Over {

@@ -1,12 +1,13 @@
 //! Commands about a queue that several relays share: on any node for all of them, and where none runs.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::{MxBehaviour, MxHost, PolicyText, Sender, World};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::{asked, asked_json, refused};
+use crate::cli::{asked, asked_json, refused, stderr, with_authority};
 use crate::database::Database;
 use crate::process;
 use crate::shared_store::Node;
@@ -30,8 +31,8 @@ impl Queued {
         let mx = world.mx("mx.example.test", MxBehaviour::starttls_not_offered()).await;
         let policy = PolicyText::enforce([mx.name()]);
         world.domain(WAITING).mx(10, &mx).sts("a1").policy(policy).await;
-        let first = Box::pin(Node::start(&world, database, "first")).await;
-        let second = Box::pin(Node::start(&world, database, "second")).await;
+        let first = Box::pin(Node::start(&world, &database.settings(), "first")).await;
+        let second = Box::pin(Node::start(&world, &database.settings(), "second")).await;
         let mut client = Sender::connect(first.listener).await.unwrap();
         assert!(client.ehlo("client.test").await.unwrap().is_positive());
         let id = submit(&mut client, SENDER, &["<bob@example.test>"], MESSAGE).await.to_string();
@@ -133,7 +134,7 @@ async fn without_a_relay_the_database_itself_is_asked() {
 async fn a_database_without_tables_is_said_to_be_one_and_can_be_made_one() {
     Database::with(async |database| {
         let settings = format!("{}store.postgres.migrate = \"manual\"\n", database.settings());
-        let (_folder, config) = crate::cli::with_authority(&format!(
+        let (_folder, config) = with_authority(&format!(
             "hostname = \"relay.test\"\ndata_dir = \"/nonexistent\"\n{settings}"
         ));
         assert!(refused(&config, &["queue", "list"]).contains("sts-relay store init"));
@@ -146,13 +147,49 @@ async fn a_database_without_tables_is_said_to_be_one_and_can_be_made_one() {
         assert!(status == Some(1) && problems.contains("there are no tables"), "{problems}");
         assert_eq!(asked_json(&config, &["store", "init"]), json!({ "made": true }));
         assert_eq!(asked_json(&config, &["store", "init"]), json!({ "made": false }));
-        let (_, problems) = check();
+        let (status, problems) = check();
+        assert_eq!(status, Some(0), "no standby is asked for");
         assert!(problems.contains("synchronous_standby_names"), "{problems}");
         assert!(!problems.contains("tables"), "{problems}");
         assert_eq!(asked_json(&config, &["queue", "list"]), json!([]));
 
-        let (_folder, embedded) = crate::cli::with_authority("hostname = \"relay.test\"\n");
+        let (_folder, embedded) = with_authority("hostname = \"relay.test\"\n");
         assert!(refused(&embedded, &["node", "list"]).contains("store.kind is \"embedded\""));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_on_the_network_that_does_not_prove_its_name_is_not_used() {
+    Database::with(async |database| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        database.server.encrypt(&certificate.pem(), &key.serialize_pem());
+        let folder = tempfile::tempdir().unwrap();
+        let ca_file = folder.path().join("ca.pem");
+        fs::write(&ca_file, certificate.pem()).unwrap();
+        let port = database.server.port();
+        let listed = |host: &str, authority: &str| {
+            let (_folder, config) = with_authority(&format!(
+                "hostname = \"relay.test\"\ndata_dir = \"/nonexistent\"\n{}{authority}",
+                database.settings_at(&format!("{host}:{port}"))
+            ));
+            let output = process::run(&config, &["store", "init"]);
+            (output.status.success(), stderr(&output).to_owned())
+        };
+        let authority = format!("store.postgres.ca_file = {ca_file:?}\n");
+        // The server takes the certificate over a moment after it was told.
+        let served = timeout(PATIENCE, async {
+            while !listed("localhost", &authority).0 {
+                sleep(Duration::from_millis(50)).await;
+            }
+        });
+        served.await.unwrap();
+        let (is_used, said) = listed("127.0.0.1", &authority);
+        assert!(!is_used && said.contains("not valid for name"), "{said}");
+        let (is_used, said) = listed("localhost", "");
+        assert!(!is_used && said.contains("invalid peer certificate"), "{said}");
     })
     .await;
 }

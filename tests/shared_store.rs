@@ -10,7 +10,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rustix::process::Signal;
-use testbed::{MxBehaviour, MxHost, World};
+use testbed::{MxBehaviour, MxHost, Sender, World};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -51,8 +51,8 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// A relay of this name in the world, over the database.
-    pub(crate) async fn start(world: &World, database: &Database, name: &str) -> Self {
+    /// A relay of this name in the world, over this store.
+    pub(crate) async fn start(world: &World, store: &str, name: &str) -> Self {
         let free = TcpListener::bind((world.address(), 0)).unwrap();
         let listener = free.local_addr().unwrap();
         drop(free);
@@ -60,7 +60,7 @@ impl Node {
             "log.format = \"json\"\ndelivery.concurrency = {CONCURRENCY}\n\
              delivery.per_domain = {CONCURRENCY}\ndelivery.retry.first = \"1s\"\n{}\
              store.postgres.node = \"{name}\"\n",
-            database.settings()
+            store
         );
         let written = write_settings(world, listener, &settings);
         // Each has a data directory of its own.
@@ -96,7 +96,7 @@ struct Pair {
 }
 
 impl Pair {
-    async fn new(database: &Database, seed: u64) -> Self {
+    async fn new(store: &str, seed: u64) -> Self {
         let world = World::new().await;
         let mx = world.mx("mx.open.test", MxBehaviour::greylisting()).await;
         for domain in ["open.test", "strict.test"] {
@@ -104,7 +104,7 @@ impl Pair {
         }
         let mut nodes = Vec::new();
         for name in ["a", "b"] {
-            nodes.push(Box::pin(Node::start(&world, database, name)).await);
+            nodes.push(Box::pin(Node::start(&world, store, name)).await);
         }
         let (rng, told) = (StdRng::seed_from_u64(seed), Vec::new());
         Self { world, mx, nodes, journal: Journal::new(), rng, told }
@@ -214,7 +214,7 @@ impl Pair {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_relays_lose_nothing_whichever_dies_or_stands_still() {
     Database::with(async |database| {
-        let mut pair = Box::pin(Pair::new(&database, seed())).await;
+        let mut pair = Box::pin(Pair::new(&database.settings(), seed())).await;
         let rounds = given("STS_RELAY_NODE_ROUNDS").unwrap_or(ROUNDS);
         let mut events = 0;
         for round in 0..rounds {
@@ -232,4 +232,44 @@ async fn two_relays_lose_nothing_whichever_dies_or_stands_still() {
         assert!(pair.journal.count() >= 20 * rounds, "there was hardly any load");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_after_the_primary_was_killed_and_the_standby_promoted() {
+    Database::with_standby(async |store, primary, standby| {
+        let mut pair = Box::pin(Pair::new(&store, seed())).await;
+        let mut clients = pair.clients(0);
+        let some = pair.rng.random_range(40..120);
+        pair.journal.wait_for(pair.journal.count() + some).await;
+        sleep(Duration::from_micros(pair.rng.random_range(0..20_000))).await;
+        primary.kill();
+        let before = pair.journal.count();
+        sleep(Duration::from_millis(pair.rng.random_range(0..1_000))).await;
+        standby.promote();
+        // Clients have waited, or were refused for now; new ones are served.
+        clients.shutdown().await;
+        timeout(PATIENCE, served_again(&pair.nodes[0])).await.unwrap();
+        let mut clients = pair.clients(1);
+        pair.journal.wait_for(before + 40).await;
+        clients.shutdown().await;
+        pair.everything_arrived(TAKEOVER).await;
+        for node in &mut pair.nodes {
+            let status = timeout(PATIENCE, node.process.terminate()).await.unwrap();
+            assert!(status.success(), "{}", node.process.said());
+        }
+        pair.twice_only_in_flight(2);
+    })
+    .await;
+}
+
+/// Waits until a relay takes mail.
+async fn served_again(node: &Node) {
+    loop {
+        let mut client = Sender::connect(node.listener).await.unwrap();
+        client.ehlo("client.test").await.unwrap();
+        if client.mail("<ann@sender.test>").await.unwrap().is_positive() {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -1,9 +1,10 @@
 //! A PostgreSQL server of the tests' own.
 
 use std::fs;
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 const NAME: &str = "postgres";
 
 /// What the server says once it takes connections.
-const READY: &str = "database system is ready to accept connections";
+const READY: &str = "database system is ready to accept ";
 
 /// How often it is tried whether the server is ready, and how long to wait in between.
 const TRIES: (u32, Duration) = (1_500, Duration::from_millis(20));
@@ -26,8 +27,9 @@ const TRIES: (u32, Duration) = (1_500, Duration::from_millis(20));
 /// when the process under test has ended, however it did.
 const KEEPER: &str = r#"
 "$1"/postgres -D "$2/data" -k "$2" -h 127.0.0.1 -p "$3" -c max_connections=300 \
-    -c logging_collector=off >"$2/log" 2>&1 </dev/null &
+    -c logging_collector=off -c synchronous_standby_names="$4" >"$2/log" 2>&1 </dev/null &
 server=$!
+echo "$server"
 read -r end
 kill -INT "$server"
 wait "$server"
@@ -39,8 +41,20 @@ rm -rf "$2"
 pub struct DatabaseServer {
     directory: PathBuf,
     port: u16,
+    programs: PathBuf,
+    /// Its number.
+    process: u32,
     /// Holds the pipe that keeps the server.
     _keeper: Child,
+}
+
+/// What confirms the commits of a server besides its own disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Standbys {
+    /// Any standby has to.
+    Any,
+    /// Nothing.
+    None,
 }
 
 impl DatabaseServer {
@@ -48,7 +62,11 @@ impl DatabaseServer {
     /// not installed.
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<DatabaseServer>> = OnceLock::new();
-        SHARED.get_or_init(|| programs().map(|programs| Self::start(&programs).unwrap())).as_ref()
+        SHARED
+            .get_or_init(|| {
+                programs().map(|programs| Self::start(&programs, Standbys::None).unwrap())
+            })
+            .as_ref()
     }
 
     /// The directory of its Unix socket.
@@ -69,13 +87,82 @@ impl DatabaseServer {
         NAME
     }
 
-    fn start(programs: &Path) -> io::Result<Self> {
-        let directory = TempDir::with_prefix("pg")?.keep();
-        // PostgreSQL refuses to run as root.
-        let user = is_root()?.then(|| user_of(NAME)).flatten();
-        if let Some((uid, gid)) = user {
-            chown(&directory, Some(uid), Some(gid))?;
+    /// A primary and its synchronous standby; none where PostgreSQL's programs are not installed.
+    #[must_use]
+    pub fn pair() -> Option<(Self, Self)> {
+        programs().map(|programs| {
+            let primary = Self::start(&programs, Standbys::Any).unwrap();
+            let standby = primary.standby().unwrap();
+            (primary, standby)
+        })
+    }
+
+    /// Has the server offer TLS with this certificate and key, both PEM, on the network from now on.
+    pub fn encrypt(&self, certificate: &str, key: &str) {
+        let data = self.directory.join("data");
+        let user = as_user().unwrap();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = data.join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some((uid, gid)) = user {
+                chown(&path, Some(uid), Some(gid)).unwrap();
+            }
         }
+        let switched = Command::new(self.programs.join("psql"))
+            .args(["--quiet", "--username", NAME, "--dbname", NAME, "--host"])
+            .arg(&self.directory)
+            .args(["--port", &self.port.to_string()])
+            .args(["--command", "ALTER SYSTEM SET ssl = on"])
+            .args(["--command", "SELECT pg_reload_conf()"])
+            .output()
+            .unwrap();
+        assert!(switched.status.success(), "{}", String::from_utf8_lossy(&switched.stderr));
+    }
+
+    /// Kills the server and all its backends, so that they can do nothing more.
+    pub fn kill(&self) {
+        let path = format!("/proc/{0}/task/{0}/children", self.process);
+        let backends = fs::read_to_string(path).unwrap_or_default();
+        let all = std::iter::once(self.process.to_string());
+        let all = all.chain(backends.split_whitespace().map(str::to_owned));
+        let killed = Command::new("kill").arg("-9").args(all).output();
+        assert!(killed.unwrap().status.success(), "the server was not there");
+        let socket = self.directory.join(format!(".s.PGSQL.{}", self.port));
+        while UnixStream::connect(&socket).is_ok() {
+            thread::sleep(TRIES.1);
+        }
+    }
+
+    /// Makes the standby the primary; it takes writes when this returns.
+    pub fn promote(&self) {
+        let user = as_user();
+        let promoted = run_as(user.unwrap(), Command::new(self.programs.join("pg_ctl")))
+            .args(["promote", "--wait", "--pgdata"])
+            .arg(self.directory.join("data"))
+            .current_dir(&self.directory)
+            .output()
+            .unwrap();
+        assert!(promoted.status.success(), "{}", String::from_utf8_lossy(&promoted.stderr));
+    }
+
+    /// A standby of this server.
+    fn standby(&self) -> io::Result<Self> {
+        let (directory, user) = own_directory()?;
+        let copied = run_as(user, Command::new(self.programs.join("pg_basebackup")))
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--username", NAME])
+            .arg("--host")
+            .arg(&self.directory)
+            .args(["--port", &self.port.to_string(), "--pgdata"])
+            .arg(directory.join("data"))
+            .current_dir(&directory)
+            .output()?;
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        Self::run(&self.programs, directory, user, Standbys::None)
+    }
+
+    fn start(programs: &Path, standbys: Standbys) -> io::Result<Self> {
+        let (directory, user) = own_directory()?;
         let made = run_as(user, Command::new(programs.join("initdb")))
             .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"])
             .args(["--username", NAME, "--pgdata"])
@@ -83,16 +170,36 @@ impl DatabaseServer {
             .current_dir(&directory)
             .output()?;
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        Self::run(programs, directory, user, standbys)
+    }
+
+    /// Runs the server of a directory.
+    fn run(
+        programs: &Path,
+        directory: PathBuf,
+        user: Option<(u32, u32)>,
+        standbys: Standbys,
+    ) -> io::Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let keeper = run_as(user, Command::new("sh"))
+        let names = match standbys {
+            Standbys::Any => "*",
+            Standbys::None => "",
+        };
+        let mut keeper = run_as(user, Command::new("sh"))
             .args(["-c", KEEPER, "sh"])
             .arg(programs)
             .arg(&directory)
-            .arg(port.to_string())
+            .args([&port.to_string(), names])
             .current_dir(&directory)
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()?;
-        let server = Self { directory, port, _keeper: keeper };
+        let mut process = String::new();
+        let said = keeper.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        BufReader::new(said).read_line(&mut process)?;
+        let process = process.trim().parse().map_err(io::Error::other)?;
+        let programs = programs.to_owned();
+        let server = Self { directory, port, programs, process, _keeper: keeper };
         server.wait();
         Ok(server)
     }
@@ -123,6 +230,21 @@ fn programs() -> Option<PathBuf> {
     folders
         .into_iter()
         .find(|folder| ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file()))
+}
+
+/// A new directory, and the user whose it is: PostgreSQL refuses to run as root.
+fn own_directory() -> io::Result<(PathBuf, Option<(u32, u32)>)> {
+    let directory = TempDir::with_prefix("pg")?.keep();
+    let user = as_user()?;
+    if let Some((uid, gid)) = user {
+        chown(&directory, Some(uid), Some(gid))?;
+    }
+    Ok((directory, user))
+}
+
+/// As whom PostgreSQL's programs run, if not as the user of this process.
+fn as_user() -> io::Result<Option<(u32, u32)>> {
+    Ok(is_root()?.then(|| user_of(NAME)).flatten())
 }
 
 /// Whether this process is root's.

@@ -23,7 +23,7 @@ pub(super) const SHARED_STORE: &[Help] = &[
         command: "store check",
         examples: &[("sts-relay store check --json", "for a script")],
         statuses: &[
-            ("0", "nothing was found"),
+            ("0", "nothing was found, but for a standby that is not asked for"),
             ("1", "something was, or the database was not reached"),
         ],
     },
