@@ -134,11 +134,11 @@ class Suite:
 
         def look():
             try:
-                return self.find("body").text
+                return [self.find("body").text]
             except WebDriverException:
                 return None
 
-        return wait(look, "a page")
+        return wait(look, "a page")[0]
 
     def says(self, text, what):
         wait(lambda: text in self.text(), what)
