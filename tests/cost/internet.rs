@@ -141,7 +141,6 @@ impl Internet {
              mta_sts.allow_private_policy_hosts = true\n\
              delivery.smtp_port = {smtp_port}\n\
              limits.messages_per_connection = 1000000\n\
-             history.enabled = false\n\
              {}",
             workload.settings()
         )

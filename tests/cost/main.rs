@@ -31,7 +31,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use crate::budget::{Budget, Column, Figure};
 use crate::internet::Kind;
-use crate::workload::{Connections, Reports, Workload};
+use crate::workload::{Connections, History, Reports, Workload};
 
 /// The system's allocator, which counts for the whole process.
 #[global_allocator]
@@ -54,6 +54,7 @@ fn keep_to_the_budget() {
     let mut faults = off::faults();
     faults.extend(of_one_message());
     faults.extend(of_counting());
+    faults.extend(of_history());
     assert!(
         faults.is_empty(),
         "it costs more than docs/performance.md says\n{}",
@@ -64,10 +65,10 @@ fn keep_to_the_budget() {
 /// Messages over connections that are there, in clear and under TLS.
 fn of_one_message() -> Vec<String> {
     let budget = Budget::read("Cost of one message");
-    let (connections, reports) = (Connections::Kept, Reports::Off);
+    let (connections, reports, history) = (Connections::Kept, Reports::Off, History::Off);
     let columns = [(Kind::Clear, Column::First), (Kind::Tls, Column::Second)];
     let faults = columns.map(|(kind, column)| {
-        budget.faults(column, &figures(Workload { kind, connections, reports }))
+        budget.faults(column, &figures(Workload { kind, connections, reports, history }))
     });
     faults.concat()
 }
@@ -75,10 +76,23 @@ fn of_one_message() -> Vec<String> {
 /// A connection for each message, which is counted for TLS reports or not.
 fn of_counting() -> Vec<String> {
     let budget = Budget::read("Cost of counting for TLS reports");
-    let (kind, connections) = (Kind::Tls, Connections::New);
+    let (kind, connections, history) = (Kind::Tls, Connections::New, History::Off);
     let columns = [(Reports::Off, Column::First), (Reports::On, Column::Second)];
     let faults = columns.map(|(reports, column)| {
-        budget.faults(column, &figures(Workload { kind, connections, reports }))
+        budget.faults(column, &figures(Workload { kind, connections, reports, history }))
+    });
+    faults.concat()
+}
+
+/// Messages over connections that are there, with the history and the ledger that are kept unless something
+/// else is set. They are written as time passes, so their system calls are not counted.
+fn of_history() -> Vec<String> {
+    let budget = Budget::read("Cost of the history");
+    let (connections, reports, history) = (Connections::Kept, Reports::Off, History::Kept);
+    let columns = [(Kind::Clear, Column::First), (Kind::Tls, Column::Second)];
+    let faults = columns.map(|(kind, column)| {
+        let workload = Workload { kind, connections, reports, history };
+        budget.faults(column, &counted::figures(workload))
     });
     faults.concat()
 }

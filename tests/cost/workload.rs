@@ -8,6 +8,15 @@ pub(crate) struct Workload {
     pub(crate) kind: Kind,
     pub(crate) connections: Connections,
     pub(crate) reports: Reports,
+    pub(crate) history: History,
+}
+
+/// Whether a history is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum History {
+    /// As it is unless something else is set.
+    Kept,
+    Off,
 }
 
 /// Which connections messages leave over.
@@ -37,6 +46,10 @@ impl Workload {
             Reports::Off => "",
             Reports::On => "tls_rpt.contact = \"tls@relay.test\"\n",
         };
-        format!("{connections}{reports}")
+        let history = match self.history {
+            History::Kept => "",
+            History::Off => "history.enabled = false\n",
+        };
+        format!("{connections}{reports}{history}")
     }
 }
