@@ -1,5 +1,6 @@
 //! `sts-relay trace` and `history`, as they are typed: what became of mail.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -65,6 +66,10 @@ async fn a_message_is_traced_with_what_was_proved_while_the_relay_runs_and_after
     assert!(!told.contains("bob@"), "an address is kept hashed: {told}");
     let csv = asked(&there.config, &["history", "export", "--csv"]);
     assert_eq!(csv.lines().count(), 3, "{csv}");
+    let traced = asked(&there.config, &["trace", &id, "--csv"]);
+    let (traced, exported): (BTreeSet<&str>, BTreeSet<&str>) =
+        (traced.lines().collect(), csv.lines().collect());
+    assert_eq!(traced, exported, "the same rows, if in another order");
     assert_eq!(asked_json(&there.config, &["history", "stats"])["records"], 2);
     assert_eq!(asked_json(&there.config, &["history", "verify"])["records"], 2);
 }

@@ -23,6 +23,7 @@ mod history;
 mod output;
 mod policy;
 mod queue;
+mod records_csv;
 mod relay_or_disk;
 mod runtime;
 mod sendmail;

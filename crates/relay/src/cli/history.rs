@@ -1,6 +1,5 @@
 //! `sts-relay history`: the files that are kept of attempts.
 
-mod csv;
 mod verify;
 
 use std::io;
@@ -14,10 +13,10 @@ use history::{History, Order, Stats};
 use mail::QueueId;
 use serde::Serialize;
 
-use self::csv::Csv;
 use self::verify::verify;
 use super::ending::Ending;
 use super::output::{Format, Output};
+use super::records_csv::Csv;
 use super::trace::{HistoryFilter, queue_id};
 use super::words::size;
 

@@ -2,9 +2,9 @@
 
 mod print;
 
-use std::io;
 use std::path::Path;
 use std::time::SystemTime;
+use std::{io, iter};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -17,7 +17,8 @@ use tls_rpt::ResultType;
 
 use self::print::{attempts, table};
 use super::ending::Ending;
-use super::output::{Format, Output};
+use super::output::{ListFormat, Output};
+use super::records_csv::Csv;
 use super::typed::{moment, protection};
 
 /// What is looked for, and how it is told.
@@ -32,7 +33,7 @@ pub(super) struct TraceCommand {
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
     #[command(flatten)]
-    format: Format,
+    format: ListFormat,
 }
 
 /// Which attempts are meant: those that meet all of it.
@@ -99,9 +100,15 @@ pub(super) fn run(
     query.wanted.extend(command.id.map(Wanted::QueueId));
     let found = History::in_dir(dir).find(&query, command.limit);
     let found = found.with_context(|| format!("{}: the history cannot be read", dir.display()))?;
-    command.format.write(&found, output, |found, output| print(found, command.id, output))?;
+    let text = |found: &Found, output: &mut Output| print(found, command.id, output);
+    command.format.write(&found, output, rows, text)?;
     let is_found = !found.records.is_empty() && found.unreadable.is_empty();
     Ok(if is_found { Ending::Done } else { Ending::Refused })
+}
+
+/// What was found, for spreadsheets.
+fn rows(found: &Found) -> Vec<String> {
+    iter::once(Csv::heading()).chain(found.records.iter().map(Csv::of)).collect()
 }
 
 /// What was found, for people.
