@@ -76,12 +76,11 @@ class Segment:
 
     def ended(self, link):
         """Compares a closed segment with what it says of its end, and its file with the digest beside it."""
-        if "closed_at" not in self.about:
-            return
-        if self.about["head"] != link.hex():
+        is_closed = "closed_at" in self.about
+        if is_closed and self.about["head"] != link.hex():
             self.fault("records at its end are missing")
-        if self.form >= 2:
-            beside = self.path.with_name(self.path.name + ".sha256")
+        beside = self.path.with_name(self.path.name + ".sha256")
+        if beside.exists() or is_closed and self.form >= 2:
             kept = beside.read_text().split()[0] if beside.exists() else "missing"
             if kept != sha256(self.path.read_bytes()).hex():
                 self.fault("the file is not what it was when it closed")
