@@ -73,7 +73,7 @@ mod xtext;
 
 pub use self::address_list::{AddrSpec, addr_specs, local_addr_specs, mailboxes};
 pub use self::address_pattern::AddressPattern;
-pub use self::base64::to_base64;
+pub use self::base64::{from_base64, to_base64};
 pub use self::body::{BodyType, RequireTls, Smtputf8};
 pub use self::chunks::ChunkScan;
 pub use self::client_name::ClientName;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::base64::from_base64;
 use crate::command::InitialResponse;
 use crate::enhanced::{Class, EnhancedCode};
 use crate::reply::{Reply, ReplyCode};
@@ -175,7 +176,7 @@ impl Exchange {
 
     /// Takes BASE64 text.
     fn take(self, text: &str) -> Result<Turn, SaslError> {
-        let octets = decode(text).ok_or(SaslError::Malformed)?;
+        let octets = from_base64(text).ok_or(SaslError::Malformed)?;
         let said = String::from_utf8(octets).map_err(|_not_text| SaslError::Malformed)?;
         match self.0 {
             Waiting::LoginName => Ok(Turn::Challenge(Self(Waiting::LoginPassword { name: said }))),
@@ -211,39 +212,6 @@ impl SaslError {
         let enhanced = EnhancedCode::new(Class::Permanent, subject, detail);
         Reply::new(code, Some(enhanced), &self.to_string())
     }
-}
-
-/// What BASE64 text says (RFC 4648 §4), padded as it must be; nothing else is BASE64.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
-        return None;
-    }
-    let mut octets = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for digit in digits.bytes() {
-        bits = (bits << 6) | value(digit)?;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            octets.push(u8::try_from((bits >> held) & 0xff).ok()?);
-            bits &= (1 << held) - 1;
-        }
-    }
-    // Bits that are left over say nothing; two texts for one secret are one too many.
-    (bits == 0 && held < 6).then_some(octets)
-}
-
-/// What a digit of BASE64 stands for.
-fn value(digit: u8) -> Option<u32> {
-    Some(match digit {
-        b'A'..=b'Z' => u32::from(digit - b'A'),
-        b'a'..=b'z' => u32::from(digit - b'a') + 26,
-        b'0'..=b'9' => u32::from(digit - b'0') + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
