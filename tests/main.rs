@@ -35,6 +35,7 @@ mod left_reports;
 mod log_lines;
 mod metrics;
 mod model;
+mod notices;
 mod notifications;
 mod outages;
 mod over_time;

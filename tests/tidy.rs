@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 12] = [
     &["store", "tls-policy"],
     &["store-embedded", "store-postgres"],
     &["queue"],
-    &["delivery", "history", "listener", "reporting"],
+    &["delivery", "history", "listener", "notify", "reporting"],
     &["admin"],
     &["settings"],
     &["sts-relay"],

@@ -7,7 +7,7 @@ from suite import Theme, play
 
 # The themes of each suite: modules of scenarios.
 SUITES = {
-    "interop": ("delivery", "submission", "local_programs", "signing", "verifying", "reporting", "receivers", "dane"),
+    "interop": ("delivery", "submission", "local_programs", "signing", "verifying", "reporting", "receivers", "dane", "notices"),
     "power": ("power",),
     "docker": ("image", "service"),
     "pages": ("pages",),

@@ -5,6 +5,7 @@ pub mod change;
 pub mod check_name;
 pub mod exceptions;
 pub mod limit_stats;
+pub mod notice_answers;
 pub mod policy_answers;
 pub mod query;
 pub mod refusal;

@@ -30,6 +30,7 @@
 //! | `POST /tls-reports/send?day=DAY&domain=DOMAIN` | how reports stand after this one was sent |
 //! | `POST /ui?role=ROLE&port=PORT` | a link to pages that are there until the connection ends |
 //! | `POST /tls-reports/send-finished` | the same after those of all days that are over |
+//! | `POST /notify/test?name=NAME` | a test was sent to a destination of notices, or to all, and what came of it |
 
 pub mod actions;
 pub mod error;
@@ -39,6 +40,7 @@ pub mod health;
 pub(crate) mod http;
 mod many;
 pub mod monitoring_port;
+mod notices;
 mod on_wall;
 pub mod operator;
 mod policies;
@@ -50,6 +52,7 @@ mod respond;
 mod ui;
 
 use axum::Router;
+use notify::Notifier;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
@@ -66,11 +69,13 @@ pub async fn serve(
     shown: Shown,
     health: HealthChecks,
     desk: ReportDesk,
+    notifier: Notifier,
     stop: CancellationToken,
 ) {
     let routes = routes(shown.actions.clone()).merge(health::routes(health));
     let opening = Opening::new(shown, stop.clone());
     let routes = routes.merge(reports::routes(desk)).merge(ui::routes(opening));
+    let routes = routes.merge(notices::routes(notifier));
     let service = routes.into_make_service_with_connect_info::<Operator>();
     let served = axum::serve(socket, service);
     if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
@@ -97,6 +98,14 @@ impl ServerTls {
             shown,
             config: Arc::new(config),
         })
+    }
+
+    /// When the certificate that is shown ends; none where it does not say so.
+    #[must_use]
+    pub fn ends(&self) -> Option<SystemTime> {
+        let shown = Arc::clone(&self.shown.0.read().unwrap_or_else(PoisonError::into_inner));
+        let not_after = pkix::summary(shown.cert.first()?, 0)?.not_after?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(not_after.as_secs()))
     }
 
     /// Loads both files again.

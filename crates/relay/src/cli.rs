@@ -20,6 +20,7 @@ mod generated;
 mod healthy;
 mod help;
 mod history;
+mod notify;
 mod output;
 mod policy;
 mod queue;
@@ -137,6 +138,9 @@ enum Command {
     /// passed over. Names without domain are at the relay's hostname.
     #[command(verbatim_doc_comment)]
     Sendmail(SendmailCommand),
+    /// Test who is told when a person is needed.
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Find what became of mail: each attempt, what was proved, and what came of it.
     Trace(trace::TraceCommand),
     /// Show what flows, what protects it, and who needs a person; status 1 if somebody does.
@@ -192,6 +196,7 @@ impl CommandLine {
     ///
     /// Whatever kept it from being done, in words for the one who typed it.
     pub fn run(self, output: &mut Output) -> anyhow::Result<Ending> {
+        let settings = || Ok(self.settings()?.0);
         match &self.command {
             None | Some(Command::Serve) => serve::run(|| self.settings(), output),
             Some(Command::Check(command)) => {
@@ -203,11 +208,9 @@ impl CommandLine {
                 None => check_config::run(command, &self.source(), now(), output),
             },
             Some(Command::Dane(command)) => {
-                let settings = || Ok(self.settings()?.0);
                 runtime()?.block_on(Box::pin(dane::run(command, settings, now(), output)))
             }
             Some(Command::Dkim(command)) => {
-                let settings = || Ok(self.settings()?.0);
                 runtime()?.block_on(Box::pin(dkim::run(command, settings, now(), output)))
             }
             Some(Command::Exception(command)) => {
@@ -235,6 +238,7 @@ impl CommandLine {
             Some(Command::Sendmail(command)) => {
                 Ok(Ending::Sendmail(sendmail::run(command, &self.paths(), output)))
             }
+            Some(Command::Notify(command)) => notify::run(command, &self.paths(), output),
             Some(Command::Trace(command)) => trace::run(command, &self.paths().history, output),
             Some(Command::Status(command)) => status::run(command, &self.paths(), output),
             Some(Command::Domains(command)) => {
@@ -256,7 +260,7 @@ impl CommandLine {
             Some(Command::Ui(command)) => {
                 runtime()?.block_on(Box::pin(ui::run(command, &self.paths(), output)))
             }
-            Some(Command::User(command)) => user::run(command, || Ok(self.settings()?.0), output),
+            Some(Command::User(command)) => user::run(command, settings, output),
             Some(Command::Completions(command)) => {
                 generated::completions(command, Self::described(), output)
             }

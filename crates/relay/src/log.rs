@@ -28,13 +28,14 @@ use self::writer::{Lines, Reader, Time};
 
 /// Our own crates that log, whose lines docs/logs.md explains; of all others only warnings are
 /// written.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "admin",
     "delivery",
     "dns",
     "history",
     "listener",
     "mta_sts",
+    "notify",
     "pkix",
     "reporting",
     "store_embedded",

@@ -3,6 +3,7 @@
 mod data_dir;
 mod desk;
 mod history;
+mod notices;
 mod page;
 mod part;
 mod parts;
@@ -13,7 +14,6 @@ mod start_error;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use admin::readiness::Checks;
 use admin::server::actions::Actions;
@@ -27,15 +27,15 @@ use dkim::SigningTable;
 use dns::{Dns, Resolver};
 use listener::Listener;
 use mta_sts::Policies;
+use notify::Notifier;
 use queue::Queue;
 use reporting::{Counter, Counting, Reporting};
 use settings::{ChosenStore, Listening, Settings};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info};
 
 use crate::adapters::counted_observations::{CountedDelivery, CountedPolicies};
 use crate::adapters::reloadable_dns::ReloadableDns;
@@ -49,9 +49,10 @@ use crate::validation::ValidationNews;
 use self::data_dir::{make_data_dir, open_queue};
 pub(crate) use self::desk::Desk;
 use self::history::HistorySources;
+use self::notices::{Lookout, notifier};
 use self::page::{page_of, site_settings};
 pub use self::part::EndedUnasked;
-use self::part::{Part, drain};
+use self::part::{Part, end, end_admin, first_ended};
 use self::parts::{
     access, actions, bearings, counted, counting_of, grant_rule, install_crypto_provider,
     listener_of, metrics_of, policies, recorder_of, reporting_mta, reports_of, shown,
@@ -61,9 +62,6 @@ use self::reload::{Ready, keep_what_needs_a_restart, services};
 use self::reports::Reports;
 use self::sockets::{UnixSockets, bind, bind_monitors};
 pub use self::start_error::StartError;
-
-/// How much longer than the grace the parts may take to give up what is left.
-const GIVE_UP: Duration = Duration::from_secs(5);
 
 /// A relay that takes mail in and sends it out.
 ///
@@ -87,6 +85,7 @@ pub struct Relay {
     /// Tells whether its resolvers validate.
     validation: Arc<ValidationNews>,
     delivery: Delivery,
+    notifier: Notifier,
     history: HistorySources,
     reports: Reports,
     listener: Listener,
@@ -154,7 +153,6 @@ impl Relay {
         let witness = Witness::new(&steady, history.policies(counted));
         let policies = Arc::new(policies.observed_by(Arc::new(witness)));
         let reports = Reports::new(&settings, &queue, &dns, &clock, &metrics)?;
-        let recorder = recorder_of(history.recorder(), &queue, &clock).await;
         let delivery = Delivery::new(
             settings.delivery.clone(),
             queue.clone(),
@@ -163,15 +161,15 @@ impl Relay {
             settings.roots.clone(),
             Arc::clone(&clock),
             reports.told_with(Arc::new(CountedDelivery::new(counter.clone(), metrics.outbound()))),
-            recorder,
+            recorder_of(history.recorder(), &queue, &clock).await,
         )?;
+        let notifier = notifier(&settings, &queue, &clock)?;
         let unix = UnixSockets::listen(&settings).await?;
         let monitors = bind_monitors(settings.admin_address).await?;
-
         let listener = listener_of(&settings, tls.clone(), &queue, &clock, &metrics);
         let actions = actions(&settings, &queue, &policies, &delivery, &clock).await;
-        let stop = CancellationToken::new();
-        let resolvers = Arc::<ReloadableDns>::clone(&reloadable);
+        let (stop, resolvers) =
+            (CancellationToken::new(), Arc::<ReloadableDns>::clone(&reloadable));
         let checks = Checks::of(&queue, resolvers, &clock, &delivery, &stop, bearings(&settings));
         let health =
             HealthChecks::of(&queue, &policies, &clock, checks, metrics, reports.reporting.clone())
@@ -187,6 +185,7 @@ impl Relay {
             counter,
             validation: Arc::new(validation),
             delivery,
+            notifier,
             history,
             reports,
             listener,
@@ -223,6 +222,7 @@ impl Relay {
         self.report();
         self.keep_testing_resolvers();
         self.follow_grants();
+        self.look_out();
     }
 
     /// Starts the admin interface.
@@ -233,8 +233,9 @@ impl Relay {
         self.page = self.admin_address.and_then(|at| page_of(&self.settings, shown.clone(), at));
         let desk = ReportDesk { reporting: self.reports.reporting.clone(), clock };
         let (socket, file) = admin;
+        let notifier = self.notifier.clone();
         let _admin = self.admin.spawn(async move {
-            server::serve(socket, shown, health, desk, stop).await;
+            server::serve(socket, shown, health, desk, notifier, stop).await;
             drop(file);
         });
         if let Some(socket) = monitors {
@@ -325,6 +326,20 @@ impl Relay {
             timekeeping::watch(clock, queue, stop).await;
             Part::Clock
         });
+    }
+
+    /// Starts telling operators when a person is needed.
+    fn look_out(&mut self) {
+        let lookout = Lookout {
+            notifier: self.notifier.clone(),
+            health: self.health.clone(),
+            queue: self.queue.clone(),
+            policies: Arc::clone(&self.policies),
+            reporting: self.reports.reporting.clone(),
+            clock: Arc::<SteadyClock>::clone(&self.clock),
+            watched: self.watched.subscribe(),
+        };
+        let _handle = self.parts.spawn(lookout.keep(self.stop.clone()));
     }
 
     /// Starts looking up the records of DKIM keys.
@@ -419,12 +434,7 @@ impl Relay {
 
     /// Waits until a part ends, which none should before it is told to.
     pub async fn ended(&mut self) -> EndedUnasked {
-        match self.parts.join_next().await {
-            Some(Ok(part)) => error!(?part, "relay task ended unexpectedly"),
-            Some(Err(error)) => error!(%error, "relay task failed"),
-            None => error!("no relay task is running"),
-        }
-        EndedUnasked
+        first_ended(&mut self.parts).await
     }
 
     /// Goes by other settings from now on; returns what of them needs a restart and was left as it
@@ -437,6 +447,7 @@ impl Relay {
         let kept = keep_what_needs_a_restart(&self.settings, &mut settings);
         settings.delivery.own_addresses.clone_from(&self.addresses);
         let ready = Ready::prepare(&settings, &self.clock, &self.delivery, &self.reports)?;
+        self.notifier.reload(notices::tuning(&settings))?;
         self.take_over(settings, ready);
         Ok(kept)
     }
@@ -475,19 +486,9 @@ impl Relay {
         info!("stopping");
         self.stop.cancel();
         let grace = self.settings.shutdown_grace;
-        if timeout(grace, drain(&mut self.parts)).await.is_err() {
-            warn!(?grace, "shutdown grace expired: deliveries aborted");
-            self.give_up.cancel();
-            // Delivery keeps to the same grace and gives its leases back when that ends.
-            if timeout(GIVE_UP, drain(&mut self.parts)).await.is_err() {
-                self.parts.shutdown().await;
-            }
-        }
+        end(&mut self.parts, grace, &self.give_up).await;
         self.stop_admin.cancel();
-        let ended = async { while self.admin.join_next().await.is_some() {} };
-        if timeout(GIVE_UP, ended).await.is_err() {
-            self.admin.shutdown().await;
-        }
+        end_admin(&mut self.admin).await;
         timekeeping::keep(&self.clock, &self.queue).await;
         self.queue.close().await;
         info!("stopped");

@@ -67,6 +67,7 @@ impl Default for RawSettings {
             history: RawHistory::default(),
             store: RawStore::default(),
             admin: RawAdmin::default(),
+            notify: Vec::new(),
             log: RawLog::default(),
         }
     }

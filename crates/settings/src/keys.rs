@@ -6,6 +6,7 @@ use crate::raw::{RawListener, RawSettings};
 use crate::raw_access::RawNetwork;
 use crate::raw_dkim::RawDkim;
 use crate::raw_limit::RawLimit;
+use crate::raw_notify::RawNotify;
 use crate::raw_rewrite::RawRewrite;
 use crate::raw_route::RawRoute;
 
@@ -22,6 +23,8 @@ pub(crate) enum List {
     Limit,
     /// `[[listener]]`
     Listener,
+    /// `[[notify]]`
+    Notify,
     /// `[[rewrite]]`
     Rewrite,
     /// `[[route]]`
@@ -29,12 +32,13 @@ pub(crate) enum List {
 }
 
 impl List {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::AccessNetwork,
         Self::Dkim,
         Self::Exception,
         Self::Limit,
         Self::Listener,
+        Self::Notify,
         Self::Rewrite,
         Self::Route,
     ];
@@ -62,6 +66,7 @@ impl List {
             Self::Exception => "exception",
             Self::Limit => "limit",
             Self::Listener => "listener",
+            Self::Notify => "notify",
             Self::Rewrite => "rewrite",
             Self::Route => "route",
         }
@@ -84,6 +89,7 @@ impl List {
             }
             Self::Limit => Table::try_from(RawLimit::sample()).unwrap_or_default(),
             Self::Listener => Table::try_from(RawListener::default()).unwrap_or_default(),
+            Self::Notify => Table::try_from(RawNotify::default()).unwrap_or_default(),
             Self::Rewrite => Table::try_from(RawRewrite::default()).unwrap_or_default(),
             Self::Route => Table::try_from(RawRoute::default()).unwrap_or_default(),
         }
@@ -96,6 +102,7 @@ impl List {
             Self::Dkim => &["domain", "selector", "key_file"],
             Self::Exception => &["domain", "until", "reason"],
             Self::Listener => &["address"],
+            Self::Notify => &["name", "kind"],
             Self::Rewrite => &["to"],
             // Which of their keys are needed depends on the others.
             Self::Limit | Self::Route => &[],
@@ -112,6 +119,7 @@ impl List {
             }
             Self::Limit => "[{ mx = \".example.net\", rate = \"60/m\" }]",
             Self::Listener => "[{ address = \"0.0.0.0:25\" }]",
+            Self::Notify => "[{ name = \"ops\", kind = \"mail\", to = \"ops@example.net\" }]",
             Self::Rewrite => "[{ from = \"@internal\", to = \"ops@example.org\" }]",
             Self::Route => "[{ recipient = \"*\", next_hop = \"smtp.example.net:587\" }]",
         }

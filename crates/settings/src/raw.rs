@@ -20,6 +20,7 @@ use crate::raw_dkim::{RawDkim, RawDkimSigning};
 use crate::raw_dns::RawDns;
 use crate::raw_history::RawHistory;
 use crate::raw_limit::RawLimit;
+use crate::raw_notify::RawNotify;
 use crate::raw_requiretls::RawRequireTls;
 use crate::raw_rewrite::RawRewrite;
 use crate::raw_route::RawRoute;
@@ -88,6 +89,8 @@ pub struct RawSettings {
     pub store: RawStore,
     /// How the running relay is asked and told things.
     pub admin: RawAdmin,
+    /// Who is told when a person is needed.
+    pub notify: Vec<RawNotify>,
     /// What is logged, and how.
     pub log: RawLog,
 }

@@ -25,6 +25,7 @@ use crate::fault::SettingsError;
 use crate::hostname;
 use crate::listening::Listening;
 use crate::local_mail::SubmitSocket;
+use crate::notices::NotifySettings;
 use crate::page::PageSettings;
 use crate::paths::RelayPaths;
 use crate::policy_host_proof::ByRelaysRoots;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub delivery: DeliverySettings,
     /// What is kept of attempts.
     pub history: HistorySettings,
+    /// Who is told when a person is needed.
+    pub notices: NotifySettings,
     /// The keys that sign mail.
     pub dkim: DkimSettings,
     /// Where monitors may ask over TCP.
@@ -155,10 +158,9 @@ impl Check<'_> {
         let store = self.store(&queue, &hostname, roots.as_ref());
         let fetch = self.fetch(roots.as_ref());
         let reports = self.tls_reports();
-        let history = self.history(&hostname);
+        let (history, notices) = (self.history(&hostname), self.notices());
         let mut delivery = self.delivery(hostname);
-        let dkim = self.dkim();
-        let page = self.page();
+        let (dkim, page) = (self.dkim(), self.page());
         self.warn_of_unsigned(&reports, &dkim);
         delivery.signing = Arc::clone(&dkim.table);
         listener.signing = Arc::clone(&dkim.table);
@@ -185,6 +187,7 @@ impl Check<'_> {
             reports,
             delivery,
             history,
+            notices,
             dkim,
             admin_address: raw.admin.address,
             admin_socket: raw.admin_socket(),

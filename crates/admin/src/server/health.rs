@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::api::answers::Health;
 use crate::metrics::{Format, Metrics};
-use crate::readiness::{Bearings, Checks, queue_seen};
+use crate::readiness::{Bearings, Checks, Readiness, queue_seen};
 
 /// Counting the messages of a long queue takes a while; it is done again only after this many
 /// times as long.
@@ -85,6 +85,11 @@ impl HealthChecks {
         self.checks.reload(bearings);
     }
 
+    /// Whether the relay can do its work, check by check.
+    pub async fn readiness(&self) -> Readiness {
+        self.checks.look().await
+    }
+
     /// Brings up to date what is not counted as it happens, and writes everything down.
     async fn scrape(&self, format: Format) -> Result<String, std::fmt::Error> {
         let readiness = self.checks.look().await;
@@ -114,7 +119,7 @@ impl HealthChecks {
     }
 
     /// How many messages are in each state; `None` while the queue cannot tell.
-    async fn counts(&self) -> Option<Counts> {
+    pub async fn counts(&self) -> Option<Counts> {
         let mut last = self.counts.lock().await;
         if let Some(counting) = *last
             && counting.ended.elapsed() < counting.took.saturating_mul(COUNTS_REST)

@@ -5,6 +5,7 @@
 
 mod entry;
 mod history;
+mod notify;
 mod operators;
 mod sendmail;
 mod shared_store;
@@ -13,6 +14,7 @@ use clap::Command;
 
 use self::entry::{DONE, GROUP, Help, SHARED};
 use self::history::HISTORY;
+use self::notify::NOTIFY;
 use self::operators::OPERATORS;
 use self::sendmail::SENDMAIL;
 use self::shared_store::SHARED_STORE;
@@ -420,7 +422,7 @@ pub(super) fn with_help(mut command: Command, name: &str) -> Command {
         let full = format!("{name} {sub}");
         command = command.mut_subcommand(sub, |command| with_help(command, full.trim()));
     }
-    let shared = HELP.iter().chain(HISTORY).chain(OPERATORS).chain(SHARED_STORE);
+    let shared = HELP.iter().chain(HISTORY).chain(NOTIFY).chain(OPERATORS).chain(SHARED_STORE);
     let shared = shared.map(|help| (help, SHARED.as_slice()));
     let mut all = shared.chain([(&SENDMAIL, [].as_slice())]);
     match all.find(|(help, _)| help.command == name) {
@@ -482,7 +484,7 @@ mod tests {
             assert!(text.contains("Examples:\n  sts-relay"), "{name}: {text}");
             assert!(text.contains("Exit status:\n  0"), "{name}: {text}");
         }
-        for help in HELP.iter().chain(HISTORY).chain(OPERATORS).chain(SHARED_STORE) {
+        for help in HELP.iter().chain(HISTORY).chain(NOTIFY).chain(OPERATORS).chain(SHARED_STORE) {
             let demo = help.command == "demo" && !cfg!(feature = "demo");
             let is_there = all().iter().any(|(name, _)| name == help.command);
             assert!(is_there || demo, "{} is no command", help.command);
@@ -494,6 +496,7 @@ mod tests {
         for help in HELP
             .iter()
             .chain(HISTORY)
+            .chain(NOTIFY)
             .chain(OPERATORS)
             .chain(SHARED_STORE)
             .filter(|help| cfg!(feature = "demo") || help.command != "demo")

@@ -98,6 +98,8 @@ fn files(settings: &Settings, source: &Source) -> Vec<(PathBuf, &'static str)> {
         files.push((key.to_owned(), "tls.key"));
     }
     files.extend(settings.dkim.key_files.iter().map(|key| (key.clone(), "a DKIM key")));
+    let notices = settings.notices.secret_files.iter();
+    files.extend(notices.map(|file| (file.clone(), "a secret of a [[notify]]")));
     files.extend(settings.users_file.clone().map(|users| (users, "access.users_file")));
     if let Some(page) = &settings.page {
         files.push((page.users_file.clone(), "admin.users_file"));
