@@ -72,6 +72,7 @@ async fn a_domain_is_found_as_people_write_it_and_one_that_is_not_known_is_said_
     let shown = asked_json(&there.config, &["domain", "Strict.TEST."]);
     assert_eq!(shown["last_proof"]["host"], "mx.strict.test");
     assert_eq!(shown["days"][0]["worst"], "verified");
+    assert_eq!(shown["policy"]["hosts"], serde_json::json!(["mx.strict.test"]));
     assert_eq!(shown["events"][0]["event"], "policy-appeared");
     let text = asked(&there.config, &["domain", "strict.test"]);
     assert!(text.contains("enforce since ") && text.contains("policy a1 appeared"), "{text}");

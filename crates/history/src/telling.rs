@@ -78,6 +78,9 @@ fn in_words(event: &EventKind) -> String {
         EventKind::PolicyChanged { id, from, to } => {
             format!("policy changed to {id}, mode {} after {}", to.word(), from.word())
         }
+        EventKind::PolicyHostsGone { hosts } => {
+            format!("the policy does not name {} any more", hosts.join(", "))
+        }
         EventKind::PolicyWeakened { from, to } => match to {
             Some(to) => format!("policy weakened: mode {} after {}", to.word(), from.word()),
             None => format!("policy weakened: none after mode {}", from.word()),

@@ -75,6 +75,9 @@ pub struct PolicyStanding {
     pub mode: PolicyMode,
     /// Since when it has that mode.
     pub since: u64,
+    /// The hosts that it names; empty: they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 /// A time at which a host has proved what it had to.
@@ -161,7 +164,7 @@ impl DomainState {
 
     /// The policy is this one now.
     pub(crate) fn see_policy(&mut self, seen: &PolicySeen, at: u64, events: &mut Vec<EventKind>) {
-        let (id, to) = match seen {
+        let (id, to, hosts) = match seen {
             PolicySeen::Unknown => return,
             PolicySeen::Absent => {
                 let Some(before) = self.policy.take() else { return };
@@ -171,12 +174,13 @@ impl DomainState {
                 self.changed_at = Some(at);
                 return;
             }
-            PolicySeen::Version { id, mode } => (id, *mode),
+            PolicySeen::Version { id, mode, hosts } => (id, *mode, hosts.as_deref()),
         };
         let before = self.policy.as_ref();
         if before.is_some_and(|before| before.id == *id && before.mode == to) {
             return;
         }
+        let gone = before.map_or_else(Vec::new, |before| before.hosts_not_in(hosts));
         let same = before.filter(|before| before.mode == to);
         let since = same.map_or(at, |before| before.since);
         events.push(match before.map(|before| before.mode) {
@@ -186,7 +190,11 @@ impl DomainState {
             }
             Some(from) => EventKind::PolicyChanged { id: id.clone(), from, to },
         });
-        self.policy = Some(PolicyStanding { id: id.clone(), mode: to, since });
+        if !gone.is_empty() {
+            events.push(EventKind::PolicyHostsGone { hosts: gone });
+        }
+        let hosts = hosts.unwrap_or_default().to_vec();
+        self.policy = Some(PolicyStanding { id: id.clone(), mode: to, since, hosts });
         self.changed_at = Some(at);
     }
 
@@ -295,6 +303,14 @@ impl DomainState {
         let kept = u32::try_from(events.len()).unwrap_or(u32::MAX);
         self.events.count = self.events.count.saturating_add(kept);
         events
+    }
+}
+
+impl PolicyStanding {
+    /// The hosts that it names and a later version does not; none where that is not known.
+    fn hosts_not_in(&self, later: Option<&[String]>) -> Vec<String> {
+        let Some(later) = later.filter(|later| !later.is_empty()) else { return Vec::new() };
+        self.hosts.iter().filter(|host| !later.contains(host)).cloned().collect()
     }
 }
 

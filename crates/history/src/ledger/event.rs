@@ -73,6 +73,11 @@ pub enum EventKind {
         /// Its mode.
         to: PolicyMode,
     },
+    /// The policy names hosts no more that it named before.
+    PolicyHostsGone {
+        /// These, as the policy had them.
+        hosts: Vec<String>,
+    },
     /// The policy asks for less than before: of enforce, testing or none was made, or it is gone.
     PolicyWeakened {
         /// The mode of the one before.
@@ -126,6 +131,7 @@ impl EventKind {
             Self::CertificateEnding { .. }
             | Self::ExceptionUsed
             | Self::Held { .. }
+            | Self::PolicyHostsGone { .. }
             | Self::PolicyWeakened { .. }
             | Self::ProtectionFell { .. }
             | Self::RefreshFailing { .. }

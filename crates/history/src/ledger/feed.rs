@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::digest::hex;
 use crate::error::HistoryError;
-use crate::facts::Session;
+use crate::facts::{Decision, Session};
 use crate::files::{Files, SegmentFile};
 use crate::ledger::observed::{
     DecisionSeen, ExceptionSeen, MailKind, Observed, PolicySeen, SessionSeen, typed,
@@ -19,6 +20,15 @@ use crate::sql::{connect_to_read, damaged, integer};
 
 /// So many facts of a segment are kept in memory; beyond that they are read again.
 const FACTS_KNOWN: usize = 4_096;
+
+/// The texts of so many policies of a segment are known; of others the hosts are not.
+const POLICIES_MOST: usize = 10_000;
+
+/// So many hosts of a policy are known.
+const HOSTS_MOST: usize = 32;
+
+/// No longer name is one of a host, in octets (RFC 1035 §2.3.4).
+const HOST_MOST: usize = 253;
 
 /// Of a record whose decision was lost.
 const LOST: DecisionSeen =
@@ -43,6 +53,7 @@ struct Open {
     connection: Connection,
     decisions: HashMap<i64, DecisionSeen>,
     sessions: HashMap<i64, SessionSeen>,
+    policies: PolicyTexts,
 }
 
 /// Gaps that count.
@@ -141,6 +152,7 @@ impl Feed {
                 file: file.clone(),
                 decisions: HashMap::new(),
                 sessions: HashMap::new(),
+                policies: PolicyTexts::default(),
             },
         };
         Ok(self.current.insert(open))
@@ -156,7 +168,7 @@ impl Open {
         gaps: &mut Gaps,
         visitor: &mut dyn FnMut(&Observed<'_>) -> Result<(), HistoryError>,
     ) -> Result<Option<u64>, HistoryError> {
-        let Self { file, connection, decisions, sessions } = self;
+        let Self { file, connection, decisions, sessions, policies } = self;
         let failed = || HistoryError::segment(&file.path);
         let mut select = connection
             .prepare_cached(
@@ -178,7 +190,10 @@ impl Open {
                 .map_err(|_malformed| damaged(file, "a record cannot be read"))?;
             let facts = Facts { file, connection };
             let decision = match decision {
-                Some(decision) => facts.known(decisions, decision, DecisionSeen::of)?,
+                Some(decision) => facts.known(decisions, decision, |seen: &Decision| {
+                    let hosts = policies.hosts(&facts, seen.policy_sha256.as_deref())?;
+                    Ok(DecisionSeen::of(seen, hosts))
+                })?,
                 // What it named was lost with another segment.
                 None if text.ended_at > 0 => &LOST,
                 None => {
@@ -188,7 +203,7 @@ impl Open {
             };
             let session = session
                 .map(|session| {
-                    facts.known(sessions, session, |text: &Session| SessionSeen::of(text))
+                    facts.known(sessions, session, |seen: &Session| Ok(SessionSeen::of(seen)))
                 })
                 .transpose()?;
             if let Some(seen) = text.observed(decision, session) {
@@ -197,6 +212,54 @@ impl Open {
         }
         Ok(last)
     }
+}
+
+/// The hosts that the policies of a segment name.
+#[derive(Debug, Default)]
+struct PolicyTexts {
+    /// By the SHA-256 of their texts.
+    known: HashMap<String, Vec<String>>,
+    /// The last text that was read.
+    last: i64,
+}
+
+impl PolicyTexts {
+    /// The hosts that the policy with this SHA-256 names; none where it is not there.
+    fn hosts(
+        &mut self,
+        facts: &Facts<'_>,
+        sha256: Option<&str>,
+    ) -> Result<Option<Vec<String>>, HistoryError> {
+        let Some(sha256) = sha256 else { return Ok(None) };
+        if !self.known.contains_key(sha256) {
+            self.read(facts).map_err(HistoryError::segment(&facts.file.path))?;
+        }
+        Ok(self.known.get(sha256).cloned())
+    }
+
+    /// Reads what is new.
+    fn read(&mut self, facts: &Facts<'_>) -> rusqlite::Result<()> {
+        let mut select = facts.connection.prepare_cached(
+            "SELECT id, sha256, octets FROM blob WHERE kind = 'policy' AND id > ?1 ORDER BY id",
+        )?;
+        let mut rows = select.query([self.last])?;
+        while let Some(row) = rows.next()? {
+            self.last = row.get(0)?;
+            let (sha256, text): (Vec<u8>, Vec<u8>) = (row.get(1)?, row.get(2)?);
+            let named = hosts_of(&String::from_utf8_lossy(&text));
+            if self.known.len() < POLICIES_MOST {
+                drop(self.known.insert(hex(&sha256), named));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The hosts that the text of a policy names (RFC 8461 §3.2).
+fn hosts_of(text: &str) -> Vec<String> {
+    let hosts = text.lines().filter_map(|line| line.trim().strip_prefix("mx:"));
+    let hosts = hosts.map(str::trim).filter(|host| host.len() <= HOST_MOST);
+    hosts.take(HOSTS_MOST).map(str::to_lowercase).collect()
 }
 
 /// Where facts are read.
@@ -211,7 +274,7 @@ impl Facts<'_> {
         &self,
         known: &'a mut HashMap<i64, S>,
         id: i64,
-        seen: impl FnOnce(&T) -> S,
+        seen: impl FnOnce(&T) -> Result<S, HistoryError>,
     ) -> Result<&'a S, HistoryError> {
         if known.len() > FACTS_KNOWN {
             known.clear();
@@ -219,7 +282,7 @@ impl Facts<'_> {
         match known.entry(id) {
             std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
             std::collections::hash_map::Entry::Vacant(entry) => {
-                Ok(entry.insert(seen(&self.read(id)?)))
+                Ok(entry.insert(seen(&self.read(id)?)?))
             }
         }
     }

@@ -102,6 +102,8 @@ pub(crate) fn of_event(event: &Event) -> Option<Need> {
         | EventKind::HeldNoMore { .. }
         | EventKind::PolicyAppeared { .. }
         | EventKind::PolicyChanged { .. }
+        // Hosts come and go; what fails by that is held.
+        | EventKind::PolicyHostsGone { .. }
         | EventKind::ProtectionRose { .. }
         | EventKind::RefreshFailing { .. }
         | EventKind::RefreshWorks

@@ -67,6 +67,8 @@ pub(crate) enum PolicySeen {
         id: String,
         /// Its mode.
         mode: PolicyMode,
+        /// The hosts that it names; none where its text is not there.
+        hosts: Option<Vec<String>>,
     },
 }
 
@@ -118,14 +120,14 @@ impl Observed<'_> {
 }
 
 impl DecisionSeen {
-    /// What a record's decision says.
-    pub(crate) fn of(decision: &Decision) -> Self {
+    /// What a record's decision says, and the hosts that its policy names.
+    pub(crate) fn of(decision: &Decision, hosts: Option<Vec<String>>) -> Self {
         let why = decision.why.as_deref();
         let exception =
             if why == Some("exception") { ExceptionSeen::Used } else { ExceptionSeen::None };
         let mode = decision.mode.as_deref().and_then(typed::<PolicyMode>);
         let policy = match (mode, &decision.policy_id) {
-            (Some(mode), Some(id)) => PolicySeen::Version { id: id.clone(), mode },
+            (Some(mode), Some(id)) => PolicySeen::Version { id: id.clone(), mode, hosts },
             (Some(_) | None, _) if why == Some("no-policy") => PolicySeen::Absent,
             (Some(_) | None, _) => PolicySeen::Unknown,
         };

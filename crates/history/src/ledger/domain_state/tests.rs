@@ -38,7 +38,14 @@ fn delivered(at: u64, protection: Protection) -> Attempt {
 
 impl Attempt {
     fn policy(mut self, id: &str, mode: PolicyMode) -> Self {
-        self.decision.policy = PolicySeen::Version { id: id.to_owned(), mode };
+        self.decision.policy = PolicySeen::Version { id: id.to_owned(), mode, hosts: None };
+        self
+    }
+
+    fn naming(mut self, named: &[&str]) -> Self {
+        if let PolicySeen::Version { hosts, .. } = &mut self.decision.policy {
+            *hosts = Some(named.iter().map(|host| (*host).to_owned()).collect());
+        }
         self
     }
 
@@ -170,7 +177,8 @@ fn a_policy_appears_changes_is_weakened_and_goes() {
         ]
     );
     let since = START + 2 * DAY;
-    assert_eq!(state.policy, Some(PolicyStanding { id: id("a3"), mode: Enforce, since }));
+    let hosts = Vec::new();
+    assert_eq!(state.policy, Some(PolicyStanding { id: id("a3"), mode: Enforce, since, hosts }));
     // What is not known changes nothing.
     assert_eq!(go(&mut state, &[mail(5)]), [[]; 1]);
     let events = go(&mut state, &[mail(6).policy("a4", Testing), mail(7).without_policy()]);
@@ -313,4 +321,29 @@ fn a_state_is_the_same_after_it_was_written_and_read() {
     );
     let text = serde_json::to_string(&state).unwrap();
     assert_eq!(serde_json::from_str::<DomainState>(&text).unwrap(), state);
+}
+
+#[test]
+fn hosts_that_a_policy_names_no_more_are_told() {
+    let mut state = DomainState::default();
+    let mail = |id| delivered(START, Protection::Verified).policy(id, PolicyMode::Enforce);
+    let events = go(
+        &mut state,
+        &[
+            mail("a1").naming(&["mx1.one.example", "*.old.example"]),
+            mail("a1"),
+            mail("a2").naming(&["mx1.one.example", "mx2.one.example"]),
+            // Of the next the text is not there, so nothing can be told of the one after it.
+            mail("a3"),
+            mail("a4").naming(&["mx3.one.example"]),
+        ],
+    );
+    let gone = |event: &EventKind| {
+        let EventKind::PolicyHostsGone { hosts } = event else { return None };
+        Some(hosts.join(" "))
+    };
+    let told: Vec<Vec<_>> =
+        events.iter().map(|events| events.iter().filter_map(gone).collect()).collect();
+    assert_eq!(told, [vec![], vec![], vec!["*.old.example".to_owned()], vec![], vec![]]);
+    assert_eq!(state.policy.unwrap().hosts, ["mx3.one.example"]);
 }

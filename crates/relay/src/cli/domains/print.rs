@@ -192,7 +192,7 @@ fn protection(state: &DomainState) -> String {
 
 /// The policy, in words.
 fn policy(state: &DomainState) -> String {
-    let policy = state.policy.as_ref().map(|PolicyStanding { id, mode, since }| {
+    let policy = state.policy.as_ref().map(|PolicyStanding { id, mode, since, hosts: _ }| {
         format!("{} since {}, id {id}", mode.word(), at(*since))
     });
     let failing = state
