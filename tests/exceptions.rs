@@ -9,7 +9,7 @@ use crate::process_in_world::ProcessInWorld;
 use crate::world::write_settings;
 
 /// A domain whose policy is enforced and whose host does not prove its name.
-async fn broken(running: &ProcessInWorld, domain: &str) -> MxHost {
+pub(crate) async fn broken(running: &ProcessInWorld, domain: &str) -> MxHost {
     let host = running.domain(domain, MxBehaviour::presenting(Certificate::SelfSigned)).await;
     let policy = PolicyText::enforce([host.name()]);
     running.world.domain(domain).sts("1").policy(policy).await;
@@ -17,14 +17,14 @@ async fn broken(running: &ProcessInWorld, domain: &str) -> MxHost {
 }
 
 /// Does what is typed behind `exception`; what it says, and its status.
-fn typed(running: &ProcessInWorld, arguments: &[&str]) -> (String, i32) {
+pub(crate) fn typed(running: &ProcessInWorld, arguments: &[&str]) -> (String, i32) {
     let arguments = [&["exception"][..], arguments].concat();
     let output = process::run(&running.config, &arguments);
     let said = [output.stdout, output.stderr].concat();
     (String::from_utf8(said).unwrap(), output.status.code().unwrap())
 }
 
-fn retry(running: &ProcessInWorld) {
+pub(crate) fn retry(running: &ProcessInWorld) {
     assert!(process::run(&running.config, &["queue", "retry", "--all"]).status.success());
 }
 
@@ -108,6 +108,16 @@ async fn what_is_no_exception_is_refused_and_what_would_be_taken_is_said() {
         (&["add", "bad.test", reason, "--until", "2020-01-01"], "in the future, at most 30 days"),
         (&["add", "bad.test", reason, "--until", "2999-01-01"], "in the future, at most 30 days"),
         (&["add", "bad.test", reason, "--what", "all"], "mta-sts, dane, or mta-sts,dane"),
+        (&["add", "bad.test", reason, "--accept-certificate", "abcd"], "64 hexadecimal digits"),
+        (
+            &["add", "bad.test", reason, "--accept-host", "*.test"],
+            "one host, such as mx1.example.org",
+        ),
+        (&["add", "bad.test", reason, "--accept-host", "192.0.2.1"], "can prove no name"),
+        (
+            &["add", "bad.test", reason, "--accept-host", "mx.test", "--what", "dane"],
+            "cannot be used with",
+        ),
     ] {
         let (said, status) = typed(&running, arguments);
         assert_eq!((status, said.contains(part)), (2, true), "{arguments:?}: {said}");
@@ -127,10 +137,19 @@ async fn what_the_settings_say_of_exceptions_is_not_overruled_by_a_command() {
     }
     let listed = asked_json(&running.config, &["exception", "list"]);
     assert_eq!((&listed[0]["from"], &listed[0]["reason"]), (&json!("settings"), &json!("#7")));
+    assert_eq!(typed(&running, &["add", "other.test", "--reason", "#8"]).1, 0);
+    let host = broken(&running, "other.test").await;
     drop(running.reload("[admin]\nexceptions = \"settings\"\n").await);
     let (said, status) = typed(&running, &["add", "bad.test", "--reason", "#8"]);
     assert_eq!((status, said.contains("made there alone")), (1, true), "{said}");
+    // What was granted before counts no more, and again once the settings allow it.
     assert_eq!(asked_json(&running.config, &["exception", "list"]), json!([]));
+    let id = running.submit(&["<a@other.test>"]).await;
+    drop(running.line("deferred", &id).await);
+    drop(running.reload("").await);
+    retry(&running);
+    drop(running.line("delivered", &id).await);
+    assert_eq!(host.messages().len(), 1);
     write_settings(&running.world, running.listener, "");
 }
 

@@ -23,6 +23,8 @@ mod dkim_commands;
 mod durability;
 mod enforce;
 mod exceptions;
+mod exceptions_ending;
+mod exceptions_narrow;
 mod failover;
 mod fuzz_corpus;
 mod history_commands;

@@ -250,6 +250,7 @@ fn holders(text: &str) -> Vec<String> {
 fn what_can_weaken_a_promise_is_named_in_one_place() {
     let (accepts_any, verifies) =
         ("crates/delivery/src/tls/danger.rs", "crates/pkix/src/verification.rs");
+    let accepts_one = "crates/delivery/src/tls/danger/accepted.rs";
     let matches_records = "crates/dane/src/verifier.rs";
     let reports_to_any = "crates/reporting/src/https/danger.rs";
     assert_eq!(
@@ -266,13 +267,21 @@ fn what_can_weaken_a_promise_is_named_in_one_place() {
     );
     assert_eq!(
         holders("ServerCertVerified::assertion"),
-        [matches_records, accepts_any, verifies, reports_to_any]
+        [matches_records, accepts_one, accepts_any, verifies, reports_to_any]
     );
     assert_eq!(
         holders("SecureRecords::assertion("),
         ["crates/relay/src/examined_records.rs", "crates/tls-policy/src/dane_lookup.rs"]
     );
-    assert_eq!(holders("HandshakeSignatureValid::assertion"), [matches_records, accepts_any]);
+    assert_eq!(
+        holders("HandshakeSignatureValid::assertion"),
+        [matches_records, accepts_one, accepts_any]
+    );
+    assert_eq!(holders("ExceptedRoute::by_exception("), ["crates/mta-sts/src/decision.rs"]);
+    assert_eq!(
+        holders("required.except("),
+        ["crates/tls-policy/src/requirement.rs", "crates/tls-policy/src/trust.rs"]
+    );
     for answer in ["NoDane::new(", "DaneHost::new(", "EncryptOnly::new("] {
         assert_eq!(holders(answer), ["crates/tls-policy/src/dane_lookup.rs"], "{answer}");
     }

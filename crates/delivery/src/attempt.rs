@@ -30,7 +30,7 @@ use crate::failover::fail_over;
 use crate::mx_hosts::hosts;
 use crate::outcome::{expire, no_domain, no_hosts};
 use crate::patience::{Overdue, Patience};
-use crate::policy_facts::{of_decision, of_txt, of_undecided};
+use crate::policy_facts::{of_decision, of_exception, of_txt, of_undecided};
 use crate::recipient::{Elsewhere, HopResult, LeasedRecipient, RecipientResult};
 use crate::route::{ConfiguredHop, Routes, SmartHost};
 use crate::status::Status;
@@ -217,7 +217,8 @@ impl Attempt<'_> {
             }
         };
         let txt = of_txt(&decision);
-        let hop = NextHopRecord { route, decision: of_decision(&decision), txt, tried };
+        let exception = of_exception(&decision).map(Arc::new);
+        let hop = NextHopRecord { route, decision: of_decision(&decision), exception, txt, tried };
         Asked { results: self.records(hop, results), decision: Some(decision) }
     }
 
@@ -318,7 +319,7 @@ impl Attempt<'_> {
 
 /// What is recorded of a next hop of which no host was tried.
 const fn nowhere(route: RouteTaken, decision: PolicyDecision) -> NextHopRecord {
-    NextHopRecord { route, decision, txt: None, tried: Vec::new() }
+    NextHopRecord { route, decision, exception: None, txt: None, tried: Vec::new() }
 }
 
 /// The time of the attempt has ended in the lookup of the policy.

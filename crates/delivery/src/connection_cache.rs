@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use mta_sts::NextHop;
-use tls_policy::{Demanded, Encrypted, Matched, Trust, Unverified, Verified};
+use tls_policy::{Demanded, Encrypted, Excepted, Matched, Trust, Unverified, Verified};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -33,6 +33,7 @@ pub(crate) struct ConnectionCaches {
     pub(crate) demanded: ConnectionCache<Demanded>,
     pub(crate) matched: ConnectionCache<Matched>,
     pub(crate) encrypted: ConnectionCache<Encrypted>,
+    pub(crate) excepted: ConnectionCache<Excepted>,
     pub(crate) open: ConnectionCache<Unverified>,
     closing_sessions: Mutex<Vec<ClosingSession<TcpStream>>>,
     news: Notify,
@@ -251,6 +252,7 @@ impl ConnectionCaches {
         found.extend(self.demanded.first_of(next_hop));
         found.extend(self.matched.first_of(next_hop));
         found.extend(self.encrypted.first_of(next_hop));
+        found.extend(self.excepted.first_of(next_hop));
         found.extend(self.open.first_of(next_hop));
         found.sort_by_key(|(since, _)| std::cmp::Reverse(*since));
         found.into_iter().map(|(_, target)| target).collect()
@@ -317,6 +319,7 @@ impl ConnectionCaches {
             .or_else(|| self.demanded.give_up_one(limit))
             .or_else(|| self.matched.give_up_one(limit))
             .or_else(|| self.encrypted.give_up_one(limit))
+            .or_else(|| self.excepted.give_up_one(limit))
     }
 
     fn closing_sessions(&self) -> MutexGuard<'_, Vec<ClosingSession<TcpStream>>> {
@@ -335,6 +338,7 @@ impl ConnectionCaches {
                 self.demanded.first(),
                 self.matched.first(),
                 self.encrypted.first(),
+                self.excepted.first(),
                 self.open.first(),
             ]
             .into_iter()
@@ -365,6 +369,9 @@ impl ConnectionCaches {
             self.close(session);
         }
         for session in self.encrypted.remove_idle_since(since) {
+            self.close(session);
+        }
+        for session in self.excepted.remove_idle_since(since) {
             self.close(session);
         }
         for session in self.open.remove_idle_since(since) {

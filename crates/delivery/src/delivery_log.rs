@@ -31,7 +31,7 @@ pub(crate) fn tell(
 fn log(record: &DeliveryRecord, recipients: &[&RecipientResult], notification: Option<QueueId>) {
     let (queue_id, domain) = (record.attempt.queue_id, &record.attempt.destination);
     let decision = &record.next_hop.decision;
-    let (policy, why, tls) = (decision.policy_word(), decision.why_word(), record.tls_word());
+    let (policy, why, tls) = (decision.policy_word(), record.why_word(), record.tls_word());
     let (delay, attempts) = (seconds(record.queued_for()), record.attempt.number);
     let notification = notification.map(display);
     let mailboxes = recipients.iter().map(|one| &one.recipient.recipient.mailbox);
@@ -39,10 +39,10 @@ fn log(record: &DeliveryRecord, recipients: &[&RecipientResult], notification: O
     match &record.result {
         DeliveryResult::Delivered { mx, addr, reply, .. } => {
             let (addr, protection) = (addr.map(display), record.protection().label());
-            let tlsa = tlsa_word(record);
+            let (tlsa, exception) = (tlsa_word(record), record.exception().map(|one| &*one.id));
             tracing::info!(
-                %queue_id, to, %domain, recipients, mx, addr, policy, why, tls, tlsa, protection,
-                reply, delay, attempts, notification, "delivered"
+                %queue_id, to, %domain, recipients, mx, addr, policy, why, exception, tls, tlsa,
+                protection, reply, delay, attempts, notification, "delivered"
             );
         }
         DeliveryResult::Deferred(Failure { reason, .. }) => {

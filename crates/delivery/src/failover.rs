@@ -10,6 +10,7 @@
 mod connect_host;
 mod conversation;
 mod effort;
+mod exceptions;
 mod host;
 mod pass;
 mod records;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use mail::{
-    CertificateVerdict, Channel, MtaStsVerdict, PolicyDecision, PolicyMode, PolicySource,
-    PolicyVersion, TxtSeen, WhyClear, WhyPermitted, WhyUndecided,
+    CertificateVerdict, Channel, ExceptedScope, ExceptionRecord, MtaStsVerdict, PolicyDecision,
+    PolicyMode, PolicySource, PolicyVersion, Proof, TxtSeen, WhyClear, WhyPermitted, WhyUndecided,
 };
 use mta_sts::{
-    CachedPolicy, Decision, Mode, OpenHost, Policy, RequiredTls, TxtAnswer, Undecided, WhyFallback,
+    CachedPolicy, Decision, Exception, ExceptionOrigin, ExceptionScope, Mode, OpenHost, Policy,
+    RequiredTls, TxtAnswer, Undecided, WhyFallback,
 };
 use tls_rpt::ResultType;
 
@@ -25,6 +26,41 @@ pub(crate) fn of_decision(decision: &Decision) -> PolicyDecision {
             });
             PolicyDecision::Permitted { policy, why: why(fallback.why()) }
         }
+    }
+}
+
+/// The exception that sets the policy aside, if one does.
+pub(crate) fn of_exception(decision: &Decision) -> Option<ExceptionRecord> {
+    match decision {
+        Decision::Require(_) => None,
+        Decision::Permit(fallback) => match fallback.why() {
+            WhyFallback::Exception { exception, .. } => Some(recorded(exception)),
+            WhyFallback::AddressLiteral
+            | WhyFallback::ModeNone
+            | WhyFallback::ModeTesting(_)
+            | WhyFallback::NoPolicy
+            | WhyFallback::TlsReport
+            | WhyFallback::TlsRequiredNo(_)
+            | WhyFallback::UndecidedTooLong => None,
+        },
+    }
+}
+
+/// An exception as it is recorded.
+pub(crate) fn recorded(exception: &Exception) -> ExceptionRecord {
+    ExceptionRecord {
+        id: exception.id(),
+        scope: match exception.scope() {
+            ExceptionScope::Certificate(digest) => ExceptedScope::Certificate(*digest.as_bytes()),
+            ExceptionScope::Host(mx) => ExceptedScope::Host(mx.as_str().to_owned()),
+            ExceptionScope::Domain(_) => ExceptedScope::Domain,
+        },
+        by: match exception.origin() {
+            ExceptionOrigin::Granted { by, .. } => Some(by.clone()),
+            ExceptionOrigin::Settings => None,
+        },
+        until: exception.until(),
+        reason: exception.reason().to_owned(),
     }
 }
 
@@ -46,18 +82,27 @@ pub(crate) const fn of_undecided(undecided: &Undecided) -> WhyUndecided {
     }
 }
 
-/// What a policy makes of a session with `host`, which came about under this decision.
-pub(crate) fn of_session(decision: &Decision, host: &OpenHost, channel: &Channel) -> MtaStsVerdict {
-    let why = match decision {
-        Decision::Require(_) => return MtaStsVerdict::Met,
-        Decision::Permit(fallback) => fallback.why(),
+/// What a policy makes of a session with `host`, which came about under this decision; by an exception, if
+/// it is worth no more.
+pub(crate) fn of_session(
+    decision: &Decision,
+    host: &OpenHost,
+    (channel, proof): (&Channel, Proof),
+) -> MtaStsVerdict {
+    let why = match (decision, proof) {
+        (Decision::Require(required), Proof::Excepted) => {
+            return judged(required.policy(), host, channel);
+        }
+        (Decision::Require(_), Proof::Dane | Proof::Demanded | Proof::None | Proof::Policy) => {
+            return MtaStsVerdict::Met;
+        }
+        (Decision::Permit(fallback), _) => fallback.why(),
     };
     match why {
-        WhyFallback::ModeTesting(policy) | WhyFallback::TlsRequiredNo(policy) => {
-            judged(policy, host, channel)
-        }
+        WhyFallback::Exception { policy, .. }
+        | WhyFallback::ModeTesting(policy)
+        | WhyFallback::TlsRequiredNo(policy) => judged(policy, host, channel),
         WhyFallback::AddressLiteral
-        | WhyFallback::Exception { .. }
         | WhyFallback::ModeNone
         | WhyFallback::NoPolicy
         | WhyFallback::TlsReport

@@ -19,7 +19,8 @@ use crate::session::open::Unsettled;
 use crate::session::plain::Plain;
 use crate::session::strict::Strict;
 use crate::settings::DeliverySettings;
-use crate::tls::danger::{Observing, Verdict};
+use crate::tls::danger::Observing;
+use crate::tls::verdict::Verdict;
 use crate::tls::webpki::WebPki;
 
 /// Looks at MX hosts with delivery's own connections, dialogue and verifier.

@@ -15,6 +15,7 @@ pub(crate) mod handshake_failure;
 pub(crate) mod no_match;
 pub(crate) mod peer_seen;
 pub(crate) mod record;
+pub(crate) mod verdict;
 pub(crate) mod wall_clock;
 pub(crate) mod webpki;
 

@@ -7,11 +7,11 @@ use tls_rpt::{FailureReason, ReceivingMxHelo, ResultType, TlsaRecord};
 use crate::dialogue::DialogueError;
 use crate::endpoints::Endpoints;
 use crate::failure::{SessionFailure, TlsFailure};
-use crate::tls::danger::Verdict;
 use crate::tls::handshake_failure::{
     HandshakeFailure, mismatch_reason, mismatch_type, reason, result_type,
 };
 use crate::tls::peer_seen::{PeerSeen, reported};
+use crate::tls::verdict::Verdict;
 
 /// What a connection showed of TLS, once EHLO has been answered under it or nothing more can come.
 #[derive(Clone, Debug)]

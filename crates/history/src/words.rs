@@ -161,6 +161,7 @@ pub(crate) fn session(session: &SessionRecord) -> Session {
     let proof = match session.proof {
         Proof::Dane => "dane",
         Proof::Demanded => "demanded",
+        Proof::Excepted => "excepted",
         Proof::None => "none",
         Proof::Policy => "policy",
     };

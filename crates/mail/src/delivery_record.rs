@@ -11,8 +11,9 @@ use std::time::{Duration, SystemTime};
 use smtp::MailboxDomain;
 
 use crate::delivery_result::{DeliveryResult, FailureCause};
+use crate::exception_record::ExceptionRecord;
 use crate::id::QueueId;
-use crate::policy_record::{PolicyDecision, TxtSeen};
+use crate::policy_record::{PolicyDecision, TxtSeen, WhyPermitted};
 use crate::session_record::{NO_TLS, Protection, SessionRecord};
 
 /// What an attempt made of a recipient, and all that led to it.
@@ -41,6 +42,22 @@ impl DeliveryRecord {
     #[must_use]
     pub fn protection(&self) -> Protection {
         self.session.as_ref().map_or(Protection::Plaintext, |session| session.protection())
+    }
+
+    /// The operator's exception by which the mail left, or would have.
+    #[must_use]
+    pub fn exception(&self) -> Option<&Arc<ExceptionRecord>> {
+        let of_session = self.session.as_ref().and_then(|session| session.exception.as_ref());
+        of_session.or(self.next_hop.exception.as_ref())
+    }
+
+    /// A word for the log and for metrics: why nothing was enforced; empty where it was.
+    #[must_use]
+    pub fn why_word(&self) -> &'static str {
+        match self.session.as_ref().and_then(|session| session.exception.as_ref()) {
+            Some(_narrow) => WhyPermitted::Exception.word(),
+            None => self.next_hop.decision.why_word(),
+        }
     }
 
     /// A word for the log: the version of TLS, `none` in clear or without a session, `failed` in
@@ -73,6 +90,8 @@ pub struct NextHopRecord {
     pub route: RouteTaken,
     /// What the policy asked for.
     pub decision: PolicyDecision,
+    /// The exception for all hosts of the next hop that has set an enforced policy aside.
+    pub exception: Option<Arc<ExceptionRecord>>,
     /// What the DNS said of that policy; none where it was not asked.
     pub txt: Option<TxtSeen>,
     /// The hosts that were tried, in that order, as far as one took no message or there was no session

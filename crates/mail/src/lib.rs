@@ -6,6 +6,7 @@ mod delivery_record;
 mod delivery_result;
 mod envelope;
 mod error_text;
+mod exception_record;
 mod id;
 mod outcome;
 mod policy_record;
@@ -21,6 +22,7 @@ pub use crate::envelope::{
     Begins, DelayNotice, DsnParameters, Envelope, Message, Purpose, Recipient,
 };
 pub use crate::error_text::in_full;
+pub use crate::exception_record::{ExceptedScope, ExceptionRecord};
 pub use crate::id::{QueueId, QueueIdError};
 pub use crate::outcome::{Outcome, Reason, ReasonClass};
 pub use crate::policy_record::{

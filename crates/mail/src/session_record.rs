@@ -8,6 +8,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use tls_rpt::{ResultType, TlsaRecord};
 
+use crate::exception_record::ExceptionRecord;
+
 /// The session over which a message went, or with which it ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SessionRecord {
@@ -28,6 +30,8 @@ pub struct SessionRecord {
     pub channel: Channel,
     /// What its host and its certificate are worth under the policy.
     pub mta_sts: MtaStsVerdict,
+    /// The exception for its host or its certificate, by which alone it may take the mail.
+    pub exception: Option<Arc<ExceptionRecord>>,
 }
 
 impl SessionRecord {
@@ -46,6 +50,9 @@ pub enum Proof {
     Dane,
     /// Its name, because a route or the message demands it.
     Demanded,
+    /// That it has the certificate, or is the host, for which an operator's exception is made; it does not
+    /// meet the enforced policy.
+    Excepted,
     /// Nothing.
     None,
     /// Its name, which an enforced policy lists.
@@ -98,10 +105,11 @@ impl Protection {
         match (proof, channel) {
             (Proof::Policy, Channel::Tls(_)) => Self::Verified,
             (Proof::Dane, Channel::Tls(_)) => Self::Dane,
-            (Proof::Demanded | Proof::None, Channel::Tls(_)) => Self::Tls,
-            (Proof::Dane | Proof::Demanded | Proof::None | Proof::Policy, Channel::Clear(_)) => {
-                Self::Plaintext
-            }
+            (Proof::Demanded | Proof::Excepted | Proof::None, Channel::Tls(_)) => Self::Tls,
+            (
+                Proof::Dane | Proof::Demanded | Proof::Excepted | Proof::None | Proof::Policy,
+                Channel::Clear(_),
+            ) => Self::Plaintext,
         }
     }
 
@@ -307,6 +315,7 @@ mod tests {
         assert_eq!(of(Proof::Dane, over(TlsVersion::Tls13)), Protection::Dane);
         assert_eq!(of(Proof::Dane, Channel::Clear(WhyClear::NotOffered)), Protection::Plaintext);
         assert_eq!(of(Proof::Demanded, over(TlsVersion::Tls13)), Protection::Tls);
+        assert_eq!(of(Proof::Excepted, over(TlsVersion::Tls13)), Protection::Tls);
         assert_eq!(of(Proof::None, over(TlsVersion::Tls13)), Protection::Tls);
         assert_eq!(of(Proof::None, over(TlsVersion::Tls12)), Protection::Tls);
         assert_eq!(of(Proof::None, Channel::Clear(WhyClear::NotOffered)), Protection::Plaintext);

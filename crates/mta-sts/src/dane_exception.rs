@@ -1,5 +1,9 @@
 //! An operator's exception from the TLSA records of the hosts of a next hop.
 
+use std::sync::Arc;
+
+use crate::exception::Exception;
+
 /// Licence to pass over what the TLSA records of the hosts of a next hop ask for: an exception that the
 /// operator has made says so, and has not ended.
 ///
@@ -17,11 +21,17 @@
 /// }
 /// ```
 #[derive(Debug)]
-pub struct DaneException(());
+pub struct DaneException(Arc<Exception>);
 
 impl DaneException {
     /// An exception is in force.
-    pub(crate) const fn in_force() -> Self {
-        Self(())
+    pub(crate) const fn in_force(exception: Arc<Exception>) -> Self {
+        Self(exception)
+    }
+
+    /// The exception.
+    #[must_use]
+    pub const fn exception(&self) -> &Arc<Exception> {
+        &self.0
     }
 }

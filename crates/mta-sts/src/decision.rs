@@ -17,14 +17,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use thiserror::Error;
 
 use crate::cache::CachedPolicy;
 use crate::discovery::{NamesError, TxtAnswer};
 use crate::evidence::Evidence;
-use crate::exception::Exception;
+use crate::excepted::{Accepted, ExceptedRoute};
+use crate::exception::{Exception, ExceptionScope};
 use crate::name::{MxHost, PolicyDomain};
 use crate::policy::{Mode, Policy};
 use crate::record::PolicyId;
@@ -76,17 +76,19 @@ pub enum Decision {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SetAside<'a> {
     /// The operator, for a domain.
-    ByOperator(&'a Exception),
+    ByOperator(&'a Arc<Exception>),
     /// The sender, for one message.
     BySender(&'a TlsRequiredNo),
 }
 
 impl Decision {
-    /// What the policy that was found asks for; only what is enforced can be set aside.
+    /// What the policy that was found asks for; only what is enforced can be set aside. Where it is not,
+    /// `narrow` exceptions may let hosts pass that do not meet it.
     pub(crate) fn of_policy(
         domain: PolicyDomain,
         evidence: Evidence,
         aside: Option<SetAside<'_>>,
+        narrow: Vec<Arc<Exception>>,
     ) -> Self {
         let policy = evidence.policy.as_ref();
         let why = match policy.map(|cached| (cached, cached.policy().mode())) {
@@ -95,15 +97,15 @@ impl Decision {
             Some((cached, Mode::Testing)) => WhyFallback::ModeTesting(Arc::clone(cached.policy())),
             Some((cached, Mode::Enforce)) => match aside {
                 Some(SetAside::ByOperator(exception)) => {
-                    let (until, reason) = (exception.until(), exception.reason().to_owned());
-                    WhyFallback::Exception { until, reason }
+                    let exception = Arc::clone(exception);
+                    WhyFallback::Exception { exception, policy: Arc::clone(cached.policy()) }
                 }
                 Some(SetAside::BySender(TlsRequiredNo { .. })) => {
                     WhyFallback::TlsRequiredNo(Arc::clone(cached.policy()))
                 }
                 None => {
                     let cached = cached.clone();
-                    return Self::Require(RequiredTls { cached, evidence });
+                    return Self::Require(RequiredTls { cached, evidence, narrow });
                 }
             },
         };
@@ -146,6 +148,8 @@ impl Decision {
 pub struct RequiredTls {
     cached: CachedPolicy,
     evidence: Evidence,
+    /// The exceptions in force that are for a certificate or a host.
+    narrow: Vec<Arc<Exception>>,
 }
 
 impl RequiredTls {
@@ -162,6 +166,33 @@ impl RequiredTls {
         } else {
             Err(MxMismatch { domain, mx })
         }
+    }
+
+    /// Lets `mx` stand as a candidate by an operator's exceptions, if there are any for it: for a host
+    /// that the policy names those of certificates, for another one that of the host.
+    #[must_use]
+    pub fn except(&self, mx: MxHost) -> Option<ExceptedRoute> {
+        let is_of_certificate =
+            |one: &&Arc<Exception>| matches!(one.scope(), ExceptionScope::Certificate(_));
+        let is_of_host = |one: &&Arc<Exception>| matches!(one.scope(), ExceptionScope::Host(host) if *host == mx);
+        let accepted = if self.policy().admits(&mx) {
+            let certificates: Vec<_> =
+                self.narrow.iter().filter(is_of_certificate).cloned().collect();
+            if certificates.is_empty() {
+                return None;
+            }
+            Accepted::Certificates(certificates)
+        } else {
+            Accepted::Host(Arc::clone(self.narrow.iter().find(is_of_host)?))
+        };
+        let (policy, id) = (Arc::clone(self.policy()), self.id().clone());
+        Some(ExceptedRoute::by_exception((self.domain().clone(), mx), (policy, id), accepted))
+    }
+
+    /// Whether these exceptions are in force for this decision.
+    #[must_use]
+    pub fn still_excepts(&self, route: &ExceptedRoute) -> bool {
+        route.exceptions().all(|one| self.narrow.contains(one))
     }
 
     /// The policy domain.
@@ -264,10 +295,10 @@ pub enum WhyFallback {
     AddressLiteral,
     /// The operator has set the policy aside.
     Exception {
-        /// When that ends.
-        until: SystemTime,
-        /// Why, in the operator's words.
-        reason: String,
+        /// Why and until when.
+        exception: Arc<Exception>,
+        /// The policy, so that it can be told what it would have made of a session.
+        policy: Arc<Policy>,
     },
     /// The domain has withdrawn its policy (RFC 8461 §5).
     ModeNone,

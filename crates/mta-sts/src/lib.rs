@@ -179,13 +179,16 @@
 
 mod backoff;
 mod cache;
+mod certificate_digest;
 mod dane_exception;
 mod decision;
 mod demand;
 mod discovery;
 mod due_index;
 mod evidence;
+mod excepted;
 mod exception;
+mod exception_uses;
 mod fetch;
 mod flights;
 mod lookup;
@@ -208,6 +211,7 @@ mod undecided;
 pub use crate::backoff::BACK_OFF;
 pub use crate::cache::bytes::DecodeError;
 pub use crate::cache::{CachedPolicy, RefreshTrouble};
+pub use crate::certificate_digest::{CertificateDigest, CertificateDigestError};
 pub use crate::decision::{
     Decision, Fallback, MxMismatch, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute,
     WhyFallback,
@@ -215,7 +219,11 @@ pub use crate::decision::{
 pub use crate::demand::DemandedRoute;
 pub use crate::discovery::{Freshness, Names, NamesError, TxtAnswer, discover};
 pub use crate::evidence::{Evidence, FetchReport};
-pub use crate::exception::{EXCEPTION_MAX, Exception, ExceptionError, Exceptions, Lifts};
+pub use crate::exception::{
+    EXCEPTION_MAX, Exception, ExceptionEnding, ExceptionError, ExceptionOrigin, ExceptionScope,
+    Exceptions, Lifts,
+};
+pub use crate::exception_uses::{ExceptionUse, PASSES_SPAN, PASSES_TO_END, SessionShown, Shown};
 pub use crate::fetch::address::PrivateHosts;
 pub use crate::fetch::error::{FetchError, FetchResultType, POLICY_SIZE_MAX};
 pub use crate::fetch::proof::CertificateFault;
@@ -241,9 +249,11 @@ pub mod addresses {
 
 /// What can weaken a promise. Whoever brings a [`danger::HostProof`] can have policies of anybody
 /// believed; a [`danger::TlsRequiredNo`] is licence to pass over a policy for one message, a
-/// [`danger::DaneException`] to pass over TLSA records.
+/// [`danger::DaneException`] to pass over TLSA records, a [`danger::ExceptedRoute`] to send to a host that
+/// does not meet an enforced policy and that an exception lets pass.
 pub mod danger {
     pub use crate::dane_exception::DaneException;
+    pub use crate::excepted::{Accepted, ExceptedRoute};
     pub use crate::fetch::proof::{Connection, HostProof, ProofError};
     pub use crate::tls_required_no::TlsRequiredNo;
 }

@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 use crate::cache::CachedPolicy;
 use crate::decision::{Decision, WhyFallback};
 use crate::discovery::NamesError;
+use crate::exception::Exception;
 use crate::fetch::error::{FetchError, in_full};
 use crate::name::PolicyDomain;
 use crate::policy::Mode;
@@ -24,6 +25,8 @@ enum Warning {
     Exception,
     /// An exception sets TLSA records aside.
     DaneException,
+    /// An exception lets a certificate or a host pass.
+    NarrowException,
     /// The policy cannot be fetched.
     Fetch,
     /// It cannot be told whether there is a policy.
@@ -83,6 +86,15 @@ impl Noted {
     pub(crate) fn dane_exception_used(&self, domain: &PolicyDomain, reason: &str) {
         if self.is_news(domain, Warning::DaneException) {
             warn!(%domain, reason, what = "dane", "exception used");
+        }
+    }
+
+    /// An exception has let a certificate or a host pass.
+    pub(crate) fn narrow_exception_used(&self, exception: &Exception) {
+        let domain = exception.domain();
+        if self.is_news(domain, Warning::NarrowException) {
+            let (reason, what) = (exception.reason(), exception.scope());
+            warn!(%domain, reason, %what, "exception used");
         }
     }
 

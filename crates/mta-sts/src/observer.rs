@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use crate::cache::CachedPolicy;
 use crate::decision::Decision;
+use crate::exception::Exception;
 use crate::fetch::error::FetchError;
 use crate::name::PolicyDomain;
 use crate::parsed::Parsed;
@@ -17,6 +18,9 @@ pub trait Observer: Debug + Send + Sync {
 
     /// An exception has set the TLSA records of a domain's hosts aside for a delivery.
     fn dane_excepted(&self, _domain: &PolicyDomain) {}
+
+    /// An exception for a certificate or a host was used for a delivery.
+    fn excepted(&self, _exception: &Exception) {}
 
     /// A policy was fetched over HTTPS, or was not to be had.
     fn fetched(&self, fetch: &FetchEnded<'_>);

@@ -2,17 +2,20 @@
 //!
 //! What a decision permits and requires is in `decision`, where nothing is looked up.
 
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
 
 use crate::dane_exception::DaneException;
 use crate::decision::{Decision, NextHop, SetAside, WhyFallback};
 use crate::discovery::Names;
 use crate::evidence::Evidence;
 use crate::exception::{Exception, Exceptions, Lifts};
+use crate::exception_uses::{ExceptionUse, ExceptionUses, SessionShown};
 use crate::fetch::Fetcher;
 use crate::lookup::Lookup;
-use crate::name::PolicyDomain;
+use crate::name::{MxHost, PolicyDomain};
 use crate::now::Now;
 use crate::observer::Observer;
 use crate::settings::PolicySettings;
@@ -25,6 +28,10 @@ use crate::undecided::Undecided;
 pub struct Policies {
     settings: RwLock<Arc<PolicySettings>>,
     granted: RwLock<Arc<Exceptions>>,
+    uses: ExceptionUses,
+    /// The exceptions that have ended before their time, and about which nothing was done yet.
+    passed: Mutex<Vec<Arc<Exception>>>,
+    one_has_passed: Notify,
     pub(crate) lookup: Lookup,
 }
 
@@ -38,7 +45,14 @@ impl Policies {
         fetcher: Fetcher,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        Self { settings, granted: RwLock::default(), lookup: Lookup::new(names, store, fetcher) }
+        Self {
+            settings,
+            granted: RwLock::default(),
+            uses: ExceptionUses::default(),
+            passed: Mutex::default(),
+            one_has_passed: Notify::new(),
+            lookup: Lookup::new(names, store, fetcher),
+        }
     }
 
     /// The same, that tell `observer` of what they decide and fetch.
@@ -66,6 +80,7 @@ impl Policies {
     /// that were granted before.
     pub fn grant(&self, granted: Exceptions) {
         *self.granted.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(granted);
+        self.uses.keep(&self.exceptions());
     }
 
     /// The exceptions that are granted.
@@ -73,8 +88,14 @@ impl Policies {
         Arc::clone(&self.granted.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The exceptions that count at the moment: those of the settings, and for other domains those that
-    /// are granted.
+    /// Whether exceptions are granted for `domain`, ended ones included.
+    #[must_use]
+    pub fn has_granted(&self, domain: &PolicyDomain) -> bool {
+        self.granted().has(domain)
+    }
+
+    /// The exceptions that count at the moment: those of the settings, and those that are granted beside
+    /// them.
     #[must_use]
     pub fn exceptions(&self) -> Exceptions {
         let (settings, granted) = (self.settings(), self.granted());
@@ -87,29 +108,82 @@ impl Policies {
         self.settings().exceptions.clone()
     }
 
-    /// The exception for `domain` that has not ended at `now`, if it sets this aside.
+    /// How an exception has been used since the program began, or since it was granted.
+    #[must_use]
+    pub fn exception_use(&self, exception: &Arc<Exception>) -> ExceptionUse {
+        self.uses.of(exception)
+    }
+
+    /// The exception for all hosts of `domain` that has not ended at `now`, if it sets this aside.
     fn exception(
         &self,
         domain: &PolicyDomain,
-        now: Now,
+        now: SystemTime,
         sets_aside: impl Fn(Lifts) -> bool,
-    ) -> Option<Exception> {
-        let (settings, granted, now) = (self.settings(), self.granted(), now.latest());
-        let find = |all: &Exceptions| {
-            all.find(domain, now).filter(|exception| sets_aside(exception.lifts())).cloned()
-        };
+    ) -> Option<Arc<Exception>> {
+        let (settings, granted) = (self.settings(), self.granted());
+        let does = |one: &&Arc<Exception>| one.scope().lifts().is_some_and(&sets_aside);
+        let find = |all: &Exceptions| all.in_force(domain, now).find(does).cloned();
         find(&settings.exceptions).or_else(|| find(&granted))
     }
 
-    /// Licence to pass over the TLSA records of the hosts of `next_hop` at `now`, where an exception
-    /// sets them aside. Its use is logged once, and counted each time.
+    /// The exceptions for certificates and hosts of `domain` that have not ended at `now`.
+    fn narrow_exceptions(&self, domain: &PolicyDomain, now: SystemTime) -> Vec<Arc<Exception>> {
+        let is_narrow = |one: &&Arc<Exception>| one.scope().lifts().is_none();
+        self.granted().in_force(domain, now).filter(is_narrow).cloned().collect()
+    }
+
+    /// Whether an exception sets the TLSA records of the hosts of `next_hop` aside at `now`. Its use is
+    /// logged once, and counted each time.
     #[must_use]
     pub fn lifts_dane(&self, next_hop: &NextHop, now: impl Into<Now>) -> Option<DaneException> {
         let domain = next_hop.domain()?;
-        let exception = self.exception(domain, now.into(), Lifts::lifts_dane)?;
+        let exception = self.exception(domain, now.into().latest(), Lifts::lifts_dane)?;
         self.lookup.noted.dane_exception_used(domain, exception.reason());
         self.lookup.observer.dane_excepted(domain);
-        Some(DaneException::in_force())
+        if exception.scope().lifts() == Some(Lifts::Dane) {
+            self.uses.used(&exception, None);
+        }
+        Some(DaneException::in_force(exception))
+    }
+
+    /// A delivery goes to `mx` by an exception for its certificate or for the host. It is logged once, and
+    /// counted each time.
+    pub fn exception_used(&self, exception: &Arc<Exception>, mx: &MxHost) {
+        self.lookup.noted.narrow_exception_used(exception);
+        self.lookup.observer.excepted(exception);
+        self.uses.used(exception, Some(mx));
+    }
+
+    /// A session with a host of `domain` has begun, and shows whether the host needs its exceptions. One
+    /// that is needed no longer ends with that: it does not count for the next decision.
+    pub fn session_began(
+        &self,
+        domain: &PolicyDomain,
+        shown: SessionShown<'_>,
+        now: impl Into<Now>,
+    ) {
+        let (granted, now) = (self.granted(), now.into().latest());
+        let passed = granted.in_force(domain, now).filter(|one| self.uses.session(one, shown, now));
+        for exception in passed {
+            let mut granted = self.granted.write().unwrap_or_else(PoisonError::into_inner);
+            *granted = Arc::new(granted.without(exception));
+            drop(granted);
+            self.passed.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(exception));
+            self.one_has_passed.notify_one();
+        }
+    }
+
+    /// Waits until a granted exception has ended before its time, and gives it to whoever keeps them; to
+    /// one caller.
+    pub async fn next_passed(&self) -> Arc<Exception> {
+        loop {
+            let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            match passed {
+                Some(exception) => return exception,
+                None => self.one_has_passed.notified().await,
+            }
+        }
     }
 
     /// What the policy of `next_hop` makes of a delivery at `now` (RFC 8461 §5).
@@ -167,14 +241,17 @@ impl Policies {
         by_sender: Option<&TlsRequiredNo>,
         now: Now,
     ) -> Decision {
+        let now = now.latest();
         let exception = self.exception(domain, now, Lifts::lifts_policy);
         let by_operator = exception.as_ref().map(SetAside::ByOperator);
         let aside = by_operator.or_else(|| by_sender.map(SetAside::BySender));
-        let decision = Decision::of_policy(domain.clone(), evidence, aside);
+        let narrow = self.narrow_exceptions(domain, now);
+        let decision = Decision::of_policy(domain.clone(), evidence, aside, narrow);
         if let Decision::Permit(fallback) = &decision
-            && let WhyFallback::Exception { reason, .. } = fallback.why()
+            && let WhyFallback::Exception { exception, .. } = fallback.why()
         {
-            self.lookup.noted.exception_used(domain, reason);
+            self.lookup.noted.exception_used(domain, exception.reason());
+            self.uses.used(exception, None);
         }
         decision
     }

@@ -358,12 +358,12 @@ async fn an_exception_lifts_an_enforced_policy_until_it_ends() {
     let until = scene.now() + DAY;
     let reason = "agreed with their postmaster";
     let exception = Exception::new(domain(DOMAIN), until, reason, scene.now()).unwrap();
-    let exceptions = [exception].into_iter().collect();
+    let exceptions = [exception.clone()].into_iter().collect();
     scene.restart(PolicySettings { exceptions, ..PolicySettings::default() });
 
     let log = Log::collect();
-    let why = scene.why().await;
-    assert_eq!(why, WhyFallback::Exception { until, reason: reason.into() });
+    let WhyFallback::Exception { exception: used, policy } = scene.why().await else { panic!() };
+    assert_eq!((&*used, policy.mode()), (&exception, Mode::Enforce));
     scene.why().await;
     let warnings = log.lines("WARN");
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };

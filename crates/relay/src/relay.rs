@@ -52,7 +52,7 @@ use self::history::HistorySources;
 use self::notices::{Lookout, notifier};
 use self::page::{page_of, site_settings};
 pub use self::part::EndedUnasked;
-use self::part::{Part, end, end_admin, first_ended};
+use self::part::{Part, end, end_admin, end_exceptions, first_ended};
 use self::parts::{
     access, actions, bearings, counted, counting_of, grant_rule, install_crypto_provider,
     listener_of, metrics_of, policies, recorder_of, reporting_mta, reports_of, shown,
@@ -220,6 +220,8 @@ impl Relay {
         self.look_up_keys();
         self.keep_time();
         self.report();
+        let (grants, stop) = (Arc::clone(&self.actions.grants), self.stop.clone());
+        let _handle = self.parts.spawn(end_exceptions(grants, stop));
         self.keep_testing_resolvers();
         self.follow_grants();
         self.look_out();

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use mta_sts::{Exception, Exceptions, Lifts, PolicyDomain};
+use mta_sts::{Exception, ExceptionScope, Exceptions, Lifts, PolicyDomain};
 
 use crate::check::Check;
 use crate::raw::RawLifted;
@@ -38,7 +38,7 @@ impl Check<'_> {
             }
             match Exception::new(domain, raw.until.time(), &raw.reason, self.now) {
                 Ok(exception) => match lifts(&raw.what) {
-                    Some(lifts) => exceptions.push(exception.lifting(lifts)),
+                    Some(lifts) => exceptions.push(exception.of(ExceptionScope::Domain(lifts))),
                     None => self.wrong(&key("what"), "an exception must say what it is for"),
                 },
                 Err(error) => self.wrong(&key("until"), &error),

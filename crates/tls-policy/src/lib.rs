@@ -25,4 +25,6 @@ pub use crate::host_route::{EncryptedRoute, MatchedRoute, NamedRoute, SettledRou
 pub use crate::refusal::Refusal;
 pub use crate::requirement::{Admission, HostRequirement, Inputs, MessageDemand, is_named};
 pub use crate::route::{TlsRequirement, TlsStart};
-pub use crate::trust::{Demanded, Encrypted, Matched, Proven, Trust, Unverified, Verified};
+pub use crate::trust::{
+    Demanded, Encrypted, Excepted, Matched, Proven, Trust, Unverified, Verified,
+};

@@ -5,6 +5,8 @@
 //! | any | anything | cannot be told | anything | there is no session ([`Refusal::Skipped`]) |
 //! | any | anything | none of use, and the operator demands some | anything | there is no session ([`Refusal::DaneRequired`]) |
 //! | enforced | anything | any | a name that the policy lists | proof of that name ([`HostRequirement::Verified`]), and a match if records are of use |
+//! | enforced | as the policy | any | the same, where an exception accepts certificates | the same, and if its certificate fails a certificate of the exception ([`HostRequirement::VerifiedOrExcepted`]) |
+//! | enforced | as the policy | any | another name, which an exception accepts | proof of that name ([`HostRequirement::Excepted`]), and a match if records are of use |
 //! | enforced | anything | any | another name | there is no session ([`Refusal::NotNamed`]) |
 //! | enforced | anything | any | an address | there is no session ([`Refusal::NoName`]) |
 //! | not enforced | proof | any | a name | proof of that name ([`HostRequirement::Demanded`]), and a match if records are of use |
@@ -19,6 +21,9 @@
 //! the records: [`mta_sts::WhyFallback::TlsRequiredNo`] says so of the one and
 //! [`HostDane::set_aside`] of the other. What the route asks for stays.
 //!
+//! Exceptions for a certificate or a host are for nothing else than the policy: not for a route that asks
+//! for proof, nor for a message that does.
+//!
 //! A policy is not enforced where there is none, where its mode is `none` or `testing`, and wherever
 //! else [`mta_sts::WhyFallback`] has a reason: an exception is one. Those reasons are the policy's part
 //! of the table, and are decided in `mta_sts` alone. Which TLSA records there are is the part of
@@ -26,14 +31,14 @@
 //!
 //! A row may only add to what the rows above it ask for.
 
-use mta_sts::{Decision, Fallback, MxMismatch, OpenHost, WhyFallback};
+use mta_sts::{Decision, Fallback, MxMismatch, OpenHost, RequiredTls, WhyFallback};
 
 use crate::dane_lookup::HostNaming;
 use crate::dane_settings::DaneDemand;
 use crate::host_dane::HostDane;
 use crate::refusal::Refusal;
 use crate::route::{TlsRequirement, TlsStart};
-use crate::trust::{Demanded, Encrypted, Matched, Trust, Unverified, Verified};
+use crate::trust::{Demanded, Encrypted, Excepted, Matched, Trust, Unverified, Verified};
 
 /// All that has a say about the session with one host.
 #[derive(Debug)]
@@ -69,7 +74,9 @@ pub enum MessageDemand<'a> {
 /// [`Refusal`] where the policy does not name it.
 pub fn is_named(decision: &Decision, host: &OpenHost) -> Result<(), Refusal> {
     match (decision, host) {
-        (Decision::Require(required), OpenHost::Name(mx)) if !required.policy().admits(mx) => {
+        (Decision::Require(required), OpenHost::Name(mx))
+            if !required.policy().admits(mx) && required.except(mx.clone()).is_none() =>
+        {
             let (domain, mx) = (required.domain().clone(), mx.clone());
             Err(Refusal::NotNamed(MxMismatch { domain, mx }))
         }
@@ -85,12 +92,16 @@ pub enum HostRequirement<'a> {
     Demanded(Admission<'a, Demanded>),
     /// TLS with whoever answers: the host has TLSA records, and none of use (RFC 7672 §2.2).
     Encrypted(Admission<'a, Encrypted>),
+    /// Proof of the host's name, which the enforced policy does not list and an exception does.
+    Excepted(Admission<'a, Excepted>),
     /// A match of the host's TLSA records (RFC 7672 §2.2).
     Matched(Admission<'a, Matched>),
     /// Nothing: TLS with whoever answers if it is to be had, or none.
     Open(Admission<'a, Unverified>),
     /// Proof of the host's name, which the enforced policy lists (RFC 8461 §4).
     Verified(Admission<'a, Verified>),
+    /// The same; and where the host's certificate does not prove it, the certificate of an exception.
+    VerifiedOrExcepted(Admission<'a, Verified>, Admission<'a, Excepted>),
 }
 
 impl<'a, Login> Inputs<'a, Login> {
@@ -102,7 +113,7 @@ impl<'a, Login> Inputs<'a, Login> {
     pub fn requirement(&self) -> Result<HostRequirement<'a>, Refusal> {
         self.told()?;
         match (self.decision, self.route) {
-            (Decision::Require(required), _) => self.admit(required).map(HostRequirement::Verified),
+            (Decision::Require(required), _) => self.enforced(required),
             (Decision::Permit(fallback), TlsRequirement::Proven { .. }) => {
                 self.admit(fallback).map(HostRequirement::Demanded)
             }
@@ -131,6 +142,26 @@ impl<'a, Login> Inputs<'a, Login> {
             }
             (HostDane::Dane(_), _)
             | (HostDane::EncryptOnly(_) | HostDane::NoDane(_), DaneDemand::None) => Ok(()),
+        }
+    }
+
+    /// What an enforced policy asks for, and what its exceptions let pass.
+    fn enforced(&self, required: &'a RequiredTls) -> Result<HostRequirement<'a>, Refusal> {
+        let verified = self.admit::<Verified>(required);
+        let excepted = match (self.route, self.message) {
+            (TlsRequirement::AsPolicy, MessageDemand::None) => {
+                self.admit::<Excepted>(required).ok()
+            }
+            (TlsRequirement::Proven { .. }, _)
+            | (TlsRequirement::AsPolicy, MessageDemand::Proof(_)) => None,
+        };
+        match (verified, excepted) {
+            (Ok(verified), None) => Ok(HostRequirement::Verified(verified)),
+            (Ok(verified), Some(excepted)) => {
+                Ok(HostRequirement::VerifiedOrExcepted(verified, excepted))
+            }
+            (Err(Refusal::NotNamed(_)), Some(excepted)) => Ok(HostRequirement::Excepted(excepted)),
+            (Err(refusal), _) => Err(refusal),
         }
     }
 

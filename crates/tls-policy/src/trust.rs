@@ -12,7 +12,10 @@
 use std::fmt::Debug;
 
 use mail::Proof;
-use mta_sts::{DemandedRoute, Fallback, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute};
+use mta_sts::danger::ExceptedRoute;
+use mta_sts::{
+    DemandedRoute, Fallback, MxMismatch, NextHop, OpenHost, OpenRoute, RequiredTls, VerifiedRoute,
+};
 
 use crate::host_dane::{HostDane, ProofOfDestination};
 use crate::host_route::{EncryptedRoute, MatchedRoute, NamedRoute, SettledRoute};
@@ -27,6 +30,11 @@ pub enum Verified {}
 #[derive(Debug)]
 pub enum Demanded {}
 
+/// Marks a session whose peer does not meet the enforced policy, and whom an operator's exception for its
+/// certificate or its name lets pass.
+#[derive(Debug)]
+pub enum Excepted {}
+
 /// Marks a session whose peer has matched the TLSA records of its host, while the policy asks for
 /// nothing.
 #[derive(Debug)]
@@ -40,8 +48,8 @@ pub enum Encrypted {}
 #[derive(Debug)]
 pub enum Unverified {}
 
-/// How far the peer of a session is trusted: [`Verified`], [`Demanded`], [`Matched`], [`Encrypted`] or
-/// [`Unverified`], and nothing else.
+/// How far the peer of a session is trusted: [`Verified`], [`Demanded`], [`Matched`], [`Excepted`],
+/// [`Encrypted`] or [`Unverified`], and nothing else.
 pub trait Trust: sealed::Sealed {
     /// The way the session was made along.
     type Route: Debug;
@@ -122,6 +130,51 @@ impl Trust for Verified {
     }
 
     fn host(route: &NamedRoute<VerifiedRoute>) -> OpenHost {
+        OpenHost::Name(route.route().mx().clone())
+    }
+}
+
+impl Trust for Excepted {
+    type Licence = RequiredTls;
+    type Route = NamedRoute<ExceptedRoute>;
+
+    fn proof(_route: &NamedRoute<ExceptedRoute>) -> Proof {
+        Proof::Excepted
+    }
+
+    /// An exception that has ended, or was withdrawn, covers nothing.
+    fn covers(route: &NamedRoute<ExceptedRoute>, required: &RequiredTls) -> bool {
+        let route = route.route();
+        route.domain() == required.domain()
+            && route.id() == required.id()
+            && route.policy() == required.policy()
+            && required.still_excepts(route)
+    }
+
+    fn is_under(route: &NamedRoute<ExceptedRoute>, dane: &HostDane) -> bool {
+        is_bound_alike(route, dane)
+    }
+
+    fn route(
+        required: &RequiredTls,
+        host: &OpenHost,
+        dane: &HostDane,
+    ) -> Result<NamedRoute<ExceptedRoute>, Refusal> {
+        let route = match host {
+            OpenHost::Literal(address) => return Err(Refusal::NoName(*address)),
+            OpenHost::Name(mx) => required.except(mx.clone()).ok_or_else(|| {
+                let (domain, mx) = (required.domain().clone(), mx.clone());
+                Refusal::NotNamed(MxMismatch { domain, mx })
+            })?,
+        };
+        Ok(NamedRoute::new(route, dane))
+    }
+
+    fn next_hop(required: &RequiredTls) -> NextHop {
+        NextHop::Domain(required.domain().clone())
+    }
+
+    fn host(route: &NamedRoute<ExceptedRoute>) -> OpenHost {
         OpenHost::Name(route.route().mx().clone())
     }
 }
@@ -306,6 +359,7 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for crate::trust::Demanded {}
     impl Sealed for crate::trust::Encrypted {}
+    impl Sealed for crate::trust::Excepted {}
     impl Sealed for crate::trust::Matched {}
     impl Sealed for crate::trust::Unverified {}
     impl Sealed for crate::trust::Verified {}

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use mta_sts::danger::TlsRequiredNo;
 use mta_sts::{
-    CachedPolicy, Decision, Exception, Fallback, FetchSettings, Fetcher, NamesError, NextHop,
-    Policies, Policy, PolicyDomain, PolicyId, PolicySettings, Purpose,
+    CachedPolicy, Decision, Exception, ExceptionEnding, ExceptionScope, Fallback, FetchSettings,
+    Fetcher, NamesError, NextHop, Policies, Policy, PolicyDomain, PolicyId, PolicySettings,
+    Purpose,
 };
 use rustls::RootCertStore;
 
@@ -92,6 +93,17 @@ impl Case {
     }
 }
 
+/// The decision under an enforced policy beside a granted exception of this scope.
+pub(crate) async fn decide_beside(scope: ExceptionScope) -> Decision {
+    let domain = PolicyDomain::parse("example.org").unwrap();
+    let exception = Exception::new(domain, now() + Duration::from_secs(3600), "agreed", now());
+    let exception = exception.unwrap().of(scope).granted("ann", ExceptionEnding::OncePassed);
+    let policies = policies(PolicySettings::default(), Names(Ok(())), Some("enforce"));
+    policies.grant([exception].into_iter().collect());
+    let purpose = Purpose::Delivery { queued_for: Duration::ZERO };
+    policies.decide(&next_hop(), purpose, now()).await.unwrap()
+}
+
 async fn decide(
     settings: PolicySettings,
     names: Names,
@@ -99,10 +111,13 @@ async fn decide(
     next_hop: &NextHop,
     purpose: Purpose<'_>,
 ) -> Decision {
+    policies(settings, names, mode).decide(next_hop, purpose, now()).await.unwrap()
+}
+
+fn policies(settings: PolicySettings, names: Names, mode: Option<&str>) -> Policies {
     let fetcher = Fetcher::new(FetchSettings::new(Arc::new(RootCertStore::empty()))).unwrap();
     let store = Arc::new(OnePolicy(mode.map(cached)));
-    let policies = Policies::new(settings, Arc::new(names), store, fetcher);
-    policies.decide(next_hop, purpose, now()).await.unwrap()
+    Policies::new(settings, Arc::new(names), store, fetcher)
 }
 
 /// Licence to send to `next_hop`, where a policy of `example.org` has a mode that is not enforced.

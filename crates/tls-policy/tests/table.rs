@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use dns::{Lookup, LookupError, Records, Security, TlsaData, Validation};
 use mta_sts::danger::TlsRequiredNo;
-use mta_sts::{Decision, MxHost, OpenHost};
+use mta_sts::{Decision, ExceptionScope, Lifts, MxHost, OpenHost};
 use tls_policy::{
-    DaneDemand, DaneInputs, DaneLookup, DaneSettings, HostDane, HostNaming, HostRequirement,
-    Inputs, MessageDemand, RecordsLicence, Refusal, TlsRequirement, TlsStart,
+    DaneDemand, DaneInputs, DaneLookup, DaneSettings, Excepted, HostDane, HostNaming,
+    HostRequirement, Inputs, MessageDemand, RecordsLicence, Refusal, TlsRequirement, TlsStart,
+    Trust as _,
 };
 
-use crate::decisions::Case;
+use crate::decisions::{Case, decide_beside};
 
 /// What a route asks for.
 const ROUTES: [(&str, TlsRequirement<()>); 3] = [
@@ -164,6 +165,10 @@ fn words(answer: &Result<HostRequirement<'_>, Refusal>) -> String {
             assert_eq!(host.start(), TlsStart::Starttls);
             "encrypted".to_owned()
         }
+        Ok(HostRequirement::Excepted(host)) => {
+            let has = host.route().unwrap().association().is_some();
+            format!("excepted, {:?}{}", host.start(), matched(has))
+        }
         Ok(HostRequirement::Matched(host)) => {
             assert_eq!(host.start(), TlsStart::Starttls);
             "matched".to_owned()
@@ -175,6 +180,11 @@ fn words(answer: &Result<HostRequirement<'_>, Refusal>) -> String {
         Ok(HostRequirement::Verified(host)) => {
             let has = host.route().unwrap().association().is_some();
             format!("verified, {:?}{}", host.start(), matched(has))
+        }
+        Ok(HostRequirement::VerifiedOrExcepted(host, excepted)) => {
+            let has = host.route().unwrap().association().is_some();
+            assert_eq!(excepted.route().unwrap().association().is_some(), has);
+            format!("verified or excepted, {:?}{}", host.start(), matched(has))
         }
         Err(Refusal::DaneRequired(_)) => "required".to_owned(),
         Err(Refusal::NoName(_)) => "no name".to_owned(),
@@ -377,4 +387,69 @@ async fn what_a_message_asks_for_adds_to_what_a_host_needs() {
         let row = format!("{case:?}; {tlsa:?}; {route:?}; {host:?}; {naming:?}");
         assert_eq!(words(&inputs.requirement()), expected, "{row}");
     }
+}
+
+/// A narrow exception is for what the policy alone asks of a delivery: what the route asks for, what the
+/// records do and what the message does stays.
+#[tokio::test]
+async fn an_exception_for_a_certificate_or_a_host_lifts_nothing_but_the_policy() {
+    let certificate = ExceptionScope::Certificate([7; 32].into());
+    let other = ExceptionScope::Host(MxHost::parse("mx.example.net").unwrap());
+    let stranger = ExceptionScope::Host(MxHost::parse("mx.example.com").unwrap());
+    let naming = HostNaming::a_priori(&MxHost::parse("mx.example.org").unwrap());
+    let [verified, excepted] = ["verified or excepted, Starttls", "excepted, Starttls"];
+    for (scope, named, unnamed) in [
+        (certificate, verified, "not named"),
+        (other, "verified, Starttls", excepted),
+        (stranger, "verified, Starttls", "not named"),
+    ] {
+        let decision = decide_beside(scope.clone()).await;
+        for (place, expected) in [(0, named), (1, unnamed), (2, "no name")] {
+            let host = &hosts()[place];
+            for (tlsa, and) in [(Tlsa::Absent, ""), (Tlsa::Usable, ", and a match")] {
+                let dane = &tlsa.of(&decision, host);
+                let of = |route, message| {
+                    let demand = DaneDemand::None;
+                    let decision = &decision;
+                    let inputs = Inputs { decision, route, host, dane, demand, message };
+                    words(&inputs.requirement())
+                };
+                let [(_, as_policy), (_, proof), _] = &ROUTES;
+                let is_session = expected.contains("Starttls");
+                let expected =
+                    if is_session { format!("{expected}{and}") } else { expected.to_owned() };
+                let row = format!("{scope}; {host:?}; {tlsa:?}");
+                assert_eq!(of(as_policy, MessageDemand::None), expected, "{row}");
+                let without = match place {
+                    0 => format!("verified, Starttls{and}"),
+                    1 => "not named".to_owned(),
+                    _ => "no name".to_owned(),
+                };
+                assert_eq!(of(proof, MessageDemand::None), without, "{row}");
+                assert_eq!(of(as_policy, MessageDemand::Proof(&naming)), without, "{row}");
+            }
+        }
+    }
+}
+
+/// A session that an exception let come about is for mail under that very exception.
+#[tokio::test]
+async fn a_session_by_an_exception_ends_with_the_exception() {
+    let scope = || ExceptionScope::Certificate([7; 32].into());
+    let host = &hosts()[0];
+    let decision = decide_beside(scope()).await;
+    let dane = Tlsa::Absent.of(&decision, host);
+    let Decision::Require(required) = &decision else { panic!() };
+    let route = Excepted::route(required, host, &dane).unwrap();
+    assert!(Excepted::covers(&route, required));
+    for other in [ExceptionScope::Certificate([8; 32].into()), ExceptionScope::Domain(Lifts::Dane)]
+    {
+        let decision = decide_beside(other).await;
+        let Decision::Require(required) = &decision else { panic!() };
+        assert!(!Excepted::covers(&route, required));
+    }
+    let decision = Case::Enforced.decide().await;
+    let Decision::Require(required) = &decision else { panic!() };
+    assert!(!Excepted::covers(&route, required));
+    assert!(Excepted::route(required, host, &dane).is_err());
 }

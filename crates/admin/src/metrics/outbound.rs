@@ -168,7 +168,7 @@ impl Observer for Outbound {
         match &record.result {
             DeliveryResult::Delivered { .. } => {
                 let protection = ("protection", record.protection().label());
-                let labels = [protection, policy, ("why", decision.why_word())];
+                let labels = [protection, policy, ("why", record.why_word())];
                 self.delivered.count(labels, recipients);
                 self.latency.observe(record.queued_for().as_secs_f64());
             }

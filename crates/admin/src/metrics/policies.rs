@@ -1,6 +1,8 @@
 //! What policies say, and how they are had.
 
-use mta_sts::{Decision, FetchEnded, Observer, Occasion, PolicyDomain, Undecided, WhyFallback};
+use mta_sts::{
+    Decision, Exception, FetchEnded, Observer, Occasion, PolicyDomain, Undecided, WhyFallback,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
@@ -54,6 +56,10 @@ impl Observer for PolicyMetrics {
     }
 
     fn dane_excepted(&self, _domain: &PolicyDomain) {
+        self.exceptions_used.inc();
+    }
+
+    fn excepted(&self, _exception: &Exception) {
         self.exceptions_used.inc();
     }
 

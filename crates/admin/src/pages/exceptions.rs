@@ -6,9 +6,9 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use mta_sts::{Exception, Lifts, PolicyDomain};
+use mta_sts::{Exception, ExceptionEnding, ExceptionScope, Lifts, PolicyDomain};
 
-use crate::api::exceptions::{ExceptionSource, ListedException};
+use crate::api::exceptions::{ExceptionKind, ExceptionSource, ListedException, ScopeQuery};
 use crate::pages::answer::{page, see_other};
 use crate::pages::form::Fields;
 use crate::pages::frame::{Frame, Section, failed, unclear};
@@ -33,6 +33,8 @@ struct ExceptionsPage {
 struct Row {
     domain: String,
     what: String,
+    /// What tells it from others for the domain, as the form that ends it has it.
+    scope: (&'static str, String),
     until: Moment,
     left: String,
     reason: String,
@@ -90,7 +92,9 @@ pub(crate) async fn grant(
             return shown(&site, &visit, filled).await;
         }
     };
-    match site.actions().grant(&exception, &visit.visitor.by).await {
+    let by = &visit.visitor.by;
+    let exception = exception.granted(&by.to_string(), ExceptionEnding::OncePassed);
+    match site.actions().grant(exception, by).await {
         Ok(Ok(listed)) => {
             let until = site.calendar().minute(listed.until.time());
             let note =
@@ -116,7 +120,14 @@ pub(crate) async fn end(
         Ok(domain) => domain,
         Err(error) => return unclear(&site, &visit, &error.to_string()),
     };
-    let note = match site.actions().withdraw(&domain, &visit.visitor.by).await {
+    let value = |name| act.form().get(name).map(str::to_owned);
+    let (what, certificate, host) = (value("what"), value("certificate"), value("host"));
+    let scope = match (ScopeQuery { what, certificate, host }).read() {
+        Ok(scope) => scope,
+        Err(refusal) => return unclear(&site, &visit, &refusal.error),
+    };
+    let ended = site.actions().withdraw(&domain, scope.as_ref(), &visit.visitor.by).await;
+    let note = match ended {
         Ok(Some(Ok(_))) => {
             format!("The exception for {domain} has ended: its policy counts again.")
         }
@@ -172,7 +183,7 @@ fn wanted(form: &Fields, now: SystemTime) -> Result<Exception, String> {
     let reason = form.get("reason").unwrap_or_default().trim();
     let exception =
         Exception::new(domain, until, reason, now).map_err(|error| error.to_string())?;
-    Ok(exception.lifting(what))
+    Ok(exception.of(ExceptionScope::Domain(what)))
 }
 
 impl GrantForm {
@@ -203,9 +214,18 @@ impl Row {
     fn of(listed: &ListedException, site: &Site, now: SystemTime) -> Self {
         let until = listed.until.time();
         let left = until.duration_since(now).unwrap_or_default().as_secs();
+        let accepts = listed.accepts.clone().unwrap_or_default();
         Self {
             domain: listed.domain.clone(),
-            what: listed.what.join(" and "),
+            what: match listed.kind {
+                ExceptionKind::Domain => listed.what.join(" and "),
+                ExceptionKind::Certificate | ExceptionKind::Host => listed.scope_in_words(),
+            },
+            scope: match listed.kind {
+                ExceptionKind::Certificate => ("certificate", accepts),
+                ExceptionKind::Domain => ("what", listed.what.join(",")),
+                ExceptionKind::Host => ("host", accepts),
+            },
             until: site.calendar().minute(until),
             left: span(left),
             reason: listed.reason.clone(),

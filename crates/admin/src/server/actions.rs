@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use clock::{Clock, millis};
 use delivery::{Delivery, ReportingMta, now_of, removal_notice};
 use history::{Act, Activity, ActivityLog, Messages};
-use mta_sts::{Exception, Policies, PolicyDomain, PolicyStore};
+use mta_sts::{Exception, ExceptionScope, Policies, PolicyDomain, PolicyStore};
 use queue::{BodyReader, Queue, QueueId, Selection};
 use tracing::field::display;
 
@@ -258,14 +258,14 @@ impl Actions {
     /// Grants an exception, or says why not.
     pub(crate) async fn grant(
         &self,
-        exception: &Exception,
+        exception: Exception,
         by: &Operator,
     ) -> Result<Result<ListedException, Refusal>, AdminError> {
-        let granted = self.grants.add(exception, by).await?;
+        let granted = self.grants.add(exception).await?;
         if let Ok(listed) = &granted {
             let act = Act::ExceptionAdd {
                 domain: listed.domain.clone(),
-                what: listed.what.join(", "),
+                what: listed.scope_in_words(),
                 until: listed.until.to_string(),
                 reason: listed.reason.clone(),
             };
@@ -274,16 +274,18 @@ impl Actions {
         Ok(granted)
     }
 
-    /// Withdraws the exception for a domain; `None` where there is none, and a refusal where the
-    /// settings have it.
+    /// Withdraws the exceptions for a domain, of one scope or all; `None` where there is none, and a
+    /// refusal where the settings have it.
     pub(crate) async fn withdraw(
         &self,
         domain: &PolicyDomain,
+        scope: Option<&ExceptionScope>,
         by: &Operator,
-    ) -> Result<Option<Result<ListedException, Refusal>>, AdminError> {
-        let withdrawn = self.grants.remove(domain, by).await?;
-        if let Some(Ok(listed)) = &withdrawn {
-            self.record(by, Act::ExceptionRemove { domain: listed.domain.clone() }).await;
+    ) -> Result<Option<Result<Vec<ListedException>, Refusal>>, AdminError> {
+        let withdrawn = self.grants.remove(domain, scope, by).await?;
+        if let Some(Ok(_)) = &withdrawn {
+            let domain = domain.as_str().to_owned();
+            self.record(by, Act::ExceptionRemove { domain }).await;
         }
         Ok(withdrawn)
     }

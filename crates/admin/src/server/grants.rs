@@ -6,14 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clock::Clock;
 use mail::in_full;
-use mta_sts::{Exception, Exceptions, Lifts, Policies, PolicyDomain};
+use mta_sts::{
+    Exception, ExceptionEnding, ExceptionOrigin, ExceptionScope, Exceptions, Policies, PolicyDomain,
+};
 use queue::{Namespace, Queue, ReadValues, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
-use crate::api::exceptions::ListedException;
+use crate::api::exceptions::{ListedException, ScopeQuery};
 use crate::api::refusal::Refusal;
 use crate::server::error::AdminError;
 use crate::server::operator::Operator;
@@ -30,6 +32,12 @@ const FOLLOW: Duration = Duration::from_secs(1);
 /// How long what was read counts while it cannot be read again.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// So many of them are for one domain at most.
+const MOST_OF_DOMAIN: usize = 16;
+
+/// How long it takes until an exception that could not be removed is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 /// So long a reason is kept, in octets.
 const REASON_MOST: usize = 500;
 
@@ -43,22 +51,54 @@ pub enum GrantRule {
     Settings,
 }
 
-/// A granted exception as it is kept; its domain is the key.
+/// A granted exception as it is kept; its domain is in the key.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Grant {
     /// When it ends, in seconds since 1970.
     until: u64,
     reason: String,
-    what: String,
     by: String,
+    #[serde(flatten)]
+    scope: ScopeQuery,
+    #[serde(default)]
+    keep: bool,
 }
 
 impl Grant {
+    /// What is kept of an exception.
+    fn of(exception: &Exception) -> Self {
+        let until = exception.until().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let scope = match exception.scope() {
+            ExceptionScope::Certificate(digest) => {
+                ScopeQuery { certificate: Some(digest.to_string()), ..ScopeQuery::default() }
+            }
+            ExceptionScope::Host(host) => {
+                ScopeQuery { host: Some(host.as_str().to_owned()), ..ScopeQuery::default() }
+            }
+            ExceptionScope::Domain(lifts) => {
+                ScopeQuery { what: Some(lifts.words().join(",")), ..ScopeQuery::default() }
+            }
+        };
+        let (by, keep) = match exception.origin() {
+            ExceptionOrigin::Granted { by, ending } => {
+                (by.clone(), *ending == ExceptionEnding::AtItsTime)
+            }
+            ExceptionOrigin::Settings => (String::new(), false),
+        };
+        Self { until, reason: exception.reason().to_owned(), by, scope, keep }
+    }
+
+    /// Whether it ends before its time.
+    const fn ending(&self) -> ExceptionEnding {
+        if self.keep { ExceptionEnding::AtItsTime } else { ExceptionEnding::OncePassed }
+    }
+
     /// The exception; it was found to be one when it was granted, so it is as long as it may be.
     fn exception(&self, domain: PolicyDomain) -> Option<Exception> {
         let until = UNIX_EPOCH.checked_add(Duration::from_secs(self.until))?;
         let exception = Exception::new(domain, until, &self.reason, until).ok()?;
-        Some(exception.lifting(Lifts::parse(&self.what)?))
+        let scope = self.scope.read().ok().flatten()?;
+        Some(exception.of(scope).granted(&self.by, self.ending()))
     }
 }
 
@@ -68,6 +108,8 @@ pub struct Grants {
     values: Namespace,
     policies: Arc<Policies>,
     rule: RwLock<GrantRule>,
+    /// Those that are kept, whether they count or not.
+    kept: RwLock<Exceptions>,
     /// One change at a time.
     turn: Mutex<()>,
     clock: Arc<dyn Clock>,
@@ -78,12 +120,25 @@ impl Grants {
     /// [loaded](Self::load).
     pub fn of(queue: &Queue, policies: Arc<Policies>, clock: Arc<dyn Clock>) -> Self {
         let values = queue.values(NAMESPACE);
-        Self { values, policies, rule: RwLock::default(), turn: Mutex::default(), clock }
+        let (rule, kept, turn) = (RwLock::default(), RwLock::default(), Mutex::default());
+        Self { values, policies, rule, kept, turn, clock }
     }
 
-    /// Goes by another rule from now on.
+    /// Goes by another rule from now on: where exceptions are made in the settings alone, none of those
+    /// that were granted counts.
     pub fn reload(&self, rule: GrantRule) {
         *self.rule.write().unwrap_or_else(PoisonError::into_inner) = rule;
+        self.enforce();
+    }
+
+    /// Has those that are kept count, where the rule lets them.
+    fn enforce(&self) {
+        let rule = *self.rule.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner).clone();
+        self.policies.grant(match rule {
+            GrantRule::All => kept,
+            GrantRule::Settings => Exceptions::default(),
+        });
     }
 
     /// Has what is kept count. Where it cannot be read none counts, and mail is held as the policies
@@ -113,6 +168,29 @@ impl Grants {
         }
     }
 
+    /// Removes those that are needed no longer, as soon as that is so; never ends.
+    pub async fn keep_ending(&self) {
+        loop {
+            let ended = self.policies.next_passed().await;
+            let (domain, what, reason) = (ended.domain(), ended.scope(), ended.reason());
+            info!(%domain, %what, reason, "exception ended");
+            while let Err(error) = self.end(&ended).await {
+                error!(error = in_full(&error), "ended exception not removed: tried again");
+                sleep(AGAIN_AFTER).await;
+            }
+        }
+    }
+
+    /// Removes one that has ended, unless it was made anew meanwhile.
+    async fn end(&self, ended: &Exception) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
+        let kept = kept(&self.values).await?;
+        if kept.iter().any(|one| one == ended) {
+            self.values.remove(&ended.id()).await?;
+        }
+        self.take_over().await
+    }
+
     /// Grants an exception, which counts when this returns and is durable by then; or says why not.
     ///
     /// # Errors
@@ -120,88 +198,114 @@ impl Grants {
     /// [`AdminError`]: it could not be kept, and does not count.
     pub(crate) async fn add(
         &self,
-        exception: &Exception,
-        by: &Operator,
+        exception: Exception,
     ) -> Result<Result<ListedException, Refusal>, AdminError> {
         let _turn = self.turn.lock().await;
-        let domain = exception.domain();
         self.forget_ended().await?;
-        let kept = kept(&self.values).await?;
-        let is_new = kept.iter().all(|(other, _)| other != domain);
-        if let Some(refusal) = self.refusal(domain) {
+        if let Some(refusal) = self.refusal(&exception, &kept(&self.values).await?) {
             return Ok(Err(refusal));
         }
-        if is_new && kept.len() >= MOST {
-            return Ok(Err(said(format!("{MOST} exceptions are granted, and no more may be"))));
-        }
-        if exception.reason().len() > REASON_MOST {
-            return Ok(Err(said(format!("a reason has at most {REASON_MOST} octets"))));
-        }
-        let until = exception.until().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let (reason, by) = (exception.reason().to_owned(), by.to_string());
-        let what = exception.lifts().words().join(",");
-        let grant = Grant { until, reason, what, by };
+        let grant = Grant::of(&exception);
         let bytes = serde_json::to_vec(&grant).map_err(AdminError::Encoding)?;
-        self.values.put(domain.as_str(), bytes).await?;
+        self.values.put(&exception.id(), bytes).await?;
         self.take_over().await?;
-        let (until, reason, by) =
-            (clock::Timestamp::of(exception.until()), exception.reason(), grant.by);
-        info!(%domain, %until, reason, by, "exception added");
-        Ok(Ok(ListedException::granted(exception, &by)))
+        let (domain, what) = (exception.domain(), exception.scope());
+        let (until, reason) = (clock::Timestamp::of(exception.until()), exception.reason());
+        info!(%domain, %what, %until, reason, by = grant.by, "exception added");
+        Ok(Ok(ListedException::of(&exception, Some(0))))
     }
 
-    /// Withdraws the exception for a domain; none where none is granted, and a refusal where the
-    /// settings have it.
+    /// Withdraws the exceptions for a domain, of one scope or all; none where none is granted, and a
+    /// refusal where the settings have it.
     ///
     /// # Errors
     ///
-    /// [`AdminError`]: it still counts.
+    /// [`AdminError`]: some still count.
     pub(crate) async fn remove(
         &self,
         domain: &PolicyDomain,
+        scope: Option<&ExceptionScope>,
         by: &Operator,
-    ) -> Result<Option<Result<ListedException, Refusal>>, AdminError> {
+    ) -> Result<Option<Result<Vec<ListedException>, Refusal>>, AdminError> {
         let _turn = self.turn.lock().await;
-        let granted = kept(&self.values).await?.into_iter().find(|(other, _)| other == domain);
-        let Some((_, grant)) = granted else { return Ok(self.of_settings(domain).map(Err)) };
-        self.values.remove(domain.as_str()).await?;
+        let is_meant = |one: &Exception| {
+            one.domain() == domain && scope.is_none_or(|scope| scope == one.scope())
+        };
+        let all = kept(&self.values).await?;
+        let withdrawn: Vec<_> = all.into_iter().filter(|one| is_meant(one)).collect();
+        if withdrawn.is_empty() {
+            return Ok(self.of_settings(domain).map(Err));
+        }
+        let uses: Vec<_> = withdrawn.iter().map(|one| self.uses(one)).collect();
+        for exception in &withdrawn {
+            self.values.remove(&exception.id()).await?;
+        }
         self.take_over().await?;
-        let Some(exception) = grant.exception(domain.clone()) else { return Ok(None) };
-        let (until, reason) = (clock::Timestamp::of(exception.until()), exception.reason());
-        info!(%domain, %until, reason, %by, "exception removed");
-        Ok(Some(Ok(ListedException::granted(&exception, &grant.by))))
+        for exception in &withdrawn {
+            let what = exception.scope();
+            let (until, reason) = (clock::Timestamp::of(exception.until()), exception.reason());
+            info!(%domain, %what, %until, reason, %by, "exception removed");
+        }
+        let listed = withdrawn.iter().zip(uses).map(|(one, uses)| ListedException::of(one, uses));
+        Ok(Some(Ok(listed.collect())))
     }
 
-    /// All that last: those of the settings, and those that are granted.
+    /// How often an exception was used since the relay began.
+    fn uses(&self, exception: &Exception) -> Option<u64> {
+        Some(self.policies.exception_use(&Arc::new(exception.clone())).uses)
+    }
+
+    /// All that count: those of the settings, and those that are granted.
     pub(crate) async fn list(&self) -> Result<Vec<ListedException>, AdminError> {
         let now = self.clock.wall();
         let settings = self.policies.exceptions_in_settings();
-        let lasting = settings.iter().filter(|one| now < one.until());
-        let mut all: Vec<_> = lasting.map(ListedException::of_settings).collect();
-        all.extend(granted(&self.values, now).await?);
-        Ok(all)
+        let rule = *self.rule.read().unwrap_or_else(PoisonError::into_inner);
+        let granted = match rule {
+            GrantRule::All => kept(&self.values).await?.into_iter().collect(),
+            GrantRule::Settings => Exceptions::default(),
+        };
+        let lasting = settings.iter().chain(granted.iter()).filter(|one| now < one.until());
+        Ok(lasting.map(|one| ListedException::of(one, self.uses(one))).collect())
     }
 
     /// Removes what has ended, for it takes up room.
     async fn forget_ended(&self) -> Result<(), StoreError> {
         let now = self.clock.wall();
-        for (domain, grant) in kept(&self.values).await? {
-            if grant.exception(domain.clone()).is_none_or(|exception| exception.until() <= now) {
-                self.values.remove(domain.as_str()).await?;
+        for (key, exception) in decoded(self.values.scan(None, MOST).await?) {
+            if exception.is_none_or(|exception| exception.until() <= now) {
+                self.values.remove(&key).await?;
             }
         }
         Ok(())
     }
 
-    /// Why there can be no granted exception for a domain.
-    fn refusal(&self, domain: &PolicyDomain) -> Option<Refusal> {
+    /// Why this exception cannot be granted beside those that are kept.
+    fn refusal(&self, exception: &Exception, kept: &[Exception]) -> Option<Refusal> {
+        let domain = exception.domain();
         match *self.rule.read().unwrap_or_else(PoisonError::into_inner) {
-            GrantRule::All => self.of_settings(domain),
+            GrantRule::All => {}
             GrantRule::Settings => {
                 let text = "admin.exceptions is \"settings\": exceptions are made there alone";
-                Some(said(text.to_owned()))
+                return Some(said(text.to_owned()));
             }
         }
+        if let Some(refusal) = self.of_settings(domain) {
+            return Some(refusal);
+        }
+        let is_new = kept.iter().all(|other| other.id() != exception.id());
+        let of_domain = kept.iter().filter(|other| other.domain() == domain).count();
+        if is_new && kept.len() >= MOST {
+            return Some(said(format!("{MOST} exceptions are granted, and no more may be")));
+        }
+        if is_new && of_domain >= MOST_OF_DOMAIN {
+            let text = format!(
+                "{MOST_OF_DOMAIN} exceptions are granted for {domain}, and no more may be: \
+                 remove some, or set its policy aside (--what mta-sts)"
+            );
+            return Some(said(text));
+        }
+        let is_long = exception.reason().len() > REASON_MOST;
+        is_long.then(|| said(format!("a reason has at most {REASON_MOST} octets")))
     }
 
     /// That the settings have an exception for a domain, if they do.
@@ -214,9 +318,9 @@ impl Grants {
 
     /// Has what is kept count from now on.
     async fn take_over(&self) -> Result<(), StoreError> {
-        let kept = kept(&self.values).await?;
-        let exceptions = kept.into_iter().filter_map(|(domain, grant)| grant.exception(domain));
-        self.policies.grant(exceptions.collect());
+        let exceptions = kept(&self.values).await?.into_iter().collect();
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = exceptions;
+        self.enforce();
         Ok(())
     }
 }
@@ -234,34 +338,27 @@ pub(crate) async fn granted_in(
     values: &dyn ReadValues,
     now: SystemTime,
 ) -> Result<Vec<ListedException>, AdminError> {
-    Ok(listed(decoded(values.scan(NAMESPACE, None, MOST).await?), now))
+    let rows = decoded(values.scan(NAMESPACE, None, MOST).await?);
+    let lasting = rows.into_iter().filter_map(|(_, one)| one).filter(|one| now < one.until());
+    Ok(lasting.map(|one| ListedException::of(&one, None)).collect())
 }
 
-async fn granted(values: &Namespace, now: SystemTime) -> Result<Vec<ListedException>, StoreError> {
-    Ok(listed(kept(values).await?, now))
+async fn kept(values: &Namespace) -> Result<Vec<Exception>, StoreError> {
+    let rows = decoded(values.scan(None, MOST).await?);
+    Ok(rows.into_iter().filter_map(|(_, exception)| exception).collect())
 }
 
-fn listed(kept: Vec<(PolicyDomain, Grant)>, now: SystemTime) -> Vec<ListedException> {
-    let one = |(domain, grant): (PolicyDomain, Grant)| {
-        let exception = grant.exception(domain).filter(|one| now < one.until())?;
-        Some(ListedException::granted(&exception, &grant.by))
-    };
-    kept.into_iter().filter_map(one).collect()
-}
-
-async fn kept(values: &Namespace) -> Result<Vec<(PolicyDomain, Grant)>, StoreError> {
-    Ok(decoded(values.scan(None, MOST).await?))
-}
-
-/// What can be read of these; the rest does not count.
-fn decoded(rows: Vec<(String, Vec<u8>)>) -> Vec<(PolicyDomain, Grant)> {
-    let one = |(domain, bytes): (String, Vec<u8>)| {
-        let grant = serde_json::from_slice(&bytes).ok();
-        let read = PolicyDomain::parse(&domain).ok().zip(grant);
-        if read.is_none() {
-            warn!(domain, "granted exception unreadable");
+/// What can be read of these, by their keys; the rest does not count.
+fn decoded(rows: Vec<(String, Vec<u8>)>) -> Vec<(String, Option<Exception>)> {
+    let one = |(key, bytes): (String, Vec<u8>)| {
+        let domain = key.split(' ').next().unwrap_or_default();
+        let grant: Option<Grant> = serde_json::from_slice(&bytes).ok();
+        let read = PolicyDomain::parse(domain).ok().zip(grant);
+        let exception = read.and_then(|(domain, grant)| grant.exception(domain));
+        if exception.is_none() {
+            warn!(domain = key, "granted exception unreadable");
         }
-        read
+        (key, exception)
     };
-    rows.into_iter().filter_map(one).collect()
+    rows.into_iter().map(one).collect()
 }

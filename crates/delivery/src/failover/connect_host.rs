@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use dns::{Lookup, LookupError, Security};
 use mta_sts::OpenHost;
+use mta_sts::danger::{Accepted, ExceptedRoute};
 use smtp::Domain;
-use tls_policy::{Admission, Encrypted, EncryptedRoute, SettledRoute, TlsStart, Trust, Unverified};
+use tls_policy::{
+    Admission, Encrypted, EncryptedRoute, Excepted, NamedRoute, SettledRoute, TlsStart, Trust,
+    Unverified,
+};
 use tokio::net::TcpStream;
 
 use super::effort::{ADDRESSES, Effort, Mismatch};
@@ -59,6 +63,30 @@ impl Pass<'_> {
             Some(login) => session?.log_in(login).await,
             None => session,
         }
+    }
+
+    /// A session with a host that does not meet the policy and that an exception lets pass. What it is
+    /// counted as was told when its certificate failed; a host that is not named is told of here.
+    pub(super) async fn excepted(
+        &self,
+        effort: &mut Effort,
+        route: NamedRoute<ExceptedRoute>,
+        target: &Target,
+        address: SocketAddr,
+    ) -> Result<Session<Excepted>, SessionFailure> {
+        let is_told = match route.route().accepted() {
+            Accepted::Certificates(_) => true,
+            Accepted::Host(_) => false,
+        };
+        let plain = self.greet(effort, route, target, address).await?;
+        let (session, seen) = plain.verify(&self.client.webpki).await;
+        if !is_told {
+            self.observe(effort, target, &seen);
+        }
+        if let Err(SessionFailure::Tls(failure)) = &session {
+            self.client.observer.tls_failed(failure.label());
+        }
+        session
     }
 
     /// A session under TLS with whoever answers, or none.

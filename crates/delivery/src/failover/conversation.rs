@@ -86,8 +86,10 @@ impl Pass<'_> {
         {
             self.patience.arrive(self.client.addresses.go_on_at(address));
         }
-        let mta_sts = of_session(self.decision, &host.target.host, session.channel());
-        let record = session.record(mta_sts, self.client.clock.now());
+        let shown = (session.channel(), session.proof());
+        let mta_sts = of_session(self.decision, &host.target.host, shown);
+        let exception = self.tell_of_use(&session);
+        let record = session.record((mta_sts, exception), self.client.clock.now());
         let mut before = if session.is_used() { Before::Idle } else { Before::Alive };
         let (mut judged, mut after) = (Judged::Form, After::Usable);
         let most = session.recipients_at_once(self.client.settings.recipients_per_transaction);

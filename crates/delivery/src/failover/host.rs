@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tls_policy::{Admission, HostDane, HostRequirement, Inputs, MessageDemand, Refusal, is_named};
 
-use super::pass::{Host, Keyword, Pass};
+use super::pass::{Host, Keyword, Pass, Sessions};
 use super::trusted::Trusted;
 use super::walk::Walk;
 use crate::client::Client;
@@ -16,15 +16,6 @@ use crate::host_failure::HostFailure;
 use crate::observation::of_refusal;
 use crate::session::established::Session;
 use crate::target::Target;
-
-/// Which sessions a host may be asked over.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Sessions {
-    /// Idle ones, and new ones.
-    All,
-    /// Those that are there already.
-    Idle,
-}
 
 impl Pass<'_> {
     /// Tries a host, in the way that is asked of sessions with it.
@@ -119,6 +110,9 @@ impl Pass<'_> {
             Ok(HostRequirement::Encrypted(admission)) => {
                 Box::pin(self.try_admitted(walk, &admission, host, sessions)).await
             }
+            Ok(HostRequirement::Excepted(admission)) => {
+                Box::pin(self.try_admitted(walk, &admission, host, sessions)).await
+            }
             Ok(HostRequirement::Matched(admission)) => {
                 Box::pin(self.try_admitted(walk, &admission, host, sessions)).await
             }
@@ -128,6 +122,10 @@ impl Pass<'_> {
             Ok(HostRequirement::Verified(admission)) => {
                 Box::pin(self.try_admitted(walk, &admission, host, sessions)).await
             }
+            Ok(HostRequirement::VerifiedOrExcepted(verified, excepted)) => {
+                Box::pin(self.try_with_exception(walk, (&verified, &excepted), host, sessions))
+                    .await
+            }
             Err(_) if sessions == Sessions::Idle => walk,
             Err(refusal) => self.refused(walk, target, &refusal),
         }
@@ -135,7 +133,7 @@ impl Pass<'_> {
 
     /// Sends over a session with a host that is there already, or over a new one with the first of its
     /// addresses at which there is one.
-    async fn try_admitted<T: Trusted>(
+    pub(super) async fn try_admitted<T: Trusted>(
         &self,
         mut walk: Walk,
         admission: &Admission<'_, T>,
@@ -167,6 +165,7 @@ impl Pass<'_> {
                 }
                 Ok(session) => {
                     self.client.observer.opened(session.protection());
+                    self.tell_of_need(target, &session);
                     if let Some(result) = DaneResult::of_session(session.channel()) {
                         self.client.observer.dane_host(result);
                     }

@@ -55,6 +55,15 @@ pub(super) struct Host<'a> {
     pub(super) rank: Rank,
 }
 
+/// Which sessions a host may be asked over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Sessions {
+    /// Idle ones, and new ones.
+    All,
+    /// Those that are there already.
+    Idle,
+}
+
 /// Whether hosts are told REQUIRETLS (RFC 8689 §2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Keyword {

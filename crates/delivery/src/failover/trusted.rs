@@ -1,11 +1,14 @@
 //! How sessions of each trust come about, and where they wait for more mail.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use mta_sts::{DemandedRoute, VerifiedRoute};
+use mail::Channel;
+use mta_sts::danger::ExceptedRoute;
+use mta_sts::{DemandedRoute, Exception, ExceptionScope, VerifiedRoute};
 use tls_policy::{
-    Admission, Demanded, Encrypted, EncryptedRoute, Matched, MatchedRoute, NamedRoute, Proven,
-    SettledRoute, Trust, Unverified, Verified,
+    Admission, Demanded, Encrypted, EncryptedRoute, Excepted, Matched, MatchedRoute, NamedRoute,
+    Proven, SettledRoute, Trust, Unverified, Verified,
 };
 use tokio::net::TcpStream;
 
@@ -35,6 +38,11 @@ pub(super) trait Trusted: Trust<Route: Send, Licence: Sync> + Sized + 'static {
 
     /// Where those are kept that nobody sends over.
     fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self>;
+
+    /// The exception by which alone mail goes over such a session.
+    fn exception(_session: &Session<Self>) -> Option<Arc<Exception>> {
+        None
+    }
 
     /// A new one with `hop`, at this address.
     fn open(
@@ -120,6 +128,44 @@ impl Trusted for Demanded {
         address: SocketAddr,
     ) -> Result<Session<Self>, SessionFailure> {
         pass.verified(effort, (route, admission.start()), target, address).await
+    }
+}
+
+impl Trusted for Excepted {
+    const IS_BOUND_BY_RECORDS: bool = false;
+
+    fn begin<'s>(
+        session: &'s mut Session<Self>,
+        licence: &Self::Licence,
+        keyword: Keyword,
+    ) -> Result<Transaction<'s, Wire<TcpStream>>, WrongSession> {
+        begin_unproven(session, licence, keyword)
+    }
+
+    fn cache(idle: &ConnectionCaches) -> &ConnectionCache<Self> {
+        &idle.excepted
+    }
+
+    fn exception(session: &Session<Self>) -> Option<Arc<Exception>> {
+        let shown = match session.channel() {
+            Channel::Clear(_) => None,
+            Channel::Tls(tls) => tls.certificate.as_ref().and_then(|shown| shown.digest),
+        };
+        let is_it = |one: &&Arc<Exception>| match one.scope() {
+            ExceptionScope::Certificate(digest) => Some(digest.as_bytes()) == shown.as_ref(),
+            ExceptionScope::Domain(_) | ExceptionScope::Host(_) => true,
+        };
+        session.route().route().exceptions().find(is_it).cloned()
+    }
+
+    async fn open(
+        pass: &Pass<'_>,
+        effort: &mut Effort,
+        (route, _): (NamedRoute<ExceptedRoute>, &Admission<'_, Self>),
+        target: &Target,
+        address: SocketAddr,
+    ) -> Result<Session<Self>, SessionFailure> {
+        pass.excepted(effort, route, target, address).await
     }
 }
 

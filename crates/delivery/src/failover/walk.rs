@@ -106,6 +106,12 @@ impl Walk {
         self.failures.iter().any(|failure| failure.host == name && failure.is_mismatch())
     }
 
+    /// Whether a host was reached and TLS with it failed, for another reason than its TLSA records.
+    pub(super) fn has_failed_tls(&self, target: &Target) -> bool {
+        let name = target.name();
+        self.failures.iter().any(|failure| failure.host == name && failure.kind == Kind::Tls)
+    }
+
     /// The walk before a host did not match its records, which have changed.
     pub(super) fn without_mismatch_of(mut self, target: &Target) -> Self {
         let name = target.name();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use mail::{Channel, MtaStsVerdict, Proof, Protection, SessionRecord};
+use mail::{Channel, ExceptionRecord, MtaStsVerdict, Proof, Protection, SessionRecord};
 use tls_policy::{Proven, Trust};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -163,11 +163,16 @@ impl<T: Trust, S: Stream> Session<T, S> {
         Protection::of(self.proof(), &self.channel)
     }
 
-    /// What is recorded of the session, of which MTA-STS makes this: the same for all attempts that
-    /// it has the same of.
-    pub(crate) fn record(&mut self, mta_sts: MtaStsVerdict, now: SystemTime) -> Arc<SessionRecord> {
+    /// What is recorded of the session, of which MTA-STS makes this, and of the exception that it
+    /// came about by: the same for all attempts that it has the same of.
+    pub(crate) fn record(
+        &mut self,
+        (mta_sts, exception): (MtaStsVerdict, Option<Arc<ExceptionRecord>>),
+        now: SystemTime,
+    ) -> Arc<SessionRecord> {
         if let Some(recorded) = &self.recorded
             && recorded.mta_sts == mta_sts
+            && recorded.exception == exception
         {
             return Arc::clone(recorded);
         }
@@ -182,6 +187,7 @@ impl<T: Trust, S: Stream> Session<T, S> {
             proof: self.proof(),
             channel: self.channel.clone(),
             mta_sts,
+            exception,
         });
         self.recorded = Some(Arc::clone(&record));
         record

@@ -14,8 +14,9 @@ use crate::dialogue::Dialogue;
 use crate::failure::{SessionFailure, Stage, TlsFailure};
 use crate::line_io::Stream;
 use crate::settings::DeliverySettings;
-use crate::tls::danger::{Observing, Verdict};
+use crate::tls::danger::Observing;
 use crate::tls::record::version;
+use crate::tls::verdict::Verdict;
 
 impl<S: Stream> Plain<MxHost, S> {
     /// Begins TLS, says EHLO under it and takes leave: the version of TLS, what the host's certificate

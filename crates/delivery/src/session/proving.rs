@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mta_sts::{CertificateDigest, Exception, ExceptionScope};
 use tls_policy::{HostRecords, Trust as _};
 use tokio_rustls::client::TlsStream;
 
@@ -11,8 +12,8 @@ use super::strict::{PeerDemand, Strict};
 use crate::failure::TlsFailure;
 use crate::line_io::Stream;
 use crate::tls::dane::{Authorities, Shaken};
-use crate::tls::danger::Verdict;
 use crate::tls::peer_seen::PeerSeen;
+use crate::tls::verdict::Verdict;
 use crate::tls::webpki::WebPki;
 
 /// Shakes hands with a peer that has to prove what `route` asks for. The names looked for are those of
@@ -28,6 +29,13 @@ pub(super) async fn prove<S: Stream, R: Strict>(
         Err(failure) => return (Err(failure), PeerSeen::nothing()),
     };
     let (association, authorities) = match route.demand() {
+        PeerDemand::Certificate(exceptions, association) => {
+            let accepted = (name, digests(exceptions));
+            let shaken = tls.handshake_accepting(stream, accepted, association, limit).await;
+            let Shaken { stream, dane, webpki } = shaken;
+            let peer = PeerSeen { webpki, dane, records: route.records() };
+            return (stream.map_err(TlsFailure::Handshake), peer);
+        }
         PeerDemand::Name => {
             let stream = tls.handshake(stream, name, limit).await;
             let webpki = if stream.is_ok() { Verdict::Valid } else { Verdict::Unknown };
@@ -41,4 +49,13 @@ pub(super) async fn prove<S: Stream, R: Strict>(
     let shaken = tls.handshake_under(stream, association, (name, authorities), limit).await;
     let Shaken { stream, dane, webpki } = shaken;
     (stream.map_err(TlsFailure::Handshake), PeerSeen { webpki, dane, records })
+}
+
+/// The certificates that these exceptions accept.
+fn digests(exceptions: &[Arc<Exception>]) -> Vec<CertificateDigest> {
+    let digest = |exception: &Arc<Exception>| match exception.scope() {
+        ExceptionScope::Certificate(digest) => Some(*digest),
+        ExceptionScope::Domain(_) | ExceptionScope::Host(_) => None,
+    };
+    exceptions.iter().filter_map(digest).collect()
 }

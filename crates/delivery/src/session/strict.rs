@@ -4,10 +4,13 @@
 use std::sync::Arc;
 
 use dane::Association;
-use mta_sts::{DemandedRoute, VerifiedRoute};
-use tls_policy::{Demanded, HostRecords, Matched, MatchedRoute, NamedRoute, Trust, Verified};
+use mta_sts::danger::{Accepted, ExceptedRoute};
+use mta_sts::{DemandedRoute, Exception, VerifiedRoute};
+use tls_policy::{
+    Demanded, Excepted, HostRecords, Matched, MatchedRoute, NamedRoute, Trust, Verified,
+};
 
-/// A route whose host has to prove who it is. There are three, and nothing outside can add one.
+/// A route whose host has to prove who it is. There are four, and nothing outside can add one.
 pub trait Strict: sealed::Sealed {
     /// What a session along it is worth.
     type Trust: Trust<Route = Self>;
@@ -22,6 +25,9 @@ pub trait Strict: sealed::Sealed {
 /// What a peer has to prove.
 #[derive(Clone, Copy, Debug)]
 pub enum PeerDemand<'a> {
+    /// That it has a certificate which one of these exceptions accepts, and a match of the host's TLSA
+    /// records beside it if it has any of use.
+    Certificate(&'a [Arc<Exception>], Option<&'a Arc<Association>>),
     /// The host's name, by public authorities (RFC 8461 §4.2).
     Name,
     /// That name, and a match of the host's TLSA records beside it.
@@ -68,6 +74,23 @@ impl Strict for NamedRoute<DemandedRoute> {
     }
 }
 
+impl Strict for NamedRoute<ExceptedRoute> {
+    type Trust = Excepted;
+
+    fn demand(&self) -> PeerDemand<'_> {
+        match self.route().accepted() {
+            Accepted::Certificates(exceptions) => {
+                PeerDemand::Certificate(exceptions, self.association())
+            }
+            Accepted::Host(_) => named(self),
+        }
+    }
+
+    fn records(&self) -> Option<HostRecords> {
+        records_beside(self)
+    }
+}
+
 impl Strict for MatchedRoute {
     type Trust = Matched;
 
@@ -81,6 +104,7 @@ impl Strict for MatchedRoute {
 }
 
 mod sealed {
+    use mta_sts::danger::ExceptedRoute;
     use mta_sts::{DemandedRoute, VerifiedRoute};
     use tls_policy::{MatchedRoute, NamedRoute};
 
@@ -90,5 +114,6 @@ mod sealed {
 
     impl Sealed for NamedRoute<VerifiedRoute> {}
     impl Sealed for NamedRoute<DemandedRoute> {}
+    impl Sealed for NamedRoute<ExceptedRoute> {}
     impl Sealed for MatchedRoute {}
 }

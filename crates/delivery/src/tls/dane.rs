@@ -14,10 +14,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio_rustls::client::TlsStream;
 
-use super::danger::Verdict;
 use super::handshake::shake;
 use super::handshake_failure::HandshakeFailure;
 use super::no_match::{NoMatch, Shown};
+use super::verdict::Verdict;
 use super::wall_clock::WallClock;
 use super::webpki::WebPki;
 use crate::line_io::Stream;

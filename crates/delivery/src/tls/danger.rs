@@ -1,4 +1,5 @@
-//! TLS that accepts any certificate. For mail that may also leave in clear, and for nothing else.
+//! TLS that accepts any certificate. For mail that may also leave in clear, and for nothing else; and TLS
+//! that accepts one certificate, which an exception names.
 //!
 //! A handshake under [`Observing`] keeps a passive listener out, and tells what a verifying
 //! handshake would have said: RFC 8461 §5 wants the failures of a policy in testing reported
@@ -10,6 +11,8 @@
 //! peer that has not the key of what it shows is broken or meddled with. Where the key cannot be
 //! used (RSA below 2,048 bits, curves and algorithms that the provider lacks, keys that cannot be
 //! read) the signature is passed over, and no such peer counts as verified.
+
+mod accepted;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -31,6 +34,7 @@ use crate::line_io::Stream;
 
 use super::handshake::shake;
 use super::handshake_failure::HandshakeFailure;
+use super::verdict::Verdict;
 use super::wall_clock::WallClock;
 
 /// The configuration that takes whoever answers, and notes what would have failed.
@@ -98,17 +102,6 @@ impl Observing {
         let time = Arc::new(WallClock::new(Arc::clone(&self.clock)));
         config_without_resumption(Arc::clone(self.verification.provider()), time, recorder)
     }
-}
-
-/// What a verifying handshake would have said.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Verdict {
-    /// It would have accepted the peer.
-    Valid,
-    /// It would have refused the peer.
-    Invalid(TlsError),
-    /// No certificate was shown, so there is nothing to judge.
-    Unknown,
 }
 
 /// A handshake with whoever was there.

@@ -5,8 +5,8 @@ use mail::{CertificateVerdict, DaneVerdict};
 use tls_policy::HostRecords;
 use tls_rpt::TlsaRecord;
 
-use super::danger::Verdict;
 use super::record::PeerRecord;
+use super::verdict::Verdict;
 
 /// What was seen of a peer: whatever had to be proved, the rest is noted for reports.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{ClientConnection, ProtocolVersion};
 use tls_rpt::TlsaRecord;
 
-use super::danger::Verdict;
 use super::digest::sha256;
 use super::handshake_failure::result_type;
+use super::verdict::Verdict;
 
 /// How many names of a certificate are recorded.
 const NAMES_MAX: usize = 16;

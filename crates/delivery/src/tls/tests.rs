@@ -16,8 +16,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::dane::{Authorities, Shaken};
-use super::danger::{Observing, Verdict};
+use super::danger::Observing;
 use super::handshake_failure::{HandshakeFailure, result_type};
+use super::verdict::Verdict;
 use super::webpki::WebPki;
 use crate::authority::{Authority, Flaw};
 

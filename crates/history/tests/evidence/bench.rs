@@ -207,12 +207,14 @@ fn record(lease: &queue::Lease, now: SystemTime) -> DeliveryRecord {
         proof: Proof::Policy,
         channel: Channel::Tls(Arc::new(tls)),
         mta_sts: MtaStsVerdict::Met,
+        exception: None,
     };
     DeliveryRecord {
         attempt: Arc::new(attempt),
         next_hop: Arc::new(NextHopRecord {
             route: RouteTaken::Direct,
             decision: PolicyDecision::Enforced(version),
+            exception: None,
             txt: Some(TxtSeen::Found("20261201".to_owned())),
             tried: Vec::new(),
         }),

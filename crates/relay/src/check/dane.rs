@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use delivery::Look;
 use dns::{Dns, Security};
-use mta_sts::{MxHost, PolicyDomain};
+use mta_sts::{Lifts, MxHost, PolicyDomain};
 use rustls::pki_types::UnixTime;
 use settings::Settings;
 use smtp::Domain;
@@ -55,8 +55,9 @@ pub(super) fn scope(
     let policy_domain = PolicyDomain::parse(domain.as_str()).ok();
     let exceptions = &relay.settings.policies.exceptions;
     let exception = policy_domain.as_ref().and_then(|domain| exceptions.find(domain, now));
+    let lifts = exception.and_then(|exception| exception.scope().lifts());
     let demand = delivery.demand_of(policy_domain.as_ref());
-    if exception.is_some_and(|exception| exception.lifts().lifts_dane()) {
+    if lifts.is_some_and(Lifts::lifts_dane) {
         let text = "TLSA records do not count: your [[exception]] sets them aside";
         return (stage(State::Warning, text), Scope::NotCounted);
     }

@@ -15,8 +15,8 @@ use mta_sts::{Decision, Fetcher, MxHost, OpenHost, Policies, PolicyDomain, Purpo
 use settings::Settings;
 use smtp::Domain;
 use tls_policy::{
-    DaneInputs, DaneLookup, Demanded, HostDane, HostNaming, HostRequirement, Inputs, Matched,
-    MessageDemand, Refusal, Verified,
+    DaneInputs, DaneLookup, Demanded, Excepted, HostDane, HostNaming, HostRequirement, Inputs,
+    Matched, MessageDemand, Refusal, Verified,
 };
 use tokio::time::timeout;
 
@@ -221,6 +221,11 @@ impl Looking<'_> {
                 let encrypted = prober.encrypt(host.route().map_err(refused)?, address).await;
                 encrypted.map(|channel| (channel, HostVerdict::Unproved))
             }
+            HostRequirement::Excepted(host) => {
+                let (route, start) = (host.route().map_err(refused)?, host.start());
+                let proved = prober.prove::<Excepted>(route, address, start, login).await;
+                proved.map(|channel| (channel, HostVerdict::NotNamed))
+            }
             HostRequirement::Matched(host) => {
                 let (route, start) = (host.route().map_err(refused)?, host.start());
                 let matched = prober.prove::<Matched>(route, address, start, login).await;
@@ -230,7 +235,7 @@ impl Looking<'_> {
                 let settled = prober.settle(host.route().map_err(refused)?, address).await;
                 settled.map(|channel| (channel, HostVerdict::Unproved))
             }
-            HostRequirement::Verified(host) => {
+            HostRequirement::Verified(host) | HostRequirement::VerifiedOrExcepted(host, _) => {
                 let (route, start) = (host.route().map_err(refused)?, host.start());
                 let proved = prober.prove::<Verified>(route, address, start, login).await;
                 proved.map(|channel| (channel, HostVerdict::Verified))

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use admin::api::exceptions::ListedException;
+use admin::api::exceptions::{ExceptionKind, ListedException};
 use mta_sts::Lifts;
 
 use super::table::printable;
@@ -19,11 +19,17 @@ pub(super) fn of(listed: &[ListedException], domain: &str) -> Option<Exception> 
 
 /// A line for each.
 pub(super) fn print(listed: &[ListedException], output: &mut Output) -> io::Result<()> {
-    for ListedException { domain, what, until, reason, .. } in listed {
-        let (what, reason) = (what.join(", "), printable(reason));
-        output.line(format_args!(
-            "exception: {domain} is not enforced ({what}) until {until}: {reason}"
-        ))?;
+    for one in listed {
+        let ListedException { domain, until, reason, .. } = one;
+        let (words, reason) = (one.scope_in_words(), printable(reason));
+        match one.kind {
+            ExceptionKind::Domain => output.line(format_args!(
+                "exception: {domain} is not enforced ({words}) until {until}: {reason}"
+            )),
+            ExceptionKind::Certificate | ExceptionKind::Host => output.line(format_args!(
+                "exception: {words} passes for {domain} until {until}: {reason}"
+            )),
+        }?;
     }
     Ok(())
 }

@@ -272,21 +272,21 @@ const HELP: &[Help] = &[
     },
     Help {
         command: "exception",
-        examples: &[
-            ("sts-relay exception list", "what is set aside, until when, and why"),
-            (
-                "sts-relay exception add example.org --reason 'ticket 4711'",
-                "send to a domain in spite of its policy, for 24 hours",
-            ),
-        ],
+        examples: &[("sts-relay exception list", "what is set aside, until when, and why")],
         statuses: &GROUP,
     },
     Help {
         command: "exception add",
-        examples: &[(
-            "sts-relay exception add example.org --reason 'ticket 4711' --for 4h",
-            "in spite of the policy, for four hours",
-        )],
+        examples: &[
+            (
+                "sts-relay exception add example.org --reason 'ticket 4711' --accept-certificate ab12..",
+                "to hosts that show this certificate, whatever is wrong with it",
+            ),
+            (
+                "sts-relay exception add example.org --reason 'ticket 4711' --for 4h",
+                "to any host, in spite of the policy, for four hours",
+            ),
+        ],
         statuses: &[
             ("0", "it counts from the next decision on, and is on disk"),
             ("1", "not done: no relay runs, or the settings have a say; the reason is printed"),
@@ -299,7 +299,7 @@ const HELP: &[Help] = &[
     },
     Help {
         command: "exception remove",
-        examples: &[("sts-relay exception remove example.org", "it does not count any more")],
+        examples: &[("sts-relay exception remove example.org", "none for it counts any more")],
         statuses: &DONE,
     },
     Help {

@@ -9,14 +9,14 @@ use admin::api::answers::{
     Retried, Verified,
 };
 use admin::api::change::{Bounce, Change};
-use admin::api::exceptions::{ListedException, exception_query};
+use admin::api::exceptions::{ListedException, exception_query, removal_query};
 use admin::api::policy_answers::{Purged, Refreshed};
 use admin::api::query::{PAGE, Part, list_query, retry_query};
 use admin::client::{Client, ClientError};
 use admin::server::error::AdminError;
 use admin::server::reads::Reads;
 use clock::{Clock as _, SteadyClock, SystemClock};
-use mta_sts::{Exception, PolicyDomain};
+use mta_sts::{Exception, ExceptionScope, PolicyDomain};
 use queue::{BodyError, Filter, QueueId, Selection};
 use settings::{RawStoreKind, RelayPaths, SettingsError};
 use store_embedded::{Offline, OpenError};
@@ -293,7 +293,7 @@ impl RelayOrDisk {
     ) -> Result<Vec<ListedException>, AnswerError> {
         let now = SystemClock.now();
         let lasting = paths.exceptions.iter().filter(|one| now < one.until());
-        let of_settings = lasting.map(ListedException::of_settings);
+        let of_settings = lasting.map(|one| ListedException::of(one, None));
         match self {
             Self::AtRest(look) => Ok(of_settings.chain(look.granted_exceptions().await?).collect()),
             // One of a version that grants none goes by its settings alone.
@@ -314,12 +314,14 @@ impl RelayOrDisk {
         self.client()?.post(&path).await?.ok_or(AnswerError::TooOld)
     }
 
-    /// Has an exception withdrawn; `None` where none is granted.
-    pub(crate) async fn remove_exception(
+    /// Has the exceptions for a domain withdrawn, of one scope or all; `None` where none is granted.
+    pub(crate) async fn remove_exceptions(
         &mut self,
         domain: &PolicyDomain,
-    ) -> Result<Option<ListedException>, AnswerError> {
-        Ok(self.client()?.delete(&format!("/exceptions/{}", domain.as_str())).await?)
+        scope: Option<&ExceptionScope>,
+    ) -> Result<Option<Vec<ListedException>>, AnswerError> {
+        let path = format!("/exceptions/{}{}", domain.as_str(), removal_query(scope));
+        Ok(self.client()?.delete(&path).await?)
     }
 
     /// Fetches the policy of `domain` anew.

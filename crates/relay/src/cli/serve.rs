@@ -141,8 +141,8 @@ impl<R: Fn() -> anyhow::Result<(Settings, Source)>> Again<R> {
 
 /// Says which exceptions are new and which are gone, and who owns the file that says so.
 fn tell_of_exceptions(before: &Exceptions, now: &Exceptions, source: &Source) {
-    let only_in = |one: &Exceptions, other: &Exceptions| -> Vec<Exception> {
-        let kept = |exception: &&Exception| other.iter().any(|kept| kept == *exception);
+    let only_in = |one: &Exceptions, other: &Exceptions| -> Vec<Arc<Exception>> {
+        let kept = |exception: &&Arc<Exception>| other.iter().any(|kept| kept == *exception);
         one.iter().filter(|exception| !kept(exception)).cloned().collect()
     };
     let by = source.file().and_then(Operator::of_owner);

@@ -1,8 +1,10 @@
 //! The parts of a running relay, by name.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use admin::server::grants::Grants;
 use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -20,6 +22,7 @@ pub(super) enum Part {
     Counting,
     Delivery,
     DkimKeys,
+    Exceptions,
     Grants,
     History,
     Listener(SocketAddr),
@@ -34,6 +37,12 @@ pub(super) enum Part {
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("a relay task ended unexpectedly; the log names it")]
 pub struct EndedUnasked;
+
+/// Ends exceptions that are needed no longer.
+pub(super) async fn end_exceptions(grants: Arc<Grants>, stop: CancellationToken) -> Part {
+    stop.run_until_cancelled(grants.keep_ending()).await;
+    Part::Exceptions
+}
 
 /// Waits for all parts to end.
 async fn drain(parts: &mut JoinSet<Part>) {

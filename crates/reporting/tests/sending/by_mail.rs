@@ -40,6 +40,7 @@ fn record(id: QueueId, result: DeliveryResult) -> DeliveryRecord {
     let next_hop = NextHopRecord {
         route: RouteTaken::Direct,
         decision: PolicyDecision::NotLookedUp,
+        exception: None,
         txt: None,
         tried: Vec::new(),
     };

@@ -1,0 +1,14 @@
+//! What a certificate is worth by what public authorities say.
+
+use pkix::TlsError;
+
+/// What a verifying handshake would have said.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// It would have accepted the peer.
+    Valid,
+    /// It would have refused the peer.
+    Invalid(TlsError),
+    /// No certificate was shown, so there is nothing to judge.
+    Unknown,
+}
