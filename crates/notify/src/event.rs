@@ -11,6 +11,8 @@ const GRACE: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
+    /// The certificate of a host that has to prove its name ends soon.
+    CertificateEnding,
     /// The wall clock is in doubt.
     Clock,
     /// The disk is nearly full, and mail is refused.
@@ -21,47 +23,61 @@ pub enum Event {
     ExceptionEnding,
     /// An exception was granted.
     ExceptionGranted,
+    /// A policy keeps a domain's mail.
+    Held,
     /// The relay cannot do its work.
     NotReady,
     /// The certificate that listeners show ends soon.
     OwnCertificate,
+    /// A policy cannot be fetched again, and ends.
+    PolicyEnding,
     /// Messages are quarantined, because their copies are damaged.
     Quarantined,
     /// No key signs TLS reports.
     ReportKey,
     /// Mail is due and none leaves.
     Stalled,
+    /// A domain protects its mail less than before.
+    Weakened,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
+        Self::CertificateEnding,
         Self::Clock,
         Self::Disk,
         Self::ExceptionEnded,
         Self::ExceptionEnding,
         Self::ExceptionGranted,
+        Self::Held,
         Self::NotReady,
         Self::OwnCertificate,
+        Self::PolicyEnding,
         Self::Quarantined,
         Self::ReportKey,
         Self::Stalled,
+        Self::Weakened,
     ];
 
     /// Its word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::CertificateEnding => "certificate-ending",
             Self::Clock => "clock",
             Self::Disk => "disk",
             Self::ExceptionEnded => "exception-ended",
             Self::ExceptionEnding => "exception-ending",
             Self::ExceptionGranted => "exception-granted",
+            Self::Held => "held",
             Self::NotReady => "not-ready",
             Self::OwnCertificate => "own-certificate",
+            Self::PolicyEnding => "policy-ending",
             Self::Quarantined => "quarantined",
             Self::ReportKey => "report-key",
             Self::Stalled => "stalled",
+            Self::Weakened => "weakened",
         }
     }
 
@@ -83,13 +99,17 @@ impl Event {
     /// Whether it has an end that is told.
     pub(crate) const fn lasting(self) -> Lasting {
         match self {
-            Self::ExceptionEnded | Self::ExceptionEnding | Self::ExceptionGranted => {
-                Lasting::Happens
-            }
-            Self::Clock
+            Self::ExceptionEnded
+            | Self::ExceptionEnding
+            | Self::ExceptionGranted
+            | Self::Weakened => Lasting::Happens,
+            Self::CertificateEnding
+            | Self::Clock
             | Self::Disk
+            | Self::Held
             | Self::NotReady
             | Self::OwnCertificate
+            | Self::PolicyEnding
             | Self::Quarantined
             | Self::ReportKey
             | Self::Stalled => Lasting::Lasts,

@@ -29,7 +29,7 @@ mod signature;
 mod url;
 mod visible;
 
-pub use crate::condition::Condition;
+pub use crate::condition::{Condition, TimeLeft};
 pub use crate::destination::{Channel, Destination, EventPattern};
 pub use crate::event::Event;
 pub use crate::notifier::{DestinationStatus, Notifier, NotifierParts, Tested};

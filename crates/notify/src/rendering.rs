@@ -173,6 +173,16 @@ fn remedy(word: &str) -> Option<&'static str> {
         Event::ExceptionGranted => {
             "sts-relay exception list shows who granted it; sts-relay exception remove ends it"
         }
+        Event::CertificateEnding => {
+            "tell the domain's postmaster; mail is held from then on if the host shows no newer one"
+        }
+        Event::Held => {
+            "sts-relay domain DOMAIN and sts-relay explain DOMAIN say why, and what to write to their postmaster"
+        }
+        Event::PolicyEnding => {
+            "sts-relay policy refresh DOMAIN says why; tell the domain's postmaster"
+        }
+        Event::Weakened => "ask the domain's postmaster whether that was meant",
         Event::NotReady => "sts-relay healthy and GET /readyz say what fails",
         Event::OwnCertificate => {
             "renew the certificate that tls.certificate names; it is read again by itself"

@@ -3,6 +3,7 @@
 mod data_dir;
 mod desk;
 mod history;
+mod needs;
 mod notices;
 mod page;
 mod part;
@@ -220,8 +221,8 @@ impl Relay {
         self.look_up_keys();
         self.keep_time();
         self.report();
-        let (grants, stop) = (Arc::clone(&self.actions.grants), self.stop.clone());
-        let _handle = self.parts.spawn(end_exceptions(grants, stop));
+        let ending = end_exceptions(Arc::clone(&self.actions.grants), self.stop.clone());
+        let _handle = self.parts.spawn(ending);
         self.keep_testing_resolvers();
         self.follow_grants();
         self.look_out();
@@ -340,6 +341,7 @@ impl Relay {
             reporting: self.reports.reporting.clone(),
             clock: Arc::<SteadyClock>::clone(&self.clock),
             watched: self.watched.subscribe(),
+            needs: needs::Needs::of(&self.settings, &self.queue),
         };
         let _handle = self.parts.spawn(lookout.keep(self.stop.clone()));
     }

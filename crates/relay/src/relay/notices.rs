@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::needs::Needs;
 use super::part::Part;
 use crate::certificates::Watched;
 
@@ -73,6 +74,8 @@ pub(super) struct Lookout {
     pub(super) reporting: Reporting,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) watched: watch::Receiver<Watched>,
+    /// None where no history is kept.
+    pub(super) needs: Option<Needs>,
 }
 
 /// The exceptions that were in force at the last look, and those that have ended since.
@@ -93,12 +96,13 @@ enum Length {
 
 impl Lookout {
     /// Looks, and tells, until `stop`.
-    pub(super) async fn keep(self, stop: CancellationToken) -> Part {
+    pub(super) async fn keep(mut self, stop: CancellationToken) -> Part {
         let mut exceptions = Exceptions::default();
+        let (notifier, mut needs) = (self.notifier.clone(), self.needs.take());
         let look = async {
             loop {
                 if !self.notifier.is_off() {
-                    self.look(&mut exceptions).await;
+                    self.look(&mut exceptions, needs.as_mut()).await;
                 }
                 sleep(ROUND).await;
             }
@@ -106,13 +110,13 @@ impl Lookout {
         tokio::select! {
             () = stop.cancelled() => {}
             () = look => {}
-            () = self.notifier.run(stop.clone()) => {}
+            () = notifier.run(stop.clone()) => {}
         }
         Part::Notices
     }
 
     /// Looks at everything once.
-    async fn look(&self, exceptions: &mut Exceptions) {
+    async fn look(&self, exceptions: &mut Exceptions, needs: Option<&mut Needs>) {
         let readiness = self.health.readiness().await;
         let mut looked = vec![
             Event::Clock,
@@ -132,6 +136,11 @@ impl Lookout {
             found.extend((messages > 0).then_some(Condition::Quarantined { messages }));
         }
         let now = self.clock.wall();
+        if let Some(needs) = needs {
+            let (events, conditions) = needs.look(self.clock.now()).await;
+            looked.extend(events);
+            found.extend(conditions);
+        }
         let tls = self.watched.borrow().tls.clone();
         found.extend(own_certificate(tls.as_ref(), now));
         found.extend(self.report_key());
