@@ -81,10 +81,10 @@ async fn what_staging_holds_stays_held_until_an_operator_releases_it() {
     let mut relay = RelayInWorld::start_with("staging.hold_all = true\n").await;
     let mx = relay.domain("far.test", MxBehaviour::valid()).await;
     let id = relay.submit(&["b@far.test"]).await;
-    assert_eq!(relay.show(id).unwrap().state, State::OnHold);
+    assert_eq!(relay.show(id).unwrap().state, State::HeldByStaging);
     relay.restart().await;
     relay.retry().await;
-    assert_eq!(relay.show(id).unwrap().state, State::OnHold);
+    assert_eq!(relay.show(id).unwrap().state, State::HeldByStaging);
     assert!(mx.connections().is_empty());
     assert!(relay.queue().release(id).await.unwrap());
     mx.wait_for_messages(1, PATIENCE).await.unwrap();
@@ -107,7 +107,7 @@ async fn staging_refuses_others_where_that_is_chosen_or_holds_their_mail() {
         own.wait_for_messages(1, PATIENCE).await.unwrap();
         if others == "hold" {
             let id = relay.only().await;
-            assert_eq!(relay.show(id).unwrap().state, State::OnHold);
+            assert_eq!(relay.show(id).unwrap().state, State::HeldByStaging);
         } else {
             relay.empty().await;
         }
