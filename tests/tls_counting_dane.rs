@@ -218,3 +218,38 @@ async fn an_exception_sets_tlsa_records_aside_and_the_domain_learns_what_was_wro
     counted.send("servfail.signed.test", Mail::Delivered, &rows).await;
     counted.check().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_an_exception_sets_aside_beside_an_enforced_policy_have_their_own_verdict() {
+    let names = ["own", "other", "unusable", "late"];
+    let exception = |name: &&str| {
+        format!(
+            "[[exception]]\ndomain = \"{name}.signed.test\"\nuntil = 2030-01-10\n\
+             reason = \"ticket 4711\"\nwhat = [\"dane\"]\n"
+        )
+    };
+    let mut counted = Counted::start(&names.iter().map(exception).collect::<String>()).await;
+    counted.relay.world.names().authenticate("signed.test");
+    let stranger = counted.relay.world.mx("stranger.test", MxBehaviour::valid()).await;
+    let other = stranger.certificate_chain().remove(0);
+    let (no_match, unusable) =
+        ("tlsa validation-failure dane-no-match 1", "tlsa tlsa-invalid all-records-unusable 1");
+    let (met, late) = ("sts success 1", "sts certificate-expired 1");
+    for (name, certificate, data, usage, mail, rows) in [
+        ("own", Certificate::Valid, None, 3, Mail::Delivered, [met, "tlsa success 1"]),
+        ("other", Certificate::Valid, Some(&other), 3, Mail::Delivered, [met, no_match]),
+        ("unusable", Certificate::Valid, Some(&other), 1, Mail::Delivered, [met, unusable]),
+        // The policy stays in force, and the records are judged beside its refusal.
+        ("late", Certificate::Expired, Some(&other), 3, Mail::Waits, [late, no_match]),
+    ] {
+        let domain = format!("{name}.signed.test");
+        let mx =
+            counted.relay.enforcing_domain(&domain, MxBehaviour::presenting(certificate)).await;
+        counted.relay.world.domain(&domain).tls_rpt_record(RECORD);
+        let own = mx.certificate_chain().remove(0);
+        let records = counted.relay.world.tlsa_name(mx.name());
+        counted.relay.world.names().add_tlsa(&records, (usage, 0, 0), data.unwrap_or(&own));
+        counted.send(&domain, mail, &rows).await;
+    }
+    counted.check().await;
+}

@@ -106,7 +106,7 @@ pub use crate::route::{ConfiguredHop, DomainPattern, Route, Routes, SmartHost};
 pub use crate::session::established::{Session, WrongSession};
 pub use crate::session::open::{BrokenHandshake, Unsettled};
 pub use crate::session::plain::Plain;
-pub use crate::session::strict::{PeerDemand, Strict};
+pub use crate::session::strict::{PeerDemand, RecordsBeside, Strict};
 pub use crate::settings::{DeliverySettings, IpPreference, RequireTlsDelivery, Timeouts};
 pub use crate::target::TlsRequirement;
 pub use crate::tls::danger::Observing;

@@ -45,7 +45,7 @@ const ALL_UNUSABLE: TlsFault = TlsFault {
 
 impl TlsSeen {
     /// Of a peer that had to prove itself: by its name, by those of its records that are of use, or by
-    /// both.
+    /// both. Records that are set aside are among `records`, and have their own verdict as well.
     pub(crate) fn of_peer<T>(
         (ends, helo): (Endpoints, Option<ReceivingMxHelo>),
         session: &Result<T, SessionFailure>,
@@ -120,7 +120,7 @@ pub struct TlsFault {
 }
 
 impl TlsOutcome {
-    /// Of a session whose peer had to match records, by those.
+    /// Of a session whose host has records of use, by those, whether it had to match them or not.
     fn of_records<T>(session: &Result<T, SessionFailure>, peer: &PeerSeen) -> Self {
         match (session, &peer.dane) {
             (Err(SessionFailure::Tls(_)), Some(Err(mismatch))) => {
@@ -131,7 +131,11 @@ impl TlsOutcome {
                 Err(SessionFailure::Tls(TlsFailure::Handshake(HandshakeFailure::Tls(error)))),
                 Some(Ok(_)),
             ) if error.is_about_certificate() => Self::Tls(Ok(())),
-            _ => Self::of_session(session, Ok(())),
+            // Records that are set aside may fail where there is a session.
+            (_, Some(Err(mismatch))) => {
+                Self::of_session(session, Err(TlsFault::of_mismatch(mismatch)))
+            }
+            (_, Some(Ok(_)) | None) => Self::of_session(session, Ok(())),
         }
     }
 

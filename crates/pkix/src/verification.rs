@@ -99,12 +99,29 @@ impl Verification {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<(), TlsError> {
+        self.verify(end_entity, intermediates, name, ocsp_response, now).map(|_verified| ())
+    }
+
+    /// The same, for a verifier that has to say so to rustls.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::judge`].
+    pub fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
         let verified =
             self.webpki.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
         let judged = match verified {
-            Ok(_verified) => Ok(()),
-            Err(_) if self.roots.names(end_entity) => is_named_host(end_entity, name, now),
-            Err(error) => Err(error),
+            Err(_) if self.roots.names(end_entity) => {
+                is_named_host(end_entity, name, now).map(|()| ServerCertVerified::assertion())
+            }
+            verified => verified,
         };
         judged.map_err(|error| TlsError::of_chain(error, end_entity, intermediates))
     }

@@ -41,6 +41,15 @@ impl HostDane {
         }
     }
 
+    /// The records that the host has and does not have to match.
+    #[must_use]
+    pub const fn noted(&self) -> Option<&HostRecords> {
+        match self {
+            Self::NoDane(found) => found.noted(),
+            Self::Dane(_) | Self::EncryptOnly(_) | Self::Skipped(_) => None,
+        }
+    }
+
     /// The same records without a say, because there is licence to pass over them. What a session makes
     /// of them is noted all the same. A host without an address is unreachable with licence too.
     #[must_use]

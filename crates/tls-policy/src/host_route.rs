@@ -19,7 +19,7 @@ use crate::host_dane::{
 /// ```compile_fail,E0451
 /// # use mta_sts::VerifiedRoute;
 /// fn forget_the_records(route: VerifiedRoute) -> tls_policy::NamedRoute<VerifiedRoute> {
-///     tls_policy::NamedRoute { route, association: None, unusable: None }
+///     tls_policy::NamedRoute { route, association: None, unusable: None, noted: None }
 /// }
 /// ```
 ///
@@ -35,13 +35,14 @@ pub struct NamedRoute<R> {
     route: R,
     association: Option<Arc<Association>>,
     unusable: Option<Arc<EncryptOnly>>,
+    noted: Option<HostRecords>,
 }
 
 impl<R> NamedRoute<R> {
     /// A route to a host with these records, if it has any.
     pub(crate) fn new(route: R, dane: &HostDane) -> Self {
         let (association, unusable) = (dane.association().cloned(), dane.unusable().cloned());
-        Self { route, association, unusable }
+        Self { route, association, unusable, noted: dane.noted().cloned() }
     }
 
     /// The route by which the host has to prove its name.
@@ -61,6 +62,13 @@ impl<R> NamedRoute<R> {
     #[must_use]
     pub const fn unusable(&self) -> Option<&Arc<EncryptOnly>> {
         self.unusable.as_ref()
+    }
+
+    /// The records that the host has and does not have to match, because they are set aside: its domain
+    /// may want to know what a session makes of them.
+    #[must_use]
+    pub const fn noted(&self) -> Option<&HostRecords> {
+        self.noted.as_ref()
     }
 }
 

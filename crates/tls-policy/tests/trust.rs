@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use dns::{Lookup, Records, Security, TlsaData, Validation};
+use mta_sts::danger::TlsRequiredNo;
 use mta_sts::{Decision, MxHost, NextHop, OpenHost, PolicyDomain};
 use tls_policy::{
     DaneInputs, DaneLookup, DaneSettings, Demanded, Encrypted, HostDane, HostNaming, Matched,
-    Trust, Unverified,
+    RecordsLicence, Trust, Unverified,
 };
 
 use crate::decisions::{fallback, fallback_to};
@@ -98,4 +99,19 @@ async fn a_session_goes_on_under_the_records_that_it_was_made_under_alone() {
         }
     }
     assert_eq!(asked, 5 * all.len(), "each of them has one kind of session");
+}
+
+/// Records that are set aside are noted by a route that asks for a name, and bind nothing.
+#[tokio::test]
+async fn a_session_beside_records_that_are_set_aside_takes_no_mail_that_they_bind() {
+    let (own, host) = (fallback(None).await, OpenHost::Name(host()));
+    let licence = TlsRequiredNo::assertion();
+    let binding = found(vec![record(3, 1)]).await;
+    let aside = found(vec![record(3, 1)]).await.set_aside(&host, RecordsLicence::Sender(&licence));
+    let bound = Demanded::route(&own, &host, &binding).unwrap();
+    let free = Demanded::route(&own, &host, &aside).unwrap();
+    assert!(bound.association().is_some() && bound.noted().is_none());
+    assert!(free.association().is_none() && free.noted().unwrap().usable().is_some());
+    assert!(Demanded::is_under(&bound, &binding) && Demanded::is_under(&free, &aside));
+    assert!(!Demanded::is_under(&bound, &aside) && !Demanded::is_under(&free, &binding));
 }

@@ -11,7 +11,7 @@ use super::opening::server_name;
 use super::strict::{PeerDemand, Strict};
 use crate::failure::TlsFailure;
 use crate::line_io::Stream;
-use crate::tls::dane::{Authorities, Shaken};
+use crate::tls::dane::{HeldTo, Shaken};
 use crate::tls::peer_seen::PeerSeen;
 use crate::tls::verdict::Verdict;
 use crate::tls::webpki::WebPki;
@@ -28,10 +28,10 @@ pub(super) async fn prove<S: Stream, R: Strict>(
         Ok(name) => name,
         Err(failure) => return (Err(failure), PeerSeen::nothing()),
     };
-    let (association, authorities) = match route.demand() {
-        PeerDemand::Certificate(exceptions, association) => {
+    let (association, held_to) = match route.demand() {
+        PeerDemand::Certificate(exceptions, beside) => {
             let accepted = (name, digests(exceptions));
-            let shaken = tls.handshake_accepting(stream, accepted, association, limit).await;
+            let shaken = tls.handshake_accepting(stream, accepted, beside, limit).await;
             let Shaken { stream, dane, webpki } = shaken;
             let peer = PeerSeen { webpki, dane, records: route.records() };
             return (stream.map_err(TlsFailure::Handshake), peer);
@@ -42,11 +42,12 @@ pub(super) async fn prove<S: Stream, R: Strict>(
             let seen = PeerSeen { webpki, ..PeerSeen::nothing() };
             return (stream.map_err(TlsFailure::Handshake), seen);
         }
-        PeerDemand::NameAndRecords(association) => (association, Authorities::Required),
-        PeerDemand::Records(association) => (association, Authorities::Noted),
+        PeerDemand::NameAndRecords(association) => (association, HeldTo::Both),
+        PeerDemand::NameNotingRecords(association) => (association, HeldTo::Authorities),
+        PeerDemand::Records(association) => (association, HeldTo::Records),
     };
     let records = Some(HostRecords::Usable(Arc::clone(association)));
-    let shaken = tls.handshake_under(stream, association, (name, authorities), limit).await;
+    let shaken = tls.handshake_under(stream, association, (name, held_to), limit).await;
     let Shaken { stream, dane, webpki } = shaken;
     (stream.map_err(TlsFailure::Handshake), PeerSeen { webpki, dane, records })
 }

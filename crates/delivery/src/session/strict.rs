@@ -25,29 +25,58 @@ pub trait Strict: sealed::Sealed {
 /// What a peer has to prove.
 #[derive(Clone, Copy, Debug)]
 pub enum PeerDemand<'a> {
-    /// That it has a certificate which one of these exceptions accepts, and a match of the host's TLSA
-    /// records beside it if it has any of use.
-    Certificate(&'a [Arc<Exception>], Option<&'a Arc<Association>>),
+    /// That it has a certificate which one of these exceptions accepts; and what the host's TLSA records
+    /// ask for beside it, if it has any of use.
+    Certificate(&'a [Arc<Exception>], Option<RecordsBeside<'a>>),
     /// The host's name, by public authorities (RFC 8461 §4.2).
     Name,
     /// That name, and a match of the host's TLSA records beside it.
     NameAndRecords(&'a Arc<Association>),
+    /// That name. What the host's TLSA records make of it is noted, and nobody acts on that.
+    NameNotingRecords(&'a Arc<Association>),
     /// A match of the host's TLSA records (RFC 7672 §2.2).
     Records(&'a Arc<Association>),
 }
 
-/// What a route asks for by which a name has to be proved.
-const fn named<R>(route: &NamedRoute<R>) -> PeerDemand<'_> {
-    match route.association() {
-        Some(association) => PeerDemand::NameAndRecords(association),
-        None => PeerDemand::Name,
+/// The TLSA records of use of a host that has to prove something else.
+#[derive(Clone, Copy, Debug)]
+pub enum RecordsBeside<'a> {
+    /// They are set aside: what they make of the peer is noted.
+    Noted(&'a Arc<Association>),
+    /// The peer has to match them as well.
+    Required(&'a Arc<Association>),
+}
+
+impl<'a> RecordsBeside<'a> {
+    /// Those of the host of a route; none where none is of use.
+    fn of<R>(route: &'a NamedRoute<R>) -> Option<Self> {
+        let noted = || route.noted().and_then(HostRecords::usable).map(Self::Noted);
+        route.association().map(Self::Required).or_else(noted)
+    }
+
+    /// The records.
+    pub(crate) const fn association(self) -> &'a Arc<Association> {
+        match self {
+            Self::Noted(association) | Self::Required(association) => association,
+        }
     }
 }
 
-/// The records of the host of such a route.
+/// What a route asks for by which a name has to be proved.
+fn named<R>(route: &NamedRoute<R>) -> PeerDemand<'_> {
+    match RecordsBeside::of(route) {
+        None => PeerDemand::Name,
+        Some(RecordsBeside::Noted(association)) => PeerDemand::NameNotingRecords(association),
+        Some(RecordsBeside::Required(association)) => PeerDemand::NameAndRecords(association),
+    }
+}
+
+/// The records of the host of such a route, those that are set aside as well.
 fn records_beside<R>(route: &NamedRoute<R>) -> Option<HostRecords> {
     let usable = route.association().cloned().map(HostRecords::Usable);
-    usable.or_else(|| route.unusable().cloned().map(HostRecords::Unusable))
+    usable
+        .or_else(|| route.unusable().cloned().map(HostRecords::Unusable))
+        .or_else(|| route.noted().cloned())
 }
 
 impl Strict for NamedRoute<VerifiedRoute> {
@@ -80,7 +109,7 @@ impl Strict for NamedRoute<ExceptedRoute> {
     fn demand(&self) -> PeerDemand<'_> {
         match self.route().accepted() {
             Accepted::Certificates(exceptions) => {
-                PeerDemand::Certificate(exceptions, self.association())
+                PeerDemand::Certificate(exceptions, RecordsBeside::of(self))
             }
             Accepted::Host(_) => named(self),
         }

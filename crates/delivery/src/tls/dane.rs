@@ -2,7 +2,8 @@
 //!
 //! Where the host's records bind us alone, what the authorities say is only noted: a policy in testing
 //! wants to know. Where a policy is enforced too, both have to hold (RFC 8461 §2: MTA-STS never
-//! overrides DANE).
+//! overrides DANE). Where the records are set aside beside such a policy, what they say is only noted:
+//! their domain wants to know.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,13 +23,33 @@ use super::wall_clock::WallClock;
 use super::webpki::WebPki;
 use crate::line_io::Stream;
 
-/// Whether the public authorities have a say beside the records.
+/// Who has to be satisfied with a peer; what the other says is noted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Authorities {
-    /// What they say is noted.
-    Noted,
-    /// They have to vouch for the host's name as well.
-    Required,
+pub(crate) enum HeldTo {
+    /// The public authorities have to vouch for the host's name.
+    Authorities,
+    /// The authorities and the records.
+    Both,
+    /// The peer has to match the records.
+    Records,
+}
+
+impl HeldTo {
+    /// Whether a peer has to match the records.
+    const fn includes_records(self) -> bool {
+        match self {
+            Self::Authorities => false,
+            Self::Both | Self::Records => true,
+        }
+    }
+
+    /// Whether the authorities have to vouch for a peer.
+    const fn includes_authorities(self) -> bool {
+        match self {
+            Self::Authorities | Self::Both => true,
+            Self::Records => false,
+        }
+    }
 }
 
 /// What a handshake under an association has come to.
@@ -43,23 +64,24 @@ pub(crate) struct Shaken<S> {
 }
 
 impl WebPki {
-    /// Shakes hands with a peer that must match `association`, and be `host` if the authorities are
-    /// required. It is asked for by the TLSA base domain (RFC 7672 §8.1).
+    /// Shakes hands with a peer that must match `association`, be `host` by the word of the authorities,
+    /// or both. It is asked for by the TLSA base domain if it has to match (RFC 7672 §8.1), and else as
+    /// `host`.
     pub(crate) async fn handshake_under<S: Stream>(
         &self,
         stream: S,
         association: &Arc<Association>,
-        (host, authorities): (ServerName<'static>, Authorities),
+        (host, held_to): (ServerName<'static>, HeldTo),
         limit: Duration,
     ) -> Shaken<S> {
         let records = Verifier::new(Arc::clone(association));
-        let name = records.server_name();
+        let name = if held_to.includes_records() { records.server_name() } else { host.clone() };
         let verification = self.verification.clone();
         let both = Arc::new(BothVerifiers {
             records,
             verification,
             host,
-            authorities,
+            held_to,
             webpki: OnceLock::new(),
             shown: OnceLock::new(),
         });
@@ -77,14 +99,14 @@ impl WebPki {
     }
 }
 
-/// Two verdicts on one handshake. Signatures are verified as the records' verifier does it, which
-/// refuses whoever has not the key of what it shows.
+/// Two verdicts on one handshake. Signatures are verified as the records' verifier does it, or as the
+/// authorities' where they alone have a say; both refuse whoever has not the key of what it shows.
 #[derive(Debug)]
 struct BothVerifiers {
     records: Arc<Verifier>,
     verification: Verification,
     host: ServerName<'static>,
-    authorities: Authorities,
+    held_to: HeldTo,
     webpki: OnceLock<Result<(), TlsError>>,
     shown: OnceLock<Shown>,
 }
@@ -104,15 +126,15 @@ impl BothVerifiers {
         };
         let stream = match (shaken, &dane, &webpki) {
             // Nothing else would say so: a handshake without a look at the certificate proves nothing.
-            (Ok(_), None, _) => Err(HandshakeFailure::NotVerified),
-            (Ok(stream), Some(_), _) => Ok(stream),
-            (Err(_), Some(Err(mismatch)), _) => {
+            (Ok(_), None, _) | (Ok(_), _, Verdict::Unknown) => Err(HandshakeFailure::NotVerified),
+            (Ok(stream), Some(_), Verdict::Valid | Verdict::Invalid(_)) => Ok(stream),
+            (Err(_), Some(Err(mismatch)), _) if self.held_to.includes_records() => {
                 let shown = self.shown.get().copied().unwrap_or_default();
                 let no_match = NoMatch::new(association, mismatch.clone(), shown);
                 Err(HandshakeFailure::NoMatch(Box::new(no_match)))
             }
-            (Err(HandshakeFailure::Tls(_)), Some(Ok(_)), Verdict::Invalid(error))
-                if self.authorities == Authorities::Required =>
+            (Err(HandshakeFailure::Tls(_)), Some(_), Verdict::Invalid(error))
+                if self.held_to.includes_authorities() =>
             {
                 Err(HandshakeFailure::Tls(error.clone()))
             }
@@ -133,21 +155,30 @@ impl ServerCertVerifier for BothVerifiers {
     ) -> Result<ServerCertVerified, Error> {
         self.shown.get_or_init(|| Shown::of(end_entity, intermediates.first()));
         let judged =
-            self.verification.judge(end_entity, intermediates, &self.host, ocsp_response, now);
-        let is_vouched_for = judged.is_ok();
-        drop(self.webpki.set(judged));
+            self.verification.verify(end_entity, intermediates, &self.host, ocsp_response, now);
+        let vouched_for = match judged {
+            Ok(verified) => {
+                drop(self.webpki.set(Ok(())));
+                Ok(verified)
+            }
+            Err(error) => {
+                drop(self.webpki.set(Err(error)));
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
+        };
+        let base = self.records.server_name();
+        let asked_for = if self.held_to.includes_records() { server_name } else { &base };
         let matched = self.records.verify_server_cert(
             end_entity,
             intermediates,
-            server_name,
+            asked_for,
             ocsp_response,
             now,
-        )?;
-        match self.authorities {
-            Authorities::Required if !is_vouched_for => {
-                Err(CertificateError::ApplicationVerificationFailure.into())
-            }
-            Authorities::Noted | Authorities::Required => Ok(matched),
+        );
+        match self.held_to {
+            HeldTo::Authorities => vouched_for,
+            HeldTo::Both => matched.and(vouched_for),
+            HeldTo::Records => matched,
         }
     }
 
@@ -157,7 +188,14 @@ impl ServerCertVerifier for BothVerifiers {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.records.verify_tls12_signature(message, certificate, signed)
+        match self.held_to {
+            HeldTo::Authorities => {
+                self.verification.webpki().verify_tls12_signature(message, certificate, signed)
+            }
+            HeldTo::Both | HeldTo::Records => {
+                self.records.verify_tls12_signature(message, certificate, signed)
+            }
+        }
     }
 
     fn verify_tls13_signature(
@@ -166,10 +204,20 @@ impl ServerCertVerifier for BothVerifiers {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.records.verify_tls13_signature(message, certificate, signed)
+        match self.held_to {
+            HeldTo::Authorities => {
+                self.verification.webpki().verify_tls13_signature(message, certificate, signed)
+            }
+            HeldTo::Both | HeldTo::Records => {
+                self.records.verify_tls13_signature(message, certificate, signed)
+            }
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.records.supported_verify_schemes()
+        match self.held_to {
+            HeldTo::Authorities => self.verification.webpki().supported_verify_schemes(),
+            HeldTo::Both | HeldTo::Records => self.records.supported_verify_schemes(),
+        }
     }
 }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::dane::{Authorities, Shaken};
+use super::dane::{HeldTo, Shaken};
 use super::danger::Observing;
 use super::handshake_failure::{HandshakeFailure, result_type};
 use super::verdict::Verdict;
@@ -166,11 +166,11 @@ async fn shake(
     authority: &Authority,
     server: Arc<ServerConfig>,
     association: &Arc<Association>,
-    authorities: Authorities,
+    held_to: HeldTo,
 ) -> Shaken<DuplexStream> {
     let near = serve(tasks, server);
     let tls = webpki(authority);
-    tls.handshake_under(near, association, (name("mx.example.org"), authorities), LIMIT).await
+    tls.handshake_under(near, association, (name("mx.example.org"), held_to), LIMIT).await
 }
 
 #[tokio::test]
@@ -182,20 +182,21 @@ async fn one_handshake_under_records_has_two_verdicts() {
         let (server, leaf) = authority.server_and_leaf(&["mx.example.org"], flaw);
         let own = association(&leaf);
         for (records, matches) in [(&own, true), (&other, false)] {
-            for authorities in [Authorities::Noted, Authorities::Required] {
+            for held_to in [HeldTo::Authorities, HeldTo::Both, HeldTo::Records] {
                 let shaken =
-                    shake(&mut tasks, &authority, Arc::clone(&server), records, authorities).await;
+                    shake(&mut tasks, &authority, Arc::clone(&server), records, held_to).await;
                 let is_valid = flaw == Flaw::None;
-                let row = format!("{flaw:?} {matches} {authorities:?}: {shaken:?}");
+                let row = format!("{flaw:?} {matches} {held_to:?}: {shaken:?}");
                 assert_eq!(shaken.dane.as_ref().unwrap().is_ok(), matches, "{row}");
                 assert_eq!(shaken.webpki == Verdict::Valid, is_valid, "{row}");
-                let holds = matches && (is_valid || authorities == Authorities::Noted);
+                let records_hold = matches || held_to == HeldTo::Authorities;
+                let holds = records_hold && (is_valid || held_to == HeldTo::Records);
                 assert_eq!(shaken.stream.is_ok(), holds, "{row}");
                 match shaken.stream {
                     Ok(_) => {}
-                    Err(HandshakeFailure::NoMatch(_)) => assert!(!matches, "{row}"),
+                    Err(HandshakeFailure::NoMatch(_)) => assert!(!records_hold, "{row}"),
                     Err(failure) => {
-                        assert!(matches, "{row}");
+                        assert!(records_hold, "{row}");
                         let expected = if flaw == Flaw::Expired {
                             ResultType::CertificateExpired
                         } else {
@@ -218,7 +219,7 @@ async fn a_mismatch_says_what_was_expected_and_what_was_shown() {
     let secure = SecureRecords::assertion(vec![record.clone()]).unwrap();
     let association = Arc::new(secure.associate(names).unwrap());
     let (server, _) = authority.server_and_leaf(&["mx.example.org"], Flaw::None);
-    let shaken = shake(&mut tasks, &authority, server, &association, Authorities::Noted).await;
+    let shaken = shake(&mut tasks, &authority, server, &association, HeldTo::Records).await;
     let failure = shaken.stream.unwrap_err();
     assert_eq!(failure.result_type(), ResultType::ValidationFailure);
     let text = failure.to_string();
@@ -231,12 +232,13 @@ async fn a_replayed_certificate_without_its_key_is_refused_under_records() {
     let authority = Authority::new();
     let mut tasks = JoinSet::new();
     let good = authority.certificate(&["mx.example.org"]);
-    let server = impostor(good.clone());
-    let shaken =
-        shake(&mut tasks, &authority, server, &association(&good), Authorities::Noted).await;
-    assert!(shaken.dane.unwrap().is_ok(), "the certificate is the very one");
-    let failure = shaken.stream.unwrap_err();
-    assert!(matches!(failure, HandshakeFailure::Tls(_)), "{failure}");
+    let records = association(&good);
+    for held_to in [HeldTo::Authorities, HeldTo::Both, HeldTo::Records] {
+        let shaken = shake(&mut tasks, &authority, impostor(good.clone()), &records, held_to).await;
+        assert!(shaken.dane.unwrap().is_ok(), "the certificate is the very one");
+        let failure = shaken.stream.unwrap_err();
+        assert!(matches!(failure, HandshakeFailure::Tls(_)), "{held_to:?}: {failure}");
+    }
 }
 
 /// A server that shows this certificate and signs with another key.

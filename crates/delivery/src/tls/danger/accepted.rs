@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dane::{Association, Verifier};
+use dane::Verifier;
 use mta_sts::CertificateDigest;
 use pkix::{
     HandshakeError, Signature, TlsError, Verification, check_signature, config_without_resumption,
@@ -17,6 +17,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, Signa
 use tokio_rustls::client::TlsStream;
 
 use crate::line_io::Stream;
+use crate::session::strict::RecordsBeside;
 use crate::tls::dane::Shaken;
 use crate::tls::digest::sha256;
 use crate::tls::handshake::shake;
@@ -27,18 +28,23 @@ use crate::tls::webpki::WebPki;
 
 impl WebPki {
     /// Shakes hands with a peer that must show one of these certificates and have its key, and match
-    /// the records if there are some.
+    /// the records beside it if it is held to them.
     pub(crate) async fn handshake_accepting<S: Stream>(
         &self,
         stream: S,
         (host, accepted): (ServerName<'static>, Vec<CertificateDigest>),
-        records: Option<&Arc<Association>>,
+        beside: Option<RecordsBeside<'_>>,
         limit: Duration,
     ) -> Shaken<S> {
-        let records = records.map(|association| Verifier::new(Arc::clone(association)));
-        let name = records.as_ref().map_or_else(|| host.clone(), |records| records.server_name());
+        let records = beside.map(|beside| Verifier::new(Arc::clone(beside.association())));
+        let are_required = matches!(beside, Some(RecordsBeside::Required(_)));
+        let name = match &records {
+            Some(records) if are_required => records.server_name(),
+            Some(_) | None => host.clone(),
+        };
         let verification = self.verification.clone();
         let webpki = OnceLock::new();
+        let records = records.map(|records| (records, are_required));
         let verifier = Arc::new(AcceptedVerifier { accepted, records, verification, host, webpki });
         let shaken = match self.config_accepting(Arc::clone(&verifier)) {
             Ok(config) => shake(Arc::new(config), name, stream, limit, HandshakeError::from).await,
@@ -58,7 +64,8 @@ impl WebPki {
 #[derive(Debug)]
 struct AcceptedVerifier {
     accepted: Vec<CertificateDigest>,
-    records: Option<Arc<Verifier>>,
+    /// The records, and whether the peer has to match them.
+    records: Option<(Arc<Verifier>, bool)>,
     verification: Verification,
     host: ServerName<'static>,
     webpki: OnceLock<Result<(), TlsError>>,
@@ -81,7 +88,7 @@ impl AcceptedVerifier {
             }
             (shaken, _) => shaken,
         };
-        let dane = self.records.as_ref().and_then(|records| records.verdict().cloned());
+        let dane = self.records.as_ref().and_then(|(records, _)| records.verdict().cloned());
         Shaken { stream, dane, webpki }
     }
 
@@ -121,16 +128,16 @@ impl ServerCertVerifier for AcceptedVerifier {
         if !self.accepts(end_entity) {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }
-        match &self.records {
-            None => Ok(ServerCertVerified::assertion()),
-            Some(records) => records.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            ),
+        if let Some((records, are_required)) = &self.records {
+            let base = records.server_name();
+            let name = if *are_required { server_name } else { &base };
+            let matched =
+                records.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
+            if *are_required {
+                matched?;
+            }
         }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
