@@ -52,14 +52,12 @@ impl TlsSeen {
         peer: &PeerSeen,
         records: Option<&HostRecords>,
     ) -> Self {
-        let by_name = || TlsOutcome::of_session(session, Ok(()));
-        let (outcome, by_records) = match records {
-            None => (by_name(), None),
-            Some(HostRecords::Unusable(_)) => (by_name(), Some(TlsOutcome::of_unusable(session))),
-            Some(HostRecords::Usable(_)) => (
-                TlsOutcome::of_authorities(session, peer),
-                Some(TlsOutcome::of_records(session, peer)),
-            ),
+        // An exception may let a peer pass that they refuse.
+        let outcome = TlsOutcome::of_authorities(session, peer);
+        let by_records = match records {
+            None => None,
+            Some(HostRecords::Unusable(_)) => Some(TlsOutcome::of_unusable(session)),
+            Some(HostRecords::Usable(_)) => Some(TlsOutcome::of_records(session, peer)),
         };
         let tlsa = records.zip(by_records).map(|(records, tls)| TlsaSeen::new(records, tls));
         Self { ends, helo, outcome, tlsa }
@@ -251,5 +249,26 @@ const fn by_host(error: DialogueError) -> Option<FailureReason> {
         | DialogueError::Garbled => Some(FailureReason::ConnectionCut),
         DialogueError::TimedOut | DialogueError::TooSlow => Some(FailureReason::Timeout),
         DialogueError::Displaced | DialogueError::OutOfTime => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pkix::TlsError;
+    use rustls::{CertificateError, Error};
+
+    use super::*;
+
+    #[test]
+    fn a_peer_that_an_exception_lets_pass_is_told_as_the_authorities_see_it() {
+        let told = |webpki| {
+            let peer = PeerSeen { webpki, ..PeerSeen::nothing() };
+            let ends = (Endpoints::default(), None);
+            TlsSeen::of_peer(ends, &Ok(()), &peer, None).outcome
+        };
+        let expired = TlsError::from(Error::from(CertificateError::Expired));
+        let fault = TlsFault { result_type: ResultType::CertificateExpired, reason: None };
+        assert_eq!(told(Verdict::Invalid(expired)), TlsOutcome::Tls(Err(fault)));
+        assert_eq!(told(Verdict::Valid), TlsOutcome::Tls(Ok(())));
     }
 }
