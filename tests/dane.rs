@@ -349,6 +349,23 @@ async fn an_unsigned_domain_costs_no_question_more_than_without_dane() {
     assert!(asked[0] >= 3, "MX, A and AAAA records were not asked for: {asked:?}");
 }
 
+/// Preferences come first: TLSA records do not put a worse MX before a better one without
+/// (RFC 7672 §2.2.1).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worse_mx_with_tlsa_records_does_not_go_before_a_better_one_without() {
+    let relay = start("").await;
+    let domain = format!("preferred.{SIGNED}");
+    let host = |name: &str| format!("{name}.{domain}");
+    let better = relay.world.mx(&host("better"), MxBehaviour::valid()).await;
+    let worse = relay.world.mx(&host("worse"), MxBehaviour::valid()).await;
+    relay.world.domain(&domain).mx(10, &better).mx(20, &worse);
+    publish(&relay, worse.name(), &leaf(&worse));
+    let id = relay.submit(&[&format!("<a@{domain}>")]).await;
+    relay.gone(id).await;
+    assert_eq!(better.messages().len(), 1, "{}", relay.story());
+    assert!(worse.connections().is_empty(), "{}", relay.story());
+}
+
 /// A connection that matched goes on for further mail, and not once the records are others.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_goes_on_under_the_same_records_alone() {
