@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use mail::{DeliveryResult, Failure, TriedHost};
 use mta_sts::danger::TlsRequiredNo;
-use mta_sts::{Decision, NextHop, PolicyDomain};
+use mta_sts::{Decision, NextHop};
 use queue::Lease;
 
 use self::pass::{Host, Keyword, Pass};
@@ -54,7 +54,7 @@ pub(crate) async fn fail_over(
     recipients: Vec<LeasedRecipient>,
 ) -> (Vec<HopResult>, Vec<TriedHost>) {
     let (patience, downgrade) = (Arc::clone(patience), Downgrade::default());
-    let demand = client.settings.demand_of(domain_of(decision));
+    let demand = client.settings.demand_of(decision.domain());
     let keyword = Keyword::of(lease.message(), client.settings.requiretls);
     let pass =
         Pass { client, lease, licence, decision, demand, keyword, patience, downgrade, pace };
@@ -72,14 +72,6 @@ pub(crate) async fn fail_over(
         results.iter().for_each(|one| client.observer.requiretls(&one.result));
     }
     (results, tried)
-}
-
-/// The policy domain of a decision, where there is one.
-const fn domain_of(decision: &Decision) -> Option<&PolicyDomain> {
-    match decision {
-        Decision::Permit(fallback) => fallback.domain(),
-        Decision::Require(required) => Some(required.domain()),
-    }
 }
 
 impl Pass<'_> {

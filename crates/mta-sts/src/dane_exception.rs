@@ -15,9 +15,9 @@ use crate::exception::Exception;
 ///
 /// ```
 /// # use std::time::SystemTime;
-/// # use mta_sts::{NextHop, Policies, danger::DaneException};
-/// fn ask(policies: &Policies, next_hop: &NextHop, now: SystemTime) -> Option<DaneException> {
-///     policies.lifts_dane(next_hop, now)
+/// # use mta_sts::{Policies, PolicyDomain, danger::DaneException};
+/// fn ask(policies: &Policies, domain: &PolicyDomain, now: SystemTime) -> Option<DaneException> {
+///     policies.lifts_dane(domain, now)
 /// }
 /// ```
 #[derive(Debug)]

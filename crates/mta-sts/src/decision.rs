@@ -133,6 +133,15 @@ impl Decision {
         Self::Permit(Fallback { next_hop, why, evidence })
     }
 
+    /// The policy domain; an address literal has none.
+    #[must_use]
+    pub const fn domain(&self) -> Option<&PolicyDomain> {
+        match self {
+            Self::Permit(fallback) => fallback.domain(),
+            Self::Require(required) => Some(required.domain()),
+        }
+    }
+
     /// What was seen on the way here.
     #[must_use]
     pub const fn evidence(&self) -> &Evidence {

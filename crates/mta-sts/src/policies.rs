@@ -133,11 +133,10 @@ impl Policies {
         self.granted().in_force(domain, now).filter(is_narrow).cloned().collect()
     }
 
-    /// Whether an exception sets the TLSA records of the hosts of `next_hop` aside at `now`. Its use is
-    /// logged once, and counted each time.
+    /// Licence to set the TLSA records of the hosts of `domain` aside at `now`, if an exception gives it.
+    /// Its use is logged once, and counted each time.
     #[must_use]
-    pub fn lifts_dane(&self, next_hop: &NextHop, now: impl Into<Now>) -> Option<DaneException> {
-        let domain = next_hop.domain()?;
+    pub fn lifts_dane(&self, domain: &PolicyDomain, now: impl Into<Now>) -> Option<DaneException> {
         let exception = self.exception(domain, now.into().latest(), Lifts::lifts_dane)?;
         self.lookup.noted.dane_exception_used(domain, exception.reason());
         self.lookup.observer.dane_excepted(domain);

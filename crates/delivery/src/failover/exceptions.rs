@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mail::{Channel, DaneVerdict, ExceptionRecord, MtaStsVerdict};
-use mta_sts::{Decision, OpenHost, SessionShown, Shown};
+use mta_sts::{OpenHost, SessionShown, Shown};
 use tls_policy::{Admission, Excepted, Verified};
 
 use super::pass::{Host, Pass, Sessions};
@@ -50,11 +50,9 @@ impl Pass<'_> {
 
     /// Tells what a session that has just begun shows of the need for exceptions.
     pub(super) fn tell_of_need<T: Trusted>(&self, target: &Target, session: &Session<T>) {
-        let domain = match self.decision {
-            Decision::Permit(fallback) => fallback.domain(),
-            Decision::Require(required) => Some(required.domain()),
+        let (Some(domain), OpenHost::Name(mx)) = (self.decision.domain(), &target.host) else {
+            return;
         };
-        let (Some(domain), OpenHost::Name(mx)) = (domain, &target.host) else { return };
         let client = self.client;
         if !client.policies.has_granted(domain) {
             return;

@@ -1,7 +1,6 @@
 //! Which TLSA records apply to a host, looked up before it is asked for a session.
 
 use mta_sts::danger::DaneException;
-use mta_sts::{Decision, NextHop};
 use tls_policy::{
     DaneInputs, DaneLookup, HostDane, HostNaming, InsecureMx, RecordsLicence, WhySkipped,
 };
@@ -57,11 +56,7 @@ impl Pass<'_> {
             HostNaming::Insecure => client.settings.dane.insecure_mx == InsecureMx::Apply,
             HostNaming::Secure(_) => true,
         };
-        let next_hop = match self.decision {
-            Decision::Permit(fallback) => fallback.next_hop().clone(),
-            Decision::Require(required) => NextHop::Domain(required.domain().clone()),
-        };
-        let now = now_of(&*client.clock);
-        if is_secure { client.policies.lifts_dane(&next_hop, now) } else { None }
+        let domain = self.decision.domain().filter(|_| is_secure)?;
+        client.policies.lifts_dane(domain, now_of(&*client.clock))
     }
 }
