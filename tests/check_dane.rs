@@ -21,7 +21,7 @@ async fn signed(behaviour: MxBehaviour) -> (World, MxHost) {
 
 /// Publishes a record of the host's own certificate.
 fn publish(world: &World, mx: &MxHost) {
-    world.names().add_tlsa(&world.tlsa_name(MX), (3, 0, 0), &mx.certificate_chain()[0]);
+    world.add_tlsa(MX, (3, 0, 0), &mx.certificate_chain()[0]);
 }
 
 /// The stages of a name, of the domain and then of its hosts.
@@ -55,7 +55,7 @@ async fn a_host_that_matches_its_records_is_verified_without_a_policy() {
 #[tokio::test]
 async fn a_host_that_matches_no_record_gets_no_mail_and_the_check_says_what_mends_it() {
     let (world, _mx) = signed(MxBehaviour::valid()).await;
-    world.names().add_tlsa(&world.tlsa_name(MX), (3, 1, 1), &[7; 32]);
+    world.add_tlsa(MX, (3, 1, 1), &[7; 32]);
     let (said, yes) = check(&world, DOMAIN).await;
     assert!(!yes, "{said}");
     assert_eq!(
@@ -84,7 +84,7 @@ async fn an_enforced_policy_and_records_are_both_checked() {
         if is_published {
             publish(&world, &mx);
         } else {
-            world.names().add_tlsa(&world.tlsa_name(MX), (3, 1, 1), &[7; 32]);
+            world.add_tlsa(MX, (3, 1, 1), &[7; 32]);
         }
         let (said, _) = check(&world, DOMAIN).await;
         assert_eq!(said["verdict"], verdict, "{said}");
@@ -104,7 +104,7 @@ async fn records_that_are_of_no_use_are_absent_or_cannot_be_told_are_told_apart(
     ] {
         let (world, _mx) = signed(MxBehaviour::valid()).await;
         if let Some(usage) = usage {
-            world.names().add_tlsa(&world.tlsa_name(MX), (usage, 1, 1), &[7; 32]);
+            world.add_tlsa(MX, (usage, 1, 1), &[7; 32]);
         }
         if let Some(fault) = fault {
             world.names().fail(&world.tlsa_name(MX), fault);
@@ -118,7 +118,7 @@ async fn records_that_are_of_no_use_are_absent_or_cannot_be_told_are_told_apart(
 #[tokio::test]
 async fn a_relay_whose_resolver_does_not_validate_says_that_it_is_the_one() {
     let (world, _mx) = signed(MxBehaviour::valid()).await;
-    world.names().add_tlsa(&world.tlsa_name(MX), (3, 1, 1), &[7; 32]);
+    world.add_tlsa(MX, (3, 1, 1), &[7; 32]);
     world.names().leave_unsigned(".");
     let (said, yes) = check(&world, DOMAIN).await;
     assert!(yes, "nothing waits for it: {said}");

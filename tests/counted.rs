@@ -6,7 +6,7 @@ use clock::SystemClock;
 use reporting::Tallies;
 use store::Store;
 use store_embedded::{Embedded, StoreSettings};
-use testbed::{MxBehaviour, PolicyBehaviour, PolicyText, World};
+use testbed::{MxBehaviour, MxHost, PolicyBehaviour, PolicyText, World};
 use tls_rpt::{AppliedPolicy, Day, DomainName, DomainTally, Row};
 
 use crate::left_reports::leave;
@@ -39,9 +39,10 @@ impl Counted {
     }
 
     /// Publishes a record for a domain whose host behaves like this.
-    pub(crate) async fn domain(&self, domain: &str, behaviour: MxBehaviour) {
-        self.relay.domain(domain, behaviour).await;
+    pub(crate) async fn domain(&self, domain: &str, behaviour: MxBehaviour) -> MxHost {
+        let mx = self.relay.domain(domain, behaviour).await;
         self.relay.world.domain(domain).tls_rpt_record(RECORD);
+        mx
     }
 
     /// The same, with a policy.
@@ -50,15 +51,16 @@ impl Counted {
         domain: &str,
         behaviour: MxBehaviour,
         policy: impl Into<PolicyBehaviour>,
-    ) {
-        self.domain(domain, behaviour).await;
+    ) -> MxHost {
+        let mx = self.domain(domain, behaviour).await;
         self.relay.world.domain(domain).sts("1").policy(policy).await;
+        mx
     }
 
     /// The same, with an enforced policy that names the host.
-    pub(crate) async fn enforced(&self, domain: &str, behaviour: MxBehaviour) {
+    pub(crate) async fn enforced(&self, domain: &str, behaviour: MxBehaviour) -> MxHost {
         let policy = PolicyText::enforce([format!("mx.{domain}")]);
-        self.policy(domain, behaviour, policy).await;
+        self.policy(domain, behaviour, policy).await
     }
 
     /// Sends mail to a domain and waits for what comes of it.

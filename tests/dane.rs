@@ -120,7 +120,7 @@ async fn start(settings: &str) -> RelayInWorld {
 
 /// Publishes that the host has this certificate.
 fn publish(relay: &RelayInWorld, host: &str, certificate: &[u8]) {
-    relay.world.names().add_tlsa(&relay.world.tlsa_name(host), (3, 0, 0), certificate);
+    relay.world.add_tlsa(host, (3, 0, 0), certificate);
 }
 
 /// The first certificate of a host.
@@ -152,9 +152,7 @@ impl Cell {
                 publish(relay, name, other);
                 publish(relay, name, &own);
             }
-            Tlsa::Unusable => {
-                relay.world.names().add_tlsa(&relay.world.tlsa_name(name), (1, 0, 0), &own);
-            }
+            Tlsa::Unusable => relay.world.add_tlsa(name, (1, 0, 0), &own),
             Tlsa::Fails => relay.world.names().fail(&relay.world.tlsa_name(name), Fault::ServFail),
         }
         let setup = || relay.world.domain(&domain).sts("1");

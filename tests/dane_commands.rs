@@ -27,20 +27,19 @@ async fn dane_lookup_tells_a_publisher_what_senders_do_and_what_to_mend() {
     let names = world.names();
     let config = write_settings(&world, SocketAddr::new(world.address(), world.smtp_port()), "");
     let mx = world.mx(MX, MxBehaviour::valid()).await;
-    let tlsa = world.tlsa_name(MX);
 
     let (status, told) = look_up(&config);
     assert!(status == Some(1) && told.contains("insecure-addresses"), "{told}");
     names.authenticate("signed.test");
     let (status, told) = look_up(&config);
     assert!(status == Some(1) && told.contains("no-records"), "{told}");
-    names.add_tlsa(&tlsa, (1, 1, 1), &[7; 32]);
+    world.add_tlsa(MX, (1, 1, 1), &[7; 32]);
     let (status, told) = look_up(&config);
     assert!(status == Some(3) && told.contains("not usable: usage PKIX-TA or PKIX-EE"), "{told}");
-    names.add_tlsa(&tlsa, (3, 1, 1), &[7; 32]);
+    world.add_tlsa(MX, (3, 1, 1), &[7; 32]);
     let (status, told) = look_up(&config);
     assert!(status == Some(2) && told.contains("matches nothing that is shown"), "{told}");
-    names.add_tlsa(&tlsa, (3, 0, 0), &mx.certificate_chain()[0]);
+    world.add_tlsa(MX, (3, 0, 0), &mx.certificate_chain()[0]);
     let (status, told) = look_up(&config);
     assert!(status == Some(0) && told.contains("mail is protected"), "{told}");
     assert!(told.contains("keep it if it is staged for the next certificate"), "{told}");

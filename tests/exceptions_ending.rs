@@ -149,12 +149,11 @@ async fn a_certificate_that_is_accepted_still_has_to_match_tlsa_records() {
     relay.world.names().authenticate(DOMAIN);
     let behaviour = MxBehaviour::presenting(Certificate::SelfSigned);
     let host = relay.enforcing_domain(DOMAIN, behaviour).await;
-    let records = relay.world.tlsa_name(host.name());
-    relay.world.names().add_tlsa(&records, (3, 1, 1), &[7; 32]);
+    relay.world.add_tlsa(host.name(), (3, 1, 1), &[7; 32]);
     grant(&relay, scope(Kind::Certificate, &host), ExceptionEnding::OncePassed).await;
     hold(&relay).await;
     assert_eq!(host.messages(), []);
-    relay.world.names().add_tlsa(&records, (3, 0, 0), &host.certificate_chain()[0]);
+    relay.world.add_tlsa(host.name(), (3, 0, 0), &host.certificate_chain()[0]);
     relay.pass(HOUR).await;
     relay.empty().await;
     assert_eq!(host.messages().len(), 1);

@@ -59,7 +59,7 @@ impl Domains {
         };
         let leaf = domains.matching.certificate_chain().remove(0);
         for host in [&domains.matching, &domains.unmatched, &domains.unsigned] {
-            world.names().add_tlsa(&world.tlsa_name(host.name()), (3, 0, 0), &leaf);
+            world.add_tlsa(host.name(), (3, 0, 0), &leaf);
         }
         domains
     }

@@ -64,8 +64,7 @@ fn keeping(behaviour: MxBehaviour) -> MxBehaviour {
 }
 
 fn publish(relay: &RelayInWorld, host: &str, certificate: &[u8]) {
-    let name = relay.world.tlsa_name(host);
-    relay.world.names().add_tlsa(&name, (3, 0, 0), certificate);
+    relay.world.add_tlsa(host, (3, 0, 0), certificate);
 }
 
 /// Whether the one message that a host has got came with the keyword.

@@ -122,11 +122,8 @@ async fn what_keeps_tls_from_coming_about_is_counted_under_whatever_policy_appli
         let mail = if name == "injected" { Mail::Waits } else { Mail::Delivered };
         counted.send(&open, mail, &[&format!("no-policy-found {row} 1")]).await;
         let signed = format!("{name}.signed.test");
-        let mx = counted.relay.enforcing_domain(&signed, behaviour).await;
-        let world = &counted.relay.world;
-        world.domain(&signed).tls_rpt_record(RECORD);
-        let records = world.tlsa_name(mx.name());
-        world.names().add_tlsa(&records, (3, 0, 0), &mx.certificate_chain()[0]);
+        let mx = counted.enforced(&signed, behaviour).await;
+        counted.relay.world.add_tlsa(mx.name(), (3, 0, 0), &mx.certificate_chain()[0]);
         let rows = [format!("sts {row} 1"), format!("tlsa {row} 1")];
         counted.send(&signed, Mail::Waits, &rows.each_ref().map(String::as_str)).await;
     }
@@ -241,8 +238,7 @@ async fn what_says_nothing_of_tls_is_not_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_goes_while_it_is_undecided_whether_there_is_a_policy_is_not_counted() {
     let mut counted = Counted::start("").await;
-    let mx = counted.relay.domain("undecided.test", MxBehaviour::valid()).await;
-    counted.relay.world.domain("undecided.test").tls_rpt_record(RECORD);
+    let mx = counted.domain("undecided.test", MxBehaviour::valid()).await;
     counted.relay.world.names().fail("_mta-sts.undecided.test", Fault::ServFail);
     let id = counted.relay.submit(&["<bob@undecided.test>"]).await;
     drop(counted.relay.deferred(id, 1).await);

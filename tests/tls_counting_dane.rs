@@ -11,8 +11,7 @@ use crate::counted::{Counted, Mail, RECORD};
 async fn a_host_without_the_tlsa_records_that_are_required_is_counted_without_a_connection() {
     let mut counted = Counted::start("dane.require = [\"signed.test\"]").await;
     counted.relay.world.names().authenticate("signed.test");
-    let mx = counted.relay.enforcing_domain("signed.test", MxBehaviour::valid()).await;
-    counted.relay.world.domain("signed.test").tls_rpt_record(RECORD);
+    let mx = counted.enforced("signed.test", MxBehaviour::valid()).await;
     counted.send("signed.test", Mail::Waits, &["tlsa dane-required 1"]).await;
     assert_eq!(mx.connections().len(), 0);
     counted.check_without_a_policy().await;
@@ -27,9 +26,8 @@ async fn a_host_whose_addresses_or_tlsa_records_cannot_be_told_is_counted_withou
     {
         for what in ["addresses", "records"] {
             let domain = format!("{word}-{what}.signed.test");
-            let mx = counted.relay.enforcing_domain(&domain, MxBehaviour::valid()).await;
+            let mx = counted.enforced(&domain, MxBehaviour::valid()).await;
             let world = &counted.relay.world;
-            world.domain(&domain).tls_rpt_record(RECORD);
             let failing = match what {
                 "addresses" => mx.name().to_owned(),
                 _ => world.tlsa_name(mx.name()),
@@ -48,8 +46,7 @@ async fn addresses_that_cannot_be_told_are_no_fault_of_dnssec_where_mx_records_a
     let mut counted = Counted::start("dane.insecure_mx = \"apply\"").await;
     let names = counted.relay.world.names();
     names.fail("mx.unsigned.test", Fault::ServFail);
-    let mx = counted.relay.enforcing_domain("unsigned.test", MxBehaviour::valid()).await;
-    counted.relay.world.domain("unsigned.test").tls_rpt_record(RECORD);
+    let mx = counted.enforced("unsigned.test", MxBehaviour::valid()).await;
     counted.send("unsigned.test", Mail::Waits, &[]).await;
     assert_eq!(mx.connections().len(), 0);
     counted.check().await;
@@ -60,8 +57,7 @@ async fn an_attempt_that_ends_in_a_lookup_says_nothing_of_the_host_and_is_not_co
     let settings = "dns.timeout = \"20s\"\ndelivery.timeouts.attempt = \"1s\"";
     let mut counted = Counted::start(settings).await;
     counted.relay.world.names().authenticate("signed.test");
-    let mx = counted.relay.enforcing_domain("signed.test", MxBehaviour::valid()).await;
-    counted.relay.world.domain("signed.test").tls_rpt_record(RECORD);
+    let mx = counted.enforced("signed.test", MxBehaviour::valid()).await;
     counted.relay.world.names().fail(mx.name(), Fault::Silence);
     counted.send("signed.test", Mail::Waits, &[]).await;
     counted.check().await;
@@ -83,11 +79,9 @@ async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with
         ),
     ];
     for (domain, data, mail, rows) in cases {
-        let mx = counted.relay.enforcing_domain(domain, MxBehaviour::valid()).await;
-        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
+        let mx = counted.enforced(domain, MxBehaviour::valid()).await;
         let own = mx.certificate_chain().remove(0);
-        let name = counted.relay.world.tlsa_name(mx.name());
-        counted.relay.world.names().add_tlsa(&name, (3, 0, 0), data.unwrap_or(&own));
+        counted.relay.world.add_tlsa(mx.name(), (3, 0, 0), data.unwrap_or(&own));
         counted.send(domain, mail, &rows).await;
     }
     // Records of no use excuse nothing that a policy asks for, and the domain learns of both.
@@ -95,11 +89,8 @@ async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with
         ("named.signed.test", Certificate::Valid, Mail::Delivered, "sts success 1"),
         ("late.signed.test", Certificate::Expired, Mail::Waits, "sts certificate-expired 1"),
     ] {
-        let mx = counted.relay.enforcing_domain(domain, MxBehaviour::presenting(certificate)).await;
-        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
-        let name = counted.relay.world.tlsa_name(mx.name());
-        let own = mx.certificate_chain().remove(0);
-        counted.relay.world.names().add_tlsa(&name, (1, 0, 0), &own);
+        let mx = counted.enforced(domain, MxBehaviour::presenting(certificate)).await;
+        counted.relay.world.add_tlsa(mx.name(), (1, 0, 0), &mx.certificate_chain()[0]);
         counted.send(domain, mail, &[sts, "tlsa tlsa-invalid all-records-unusable 1"]).await;
     }
     let unusable = "tlsa tlsa-invalid all-records-unusable 1";
@@ -107,11 +98,8 @@ async fn a_host_with_tlsa_records_is_counted_by_them_and_by_the_policy_each_with
         ("alone.signed.test", (3, 0, 0), "tlsa success 1"),
         ("unusable.signed.test", (1, 0, 0), unusable),
     ] {
-        let mx = counted.relay.domain(domain, MxBehaviour::valid()).await;
-        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
-        let name = counted.relay.world.tlsa_name(mx.name());
-        let own = mx.certificate_chain().remove(0);
-        counted.relay.world.names().add_tlsa(&name, parameters, &own);
+        let mx = counted.domain(domain, MxBehaviour::valid()).await;
+        counted.relay.world.add_tlsa(mx.name(), parameters, &mx.certificate_chain()[0]);
         counted.send(domain, Mail::Delivered, &[row]).await;
     }
     counted.check().await;
@@ -129,9 +117,8 @@ async fn a_certificate_that_a_trust_anchor_of_tlsa_records_has_to_vouch_for_fail
         ("other", Certificate::WrongName, Mail::Waits, "tlsa certificate-host-mismatch 1"),
     ] {
         let domain = format!("{name}.signed.test");
-        counted.domain(&domain, MxBehaviour::presenting(certificate)).await;
-        let records = counted.relay.world.tlsa_name(&format!("mx.{domain}"));
-        counted.relay.world.names().add_tlsa(&records, (2, 0, 0), &anchor);
+        let mx = counted.domain(&domain, MxBehaviour::presenting(certificate)).await;
+        counted.relay.world.add_tlsa(mx.name(), (2, 0, 0), &anchor);
         counted.send(&domain, mail, &[row]).await;
     }
     counted.check().await;
@@ -167,12 +154,10 @@ async fn tlsa_records_that_are_too_many_or_too_large_are_counted_without_a_conne
     for (domain, records, octets) in
         [("many.signed.test", SecureRecords::MAX_RECORDS + 1, 32), ("large.signed.test", 1, 4097)]
     {
-        let mx = counted.relay.enforcing_domain(domain, MxBehaviour::valid()).await;
-        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
-        let name = counted.relay.world.tlsa_name(mx.name());
+        let mx = counted.enforced(domain, MxBehaviour::valid()).await;
         for number in 0..records {
             let data = vec![u8::try_from(number).unwrap(); octets];
-            counted.relay.world.names().add_tlsa(&name, (3, 1, 1), &data);
+            counted.relay.world.add_tlsa(mx.name(), (3, 1, 1), &data);
         }
         counted.send(domain, Mail::Waits, &["tlsa tlsa-invalid too-large 1"]).await;
         assert_eq!(mx.connections().len(), 0, "{domain}");
@@ -180,19 +165,24 @@ async fn tlsa_records_that_are_too_many_or_too_large_are_counted_without_a_conne
     counted.check_without_a_policy().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_exception_sets_tlsa_records_aside_and_the_domain_learns_what_was_wrong() {
-    let names = ["other", "unusable", "none", "clear", "servfail"];
+/// A relay with exceptions from the TLSA records of these domains of `signed.test`, and the certificate of
+/// a host of none of them.
+async fn excepted(names: &[&str]) -> (Counted, Vec<u8>) {
     let exception = |name: &&str| {
         format!(
             "[[exception]]\ndomain = \"{name}.signed.test\"\nuntil = 2030-01-10\n\
              reason = \"ticket 4711\"\nwhat = [\"dane\"]\n"
         )
     };
-    let mut counted = Counted::start(&names.iter().map(exception).collect::<String>()).await;
+    let counted = Counted::start(&names.iter().map(exception).collect::<String>()).await;
     counted.relay.world.names().authenticate("signed.test");
     let stranger = counted.relay.world.mx("stranger.test", MxBehaviour::valid()).await;
-    let other = stranger.certificate_chain().remove(0);
+    (counted, stranger.certificate_chain().remove(0))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exception_sets_tlsa_records_aside_and_the_domain_learns_what_was_wrong() {
+    let (mut counted, other) = excepted(&["other", "unusable", "none", "clear", "servfail"]).await;
     for (name, behaviour, parameters, row) in [
         ("other", MxBehaviour::valid(), (3, 0, 0), "tlsa validation-failure dane-no-match 1"),
         ("unusable", MxBehaviour::valid(), (1, 0, 0), "tlsa tlsa-invalid all-records-unusable 1"),
@@ -204,9 +194,8 @@ async fn an_exception_sets_tlsa_records_aside_and_the_domain_learns_what_was_wro
         ),
     ] {
         let domain = format!("{name}.signed.test");
-        counted.domain(&domain, behaviour).await;
-        let records = counted.relay.world.tlsa_name(&format!("mx.{domain}"));
-        counted.relay.world.names().add_tlsa(&records, parameters, &other);
+        let mx = counted.domain(&domain, behaviour).await;
+        counted.relay.world.add_tlsa(mx.name(), parameters, &other);
         counted.send(&domain, Mail::Delivered, &[row]).await;
     }
     counted.domain("none.signed.test", MxBehaviour::valid()).await;
@@ -221,17 +210,7 @@ async fn an_exception_sets_tlsa_records_aside_and_the_domain_learns_what_was_wro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_an_exception_sets_aside_beside_an_enforced_policy_have_their_own_verdict() {
-    let names = ["own", "other", "unusable", "late"];
-    let exception = |name: &&str| {
-        format!(
-            "[[exception]]\ndomain = \"{name}.signed.test\"\nuntil = 2030-01-10\n\
-             reason = \"ticket 4711\"\nwhat = [\"dane\"]\n"
-        )
-    };
-    let mut counted = Counted::start(&names.iter().map(exception).collect::<String>()).await;
-    counted.relay.world.names().authenticate("signed.test");
-    let stranger = counted.relay.world.mx("stranger.test", MxBehaviour::valid()).await;
-    let other = stranger.certificate_chain().remove(0);
+    let (mut counted, other) = excepted(&["own", "other", "unusable", "late"]).await;
     let (no_match, unusable) =
         ("tlsa validation-failure dane-no-match 1", "tlsa tlsa-invalid all-records-unusable 1");
     let (met, late) = ("sts success 1", "sts certificate-expired 1");
@@ -243,12 +222,9 @@ async fn records_that_an_exception_sets_aside_beside_an_enforced_policy_have_the
         ("late", Certificate::Expired, Some(&other), 3, Mail::Waits, [late, no_match]),
     ] {
         let domain = format!("{name}.signed.test");
-        let mx =
-            counted.relay.enforcing_domain(&domain, MxBehaviour::presenting(certificate)).await;
-        counted.relay.world.domain(&domain).tls_rpt_record(RECORD);
+        let mx = counted.enforced(&domain, MxBehaviour::presenting(certificate)).await;
         let own = mx.certificate_chain().remove(0);
-        let records = counted.relay.world.tlsa_name(mx.name());
-        counted.relay.world.names().add_tlsa(&records, (usage, 0, 0), data.unwrap_or(&own));
+        counted.relay.world.add_tlsa(mx.name(), (usage, 0, 0), data.unwrap_or(&own));
         counted.send(&domain, mail, &rows).await;
     }
     counted.check().await;

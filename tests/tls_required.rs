@@ -116,9 +116,8 @@ async fn honoured_mail_arrives_in_spite_of_tlsa_records_and_is_counted_as_it_was
         let domain = format!("{name}.{SIGNED}");
         let host = relay.domain(&domain, behaviour).await;
         relay.world.domain(&domain).tls_rpt_record(RECORD);
-        let tlsa = relay.world.tlsa_name(host.name());
         let data = if name == "match" { host.certificate_chain()[0].to_vec() } else { vec![7; 32] };
-        relay.world.names().add_tlsa(&tlsa, record, &data);
+        relay.world.add_tlsa(host.name(), record, &data);
         let id = hand_in(&relay, "TLS-Required: No\r\n", &domain).await;
         relay.gone(id).await;
         assert_eq!(came(&host), how, "{domain}");

@@ -33,13 +33,8 @@ async fn what_ends_before_starttls_is_not_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_to_which_there_is_no_connection_is_not_counted() {
     let mut counted = Counted::start("").await;
-    for domain in ["enforced.test", "open.test"] {
-        let mx = counted.relay.domain(domain, MxBehaviour::valid()).await;
-        mx.close().await;
-        counted.relay.world.domain(domain).tls_rpt_record(RECORD);
-    }
-    let policy = PolicyText::enforce(["mx.enforced.test"]);
-    counted.relay.world.domain("enforced.test").sts("1").policy(policy).await;
+    counted.enforced("enforced.test", MxBehaviour::valid()).await.close().await;
+    counted.domain("open.test", MxBehaviour::valid()).await.close().await;
     counted.send("enforced.test", Mail::Waits, &[]).await;
     counted.send("open.test", Mail::Waits, &[]).await;
     counted.check().await;

@@ -190,6 +190,11 @@ impl World {
         format!("_{}._tcp.{host}", self.smtp_port())
     }
 
+    /// Adds a TLSA record of a host of this world: its usage, selector and matching type, and its data.
+    pub fn add_tlsa(&self, host: &str, parameters: (u8, u8, u8), data: &[u8]) {
+        self.names.add_tlsa(&self.tlsa_name(host), parameters, data);
+    }
+
     /// The port at which every policy host listens.
     #[must_use]
     pub fn https_port(&self) -> u16 {
