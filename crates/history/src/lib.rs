@@ -40,6 +40,7 @@ mod row;
 mod segment;
 mod settings;
 mod shared;
+mod span;
 mod sql;
 mod tables;
 mod telling;

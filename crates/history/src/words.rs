@@ -14,6 +14,7 @@ use tls_rpt::TlsaRecord;
 
 use crate::digest::Digest;
 use crate::facts::{Attempt, Certificate, Dane, Decision, MtaSts, Session, Tls, Tried, Verdict};
+use crate::span::whole_millis;
 
 /// No text that comes from others is kept longer than this, in octets.
 const TEXT_MOST: usize = 512;
@@ -29,8 +30,7 @@ pub(crate) fn attempt(record: &DeliveryRecord, message: &Message, recipients: us
     let about = &record.attempt;
     let since = |time: SystemTime| {
         // A session that was there before is no part of the attempt.
-        let passed = time.duration_since(about.began_at).ok();
-        passed.map(|passed| u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
+        time.duration_since(about.began_at).ok().map(whole_millis)
     };
     let attempt = Attempt {
         queue_id: about.queue_id.to_string(),
@@ -282,6 +282,6 @@ const fn tls_required_word(tls: TlsRequired) -> Option<&'static str> {
 }
 
 /// A text that is no longer than may be kept.
-pub(crate) fn shortened(text: &str) -> String {
-    text.get(..text.floor_char_boundary(TEXT_MOST)).unwrap_or_default().to_owned()
+fn shortened(text: &str) -> String {
+    store::rows::shortened(text, TEXT_MOST).to_owned()
 }

@@ -16,6 +16,7 @@ use crate::kept::Kept;
 use crate::segment::{Opened, Segment};
 use crate::settings::HistorySettings;
 use crate::shared::Shared;
+use crate::span::whole_millis;
 use crate::sql::{about, check_format, connect_to_read, number};
 use crate::tables::FORMAT;
 
@@ -367,11 +368,6 @@ fn complete(file: &SegmentFile) -> Result<(), HistoryError> {
 fn closed_at(file: &SegmentFile) -> Option<u64> {
     let connection = connect_to_read(file).ok()?;
     number(&connection, file, "closed_at").ok()
-}
-
-/// A span of time in milliseconds.
-fn whole_millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -362,7 +362,7 @@ const fn is_for_want_of_proof(cause: FailureCause) -> bool {
 
 /// A text that is no longer than may be kept.
 fn shortened(text: &str) -> String {
-    text.get(..text.floor_char_boundary(TEXT_MOST)).unwrap_or_default().to_owned()
+    store::rows::shortened(text, TEXT_MOST).to_owned()
 }
 
 #[cfg(test)]

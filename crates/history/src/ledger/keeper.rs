@@ -17,6 +17,7 @@ use crate::ledger::figures::{Figures, Span};
 use crate::ledger::projection::{Found, Projection, Taken};
 use crate::progress::HistoryProgress;
 use crate::settings::HistorySettings;
+use crate::span::whole_millis;
 
 /// How long records are collected before they are taken in.
 const COLLECT: Duration = Duration::from_millis(500);
@@ -175,7 +176,7 @@ impl LedgerKeeper {
             self.work(move |projection, _| projection.sample(sample)).await?;
         }
         if now.saturating_sub(self.pruned_at) >= PRUNE_EVERY {
-            let keep = u64::try_from(self.settings.keep_domains.as_millis()).unwrap_or(u64::MAX);
+            let keep = whole_millis(self.settings.keep_domains);
             self.work(move |projection, now| projection.prune(now, keep)).await?;
             self.pruned_at = now;
         }
