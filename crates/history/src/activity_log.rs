@@ -1,20 +1,20 @@
 //! Where activity is kept: an SQLite database beside the segments, in which each row is chained to the
 //! one before.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mail::in_full;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::activity::Activity;
 use crate::chain::{Link, Rule};
 use crate::error::HistoryError;
+use crate::files::Files;
 use crate::ledger::Between;
-use crate::sql::integer;
+use crate::span::whole_millis;
+use crate::sql::{integer, most, open_if_there, text_of};
 use crate::verify::Fault;
 
 /// Its name.
@@ -96,8 +96,7 @@ impl Inner {
 impl File {
     /// Opens the file, or makes it.
     fn open(dir: &Path) -> Result<Self, HistoryError> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.map_err(HistoryError::io(dir))?;
+        Files::new(dir.to_path_buf()).create()?;
         let path = path_in(dir);
         let opened = Connection::open(&path).and_then(|connection| {
             connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
@@ -115,8 +114,7 @@ impl File {
 
     /// Appends an act, and removes those from before `oldest` once in a while.
     fn append(&mut self, activity: &Activity, oldest: u64) -> rusqlite::Result<()> {
-        let text = serde_json::to_string(activity)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let text = text_of(activity)?;
         let link = self.link.next(Rule::OfTexts, &text);
         let transaction = self.connection.transaction()?;
         let _row = transaction.execute(
@@ -149,12 +147,11 @@ pub fn activities(
     within: Between,
     limit: usize,
 ) -> Result<Vec<Activity>, HistoryError> {
-    let Some(connection) = connect_to_read(dir)? else { return Ok(Vec::new()) };
+    let Some(connection) = open_if_there(&path_in(dir))? else { return Ok(Vec::new()) };
     let read = || -> rusqlite::Result<Vec<String>> {
         let sql = "SELECT text FROM activity WHERE at >= ?1 AND at < ?2 \
                    ORDER BY number DESC LIMIT ?3";
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let values = params![integer(within.since), integer(within.until), limit];
+        let values = params![integer(within.since), integer(within.until), most(limit)];
         connection.prepare(sql)?.query_map(values, |row| row.get(0))?.collect()
     };
     let texts = read().map_err(HistoryError::segment(&path_in(dir)))?;
@@ -173,8 +170,8 @@ pub fn activities(
 ///
 /// [`HistoryError`] where the acts cannot be read.
 pub fn verify_activities(dir: &Path) -> Result<Option<Fault>, HistoryError> {
-    let Some(connection) = connect_to_read(dir)? else { return Ok(None) };
     let path = path_in(dir);
+    let Some(connection) = open_if_there(&path)? else { return Ok(None) };
     let read = || -> rusqlite::Result<Option<u64>> {
         let mut select =
             connection.prepare("SELECT number, text, link FROM activity ORDER BY number")?;
@@ -206,23 +203,7 @@ pub fn verify_activities(dir: &Path) -> Result<Option<Fault>, HistoryError> {
     Ok(fault)
 }
 
-/// Opens the log to be read; none where there is none.
-fn connect_to_read(dir: &Path) -> Result<Option<Connection>, HistoryError> {
-    let path = path_in(dir);
-    if !path.try_exists().map_err(HistoryError::io(&path))? {
-        return Ok(None);
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(&path, flags);
-    opened.map(Some).map_err(HistoryError::segment(&path))
-}
-
 /// Where the log of a history is.
 fn path_in(dir: &Path) -> PathBuf {
     dir.join(NAME)
-}
-
-/// A span of time in milliseconds.
-fn whole_millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

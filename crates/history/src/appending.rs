@@ -15,7 +15,7 @@ use crate::recorder::Keeping;
 use crate::row::{GapRow, Row};
 use crate::settings::Addresses;
 use crate::shared::Shared;
-use crate::sql::{connect_to_read, integer};
+use crate::sql::{connect_to_read, integer, text_of, unwritable};
 
 /// Where a history goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,7 +89,7 @@ impl<'a> Appending<'a> {
     pub(crate) fn append(&mut self, entry: Entry<'_>, end: &mut End) -> rusqlite::Result<()> {
         match entry {
             Entry::Gap(gap) => {
-                self.text = json(&Row::Gap(GapRow { number: end.next, gap }))?;
+                self.text = text_of(&Row::Gap(GapRow { number: end.next, gap }))?;
                 self.record(None, None, end)
             }
             Entry::Kept(Kept::Attempt(kept)) => self.attempt(*kept, end),
@@ -124,7 +124,7 @@ impl<'a> Appending<'a> {
         );
         let with_session =
             session.map_or(Ok(()), |(_, session)| write!(self.text, "\"session\":\"{session}\","));
-        started.and(with_session).map_err(failed)?;
+        started.and(with_session).map_err(unwritable)?;
         if decision_id.is_none() || session.is_some_and(|(id, _)| id.is_none()) {
             self.text.push_str("\"lost\":true,");
         }
@@ -145,7 +145,7 @@ impl<'a> Appending<'a> {
             attempt.recipients = recipients.into_iter().map(|one| keeping.hashed(one)).collect();
             attempt.key = Some(key.month.clone());
         }
-        let text = serde_json::value::to_raw_value(&attempt).map_err(failed)?;
+        let text = serde_json::value::to_raw_value(&attempt).map_err(unwritable)?;
         let key = key.as_ref().map(|key| key.month.as_str());
         self.attempt(KeptAttempt { key, decision, session, clear, text: &text }, end)
     }
@@ -240,14 +240,4 @@ impl<'a> Appending<'a> {
             found.optional().ok()?
         })
     }
-}
-
-/// A value as JSON.
-fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(failed)
-}
-
-/// A record that cannot be written as text.
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }

@@ -1,16 +1,15 @@
 //! The digest of a closed segment's whole file, as `sha256sum` writes and checks it: what the chain does not
 //! reach, as indexes and unused space, is found changed by it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::digest::{Digest, unhex};
 use crate::error::HistoryError;
-use crate::files::SegmentFile;
+use crate::files::{SegmentFile, write_file};
 
 /// How much is read at a time.
 const PIECE: usize = 64 << 10;
@@ -19,17 +18,7 @@ const PIECE: usize = 64 << 10;
 pub(crate) fn write_digest(file: &SegmentFile) -> Result<(), HistoryError> {
     let digest = digest_of(&file.path)?;
     let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-    let path = file.digest_path();
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut beside| {
-            writeln!(beside, "{digest}  {name}").and_then(|()| beside.sync_all())
-        });
-    written.map_err(HistoryError::io(&path))
+    write_file(&file.digest_path(), format!("{digest}  {name}\n").as_bytes())
 }
 
 /// Whether a segment has the digest that is beside it; none where there is none.

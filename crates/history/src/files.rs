@@ -15,7 +15,7 @@ const PREFIX: &str = "seg-";
 const SUFFIX: &str = ".sqlite";
 
 /// What SQLite keeps beside a database that is written.
-const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+pub(crate) const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 
 /// What the name of a month's key begins and ends with.
 const MONTH_KEY: &str = "addresses-";
@@ -25,7 +25,7 @@ const KEY: &str = ".key";
 const DIGEST: &str = ".sha256";
 
 /// What is added to the name of a file that is set aside.
-const DAMAGED: &str = ".damaged";
+pub(crate) const DAMAGED: &str = ".damaged";
 
 /// The directory of a history.
 #[derive(Clone, Debug)]
@@ -189,15 +189,20 @@ fn month_in(path: &Path) -> Option<String> {
 fn make_key(path: &Path) -> Result<[u8; KEY_LENGTH], HistoryError> {
     let mut key = [0; KEY_LENGTH];
     rand::rng().fill_bytes(&mut key);
+    write_file(path, &key)?;
+    Ok(key)
+}
+
+/// Writes a file, closed to others; it is on the disk when this returns.
+pub(crate) fn write_file(path: &Path, octets: &[u8]) -> Result<(), HistoryError> {
     let written = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
         .open(path)
-        .and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()));
-    written.map_err(HistoryError::io(path))?;
-    Ok(key)
+        .and_then(|mut file| file.write_all(octets).and_then(|()| file.sync_all()));
+    written.map_err(HistoryError::io(path))
 }
 
 /// Reads a key; none where there is none, or half of one.
@@ -210,7 +215,7 @@ fn read_key(path: &Path) -> Result<Option<[u8; KEY_LENGTH]>, HistoryError> {
 }
 
 /// Unlinks a file, if it is there.
-fn unlink(path: &Path) -> Result<(), HistoryError> {
+pub(crate) fn unlink(path: &Path) -> Result<(), HistoryError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(HistoryError::io(path)(error)),
         Ok(()) | Err(_) => Ok(()),

@@ -17,7 +17,7 @@ use crate::gap::Gap;
 use crate::proof::Proof;
 use crate::query::{Conditions, Indexed, Order, Query};
 use crate::row::{AttemptRow, GapRow, Row};
-use crate::sql::{about, connect_to_read, damaged, number};
+use crate::sql::{about, connect_to_read, damaged, fact, number};
 use crate::verify::{Verified, verify};
 
 /// A history that is read.
@@ -311,12 +311,7 @@ impl Facts<'_> {
         if let Some(text) = self.known.get(&id) {
             return Ok(Some(text.clone()));
         }
-        let text: Option<String> = self
-            .connection
-            .query_row("SELECT text FROM fact WHERE id = ?1", [id], |row| row.get(0))
-            .optional()
-            .map_err(HistoryError::segment(&self.file.path))?;
-        let text = text.ok_or_else(|| damaged(self.file, "a fact is missing"))?;
+        let text = fact(self.connection, self.file, id)?;
         self.known.insert(id, text.clone());
         Ok(Some(text))
     }

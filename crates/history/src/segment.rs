@@ -9,7 +9,8 @@ use crate::error::HistoryError;
 use crate::file_digest::write_digest;
 use crate::files::SegmentFile;
 use crate::sql::{
-    about, before, check_format, connect, connect_to_read, damaged, integer, number, set,
+    about, before, check_format, check_whole, connect, connect_to_read, damaged, integer, number,
+    set,
 };
 use crate::tables::{FORMAT, INDEXES, INDEXES_2, TABLES};
 
@@ -68,12 +69,7 @@ impl Segment {
     pub(crate) fn open(file: SegmentFile) -> Result<Opened, HistoryError> {
         // What is closed is not to be touched.
         let connection = connect_to_read(&file)?;
-        let whole: String = connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(HistoryError::segment(&file.path))?;
-        if whole != "ok" {
-            return Err(damaged(&file, "SQLite finds it damaged"));
-        }
+        check_whole(&connection, &file.path)?;
         let end = end_of(&connection, &file)?;
         if about(&connection, &file, "closed_at")?.is_some() {
             return Ok(Opened::Closed(end));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::chain::{Link, Rule};
@@ -12,7 +12,7 @@ use crate::file_digest::has_its_digest;
 use crate::files::SegmentFile;
 use crate::proof::{Proof, ProvenRecord};
 use crate::row::Row;
-use crate::sql::{about, before, check_format, connect_to_read, damaged, integer};
+use crate::sql::{about, before, check_format, check_whole, connect_to_read, integer};
 
 /// No more faults are told one by one.
 const FAULTS_MOST: usize = 100;
@@ -209,15 +209,7 @@ fn compare_head(
     if head.is_some_and(|head| head != link.to_string()) {
         verified.fault(file, None, "records at its end are missing");
     }
-    let whole: Option<String> = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .optional()
-        .map_err(HistoryError::segment(&file.path))?;
-    if whole.as_deref() == Some("ok") {
-        Ok(())
-    } else {
-        Err(damaged(file, "SQLite finds it damaged"))
-    }
+    check_whole(connection, &file.path)
 }
 
 /// What is wrong in a record whose link is right: what it names is not what it was, or it does not

@@ -2,32 +2,25 @@
 //! them.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use mail::Protection;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
-use serde::Serialize;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use crate::error::HistoryError;
+use crate::files::{COMPANIONS, DAMAGED, unlink, with_end};
 use crate::ledger::day::{Day, DayBar};
 use crate::ledger::domain_state::DomainState;
 use crate::ledger::event::Event;
 use crate::ledger::figures::{Figures, Span};
-use crate::sql::integer;
+use crate::sql::{check_whole, integer, open_if_there, said, set, text_of};
 
 /// The format of the file.
 const FORMAT: u32 = 1;
 
 /// Its name.
 const NAME: &str = "ledger.sqlite";
-
-/// What SQLite keeps beside it.
-const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
-
-/// What is added to the name of a file that is set aside.
-const DAMAGED: &str = ".damaged";
 
 const TABLES: &str = "
     CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -74,19 +67,14 @@ impl Database {
                     .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
             if made == 0 {
                 transaction.execute_batch(TABLES)?;
-                set(&transaction, "format", u64::from(FORMAT))?;
-                set(&transaction, "mark", 0)?;
+                set(&transaction, "format", &FORMAT.to_string())?;
+                set(&transaction, "mark", "0")?;
             }
             transaction.commit()?;
             Ok(connection)
         });
         let connection = opened.map_err(HistoryError::segment(&path))?;
-        let whole: String = connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(HistoryError::segment(&path))?;
-        if whole != "ok" {
-            return Err(HistoryError::Damaged { path, what: "SQLite finds it damaged" });
-        }
+        check_whole(&connection, &path)?;
         check_format(&connection, &path)?;
         Ok(Self { path, connection })
     }
@@ -96,12 +84,7 @@ impl Database {
         let path = path_in(dir);
         let aside = with_end(&path, DAMAGED);
         for end in COMPANIONS {
-            match fs::remove_file(with_end(&path, end)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(HistoryError::io(&path)(error));
-                }
-                Ok(()) | Err(_) => {}
-            }
+            unlink(&with_end(&path, end))?;
         }
         fs::rename(&path, &aside).map_err(HistoryError::io(&path))?;
         Ok(aside)
@@ -168,7 +151,7 @@ pub(crate) struct Changing<'a> {
 impl Changing<'_> {
     /// Records up to this one are in it.
     pub(crate) fn mark(&self, mark: u64) -> rusqlite::Result<()> {
-        set(self.transaction, "mark", mark)
+        set(self.transaction, "mark", &mark.to_string())
     }
 
     /// What is known of a domain, and what is to be added to its days.
@@ -267,12 +250,7 @@ pub(crate) struct Oldest {
 /// Opens the ledger in `dir` to be read, also while it is written; none where there is none.
 pub(crate) fn connect_to_read(dir: &Path) -> Result<Option<Connection>, HistoryError> {
     let path = path_in(dir);
-    if !path.try_exists().map_err(HistoryError::io(&path))? {
-        return Ok(None);
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection =
-        Connection::open_with_flags(&path, flags).map_err(HistoryError::segment(&path))?;
+    let Some(connection) = open_if_there(&path)? else { return Ok(None) };
     check_format(&connection, &path)?;
     Ok(Some(connection))
 }
@@ -291,18 +269,7 @@ fn check_format(connection: &Connection, path: &Path) -> Result<(), HistoryError
 
 /// A number that the ledger says about itself.
 fn about(connection: &Connection, name: &str) -> rusqlite::Result<Option<u64>> {
-    let value: Option<String> = connection
-        .query_row("SELECT value FROM about WHERE name = ?1", [name], |row| row.get(0))
-        .optional()?;
-    Ok(value.and_then(|value| value.parse().ok()))
-}
-
-/// Has the ledger say something about itself.
-fn set(transaction: &Transaction<'_>, name: &str, value: u64) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO about (name, value) VALUES (?1, ?2)")?
-        .execute(params![name, value.to_string()])
-        .map(drop)
+    Ok(said(connection, name)?.and_then(|value| value.parse().ok()))
 }
 
 /// A protection as a number: more is better.
@@ -314,17 +281,4 @@ fn rank(protection: Protection) -> i64 {
 /// The protection with this number.
 pub(crate) fn of_rank(rank: i64) -> Option<Protection> {
     Protection::ALL.get(usize::try_from(rank).ok()?).copied()
-}
-
-/// A value as text.
-fn text_of(value: &impl Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-}
-
-/// A path with something added to its name.
-fn with_end(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    PathBuf::from(name)
 }

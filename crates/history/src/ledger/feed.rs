@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use mail::{FailureCause, Protection};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -16,7 +16,7 @@ use crate::ledger::observed::{
     DecisionSeen, ExceptionSeen, MailKind, Observed, PolicySeen, SessionSeen, typed,
 };
 use crate::query::OutcomeKind;
-use crate::sql::{connect_to_read, damaged, integer};
+use crate::sql::{connect_to_read, damaged, fact, integer, most};
 
 /// So many facts of a segment are kept in memory; beyond that they are read again.
 const FACTS_KNOWN: usize = 4_096;
@@ -176,8 +176,7 @@ impl Open {
                  WHERE number > ?1 ORDER BY number LIMIT ?2",
             )
             .map_err(failed())?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = select.query(params![integer(after), limit]).map_err(failed())?;
+        let mut rows = select.query(params![integer(after), most(limit)]).map_err(failed())?;
         let mut last = None;
         while let Some(row) = rows.next().map_err(failed())? {
             let number: i64 = row.get(0).map_err(failed())?;
@@ -289,12 +288,7 @@ impl Facts<'_> {
 
     /// A fact.
     fn read<T: DeserializeOwned>(&self, id: i64) -> Result<T, HistoryError> {
-        let text: Option<String> = self
-            .connection
-            .query_row("SELECT text FROM fact WHERE id = ?1", [id], |row| row.get(0))
-            .optional()
-            .map_err(HistoryError::segment(&self.file.path))?;
-        let text = text.ok_or_else(|| damaged(self.file, "a fact is missing"))?;
+        let text = fact(self.connection, self.file, id)?;
         serde_json::from_str(&text)
             .map_err(|_malformed| damaged(self.file, "a fact cannot be read"))
     }
@@ -307,7 +301,7 @@ impl Text<'_> {
         decision: &'a DecisionSeen,
         session: Option<&'a SessionSeen>,
     ) -> Option<Observed<'a>> {
-        let outcome = OutcomeKind::ALL.into_iter().find(|kind| kind.word() == self.outcome)?;
+        let outcome = OutcomeKind::of_word(&self.outcome)?;
         let is_report = self.purpose == "tls-report";
         Some(Observed {
             at: self.ended_at,
@@ -315,7 +309,7 @@ impl Text<'_> {
             queue_id: &self.queue_id,
             recipients: self.recipient_count,
             outcome,
-            protection: typed::<Protection>(&self.protection)?,
+            protection: Protection::of_label(&self.protection)?,
             mail: if is_report { MailKind::TlsReport } else { MailKind::Mail },
             host: self.host.as_deref(),
             cause: self.cause.as_deref().and_then(typed::<FailureCause>),

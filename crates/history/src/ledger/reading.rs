@@ -14,7 +14,7 @@ use crate::ledger::domain_state::DomainState;
 use crate::ledger::event::Event;
 use crate::ledger::figures::{Figures, Span};
 use crate::ledger::need::{self, Need};
-use crate::sql::integer;
+use crate::sql::{integer, most};
 
 /// So many of the last events are looked at for what somebody should see.
 const EVENTS_LOOKED_AT: usize = 10_000;
@@ -250,9 +250,4 @@ impl DomainQuery {
             && self.changed_since.is_none_or(|since| state.changed_at >= Some(since))
             && self.until.is_none_or(|until| state.first_at < until)
     }
-}
-
-/// So many rows.
-fn most(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }
