@@ -16,6 +16,7 @@ mod answer;
 mod assets;
 mod attempt;
 mod chart;
+mod choice;
 mod domain;
 mod domains;
 mod exceptions;

@@ -10,12 +10,12 @@ use mta_sts::{Exception, ExceptionEnding, ExceptionScope, Lifts, PolicyDomain};
 
 use crate::api::exceptions::{ExceptionKind, ExceptionSource, ListedException, ScopeQuery};
 use crate::pages::answer::{page, see_other};
+use crate::pages::choice::{Choice, Choosable};
 use crate::pages::form::Fields;
 use crate::pages::frame::{Frame, Section, failed, unclear};
 use crate::pages::gate::Act;
 use crate::pages::logins::Visit;
 use crate::pages::moment::{Moment, span};
-use crate::pages::queue_filter::Choice;
 use crate::pages::site::Site;
 use crate::server::error::AdminError;
 
@@ -55,11 +55,11 @@ struct GrantForm {
 }
 
 /// How long one may last, in hours.
-const HOURS: [(&str, &str); 5] =
+const HOURS: [Choosable; 5] =
     [("4", "4 hours"), ("24", "24 hours"), ("72", "3 days"), ("168", "7 days"), ("720", "30 days")];
 
 /// What one may set aside.
-const WHAT: [(&str, &str); 3] = [
+const WHAT: [Choosable; 3] = [
     ("mta-sts", "its MTA-STS policy"),
     ("dane", "its TLSA records (DANE)"),
     ("mta-sts,dane", "both"),
@@ -189,22 +189,12 @@ fn wanted(form: &Fields, now: SystemTime) -> Result<Exception, String> {
 impl GrantForm {
     fn of(form: &Fields) -> Self {
         let value = |name| form.get(name).unwrap_or_default().to_owned();
-        let choices =
-            |name: &str, usual: &str, all: &[(&'static str, &'static str)]| -> Vec<Choice> {
-                let chosen = form.get(name).unwrap_or(usual);
-                let one = |(value, text): &(&'static str, &'static str)| Choice {
-                    value,
-                    text,
-                    is_chosen: *value == chosen,
-                };
-                all.iter().map(one).collect()
-            };
         Self {
             domain: value("domain"),
             again: value("again"),
             reason: value("reason"),
-            hours: choices("hours", "24", &HOURS),
-            what: choices("what", "mta-sts", &WHAT),
+            hours: Choice::of(HOURS, form.get("hours").unwrap_or("24")),
+            what: Choice::of(WHAT, form.get("what").unwrap_or("mta-sts")),
             problem: None,
         }
     }

@@ -4,6 +4,7 @@ use access::Role;
 use queue::ReasonClass;
 
 use crate::api::query::{ListQuery, Part};
+use crate::pages::choice::Choice;
 use crate::pages::form::Fields;
 use crate::pages::logins::Visit;
 
@@ -17,14 +18,6 @@ pub(crate) struct QueueFilter {
     pub(crate) fields: Fields,
     /// The messages that it means.
     pub(crate) part: Part,
-}
-
-/// A choice of a form.
-#[derive(Debug)]
-pub(crate) struct Choice {
-    pub(crate) value: &'static str,
-    pub(crate) text: &'static str,
-    pub(crate) is_chosen: bool,
 }
 
 impl QueueFilter {
@@ -59,43 +52,27 @@ impl QueueFilter {
         self.fields.iter().next().is_none()
     }
 
-    fn choices(&self, name: &str, all: &[(&'static str, &'static str)]) -> Vec<Choice> {
-        let chosen = self.value(name);
-        let one = |(value, text): &(&'static str, &'static str)| Choice {
-            value,
-            text,
-            is_chosen: *value == chosen,
-        };
-        all.iter().map(one).collect()
-    }
-
     /// The states to choose from.
     pub(crate) fn states(&self) -> Vec<Choice> {
-        let all = [
-            ("", "any"),
-            ("queued", "queued"),
-            ("on-hold", "on hold"),
-            ("quarantined", "quarantined"),
-        ];
-        self.choices("state", &all)
+        let all = [("queued", "queued"), ("on-hold", "on hold"), ("quarantined", "quarantined")];
+        Choice::any_or(all, self.value("state"))
     }
 
     /// The reasons to choose from.
     pub(crate) fn reasons(&self) -> Vec<Choice> {
         let known = ReasonClass::ALL.into_iter().filter(|class| *class != ReasonClass::Unknown);
         let words = known.map(|class| (class.word(), class.word()));
-        self.choices("reason", &[("", "any")].into_iter().chain(words).collect::<Vec<_>>())
+        Choice::any_or(words, self.value("reason"))
     }
 
     /// The ages to choose from.
     pub(crate) fn ages(&self) -> Vec<Choice> {
         let all = [
-            ("", "any"),
             ("3600", "over 1 h"),
             ("21600", "over 6 h"),
             ("86400", "over 1 day"),
             ("259200", "over 3 days"),
         ];
-        self.choices("older_than", &all)
+        Choice::any_or(all, self.value("older_than"))
     }
 }

@@ -14,10 +14,10 @@ use mail::{Protection, QueueId};
 
 use crate::pages::answer::page;
 use crate::pages::attempt::AttemptShown;
+use crate::pages::choice::Choice;
 use crate::pages::form::Fields;
 use crate::pages::frame::{Frame, Section, failed, not_found, unclear};
 use crate::pages::logins::Visit;
-use crate::pages::queue_filter::Choice;
 use crate::pages::site::Site;
 use crate::server::error::AdminError;
 
@@ -162,12 +162,13 @@ impl RecordsPage {
             FoundRecord::Gap { .. } => None,
         });
         let next = last.filter(|_| found.more).map(|last| fields.query_with(&[("before", &last)]));
+        let chosen = |name| fields.get(name).unwrap_or_default();
         let protections = Protection::ALL.map(|one| (one.label(), one.label()));
         let outcomes = OutcomeKind::ALL.map(|one| (one.word(), one.word()));
         Self {
             frame: Frame::new(site, visit, Section::Records, "Records"),
-            protections: choices(fields.get("protection"), &protections),
-            outcomes: choices(fields.get("outcome"), &outcomes),
+            protections: Choice::any_or(protections, chosen("protection")),
+            outcomes: Choice::any_or(outcomes, chosen("outcome")),
             records: shown.collect(),
             gaps: gaps.collect(),
             unreadable: found.unreadable.clone(),
@@ -181,14 +182,4 @@ impl RecordsPage {
     fn value(&self, name: &str) -> &str {
         self.fields.get(name).unwrap_or_default()
     }
-}
-
-fn choices(chosen: Option<&str>, all: &[(&'static str, &'static str)]) -> Vec<Choice> {
-    let any = [("", "any")];
-    let one = |(value, text): &(&'static str, &'static str)| Choice {
-        value,
-        text,
-        is_chosen: *value == chosen.unwrap_or_default(),
-    };
-    any.iter().chain(all).map(one).collect()
 }
