@@ -6,11 +6,30 @@ use queue::{ReasonClass, StateKind};
 use crate::api::answers::Why;
 use crate::api::query::reason_class;
 use crate::api::state_word::state_kind;
+use crate::pages::form::Fields;
 use crate::pages::logins::Visit;
+
+/// Whether somebody may see whole addresses.
+fn sees_addresses(visit: &Visit) -> bool {
+    visit.visitor.role.may(Role::Operator)
+}
+
+/// Whether somebody may look for what these fields say: who sees no address learns none by looking for
+/// it.
+///
+/// # Errors
+///
+/// That one of these names, which hold addresses, is asked for by somebody who sees none; in words.
+pub(crate) fn may_look_for(names: &[&str], fields: &Fields, visit: &Visit) -> Result<(), String> {
+    if !sees_addresses(visit) && names.iter().any(|name| fields.get(name).is_some()) {
+        return Err("A viewer sees no addresses, and cannot look for one.".to_owned());
+    }
+    Ok(())
+}
 
 /// An address, or as much of it as somebody may see: a viewer sees the domain.
 pub(crate) fn address(visit: &Visit, address: &str) -> String {
-    if visit.visitor.role.may(Role::Operator) {
+    if sees_addresses(visit) {
         return address.to_owned();
     }
     match address.rsplit_once('@') {

@@ -1,12 +1,12 @@
 //! Which waiting mail is meant, by the words of an address or a form.
 
-use access::Role;
 use queue::ReasonClass;
 
 use crate::api::query::{ListQuery, Part};
 use crate::pages::choice::Choice;
 use crate::pages::form::Fields;
 use crate::pages::logins::Visit;
+use crate::pages::parts::may_look_for;
 
 /// The fields that say which messages are meant.
 pub(crate) const FILTER: [&str; 5] = ["sender", "domain", "state", "reason", "older_than"];
@@ -27,9 +27,7 @@ impl QueueFilter {
     ///
     /// What is wrong with them, in words.
     pub(crate) fn read(fields: &Fields, visit: &Visit) -> Result<Self, String> {
-        if fields.get("sender").is_some() && !visit.visitor.role.may(Role::Operator) {
-            return Err("A viewer sees no addresses, and cannot look for one.".to_owned());
-        }
+        may_look_for(&["sender"], fields, visit)?;
         if fields.get("older_than").is_some_and(|age| age.parse::<u64>().is_err()) {
             return Err("`older_than` is no number of seconds.".to_owned());
         }

@@ -3,7 +3,6 @@
 use std::path::Path as FilePath;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use access::Role;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
@@ -18,6 +17,7 @@ use crate::pages::choice::Choice;
 use crate::pages::form::Fields;
 use crate::pages::frame::{Frame, Section, failed, not_found, unclear};
 use crate::pages::logins::Visit;
+use crate::pages::parts::may_look_for;
 use crate::pages::site::Site;
 use crate::server::error::AdminError;
 
@@ -64,12 +64,7 @@ pub(crate) async fn list(
     if let Some(unknown) = fields.unknown(&KEYS) {
         return unclear(&site, &visit, &format!("`{unknown}` is nothing that can be asked for."));
     }
-    let may_see_addresses = visit.visitor.role.may(Role::Operator);
-    if !may_see_addresses && (fields.get("sender").is_some() || fields.get("recipient").is_some()) {
-        let text = "A viewer sees no addresses, and cannot look for one.";
-        return unclear(&site, &visit, text);
-    }
-    let query = match read(&fields) {
+    let query = match read(&fields, &visit) {
         Ok(query) => query,
         Err(problem) => return unclear(&site, &visit, &problem),
     };
@@ -113,7 +108,8 @@ async fn find(history: Option<&FilePath>, query: Query, limit: usize) -> Result<
 }
 
 /// What these fields ask the history.
-fn read(fields: &Fields) -> Result<Query, String> {
+fn read(fields: &Fields, visit: &Visit) -> Result<Query, String> {
+    may_look_for(&["sender", "recipient"], fields, visit)?;
     let text = |name| fields.get(name).map(str::to_owned);
     let protection = fields.get("protection").map(protection).transpose()?;
     let outcome = fields.get("outcome").map(outcome).transpose()?;
