@@ -41,18 +41,20 @@ pub(crate) async fn list(
     Extension(visit): Extension<Visit>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    if let Some(unknown) = fields.unknown(&["before"]) {
-        return unclear(&site, &visit, &format!("`{unknown}` is nothing that can be asked for."));
-    }
-    let before = fields.get("before").map(str::parse::<u64>).transpose();
-    let Ok(before) = before else {
-        return unclear(&site, &visit, "`before` is no moment.");
+    let before = match Fields::asked(query, &["before"]).and_then(|fields| before(&fields)) {
+        Ok(before) => before,
+        Err(problem) => return unclear(&site, &visit, &problem),
     };
-    match acts(&site, before.unwrap_or(u64::MAX)).await {
+    match acts(&site, before).await {
         Ok(acts) => page(&ActivityPage::of(&acts, &site, &visit)),
         Err(error) => failed(&site, &visit, &error),
     }
+}
+
+/// Before when the acts were that are meant.
+fn before(fields: &Fields) -> Result<u64, String> {
+    let Some(text) = fields.get("before") else { return Ok(u64::MAX) };
+    text.parse().map_err(|_no_number| "`before` is no moment.".to_owned())
 }
 
 async fn acts(site: &Site, before: u64) -> Result<Vec<Activity>, AdminError> {

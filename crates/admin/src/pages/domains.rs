@@ -44,20 +44,23 @@ pub(crate) async fn list(
     Extension(visit): Extension<Visit>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    if let Some(unknown) = fields.unknown(&["standing", "name", "after"]) {
-        return unclear(&site, &visit, &format!("`{unknown}` is nothing that can be asked for."));
-    }
-    let standing = fields.get("standing");
-    let kind = standing.and_then(StandingKind::of_word);
-    if let (Some(word), None) = (standing, kind) {
-        return unclear(&site, &visit, &format!("`{word}` is no standing of a domain."));
-    }
+    let asked = Fields::asked(query, &["standing", "name", "after"]);
+    let (fields, kind) = match asked.and_then(|fields| Ok((fields.clone(), kind(&fields)?))) {
+        Ok(asked) => asked,
+        Err(problem) => return unclear(&site, &visit, &problem),
+    };
     match shown(&site, &visit, &fields, kind).await {
         Ok(Some(shown)) => page(&shown),
         Ok(None) => unclear(&site, &visit, "`after` is no domain of this list."),
         Err(error) => failed(&site, &visit, &error),
     }
+}
+
+/// The standing that is meant; none: all.
+fn kind(fields: &Fields) -> Result<Option<StandingKind>, String> {
+    let Some(word) = fields.get("standing") else { return Ok(None) };
+    let unknown = || format!("`{word}` is no standing of a domain.");
+    StandingKind::of_word(word).map(Some).ok_or_else(unknown)
 }
 
 /// The page; none where the place in the list is not known.

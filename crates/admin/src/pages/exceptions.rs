@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use mta_sts::{Exception, ExceptionEnding, ExceptionScope, Lifts, PolicyDomain};
 
@@ -69,13 +69,12 @@ const WHAT: [Choosable; 3] = [
 pub(crate) async fn list(
     State(site): State<Site>,
     Extension(visit): Extension<Visit>,
-    axum::extract::RawQuery(query): axum::extract::RawQuery,
+    RawQuery(query): RawQuery,
 ) -> Response {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    if let Some(unknown) = fields.unknown(&["domain"]) {
-        return unclear(&site, &visit, &format!("`{unknown}` is nothing that can be asked for."));
+    match Fields::asked(query, &["domain"]) {
+        Ok(fields) => shown(&site, &visit, GrantForm::of(&fields)).await,
+        Err(problem) => unclear(&site, &visit, &problem),
     }
-    shown(&site, &visit, GrantForm::of(&fields)).await
 }
 
 /// `POST /exceptions/grant`

@@ -17,10 +17,10 @@ pub(crate) async fn find(
     Extension(visit): Extension<Visit>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    if let Some(unknown) = fields.unknown(&["q"]) {
-        return unclear(&site, &visit, &format!("`{unknown}` is nothing that can be asked for."));
-    }
+    let fields = match Fields::asked(query, &["q"]) {
+        Ok(fields) => fields,
+        Err(problem) => return unclear(&site, &visit, &problem),
+    };
     let word = fields.get("q").unwrap_or_default().trim();
     let target = |name| Fields::default().query_with(&[(name, word)]);
     if word.is_empty() {

@@ -14,6 +14,19 @@ impl Fields {
         Self(Arc::new(form_urlencoded::parse(bytes).into_owned().collect()))
     }
 
+    /// Reads the query of an address that may have fields of these names.
+    ///
+    /// # Errors
+    ///
+    /// That it has another one, in words.
+    pub(crate) fn asked(query: Option<String>, known: &[&str]) -> Result<Self, String> {
+        let fields = Self::parse(query.unwrap_or_default().as_bytes());
+        match fields.unknown(known) {
+            Some(unknown) => Err(format!("`{unknown}` is nothing that can be asked for.")),
+            None => Ok(fields),
+        }
+    }
+
     /// The first value of this name that is not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let of_name = self.iter().filter(|(known, _)| *known == name);
@@ -26,7 +39,7 @@ impl Fields {
     }
 
     /// The name of a field that is none of these.
-    pub(crate) fn unknown(&self, known: &[&str]) -> Option<&str> {
+    fn unknown(&self, known: &[&str]) -> Option<&str> {
         self.0.iter().map(|(name, _)| name.as_str()).find(|name| !known.contains(name))
     }
 

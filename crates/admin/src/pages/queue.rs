@@ -73,12 +73,9 @@ pub(crate) async fn list(
     Extension(visit): Extension<Visit>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
     let known: Vec<_> = FILTER.into_iter().chain(["after"]).collect();
-    if let Some(unknown) = fields.unknown(&known) {
-        return unclear(&site, &visit, &format!("`{unknown}` is nothing that can be asked for."));
-    }
-    let filter = match QueueFilter::read(&fields, &visit) {
+    let asked = Fields::asked(query, &known);
+    let filter = match asked.and_then(|fields| QueueFilter::read(&fields, &visit)) {
         Ok(filter) => filter,
         Err(problem) => return unclear(&site, &visit, &problem),
     };

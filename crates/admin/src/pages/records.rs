@@ -60,14 +60,12 @@ pub(crate) async fn list(
     Extension(visit): Extension<Visit>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    if let Some(unknown) = fields.unknown(&KEYS) {
-        return unclear(&site, &visit, &format!("`{unknown}` is nothing that can be asked for."));
-    }
-    let query = match read(&fields, &visit) {
-        Ok(query) => query,
-        Err(problem) => return unclear(&site, &visit, &problem),
-    };
+    let asked = Fields::asked(query, &KEYS);
+    let (fields, query) =
+        match asked.and_then(|fields| Ok((fields.clone(), read(&fields, &visit)?))) {
+            Ok(asked) => asked,
+            Err(problem) => return unclear(&site, &visit, &problem),
+        };
     let found = match find(site.shown().history.as_deref(), query, PAGE).await {
         Ok(found) => found,
         Err(error) => return failed(&site, &visit, &error),

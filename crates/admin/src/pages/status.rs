@@ -80,6 +80,15 @@ impl Shown {
         (Self::Month, "30d", "30 days"),
     ];
 
+    /// The one that is asked for.
+    fn asked(fields: &Fields) -> Result<Self, String> {
+        let word = fields.get("span").unwrap_or("24h");
+        let found = Self::ALL.into_iter().find(|(_, known, _)| *known == word);
+        let (span, _, _) =
+            found.ok_or_else(|| format!("`{word}` is no span of time: 24h, 7d or 30d."))?;
+        Ok(span)
+    }
+
     /// How many columns there are, how long each is in milliseconds, and of which figures they are made.
     const fn columns(self) -> (u64, u64, Span) {
         const MINUTE: u64 = 60_000;
@@ -105,14 +114,9 @@ pub(crate) async fn show(
     Extension(visit): Extension<Visit>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    if let Some(unknown) = fields.unknown(&["span"]) {
-        return unclear(&site, &visit, &format!("`{unknown}` is nothing that can be asked for."));
-    }
-    let word = fields.get("span").unwrap_or("24h");
-    let found = Shown::ALL.into_iter().find(|(_, known, _)| *known == word);
-    let Some((span, _, _)) = found else {
-        return unclear(&site, &visit, &format!("`{word}` is no span of time: 24h, 7d or 30d."));
+    let span = match Fields::asked(query, &["span"]).and_then(|fields| Shown::asked(&fields)) {
+        Ok(span) => span,
+        Err(problem) => return unclear(&site, &visit, &problem),
     };
     match status(&site, &visit, span).await {
         Ok(status) => page(&status),
