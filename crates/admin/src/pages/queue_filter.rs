@@ -31,13 +31,10 @@ impl QueueFilter {
         if fields.get("older_than").is_some_and(|age| age.parse::<u64>().is_err()) {
             return Err("`older_than` is no number of seconds.".to_owned());
         }
-        let after = fields.only(&["after", "until"]);
-        let kept = fields.only(&FILTER);
-        let mut whole = kept.query_with(&after.iter().collect::<Vec<_>>());
-        whole = whole.trim_start_matches('?').to_owned();
-        let query: ListQuery = Fields::parse(whole.as_bytes()).read()?;
+        let whole = [FILTER.as_slice(), &["after", "until"]].concat();
+        let query: ListQuery = fields.only(&whole).read()?;
         let (part, _limit) = query.read().map_err(|refusal| refusal.error)?;
-        Ok(Self { fields: kept, part })
+        Ok(Self { fields: fields.only(&FILTER), part })
     }
 
     /// The value of a field.
