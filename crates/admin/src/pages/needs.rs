@@ -8,7 +8,7 @@ use history::{Need, NeedKind};
 use crate::api::exceptions::{ExceptionSource, ListedException};
 use crate::pages::ledger::{WaitingMail, read};
 use crate::pages::moment::span;
-use crate::pages::parts::many;
+use crate::pages::parts::waits;
 use crate::pages::site::Site;
 use crate::server::error::AdminError;
 
@@ -71,15 +71,11 @@ impl Needed {
         let since = calendar.minute(time(need.since));
         let (tag, class, title, text, remedy) = match &need.why {
             NeedKind::Held { cause, error } => {
-                let waits = Some(waiting.for_domain(domain)).filter(|waits| *waits > 0)?;
+                let number = Some(waiting.for_domain(domain)).filter(|number| *number > 0)?;
                 let why = error.as_deref().unwrap_or_else(|| cause.word());
                 let text = format!(
                     "{} since {since}: {why}. It leaves the moment a host proves what it has to.",
-                    if waits == 1 {
-                        "1 message waits".to_owned()
-                    } else {
-                        format!("{} wait", many(waits, "message"))
-                    }
+                    waits(number)
                 );
                 ("Held", "held", format!("{domain}: its mail is held"), text, Remedy::Retry)
             }

@@ -102,6 +102,11 @@ pub(crate) fn many(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// That so many messages wait: `1 message waits`, `2 messages wait`.
+pub(crate) fn waits(messages: u64) -> String {
+    format!("{} wait{}", many(messages, "message"), if messages == 1 { "s" } else { "" })
+}
+
 /// A part of a whole, in tenths of a percent; of nothing there is no part.
 pub(crate) fn share(part: u64, whole: u64) -> String {
     let tenths = part.saturating_mul(1_000).checked_div(whole);
@@ -152,6 +157,10 @@ mod tests {
         assert_eq!(
             (many(1, "message"), many(41, "message")),
             ("1 message".to_owned(), "41 messages".to_owned())
+        );
+        assert_eq!(
+            (waits(1), waits(2)),
+            ("1 message waits".to_owned(), "2 messages wait".to_owned())
         );
         assert_eq!((size(999), size(39_321)), ("999 B".to_owned(), "38.3 KiB".to_owned()));
     }

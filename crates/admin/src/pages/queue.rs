@@ -11,7 +11,7 @@ use crate::pages::form::Fields;
 use crate::pages::frame::{Frame, Section, failed, unclear};
 use crate::pages::logins::Visit;
 use crate::pages::moment::{Moment, span};
-use crate::pages::parts::{Waiting, address, count, is_queued, many, sender};
+use crate::pages::parts::{Waiting, address, count, is_queued, many, sender, waits};
 use crate::pages::queue_filter::{FILTER, QueueFilter};
 use crate::pages::site::Site;
 use crate::server::error::AdminError;
@@ -116,9 +116,8 @@ fn headline(stats: &QueueStats) -> String {
     match (stats.messages, stats.destinations.len()) {
         (0, _) => "Nothing waits.".to_owned(),
         (messages, domains) => {
-            let verb = if messages == 1 { "waits" } else { "wait" };
             let domains = u64::try_from(domains).unwrap_or(u64::MAX);
-            format!("{} {verb} for {}.", many(messages, "message"), many(domains, "domain"))
+            format!("{} for {}.", waits(messages), many(domains, "domain"))
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::pages::frame::{Frame, Section, failed, unclear};
 use crate::pages::ledger::{WaitingMail, domains, read};
 use crate::pages::logins::Visit;
 use crate::pages::needs::{Needed, needs};
-use crate::pages::parts::{count, many, share};
+use crate::pages::parts::{self, count, many, share};
 use crate::pages::site::Site;
 use crate::pages::standing::DomainRow;
 use crate::server::error::AdminError;
@@ -211,8 +211,7 @@ fn lead(columns: &[Figures], waiting: u64, span: Shown) -> String {
     let time = time.map_or("", |(_, _, text)| text);
     let waits = match waiting {
         0 => "Nothing waits.".to_owned(),
-        1 => "1 message waits.".to_owned(),
-        more => format!("{} wait.", many(more, "message")),
+        some => format!("{}.", parts::waits(some)),
     };
     if all == 0 {
         return format!("Nothing was delivered in the last {time}. {waits}");
