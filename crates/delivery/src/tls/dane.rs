@@ -119,11 +119,7 @@ impl BothVerifiers {
         association: &Arc<Association>,
     ) -> Shaken<S> {
         let dane = self.records.verdict().cloned();
-        let webpki = match self.webpki.get() {
-            None => Verdict::Unknown,
-            Some(Ok(())) => Verdict::Valid,
-            Some(Err(error)) => Verdict::Invalid(error.clone()),
-        };
+        let webpki = Verdict::of(self.webpki.get());
         let stream = match (shaken, &dane, &webpki) {
             // Nothing else would say so: a handshake without a look at the certificate proves nothing.
             (Ok(_), None, _) | (Ok(_), _, Verdict::Unknown) => Err(HandshakeFailure::NotVerified),

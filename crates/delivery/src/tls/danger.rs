@@ -87,7 +87,7 @@ impl Observing {
             verification: self.verification.clone(),
             host,
             records,
-            verdict: OnceLock::new(),
+            webpki: OnceLock::new(),
             unproved: OnceLock::new(),
         });
         let config = self.config(Arc::clone(&recorder));
@@ -121,7 +121,7 @@ struct Recorder {
     verification: Verification,
     host: ServerName<'static>,
     records: Option<Arc<Verifier>>,
-    verdict: OnceLock<Verdict>,
+    webpki: OnceLock<Result<(), TlsError>>,
     /// Why a signature on the handshake could not be checked.
     unproved: OnceLock<TlsError>,
 }
@@ -129,10 +129,9 @@ struct Recorder {
 impl Recorder {
     /// What all of the handshake was worth.
     fn verdict(&self) -> Verdict {
-        match (self.verdict.get(), self.unproved.get()) {
-            (None, _) => Verdict::Unknown,
-            (Some(Verdict::Valid), Some(unproved)) => Verdict::Invalid(unproved.clone()),
-            (Some(verdict), _) => verdict.clone(),
+        match (Verdict::of(self.webpki.get()), self.unproved.get()) {
+            (Verdict::Valid, Some(unproved)) => Verdict::Invalid(unproved.clone()),
+            (verdict, _) => verdict,
         }
     }
 
@@ -163,14 +162,9 @@ impl ServerCertVerifier for Recorder {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.verdict.get_or_init(|| {
-            let judged =
-                self.verification.judge(end_entity, intermediates, &self.host, ocsp_response, now);
-            match judged {
-                Ok(()) => Verdict::Valid,
-                Err(error) => Verdict::Invalid(error),
-            }
-        });
+        let judged =
+            self.verification.judge(end_entity, intermediates, &self.host, ocsp_response, now);
+        drop(self.webpki.set(judged));
         // What the records say is noted by their verifier, and nobody acts on it.
         drop(self.records.as_ref().map(|records| {
             records.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)

@@ -12,3 +12,14 @@ pub(crate) enum Verdict {
     /// No certificate was shown, so there is nothing to judge.
     Unknown,
 }
+
+impl Verdict {
+    /// What a verifier noted of the certificates; nothing where it was shown none.
+    pub(super) fn of(judged: Option<&Result<(), TlsError>>) -> Self {
+        match judged {
+            None => Self::Unknown,
+            Some(Ok(())) => Self::Valid,
+            Some(Err(error)) => Self::Invalid(error.clone()),
+        }
+    }
+}

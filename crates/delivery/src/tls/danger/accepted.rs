@@ -74,11 +74,7 @@ struct AcceptedVerifier {
 impl AcceptedVerifier {
     /// What has come of the handshake.
     fn outcome<S>(&self, shaken: Result<TlsStream<S>, HandshakeFailure>) -> Shaken<S> {
-        let webpki = match self.webpki.get() {
-            None => Verdict::Unknown,
-            Some(Ok(())) => Verdict::Valid,
-            Some(Err(error)) => Verdict::Invalid(error.clone()),
-        };
+        let webpki = Verdict::of(self.webpki.get());
         let stream = match (shaken, &webpki) {
             // A handshake without a look at the certificate proves nothing.
             (Ok(_), Verdict::Unknown) => Err(HandshakeFailure::NotVerified),
