@@ -238,16 +238,13 @@ impl ServerCertVerifier for Witness {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let judged =
-            self.verification.judge(end_entity, intermediates, server_name, ocsp_response, now);
-        match judged {
-            Ok(()) => Ok(ServerCertVerified::assertion()),
-            Err(refusal) => {
-                let error = refusal.error().clone();
-                drop(self.refusal.set(refusal));
-                Err(error)
-            }
-        }
+        let verified =
+            self.verification.verify(end_entity, intermediates, server_name, ocsp_response, now);
+        verified.map_err(|refusal| {
+            let error = refusal.error().clone();
+            drop(self.refusal.set(refusal));
+            error
+        })
     }
 
     fn verify_tls12_signature(
