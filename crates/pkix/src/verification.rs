@@ -185,11 +185,12 @@ pub struct CertificateSummary {
 #[must_use]
 pub fn summary(certificate: &CertificateDer<'_>, names: usize) -> Option<CertificateSummary> {
     let read = Certificate::read(certificate)?;
+    let validity = read.validity();
     Some(CertificateSummary {
         issuer: directory_name(read.issuer),
         names: read.names().take(names).collect(),
-        not_before: read.validity().map(|validity| validity.not_before),
-        not_after: read.validity().map(|validity| validity.not_after),
+        not_before: validity.map(|validity| validity.not_before),
+        not_after: validity.map(|validity| validity.not_after),
     })
 }
 
