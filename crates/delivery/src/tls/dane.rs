@@ -9,17 +9,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dane::{Association, Matched, Mismatch, Verifier};
-use pkix::{HandshakeError, TlsError, Verification, config_without_resumption};
+use pkix::{TlsError, Verification};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use tokio_rustls::client::TlsStream;
 
-use super::handshake::shake;
+use super::handshake::shake_once;
 use super::handshake_failure::HandshakeFailure;
 use super::no_match::{NoMatch, Shown};
 use super::verdict::Verdict;
-use super::wall_clock::WallClock;
 use super::webpki::WebPki;
 use crate::line_io::Stream;
 
@@ -85,17 +84,9 @@ impl WebPki {
             webpki: OnceLock::new(),
             shown: OnceLock::new(),
         });
-        let shaken = match self.config_under(Arc::clone(&both)) {
-            Ok(config) => shake(Arc::new(config), name, stream, limit, HandshakeError::from).await,
-            Err(error) => Err(HandshakeFailure::Tls(error.into())),
-        };
+        let by = (self.verification.provider(), &self.clock);
+        let shaken = shake_once(Arc::clone(&both), by, name, stream, limit).await;
         both.outcome(shaken, association)
-    }
-
-    /// A configuration for one connection.
-    fn config_under(&self, verifier: Arc<BothVerifiers>) -> Result<ClientConfig, Error> {
-        let time = Arc::new(WallClock::new(Arc::clone(&self.clock)));
-        config_without_resumption(Arc::clone(self.verification.provider()), time, verifier)
     }
 }
 

@@ -20,22 +20,18 @@ use std::time::Duration;
 
 use clock::Clock;
 use dane::{Association, Matched, Mismatch, Verifier};
-use pkix::{
-    HandshakeError, Roots, SetupError, Signature, TlsError, Verification, check_signature,
-    config_without_resumption,
-};
+use pkix::{Roots, SetupError, Signature, TlsError, Verification, check_signature};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 use tokio_rustls::client::TlsStream;
 
 use crate::line_io::Stream;
 
-use super::handshake::shake;
+use super::handshake::shake_once;
 use super::handshake_failure::HandshakeFailure;
 use super::verdict::Verdict;
-use super::wall_clock::WallClock;
 
 /// The configuration that takes whoever answers, and notes what would have failed.
 #[derive(Clone)]
@@ -90,17 +86,10 @@ impl Observing {
             webpki: OnceLock::new(),
             unproved: OnceLock::new(),
         });
-        let config = self.config(Arc::clone(&recorder));
-        let config = config.map_err(|error| HandshakeFailure::Tls(error.into()))?;
-        let stream = shake(Arc::new(config), name, stream, limit, HandshakeError::from).await?;
+        let by = (self.verification.provider(), &self.clock);
+        let stream = shake_once(Arc::clone(&recorder), by, name, stream, limit).await?;
         let dane = recorder.records.as_ref().and_then(|records| records.verdict().cloned());
         Ok(Observed { stream, webpki: recorder.verdict(), dane })
-    }
-
-    /// A configuration for one connection: the recorder must not hear of another's certificate.
-    fn config(&self, recorder: Arc<Recorder>) -> Result<ClientConfig, rustls::Error> {
-        let time = Arc::new(WallClock::new(Arc::clone(&self.clock)));
-        config_without_resumption(Arc::clone(self.verification.provider()), time, recorder)
     }
 }
 

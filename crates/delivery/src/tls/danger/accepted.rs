@@ -8,22 +8,19 @@ use std::time::Duration;
 
 use dane::Verifier;
 use mta_sts::CertificateDigest;
-use pkix::{
-    HandshakeError, Signature, TlsError, Verification, check_signature, config_without_resumption,
-};
+use pkix::{Signature, TlsError, Verification, check_signature};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use tokio_rustls::client::TlsStream;
 
 use crate::line_io::Stream;
 use crate::session::strict::RecordsBeside;
 use crate::tls::dane::Shaken;
 use crate::tls::digest::sha256;
-use crate::tls::handshake::shake;
+use crate::tls::handshake::shake_once;
 use crate::tls::handshake_failure::HandshakeFailure;
 use crate::tls::verdict::Verdict;
-use crate::tls::wall_clock::WallClock;
 use crate::tls::webpki::WebPki;
 
 impl WebPki {
@@ -46,17 +43,9 @@ impl WebPki {
         let webpki = OnceLock::new();
         let records = records.map(|records| (records, are_required));
         let verifier = Arc::new(AcceptedVerifier { accepted, records, verification, host, webpki });
-        let shaken = match self.config_accepting(Arc::clone(&verifier)) {
-            Ok(config) => shake(Arc::new(config), name, stream, limit, HandshakeError::from).await,
-            Err(error) => Err(HandshakeFailure::Tls(error.into())),
-        };
+        let by = (self.verification.provider(), &self.clock);
+        let shaken = shake_once(Arc::clone(&verifier), by, name, stream, limit).await;
         verifier.outcome(shaken)
-    }
-
-    /// A configuration for one connection.
-    fn config_accepting(&self, verifier: Arc<AcceptedVerifier>) -> Result<ClientConfig, Error> {
-        let time = Arc::new(WallClock::new(Arc::clone(&self.clock)));
-        config_without_resumption(Arc::clone(self.verification.provider()), time, verifier)
     }
 }
 
