@@ -44,7 +44,7 @@ impl<'a> Applied<'a> {
     fn of(decision: &'a Decision) -> Self {
         let evidence = decision.evidence();
         let why = match decision {
-            Decision::Require(_) => return evidence.policy.as_ref().map_or(Self::None, Self::Sts),
+            Decision::Require(required) => return Self::Sts(required.cached()),
             Decision::Permit(fallback) => fallback.why(),
         };
         match why {

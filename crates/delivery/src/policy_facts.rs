@@ -8,22 +8,16 @@ use mail::{
 };
 use mta_sts::{
     CachedPolicy, Decision, Exception, ExceptionOrigin, ExceptionScope, Mode, OpenHost, Policy,
-    RequiredTls, TxtAnswer, Undecided, WhyFallback,
+    TxtAnswer, Undecided, WhyFallback,
 };
 use tls_rpt::ResultType;
 
 /// What a policy asked for.
 pub(crate) fn of_decision(decision: &Decision) -> PolicyDecision {
     match decision {
-        Decision::Require(required) => PolicyDecision::Enforced(enforced(required)),
+        Decision::Require(required) => PolicyDecision::Enforced(version(required.cached())),
         Decision::Permit(fallback) => {
-            let policy = fallback.evidence().policy.as_ref();
-            let policy = policy.map(|cached| PolicyVersion {
-                domain: cached.domain().as_str().to_owned(),
-                id: cached.id().to_string(),
-                mode: mode(cached.policy()),
-                source: source(cached),
-            });
+            let policy = fallback.evidence().policy.as_ref().map(version);
             PolicyDecision::Permitted { policy, why: why(fallback.why()) }
         }
     }
@@ -137,21 +131,16 @@ pub(crate) fn names(policy: &Policy, host: &OpenHost) -> bool {
     }
 }
 
-fn enforced(required: &RequiredTls) -> PolicyVersion {
+fn version(cached: &CachedPolicy) -> PolicyVersion {
     PolicyVersion {
-        domain: required.domain().as_str().to_owned(),
-        id: required.id().to_string(),
-        mode: mode(required.policy()),
-        source: required.evidence().policy.as_ref().map(source).unwrap_or_default(),
-    }
-}
-
-/// Where a policy is from.
-fn source(cached: &CachedPolicy) -> PolicySource {
-    PolicySource {
-        text: cached.text().map(Arc::clone),
-        fetched_at: Some(cached.fetched_at()),
-        valid_until: Some(cached.valid_until()),
+        domain: cached.domain().as_str().to_owned(),
+        id: cached.id().to_string(),
+        mode: mode(cached.policy()),
+        source: PolicySource {
+            text: cached.text().map(Arc::clone),
+            fetched_at: Some(cached.fetched_at()),
+            valid_until: Some(cached.valid_until()),
+        },
     }
 }
 

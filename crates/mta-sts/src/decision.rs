@@ -204,6 +204,12 @@ impl RequiredTls {
         route.exceptions().all(|one| self.narrow.contains(one))
     }
 
+    /// The policy with all that is known of it.
+    #[must_use]
+    pub const fn cached(&self) -> &CachedPolicy {
+        &self.cached
+    }
+
     /// The policy domain.
     #[must_use]
     pub const fn domain(&self) -> &PolicyDomain {
